@@ -1,0 +1,206 @@
+"""Volumes: an array with its place in space; safe NIfTI reading and atomic writing (leaf module)."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.errors import CordlesionError
+
+# Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
+GRID_TOLERANCE_MM = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A 3-D array and the affine that maps voxel indices to millimetres (RAS+, as in nibabel)."""
+
+    data: npt.NDArray[np.generic]
+    """Voxel values, shape (X, Y, Z)."""
+    affine: npt.NDArray[np.float64]
+    """Voxel-to-world matrix, shape (4, 4)."""
+    header: nib.Nifti1Header | None = None
+    """Header of the file it came from; outputs on the same grid copy its geometry exactly."""
+    path: Path | None = None
+    """The file it came from, for messages."""
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Voxel size along each index axis."""
+        x, y, z = nib.affines.voxel_sizes(self.affine)
+        return float(x), float(y), float(z)
+
+    @property
+    def orientation(self) -> str:
+        """Where each index axis points to, in nibabel's letters, e.g. ``"LAS"``."""
+        return "".join(nib.aff2axcodes(self.affine))
+
+
+def read_volume(path: Path | str) -> Volume:
+    """Read a 3-D NIfTI file.
+
+    Raises:
+        CordlesionError: The file is missing, truncated, not NIfTI, not 3-D, empty, or holds NaN or infinity.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CordlesionError(f"{path}: no such file. Check the name; a NIfTI file (.nii or .nii.gz) is needed.")
+    image = _load(path)
+    shape = image.shape
+    if len(shape) > 3 and all(n == 1 for n in shape[3:]):
+        shape = shape[:3]
+    if len(shape) != 3 or 0 in shape:
+        raise CordlesionError(
+            f"{path}: the image has shape {image.shape}; one non-empty 3-D volume is needed. Extract it and try again."
+        )
+    data = _read_data(path, image).reshape(shape)
+    if not np.issubdtype(data.dtype, np.integer) and not np.isfinite(data).all():
+        raise CordlesionError(f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again.")
+    return Volume(data, _checked_affine(path, image), image.header, path)
+
+
+def read_scan(path: Path | str) -> Volume:
+    """Read an image to be segmented, as float32.
+
+    Raises:
+        CordlesionError: As :func:`read_volume`, or every voxel has the same value.
+    """
+    volume = read_volume(path)
+    if volume.data.min() == volume.data.max():
+        raise CordlesionError(
+            f"{path}: every voxel has the value {volume.data.flat[0]:g}; a scan with contrast is needed. Check the export of this scan."
+        )
+    return Volume(volume.data.astype(np.float32, copy=False), volume.affine, volume.header, volume.path)
+
+
+def read_mask(path: Path | str, like: Volume | None = None) -> Volume:
+    """Read a mask as a boolean volume; any single non-zero value (1, 255) counts as inside.
+
+    Raises:
+        CordlesionError: As :func:`read_volume`; more than one non-zero value; or another grid than ``like``.
+    """
+    volume = read_volume(path)
+    inside = volume.data != 0
+    values = np.unique(volume.data[inside])
+    if len(values) > 1:
+        raise CordlesionError(
+            f"{path}: a mask with 0 and one other value is needed, found {len(values)} other values "
+            f"({values[0]:g} to {values[-1]:g}). Binarise it first."
+        )
+    mask = Volume(inside, volume.affine, volume.header, volume.path)
+    if like is not None:
+        require_same_grid(mask, like)
+    return mask
+
+
+def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
+    """Read a probability map as float32.
+
+    Raises:
+        CordlesionError: As :func:`read_volume`; values outside [0, 1]; or another grid than ``like``.
+    """
+    volume = read_volume(path)
+    low, high = float(volume.data.min()), float(volume.data.max())
+    if low < 0 or high > 1:
+        raise CordlesionError(
+            f"{path}: values from {low:g} to {high:g} found; probabilities between 0 and 1 are needed. "
+            "Export probabilities, not logits or percentages."
+        )
+    probability = Volume(volume.data.astype(np.float32, copy=False), volume.affine, volume.header, volume.path)
+    if like is not None:
+        require_same_grid(probability, like)
+    return probability
+
+
+def require_same_grid(volume: Volume, like: Volume) -> None:
+    """Check that two volumes share shape and place.
+
+    Raises:
+        CordlesionError: They do not; the sentence names both files.
+    """
+    name, other = volume.path or "the volume", like.path or "the image"
+    if volume.data.shape != like.data.shape:
+        raise CordlesionError(
+            f"{name}: has shape {volume.data.shape} but {other} has {like.data.shape}; both must share one grid. "
+            "Resample the first one to the second with nearest neighbour."
+        )
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in like.data.shape], indexing="ij")).reshape(3, -1).T
+    shift = nib.affines.apply_affine(volume.affine, corners) - nib.affines.apply_affine(like.affine, corners)
+    distance_mm = float(np.linalg.norm(shift, axis=1).max())
+    # An axis flip or a half-voxel shift is far above rounding, which grows with the field of view.
+    if distance_mm > max(GRID_TOLERANCE_MM, 0.05 * min(like.spacing_mm)):
+        raise CordlesionError(
+            f"{name}: lies up to {distance_mm:.2f} mm away from {other} although both have shape {like.data.shape}; "
+            "both must share one grid. Resample the first one to the second with nearest neighbour."
+        )
+
+
+def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) -> None:
+    """Write ``data`` atomically on the grid of ``like``, copying its geometry (both transforms and their codes) exactly.
+
+    Args:
+        path: Target, ending in ``.nii`` or ``.nii.gz``.
+        data: Array of the shape of ``like``; booleans are stored as uint8.
+        like: The volume whose space the output shares.
+
+    Raises:
+        CordlesionError: The folder cannot be written.
+    """
+    if data.shape != like.data.shape:
+        raise ValueError(f"data has shape {data.shape}, the grid has {like.data.shape}")
+    stored = data.astype(np.uint8) if data.dtype == bool else data
+    image = nib.Nifti1Image(stored, like.affine)
+    if like.header is not None:
+        _copy_geometry(like.header, image.header)
+    else:
+        image.header.set_xyzt_units("mm")
+    with atomic_path(Path(path)) as temporary:
+        nib.save(image, temporary)
+
+
+def _load(path: Path) -> nib.Nifti1Image:
+    try:
+        image = nib.load(path)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise CordlesionError(f"{path}: not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz.") from error
+    if not isinstance(image, nib.Nifti1Pair):
+        raise CordlesionError(f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz.")
+    return image
+
+
+def _read_data(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.generic]:
+    try:
+        if image.dataobj.slope == 1 and image.dataobj.inter == 0:
+            data: npt.NDArray[np.generic] = np.asanyarray(image.dataobj)
+        else:
+            data = image.get_fdata(dtype=np.float32, caching="unchanged")
+    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+        raise CordlesionError(f"{path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again.") from error
+    if not (np.issubdtype(data.dtype, np.integer) or np.issubdtype(data.dtype, np.floating)):
+        raise CordlesionError(f"{path}: voxels are of type {data.dtype}; real numbers are needed. Convert it to float32.")
+    return data
+
+
+def _checked_affine(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.float64]:
+    affine = np.asarray(image.affine, dtype=np.float64)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise CordlesionError(f"{path}: the header's affine is singular; voxel sizes are needed. Repair the header.")
+    return affine
+
+
+def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:
+    """Copy both transforms bit by bit; going through matrices would round the quaternion anew."""
+    for field in ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+                  "srow_x", "srow_y", "srow_z", "xyzt_units"):  # fmt: skip
+        target[field] = source[field]
+    target["pixdim"][:4] = source["pixdim"][:4]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
