@@ -1,11 +1,14 @@
-"""Files that are never half-written, and the folder lock of a study (leaf module, standard library only)."""
+"""Files that are never half-written, and the folder of a study: paths, done-markers, lock (leaf module, standard library only)."""
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,101 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fingerprint(*parts: object) -> str:
+    """Return a hash of JSON-like ``parts``: it changes when anything a result depends on changes."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Where everything of a study lies, and what of it is done."""
+
+    root: Path
+
+    @property
+    def configuration(self) -> Path:
+        """The complete configuration."""
+        return self.root / "study.yaml"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, inputs, hardware, times."""
+        return self.root / "manifest.json"
+
+    @property
+    def splits(self) -> Path:
+        """Who is in which set."""
+        return self.root / "splits.tsv"
+
+    @property
+    def sweep(self) -> Path:
+        """Metrics at every threshold."""
+        return self.root / "sweep.tsv"
+
+    @property
+    def thresholds(self) -> Path:
+        """Tuned thresholds."""
+        return self.root / "thresholds.tsv"
+
+    @property
+    def evaluation(self) -> Path:
+        """Metrics at 0.5 and at the tuned threshold."""
+        return self.root / "evaluation.tsv"
+
+    @property
+    def derivatives(self) -> Path:
+        """Probability maps and masks, a BIDS derivative."""
+        return self.root / "derivatives" / "cordlesion"
+
+    def stack(self, scan_id: str) -> Path:
+        """The cord stack of a scan."""
+        return self.root / "stacks" / f"{scan_id}.safetensors"
+
+    def run(self, name: str) -> Path:
+        """The folder of one training."""
+        return self.root / "runs" / name
+
+    def bundle(self, name: str) -> Path:
+        """The trained model of a run."""
+        return self.run(name) / "bundle"
+
+    def run_sweep(self, name: str, set_name: str) -> Path:
+        """Metrics of one run on one set at every threshold."""
+        return self.run(name) / ("sweep.tsv" if set_name == "threshold" else f"sweep_{set_name}.tsv")
+
+    def probability(self, scan_id: str, run: str) -> Path:
+        """The probability map of a scan by a run."""
+        parts = [part for part in scan_id.split("_") if part.startswith(("sub-", "ses-"))]
+        label = "".join(c for c in run if c.isalnum())
+        return self.derivatives.joinpath(*parts, "anat", f"{scan_id}_label-lesion_desc-{label}_probseg.nii.gz")
+
+    def is_done(self, stage: str, mark: str) -> bool:
+        """Tell whether ``stage`` was completed from what ``mark`` (a fingerprint of its inputs) stands for."""
+        return self.finished(stage).get("fingerprint") == mark
+
+    def finished(self, stage: str) -> dict[str, Any]:
+        """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done."""
+        path = self._marker(stage)
+        return dict(read_json(path)) if path.is_file() else {}
+
+    @contextlib.contextmanager
+    def stage(self, stage: str, mark: str) -> Iterator[None]:
+        """Run a stage: the done-marker is removed before and written after, with the time it took."""
+        self._marker(stage).unlink(missing_ok=True)
+        start = time.perf_counter()
+        yield
+        write_json(self._marker(stage), {"fingerprint": mark, "seconds": round(time.perf_counter() - start, 2)})
+
+    def _marker(self, stage: str) -> Path:
+        return self.root / ".done" / f"{stage}.json"
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
@@ -98,4 +196,6 @@ def _umask() -> int:
 
 def _cannot_write(path: Path, error: OSError) -> CordlesionError:
     reason = error.strerror or str(error)
-    return CordlesionError(f"{path}: cannot be written ({reason}). Choose an output folder with space and write access.")
+    return CordlesionError(
+        f"{path}: cannot be written ({reason}). Choose an output folder with space and write access."
+    )

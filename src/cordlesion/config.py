@@ -1,0 +1,246 @@
+"""A study as data: frozen models, YAML in, errors with file:line:column out (leaf module)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from cordlesion.errors import CordlesionError
+
+SetName = Literal["train", "validation", "threshold", "test"]
+SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class FilePatterns(_Config):
+    """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts."""
+
+    image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
+    """Scans, inside ``sub-*`` folders."""
+    reference: tuple[str, ...] = ("*_label-lesion_seg.nii.gz", "*_lesion-manual.nii.gz", "*_label-lesion_mask.nii.gz")
+    """Manual lesion masks, anywhere in the dataset; matched to a scan by their BIDS entities."""
+    cord_mask: tuple[str, ...] = (
+        "*_label-cord_seg.nii.gz",
+        "*_label-SC_seg.nii.gz",
+        "*_seg-manual.nii.gz",
+        "*_label-cord_mask.nii.gz",
+    )
+    """Cord masks."""
+    centerline: tuple[str, ...] = (
+        "*_label-centerline_seg.nii.gz",
+        "*_centerline.nii.gz",
+        "*_label-centerline_mask.nii.gz",
+    )
+    """Centerlines drawn on a NIfTI grid."""
+
+
+class SplitConfig(_Config):
+    """Who goes into which set (Hussein et al. 2023, section 2.2)."""
+
+    proportions: dict[SetName, Annotated[float, Field(gt=0)]] = {
+        "train": 62,
+        "validation": 13,
+        "threshold": 14,
+        "test": 26,
+    }
+    """Shares of the lesion-bearing scans, in any unit."""
+    lesion_free: Literal["test", "stratified"] = "test"
+    """Where subjects without any lesion go: all to the test set (the study) or in the same proportions."""
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _all_sets(self) -> Self:
+        if missing := [name for name in SETS if name not in self.proportions]:
+            raise ValueError(f"proportions of {', '.join(missing)} are missing")
+        return self
+
+
+class PreprocessConfig(_Config):
+    """The cord stack (Hussein et al. 2023, section 2.3)."""
+
+    spacing_mm: Annotated[float, Field(gt=0)] = 0.5
+    """Isotropic voxel size."""
+    crop_voxels: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    """Edge of the axial crop around the centerline; the network halves it twice."""
+    centerline: Literal["file", "cord_mask"] = "file"
+    """Where the centerline comes from: a curve, or the centre of mass of a cord mask."""
+
+
+class PatchConfig(_Config):
+    """Patches along the stack."""
+
+    size_voxels: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    """Length of a patch along the cord."""
+    overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    """Shared part of consecutive patches, in training and in prediction."""
+
+
+class NetworkConfig(_Config):
+    """The 3-D U-Net (Cicek et al. 2016)."""
+
+    filters: tuple[Annotated[int, Field(gt=0)], ...] = (16, 32, 64)
+    """Filters per level, finest first."""
+
+
+class TrainingConfig(_Config):
+    """How a network is trained (Hussein et al. 2023, section 2.4)."""
+
+    epochs: Annotated[int, Field(gt=0)] = 300
+    batch_size: Annotated[int, Field(gt=0)] = 8
+    optimizer: Literal["adam", "adadelta"] = "adam"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    patience_epochs: Annotated[int, Field(gt=0)] = 15
+    """The rate is halved after this many epochs without a lower validation loss."""
+
+
+def _name_only(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class LossConfig(_Config):
+    """One loss of the study; a plain name stands for its published defaults."""
+
+    name: str
+    """A row of ``cordlesion.losses.LOSSES``, or ``monai:ClassName``."""
+    parameters: dict[str, Any] = {}
+    """Keyword arguments that differ from the defaults."""
+    label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")] | None = None
+    """Name in tables and folders; needed when one loss is listed twice."""
+    optimizer: Literal["adam", "adadelta"] | None = None
+    """Differs from ``training`` where the loss was published so (Combo: Adadelta, rate 1)."""
+    learning_rate: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def title(self) -> str:
+        """The loss's name in tables and folders."""
+        return self.label or self.name.replace(":", "_")
+
+
+class ThresholdConfig(_Config):
+    """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
+
+    objective: str = "median_voxel_f1"
+    """A row of ``cordlesion.threshold.OBJECTIVES``."""
+
+
+class EvaluationConfig(_Config):
+    """How lesions are compared."""
+
+    rule: str = "study"
+    """A row of ``cordlesion.metrics.RULES``."""
+
+
+class StudyConfig(_Config):
+    """A whole study."""
+
+    name: str
+    dataset: Path
+    """BIDS folder, relative to the YAML file."""
+    output: Path
+    """Study folder, relative to the YAML file."""
+    patterns: FilePatterns = FilePatterns()
+    split: SplitConfig = SplitConfig()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    patches: PatchConfig = PatchConfig()
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    threshold: ThresholdConfig = ThresholdConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @model_validator(mode="after")
+    def _distinct_runs(self) -> Self:
+        titles = [loss.title for loss in self.losses]
+        if twice := sorted({t for t in titles if titles.count(t) > 1}):
+            raise ValueError(f"losses: {', '.join(twice)} listed twice; give each a label of its own")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds: one seed is listed twice")
+        return self
+
+
+def read_study(path: Path | str) -> StudyConfig:
+    """Read and check a study's YAML file; its relative paths are resolved against the file's folder.
+
+    Raises:
+        CordlesionError: Every fault of the file, one per line, as ``file:line:column key: reason``.
+    """
+    path = Path(path)
+    document = _parse_yaml(path)
+    try:
+        study = StudyConfig.model_validate(_plain(document))
+    except ValidationError as error:
+        raise CordlesionError("\n".join(_located(path, document, fault) for fault in error.errors())) from None
+    folder = path.resolve().parent
+    return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
+
+
+def study_yaml(study: StudyConfig) -> str:
+    """Return the complete configuration as YAML, defaults included."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    stream = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = None
+    writer.width = 120
+    writer.dump(study.model_dump(mode="json"), stream)
+    return stream.getvalue()
+
+
+def _parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError
+
+    try:
+        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise CordlesionError(f"{path}{place} {error.problem}. Mend the YAML and try again.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CordlesionError(f"{path}: cannot be read ({error}). A study in YAML is needed.") from None
+    if not isinstance(document, dict):
+        raise CordlesionError(
+            f"{path}:1:1 holds no keys; a study in YAML is needed. Start from `cordlesion study init`."
+        )
+    return document
+
+
+def _plain(node: Any) -> Any:  # noqa: ANN401
+    """Strip ruamel's containers, which remember places, down to dict, list and scalars."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    return node
+
+
+def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
+    location: Sequence[str | int] = fault["loc"]
+    line, column, node = 0, 0, document
+    for part in location:
+        place = _place(node, part)
+        if place is None:
+            break
+        line, column = place
+        node = node[part]
+    key = ".".join(str(part) for part in location)
+    reason = "unknown key; remove it or check its spelling" if fault["type"] == "extra_forbidden" else fault["msg"]
+    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{reason}"
+
+
+def _place(node: Any, part: str | int) -> tuple[int, int] | None:  # noqa: ANN401
+    """Line and column (from 0) of a key in a mapping or of an item in a list, or None where it is not in the file."""
+    if isinstance(node, dict) and part in node:
+        line, column = node.lc.key(part)
+    elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        line, column = node.lc.item(part)
+    else:
+        return None
+    return line, column

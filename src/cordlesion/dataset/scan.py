@@ -1,0 +1,52 @@
+"""A scan and the files that belong to it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cordlesion.metrics import LesionRule, evaluate
+from cordlesion.volume import read_mask, read_scan
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One T2w image of one subject (and session), with or without a reference mask."""
+
+    scan_id: str
+    """The BIDS entities that name the scan, e.g. ``sub-001_ses-01_acq-sag``."""
+    subject: str
+    session: str
+    """Empty where the dataset has no sessions."""
+    site: str
+    """Empty where participants.tsv does not tell."""
+    image: Path
+    reference: Path | None = None
+    cord_mask: Path | None = None
+    centerline: Path | None = None
+
+
+@dataclass(frozen=True)
+class ScanContent:
+    """What splitting needs to know of a scan's voxels."""
+
+    n_lesions: int
+    lesion_volume_mm3: float
+    image_hash: str
+    """SHA-256 of shape and voxel values: equal images are equal however they were compressed."""
+
+
+def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
+    """Read a scan and its reference once: are both sound, how many lesions, and what image is it.
+
+    Raises:
+        CordlesionError: A file is missing or damaged, or the mask does not lie on the image's grid.
+    """
+    image = read_scan(scan.image)
+    digest = hashlib.sha256(repr(image.data.shape).encode() + np.ascontiguousarray(image.data).tobytes()).hexdigest()
+    if scan.reference is None:
+        return ScanContent(0, 0.0, digest)
+    reference = read_mask(scan.reference, like=image)
+    load = evaluate(reference.data, reference.data, reference.spacing_mm, rule)
+    return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest)

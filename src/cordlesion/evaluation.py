@@ -1,0 +1,142 @@
+"""Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.dataset.bids import scan_name
+from cordlesion.errors import CordlesionError
+from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
+from cordlesion.volume import read_mask, read_probability
+
+METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
+_SUFFIXES = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True)
+class MapPair:
+    """A scan's reference and what was predicted for it (a mask or a probability map)."""
+
+    scan_id: str
+    subject: str
+    session: str
+    reference: Path
+    prediction: Path
+
+
+def evaluate_mask(pair: MapPair, rule: str | LesionRule = "study") -> ScanMetrics:
+    """Compare a predicted mask with the reference, on the reference's grid.
+
+    Raises:
+        CordlesionError: A file is missing, damaged or no mask, or the grids differ.
+    """
+    reference = read_mask(pair.reference)
+    prediction = read_mask(pair.prediction, like=reference)
+    return evaluate(reference.data, prediction.data, reference.spacing_mm, rule)
+
+
+def sweep_map(pair: MapPair, thresholds: Sequence[float], rule: str | LesionRule = "study") -> pd.DataFrame:
+    """Compare a probability map with the reference at every threshold.
+
+    Returns:
+        A row per threshold: scan_id, subject, session, threshold and the metrics.
+
+    Raises:
+        CordlesionError: A file is missing or damaged, values are no probabilities, or the grids differ.
+    """
+    reference = read_mask(pair.reference)
+    probability = read_probability(pair.prediction, like=reference)
+    measured = sweep(reference.data, probability.data, reference.spacing_mm, thresholds, rule)
+    rows = [_row(pair) | {"threshold": t} | asdict(m) for t, m in zip(thresholds, measured, strict=True)]
+    return pd.DataFrame(rows)
+
+
+def metrics_table(pairs: Iterable[MapPair], rule: str | LesionRule = "study") -> pd.DataFrame:
+    """Evaluate masks: a row per scan with scan_id, subject, session and the metrics (``metrics.tsv``)."""
+    return pd.DataFrame([_row(pair) | asdict(evaluate_mask(pair, rule)) for pair in pairs])
+
+
+def pair_files(reference: Path, prediction: Path) -> tuple[list[MapPair], list[str]]:
+    """Match references with predictions: two files, or the files of two folders by their BIDS entities.
+
+    Files without BIDS entities are matched by equal names.
+
+    Returns:
+        The pairs, sorted by name, and a sentence for each file without a partner.
+
+    Raises:
+        CordlesionError: A path does not exist, or nothing matches.
+    """
+    if reference.is_file() and prediction.is_file():
+        return [_pair(_key(reference), reference, prediction)], []
+    references, predictions = _by_key(reference), _by_key(prediction)
+    common = sorted(references.keys() & predictions.keys())
+    if not common:
+        raise CordlesionError(
+            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in {reference}; "
+            "equal BIDS entities (sub-, ses-, acq- ...) or equal file names are needed. Rename them."
+        )
+    unmatched = [f"{references[key]}: no prediction with the entities {key}." for key in sorted(references.keys() - predictions.keys())]
+    unmatched += [f"{predictions[key]}: no reference with the entities {key}." for key in sorted(predictions.keys() - references.keys())]
+    return [_pair(key, references[key], predictions[key]) for key in common], unmatched
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a table as TSV atomically; numbers keep every digit, undefined values become ``n/a``."""
+    with atomic_path(Path(path)) as temporary:
+        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+
+
+def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a TSV written by :func:`write_table`.
+
+    Raises:
+        CordlesionError: The file is missing, is no table, or lacks one of ``columns``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CordlesionError(f"{path}: no such file; a table (.tsv) is needed. Check the path, or run the stage that writes it.")
+    text = {name: str for name in ("scan_id", "subject", "session", "site", "set", "loss")}
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=text, na_values=["n/a"], keep_default_na=False)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
+    table = table.fillna({name: "" for name in text if name in table})
+    if missing := [name for name in columns if name not in table]:
+        raise CordlesionError(f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion.")
+    return table
+
+
+def _row(pair: MapPair) -> dict[str, object]:
+    return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session}
+
+
+def _key(path: Path) -> str:
+    return scan_name(path.name) or path.name.split(".")[0]
+
+
+def _pair(key: str, reference: Path, prediction: Path) -> MapPair:
+    named = dict(part.split("-", 1) for part in key.split("_") if "-" in part)
+    subject = f"sub-{named['sub']}" if "sub" in named else key
+    return MapPair(key, subject, named.get("ses", ""), reference, prediction)
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+    table: dict[str, Path] = {}
+    for path in _images(folder):
+        if (key := _key(path)) in table:
+            raise CordlesionError(f"{path}: has the same entities as {table[key]}; one file per scan is needed. Remove one of them.")
+        table[key] = path
+    return table
+
+
+def _images(folder: Path) -> Iterator[Path]:
+    if folder.is_file():
+        yield folder
+    elif folder.is_dir():
+        yield from (p for p in sorted(folder.rglob("*")) if p.name.endswith(_SUFFIXES) and not p.name.startswith("."))
+    else:
+        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")

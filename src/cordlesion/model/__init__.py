@@ -1,0 +1,1 @@
+"""The network and the bundle that carries a trained one."""

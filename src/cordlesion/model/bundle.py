@@ -1,0 +1,110 @@
+"""A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (everything else needed to use it)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from cordlesion.artifacts import atomic_path, read_json, write_json
+from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.model.unet3d import UNet3d
+from cordlesion.preprocess.intensity import IntensityLandmarks
+
+
+class GlobalThreshold(BaseModel):
+    """One decision threshold for every scan: a voxel is lesion when p >= value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    rule: str = "global"
+    value: float
+    objective: str
+    """What was optimised on the threshold set."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval over subjects."""
+
+
+class ModelCard(BaseModel):
+    """Contents of ``model.json``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int = 1
+    architecture: str = "unet3d"
+    network: NetworkConfig
+    preprocess: PreprocessConfig
+    patches: PatchConfig
+    landmarks: IntensityLandmarks
+    threshold: GlobalThreshold | None = None
+    """Absent until the threshold has been tuned."""
+    provenance: dict[str, Any] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A network ready to use, with its preprocessing constants."""
+
+    card: ModelCard
+    network: UNet3d
+
+
+def save_bundle(folder: Path, bundle: Bundle) -> None:
+    """Write a bundle; the card is written last, so a folder with a card is whole."""
+    with atomic_path(folder / "model.safetensors") as temporary:
+        save_file({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()}, temporary)
+    write_json(folder / "model.json", bundle.card.model_dump(mode="json"))
+
+
+def load_bundle(folder: Path | str) -> Bundle:
+    """Read a bundle, in evaluation mode.
+
+    Raises:
+        CordlesionError: The folder is no bundle, or card and weights do not fit.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    network = UNet3d(card.network.filters)
+    weights = folder / "model.safetensors"
+    try:
+        network.load_state_dict(load_file(weights))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CordlesionError(
+            f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again."
+        ) from error
+    return Bundle(card, network.eval().to(memory_format=torch.channels_last_3d))
+
+
+def read_card(folder: Path | str) -> ModelCard:
+    """Read ``model.json`` of a bundle.
+
+    Raises:
+        CordlesionError: The folder is no bundle of this program.
+    """
+    path = Path(folder) / "model.json"
+    if not path.is_file():
+        raise CordlesionError(
+            f"{folder}: no bundle; a folder with model.json and model.safetensors is needed. Check the path."
+        )
+    try:
+        card = ModelCard.model_validate(read_json(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise CordlesionError(
+            f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
+        ) from None
+    if (card.format, card.architecture) != (1, "unet3d"):
+        raise CordlesionError(
+            f"{path}: format {card.format}, architecture {card.architecture!r}; format 1, 'unet3d' is needed. Update cordlesion."
+        )
+    return card
+
+
+def set_threshold(folder: Path, threshold: GlobalThreshold) -> None:
+    """Store the tuned threshold in a bundle."""
+    write_json(
+        folder / "model.json", read_card(folder).model_copy(update={"threshold": threshold}).model_dump(mode="json")
+    )

@@ -1,0 +1,42 @@
+"""Device, precision and memory format, chosen once for training and prediction."""
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where and how a network computes."""
+
+    device: torch.device
+    half_precision: bool
+    """bfloat16 autocast; weights, losses and sums stay float32."""
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Enter bfloat16 autocast where the processor has it."""
+        if not self.half_precision:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def place(self, patches: torch.Tensor) -> torch.Tensor:
+        """Move patches (B, 1, X, Y, Z) to the device, channels last: the layout its convolutions are fastest in."""
+        return patches.to(self.device, memory_format=torch.channels_last_3d)
+
+    @property
+    def precision(self) -> str:
+        """Lightning's name of the precision."""
+        return "bf16-mixed" if self.half_precision else "32-true"
+
+    def describe(self) -> str:
+        """Name device and precision for the manifest."""
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        return f"{name}, {self.precision}, {torch.get_num_threads()} threads"
+
+
+def choose_hardware() -> Hardware:
+    """Take a CUDA device where there is one, else the CPU; bfloat16 only where the hardware computes in it."""
+    if torch.cuda.is_available():
+        return Hardware(torch.device("cuda"), torch.cuda.is_bf16_supported(including_emulation=False))
+    return Hardware(torch.device("cpu"), bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))

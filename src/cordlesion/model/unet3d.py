@@ -1,0 +1,49 @@
+"""The 3-D U-Net (Cicek et al., MICCAI 2016) at the size of Hussein et al. 2023, section 2.4."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class UNet3d(nn.Module):
+    """Encoder and decoder with two convolutions per level and skip concatenation; one logit per voxel.
+
+    Args:
+        filters: Filters of each level, finest first; every level but the first halves the resolution.
+    """
+
+    def __init__(self, filters: Sequence[int] = (16, 32, 64)) -> None:
+        super().__init__()
+        below = list(zip(filters[:-1], filters[1:], strict=True))
+        self.first = _two_convolutions(1, filters[0])
+        self.down = nn.ModuleList(_two_convolutions(fine, coarse) for fine, coarse in below)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(coarse, fine, kernel_size=2, stride=2) for fine, coarse in reversed(below)
+        )
+        self.merge = nn.ModuleList(_two_convolutions(2 * fine, fine) for fine, _ in reversed(below))
+        self.last = nn.Conv3d(filters[0], 1, kernel_size=1)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Map patches (B, 1, X, Y, Z) to logits of the same shape; edges must be multiples of ``2 ** (levels - 1)``."""
+        features = self.first(patches)
+        skips = []
+        for down in self.down:
+            skips.append(features)
+            features = down(nn.functional.max_pool3d(features, 2))
+        for up, merge in zip(self.up, self.merge, strict=True):
+            features = merge(torch.cat([up(features), skips.pop()], dim=1))
+        logits: Tensor = self.last(features)
+        return logits
+
+
+def _two_convolutions(channels: int, filters: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for width in (channels, filters):
+        # The batch normalisation that follows has the bias.
+        layers += [
+            nn.Conv3d(width, filters, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm3d(filters),
+            nn.ReLU(inplace=True),
+        ]
+    return nn.Sequential(*layers)

@@ -1,0 +1,1 @@
+"""From cord stacks to patches and back."""

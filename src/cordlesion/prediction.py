@@ -1,0 +1,58 @@
+"""Bundle and scan in, probability map in the scan's own space out (Hussein et al. 2023, section 2.5)."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cordlesion.model.bundle import Bundle
+from cordlesion.model.hardware import Hardware, choose_hardware
+from cordlesion.patches.grid import extract_patch, patch_starts, stitch_patches
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack, stack_geometry
+from cordlesion.preprocess.intensity import standardize_patch
+from cordlesion.preprocess.orient import from_las
+from cordlesion.volume import Volume
+
+_BATCH = 8
+
+
+def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline) -> npt.NDArray[np.float32]:
+    """Predict the lesion probability of every voxel of a scan; 0 outside the cord stack.
+
+    Returns:
+        Probabilities in [0, 1] on the scan's own grid and in its own index order.
+    """
+    geometry = stack_geometry(scan, centerline, bundle.card.preprocess)
+    probability = predict_stack(bundle, sample_stack(scan, geometry), geometry)
+    native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(map_back(probability, geometry), scan))
+    return native
+
+
+def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
+    """Predict a cord stack: the mean probability over overlapping patches.
+
+    Args:
+        bundle: Network and intensity landmarks.
+        stack: The scan's own intensities, shape (X, Y, N).
+        geometry: The stack's place; tells padding from image.
+
+    Returns:
+        Probabilities, shape (X, Y, N).
+    """
+    card = bundle.card
+    standard = card.landmarks.apply(stack, geometry.inside())
+    n_slices = stack.shape[-1]
+    starts = patch_starts(n_slices, card.patches.size_voxels, card.patches.overlap_fraction)
+    patches = [standardize_patch(extract_patch(standard, start, card.patches.size_voxels)) for start in starts]
+    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), starts, n_slices)
+
+
+def _probabilities(bundle: Bundle, patches: list[npt.NDArray[np.float32]], hardware: Hardware) -> Iterator[npt.NDArray[np.float32]]:
+    network = bundle.network.to(hardware.device)
+    for first in range(0, len(patches), _BATCH):
+        batch = torch.from_numpy(np.stack(patches[first : first + _BATCH]))[:, None]
+        with torch.inference_mode(), hardware.autocast():
+            logits = network(hardware.place(batch))
+        yield from torch.sigmoid(logits.float())[:, 0].cpu().numpy()

@@ -1,0 +1,1 @@
+"""From a scan to its cord stack and back: orientation, centerline, sampling, intensities."""

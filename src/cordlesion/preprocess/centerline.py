@@ -1,0 +1,74 @@
+"""The cord's centre in each axial slice, read from a curve or a cord mask."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume, read_mask
+
+
+@dataclass(frozen=True, eq=False)
+class Centerline:
+    """The cord's centre at some axial positions of a scan, in continuous voxel indices of the scan in LAS order."""
+
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
+    z: npt.NDArray[np.float64]
+    """Strictly increasing; a gap is bridged by a straight line."""
+
+    def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return x and y at the axial positions ``z``; beyond an end the end's centre holds."""
+        return np.interp(z, self.z, self.x), np.interp(z, self.z, self.y)
+
+
+def read_centerline(path: Path | str, scan: Volume) -> Centerline:
+    """Read a curve drawn on a NIfTI grid (one or more voxels in each axial slice that holds cord).
+
+    The curve may lie on another grid than the scan: its points are carried over through world coordinates.
+
+    Raises:
+        CordlesionError: The file is no mask, holds no voxel, or the curve leaves the image.
+    """
+    return _centers_of_mass(read_mask(path), scan)
+
+
+def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
+    """Take the centre of mass of a cord mask in each axial slice that has cord.
+
+    Raises:
+        CordlesionError: The file is no mask, is empty, or is not on the scan's grid.
+    """
+    return _centers_of_mass(read_mask(path, like=scan), scan)
+
+
+def _centers_of_mass(mask: Volume, scan: Volume) -> Centerline:
+    las = to_las(mask)
+    index = np.argwhere(las.data)
+    if not len(index):
+        raise CordlesionError(
+            f"{mask.path}: holds no voxel; the cord must be marked in at least one axial slice. Draw it and try again."
+        )
+    slices, inverse, counts = np.unique(index[:, 2], return_inverse=True, return_counts=True)
+    centers = np.stack([np.bincount(inverse, weights=index[:, axis]) / counts for axis in (0, 1)] + [slices], axis=1)
+    target = to_las(scan)
+    points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, centers)
+    _require_inside(points, target, mask.path)
+    # On a rotated grid the order of slices need not be the order along the scan's axis.
+    _, first = np.unique(np.round(points[:, 2], 6), return_index=True)
+    x, y, z = points[first].T
+    return Centerline(x, y, z)
+
+
+def _require_inside(points: npt.NDArray[np.float64], scan: Volume, path: Path | None) -> None:
+    outside = ((points < -0.5) | (points > np.array(scan.data.shape) - 0.5)).any(axis=1)
+    if outside.any():
+        voxel = tuple(int(v) for v in np.round(points[outside][0]))
+        raise CordlesionError(
+            f"{path}: the centerline leaves {scan.path or 'the image'} at {int(outside.sum())} of {len(points)} points (first at voxel "
+            f"{voxel}, image {scan.data.shape}); it must stay inside. Check that it was drawn on this scan."
+        )

@@ -1,0 +1,27 @@
+"""Reorientation to index order left-anterior-superior ("LAS" in nibabel's letters, "RPI" in the Spinal Cord Toolbox's)."""
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.volume import Volume
+
+_LAS = nib.orientations.axcodes2ornt("LAS")
+
+
+def to_las(volume: Volume) -> Volume:
+    """Return ``volume`` with its axes permuted and flipped, never resampled, so that indices grow to L, A and S.
+
+    The data is a view. An oblique volume keeps its obliqueness: each axis goes to the nearest anatomical direction.
+    """
+    transform = nib.orientations.ornt_transform(nib.io_orientation(volume.affine), _LAS)
+    data = nib.orientations.apply_orientation(volume.data, transform)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(transform, volume.data.shape)
+    return Volume(data, affine, None, volume.path)
+
+
+def from_las(data: npt.NDArray[np.generic], like: Volume) -> npt.NDArray[np.generic]:
+    """Undo :func:`to_las`: bring an array in LAS order back to the index order of ``like``."""
+    transform = nib.orientations.ornt_transform(_LAS, nib.io_orientation(like.affine))
+    restored: npt.NDArray[np.generic] = nib.orientations.apply_orientation(data, transform)
+    return restored

@@ -1,0 +1,84 @@
+"""A scan's cord stack with its reference: made once, read by training and prediction."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.config import PreprocessConfig
+from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack, stack_geometry
+from cordlesion.volume import Volume, read_mask, read_scan
+
+
+@dataclass(frozen=True, eq=False)
+class CordStack:
+    """The 48 x 48 x N volume around the centerline, in the scan's own intensities."""
+
+    image: npt.NDArray[np.float32]
+    reference: npt.NDArray[np.bool_]
+    """All False where the scan has no reference."""
+    geometry: StackGeometry
+
+
+def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Centerline:
+    """Find a scan's centerline where the configuration says.
+
+    Raises:
+        CordlesionError: The file is missing or unusable.
+    """
+    source = scan.centerline if config.centerline == "file" else scan.cord_mask
+    if source is None:
+        kind = config.centerline.replace("_", " ")
+        wanted = "*_label-centerline_seg.nii.gz" if config.centerline == "file" else "*_label-cord_seg.nii.gz"
+        raise CordlesionError(
+            f"{scan.image}: no centerline {kind} found; {wanted} is needed beside the scan or in derivatives. "
+            "Add it, or set `preprocess.centerline` or `patterns` in the study."
+        )
+    return read_centerline(source, image) if config.centerline == "file" else centerline_from_cord_mask(source, image)
+
+
+def make_stack(scan: Scan, config: PreprocessConfig) -> CordStack:
+    """Cut the cord stack of a scan and of its reference.
+
+    Raises:
+        CordlesionError: A file is missing or damaged, or the grids differ.
+    """
+    image = read_scan(scan.image)
+    geometry = stack_geometry(image, scan_centerline(scan, image, config), config)
+    stack = sample_stack(image, geometry)
+    if scan.reference is None:
+        return CordStack(stack, np.zeros(stack.shape, bool), geometry)
+    return CordStack(stack, sample_reference(read_mask(scan.reference, like=image), geometry), geometry)
+
+
+def write_stack(path: Path, stack: CordStack) -> None:
+    """Write a stack atomically."""
+    place = asdict(stack.geometry) | {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
+    tensors = {"image": np.ascontiguousarray(stack.image), "reference": np.ascontiguousarray(stack.reference, np.uint8)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={"geometry": json.dumps(place)})
+
+
+def read_stack(path: Path) -> CordStack:
+    """Read what :func:`write_stack` wrote.
+
+    Raises:
+        CordlesionError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            place = json.loads(stored.metadata()["geometry"])
+            image, reference = stored.get_tensor("image"), stored.get_tensor("reference").astype(bool)
+    except (OSError, SafetensorError) as error:
+        raise CordlesionError(f"{path}: no readable cord stack ({error}). Run `cordlesion preprocess` again.") from error
+    starts = {axis: np.array(place.pop(axis), np.int64) for axis in ("start_x", "start_y")}
+    geometry = StackGeometry(tuple(place.pop("native_shape")), tuple(place.pop("step")), **place, **starts)
+    return CordStack(image, reference, geometry)

@@ -1,0 +1,123 @@
+"""Train one run, resumable at any moment."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, TrainingConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.losses import make_loss
+from cordlesion.model.hardware import choose_hardware
+from cordlesion.model.unet3d import UNet3d
+from cordlesion.progress import bar
+from cordlesion.training.module import LesionModule
+from cordlesion.training.patch_dataset import TrainingStack, patch_loader
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that makes one training what it is."""
+
+    loss: LossConfig
+    seed: int
+    network: NetworkConfig
+    patches: PatchConfig
+    training: TrainingConfig
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return f"{self.loss.title}_seed-{self.seed}"
+
+    @property
+    def optimization(self) -> TrainingConfig:
+        """The training configuration with the loss's own optimiser and rate, where it has them."""
+        own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
+        return self.training.model_copy(update=own)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """The network of the epoch with the lowest validation loss, and how training went."""
+
+    network: UNet3d
+    history: list[dict[str, float]]
+
+
+def fit(run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[TrainingStack], checkpoint: Path) -> TrainedNetwork:
+    """Train a network; killed at any moment and called again, it ends with the same weights.
+
+    Args:
+        run: What to train.
+        train: Stacks the network learns from.
+        validation: Stacks that choose the epoch.
+        checkpoint: Where the state is kept after every epoch; read first if it exists.
+
+    Raises:
+        CordlesionError: The loss is unknown, or became NaN.
+    """
+    config = run.optimization
+    hardware = choose_hardware()
+    module = LesionModule(_initial_network(run), make_loss(run.loss.name, run.loss.parameters), config)
+    loaders = (
+        patch_loader(train, run.patches, config.batch_size, run.seed),
+        patch_loader(validation, run.patches, config.batch_size, None),
+    )
+    with bar(f"train {run.name}", config.epochs) as advance, warnings.catch_warnings():
+        # Patches come from memory: worker processes would only copy them.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message=".*number of training batches.*smaller than the logging interval.*")
+        trainer = pl.Trainer(
+            accelerator=hardware.device.type,
+            devices=1,
+            precision=hardware.precision,
+            max_epochs=config.epochs,
+            callbacks=[_EpochEnd(checkpoint, advance)],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+    network = UNet3d(run.network.filters)
+    network.load_state_dict(module.best_weights)
+    return TrainedNetwork(network.eval(), module.history)
+
+
+class _EpochEnd(pl.Callback):
+    """Writes the checkpoint and moves the progress bar."""
+
+    def __init__(self, checkpoint: Path, advance: Callable[..., None]) -> None:
+        self._checkpoint = checkpoint
+        self._advance = advance
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch:
+            self._advance(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, LesionModule)
+        last = pl_module.history[-1]
+        if not torch.isfinite(torch.tensor([last["train_loss"], last["validation_loss"]])).all():
+            raise CordlesionError(
+                f"{self._checkpoint.parent}: the loss became NaN or infinite in epoch {trainer.current_epoch}. "
+                "Lower `training.learning_rate`, or check the loss's parameters."
+            )
+        with atomic_path(self._checkpoint) as temporary:
+            trainer.save_checkpoint(temporary)
+        self._advance(1, note=f"validation loss {last['validation_loss']:.4f}")
+
+
+def _initial_network(run: RunConfig) -> UNet3d:
+    """Draw the initial weights from the run's seed without touching the global random state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        network = UNet3d(run.network.filters)
+    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]

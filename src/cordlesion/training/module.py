@@ -1,0 +1,109 @@
+"""One training as a Lightning module: there is one, and no loss ever needs another."""
+
+import copy
+import time
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from cordlesion.config import TrainingConfig
+from cordlesion.losses import Loss
+from cordlesion.model.unet3d import UNet3d
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta}
+
+
+class LesionModule(pl.LightningModule):
+    """Trains a network with a loss and keeps the epoch with the lowest validation loss.
+
+    Args:
+        network: The network, in the memory format it is to be trained in.
+        loss: Loss of (logits, lesion).
+        config: Optimiser and learning rate.
+    """
+
+    def __init__(self, network: UNet3d, loss: Loss, config: TrainingConfig) -> None:
+        super().__init__()
+        self.network = network
+        self.history: list[dict[str, float]] = []
+        self.best_weights: dict[str, Tensor] = {}
+        self._loss = loss
+        self._config = config
+        self._train_losses: list[Tensor] = []
+        self._validation_losses: list[Tensor] = []
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._started = 0.0
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
+        """Compute the loss of one batch."""
+        loss = self._batch_loss(batch)
+        self._train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
+        """Add the loss of one validation batch."""
+        self._validation_losses.append(self._batch_loss(batch))
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's clock."""
+        self._started = time.perf_counter()
+
+    def on_validation_epoch_end(self) -> None:
+        """Close the epoch: note the losses, keep the weights if they are the best so far, halve the rate on a plateau."""
+        # Stepped here and not by Lightning, which steps plateau schedulers after the checkpoint of the epoch is written.
+        validation = _mean(self._validation_losses)
+        best = min((row["validation_loss"] for row in self.history), default=float("inf"))
+        self.history.append(
+            {
+                "epoch": self.current_epoch,
+                "train_loss": _mean(self._train_losses),
+                "validation_loss": validation,
+                "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
+                "seconds": round(time.perf_counter() - self._started, 2),
+            }
+        )
+        if validation < best:
+            self.best_weights = copy.deepcopy(self.network.state_dict())
+        self._scheduler().step(validation)
+        self._train_losses, self._validation_losses = [], []
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Make the optimiser of the configuration."""
+        return OPTIMIZERS[self._config.optimizer](self.network.parameters(), lr=self._config.learning_rate)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not know of."""
+        checkpoint["study"] = {
+            "history": self.history,
+            "best_weights": self.best_weights,
+            "plateau": self._scheduler().state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up where the checkpoint was written."""
+        self.history = checkpoint["study"]["history"]
+        self.best_weights = checkpoint["study"]["best_weights"]
+        self._restored_plateau = checkpoint["study"]["plateau"]
+
+    def on_train_start(self) -> None:
+        """Restore the state of the plateau rule, which needs the optimiser to exist."""
+        restored = getattr(self, "_restored_plateau", None)
+        if restored is not None:
+            self._scheduler().load_state_dict(restored)
+
+    def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        patches, lesion = batch
+        return self._loss(self.network(patches.contiguous(memory_format=torch.channels_last_3d)), lesion)
+
+    def _scheduler(self) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+        if self._plateau is None:
+            self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                self.trainer.optimizers[0], factor=0.5, patience=self._config.patience_epochs - 1, threshold=0.0
+            )
+        return self._plateau
+
+
+def _mean(losses: list[Tensor]) -> float:
+    return float(torch.stack(losses).float().mean())
