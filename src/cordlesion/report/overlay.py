@@ -1,0 +1,180 @@
+"""Pictures of one segmentation: a sagittal slice along the cord and axial slices through its lesions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.report import slices
+from cordlesion.report.slices import Mask, Picture
+from cordlesion.report.style import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    MUTED,
+    REFERENCE,
+    SEGMENTED,
+    TRUE_POSITIVE,
+    save_figure,
+    style,
+)
+from cordlesion.volume import Volume
+
+HEIGHT_INCHES = 6.0
+BACKGROUND, FOREGROUND = "#000000", "#EDEDED"
+
+
+def montage(
+    scan: Volume,
+    mask: Volume | Mask,
+    centerline: Centerline | None = None,
+    reference: Volume | Mask | None = None,
+) -> Figure:
+    """Show a segmentation: the sagittal slice with most lesion, and up to six axial slices through the largest lesions.
+
+    The sagittal slice has superior at the top and anterior at the left, axial slices anterior at the top and the
+    patient's right at the left, whatever the index order of the files; voxels keep their physical proportions.
+
+    Args:
+        scan: The image, in any orientation.
+        mask: Segmented lesions on the scan's grid.
+        centerline: The cord's centre in the scan; without it pictures are centred on the lesions.
+        reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
+
+    Raises:
+        CordlesionError: A mask is not on the scan's grid.
+    """
+    stack = slices.layers(scan, mask, reference)
+    x, window = slices.sagittal_index(stack, centerline), slices.sagittal_window(stack, centerline)
+    indices = slices.axial_indices(stack, centerline)
+    sections = [slices.axial(stack, z, slices.axial_window(stack, z, centerline)) for z in indices]
+    heights_mm = [(z + 0.5) * stack.scan.spacing_mm[2] for z in indices]
+    with style():
+        return _compose(slices.sagittal(stack, x, window), sections, heights_mm)
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a picture as PNG, atomically.
+
+    Raises:
+        CordlesionError: The folder cannot be written.
+    """
+    save_figure(figure, Path(path).with_suffix(".png"))
+
+
+def draw(axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND) -> None:
+    """Draw a picture with its overlay, orientation letters and a scale bar of ``bar_mm`` millimetres.
+
+    With a mask and a reference, voxels are green (in both), red (mask only) and white (reference only); a mask alone is
+    outlined in blue, a reference alone in yellow.
+    """
+    width, height = picture.size_mm
+    extent = (0.0, width, 0.0, height)
+    low, high = np.percentile(picture.image, (1, 99.5))
+    axes.imshow(
+        picture.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=extent, interpolation="bilinear"
+    )
+    for inside, tint, opacity in _overlays(picture):
+        rgba = np.zeros((*inside.shape, 4), np.float32)
+        rgba[inside] = (*to_rgb(tint), opacity)
+        axes.imshow(rgba, extent=extent, interpolation="nearest")
+        axes.add_collection(LineCollection(outline(inside, picture.size_mm), colors=tint, linewidths=0.9))
+    axes.set(xlim=(0, width), ylim=(0, height), aspect="equal", xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    _letters(axes, picture.letters, color)
+    _scale_bar(axes, picture.size_mm, bar_mm, color)
+
+
+def outline(inside: Mask, size_mm: tuple[float, float]) -> list[npt.NDArray[np.float64]]:
+    """Return the pixel edges around ``inside`` (first row at the top) as segments [[x, y], [x, y]] in millimetres."""
+    rows, columns = inside.shape
+    padded = np.pad(inside, 1).astype(np.int8)
+    horizontal = np.argwhere(np.diff(padded[:, 1:-1], axis=0))
+    vertical = np.argwhere(np.diff(padded[1:-1], axis=1))
+    segments = [((column, row), (column + 1, row)) for row, column in horizontal]
+    segments += [((column, row), (column, row + 1)) for row, column in vertical]
+    scale = np.array([size_mm[0] / columns, -size_mm[1] / rows])
+    return [np.array(segment) * scale + (0.0, size_mm[1]) for segment in segments]
+
+
+def legend_handles(*, agreement: bool) -> list[Patch]:
+    """Return what the overlay's colours mean: agreement with the reference, or the segmentation alone."""
+    if not agreement:
+        return [Patch(facecolor=SEGMENTED, label="segmented")]
+    meanings = {"in both": TRUE_POSITIVE, "segmented only": FALSE_POSITIVE, "reference only": FALSE_NEGATIVE}
+    return [Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=label) for label, tint in meanings.items()]
+
+
+def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
+    """Return (pixels, colour, opacity of the filling) of each overlay that is not empty."""
+    mask, reference = picture.mask, picture.reference
+    overlays: list[tuple[Mask, str, float]] = []
+    if mask is not None and reference is not None:
+        overlays = [
+            (reference & ~mask, FALSE_NEGATIVE, 0.85),
+            (mask & ~reference, FALSE_POSITIVE, 0.65),
+            (mask & reference, TRUE_POSITIVE, 0.65),
+        ]
+    elif mask is not None:
+        overlays = [(mask, SEGMENTED, 0.25)]
+    elif reference is not None:
+        overlays = [(reference, REFERENCE, 0.0)]
+    return [overlay for overlay in overlays if overlay[0].any()]
+
+
+def _compose(profile: Picture, sections: Sequence[Picture], heights_mm: Sequence[float]) -> Figure:
+    """Lay out the sagittal picture at the left and the axial ones in one or two columns at its right."""
+    width_mm, height_mm = profile.size_mm
+    n_columns = 1 if len(sections) <= 3 else 2
+    n_rows = max(-(-len(sections) // n_columns), 2)
+    cell = HEIGHT_INCHES / n_rows
+    left = float(np.clip(HEIGHT_INCHES * width_mm / height_mm, 2.0, 6.0))
+    figure = Figure(figsize=(left + n_columns * cell, HEIGHT_INCHES + 0.3), facecolor=BACKGROUND, layout="constrained")
+    grid = figure.add_gridspec(n_rows, 1 + n_columns, width_ratios=(left, *[cell] * n_columns))
+    main = figure.add_subplot(grid[:, 0])
+    draw(main, profile, bar_mm=20)
+    _title(main, "x", profile.position_mm)
+    for n, (section, height) in enumerate(zip(sections, heights_mm, strict=True)):
+        axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
+        draw(axes, section, bar_mm=10)
+        _title(axes, f"{n + 1}   z", section.position_mm)
+        _mark_level(main, width_mm, height, str(n + 1))
+    handles = legend_handles(agreement=profile.reference is not None)
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
+    return figure
+
+
+def _title(axes: Axes, label: str, position_mm: float) -> None:
+    axes.set_title(
+        f"{label} = {position_mm:+.1f} mm".replace("-", "−"), color=FOREGROUND, fontsize=7, fontweight="normal", pad=3
+    )
+
+
+def _mark_level(axes: Axes, width_mm: float, height_mm: float, label: str) -> None:
+    """Show on the sagittal picture where an axial slice lies."""
+    axes.plot((0.9 * width_mm, width_mm), (height_mm, height_mm), color=FOREGROUND, linewidth=0.7)
+    axes.text(0.89 * width_mm, height_mm, label, color=FOREGROUND, fontsize=7, ha="right", va="center")
+
+
+def _letters(axes: Axes, letters: Sequence[str], color: str) -> None:
+    places = (
+        (0.02, 0.5, "left", "center"),
+        (0.98, 0.5, "right", "center"),
+        (0.5, 0.01, "center", "bottom"),
+        (0.5, 0.99, "center", "top"),
+    )
+    for letter, (x, y, horizontal, vertical) in zip(letters, places, strict=True):
+        axes.text(x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical, color=color, fontsize=7)
+
+
+def _scale_bar(axes: Axes, size_mm: tuple[float, float], bar_mm: float, color: str) -> None:
+    width, height = size_mm
+    x, y = 0.05 * width, 0.04 * height
+    axes.plot((x, x + bar_mm), (y, y), color=color, linewidth=2, solid_capstyle="butt")
+    axes.text(x, y + 0.01 * height, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom")

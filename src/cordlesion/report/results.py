@@ -1,0 +1,181 @@
+"""What a finished study left on disk, read once and checked; every table and figure starts here."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.artifacts import StudyFolder, read_json
+from cordlesion.config import SetName, read_study
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.report.style import loss_name
+
+VOXEL_METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1")
+LESION_METRICS = ("lesion_sensitivity", "lesion_precision", "lesion_f1")
+DEFAULT_THRESHOLD = 0.5
+
+_MEASURED = (
+    *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
+    *VOXEL_METRICS,
+    *LESION_METRICS,
+    *("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions"),
+    *("reference_volume_mm3", "predicted_volume_mm3"),
+)
+_COLUMNS = {
+    "splits.tsv": (
+        *("scan_id", "subject", "session", "site", "set"),
+        *("n_reference_lesions", "reference_volume_mm3", "reason"),
+    ),
+    "sweep.tsv": _MEASURED,
+    "evaluation.tsv": _MEASURED,
+    "thresholds.tsv": (
+        *("loss", "seed", "objective", "threshold", "score", "interval_low", "interval_high"),
+        *("plateau_low", "plateau_high", "n_scans", "n_subjects"),
+    ),
+    "history.tsv": ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds"),
+}
+_STAGE = {
+    "study.yaml": "study run",
+    "manifest.json": "study run",
+    "splits.tsv": "split",
+    "history.tsv": "train",
+    "sweep.tsv": "tune",
+    "thresholds.tsv": "tune",
+    "evaluation.tsv": "evaluate",
+}
+_TEXT = {"scan_id", "subject", "session", "site", "set", "loss", "objective", "reason"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training (loss and seed), or a comparator, which has no seed."""
+
+    loss: str
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """Its name in the study folder."""
+        return self.loss if self.seed is None else f"{self.loss}_seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """Everything the report shows."""
+
+    folder: StudyFolder
+    name: str
+    configuration: str
+    """``study.yaml`` as it is."""
+    manifest: dict[str, Any]
+    splits: pd.DataFrame
+    sweep: pd.DataFrame
+    thresholds: pd.DataFrame
+    evaluation: pd.DataFrame
+    histories: dict[Run, pd.DataFrame]
+    """Learning curves; comparators have none."""
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """Runs and comparators in the order of the evaluation."""
+        return _runs(self.evaluation)
+
+    @cached_property
+    def tuned(self) -> dict[Run, float]:
+        """The tuned threshold of each run that has one."""
+        return dict(zip(_runs(self.thresholds), self.thresholds["threshold"].astype(float).tolist(), strict=True))
+
+    @cached_property
+    def best(self) -> Run:
+        """The run with the highest score on the threshold set; the first one among equals."""
+        return _runs(self.thresholds)[int(self.thresholds["score"].to_numpy().argmax())]
+
+    def label(self, run: Run) -> str:
+        """Return the printed name of a run; the seed is told only where a loss has several."""
+        several = sum(other.loss == run.loss for other in self.runs) > 1
+        return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
+
+    def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
+        """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
+
+        A comparator that comes as masks has no threshold (n/a): its rows stand for every threshold.
+        """
+        rows = of_run(self.evaluation, run)
+        rows = rows[rows["set"] == set_name]
+        given = rows["threshold"].to_numpy(float)
+        wanted = np.isnan(given) if threshold is None else np.isnan(given) | np.isclose(given, threshold, atol=1e-6)
+        chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
+        return chosen
+
+
+def read_results(folder: Path) -> StudyResults:
+    """Read the artifacts of a finished study.
+
+    Raises:
+        CordlesionError: The folder is no study, a stage has not run yet, or a table lacks columns or rows.
+    """
+    if not folder.is_dir():
+        raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
+    study = StudyFolder(folder)
+    thresholds = _read_checked(study.thresholds)
+    trained = [run for run in _runs(thresholds) if run.seed is not None]
+    return StudyResults(
+        folder=study,
+        name=read_study(_required(study.configuration)).name,
+        configuration=study.configuration.read_text(encoding="utf-8"),
+        manifest=read_json(_required(study.manifest)),
+        splits=_read_checked(study.splits),
+        sweep=_read_checked(study.sweep),
+        thresholds=thresholds,
+        evaluation=_read_checked(study.evaluation),
+        histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in trained},
+    )
+
+
+def of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:
+    """Return the rows of one run."""
+    seed = table["seed"].isna() if run.seed is None else table["seed"].eq(run.seed).fillna(False)
+    return table[(table["loss"] == run.loss) & seed.astype(bool)]
+
+
+def lesion_bearing(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the scans whose voxel metrics are defined: those with any lesion voxel in the reference."""
+    return rows[rows["reference_volume_mm3"] > 0]
+
+
+def lesion_free(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the scans without any lesion voxel in the reference."""
+    return rows[rows["reference_volume_mm3"] == 0]
+
+
+def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
+    pairs = table[["loss", "seed"]].drop_duplicates().itertuples(index=False)
+    return tuple(Run(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in pairs)
+
+
+def _required(path: Path) -> Path:
+    if not path.is_file():
+        raise CordlesionError(
+            f"{path}: no such file; the report needs it. Run `cordlesion {_STAGE[path.name]}` first "
+            "(`cordlesion study run` runs every stage that is missing)."
+        )
+    return path
+
+
+def _read_checked(path: Path) -> pd.DataFrame:
+    """Read one of the study's tables: its columns, some rows, and numbers where numbers belong."""
+    columns = _COLUMNS[_required(path).name]
+    table = read_table(path, columns)
+    again = f"Run `cordlesion {_STAGE[path.name]}` again."
+    if table.empty:
+        raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
+    for column in set(columns) - _TEXT:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise CordlesionError(f"{path}: the column {column} holds text; numbers or n/a are needed. {again}")
+    if "seed" in table:
+        table["seed"] = table["seed"].astype("Int64")
+    return table

@@ -1,0 +1,158 @@
+"""Which slices of a scan to show, and how they lie on the page (no drawing here)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume, require_same_grid
+
+MAX_AXIAL_SLICES = 6
+AXIAL_WINDOW_MM = 40.0
+"""Edge of an axial crop around the cord; twice that where the cord's place is unknown."""
+SAGITTAL_DEPTH_MM = (60.0, 120.0)
+"""Smallest and largest anterior-posterior width of a sagittal picture."""
+
+Mask = npt.NDArray[np.bool_]
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A scan and its masks in index order left-anterior-superior."""
+
+    scan: Volume
+    mask: Mask | None
+    reference: Mask | None
+
+    @property
+    def lesions(self) -> Mask:
+        """Voxels marked in the mask or the reference."""
+        marked = np.zeros(self.scan.data.shape, bool)
+        for layer in (self.mask, self.reference):
+            if layer is not None:
+                marked |= layer
+        return marked
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A slice ready to show: first row at the top, first column at the left."""
+
+    image: npt.NDArray[np.float32]
+    mask: Mask | None
+    reference: Mask | None
+    size_mm: tuple[float, float]
+    """Width and height."""
+    letters: tuple[str, str, str, str]
+    """Directions at the left, right, bottom and top edge."""
+    position_mm: float
+    """Place of the slice's middle along its normal, in the scanner's coordinates (RAS+)."""
+
+
+def layers(scan: Volume, mask: Volume | Mask | None, reference: Volume | Mask | None = None) -> Layers:
+    """Bring a scan and its masks, which share its grid, to index order left-anterior-superior.
+
+    Raises:
+        CordlesionError: A mask is not on the scan's grid.
+    """
+    return Layers(to_las(scan), _las_mask(scan, mask), _las_mask(scan, reference))
+
+
+def sagittal(stack: Layers, x: int, window: tuple[slice, slice]) -> Picture:
+    """Cut sagittal slice ``x`` within the index ranges ``window`` (along A, along S): anterior left, superior up."""
+    return _picture(stack, lambda data: data[(x, *window)][::-1, ::-1].T, (1, 2), ("A", "P", "I", "S"), x)
+
+
+def axial(stack: Layers, z: int, window: tuple[slice, slice]) -> Picture:
+    """Cut axial slice ``z`` within the index ranges ``window`` (along L, along A): patient's right at the left."""
+    return _picture(stack, lambda data: data[(*window, z)][:, ::-1].T, (0, 1), ("R", "L", "P", "A"), z)
+
+
+def sagittal_index(stack: Layers, centerline: Centerline | None = None) -> int:
+    """Choose the sagittal slice with most lesion voxels; among equals the one nearest to the middle."""
+    counts = stack.lesions.sum(axis=(1, 2))
+    middle = len(counts) / 2 - 0.5 if centerline is None else float(np.median(centerline.x))
+    candidates = np.flatnonzero(counts == counts.max())
+    return int(candidates[np.abs(candidates - middle).argmin()])
+
+
+def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tuple[slice, slice]:
+    """Choose what a sagittal picture shows: the scan's full height, and the depth around the cord (or the lesions)."""
+    _, n_depth, n_height = stack.scan.data.shape
+    _, depth_mm, height_mm = stack.scan.spacing_mm
+    width_mm = float(np.clip(n_height * height_mm / 2.2, *SAGITTAL_DEPTH_MM))
+    center = _center(stack)[1] if centerline is None else float(np.median(centerline.y))
+    return _range(center, width_mm / depth_mm, n_depth), slice(0, n_height)
+
+
+def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[int]:
+    """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord."""
+    labels, n = ndimage.label(stack.lesions)
+    n_slices = labels.shape[2]
+    if n:
+        area = np.stack([np.bincount(labels[:, :, z].ravel(), minlength=n + 1)[1:] for z in range(n_slices)])
+        largest = np.argsort(-area.sum(axis=0), kind="stable")[:MAX_AXIAL_SLICES]
+        return sorted({int(z) for z in area.argmax(axis=0)[largest]}, reverse=True)
+    ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
+    evenly = np.linspace(ends[0], ends[1], MAX_AXIAL_SLICES + 2)[1:-1]
+    return sorted({int(z) for z in evenly.round()}, reverse=True)
+
+
+def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) -> tuple[slice, slice]:
+    """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions."""
+    in_slice = np.argwhere(stack.lesions[:, :, z])
+    edge_mm = AXIAL_WINDOW_MM
+    if centerline is not None:
+        center = np.ravel(centerline.at(np.array([float(z)])))
+    elif len(in_slice):
+        center = in_slice.mean(axis=0)
+    else:
+        center, edge_mm = _center(stack)[:2], 2 * AXIAL_WINDOW_MM
+    spacing_mm, shape = stack.scan.spacing_mm, stack.scan.data.shape
+    along_l, along_a = (_range(float(center[axis]), edge_mm / spacing_mm[axis], shape[axis]) for axis in (0, 1))
+    return along_l, along_a
+
+
+def _las_mask(scan: Volume, mask: Volume | Mask | None) -> Mask | None:
+    if mask is None:
+        return None
+    volume = mask if isinstance(mask, Volume) else Volume(mask, scan.affine)
+    require_same_grid(volume, scan)
+    return to_las(volume).data.astype(bool, copy=False)
+
+
+def _picture(
+    stack: Layers, cut: Callable[[Array], Array], axes: tuple[int, int], letters: tuple[str, str, str, str], index: int
+) -> Picture:
+    image = cut(stack.scan.data).astype(np.float32)
+    mask, reference = (None if layer is None else cut(layer) for layer in (stack.mask, stack.reference))
+    height, width = image.shape
+    size_mm = (width * stack.scan.spacing_mm[axes[0]], height * stack.scan.spacing_mm[axes[1]])
+    (normal,) = {0, 1, 2} - set(axes)
+    middle = (np.array(stack.scan.data.shape) - 1) / 2
+    middle[normal] = index
+    position_mm = float((stack.scan.affine @ np.append(middle, 1.0))[normal])
+    return Picture(image, mask, reference, size_mm, letters, position_mm)
+
+
+def _center(stack: Layers) -> npt.NDArray[np.float64]:
+    """Return the middle of the lesions' bounding box, or of the image where there is none."""
+    index = np.argwhere(stack.lesions)
+    corners = (
+        (index.min(axis=0), index.max(axis=0)) if len(index) else (np.zeros(3), np.array(stack.scan.data.shape) - 1)
+    )
+    return np.asarray((corners[0] + corners[1]) / 2, dtype=np.float64)
+
+
+def _range(center: float, n_wanted: float, n_voxels: int) -> slice:
+    """Return about ``n_wanted`` indices around ``center``, moved inwards where they would leave the image."""
+    n = min(max(round(n_wanted), 1), n_voxels)
+    start = min(max(round(center - (n - 1) / 2), 0), n_voxels - n)
+    return slice(start, start + n)

@@ -1,0 +1,115 @@
+"""How every picture of the report looks: one style, one palette, one way to save (leaf of the report layer)."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from cordlesion.artifacts import atomic_path
+
+INK = "#222222"
+"""Text and axes. The HTML page replaces it with the colour of its text, so figures follow light and dark."""
+MUTED = "#808080"
+"""Grid, points and notes: readable on white and on black."""
+
+TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#1AA876", "#E8502A", "#FFFFFF"
+"""Agreement with the reference: green, red and white as in the study, apart in lightness for the colour-blind."""
+REFERENCE, SEGMENTED = "#F5E04A", "#35C4F0"
+"""Outlines of the reference alone (yellow) and of the segmentation alone (sky blue)."""
+
+# Okabe & Ito, "Color Universal Design" (2008); yellow is darkened and black made grey, to show on white and on black.
+_PALETTE = {
+    "bce": "#0072B2",
+    "dice": "#009E73",
+    "combo": "#56B4E9",
+    "focal_tversky": "#E69F00",
+    "generalized_dice": "#CC79A7",
+    "log_cosh_dice": "#A89400",
+    "tversky": "#D55E00",
+    "sct_dice": "#6A51A3",
+    "sct": "#808080",
+}
+_NAMES = {
+    "bce": "BCE",
+    "sct": "SCT",
+    "log_cosh_dice": "Log-Cosh Dice",
+    "sct_dice": "SCT Dice",
+}
+
+_RC: dict[Any, Any] = {
+    "font.family": ["DejaVu Sans"],  # shipped with matplotlib: the same layout on every machine
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "text.parse_math": False,  # a dollar sign in a loss's or site's name is a dollar sign
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.facecolor": "none",
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "grid.color": MUTED,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+    "legend.frameon": False,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "auto",
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",  # text stays text: searchable, editable by the journal
+    "svg.hashsalt": "cordlesion",  # ids, and so whole files, are the same in every rerun
+    "pdf.fonttype": 42,  # TrueType, which journals ask for
+}
+_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Apply the report's matplotlib settings inside this context and restore the caller's afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def loss_name(loss: str) -> str:
+    """Return the printed name of a loss or comparator: ``focal_tversky`` becomes ``Focal Tversky``."""
+    if loss in _NAMES:
+        return _NAMES[loss]
+    return loss.replace("_", " ").title() if loss in _PALETTE else loss
+
+
+def loss_colors(losses: Iterable[str]) -> dict[str, str]:
+    """Return a colour per loss: the study's losses keep theirs in every figure, others take what is left in order."""
+    names = list(dict.fromkeys(losses))
+    free = [color for loss, color in _PALETTE.items() if loss not in names] or list(_PALETTE.values())
+    unknown = [loss for loss in names if loss not in _PALETTE]
+    extra = {loss: free[i % len(free)] for i, loss in enumerate(unknown)}
+    return {loss: _PALETTE.get(loss) or extra[loss] for loss in names}
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write ``figure`` atomically in the format of the suffix of ``path``; the same figure gives the same bytes.
+
+    Raises:
+        CordlesionError: The folder cannot be written.
+    """
+    kind = path.suffix.removeprefix(".")
+    with style(), atomic_path(path) as temporary:
+        figure.savefig(temporary, format=kind, metadata=_METADATA[kind])

@@ -1,0 +1,205 @@
+"""A small finished study on disk: three losses and one comparator with plausible numbers, and tiny scans."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
+RUNS = (("bce", 0), ("dice", 0), ("tversky", 0), ("sct", None))
+# How fast sensitivity falls with the threshold, and how high precision starts.
+CHARACTER = {"bce": (0.18, 0.30), "dice": (0.65, 0.42), "tversky": (1.1, 0.34), "sct": (0.22, 0.45)}
+
+YAML = """\
+# Three losses on a simulated cohort.
+name: {name}
+dataset: ../bids
+output: .
+losses:
+  - bce
+  - dice
+  - name: tversky
+    parameters: {{fn_weight: 0.7, fp_weight: 0.3}}
+seeds: [0]
+preprocess:
+  spacing_mm: 0.5
+training:
+  epochs: 120
+"""
+
+
+@dataclass(frozen=True)
+class FakeStudy:
+    folder: Path
+    n_bearing: dict[str, int]
+    n_free: int
+
+
+def write_fake_study(
+    folder: Path,
+    n_bearing: dict[str, int],
+    n_free: int,
+    *,
+    name: str = "Losses and thresholds, simulated cohort",
+    site: str = "Site",
+    shape: tuple[int, int, int] = (9, 40, 72),
+) -> FakeStudy:
+    """Write every artifact the report reads; the same arguments give the same bytes."""
+    rng = np.random.default_rng(7)
+    folder.mkdir(parents=True, exist_ok=True)
+    splits = _splits(rng, n_bearing, n_free, site)
+    sweep = _sweep(rng, splits)
+    thresholds = _thresholds(sweep)
+    (folder / "study.yaml").write_text(YAML.format(name=json.dumps(name)))
+    _write(folder / "splits.tsv", splits)
+    _write(folder / "sweep.tsv", sweep)
+    _write(folder / "thresholds.tsv", thresholds)
+    _write(folder / "evaluation.tsv", _evaluation(sweep, thresholds))
+    for loss, seed in RUNS[:3]:
+        _write(folder / "runs" / f"{loss}_seed-{seed}" / "history.tsv", _history(rng, loss))
+    scans = splits[(splits["set"] == "test") & (splits["n_reference_lesions"] > 0)]["scan_id"]
+    paths = {scan: _write_scan(rng, folder, scan, shape) for scan in scans}
+    manifest = {"versions": {"cordlesion": "0.1.0", "python": "3.11.9"}, "hardware": "2 cores", "scans": paths}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    return FakeStudy(folder, n_bearing, n_free)
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+
+
+def _splits(rng, n_bearing, n_free, site) -> pd.DataFrame:
+    sets = [name for name, n in n_bearing.items() for _ in range(n)] + ["test"] * n_free
+    rows = []
+    for i, set_name in enumerate(sets):
+        bearing = i < len(sets) - n_free
+        n_lesions = int(rng.geometric(0.28)) if bearing else 0
+        volume = float(np.round(n_lesions * rng.lognormal(4.2, 0.7), 1))
+        rows.append(
+            {
+                "scan_id": f"sub-{i // 2 if set_name == 'train' else i:03d}_ses-{i % 2 + 1:02d}_acq-sag",
+                "subject": f"sub-{i // 2 if set_name == 'train' else i:03d}",
+                "session": f"ses-{i % 2 + 1:02d}",
+                "site": f"{site} {i % 5 + 1}",
+                "set": set_name,
+                "n_reference_lesions": n_lesions,
+                "reference_volume_mm3": volume,
+                "reason": "balanced" if bearing else "lesion-free",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _sweep(rng, splits: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for scan in splits[splits["set"].isin(["threshold", "test"])].itertuples():
+        ease = rng.beta(2.2, 1.6)
+        for loss, seed in RUNS:
+            quality = np.clip(ease + rng.normal(0, 0.12), 0.02, 0.98)
+            for t in THRESHOLDS:
+                rows.append(_row(rng, scan, loss, seed, t, quality))
+    return pd.DataFrame(rows)
+
+
+def _row(rng, scan, loss: str, seed: int | None, t: float, quality: float) -> dict[str, object]:
+    decay, start = CHARACTER[loss]
+    bearing = scan.n_reference_lesions > 0
+    sensitivity = 1.0 if t == 0 else float(quality**0.6 * np.exp(-((t / decay) ** 1.4) * (1.3 - quality)))
+    precision = 0.002 if t == 0 else float(np.clip(quality * (start + (1 - start) * (1 - np.exp(-t / 0.3))), 0, 1))
+    if sensitivity < 0.03:
+        sensitivity = precision = 0.0
+    f1 = 2 * sensitivity * precision / (sensitivity + precision) if sensitivity else 0.0
+    n_reference = scan.n_reference_lesions
+    n_detected = int(rng.binomial(n_reference, sensitivity))
+    n_predicted = n_detected + int(rng.poisson(2.2 * np.exp(-t / decay)))
+    n_true = min(n_predicted, n_detected)
+    lesion = (n_detected / n_reference, n_true / n_predicted if n_predicted else 0.0) if bearing else (np.nan, np.nan)
+    lesion_f1 = 2 * lesion[0] * lesion[1] / sum(lesion) if sum(lesion) > 0 else (0.0 if bearing else np.nan)
+    volume = scan.reference_volume_mm3
+    predicted = volume * sensitivity / precision if precision else n_predicted * 30.0
+    return {
+        **{"scan_id": scan.scan_id, "subject": scan.subject, "session": scan.session, "set": scan.set},
+        **{"loss": loss, "seed": seed, "threshold": t},
+        "voxel_sensitivity": sensitivity if bearing else np.nan,
+        "voxel_precision": precision if bearing else np.nan,
+        "voxel_f1": f1 if bearing else np.nan,
+        **{"lesion_sensitivity": lesion[0], "lesion_precision": lesion[1], "lesion_f1": lesion_f1},
+        **{"n_reference_lesions": n_reference, "n_detected_lesions": n_detected},
+        **{"n_predicted_lesions": n_predicted, "n_true_predicted_lesions": n_true},
+        **{"reference_volume_mm3": volume, "predicted_volume_mm3": predicted if bearing else n_predicted * 30.0},
+    }
+
+
+def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
+    tuning = sweep[sweep["set"] == "threshold"]
+    rows = []
+    for loss, seed in RUNS:
+        curve = tuning[tuning["loss"] == loss].groupby("threshold")["voxel_f1"].median()
+        best = float(curve.idxmax())
+        plateau = curve[curve >= 0.95 * curve.max()].index
+        rows.append(
+            {
+                **{"loss": loss, "seed": seed, "objective": "median_voxel_f1", "threshold": best},
+                **{"score": curve.max(), "interval_low": max(best - 0.1, 0), "interval_high": min(best + 0.15, 1)},
+                **{"plateau_low": plateau.min(), "plateau_high": plateau.max()},
+                "n_scans": tuning["scan_id"].nunique(),
+                "n_subjects": tuning["subject"].nunique(),
+            }
+        )
+    return pd.DataFrame(rows).astype({"seed": "Int64"})
+
+
+def _evaluation(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
+    tuned = dict(zip(thresholds["loss"], thresholds["threshold"], strict=True))
+    return sweep[(sweep["threshold"] == 0.5) | (sweep["threshold"] == sweep["loss"].map(tuned))].astype(
+        {"seed": "Int64"}
+    )
+
+
+def _history(rng, loss: str) -> pd.DataFrame:
+    epoch = np.arange(1, 121)
+    scale = 0.05 if loss == "bce" else 1.0
+    train = scale * (0.25 + 0.75 * np.exp(-epoch / 22)) + rng.normal(0, 0.008 * scale, epoch.size)
+    validation = scale * (0.38 + 0.62 * np.exp(-epoch / 20) + 0.0009 * np.maximum(epoch - 60, 0))
+    validation = validation + rng.normal(0, 0.02 * scale, epoch.size)
+    columns = {"epoch": epoch, "train_loss": train, "validation_loss": validation}
+    return pd.DataFrame({**columns, "learning_rate": 1e-4, "seconds": 41.0})
+
+
+def _write_scan(rng, folder: Path, scan: str, shape: tuple[int, int, int]) -> dict[str, str]:
+    """Write a sagittal scan of a cord in its sac with lesions, and a probability map per run."""
+    affine = np.array([[-2.2, 0, 0, 10], [0, 0, 1.0, -20], [0, -1.0, 0, 30], [0, 0, 0, 1]])
+    x, y, z = (np.arange(n)[:, None, None].swapaxes(0, axis) for axis, n in enumerate(shape))
+    depth = (x - shape[0] // 2) * 2.2
+    across = y - shape[1] / 2 - 5 * np.sin(z / 25)
+    radius = np.hypot(depth, across)
+    noise = ndimage.gaussian_filter(rng.normal(size=shape), 0.6)
+    image = 300 + 250 * (across < -12) + 900 * (radius < 9) - 550 * (radius < 5) + 160 * noise
+    reference = np.zeros(shape, bool)
+    for _ in range(3):
+        center, offset = rng.integers(10, shape[2] - 10), rng.uniform(-2, 2)
+        reference |= (((z - center) / 6) ** 2 + ((across - offset) / 2.5) ** 2 + (depth / 3) ** 2) < 1
+    image = image + 380 * ndimage.gaussian_filter(reference.astype(float), 0.6)
+    subject, session = scan.split("_")[:2]
+    raw = folder / "bids" / subject / session / "anat"
+    out = folder / "derivatives" / "cordlesion" / subject / session / "anat"
+    paths = {"image": raw / f"{scan}_T2w.nii.gz", "reference": raw / f"{scan}_T2w_label-lesion_seg.nii.gz"}
+    _save(paths["image"], image.astype(np.float32), affine)
+    _save(paths["reference"], reference.astype(np.uint8), affine)
+    soft = ndimage.gaussian_filter(reference.astype(float), 1.0)
+    for loss, seed in RUNS:
+        run = loss if seed is None else f"{loss}seed{seed}"
+        shift = ndimage.shift(soft, (0, rng.uniform(-1, 1), rng.uniform(-2, 2)), order=1)
+        probability = np.clip(shift * rng.uniform(0.6, 1.2) + 0.06 * noise * (radius < 5), 0, 1)
+        _save(out / f"{scan}_label-lesion_desc-{run}_probseg.nii.gz", probability.astype(np.float32), affine)
+    return {key: str(path.relative_to(folder)) for key, path in paths.items()}
+
+
+def _save(path: Path, data, affine) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(data, affine), path)
