@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
+from cordlesion.evaluation import METRIC_COLUMNS
+
 THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
 RUNS = (("bce", 0), ("dice", 0), ("tversky", 0), ("sct", None))
 # How fast sensitivity falls with the threshold, and how high precision starts.
@@ -101,8 +103,7 @@ def _sweep(rng, splits: pd.DataFrame) -> pd.DataFrame:
         ease = rng.beta(2.2, 1.6)
         for loss, seed in RUNS:
             quality = np.clip(ease + rng.normal(0, 0.12), 0.02, 0.98)
-            for t in THRESHOLDS:
-                rows.append(_row(rng, scan, loss, seed, t, quality))
+            rows += [_row(rng, scan, loss, seed, t, quality) for t in THRESHOLDS]
     return pd.DataFrame(rows)
 
 
@@ -122,17 +123,12 @@ def _row(rng, scan, loss: str, seed: int | None, t: float, quality: float) -> di
     lesion_f1 = 2 * lesion[0] * lesion[1] / sum(lesion) if sum(lesion) > 0 else (0.0 if bearing else np.nan)
     volume = scan.reference_volume_mm3
     predicted = volume * sensitivity / precision if precision else n_predicted * 30.0
-    return {
-        **{"scan_id": scan.scan_id, "subject": scan.subject, "session": scan.session, "set": scan.set},
-        **{"loss": loss, "seed": seed, "threshold": t},
-        "voxel_sensitivity": sensitivity if bearing else np.nan,
-        "voxel_precision": precision if bearing else np.nan,
-        "voxel_f1": f1 if bearing else np.nan,
-        **{"lesion_sensitivity": lesion[0], "lesion_precision": lesion[1], "lesion_f1": lesion_f1},
-        **{"n_reference_lesions": n_reference, "n_detected_lesions": n_detected},
-        **{"n_predicted_lesions": n_predicted, "n_true_predicted_lesions": n_true},
-        **{"reference_volume_mm3": volume, "predicted_volume_mm3": predicted if bearing else n_predicted * 30.0},
-    }
+    named = {"scan_id": scan.scan_id, "subject": scan.subject, "session": scan.session, "set": scan.set}
+    voxel = (sensitivity, precision, f1) if bearing else (np.nan, np.nan, np.nan)
+    counts = (n_reference, n_detected, n_predicted, n_true)
+    volumes = (volume, predicted if bearing else n_predicted * 30.0)
+    measured = dict(zip(METRIC_COLUMNS, (*voxel, *lesion, lesion_f1, *counts, *volumes), strict=True))
+    return named | {"loss": loss, "seed": seed, "threshold": t} | measured
 
 
 def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
@@ -144,9 +140,15 @@ def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
         plateau = curve[curve >= 0.95 * curve.max()].index
         rows.append(
             {
-                **{"loss": loss, "seed": seed, "objective": "median_voxel_f1", "threshold": best},
-                **{"score": curve.max(), "interval_low": max(best - 0.1, 0), "interval_high": min(best + 0.15, 1)},
-                **{"plateau_low": plateau.min(), "plateau_high": plateau.max()},
+                "loss": loss,
+                "seed": seed,
+                "objective": "median_voxel_f1",
+                "threshold": best,
+                "score": curve.max(),
+                "interval_low": max(best - 0.1, 0),
+                "interval_high": min(best + 0.15, 1),
+                "plateau_low": plateau.min(),
+                "plateau_high": plateau.max(),
                 "n_scans": tuning["scan_id"].nunique(),
                 "n_subjects": tuning["subject"].nunique(),
             }
@@ -173,7 +175,7 @@ def _history(rng, loss: str) -> pd.DataFrame:
 
 def _write_scan(rng, folder: Path, scan: str, shape: tuple[int, int, int]) -> dict[str, str]:
     """Write a sagittal scan of a cord in its sac with lesions, and a probability map per run."""
-    affine = np.array([[-2.2, 0, 0, 10], [0, 0, 1.0, -20], [0, -1.0, 0, 30], [0, 0, 0, 1]])
+    affine = np.array([[-2.2, 0, 0, 10], [0, -1.0, 0, 40], [0, 0, -1.0, 30], [0, 0, 0, 1]])
     x, y, z = (np.arange(n)[:, None, None].swapaxes(0, axis) for axis, n in enumerate(shape))
     depth = (x - shape[0] // 2) * 2.2
     across = y - shape[1] / 2 - 5 * np.sin(z / 25)

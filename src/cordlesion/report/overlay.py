@@ -28,6 +28,8 @@ from cordlesion.volume import Volume
 
 HEIGHT_INCHES = 6.0
 BACKGROUND, FOREGROUND = "#000000", "#EDEDED"
+# Behind letters, which may lie on bright fluid.
+SHADE = {"facecolor": BACKGROUND, "alpha": 0.4, "edgecolor": "none", "pad": 1}
 
 
 def montage(
@@ -169,12 +171,13 @@ def _letters(axes: Axes, letters: Sequence[str], color: str) -> None:
         (0.5, 0.01, "center", "bottom"),
         (0.5, 0.99, "center", "top"),
     )
+    font = {"color": color, "fontsize": 7, "bbox": SHADE}
     for letter, (x, y, horizontal, vertical) in zip(letters, places, strict=True):
-        axes.text(x, y, letter, transform=axes.transAxes, ha=horizontal, va=vertical, color=color, fontsize=7)
+        axes.text(x, y, letter, font, transform=axes.transAxes, ha=horizontal, va=vertical)
 
 
 def _scale_bar(axes: Axes, size_mm: tuple[float, float], bar_mm: float, color: str) -> None:
     width, height = size_mm
     x, y = 0.05 * width, 0.04 * height
     axes.plot((x, x + bar_mm), (y, y), color=color, linewidth=2, solid_capstyle="butt")
-    axes.text(x, y + 0.01 * height, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom")
+    axes.text(x, y + 0.01 * height, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom", bbox=SHADE)

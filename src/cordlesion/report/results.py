@@ -90,9 +90,14 @@ class StudyResults:
         return dict(zip(_runs(self.thresholds), self.thresholds["threshold"].astype(float).tolist(), strict=True))
 
     @cached_property
+    def ranked(self) -> tuple[Run, ...]:
+        """Runs by their score on the threshold set, highest first; the first one listed among equals."""
+        return _runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
+
+    @property
     def best(self) -> Run:
-        """The run with the highest score on the threshold set; the first one among equals."""
-        return _runs(self.thresholds)[int(self.thresholds["score"].to_numpy().argmax())]
+        """The run with the highest score on the threshold set."""
+        return self.ranked[0]
 
     def label(self, run: Run) -> str:
         """Return the printed name of a run; the seed is told only where a loss has several."""

@@ -89,7 +89,7 @@ def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tupl
     _, depth_mm, height_mm = stack.scan.spacing_mm
     width_mm = float(np.clip(n_height * height_mm / 2.2, *SAGITTAL_DEPTH_MM))
     center = _center(stack)[1] if centerline is None else float(np.median(centerline.y))
-    return _range(center, width_mm / depth_mm, n_depth), slice(0, n_height)
+    return centered_range(center, width_mm / depth_mm, n_depth), slice(0, n_height)
 
 
 def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[int]:
@@ -116,8 +116,15 @@ def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) ->
     else:
         center, edge_mm = _center(stack)[:2], 2 * AXIAL_WINDOW_MM
     spacing_mm, shape = stack.scan.spacing_mm, stack.scan.data.shape
-    along_l, along_a = (_range(float(center[axis]), edge_mm / spacing_mm[axis], shape[axis]) for axis in (0, 1))
+    along_l, along_a = (centered_range(float(center[axis]), edge_mm / spacing_mm[axis], shape[axis]) for axis in (0, 1))
     return along_l, along_a
+
+
+def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:
+    """Return about ``n_wanted`` indices around ``center``, moved inwards where they would leave the image."""
+    n = min(max(round(n_wanted), 1), n_voxels)
+    start = min(max(round(center - (n - 1) / 2), 0), n_voxels - n)
+    return slice(start, start + n)
 
 
 def _las_mask(scan: Volume, mask: Volume | Mask | None) -> Mask | None:
@@ -149,10 +156,3 @@ def _center(stack: Layers) -> npt.NDArray[np.float64]:
         (index.min(axis=0), index.max(axis=0)) if len(index) else (np.zeros(3), np.array(stack.scan.data.shape) - 1)
     )
     return np.asarray((corners[0] + corners[1]) / 2, dtype=np.float64)
-
-
-def _range(center: float, n_wanted: float, n_voxels: int) -> slice:
-    """Return about ``n_wanted`` indices around ``center``, moved inwards where they would leave the image."""
-    n = min(max(round(n_wanted), 1), n_voxels)
-    start = min(max(round(center - (n - 1) / 2), 0), n_voxels - n)
-    return slice(start, start + n)

@@ -15,6 +15,11 @@ INK = "#222222"
 MUTED = "#808080"
 """Grid, points and notes: readable on white and on black."""
 
+SLATE = "#5B7FA3"
+"""Data that belong to no loss."""
+WIDTH_INCHES = 7.2
+"""Two columns of a journal."""
+
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#1AA876", "#E8502A", "#FFFFFF"
 """Agreement with the reference: green, red and white as in the study, apart in lightness for the colour-blind."""
 REFERENCE, SEGMENTED = "#F5E04A", "#35C4F0"

@@ -1,0 +1,179 @@
+"""The study's figures, each a function from results to a matplotlib figure (no pyplot, no global state)."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from cordlesion.artifacts import StudyFolder
+from cordlesion.config import SETS, SetName
+from cordlesion.report.example import example_figure
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing, of_run
+from cordlesion.report.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, save_figure, style
+
+SET_NAMES: dict[SetName, str] = {
+    "train": "training",
+    "validation": "validation",
+    "threshold": "threshold",
+    "test": "test",
+}
+"""How sets are printed."""
+
+
+def write_figures(results: StudyResults) -> dict[str, Figure]:
+    """Draw every figure and save it as SVG and PDF in ``figures/``; the same results give the same bytes.
+
+    Returns:
+        The figures by name.
+
+    Raises:
+        CordlesionError: A map or a scan for the example is missing, or the folder cannot be written.
+    """
+    figures = {name: figure(results) for name, figure in FIGURES.items()}
+    for name, figure in figures.items():
+        for suffix in (".svg", ".pdf"):
+            save_figure(figure, figure_path(results.folder, name, suffix))
+    return figures
+
+
+def cohort_figure(results: StudyResults) -> Figure:
+    """Draw the number and the total volume of lesions per lesion-bearing scan, by set (the paper's Figure 1)."""
+    bearing = lesion_bearing(results.splits)
+    groups = [bearing[bearing["set"] == name] for name in SETS]
+    with style():
+        figure = Figure(figsize=(WIDTH_INCHES, 2.7), layout="constrained")
+        counts, volumes = figure.subplots(1, 2)
+        for axes, column in ((counts, "n_reference_lesions"), (volumes, "reference_volume_mm3")):
+            samples = [group[column].to_numpy(float) for group in groups]
+            _boxes(axes, samples, np.arange(len(SETS), dtype=float), width=0.5, color=SLATE, point_size=9)
+            labels = [f"{SET_NAMES[name]}\nn = {len(group)}" for name, group in zip(SETS, groups, strict=True)]
+            axes.set_xticks(range(len(SETS)), labels)
+            axes.grid(axis="y")
+        counts.set(title="Number of lesions", ylabel="lesions per scan", ylim=(0, None))
+        counts.yaxis.set_major_locator(MaxNLocator(integer=True))
+        volumes.set(title="Total lesion volume", ylabel="mm³ per scan (logarithmic)", yscale="log")
+        volumes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        return figure
+
+
+def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> Figure:
+    """Draw the voxel F1 of every lesion-bearing scan against the threshold, a panel per run (the paper's Figure 2)."""
+    rows = lesion_bearing(results.sweep[results.sweep["set"] == set_name])
+    runs = [run for run in results.runs if run in results.tuned]
+    colors = loss_colors(run.loss for run in results.runs)
+    with style():
+        figure, panels = _panels(len(runs), row_inches=2.0)
+        for axes, run in zip(panels, runs, strict=True):
+            curve = of_run(rows, run).groupby("threshold")["voxel_f1"]
+            samples = {float(str(t)): f1.dropna().to_numpy(float) for t, f1 in curve}
+            _draw_curve(axes, samples, colors[run.loss], of_run(results.thresholds, run).iloc[0])
+            axes.set_title(results.label(run))
+        figure.supxlabel("decision threshold t", fontsize=8, color=INK)
+        figure.supylabel("voxel F1", fontsize=8, color=INK)
+        return figure
+
+
+def training_figure(results: StudyResults) -> Figure:
+    """Draw training and validation loss per epoch, a panel per loss, with the epoch that was kept."""
+    losses = list(dict.fromkeys(run.loss for run in results.histories))
+    colors = loss_colors(run.loss for run in results.runs)
+    with style():
+        figure, panels = _panels(len(losses), row_inches=1.7, share_values=False, n_columns=3)
+        for axes, loss in zip(panels, losses, strict=True):
+            for history in (history for run, history in results.histories.items() if run.loss == loss):
+                _draw_history(axes, history, colors[loss])
+            axes.set_title(loss_name(loss))
+        panels[0].legend(loc="upper right")
+        figure.supxlabel("epoch", fontsize=8, color=INK)
+        figure.supylabel("loss", fontsize=8, color=INK)
+        return figure
+
+
+FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
+    "figure1_cohort": cohort_figure,
+    "figure2_thresholds": threshold_figure,
+    "figure2_thresholds_test": lambda results: threshold_figure(results, "test"),
+    "figure3_example": example_figure,
+    "figure4_training": training_figure,
+}
+"""Every figure of the report by the name of its file."""
+
+
+def _panels(n: int, *, row_inches: float, share_values: bool = True, n_columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """Make a grid of ``n`` panels with shared axes."""
+    n_columns = min(n, n_columns)
+    n_rows = -(-n // n_columns)
+    figure = Figure(figsize=(WIDTH_INCHES, 0.4 + row_inches * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=share_values, squeeze=False)
+    panels = list(grid.flat)
+    for spare in panels[n:]:
+        spare.remove()
+    for axes in panels[max(n - n_columns, 0) : n]:
+        axes.tick_params(labelbottom=True)  # also where the panel below was removed
+    return figure, panels[:n]
+
+
+def _draw_curve(axes: Axes, samples: dict[float, npt.NDArray[np.float64]], color: str, choice: pd.Series) -> None:
+    t = np.array(sorted(samples))
+    width = 0.7 * float(np.diff(t).min()) if len(t) > 1 else 0.03
+    axes.axvspan(choice["interval_low"], choice["interval_high"], color=MUTED, alpha=0.15, linewidth=0)
+    axes.axvline(DEFAULT_THRESHOLD, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
+    _boxes(axes, [samples[value] for value in t], t, width=width, color=color, point_size=2)
+    axes.plot(t, [np.median(samples[value]) for value in t], color=color, linewidth=0.9)
+    tuned = float(choice["threshold"])
+    axes.plot(tuned, 1.06, marker="v", color=color, markersize=5, clip_on=False)
+    near_end = tuned > 0.8
+    axes.annotate(f"t = {tuned:.2f}", (tuned, 1.06), (-5 if near_end else 5, 0), textcoords="offset points", fontsize=7,
+                  ha="right" if near_end else "left", va="center", annotation_clip=False)  # fmt: skip
+    axes.set(xlim=(-0.04, 1.04), ylim=(-0.02, 1.1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
+    axes.grid(axis="y")
+
+
+def _draw_history(axes: Axes, history: pd.DataFrame, color: str) -> None:
+    epoch, validation = history["epoch"].to_numpy(), history["validation_loss"].to_numpy(float)
+    axes.plot(epoch, history["train_loss"], color=MUTED, linewidth=0.9, label="training")
+    axes.plot(epoch, validation, color=color, linewidth=1.2, label="validation")
+    kept = [int(np.nanargmin(validation))]
+    axes.plot(
+        epoch, validation, "o", markevery=kept, color=color, markeredgecolor=INK, markersize=4.5, label="epoch kept"
+    )
+    axes.grid(axis="y")
+
+
+def _boxes(
+    axes: Axes,
+    samples: Sequence[npt.NDArray[np.float64]],
+    positions: npt.NDArray[np.float64],
+    *,
+    width: float,
+    color: str,
+    point_size: float,
+) -> None:
+    """Draw box plots (quartiles, whiskers to 1.5 interquartile ranges) and every value as a jittered point."""
+    for sample, position in zip(samples, positions, strict=True):
+        # The golden ratio spreads points evenly and, unlike a random generator, always in the same way.
+        jitter = (np.arange(len(sample)) * 0.618034 % 1 - 0.5) * 0.8 * width
+        axes.scatter(position + jitter, sample, s=point_size, color=color, alpha=0.45, linewidths=0)
+    line = {"color": color, "linewidth": 0.7}
+    axes.boxplot(
+        samples,
+        positions=positions,
+        widths=width,
+        manage_ticks=False,
+        showfliers=False,
+        patch_artist=True,
+        boxprops={"facecolor": color + "30", "edgecolor": color, "linewidth": 0.7},
+        medianprops={"color": INK, "linewidth": 1.1},
+        whiskerprops=line,
+        capprops={**line, "linewidth": 0},
+    )
+
+
+def figure_path(folder: StudyFolder, name: str, suffix: str) -> Path:
+    """Return where a figure is saved."""
+    return folder.root / "figures" / (name + suffix)
