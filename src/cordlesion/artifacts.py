@@ -1,4 +1,4 @@
-"""Files that are never half-written, and the folder of a study: paths, done-markers, lock (leaf module, standard library only)."""
+"""Files that are never half-written; the folder of a study: paths, done-markers, lock (leaf, standard library only)."""
 
 import contextlib
 import fcntl
@@ -177,12 +177,18 @@ class StudyFolder:
         return dict(read_json(path)) if path.is_file() else {}
 
     @contextlib.contextmanager
-    def stage(self, stage: str, mark: str) -> Iterator[None]:
-        """Run a stage: the done-marker is removed before and written after, with the time it took."""
+    def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
+        """Run a stage: its done-marker is removed before and written after, with the time it took.
+
+        Yields:
+            A dictionary for small results that are to be kept in the marker.
+        """
         self._marker(stage).unlink(missing_ok=True)
+        record: dict[str, Any] = {}
         start = time.perf_counter()
-        yield
-        write_json(self._marker(stage), {"fingerprint": mark, "seconds": round(time.perf_counter() - start, 2)})
+        yield record
+        seconds = round(time.perf_counter() - start, 2)
+        write_json(self._marker(stage), {"fingerprint": mark, "seconds": seconds, **record})
 
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"

@@ -134,6 +134,27 @@ class EvaluationConfig(_Config):
     """A row of ``cordlesion.metrics.RULES``."""
 
 
+class RunConfig(_Config):
+    """Everything that makes one training (loss x seed) what it is."""
+
+    loss: LossConfig
+    seed: int
+    network: NetworkConfig
+    patches: PatchConfig
+    training: TrainingConfig
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return f"{self.loss.title}_seed-{self.seed}"
+
+    @property
+    def optimization(self) -> TrainingConfig:
+        """The training configuration with the loss's own optimiser and rate, where it has them."""
+        own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
+        return self.training.model_copy(update=own)
+
+
 class StudyConfig(_Config):
     """A whole study."""
 
@@ -152,6 +173,15 @@ class StudyConfig(_Config):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def runs(self) -> list[RunConfig]:
+        """The trainings of the study, one per loss and seed."""
+        return [
+            RunConfig(loss=loss, seed=seed, network=self.network, patches=self.patches, training=self.training)
+            for loss in self.losses
+            for seed in self.seeds
+        ]
 
     @model_validator(mode="after")
     def _distinct_runs(self) -> Self:
@@ -177,6 +207,17 @@ def read_study(path: Path | str) -> StudyConfig:
         raise CordlesionError("\n".join(_located(path, document, fault) for fault in error.errors())) from None
     folder = path.resolve().parent
     return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
+
+
+def builtin_study(name: str) -> Path:
+    """Return the path of a study that comes with the package (``isbi2023``, ``extended`` or ``demo``)."""
+    packaged = Path(__file__).parent / "studies"
+    # An editable installation reads them where they are edited.
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "studies"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise CordlesionError(f"{path}: no such study; one of {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))} is needed.")
+    return path
 
 
 def study_yaml(study: StudyConfig) -> str:

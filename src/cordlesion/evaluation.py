@@ -50,13 +50,14 @@ def sweep_map(pair: MapPair, thresholds: Sequence[float], rule: str | LesionRule
     reference = read_mask(pair.reference)
     probability = read_probability(pair.prediction, like=reference)
     measured = sweep(reference.data, probability.data, reference.spacing_mm, thresholds, rule)
-    rows = [_row(pair) | {"threshold": t} | asdict(m) for t, m in zip(thresholds, measured, strict=True)]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame([metric_row(pair, metrics) for metrics in measured])
+    table.insert(3, "threshold", list(thresholds))
+    return table
 
 
-def metrics_table(pairs: Iterable[MapPair], rule: str | LesionRule = "study") -> pd.DataFrame:
-    """Evaluate masks: a row per scan with scan_id, subject, session and the metrics (``metrics.tsv``)."""
-    return pd.DataFrame([_row(pair) | asdict(evaluate_mask(pair, rule)) for pair in pairs])
+def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:
+    """Return a scan's row of ``metrics.tsv``: scan_id, subject, session and the metrics."""
+    return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session} | asdict(metrics)
 
 
 def pair_files(reference: Path, prediction: Path) -> tuple[list[MapPair], list[str]]:
@@ -108,10 +109,6 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
     if missing := [name for name in columns if name not in table]:
         raise CordlesionError(f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion.")
     return table
-
-
-def _row(pair: MapPair) -> dict[str, object]:
-    return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session}
 
 
 def _key(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Bundle and scan in, probability map in the scan's own space out (Hussein et al. 2023, section 2.5)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,8 @@ from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack, stack_geometry
 from cordlesion.preprocess.intensity import standardize_patch
 from cordlesion.preprocess.orient import from_las
-from cordlesion.volume import Volume
+from cordlesion.preprocess.stack_file import read_stack
+from cordlesion.volume import Volume, read_grid, write_volume
 
 _BATCH = 8
 
@@ -28,6 +30,20 @@ def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline) -> npt.ND
     probability = predict_stack(bundle, sample_stack(scan, geometry), geometry)
     native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(map_back(probability, geometry), scan))
     return native
+
+
+def predict_to_file(bundle: Bundle, image: Path, stack: Path, output: Path) -> None:
+    """Predict from a scan's stack file and write the probability map on the scan's grid.
+
+    Args:
+        bundle: The trained model.
+        image: The scan; only its header is read.
+        stack: The scan's cord stack.
+        output: Path of the map, ``.nii.gz``.
+    """
+    grid, cord = read_grid(image), read_stack(stack)
+    probability = predict_stack(bundle, cord.image, cord.geometry)
+    write_volume(output, from_las(map_back(probability, cord.geometry), grid), grid)
 
 
 def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:

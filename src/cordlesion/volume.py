@@ -61,8 +61,21 @@ def read_volume(path: Path | str) -> Volume:
         )
     data = _read_data(path, image).reshape(shape)
     if not np.issubdtype(data.dtype, np.integer) and not np.isfinite(data).all():
-        raise CordlesionError(f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again.")
+        raise CordlesionError(
+            f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again."
+        )
     return Volume(data, _checked_affine(path, image), image.header, path)
+
+
+def read_grid(path: Path | str) -> Volume:
+    """Read only the header of a NIfTI file: a volume of zeros that takes no memory, to write others like it.
+
+    Raises:
+        CordlesionError: The file is missing or is not NIfTI.
+    """
+    path = Path(path)
+    image = _load(path)
+    return Volume(np.broadcast_to(np.uint8(0), image.shape[:3]), _checked_affine(path, image), image.header, path)
 
 
 def read_scan(path: Path | str) -> Volume:
@@ -168,9 +181,13 @@ def _load(path: Path) -> nib.Nifti1Image:
     try:
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise CordlesionError(f"{path}: not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz.") from error
+        raise CordlesionError(
+            f"{path}: not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz."
+        ) from error
     if not isinstance(image, nib.Nifti1Pair):
-        raise CordlesionError(f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz.")
+        raise CordlesionError(
+            f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz."
+        )
     return image
 
 
@@ -181,9 +198,13 @@ def _read_data(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.generic]:
         else:
             data = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
-        raise CordlesionError(f"{path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again.") from error
+        raise CordlesionError(
+            f"{path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again."
+        ) from error
     if not (np.issubdtype(data.dtype, np.integer) or np.issubdtype(data.dtype, np.floating)):
-        raise CordlesionError(f"{path}: voxels are of type {data.dtype}; real numbers are needed. Convert it to float32.")
+        raise CordlesionError(
+            f"{path}: voxels are of type {data.dtype}; real numbers are needed. Convert it to float32."
+        )
     return data
 
 

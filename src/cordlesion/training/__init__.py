@@ -1,6 +1,8 @@
 """Training: the only folder that imports Lightning."""
 
-from cordlesion.training.fit import RunConfig as RunConfig
 from cordlesion.training.fit import TrainedNetwork as TrainedNetwork
 from cordlesion.training.fit import fit as fit
 from cordlesion.training.patch_dataset import TrainingStack as TrainingStack
+from cordlesion.training.run import TrainingSets as TrainingSets
+from cordlesion.training.run import load_training_sets as load_training_sets
+from cordlesion.training.run import train_run as train_run

@@ -1,7 +1,9 @@
 """Train one run, resumable at any moment."""
 
+import contextlib
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 
 from cordlesion.artifacts import atomic_path
-from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, TrainingConfig
+from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.losses import make_loss
 from cordlesion.model.hardware import choose_hardware
@@ -17,28 +19,6 @@ from cordlesion.model.unet3d import UNet3d
 from cordlesion.progress import bar
 from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import TrainingStack, patch_loader
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """Everything that makes one training what it is."""
-
-    loss: LossConfig
-    seed: int
-    network: NetworkConfig
-    patches: PatchConfig
-    training: TrainingConfig
-
-    @property
-    def name(self) -> str:
-        """Name of the run's folder."""
-        return f"{self.loss.title}_seed-{self.seed}"
-
-    @property
-    def optimization(self) -> TrainingConfig:
-        """The training configuration with the loss's own optimiser and rate, where it has them."""
-        own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
-        return self.training.model_copy(update=own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +48,7 @@ def fit(run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[Tra
         patch_loader(train, run.patches, config.batch_size, run.seed),
         patch_loader(validation, run.patches, config.batch_size, None),
     )
-    with bar(f"train {run.name}", config.epochs) as advance, warnings.catch_warnings():
-        # Patches come from memory: worker processes would only copy them.
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message=".*number of training batches.*smaller than the logging interval.*")
+    with bar(f"train {run.name}", config.epochs) as advance, _without_advertising():
         trainer = pl.Trainer(
             accelerator=hardware.device.type,
             devices=1,
@@ -89,6 +66,25 @@ def fit(run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[Tra
     network = UNet3d(run.network.filters)
     network.load_state_dict(module.best_weights)
     return TrainedNetwork(network.eval(), module.history)
+
+
+@contextlib.contextmanager
+def _without_advertising() -> Iterator[None]:
+    """Silence what Lightning says about itself; what concerns the training is told by our own progress bar."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Patches come from memory: worker processes would only copy them.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Lightning 2.6 calls a deprecated function of torch 2.13.
+            warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class _EpochEnd(pl.Callback):

@@ -1,0 +1,265 @@
+"""The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cordlesion import __version__
+
+app = App(
+    name="cordlesion",
+    help="Which loss and which decision threshold segment MS lesions of the spinal cord best on T2w MRI. Research use only.",
+    version=__version__,
+)
+study = App(name="study", help="A whole study: set up, run, look at.")
+model = App(name="model", help="Trained models (bundles).")
+app.command(study)
+app.command(model)
+
+Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
+Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
+
+
+@app.command
+def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
+    """Simulate a cohort, run a small study on it, and write the report."""
+    from cordlesion.demo import run_demo
+    from cordlesion.progress import shown
+
+    with shown(quiet):
+        return _leftovers(run_demo(output))
+
+
+@app.command
+def simulate(
+    output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False
+) -> None:
+    """Write a BIDS dataset of simulated T2w cords with references, cord masks and centerlines.
+
+    Args:
+        output: Folder of the dataset; a simulation that was interrupted goes on.
+        scans: Number of scans; subjects, sites and lesion-free scans follow the study's proportions.
+        seed: The same seed gives the same files, byte for byte.
+        jobs: Processes; all processors by default.
+    """
+    from cordlesion.dataset.simulate import simulate_cohort
+    from cordlesion.progress import shown
+
+    with shown(quiet):
+        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs)
+
+
+@app.command
+def split(dataset: Path, output: Output = Path("splits.tsv"), *, seed: int = 0, quiet: Quiet = False) -> int:
+    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject."""
+    from cordlesion.config import SplitConfig
+    from cordlesion.progress import shown
+    from cordlesion.study import split_dataset
+
+    with shown(quiet):
+        return _leftovers(split_dataset(dataset, output, SplitConfig(seed=seed)))
+
+
+@app.command
+def preprocess(study_file: Path, *, quiet: Quiet = False) -> int:
+    """Cut the cord stacks of a study's scans."""
+    return _run(study_file, "preprocess", quiet)
+
+
+@app.command
+def train(study_file: Path, *, quiet: Quiet = False) -> int:
+    """Train the networks of a study (loss x seed) that are not trained yet."""
+    return _run(study_file, "train", quiet)
+
+
+@app.command
+def predict(
+    scan: Path,
+    *,
+    bundle: Annotated[Path, Parameter(name=["--model", "-m"])],
+    output: Output,
+    centerline: Path | None = None,
+    cord_mask: Path | None = None,
+) -> None:
+    """Write the lesion probability map of one scan.
+
+    Args:
+        bundle: Folder of a trained model.
+        output: Path of the map (.nii.gz), on the scan's own grid.
+        centerline: The cord's centre, drawn on a NIfTI grid.
+        cord_mask: A cord mask on the scan's grid, in place of a centerline.
+    """
+    from cordlesion.segmentation import predict_file
+
+    predict_file(scan, bundle, output, centerline=centerline, cord_mask=cord_mask)
+
+
+@app.command
+def segment(
+    scans: list[Path],
+    *,
+    bundle: Annotated[Path, Parameter(name=["--model", "-m"])],
+    output: Output,
+    centerline: Path | None = None,
+    cord_mask: Path | None = None,
+    threshold: float | None = None,
+    quiet: Quiet = False,
+) -> int:
+    """Segment lesions: mask, probability map, list of lesions and a picture for every scan.
+
+    Args:
+        bundle: Folder of a trained model.
+        centerline: The cord's centre, drawn on a NIfTI grid; for one scan.
+        cord_mask: A cord mask on the scan's grid, in place of a centerline; for one scan.
+        threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
+    """
+    from cordlesion.progress import shown
+    from cordlesion.segmentation import segment_files
+
+    with shown(quiet):
+        return _leftovers(
+            segment_files(scans, bundle, output, centerline=centerline, cord_mask=cord_mask, threshold=threshold)
+        )
+
+
+@app.command
+def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "study", quiet: Quiet = False) -> int:
+    """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        rule: When a lesion counts as detected: a preset's name.
+    """
+    from cordlesion.progress import shown
+    from cordlesion.standalone import evaluate_files
+
+    with shown(quiet):
+        return _leftovers(evaluate_files(reference, prediction, output, rule))
+
+
+@app.command
+def tune(
+    *,
+    reference: Path,
+    probability: Path,
+    output: Output,
+    objective: str = "median_voxel_f1",
+    rule: str = "study",
+    quiet: Quiet = False,
+) -> int:
+    """Choose the decision threshold for probability maps of any tool.
+
+    Give the scans of a threshold set only: scans that are used again to report results would make them too good.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        probability: A probability map, or a folder of maps with the same BIDS entities or names.
+        objective: What the threshold maximises.
+        rule: When a lesion counts as detected: a preset's name.
+    """
+    from cordlesion.progress import shown
+    from cordlesion.standalone import tune_files
+
+    with shown(quiet):
+        return _leftovers(tune_files(reference, probability, output, objective, rule))
+
+
+@app.command
+def compare(first: Path, second: Path, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None) -> None:
+    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference."""
+    from cordlesion.evaluation import write_table
+    from cordlesion.standalone import compare_files
+
+    table = compare_files(first, second)
+    if output is not None:
+        write_table(output, table)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
+@app.command
+def report(study_dir: Path) -> None:
+    """Write tables, figures and report.html of a study again."""
+    from cordlesion.report.html import write_report
+
+    print(write_report(study_dir))
+
+
+@study.command
+def init(dataset: Path) -> None:
+    """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
+    from cordlesion.study import initial_study
+
+    print(initial_study(dataset), end="")
+
+
+@study.command
+def run(
+    study_file: Path,
+    *,
+    executor: Literal["local"] = "local",
+    until: str = "report",
+    quiet: Quiet = False,
+) -> int:
+    """Run a study; started again, it goes on where it stopped.
+
+    Args:
+        executor: Where trainings happen.
+        until: Last stage: split, preprocess, train, tune, evaluate or report.
+    """
+    assert executor == "local"
+    return _run(study_file, until, quiet)
+
+
+@study.command
+def status(study_dir: Path) -> None:
+    """Say what of a study is done and what is left."""
+    from cordlesion.study import study_status
+
+    for stage, unit, state in study_status(study_dir):
+        print(f"{stage:<11} {unit:<34} {state}")
+
+
+@model.command
+def info(bundle: Path) -> None:
+    """Print the card of a trained model."""
+    import json
+
+    from cordlesion.model.bundle import read_card
+
+    print(json.dumps(read_card(bundle).model_dump(mode="json"), indent=2))
+
+
+def main() -> None:
+    """Run the command line: exit status 0, or 2 after a mistake of the user's, told in a sentence."""
+    from cordlesion.errors import CordlesionError
+
+    try:
+        status = app(exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(2)
+    except CordlesionError as error:
+        print(f"cordlesion: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("cordlesion: stopped; the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _run(study_file: Path, until: str, quiet: bool) -> int:
+    from cordlesion.config import read_study
+    from cordlesion.progress import shown
+    from cordlesion.study import run_study
+
+    with shown(quiet):
+        return _leftovers(run_study(read_study(study_file), until))
+
+
+def _leftovers(faults: "dict[str, str]") -> int:
+    """Print why scans were left out; the exit status tells that there were some."""
+    for fault in faults.values():
+        print(f"cordlesion: left out: {fault}", file=sys.stderr)
+    return 2 if faults else 0

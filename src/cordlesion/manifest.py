@@ -1,0 +1,68 @@
+"""The manifest of a study: what it ran on, with which versions, and how long it took."""
+
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cordlesion import __version__
+from cordlesion.artifacts import StudyFolder, read_json, write_json
+from cordlesion.config import StudyConfig
+from cordlesion.dataset.scan import Scan
+
+_PACKAGES = ("torch", "lightning", "monai", "nibabel", "numpy", "scipy", "pandas", "pydantic", "safetensors")
+
+
+def write_manifest(
+    folder: StudyFolder,
+    config: StudyConfig,
+    scans: Mapping[str, Scan],
+    hashes: Mapping[str, Mapping[str, str]],
+    excluded: Mapping[str, str],
+) -> None:
+    """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage."""
+    write_json(
+        folder.manifest,
+        {
+            "cordlesion": __version__,
+            "python": sys.version.split()[0],
+            "packages": {name: found for name in _PACKAGES if (found := _installed(name))},
+            "hardware": {"machine": platform.machine(), "system": platform.platform(), "processor": _processor()},
+            "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
+            "scans": {name: _files(scan) | {"sha256": dict(hashes[name])} for name, scan in scans.items()},
+            "excluded": dict(excluded),
+            "seconds": _seconds(folder),
+        },
+    )
+
+
+def _files(scan: Scan) -> dict[str, Any]:
+    return {"image": str(scan.image), "reference": str(scan.reference) if scan.reference else None}
+
+
+def _seconds(folder: StudyFolder) -> dict[str, float]:
+    """Sum the times in the done-markers by stage and, for trainings and sweeps, by run."""
+    total: dict[str, float] = {}
+    markers = folder.root / ".done"
+    for path in sorted(markers.rglob("*.json")):
+        parts = path.relative_to(markers).with_suffix("").parts
+        stage = parts[0] if parts[0] in ("inspect", "preprocess") else "/".join(parts[:2])
+        total[stage] = round(total.get(stage, 0.0) + float(read_json(path)["seconds"]), 2)
+    return total
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as stream:  # noqa: PTH123 - a device file
+            names = [line.split(":", 1)[1].strip() for line in stream if line.startswith("model name")]
+    except OSError:
+        names = []
+    return f"{len(names)} x {names[0]}" if names else platform.processor()

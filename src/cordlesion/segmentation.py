@@ -1,0 +1,224 @@
+"""One scan, one bundle: probability map, mask, list of lesions, picture."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cordlesion import __version__
+from cordlesion.artifacts import file_hash, write_json
+from cordlesion.dataset.bids import scan_name
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import write_table
+from cordlesion.metrics import RULES, label_components
+from cordlesion.model.bundle import Bundle, load_bundle
+from cordlesion.prediction import predict_scan
+from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.preprocess.orient import to_las
+from cordlesion.progress import say, track
+from cordlesion.volume import Volume, read_scan, write_volume
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One predicted lesion."""
+
+    lesion: int
+    """Number, from the largest."""
+    volume_mm3: float
+    length_mm: float
+    """Extent along the cord: the axial slices it spans."""
+    position_mm: float
+    """Distance of its middle from the upper end of the centerline, along the cord."""
+    peak_probability: float
+    mean_probability: float
+    n_voxels: int
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What a model finds in a scan; arrays lie on the scan's own grid."""
+
+    scan: Volume
+    centerline: Centerline
+    probability: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_]
+    threshold: float
+    lesions: tuple[Lesion, ...]
+
+
+def segment(
+    scan: Path | str,
+    bundle: Bundle | Path | str,
+    *,
+    centerline: Path | str | None = None,
+    cord_mask: Path | str | None = None,
+    threshold: float | None = None,
+) -> Segmentation:
+    """Segment the MS lesions of one T2w scan of the spinal cord.
+
+    Args:
+        scan: NIfTI file.
+        bundle: A trained model, or its folder.
+        centerline: A curve drawn on a NIfTI grid.
+        cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``.
+        threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
+
+    Raises:
+        CordlesionError: A file cannot be used, or neither or both of centerline and cord mask are given.
+    """
+    image = read_scan(scan)
+    model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
+    cut = _threshold(model, threshold)
+    curve = _centerline(image, centerline, cord_mask)
+    probability = predict_scan(model, image, curve)
+    mask = probability >= np.float32(cut)
+    return Segmentation(image, curve, probability, mask, cut, tuple(_lesions(image, curve, probability, mask)))
+
+
+def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list[Path]:
+    """Write probability map, mask, description and picture of a scan; returns the files.
+
+    The lesions of several scans belong in one ``lesions.tsv``: see :func:`lesion_table`.
+
+    Raises:
+        CordlesionError: The folder cannot be written.
+    """
+    from cordlesion.report.overlay import montage, save_png
+
+    name = output_name(result.scan.path)
+    probability, mask = (folder / f"{name}_label-lesion_{kind}.nii.gz" for kind in ("probseg", "mask"))
+    picture, description = folder / f"{name}_label-lesion_mask.png", folder / f"{name}_label-lesion_mask.json"
+    write_volume(probability, result.probability, result.scan)
+    write_volume(mask, result.mask, result.scan)
+    save_png(montage(result.scan, result.mask), picture)
+    write_json(
+        description,
+        {
+            "Description": "MS lesions of the spinal cord (research use only)",
+            "Sources": [str(result.scan.path)],
+            "Threshold": result.threshold,
+            "Lesions": [asdict(lesion) for lesion in result.lesions],
+            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": str(bundle),
+                            "WeightsSHA256": file_hash(bundle / "model.safetensors")},
+        },
+    )  # fmt: skip
+    return [probability, mask, description, picture]
+
+
+def segment_files(
+    scans: Sequence[Path],
+    bundle: Path,
+    folder: Path,
+    *,
+    centerline: Path | None = None,
+    cord_mask: Path | None = None,
+    threshold: float | None = None,
+) -> dict[str, str]:
+    """Segment scans and write everything about them to ``folder``, with one ``lesions.tsv``.
+
+    Returns:
+        The scans that could not be segmented, each with the reason.
+
+    Raises:
+        CordlesionError: No scan could be segmented, two scans have one name, or several scans share one centerline.
+    """
+    names = [output_name(scan) for scan in scans]
+    if len(set(names)) < len(names):
+        raise CordlesionError("two of the scans have the same name; their outputs would overwrite each other. Use two folders.")
+    if len(scans) > 1 and (centerline or cord_mask):
+        raise CordlesionError(f"{len(scans)} scans but one centerline or cord mask; give one scan at a time.")
+    model = load_bundle(bundle)
+    results: dict[str, Segmentation] = {}
+    faults: dict[str, str] = {}
+    for name, scan in track(zip(names, scans, strict=True), "segment", len(scans)):
+        try:
+            results[name] = segment(scan, model, centerline=centerline, cord_mask=cord_mask, threshold=threshold)
+            for path in write_segmentation(results[name], folder, bundle):
+                say(f"{path}")
+        except CordlesionError as error:
+            faults[name] = str(error)
+    if not results:
+        raise CordlesionError(next(iter(faults.values())))
+    write_table(folder / "lesions.tsv", lesion_table(results))
+    return faults
+
+
+def predict_file(
+    scan: Path, bundle: Path, output: Path, *, centerline: Path | None = None, cord_mask: Path | None = None
+) -> None:
+    """Write the probability map of one scan.
+
+    Raises:
+        CordlesionError: As :func:`segment`.
+    """
+    image = read_scan(scan)
+    write_volume(output, predict_scan(load_bundle(bundle), image, _centerline(image, centerline, cord_mask)), image)
+
+
+def lesion_table(results: dict[str, Segmentation]) -> pd.DataFrame:
+    """Return one row per lesion of every scan (``lesions.tsv``)."""
+    columns = ["scan_id", *Lesion.__dataclass_fields__]
+    rows = [{"scan_id": name} | asdict(lesion) for name, result in results.items() for lesion in result.lesions]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def output_name(scan: Path | None) -> str:
+    """Name a scan's outputs by its BIDS entities, or by its file name where it has none."""
+    file = scan.name if scan else "scan.nii.gz"
+    return scan_name(file) or file.split(".")[0]
+
+
+def _threshold(bundle: Bundle, threshold: float | None) -> float:
+    if threshold is not None:
+        if not 0 < threshold <= 1:
+            raise CordlesionError(f"the threshold is {threshold:g}; a value above 0 and up to 1 is needed.")
+        return threshold
+    if bundle.card.threshold is None:
+        raise CordlesionError("the bundle has no tuned threshold yet. Tune it in a study, or give --threshold.")
+    return bundle.card.threshold.value
+
+
+def _centerline(image: Volume, centerline: Path | str | None, cord_mask: Path | str | None) -> Centerline:
+    if centerline is not None and cord_mask is None:
+        return read_centerline(centerline, image)
+    if cord_mask is not None and centerline is None:
+        return centerline_from_cord_mask(cord_mask, image)
+    raise CordlesionError(f"{image.path}: exactly one of centerline and cord mask is needed. Give --centerline or --cord-mask.")
+
+
+def _lesions(image: Volume, curve: Centerline, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> list[Lesion]:
+    """Measure the components above the study's minimum volume, largest first."""
+    spacing = to_las(image).spacing_mm
+    voxel_mm3 = float(np.prod(spacing))
+    labels = label_components(mask, RULES["study"], voxel_mm3).labels
+    las = to_las(Volume(labels, image.affine)).data
+    p = to_las(Volume(probability, image.affine)).data
+    lesions = []
+    for number in range(1, int(labels.max(initial=0)) + 1):
+        inside = las == number
+        slices = np.flatnonzero(inside.any(axis=(0, 1)))
+        values = p[inside]
+        lesions.append(
+            Lesion(
+                lesion=number,
+                volume_mm3=round(len(values) * voxel_mm3, 2),
+                length_mm=round((slices[-1] - slices[0] + 1) * spacing[2], 2),
+                position_mm=round(_depth_mm(curve, spacing, float(slices.mean())), 2),
+                peak_probability=round(float(values.max()), 4),
+                mean_probability=round(float(values.mean()), 4),
+                n_voxels=len(values),
+            )
+        )
+    return lesions
+
+
+def _depth_mm(curve: Centerline, spacing: tuple[float, float, float], z: float) -> float:
+    """Length of the centerline from its upper end down to the slice ``z``."""
+    fine = np.linspace(curve.z[-1], z, 200)
+    x, y = curve.at(fine)
+    steps = np.diff(np.stack([x, y, fine]), axis=1) * np.array(spacing)[:, None]
+    return float(np.linalg.norm(steps, axis=0).sum())

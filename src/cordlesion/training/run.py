@@ -1,0 +1,79 @@
+"""From stack files to a bundle: one run of a study."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion import __version__
+from cordlesion.artifacts import atomic_path
+from cordlesion.config import PreprocessConfig, RunConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
+from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
+from cordlesion.preprocess.stack_file import CordStack, read_stack
+from cordlesion.training.fit import fit
+from cordlesion.training.patch_dataset import TrainingStack
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSets:
+    """What the runs of a study learn from: both sets on the scale that was fitted on the training set alone."""
+
+    landmarks: IntensityLandmarks
+    train: Sequence[TrainingStack]
+    validation: Sequence[TrainingStack]
+
+
+def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> TrainingSets:
+    """Read the stack files of both sets and standardise their intensities."""
+    stacks = [read_stack(path) for path in train]
+    landmarks = fit_landmarks((stack.image, stack.geometry.inside()) for stack in stacks)
+    held_out = [read_stack(path) for path in validation]
+    return TrainingSets(
+        landmarks, [_standardized(s, landmarks) for s in stacks], [_standardized(s, landmarks) for s in held_out]
+    )
+
+
+def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, folder: Path, mark: str) -> None:
+    """Train one run into ``folder/bundle`` with ``folder/history.tsv``.
+
+    Args:
+        run: What to train.
+        preprocess: How the stacks were cut; goes into the bundle.
+        sets: Training and validation set.
+        folder: Folder of the run.
+        mark: Fingerprint of all inputs; a checkpoint of other inputs is never taken up.
+
+    Raises:
+        CordlesionError: No training patch holds lesion, or training failed.
+    """
+    if not any(stack.lesion.any() for stack in sets.train):
+        raise CordlesionError("no lesion lies in any cord stack of the training set. Check that the centerlines follow the cord.")
+    checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
+    trained = fit(run, sets.train, sets.validation, checkpoint)
+    with atomic_path(folder / "history.tsv") as temporary:
+        pd.DataFrame(trained.history).to_csv(temporary, sep="\t", index=False)
+    best = min(trained.history, key=lambda row: row["validation_loss"])
+    card = ModelCard(
+        network=run.network,
+        preprocess=preprocess,
+        patches=run.patches,
+        landmarks=sets.landmarks,
+        provenance={
+            "cordlesion": __version__,
+            "loss": run.loss.model_dump(mode="json"),
+            "seed": run.seed,
+            "training": run.optimization.model_dump(mode="json"),
+            "best_epoch": best["epoch"],
+            "fingerprint": mark,
+        },
+    )
+    save_bundle(folder / "bundle", Bundle(card, trained.network))
+    for stale in folder.glob("checkpoint-*.ckpt"):
+        stale.unlink()
+
+
+def _standardized(stack: CordStack, landmarks: IntensityLandmarks) -> TrainingStack:
+    return TrainingStack(landmarks.apply(stack.image, stack.geometry.inside()), stack.reference)
