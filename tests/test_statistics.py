@@ -1,0 +1,190 @@
+import itertools
+import math
+import statistics
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from cordlesion.statistics import (
+    bootstrap_median,
+    clopper_pearson,
+    compare_paired,
+    format_summary,
+    holm,
+    summarize,
+    wilcoxon,
+)
+
+differences = st.lists(st.integers(-6, 6), min_size=1, max_size=9)
+
+
+def test_summary_leaves_out_nan_and_counts_it():
+    table = pd.DataFrame(
+        {
+            "loss": ["dice", "dice", "bce", "dice", "dice"],
+            "seed": 1,
+            "voxel_f1": [0.1, math.nan, math.nan, 0.2, 0.6],
+            "lesion_f1": [1.0, 0.0, 0.5, 0.0, 0.0],
+        }
+    )
+    summary = summarize(table, ["loss", "seed"], ["voxel_f1", "lesion_f1"])
+    assert summary.columns.tolist() == ["loss", "seed", "metric", "median", "mean", "std", "n", "n_undefined"]
+    rows = summary.set_index(["loss", "metric"])
+    assert rows.index.tolist() == list(itertools.product(["dice", "bce"], ["voxel_f1", "lesion_f1"]))
+    dice = rows.loc[("dice", "voxel_f1")]
+    assert (dice["median"], dice["n"], dice["n_undefined"]) == (0.2, 3, 1)
+    assert dice["mean"] == pytest.approx(0.3)
+    assert dice["std"] == pytest.approx(statistics.stdev([0.1, 0.2, 0.6]))
+    bce = rows.loc["bce"]
+    assert bce["median"].isna().tolist() == [True, False]
+    assert bce["std"].isna().all()
+    assert bce["n"].tolist() == [0, 1]
+
+
+def test_summary_is_printed_as_in_the_study():
+    assert format_summary(0.42, 0.3951, 0.2099) == "0.42 (0.40 ± 0.21)"
+    assert format_summary(0.42, 0.42, math.nan) == "0.42 (0.42 ± n/a)"
+    assert format_summary(12.34, 15.0, 2.0, digits=1) == "12.3 (15.0 ± 2.0)"
+    assert format_summary(math.nan, math.nan, math.nan) == "n/a"
+
+
+def naive_wilcoxon(d):
+    """All 2^n sign patterns of the ranks, one by one."""
+    d = [x for x in d if x]
+    ordered = sorted(abs(x) for x in d)
+    ranks = [statistics.mean(k + 1 for k, y in enumerate(ordered) if y == abs(x)) for x in d]
+    observed = sum(rank for rank, x in zip(ranks, d, strict=True) if x > 0)
+    sums = [sum(itertools.compress(ranks, signs)) for signs in itertools.product([0, 1], repeat=len(d))]
+    low, high = sum(s <= observed for s in sums), sum(s >= observed for s in sums)
+    return min(1, 2 * min(low, high) / len(sums)), (2 * observed - sum(ranks)) / sum(ranks)
+
+
+@settings(deadline=None)
+@given(differences.filter(any))
+def test_wilcoxon_against_all_sign_patterns(d):
+    test = wilcoxon(np.zeros(len(d)), np.array(d) / 10)
+    p_value, rank_biserial = naive_wilcoxon(d)
+    assert test.method == "exact"
+    assert test.p_value == pytest.approx(p_value)
+    assert test.rank_biserial == pytest.approx(rank_biserial)
+    assert test.median_difference == pytest.approx(statistics.median(d) / 10)
+    assert (test.n_pairs, test.n_nonzero) == (len(d), sum(x != 0 for x in d))
+
+
+@pytest.mark.parametrize("n", [5, 14, 26, 50, 51, 200])
+def test_wilcoxon_against_scipy(n):
+    rng = np.random.default_rng(n)
+    first = rng.random(n)
+    second = first + rng.normal(0.05, 0.2, n)
+    method = "exact" if n <= 50 else "approx"
+    test = wilcoxon(first, second)
+    assert test.p_value == pytest.approx(stats.wilcoxon(first, second, method=method).pvalue, rel=1e-9)
+    assert test.method == {"exact": "exact", "approx": "approximate"}[method]
+
+
+def test_wilcoxon_with_ties_against_scipy():
+    d = np.repeat([-3, -2, -1, 1, 2, 3, 4], [4, 9, 13, 13, 15, 7, 8])
+    assert wilcoxon(np.zeros(len(d)), d).p_value == pytest.approx(stats.wilcoxon(d, method="approx").pvalue, rel=1e-9)
+
+
+def test_exact_and_approximate_agree_where_they_meet():
+    d = np.random.default_rng(2).normal(0.3, 1, 50)
+    exact = wilcoxon(np.zeros(50), d)
+    assert exact.p_value == pytest.approx(stats.wilcoxon(d, method="approx").pvalue, rel=0.02)
+
+
+def test_wilcoxon_without_difference():
+    test = wilcoxon([0.1 + 0.2, 0.5, math.nan, 0.4], [0.3, 0.5, 0.4, math.nan])
+    assert (test.p_value, test.rank_biserial, test.method) == (1.0, 0.0, "no difference")
+    assert (test.n_pairs, test.n_nonzero, test.median_difference) == (2, 0, 0.0)
+    assert math.isnan(wilcoxon([math.nan], [1.0]).median_difference)
+
+
+def test_few_pairs_cannot_be_significant():
+    assert wilcoxon(np.zeros(5), np.ones(5)).p_value == pytest.approx(2 / 32)
+    assert wilcoxon(np.zeros(6), np.ones(6)).p_value == pytest.approx(2 / 64)
+
+
+def test_effect_size_is_positive_when_the_second_is_larger():
+    assert wilcoxon([0, 0, 0], [1, 2, 3]).rank_biserial == 1
+    assert wilcoxon([1, 2, 3], [0, 0, 0]).rank_biserial == -1
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.9, 0.6, math.nan, 0.02]), [1, 1, math.nan, 0.06])
+    assert holm([]).size == 0
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_rejects_what_its_steps_reject(p):
+    """Holm's own words: go up the ordered p-values, stop at the first above alpha / (number left)."""
+    alpha, rejected = 0.05, set()
+    for left, i in zip(range(len(p), 0, -1), sorted(range(len(p)), key=p.__getitem__), strict=True):
+        if p[i] * left > alpha:
+            break
+        rejected.add(i)
+    assert set(np.flatnonzero(holm(p) <= alpha)) == rejected
+
+
+def test_compare_pairs_by_scan():
+    rng = np.random.default_rng(0)
+    scores = {loss: rng.random(12) for loss in ("dice", "bce", "tversky")}
+    scores["bce"][3] = math.nan
+    table = pd.DataFrame(
+        [{"scan_id": f"s{i}", "loss": loss, "f1": x} for loss in scores for i, x in enumerate(scores[loss])]
+    ).sample(frac=1, random_state=0)
+    result = compare_paired(table, ["scan_id"], "loss", [("dice", "bce"), ("dice", "tversky")], "f1")
+    assert result["first"].tolist() == ["dice", "dice"]
+    assert result["n_pairs"].tolist() == [11, 12]
+    expected = [wilcoxon(scores["dice"], scores[other]).p_value for other in ("bce", "tversky")]
+    assert result["p_value"].tolist() == pytest.approx(expected)
+    assert result["p_holm"].tolist() == holm(expected).tolist()
+    assert compare_paired(table, ["scan_id"], "loss", [], "f1").empty
+    with pytest.raises(ValueError, match="duplicate"):
+        compare_paired(pd.concat([table, table]), ["scan_id"], "loss", [("dice", "bce")], "f1")
+
+
+def test_bootstrap_of_a_median_against_a_loop():
+    rng = np.random.default_rng(0)
+    values = rng.random(9)
+    values[4] = math.nan
+    subjects = np.array(list("babccdbde"))
+    names = sorted(set(subjects))
+    loop = np.random.default_rng(3)
+    medians = []
+    for _ in range(500):
+        counts = loop.multinomial(len(names), [1 / len(names)] * len(names))
+        drawn = [v for name, n in zip(names, counts, strict=True) for v in n * list(values[subjects == name])]
+        medians.append(statistics.median(v for v in drawn if not math.isnan(v)))
+    expected = np.quantile(medians, [0.05, 0.95])
+    got = bootstrap_median(values, subjects, confidence=0.9, n_resamples=500, seed=3)
+    assert got == pytest.approx(tuple(expected))
+
+
+def test_many_scans_of_one_subject_are_one_opinion():
+    values, subjects = [0.1] * 30 + [0.9], ["a"] * 30 + ["b"]
+    assert bootstrap_median(values, subjects) == (0.1, 0.9)
+    assert bootstrap_median(values, range(31)) == (0.1, 0.1)
+
+
+def test_bootstrap_without_values():
+    assert all(math.isnan(end) for end in bootstrap_median([math.nan], ["a"]))
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+@pytest.mark.parametrize(("successes", "trials"), [(0, 14), (9, 14), (14, 14), (11, 46)])
+def test_clopper_pearson_against_scipy(successes, trials, confidence):
+    expected = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
+    assert clopper_pearson(successes, trials, confidence) == pytest.approx((expected.low, expected.high))
+
+
+def test_clopper_pearson_at_the_ends():
+    assert clopper_pearson(0, 0) == (0, 1)
+    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
+    with pytest.raises(ValueError, match="5 successes of 4"):
+        clopper_pearson(5, 4)
