@@ -1,0 +1,56 @@
+"""What all benchmarks share: candidates timed in turn in one process, and a header that says on what."""
+
+import importlib.metadata
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+
+def alternate(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return each candidate's median seconds; they take turns, so that a busy machine slows all of them alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for run in candidates.values():
+        run()  # imports and caches
+    for _ in range(rounds):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def header(packages: Sequence[str]) -> str:
+    """Return the versions of ``packages`` ("absent" where not installed), Python and the processor."""
+    versions = ", ".join(f"{name} {version(name) or 'absent'}" for name in packages)
+    return f"{versions}\nPython {platform.python_version()}, {processor()}, {os.cpu_count()} cores"
+
+
+def version(package: str) -> str | None:
+    """Return the installed version of a package, if there is one."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text().splitlines() if table.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def report(medians: Mapping[str, float], baseline: str) -> str:
+    """Return a line per candidate: median seconds, and how many times the baseline's."""
+    return "\n".join(
+        f"{name:<44}{seconds:>9.4f} s{seconds / medians[baseline]:>8.1f} x" for name, seconds in medians.items()
+    )
+
+
+def missing_peer(package: str) -> str:
+    """Return the sentence for a peer that is not installed."""
+    return f"{package}: not installed, so not measured. Install it with: pip install 'cordlesion[bench]'"

@@ -1,0 +1,108 @@
+"""Voxel- and lesion-wise metrics at 21 thresholds: ours, ours without the shortcuts, and panoptica's.
+
+python benchmarks/bench_sweep.py [rounds]
+"""
+
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from _timing import alternate, header, missing_peer, report, version
+from scipy import ndimage
+
+from cordlesion.metrics import LesionRule, ScanMetrics, binarize, sweep
+from cordlesion.metrics.lesion import Components, LesionCounts, count_lesions
+from cordlesion.threshold import THRESHOLDS
+
+Masks = npt.NDArray[np.bool_]
+Maps = npt.NDArray[np.float32]
+
+SHAPE, SPACING_MM, N_LESIONS = (48, 48, 600), (0.5, 0.5, 0.5), 10
+RULE = LesionRule()
+
+
+def simulate() -> tuple[Masks, Maps]:
+    """Return ten ellipsoidal lesions along a cord stack and a blurred, shifted, noisy map of them."""
+    rng = np.random.default_rng(0)
+    grid = np.indices(SHAPE, dtype=np.float32)
+    reference, p = np.zeros(SHAPE, dtype=bool), rng.random(SHAPE, dtype=np.float32) * 0.04
+    for k in range(N_LESIONS):
+        centre = np.array([*rng.uniform(16, 32, 2), 30 + 60 * k])
+        radii = np.array([*rng.uniform(3, 5, 2), rng.uniform(6, 15)])
+        reference |= _distance(grid, centre, radii) < 1
+        d = _distance(grid, centre + rng.normal(0, 1, 3), 1.2 * radii)
+        p = np.maximum(p, 1 / (1 + np.exp(np.minimum(6 * (d - 1), 80))))
+    return reference, p.astype(np.float32)
+
+
+def _distance(grid: Maps, centre: npt.NDArray[np.float64], radii: npt.NDArray[np.float64]) -> Maps:
+    return sum(((grid[axis] - centre[axis]) / radii[axis]) ** 2 for axis in range(3))
+
+
+def whole_volume(reference: Masks, p: Maps) -> list[tuple[LesionCounts, int, int]]:
+    """Evaluate the same rule threshold by threshold on whole volumes, the reference labelled anew each time."""
+    results = []
+    for t in THRESHOLDS:
+        mask = binarize(p, t)
+        counts = count_lesions(_label(reference), _label(mask), RULE)
+        results.append((counts, int(mask.sum()), int((mask & reference).sum())))
+    return results
+
+
+def _lesion_counts(m: ScanMetrics) -> LesionCounts:
+    return LesionCounts(m.n_reference_lesions, m.n_detected_lesions, m.n_predicted_lesions, m.n_true_predicted_lesions)
+
+
+def _label(mask: Masks) -> Components:
+    labels, _ = ndimage.label(mask)
+    sizes = np.bincount(labels.ravel())
+    kept = sizes >= RULE.min_voxels(SPACING_MM[0] ** 3)
+    kept[0] = False
+    return Components((kept.cumsum() * kept).astype(np.int32)[labels], sizes[kept])
+
+
+def panoptica_sweep(reference: Masks, p: Maps) -> Callable[[], object]:
+    """Return panoptica's evaluation at every threshold (its own rule: one-to-one matches of IoU 0.5)."""
+    from panoptica import (
+        ConnectedComponentsInstanceApproximator,
+        InputType,
+        NaiveThresholdMatching,
+        Panoptica_Evaluator,
+    )
+    from panoptica.metrics import Metric
+
+    evaluator = Panoptica_Evaluator(
+        expected_input=InputType.SEMANTIC,
+        instance_approximator=ConnectedComponentsInstanceApproximator(),
+        instance_matcher=NaiveThresholdMatching(),
+        instance_metrics=[Metric.DSC, Metric.IOU],
+        global_metrics=[Metric.DSC],
+    )
+    target = reference.astype(np.uint8)
+    return lambda: [evaluator.evaluate(binarize(p, t).astype(np.uint8), target, verbose=False) for t in THRESHOLDS]
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    reference, p = simulate()
+    ours = sweep(reference, p, SPACING_MM, THRESHOLDS, RULE)
+    plain = [counts for counts, *_ in whole_volume(reference, p)]
+    if plain != [_lesion_counts(m) for m in ours]:
+        raise SystemExit("The shortcuts change the result: no point in timing them.")
+    candidates: dict[str, Callable[[], object]] = {
+        "cordlesion": lambda: sweep(reference, p, SPACING_MM, THRESHOLDS, RULE),
+        "same rule, whole volume": lambda: whole_volume(reference, p),
+    }
+    if version("panoptica"):
+        candidates["panoptica (DSC, IoU, 26-connected)"] = panoptica_sweep(reference, p)
+    print(header(["cordlesion", "numpy", "scipy", "panoptica"]))
+    shape, n_lesions = " x ".join(map(str, SHAPE)), ours[0].n_reference_lesions
+    print(f"{shape} voxels, {n_lesions} lesions, {len(THRESHOLDS)} thresholds, median of {rounds} rounds")
+    print(report(alternate(candidates, rounds), "cordlesion"))
+    if not version("panoptica"):
+        print(missing_peer("panoptica"))
+
+
+if __name__ == "__main__":
+    main()
