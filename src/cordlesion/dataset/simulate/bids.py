@@ -1,0 +1,152 @@
+"""Names, tables and files of the simulated BIDS dataset."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+import cordlesion
+from cordlesion.artifacts import write_json
+from cordlesion.dataset.simulate.plan import SubjectPlan
+from cordlesion.dataset.simulate.scan import ScanPlan, SimulatedScan
+from cordlesion.dataset.simulate.site import draw_site
+from cordlesion.volume import Volume, write_volume
+
+MARKER = Path("code/simulation.json")
+"""Tells a simulated cohort from any other folder; BIDS leaves ``code/`` to the authors."""
+LABELS = Path("derivatives/labels")
+ACQUISITIONS = {
+    ("sagittal", "cervical"): "sag", ("sagittal", "cervicothoracic"): "sagcervicothoracic",
+    ("sagittal", "thoracic"): "sagthoracic", ("axial", "cervical"): "ax",
+}  # fmt: skip
+"""The ``acq`` entity of each protocol."""
+BIDS_VERSION = "1.10.0"
+
+
+def subject_name(index: int) -> str:
+    """Return the BIDS name of a subject, e.g. ``sub-001``."""
+    return f"sub-{index + 1:03d}"
+
+
+def scan_name(plan: ScanPlan) -> str:
+    """Return a scan's name without suffix, e.g. ``sub-001_ses-01_acq-sag``."""
+    return f"{subject_name(plan.subject)}_ses-{plan.session:02d}_acq-{ACQUISITIONS[plan.plane, plan.region]}"
+
+
+def is_complete(out: Path, plan: ScanPlan) -> bool:
+    """Whether a scan and its labels are on disk; the sidecar is written last."""
+    return _sidecar_path(out, plan).is_file()
+
+
+def write_scan(out: Path, scan: SimulatedScan) -> None:
+    """Write a scan, its labels and its sidecar."""
+    plan = scan.plan
+    labels = out / LABELS / _folder(plan)
+    masks = {
+        "label-lesion_seg": scan.reference,
+        "label-lesion_desc-true_seg": scan.true_lesions,
+        "label-cord_seg": scan.cord,
+        "label-centerline_seg": scan.centerline,
+    }
+    grid = Volume(scan.image.data, scan.image.affine, _header(scan.image))
+    for suffix, mask in masks.items():
+        write_volume(labels / f"{scan_name(plan)}_{suffix}.nii.gz", mask.data, grid)
+    write_volume(out / _folder(plan) / f"{scan_name(plan)}_T2w.nii.gz", scan.image.data, grid)
+    write_json(_sidecar_path(out, plan), _sidecar(scan))
+
+
+def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str]:
+    """Return name and content of the files that describe the dataset."""
+    return {
+        "dataset_description.json": _json(_description("raw", f"Simulated T2-weighted spinal cords with MS lesions (seed {seed})")),
+        "README": README,
+        "participants.tsv": _participants(subjects, seed),
+        "participants.json": _json(COLUMNS),
+        f"{LABELS}/dataset_description.json": _json(_description("derivative", "Lesion, cord and centerline labels")),
+        f"{LABELS}/README": LABELS_README,
+        # "seg" is the suffix that spinal cord tools read; BIDS itself knows dseg, probseg and mask.
+        f"{LABELS}/.bidsignore": "*_seg.nii.gz\n",
+    }
+
+
+def _folder(plan: ScanPlan) -> Path:
+    return Path(subject_name(plan.subject)) / f"ses-{plan.session:02d}" / "anat"
+
+
+def _sidecar_path(out: Path, plan: ScanPlan) -> Path:
+    return out / _folder(plan) / f"{scan_name(plan)}_T2w.json"
+
+
+def _header(image: Volume) -> nib.Nifti1Header:
+    """Both transforms set, as scanners' converters do."""
+    header = nib.Nifti1Image(np.zeros(image.data.shape, dtype=np.int16), image.affine).header
+    header.set_qform(image.affine, code=1)
+    header.set_sform(image.affine, code=1)
+    header.set_xyzt_units("mm")
+    return header
+
+
+def _sidecar(scan: SimulatedScan) -> dict[str, object]:
+    site, acquisition = scan.site, scan.acquisition
+    return {
+        "Modality": "MR",
+        "Manufacturer": site.manufacturer,
+        "ManufacturersModelName": site.model,
+        "MagneticFieldStrength": site.field_tesla,
+        "InstitutionName": f"site-{site.index + 1:02d}",
+        "MRAcquisitionType": "2D",
+        "ScanningSequence": "SE",
+        "EchoTime": site.echo_time_s,
+        "RepetitionTime": site.repetition_time_s,
+        "SliceThickness": round(acquisition.thickness_mm, 3),
+        "SpacingBetweenSlices": round(acquisition.slice_mm, 3),
+        "BodyPart": "CSPINE" if acquisition.region == "cervical" else "TSPINE",
+        "Simulated": True,
+    }
+
+
+def _participants(subjects: tuple[SubjectPlan, ...], seed: int) -> str:
+    rows = ["participant_id\tage\tsex\tsite\tscanner"]
+    for subject in subjects:
+        site = draw_site(seed, subject.site)
+        scanner = f"{site.manufacturer} {site.model} {site.field_tesla:g}T"
+        rows.append(f"{subject_name(subject.index)}\t{subject.person.age:g}\t{subject.person.sex}\tsite-{site.index + 1:02d}\t{scanner}")
+    return "\n".join(rows) + "\n"
+
+
+def _description(kind: str, name: str) -> dict[str, object]:
+    return {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": kind,
+        "License": "CC0",
+        "Authors": ["The cordlesion developers"],
+        "GeneratedBy": [{"Name": "cordlesion simulate", "Version": cordlesion.__version__}],
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+COLUMNS = {
+    "age": {"Description": "Age at the first visit", "Units": "year"},
+    "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+    "site": {"Description": "Centre where the subject was scanned"},
+    "scanner": {"Description": "Manufacturer, model and field strength in tesla"},
+}
+README = """\
+Simulated T2-weighted scans of the spinal cord with multiple-sclerosis lesions, made by `cordlesion simulate`.
+Nobody was scanned: use this dataset to try and to test software, never to draw conclusions about patients.
+
+Labels are in derivatives/labels.
+"""
+LABELS_README = """\
+Labels of the simulated scans, on each scan's own grid.
+
+label-lesion_seg            the reference: lesions as a simulated reader marked them (empty if none was found)
+label-lesion_desc-true_seg  the true lesions, which a real dataset cannot offer
+label-cord_seg              the spinal cord, from the top of C1 down
+label-centerline_seg        the cord's centre, one voxel per axial slice
+"""

@@ -1,0 +1,173 @@
+"""Signal of the cord, its lesions, the cerebrospinal fluid and the dark rim around the sac, in units of white matter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.dataset.simulate import levels
+from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
+from cordlesion.dataset.simulate.lesions import Lesion, signal_gain, spindle
+from cordlesion.dataset.simulate.signals import Signals
+
+Float32 = npt.NDArray[np.float32]
+
+EDGE_MM = 0.5
+"""Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
+RIM_MM = 1.2
+"""Dura, ligament and cortical bone around the sac."""
+DISCS = levels.BOUNDARIES_MM[2:-1]
+"""Position of each disc; the first lies below C2."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """Shape of the canal at a list of positions along the cord; every array has one value per position."""
+
+    s: Float32
+    half_rl: Float32
+    half_ap: Float32
+    sac_half_rl: Float32
+    sac_half_ap: Float32
+    sac_shift: Float32
+    dent: Float32
+    """How far a disc pushes the front of the sac backwards."""
+    grey_half_rl: Float32
+    grey_half_ap: Float32
+    chest: Float32
+    """0 in the neck, 1 in the chest."""
+    tail: Float32
+    """0 at the cord, 1 at the cauda equina."""
+
+
+@dataclass(frozen=True, eq=False)
+class CanalSignal:
+    """Signal of the canal at points of shape (X, P)."""
+
+    value: Float32
+    cover: Float32
+    """Share of the point that belongs to the canal; the rest is left to the surroundings."""
+    cord: Float32
+    """Share of the point inside the cord."""
+    lesion: Float32
+    """Share of the point inside a true lesion."""
+    excess: Float32
+    """What true lesions add to the signal."""
+    csf: Float32
+    """Share of the point that is fluid."""
+
+
+def section_at(anatomy: Anatomy, s: Float32) -> Section:
+    """Tabulate the canal's shape at positions along the cord."""
+    half_rl, half_ap = anatomy.semi_axes(s)
+    sac_half_ap = anatomy.at("sac_ap_mm", s) / 2
+    shift = anatomy.at("sac_shift_mm", s)
+    # The cord never touches the sac's wall, whatever the draws: at least 0.7 mm of fluid stay.
+    sac_half_ap = np.maximum(sac_half_ap, half_ap + np.abs(shift) + 0.7)
+    bulge = np.sum(
+        [b * np.exp(-(((s - d) / 3.0) ** 2)) for d, b in zip(DISCS, anatomy.bulge_mm, strict=False) if b > 0.1], axis=0
+    )
+    dent = np.minimum(bulge, np.maximum(sac_half_ap + shift - half_ap - 0.3, 0))
+    values = {
+        "s": s, "half_rl": half_rl, "half_ap": half_ap,
+        "sac_half_rl": np.maximum(anatomy.at("sac_rl_mm", s) / 2, half_rl + 1.0),
+        "sac_half_ap": sac_half_ap, "sac_shift": shift, "dent": dent,
+        "grey_half_rl": levels.along("grey_rl", s) / 2, "grey_half_ap": levels.along("grey_ap", s) / 2,
+        "chest": np.interp(s, [levels.top_mm("C7"), levels.top_mm("T3")], [0.0, 1.0]),
+        "tail": np.interp(s, [anatomy.conus_mm - 25, anatomy.conus_mm + 15], [0.0, 1.0]),
+    }  # fmt: skip
+    return Section(**{name: np.asarray(value, dtype=np.float32) for name, value in values.items()})
+
+
+def canal_signal(
+    anatomy: Anatomy, section: Section, u: Float32, v: Float32, lesions: Sequence[Lesion], signals: Signals
+) -> CanalSignal:
+    """Evaluate the canal at section coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``."""
+    cord = _inside(radius_ratio(u, v, section.half_rl, section.half_ap), u, v, section.half_rl, section.half_ap)
+    front = np.where(v > section.sac_shift, section.sac_half_ap - section.dent, section.sac_half_ap)
+    sac_v = v - section.sac_shift
+    sac_distance = _distance(radius_ratio(u, sac_v, section.sac_half_rl, front), u, sac_v, section.sac_half_rl, front)
+    sac = np.clip(0.5 - sac_distance / EDGE_MM, 0, 1)
+    fissure = _fissure(section, u, v) * cord
+    tissue, lesion, excess = _cord_value(anatomy, section, u, v, lesions, signals)
+    fluid = _csf_value(anatomy, section, u, v, signals)
+    solid = cord * (1 - fissure)
+    value = sac * (solid * tissue + (1 - solid) * fluid) + (1 - sac) * signals.rim
+    thickness = RIM_MM - 0.5 * (sac_v < 0)
+    cover = np.clip((thickness + 0.4 - sac_distance) / 0.6, 0, 1)
+    below = section.s > CORD_TOP_MM
+    return CanalSignal(value, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid))
+
+
+def _distance(ratio: Float32, u: Float32, v: Float32, half_rl: Float32, half_ap: Float32) -> Float32:
+    """Signed distance to a section's outline, to first order, mm."""
+    gradient = np.sqrt((u / half_rl**2) ** 2 + (v / half_ap**2) ** 2) + np.float32(1e-3)
+    return (ratio - 1) * np.maximum(ratio, 0.1) / gradient
+
+
+def _inside(ratio: Float32, u: Float32, v: Float32, half_rl: Float32, half_ap: Float32) -> Float32:
+    return np.clip(0.5 - _distance(ratio, u, v, half_rl, half_ap) / EDGE_MM, 0, 1)
+
+
+def _fissure(section: Section, u: Float32, v: Float32) -> Float32:
+    """Share of fluid in the anterior median fissure and, fainter, the posterior sulcus."""
+    depth = v / np.maximum(section.half_ap, 0.5)
+    share = 0.45 * np.clip((depth - 0.25) / 0.4, 0, 1) + 0.25 * np.clip((-depth - 0.85) / 0.1, 0, 1)
+    return share * np.exp(-((u / 0.45) ** 2))
+
+
+def _grey_weight(section: Section, u: Float32, v: Float32) -> Float32:
+    """Butterfly: two front horns, a bridge, and two thin hind horns that reach almost to the surface."""
+    x, y = np.abs(u) / section.grey_half_rl, v / section.grey_half_ap
+    front = ((x - 0.58) / 0.40) ** 2 + ((y - 0.38) / 0.60) ** 2
+    bridge = (x / 0.75) ** 2 + ((y - 0.02) / 0.24) ** 2
+    along, across = 0.33 * (x - 0.62) - 0.94 * (y + 0.60), 0.94 * (x - 0.62) + 0.33 * (y + 0.60)
+    hind = (along / 0.68) ** 2 + (across / 0.20) ** 2
+    return np.clip(1.5 - np.minimum(np.minimum(front, bridge), hind), 0, 1)
+
+
+def _cord_value(
+    anatomy: Anatomy, section: Section, u: Float32, v: Float32, lesions: Sequence[Lesion], signals: Signals
+) -> tuple[Float32, Float32, Float32]:
+    """Return the signal of the cord, the true-lesion share, and what true lesions add to the signal."""
+    texture, s = anatomy.texture, section.s
+    value = 1 + (signals.grey - 1) * _grey_weight(section, u, v)
+    value = value * (1 + 0.02 * texture.at(s, u, v, (15, 2.5, 2.5), 1))
+    inside, excess = np.zeros_like(value), np.zeros_like(value)
+    for lesion in lesions:
+        near = np.flatnonzero(np.abs(s - lesion.centre_s_mm) < 0.8 * lesion.length_mm + 4)
+        if near.size == 0:
+            continue
+        part_u, part_v, part_s = u[:, near], v[:, near], s[near]
+        scale = (lesion.cord_axes_mm[0] / section.half_rl[near], lesion.cord_axes_mm[1] / section.half_ap[near])
+        level = spindle(lesion, part_u, part_v, part_s, scale, texture)
+        interior = texture.at(part_s, part_u, part_v, (6, 1.5, 1.5), lesion.texture + 1)
+        gain = signal_gain(lesion, level, signals.contrast(lesion), interior)
+        # Inside a lesion grey and white matter can hardly be told apart.
+        value[:, near] = np.maximum(value[:, near], gain * (1 + 0.3 * (value[:, near] - 1)))
+        if lesion.kind == "lesion":
+            inside[:, near] = np.maximum(inside[:, near], level < 1)
+            excess[:, near] = np.maximum(excess[:, near], gain - 1)
+    return value, inside, excess
+
+
+def _csf_value(anatomy: Anatomy, section: Section, u: Float32, v: Float32, signals: Signals) -> Float32:
+    """Fluid: uneven, with flow loss behind the thoracic cord and around C1-C3, crossed by nerve roots."""
+    texture, s = anatomy.texture, section.s
+    mild = 1 + signals.csf_unevenness * texture.at(s, u, v, (9, 3, 3), signals.flow_offset)
+    loss = np.clip(texture.at(s, u, v, (16, 4, 4), signals.flow_offset + 1) - 0.7, 0, 1.6)
+    place = np.where(s < levels.top_mm("C4"), 1.0, 0.35) * (1 - section.chest) + section.chest * np.where(v < 0, 1.2, 0.4)
+    value = signals.csf * np.clip(mild, 0.5, 1.5) * (1 - np.clip(signals.flow_loss * loss * place, 0, 0.8))
+    return value * (1 - _roots(section, u, v)) + 0.9 * _roots(section, u, v)
+
+
+def _roots(section: Section, u: Float32, v: Float32) -> Float32:
+    """Share of nerve root in the fluid: oblique threads beside the cord, bundles below it."""
+    outside = np.abs(u) - section.half_rl * 0.75
+    phase = (section.s - 1.6 * np.abs(u)) * np.float32(2 * np.pi / 7)
+    rows = np.exp(-(((np.abs(v + 0.3) - 0.45 * section.half_ap) / 0.7) ** 2))
+    threads = 0.55 * rows * np.clip(np.cos(phase), 0, 1) ** 2 * np.clip(outside, 0, 1)
+    bundles = 0.75 * (np.sin(2.9 * u + 0.02 * section.s) * np.sin(2.5 * v + 0.04 * section.s) > 0.1)
+    behind = np.clip((section.sac_shift + 2 - v) / 3, 0, 1)
+    return np.clip(threads * (1 - section.tail) + bundles * section.tail * behind, 0, 1)

@@ -1,0 +1,98 @@
+"""A simulated cohort on disk, as a BIDS dataset with its labels as a derivative."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+
+import cordlesion
+from cordlesion.artifacts import folder_lock, read_json, write_json, write_text
+from cordlesion.dataset.simulate import bids
+from cordlesion.dataset.simulate.plan import SubjectPlan, plan_cohort
+from cordlesion.dataset.simulate.scan import ScanPlan, simulate_scan
+from cordlesion.errors import CordlesionError
+from cordlesion.progress import bar
+
+
+def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
+    """Simulate a cohort as a BIDS dataset.
+
+    Each scan depends only on the seed, the cohort's size and its own number. A run that was interrupted is completed by
+    running it again; a folder that already holds the whole cohort is left as it is.
+
+    Args:
+        out: Folder to write; new, empty, or with an unfinished cohort of the same size and seed.
+        scans: Number of scans; the defaults mirror the study (161 scans of 108 subjects, 46 without lesions).
+        seed: Another seed gives another cohort.
+        jobs: Processes; by default one per processor.
+
+    Raises:
+        CordlesionError: The folder holds something else, cannot be written, or ``scans`` is below 1.
+    """
+    out = Path(out)
+    if scans < 1:
+        raise CordlesionError(f"{scans} scans were asked for; at least 1 is needed. Choose a number from 1 up.")
+    _require_free(out, scans, seed)
+    with folder_lock(out):
+        subjects = plan_cohort(scans, seed)
+        write_json(out / bids.MARKER, _marker(scans, seed))
+        _write_dataset(out, subjects, seed)
+        waiting = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
+        with bar("Simulating scans", total=scans) as advance:
+            advance(scans - len(waiting))
+            for name in _simulate_all(out, waiting, jobs or _processors()):
+                advance(1, name)
+
+
+def _require_free(out: Path, scans: int, seed: int) -> None:
+    """Refuse a folder with other content."""
+    if out.exists() and not out.is_dir():
+        raise CordlesionError(f"{out}: is a file; a folder for the simulated dataset is needed. Choose another name.")
+    if not out.is_dir() or all(entry.name == ".lock" for entry in out.iterdir()):
+        return
+    if not (out / bids.MARKER).is_file():
+        raise CordlesionError(f"{out}: the folder is not empty; a new or empty folder is needed. Choose another name.")
+    found = read_json(out / bids.MARKER)
+    if found != _marker(scans, seed):
+        raise CordlesionError(
+            f"{out}: holds a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} made by version "
+            f"{found.get('version')}, not {scans} scans with seed {seed} by {cordlesion.__version__}. Choose another folder."
+        )
+
+
+def _marker(scans: int, seed: int) -> dict[str, object]:
+    return {"generator": "cordlesion simulate", "version": cordlesion.__version__, "scans": scans, "seed": seed}
+
+
+def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:
+    """Write everything but the scans."""
+    for name, text in bids.dataset_texts(subjects, seed).items():
+        write_text(out / name, text)
+
+
+def _simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
+    """Simulate scans in this process or in others, yielding each one's name when it is on disk."""
+    work = partial(_simulate_to_disk, out)
+    if jobs == 1 or len(plans) < 2:
+        yield from map(work, plans)
+        return
+    # Fresh processes: forking is unsafe once torch or a viewer has started threads.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context) as pool:
+        try:
+            for future in as_completed([pool.submit(work, plan) for plan in plans]):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _simulate_to_disk(out: Path, plan: ScanPlan) -> str:
+    bids.write_scan(out, simulate_scan(plan))
+    return bids.scan_name(plan)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,59 @@
+"""Sensitivity of the receiver coil: bright near the back, uneven along the cord."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.dataset.simulate.acquisition import Acquisition
+from cordlesion.dataset.simulate.frame import CordFrame
+from cordlesion.dataset.simulate.randomness import Array
+
+Float32 = npt.NDArray[np.float32]
+
+BACK_DEPTH_MM = 70.0
+"""Distance over which the sensitivity falls from the back to the front value."""
+CUT_MM = 8.0
+"""Width of the edge of the saturation band."""
+
+
+@dataclass(frozen=True, eq=False)
+class Coil:
+    """Smooth sensitivity of one scan, 1 at the cord on average."""
+
+    acquisition: Acquisition
+    frame: CordFrame
+    waves: tuple[tuple[float, float, float], ...]
+    """Amplitude, wavelength in fields of view, and phase of the variation along the body."""
+
+    def sensitivity(self, axes: tuple[Array, ...], index: int) -> Float32:
+        """Sensitivity on the in-plane grid of slice ``index``."""
+        if self.acquisition.plane == "sagittal":
+            return self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32)
+        z = self.acquisition.axis_mm(2)[index : index + 1]
+        sideways = 1 + 0.15 * (np.abs(axes[0]) / 80) ** 2
+        return (sideways[:, None] * self._at(axes[1][None, :], z[:, None])).astype(np.float32)
+
+    def _at(self, y_mm: Array, z_mm: Array) -> Array:
+        _, _, cord_y = self.frame.at_height(z_mm)
+        depth = np.clip((y_mm - cord_y) / BACK_DEPTH_MM, -1.2, 1.6)
+        back = self.acquisition.shading_back ** (-0.8 * depth)
+        band = 0.25 + 0.75 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
+        return back * band * self._along(z_mm)
+
+    def _along(self, z_mm: Array) -> Array:
+        """Variation along the body, with the wanted ratio of extremes over the field of view."""
+        half = self.acquisition.axis_mm(2)[-1]
+        probe = self._wave(np.linspace(-half, half, 200))
+        relative = (self._wave(z_mm) - probe.mean()) / max(float(np.ptp(probe)), 1e-6)
+        return self.acquisition.shading_z**relative
+
+    def _wave(self, z_mm: Array) -> Array:
+        extent = 2 * self.acquisition.axis_mm(2)[-1]
+        return np.sum([a * np.cos(2 * np.pi * z_mm / (w * extent) + p) for a, w, p in self.waves], axis=0)
+
+
+def draw_coil(rng: np.random.Generator, acquisition: Acquisition, frame: CordFrame) -> Coil:
+    """Draw the sensitivity of a scan."""
+    waves = tuple((a, rng.uniform(*w), rng.uniform(0, 2 * np.pi)) for a, w in ((1.0, (1.2, 2.4)), (0.35, (0.5, 0.8))))
+    return Coil(acquisition, frame, waves)

@@ -1,0 +1,80 @@
+"""From a finely drawn slice to a stored one: truncated k-space, filter, receiver noise, zero-filling, magnitude."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+Float32 = npt.NDArray[np.float32]
+Complex64 = npt.NDArray[np.complex64]
+
+
+def acquire_slice(
+    fine: Float32,
+    field_mm: tuple[float, float],
+    matrix: tuple[int, int],
+    *,
+    acquired_mm: tuple[float, float],
+    filter_sd_mm: float,
+    noise: float,
+    shift_mm: tuple[float, float],
+    rng: np.random.Generator,
+) -> Float32:
+    """Acquire one slice.
+
+    Args:
+        fine: The object on a grid finer than the stored one, over the same field of view.
+        field_mm: Field of view along both axes.
+        matrix: Stored pixels along both axes.
+        acquired_mm: Resolution: k-space is cut at half its inverse.
+        filter_sd_mm: SD of the Gaussian that the reconstruction filter amounts to.
+        noise: SD of the stored noise, per real and imaginary part.
+        shift_mm: Displacement of the object by motion.
+        rng: Noise.
+
+    Returns:
+        Magnitude image of shape ``matrix``; its noise is Rician and correlated by filter and zero-filling.
+    """
+    lines = [2 * (round(size / step) // 2) for size, step in zip(field_mm, acquired_mm, strict=True)]
+    kept = [min(n, m) for n, m in zip(lines, matrix, strict=True)]
+    spectrum = _centre(fft.fft2(fine), kept)
+    weights = [_filter(n, size, filter_sd_mm) for n, size in zip(kept, field_mm, strict=True)]
+    ramps = [
+        _phase(n, size, shift, size / fine_count, size / count)
+        for n, size, shift, fine_count, count in zip(kept, field_mm, shift_mm, fine.shape, matrix, strict=True)
+    ]
+    spectrum *= np.outer(ramps[0], ramps[1])
+    spectrum *= matrix[0] * matrix[1] / fine.size
+    white = rng.standard_normal((2, *kept), dtype=np.float32)
+    passed = np.sum(weights[0] ** 2) * np.sum(weights[1] ** 2)
+    amplitude = noise * matrix[0] * matrix[1] / np.sqrt(passed)
+    spectrum += np.float32(amplitude) * (white[0] + 1j * white[1])
+    spectrum *= np.outer(weights[0], weights[1])
+    image = fft.ifft2(_pad(spectrum, matrix))
+    return np.abs(image).astype(np.float32)
+
+
+def _centre(spectrum: Complex64, kept: list[int]) -> Complex64:
+    """Cut the low frequencies out of an unshifted spectrum."""
+    rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in kept)
+    return spectrum[np.ix_(rows, columns)].astype(np.complex64)
+
+
+def _pad(spectrum: Complex64, matrix: tuple[int, int]) -> Complex64:
+    padded = np.zeros(matrix, dtype=np.complex64)
+    rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in spectrum.shape)
+    padded[np.ix_(rows, columns)] = spectrum
+    return padded
+
+
+def _frequencies(count: int, field_mm: float) -> npt.NDArray[np.float64]:
+    return np.r_[0 : count // 2, -(count // 2) : 0] / field_mm
+
+
+def _filter(count: int, field_mm: float, sd_mm: float) -> Float32:
+    return np.exp(-2 * (np.pi * sd_mm * _frequencies(count, field_mm)) ** 2).astype(np.float32)
+
+
+def _phase(count: int, field_mm: float, shift_mm: float, fine_mm: float, pixel_mm: float) -> Complex64:
+    """Motion, and the half-pixel between the first voxel centres of the two grids."""
+    offset = (pixel_mm - fine_mm) / 2 - shift_mm
+    return np.exp(2j * np.pi * _frequencies(count, field_mm) * offset).astype(np.complex64)

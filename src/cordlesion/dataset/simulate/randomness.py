@@ -1,0 +1,63 @@
+"""Random numbers keyed by what they are for, and smooth random functions."""
+
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+Array = npt.NDArray[np.floating]
+
+TILE_CELLS = 64
+"""Edge of the periodic noise tile, in cells."""
+CELLS_PER_SCALE = 4.0
+"""Cells per correlation length, so that nearest-cell look-up still looks smooth."""
+
+
+def keyed_rng(purpose: str, *keys: int) -> np.random.Generator:
+    """Return the generator that belongs to ``purpose`` and ``keys`` (cohort seed, subject, scan ...), whatever ran before."""
+    return np.random.default_rng([zlib.crc32(purpose.encode()), *keys])
+
+
+def lognormal(rng: np.random.Generator, median: float, log_sd: float, low: float, high: float) -> float:
+    """Draw from a log-normal distribution and clip."""
+    return float(np.clip(median * np.exp(rng.normal(0, log_sd)), low, high))
+
+
+def normal(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
+    """Draw from a normal distribution and clip."""
+    return float(np.clip(rng.normal(mean, sd), low, high))
+
+
+def smooth_line(rng: np.random.Generator, length: int, scale: float) -> Array:
+    """Return ``length`` values of unit-SD Gaussian noise, correlated over ``scale`` samples."""
+    margin = int(4 * scale) + 1
+    noise = gaussian_filter1d(rng.standard_normal(length + 2 * margin), scale, mode="wrap")[margin:-margin]
+    # Expected SD of filtered white noise; dividing by the sample's own SD would force every draw to vary alike.
+    return noise * np.sqrt(2 * np.sqrt(np.pi) * scale)
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseTile:
+    """Smooth 3-D noise of unit SD that repeats every ``TILE_CELLS`` cells; one tile serves many textures by offset."""
+
+    seed: tuple[int, ...]
+
+    @cached_property
+    def cells(self) -> npt.NDArray[np.float32]:
+        """The tile, shape (TILE_CELLS,) * 3."""
+        white = keyed_rng("noise tile", *self.seed).standard_normal((TILE_CELLS,) * 3, dtype=np.float32)
+        smooth = gaussian_filter(white, CELLS_PER_SCALE / 2, mode="wrap")
+        return (smooth / smooth.std()).astype(np.float32)
+
+    def at(self, a: Array, b: Array, c: Array, scale_mm: float | tuple[float, float, float], offset: int = 0) -> npt.NDArray[np.float32]:
+        """Look the noise up at coordinates in mm (arrays that broadcast); ``scale_mm`` is the correlation length per axis."""
+        scales = np.broadcast_to(scale_mm, 3)
+        shifts = np.array((17, 29, 41)) * (offset + 1)
+        index = [
+            ((coordinate * np.float32(CELLS_PER_SCALE / scale)).astype(np.int32) + shift) & (TILE_CELLS - 1)
+            for coordinate, scale, shift in zip((a, b, c), scales, shifts, strict=True)
+        ]
+        return self.cells[index[0], index[1], index[2]]

@@ -1,0 +1,170 @@
+"""A human reader: sees most lesions, outlines them a little off, and marks a rare false one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+from scipy.special import expit
+
+from cordlesion.dataset.simulate.settings import READER, ReaderSettings
+
+Float32 = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Box = tuple[slice, slice, slice]
+NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+HINT_SHARE = 0.3
+"""Voxels with less lesion in them are part of no lesion that a reader could see."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a reader can see of the lesions in a scan; arrays on the scan's grid, axes right, front, up."""
+
+    share: Float32
+    """Share of each voxel inside a true lesion."""
+    excess: Float32
+    """What lesions add to each voxel's signal, relative to the cord."""
+    cord: Mask
+    noise: float
+    """Noise SD relative to the cord's signal."""
+    spacing_mm: tuple[float, float, float]
+    slice_axis: int
+
+    @property
+    def in_plane_mm(self) -> float:
+        """Pixel size within a slice."""
+        return min(self.spacing_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One lesion as the image shows it."""
+
+    box: Box
+    inside: Mask
+    """Its voxels within the box."""
+    chance: float
+    """Probability that a reader marks it."""
+
+
+def read_lesions(
+    evidence: Evidence, rng: np.random.Generator, finds: bool | None = None, settings: ReaderSettings = READER
+) -> Mask:
+    """Return the reader's mask.
+
+    Args:
+        evidence: What can be seen.
+        rng: The reader's moods; another generator is another reader.
+        finds: True for a scan known to hold lesions (if none is marked, the plainest is), False for one judged free of
+            lesions (nothing is marked), None for no prior knowledge.
+        settings: How good the reader is.
+    """
+    mask = np.zeros(evidence.share.shape, dtype=bool)
+    if finds is False:
+        return mask
+    bias_mm = rng.normal(0, settings.bias_sd_mm)
+    threshold = float(np.clip(rng.normal(*settings.fill_threshold), 0.3, 0.7))
+    candidates = _candidates(evidence, settings)
+    for candidate in candidates:
+        outline = _outline(evidence, candidate, threshold, bias_mm, rng, settings)
+        if rng.random() < candidate.chance:
+            mask[candidate.box] |= outline
+    _merge_neighbours(mask, evidence, rng, settings)
+    for _ in range(rng.poisson(settings.false_lesions)):
+        mask |= _false_lesion(evidence, rng)
+    mask &= evidence.cord
+    if finds and not mask.any() and candidates:
+        plainest = max(candidates, key=lambda candidate: candidate.chance)
+        mask[plainest.box] |= plainest.inside & (evidence.share[plainest.box] >= min(0.5, evidence.share[plainest.box].max()))
+    return mask
+
+
+def _candidates(evidence: Evidence, settings: ReaderSettings) -> list[Candidate]:
+    labels, _ = ndimage.label(evidence.share > HINT_SHARE, NEIGHBOURS)
+    candidates = []
+    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+        grown = _grow(box, evidence, labels.shape)
+        inside = labels[grown] == number
+        candidates.append(Candidate(grown, inside, _chance(evidence, grown, inside, settings)))
+    return candidates
+
+
+def _grow(box: Box, evidence: Evidence, shape: tuple[int, ...]) -> Box:
+    """Leave room for outlines that lie outside the truth, 2.5 mm around."""
+    pad = [int(np.ceil(2.5 / step)) for step in evidence.spacing_mm]
+    first, second, third = (slice(max(b.start - p, 0), min(b.stop + p, n)) for b, p, n in zip(box, pad, shape, strict=True))
+    return first, second, third
+
+
+def _chance(evidence: Evidence, box: Box, inside: Mask, settings: ReaderSettings) -> float:
+    """Visibility rises with contrast-to-noise after partial volume, and with width."""
+    contrast = float(np.percentile(evidence.excess[box][inside], 90))
+    width_mm = 2 * evidence.in_plane_mm * max(float(_depth(part, 1.0).max()) for part in _slices(inside, evidence.slice_axis))
+    visible = expit(settings.cnr_slope * (contrast / evidence.noise - settings.half_seen_cnr))
+    return float((1 - settings.lapse) * visible * -np.expm1(-((width_mm / settings.narrow_mm) ** 2)))
+
+
+def _outline(
+    evidence: Evidence, candidate: Candidate, threshold: float, bias_mm: float, rng: np.random.Generator, settings: ReaderSettings
+) -> Mask:
+    """Outline drawn slice by slice, moved by a smooth offset."""
+    inside = candidate.inside & (evidence.share[candidate.box] > threshold)
+    if not inside.any():
+        return inside
+    distance = np.stack(
+        [_signed_distance(part, evidence.in_plane_mm) for part in _slices(inside, evidence.slice_axis)], axis=evidence.slice_axis
+    )
+    sigma = [settings.offset_scale_mm / 2 / step for step in evidence.spacing_mm]
+    sigma[evidence.slice_axis] = 0.0  # each slice is outlined on its own
+    noise = ndimage.gaussian_filter(rng.standard_normal(inside.shape), sigma, mode="wrap")
+    expected_sd = np.prod([1 / np.sqrt(2 * np.sqrt(np.pi) * s) for s in sigma if s])
+    return distance + bias_mm + settings.offset_sd_mm * noise / max(expected_sd, 1e-6) > 0
+
+
+def _slices(mask: Mask, axis: int) -> list[Mask]:
+    return list(np.moveaxis(mask, axis, 0))
+
+
+def _depth(mask: Mask, step: float) -> npt.NDArray[np.float64]:
+    """Distance to the nearest voxel outside, half a voxel less than between centres."""
+    padded = np.pad(mask, 1)
+    depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
+    return np.maximum(depth - 0.5, 0) * step
+
+
+def _signed_distance(mask: Mask, step_mm: float) -> npt.NDArray[np.float64]:
+    """Distance to the outline in the plane, positive inside; far outside where the slice holds nothing."""
+    if not mask.any():
+        return np.full(mask.shape, -99.0)
+    outside = np.maximum(ndimage.distance_transform_edt(~mask) - 0.5, 0) * step_mm
+    return _depth(mask, step_mm) - outside
+
+
+def _merge_neighbours(mask: Mask, evidence: Evidence, rng: np.random.Generator, settings: ReaderSettings) -> None:
+    """Join outlines that nearly touch, in place, half of the time."""
+    labels, count = ndimage.label(mask, NEIGHBOURS)
+    if count < 2:
+        return
+    reach = [max(round(settings.merge_gap_mm / 2 / step), 0) for step in evidence.spacing_mm]
+    ball = np.ones([2 * n + 1 for n in reach], dtype=bool)
+    for first in range(1, count + 1):
+        for second in range(first + 1, count + 1):
+            pair = (labels == first) | (labels == second)
+            box = _grow(ndimage.find_objects(pair.astype(np.int8))[0], evidence, mask.shape)
+            closed = ndimage.binary_closing(pair[box], ball)
+            joined = ndimage.label(closed, NEIGHBOURS)[1] == 1
+            if joined and rng.random() < settings.merge_share:
+                mask[box] |= closed
+
+
+def _false_lesion(evidence: Evidence, rng: np.random.Generator) -> Mask:
+    """An ellipsoid somewhere in the cord."""
+    voxels = np.argwhere(evidence.cord)
+    if len(voxels) == 0:
+        return evidence.cord
+    centre = voxels[rng.integers(len(voxels))]
+    half_mm = np.array([rng.uniform(1.0, 2.0), rng.uniform(0.8, 1.6), rng.uniform(2.0, 5.0)])
+    grid = np.ogrid[tuple(slice(0, n) for n in evidence.cord.shape)]
+    radius = sum(((g - c) * step / h) ** 2 for g, c, step, h in zip(grid, centre, evidence.spacing_mm, half_mm, strict=True))
+    return (np.asarray(radius) < 1) & evidence.cord

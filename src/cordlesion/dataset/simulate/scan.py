@@ -1,0 +1,183 @@
+"""One simulated scan with its masks."""
+
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from cordlesion.dataset.simulate.acquisition import Acquisition, Plane, Region, draw_acquisition
+from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, Person, draw_anatomy
+from cordlesion.dataset.simulate.coil import Coil, draw_coil
+from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
+from cordlesion.dataset.simulate.kspace import acquire_slice
+from cordlesion.dataset.simulate.lesions import Lesion, draw_friends, draw_lesions
+from cordlesion.dataset.simulate.randomness import keyed_rng
+from cordlesion.dataset.simulate.reader import Evidence, read_lesions
+from cordlesion.dataset.simulate.render import DrawnSlice, SliceArtist, to_stored
+from cordlesion.dataset.simulate.settings import LESIONS
+from cordlesion.dataset.simulate.signals import Signals, draw_signals
+from cordlesion.dataset.simulate.site import Site, draw_site
+from cordlesion.volume import Volume
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """Which scan of whom; together with the cohort's seed it fixes every voxel."""
+
+    seed: int
+    subject: int
+    scan: int
+    """Number of the scan within the subject."""
+    site: int
+    person: Person
+    session: int
+    plane: Plane
+    region: Region
+    lesion_free: bool
+    """Whether the reference holds no lesion."""
+    lesion_scans: tuple[tuple[int, Plane, Region], ...]
+    """The subject's scans with lesions (number, plane, region); each of them shows at least one."""
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedScan:
+    """A scan, its masks on the same grid, and what it was made from."""
+
+    image: Volume
+    """int16."""
+    true_lesions: Volume
+    """Voxels at least half inside a lesion."""
+    reference: Volume
+    """The reader's mask."""
+    cord: Volume
+    centerline: Volume
+    """One voxel per axial slice that holds cord."""
+    plan: ScanPlan
+    site: Site
+    anatomy: Anatomy
+    lesions: tuple[Lesion, ...]
+    signals: Signals
+    acquisition: Acquisition
+    evidence: Evidence
+
+
+def simulate_scan(plan: ScanPlan) -> SimulatedScan:
+    """Simulate one scan; equal plans give equal scans, whatever was simulated before."""
+    site = draw_site(plan.seed, plan.site)
+    anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
+    acquisition = draw_acquisition(plan.seed, plan.subject, plan.scan, site, plan.plane, plan.region)
+    lesions = subject_lesions(plan, anatomy)
+    rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
+    signals = draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd)
+    frame = cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
+    artist = SliceArtist(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals, acquisition)
+    coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
+    image, share, excess, cord = _acquire(artist, coil, plan)
+    evidence = Evidence(share, excess, cord > 0.5, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition))
+    reference = read_lesions(evidence, keyed_rng("reader", plan.seed, plan.subject, plan.scan), not plan.lesion_free)
+    affine, order = _storage(acquisition, site.orientation)
+
+    def volume(data: npt.NDArray[np.generic]) -> Volume:
+        return Volume(np.ascontiguousarray(nib.orientations.apply_orientation(data, order)), affine)
+
+    return SimulatedScan(
+        image=volume(np.round(image * acquisition.gain).clip(0, 32767).astype(np.int16)),
+        true_lesions=volume(share > 0.5),
+        reference=volume(reference),
+        cord=volume(cord > 0.5),
+        centerline=volume(_centerline(frame, acquisition, cord > 0.5)),
+        plan=plan, site=site, anatomy=anatomy, lesions=lesions, signals=signals, acquisition=acquisition, evidence=evidence,
+    )  # fmt: skip
+
+
+def second_reader(scan: SimulatedScan, reader: int) -> Volume:
+    """Return the mask of another reader of the same scan, who knows nothing of the first; ``reader`` counts from 1."""
+    rng = keyed_rng("second reader", scan.plan.seed, scan.plan.subject, scan.plan.scan, reader)
+    _, order = _storage(scan.acquisition, scan.site.orientation)
+    mask = nib.orientations.apply_orientation(read_lesions(scan.evidence, rng), order)
+    return Volume(np.ascontiguousarray(mask), scan.image.affine)
+
+
+def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
+    """Return the lesions that this scan shows.
+
+    A subject's scans share the lesions; a lesion-free scan of a subject with lesions was taken before they came.
+    """
+    if plan.lesion_free:
+        return ()
+    fields = []
+    for number, plane, region in plan.lesion_scans:
+        site = draw_site(plan.seed, plan.site)
+        fields.append(draw_acquisition(plan.seed, plan.subject, number, site, plane, region).covered_mm)
+    return draw_lesions(anatomy, fields)
+
+
+def _half_extent_mm(acquisition: Acquisition) -> tuple[float, float]:
+    halves = [n * step / 2 for n, step in zip(acquisition.shape, acquisition.spacing_mm, strict=True)]
+    return halves[1], halves[2]
+
+
+def _slice_axis(acquisition: Acquisition) -> int:
+    return 0 if acquisition.plane == "sagittal" else 2
+
+
+def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Float32, Float32, Float32, Float32]:
+    """Draw and acquire all slices: image, lesion share, lesion excess and cord share, axes right, front, up."""
+    acquisition = artist.acquisition
+    rng = keyed_rng("receiver", plan.seed, plan.subject, plan.scan)
+    stacks: list[list[Float32]] = [[], [], [], []]
+    for index in range(acquisition.slices):
+        drawn = artist.draw(index)
+        shift = rng.normal(0, acquisition.artefacts.motion_mm, 2)
+        image = acquire_slice(
+            _with_ghosts(drawn, acquisition, artist.signals.csf) * coil.sensitivity(artist.axes, index),
+            acquisition.field_mm,
+            acquisition.matrix,
+            acquired_mm=acquisition.acquired_mm,
+            filter_sd_mm=acquisition.filter_sd_mm,
+            noise=acquisition.noise,
+            shift_mm=(float(shift[0]), float(shift[1])),
+            rng=rng,
+        )
+        stacks[0].append(image * np.float32(1 + rng.normal(0, acquisition.artefacts.slice_gain_sd)))
+        for stack, layer in zip(stacks[1:], (drawn.lesion, drawn.excess, drawn.cord), strict=True):
+            stack.append(to_stored(layer, acquisition.matrix))
+    image, share, excess, cord = (np.stack(stack, axis=_slice_axis(acquisition)) for stack in stacks)
+    return image, share, excess, cord
+
+
+def _with_ghosts(drawn: DrawnSlice, acquisition: Acquisition, csf: float) -> Float32:
+    """Add displaced copies: of the pulsating fluid, and of everything by breathing and swallowing."""
+    artefacts, axis = acquisition.artefacts, acquisition.phase_axis
+    step = max(1, round(artefacts.ghost_shift * drawn.value.shape[axis]))
+    copies = np.roll(drawn.csf, step, axis) - np.roll(drawn.csf, -step, axis)
+    breath = np.roll(drawn.value, 2 * step, axis) - drawn.value
+    return drawn.value + np.float32(artefacts.ghost * csf) * copies + np.float32(0.3 * artefacts.breathing) * breath
+
+
+def _centerline(frame: CordFrame, acquisition: Acquisition, cord: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Mark the cord's centre in each axial slice that holds cord."""
+    line = np.zeros(acquisition.shape, dtype=bool)
+    s, x, y = frame.at_height(acquisition.axis_mm(2))
+    for k in np.flatnonzero(cord.any(axis=(0, 1)) & (s > CORD_TOP_MM)):
+        line[_nearest(acquisition.axis_mm(0), x[k]), _nearest(acquisition.axis_mm(1), y[k]), k] = True
+    return line
+
+
+def _nearest(axis_mm: npt.NDArray[np.float64], value_mm: float) -> int:
+    return int(np.abs(axis_mm - value_mm).argmin())
+
+
+def _storage(acquisition: Acquisition, orientation: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the affine of the stored file and how to reorder axes right-front-up into it."""
+    rotation = Rotation.from_euler("xyz", acquisition.oblique_deg, degrees=True).as_matrix()
+    affine = np.eye(4)
+    affine[:3, :3] = rotation @ np.diag(acquisition.spacing_mm)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(acquisition.shape) - 1) / 2)
+    codes = nib.orientations.axcodes2ornt(tuple(orientation))
+    order = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(("R", "A", "S")), codes)
+    return affine @ nib.orientations.inv_ornt_aff(order, acquisition.shape), order

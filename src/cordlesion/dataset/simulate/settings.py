@@ -1,0 +1,72 @@
+"""The knobs of the simulation: how lesions look, and how a reader misses them.
+
+Everything that makes the simulated task easier or harder is here, with its source. Widen ``ReaderSettings`` for a noisier
+reference; raise ``LesionSettings.contrast`` for an easier task.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LesionSettings:
+    """Distributions of the true lesions."""
+
+    mean_per_cord: float = 4.2
+    """Mean number in the whole cord of a subject with lesions (Bot 2004: median 3; 1782 in 409 patients = 4.36)."""
+    dispersion: float = 1.5
+    """Shape of the negative binomial."""
+    most: int = 18
+    """Largest number in one cord."""
+    length_mm: float = 14.0
+    """Median length along the cord (Kearney: means 18-25 mm; Bot 2004: median 0.8 vertebral segments)."""
+    length_log_sd: float = 0.5
+    area_mm2: float = 7.5
+    """Median of the largest cross-section in a cord of 70 mm2 (Kearney: 4 to 11 mm2 by column)."""
+    area_log_sd: float = 0.55
+    length_area_correlation: float = 0.4
+    columns: tuple[float, float, float, float] = (0.50, 0.36, 0.06, 0.08)
+    """Shares of lateral, posterior, anterior and central lesions (Kearney; Eden 2019)."""
+    inner_share: float = 0.09
+    """Share of lateral, posterior and anterior lesions that do not reach the surface."""
+    contrast: float = 1.42
+    """Median of lesion over cord signal (T2 100 ms against 74 ms at TE 100 ms)."""
+    contrast_scan_log_sd: float = 0.10
+    contrast_lesion_log_sd: float = 0.08
+    contrast_size_log_sd: float = 0.05
+    """Part of the contrast that follows the lesion's volume: larger lesions are brighter (r about 0.4)."""
+    roughness: tuple[float, float] = (0.14, 0.28)
+    """SD of the radius around the smooth spindle."""
+    halo_share: float = 0.33
+    """Share of lesions with a faint rim of 5-20 % of their contrast."""
+    diffuse_share: float = 0.13
+    """Share of subjects with diffuse, unmarked signal increase (Bot 2004)."""
+    friends_per_100_mm: float = 0.7
+    """Faint blurred spots that no reader should mark, per 100 mm of cord."""
+
+
+@dataclass(frozen=True)
+class ReaderSettings:
+    """How the reference differs from the truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outline errors assumed)."""
+
+    half_seen_cnr: float = 2.0
+    """Contrast-to-noise ratio after partial volume at which half of the lesions are seen; 95 % near 5."""
+    cnr_slope: float = 0.98
+    narrow_mm: float = 2.2
+    """Lesions much narrower than this lose visibility."""
+    lapse: float = 0.16
+    """Share of plainly visible lesions that are overlooked all the same."""
+    offset_sd_mm: float = 0.40
+    """Smooth displacement of the outline."""
+    offset_scale_mm: float = 5.0
+    bias_sd_mm: float = 0.25
+    """Displacement of all outlines of a scan."""
+    fill_threshold: tuple[float, float] = (0.50, 0.08)
+    """Mean and SD over scans of the share of a voxel that must look like lesion."""
+    merge_gap_mm: float = 3.0
+    merge_share: float = 0.5
+    false_lesions: float = 0.10
+    """False lesions per scan (MAGNIMS 2018: 0.16-0.38 per healthy brain and cord)."""
+
+
+LESIONS = LesionSettings()
+READER = ReaderSettings()

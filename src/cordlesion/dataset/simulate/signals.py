@@ -1,0 +1,56 @@
+"""Signal levels of the tissues in one scan, relative to healthy white matter of the cord."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cordlesion.dataset.simulate.lesions import Lesion
+from cordlesion.dataset.simulate.randomness import lognormal
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What each tissue looks like in one scan."""
+
+    csf: float
+    grey: float
+    body: float
+    """Marrow of the vertebral bodies."""
+    nucleus: float
+    """Core of the discs."""
+    dark: float
+    """Annulus, end plates, cortical bone."""
+    rim: float
+    """Dura and ligament around the sac."""
+    muscle: float
+    fat: float
+    lesion_gain: float
+    """Scan-wide factor on the contrast of lesions."""
+    csf_unevenness: float
+    flow_loss: float
+    flow_offset: int
+    """Offset of the flow pattern into the noise tile; flow differs between scans of a subject."""
+
+    def contrast(self, lesion: Lesion) -> float:
+        """Lesion over cord signal in this scan; false friends stay faint."""
+        if lesion.kind != "lesion":
+            return lesion.contrast
+        return float(np.clip(lesion.contrast * self.lesion_gain, 1.10, 1.95))
+
+
+def draw_signals(rng: np.random.Generator, csf: float, age: float, lesion_log_sd: float) -> Signals:
+    """Draw the signal levels of a scan whose protocol gives the fluid a signal of ``csf``."""
+    return Signals(
+        csf=csf,
+        grey=lognormal(rng, 1.08, 0.05, 0.99, 1.22),
+        body=lognormal(rng, 0.85, 0.30, 0.42, 1.5),
+        nucleus=lognormal(rng, 0.7 * (1 - 0.008 * (age - 36)), 0.35, 0.25, 2.0),
+        dark=rng.uniform(0.10, 0.25),
+        rim=rng.uniform(0.10, 0.30),
+        muscle=lognormal(rng, 0.27, 0.2, 0.2, 0.4),
+        fat=lognormal(rng, 1.35, 0.25, 0.8, 2.2),
+        lesion_gain=float(np.exp(rng.normal(0, lesion_log_sd))),
+        csf_unevenness=rng.uniform(0.06, 0.14),
+        flow_loss=rng.uniform(0.15, 0.5),
+        flow_offset=int(rng.integers(1000, 2000)),
+    )
