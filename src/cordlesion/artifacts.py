@@ -14,6 +14,8 @@ from typing import Any
 
 from cordlesion.errors import CordlesionError
 
+_PARTIAL = ".part-"
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -27,7 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".part-", suffix="-" + path.name, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + path.name, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -91,6 +93,12 @@ def folder_lock(folder: Path) -> Iterator[None]:
                 f"{folder}: another cordlesion process works in this folder. Wait until it ends, or stop it."
             ) from error
         yield
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what writers that were killed have left; call it while holding the folder's lock."""
+    for partial in Path(folder).rglob(f"{_PARTIAL}*"):
+        partial.unlink(missing_ok=True)
 
 
 def file_hash(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, file_hash, fingerprint, folder_lock, write_json, write_text
+from cordlesion.artifacts import StudyFolder, file_hash, fingerprint, folder_lock, remove_partial_files, write_json, write_text
 from cordlesion.config import SETS, RunConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
@@ -56,6 +56,7 @@ def run_study(config: StudyConfig, until: str = "report") -> Mapping[str, str]:
         raise CordlesionError(f"{until!r} is no stage; one of {', '.join(STAGES)} is needed.")
     folder = StudyFolder(config.output)
     with folder_lock(folder.root):
+        remove_partial_files(folder.root)
         write_text(folder.configuration, study_yaml(config))
         study = open_study(config, folder)
         steps: dict[str, Callable[[Study], Study]] = {

@@ -66,10 +66,11 @@ def load_bundle(folder: Path | str) -> Bundle:
     """
     folder = Path(folder)
     card = read_card(folder)
-    network = UNet3d(card.network.filters)
+    with torch.device("meta"):  # no initial weights are drawn only to be replaced
+        network = UNet3d(card.network.filters)
     weights = folder / "model.safetensors"
     try:
-        network.load_state_dict(load_file(weights))
+        network.load_state_dict(load_file(weights), assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CordlesionError(

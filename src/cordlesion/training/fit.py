@@ -63,9 +63,8 @@ def fit(run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[Tra
             use_distributed_sampler=False,
         )
         trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
-    network = UNet3d(run.network.filters)
-    network.load_state_dict(module.best_weights)
-    return TrainedNetwork(network.eval(), module.history)
+    module.network.load_state_dict(module.best_weights)
+    return TrainedNetwork(module.network.eval(), module.history)
 
 
 @contextlib.contextmanager

@@ -92,7 +92,8 @@ def patch_loader(
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32; shuffled and augmented if there is a seed."""
     patches = PatchDataset(stacks, config, seed)
-    return DataLoader(patches, batch_size=batch_size, sampler=KeyedSampler(len(patches), seed))
+    # Its own generator, or the loader would draw from the global random state.
+    return DataLoader(patches, batch_size, sampler=KeyedSampler(len(patches), seed), generator=torch.Generator())
 
 
 def _tensor(values: npt.NDArray[np.generic]) -> Tensor:

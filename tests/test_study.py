@@ -1,0 +1,216 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import make_cohort, write_scan
+
+from cordlesion.artifacts import StudyFolder, folder_lock
+from cordlesion.config import read_study
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.study import evaluate_test, open_study, preprocess, run_study, study_status, train_runs
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+from cordlesion.config import read_study
+from cordlesion.study import run_study
+
+pattern, count = sys.argv[2], int(sys.argv[3])
+rename = Path.replace
+
+def rename_or_die(self, target):
+    global count
+    count -= Path(target).match(pattern)
+    if not count:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+
+Path.replace = rename_or_die
+run_study(read_study(sys.argv[1]), until="evaluate")
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The study file of a tiny study that was never interrupted."""
+    file = make_cohort(tmp_path_factory.mktemp("finished"))
+    assert run_study(read_study(file), until="evaluate") == {}
+    return file
+
+
+@pytest.fixture
+def copy(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished.parent, tmp_path / "copy")
+    return tmp_path / "copy" / "study.yaml"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        ("stacks/*.safetensors", 5),
+        ("runs/tversky_seed-0/checkpoint-*", 2),
+        ("anat/*_probseg.nii.gz", 4),
+        ("thresholds.tsv", 1),
+    ],
+)
+def test_a_killed_study_ends_with_the_same_bytes(finished, tmp_path, pattern, count):
+    shutil.copytree(finished.parent / "cohort", tmp_path / "cohort")
+    file = Path(shutil.copy(finished, tmp_path))
+    killed = subprocess.run([sys.executable, "-c", KILLER, file, pattern, str(count)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "study" / "evaluation.tsv").exists()
+    run_study(read_study(file), until="evaluate")
+    for name in ("splits.tsv", "sweep.tsv", "thresholds.tsv", "evaluation.tsv"):
+        assert (tmp_path / "study" / name).read_bytes() == (finished.parent / "study" / name).read_bytes()
+    assert not list((tmp_path / "study").rglob(".part-*"))
+
+
+def test_what_is_done_is_not_done_again(copy):
+    before = {p: p.stat().st_mtime_ns for p in (copy.parent / "study").rglob("*.safetensors")}
+    run_study(read_study(copy), until="evaluate")
+    assert before == {p: p.stat().st_mtime_ns for p in (copy.parent / "study").rglob("*.safetensors")}
+
+
+def test_another_loss_is_added_without_training_the_others_again(copy):
+    bundle = copy.parent / "study/runs/bce_seed-0/bundle/model.safetensors"
+    before = bundle.stat().st_mtime_ns
+    copy.write_text(copy.read_text().replace("[bce, tversky]", "[bce, tversky, dice]"))
+    run_study(read_study(copy), until="evaluate")
+    assert bundle.stat().st_mtime_ns == before
+    assert set(read_table(copy.parent / "study/evaluation.tsv")["loss"]) == {"bce", "tversky", "dice"}
+
+
+def test_a_changed_training_is_done_again(copy):
+    weights = copy.parent / "study/runs/bce_seed-0/bundle/model.safetensors"
+    before = weights.read_bytes()
+    copy.write_text(copy.read_text().replace("epochs: 3", "epochs: 2"))
+    run_study(read_study(copy), until="train")
+    assert weights.read_bytes() != before
+
+
+def test_evaluation_holds_the_rows_of_half_and_of_the_tuned_threshold(finished):
+    folder = StudyFolder(finished.parent / "study")
+    evaluation, sweep, tuned = (read_table(p) for p in (folder.evaluation, folder.sweep, folder.thresholds))
+    for run in tuned.itertuples():
+        rows = evaluation[(evaluation["loss"] == run.loss) & (evaluation["seed"] == run.seed)]
+        assert set(rows["threshold"]) == {0.5, run.threshold}
+        curve = sweep[(sweep["loss"] == run.loss) & (sweep["set"] == "threshold")].groupby("threshold")["voxel_f1"].median()
+        assert run.score == pytest.approx(curve.max()) == pytest.approx(curve[run.threshold])
+    assert set(evaluation["set"]) == {"threshold", "test"}
+    merged = evaluation.merge(sweep, how="left", indicator=True)
+    assert (merged["_merge"] == "both").all()
+
+
+def test_lesion_free_scans_have_undefined_scores_and_count_for_specificity(finished):
+    evaluation = read_table(finished.parent / "study/evaluation.tsv")
+    healthy = evaluation[evaluation["reference_volume_mm3"] == 0]
+    assert len(healthy) > 0
+    assert healthy["voxel_f1"].isna().all()
+    assert healthy["n_predicted_lesions"].notna().all()
+
+
+def test_bundles_carry_the_tuned_threshold_and_their_maps_lie_on_the_scans_grid(finished):
+    import nibabel as nib
+
+    folder = StudyFolder(finished.parent / "study")
+    for run in read_table(folder.thresholds).itertuples():
+        card = json.loads((folder.bundle(f"{run.loss}_seed-{run.seed}") / "model.json").read_text())
+        assert card["threshold"]["value"] == run.threshold
+    for path in folder.derivatives.rglob("*_probseg.nii.gz"):
+        subject = path.name.split("_")[0]
+        scan = nib.load(finished.parent / "cohort" / subject / "anat" / f"{subject}_T2w.nii.gz")
+        np.testing.assert_array_equal(nib.load(path).affine, scan.affine)
+
+
+def test_the_manifest_tells_versions_inputs_hardware_and_times(finished):
+    manifest = json.loads((finished.parent / "study/manifest.json").read_text())
+    assert {"cordlesion", "python", "packages", "hardware", "seeds", "scans", "excluded", "seconds"} <= manifest.keys()
+    assert manifest["packages"]["torch"]
+    scan = manifest["scans"]["sub-01"]
+    assert len(scan["sha256"]["image"]) == 64
+    assert scan["reference"].endswith("sub-01_label-lesion_seg.nii.gz")
+    assert manifest["seconds"]["train/bce_seed-0"] > 0
+
+
+def test_the_test_set_stays_closed_until_thresholds_are_written(copy):
+    config = read_study(copy)
+    folder = StudyFolder(config.output)
+    folder.thresholds.unlink()
+    study = train_runs(preprocess(open_study(config, folder)))
+    with pytest.raises(CordlesionError, match="test set stays closed"):
+        evaluate_test(study)
+
+
+def test_scans_of_the_test_set_are_not_predicted_while_tuning(tmp_path):
+    file = make_cohort(tmp_path)
+    run_study(read_study(file), until="tune")
+    splits = read_table(tmp_path / "study/splits.tsv").set_index("scan_id")["set"]
+    predicted = {p.name.split("_")[0] for p in (tmp_path / "study/derivatives").rglob("*_probseg.nii.gz")}
+    assert {splits[name] for name in predicted} == {"threshold"}
+
+
+def test_a_second_process_is_refused(copy):
+    with folder_lock(copy.parent / "study"), pytest.raises(CordlesionError, match="another cordlesion process"):
+        run_study(read_study(copy))
+
+
+def test_a_subject_in_two_sets_is_refused(copy):
+    path = copy.parent / "study/splits.tsv"
+    table = pd.read_csv(path, sep="\t")
+    row = table.iloc[0]
+    table["scan_id"] = table["scan_id"].astype(str)
+    extra = row.copy()
+    write_scan(copy.parent / "cohort", "sub-90", seed=90, lesions=1)
+    extra["scan_id"], extra["set"] = "sub-90", "validation" if row["set"] != "validation" else "train"
+    pd.concat([table, extra.to_frame().T]).to_csv(path, sep="\t", index=False)
+    (copy.parent / "study/.done/split.json").unlink()
+    with pytest.raises(CordlesionError, match="one subject in two sets"):
+        run_study(read_study(copy))
+
+
+def test_one_image_under_two_names_is_refused(tmp_path):
+    file = make_cohort(tmp_path)
+    write_scan(tmp_path / "cohort", "sub-01", seed=2, lesions=3)
+    write_scan(tmp_path / "cohort", "sub-02", seed=2, lesions=3)
+    config = read_study(file)
+    refused = 0
+    for seed in range(8):  # only where the two subjects fall into different sets
+        split = config.split.model_copy(update={"seed": seed})
+        shutil.rmtree(tmp_path / "study", ignore_errors=True)
+        try:
+            run_study(config.model_copy(update={"split": split}), until="split")
+        except CordlesionError as error:
+            assert "one image content in two sets" in str(error)
+            refused += 1
+    assert refused
+
+
+def test_a_bad_scan_is_listed_and_does_not_stop_the_others(tmp_path):
+    file = make_cohort(tmp_path)
+    bad = tmp_path / "cohort/sub-03/anat/sub-03_T2w.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:2000])
+    lost = tmp_path / "cohort/derivatives/labels/sub-77/anat/sub-77_label-lesion_seg.nii.gz"
+    lost.parent.mkdir(parents=True)
+    shutil.copy(tmp_path / "cohort/derivatives/labels/sub-01/anat/sub-01_label-lesion_seg.nii.gz", lost)
+    no_curve = tmp_path / "cohort/derivatives/labels/sub-05/anat/sub-05_label-centerline_seg.nii.gz"
+    no_curve.unlink()
+    excluded = run_study(read_study(file), until="preprocess")
+    assert sorted(excluded) == sorted(["sub-03", str(lost), "sub-05"])
+    assert "truncated" in excluded["sub-03"]
+    assert "no centerline" in excluded["sub-05"]
+    assert json.loads((tmp_path / "study/manifest.json").read_text())["excluded"] == dict(excluded)
+
+
+def test_status_tells_what_is_left(tmp_path):
+    file = make_cohort(tmp_path)
+    run_study(read_study(file), until="train")
+    states = {(stage, unit): state for stage, unit, state in study_status(tmp_path / "study")}
+    assert states[("train", "bce_seed-0")] == "done"
+    assert states[("tune", "thresholds.tsv")] == "left"

@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import torch
+
+from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.training import TrainingStack, fit
+from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
+
+PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
+
+
+def stacks(n: int, seed: int = 0) -> list[TrainingStack]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(n):
+        lesion = np.zeros((8, 8, 20), bool)
+        lesion[3:6, 3:6, 5:9] = True
+        made.append(TrainingStack((rng.normal(size=lesion.shape) + 2 * lesion).astype(np.float32), lesion))
+    return made
+
+
+def run(**changes: object) -> RunConfig:
+    values: dict[str, object] = {
+        "loss": LossConfig(name="dice"),
+        "seed": 0,
+        "network": NetworkConfig(filters=(4, 8)),
+        "patches": PATCHES,
+        "training": TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01),
+    }
+    return RunConfig.model_validate(values | changes)
+
+
+def weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+def test_the_kept_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
+    trained = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "a.ckpt")
+    assert [row["epoch"] for row in trained.history] == [0, 1, 2, 3]
+    best = min(row["validation_loss"] for row in trained.history)
+    shorter = run(training=TrainingConfig(epochs=1 + [r["validation_loss"] for r in trained.history].index(best), batch_size=3, learning_rate=0.01))
+    again = fit(shorter, stacks(3), stacks(2, seed=1), tmp_path / "b.ckpt")
+    assert again.history[-1]["validation_loss"] == best
+    for name, value in weights(trained.network).items():
+        np.testing.assert_array_equal(value, weights(again.network)[name])
+
+
+def test_resuming_equals_never_stopping(tmp_path):
+    plan = TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01, patience_epochs=1)
+    whole = fit(run(training=plan), stacks(3), stacks(2, seed=1), tmp_path / "whole.ckpt")
+    half = plan.model_copy(update={"epochs": 2})
+    fit(run(training=half), stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
+    resumed = fit(run(training=plan), stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
+    timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in t.history] for t in (whole, resumed)]
+    assert timeless[0] == timeless[1]
+    for name, value in weights(whole.network).items():
+        np.testing.assert_array_equal(value, weights(resumed.network)[name])
+
+
+def test_the_rate_is_halved_after_epochs_without_progress(tmp_path):
+    # No lesion and a huge rate: the validation loss of the squared Dice does not keep falling.
+    plan = TrainingConfig(epochs=12, batch_size=3, learning_rate=0.3, patience_epochs=2)
+    history = fit(run(training=plan), stacks(2), stacks(1, seed=1), tmp_path / "x.ckpt").history
+    rate, best, waited = 0.3, float("inf"), 0
+    for row in history:
+        assert row["learning_rate"] == pytest.approx(rate)
+        waited = 0 if row["validation_loss"] < best else waited + 1
+        best = min(best, row["validation_loss"])
+        if waited == 2:
+            rate, waited = rate / 2, 0
+    assert rate < 0.3
+
+
+def test_seeds_differ_and_equal_seeds_do_not(tmp_path):
+    first, second, other = (
+        weights(fit(run(seed=seed), stacks(2), stacks(1), tmp_path / f"{i}.ckpt").network) for i, seed in enumerate((0, 0, 1))
+    )
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+    assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_the_losss_own_optimiser_wins(tmp_path):
+    own = run(loss=LossConfig(name="combo", optimizer="adadelta", learning_rate=1.0))
+    assert (own.optimization.optimizer, own.optimization.learning_rate) == ("adadelta", 1.0)
+    assert fit(own, stacks(2), stacks(1), tmp_path / "x.ckpt").history[0]["learning_rate"] == 1.0
+
+
+def test_a_loss_that_becomes_nan_stops_the_run(tmp_path):
+    broken = [TrainingStack(np.full((8, 8, 20), np.nan, np.float32), stacks(1)[0].lesion)]
+    with pytest.raises(CordlesionError, match="NaN"):
+        fit(run(), broken, stacks(1), tmp_path / "x.ckpt")
+
+
+def test_training_leaves_the_global_random_state_alone(tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(run(training=TrainingConfig(epochs=1)), stacks(1), stacks(1), tmp_path / "x.ckpt")
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_a_patch_depends_on_seed_epoch_and_index_alone():
+    patches = PatchDataset(stacks(2), PATCHES, augment_seed=3)
+    patches[PatchKey(0, 1)]
+    first = patches[PatchKey(4, 2)]
+    again = PatchDataset(stacks(2), PATCHES, augment_seed=3)[PatchKey(4, 2)]
+    for a, b in zip(first, again, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    others = [patches[PatchKey(epoch, 2)][0] for epoch in range(8)]
+    assert len({tensor.numpy().tobytes() for tensor in others}) > 1
+
+
+def test_patches_are_standardised_and_keep_their_lesion():
+    patches = PatchDataset(stacks(1), PATCHES)
+    intensities, lesion = patches[PatchKey(0, 0)]
+    assert intensities.shape == lesion.shape == (1, 8, 8, 8)
+    assert float(intensities.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(intensities.std(correction=0)) == pytest.approx(1, abs=1e-5)
+    assert float(lesion.sum()) == 27
+
+
+def test_the_order_of_patches_is_keyed_by_epoch():
+    sampler = KeyedSampler(10, shuffle_seed=1)
+    orders = []
+    for epoch in (0, 1, 0):
+        sampler.set_epoch(epoch)
+        orders.append([key.index for key in sampler])
+    assert orders[0] == orders[2] != orders[1]
+    assert sorted(orders[1]) == list(range(10))
+    assert [key.index for key in KeyedSampler(4, shuffle_seed=None)] == [0, 1, 2, 3]
