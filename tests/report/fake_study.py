@@ -65,7 +65,13 @@ def write_fake_study(
         _write(folder / "runs" / f"{loss}_seed-{seed}" / "history.tsv", _history(rng, loss))
     scans = splits[(splits["set"] == "test") & (splits["n_reference_lesions"] > 0)]["scan_id"]
     paths = {scan: _write_scan(rng, folder, scan, shape) for scan in scans}
-    manifest = {"versions": {"cordlesion": "0.1.0", "python": "3.11.9"}, "hardware": "2 cores", "scans": paths}
+    manifest = {
+        "cordlesion": "0.1.0",
+        "python": "3.11.9",
+        "seeds": {"split": 0, "runs": [0]},
+        "scans": paths,
+        "excluded": {},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return FakeStudy(folder, n_bearing, n_free)
 

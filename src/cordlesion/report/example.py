@@ -10,7 +10,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.metrics import binarize
 from cordlesion.report import slices
 from cordlesion.report.overlay import draw, legend_handles
-from cordlesion.report.results import Run, StudyResults, lesion_bearing
+from cordlesion.report.results import Run, StudyResults, lesion_bearing, run_stage
 from cordlesion.report.slices import Layers, Picture
 from cordlesion.report.style import REFERENCE, WIDTH_INCHES, style
 from cordlesion.volume import Volume, read_mask, read_probability, read_scan
@@ -37,17 +37,9 @@ def choose_example(results: StudyResults) -> Example:
 
     The best run is set beside the Dice loss, the usual choice; where that is the best itself or missing, beside the
     run with the second-highest score on the threshold set.
-
-    Raises:
-        CordlesionError: No lesion-bearing test scan was evaluated.
     """
     best = results.best
     f1 = lesion_bearing(results.evaluated(best, "test", results.tuned[best]))["voxel_f1"]
-    if f1.empty:
-        raise CordlesionError(
-            f"{results.folder.evaluation}: has no test scan with lesions at the tuned threshold of {best.name}; "
-            "at least one is needed for Figure 3. Run `cordlesion evaluate` again."
-        )
     scan_id = str((f1 - f1.median()).abs().idxmin())
     runs = (best, *_contrast(results))
     dice = tuple(
@@ -87,7 +79,7 @@ def _read_scan(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
     if not files.get("image") or not files.get("reference"):
         raise CordlesionError(
             f"{results.folder.manifest}: does not say where the image and the reference of {scan_id} lie; "
-            "Figure 3 needs both. Run `cordlesion study run` again."
+            f"Figure 3 needs both. {run_stage('split')}"
         )
     scan = read_scan(results.folder.root / files["image"])
     return scan, read_mask(results.folder.root / files["reference"], like=scan)
@@ -96,7 +88,7 @@ def _read_scan(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:
     path = results.folder.probability(scan_id, run.name)
     if not path.is_file():
-        raise CordlesionError(f"{path}: no such probability map; Figure 3 needs it. Run `cordlesion predict` first.")
+        raise CordlesionError(f"{path}: no such probability map; Figure 3 needs it. {run_stage('evaluate')}")
     return read_probability(path, like=scan)
 
 

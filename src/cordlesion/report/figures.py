@@ -10,35 +10,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SETS, SetName
 from cordlesion.report.example import example_figure
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing, of_run
-from cordlesion.report.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, save_figure, style
+from cordlesion.report.style import (
+    INK,
+    MUTED,
+    SET_NAMES,
+    SLATE,
+    WIDTH_INCHES,
+    loss_colors,
+    loss_name,
+    save_figure,
+    style,
+)
 
-SET_NAMES: dict[SetName, str] = {
-    "train": "training",
-    "validation": "validation",
-    "threshold": "threshold",
-    "test": "test",
-}
-"""How sets are printed."""
 
-
-def write_figures(results: StudyResults) -> dict[str, Figure]:
-    """Draw every figure and save it as SVG and PDF in ``figures/``; the same results give the same bytes.
+def draw_and_save(results: StudyResults, name: str) -> Path:
+    """Draw one of :data:`FIGURES` and save it in ``figures/`` as SVG and PDF; the same results give the same bytes.
 
     Returns:
-        The figures by name.
+        The SVG file.
 
     Raises:
         CordlesionError: A map or a scan for the example is missing, or the folder cannot be written.
     """
-    figures = {name: figure(results) for name, figure in FIGURES.items()}
-    for name, figure in figures.items():
-        for suffix in (".svg", ".pdf"):
-            save_figure(figure, figure_path(results.folder, name, suffix))
-    return figures
+    figure = FIGURES[name](results)
+    path = results.folder.root / "figures" / f"{name}.svg"
+    for suffix in (".pdf", ".svg"):
+        save_figure(figure, path.with_suffix(suffix))
+    return path
 
 
 def cohort_figure(results: StudyResults) -> Figure:
@@ -172,8 +173,3 @@ def _boxes(
         whiskerprops=line,
         capprops={**line, "linewidth": 0},
     )
-
-
-def figure_path(folder: StudyFolder, name: str, suffix: str) -> Path:
-    """Return where a figure is saved."""
-    return folder.root / "figures" / (name + suffix)

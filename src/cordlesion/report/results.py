@@ -1,5 +1,6 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +12,15 @@ import pandas as pd
 from cordlesion.artifacts import StudyFolder, read_json
 from cordlesion.config import SetName, read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.report.style import loss_name
 
-VOXEL_METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1")
-LESION_METRICS = ("lesion_sensitivity", "lesion_precision", "lesion_f1")
 DEFAULT_THRESHOLD = 0.5
+REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
 _MEASURED = (
     *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
-    *VOXEL_METRICS,
-    *LESION_METRICS,
-    *("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions"),
-    *("reference_volume_mm3", "predicted_volume_mm3"),
+    *METRIC_COLUMNS,
 )
 _COLUMNS = {
     "splits.tsv": (
@@ -38,12 +35,13 @@ _COLUMNS = {
     ),
     "history.tsv": ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds"),
 }
+# The stage that writes each file.
 _STAGE = {
-    "study.yaml": "study run",
-    "manifest.json": "study run",
+    "study.yaml": "split",
+    "manifest.json": "split",
     "splits.tsv": "split",
     "history.tsv": "train",
-    "sweep.tsv": "tune",
+    "sweep.tsv": "evaluate",
     "thresholds.tsv": "tune",
     "evaluation.tsv": "evaluate",
 }
@@ -128,7 +126,7 @@ def read_results(folder: Path) -> StudyResults:
     study = StudyFolder(folder)
     thresholds = _read_checked(study.thresholds)
     trained = [run for run in _runs(thresholds) if run.seed is not None]
-    return StudyResults(
+    results = StudyResults(
         folder=study,
         name=read_study(_required(study.configuration)).name,
         configuration=study.configuration.read_text(encoding="utf-8"),
@@ -139,12 +137,22 @@ def read_results(folder: Path) -> StudyResults:
         evaluation=_read_checked(study.evaluation),
         histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in trained},
     )
+    _require_complete(results)
+    return results
 
 
-def of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Return the rows of one run."""
+def run_stage(stage: str) -> str:
+    """Return the advice that ends a message about something missing."""
+    return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
+
+
+def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
+    """Return the rows of one run, and of those the ones in which each named column has the given value."""
     seed = table["seed"].isna() if run.seed is None else table["seed"].eq(run.seed).fillna(False)
-    return table[(table["loss"] == run.loss) & seed.astype(bool)]
+    chosen = (table["loss"] == run.loss) & seed.astype(bool)
+    for column, value in where.items():
+        chosen &= table[column] == value
+    return table[chosen]
 
 
 def lesion_bearing(rows: pd.DataFrame) -> pd.DataFrame:
@@ -162,12 +170,21 @@ def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
     return tuple(Run(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in pairs)
 
 
+def _require_complete(results: StudyResults) -> None:
+    """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
+    wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
+    for run, set_name, tuned in wanted:
+        threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
+        if lesion_bearing(results.evaluated(run, set_name, threshold)).empty:
+            raise CordlesionError(
+                f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
+                f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
+            )
+
+
 def _required(path: Path) -> Path:
     if not path.is_file():
-        raise CordlesionError(
-            f"{path}: no such file; the report needs it. Run `cordlesion {_STAGE[path.name]}` first "
-            "(`cordlesion study run` runs every stage that is missing)."
-        )
+        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage(_STAGE[path.name])}")
     return path
 
 
@@ -175,7 +192,7 @@ def _read_checked(path: Path) -> pd.DataFrame:
     """Read one of the study's tables: its columns, some rows, and numbers where numbers belong."""
     columns = _COLUMNS[_required(path).name]
     table = read_table(path, columns)
-    again = f"Run `cordlesion {_STAGE[path.name]}` again."
+    again = run_stage(_STAGE[path.name])
     if table.empty:
         raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
     for column in set(columns) - _TEXT:

@@ -44,6 +44,9 @@ _NAMES = {
     "sct_dice": "SCT Dice",
 }
 
+SET_NAMES = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
+"""How sets are printed."""
+
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # shipped with matplotlib: the same layout on every machine
     "font.size": 8,

@@ -1,0 +1,129 @@
+"""The numbers behind the tables: each run's scores by set and threshold, and how runs differ."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.config import SetName
+from cordlesion.metrics.subject import LesionCountsOfScan, subject_scores
+from cordlesion.report.results import DEFAULT_THRESHOLD, REPORTED_SETS, Run, StudyResults, lesion_bearing, lesion_free
+from cordlesion.statistics import bootstrap_median, clopper_pearson, holm, summarize, wilcoxon
+
+SCAN_METRICS = (
+    *("lesion_sensitivity", "lesion_precision", "lesion_f1"),
+    *("voxel_sensitivity", "voxel_precision", "voxel_f1"),
+)
+SUBJECT_METRICS = ("subject_sensitivity", "subject_specificity")
+_COMPARED = ("voxel_f1", "lesion_f1")
+
+
+def summarize_runs(results: StudyResults) -> pd.DataFrame:
+    """Summarise every run on the threshold and the test set, at t = 0.5 and at its tuned threshold.
+
+    Returns:
+        A row per run, set, threshold and metric: ``loss seed set tuned threshold metric value mean std n n_undefined
+        count low high p_value p_holm``. For scan metrics ``value`` is the median over scans with lesions and the
+        interval a bootstrap over subjects; for subject metrics it is the share ``count / n`` with its Clopper-Pearson
+        interval. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon signed-rank over scans; undefined where
+        the two are the same), ``p_holm`` is corrected over all of these.
+    """
+    table = pd.DataFrame([row for run in results.runs for row in _run_rows(results, run)])
+    return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64", "count": "Int64"})
+
+
+def compare_with_best(results: StudyResults) -> pd.DataFrame:
+    """Compare the best run with every other on the test set, at tuned thresholds, scan by scan.
+
+    Returns:
+        A row per other run and metric (voxel and lesion F1): ``loss seed metric n difference low high effect p_value
+        p_holm``; ``difference`` is the median of best - other with its bootstrap interval over subjects.
+    """
+    best = results.evaluated(results.best, "test", results.tuned[results.best])
+    rows = []
+    for run in results.runs:
+        if run != results.best:
+            other = results.evaluated(run, "test", results.tuned.get(run))
+            rows += [{"loss": run.loss, "seed": run.seed, **_difference(other, best, metric)} for metric in _COMPARED]
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64"})
+
+
+def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
+    """Count what each run finds in the test scans without lesions, at t = 0.5 and at its tuned threshold.
+
+    Returns:
+        A row per run and threshold: ``loss seed tuned threshold n n_clean low high`` (scans without a predicted lesion,
+        Clopper-Pearson interval), and per scan ``lesions_mean lesions_max volume_mean volume_max`` of what is found.
+    """
+    rows = []
+    for run in results.runs:
+        for tuned in (False, True):
+            scans = lesion_free(_at(results, run, "test", tuned=tuned))
+            n_clean = int((scans["n_predicted_lesions"] == 0).sum())
+            low, high = clopper_pearson(n_clean, len(scans))
+            rows.append(
+                {
+                    **_named(results, run, tuned=tuned),
+                    "n": len(scans),
+                    "n_clean": n_clean,
+                    "low": low,
+                    "high": high,
+                    "lesions_mean": scans["n_predicted_lesions"].mean(),
+                    "lesions_max": scans["n_predicted_lesions"].max(),
+                    "volume_mean": scans["predicted_volume_mm3"].mean(),
+                    "volume_max": scans["predicted_volume_mm3"].max(),
+                }
+            )
+    return pd.DataFrame(rows).astype({"seed": "Int64"})
+
+
+def _run_rows(results: StudyResults, run: Run) -> Iterator[dict[str, Any]]:
+    for set_name in REPORTED_SETS:
+        default, tuned = (_at(results, run, set_name, tuned=tuned) for tuned in (False, True))
+        yield from ({**_named(results, run, tuned=False), "set": set_name, **row} for row in _scores(default))
+        for row in _scores(tuned):
+            # At equal thresholds there is nothing to test.
+            tested = row["metric"] in SCAN_METRICS and not default["threshold"].equals(tuned["threshold"])
+            p_value = _p_value(default, tuned, str(row["metric"])) if tested else math.nan
+            yield {**_named(results, run, tuned=True), "set": set_name, **row, "p_value": p_value}
+
+
+def _named(results: StudyResults, run: Run, *, tuned: bool) -> dict[str, Any]:
+    threshold = results.tuned.get(run, math.nan) if tuned else DEFAULT_THRESHOLD
+    return {"loss": run.loss, "seed": run.seed, "tuned": tuned, "threshold": threshold}
+
+
+def _at(results: StudyResults, run: Run, set_name: SetName, *, tuned: bool) -> pd.DataFrame:
+    return results.evaluated(run, set_name, results.tuned.get(run) if tuned else DEFAULT_THRESHOLD)
+
+
+def _scores(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Summarise one run at one threshold: medians over scans with lesions, then shares of scans."""
+    bearing = lesion_bearing(scans)
+    table = summarize(bearing, ["set"], SCAN_METRICS).rename(columns={"median": "value"})
+    for row in table.to_dict("records"):
+        low, high = bootstrap_median(bearing[row["metric"]], bearing["subject"])
+        yield {**{str(name): value for name, value in row.items()}, "low": low, "high": high}
+    counts = subject_scores(cast("Iterator[LesionCountsOfScan]", scans.itertuples()))
+    shares = ((counts.n_found, counts.n_with_lesions), (counts.n_clean, counts.n_lesion_free))
+    for metric, (count, n) in zip(SUBJECT_METRICS, shares, strict=True):
+        low, high = clopper_pearson(count, n) if n else (math.nan, math.nan)
+        value = count / n if n else math.nan
+        yield {"metric": metric, "value": value, "n": n, "count": count, "low": low, "high": high}
+
+
+def _p_value(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> float:
+    return wilcoxon(first[metric], second[metric].reindex(first.index)).p_value
+
+
+def _difference(other: pd.DataFrame, best: pd.DataFrame, metric: str) -> dict[str, Any]:
+    matched = other.reindex(best.index)
+    test = wilcoxon(matched[metric], best[metric])
+    low, high = bootstrap_median(np.asarray(best[metric] - matched[metric], dtype=float), best["subject"])
+    named = {"metric": metric, "n": test.n_pairs, "difference": test.median_difference, "low": low, "high": high}
+    return {**named, "effect": test.rank_biserial, "p_value": test.p_value}
