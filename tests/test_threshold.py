@@ -64,7 +64,7 @@ def test_other_columns_have_their_objective():
         ([1, 0, 1, 0, 1], 0),
         ([0, 0, 0, 0, 0], 0.5),
         ([0, 0, 0, 0, 1], 1),
-        ([0, 1 - 1e-15, 1, 1 - 1e-15, 0], 0.5),
+        ([0, 1 - 1e-15, 1, 0, 0], 0.25),
     ],
 )
 def test_ties_take_the_middle_of_the_longest_run(curve, expected):

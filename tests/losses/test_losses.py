@@ -194,6 +194,19 @@ def test_confident_logits_stay_finite(name, size, density, sign):
 
 
 @every_loss
+@pytest.mark.parametrize("size", [5.0, 12.0, 18.0, 25.0])
+@pytest.mark.parametrize("density", [0, 0.3])
+def test_confident_logits_stay_precise(name, size, density):
+    """Errors far below the rounding of 1 still count: 1 - p of a lesion voxel, and cosh of a small number."""
+    noise, lesion = batch(density=density)
+    logits = (size + 0.1 * noise) * (2 * lesion - 1)
+    value, slope = gradient(name, logits.float(), lesion)
+    expected_value, expected_slope = gradient(name, logits, lesion)
+    torch.testing.assert_close(value.double(), expected_value, rtol=1e-4, atol=0)
+    torch.testing.assert_close(slope.double(), expected_slope, rtol=1e-4, atol=0)
+
+
+@every_loss
 def test_perfect_is_zero(name):
     _, lesion = batch(density=0.3, dtype=torch.float32)
     assert LOSSES[name](1e4 * (2 * lesion - 1), lesion).item() == 0

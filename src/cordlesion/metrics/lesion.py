@@ -127,7 +127,7 @@ def label_components(mask: Mask, rule: LesionRule, voxel_mm3: float) -> Componen
     # Contiguous, because the labelling is several times slower on the Fortran order of NIfTI files.
     inside = np.ascontiguousarray(mask[box])
     found = inside.astype(np.int32)
-    n_found = int(inside.size > 0)
+    n_found = 1
     # A full box is one component: at threshold 0 there is a whole volume to label, and nothing to search.
     if not inside.all():
         structure = ndimage.generate_binary_structure(3, _CONNECTIVITY_RANK[rule.connectivity])
