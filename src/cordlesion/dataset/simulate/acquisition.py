@@ -14,6 +14,9 @@ from cordlesion.dataset.simulate.site import Site
 Plane = Literal["sagittal", "axial"]
 Region = Literal["cervical", "cervicothoracic", "thoracic"]
 
+BORDER = 12
+"""Pixels acquired beyond each edge of the stored image."""
+
 
 @dataclass(frozen=True)
 class Artefacts:
@@ -62,9 +65,14 @@ class Acquisition:
     gain: float
 
     @property
-    def field_mm(self) -> tuple[float, float]:
-        """In-plane field of view."""
-        return self.matrix[0] * self.pixel_mm, self.matrix[1] * self.pixel_mm
+    def drawn_matrix(self) -> tuple[int, int]:
+        """Stored pixels and a border that is acquired and thrown away, as oversampling does: wrapped signal stays in it."""
+        return self.matrix[0] + 2 * BORDER, self.matrix[1] + 2 * BORDER
+
+    @property
+    def drawn_mm(self) -> tuple[float, float]:
+        """In-plane field of view with the border."""
+        return self.drawn_matrix[0] * self.pixel_mm, self.drawn_matrix[1] * self.pixel_mm
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -182,5 +190,5 @@ def _artefacts(rng: np.random.Generator) -> Artefacts:
         ghost_shift=rng.uniform(0.04, 0.22),
         motion_mm=float(min(level * rng.uniform(0.1, 0.35), 0.8)),
         slice_gain_sd=rng.uniform(0.01, 0.035),
-        breathing=float(level * rng.uniform(0.0, 0.06)),
+        breathing=float(level * rng.uniform(0.0, 0.02)),
     )

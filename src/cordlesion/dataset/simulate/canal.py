@@ -17,6 +17,9 @@ EDGE_MM = 0.5
 """Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
 RIM_MM = 1.2
 """Dura, ligament and cortical bone around the sac."""
+LAYERS = ("signal", "cover", "cord", "lesion", "excess", "csf")
+"""Signal of the canal (times ``cover``); the share of a point that belongs to the canal, to the cord and to true lesions;
+what true lesions add to the signal; and the share that is fluid."""
 DISCS = levels.BOUNDARIES_MM[2:-1]
 """Position of each disc; the first lies below C2."""
 
@@ -41,23 +44,6 @@ class Section:
     """0 at the cord, 1 at the cauda equina."""
 
 
-@dataclass(frozen=True, eq=False)
-class CanalSignal:
-    """Signal of the canal at points of shape (X, P)."""
-
-    value: Float32
-    cover: Float32
-    """Share of the point that belongs to the canal; the rest is left to the surroundings."""
-    cord: Float32
-    """Share of the point inside the cord."""
-    lesion: Float32
-    """Share of the point inside a true lesion."""
-    excess: Float32
-    """What true lesions add to the signal."""
-    csf: Float32
-    """Share of the point that is fluid."""
-
-
 def section_at(anatomy: Anatomy, s: Float32) -> Section:
     """Tabulate the canal's shape at positions along the cord."""
     half_rl, half_ap = anatomy.semi_axes(s)
@@ -80,10 +66,14 @@ def section_at(anatomy: Anatomy, s: Float32) -> Section:
     return Section(**{name: np.asarray(value, dtype=np.float32) for name, value in values.items()})
 
 
-def canal_signal(
+def canal_layers(
     anatomy: Anatomy, section: Section, u: Float32, v: Float32, lesions: Sequence[Lesion], signals: Signals
-) -> CanalSignal:
-    """Evaluate the canal at section coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``."""
+) -> Float32:
+    """Evaluate the canal at section coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``.
+
+    Returns:
+        The layers of :data:`LAYERS`, shape (layers, X, P).
+    """
     cord = _inside(radius_ratio(u, v, section.half_rl, section.half_ap), u, v, section.half_rl, section.half_ap)
     front = np.where(v > section.sac_shift, section.sac_half_ap - section.dent, section.sac_half_ap)
     sac_v = v - section.sac_shift
@@ -97,7 +87,7 @@ def canal_signal(
     thickness = RIM_MM - 0.5 * (sac_v < 0)
     cover = np.clip((thickness + 0.4 - sac_distance) / 0.6, 0, 1)
     below = section.s > CORD_TOP_MM
-    return CanalSignal(value, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid))
+    return np.stack([value * cover, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid)])
 
 
 def _distance(ratio: Float32, u: Float32, v: Float32, half_rl: Float32, half_ap: Float32) -> Float32:

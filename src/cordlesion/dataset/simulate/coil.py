@@ -1,5 +1,6 @@
 """Sensitivity of the receiver coil: bright near the back, uneven along the cord."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class Coil:
     waves: tuple[tuple[float, float, float], ...]
     """Amplitude, wavelength in fields of view, and phase of the variation along the body."""
 
-    def sensitivity(self, axes: tuple[Array, ...], index: int) -> Float32:
+    def sensitivity(self, axes: Sequence[Array], index: int) -> Float32:
         """Sensitivity on the in-plane grid of slice ``index``."""
         if self.acquisition.plane == "sagittal":
             return self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32)
@@ -38,7 +39,7 @@ class Coil:
         _, _, cord_y = self.frame.at_height(z_mm)
         depth = np.clip((y_mm - cord_y) / BACK_DEPTH_MM, -1.2, 1.6)
         back = self.acquisition.shading_back ** (-0.8 * depth)
-        band = 0.25 + 0.75 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
+        band = 0.3 + 0.7 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
         return back * band * self._along(z_mm)
 
     def _along(self, z_mm: Array) -> Array:

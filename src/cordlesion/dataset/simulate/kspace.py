@@ -53,6 +53,17 @@ def acquire_slice(
     return np.abs(image).astype(np.float32)
 
 
+def sample_stored(fine: Float32, matrix: tuple[int, int]) -> Float32:
+    """Sample a finely drawn slice at the stored pixel centres, linearly."""
+    for axis, count in enumerate(matrix):
+        size = fine.shape[axis]
+        position = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)
+        low = np.minimum(position.astype(int), size - 2)
+        share = np.expand_dims((position - low).astype(np.float32), 1 - axis)
+        fine = np.take(fine, low, axis) * (1 - share) + np.take(fine, low + 1, axis) * share
+    return fine
+
+
 def _centre(spectrum: Complex64, kept: list[int]) -> Complex64:
     """Cut the low frequencies out of an unshifted spectrum."""
     rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in kept)

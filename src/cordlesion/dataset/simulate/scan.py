@@ -7,15 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
-from cordlesion.dataset.simulate.acquisition import Acquisition, Plane, Region, draw_acquisition
+from cordlesion.dataset.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
 from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, Person, draw_anatomy
 from cordlesion.dataset.simulate.coil import Coil, draw_coil
+from cordlesion.dataset.simulate.canal import LAYERS
 from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
-from cordlesion.dataset.simulate.kspace import acquire_slice
+from cordlesion.dataset.simulate.kspace import acquire_slice, sample_stored
 from cordlesion.dataset.simulate.lesions import Lesion, draw_friends, draw_lesions
 from cordlesion.dataset.simulate.randomness import keyed_rng
 from cordlesion.dataset.simulate.reader import Evidence, read_lesions
-from cordlesion.dataset.simulate.render import DrawnSlice, SliceArtist, to_stored
+from cordlesion.dataset.simulate.render import Scene, SliceArtist
 from cordlesion.dataset.simulate.settings import LESIONS
 from cordlesion.dataset.simulate.signals import Signals, draw_signals
 from cordlesion.dataset.simulate.site import Site, draw_site
@@ -74,7 +75,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
     signals = draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd)
     frame = cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
-    artist = SliceArtist(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals, acquisition)
+    artist = SliceArtist(Scene(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(artist, coil, plan)
     evidence = Evidence(share, excess, cord > 0.5, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition))
@@ -134,9 +135,9 @@ def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Float32, 
         drawn = artist.draw(index)
         shift = rng.normal(0, acquisition.artefacts.motion_mm, 2)
         image = acquire_slice(
-            _with_ghosts(drawn, acquisition, artist.signals.csf) * coil.sensitivity(artist.axes, index),
-            acquisition.field_mm,
-            acquisition.matrix,
+            _with_ghosts(drawn, acquisition, artist.scene.signals.csf) * coil.sensitivity(artist.fine, index),
+            acquisition.drawn_mm,
+            acquisition.drawn_matrix,
             acquired_mm=acquisition.acquired_mm,
             filter_sd_mm=acquisition.filter_sd_mm,
             noise=acquisition.noise,
@@ -144,19 +145,22 @@ def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Float32, 
             rng=rng,
         )
         stacks[0].append(image * np.float32(1 + rng.normal(0, acquisition.artefacts.slice_gain_sd)))
-        for stack, layer in zip(stacks[1:], (drawn.lesion, drawn.excess, drawn.cord), strict=True):
-            stack.append(to_stored(layer, acquisition.matrix))
-    image, share, excess, cord = (np.stack(stack, axis=_slice_axis(acquisition)) for stack in stacks)
+        for stack, name in zip(stacks[1:], ("lesion", "excess", "cord"), strict=True):
+            stack.append(sample_stored(drawn[LAYERS.index(name)], acquisition.drawn_matrix))
+    axis = _slice_axis(acquisition)
+    image, share, excess, cord = (np.stack([part[BORDER:-BORDER, BORDER:-BORDER] for part in stack], axis) for stack in stacks)
     return image, share, excess, cord
 
 
-def _with_ghosts(drawn: DrawnSlice, acquisition: Acquisition, csf: float) -> Float32:
+def _with_ghosts(drawn: Float32, acquisition: Acquisition, csf: float) -> Float32:
     """Add displaced copies: of the pulsating fluid, and of everything by breathing and swallowing."""
     artefacts, axis = acquisition.artefacts, acquisition.phase_axis
-    step = max(1, round(artefacts.ghost_shift * drawn.value.shape[axis]))
-    copies = np.roll(drawn.csf, step, axis) - np.roll(drawn.csf, -step, axis)
-    breath = np.roll(drawn.value, 2 * step, axis) - drawn.value
-    return drawn.value + np.float32(artefacts.ghost * csf) * copies + np.float32(0.3 * artefacts.breathing) * breath
+    signal, fluid = drawn[0], drawn[LAYERS.index("csf")]
+    step = max(1, round(artefacts.ghost_shift * signal.shape[axis]))
+    copies = np.roll(fluid, step, axis) - np.roll(fluid, -step, axis)
+    breath = np.roll(signal, 2 * step, axis) - signal
+    ghosts: Float32 = signal + np.float32(artefacts.ghost * csf) * copies + np.float32(artefacts.breathing) * breath
+    return ghosts
 
 
 def _centerline(frame: CordFrame, acquisition: Acquisition, cord: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

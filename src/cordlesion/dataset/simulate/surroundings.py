@@ -41,7 +41,7 @@ def _soft_tissue(anatomy: Anatomy, section: Section, u: Float32, v: Float32, sig
     """Muscle, striated by fat that runs along the body."""
     stripes = anatomy.texture.at(section.s + 0.3 * v, u, v, (28, 4, 3.2), 5)
     fine = anatomy.texture.at(section.s, u, v, (9, 2.5, 2.5), 6)
-    return _mix(signals.muscle * (1 + 0.15 * fine), 0.75 * signals.fat, np.clip((stripes - 0.9) * 0.8, 0, 0.8))
+    return _mix(signals.muscle * (1 + 0.15 * fine), 0.75 * signals.fat, np.clip((stripes - 0.75) * 0.8, 0, 0.8))
 
 
 def _throat(section: Section, side: Float32, front: Float32, value: Float32, signals: Signals) -> Float32:
@@ -135,15 +135,16 @@ def _head(
     arch = np.minimum(4.5 - np.abs(s - 11), 2.6 - np.abs(front - 14.5))
     new = _mix(old, signals.dark, _ramp(arch + 0.5))
     new = _mix(new, signals.body, _ramp(arch - CORTEX_MM))
-    floor = -7 - 0.35 * np.maximum(behind - 4, 0)
-    bone = np.minimum(behind - 2, floor - s)
-    fossa = _ramp(np.minimum(behind + 3, 48 - behind), 2) * _ramp(55 - side, 2)
-    new = _mix(new, signals.dark, _ramp(bone + 1) * fossa)
-    new = _mix(new, signals.body, _ramp(np.minimum(floor - s - 1, s - floor + 5), 1.0) * _ramp(behind - 5, 2) * fossa)
-    folia = np.abs(anatomy.texture.at(s + 0.3 * behind, u, behind - 0.3 * s, (3.0, 9, 9), 12))
-    brain = np.where(folia < 0.2, 0.6 * signals.csf, 1.12)
-    new = _mix(new, signals.csf, _ramp(floor - 6 - s, 1) * fossa)
-    new = _mix(new, brain, _ramp(np.minimum(floor - 9 - s, behind - 2.5), 2) * fossa)
+    # Posterior fossa: a rounded box behind the brain stem, its floor at the foramen magnum.
+    wall = (np.abs((behind - 24) / 30) ** 3 + np.abs((s + 46) / 42) ** 3 + np.abs(side / 55) ** 3) ** (1 / 3)
+    depth = (1 - wall) * 36
+    back = _ramp(behind - 1.0, 2)
+    new = _mix(new, signals.dark, _ramp(depth + 6.5) * back)
+    new = _mix(new, signals.body, _ramp(np.minimum(depth + 5.5, -0.9 - depth)) * _ramp(behind - 4, 2))
+    new = _mix(new, signals.csf, _ramp(depth) * _ramp(behind + 1, 1))
+    leaf = anatomy.texture.at(0.8 * s + 0.6 * behind, u, 0.8 * behind - 0.6 * s, (2.6, 9, 9), 12)
+    brain = np.where(np.abs(leaf) < 0.18, 0.55 * signals.csf, 1.1 + 0.04 * leaf)
+    new = _mix(new, brain, _ramp(np.minimum(depth - 1.8, behind - 2.5 + 0.12 * (s + 14)), 1.5))
     clivus = np.minimum(np.minimum(front, 11 - front), -6 - 0.3 * front - s)
     new = _mix(new, signals.dark, _ramp(clivus + 0.6) * _ramp(14 - side, 2))
     new = _mix(new, signals.fat * 0.9, _ramp(clivus - CORTEX_MM) * _ramp(13 - side, 2))
