@@ -128,5 +128,7 @@ def _versus(results: StudyResults) -> str:
     voxel = differences[differences["metric"] == "voxel_f1"]
     ahead = int(((voxel["p_holm"] <= SIGNIFICANT) & (voxel["effect"] > 0)).sum())
     behind = int(((voxel["p_holm"] <= SIGNIFICANT) & (voxel["effect"] < 0)).sum())
-    text = f"In V-F1 on the test set, {results.label(results.best)} is significantly better than {ahead} of {len(voxel)} other runs"
-    return f"{text}{f' and worse than {behind}' if behind else ''} (Wilcoxon, Holm-corrected, p ≤ {SIGNIFICANT:g})."
+    better = f"significantly better than {ahead} of {len(voxel)} other runs"
+    worse = f" and worse than {behind}" if behind else ""
+    test = f"(Wilcoxon signed-rank test, Holm-corrected, p ≤ {SIGNIFICANT:g})"
+    return f"In V-F1 on the test set, {results.label(results.best)} is {better}{worse} {test}."

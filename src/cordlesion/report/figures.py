@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cordlesion.config import SETS, SetName
@@ -139,10 +140,10 @@ def _draw_history(axes: Axes, history: pd.DataFrame, color: str) -> None:
     epoch, validation = history["epoch"].to_numpy(), history["validation_loss"].to_numpy(float)
     axes.plot(epoch, history["train_loss"], color=MUTED, linewidth=0.9, label="training")
     axes.plot(epoch, validation, color=color, linewidth=1.2, label="validation")
-    kept = [int(np.nanargmin(validation))]
-    axes.plot(
-        epoch, validation, "o", markevery=kept, color=color, markeredgecolor=INK, markersize=4.5, label="epoch kept"
-    )
+    kept = int(np.nanargmin(validation))
+    ring = Line2D([epoch[kept]], [validation[kept]], linestyle="none", marker="o", markersize=5)
+    ring.set(markerfacecolor="none", markeredgecolor=INK, label="epoch kept")
+    axes.add_line(ring)
     axes.grid(axis="y")
 
 

@@ -1,0 +1,81 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from cordlesion.report.figures import cohort_figure, draw_and_save, threshold_figure, training_figure
+from cordlesion.report.results import StudyResults, read_results
+from cordlesion.report.style import loss_colors
+
+
+def test_box_plots_and_points_show_every_scan_with_lesions(results: StudyResults) -> None:
+    counts, volumes = cohort_figure(results).axes
+    for axes, column in ((counts, "n_reference_lesions"), (volumes, "reference_volume_mm3")):
+        for points, set_name in zip(axes.collections, ("train", "validation", "threshold", "test"), strict=True):
+            splits = results.splits[(results.splits["set"] == set_name) & (results.splits["n_reference_lesions"] > 0)]
+            np.testing.assert_allclose(np.sort(points.get_offsets()[:, 1]), np.sort(splits[column]))
+    assert counts.get_yscale() == "linear"
+    assert volumes.get_yscale() == "log"
+    assert [tick.get_text() for tick in volumes.get_xticklabels()][3] == "test\nn = 9"
+
+
+@pytest.mark.parametrize("set_name", ["threshold", "test"])
+def test_threshold_panels(results: StudyResults, set_name: str) -> None:
+    panels = threshold_figure(results, set_name).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["BCE", "Dice", "Tversky", "SCT"]
+    sweep = results.sweep[(results.sweep["set"] == set_name) & (results.sweep["reference_volume_mm3"] > 0)]
+    for axes, run in zip(panels, results.runs, strict=True):
+        rows = sweep[sweep["loss"] == run.loss]
+        points = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections if len(c.get_offsets())])
+        assert len(points) == len(rows)
+        np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(rows["voxel_f1"]))
+        medians = rows.groupby("threshold")["voxel_f1"].median()
+        assert any(
+            len(line.get_xdata()) == 21
+            and np.allclose(line.get_ydata(), medians)
+            and np.allclose(line.get_xdata(), medians.index)
+            for line in axes.lines
+        )
+        (triangle,) = (line for line in axes.lines if line.get_marker() == "v")
+        assert triangle.get_xdata()[0] == results.tuned[run]
+        assert f"t = {results.tuned[run]:.2f}" in [text.get_text() for text in axes.texts]
+    assert len({axes.get_xlim() + axes.get_ylim() for axes in panels}) == 1
+
+
+def test_training_curves_mark_the_epoch_that_was_kept(results: StudyResults) -> None:
+    panels = training_figure(results).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["BCE", "Dice", "Tversky"]
+    for axes, history in zip(panels, results.histories.values(), strict=True):
+        train, validation, kept = axes.lines
+        np.testing.assert_allclose(train.get_ydata(), history["train_loss"])
+        np.testing.assert_allclose(validation.get_ydata(), history["validation_loss"])
+        best = history.loc[history["validation_loss"].idxmin()]
+        assert (kept.get_xdata()[0], kept.get_ydata()[0]) == (best["epoch"], best["validation_loss"])
+
+
+def test_a_loss_has_one_colour_in_all_figures(results: StudyResults) -> None:
+    colors = loss_colors(run.loss for run in results.runs)
+    thresholds, training = threshold_figure(results).axes, training_figure(results).axes
+    for n, loss in enumerate(("bce", "dice", "tversky")):
+        assert to_hex(training[n].lines[1].get_color()) == colors[loss].lower()
+        (triangle,) = (line for line in thresholds[n].lines if line.get_marker() == "v")
+        assert to_hex(triangle.get_color()) == colors[loss].lower()
+
+
+def test_saving_writes_svg_and_pdf_and_leaves_no_trace(study_copy: Path) -> None:
+    before = dict(matplotlib.rcParams)
+    path = draw_and_save(read_results(study_copy), "figure1_cohort")
+    assert path.read_bytes().lstrip().startswith(b"<?xml")
+    assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["figure1_cohort.pdf", "figure1_cohort.svg"]
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_report_imports_neither_torch_nor_pyplot() -> None:
+    code = "import sys, cordlesion.report.html; print({'torch', 'lightning', 'matplotlib.pyplot'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"

@@ -1,0 +1,159 @@
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from fake_study import FakeStudy, write_fake_study
+
+from cordlesion.errors import CordlesionError
+from cordlesion.report.html import inline_svg, write_report
+from cordlesion.report.results import StudyResults
+
+HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects elements and checks that every one is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def folder(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("report") / "study"))
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def text(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_all_files_are_written(folder: Path) -> None:
+    assert sorted(path.stem for path in (folder / "tables").glob("*.tsv")) == [
+        *("cohort", "differences", "lesion_free", "summary", "table1", "table2", "thresholds"),
+    ]
+    assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 5
+    assert not list(folder.rglob(".part-*"))
+
+
+def test_nothing_is_loaded(text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    tags = [tag for tag, _ in page.elements]
+    assert not {"script", "link", "iframe", "object", "embed", "img", "base", "form"} & set(tags)
+    assert tags.count("svg") == 5
+    for tag, attributes in page.elements:
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("src", "href", "xlink:href"):
+                assert value is not None
+                assert value.startswith(("#", "data:image/png;base64,")) or (
+                    tag == "a" and value.startswith("https://hal")
+                )
+    assert not re.search(r"url\((?!['\"]?#)|@import", text)
+
+
+def test_links_within_the_page_lead_somewhere(text: str) -> None:
+    elements = Page(text).elements
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [
+        value for _, a in elements for name, value in a.items() if name.endswith("href") and value.startswith("#")
+    ]
+    targets += [f"#{name}" for name in re.findall(r"url\(#([^)]+)\)", text)]
+    assert targets
+    assert {target[1:] for target in targets} <= set(ids)
+
+
+def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
+    best = results.best
+    lead = re.search(r'<p class="lead">(.*?)</p>', text, re.DOTALL)
+    assert lead
+    assert results.label(best) in lead[1]
+    assert f"{results.tuned[best]:.2f}" in lead[1]
+    tested = results.evaluated(best, "test", results.tuned[best])["voxel_f1"].dropna()
+    assert f"<dd>{tested.median():.2f}</dd>" in text
+    assert "Research use only" in text
+    assert "hal-03865212" in text
+    assert "the threshold set has no scan without lesions" in text.lower()
+
+
+def test_configuration_is_verbatim(folder: Path, text: str) -> None:
+    from html import unescape
+
+    shown = re.search(r"study.yaml</code>\)</summary><pre>(.*?)</pre>", text, re.DOTALL)
+    assert shown
+    assert unescape(shown[1]) == (folder / "study.yaml").read_text()
+
+
+def test_a_second_report_is_identical(folder: Path, text: str) -> None:
+    before = {path: path.read_bytes() for path in (*folder.glob("tables/*"), *folder.glob("figures/*"))}
+    write_report(folder)
+    assert (folder / "report.html").read_text(encoding="utf-8") == text
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_data_are_escaped(tmp_path: Path) -> None:
+    study = write_fake_study(
+        tmp_path, {"train": 2, "validation": 2, "threshold": 4, "test": 4}, 1, name=HOSTILE, site=HOSTILE
+    )
+    manifest = study.folder / "manifest.json"
+    manifest.write_text(
+        manifest.read_text().replace('"excluded": {}', f'"excluded": {{"<b>sub</b>": "{HOSTILE[:8]}"}}')
+    )
+    for name in ("evaluation.tsv", "sweep.tsv", "thresholds.tsv"):
+        path = study.folder / name
+        path.write_text(path.read_text().replace("sct\t", "<i>x</i>&$a$\t"))
+    for path in study.folder.rglob("*_desc-sct_probseg.nii.gz"):
+        path.rename(path.with_name(path.name.replace("desc-sct", "desc-ixia")))
+    text = write_report(study.folder).read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert not {"script", "i"} & {tag for tag, _ in page.elements}
+    assert "<b>sub" not in text
+    assert "&lt;script&gt;alert" in text
+    assert "&lt;i&gt;x&lt;/i&gt;&amp;$a$" in text
+
+
+def test_missing_artifact(study_copy: Path) -> None:
+    (study_copy / "sweep.tsv").unlink()
+    with pytest.raises(CordlesionError, match=r"sweep.tsv: no such file.*stage `evaluate`"):
+        write_report(study_copy)
+    assert not (study_copy / "report.html").exists()
+
+
+def test_inline_svg_separates_ids_and_follows_the_pages_ink() -> None:
+    svg = (
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        'width="9pt" viewBox="0 0 9 9"><metadata>m</metadata><path id="a" style="fill: #222222"/>'
+        '<use xlink:href="#a" clip-path="url(#a)"/><text>&lt;b&gt;</text></svg>'
+    )
+    inlined = inline_svg(svg, "one-", "A figure")
+    root = ElementTree.fromstring(inlined)
+    path, use, words = root
+    assert path.attrib == {"id": "one-a", "style": "fill: currentColor"}
+    assert set(use.attrib.values()) == {"#one-a", "url(#one-a)"}
+    assert words.text == "<b>"
+    assert "width" not in root.attrib
+    assert root.attrib["aria-label"] == "A figure"

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.errors import CordlesionError
+from cordlesion.report.results import Run, StudyResults, lesion_bearing, lesion_free, of_run, read_results
+
+
+def rewrite(path: Path, change: object) -> None:
+    table = pd.read_csv(path, sep="\t", keep_default_na=False, dtype=str)
+    change(table).to_csv(path, sep="\t", index=False)
+
+
+def test_runs_in_the_order_of_the_evaluation(results: StudyResults) -> None:
+    assert [run.name for run in results.runs] == ["bce_seed-0", "dice_seed-0", "tversky_seed-0", "sct"]
+    assert results.label(results.runs[2]) == "Tversky"
+    assert results.name == "Losses and thresholds, simulated cohort"
+
+
+def test_best_run_has_the_highest_score(results: StudyResults) -> None:
+    scores = dict(zip(results.tuned, results.thresholds["score"], strict=True))
+    assert scores[results.best] == max(scores.values())
+    assert [scores[run] for run in results.ranked] == sorted(scores.values(), reverse=True)
+
+
+def test_comparators_need_no_history(results: StudyResults) -> None:
+    assert {run.loss for run in results.histories} == {"bce", "dice", "tversky"}
+
+
+def test_seeds_are_told_where_a_loss_has_several(study_copy: Path) -> None:
+    for name in ("evaluation.tsv", "thresholds.tsv", "sweep.tsv"):
+        rewrite(study_copy / name, lambda t: pd.concat([t, t[t["loss"] == "dice"].assign(seed="1")]))
+    run = study_copy / "runs" / "dice_seed-1"
+    run.mkdir()
+    (run / "history.tsv").write_bytes((study_copy / "runs" / "dice_seed-0" / "history.tsv").read_bytes())
+    results = read_results(study_copy)
+    assert [results.label(run) for run in results.runs] == ["BCE", "Dice, seed 0", "Tversky", "SCT", "Dice, seed 1"]
+
+
+def test_evaluated_selects_run_set_and_threshold(results: StudyResults) -> None:
+    table = results.evaluation
+    for t in (0.5, 0.15):
+        expected = table[(table["loss"] == "bce") & (table["set"] == "test") & (table["threshold"] == t)]
+        ours = results.evaluated(Run("bce", 0), "test", t + 1e-9)
+        assert sorted(ours.index) == sorted(expected["scan_id"])
+        assert ours["voxel_f1"].sum() == pytest.approx(expected["voxel_f1"].sum())
+
+
+def test_masks_without_a_threshold_stand_for_every_threshold(study_copy: Path) -> None:
+    def without_threshold(table: pd.DataFrame) -> pd.DataFrame:
+        masks = table[(table["loss"] == "sct") & (table["threshold"] == "0.5")].assign(threshold="n/a", loss="masks")
+        return pd.concat([table, masks])
+
+    rewrite(study_copy / "evaluation.tsv", without_threshold)
+    results = read_results(study_copy)
+    masks = Run("masks", None)
+    assert masks in results.runs
+    assert masks not in results.tuned
+    pd.testing.assert_frame_equal(results.evaluated(masks, "test", 0.5), results.evaluated(masks, "test", None))
+    assert len(results.evaluated(masks, "test", None)) == 15
+
+
+def test_scans_with_and_without_lesions(results: StudyResults) -> None:
+    scans = results.evaluated(results.best, "test", 0.5)
+    assert len(lesion_bearing(scans)) == 9
+    assert len(lesion_free(scans)) == 6
+    assert np.isfinite(lesion_bearing(scans)["voxel_f1"]).all()
+
+
+def test_of_run_tells_comparators_from_runs(results: StudyResults) -> None:
+    assert set(of_run(results.thresholds, Run("sct", None))["loss"]) == {"sct"}
+    assert of_run(results.thresholds, Run("sct", 0)).empty
+    assert of_run(results.thresholds, Run("bce", None)).empty
+    assert len(of_run(results.thresholds, Run("bce", 0), objective="median_voxel_f1")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("study.yaml", "split"),
+        ("manifest.json", "split"),
+        ("splits.tsv", "split"),
+        ("runs/dice_seed-0/history.tsv", "train"),
+        ("thresholds.tsv", "tune"),
+        ("sweep.tsv", "evaluate"),
+        ("evaluation.tsv", "evaluate"),
+    ],
+)
+def test_a_missing_artifact_names_its_stage(study_copy: Path, name: str, stage: str) -> None:
+    (study_copy / name).unlink()
+    with pytest.raises(CordlesionError, match=f"{Path(name).name}: no such file.*stage `{stage}`"):
+        read_results(study_copy)
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(CordlesionError, match="no such folder"):
+        read_results(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["splits.tsv", "sweep.tsv", "evaluation.tsv", "thresholds.tsv"])
+def test_damaged_tables(study_copy: Path, name: str) -> None:
+    path = study_copy / name
+    whole = path.read_text()
+    path.write_text(whole.splitlines()[0] + "\n")
+    with pytest.raises(CordlesionError, match="no rows"):
+        read_results(study_copy)
+    numeric = "reference_volume_mm3" if name != "thresholds.tsv" else "score"
+    rewrite_from = whole.splitlines()
+    path.write_text("\n".join([rewrite_from[0].replace(numeric, "renamed"), *rewrite_from[1:]]))
+    with pytest.raises(CordlesionError, match=numeric):
+        read_results(study_copy)
+    path.write_text(whole)
+    rewrite(path, lambda table: table.assign(**{numeric: "much"}))
+    with pytest.raises(CordlesionError, match=f"{numeric} holds text"):
+        read_results(study_copy)
+
+
+def test_a_run_that_was_not_evaluated_at_its_tuned_threshold(study_copy: Path) -> None:
+    rewrite(study_copy / "evaluation.tsv", lambda t: t[(t["loss"] != "bce") | (t["threshold"] == "0.5")])
+    with pytest.raises(CordlesionError, match=r"set threshold for bce_seed-0 at its tuned threshold.*stage `evaluate`"):
+        read_results(study_copy)
