@@ -42,7 +42,7 @@ _HOMES = {
     "sweep": "metrics",
 }
 
-__all__ = ["__version__", "losses", *_HOMES]  # noqa: PLE0604 - the names are those of the table above
+__all__ = ["__version__", "losses", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object

@@ -1,6 +1,7 @@
 """The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,8 @@ from cordlesion import __version__
 
 app = App(
     name="cordlesion",
-    help="Which loss and which decision threshold segment MS lesions of the spinal cord best on T2w MRI. Research use only.",
+    help="Which loss and which decision threshold segment MS lesions of the spinal cord best on T2w MRI. "
+    "Research use only.",
     version=__version__,
 )
 study = App(name="study", help="A whole study: set up, run, look at.")
@@ -20,6 +22,8 @@ app.command(model)
 
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
+Bundle = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
+StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
 
 
 @app.command
@@ -33,9 +37,7 @@ def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
 
 
 @app.command
-def simulate(
-    output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False
-) -> None:
+def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False) -> None:
     """Write a BIDS dataset of simulated T2w cords with references, cord masks and centerlines.
 
     Args:
@@ -63,13 +65,13 @@ def split(dataset: Path, output: Output = Path("splits.tsv"), *, seed: int = 0, 
 
 
 @app.command
-def preprocess(study_file: Path, *, quiet: Quiet = False) -> int:
+def preprocess(study_file: StudyFile, *, quiet: Quiet = False) -> int:
     """Cut the cord stacks of a study's scans."""
     return _run(study_file, "preprocess", quiet)
 
 
 @app.command
-def train(study_file: Path, *, quiet: Quiet = False) -> int:
+def train(study_file: StudyFile, *, quiet: Quiet = False) -> int:
     """Train the networks of a study (loss x seed) that are not trained yet."""
     return _run(study_file, "train", quiet)
 
@@ -78,7 +80,7 @@ def train(study_file: Path, *, quiet: Quiet = False) -> int:
 def predict(
     scan: Path,
     *,
-    bundle: Annotated[Path, Parameter(name=["--model", "-m"])],
+    bundle: Bundle,
     output: Output,
     centerline: Path | None = None,
     cord_mask: Path | None = None,
@@ -86,7 +88,7 @@ def predict(
     """Write the lesion probability map of one scan.
 
     Args:
-        bundle: Folder of a trained model.
+        scan: A T2w scan of the cord (.nii or .nii.gz).
         output: Path of the map (.nii.gz), on the scan's own grid.
         centerline: The cord's centre, drawn on a NIfTI grid.
         cord_mask: A cord mask on the scan's grid, in place of a centerline.
@@ -98,9 +100,9 @@ def predict(
 
 @app.command
 def segment(
-    scans: list[Path],
+    scans: Annotated[list[Path], Parameter(negative="")],
     *,
-    bundle: Annotated[Path, Parameter(name=["--model", "-m"])],
+    bundle: Bundle,
     output: Output,
     centerline: Path | None = None,
     cord_mask: Path | None = None,
@@ -110,7 +112,7 @@ def segment(
     """Segment lesions: mask, probability map, list of lesions and a picture for every scan.
 
     Args:
-        bundle: Folder of a trained model.
+        scans: T2w scans of the cord (.nii or .nii.gz).
         centerline: The cord's centre, drawn on a NIfTI grid; for one scan.
         cord_mask: A cord mask on the scan's grid, in place of a centerline; for one scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
@@ -168,7 +170,9 @@ def tune(
 
 
 @app.command
-def compare(first: Path, second: Path, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None) -> None:
+def compare(
+    first: Path, second: Path, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+) -> None:
     """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference."""
     from cordlesion.evaluation import write_table
     from cordlesion.standalone import compare_files
@@ -197,7 +201,7 @@ def init(dataset: Path) -> None:
 
 @study.command
 def run(
-    study_file: Path,
+    study_file: StudyFile,
     *,
     executor: Literal["local"] = "local",
     until: str = "report",
@@ -249,7 +253,7 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(study_file: Path, until: str, quiet: bool) -> int:
+def _run(study_file: StudyFile, until: str, quiet: bool) -> int:
     from cordlesion.config import read_study
     from cordlesion.progress import shown
     from cordlesion.study import run_study
@@ -258,7 +262,7 @@ def _run(study_file: Path, until: str, quiet: bool) -> int:
         return _leftovers(run_study(read_study(study_file), until))
 
 
-def _leftovers(faults: "dict[str, str]") -> int:
+def _leftovers(faults: Mapping[str, str]) -> int:
     """Print why scans were left out; the exit status tells that there were some."""
     for fault in faults.values():
         print(f"cordlesion: left out: {fault}", file=sys.stderr)

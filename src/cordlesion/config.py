@@ -13,7 +13,7 @@ SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 
 
 class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class FilePatterns(_Config):
@@ -64,8 +64,8 @@ class PreprocessConfig(_Config):
 
     spacing_mm: Annotated[float, Field(gt=0)] = 0.5
     """Isotropic voxel size."""
-    crop_voxels: Annotated[int, Field(ge=8, multiple_of=4)] = 48
-    """Edge of the axial crop around the centerline; the network halves it twice."""
+    crop_voxels: Annotated[int, Field(ge=8)] = 48
+    """Edge of the axial crop around the centerline; the network halves it at every level but the first."""
     centerline: Literal["file", "cord_mask"] = "file"
     """Where the centerline comes from: a curve, or the centre of mass of a cord mask."""
 
@@ -73,7 +73,7 @@ class PreprocessConfig(_Config):
 class PatchConfig(_Config):
     """Patches along the stack."""
 
-    size_voxels: Annotated[int, Field(ge=8, multiple_of=4)] = 48
+    size_voxels: Annotated[int, Field(ge=8)] = 48
     """Length of a patch along the cord."""
     overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
     """Shared part of consecutive patches, in training and in prediction."""
@@ -82,7 +82,7 @@ class PatchConfig(_Config):
 class NetworkConfig(_Config):
     """The 3-D U-Net (Cicek et al. 2016)."""
 
-    filters: tuple[Annotated[int, Field(gt=0)], ...] = (16, 32, 64)
+    filters: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (16, 32, 64)
     """Filters per level, finest first."""
 
 
@@ -184,6 +184,16 @@ class StudyConfig(_Config):
         ]
 
     @model_validator(mode="after")
+    def _halvable_patches(self) -> Self:
+        divisor = 2 ** (len(self.network.filters) - 1)
+        edges = {"preprocess.crop_voxels": self.preprocess.crop_voxels, "patches.size_voxels": self.patches.size_voxels}
+        for name, edge in edges.items():
+            if edge % divisor:
+                levels = len(self.network.filters)
+                raise ValueError(f"{name} is {edge}; a multiple of {divisor} is needed for {levels} levels of filters")
+        return self
+
+    @model_validator(mode="after")
     def _distinct_runs(self) -> Self:
         titles = [loss.title for loss in self.losses]
         if twice := sorted({t for t in titles if titles.count(t) > 1}):
@@ -216,7 +226,8 @@ def builtin_study(name: str) -> Path:
     folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "studies"
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        raise CordlesionError(f"{path}: no such study; one of {', '.join(sorted(p.stem for p in folder.glob('*.yaml')))} is needed.")
+        names = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
+        raise CordlesionError(f"{path}: no such study; one of {names} is needed.")
     return path
 
 
@@ -236,7 +247,7 @@ def study_yaml(study: StudyConfig) -> str:
 
 def _parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
         document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
@@ -244,8 +255,9 @@ def _parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise CordlesionError(f"{path}{place} {error.problem}. Mend the YAML and try again.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CordlesionError(f"{path}: cannot be read ({error}). A study in YAML is needed.") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise CordlesionError(f"{path}: cannot be read ({reason}). A study in YAML is needed.") from None
     if not isinstance(document, dict):
         raise CordlesionError(
             f"{path}:1:1 holds no keys; a study in YAML is needed. Start from `cordlesion study init`."
@@ -272,15 +284,24 @@ def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
         line, column = place
         node = node[part]
     key = ".".join(str(part) for part in location)
-    reason = "unknown key; remove it or check its spelling" if fault["type"] == "extra_forbidden" else fault["msg"]
-    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{reason}"
+    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{_reason(fault)}"
+
+
+def _reason(fault: Any) -> str:  # noqa: ANN401
+    if fault["type"] == "extra_forbidden":
+        return "unknown key; remove it or check its spelling"
+    found = fault["input"]
+    said = f", found {found!r}" if isinstance(found, str | int | float) else ""
+    return str(fault["msg"]).removeprefix("Value error, ") + said
 
 
 def _place(node: Any, part: str | int) -> tuple[int, int] | None:  # noqa: ANN401
     """Line and column (from 0) of a key in a mapping or of an item in a list, or None where it is not in the file."""
-    if isinstance(node, dict) and part in node:
+    from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+    if isinstance(node, CommentedMap) and part in node:
         line, column = node.lc.key(part)
-    elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+    elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
         line, column = node.lc.item(part)
     else:
         return None

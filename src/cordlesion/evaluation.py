@@ -1,19 +1,24 @@
 """Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 
 from cordlesion.artifacts import atomic_path
+from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.volume import read_mask, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
+_TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 _SUFFIXES = (".nii.gz", ".nii")
+MASK_NAMES = FilePatterns().reference
+"""Names by which a lesion mask is told from the other files of its scan."""
+PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
 
 
 @dataclass(frozen=True)
@@ -60,28 +65,33 @@ def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:
     return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session} | asdict(metrics)
 
 
-def pair_files(reference: Path, prediction: Path) -> tuple[list[MapPair], list[str]]:
+def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NAMES) -> tuple[list[MapPair], list[str]]:
     """Match references with predictions: two files, or the files of two folders by their BIDS entities.
 
-    Files without BIDS entities are matched by equal names.
+    Files without BIDS entities are matched by equal names. Where a folder holds several kinds of files, only those
+    named as lesion masks (or, of the predictions, as in ``names``) count.
+
+    Args:
+        reference: A file, or a folder.
+        prediction: A file, or a folder.
+        names: How predictions are named where they lie beside other files.
 
     Returns:
         The pairs, sorted by name, and a sentence for each file without a partner.
 
     Raises:
-        CordlesionError: A path does not exist, or nothing matches.
+        CordlesionError: A path does not exist, two files fit one scan, or nothing matches.
     """
     if reference.is_file() and prediction.is_file():
         return [_pair(_key(reference), reference, prediction)], []
-    references, predictions = _by_key(reference), _by_key(prediction)
+    references, predictions = _by_key(reference, MASK_NAMES), _by_key(prediction, names)
     common = sorted(references.keys() & predictions.keys())
     if not common:
         raise CordlesionError(
-            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in {reference}; "
-            "equal BIDS entities (sub-, ses-, acq- ...) or equal file names are needed. Rename them."
+            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in "
+            f"{reference}; equal BIDS entities (sub-, ses-, acq- ...) or equal file names are needed. Rename them."
         )
-    unmatched = [f"{references[key]}: no prediction with the entities {key}." for key in sorted(references.keys() - predictions.keys())]
-    unmatched += [f"{predictions[key]}: no reference with the entities {key}." for key in sorted(predictions.keys() - references.keys())]
+    unmatched = [*_alone(references, predictions, "prediction"), *_alone(predictions, references, "reference")]
     return [_pair(key, references[key], predictions[key]) for key in common], unmatched
 
 
@@ -95,19 +105,26 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
     """Read a TSV written by :func:`write_table`.
 
     Raises:
-        CordlesionError: The file is missing, is no table, or lacks one of ``columns``.
+        CordlesionError: The file is missing, is no table, lacks one of ``columns``, or holds text among its metrics.
     """
     path = Path(path)
     if not path.is_file():
-        raise CordlesionError(f"{path}: no such file; a table (.tsv) is needed. Check the path, or run the stage that writes it.")
-    text = {name: str for name in ("scan_id", "subject", "session", "site", "set", "loss")}
+        raise CordlesionError(
+            f"{path}: no such file; a table (.tsv) is needed. Check the path, or run the stage that writes it."
+        )
+    types = dict.fromkeys(_TEXT_COLUMNS, str)
     try:
-        table = pd.read_csv(path, sep="\t", dtype=text, na_values=["n/a"], keep_default_na=False)
-    except (ValueError, UnicodeDecodeError) as error:
+        table = pd.read_csv(path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False)
+    except ValueError as error:
         raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
-    table = table.fillna({name: "" for name in text if name in table})
+    table = table.fillna({name: "" for name in _TEXT_COLUMNS if name in table})
     if missing := [name for name in columns if name not in table]:
-        raise CordlesionError(f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion.")
+        raise CordlesionError(
+            f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion."
+        )
+    numbers = table[[name for name in METRIC_COLUMNS if name in table]]
+    if texts := [name for name in numbers if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
+        raise CordlesionError(f"{path}: the column {texts[0]} holds text; numbers or n/a are needed. Mend the table.")
     return table
 
 
@@ -121,13 +138,25 @@ def _pair(key: str, reference: Path, prediction: Path) -> MapPair:
     return MapPair(key, subject, named.get("ses", ""), reference, prediction)
 
 
-def _by_key(folder: Path) -> dict[str, Path]:
+def _by_key(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    images = list(_images(folder))
+    named = [path for path in images if any(path.match(name) for name in names)]
     table: dict[str, Path] = {}
-    for path in _images(folder):
+    for path in named or images:
         if (key := _key(path)) in table:
-            raise CordlesionError(f"{path}: has the same entities as {table[key]}; one file per scan is needed. Remove one of them.")
+            raise CordlesionError(
+                f"{path}: is of the same scan as {table[key]}; one file per scan is needed. "
+                "Put the files to be compared into a folder of their own."
+            )
         table[key] = path
     return table
+
+
+def _alone(files: Mapping[str, Path], others: Mapping[str, Path], wanted: str) -> list[str]:
+    return [
+        f"{files[key]}: no {wanted} for {key}; one file each is needed. Add it, or remove this one."
+        for key in sorted(files.keys() - others.keys())
+    ]
 
 
 def _images(folder: Path) -> Iterator[Path]:

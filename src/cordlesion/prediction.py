@@ -65,7 +65,9 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     return stitch_patches(_probabilities(bundle, patches, choose_hardware()), starts, n_slices)
 
 
-def _probabilities(bundle: Bundle, patches: list[npt.NDArray[np.float32]], hardware: Hardware) -> Iterator[npt.NDArray[np.float32]]:
+def _probabilities(
+    bundle: Bundle, patches: list[npt.NDArray[np.float32]], hardware: Hardware
+) -> Iterator[npt.NDArray[np.float32]]:
     network = bundle.network.to(hardware.device)
     for first in range(0, len(patches), _BATCH):
         batch = torch.from_numpy(np.stack(patches[first : first + _BATCH]))[:, None]

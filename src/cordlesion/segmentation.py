@@ -1,12 +1,13 @@
 """One scan, one bundle: probability map, mask, list of lesions, picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy import ndimage
 
 from cordlesion import __version__
 from cordlesion.artifacts import file_hash, write_json
@@ -72,7 +73,7 @@ def segment(
     """
     image = read_scan(scan)
     model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    cut = _threshold(model, threshold)
+    cut = _threshold(model, threshold, "the bundle" if isinstance(bundle, Bundle) else bundle)
     curve = _centerline(image, centerline, cord_mask)
     probability = predict_scan(model, image, curve)
     mask = probability >= np.float32(cut)
@@ -124,26 +125,35 @@ def segment_files(
         The scans that could not be segmented, each with the reason.
 
     Raises:
-        CordlesionError: No scan could be segmented, two scans have one name, or several scans share one centerline.
+        CordlesionError: No scan could be segmented, two scans have one name, several scans share one centerline, or
+            there is no valid threshold.
     """
     names = [output_name(scan) for scan in scans]
     if len(set(names)) < len(names):
-        raise CordlesionError("two of the scans have the same name; their outputs would overwrite each other. Use two folders.")
+        twice = next(scan for scan, name in zip(scans, names, strict=True) if names.count(name) > 1)
+        raise CordlesionError(
+            f"{twice}: another scan has the same name, and their outputs would overwrite each other; names must "
+            "differ. Segment them into two folders."
+        )
     if len(scans) > 1 and (centerline or cord_mask):
-        raise CordlesionError(f"{len(scans)} scans but one centerline or cord mask; give one scan at a time.")
+        raise CordlesionError(
+            f"{centerline or cord_mask}: given for {len(scans)} scans; one scan is needed. Give one scan at a time."
+        )
     model = load_bundle(bundle)
-    results: dict[str, Segmentation] = {}
+    cut = _threshold(model, threshold, bundle)
+    lesions: dict[str, tuple[Lesion, ...]] = {}
     faults: dict[str, str] = {}
     for name, scan in track(zip(names, scans, strict=True), "segment", len(scans)):
         try:
-            results[name] = segment(scan, model, centerline=centerline, cord_mask=cord_mask, threshold=threshold)
-            for path in write_segmentation(results[name], folder, bundle):
+            result = segment(scan, model, centerline=centerline, cord_mask=cord_mask, threshold=cut)
+            for path in write_segmentation(result, folder, bundle):
                 say(f"{path}")
+            lesions[name] = result.lesions
         except CordlesionError as error:
             faults[name] = str(error)
-    if not results:
+    if not lesions:
         raise CordlesionError(next(iter(faults.values())))
-    write_table(folder / "lesions.tsv", lesion_table(results))
+    write_table(folder / "lesions.tsv", lesion_table(lesions))
     return faults
 
 
@@ -159,10 +169,10 @@ def predict_file(
     write_volume(output, predict_scan(load_bundle(bundle), image, _centerline(image, centerline, cord_mask)), image)
 
 
-def lesion_table(results: dict[str, Segmentation]) -> pd.DataFrame:
+def lesion_table(lesions: Mapping[str, Sequence[Lesion]]) -> pd.DataFrame:
     """Return one row per lesion of every scan (``lesions.tsv``)."""
     columns = ["scan_id", *Lesion.__dataclass_fields__]
-    rows = [{"scan_id": name} | asdict(lesion) for name, result in results.items() for lesion in result.lesions]
+    rows = [{"scan_id": name} | asdict(lesion) for name, found in lesions.items() for lesion in found]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -172,13 +182,17 @@ def output_name(scan: Path | None) -> str:
     return scan_name(file) or file.split(".")[0]
 
 
-def _threshold(bundle: Bundle, threshold: float | None) -> float:
+def _threshold(bundle: Bundle, threshold: float | None, name: object) -> float:
     if threshold is not None:
         if not 0 < threshold <= 1:
-            raise CordlesionError(f"the threshold is {threshold:g}; a value above 0 and up to 1 is needed.")
+            raise CordlesionError(
+                f"the threshold is {threshold:g}; a value above 0 and up to 1 is needed. Give another --threshold."
+            )
         return threshold
     if bundle.card.threshold is None:
-        raise CordlesionError("the bundle has no tuned threshold yet. Tune it in a study, or give --threshold.")
+        raise CordlesionError(
+            f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
+        )
     return bundle.card.threshold.value
 
 
@@ -187,33 +201,45 @@ def _centerline(image: Volume, centerline: Path | str | None, cord_mask: Path | 
         return read_centerline(centerline, image)
     if cord_mask is not None and centerline is None:
         return centerline_from_cord_mask(cord_mask, image)
-    raise CordlesionError(f"{image.path}: exactly one of centerline and cord mask is needed. Give --centerline or --cord-mask.")
+    raise CordlesionError(
+        f"{image.path}: exactly one of centerline and cord mask is needed, found {'both' if centerline else 'none'}. "
+        "Give --centerline or --cord-mask."
+    )
 
 
-def _lesions(image: Volume, curve: Centerline, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]) -> list[Lesion]:
+def _lesions(
+    image: Volume, curve: Centerline, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
+) -> list[Lesion]:
     """Measure the components above the study's minimum volume, largest first."""
     spacing = to_las(image).spacing_mm
-    voxel_mm3 = float(np.prod(spacing))
-    labels = label_components(mask, RULES["study"], voxel_mm3).labels
-    las = to_las(Volume(labels, image.affine)).data
+    components = label_components(mask, RULES["study"], float(np.prod(spacing)))
+    labels = to_las(Volume(components.labels, image.affine)).data.astype(np.int32, copy=False)
     p = to_las(Volume(probability, image.affine)).data
+    boxes = ndimage.find_objects(labels)
     lesions = []
-    for number in range(1, int(labels.max(initial=0)) + 1):
-        inside = las == number
-        slices = np.flatnonzero(inside.any(axis=(0, 1)))
-        values = p[inside]
-        lesions.append(
-            Lesion(
-                lesion=number,
-                volume_mm3=round(len(values) * voxel_mm3, 2),
-                length_mm=round((slices[-1] - slices[0] + 1) * spacing[2], 2),
-                position_mm=round(_depth_mm(curve, spacing, float(slices.mean())), 2),
-                peak_probability=round(float(values.max()), 4),
-                mean_probability=round(float(values.mean()), 4),
-                n_voxels=len(values),
-            )
-        )
+    for number, index in enumerate(np.argsort(-components.sizes, kind="stable"), start=1):
+        box = boxes[index]
+        lesions.append(_lesion(number, p[box][labels[box] == index + 1], box[2], spacing, curve))
     return lesions
+
+
+def _lesion(
+    number: int,
+    values: npt.NDArray[np.generic],
+    slices: slice,
+    spacing: tuple[float, float, float],
+    curve: Centerline,
+) -> Lesion:
+    middle = (slices.start + slices.stop - 1) / 2
+    return Lesion(
+        lesion=number,
+        volume_mm3=round(values.size * float(np.prod(spacing)), 2),
+        length_mm=round((slices.stop - slices.start) * spacing[2], 2),
+        position_mm=round(_depth_mm(curve, spacing, middle), 2),
+        peak_probability=round(float(values.max()), 4),
+        mean_probability=round(float(values.mean()), 4),
+        n_voxels=values.size,
+    )
 
 
 def _depth_mm(curve: Centerline, spacing: tuple[float, float, float], z: float) -> float:

@@ -1,8 +1,10 @@
 """Volumes: an array with its place in space; safe NIfTI reading and atomic writing (leaf module)."""
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -15,6 +17,9 @@ from cordlesion.errors import CordlesionError
 
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
+
+_GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+             "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +90,19 @@ def read_scan(path: Path | str) -> Volume:
         CordlesionError: As :func:`read_volume`, or every voxel has the same value.
     """
     volume = read_volume(path)
-    if volume.data.min() == volume.data.max():
+    with np.errstate(over="ignore"):
+        data = volume.data.astype(np.float32, copy=False)
+    low, high = float(data.min()), float(data.max())
+    if low == high:
         raise CordlesionError(
-            f"{path}: every voxel has the value {volume.data.flat[0]:g}; a scan with contrast is needed. Check the export of this scan."
+            f"{path}: every voxel has the value {low:g}; a scan with contrast is needed. Check the export of this scan."
         )
-    return Volume(volume.data.astype(np.float32, copy=False), volume.affine, volume.header, volume.path)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise CordlesionError(
+            f"{path}: holds intensities beyond {np.finfo(np.float32).max:.1g}; values that fit into 32-bit floats are "
+            "needed. Rescale the scan."
+        )
+    return Volume(data, volume.affine, volume.header, volume.path)
 
 
 def read_mask(path: Path | str, like: Volume | None = None) -> Volume:
@@ -155,7 +168,7 @@ def require_same_grid(volume: Volume, like: Volume) -> None:
 
 
 def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) -> None:
-    """Write ``data`` atomically on the grid of ``like``, copying its geometry (both transforms and their codes) exactly.
+    """Write ``data`` atomically on the grid of ``like``, copying its geometry (both transforms, their codes) exactly.
 
     Args:
         path: Target, ending in ``.nii`` or ``.nii.gz``.
@@ -177,7 +190,7 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
         nib.save(image, temporary)
 
 
-def _load(path: Path) -> nib.Nifti1Image:
+def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
@@ -191,10 +204,13 @@ def _load(path: Path) -> nib.Nifti1Image:
     return image
 
 
-def _read_data(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.generic]:
+def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
     try:
-        if image.dataobj.slope == 1 and image.dataobj.inter == 0:
-            data: npt.NDArray[np.generic] = np.asanyarray(image.dataobj)
+        # The header of a loaded image no longer tells the scaling; only the array proxy does.
+        stored: Any = image.dataobj
+        data: npt.NDArray[np.generic]
+        if stored.slope == 1 and stored.inter == 0:
+            data = np.asanyarray(stored)
         else:
             data = image.get_fdata(dtype=np.float32, caching="unchanged")
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
@@ -208,7 +224,7 @@ def _read_data(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.generic]:
     return data
 
 
-def _checked_affine(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.float64]:
+def _checked_affine(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.float64]:
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         raise CordlesionError(f"{path}: the header's affine is singular; voxel sizes are needed. Repair the header.")
@@ -217,8 +233,7 @@ def _checked_affine(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.float6
 
 def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:
     """Copy both transforms bit by bit; going through matrices would round the quaternion anew."""
-    for field in ("qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
-                  "srow_x", "srow_y", "srow_z", "xyzt_units"):  # fmt: skip
+    for field in _GEOMETRY:
         target[field] = source[field]
     target["pixdim"][:4] = source["pixdim"][:4]
 

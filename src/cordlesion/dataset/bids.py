@@ -9,8 +9,10 @@ from cordlesion.config import FilePatterns
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 
-_DESCRIBES_THE_FILE = {"label", "desc", "space", "res", "den"}
-"""Entities that say what a derived file is, not which scan it belongs to."""
+_DESCRIBES_THE_FILE = {"label", "desc", "space", "res", "den", "lesion", "seg"}
+"""Entities that say what a derived file is, not which scan it belongs to (``lesion-manual`` and ``seg-manual`` too)."""
+_CONTRASTS = {"T1w", "T2w", "PDw", "T2starw", "T2star", "FLAIR", "PSIR", "STIR", "UNIT1", "MTS", "inplaneT2", "dwi"}
+"""Suffixes of images; a mask may keep that of the image it was drawn on (``sub-01_T2w_label-lesion_seg``)."""
 
 
 def entities(name: str) -> dict[str, str]:
@@ -41,16 +43,18 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
     folder, patterns = Path(folder), patterns or FilePatterns()
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a BIDS dataset is needed. Check the path.")
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
-    images = _by_scan((p for p in _matching(files, patterns.image) if _is_raw(p.relative_to(folder))), "images")
+    # A link to a file that was never fetched (DataLad) counts: reading it tells the user, leaving it out would not.
+    files = sorted(p for p in folder.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
+    images = _by_scan(_matching((p for p in files if _is_raw(p.relative_to(folder))), patterns.image), "images")
     if not images:
         raise CordlesionError(
             f"{folder}: no scan found; files named {' or '.join(patterns.image)} in sub-* folders are needed. "
             "Check the folder, or set `patterns` in the study."
         )
-    references = _by_scan(_matching(files, patterns.reference), "references")
-    cord_masks = _by_scan(_matching(files, patterns.cord_mask), "cord masks")
-    centerlines = _by_scan(_matching(files, patterns.centerline), "centerlines")
+    drawn = _drawn_on({suffix for path in images.values() for suffix in _suffixes(path.name)}, files)
+    references = _by_scan(_matching(drawn, patterns.reference), "references")
+    cord_masks = _by_scan(_matching(drawn, patterns.cord_mask), "cord masks")
+    centerlines = _by_scan(_matching(drawn, patterns.centerline), "centerlines")
     sites = _sites(folder)
     scans = [
         Scan(name, _subject(name), entities(name).get("ses", ""), sites.get(_subject(name), ""), image,
@@ -67,6 +71,16 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
 
 def _subject(scan_id: str) -> str:
     return f"sub-{entities(scan_id)['sub']}"
+
+
+def _suffixes(name: str) -> list[str]:
+    return [part for part in name.split(".")[0].split("_") if "-" not in part]
+
+
+def _drawn_on(contrasts: set[str], files: Iterable[Path]) -> list[Path]:
+    """Leave out the files that name another contrast than the images have: masks of the same subject's other scans."""
+    other = _CONTRASTS - contrasts
+    return [path for path in files if not other.intersection(_suffixes(path.name))]
 
 
 def _is_raw(relative: Path) -> bool:
@@ -96,7 +110,8 @@ def _by_scan(files: Iterable[Path], kind: str) -> Mapping[str, Path]:
         name = scan_name(path.name)
         if name in table:
             raise CordlesionError(
-                f"{path}: a second file beside {table[name]} for scan {name}; one of the {kind} must go. Remove or rename it."
+                f"{path}: a second file beside {table[name]} for scan {name}; one of the {kind} is needed. "
+                "Rename or move the other, or set `patterns` in the study."
             )
         table[name] = path
     return dict(sorted(table.items()))
@@ -106,6 +121,9 @@ def _sites(folder: Path) -> dict[str, str]:
     path = folder / "participants.tsv"
     if not path.is_file():
         return {}
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = list(csv.DictReader(stream, delimiter="\t"))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
     return {row["participant_id"]: row.get("site") or "" for row in rows if row.get("participant_id")}

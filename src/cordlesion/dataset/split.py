@@ -48,8 +48,8 @@ def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], conf
     loads = _loads(scans, contents)
     if len(loads) < len(SETS):
         raise CordlesionError(
-            f"the dataset has {len(loads)} subjects with lesions; at least {len(SETS)} are needed, one for each of the sets "
-            f"{', '.join(SETS)}. Add references (files named *_label-lesion_seg.nii.gz)."
+            f"the dataset has {len(loads)} subjects with lesions; at least {len(SETS)} are needed, "
+            f"one for each of the sets {', '.join(SETS)}. Add references (files named *_label-lesion_seg.nii.gz)."
         )
     assignment = _balanced(loads, config)
     with_lesions = set(assignment)
@@ -67,11 +67,16 @@ def check_split(table: pd.DataFrame, image_hashes: Mapping[str, str]) -> None:
     """Refuse a split that leaks.
 
     Raises:
-        CordlesionError: A subject is in two sets, two sets hold the same image, a set is unknown, or a set has no lesion.
+        CordlesionError: A scan is listed twice, a subject is in two sets, two sets hold the same image, a set is
+            unknown, or a set has no lesion.
     """
     if unknown := sorted(set(table["set"]) - set(SETS)):
         raise CordlesionError(
             f"splits.tsv: unknown set {', '.join(map(repr, unknown))}; one of {', '.join(SETS)} is needed in every row."
+        )
+    if twice := sorted(set(table.loc[table["scan_id"].duplicated(), "scan_id"])):
+        raise CordlesionError(
+            f"splits.tsv: {', '.join(twice)} listed twice; one row per scan is needed. Remove the other."
         )
     _refuse_shared(table, table["subject"], "subject", "A subject's scans must stay in one set.")
     hashes = table["scan_id"].map(lambda name: image_hashes[name])
@@ -113,7 +118,7 @@ def _balanced(loads: Sequence[_Load], config: SplitConfig) -> dict[str, str]:
 
 
 def _candidate(loads: Sequence[_Load], config: SplitConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Give subjects in random order to the set that lacks the largest share of its scans; the first four go to one set each."""
+    """Give subjects in random order to the set that lacks the largest share of its scans; each set gets one first."""
     order = rng.permutation(len(loads))
     wanted = _shares(config) * sum(load.n_scans for load in loads)
     filled = np.zeros(len(SETS))
@@ -141,8 +146,9 @@ def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], config: Spli
 
 
 def _shares(config: SplitConfig) -> npt.NDArray[np.float64]:
-    wanted = np.array([config.proportions[name] for name in SETS])
-    return wanted / wanted.sum()
+    wanted = np.array([config.proportions[name] for name in SETS], dtype=np.float64)
+    shares: npt.NDArray[np.float64] = wanted / wanted.sum()
+    return shares
 
 
 def _lesion_free(scans: Sequence[Scan], with_lesions: set[str], config: SplitConfig) -> dict[str, str]:

@@ -1,13 +1,13 @@
-"""A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (everything else needed to use it)."""
+"""A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from cordlesion.artifacts import atomic_path, read_json, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
@@ -20,8 +20,8 @@ class GlobalThreshold(BaseModel):
     """One decision threshold for every scan: a voxel is lesion when p >= value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    rule: str = "global"
-    value: float
+    rule: Literal["global"] = "global"
+    value: Annotated[float, Field(ge=0, le=1)]
     objective: str
     """What was optimised on the threshold set."""
     interval: tuple[float, float]
@@ -53,8 +53,10 @@ class Bundle:
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
     """Write a bundle; the card is written last, so a folder with a card is whole."""
+    weights = save({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()})
     with atomic_path(folder / "model.safetensors") as temporary:
-        save_file({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()}, temporary)
+        # Not save_file, which hides a full disk behind an error of its own.
+        temporary.write_bytes(weights)
     write_json(folder / "model.json", bundle.card.model_dump(mode="json"))
 
 
@@ -76,7 +78,8 @@ def load_bundle(folder: Path | str) -> Bundle:
         raise CordlesionError(
             f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again."
         ) from error
-    return Bundle(card, network.eval().to(memory_format=torch.channels_last_3d))
+    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
+    return Bundle(card, network.eval())
 
 
 def read_card(folder: Path | str) -> ModelCard:
@@ -90,18 +93,21 @@ def read_card(folder: Path | str) -> ModelCard:
         raise CordlesionError(
             f"{folder}: no bundle; a folder with model.json and model.safetensors is needed. Check the path."
         )
+    content = read_json(path)
+    # A later version may write other keys, so its number is looked at before them.
+    found = (content.get("format"), content.get("architecture")) if isinstance(content, dict) else (None, None)
+    if found != (1, "unet3d"):
+        raise CordlesionError(
+            f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and 'unet3d' are needed. "
+            "Update cordlesion, or export the bundle again."
+        )
     try:
-        card = ModelCard.model_validate(read_json(path))
+        return ModelCard.model_validate(content)
     except ValidationError as error:
         fault = error.errors()[0]
         raise CordlesionError(
             f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
         ) from None
-    if (card.format, card.architecture) != (1, "unet3d"):
-        raise CordlesionError(
-            f"{path}: format {card.format}, architecture {card.architecture!r}; format 1, 'unet3d' is needed. Update cordlesion."
-        )
-    return card
 
 
 def set_threshold(folder: Path, threshold: GlobalThreshold) -> None:

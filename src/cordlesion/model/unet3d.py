@@ -1,6 +1,7 @@
 """The 3-D U-Net (Cicek et al., MICCAI 2016) at the size of Hussein et al. 2023, section 2.4."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ class UNet3d(nn.Module):
 
     def __init__(self, filters: Sequence[int] = (16, 32, 64)) -> None:
         super().__init__()
-        below = list(zip(filters[:-1], filters[1:], strict=True))
+        below = list(pairwise(filters))
         self.first = _two_convolutions(1, filters[0])
         self.down = nn.ModuleList(_two_convolutions(fine, coarse) for fine, coarse in below)
         self.up = nn.ModuleList(

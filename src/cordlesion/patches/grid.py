@@ -1,10 +1,12 @@
 """Overlapping patches along a cord stack, and their recombination (the inverse operation)."""
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+Kind = TypeVar("Kind", bound=np.generic)
 Floats = npt.NDArray[np.float32]
 
 
@@ -21,7 +23,7 @@ def patch_starts(n_slices: int, size: int, overlap_fraction: float) -> list[int]
     return [*range(0, last, step), last]
 
 
-def extract_patch(stack: npt.NDArray[np.generic], start: int, size: int) -> npt.NDArray[np.generic]:
+def extract_patch(stack: npt.NDArray[Kind], start: int, size: int) -> npt.NDArray[Kind]:
     """Cut slices ``start`` to ``start + size``; a stack shorter than that is padded by repeating its last slice."""
     patch = stack[..., start : start + size]
     missing = size - patch.shape[-1]

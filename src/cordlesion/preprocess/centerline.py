@@ -69,6 +69,6 @@ def _require_inside(points: npt.NDArray[np.float64], scan: Volume, path: Path | 
     if outside.any():
         voxel = tuple(int(v) for v in np.round(points[outside][0]))
         raise CordlesionError(
-            f"{path}: the centerline leaves {scan.path or 'the image'} at {int(outside.sum())} of {len(points)} points (first at voxel "
-            f"{voxel}, image {scan.data.shape}); it must stay inside. Check that it was drawn on this scan."
+            f"{path}: the centerline leaves {scan.path or 'the image'} at {int(outside.sum())} of {len(points)} points "
+            f"(first at voxel {voxel}, image {scan.data.shape}); it must stay inside. Check that both belong together."
         )

@@ -1,7 +1,8 @@
 """The cord stack: sampled straight from the native image at the stack's own points, and carried back.
 
-Positions follow Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the centerline in each axial slice.
-The isotropic grid shares the outer border of the native one, so its voxel i lies at native index (i + 0.5) * step - 0.5.
+Positions follow Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the centerline in each
+axial slice. The isotropic grid shares the outer border of the native one, so its voxel i lies at native index
+(i + 0.5) * step - 0.5.
 """
 
 from dataclasses import dataclass
@@ -61,8 +62,8 @@ def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfi
     las = to_las(scan)
     step_x, step_y, step_z = (config.spacing_mm / spacing for spacing in las.spacing_mm)
     n_slices = max(1, round(las.data.shape[2] / step_z))
-    first = max(0, round(_to_isotropic(centerline.z[0] - 0.5, step_z) + 0.5))
-    last = min(n_slices - 1, round(_to_isotropic(centerline.z[-1] + 0.5, step_z) - 0.5))
+    top, bottom = _to_isotropic(np.array([centerline.z[0] - 0.5, centerline.z[-1] + 0.5]), step_z)
+    first, last = max(0, round(top + 0.5)), min(n_slices - 1, round(bottom - 0.5))
     slices = np.arange(first, max(first, last) + 1)
     x, y = centerline.at(_to_native(slices, step_z))
     middle = (config.crop_voxels - 1) / 2
@@ -125,11 +126,11 @@ def map_back(stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDA
 
 
 def _to_native(isotropic: npt.NDArray[np.int64], step: float) -> Floats:
-    return (isotropic + 0.5) * step - 0.5
+    return (isotropic.astype(np.float64) + 0.5) * step - 0.5
 
 
-def _to_isotropic(native: npt.NDArray[np.generic] | float, step: float) -> Floats:
-    return np.asarray((np.asarray(native, dtype=np.float64) + 0.5) / step - 0.5)
+def _to_isotropic(native: npt.NDArray[np.integer] | Floats, step: float) -> Floats:
+    return (native.astype(np.float64) + 0.5) / step - 0.5
 
 
 def _crop_to_points(data: npt.NDArray[np.generic], points: Floats) -> tuple[npt.NDArray[np.generic], Floats]:
@@ -159,7 +160,7 @@ def _paste(
 
 
 def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDArray[np.int64]:
-    """Native indices whose centre lies between the first and the last voxel of a box; the border voxels reach to the image's end."""
+    """Native indices whose centre lies between a box's first and last voxel; border voxels reach to the image's end."""
     positions = np.clip(_to_isotropic(np.arange(n_native), step), 0, max(1, round(n_native / step)) - 1)
     return np.flatnonzero((positions >= low) & (positions <= low + size - 1))
 
@@ -169,4 +170,5 @@ def _interpolate_axis(values: npt.NDArray[np.float32], position: Floats, axis: i
     below = np.floor(position).astype(int)
     above = np.minimum(below + 1, values.shape[axis] - 1)
     weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-    return np.take(values, below, axis) * (1 - weight) + np.take(values, above, axis) * weight
+    mixed: npt.NDArray[np.float32] = np.take(values, below, axis) * (1 - weight) + np.take(values, above, axis) * weight
+    return mixed

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,12 @@ class IntensityLandmarks:
     percentiles: tuple[float, ...]
     values: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.values) != len(self.percentiles) or len(self.values) < 2:
+            raise ValueError(f"{len(self.percentiles)} percentiles but {len(self.values)} values")
+        if any(a >= b for a, b in pairwise(self.percentiles)) or any(a > b for a, b in pairwise(self.values)):
+            raise ValueError("percentiles and values must grow")
+
     def apply(self, stack: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
         """Map the stack's own percentiles to the standard scale, linear in between and beyond.
 
@@ -31,9 +38,10 @@ class IntensityLandmarks:
             return np.full_like(stack, np.mean(self.values))
         standard = np.asarray(self.values)[keep]
         mapped = np.interp(stack, own, standard)
-        low, high = (standard[1] - standard[0]) / (own[1] - own[0]), (standard[-1] - standard[-2]) / (own[-1] - own[-2])
+        low, high = (np.diff(standard) / np.diff(own))[[0, -1]]
         mapped += np.minimum(stack - own[0], 0) * low + np.maximum(stack - own[-1], 0) * high
-        return mapped.astype(np.float32)
+        standardized: npt.NDArray[np.float32] = mapped.astype(np.float32)
+        return standardized
 
 
 def fit_landmarks(stacks: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]) -> IntensityLandmarks:

@@ -1,4 +1,4 @@
-"""Reorientation to index order left-anterior-superior ("LAS" in nibabel's letters, "RPI" in the Spinal Cord Toolbox's)."""
+"""Reorientation to index order left-anterior-superior ("LAS" for nibabel, "RPI" for the Spinal Cord Toolbox)."""
 
 import nibabel as nib
 import numpy as np

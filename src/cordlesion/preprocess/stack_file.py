@@ -3,11 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from cordlesion.artifacts import atomic_path
 from cordlesion.config import PreprocessConfig
@@ -61,10 +62,15 @@ def make_stack(scan: Scan, config: PreprocessConfig) -> CordStack:
 
 def write_stack(path: Path, stack: CordStack) -> None:
     """Write a stack atomically."""
-    place = asdict(stack.geometry) | {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
-    tensors = {"image": np.ascontiguousarray(stack.image), "reference": np.ascontiguousarray(stack.reference, np.uint8)}
+    starts = {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
+    tensors: dict[str, npt.NDArray[np.generic]] = {
+        "image": np.ascontiguousarray(stack.image),
+        "reference": np.ascontiguousarray(stack.reference, np.uint8),
+    }
+    content = save(tensors, metadata={"geometry": json.dumps(asdict(stack.geometry) | starts)})
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"geometry": json.dumps(place)})
+        # Not save_file, which hides a full disk behind an error of its own.
+        temporary.write_bytes(content)
 
 
 def read_stack(path: Path) -> CordStack:
@@ -75,10 +81,16 @@ def read_stack(path: Path) -> CordStack:
     """
     try:
         with safe_open(path, framework="numpy") as stored:
-            place = json.loads(stored.metadata()["geometry"])
+            geometry = _geometry(json.loads(stored.metadata()["geometry"]))
             image, reference = stored.get_tensor("image"), stored.get_tensor("reference").astype(bool)
-    except (OSError, SafetensorError) as error:
-        raise CordlesionError(f"{path}: no readable cord stack ({error}). Run `cordlesion preprocess` again.") from error
-    starts = {axis: np.array(place.pop(axis), np.int64) for axis in ("start_x", "start_y")}
-    geometry = StackGeometry(tuple(place.pop("native_shape")), tuple(place.pop("step")), **place, **starts)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CordlesionError(
+            f"{path}: no readable cord stack ({error}). Delete it and run `cordlesion preprocess` again."
+        ) from error
     return CordStack(image, reference, geometry)
+
+
+def _geometry(place: dict[str, Any]) -> StackGeometry:
+    starts = {axis: np.array(place[axis], np.int64) for axis in ("start_x", "start_y")}
+    shapes = {name: tuple(place[name]) for name in ("native_shape", "step")}
+    return StackGeometry(**(place | shapes | starts))
