@@ -9,7 +9,15 @@ from typing import Any
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, file_hash, fingerprint, folder_lock, remove_partial_files, write_json, write_text
+from cordlesion.artifacts import (
+    StudyFolder,
+    file_hash,
+    fingerprint,
+    folder_lock,
+    remove_partial_files,
+    write_json,
+    write_text,
+)
 from cordlesion.config import SETS, RunConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
@@ -99,7 +107,9 @@ def preprocess(study: Study) -> Study:
     if faults:
         for name in SETS:
             if not (splits.loc[splits["set"] == name, "reference_volume_mm3"] > 0).any():
-                raise CordlesionError(f"the set {name!r} has no usable scan with a lesion. First fault: {next(iter(faults.values()))}")
+                raise CordlesionError(
+                    f"the set {name!r} has no usable scan with a lesion. First fault: {next(iter(faults.values()))}"
+                )
     return replace(study, scans=scans, splits=splits, excluded={**study.excluded, **faults})
 
 
@@ -130,7 +140,9 @@ def tune(study: Study) -> Study:
         table = _sweep_set(study, run, "threshold")
         choice = choose_threshold(table, study.config.threshold.objective)
         low, high = choice.interval
-        threshold = GlobalThreshold(value=choice.value, objective=study.config.threshold.objective, interval=(low, high))
+        threshold = GlobalThreshold(
+            value=choice.value, objective=study.config.threshold.objective, interval=(low, high)
+        )
         set_threshold(study.folder.bundle(run.name), threshold)
         lesion_bearing = table[table["reference_volume_mm3"] > 0]
         rows.append(
@@ -188,7 +200,9 @@ def initial_study(dataset: Path) -> str:
     with_reference = sum(scan.reference is not None for scan in scans)
     source = "file" if any(scan.centerline for scan in scans) else "cord_mask"
     text = builtin_study("isbi2023").read_text(encoding="utf-8")
-    text = text.replace("dataset: ../cohort", f"dataset: {json.dumps(str(dataset.resolve()))}").replace("../isbi2023", "study")
+    text = text.replace("dataset: ../cohort", f"dataset: {json.dumps(str(dataset.resolve()))}").replace(
+        "../isbi2023", "study"
+    )
     found = f"# {len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference.\n"
     return found + text.replace("centerline: file", f"centerline: {source}")
 
@@ -210,7 +224,11 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
         rows.append(("preprocess", f"{done} of {len(splits)} scans", "done" if done == len(splits) else "left"))
     for run in config.runs:
         rows.append(("train", run.name, "done" if folder.finished(_train_key(run)) else "left"))
-    for stage, path in (("tune", folder.thresholds), ("evaluate", folder.evaluation), ("report", folder.root / "report.html")):
+    for stage, path in (
+        ("tune", folder.thresholds),
+        ("evaluate", folder.evaluation),
+        ("report", folder.root / "report.html"),
+    ):
         rows.append((stage, path.name, "done" if path.is_file() else "left"))
     return rows
 
@@ -222,7 +240,12 @@ def _faults(outcomes: Sequence[Outcome[Scan, Any]], orphans: Sequence[str]) -> d
 
 def _inspect(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:
     """Read a scan's content, or take it from the last time if no file has changed."""
-    files = {"image": scan.image, "reference": scan.reference, "cord_mask": scan.cord_mask, "centerline": scan.centerline}
+    files = {
+        "image": scan.image,
+        "reference": scan.reference,
+        "cord_mask": scan.cord_mask,
+        "centerline": scan.centerline,
+    }
     hashes = {kind: file_hash(path) for kind, path in files.items() if path is not None}
     key, mark = f"inspect/{scan.scan_id}", fingerprint(hashes, config.evaluation.rule)
     if not folder.is_done(key, mark):
@@ -231,7 +254,9 @@ def _inspect(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[Scan
     return ScanContent(**folder.finished(key)["content"]), hashes
 
 
-def _split(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: StudyConfig, folder: StudyFolder) -> pd.DataFrame:
+def _split(
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: StudyConfig, folder: StudyFolder
+) -> pd.DataFrame:
     mark = fingerprint(config.split.model_dump(mode="json"), {name: vars(c) for name, c in contents.items()})
     if folder.splits.is_file():
         return _existing_split(folder, mark, contents)
@@ -262,13 +287,14 @@ def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
         with folder.stage(key, mark):
             _predict(study, run, scans, set_name)
             pairs = [_map_pair(scan, folder, run) for scan in scans]
-            outcomes = map_scans(lambda pair: sweep_map(pair, THRESHOLDS, rule), pairs, f"sweep {run.name} ({set_name})")
+            outcomes = map_scans(
+                lambda pair: sweep_map(pair, THRESHOLDS, rule), pairs, f"sweep {run.name} ({set_name})"
+            )
             if faults := [outcome.fault for outcome in outcomes if outcome.fault]:
                 raise CordlesionError(faults[0])
             table = pd.concat([o.result for o in outcomes if o.result is not None], ignore_index=True)
-            for place, (name, value) in enumerate((("set", set_name), ("loss", run.loss.title), ("seed", run.seed))):
-                table.insert(3 + place, name, value)
-            write_table(path, table)
+            run_columns = pd.DataFrame({"set": set_name, "loss": run.loss.title, "seed": run.seed}, index=table.index)
+            write_table(path, pd.concat([table.iloc[:, :3], run_columns, table.iloc[:, 3:]], axis="columns"))
     return read_table(path)
 
 

@@ -39,7 +39,11 @@ def test_the_kept_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
     trained = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "a.ckpt")
     assert [row["epoch"] for row in trained.history] == [0, 1, 2, 3]
     best = min(row["validation_loss"] for row in trained.history)
-    shorter = run(training=TrainingConfig(epochs=1 + [r["validation_loss"] for r in trained.history].index(best), batch_size=3, learning_rate=0.01))
+    shorter = run(
+        training=TrainingConfig(
+            epochs=1 + [r["validation_loss"] for r in trained.history].index(best), batch_size=3, learning_rate=0.01
+        )
+    )
     again = fit(shorter, stacks(3), stacks(2, seed=1), tmp_path / "b.ckpt")
     assert again.history[-1]["validation_loss"] == best
     for name, value in weights(trained.network).items():
@@ -74,7 +78,8 @@ def test_the_rate_is_halved_after_epochs_without_progress(tmp_path):
 
 def test_seeds_differ_and_equal_seeds_do_not(tmp_path):
     first, second, other = (
-        weights(fit(run(seed=seed), stacks(2), stacks(1), tmp_path / f"{i}.ckpt").network) for i, seed in enumerate((0, 0, 1))
+        weights(fit(run(seed=seed), stacks(2), stacks(1), tmp_path / f"{i}.ckpt").network)
+        for i, seed in enumerate((0, 0, 1))
     )
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
@@ -126,7 +131,7 @@ def test_the_order_of_patches_is_keyed_by_epoch():
     orders = []
     for epoch in (0, 1, 0):
         sampler.set_epoch(epoch)
-        orders.append([key.index for key in sampler])
+        orders.append([key.place for key in sampler])
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[1]) == list(range(10))
-    assert [key.index for key in KeyedSampler(4, shuffle_seed=None)] == [0, 1, 2, 3]
+    assert [key.place for key in KeyedSampler(4, shuffle_seed=None)] == [0, 1, 2, 3]

@@ -2,6 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -25,7 +26,7 @@ class Hardware:
         return patches.to(self.device, memory_format=torch.channels_last_3d)
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Literal["bf16-mixed", "32-true"]:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.half_precision else "32-true"
 

@@ -29,7 +29,9 @@ class TrainedNetwork:
     history: list[dict[str, float]]
 
 
-def fit(run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[TrainingStack], checkpoint: Path) -> TrainedNetwork:
+def fit(
+    run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[TrainingStack], checkpoint: Path
+) -> TrainedNetwork:
     """Train a network; killed at any moment and called again, it ends with the same weights.
 
     Args:

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,7 +13,10 @@ from cordlesion.config import TrainingConfig
 from cordlesion.losses import Loss
 from cordlesion.model.unet3d import UNet3d
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adadelta": torch.optim.Adadelta}
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adadelta": torch.optim.Adadelta,
+}
 
 
 class LesionModule(pl.LightningModule):
@@ -34,6 +38,7 @@ class LesionModule(pl.LightningModule):
         self._train_losses: list[Tensor] = []
         self._validation_losses: list[Tensor] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        self._plateau_state: dict[str, Any] = {}
         self._started = 0.0
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
@@ -85,23 +90,19 @@ class LesionModule(pl.LightningModule):
         """Take up where the checkpoint was written."""
         self.history = checkpoint["study"]["history"]
         self.best_weights = checkpoint["study"]["best_weights"]
-        self._restored_plateau = checkpoint["study"]["plateau"]
-
-    def on_train_start(self) -> None:
-        """Restore the state of the plateau rule, which needs the optimiser to exist."""
-        restored = getattr(self, "_restored_plateau", None)
-        if restored is not None:
-            self._scheduler().load_state_dict(restored)
+        self._plateau_state = checkpoint["study"]["plateau"]
 
     def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         patches, lesion = batch
         return self._loss(self.network(patches.contiguous(memory_format=torch.channels_last_3d)), lesion)
 
     def _scheduler(self) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
+        """Return the plateau rule, made when first needed because the optimiser must exist."""
         if self._plateau is None:
             self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
                 self.trainer.optimizers[0], factor=0.5, patience=self._config.patience_epochs - 1, threshold=0.0
             )
+            self._plateau.load_state_dict(self._plateau_state)
         return self._plateau
 
 

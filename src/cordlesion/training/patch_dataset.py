@@ -28,7 +28,7 @@ class PatchKey(NamedTuple):
     """Which patch, in which epoch."""
 
     epoch: int
-    index: int
+    place: int
 
 
 class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -54,12 +54,14 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self._places)
 
     def __getitem__(self, key: PatchKey) -> tuple[Tensor, Tensor]:
-        stack, start = self._places[key.index]
-        patch = extract_patch(self._stacks[stack].image, start, self._size)
-        lesion = extract_patch(self._stacks[stack].lesion, start, self._size)
-        if self._augment_seed is not None:
-            patch, lesion = augment(patch, lesion, np.random.default_rng([self._augment_seed, key.epoch, key.index]))
-        return _tensor(standardize_patch(patch)), _tensor(lesion)
+        stack, start = self._places[key.place]
+        values = self._stacks[stack]
+        patch = standardize_patch(extract_patch(values.image, start, self._size))
+        lesion = extract_patch(values.lesion, start, self._size)
+        if self._augment_seed is None:
+            return _tensor(patch), _tensor(lesion)
+        turned = augment(patch, lesion, np.random.default_rng([self._augment_seed, key.epoch, key.place]))
+        return _tensor(turned[0]), _tensor(turned[1])
 
 
 class KeyedSampler(Sampler[PatchKey]):

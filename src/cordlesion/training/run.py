@@ -50,7 +50,9 @@ def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, 
         CordlesionError: No training patch holds lesion, or training failed.
     """
     if not any(stack.lesion.any() for stack in sets.train):
-        raise CordlesionError("no lesion lies in any cord stack of the training set. Check that the centerlines follow the cord.")
+        raise CordlesionError(
+            "no lesion lies in any cord stack of the training set. Check that the centerlines follow the cord."
+        )
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
     trained = fit(run, sets.train, sets.validation, checkpoint)
     with atomic_path(folder / "history.tsv") as temporary:
