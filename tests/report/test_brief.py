@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from cordlesion.report.brief import Brief, write_brief
@@ -62,3 +63,16 @@ def test_significant_differences_are_counted(results: StudyResults, better: bool
     assert (
         "better than 3 of 3 other runs" in text if better else "better than 0 of 3 other runs and worse than 3" in text
     )
+
+
+def test_the_spread_over_seeds_is_told(results: StudyResults) -> None:
+    assert brief_of(results).seeds == ""
+    tables = {}
+    for name in ("thresholds", "evaluation", "sweep"):
+        table = getattr(results, name)
+        tables[name] = pd.concat([table, table[table["loss"] == results.best.loss].assign(seed=1)], ignore_index=True)
+    again = tables["evaluation"]["seed"].eq(1).fillna(False).astype(bool)
+    tables["evaluation"].loc[again, "voxel_f1"] *= 0.5
+    changed = replace(results, **tables)
+    median = results.evaluated(results.best, "test", results.tuned[results.best])["voxel_f1"].median()
+    assert f"goes from {median / 2:.2f} to {median:.2f}" in brief_of(changed).seeds

@@ -36,7 +36,7 @@ def test_seeds_are_told_where_a_loss_has_several(study_copy: Path) -> None:
     run.mkdir()
     (run / "history.tsv").write_bytes((study_copy / "runs" / "dice_seed-0" / "history.tsv").read_bytes())
     results = read_results(study_copy)
-    assert [results.label(run) for run in results.runs] == ["BCE", "Dice, seed 0", "Tversky", "SCT", "Dice, seed 1"]
+    assert [results.label(run) for run in results.runs] == ["BCE", "Dice, seed 0", "Dice, seed 1", "Tversky", "SCT"]
 
 
 def test_evaluated_selects_run_set_and_threshold(results: StudyResults) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
+from cordlesion.report.style import loss_name
 from cordlesion.report.summaries import compare_with_best
 from cordlesion.report.tables import MISSING, SIGNIFICANT, format_interval, format_number, format_p
 
@@ -44,6 +45,8 @@ class Brief:
     """What tuning changed."""
     versus: str
     """How the best run compares with the others."""
+    seeds: str
+    """How much the seed alone changes the best loss; empty where it has one seed."""
 
 
 def write_brief(results: StudyResults, summary: pd.DataFrame) -> Brief:
@@ -70,6 +73,7 @@ def write_brief(results: StudyResults, summary: pd.DataFrame) -> Brief:
         tiles=tuple(_tile(label, tested[metric]) for metric, label in _TILES.items()),
         change=_change(results, summary),
         versus=_versus(results),
+        seeds=_seeds(results, summary),
     )
 
 
@@ -132,3 +136,14 @@ def _versus(results: StudyResults) -> str:
     worse = f" and worse than {behind}" if behind else ""
     test = f"(Wilcoxon signed-rank test, Holm-corrected, p ≤ {SIGNIFICANT:g})"
     return f"In V-F1 on the test set, {results.label(results.best)} is {better}{worse} {test}."
+
+
+def _seeds(results: StudyResults, summary: pd.DataFrame) -> str:
+    """Tell how the median test V-F1 of the best loss varies over its seeds."""
+    seeds = [run for run in results.tuned if run.loss == results.best.loss]
+    if len(seeds) < 2:
+        return ""
+    rows = summary[(summary["set"] == "test") & (summary["metric"] == "voxel_f1")]
+    medians = [_medians(rows, run)[1] for run in seeds]
+    span = f"from {format_number(min(medians))} to {format_number(max(medians))}"
+    return f"Over {len(seeds)} seeds, the median V-F1 of {loss_name(results.best.loss)} on the test set goes {span}."

@@ -79,8 +79,10 @@ class StudyResults:
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """Runs and comparators in the order of the evaluation."""
-        return _runs(self.evaluation)
+        """Runs and comparators in the order of the evaluation, those of one loss together."""
+        found = _runs(self.evaluation)
+        losses = [run.loss for run in found]
+        return tuple(sorted(found, key=lambda run: losses.index(run.loss)))
 
     @cached_property
     def tuned(self) -> dict[Run, float]:
