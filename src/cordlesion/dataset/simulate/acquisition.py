@@ -133,7 +133,7 @@ def draw_acquisition(seed: int, subject: int, scan: int, site: Site, plane: Plan
         acquired_mm=(phase, read) if phase_axis == 0 else (read, phase),
         phase_axis=phase_axis,
         filter_sd_mm=site.filter_sd_mm,
-        noise=float(np.clip(site.noise * np.exp(rng.normal(0, 0.15)), 0.025, 0.12)),
+        noise=float(np.clip(site.noise * np.exp(rng.normal(0, 0.15)), 0.032, 0.14)),
         shading_z=lognormal(rng, 1.38, 0.14, 1.12, 1.85),
         shading_back=rng.uniform(1.5, 2.5),
         saturation_mm=_saturation(rng, site, plane, region),

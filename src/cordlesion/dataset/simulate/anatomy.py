@@ -161,7 +161,7 @@ def _direction(rng: np.random.Generator) -> Array:
     skull = normal(rng, 17, 6, 4, 30)
     mid = normal(rng, 0, 2.5, -6, 6)
     top = lordosis / 2
-    chest = -lordosis / 2 - normal(rng, 8, 4, 1, 16)
+    chest = -lordosis / 2 - normal(rng, 10, 4, 5, 18)
     knots = {
         -110.0: top - skull - 4,
         -25.0: top - skull,

@@ -13,6 +13,8 @@ Float32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
+FALSE_PLACES = 25
+"""Spots that a reader compares before marking the brightest by mistake."""
 HINT_SHARE = 0.3
 """Voxels with less lesion in them are part of no lesion that a reader could see."""
 
@@ -26,6 +28,8 @@ class Evidence:
     excess: Float32
     """What lesions add to each voxel's signal, relative to the cord."""
     cord: Mask
+    image: Float32
+    """Signal, in units of healthy cord at the middle of the field of view."""
     noise: float
     """Noise SD relative to the cord's signal."""
     spacing_mm: tuple[float, float, float]
@@ -159,12 +163,15 @@ def _merge_neighbours(mask: Mask, evidence: Evidence, rng: np.random.Generator, 
 
 
 def _false_lesion(evidence: Evidence, rng: np.random.Generator) -> Mask:
-    """An ellipsoid somewhere in the cord."""
-    voxels = np.argwhere(evidence.cord)
+    """An ellipsoid around one of the brighter spots of the cord, away from its surface."""
+    plane = np.ones([1 if axis == evidence.slice_axis else 3 for axis in range(3)], dtype=bool)
+    voxels = np.argwhere(ndimage.binary_erosion(evidence.cord, plane))
     if len(voxels) == 0:
-        return evidence.cord
-    centre = voxels[rng.integers(len(voxels))]
-    half_mm = np.array([rng.uniform(1.0, 2.0), rng.uniform(0.8, 1.6), rng.uniform(2.0, 5.0)])
+        return np.zeros_like(evidence.cord)
+    places = voxels[rng.integers(len(voxels), size=FALSE_PLACES)]
+    around = [evidence.image[tuple(slice(max(i - 1, 0), i + 2) for i in place)].mean() for place in places]
+    half_mm = np.array([rng.uniform(1.4, 2.0), rng.uniform(0.8, 1.6), rng.uniform(2.0, 5.0)])
     grid = np.ogrid[tuple(slice(0, n) for n in evidence.cord.shape)]
-    radius = sum(((g - c) * step / h) ** 2 for g, c, step, h in zip(grid, centre, evidence.spacing_mm, half_mm, strict=True))
+    steps = zip(grid, places[int(np.argmax(around))], evidence.spacing_mm, half_mm, strict=True)
+    radius = sum(((axis - centre) * step / half) ** 2 for axis, centre, step, half in steps)
     return (np.asarray(radius) < 1) & evidence.cord

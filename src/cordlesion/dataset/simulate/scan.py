@@ -78,7 +78,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     artist = SliceArtist(Scene(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(artist, coil, plan)
-    evidence = Evidence(share, excess, cord > 0.5, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition))
+    evidence = Evidence(share, excess, cord > 0.5, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition))
     reference = read_lesions(evidence, keyed_rng("reader", plan.seed, plan.subject, plan.scan), not plan.lesion_free)
     affine, order = _storage(acquisition, site.orientation)
 

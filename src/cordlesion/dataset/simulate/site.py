@@ -52,7 +52,7 @@ def draw_site(seed: int, index: int) -> Site:
     manufacturer, model, field = SCANNERS[order[index % len(SCANNERS)]]
     pixel = normal(rng, 0.585, 0.12, 0.42, 0.85)
     echo = rng.uniform(0.082, 0.122)
-    noise = lognormal(rng, 0.060 if field == 1.5 else 0.050, 0.28, 0.028, 0.11)
+    noise = lognormal(rng, 0.075 if field == 1.5 else 0.064, 0.28, 0.035, 0.13)
     return Site(
         index=index,
         manufacturer=manufacturer,
@@ -62,10 +62,10 @@ def draw_site(seed: int, index: int) -> Site:
         slice_mm=normal(rng, 2.81, 0.20, 2.2, 3.5),
         echo_time_s=round(echo, 4),
         repetition_time_s=round(rng.uniform(2.8, 5.2), 2),
-        csf=float(np.clip(2.6 * (echo / 0.102) ** 1.1 * np.exp(rng.normal(0, 0.09)), 1.9, 3.7)),
+        csf=float(np.clip(3.05 * (echo / 0.102) ** 1.1 * np.exp(rng.normal(0, 0.09)), 2.2, 4.0)),
         filter_sd_mm=normal(rng, 0.40, 0.07, 0.28, 0.55),
         # Small pixels cost signal.
-        noise=float(np.clip(noise * (0.58 / pixel) ** 0.5, 0.025, 0.115)),
+        noise=float(np.clip(noise * (0.58 / pixel) ** 0.5, 0.032, 0.13)),
         orientation=str(rng.choice(ORIENTATIONS)),
         zero_fill=bool(rng.random() < 0.75),
         saturation_band=bool(rng.random() < 0.7),
