@@ -101,7 +101,9 @@ def test_evaluation_holds_the_rows_of_half_and_of_the_tuned_threshold(finished):
     for run in tuned.itertuples():
         rows = evaluation[(evaluation["loss"] == run.loss) & (evaluation["seed"] == run.seed)]
         assert set(rows["threshold"]) == {0.5, run.threshold}
-        curve = sweep[(sweep["loss"] == run.loss) & (sweep["set"] == "threshold")].groupby("threshold")["voxel_f1"].median()
+        curve = (
+            sweep[(sweep["loss"] == run.loss) & (sweep["set"] == "threshold")].groupby("threshold")["voxel_f1"].median()
+        )
         assert run.score == pytest.approx(curve.max()) == pytest.approx(curve[run.threshold])
     assert set(evaluation["set"]) == {"threshold", "test"}
     merged = evaluation.merge(sweep, how="left", indicator=True)
@@ -214,3 +216,24 @@ def test_status_tells_what_is_left(tmp_path):
     states = {(stage, unit): state for stage, unit, state in study_status(tmp_path / "study")}
     assert states[("train", "bce_seed-0")] == "done"
     assert states[("tune", "thresholds.tsv")] == "left"
+
+
+def test_the_derivatives_are_valid_bids(finished):
+    folder = finished.parent / "study/derivatives/cordlesion"
+    assert json.loads((folder / "dataset_description.json").read_text())["Name"]
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    checked = subprocess.run([validator, folder, "--json"], capture_output=True, text=True, check=False)
+    issues = json.loads(checked.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+    assert checked.returncode == 0
+
+
+def test_masks_are_the_maps_cut_at_the_tuned_threshold(finished):
+    import nibabel as nib
+
+    folder = StudyFolder(finished.parent / "study")
+    run = read_table(folder.thresholds).iloc[0]
+    path = folder.probability("sub-13", f"{run['loss']}_seed-{run['seed']}")
+    p = nib.load(path).get_fdata(dtype=np.float32)
+    mask = nib.load(str(path).replace("probseg", "mask"))
+    np.testing.assert_array_equal(np.asarray(mask.dataobj).astype(bool), p >= np.float32(run["threshold"]))

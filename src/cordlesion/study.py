@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from cordlesion import __version__
 from cordlesion.artifacts import (
     StudyFolder,
     file_hash,
@@ -22,12 +22,15 @@ from cordlesion.config import SETS, RunConfig, SplitConfig, StudyConfig, builtin
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
+from cordlesion.derivatives import describe_dataset, describe_map, write_mask
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import MapPair, read_table, sweep_map, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.manifest import write_manifest
 from cordlesion.progress import say, track
 from cordlesion.threshold import THRESHOLDS, choose_threshold
+
+Result = TypeVar("Result")
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
@@ -173,6 +176,10 @@ def evaluate_test(study: Study) -> Study:
     chosen = {(row.loss, row.seed): {0.5, row.threshold} for row in tuned.itertuples()}
     reported = [row.threshold in chosen[row.loss, row.seed] for row in sweep.itertuples()]
     write_table(study.folder.evaluation, sweep[reported])
+    for run in study.config.runs:
+        threshold = tuned.loc[(tuned["loss"] == run.loss.title) & (tuned["seed"] == run.seed), "threshold"].item()
+        maps = [study.folder.probability(scan, run.name) for scan in sweep["scan_id"].unique()]
+        _results(map_scans(partial(write_mask, threshold=threshold, run=run.name), maps, f"write masks {run.name}"))
     return study
 
 
@@ -233,6 +240,14 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _results(outcomes: Sequence[Outcome[Any, Result]]) -> list[Result]:
+    """Return every result, where none may be missing."""
+    for outcome in outcomes:
+        if outcome.fault:
+            raise CordlesionError(outcome.fault)
+    return [outcome.result for outcome in outcomes if outcome.result is not None]
+
+
 def _faults(outcomes: Sequence[Outcome[Scan, Any]], orphans: Sequence[str]) -> dict[str, str]:
     by_scan = {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
     return by_scan | {sentence.split(":")[0]: sentence for sentence in orphans}
@@ -290,9 +305,7 @@ def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
             outcomes = map_scans(
                 lambda pair: sweep_map(pair, THRESHOLDS, rule), pairs, f"sweep {run.name} ({set_name})"
             )
-            if faults := [outcome.fault for outcome in outcomes if outcome.fault]:
-                raise CordlesionError(faults[0])
-            table = pd.concat([o.result for o in outcomes if o.result is not None], ignore_index=True)
+            table = pd.concat(_results(outcomes), ignore_index=True)
             run_columns = pd.DataFrame({"set": set_name, "loss": run.loss.title, "seed": run.seed}, index=table.index)
             write_table(path, pd.concat([table.iloc[:, :3], run_columns, table.iloc[:, 3:]], axis="columns"))
     return read_table(path)
@@ -309,21 +322,17 @@ def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: str)
     from cordlesion.prediction import predict_to_file
 
     bundle = load_bundle(folder.bundle(run.name))
-    _describe_derivatives(folder)
+    describe_dataset(folder)
     for scan in track(pending, f"predict {run.name} ({set_name})", len(pending)):
         with folder.stage(_predict_key(scan, run), marks[scan]):
-            predict_to_file(bundle, scan.image, folder.stack(scan.scan_id), folder.probability(scan.scan_id, run.name))
+            path = folder.probability(scan.scan_id, run.name)
+            predict_to_file(bundle, scan.image, folder.stack(scan.scan_id), path)
+            describe_map(path, scan.image, run.name)
 
 
 def _map_pair(scan: Scan, folder: StudyFolder, run: RunConfig) -> MapPair:
     assert scan.reference is not None
     return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, folder.probability(scan.scan_id, run.name))
-
-
-def _describe_derivatives(folder: StudyFolder) -> None:
-    generator = {"Name": "cordlesion", "Version": __version__}
-    description = {"Name": "cordlesion lesion probability maps", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-    write_json(folder.derivatives / "dataset_description.json", {**description, "GeneratedBy": [generator]})
 
 
 def _stack_mark(study: Study, scan_id: str) -> str:
