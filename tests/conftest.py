@@ -4,7 +4,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+# Before torch is imported, here and in subprocesses: networks of a few filters only lose by threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402
 
 REPOSITORY = Path(__file__).parent.parent
 
