@@ -214,7 +214,7 @@ def read_study(path: Path | str) -> StudyConfig:
     try:
         study = StudyConfig.model_validate(_plain(document))
     except ValidationError as error:
-        raise CordlesionError("\n".join(_located(path, document, fault) for fault in error.errors())) from None
+        raise CordlesionError("\n".join(_located(path, document, fault) for fault in _innermost(error))) from None
     folder = path.resolve().parent
     return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
 
@@ -272,6 +272,13 @@ def _plain(node: Any) -> Any:  # noqa: ANN401
     if isinstance(node, list):
         return [_plain(value) for value in node]
     return node
+
+
+def _innermost(error: ValidationError) -> list[Any]:
+    """Leave out faults that only follow from a fault further inside."""
+    faults = error.errors()
+    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["loc"] not in within]
 
 
 def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401

@@ -93,14 +93,14 @@ def read_scan(path: Path | str) -> Volume:
     with np.errstate(over="ignore"):
         data = volume.data.astype(np.float32, copy=False)
     low, high = float(data.min()), float(data.max())
-    if low == high:
-        raise CordlesionError(
-            f"{path}: every voxel has the value {low:g}; a scan with contrast is needed. Check the export of this scan."
-        )
     if not (math.isfinite(low) and math.isfinite(high)):
         raise CordlesionError(
             f"{path}: holds intensities beyond {np.finfo(np.float32).max:.1g}; values that fit into 32-bit floats are "
             "needed. Rescale the scan."
+        )
+    if low == high:
+        raise CordlesionError(
+            f"{path}: every voxel has the value {low:g}; a scan with contrast is needed. Check the export of this scan."
         )
     return Volume(data, volume.affine, volume.header, volume.path)
 

@@ -1,0 +1,139 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cordlesion.config import SETS, SplitConfig
+from cordlesion.dataset.scan import Scan, ScanContent
+from cordlesion.dataset.split import COLUMNS, check_split, split_scans
+from cordlesion.errors import CordlesionError
+
+EVEN = SplitConfig(proportions=dict.fromkeys(SETS, 1.0))
+
+
+def cohort(volumes_by_subject, sites=2):
+    """Scans and contents from {subject: volume of each of its scans}; a lesion has 100 mm3."""
+    scans, contents = [], {}
+    for number, (subject, volumes) in enumerate(volumes_by_subject.items()):
+        for session, volume in enumerate(volumes):
+            name = f"{subject}_ses-{session}"
+            scans.append(Scan(name, subject, str(session), f"site{number % sites}", Path(f"{name}.nii.gz")))
+            contents[name] = ScanContent(int(np.ceil(volume / 100)), volume, f"hash of {name}")
+    return scans, contents
+
+
+def hashes(contents):
+    return {name: content.image_hash for name, content in contents.items()}
+
+
+cohorts = st.dictionaries(
+    st.integers(0, 99).map("sub-{:02d}".format),
+    st.lists(st.sampled_from([0.0, 4.0, 250.0]), min_size=1, max_size=3),
+    min_size=6,
+    max_size=20,
+).filter(lambda subjects: sum(any(volumes) for volumes in subjects.values()) >= len(SETS))
+
+
+@settings(max_examples=15, deadline=None)
+@given(cohorts, st.sampled_from(["test", "stratified"]), st.integers(0, 5))
+def test_every_scan_once_no_subject_twice_no_set_without_lesion(subjects, lesion_free, seed):
+    scans, contents = cohort(subjects)
+    table = split_scans(scans, contents, SplitConfig(lesion_free=lesion_free, seed=seed))
+    assert list(table.columns) == list(COLUMNS)
+    assert sorted(table["scan_id"]) == sorted(contents)
+    assert table.groupby("subject")["set"].nunique().max() == 1
+    assert set(table.loc[table["reference_volume_mm3"] > 0, "set"]) == set(SETS)
+    assert (table["reason"].str.len() > 0).all()
+    check_split(table, hashes(contents))
+
+
+def test_the_studys_proportions_and_balance():
+    rng = np.random.default_rng(0)
+    subjects = {f"sub-{n:03d}": [float(v)] for n, v in enumerate(rng.lognormal(5, 1, 115))}
+    subjects |= {f"sub-{n:03d}": [0.0] for n in range(115, 161)}
+    scans, contents = cohort(subjects)
+    table = split_scans(scans, contents, SplitConfig())
+    bearing = table[table["reference_volume_mm3"] > 0]
+    assert [int((bearing["set"] == name).sum()) for name in SETS] == [62, 13, 14, 26]
+    assert set(table.loc[table["reference_volume_mm3"] == 0, "set"]) == {"test"}
+    log_volume = np.log(bearing["reference_volume_mm3"])
+    for _, values in log_volume.groupby(bearing["set"]):
+        assert abs(values.mean() - log_volume.mean()) < 0.25 * log_volume.std()
+    shares = bearing.groupby("set")["site"].apply(lambda sites: (sites == "site0").mean())
+    assert (shares - 0.5).abs().max() < 0.2
+
+
+def test_lesion_free_scans_of_a_patient_stay_with_the_patient():
+    scans, contents = cohort({f"sub-{n}": [100.0, 0.0] for n in range(8)} | {"sub-8": [0.0]})
+    table = split_scans(scans, contents, EVEN).set_index("scan_id")
+    for n in range(8):
+        assert table.loc[f"sub-{n}_ses-0", "set"] == table.loc[f"sub-{n}_ses-1", "set"]
+    assert (
+        table.loc["sub-0_ses-1", "reason"]
+        == "lesion-free scan of a subject with lesions: a subject's scans stay together"
+    )
+    assert table.loc["sub-8_ses-0", ["set", "reason"]].tolist() == ["test", "subject without lesions (test)"]
+
+
+def test_lesion_free_subjects_can_be_spread():
+    scans, contents = cohort({f"sub-{n:02d}": [100.0 * (n < 8)] for n in range(48)})
+    table = split_scans(scans, contents, replace_option(EVEN, "stratified"))
+    assert table.loc[table["reference_volume_mm3"] == 0, "set"].value_counts().to_dict() == dict.fromkeys(SETS, 10)
+
+
+def replace_option(config, lesion_free):
+    return config.model_copy(update={"lesion_free": lesion_free})
+
+
+def test_the_split_depends_on_the_seed_only():
+    scans, contents = cohort({f"sub-{n}": [50.0 * n + 10] for n in range(16)})
+    first, again, shuffled = (split_scans(order, contents, SplitConfig()) for order in (scans, scans, scans[::-1]))
+    pd.testing.assert_frame_equal(first, again)
+    pd.testing.assert_frame_equal(first, shuffled[::-1].reset_index(drop=True))
+    assert not first.equals(split_scans(scans, contents, SplitConfig(seed=1)))
+
+
+def test_too_few_subjects_with_lesions_get_a_sentence():
+    scans, contents = cohort({"sub-1": [100.0, 100.0], "sub-2": [100.0], "sub-3": [10.0], "sub-4": [0.0]})
+    with pytest.raises(CordlesionError, match="has 3 subjects with lesions; at least 4 are needed"):
+        split_scans(scans, contents, SplitConfig())
+
+
+def test_a_scan_that_was_copied_under_another_subject_is_refused():
+    scans, contents = cohort({f"sub-{n}": [100.0] for n in range(4)})
+    contents["sub-3_ses-0"] = replace(contents["sub-3_ses-0"], image_hash=contents["sub-1_ses-0"].image_hash)
+    with pytest.raises(CordlesionError, match=r"one image content in two sets: sub-1_ses-0 \(.*sub-3_ses-0 \("):
+        split_scans(scans, contents, EVEN)
+
+
+def move(table, scan, **values):
+    edited = table.copy()
+    edited.loc[edited["scan_id"] == scan, list(values)] = list(values.values())
+    return edited
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        (lambda t: move(t, "sub-0_ses-0", set="test"), r"one subject in two sets: .*sub-0_ses-0 \(test\)"),
+        (lambda t: move(t, "sub-0_ses-0", set="Train"), "unknown set 'Train'; one of train, validation"),
+        (lambda t: move(t, "sub-0_ses-0", set=""), "unknown set ''"),
+        (lambda t: pd.concat([t, t[:1]]), "sub-0_ses-0 listed twice"),
+        (lambda t: t.assign(set="train"), "the set 'validation' holds no scan with a lesion"),
+        (lambda t: t.assign(reference_volume_mm3=0.0), "the set 'train' holds no scan with a lesion"),
+    ],
+)
+def test_an_edited_split_that_leaks_is_refused(edit, fault):
+    scans, contents = cohort({f"sub-{n}": [100.0, 50.0] for n in range(4)})
+    table = split_scans(scans, contents, EVEN)
+    home = table.loc[table["subject"] == "sub-0", "set"].iloc[0]
+    if home == "test":
+        table["set"] = table["set"].replace({"test": "train", "train": "test"})
+    check_split(table, hashes(contents))
+    with pytest.raises(CordlesionError, match=fault) as error:
+        check_split(edit(table), hashes(contents))
+    assert str(error.value).startswith("splits.tsv: ")

@@ -1,0 +1,208 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from cordlesion.config import SETS, LossConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
+from cordlesion.errors import CordlesionError
+
+SOUND = """\
+# A comment, so that lines do not start at the first key.
+name: tiny
+dataset: cohort
+output: study
+losses:
+  - bce
+  - {name: tversky, parameters: {fn_weight: 0.6}}
+"""
+
+
+def write(folder, text):
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "sentence"),
+    [
+        (SOUND + "epochs: 3\n", "8:1", "epochs: unknown key; remove it or check its spelling"),
+        (SOUND + "training:\n  epoch: 3\n", "9:3", "training.epoch: unknown key"),
+        (SOUND + "  - {name: dice, weight: 2}\n", "8:18", "losses.2.weight: unknown key"),
+        (SOUND + "training: {epochs: ten}\n", "8:12", "training.epochs: Input should be a valid integer"),
+        (SOUND + "training: {epochs: 2.5}\n", "8:12", "found 2.5"),
+        (SOUND + "training: {epochs: 0}\n", "8:12", "training.epochs: Input should be greater than 0, found 0"),
+        (
+            SOUND + "training: {learning_rate: .inf}\n",
+            "8:12",
+            "training.learning_rate: Input should be a finite number",
+        ),
+        (SOUND + "training: {learning_rate: .nan}\n", "8:12", "training.learning_rate: "),
+        (
+            SOUND + "training: {optimizer: sgd}\n",
+            "8:12",
+            "training.optimizer: Input should be 'adam' or 'adadelta', found 'sgd'",
+        ),
+        (SOUND + "training: 3\n", "8:1", "training: Input should be a valid dictionary"),
+        (SOUND + "patches: {overlap_fraction: 1}\n", "8:11", "patches.overlap_fraction: Input should be less than 1"),
+        (SOUND + "preprocess: {spacing_mm: -1}\n", "8:14", "preprocess.spacing_mm: Input should be greater than 0"),
+        (SOUND + "preprocess: {crop_voxels: 46}\n", "1:1", "preprocess.crop_voxels is 46; a multiple of 4 is needed"),
+        (SOUND + "network: {filters: [4, 8, 16, 32, 64, 128]}\n", "1:1", "a multiple of 32 is needed"),
+        (SOUND + "network: {filters: []}\n", "8:11", "network.filters: Tuple should have at least 1 item"),
+        (SOUND + "seeds: [0, 0]\n", "1:1", "seeds: one seed is listed twice"),
+        (SOUND + "seeds: [-1]\n", "8:9", "seeds.0: Input should be greater than or equal to 0, found -1"),
+        (SOUND + "  - bce\n", "1:1", "losses: bce listed twice; give each a label of its own"),
+        (SOUND + "  - {name: dice, label: a b}\n", "8:18", "losses.2.label: String should match pattern"),
+        (
+            SOUND + "split: {proportions: {train: 1, test: 1}}\n",
+            "8:1",
+            "proportions of validation, threshold are missing",
+        ),
+        (
+            SOUND + "split: {proportions: {train: 0}}\n",
+            "8:23",
+            "split.proportions.train: Input should be greater than 0",
+        ),
+        (SOUND + "name: other\n", "8:1", 'found duplicate key "name"'),
+        (SOUND + "seeds: [0, 1\n", "9:1", "expected ',' or ']'"),
+        (SOUND + "\tseeds: [0]\n", "8:1", "cannot start any token"),
+        ("", "1:1", "holds no keys; a study in YAML is needed"),
+        ("- bce\n", "1:1", "holds no keys"),
+        ("name: a\ndataset: b\nlosses: [bce]\n", "1:1", "output: Field required"),
+        ("name: a\ndataset: b\noutput: c\nlosses: []\n", "4:1", "losses: Tuple should have at least 1 item"),
+    ],
+)
+def test_a_fault_is_told_with_its_place(tmp_path, text, place, sentence):
+    path = write(tmp_path, text)
+    with pytest.raises(CordlesionError) as error:
+        read_study(path)
+    told = str(error.value)
+    assert told.startswith(f"{path}:{place} ")
+    assert sentence in told
+    assert "\n" not in told
+
+
+def test_every_fault_is_told_at_once(tmp_path):
+    path = write(tmp_path, SOUND + "epochs: 3\ntraining: {epochs: ten, batch_size: 0}\n")
+    with pytest.raises(CordlesionError) as error:
+        read_study(path)
+    told = str(error.value).splitlines()
+    assert sorted(line.split()[0] for line in told) == [f"{path}:{place}" for place in ("8:1", "9:12", "9:25")]
+
+
+@pytest.mark.parametrize("content", [b"name: \xff\xfe", b"name: a\x00b"])
+def test_a_file_that_is_no_text_gets_a_sentence(tmp_path, content):
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(CordlesionError, match=r"study\.yaml: cannot be read .* A study in YAML is needed"):
+        read_study(path)
+    with pytest.raises(CordlesionError, match=r"absent\.yaml: cannot be read"):
+        read_study(tmp_path / "absent.yaml")
+
+
+def test_paths_are_relative_to_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir("/")
+    study = read_study(write(tmp_path, SOUND))
+    assert (study.dataset, study.output) == (tmp_path / "cohort", tmp_path / "study")
+    elsewhere = read_study(write(tmp_path, SOUND.replace("cohort", "/data/cohort")))
+    assert elsewhere.dataset == Path("/data/cohort")
+
+
+def test_the_builtin_study_is_that_of_the_paper():
+    study = read_study(builtin_study("isbi2023"))
+    names = [loss.title for loss in study.losses]
+    assert names == ["bce", "combo", "dice", "focal_tversky", "generalized_dice", "log_cosh_dice", "tversky"]
+    assert [study.split.proportions[name] for name in SETS] == [62, 13, 14, 26]
+    combo = study.runs[1].optimization
+    assert (combo.optimizer, combo.learning_rate) == ("adadelta", 1.0)
+    others = {
+        (run.optimization.optimizer, run.optimization.learning_rate) for run in study.runs if run.loss.name != "combo"
+    }
+    assert others == {("adam", 1e-4)}
+    assert (study.training.epochs, study.training.batch_size, study.training.patience_epochs) == (300, 8, 15)
+    assert (study.preprocess.spacing_mm, study.preprocess.crop_voxels) == (0.5, 48)
+    assert (study.patches.size_voxels, study.patches.overlap_fraction) == (48, 0.75)
+    assert study.network.filters == (16, 32, 64)
+
+
+def test_the_builtin_study_writes_out_the_defaults():
+    minimal = StudyConfig(name="isbi2023", dataset=Path("a"), output=Path("b"), losses=["bce"])
+    full = read_study(builtin_study("isbi2023"))
+    for section in (
+        "patterns",
+        "split",
+        "preprocess",
+        "patches",
+        "network",
+        "training",
+        "threshold",
+        "evaluation",
+        "seeds",
+    ):
+        assert getattr(full, section) == getattr(minimal, section)
+
+
+@pytest.mark.parametrize("name", ["isbi2023", "extended", "demo"])
+def test_a_builtin_study_survives_writing(name, tmp_path):
+    study = read_study(builtin_study(name))
+    path = tmp_path / "copy.yaml"
+    path.write_text(study_yaml(study))
+    assert read_study(path) == study
+
+
+def test_an_unknown_builtin_study_gets_a_sentence():
+    with pytest.raises(CordlesionError, match="one of demo, extended, isbi2023 is needed"):
+        builtin_study("nope")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "seeds": st.lists(st.integers(0, 2**31), min_size=1, max_size=3, unique=True),
+            "split": st.fixed_dictionaries(
+                {"seed": st.integers(), "lesion_free": st.sampled_from(["test", "stratified"])}
+            ),
+            "training": st.fixed_dictionaries(
+                {"learning_rate": st.floats(1e-12, 1e12), "epochs": st.integers(1, 10**6)}
+            ),
+            "patches": st.fixed_dictionaries({"overlap_fraction": st.floats(0, 0.999)}),
+            "losses": st.just(
+                [{"name": "monai:DiceFocalLoss", "label": "df", "parameters": {"gamma": 2.0, "batch": True}}]
+            ),
+            "name": st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1),
+        },
+    )
+)
+def test_any_configuration_survives_writing(tmp_path_factory, changes):
+    study = StudyConfig.model_validate({"name": "x", "dataset": "/a", "output": "/b", "losses": ["bce"], **changes})
+    path = tmp_path_factory.mktemp("study") / "study.yaml"
+    path.write_text(study_yaml(study), encoding="utf-8")
+    assert read_study(path) == study
+
+
+def test_configurations_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        SplitConfig().seed = 3
+
+
+def test_runs_are_losses_times_seeds():
+    study = StudyConfig(
+        name="x", dataset=Path("a"), output=Path("b"), losses=["bce", {"name": "dice", "label": "plain"}], seeds=(0, 3)
+    )
+    assert [run.name for run in study.runs] == ["bce_seed-0", "bce_seed-3", "plain_seed-0", "plain_seed-3"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "title"),
+    [
+        ({"name": "monai:DiceLoss"}, "monai_DiceLoss"),
+        ({"name": "dice"}, "dice"),
+        ({"name": "dice", "label": "d2"}, "d2"),
+    ],
+)
+def test_titles_of_losses(loss, title):
+    assert LossConfig.model_validate(loss).title == title
