@@ -132,7 +132,8 @@ def _versus(results: StudyResults) -> str:
     voxel = differences[differences["metric"] == "voxel_f1"]
     ahead = int(((voxel["p_holm"] <= SIGNIFICANT) & (voxel["effect"] > 0)).sum())
     behind = int(((voxel["p_holm"] <= SIGNIFICANT) & (voxel["effect"] < 0)).sum())
-    better = f"significantly better than {ahead} of {len(voxel)} other runs"
+    others = "1 other run" if len(voxel) == 1 else f"{len(voxel)} other runs"
+    better = f"significantly better than {ahead} of {others}"
     worse = f" and worse than {behind}" if behind else ""
     test = f"(Wilcoxon signed-rank test, Holm-corrected, p ≤ {SIGNIFICANT:g})"
     return f"In V-F1 on the test set, {results.label(results.best)} is {better}{worse} {test}."

@@ -144,6 +144,7 @@ def _draw_history(axes: Axes, history: pd.DataFrame, color: str) -> None:
     ring = Line2D([epoch[kept]], [validation[kept]], linestyle="none", marker="o", markersize=5)
     ring.set(markerfacecolor="none", markeredgecolor=INK, label="epoch kept")
     axes.add_line(ring)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(axis="y")
 
 
