@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.dataset.simulate import levels
 from cordlesion.dataset.simulate.frame import Pose
-from cordlesion.dataset.simulate.randomness import keyed_rng, lognormal, normal
+from cordlesion.dataset.simulate.randomness import Array, keyed_rng, lognormal, normal
 from cordlesion.dataset.simulate.site import Site
 
 Plane = Literal["sagittal", "axial"]
@@ -88,7 +87,7 @@ class Acquisition:
             return self.slices, *self.matrix
         return *self.matrix, self.slices
 
-    def axis_mm(self, axis: int) -> npt.NDArray[np.float64]:
+    def axis_mm(self, axis: int) -> Array:
         """Voxel centres along right (0), front (1) or up (2), mm from the middle of the field of view."""
         count = self.shape[axis]
         return (np.arange(count) - (count - 1) / 2) * self.spacing_mm[axis]
@@ -121,7 +120,7 @@ def draw_acquisition(seed: int, subject: int, scan: int, site: Site, plane: Plan
     pixel, matrix, slices, spacing = shape
     phase_axis: Literal[0, 1] = int(rng.random() < 0.55)  # type: ignore[assignment]
     read = max(pixel, rng.uniform(0.62, 0.80)) if site.zero_fill else pixel
-    phase = max(pixel, rng.uniform(0.78, 1.02)) if site.zero_fill else max(pixel, 0.7)
+    phase = max(pixel, rng.uniform(0.82, 1.12)) if site.zero_fill else max(pixel, 0.7)
     return Acquisition(
         plane=plane,
         region=region,
@@ -150,7 +149,12 @@ def _sagittal(rng: np.random.Generator, site: Site, region: Region) -> tuple[flo
     count = 2 * round(field / pixel / 2)
     # Chest fields of view need not be square: the front holds only motion.
     deep = 2 * round(min(field, 262.0) / pixel / 2)
-    return pixel, (deep, count), int(rng.integers(11, 16)), float(np.clip(site.slice_mm + rng.normal(0, 0.04), 2.2, 3.5))
+    return (
+        pixel,
+        (deep, count),
+        int(rng.integers(11, 16)),
+        float(np.clip(site.slice_mm + rng.normal(0, 0.04), 2.2, 3.5)),
+    )
 
 
 def _axial(rng: np.random.Generator, region: Region) -> tuple[float, tuple[int, int], int, float]:
@@ -165,7 +169,7 @@ def _axial(rng: np.random.Generator, region: Region) -> tuple[float, tuple[int, 
 def _saturation(rng: np.random.Generator, site: Site, plane: Plane, region: Region) -> float:
     if plane == "axial" or not site.saturation_band:
         return float("inf")
-    return rng.uniform(30, 40) + (12 if region == "thoracic" else 0)
+    return rng.uniform(36, 48) + (12 if region == "thoracic" else 0)
 
 
 def _pose(rng: np.random.Generator, plane: Plane, region: Region) -> Pose:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.special import gamma
 
 from cordlesion.dataset.simulate import levels
 from cordlesion.dataset.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal, normal, smooth_line
 
-S_MM: npt.NDArray[np.float64] = np.arange(-110.0, 530.0, 1.0)
+S_MM: Array = np.arange(-110.0, 530.0, 1.0)
 """Positions at which everything below is tabulated."""
 CORD_TOP_MM = 0.0
 """Where the cord begins (the top of C1) and the brain stem ends."""
@@ -85,7 +84,7 @@ def draw_anatomy(seed: int, subject: int, person: Person) -> Anatomy:
     rng = keyed_rng("anatomy", seed, subject)
     conus = levels.top_mm("L1") + normal(rng, 16, 10, -8, 45)
     area = _cord_area(rng, person, conus)
-    sac_scale = lognormal(rng, 1.0, 0.075, 0.84, 1.16)
+    sac_scale = lognormal(rng, 0.96, 0.075, 0.80, 1.14)
     count = len(levels.LEVELS)
     return Anatomy(
         person=person,
@@ -182,7 +181,9 @@ def _direction(rng: np.random.Generator) -> Array:
 def _lateral(rng: np.random.Generator) -> Array:
     """Scoliosis: a slow sideways wave."""
     amplitude = abs(rng.normal(0, 1.3))
-    return amplitude * np.sin(S_MM / rng.uniform(45, 90) + rng.uniform(0, 2 * np.pi)) + 0.12 * smooth_line(rng, len(S_MM), 6)
+    return amplitude * np.sin(S_MM / rng.uniform(45, 90) + rng.uniform(0, 2 * np.pi)) + 0.12 * smooth_line(
+        rng, len(S_MM), 6
+    )
 
 
 def _bulges(rng: np.random.Generator, person: Person, count: int) -> Array:

@@ -59,7 +59,9 @@ def write_scan(out: Path, scan: SimulatedScan) -> None:
 def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str]:
     """Return name and content of the files that describe the dataset."""
     return {
-        "dataset_description.json": _json(_description("raw", f"Simulated T2-weighted spinal cords with MS lesions (seed {seed})")),
+        "dataset_description.json": _json(
+            _description("raw", f"Simulated T2-weighted spinal cords with MS lesions (seed {seed})")
+        ),
         "README": README,
         "participants.tsv": _participants(subjects, seed),
         "participants.json": _json(COLUMNS),
@@ -111,7 +113,9 @@ def _participants(subjects: tuple[SubjectPlan, ...], seed: int) -> str:
     for subject in subjects:
         site = draw_site(seed, subject.site)
         scanner = f"{site.manufacturer} {site.model} {site.field_tesla:g}T"
-        rows.append(f"{subject_name(subject.index)}\t{subject.person.age:g}\t{subject.person.sex}\tsite-{site.index + 1:02d}\t{scanner}")
+        rows.append(
+            f"{subject_name(subject.index)}\t{subject.person.age:g}\t{subject.person.sex}\tsite-{site.index + 1:02d}\t{scanner}"
+        )
     return "\n".join(rows) + "\n"
 
 

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.dataset.simulate import levels
 from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
 from cordlesion.dataset.simulate.lesions import Lesion, signal_gain, spindle
+from cordlesion.dataset.simulate.randomness import Array
 from cordlesion.dataset.simulate.signals import Signals
-
-Float32 = npt.NDArray[np.float32]
 
 EDGE_MM = 0.5
 """Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
@@ -28,23 +26,23 @@ DISCS = levels.BOUNDARIES_MM[2:-1]
 class Section:
     """Shape of the canal at a list of positions along the cord; every array has one value per position."""
 
-    s: Float32
-    half_rl: Float32
-    half_ap: Float32
-    sac_half_rl: Float32
-    sac_half_ap: Float32
-    sac_shift: Float32
-    dent: Float32
+    s: Array
+    half_rl: Array
+    half_ap: Array
+    sac_half_rl: Array
+    sac_half_ap: Array
+    sac_shift: Array
+    dent: Array
     """How far a disc pushes the front of the sac backwards."""
-    grey_half_rl: Float32
-    grey_half_ap: Float32
-    chest: Float32
+    grey_half_rl: Array
+    grey_half_ap: Array
+    chest: Array
     """0 in the neck, 1 in the chest."""
-    tail: Float32
+    tail: Array
     """0 at the cord, 1 at the cauda equina."""
 
 
-def section_at(anatomy: Anatomy, s: Float32) -> Section:
+def section_at(anatomy: Anatomy, s: Array) -> Section:
     """Tabulate the canal's shape at positions along the cord."""
     half_rl, half_ap = anatomy.semi_axes(s)
     sac_half_ap = anatomy.at("sac_ap_mm", s) / 2
@@ -67,8 +65,8 @@ def section_at(anatomy: Anatomy, s: Float32) -> Section:
 
 
 def canal_layers(
-    anatomy: Anatomy, section: Section, u: Float32, v: Float32, lesions: Sequence[Lesion], signals: Signals
-) -> Float32:
+    anatomy: Anatomy, section: Section, u: Array, v: Array, lesions: Sequence[Lesion], signals: Signals
+) -> Array:
     """Evaluate the canal at section coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``.
 
     Returns:
@@ -90,24 +88,24 @@ def canal_layers(
     return np.stack([value * cover, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid)])
 
 
-def _distance(ratio: Float32, u: Float32, v: Float32, half_rl: Float32, half_ap: Float32) -> Float32:
+def _distance(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:
     """Signed distance to a section's outline, to first order, mm."""
     gradient = np.sqrt((u / half_rl**2) ** 2 + (v / half_ap**2) ** 2) + np.float32(1e-3)
     return (ratio - 1) * np.maximum(ratio, 0.1) / gradient
 
 
-def _inside(ratio: Float32, u: Float32, v: Float32, half_rl: Float32, half_ap: Float32) -> Float32:
+def _inside(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:
     return np.clip(0.5 - _distance(ratio, u, v, half_rl, half_ap) / EDGE_MM, 0, 1)
 
 
-def _fissure(section: Section, u: Float32, v: Float32) -> Float32:
+def _fissure(section: Section, u: Array, v: Array) -> Array:
     """Share of fluid in the anterior median fissure and, fainter, the posterior sulcus."""
     depth = v / np.maximum(section.half_ap, 0.5)
     share = 0.45 * np.clip((depth - 0.25) / 0.4, 0, 1) + 0.25 * np.clip((-depth - 0.85) / 0.1, 0, 1)
     return share * np.exp(-((u / 0.45) ** 2))
 
 
-def _grey_weight(section: Section, u: Float32, v: Float32) -> Float32:
+def _grey_weight(section: Section, u: Array, v: Array) -> Array:
     """Butterfly: two front horns, a bridge, and two thin hind horns that reach almost to the surface."""
     x, y = np.abs(u) / section.grey_half_rl, v / section.grey_half_ap
     front = ((x - 0.58) / 0.40) ** 2 + ((y - 0.38) / 0.60) ** 2
@@ -118,8 +116,8 @@ def _grey_weight(section: Section, u: Float32, v: Float32) -> Float32:
 
 
 def _cord_value(
-    anatomy: Anatomy, section: Section, u: Float32, v: Float32, lesions: Sequence[Lesion], signals: Signals
-) -> tuple[Float32, Float32, Float32]:
+    anatomy: Anatomy, section: Section, u: Array, v: Array, lesions: Sequence[Lesion], signals: Signals
+) -> tuple[Array, Array, Array]:
     """Return the signal of the cord, the true-lesion share, and what true lesions add to the signal."""
     texture, s = anatomy.texture, section.s
     value = 1 + (signals.grey - 1) * _grey_weight(section, u, v)
@@ -142,17 +140,19 @@ def _cord_value(
     return value, inside, excess
 
 
-def _csf_value(anatomy: Anatomy, section: Section, u: Float32, v: Float32, signals: Signals) -> Float32:
+def _csf_value(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: Signals) -> Array:
     """Fluid: uneven, with flow loss behind the thoracic cord and around C1-C3, crossed by nerve roots."""
     texture, s = anatomy.texture, section.s
     mild = 1 + signals.csf_unevenness * texture.at(s, u, v, (9, 3, 3), signals.flow_offset)
     loss = np.clip(texture.at(s, u, v, (16, 4, 4), signals.flow_offset + 1) - 0.7, 0, 1.6)
-    place = np.where(s < levels.top_mm("C4"), 1.0, 0.35) * (1 - section.chest) + section.chest * np.where(v < 0, 1.2, 0.4)
+    place = np.where(s < levels.top_mm("C4"), 1.0, 0.35) * (1 - section.chest) + section.chest * np.where(
+        v < 0, 1.2, 0.4
+    )
     value = signals.csf * np.clip(mild, 0.5, 1.5) * (1 - np.clip(signals.flow_loss * loss * place, 0, 0.8))
     return value * (1 - _roots(section, u, v)) + 0.9 * _roots(section, u, v)
 
 
-def _roots(section: Section, u: Float32, v: Float32) -> Float32:
+def _roots(section: Section, u: Array, v: Array) -> Array:
     """Share of nerve root in the fluid: oblique threads beside the cord, bundles below it."""
     outside = np.abs(u) - section.half_rl * 0.75
     phase = (section.s - 1.6 * np.abs(u)) * np.float32(2 * np.pi / 7)

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.dataset.simulate.acquisition import Acquisition
 from cordlesion.dataset.simulate.frame import CordFrame
 from cordlesion.dataset.simulate.randomness import Array
-
-Float32 = npt.NDArray[np.float32]
 
 BACK_DEPTH_MM = 70.0
 """Distance over which the sensitivity falls from the back to the front value."""
@@ -27,7 +24,7 @@ class Coil:
     waves: tuple[tuple[float, float, float], ...]
     """Amplitude, wavelength in fields of view, and phase of the variation along the body."""
 
-    def sensitivity(self, axes: Sequence[Array], index: int) -> Float32:
+    def sensitivity(self, axes: Sequence[Array], index: int) -> Array:
         """Sensitivity on the in-plane grid of slice ``index``."""
         if self.acquisition.plane == "sagittal":
             return self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32)
@@ -38,8 +35,8 @@ class Coil:
     def _at(self, y_mm: Array, z_mm: Array) -> Array:
         _, _, cord_y = self.frame.at_height(z_mm)
         depth = np.clip((y_mm - cord_y) / BACK_DEPTH_MM, -1.2, 1.6)
-        back = self.acquisition.shading_back ** (-0.8 * depth)
-        band = 0.3 + 0.7 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
+        back = self.acquisition.shading_back ** (-0.7 * depth)
+        band = 0.4 + 0.6 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
         return back * band * self._along(z_mm)
 
     def _along(self, z_mm: Array) -> Array:

@@ -50,7 +50,9 @@ class CordFrame:
     def section(self, y_mm: Array, z_mm: Array) -> tuple[Array, Array]:
         """Return (s, v) for points of the sagittal plane, in mm."""
         at = np.stack([(y_mm - self.origin_mm[0]) / MAP_STEP_MM, (z_mm - self.origin_mm[1]) / MAP_STEP_MM])
-        s, v = (map_coordinates(table, at, order=1, mode="nearest", output=np.float32) for table in (self.s_map, self.v_map))
+        s, v = (
+            map_coordinates(table, at, order=1, mode="nearest", output=np.float32) for table in (self.s_map, self.v_map)
+        )
         return s, v
 
     def at_height(self, z_mm: Array) -> tuple[Array, Array, Array]:

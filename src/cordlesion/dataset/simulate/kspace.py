@@ -1,15 +1,13 @@
 """From a finely drawn slice to a stored one: truncated k-space, filter, receiver noise, zero-filling, magnitude."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 
-Float32 = npt.NDArray[np.float32]
-Complex64 = npt.NDArray[np.complex64]
+from cordlesion.dataset.simulate.randomness import Array
 
 
 def acquire_slice(
-    fine: Float32,
+    fine: Array,
     field_mm: tuple[float, float],
     matrix: tuple[int, int],
     *,
@@ -18,7 +16,7 @@ def acquire_slice(
     noise: float,
     shift_mm: tuple[float, float],
     rng: np.random.Generator,
-) -> Float32:
+) -> Array:
     """Acquire one slice.
 
     Args:
@@ -53,7 +51,7 @@ def acquire_slice(
     return np.abs(image).astype(np.float32)
 
 
-def sample_stored(fine: Float32, matrix: tuple[int, int]) -> Float32:
+def sample_stored(fine: Array, matrix: tuple[int, int]) -> Array:
     """Sample a finely drawn slice at the stored pixel centres, linearly."""
     for axis, count in enumerate(matrix):
         size = fine.shape[axis]
@@ -64,28 +62,28 @@ def sample_stored(fine: Float32, matrix: tuple[int, int]) -> Float32:
     return fine
 
 
-def _centre(spectrum: Complex64, kept: list[int]) -> Complex64:
+def _centre(spectrum: Array, kept: list[int]) -> Array:
     """Cut the low frequencies out of an unshifted spectrum."""
     rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in kept)
     return spectrum[np.ix_(rows, columns)].astype(np.complex64)
 
 
-def _pad(spectrum: Complex64, matrix: tuple[int, int]) -> Complex64:
+def _pad(spectrum: Array, matrix: tuple[int, int]) -> Array:
     padded = np.zeros(matrix, dtype=np.complex64)
     rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in spectrum.shape)
     padded[np.ix_(rows, columns)] = spectrum
     return padded
 
 
-def _frequencies(count: int, field_mm: float) -> npt.NDArray[np.float64]:
+def _frequencies(count: int, field_mm: float) -> Array:
     return np.r_[0 : count // 2, -(count // 2) : 0] / field_mm
 
 
-def _filter(count: int, field_mm: float, sd_mm: float) -> Float32:
+def _filter(count: int, field_mm: float, sd_mm: float) -> Array:
     return np.exp(-2 * (np.pi * sd_mm * _frequencies(count, field_mm)) ** 2).astype(np.float32)
 
 
-def _phase(count: int, field_mm: float, shift_mm: float, fine_mm: float, pixel_mm: float) -> Complex64:
+def _phase(count: int, field_mm: float, shift_mm: float, fine_mm: float, pixel_mm: float) -> Array:
     """Motion, and the half-pixel between the first voxel centres of the two grids."""
     offset = (pixel_mm - fine_mm) / 2 - shift_mm
     return np.exp(2j * np.pi * _frequencies(count, field_mm) * offset).astype(np.complex64)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit
 
 from cordlesion.dataset.simulate import levels
@@ -17,7 +16,6 @@ from cordlesion.dataset.simulate.anatomy import Anatomy, radius_ratio
 from cordlesion.dataset.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal
 from cordlesion.dataset.simulate.settings import LESIONS, LesionSettings
 
-Float32 = npt.NDArray[np.float32]
 Kind = Literal["lesion", "friend", "diffuse"]
 
 COLUMNS = ("lateral", "posterior", "anterior", "central")
@@ -130,22 +128,43 @@ def draw_friends(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[
         cord = float(anatomy.at("cord_area_mm2", np.array(centre)))
         friends.append(
             _build(
-                rng, anatomy, "friend", str(rng.choice(COLUMNS, p=(0.3, 0.3, 0.1, 0.3))), centre,
-                lognormal(rng, 9, 0.5, 3, 30), lognormal(rng, 5, 0.5, 1.5, 20) * cord / 70,
-                inner=rng.random() < 0.5, contrast=rng.uniform(1.06, 1.22), edge_mm=rng.uniform(1.5, 3.5), roughness=0.2, halo=0.0,
+                rng,
+                anatomy,
+                "friend",
+                str(rng.choice(COLUMNS, p=(0.3, 0.3, 0.1, 0.3))),
+                centre,
+                lognormal(rng, 9, 0.5, 3, 30),
+                lognormal(rng, 5, 0.5, 1.5, 20) * cord / 70,
+                inner=rng.random() < 0.5,
+                contrast=rng.uniform(1.06, 1.22),
+                edge_mm=rng.uniform(1.5, 3.5),
+                roughness=0.2,
+                halo=0.0,
             )  # fmt: skip
         )
     if rng.random() < settings.diffuse_share:
         centre = rng.uniform(20, anatomy.conus_mm * 0.7)
         area = rng.uniform(0.35, 0.7) * float(anatomy.at("cord_area_mm2", np.array(centre)))
         friends.append(
-            _build(rng, anatomy, "diffuse", "central", centre, rng.uniform(35, 110), area, inner=True,
-                   contrast=rng.uniform(1.06, 1.18), edge_mm=4.0, roughness=0.25, halo=0.0)  # fmt: skip
+            _build(
+                rng,
+                anatomy,
+                "diffuse",
+                "central",
+                centre,
+                rng.uniform(35, 110),
+                area,
+                inner=True,
+                contrast=rng.uniform(1.06, 1.18),
+                edge_mm=4.0,
+                roughness=0.25,
+                halo=0.0,
+            )  # fmt: skip
         )
     return tuple(friends)
 
 
-def spindle(lesion: Lesion, u: Float32, v: Float32, s: Float32, scale: tuple[Float32, Float32], texture: NoiseTile) -> Float32:
+def spindle(lesion: Lesion, u: Array, v: Array, s: Array, scale: tuple[Array, Array], texture: NoiseTile) -> Array:
     """Return the spindle's level function: below 1 inside, 1 on the outline; the arguments broadcast.
 
     Args:
@@ -165,7 +184,7 @@ def spindle(lesion: Lesion, u: Float32, v: Float32, s: Float32, scale: tuple[Flo
     return (rho**SECTION_POWER + t**LENGTH_POWER) ** (1 / SECTION_POWER) * np.clip(rough, 0.4, 1.8)
 
 
-def signal_gain(lesion: Lesion, level: Float32, contrast: float, inside: Float32) -> Float32:
+def signal_gain(lesion: Lesion, level: Array, contrast: float, inside: Array) -> Array:
     """Return the factor on the cord's signal for values of :func:`spindle`; ``inside`` is unit noise for the interior."""
     size = float(np.sqrt(lesion.half_width_mm * lesion.half_depth_mm))
     weight = expit((1 - level) * (EDGE_10_90 * size / lesion.edge_mm))
@@ -188,13 +207,20 @@ def _build(
     """Place a section of the wanted area in its column."""
     axes = anatomy.semi_axes(np.array(centre_s_mm))
     half_rl, half_ap = float(axes[0]), float(axes[1])
-    mean = {"lateral": rng.choice((0.0, np.pi)), "posterior": -np.pi / 2, "anterior": np.pi / 2, "central": rng.uniform(-np.pi, np.pi)}
+    mean = {
+        "lateral": rng.choice((0.0, np.pi)),
+        "posterior": -np.pi / 2,
+        "anterior": np.pi / 2,
+        "central": rng.uniform(-np.pi, np.pi),
+    }
     spread = {"lateral": 0.45, "posterior": 0.40, "anterior": 0.35, "central": 0.0}
     polar = float(mean[column] + spread[column] * rng.normal())
     aspect = float(np.exp(rng.normal(0.1, 0.25)))
     # A lesion at the surface has its middle within it by less than its half depth; an inner one stays clear of the surface.
     depth_share = rng.uniform(1.15, 1.5) if inner else rng.uniform(0.15, 0.75)
-    centre, angle, half_depth = _fit(column, (half_rl, half_ap), polar, aspect, depth_share, area_mm2, rng.normal(0, 0.4, 2))
+    centre, angle, half_depth = _fit(
+        column, (half_rl, half_ap), polar, aspect, depth_share, area_mm2, rng.normal(0, 0.4, 2)
+    )
     return Lesion(
         kind, column, centre_s_mm, length_mm, area_mm2, angle, centre, half_depth * aspect, half_depth, (half_rl, half_ap),
         contrast, edge_mm, roughness, halo, int(rng.integers(1, 1_000_000)),
@@ -202,7 +228,13 @@ def _build(
 
 
 def _fit(
-    column: str, axes: tuple[float, float], polar: float, aspect: float, depth_share: float, area_mm2: float, jitter: Array
+    column: str,
+    axes: tuple[float, float],
+    polar: float,
+    aspect: float,
+    depth_share: float,
+    area_mm2: float,
+    jitter: Array,
 ) -> tuple[tuple[float, float], float, float]:
     """Return middle, surface direction and half depth of the section that covers ``area_mm2`` of the cord."""
     surface = np.array([np.cos(polar) * axes[0], np.sin(polar) * axes[1]])
@@ -213,13 +245,17 @@ def _fit(
     cord = radius_ratio(u, v, *axes) < 1
     half_depth = float(np.sqrt(area_mm2 / (np.pi * aspect)))
     for _ in range(12):
-        middle = jitter if column == "central" else surface - min(depth_share * half_depth, 0.9 * float(np.hypot(*surface))) * normal
+        middle = (
+            jitter
+            if column == "central"
+            else surface - min(depth_share * half_depth, 0.9 * float(np.hypot(*surface))) * normal
+        )
         covered = 0.04 * float(np.sum(cord & (_ellipse(u, v, middle, angle, half_depth * aspect, half_depth) < 1)))
         half_depth = float(np.clip(half_depth * np.sqrt(area_mm2 / max(covered, 0.05)), 0.3, 14))
     return (float(middle[0]), float(middle[1])), angle, half_depth
 
 
-def _section_radius(lesion: Lesion, u: Float32, v: Float32) -> Float32:
+def _section_radius(lesion: Lesion, u: Array, v: Array) -> Array:
     middle = np.array(lesion.centre_mm, dtype=np.float32)
     return _ellipse(u, v, middle, lesion.surface_angle, lesion.half_width_mm, lesion.half_depth_mm)
 

@@ -8,9 +8,8 @@ dural sac, gaps and level lengths from the PAM50 template (De Leener 2018). ``le
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from cordlesion.dataset.simulate.randomness import Array
 
 
 class Level(NamedTuple):
@@ -90,6 +89,6 @@ def centre_mm(name: str) -> float:
     return float(CENTRES_MM[NAMES.index(name)])
 
 
-def level_index(s_mm: Array) -> npt.NDArray[np.intp]:
+def level_index(s_mm: Array) -> Array:
     """Return the row of the table that holds each position; positions beyond the table get its first or last row."""
     return np.clip(np.searchsorted(BOUNDARIES_MM, s_mm, side="right") - 1, 0, len(LEVELS) - 1)

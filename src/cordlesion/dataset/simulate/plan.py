@@ -51,11 +51,15 @@ class SubjectPlan:
     def scans(self, seed: int) -> tuple[ScanPlan, ...]:
         """Return what to simulate for each scan."""
         with_lesions = tuple(
-            (number, plane, region) for number, (_, plane, region) in enumerate(self.protocols) if not self.lesion_free[number]
+            (number, plane, region)
+            for number, (_, plane, region) in enumerate(self.protocols)
+            if not self.lesion_free[number]
         )
         return tuple(
             ScanPlan(seed, self.index, number, self.site, self.person, session, plane, region, free, with_lesions)
-            for number, ((session, plane, region), free) in enumerate(zip(self.protocols, self.lesion_free, strict=True))
+            for number, ((session, plane, region), free) in enumerate(
+                zip(self.protocols, self.lesion_free, strict=True)
+            )
         )
 
 
@@ -90,7 +94,9 @@ def _protocols(rng: np.random.Generator, count: int) -> tuple[Protocol, ...]:
     return (*pair, (pair[-1][0] + 1, pair[0][1], pair[0][2]))
 
 
-def _lesion_free(rng: np.random.Generator, protocols: Sequence[tuple[Protocol, ...]], wanted: int) -> list[tuple[bool, ...]]:
+def _lesion_free(
+    rng: np.random.Generator, protocols: Sequence[tuple[Protocol, ...]], wanted: int
+) -> list[tuple[bool, ...]]:
     """Choose the lesion-free scans: the first visit of some subjects, all scans of others, ``wanted`` in all."""
     order = rng.permutation(len(protocols))
     free = [(False,) * len(scans) for scans in protocols]

@@ -3,12 +3,15 @@
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-Array = npt.NDArray[np.floating]
+Array = npt.NDArray[Any]
+"""Numbers; coordinates and signals of many points are float32, tables float64."""
+Mask = npt.NDArray[np.bool_]
 
 TILE_CELLS = 64
 """Edge of the periodic noise tile, in cells."""
@@ -46,13 +49,13 @@ class NoiseTile:
     seed: tuple[int, ...]
 
     @cached_property
-    def cells(self) -> npt.NDArray[np.float32]:
+    def cells(self) -> Array:
         """The tile, shape (TILE_CELLS,) * 3."""
         white = keyed_rng("noise tile", *self.seed).standard_normal((TILE_CELLS,) * 3, dtype=np.float32)
         smooth = gaussian_filter(white, CELLS_PER_SCALE / 2, mode="wrap")
         return (smooth / smooth.std()).astype(np.float32)
 
-    def at(self, a: Array, b: Array, c: Array, scale_mm: float | tuple[float, float, float], offset: int = 0) -> npt.NDArray[np.float32]:
+    def at(self, a: Array, b: Array, c: Array, scale_mm: float | tuple[float, float, float], offset: int = 0) -> Array:
         """Look the noise up at coordinates in mm (arrays that broadcast); ``scale_mm`` is the correlation length per axis."""
         scales = np.broadcast_to(scale_mm, 3)
         shifts = np.array((17, 29, 41)) * (offset + 1)

@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 from scipy.special import expit
 
+from cordlesion.dataset.simulate.randomness import Array, Mask
 from cordlesion.dataset.simulate.settings import READER, ReaderSettings
 
-Float32 = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 FALSE_PLACES = 25
@@ -23,12 +21,12 @@ HINT_SHARE = 0.3
 class Evidence:
     """What a reader can see of the lesions in a scan; arrays on the scan's grid, axes right, front, up."""
 
-    share: Float32
+    share: Array
     """Share of each voxel inside a true lesion."""
-    excess: Float32
+    excess: Array
     """What lesions add to each voxel's signal, relative to the cord."""
     cord: Mask
-    image: Float32
+    image: Array
     """Signal, in units of healthy cord at the middle of the field of view."""
     noise: float
     """Noise SD relative to the cord's signal."""
@@ -80,7 +78,9 @@ def read_lesions(
     mask &= evidence.cord
     if finds and not mask.any() and candidates:
         plainest = max(candidates, key=lambda candidate: candidate.chance)
-        mask[plainest.box] |= plainest.inside & (evidence.share[plainest.box] >= min(0.5, evidence.share[plainest.box].max()))
+        mask[plainest.box] |= plainest.inside & (
+            evidence.share[plainest.box] >= min(0.5, evidence.share[plainest.box].max())
+        )
     return mask
 
 
@@ -97,27 +97,37 @@ def _candidates(evidence: Evidence, settings: ReaderSettings) -> list[Candidate]
 def _grow(box: Box, evidence: Evidence, shape: tuple[int, ...]) -> Box:
     """Leave room for outlines that lie outside the truth, 2.5 mm around."""
     pad = [int(np.ceil(2.5 / step)) for step in evidence.spacing_mm]
-    first, second, third = (slice(max(b.start - p, 0), min(b.stop + p, n)) for b, p, n in zip(box, pad, shape, strict=True))
+    first, second, third = (
+        slice(max(b.start - p, 0), min(b.stop + p, n)) for b, p, n in zip(box, pad, shape, strict=True)
+    )
     return first, second, third
 
 
 def _chance(evidence: Evidence, box: Box, inside: Mask, settings: ReaderSettings) -> float:
     """Visibility rises with contrast-to-noise after partial volume, and with width."""
     contrast = float(np.percentile(evidence.excess[box][inside], 90))
-    width_mm = 2 * evidence.in_plane_mm * max(float(_depth(part, 1.0).max()) for part in _slices(inside, evidence.slice_axis))
+    width_mm = (
+        2 * evidence.in_plane_mm * max(float(_depth(part, 1.0).max()) for part in _slices(inside, evidence.slice_axis))
+    )
     visible = expit(settings.cnr_slope * (contrast / evidence.noise - settings.half_seen_cnr))
     return float((1 - settings.lapse) * visible * -np.expm1(-((width_mm / settings.narrow_mm) ** 2)))
 
 
 def _outline(
-    evidence: Evidence, candidate: Candidate, threshold: float, bias_mm: float, rng: np.random.Generator, settings: ReaderSettings
+    evidence: Evidence,
+    candidate: Candidate,
+    threshold: float,
+    bias_mm: float,
+    rng: np.random.Generator,
+    settings: ReaderSettings,
 ) -> Mask:
     """Outline drawn slice by slice, moved by a smooth offset."""
     inside = candidate.inside & (evidence.share[candidate.box] > threshold)
     if not inside.any():
         return inside
     distance = np.stack(
-        [_signed_distance(part, evidence.in_plane_mm) for part in _slices(inside, evidence.slice_axis)], axis=evidence.slice_axis
+        [_signed_distance(part, evidence.in_plane_mm) for part in _slices(inside, evidence.slice_axis)],
+        axis=evidence.slice_axis,
     )
     sigma = [settings.offset_scale_mm / 2 / step for step in evidence.spacing_mm]
     sigma[evidence.slice_axis] = 0.0  # each slice is outlined on its own
@@ -130,14 +140,14 @@ def _slices(mask: Mask, axis: int) -> list[Mask]:
     return list(np.moveaxis(mask, axis, 0))
 
 
-def _depth(mask: Mask, step: float) -> npt.NDArray[np.float64]:
+def _depth(mask: Mask, step: float) -> Array:
     """Distance to the nearest voxel outside, half a voxel less than between centres."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     return np.maximum(depth - 0.5, 0) * step
 
 
-def _signed_distance(mask: Mask, step_mm: float) -> npt.NDArray[np.float64]:
+def _signed_distance(mask: Mask, step_mm: float) -> Array:
     """Distance to the outline in the plane, positive inside; far outside where the slice holds nothing."""
     if not mask.any():
         return np.full(mask.shape, -99.0)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 from scipy.ndimage import zoom
 
@@ -16,8 +15,6 @@ from cordlesion.dataset.simulate.lesions import Lesion
 from cordlesion.dataset.simulate.randomness import Array
 from cordlesion.dataset.simulate.signals import Signals
 from cordlesion.dataset.simulate.surroundings import surroundings_signal
-
-Float32 = npt.NDArray[np.float32]
 
 FINE_MM = 0.42
 """Step of the grid on which slices are drawn; half of it is finer than any acquired resolution."""
@@ -41,26 +38,26 @@ class Scene:
     """Lesions and their false friends."""
     signals: Signals
 
-    def lateral_mm(self, s: Float32) -> Array:
+    def lateral_mm(self, s: Array) -> Array:
         """Where the cord's centre lies, to the right."""
         return np.interp(s, S_MM, self.frame.x_mm)
 
-    def canal(self, x_mm: Array, s: Float32, v: Float32) -> Float32:
+    def canal(self, x_mm: Array, s: Array, v: Array) -> Array:
         """Layers of the canal (see :data:`LAYERS`) for columns ``x_mm`` and points (s, v): shape (layers, X, P)."""
         u, v = self._section(x_mm, s, v)
         return canal_layers(self.anatomy, section_at(self.anatomy, s), u, v, self.lesions, self.signals)
 
-    def ground(self, x_mm: Array, s: Float32, v: Float32) -> Float32:
+    def ground(self, x_mm: Array, s: Array, v: Array) -> Array:
         """Signal of the surroundings for columns ``x_mm`` and points (s, v): shape (X, P)."""
         u, v = self._section(x_mm, s, v)
         return surroundings_signal(self.anatomy, section_at(self.anatomy, s), u, v, self.signals)
 
-    def near_canal(self, s: Float32, v: Float32) -> npt.NDArray[np.intp]:
+    def near_canal(self, s: Array, v: Array) -> Array:
         """Indices of the points (s, v) that may belong to the canal."""
         section = section_at(self.anatomy, s)
         return np.flatnonzero(np.abs(v - section.sac_shift) < section.sac_half_ap + CANAL_MARGIN_MM)
 
-    def _section(self, x_mm: Array, s: Float32, v: Float32) -> tuple[Float32, Float32]:
+    def _section(self, x_mm: Array, s: Array, v: Array) -> tuple[Array, Array]:
         """Section coordinates (u, v), turned by the roll of the body."""
         from_cord = (x_mm[:, None] - self.lateral_mm(s)).astype(np.float32)
         cosine, sine = np.float32(np.cos(self.frame.roll)), np.float32(np.sin(self.frame.roll))
@@ -88,7 +85,7 @@ class SliceArtist:
             self._canal_index = scene.near_canal(*points)
             self._canal_points = points[0][self._canal_index], points[1][self._canal_index]
 
-    def draw(self, index: int) -> Float32:
+    def draw(self, index: int) -> Array:
         """Draw slice ``index``."""
         sagittal = self.acquisition.plane == "sagittal"
         position = float(self.acquisition.axis_mm(0 if sagittal else 2)[index])
@@ -98,29 +95,31 @@ class SliceArtist:
         layers[0] += (1 - cover) * zoom(ground, 2, order=1, grid_mode=True, mode="nearest")
         return layers
 
-    def _profile(self, count: int) -> tuple[Array, Float32]:
+    def _profile(self, count: int) -> tuple[Array, Array]:
         """Offsets through the slice, mm, and their weights: flat in the middle, with soft flanks."""
         half = PROFILE_EXTENT / 2
         offsets = _grid(count, PROFILE_EXTENT)
         weights = np.clip((half + 0.075 - np.abs(offsets)) / 0.15, 0, 1)
         return offsets * self.acquisition.thickness_mm, (weights / weights.sum()).astype(np.float32)
 
-    def _canal_of_sagittal(self, x_mm: float) -> Float32:
+    def _canal_of_sagittal(self, x_mm: float) -> Array:
         layers = np.zeros((len(LAYERS), self.shape[0] * self.shape[1]), dtype=np.float32)
         offsets, weights = self._profile(CANAL_POINTS["sagittal"])
         s, v = self._canal_points
         reach = section_at(self.scene.anatomy, s).sac_half_rl + self.acquisition.thickness_mm + CANAL_MARGIN_MM
         met = np.flatnonzero(np.abs(x_mm - self.scene.lateral_mm(s)) < reach)
         if met.size:
-            layers[:, self._canal_index[met]] = np.einsum("x,lxp->lp", weights, self.scene.canal(x_mm + offsets, s[met], v[met]))
+            layers[:, self._canal_index[met]] = np.einsum(
+                "x,lxp->lp", weights, self.scene.canal(x_mm + offsets, s[met], v[met])
+            )
         return layers.reshape(-1, *self.shape)
 
-    def _ground_of_sagittal(self, x_mm: float) -> Float32:
+    def _ground_of_sagittal(self, x_mm: float) -> Array:
         offsets, weights = self._profile(GROUND_POINTS)
-        ground: Float32 = weights @ self.scene.ground(x_mm + offsets, *self._coarse_points)
+        ground: Array = weights @ self.scene.ground(x_mm + offsets, *self._coarse_points)
         return ground.reshape(self.shape[0] // 2, self.shape[1] // 2)
 
-    def _canal_of_axial(self, z_mm: float) -> Float32:
+    def _canal_of_axial(self, z_mm: float) -> Array:
         layers = np.zeros((len(LAYERS), *self.shape), dtype=np.float32)
         for offset, weight in zip(*self._profile(CANAL_POINTS["axial"]), strict=True):
             s, v = self.scene.frame.section(self.fine[1], np.full_like(self.fine[1], z_mm + offset))
@@ -129,10 +128,12 @@ class SliceArtist:
                 continue
             reach = float(section_at(self.scene.anatomy, s[rows]).sac_half_rl.max()) + CANAL_MARGIN_MM + 2
             columns = np.flatnonzero(np.abs(self.fine[0] - self.scene.lateral_mm(s[rows]).mean()) < reach)
-            layers[np.ix_(range(len(LAYERS)), columns, rows)] += weight * self.scene.canal(self.fine[0][columns], s[rows], v[rows])
+            layers[np.ix_(range(len(LAYERS)), columns, rows)] += weight * self.scene.canal(
+                self.fine[0][columns], s[rows], v[rows]
+            )
         return layers
 
-    def _ground_of_axial(self, z_mm: float) -> Float32:
+    def _ground_of_axial(self, z_mm: float) -> Array:
         ground = np.zeros((self.shape[0] // 2, self.shape[1] // 2), dtype=np.float32)
         for offset, weight in zip(*self._profile(GROUND_POINTS), strict=True):
             points = self.scene.frame.section(self.coarse[1], np.full_like(self.coarse[1], z_mm + offset))

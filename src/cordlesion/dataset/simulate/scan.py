@@ -4,25 +4,22 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from cordlesion.dataset.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
 from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, Person, draw_anatomy
-from cordlesion.dataset.simulate.coil import Coil, draw_coil
 from cordlesion.dataset.simulate.canal import LAYERS
+from cordlesion.dataset.simulate.coil import Coil, draw_coil
 from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
 from cordlesion.dataset.simulate.kspace import acquire_slice, sample_stored
 from cordlesion.dataset.simulate.lesions import Lesion, draw_friends, draw_lesions
-from cordlesion.dataset.simulate.randomness import keyed_rng
+from cordlesion.dataset.simulate.randomness import Array, Mask, keyed_rng
 from cordlesion.dataset.simulate.reader import Evidence, read_lesions
 from cordlesion.dataset.simulate.render import Scene, SliceArtist
 from cordlesion.dataset.simulate.settings import LESIONS
 from cordlesion.dataset.simulate.signals import Signals, draw_signals
 from cordlesion.dataset.simulate.site import Site, draw_site
 from cordlesion.volume import Volume
-
-Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -78,11 +75,13 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     artist = SliceArtist(Scene(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(artist, coil, plan)
-    evidence = Evidence(share, excess, cord > 0.5, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition))
+    evidence = Evidence(
+        share, excess, cord > 0.5, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition)
+    )
     reference = read_lesions(evidence, keyed_rng("reader", plan.seed, plan.subject, plan.scan), not plan.lesion_free)
     affine, order = _storage(acquisition, site.orientation)
 
-    def volume(data: npt.NDArray[np.generic]) -> Volume:
+    def volume(data: Array) -> Volume:
         return Volume(np.ascontiguousarray(nib.orientations.apply_orientation(data, order)), affine)
 
     return SimulatedScan(
@@ -126,11 +125,11 @@ def _slice_axis(acquisition: Acquisition) -> int:
     return 0 if acquisition.plane == "sagittal" else 2
 
 
-def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Float32, Float32, Float32, Float32]:
+def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Array, Array, Array, Array]:
     """Draw and acquire all slices: image, lesion share, lesion excess and cord share, axes right, front, up."""
     acquisition = artist.acquisition
     rng = keyed_rng("receiver", plan.seed, plan.subject, plan.scan)
-    stacks: list[list[Float32]] = [[], [], [], []]
+    stacks: list[list[Array]] = [[], [], [], []]
     for index in range(acquisition.slices):
         drawn = artist.draw(index)
         shift = rng.normal(0, acquisition.artefacts.motion_mm, 2)
@@ -148,22 +147,24 @@ def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Float32, 
         for stack, name in zip(stacks[1:], ("lesion", "excess", "cord"), strict=True):
             stack.append(sample_stored(drawn[LAYERS.index(name)], acquisition.drawn_matrix))
     axis = _slice_axis(acquisition)
-    image, share, excess, cord = (np.stack([part[BORDER:-BORDER, BORDER:-BORDER] for part in stack], axis) for stack in stacks)
+    image, share, excess, cord = (
+        np.stack([part[BORDER:-BORDER, BORDER:-BORDER] for part in stack], axis) for stack in stacks
+    )
     return image, share, excess, cord
 
 
-def _with_ghosts(drawn: Float32, acquisition: Acquisition, csf: float) -> Float32:
+def _with_ghosts(drawn: Array, acquisition: Acquisition, csf: float) -> Array:
     """Add displaced copies: of the pulsating fluid, and of everything by breathing and swallowing."""
     artefacts, axis = acquisition.artefacts, acquisition.phase_axis
     signal, fluid = drawn[0], drawn[LAYERS.index("csf")]
     step = max(1, round(artefacts.ghost_shift * signal.shape[axis]))
     copies = np.roll(fluid, step, axis) - np.roll(fluid, -step, axis)
     breath = np.roll(signal, 2 * step, axis) - signal
-    ghosts: Float32 = signal + np.float32(artefacts.ghost * csf) * copies + np.float32(artefacts.breathing) * breath
+    ghosts: Array = signal + np.float32(artefacts.ghost * csf) * copies + np.float32(artefacts.breathing) * breath
     return ghosts
 
 
-def _centerline(frame: CordFrame, acquisition: Acquisition, cord: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _centerline(frame: CordFrame, acquisition: Acquisition, cord: Mask) -> Mask:
     """Mark the cord's centre in each axial slice that holds cord."""
     line = np.zeros(acquisition.shape, dtype=bool)
     s, x, y = frame.at_height(acquisition.axis_mm(2))
@@ -172,11 +173,11 @@ def _centerline(frame: CordFrame, acquisition: Acquisition, cord: npt.NDArray[np
     return line
 
 
-def _nearest(axis_mm: npt.NDArray[np.float64], value_mm: float) -> int:
+def _nearest(axis_mm: Array, value_mm: float) -> int:
     return int(np.abs(axis_mm - value_mm).argmin())
 
 
-def _storage(acquisition: Acquisition, orientation: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _storage(acquisition: Acquisition, orientation: str) -> tuple[Array, Array]:
     """Return the affine of the stored file and how to reorder axes right-front-up into it."""
     rotation = Rotation.from_euler("xyz", acquisition.oblique_deg, degrees=True).as_matrix()
     affine = np.eye(4)

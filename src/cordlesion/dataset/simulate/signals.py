@@ -51,6 +51,6 @@ def draw_signals(rng: np.random.Generator, csf: float, age: float, lesion_log_sd
         fat=lognormal(rng, 1.35, 0.25, 0.8, 2.2),
         lesion_gain=float(np.exp(rng.normal(0, lesion_log_sd))),
         csf_unevenness=rng.uniform(0.09, 0.17),
-        flow_loss=rng.uniform(0.15, 0.5),
+        flow_loss=rng.uniform(0.2, 0.7),
         flow_offset=int(rng.integers(1000, 2000)),
     )

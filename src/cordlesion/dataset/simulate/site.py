@@ -63,7 +63,7 @@ def draw_site(seed: int, index: int) -> Site:
         echo_time_s=round(echo, 4),
         repetition_time_s=round(rng.uniform(2.8, 5.2), 2),
         csf=float(np.clip(3.05 * (echo / 0.102) ** 1.1 * np.exp(rng.normal(0, 0.09)), 2.2, 4.0)),
-        filter_sd_mm=normal(rng, 0.40, 0.07, 0.28, 0.55),
+        filter_sd_mm=normal(rng, 0.33, 0.07, 0.20, 0.48),
         # Small pixels cost signal.
         noise=float(np.clip(noise * (0.58 / pixel) ** 0.5, 0.032, 0.13)),
         orientation=str(rng.choice(ORIENTATIONS)),

@@ -1,0 +1,66 @@
+"""Points of the surroundings, and how one tissue is painted over another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cordlesion.dataset.simulate.anatomy import Anatomy
+from cordlesion.dataset.simulate.canal import RIM_MM, Section
+from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.dataset.simulate.signals import Signals
+
+AIR = 0.02
+"""Signal of air, before noise."""
+CORTEX_MM = 0.9
+"""Thickness of cortical bone and end plates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Where the surroundings are evaluated; arrays of shape (X, P), but for ``s`` and ``sac_half_rl`` of shape (P,)."""
+
+    anatomy: Anatomy
+    signals: Signals
+    s: Array
+    u: Array
+    v: Array
+    side: Array
+    """Distance from the sagittal plane of the cord."""
+    front: Array
+    """Distance in front of the canal."""
+    behind: Array
+    """Distance behind the sac."""
+    sac_half_rl: Array
+
+    def noise(self, scale_mm: float | tuple[float, float, float], offset: int, shear: float = 0.0) -> Array:
+        """Texture with correlation lengths along s, u, v; ``shear`` tilts its grain backwards on the way down."""
+        return self.anatomy.texture.at(self.s + np.float32(shear) * self.v, self.u, self.v, scale_mm, offset)
+
+
+def points_at(anatomy: Anatomy, signals: Signals, section: Section, u: Array, v: Array) -> Points:
+    """Describe points ``u`` and ``v`` of shape (X, P) of the ``P`` positions of ``section``."""
+    front = v - (section.sac_shift + section.sac_half_ap - section.dent + RIM_MM)
+    behind = (section.sac_shift - section.sac_half_ap) - v
+    return Points(anatomy, signals, section.s, u, v, np.abs(u), front, behind, section.sac_half_rl)
+
+
+def ramp(distance: Array, width: float = 0.8) -> Array:
+    """Weight 1 where ``distance`` (positive inside, mm) is large, 0 outside, with a soft edge of ``width``."""
+    weight: Array = np.clip(0.5 + distance / np.float32(width), 0, 1)
+    return weight
+
+
+def within(value: Array, low: Array | float, high: Array | float, width: float = 0.8) -> Array:
+    """Weight 1 between ``low`` and ``high``, with soft edges."""
+    return ramp(np.minimum(value - low, high - value), width)
+
+
+def paint(below: Array, layer: Array | float, weight: Array) -> Array:
+    """Lay a tissue over another."""
+    mixed: Array = below + (layer - below) * weight
+    return mixed
+
+
+def table(s: Array, at: list[float], values: list[float]) -> Array:
+    """Piecewise linear function of the position along the cord, float32."""
+    return np.interp(s, at, values).astype(np.float32)
