@@ -68,7 +68,7 @@ writers = pytest.mark.parametrize(("write", "name"), WRITERS.values(), ids=WRITE
 
 
 def small_disk(function, limit):
-    """Run ``function`` where no file can grow beyond ``limit`` bytes, as on a full disk: a real write fails half-way."""
+    """Run ``function`` where no file can grow beyond ``limit`` bytes: real writes fail half-way, as on a full disk."""
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

@@ -1,0 +1,143 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.model.bundle import (
+    Bundle,
+    GlobalThreshold,
+    ModelCard,
+    load_bundle,
+    read_card,
+    save_bundle,
+    set_threshold,
+)
+from cordlesion.model.unet3d import UNet3d
+from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
+from images import truncate
+
+THRESHOLD = GlobalThreshold(value=0.35, objective="median_voxel_f1", interval=(0.2, 0.5))
+
+
+@pytest.fixture
+def bundle():
+    torch.manual_seed(0)
+    network = UNet3d((2, 4))
+    network(torch.randn(2, 1, 8, 8, 8))  # moves the running statistics away from their initial values
+    values = tuple(float(v) for v in np.cumsum(np.random.default_rng(0).uniform(0.1, 9, len(PERCENTILES))))
+    card = ModelCard(
+        network=NetworkConfig(filters=(2, 4)),
+        preprocess=PreprocessConfig(spacing_mm=0.6, crop_voxels=16),
+        patches=PatchConfig(size_voxels=16, overlap_fraction=0.5),
+        landmarks=IntensityLandmarks(PERCENTILES, values),
+        threshold=THRESHOLD,
+        provenance={"loss": {"name": "tversky", "parameters": {"fn_weight": 0.7}}, "seed": 3},
+    )
+    return Bundle(card, network)
+
+
+def test_a_bundle_survives_writing_bit_by_bit(bundle, tmp_path):
+    save_bundle(tmp_path, bundle)
+    again = load_bundle(tmp_path)
+    assert again.card == bundle.card
+    first, second = bundle.network.state_dict(), again.network.state_dict()
+    assert first.keys() == second.keys()
+    for name in first:
+        assert first[name].dtype == second[name].dtype
+        assert torch.equal(first[name], second[name]), name
+    patch = torch.randn(1, 1, 16, 16, 16)
+    with torch.inference_mode():
+        torch.testing.assert_close(again.network(patch), bundle.network.eval()(patch))
+
+
+def test_a_loaded_network_predicts_and_does_not_learn(bundle, tmp_path):
+    save_bundle(tmp_path, bundle)
+    network = load_bundle(tmp_path).network
+    assert not network.training
+    before = network.state_dict()["first.1.running_mean"].clone()
+    with torch.inference_mode():
+        network(torch.randn(1, 1, 8, 8, 8))
+    assert torch.equal(before, network.state_dict()["first.1.running_mean"])
+
+
+def test_the_same_bundle_gives_the_same_bytes(bundle, tmp_path):
+    for name in "ab":
+        save_bundle(tmp_path / name, bundle)
+    for file in ("model.json", "model.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_setting_the_threshold_changes_nothing_else(bundle, tmp_path):
+    save_bundle(tmp_path, Bundle(bundle.card.model_copy(update={"threshold": None}), bundle.network))
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    assert read_card(tmp_path).threshold is None
+    set_threshold(tmp_path, THRESHOLD)
+    assert read_card(tmp_path) == bundle.card
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+
+
+def edit(**changes):
+    def change(folder):
+        card = json.loads((folder / "model.json").read_text())
+        for key, value in changes.items():
+            *inside, last = key.split("__")
+            place = card
+            for name in inside:
+                place = place[name]
+            place[last] = value
+        (folder / "model.json").write_text(json.dumps(card))
+
+    return change
+
+
+def write_card(text):
+    return lambda folder: (folder / "model.json").write_text(text)
+
+
+def other_weights(folder):
+    save_bundle(folder / "other", Bundle(read_card(folder), UNet3d((3, 4))))
+    (folder / "other" / "model.safetensors").replace(folder / "model.safetensors")
+
+
+DAMAGES = {
+    "no card": (lambda folder: (folder / "model.json").unlink(), "no bundle; a folder with model.json"),
+    "card is no JSON": (write_card("{"), "not a JSON file"),
+    "card is a list": (write_card("[]"), "Update cordlesion, or export the bundle again"),
+    "format of the future": (edit(format=2, surprise=True), "has format 2 and architecture 'unet3d'; 1 and 'unet3d'"),
+    "other architecture": (edit(architecture="transformer"), "architecture 'transformer'"),
+    "unknown key": (edit(surprise=1), "surprise: Extra inputs are not permitted"),
+    "rule of the future": (edit(threshold__rule="volume"), "threshold.rule: Input should be 'global'"),
+    "threshold out of range": (edit(threshold__value=35), "threshold.value: Input should be less than or equal to 1"),
+    "landmarks are short": (edit(landmarks__values=[0, 100]), "11 percentiles but 2 values"),
+    "landmarks fall": (edit(landmarks__values=list(range(11, 0, -1))), "must grow"),
+    "filters are text": (edit(network__filters=["a"]), "network.filters.0"),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "the weights cannot be used"),
+    "truncated weights": (lambda folder: truncate(folder / "model.safetensors"), "the weights cannot be used"),
+    "weights are text": (lambda folder: (folder / "model.safetensors").write_text("x"), "the weights cannot be used"),
+    "weights of another network": (other_weights, "the weights cannot be used"),
+    "filters of another network": (edit(network__filters=[2, 5]), "the weights cannot be used"),
+}
+
+
+@pytest.mark.parametrize(("damage", "fault"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_bundle_gets_a_sentence(bundle, tmp_path, damage, fault):
+    save_bundle(tmp_path, bundle)
+    damage(tmp_path)
+    with pytest.raises(CordlesionError, match=fault) as error:
+        load_bundle(tmp_path)
+    assert str(error.value).startswith(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_bundle_without_its_card_is_not_taken_for_whole(bundle, tmp_path, monkeypatch):
+    def stop(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cordlesion.model.bundle.write_json", stop)
+    with pytest.raises(KeyboardInterrupt):
+        save_bundle(tmp_path, bundle)
+    with pytest.raises(CordlesionError, match="no bundle"):
+        load_bundle(tmp_path)

@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from cordlesion.model.unet3d import UNet3d
+
+
+def expected_parameters(filters):
+    """Counted layer by layer: convolutions without bias, each with the two parameters per filter of its batch norm."""
+
+    def two_convolutions(channels, width):
+        return 27 * channels * width + 27 * width * width + 4 * width
+
+    total = two_convolutions(1, filters[0]) + filters[0] + 1
+    for fine, coarse in zip(filters[:-1], filters[1:], strict=True):
+        total += two_convolutions(fine, coarse)
+        total += 8 * coarse * fine + fine  # up-convolution
+        total += two_convolutions(2 * fine, fine)
+    return total
+
+
+@pytest.mark.parametrize("filters", [(16, 32, 64), (4,), (4, 8), (2, 3, 5, 7)])
+def test_the_number_of_parameters(filters):
+    assert sum(p.numel() for p in UNet3d(filters).parameters()) == expected_parameters(filters)
+
+
+def test_the_studys_network():
+    network = UNet3d()
+    assert sum(p.numel() for p in network.parameters()) == 339_569
+    kinds = [type(layer).__name__ for layer in network.modules()]
+    assert (kinds.count("Conv3d"), kinds.count("BatchNorm3d"), kinds.count("ReLU")) == (11, 10, 10)
+    assert kinds.count("ConvTranspose3d") == 2
+    widths = {layer.out_channels for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)}
+    assert widths == {1, 16, 32, 64}
+
+
+@pytest.mark.parametrize("filters", [(2, 4, 8), (3,), (2, 3, 4, 5)])
+@pytest.mark.parametrize("shape", [(2, 1, 8, 8, 8), (1, 1, 16, 8, 24)])
+def test_logits_have_the_shape_of_the_patches(filters, shape):
+    network = UNet3d(filters).eval()
+    with torch.inference_mode():
+        assert network(torch.randn(shape)).shape == shape
+
+
+def test_every_parameter_gets_a_gradient():
+    torch.manual_seed(0)
+    network = UNet3d((2, 4, 8))
+    network(torch.randn(2, 1, 8, 8, 8)).square().mean().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_the_receptive_field_reaches_through_all_levels():
+    torch.manual_seed(0)
+    network = UNet3d((4, 8, 16)).eval()
+    patch = torch.randn(1, 1, 32, 32, 32, requires_grad=True)
+    network(patch)[0, 0, 16, 16, 16].backward()
+    reached = patch.grad[0, 0].abs().amax(dim=(1, 2)).nonzero().squeeze()
+    # Two convolutions at full resolution reach 2 voxels; with two levels below, the field is about 40 voxels wide.
+    assert int(reached.max() - reached.min()) > 24
+
+
+def test_shifting_a_patch_by_the_coarsest_voxel_shifts_the_logits():
+    torch.manual_seed(0)
+    network = UNet3d((2, 4, 8)).eval()
+    patch = torch.zeros(1, 1, 64, 16, 16)
+    patch[0, 0, 30:34, 6:10, 6:10] = torch.randn(4, 4, 4)
+    with torch.inference_mode():
+        shifted = network(torch.roll(patch, 4, dims=2))
+        expected = torch.roll(network(patch), 4, dims=2)
+    inner = slice(24, 40)  # out of the reach of the zeros beyond the ends
+    torch.testing.assert_close(shifted[:, :, inner], expected[:, :, inner])
+    assert expected[:, :, inner].std() > 1e-3
+
+
+def test_memory_format_does_not_change_the_logits():
+    torch.manual_seed(0)
+    network = UNet3d((2, 4)).eval()
+    patch = torch.randn(2, 1, 8, 8, 8)
+    with torch.inference_mode():
+        expected = network(patch)
+        network.to(memory_format=torch.channels_last_3d)
+        torch.testing.assert_close(network(patch.contiguous(memory_format=torch.channels_last_3d)), expected)
