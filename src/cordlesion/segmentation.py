@@ -95,7 +95,7 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list
     picture, description = folder / f"{name}_label-lesion_mask.png", folder / f"{name}_label-lesion_mask.json"
     write_volume(probability, result.probability, result.scan)
     write_volume(mask, result.mask, result.scan)
-    save_png(montage(result.scan, result.mask), picture)
+    save_png(montage(result.scan, result.mask, result.centerline), picture)
     write_json(
         description,
         {
