@@ -82,7 +82,7 @@ def test_cord_turns_in_the_sagittal_plane(anatomies):
 
 
 def test_lesions_per_cord(anatomies, cords_with_lesions):
-    neck_and_upper_chest = [sum(lesion.overlaps((0.0, 200.0)) for lesion in cord) for cord in cords_with_lesions]
+    neck_and_upper_chest = [sum(lesion.lies_in((0.0, 200.0)) for lesion in cord) for cord in cords_with_lesions]
     assert 2.2 < np.mean(neck_and_upper_chest) < 4.2
     assert 5 <= np.percentile(neck_and_upper_chest, 95) <= 10
     assert max(len(cord) for cord in cords_with_lesions) <= 20
@@ -107,14 +107,18 @@ def test_lesion_length(lesions):
 
 
 def test_lesion_section(lesions):
-    shares = np.array([lesion.area_mm2 / anatomy.at("cord_area_mm2", lesion.centre_s_mm) for anatomy, lesion in lesions])
+    shares = np.array(
+        [lesion.area_mm2 / anatomy.at("cord_area_mm2", lesion.centre_s_mm) for anatomy, lesion in lesions]
+    )
     assert 0.06 < np.median(shares) < 0.20
     assert np.mean(shares > 0.5) < 0.05
 
 
 def test_lesion_place(anatomies, lesions):
-    assert 0.75 < np.mean([lesion.touches_surface for _, lesion in lesions]) < 0.95
-    shares = {column: np.mean([lesion.column == column for _, lesion in lesions]) for column in ("lateral", "posterior")}
+    assert 0.75 < np.mean([lesion.place.touches_surface for _, lesion in lesions]) < 0.95
+    shares = {
+        column: np.mean([lesion.column == column for _, lesion in lesions]) for column in ("lateral", "posterior")
+    }
     assert 0.4 < shares["lateral"] < 0.6
     assert 0.3 < shares["posterior"] < 0.45
     assert 0.05 < 1 - sum(shares.values()) < 0.2
@@ -152,7 +156,8 @@ def test_median_of_scans(measured, name, low, high):
 
 
 @pytest.mark.parametrize(
-    ("name", "low", "high"), [("csf", 1.6, 4.0), ("drawn_grey", 0.97, 1.25), ("body", 0.35, 1.7), ("shading", 1.05, 2.2)]
+    ("name", "low", "high"),
+    [("csf", 1.6, 4.0), ("drawn_grey", 0.97, 1.25), ("body", 0.35, 1.7), ("shading", 1.05, 2.2)],
 )
 def test_each_scan(measured, name, low, high):
     found = values(measured, name)
@@ -261,7 +266,9 @@ class Places:
         self.core = cord & (radius_ratio(side + slab, self.v, self.half_rl - 0.9, self.half_ap - 0.9) < 1)
         shift, sac_ap = grid(section.sac_shift), grid(section.sac_half_ap - section.dent)
         sac = radius_ratio(side + slab, self.v - shift, grid(section.sac_half_rl) - 1, sac_ap - 1) < 1
-        self.csf = cord & sac & (radius_ratio(np.maximum(side - slab, 0), self.v, self.half_rl + 1, self.half_ap + 1) > 1)
+        self.csf = (
+            cord & sac & (radius_ratio(np.maximum(side - slab, 0), self.v, self.half_rl + 1, self.half_ap + 1) > 1)
+        )
         self.front = self.v - (shift + sac_ap + RIM_MM)
         from_disc = grid(np.abs(points[:, None] - DISCS).min(axis=1))
         self.near_body = (self.s > levels.top_mm("C3")) & (from_disc > 5) & (side < 3)
@@ -270,18 +277,25 @@ class Places:
         neck = (self.s > 30) & (self.s < 150)
         self.muscle = neck & (behind > 10) & (behind < 30) & (side > 6 + slab) & (side < 25)
         self.grey = self.core & ((side / grid(section.grey_half_rl) - 0.58) ** 2 < 0.1) & (np.abs(self.v) < 1.2)
-        self.white = self.core & (side > 0.72 * self.half_rl) | self.core & (self.v < -0.5 * self.half_ap) & (side < 1.5)
+        self.white = self.core & (side > 0.72 * self.half_rl) | self.core & (self.v < -0.5 * self.half_ap) & (
+            side < 1.5
+        )
 
     def darkest_rim(self, flat):
         """Darkest point between fluid and vertebral body, over the bodies' heights."""
         rows = self.near_body & (self.front > -RIM_MM - 0.5) & (self.front < 1.0)
-        darkest = [np.nanmin(flat[..., k][rows[..., k]], initial=9.0) for k in np.flatnonzero(rows.sum(axis=(0, 1)) > 2)]
+        darkest = [
+            np.nanmin(flat[..., k][rows[..., k]], initial=9.0) for k in np.flatnonzero(rows.sum(axis=(0, 1)) > 2)
+        ]
         return float(np.median(darkest)) if darkest else np.nan
 
 
 def profile(image, healthy, scan):
     """Cord signal along z, smoothed over 10 mm; NaN where no cord is."""
-    levels_ = [np.median(image[..., k][healthy[..., k]]) if healthy[..., k].sum() > 2 else np.nan for k in range(image.shape[2])]
+    levels_ = [
+        np.median(image[..., k][healthy[..., k]]) if healthy[..., k].sum() > 2 else np.nan
+        for k in range(image.shape[2])
+    ]
     known = np.isfinite(levels_)
     smooth = max(10 / scan.acquisition.spacing_mm[2] / 2.355, 0.1)
     weight = ndimage.gaussian_filter1d(known.astype(float), smooth, mode="constant")

@@ -34,7 +34,10 @@ class Artefacts:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One scan's protocol. In-plane axes are (front-back, up-down) for sagittal, (right-left, front-back) for axial scans."""
+    """One scan's protocol.
+
+    In-plane axes are (front-back, up-down) for sagittal scans and (right-left, front-back) for axial ones.
+    """
 
     plane: Plane
     region: Region
@@ -65,7 +68,7 @@ class Acquisition:
 
     @property
     def drawn_matrix(self) -> tuple[int, int]:
-        """Stored pixels and a border that is acquired and thrown away, as oversampling does: wrapped signal stays in it."""
+        """Stored pixels and a border that, as oversampling does, takes the wrapped signal and is thrown away."""
         return self.matrix[0] + 2 * BORDER, self.matrix[1] + 2 * BORDER
 
     @property

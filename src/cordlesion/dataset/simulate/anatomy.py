@@ -64,7 +64,8 @@ class Anatomy:
 
     def at(self, field: str, s_mm: Array) -> Array:
         """Interpolate a tabulated field at positions ``s_mm``."""
-        return np.interp(s_mm, S_MM, getattr(self, field))
+        values: Array = np.interp(s_mm, S_MM, getattr(self, field))
+        return values
 
     def semi_axes(self, s_mm: Array) -> tuple[Array, Array]:
         """Half diameters (left-right, front-back) of the cord, mm, such that the section has the tabulated area."""
@@ -108,7 +109,8 @@ def radius_ratio(u: Array, v: Array, half_rl: Array | float, half_ap: Array | fl
     front = np.abs(v / half_ap)
     side = np.abs(u / half_rl)
     exponent = np.where(np.asarray(v) > 0, np.float32(FRONT_EXPONENT), np.float32(BACK_EXPONENT))
-    return (front**exponent + side**exponent) ** (1 / exponent)
+    ratio: Array = (front**exponent + side**exponent) ** (1 / exponent)
+    return ratio
 
 
 def _unit_area() -> float:
@@ -126,7 +128,7 @@ def _cord_area(rng: np.random.Generator, person: Person, conus_mm: float) -> Arr
     wiggle = 1 + 0.055 * smooth_line(rng, len(S_MM), 22) + 0.010 * smooth_line(rng, len(S_MM), 2.5)
     table = np.interp(S_MM, *_with_brain_stem(levels.column("cord_area"), (420.0, 190.0, 128.0, 98.0)))
     end = np.clip((conus_mm - S_MM) / 30, 0, 1) ** 0.8
-    return np.where(S_MM > conus_mm - 30, np.minimum(table, 48 * end), table) * size * np.clip(wiggle, 0.75, 1.25)
+    return np.where(conus_mm - 30 < S_MM, np.minimum(table, 48 * end), table) * size * np.clip(wiggle, 0.75, 1.25)
 
 
 def _cord_ratio(rng: np.random.Generator) -> Array:
@@ -142,7 +144,7 @@ def _sac(rng: np.random.Generator, field: str, scale: float) -> Array:
 
 
 def _sac_shift(rng: np.random.Generator) -> Array:
-    """Middle of the sac in front of the cord's centre, from the gaps in front and behind; in the chest the cord lies forward."""
+    """Middle of the sac in front of the cord's centre, from the gaps in front and behind."""
     shift = np.clip((levels.column("gap_anterior") - levels.column("gap_posterior")) / 2, -1.8, 3.3)
     table = np.interp(S_MM, *_with_brain_stem(shift, (0.0, -1.0, -1.5, -1.5)))
     return table + 0.5 * rng.normal() + 0.5 * smooth_line(rng, len(S_MM), 25)
@@ -187,7 +189,7 @@ def _lateral(rng: np.random.Generator) -> Array:
 
 
 def _bulges(rng: np.random.Generator, person: Person, count: int) -> Array:
-    """Disc bulges grow with age and are largest at C5-C7; one in twenty subjects has a protrusion that reaches the cord."""
+    """Disc bulges grow with age and are largest at C5-C7; one in twenty subjects has a protrusion."""
     weight = np.interp(np.arange(count), [0, 1, 3, 5, 7, 9, count], [0, 0.2, 0.8, 1.0, 0.4, 0.25, 0.4])
     bulge = weight * rng.gamma(1.2, 0.35 + 0.012 * max(person.age - 25, 0), count)
     if rng.random() < 0.05:

@@ -113,9 +113,9 @@ def _participants(subjects: tuple[SubjectPlan, ...], seed: int) -> str:
     for subject in subjects:
         site = draw_site(seed, subject.site)
         scanner = f"{site.manufacturer} {site.model} {site.field_tesla:g}T"
-        rows.append(
-            f"{subject_name(subject.index)}\t{subject.person.age:g}\t{subject.person.sex}\tsite-{site.index + 1:02d}\t{scanner}"
-        )
+        person = subject.person
+        row = (subject_name(subject.index), f"{person.age:g}", person.sex, f"site-{site.index + 1:02d}", scanner)
+        rows.append("\t".join(row))
     return "\n".join(rows) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Signal of the cord, its lesions, the cerebrospinal fluid and the dark rim around the sac, in units of white matter."""
+"""Signal of the cord, its lesions, the fluid and the dark rim around the sac, in units of healthy white matter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ import numpy as np
 
 from cordlesion.dataset.simulate import levels
 from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
-from cordlesion.dataset.simulate.lesions import Lesion, signal_gain, spindle
 from cordlesion.dataset.simulate.randomness import Array
 from cordlesion.dataset.simulate.signals import Signals
+from cordlesion.dataset.simulate.spindle import Lesion, signal_gain, spindle
 
 EDGE_MM = 0.5
 """Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
 RIM_MM = 1.2
 """Dura, ligament and cortical bone around the sac."""
 LAYERS = ("signal", "cover", "cord", "lesion", "excess", "csf")
-"""Signal of the canal (times ``cover``); the share of a point that belongs to the canal, to the cord and to true lesions;
-what true lesions add to the signal; and the share that is fluid."""
+"""Signal of the canal (times ``cover``); the share of a point that belongs to the canal, to the cord and to true
+lesions; what true lesions add to the signal; and the share that is fluid."""
 DISCS = levels.BOUNDARIES_MM[2:-1]
 """Position of each disc; the first lies below C2."""
 
@@ -67,7 +67,7 @@ def section_at(anatomy: Anatomy, s: Array) -> Section:
 def canal_layers(
     anatomy: Anatomy, section: Section, u: Array, v: Array, lesions: Sequence[Lesion], signals: Signals
 ) -> Array:
-    """Evaluate the canal at section coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``.
+    """Evaluate the canal at coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``.
 
     Returns:
         The layers of :data:`LAYERS`, shape (layers, X, P).
@@ -91,7 +91,8 @@ def canal_layers(
 def _distance(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:
     """Signed distance to a section's outline, to first order, mm."""
     gradient = np.sqrt((u / half_rl**2) ** 2 + (v / half_ap**2) ** 2) + np.float32(1e-3)
-    return (ratio - 1) * np.maximum(ratio, 0.1) / gradient
+    distance: Array = (ratio - 1) * np.maximum(ratio, 0.1) / gradient
+    return distance
 
 
 def _inside(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:
@@ -102,7 +103,8 @@ def _fissure(section: Section, u: Array, v: Array) -> Array:
     """Share of fluid in the anterior median fissure and, fainter, the posterior sulcus."""
     depth = v / np.maximum(section.half_ap, 0.5)
     share = 0.45 * np.clip((depth - 0.25) / 0.4, 0, 1) + 0.25 * np.clip((-depth - 0.85) / 0.1, 0, 1)
-    return share * np.exp(-((u / 0.45) ** 2))
+    fluid: Array = share * np.exp(-((u / 0.45) ** 2))
+    return fluid
 
 
 def _grey_weight(section: Section, u: Array, v: Array) -> Array:
@@ -128,8 +130,8 @@ def _cord_value(
         if near.size == 0:
             continue
         part_u, part_v, part_s = u[:, near], v[:, near], s[near]
-        scale = (lesion.cord_axes_mm[0] / section.half_rl[near], lesion.cord_axes_mm[1] / section.half_ap[near])
-        level = spindle(lesion, part_u, part_v, part_s, scale, texture)
+        girth = section.half_rl[near], section.half_ap[near]
+        level = spindle(lesion, part_u, part_v, part_s, girth, texture)
         interior = texture.at(part_s, part_u, part_v, (6, 1.5, 1.5), lesion.texture + 1)
         gain = signal_gain(lesion, level, signals.contrast(lesion), interior)
         # Inside a lesion grey and white matter can hardly be told apart.
@@ -145,11 +147,12 @@ def _csf_value(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: 
     texture, s = anatomy.texture, section.s
     mild = 1 + signals.csf_unevenness * texture.at(s, u, v, (9, 3, 3), signals.flow_offset)
     loss = np.clip(texture.at(s, u, v, (16, 4, 4), signals.flow_offset + 1) - 0.7, 0, 1.6)
-    place = np.where(s < levels.top_mm("C4"), 1.0, 0.35) * (1 - section.chest) + section.chest * np.where(
-        v < 0, 1.2, 0.4
-    )
+    neck, chest = np.where(s < levels.top_mm("C4"), 1.0, 0.35), np.where(v < 0, 1.2, 0.4)
+    place = neck * (1 - section.chest) + chest * section.chest
     value = signals.csf * np.clip(mild, 0.5, 1.5) * (1 - np.clip(signals.flow_loss * loss * place, 0, 0.8))
-    return value * (1 - _roots(section, u, v)) + 0.9 * _roots(section, u, v)
+    roots = _roots(section, u, v)
+    mixed: Array = value * (1 - roots) + 0.9 * roots
+    return mixed
 
 
 def _roots(section: Section, u: Array, v: Array) -> Array:
@@ -160,4 +163,5 @@ def _roots(section: Section, u: Array, v: Array) -> Array:
     threads = 0.55 * rows * np.clip(np.cos(phase), 0, 1) ** 2 * np.clip(outside, 0, 1)
     bundles = 0.75 * (np.sin(2.9 * u + 0.02 * section.s) * np.sin(2.5 * v + 0.04 * section.s) > 0.1)
     behind = np.clip((section.sac_shift + 2 - v) / 3, 0, 1)
-    return np.clip(threads * (1 - section.tail) + bundles * section.tail * behind, 0, 1)
+    roots: Array = np.clip(threads * (1 - section.tail) + bundles * section.tail * behind, 0, 1)
+    return roots

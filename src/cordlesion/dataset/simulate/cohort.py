@@ -57,8 +57,9 @@ def _require_free(out: Path, scans: int, seed: int) -> None:
     found = read_json(out / bids.MARKER)
     if found != _marker(scans, seed):
         raise CordlesionError(
-            f"{out}: holds a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} made by version "
-            f"{found.get('version')}, not {scans} scans with seed {seed} by {cordlesion.__version__}. Choose another folder."
+            f"{out}: holds a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} (version "
+            f"{found.get('version')}), not {scans} scans with seed {seed} (version {cordlesion.__version__}). "
+            "Choose another folder."
         )
 
 

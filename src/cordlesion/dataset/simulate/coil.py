@@ -37,18 +37,21 @@ class Coil:
         depth = np.clip((y_mm - cord_y) / BACK_DEPTH_MM, -1.2, 1.6)
         back = self.acquisition.shading_back ** (-0.7 * depth)
         band = 0.4 + 0.6 / (1 + np.exp((y_mm - cord_y - self.acquisition.saturation_mm) / CUT_MM * 4))
-        return back * band * self._along(z_mm)
+        sensitivity: Array = back * band * self._along(z_mm)
+        return sensitivity
 
     def _along(self, z_mm: Array) -> Array:
         """Variation along the body, with the wanted ratio of extremes over the field of view."""
         half = self.acquisition.axis_mm(2)[-1]
         probe = self._wave(np.linspace(-half, half, 200))
         relative = (self._wave(z_mm) - probe.mean()) / max(float(np.ptp(probe)), 1e-6)
-        return self.acquisition.shading_z**relative
+        factor: Array = self.acquisition.shading_z**relative
+        return factor
 
     def _wave(self, z_mm: Array) -> Array:
         extent = 2 * self.acquisition.axis_mm(2)[-1]
-        return np.sum([a * np.cos(2 * np.pi * z_mm / (w * extent) + p) for a, w, p in self.waves], axis=0)
+        waves: Array = np.sum([a * np.cos(2 * np.pi * z_mm / (w * extent) + p) for a, w, p in self.waves], axis=0)
+        return waves
 
 
 def draw_coil(rng: np.random.Generator, acquisition: Acquisition, frame: CordFrame) -> Coil:

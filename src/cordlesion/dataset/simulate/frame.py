@@ -1,7 +1,7 @@
 """From points of the scan frame to positions along the cord.
 
-The scan frame is in mm: x to the right, y to the front, z up; its origin is the middle of the field of view. The cord bends
-only in the sagittal plane (its small sideways deviation shears the section), so (s, v) is a function of (y, z) alone.
+The scan frame is in mm: x to the right, y to the front, z up; its origin is the middle of the field of view. The cord
+bends only in the sagittal plane (its small sideways deviation shears the section), so (s, v) depends on (y, z) alone.
 """
 
 from dataclasses import dataclass

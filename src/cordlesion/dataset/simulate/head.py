@@ -16,7 +16,10 @@ def paint_head(points: Points, value: Array) -> Array:
     high = np.flatnonzero(points.s < LOWEST_MM)
     if high.size == 0:
         return value
-    part = replace(points, **{f.name: getattr(points, f.name)[..., high] for f in fields(points) if f.name not in ("anatomy", "signals")})
+    part = replace(
+        points,
+        **{f.name: getattr(points, f.name)[..., high] for f in fields(points) if f.name not in ("anatomy", "signals")},
+    )
     result = value.copy()
     result[:, high] = _skull_base(part, _fossa(part, value[:, high]))
     return result

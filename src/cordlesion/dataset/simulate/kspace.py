@@ -76,7 +76,8 @@ def _pad(spectrum: Array, matrix: tuple[int, int]) -> Array:
 
 
 def _frequencies(count: int, field_mm: float) -> Array:
-    return np.r_[0 : count // 2, -(count // 2) : 0] / field_mm
+    frequencies: Array = np.r_[0 : count // 2, -(count // 2) : 0] / field_mm
+    return frequencies
 
 
 def _filter(count: int, field_mm: float, sd_mm: float) -> Array:

@@ -1,8 +1,8 @@
 """Tables by vertebral level and their interpolation along the cord.
 
 Sources: cord of 58 and canal of 203 healthy adults (Valosek & Bedard 2024, Imaging Neuroscience, 10.1162/imag_a_00075);
-dural sac, gaps and level lengths from the PAM50 template (De Leener 2018). ``lesions`` weighs lesions per mm of cord so that
-58 % lie in the neck (Bot 2004: 56 %) with the peak at C3-C4 (Bussas 2022). Vertebral body depth is approximate.
+dural sac, gaps and level lengths from the PAM50 template (De Leener 2018). ``lesions`` weighs lesions per mm of cord so
+that 58 % lie in the neck (Bot 2004: 56 %) with the peak at C3-C4 (Bussas 2022). Vertebral body depth is approximate.
 """
 
 from typing import NamedTuple

@@ -17,10 +17,12 @@ TILE_CELLS = 64
 """Edge of the periodic noise tile, in cells."""
 CELLS_PER_SCALE = 4.0
 """Cells per correlation length, so that nearest-cell look-up still looks smooth."""
+POSITIVE = np.float32(64 * TILE_CELLS)
+"""Added before truncation, which rounds towards zero and would make the cells around 0 twice as wide."""
 
 
 def keyed_rng(purpose: str, *keys: int) -> np.random.Generator:
-    """Return the generator that belongs to ``purpose`` and ``keys`` (cohort seed, subject, scan ...), whatever ran before."""
+    """Return the generator of ``purpose`` and ``keys`` (cohort seed, subject, scan ...), whatever ran before."""
     return np.random.default_rng([zlib.crc32(purpose.encode()), *keys])
 
 
@@ -39,7 +41,8 @@ def smooth_line(rng: np.random.Generator, length: int, scale: float) -> Array:
     margin = int(4 * scale) + 1
     noise = gaussian_filter1d(rng.standard_normal(length + 2 * margin), scale, mode="wrap")[margin:-margin]
     # Expected SD of filtered white noise; dividing by the sample's own SD would force every draw to vary alike.
-    return noise * np.sqrt(2 * np.sqrt(np.pi) * scale)
+    unit: Array = noise * np.sqrt(2 * np.sqrt(np.pi) * scale)
+    return unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +56,16 @@ class NoiseTile:
         """The tile, shape (TILE_CELLS,) * 3."""
         white = keyed_rng("noise tile", *self.seed).standard_normal((TILE_CELLS,) * 3, dtype=np.float32)
         smooth = gaussian_filter(white, CELLS_PER_SCALE / 2, mode="wrap")
-        return (smooth / smooth.std()).astype(np.float32)
+        unit: Array = (smooth / smooth.std()).astype(np.float32)
+        return unit
 
     def at(self, a: Array, b: Array, c: Array, scale_mm: float | tuple[float, float, float], offset: int = 0) -> Array:
-        """Look the noise up at coordinates in mm (arrays that broadcast); ``scale_mm`` is the correlation length per axis."""
+        """Look the noise up at coordinates in mm, which broadcast; ``scale_mm`` is the correlation length per axis."""
         scales = np.broadcast_to(scale_mm, 3)
         shifts = np.array((17, 29, 41)) * (offset + 1)
         index = [
-            ((coordinate * np.float32(CELLS_PER_SCALE / scale)).astype(np.int32) + shift) & (TILE_CELLS - 1)
+            ((coordinate * np.float32(CELLS_PER_SCALE / scale) + POSITIVE).astype(np.int32) + shift) & (TILE_CELLS - 1)
             for coordinate, scale, shift in zip((a, b, c), scales, shifts, strict=True)
         ]
-        return self.cells[index[0], index[1], index[2]]
+        found: Array = self.cells[index[0], index[1], index[2]]
+        return found

@@ -94,7 +94,7 @@ def _candidates(evidence: Evidence, settings: ReaderSettings) -> list[Candidate]
     return candidates
 
 
-def _grow(box: Box, evidence: Evidence, shape: tuple[int, ...]) -> Box:
+def _grow(box: tuple[slice, ...], evidence: Evidence, shape: tuple[int, ...]) -> Box:
     """Leave room for outlines that lie outside the truth, 2.5 mm around."""
     pad = [int(np.ceil(2.5 / step)) for step in evidence.spacing_mm]
     first, second, third = (
@@ -133,7 +133,8 @@ def _outline(
     sigma[evidence.slice_axis] = 0.0  # each slice is outlined on its own
     noise = ndimage.gaussian_filter(rng.standard_normal(inside.shape), sigma, mode="wrap")
     expected_sd = np.prod([1 / np.sqrt(2 * np.sqrt(np.pi) * s) for s in sigma if s])
-    return distance + bias_mm + settings.offset_sd_mm * noise / max(expected_sd, 1e-6) > 0
+    outline: Mask = distance + bias_mm + settings.offset_sd_mm * noise / max(expected_sd, 1e-6) > 0
+    return outline
 
 
 def _slices(mask: Mask, axis: int) -> list[Mask]:

@@ -1,4 +1,4 @@
-"""Drawing the slices of a scan: the anatomy integrated through the slice profile, on a grid finer than the stored one."""
+"""Drawing slices: the anatomy integrated through the slice profile, on a grid finer than the stored one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from cordlesion.dataset.simulate.acquisition import Acquisition
 from cordlesion.dataset.simulate.anatomy import S_MM, Anatomy
 from cordlesion.dataset.simulate.canal import LAYERS, canal_layers, section_at
 from cordlesion.dataset.simulate.frame import CordFrame
-from cordlesion.dataset.simulate.lesions import Lesion
 from cordlesion.dataset.simulate.randomness import Array
 from cordlesion.dataset.simulate.signals import Signals
+from cordlesion.dataset.simulate.spindle import Lesion
 from cordlesion.dataset.simulate.surroundings import surroundings_signal
 
 FINE_MM = 0.42
@@ -67,8 +67,8 @@ class Scene:
 class SliceArtist:
     """Draws the slices of one scan one at a time, so that memory stays small.
 
-    A drawn slice is an array (layers, in-plane, in-plane); its layers are those of :data:`LAYERS`, the first completed to
-    the whole signal. The in-plane axes are those of :class:`Acquisition`.
+    A drawn slice is an array (layers, in-plane, in-plane); its layers are those of :data:`LAYERS`, the first completed
+    to the whole signal. The in-plane axes are those of :class:`Acquisition`.
     """
 
     def __init__(self, scene: Scene, acquisition: Acquisition) -> None:
@@ -128,7 +128,7 @@ class SliceArtist:
                 continue
             reach = float(section_at(self.scene.anatomy, s[rows]).sac_half_rl.max()) + CANAL_MARGIN_MM + 2
             columns = np.flatnonzero(np.abs(self.fine[0] - self.scene.lateral_mm(s[rows]).mean()) < reach)
-            layers[np.ix_(range(len(LAYERS)), columns, rows)] += weight * self.scene.canal(
+            layers[np.ix_(np.arange(len(LAYERS)), columns, rows)] += weight * self.scene.canal(
                 self.fine[0][columns], s[rows], v[rows]
             )
         return layers

@@ -12,13 +12,14 @@ from cordlesion.dataset.simulate.canal import LAYERS
 from cordlesion.dataset.simulate.coil import Coil, draw_coil
 from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
 from cordlesion.dataset.simulate.kspace import acquire_slice, sample_stored
-from cordlesion.dataset.simulate.lesions import Lesion, draw_friends, draw_lesions
+from cordlesion.dataset.simulate.lesions import draw_friends, draw_lesions, draw_overlooked
 from cordlesion.dataset.simulate.randomness import Array, Mask, keyed_rng
 from cordlesion.dataset.simulate.reader import Evidence, read_lesions
 from cordlesion.dataset.simulate.render import Scene, SliceArtist
 from cordlesion.dataset.simulate.settings import LESIONS
 from cordlesion.dataset.simulate.signals import Signals, draw_signals
 from cordlesion.dataset.simulate.site import Site, draw_site
+from cordlesion.dataset.simulate.spindle import Lesion
 from cordlesion.volume import Volume
 
 
@@ -75,8 +76,9 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     artist = SliceArtist(Scene(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(artist, coil, plan)
+    inside = cord > 0.5
     evidence = Evidence(
-        share, excess, cord > 0.5, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition)
+        share, excess, inside, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition)
     )
     reference = read_lesions(evidence, keyed_rng("reader", plan.seed, plan.subject, plan.scan), not plan.lesion_free)
     affine, order = _storage(acquisition, site.orientation)
@@ -88,10 +90,16 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
         image=volume(np.round(image * acquisition.gain).clip(0, 32767).astype(np.int16)),
         true_lesions=volume(share > 0.5),
         reference=volume(reference),
-        cord=volume(cord > 0.5),
-        centerline=volume(_centerline(frame, acquisition, cord > 0.5)),
-        plan=plan, site=site, anatomy=anatomy, lesions=lesions, signals=signals, acquisition=acquisition, evidence=evidence,
-    )  # fmt: skip
+        cord=volume(inside),
+        centerline=volume(_centerline(frame, acquisition, inside)),
+        plan=plan,
+        site=site,
+        anatomy=anatomy,
+        lesions=lesions,
+        signals=signals,
+        acquisition=acquisition,
+        evidence=evidence,
+    )
 
 
 def second_reader(scan: SimulatedScan, reader: int) -> Volume:
@@ -103,12 +111,12 @@ def second_reader(scan: SimulatedScan, reader: int) -> Volume:
 
 
 def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
-    """Return the lesions that this scan shows.
+    """Return the lesions of the subject at the time of this scan, whether in its field of view or not.
 
     A subject's scans share the lesions; a lesion-free scan of a subject with lesions was taken before they came.
     """
     if plan.lesion_free:
-        return ()
+        return () if plan.lesion_scans else draw_overlooked(anatomy)
     fields = []
     for number, plane, region in plan.lesion_scans:
         site = draw_site(plan.seed, plan.site)

@@ -1,7 +1,7 @@
 """The knobs of the simulation: how lesions look, and how a reader misses them.
 
-Everything that makes the simulated task easier or harder is here, with its source. Widen ``ReaderSettings`` for a noisier
-reference; raise ``LesionSettings.contrast`` for an easier task.
+Everything that makes the simulated task easier or harder is here, with its source. Raise the offsets of
+``ReaderSettings`` for a noisier reference, ``LesionSettings.contrast`` for an easier task.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ class LesionSettings:
     """Distributions of the true lesions."""
 
     mean_per_cord: float = 4.6
-    """Mean of the negative binomial for the whole cord; readers then find about as many as published (1782 in 409 patients)."""
+    """Mean of the negative binomial for the whole cord; readers then find about as many as published (Bot 2004)."""
     dispersion: float = 1.5
     """Shape of the negative binomial."""
     most: int = 18
@@ -40,13 +40,15 @@ class LesionSettings:
     """Share of lesions with a faint rim of 5-20 % of their contrast."""
     diffuse_share: float = 0.13
     """Share of subjects with diffuse, unmarked signal increase (Bot 2004)."""
+    overlooked_share: float = 0.2
+    """Share of subjects judged free of lesions who have a faint one."""
     friends_per_100_mm: float = 0.7
     """Faint blurred spots that no reader should mark, per 100 mm of cord."""
 
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """How the reference differs from the truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outline errors assumed)."""
+    """How the reference differs from the truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outlines: assumed)."""
 
     half_seen_cnr: float = 1.5
     """Contrast over the noise of a single voxel, after partial volume, at which half of the lesions are seen."""

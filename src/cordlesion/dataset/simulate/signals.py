@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordlesion.dataset.simulate.lesions import Lesion
 from cordlesion.dataset.simulate.randomness import lognormal
+from cordlesion.dataset.simulate.spindle import Lesion
 
 
 @dataclass(frozen=True)

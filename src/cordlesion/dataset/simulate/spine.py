@@ -24,7 +24,9 @@ def paint_arch(points: Points, value: Array) -> Array:
     value = paint(value, signals.fat * 0.7, 0.7 * pillar * (1 - bony))
     value = paint(value, marrow, pillar * bony)
     value = paint(value, signals.dark, 0.8 * cortex * pillar * bony)
-    value = paint(value, signals.dark, within(points.behind, -0.5, 4.0, 1.0) * ramp(points.sac_half_rl + 3 - points.side, 2))
+    value = paint(
+        value, signals.dark, within(points.behind, -0.5, 4.0, 1.0) * ramp(points.sac_half_rl + 3 - points.side, 2)
+    )
     interlaminar = ramp(0.30 - np.abs(np.mod(phase + 0.25, 1) - 0.5), 0.2)
     fat = ramp(np.minimum(points.behind - 0.6, 4.5 - points.behind - 0.8 * points.side), 1.0)
     return paint(value, signals.fat * 1.1, fat * interlaminar)

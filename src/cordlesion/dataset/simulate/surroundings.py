@@ -13,7 +13,7 @@ from cordlesion.dataset.simulate.spine import paint_arch, paint_bodies, paint_pr
 
 
 def surroundings_signal(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: Signals) -> Array:
-    """Evaluate the tissue around the canal at ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``."""
+    """Evaluate the tissue around the canal at ``u``, ``v`` of shape (X, P), for the ``P`` positions of ``section``."""
     points = points_at(anatomy, signals, section, u, v)
     value = _muscle(points)
     for layer in (_throat, _vessels, paint_arch, paint_processes, paint_bodies, paint_head, _skin):
@@ -41,7 +41,7 @@ def _throat(points: Points, value: Array) -> Array:
 
 
 def _vessels(points: Points, value: Array) -> Array:
-    """Arteries without signal for their flow; slow, brighter jugular veins; all but the vertebral arteries in the neck only."""
+    """Arteries, without signal because blood flows fast, and the slower, brighter jugular veins; in the neck only."""
     neck = ramp(170 - points.s, 20)
     jugular = ramp(5.5 - np.hypot((points.side - 31) / 1.2, points.v - 17), 1.5)
     value = paint(value, 0.5 * points.signals.csf, 0.7 * jugular * neck)
