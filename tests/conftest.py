@@ -1,13 +1,15 @@
 """Fixtures shared by all tests."""
 
 import os
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 # Before torch is imported, here and in subprocesses: networks of a few filters only lose by threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import pytest  # noqa: E402
+import pytest
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -20,7 +22,33 @@ def shared() -> Callable[..., Path]:
     def find(*parts: str) -> Path:
         path = folder.joinpath(*parts)
         if not path.exists():
-            pytest.skip(f"{path} is absent: real data and goldens are not part of the repository (set CORDLESION_SHARED)")
+            pytest.skip(
+                f"{path} is absent: real data and goldens are not part of the repository (set CORDLESION_SHARED)"
+            )
         return path
 
     return find
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a command ended."""
+
+    status: int
+    output: str
+    error: str
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Exit]:
+    """Return ``cli(*arguments)``: runs the command line in this process, in which torch is imported already."""
+    from cordlesion.cli import main
+
+    def run(*arguments: object) -> Exit:
+        monkeypatch.setattr(sys, "argv", ["cordlesion", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exited:
+            main()
+        captured = capsys.readouterr()
+        return Exit(int(exited.value.code or 0), captured.out, captured.err)
+
+    return run

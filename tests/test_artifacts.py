@@ -23,26 +23,14 @@ from cordlesion.artifacts import (
     write_json,
     write_text,
 )
-from cordlesion.config import PatchConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
-from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
-from cordlesion.model.unet3d import UNet3d
+from cordlesion.model.bundle import save_bundle
 from cordlesion.preprocess.cord_stack import StackGeometry
-from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 from cordlesion.preprocess.stack_file import CordStack, write_stack
 from cordlesion.volume import Volume, write_volume
 from images import AFFINE, noise
-
-
-def write_some_bundle(path):
-    card = ModelCard(
-        network={"filters": (2, 4)},
-        preprocess=PreprocessConfig(),
-        patches=PatchConfig(),
-        landmarks=IntensityLandmarks(PERCENTILES, PERCENTILES),
-    )
-    save_bundle(path.parent, Bundle(card, UNet3d((2, 4))))
+from models import untrained_bundle
 
 
 def write_some_stack(path):
@@ -58,7 +46,7 @@ WRITERS = {
     "volume": (lambda path: write_volume(path, noise(), Volume(noise(), AFFINE)), "a.nii"),
     "compressed volume": (lambda path: write_volume(path, noise(), Volume(noise(), AFFINE)), "a.nii.gz"),
     "stack": (write_some_stack, "a.safetensors"),
-    "bundle": (write_some_bundle, "model.safetensors"),
+    "bundle": (lambda path: save_bundle(path.parent, untrained_bundle()), "model.safetensors"),
 }
 """Everything that writes files -> (writer, name of the file)."""
 

@@ -21,19 +21,19 @@ class FilePatterns(_Config):
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
     """Scans, inside ``sub-*`` folders."""
-    reference: tuple[str, ...] = ("*_label-lesion_seg.nii.gz", "*_lesion-manual.nii.gz", "*_label-lesion_mask.nii.gz")
+    reference: tuple[str, ...] = ("*_label-lesion_seg.nii*", "*_lesion-manual.nii*", "*_label-lesion_mask.nii*")
     """Manual lesion masks, anywhere in the dataset; matched to a scan by their BIDS entities."""
     cord_mask: tuple[str, ...] = (
-        "*_label-cord_seg.nii.gz",
-        "*_label-SC_seg.nii.gz",
-        "*_seg-manual.nii.gz",
-        "*_label-cord_mask.nii.gz",
+        "*_label-cord_seg.nii*",
+        "*_label-SC_seg.nii*",
+        "*_seg-manual.nii*",
+        "*_label-cord_mask.nii*",
     )
     """Cord masks."""
     centerline: tuple[str, ...] = (
-        "*_label-centerline_seg.nii.gz",
-        "*_centerline.nii.gz",
-        "*_label-centerline_mask.nii.gz",
+        "*_label-centerline_seg.nii*",
+        "*_centerline.nii*",
+        "*_label-centerline_mask.nii*",
     )
     """Centerlines drawn on a NIfTI grid."""
 

@@ -14,7 +14,7 @@ from cordlesion.artifacts import file_hash, write_json
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
-from cordlesion.metrics import RULES, label_components
+from cordlesion.metrics import RULES, binarize, label_components
 from cordlesion.model.bundle import Bundle, load_bundle
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
@@ -76,7 +76,7 @@ def segment(
     cut = _threshold(model, threshold, "the bundle" if isinstance(bundle, Bundle) else bundle)
     curve = _centerline(image, centerline, cord_mask)
     probability = predict_scan(model, image, curve)
-    mask = probability >= np.float32(cut)
+    mask = binarize(probability, cut)
     return Segmentation(image, curve, probability, mask, cut, tuple(_lesions(image, curve, probability, mask)))
 
 

@@ -1,42 +1,24 @@
 import json
 
-import numpy as np
 import pytest
 import torch
 
-from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import (
     Bundle,
-    GlobalThreshold,
-    ModelCard,
     load_bundle,
     read_card,
     save_bundle,
     set_threshold,
 )
 from cordlesion.model.unet3d import UNet3d
-from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 from images import truncate
-
-THRESHOLD = GlobalThreshold(value=0.35, objective="median_voxel_f1", interval=(0.2, 0.5))
+from models import THRESHOLD, untrained_bundle
 
 
 @pytest.fixture
 def bundle():
-    torch.manual_seed(0)
-    network = UNet3d((2, 4))
-    network(torch.randn(2, 1, 8, 8, 8))  # moves the running statistics away from their initial values
-    values = tuple(float(v) for v in np.cumsum(np.random.default_rng(0).uniform(0.1, 9, len(PERCENTILES))))
-    card = ModelCard(
-        network=NetworkConfig(filters=(2, 4)),
-        preprocess=PreprocessConfig(spacing_mm=0.6, crop_voxels=16),
-        patches=PatchConfig(size_voxels=16, overlap_fraction=0.5),
-        landmarks=IntensityLandmarks(PERCENTILES, values),
-        threshold=THRESHOLD,
-        provenance={"loss": {"name": "tversky", "parameters": {"fn_weight": 0.7}}, "seed": 3},
-    )
-    return Bundle(card, network)
+    return untrained_bundle()
 
 
 def test_a_bundle_survives_writing_bit_by_bit(bundle, tmp_path):

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ def expected_parameters(filters):
         return 27 * channels * width + 27 * width * width + 4 * width
 
     total = two_convolutions(1, filters[0]) + filters[0] + 1
-    for fine, coarse in zip(filters[:-1], filters[1:], strict=True):
+    for fine, coarse in itertools.pairwise(filters):
         total += two_convolutions(fine, coarse)
         total += 8 * coarse * fine + fine  # up-convolution
         total += two_convolutions(2 * fine, fine)

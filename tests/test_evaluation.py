@@ -1,0 +1,194 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import (
+    METRIC_COLUMNS,
+    PROBABILITY_NAMES,
+    MapPair,
+    evaluate_mask,
+    metric_row,
+    pair_files,
+    read_table,
+    sweep_map,
+    write_table,
+)
+from images import AFFINE, SHAPE, box, noise, write_image
+
+LESION = box((4, 10), (4, 10), (4, 10))
+
+
+def touch(folder, *names):
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return folder
+
+
+def names(pairs):
+    return [(pair.scan_id, pair.reference.name, pair.prediction.name) for pair in pairs]
+
+
+def test_files_are_matched_by_their_entities(tmp_path):
+    reference = touch(tmp_path / "r", "sub-02/sub-02_label-lesion_seg.nii.gz", "sub-01_ses-a_T2w_lesion-manual.nii")
+    prediction = touch(
+        tmp_path / "p", "sub-01_ses-a_label-lesion_desc-x_mask.nii.gz", "sub-02_T2w_label-lesion_desc-y_mask.nii.gz"
+    )
+    pairs, unmatched = pair_files(reference, prediction)
+    assert unmatched == []
+    assert names(pairs) == [
+        ("sub-01_ses-a", "sub-01_ses-a_T2w_lesion-manual.nii", "sub-01_ses-a_label-lesion_desc-x_mask.nii.gz"),
+        ("sub-02", "sub-02_label-lesion_seg.nii.gz", "sub-02_T2w_label-lesion_desc-y_mask.nii.gz"),
+    ]
+    assert [(pair.subject, pair.session) for pair in pairs] == [("sub-01", "a"), ("sub-02", "")]
+
+
+def test_files_without_entities_are_matched_by_name(tmp_path):
+    reference, prediction = touch(tmp_path / "r", "case7.nii.gz"), touch(tmp_path / "p", "case7.nii")
+    pairs, _ = pair_files(reference, prediction)
+    assert [(pair.scan_id, pair.subject, pair.session) for pair in pairs] == [("case7", "case7", "")]
+
+
+def test_two_files_are_a_pair_whatever_their_names(tmp_path):
+    touch(tmp_path, "a.nii.gz", "b.nii.gz")
+    pairs, unmatched = pair_files(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+    assert names(pairs) == [("a", "a.nii.gz", "b.nii.gz")]
+    assert unmatched == []
+
+
+def test_lesion_masks_are_told_from_other_files_of_the_scan(tmp_path):
+    reference = touch(
+        tmp_path / "r",
+        *(f"sub-01_label-{label}_seg.nii.gz" for label in ("lesion", "cord", "centerline")),
+        "sub-01_T2w.nii.gz",
+    )
+    prediction = touch(tmp_path / "p", "sub-01_label-lesion_mask.nii.gz", "sub-01_label-lesion_probseg.nii.gz")
+    assert names(pair_files(reference, prediction)[0])[0][1:] == (
+        "sub-01_label-lesion_seg.nii.gz",
+        "sub-01_label-lesion_mask.nii.gz",
+    )
+    assert names(pair_files(reference, prediction, PROBABILITY_NAMES)[0])[0][1:] == (
+        "sub-01_label-lesion_seg.nii.gz",
+        "sub-01_label-lesion_probseg.nii.gz",
+    )
+
+
+def test_files_without_a_partner_are_listed(tmp_path):
+    reference = touch(tmp_path / "r", "sub-01_seg.nii.gz", "sub-02_seg.nii.gz", "notes.txt", ".hidden.nii.gz")
+    prediction = touch(tmp_path / "p", "sub-01_seg.nii.gz", "sub-03_seg.nii.gz")
+    pairs, unmatched = pair_files(reference, prediction)
+    assert [pair.scan_id for pair in pairs] == ["sub-01"]
+    assert [sentence.split(":")[0] for sentence in unmatched] == [
+        str(reference / "sub-02_seg.nii.gz"),
+        str(prediction / "sub-03_seg.nii.gz"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [
+        (["r/sub-01_seg.nii.gz", "p/sub-02_seg.nii.gz"], "none of its 1 NIfTI files matches one of the 1"),
+        (["r/sub-01_seg.nii.gz", "p/notes.txt"], "none of its 0 NIfTI files"),
+        (["r/sub-01_seg.nii.gz"], "no such file or folder"),
+        (["r/sub-01_seg.nii.gz", "p/sub-01_a.nii.gz", "p/sub-01_b.nii.gz"], "is of the same scan as"),
+        (["r/a/case7.nii", "r/b/case7.nii", "p/case7.nii"], "is of the same scan as"),
+    ],
+)
+def test_folders_that_cannot_be_matched_get_a_sentence(tmp_path, files, fault):
+    touch(tmp_path, *files)
+    with pytest.raises(CordlesionError, match=fault) as error:
+        pair_files(tmp_path / "r", tmp_path / "p")
+    assert str(error.value).startswith(str(tmp_path))
+
+
+@pytest.fixture
+def pair(tmp_path):
+    reference = write_image(tmp_path / "sub-01_seg.nii.gz", LESION)
+    prediction = write_image(tmp_path / "sub-01_pred.nii.gz", box((4, 10), (4, 10), (7, 13)))
+    return MapPair("sub-01", "sub-01", "", reference, prediction)
+
+
+def test_a_mask_is_measured_by_hand(pair):
+    metrics = evaluate_mask(pair)
+    assert metrics.voxel_sensitivity == metrics.voxel_precision == metrics.voxel_f1 == 0.5
+    assert (metrics.n_reference_lesions, metrics.n_detected_lesions) == (1, 1)
+    assert metrics.reference_volume_mm3 == pytest.approx(216 * 0.216, rel=1e-6)
+    row = metric_row(pair, metrics)
+    assert tuple(row) == ("scan_id", "subject", "session", *METRIC_COLUMNS)
+
+
+def test_a_map_is_measured_at_every_threshold(pair, tmp_path):
+    probability = np.where(LESION, 0.8, 0.1 * (noise() / 100)).astype(np.float32)
+    write_image(pair.prediction, probability)
+    table = sweep_map(pair, (0.0, 0.1, 0.8, 0.9))
+    assert list(table.columns[:4]) == ["scan_id", "subject", "session", "threshold"]
+    assert table["threshold"].tolist() == [0.0, 0.1, 0.8, 0.9]
+    assert table["voxel_f1"].tolist() == [pytest.approx(2 * 216 / (216 + math.prod(SHAPE))), 1.0, 1.0, 0.0]
+    for threshold, row in zip((0.1, 0.8, 0.9), table.iloc[1:].itertuples(), strict=True):
+        mask = write_image(tmp_path / "mask.nii.gz", (probability >= np.float32(threshold)).astype(np.uint8))
+        expected = metric_row(pair, evaluate_mask(MapPair("sub-01", "sub-01", "", pair.reference, mask)))
+        assert {name: getattr(row, name) for name in METRIC_COLUMNS} == {
+            name: expected[name] for name in METRIC_COLUMNS
+        }
+
+
+def test_prediction_and_reference_must_share_one_grid(pair):
+    shifted = AFFINE.copy()
+    shifted[2, 3] = 0.6
+    write_image(pair.prediction, LESION, shifted)
+    for measure in (evaluate_mask, lambda p: sweep_map(p, (0.5,))):
+        with pytest.raises(CordlesionError, match=r"sub-01_pred\.nii\.gz: lies up to 0\.60 mm away from .*sub-01_seg"):
+            measure(pair)
+
+
+scores = st.one_of(st.just(math.nan), st.floats(0, 1), st.floats(-1e9, 1e9))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.text("ab01_-", min_size=1), st.sampled_from(["", "01", "NA", "nan"]), scores), min_size=1))
+def test_tables_survive_writing_digit_by_digit(tmp_path_factory, rows):
+    table = pd.DataFrame(rows, columns=["scan_id", "session", "voxel_f1"])
+    path = tmp_path_factory.mktemp("t") / "t.tsv"
+    write_table(path, table)
+    again = read_table(path, ("scan_id",))
+    pd.testing.assert_frame_equal(again, table, check_dtype=False, check_exact=True)
+
+
+def test_undefined_values_are_written_as_bids_wants_them(tmp_path):
+    write_table(tmp_path / "t.tsv", pd.DataFrame({"scan_id": ["sub-01"], "voxel_f1": [math.nan]}))
+    assert (tmp_path / "t.tsv").read_text() == "scan_id\tvoxel_f1\nsub-01\tn/a\n"
+
+
+def test_identifiers_stay_text(tmp_path):
+    (tmp_path / "t.tsv").write_text("scan_id\tsubject\tsession\tsite\n007\t007\t01\t3\n")
+    row = read_table(tmp_path / "t.tsv").iloc[0]
+    assert row.tolist() == ["007", "007", "01", "3"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "not a table"),
+        (b"\xff\xfe\x00", "not a table"),
+        (b"scan_id\tsubject\na\tb\nc\td\te\tf\n", "not a table"),
+        (b"scan_id\nsub-01\n", "lacks the columns subject"),
+        (b"scan_id\tsubject\tvoxel_f1\na\ta\tgood\n", "the column voxel_f1 holds text"),
+    ],
+)
+def test_a_damaged_table_gets_a_sentence(tmp_path, content, fault):
+    (tmp_path / "t.tsv").write_bytes(content)
+    with pytest.raises(CordlesionError, match=rf"t\.tsv: {fault}"):
+        read_table(tmp_path / "t.tsv", ("scan_id", "subject"))
+    with pytest.raises(CordlesionError, match=r"absent\.tsv: no such file"):
+        read_table(tmp_path / "absent.tsv")
+
+
+def test_an_empty_table_is_a_table(tmp_path):
+    write_table(tmp_path / "t.tsv", pd.DataFrame(columns=["scan_id", "subject", "voxel_f1"]))
+    assert read_table(tmp_path / "t.tsv", ("scan_id", "subject")).empty
