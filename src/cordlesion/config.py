@@ -68,6 +68,8 @@ class PreprocessConfig(_Config):
     """Edge of the axial crop around the centerline; the network halves it at every level but the first."""
     centerline: Literal["file", "cord_mask"] = "file"
     """Where the centerline comes from: a curve, or the centre of mass of a cord mask."""
+    centerline_smoothing_mm: Annotated[float, Field(ge=0)] = 60.0
+    """Waves of the centerline shorter than this are damped by more than half; 0 takes the points as they are."""
 
 
 class PatchConfig(_Config):

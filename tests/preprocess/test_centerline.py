@@ -112,3 +112,31 @@ def test_a_curve_on_a_rotated_grid_stays_in_order(tmp_path):
     curve = read_centerline(write_image(tmp_path / "c.nii.gz", draw(points, turned), affine), scan)
     assert (np.diff(curve.z) > 0).all()
     assert len(curve.z) == len(points)
+
+
+def test_the_staircase_of_thick_slices_becomes_smooth():
+    z = np.arange(200.0)
+    true_x_mm = 8 * np.sin(2 * np.pi * z * 0.6 / 250)
+    drawn = Centerline(np.round(true_x_mm / 2.8), np.full(200, 30.0), z)
+    smooth = drawn.smoothed((2.8, 0.6, 0.6), 60.0)
+    assert np.abs(np.diff(drawn.x)).max() == 1
+    assert np.abs(np.diff(smooth.x * 2.8)).max() < 0.3
+    assert np.abs(smooth.x * 2.8 - true_x_mm).max() < 1.0
+    np.testing.assert_allclose(smooth.y, 30)
+
+
+def test_smoothing_halves_waves_of_the_cut_off_and_keeps_straight_lines():
+    z = np.arange(600.0)
+    wave = np.sin(2 * np.pi * z * 0.5 / 60)
+    smooth = Centerline(wave, 0.1 * z + 3, z).smoothed((1.0, 1.0, 0.5), 60.0)
+    middle = slice(150, 450)
+    assert np.abs(smooth.x[middle]).max() == pytest.approx(0.5, abs=0.02)
+    np.testing.assert_allclose(smooth.y, 0.1 * z + 3, atol=1e-6)
+
+
+def test_few_points_or_no_wavelength_are_left_alone():
+    z = np.arange(4.0)
+    curve = Centerline(np.array([0.0, 1, 0, 1]), np.zeros(4), z)
+    assert curve.smoothed((1.0, 1.0, 1.0), 60.0) is curve
+    longer = Centerline(np.arange(9.0) % 2, np.zeros(9), np.arange(9.0))
+    assert longer.smoothed((1.0, 1.0, 1.0), 0.0) is longer

@@ -12,7 +12,7 @@ from cordlesion.preprocess.cord_stack import map_back, sample_reference, sample_
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.volume import Volume
 
-SMALL = PreprocessConfig(crop_voxels=8)
+SMALL = PreprocessConfig(crop_voxels=8, centerline_smoothing_mm=0)
 
 
 def isotropic_grid(scan, spacing_mm):
@@ -109,7 +109,9 @@ def test_a_binary_reference_stays_where_it_is():
     lesion = np.zeros((16, 16, 16), bool)
     lesion[7:10, 6:9, 4:9] = True
     stored = Volume(from_las(lesion, scan), scan.affine)
-    geometry = stack_geometry(scan, Centerline(np.full(2, 8.0), np.full(2, 8.0), np.array([0.0, 15.0])), PreprocessConfig(crop_voxels=16))
+    geometry = stack_geometry(
+        scan, Centerline(np.full(2, 8.0), np.full(2, 8.0), np.array([0.0, 15.0])), PreprocessConfig(crop_voxels=16, centerline_smoothing_mm=0)
+    )
     stack = sample_reference(stored, geometry)
     back = map_back(stack.astype(np.float32), geometry) >= 0.5
     np.testing.assert_array_equal(back, lesion)

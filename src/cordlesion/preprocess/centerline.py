@@ -6,10 +6,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, read_mask
+
+_FEWEST_FOR_SPLINE = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,23 @@ class Centerline:
     def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return x and y at the axial positions ``z``; beyond an end the end's centre holds."""
         return np.interp(z, self.z, self.x), np.interp(z, self.z, self.y)
+
+    def smoothed(self, spacing_mm: tuple[float, float, float], wavelength_mm: float) -> "Centerline":
+        """Return the smoothing spline through the points, which halves waves of ``wavelength_mm`` along the cord.
+
+        A curve drawn on the voxels of a sagittal scan jumps by a slice thickness from side to side; a cord does not.
+
+        Args:
+            spacing_mm: Voxel size of the scan in LAS order.
+            wavelength_mm: Cut-off; 0 leaves the points as they are.
+        """
+        if wavelength_mm == 0 or len(self.z) < _FEWEST_FOR_SPLINE:
+            return self
+        z_mm = self.z * spacing_mm[2]
+        # A spline of penalty w damps a wave of angular frequency f by 1 / (1 + w * f ** 4 * step).
+        penalty = (wavelength_mm / (2 * np.pi)) ** 4 / float(np.mean(np.diff(z_mm)))
+        x, y = (make_smoothing_spline(z_mm, values, lam=penalty)(z_mm) for values in (self.x, self.y))
+        return Centerline(x, y, self.z)
 
 
 def read_centerline(path: Path | str, scan: Volume) -> Centerline:

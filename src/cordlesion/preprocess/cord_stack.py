@@ -65,7 +65,8 @@ def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfi
     top, bottom = _to_isotropic(np.array([centerline.z[0] - 0.5, centerline.z[-1] + 0.5]), step_z)
     first, last = max(0, round(top + 0.5)), min(n_slices - 1, round(bottom - 0.5))
     slices = np.arange(first, max(first, last) + 1)
-    x, y = centerline.at(_to_native(slices, step_z))
+    smooth = centerline.smoothed(las.spacing_mm, config.centerline_smoothing_mm)
+    x, y = smooth.at(_to_native(slices, step_z))
     middle = (config.crop_voxels - 1) / 2
     start_x, start_y = (np.rint(_to_isotropic(v, s) - middle).astype(np.int64) for v, s in ((x, step_x), (y, step_y)))
     nx, ny, nz = las.data.shape
