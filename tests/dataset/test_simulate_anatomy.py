@@ -20,7 +20,7 @@ def anatomy():
 def test_levels_join_without_gap():
     assert levels.top_mm("C1") == 0
     assert levels.top_mm("C2") == pytest.approx(23.0)
-    assert np.diff(levels.BOUNDARIES_MM) == pytest.approx(levels.column("length"))
+    np.testing.assert_allclose(np.diff(levels.BOUNDARIES_MM), levels.column("length"))
     assert [levels.NAMES[i] for i in levels.level_index(np.array([-5.0, 10.0, 24.0, 9999.0]))] == [
         "C1",
         "C1",
@@ -31,7 +31,7 @@ def test_levels_join_without_gap():
 
 def test_along_returns_the_table_at_level_centres():
     centres = np.array([levels.centre_mm(name) for name in ("C3", "T6")])
-    assert levels.along("cord_area", centres) == pytest.approx([70.4, 34.9])
+    np.testing.assert_allclose(levels.along("cord_area", centres), [70.4, 34.9])
 
 
 def test_most_lesions_are_weighted_into_the_neck():
@@ -49,7 +49,7 @@ def test_anatomy_depends_on_seed_and_subject_only(anatomy):
 def test_men_have_larger_cords_and_age_shrinks_them():
     c3 = np.array(levels.centre_mm("C3"))
     area = {p: draw_anatomy(0, 0, p).at("cord_area_mm2", c3) for p in (WOMAN, Person(36.0, "M"), Person(60.0, "F"))}
-    assert area[Person(36.0, "M")] > area[WOMAN] > area[Person(60.0, "F")]
+    assert sorted(area, key=area.__getitem__) == [Person(60.0, "F"), WOMAN, Person(36.0, "M")]
 
 
 def test_cord_ends_at_the_conus(anatomy):

@@ -38,7 +38,7 @@ def errors(folder):
     return {(issue["code"], issue.get("location")) for issue in issues if issue.get("severity") == "error"}
 
 
-# --- the plan -----------------------------------------------------------------------------------------------------------
+# --- the plan ---
 
 
 def scans_of(cohort, seed=SEED):
@@ -80,7 +80,7 @@ def test_plan_holds_at_any_size(scans, seed):
     assert sorted({subject.site for subject in cohort}) == list(range(len({subject.site for subject in cohort})))
 
 
-# --- on disk ------------------------------------------------------------------------------------------------------------
+# --- on disk ---
 
 
 def test_dataset_and_labels_are_valid_bids(cohort):
@@ -127,7 +127,7 @@ def test_bytes_do_not_depend_on_jobs(cohort, tmp_path):
     assert contents(tmp_path / "again") == contents(cohort)
 
 
-def test_interrupted_cohort_is_completed_and_nothing_is_done_twice(cohort, tmp_path):
+def test_interrupted_cohort_is_completed_and_nothing_is_done_twice(cohort):
     before = contents(cohort)
     sidecar = sorted(cohort.glob("sub-*/*/anat/*.json"))[0]
     image = sidecar.with_suffix(".nii.gz")

@@ -50,7 +50,7 @@ def test_spindle_volume_is_as_stated(anatomy):
 
 def test_columns_lie_where_their_names_say(lesions):
     for lesion in lesions:
-        u, v = lesion.place.centre_mm
+        _, v = lesion.place.centre_mm
         if lesion.column == "posterior":
             assert v < 0.3
         if lesion.column == "anterior":

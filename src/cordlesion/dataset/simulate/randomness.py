@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
+from scipy import fft
+from scipy.ndimage import fourier_gaussian, gaussian_filter1d
 
 Array = npt.NDArray[Any]
 """Numbers; coordinates and signals of many points are float32, tables float64."""
 Mask = npt.NDArray[np.bool_]
 
-TILE_CELLS = 64
+TILE_CELLS = 128
 """Edge of the periodic noise tile, in cells."""
-CELLS_PER_SCALE = 4.0
-"""Cells per correlation length, so that nearest-cell look-up still looks smooth."""
+CELLS_PER_SCALE = 10.0
+"""Cells per correlation length: enough that looking up the nearest cell shows no blocks."""
 POSITIVE = np.float32(64 * TILE_CELLS)
 """Added before truncation, which rounds towards zero and would make the cells around 0 twice as wide."""
 
@@ -55,7 +56,8 @@ class NoiseTile:
     def cells(self) -> Array:
         """The tile, shape (TILE_CELLS,) * 3."""
         white = keyed_rng("noise tile", *self.seed).standard_normal((TILE_CELLS,) * 3, dtype=np.float32)
-        smooth = gaussian_filter(white, CELLS_PER_SCALE / 2, mode="wrap")
+        # In the frequency domain, because the tile must repeat without a seam.
+        smooth = fft.irfftn(fourier_gaussian(fft.rfftn(white), CELLS_PER_SCALE / 2, n=TILE_CELLS))
         unit: Array = (smooth / smooth.std()).astype(np.float32)
         return unit
 
