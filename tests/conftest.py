@@ -1,7 +1,6 @@
 """Fixtures shared by all tests."""
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,14 +39,13 @@ class Exit:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Exit]:
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Exit]:
     """Return ``cli(*arguments)``: runs the command line in this process, in which torch is imported already."""
     from cordlesion.cli import main
 
     def run(*arguments: object) -> Exit:
-        monkeypatch.setattr(sys, "argv", ["cordlesion", *map(str, arguments)])
         with pytest.raises(SystemExit) as exited:
-            main()
+            main([*map(str, arguments)])
         captured = capsys.readouterr()
         return Exit(int(exited.value.code or 0), captured.out, captured.err)
 

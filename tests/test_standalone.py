@@ -28,7 +28,7 @@ def folders(tmp_path):
 
 
 @pytest.fixture
-def masks(folders, tmp_path):
+def masks(tmp_path):
     for n in range(4):
         write_image(tmp_path / "masks" / f"sub-{n}_label-lesion_mask.nii.gz", box((4, 10), (4, 10), (4 + n, 10)))
     return tmp_path / "masks"

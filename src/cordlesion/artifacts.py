@@ -102,9 +102,18 @@ def remove_partial_files(folder: Path) -> None:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Return the SHA-256 of a file's bytes.
+
+    Raises:
+        CordlesionError: The file is missing, or is a link to a missing one.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise CordlesionError(
+            f"{path}: no such file, or a link to a file that is not there; its content is needed. Fetch or restore it."
+        ) from error
 
 
 def fingerprint(*parts: object) -> str:

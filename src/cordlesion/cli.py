@@ -1,7 +1,7 @@
 """The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ app = App(
     help="Which loss and which decision threshold segment MS lesions of the spinal cord best on T2w MRI. "
     "Research use only.",
     version=__version__,
+    suppress_keyboard_interrupt=False,  # main says that nothing is lost
 )
 study = App(name="study", help="A whole study: set up, run, look at.")
 model = App(name="model", help="Trained models (bundles).")
@@ -236,12 +237,12 @@ def info(bundle: Path) -> None:
     print(json.dumps(read_card(bundle).model_dump(mode="json"), indent=2))
 
 
-def main() -> None:
-    """Run the command line: exit status 0, or 2 after a mistake of the user's, told in a sentence."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line (``sys.argv`` by default): exit status 0, or 2 after a mistake, told in a sentence."""
     from cordlesion.errors import CordlesionError
 
     try:
-        status = app(exit_on_error=False, print_error=True)
+        status = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(2)
     except CordlesionError as error:

@@ -1,0 +1,68 @@
+import importlib
+import pkgutil
+import subprocess
+import sys
+from dataclasses import FrozenInstanceError
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cordlesion
+from images import box
+
+
+@pytest.mark.parametrize("name", cordlesion.__all__)
+def test_every_public_name_exists(name):
+    assert getattr(cordlesion, name) is not None
+    assert name in dir(cordlesion)
+
+
+def test_the_names_of_the_contract():
+    promised = {
+        "LesionRule",
+        "evaluate",
+        "sweep",
+        "choose_threshold",
+        "segment",
+        "losses",
+        "ScanMetrics",
+        "Segmentation",
+        "ThresholdChoice",
+    }
+    assert promised <= set(cordlesion.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = cordlesion.nonsense
+
+
+def test_the_examples_of_the_contract():
+    lesion, spacing = box((4, 10), (4, 10), (4, 10)), (0.6, 0.6, 0.6)
+    rule = cordlesion.LesionRule(min_overlap=0.25, max_outside=0.70, gamma=0.65, min_volume_mm3=3.0, connectivity=6)
+    assert rule == cordlesion.LesionRule()
+    metrics = cordlesion.evaluate(lesion, lesion, spacing, rule="study")
+    assert isinstance(metrics, cordlesion.ScanMetrics)
+    assert (metrics.voxel_f1, metrics.lesion_f1, metrics.n_reference_lesions) == (1.0, 1.0, 1)
+    with pytest.raises(FrozenInstanceError):
+        metrics.voxel_f1 = 0.0
+    swept = cordlesion.sweep(lesion, lesion * np.float32(0.7), spacing, (0.5, 0.7, 0.75), rule=rule)
+    assert [m.voxel_f1 for m in swept] == [1.0, 1.0, 0.0]
+    rows = [
+        {"scan_id": "a", "subject": "a", "threshold": t, "voxel_f1": m.voxel_f1}
+        for t, m in zip((0.5, 0.7, 0.75), swept, strict=True)
+    ]
+    assert cordlesion.choose_threshold(pd.DataFrame(rows), objective="median_voxel_f1").value == 0.5
+    import torch
+
+    logits = torch.randn(1, 1, 4, 4, 4)
+    assert cordlesion.losses.LOSSES["tversky"](logits, (logits > 0).float()).ndim == 0
+
+
+def test_evaluation_and_thresholds_are_reached_without_torch():
+    names = ", ".join(f"cordlesion.{name}" for name in ("evaluate", "sweep", "choose_threshold", "LesionRule"))
+    code = f"import sys, cordlesion; {names}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_every_module_can_be_imported_and_says_what_it_is():
+    for module in pkgutil.walk_packages(cordlesion.__path__, "cordlesion."):
+        assert importlib.import_module(module.name).__doc__, module.name

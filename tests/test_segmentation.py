@@ -1,0 +1,196 @@
+import json
+from dataclasses import asdict
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from cordlesion.artifacts import file_hash
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.metrics import binarize
+from cordlesion.model.bundle import save_bundle
+from cordlesion.preprocess.orient import from_las, to_las
+from cordlesion.segmentation import output_name, predict_file, segment, segment_files
+from cordlesion.volume import read_volume
+from images import SHAPE, box, noise, write_image
+from models import THRESHOLD, untrained_bundle
+from strategies import make_scan
+from test_volume import assert_same_geometry
+from tiny import write_scan
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    save_bundle(folder, untrained_bundle())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cohort")
+    for n in (1, 2):
+        write_scan(folder, f"sub-{n:02d}", seed=n, lesions=1)
+    return folder
+
+
+def scan_of(cohort, n=1):
+    return cohort / f"sub-{n:02d}/anat/sub-{n:02d}_T2w.nii.gz"
+
+
+def label_of(cohort, kind, n=1):
+    return cohort / f"derivatives/labels/sub-{n:02d}/anat/sub-{n:02d}_label-{kind}_seg.nii.gz"
+
+
+def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
+    assert segment_files([scan_of(cohort)], bundle, tmp_path, centerline=label_of(cohort, "centerline")) == {}
+    names = [
+        "label-lesion_mask.json",
+        "label-lesion_mask.nii.gz",
+        "label-lesion_mask.png",
+        "label-lesion_probseg.nii.gz",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesions.tsv", *(f"sub-01_{name}" for name in names)]
+    probability, mask = (nib.load(tmp_path / f"sub-01_{name}") for name in (names[3], names[1]))
+    np.testing.assert_array_equal(mask.get_fdata(), binarize(probability.get_fdata(), THRESHOLD.value))
+    assert 0 < mask.get_fdata().sum() < mask.get_fdata().size
+    assert (probability.get_data_dtype(), mask.get_data_dtype()) == (np.float32, np.uint8)
+    for image in (probability, mask):
+        assert_same_geometry(nib.load(scan_of(cohort)).header, image.header)
+    described = json.loads((tmp_path / f"sub-01_{names[0]}").read_text())
+    assert described["Threshold"] == THRESHOLD.value
+    assert described["GeneratedBy"]["WeightsSHA256"] == file_hash(bundle / "model.safetensors")
+    table = read_table(tmp_path / "lesions.tsv")
+    assert len(table) == len(described["Lesions"])
+    assert [row["n_voxels"] for row in described["Lesions"]] == table["n_voxels"].tolist()
+    assert (tmp_path / f"sub-01_{names[2]}").read_bytes().startswith(b"\x89PNG")
+
+
+def test_python_gives_what_the_command_writes(bundle, cohort, tmp_path):
+    result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"))
+    segment_files([scan_of(cohort)], bundle, tmp_path, cord_mask=label_of(cohort, "cord"))
+    predict_file(scan_of(cohort), bundle, tmp_path / "p.nii.gz", cord_mask=label_of(cohort, "cord"))
+    for name in ("sub-01_label-lesion_probseg.nii.gz", "p.nii.gz"):
+        np.testing.assert_array_equal(nib.load(tmp_path / name).get_fdata(), result.probability)
+    np.testing.assert_array_equal(nib.load(tmp_path / "sub-01_label-lesion_mask.nii.gz").get_fdata(), result.mask)
+    assert result.threshold == THRESHOLD.value
+
+
+def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
+    """Three boxes in a scan of another orientation; the smallest is below 3 mm3 and stays out of the list."""
+    scan = make_scan("RPI", (0.5, 0.5, 2.0), SHAPE, (0, 0, 0), seed=0)
+    boxes = [box((10, 14), (10, 14), (20, 22)), box((10, 14), (10, 14), (5, 12)), box((12, 13), (12, 13), (30, 32))]
+    probability = sum(b * np.float32(p) for b, p in zip(boxes, (0.9, 0.5, 0.7), strict=True)).astype(np.float32)
+    probability[10, 10, 5] = 0.8
+    monkeypatch.setattr(
+        "cordlesion.segmentation.predict_scan", lambda *_: np.ascontiguousarray(from_las(probability, scan))
+    )
+    path = write_image(tmp_path / "sub-01_T2w.nii.gz", scan.data, scan.affine)
+    curve = box((12, 13), (12, 13), (0, 36))
+    line = write_image(tmp_path / "line.nii.gz", np.ascontiguousarray(from_las(curve, scan)), scan.affine)
+    large, small = segment(path, bundle, centerline=line).lesions
+    assert asdict(large) == {
+        "lesion": 1,
+        "volume_mm3": 56.0,  # 4 x 4 x 7 voxels of 0.5 mm3
+        "length_mm": 14.0,
+        "position_mm": 54.0,  # from slice 35 down to slice 8
+        "peak_probability": 0.8,
+        "mean_probability": pytest.approx(0.5 + 0.3 / 112, abs=1e-4),
+        "n_voxels": 112,
+    }
+    assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 29.0)
+
+
+def test_lesions_of_a_noisy_map_equal_a_naive_list(bundle, cohort, monkeypatch):
+    probability = ndimage.gaussian_filter(noise() / 100, 1.2)
+    monkeypatch.setattr("cordlesion.segmentation.predict_scan", lambda *_: probability)
+    cut = float(np.quantile(probability, 0.9))
+    result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"), threshold=cut)
+    labels, n = ndimage.label(result.mask)
+    sizes = sorted((int((labels == k).sum()) for k in range(1, n + 1)), reverse=True)
+    kept = [size for size in sizes if size * 0.216 > 3]
+    assert [lesion.n_voxels for lesion in result.lesions] == kept
+    assert 1 < len(kept) < n
+    assert [lesion.lesion for lesion in result.lesions] == list(range(1, len(kept) + 1))
+
+
+def test_the_users_threshold_counts(bundle, cohort):
+    cuts = (0.01, 0.5, 1.0)
+    results = [segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"), threshold=cut) for cut in cuts]
+    for cut, result in zip(cuts, results, strict=True):
+        np.testing.assert_array_equal(result.mask, result.probability >= np.float32(cut))
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.01, float("nan")])
+def test_a_threshold_out_of_range_gets_a_sentence(bundle, cohort, tmp_path, threshold):
+    with pytest.raises(CordlesionError, match="a value above 0 and up to 1 is needed"):
+        segment_files(
+            [scan_of(cohort)], bundle, tmp_path / "o", cord_mask=label_of(cohort, "cord"), threshold=threshold
+        )
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_bundle_without_threshold_needs_one(cohort, tmp_path):
+    save_bundle(tmp_path / "b", untrained_bundle(threshold=None))
+    with pytest.raises(CordlesionError, match=r"b: has no tuned threshold"):
+        segment(scan_of(cohort), tmp_path / "b", cord_mask=label_of(cohort, "cord"))
+    result = segment(scan_of(cohort), tmp_path / "b", cord_mask=label_of(cohort, "cord"), threshold=0.5)
+    assert result.threshold == 0.5
+
+
+def test_exactly_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
+    both = {"centerline": label_of(cohort, "centerline"), "cord_mask": label_of(cohort, "cord")}
+    for given, found in (({}, "none"), (both, "both")):
+        with pytest.raises(CordlesionError, match=f"exactly one of centerline and cord mask is needed, found {found}"):
+            segment(scan_of(cohort), bundle, **given)
+
+
+def test_scans_that_would_overwrite_each_other_are_refused(bundle, cohort, tmp_path):
+    twin = write_image(tmp_path / "other" / "sub-01_acq-x_space-y_T2w.nii.gz", noise())
+    same = write_image(tmp_path / "other" / "sub-01_T2w.nii", noise())
+    with pytest.raises(CordlesionError, match="another scan has the same name"):
+        segment_files([scan_of(cohort), twin, same], bundle, tmp_path / "o")
+    with pytest.raises(CordlesionError, match="given for 2 scans; one scan is needed"):
+        segment_files([scan_of(cohort), scan_of(cohort, 2)], bundle, tmp_path / "o", cord_mask=label_of(cohort, "cord"))
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("sub-01_ses-1_T2w.nii.gz", "sub-01_ses-1"), ("t2.nii.gz", "t2"), ("my scan.nii", "my scan")],
+)
+def test_outputs_are_named_after_the_scan(tmp_path, name, expected):
+    assert output_name(tmp_path / name) == expected
+
+
+REAL = {
+    "axial, patient": ("t2_ms.nii.gz", {"centerline": "t2_ms_centerline.nii.gz"}),
+    "synthetic lesion": ("t2_fake_lesion.nii.gz", {"cord_mask": "t2_fake_lesion_sc_seg.nii.gz"}),
+    "axial, healthy": ("sub-unf01_T2w.nii.gz", {"cord_mask": "sub-unf01_T2w_seg-manual.nii.gz"}),
+}
+
+
+@pytest.mark.parametrize(("name", "along"), REAL.values(), ids=REAL)
+def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, name, along):
+    scan = shared("data", "real", name)
+    files = {kind: shared("data", "real", file) for kind, file in along.items()}
+    assert segment_files([scan], bundle, tmp_path, **files, threshold=0.5) == {}
+    assert len(list(tmp_path.iterdir())) == 5
+    header = nib.load(scan).header
+    for kind in ("probseg", "mask"):
+        image = nib.load(tmp_path / f"{output_name(scan)}_label-lesion_{kind}.nii.gz")
+        assert image.shape == header.get_data_shape()
+        assert_same_geometry(header, image.header)
+        data = image.get_fdata()
+        assert 0 <= data.min() < data.max() <= 1
+    # What is predicted lies around the cord: within the 16 voxels of 0.5 mm of the crop, and a native voxel of rim.
+    (guide,) = files.values()
+    cord = to_las(read_volume(guide))
+    predicted = to_las(read_volume(tmp_path / f"{output_name(scan)}_label-lesion_probseg.nii.gz"))
+    centres = np.array([np.argwhere(s).mean(axis=0) for s in np.moveaxis(cord.data, 2, 0) if s.any()])
+    reach = 4.0 / np.array(cord.spacing_mm[:2]) + 1.5
+    where = np.argwhere(predicted.data)[:, :2]
+    assert (where >= centres.min(axis=0) - reach).all()
+    assert (where <= centres.max(axis=0) + reach).all()
