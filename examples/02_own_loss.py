@@ -39,9 +39,9 @@ def make_study(dataset: Path, output: Path, epochs: int) -> StudyConfig:
         name="own_loss",
         dataset=dataset,
         output=output,
-        patches=PatchConfig(overlap_fraction=0.5),
+        patches=PatchConfig(overlap_fraction=0.25),
         network=NetworkConfig(filters=(8, 16)),
-        training=TrainingConfig(epochs=epochs, learning_rate=1e-3),
+        training=TrainingConfig(epochs=epochs, learning_rate=3e-3),
         losses=(LossConfig(name="tversky"), LossConfig(name="top_k_entropy", parameters={"share": 0.02})),
     )
 
