@@ -36,7 +36,7 @@ def test_along_returns_the_table_at_level_centres():
 
 def test_most_lesions_are_weighted_into_the_neck():
     weight = levels.column("lesions") * levels.column("length")
-    neck = levels.CENTRES_MM < levels.top_mm("T1")
+    neck = levels.top_mm("T1") > levels.CENTRES_MM
     assert weight[neck].sum() / weight.sum() == pytest.approx(0.58, abs=0.02)
 
 
@@ -66,7 +66,7 @@ def test_frame_inverts_the_curve(anatomy):
     frame = cord_frame(anatomy, POSE, 110.0, 110.0)
     rng = np.random.default_rng(0)
     s, v = rng.uniform(5, 170, 200), rng.uniform(-25, 25, 200)
-    angle = np.interp(s, S_MM, anatomy.direction + POSE.pitch)
+    angle = np.interp(s, S_MM, frame.angle)
     y = np.interp(s, S_MM, frame.y_mm) + v * np.cos(angle)
     z = np.interp(s, S_MM, frame.z_mm) + v * np.sin(angle)
     found_s, found_v = frame.section(y, z)

@@ -182,7 +182,7 @@ def _pose(rng: np.random.Generator, plane: Plane, region: Region) -> Pose:
     return Pose(
         centre_s_mm=normal(rng, mean, sd, mean - 2 * sd, mean + 2 * sd),
         forward_mm=rng.normal(-12, 5) if plane == "sagittal" else rng.normal(-8, 4),
-        pitch=np.radians(normal(rng, 0, 3.5, -8, 8) + {"cervical": 0, "cervicothoracic": 6, "thoracic": 4}[region]),
+        pitch=np.radians(normal(rng, 0, 3.5, -8, 8)),
         offset_mm=normal(rng, 0, 1.2, -3, 3),
         tilt=float(np.tan(np.radians(normal(rng, 0, 1.6, -5, 5)))),
         roll=float(np.radians(normal(rng, 0, 3, -8, 8))),

@@ -25,7 +25,7 @@ class Pose:
     forward_mm: float
     """Cord in front of the middle of the field of view, there."""
     pitch: float
-    """Rotation in the sagittal plane, radians."""
+    """Mean direction of the cord over the field of view, in the sagittal plane, radians."""
     offset_mm: float
     """Cord to the right of the middle, there."""
     tilt: float
@@ -45,6 +45,8 @@ class CordFrame:
     origin_mm: tuple[float, float]
     s_map: Array
     v_map: Array
+    angle: Array
+    """Direction of the curve in the sagittal plane, radians."""
     roll: float
 
     def section(self, y_mm: Array, z_mm: Array) -> tuple[Array, Array]:
@@ -64,17 +66,18 @@ class CordFrame:
 
 def cord_frame(anatomy: Anatomy, pose: Pose, half_ap_mm: float, half_si_mm: float) -> CordFrame:
     """Lay the subject's cord into the field of view and tabulate the way back."""
-    y, z = _curve(anatomy, pose)
+    in_view = np.abs(S_MM - pose.centre_s_mm) < half_si_mm
+    angle = anatomy.direction - anatomy.direction[in_view].mean() + pose.pitch
+    y, z = _curve(angle, pose)
     x = anatomy.lateral_mm + pose.offset_mm + pose.tilt * (S_MM - pose.centre_s_mm)
     x = x - np.interp(pose.centre_s_mm, S_MM, anatomy.lateral_mm)
     grid_y = np.arange(-half_ap_mm - 4, half_ap_mm + 6, MAP_STEP_MM)
     grid_z = np.arange(-half_si_mm - 14, half_si_mm + 16, MAP_STEP_MM)
-    s_map, v_map = _invert(y, z, anatomy.direction + pose.pitch, *np.meshgrid(grid_y, grid_z, indexing="ij"))
-    return CordFrame(y, z, x, (grid_y[0], grid_z[0]), s_map, v_map, pose.roll)
+    s_map, v_map = _invert(y, z, angle, *np.meshgrid(grid_y, grid_z, indexing="ij"))
+    return CordFrame(y, z, x, (grid_y[0], grid_z[0]), s_map, v_map, angle, pose.roll)
 
 
-def _curve(anatomy: Anatomy, pose: Pose) -> tuple[Array, Array]:
-    angle = anatomy.direction + pose.pitch
+def _curve(angle: Array, pose: Pose) -> tuple[Array, Array]:
     step = float(S_MM[1] - S_MM[0])
     y, z = np.cumsum(np.sin(angle)) * step, -np.cumsum(np.cos(angle)) * step
     y += pose.forward_mm - np.interp(pose.centre_s_mm, S_MM, y)

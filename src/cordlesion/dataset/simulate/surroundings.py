@@ -31,8 +31,11 @@ def _muscle(points: Points) -> Array:
 
 
 def _throat(points: Points, value: Array) -> Array:
-    """Airway, and the fat in front of it."""
+    """Airway and the fat in front of it; below the neck, the blurred and mostly dark organs of the chest."""
     s, front = points.s, points.front
+    organs = 0.45 * np.clip(0.5 + points.noise(24, 15) + 0.3 * points.noise(7, 16), 0.06, 1.4)
+    inside = ramp(front - table(s, [150, 200, 460], [40, 27, 40]), 5) * ramp(s - 185, 25)
+    value = paint(value, organs, inside)
     start = levels.along("body_depth", s).astype(np.float32) + table(s, [-30, 20, 80, 110, 160], [2, 4, 5, 11, 12])
     width = table(s, [-30, 10, 50, 80, 100, 190, 240], [22, 16, 12, 7, 14, 15, 4])
     value = paint(value, points.signals.fat * 0.8, 0.5 * ramp(front - start - width - 8, 6))
