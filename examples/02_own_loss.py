@@ -1,6 +1,8 @@
 """Compare a loss of your own with the Tversky loss in a small study, on your scans or on simulated ones.
 
 python examples/02_own_loss.py [BIDS folder]          (a few minutes on two processor cores)
+
+So few epochs show that a loss works, not how good it is: for that, give the study the size of studies/isbi2023.yaml.
 """
 
 import sys
