@@ -84,3 +84,17 @@ def test_memory_format_does_not_change_the_logits():
         expected = network(patch)
         network.to(memory_format=torch.channels_last_3d)
         torch.testing.assert_close(network(patch.contiguous(memory_format=torch.channels_last_3d)), expected)
+
+
+def test_each_level_is_joined_with_the_one_above():
+    """With the up-convolutions silenced only the skip of the finest level is left; it alone must carry the patch."""
+    torch.manual_seed(0)
+    network = UNet3d((2, 4, 8)).eval()
+    patch = torch.randn(1, 1, 8, 8, 8)
+    with torch.inference_mode():
+        whole = network(patch)
+        for up in network.up:
+            torch.nn.init.zeros_(up.weight)
+        from_skip = network(patch)
+    assert from_skip.std() > 1e-3
+    assert (whole - from_skip).abs().max() > 1e-3
