@@ -95,6 +95,7 @@ def test_each_level_is_joined_with_the_one_above():
         whole = network(patch)
         for up in network.up:
             torch.nn.init.zeros_(up.weight)
+            torch.nn.init.zeros_(up.bias)
         from_skip = network(patch)
     assert from_skip.std() > 1e-3
     assert (whole - from_skip).abs().max() > 1e-5  # and the levels below had a part in it
