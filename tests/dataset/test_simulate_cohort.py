@@ -28,13 +28,18 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def errors(folder):
-    """Codes of the errors that the BIDS validator finds in a dataset, with their files."""
+def report(folder, *options):
+    """What the BIDS validator says of a dataset."""
     validator = Path(sys.executable).with_name("bids-validator-deno")
     if not validator.exists():
         pytest.skip("bids-validator-deno is not installed")
-    run = subprocess.run([validator, "--format", "json", folder], capture_output=True, text=True, check=False)
-    issues = json.loads(run.stdout)["issues"]["issues"]
+    command = [validator, "--format", "json", *options, folder]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+
+
+def errors(summary):
+    """Codes of the errors in a report, with their files."""
+    issues = summary["issues"]["issues"]
     return {(issue["code"], issue.get("location")) for issue in issues if issue.get("severity") == "error"}
 
 
@@ -84,8 +89,17 @@ def test_plan_holds_at_any_size(scans, seed):
 
 
 def test_dataset_and_labels_are_valid_bids(cohort):
-    assert errors(cohort) == set()
-    assert errors(cohort / LABELS) == set()
+    assert errors(report(cohort)) == set()
+    assert errors(report(cohort / LABELS)) == set()
+
+
+def test_recursive_validation_complains_of_nothing_but_the_seg_suffix(cohort):
+    # With --recursive the validator does not read the .bidsignore of the derivative.
+    whole = report(cohort, "--recursive")
+    assert errors(whole) == set()
+    found = errors(whole["derivativesSummary"][f"/{LABELS}/"])
+    assert {code for code, _ in found} == {"NOT_INCLUDED"}
+    assert all(location.endswith("_seg.nii.gz") for _, location in found)
 
 
 def test_validator_notices_a_broken_dataset(cohort, tmp_path):
@@ -95,7 +109,7 @@ def test_validator_notices_a_broken_dataset(cohort, tmp_path):
             target = broken / name.replace("_acq-", "_acquisition-")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-    assert errors(broken)
+    assert errors(report(broken))
 
 
 def test_every_scan_has_its_files(cohort):

@@ -224,7 +224,10 @@ def edge_width(flat, place):
     middle = (np.abs(place.u) < 1.2) & (place.s > 20) & (place.s < 130) & np.isfinite(flat)
     distance = np.broadcast_to(place.v - place.half_ap, flat.shape)
     bins = np.arange(-2.4, 2.4, 0.15)
-    mean = np.array([np.median(flat[middle & (distance >= b) & (distance < b + 0.15)]) for b in bins])
+    rings = [flat[middle & (distance >= low) & (distance < low + 0.15)] for low in bins]
+    if min(len(ring) for ring in rings) < 5:
+        return np.nan
+    mean = np.array([np.median(ring) for ring in rings])
     cord, fluid = np.median(mean[bins < -1.5]), mean[bins > 0.5].max()
     rise = np.maximum.accumulate((mean - cord) / (fluid - cord))
     return float(np.interp(0.9, rise, bins) - np.interp(0.1, rise, bins))

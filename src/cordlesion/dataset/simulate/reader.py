@@ -11,7 +11,7 @@ from cordlesion.dataset.simulate.settings import READER, ReaderSettings
 
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
-FALSE_PLACES = 25
+FALSE_PLACES = 80
 """Spots that a reader compares before marking the brightest by mistake."""
 HINT_SHARE = 0.3
 """Voxels with less lesion in them are part of no lesion that a reader could see."""

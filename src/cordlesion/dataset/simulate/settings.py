@@ -50,13 +50,13 @@ class LesionSettings:
 class ReaderSettings:
     """How the reference differs from the truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outlines: assumed)."""
 
-    half_seen_cnr: float = 1.5
+    half_seen_cnr: float = 2.5
     """Contrast over the noise of a single voxel, after partial volume, at which half of the lesions are seen."""
     cnr_slope: float = 1.3
-    """Steepness of that curve: 95 % near 3.8, or 5 with respect to noise before zero-filling."""
+    """Steepness of that curve: 95 % near 4.8."""
     narrow_mm: float = 1.0
     """Lesions narrower than this are mostly lost."""
-    lapse: float = 0.08
+    lapse: float = 0.10
     """Share of plainly visible lesions that are overlooked all the same."""
     offset_sd_mm: float = 0.35
     """Smooth displacement of the outline."""
@@ -67,7 +67,7 @@ class ReaderSettings:
     """Mean and SD over scans of the share of a voxel that must look like lesion."""
     merge_gap_mm: float = 3.0
     merge_share: float = 0.5
-    false_lesions: float = 0.10
+    false_lesions: float = 0.08
     """False lesions per scan (MAGNIMS 2018: 0.16-0.38 per healthy brain and cord)."""
 
 
