@@ -34,7 +34,7 @@ def test_visibility_rises_with_contrast():
     def rate(contrast):
         return np.mean([read(evidence(contrast), seed, None, replace(CAREFUL, lapse=0.1)).any() for seed in range(60)])
 
-    rates = [rate(contrast) for contrast in (0.03, 0.10, 0.5)]
+    rates = [rate(contrast) for contrast in (0.03, 0.15, 0.5)]
     assert rates[0] < 0.3 < rates[1] < 0.85 < rates[2]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cordlesion.dataset.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
-from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, Person, draw_anatomy
+from cordlesion.dataset.simulate.anatomy import Anatomy, Person, draw_anatomy
 from cordlesion.dataset.simulate.canal import LAYERS
 from cordlesion.dataset.simulate.coil import Coil, draw_coil
 from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
@@ -175,8 +175,8 @@ def _with_ghosts(drawn: Array, acquisition: Acquisition, csf: float) -> Array:
 def _centerline(frame: CordFrame, acquisition: Acquisition, cord: Mask) -> Mask:
     """Mark the cord's centre in each axial slice that holds cord."""
     line = np.zeros(acquisition.shape, dtype=bool)
-    s, x, y = frame.at_height(acquisition.axis_mm(2))
-    for k in np.flatnonzero(cord.any(axis=(0, 1)) & (s > CORD_TOP_MM)):
+    _, x, y = frame.at_height(acquisition.axis_mm(2))
+    for k in np.flatnonzero(cord.any(axis=(0, 1))):
         line[_nearest(acquisition.axis_mm(0), x[k]), _nearest(acquisition.axis_mm(1), y[k]), k] = True
     return line
 
