@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BENCH := .venv-bench
 
 .PHONY: demo test check format bench clean
 
@@ -22,9 +23,15 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(INSTALLED)
-	$(BIN)/pip install --quiet -c constraints-cpu.txt -e '.[dev,bench]'
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+# In an environment of its own: the peers ask for older versions of libraries we use.
+bench: $(BENCH)/.installed
+	for script in benchmarks/bench_*.py; do $(BENCH)/bin/python $$script || exit 1; done
+
+$(BENCH)/.installed: pyproject.toml constraints-cpu.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --upgrade pip
+	$(BENCH)/bin/pip install --quiet -c constraints-cpu.txt -e '.[bench]'
+	touch $@
 
 $(INSTALLED): pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv $(VENV)
@@ -33,4 +40,4 @@ $(INSTALLED): pyproject.toml constraints-cpu.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(BENCH) demo

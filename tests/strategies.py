@@ -10,11 +10,15 @@ from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
 
-AXES = ["".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)]
+AXES = [
+    "".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)
+]
 """The 48 orientations."""
 
 
-def make_scan(orientation: str, spacing_las: tuple[float, ...], shape_las: tuple[int, ...], angles: tuple[float, ...], seed: int) -> Volume:
+def make_scan(
+    orientation: str, spacing_las: tuple[float, ...], shape_las: tuple[int, ...], angles: tuple[float, ...], seed: int
+) -> Volume:
     """Make a noise scan that is LAS up to rotation by ``angles`` (radians) and then stored in ``orientation``."""
     rng = np.random.default_rng(seed)
     affine = np.eye(4)

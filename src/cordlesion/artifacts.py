@@ -16,6 +16,9 @@ from cordlesion.errors import CordlesionError
 
 _PARTIAL = ".part-"
 
+METHOD_VERSION = 1
+"""Raised when a change of the code changes results: what older code made then counts as not done."""
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -118,6 +121,7 @@ def file_hash(path: Path) -> str:
 
 def fingerprint(*parts: object) -> str:
     """Return a hash of JSON-like ``parts``: it changes when anything a result depends on changes."""
+    parts = (METHOD_VERSION, *parts)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -184,9 +188,15 @@ class StudyFolder:
         label = "".join(c for c in run if c.isalnum())
         return self.derivatives.joinpath(*parts, "anat", f"{scan_id}_label-lesion_desc-{label}_probseg.nii.gz")
 
-    def is_done(self, stage: str, mark: str) -> bool:
-        """Tell whether ``stage`` was completed from what ``mark`` (a fingerprint of its inputs) stands for."""
-        return self.finished(stage).get("fingerprint") == mark
+    def is_done(self, stage: str, mark: str, *results: Path) -> bool:
+        """Tell whether ``stage`` was completed from what ``mark`` (a fingerprint of its inputs) stands for.
+
+        Args:
+            stage: Name of the stage.
+            mark: Fingerprint of its inputs.
+            results: Files it made; one that was deleted makes it undone.
+        """
+        return self.finished(stage).get("fingerprint") == mark and all(path.is_file() for path in results)
 
     def finished(self, stage: str) -> dict[str, Any]:
         """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done."""

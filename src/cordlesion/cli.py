@@ -1,5 +1,6 @@
 """The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -58,8 +59,8 @@ def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None 
 def split(dataset: Path, output: Output = Path("splits.tsv"), *, seed: int = 0, quiet: Quiet = False) -> int:
     """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject."""
     from cordlesion.config import SplitConfig
+    from cordlesion.intake import split_dataset
     from cordlesion.progress import shown
-    from cordlesion.study import split_dataset
 
     with shown(quiet):
         return _leftovers(split_dataset(dataset, output, SplitConfig(seed=seed)))
@@ -72,9 +73,13 @@ def preprocess(study_file: StudyFile, *, quiet: Quiet = False) -> int:
 
 
 @app.command
-def train(study_file: StudyFile, *, quiet: Quiet = False) -> int:
-    """Train the networks of a study (loss x seed) that are not trained yet."""
-    return _run(study_file, "train", quiet)
+def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False) -> int:
+    """Train the networks of a study (loss x seed) that are not trained yet.
+
+    Args:
+        run: Train only this one, e.g. tversky_seed-0.
+    """
+    return _run(study_file, "train", quiet, only=run)
 
 
 @app.command
@@ -195,7 +200,7 @@ def report(study_dir: Path) -> None:
 @study.command
 def init(dataset: Path) -> None:
     """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
-    from cordlesion.study import initial_study
+    from cordlesion.intake import initial_study
 
     print(initial_study(dataset), end="")
 
@@ -248,19 +253,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CordlesionError as error:
         print(f"cordlesion: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        # The reader of our output (`head`) has seen enough; without this Python complains again when it exits.
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        sys.exit(0)
     except KeyboardInterrupt:
         print("cordlesion: stopped; the same command goes on from here.", file=sys.stderr)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(study_file: StudyFile, until: str, quiet: bool) -> int:
+def _run(study_file: StudyFile, until: str, quiet: bool, only: str | None = None) -> int:
     from cordlesion.config import read_study
     from cordlesion.progress import shown
     from cordlesion.study import run_study
 
     with shown(quiet):
-        return _leftovers(run_study(read_study(study_file), until))
+        return _leftovers(run_study(read_study(study_file), until, only))
 
 
 def _leftovers(faults: Mapping[str, str]) -> int:

@@ -21,7 +21,7 @@ class FilePatterns(_Config):
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
     """Scans, inside ``sub-*`` folders."""
-    reference: tuple[str, ...] = ("*_label-lesion_seg.nii*", "*_lesion-manual.nii*", "*_label-lesion_mask.nii*")
+    reference: tuple[str, ...] = ("*_label-lesion_seg.nii*", "*_lesion-manual.nii*")
     """Manual lesion masks, anywhere in the dataset; matched to a scan by their BIDS entities."""
     cord_mask: tuple[str, ...] = (
         "*_label-cord_seg.nii*",
@@ -86,6 +86,8 @@ class NetworkConfig(_Config):
 
     filters: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (16, 32, 64)
     """Filters per level, finest first."""
+    prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Lesion probability of the untrained network; a rare class is learned sooner from a low one (Lin et al. 2017)."""
 
 
 class TrainingConfig(_Config):

@@ -193,6 +193,11 @@ def _threshold(bundle: Bundle, threshold: float | None, name: object) -> float:
         raise CordlesionError(
             f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
         )
+    if bundle.card.threshold.value == 0:
+        raise CordlesionError(
+            f"{name}: its tuned threshold is 0, which marks every voxel: the model learned too little. "
+            "Train it longer, or give --threshold."
+        )
     return bundle.card.threshold.value
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,7 @@ class _EpochEnd(pl.Callback):
         self._checkpoint = checkpoint
         self._advance = advance
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         if trainer.current_epoch:
             self._advance(trainer.current_epoch)
 
@@ -117,4 +118,5 @@ def _initial_network(run: RunConfig) -> UNet3d:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         network = UNet3d(run.network.filters)
+    torch.nn.init.constant_(network.last.bias, math.log(run.network.prior / (1 - run.network.prior)))  # type: ignore[arg-type]
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]

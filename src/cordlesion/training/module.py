@@ -56,8 +56,8 @@ class LesionModule(pl.LightningModule):
         self._started = time.perf_counter()
 
     def on_validation_epoch_end(self) -> None:
-        """Close the epoch: note the losses, keep the weights if they are the best so far, halve the rate on a plateau."""
-        # Stepped here and not by Lightning, which steps plateau schedulers after the checkpoint of the epoch is written.
+        """Close the epoch: note the losses, keep the weights if they are the best, halve the rate on a plateau."""
+        # Stepped here, because Lightning steps plateau schedulers after the checkpoint of the epoch is written.
         validation = _mean(self._validation_losses)
         best = min((row["validation_loss"] for row in self.history), default=float("inf"))
         self.history.append(

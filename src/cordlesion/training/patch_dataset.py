@@ -92,7 +92,7 @@ class KeyedSampler(Sampler[PatchKey]):
 def patch_loader(
     stacks: Sequence[TrainingStack], config: PatchConfig, batch_size: int, seed: int | None
 ) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32; shuffled and augmented if there is a seed."""
+    """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32; a seed shuffles and augments them."""
     patches = PatchDataset(stacks, config, seed)
     # Its own generator, or the loader would draw from the global random state.
     return DataLoader(patches, batch_size, sampler=KeyedSampler(len(patches), seed), generator=torch.Generator())
