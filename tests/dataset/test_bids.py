@@ -47,7 +47,6 @@ def test_entities():
         f"{LABELS}/sub-01_lesion-manual.nii.gz",
         f"{LABELS}/sub-01_T2w_lesion-manual.nii.gz",
         "sub-01/anat/sub-01_label-lesion_seg.nii.gz",
-        f"{LABELS}/sub-01_space-orig_label-lesion_mask.nii.gz",
     ],
 )
 def test_references_are_found_under_either_convention(tmp_path, name):

@@ -20,7 +20,7 @@ class LesionSettings:
     length_mm: float = 14.0
     """Median length along the cord (Kearney: means 18-25 mm; Bot 2004: median 0.8 vertebral segments)."""
     length_log_sd: float = 0.5
-    area_mm2: float = 7.5
+    area_mm2: float = 9.4
     """Median of the largest cross-section in a cord of 70 mm2 (Kearney: 4 to 11 mm2 by column)."""
     area_log_sd: float = 0.55
     length_area_correlation: float = 0.4
@@ -28,10 +28,10 @@ class LesionSettings:
     """Shares of lateral, posterior, anterior and central lesions (Kearney; Eden 2019)."""
     inner_share: float = 0.09
     """Share of lateral, posterior and anterior lesions that do not reach the surface."""
-    contrast: float = 1.42
-    """Median of lesion over cord signal (T2 100 ms against 74 ms at TE 100 ms)."""
-    contrast_scan_log_sd: float = 0.10
-    contrast_lesion_log_sd: float = 0.08
+    contrast: float = 1.58
+    """Median of lesion over cord signal: T2 of 110 ms against 74 ms at TE 100 ms; 1.42 to 1.68 in one patient's scan."""
+    contrast_scan_log_sd: float = 0.06
+    contrast_lesion_log_sd: float = 0.06
     contrast_size_log_sd: float = 0.05
     """Part of the contrast that follows the lesion's volume: larger lesions are brighter (r about 0.4)."""
     roughness: tuple[float, float] = (0.14, 0.28)
@@ -40,9 +40,9 @@ class LesionSettings:
     """Share of lesions with a faint rim of 5-20 % of their contrast."""
     diffuse_share: float = 0.13
     """Share of subjects with diffuse, unmarked signal increase (Bot 2004)."""
-    overlooked_share: float = 0.2
+    overlooked_share: float = 0.1
     """Share of subjects judged free of lesions who have a faint one."""
-    friends_per_100_mm: float = 0.7
+    friends_per_100_mm: float = 0.3
     """Faint blurred spots that no reader should mark, per 100 mm of cord."""
 
 
