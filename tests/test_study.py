@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import make_cohort, write_scan
 
 from cordlesion.artifacts import StudyFolder, folder_lock
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.intake import read_study_to_run
 from cordlesion.study import evaluate_test, open_study, preprocess, run_study, study_status, train_runs
+from tiny import make_cohort, write_scan
 
 KILLER = """
 import os, signal, sys
@@ -164,34 +165,30 @@ def test_a_second_process_is_refused(copy):
 
 
 def test_a_subject_in_two_sets_is_refused(copy):
-    path = copy.parent / "study/splits.tsv"
+    """A split written by hand, which gives the second scan of sub-01 another subject's name."""
+    cohort, path = copy.parent / "cohort", copy.parent / "study/splits.tsv"
+    write_scan(cohort, "sub-90", seed=90, lesions=1)
+    for file in list(cohort.rglob("sub-90_*")):
+        file.rename(file.parent.parent.parent / "sub-01/anat" / file.name.replace("sub-90", "sub-01_run-2"))
     table = pd.read_csv(path, sep="\t")
-    row = table.iloc[0]
-    table["scan_id"] = table["scan_id"].astype(str)
-    extra = row.copy()
-    write_scan(copy.parent / "cohort", "sub-90", seed=90, lesions=1)
-    extra["scan_id"], extra["set"] = "sub-90", "validation" if row["set"] != "validation" else "train"
-    pd.concat([table, extra.to_frame().T]).to_csv(path, sep="\t", index=False)
+    second = table[table["scan_id"] == "sub-01"].assign(scan_id="sub-01_run-2", subject="sub-90")
+    second["set"] = second["set"].map(lambda name: "train" if name != "train" else "test")
+    pd.concat([table, second]).to_csv(path, sep="\t", index=False)
     (copy.parent / "study/.done/split.json").unlink()
-    with pytest.raises(CordlesionError, match="one subject in two sets"):
+    with pytest.raises(CordlesionError, match=r"one subject in two sets: sub-01 .*sub-01_run-2"):
         run_study(read_study(copy))
 
 
-def test_one_image_under_two_names_is_refused(tmp_path):
-    file = make_cohort(tmp_path)
-    write_scan(tmp_path / "cohort", "sub-01", seed=2, lesions=3)
-    write_scan(tmp_path / "cohort", "sub-02", seed=2, lesions=3)
-    config = read_study(file)
-    refused = 0
-    for seed in range(8):  # only where the two subjects fall into different sets
-        split = config.split.model_copy(update={"seed": seed})
-        shutil.rmtree(tmp_path / "study", ignore_errors=True)
-        try:
-            run_study(config.model_copy(update={"split": split}), until="split")
-        except CordlesionError as error:
-            assert "one image content in two sets" in str(error)
-            refused += 1
-    assert refused
+def test_one_image_under_two_names_is_refused(copy):
+    path = copy.parent / "study/splits.tsv"
+    for subject in ("sub-01", "sub-02"):
+        write_scan(copy.parent / "cohort", subject, seed=2, lesions=3)
+    table = pd.read_csv(path, sep="\t").set_index("scan_id")
+    table.loc["sub-01", "set"], table.loc["sub-02", "set"] = "train", "test"
+    table.to_csv(path, sep="\t")
+    (copy.parent / "study/.done/split.json").unlink()
+    with pytest.raises(CordlesionError, match="one image content in two sets"):
+        run_study(read_study(copy))
 
 
 def test_a_bad_scan_is_listed_and_does_not_stop_the_others(tmp_path):
@@ -237,3 +234,71 @@ def test_masks_are_the_maps_cut_at_the_tuned_threshold(finished):
     p = nib.load(path).get_fdata(dtype=np.float32)
     mask = nib.load(str(path).replace("probseg", "mask"))
     np.testing.assert_array_equal(np.asarray(mask.dataobj).astype(bool), p >= np.float32(run["threshold"]))
+
+
+def test_a_scan_without_reference_is_not_taken_for_lesion_free(tmp_path):
+    file = make_cohort(tmp_path)
+    (tmp_path / "cohort/derivatives/labels/sub-03/anat/sub-03_label-lesion_seg.nii.gz").unlink()
+    excluded = run_study(read_study(file), until="split")
+    assert "no reference found" in excluded["sub-03"]
+    assert "sub-03" not in set(read_table(tmp_path / "study/splits.tsv")["scan_id"])
+
+
+def test_deleted_maps_are_made_again(copy):
+    evaluation = (copy.parent / "study/evaluation.tsv").read_bytes()
+    shutil.rmtree(copy.parent / "study/derivatives")
+    run_study(read_study(copy), until="evaluate")
+    assert (copy.parent / "study/evaluation.tsv").read_bytes() == evaluation
+    assert list((copy.parent / "study/derivatives").rglob("*_probseg.nii.gz"))
+
+
+def test_a_refused_run_leaves_the_configuration_as_it_ran(copy):
+    before = (copy.parent / "study/study.yaml").read_bytes()
+    copy.write_text(copy.read_text().replace("train: 4", "train: 5"))
+    with pytest.raises(CordlesionError, match="another `split` section"):
+        run_study(read_study(copy))
+    assert (copy.parent / "study/study.yaml").read_bytes() == before
+
+
+def test_a_scan_that_breaks_later_is_named(copy):
+    image = copy.parent / "cohort/sub-02/anat/sub-02_T2w.nii.gz"
+    image.write_bytes(image.read_bytes()[:2000])
+    with pytest.raises(CordlesionError, match=r"only one of the two: sub-02\).*truncated"):
+        run_study(read_study(copy))
+
+
+def test_results_of_another_configuration_are_removed(copy):
+    copy.write_text(copy.read_text().replace("epochs: 3", "epochs: 2"))
+    run_study(read_study(copy), until="preprocess")
+    states = {(stage, unit): state for stage, unit, state in study_status(copy.parent / "study")}
+    assert states[("train", "bce_seed-0")] == states[("tune", "thresholds.tsv")] == "left"
+    assert not (copy.parent / "study/evaluation.tsv").exists()
+
+
+def test_the_study_file_itself_is_never_overwritten(copy):
+    copy.write_text(copy.read_text().replace("output: study", "output: ."))
+    with pytest.raises(CordlesionError, match="would be overwritten"):
+        read_study_to_run(copy)
+
+
+def test_the_complete_configuration_of_a_study_runs_again(copy):
+    written = copy.parent / "study/study.yaml"
+    before = written.read_bytes()
+    run_study(read_study_to_run(written), until="split")
+    assert written.read_bytes() == before
+
+
+def test_one_failing_loss_does_not_stop_the_others(tmp_path, monkeypatch):
+    import cordlesion.training
+
+    def fail_bce(run, *arguments):
+        if run.loss.name == "bce":
+            raise CordlesionError("the loss became NaN")
+        return train_run(run, *arguments)
+
+    train_run = cordlesion.training.train_run
+    monkeypatch.setattr(cordlesion.training, "train_run", fail_bce)
+    file = make_cohort(tmp_path)
+    with pytest.raises(CordlesionError, match="the loss became NaN"):
+        run_study(read_study(file), until="train")
+    assert (tmp_path / "study/runs/tversky_seed-0/bundle/model.json").is_file()

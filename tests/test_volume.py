@@ -179,3 +179,11 @@ def test_same_data_gives_the_same_bytes(tmp_path):
         write_volume(tmp_path / name / "x.nii.gz", noise(), Volume(noise(), AFFINE))
     first, second = ((tmp_path / name / "x.nii.gz").read_bytes() for name in "ab")
     assert first == second
+
+
+@pytest.mark.parametrize("name", ["map", "map.nii.gz.txt", "map.png"])
+def test_an_image_needs_the_name_of_an_image(tmp_path, name):
+    volume = Volume(np.zeros((2, 2, 2)), np.eye(4))
+    with pytest.raises(CordlesionError, match=r"a name that ends in \.nii\.gz or \.nii is needed"):
+        write_volume(tmp_path / name, volume.data, volume)
+    assert not list(tmp_path.iterdir())

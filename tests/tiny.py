@@ -19,7 +19,7 @@ losses: [bce, tversky]
 
 
 def make_cohort(folder: Path, subjects: int = 14) -> Path:
-    """Write ``subjects`` scans (the last two without lesion) and a study.yaml beside the cohort; returns the study file."""
+    """Write ``subjects`` scans (the last two without lesion) and a study beside them; returns the study file."""
     cohort = folder / "cohort"
     for number in range(1, subjects + 1):
         write_scan(cohort, f"sub-{number:02d}", seed=number, lesions=0 if number > subjects - 2 else 1 + number % 3)

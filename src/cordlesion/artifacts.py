@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 from cordlesion.errors import CordlesionError
 
 _PARTIAL = ".part-"
+_UMASK_LOCK = threading.Lock()
 
 METHOD_VERSION = 1
 """Raised when a change of the code changes results: what older code made then counts as not done."""
@@ -120,8 +122,12 @@ def file_hash(path: Path) -> str:
 
 
 def fingerprint(*parts: object) -> str:
-    """Return a hash of JSON-like ``parts``: it changes when anything a result depends on changes."""
-    parts = (METHOD_VERSION, *parts)
+    """Return a hash of JSON-like ``parts`` and the method's version: what a result depends on."""
+    return digest(METHOD_VERSION, *parts)
+
+
+def digest(*parts: object) -> str:
+    """Return a hash of JSON-like ``parts``."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -210,20 +216,26 @@ class StudyFolder:
         Yields:
             A dictionary for small results that are to be kept in the marker.
         """
-        self._marker(stage).unlink(missing_ok=True)
+        self.undo(stage)
         record: dict[str, Any] = {}
         start = time.perf_counter()
         yield record
         seconds = round(time.perf_counter() - start, 2)
         write_json(self._marker(stage), {"fingerprint": mark, "seconds": seconds, **record})
 
+    def undo(self, stage: str) -> None:
+        """Remove a stage's done-marker."""
+        self._marker(stage).unlink(missing_ok=True)
+
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    """Read the mask, which needs setting it: one thread at a time, or later files would be open to all."""
+    with _UMASK_LOCK:
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

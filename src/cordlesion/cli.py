@@ -264,12 +264,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(study_file: StudyFile, until: str, quiet: bool, only: str | None = None) -> int:
-    from cordlesion.config import read_study
+    from cordlesion.intake import read_study_to_run
     from cordlesion.progress import shown
     from cordlesion.study import run_study
 
     with shown(quiet):
-        return _leftovers(run_study(read_study(study_file), until, only))
+        return _leftovers(run_study(read_study_to_run(study_file), until, only))
 
 
 def _leftovers(faults: Mapping[str, str]) -> int:

@@ -199,9 +199,11 @@ class StudyConfig(_Config):
 
     @model_validator(mode="after")
     def _distinct_runs(self) -> Self:
-        titles = [loss.title for loss in self.losses]
+        titles = [loss.title.replace("_", "") for loss in self.losses]
         if twice := sorted({t for t in titles if titles.count(t) > 1}):
-            raise ValueError(f"losses: {', '.join(twice)} listed twice; give each a label of its own")
+            raise ValueError(
+                f"losses: {', '.join(twice)} listed twice (underscores do not count); give each a label of its own"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: one seed is listed twice")
         return self

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder, file_hash, fingerprint
-from cordlesion.config import SplitConfig, StudyConfig, builtin_study
+from cordlesion.artifacts import StudyFolder, digest, file_hash, fingerprint
+from cordlesion.config import SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
@@ -25,6 +25,22 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig) -> Mapping[s
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
     write_table(output, split_scans([s for s in scans if s.scan_id in contents], contents, config))
     return faults_by_scan(outcomes, orphans)
+
+
+def read_study_to_run(path: Path) -> StudyConfig:
+    """Read a study's YAML file.
+
+    Raises:
+        CordlesionError: As :func:`cordlesion.config.read_study`, or running it would overwrite the file with its
+            complete form, which has no comments.
+    """
+    study = read_study(path)
+    overwritten = StudyFolder(study.output).configuration
+    if overwritten.resolve() == path.resolve() and path.read_text(encoding="utf-8") != study_yaml(study):
+        raise CordlesionError(
+            f"{path}: `output` is this file's folder, so it would be overwritten. Choose a folder below."
+        )
+    return study
 
 
 def initial_study(dataset: Path) -> str:
@@ -57,32 +73,58 @@ def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> t
 
 
 def split_for_study(
-    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: StudyConfig, folder: StudyFolder
+    scans: Sequence[Scan],
+    contents: Mapping[str, ScanContent],
+    faults: Mapping[str, str],
+    config: SplitConfig,
+    folder: StudyFolder,
 ) -> pd.DataFrame:
-    """Return the split of a study: written once, then read and checked.
+    """Return the split of a study: written once, by us or by hand, then read and checked.
+
+    Args:
+        scans: The usable scans.
+        contents: Lesion load and image hash, by scan.
+        faults: Why other scans cannot be used, by scan.
+        config: Proportions and seed.
+        folder: The study.
 
     Raises:
         CordlesionError: The split leaks, or was written for other scans or another configuration.
     """
-    mark = fingerprint(config.split.model_dump(mode="json"), {name: vars(c) for name, c in contents.items()})
-    if folder.splits.is_file():
-        return _existing_split(folder, mark, contents)
-    with folder.stage("split", mark):
-        write_table(folder.splits, split_scans(scans, contents, config.split))
-    return read_table(folder.splits, COLUMNS)
-
-
-def _existing_split(folder: StudyFolder, mark: str, contents: Mapping[str, ScanContent]) -> pd.DataFrame:
-    """Read the split that was written (by us, or by the user), and refuse one that leaks or fits other scans."""
+    mark = digest(config.model_dump(mode="json"), {name: vars(content) for name, content in contents.items()})
+    if not folder.splits.is_file():
+        with folder.stage("split", mark):
+            write_table(folder.splits, split_scans(scans, contents, config))
     table = read_table(folder.splits, COLUMNS)
     written_by_us = folder.finished("split")
-    if set(table["scan_id"]) != contents.keys() or (written_by_us and written_by_us["fingerprint"] != mark):
-        raise CordlesionError(
-            f"{folder.splits}: was written for other scans or another `split` section. "
-            "Choose another `output` folder to keep this study, or delete the file to split anew."
-        )
+    strangers = sorted(set(table["scan_id"]) ^ contents.keys())
+    if strangers or (written_by_us and written_by_us["fingerprint"] != mark):
+        raise CordlesionError(_other_split(folder, strangers, faults))
+    table = _with_facts(table, scans, contents)
     check_split(table, {name: content.image_hash for name, content in contents.items()})
     return table
+
+
+def _other_split(folder: StudyFolder, strangers: Sequence[str], faults: Mapping[str, str]) -> str:
+    reason = f"{folder.splits}: was written for other scans or another `split` section"
+    if strangers:
+        reason += f" (scans in only one of the two: {', '.join(strangers)})"
+    known = [faults[name] for name in strangers if name in faults]
+    remedy = "Choose another `output` folder to keep this study, or delete the file to split anew."
+    return f"{reason}. {known[0]} Mend that scan first." if known else f"{reason}. {remedy}"
+
+
+def _with_facts(table: pd.DataFrame, scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> pd.DataFrame:
+    """Take from the files, not from a table that may be written by hand, whose a scan is and what it holds."""
+    by_name = {scan.scan_id: scan for scan in scans}
+    mine = [by_name[name] for name in table["scan_id"]]
+    return table.assign(
+        subject=[scan.subject for scan in mine],
+        session=[scan.session for scan in mine],
+        site=[scan.site for scan in mine],
+        n_reference_lesions=[contents[scan.scan_id].n_lesions for scan in mine],
+        reference_volume_mm3=[contents[scan.scan_id].lesion_volume_mm3 for scan in mine],
+    )
 
 
 def faults_by_scan(outcomes: Sequence[Outcome[Scan, Any]], orphans: Sequence[str]) -> dict[str, str]:

@@ -28,7 +28,14 @@ def write_manifest(
             "cordlesion": __version__,
             "python": sys.version.split()[0],
             "packages": {name: found for name in _PACKAGES if (found := _installed(name))},
-            "hardware": {"machine": platform.machine(), "system": platform.platform(), "processor": _processor()},
+            "hardware": {
+                "machine": platform.machine(),
+                "system": platform.platform(),
+                "processor": _processor(),
+                "training": sorted(
+                    {folder.finished(f"train/{run.name}").get("hardware", "") for run in config.runs} - {""}
+                ),
+            },
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
             "scans": {name: _files(scan) | {"sha256": dict(hashes[name])} for name, scan in scans.items()},
             "excluded": dict(excluded),

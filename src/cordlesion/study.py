@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
@@ -28,6 +28,9 @@ from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.progress import say, track
 from cordlesion.threshold import OBJECTIVES, THRESHOLDS, ThresholdChoice, choose_threshold
+
+if TYPE_CHECKING:
+    from cordlesion.training import TrainingSets
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -74,8 +77,9 @@ def run_study(config: StudyConfig, until: str = "report", only: str | None = Non
     folder = StudyFolder(config.output)
     with folder_lock(folder.root):
         remove_partial_files(folder.root)
-        write_text(folder.configuration, study_yaml(config))
         study = open_study(config, folder)
+        write_text(folder.configuration, study_yaml(config))
+        _forget_outdated(study)
         steps: dict[str, Callable[[Study], Study]] = {
             "preprocess": preprocess,
             "train": partial(train_runs, only=only),
@@ -97,7 +101,7 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Study:
     contents = {o.item.scan_id: o.result[0] for o in outcomes if o.result}
     hashes = {o.item.scan_id: o.result[1] for o in outcomes if o.result}
     usable = {scan.scan_id: scan for scan in scans if scan.scan_id in contents}
-    splits = split_for_study(list(usable.values()), contents, config, folder)
+    splits = split_for_study(list(usable.values()), contents, excluded, config.split, folder)
     study = Study(config, folder, usable, hashes, splits, excluded)
     write_manifest(folder, config, usable, hashes, excluded)
     return study
@@ -124,7 +128,11 @@ def preprocess(study: Study) -> Study:
                 raise CordlesionError(
                     f"the set {name!r} has no usable scan with a lesion. First fault: {next(iter(faults.values()))}"
                 )
-    return replace(study, scans=scans, splits=splits, excluded={**study.excluded, **faults})
+    study = replace(study, scans=scans, splits=splits, excluded={**study.excluded, **faults})
+    for run in study.config.runs:
+        if not study.folder.is_done(_train_key(run), _train_mark(study, run)):
+            study.folder.undo(_train_key(run))
+    return study
 
 
 def train_runs(study: Study, only: str | None = None) -> Study:
@@ -133,13 +141,13 @@ def train_runs(study: Study, only: str | None = None) -> Study:
     folder = study.folder
     pending = [(r, m) for r, m in marked if not folder.is_done(_train_key(r), m, folder.bundle(r.name) / "model.json")]
     if pending:
-        from cordlesion.training import load_training_sets, train_run
+        from cordlesion.training import load_training_sets
 
         train, validation = ([folder.stack(s.scan_id) for s in study.in_set(n)] for n in ("train", "validation"))
         sets = load_training_sets(train, validation)
-        for run, mark in pending:
-            with folder.stage(_train_key(run), mark):
-                train_run(run, study.config.preprocess, sets, folder.run(run.name), mark)
+        faults = [fault for run, mark in pending if (fault := _train(study, run, sets, mark))]
+        if faults:
+            raise CordlesionError("\n".join(faults))
     return study
 
 
@@ -188,7 +196,6 @@ def report(study: Study) -> Study:
     """Write tables, figures and ``report.html``."""
     from cordlesion.report.html import write_report
 
-    write_manifest(study.folder, study.config, study.scans, study.hashes, study.excluded)
     say(f"report: {write_report(study.folder.root)}")
     return study
 
@@ -243,14 +250,31 @@ def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:
     return [outcome.result for outcome in outcomes if outcome.result is not None]
 
 
+def _train(study: Study, run: RunConfig, sets: "TrainingSets", mark: str) -> str:
+    """Train one run; returns why it failed, so that the others are still trained."""
+    from cordlesion.model.hardware import choose_hardware
+    from cordlesion.training import remove_checkpoints, train_run
+
+    folder = study.folder.run(run.name)
+    try:
+        with study.folder.stage(_train_key(run), mark) as record:
+            record["hardware"] = choose_hardware().describe()
+            train_run(run, study.config.preprocess, sets, folder, mark)
+    except CordlesionError as error:
+        return str(error)
+    # After the marker: a process killed in between takes the checkpoint up and is done at once.
+    remove_checkpoints(folder)
+    return ""
+
+
 def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
     """Predict the scans of a set and measure their maps at every threshold."""
     folder, path, rule = study.folder, study.folder.run_sweep(run.name, set_name), study.config.evaluation.rule
-    scans = [scan for scan in study.in_set(set_name) if scan.reference is not None]
+    scans = study.in_set(set_name)
     key, mark = f"sweep/{run.name}_{set_name}", _sweep_mark(study, run, scans)
+    _predict(study, run, scans, set_name)
     if not folder.is_done(key, mark, path):
         with folder.stage(key, mark):
-            _predict(study, run, scans, set_name)
             pairs = [_map_pair(scan, folder, run) for scan in scans]
             measure = partial(sweep_map, thresholds=THRESHOLDS, rule=rule)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
@@ -298,8 +322,22 @@ def _map_pair(scan: Scan, folder: StudyFolder, run: RunConfig) -> MapPair:
     return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, folder.probability(scan.scan_id, run.name))
 
 
+def _forget_outdated(study: Study) -> None:
+    """Remove the results of another configuration or of other files: none may be taken for those of this one."""
+    mark = fingerprint(study.config.model_dump(mode="json"), study.hashes)
+    if not study.folder.is_done("results", mark):
+        folder = study.folder
+        for path in (folder.thresholds, folder.sweep, folder.evaluation, folder.root / "report.html"):
+            path.unlink(missing_ok=True)
+        with folder.stage("results", mark):
+            pass
+
+
 def _stack_mark(study: Study, scan_id: str) -> str:
-    return fingerprint(study.config.preprocess.model_dump(mode="json"), study.hashes[scan_id])
+    used = {
+        kind: study.hashes[scan_id].get(kind) for kind in ("image", "reference", study.config.preprocess.centerline)
+    }
+    return fingerprint(study.config.preprocess.model_dump(mode="json"), used)
 
 
 def _train_mark(study: Study, run: RunConfig) -> str:

@@ -178,6 +178,10 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
     Raises:
         CordlesionError: The folder cannot be written.
     """
+    if not str(path).endswith((".nii", ".nii.gz")):
+        raise CordlesionError(
+            f"{path}: a name that ends in .nii.gz or .nii is needed for an image. Choose another name."
+        )
     if data.shape != like.data.shape:
         raise ValueError(f"data has shape {data.shape}, the grid has {like.data.shape}")
     stored = data.astype(np.uint8) if data.dtype == bool else data

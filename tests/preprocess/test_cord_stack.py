@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
-from strategies import AXES, centerlines, make_scan, scans
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import map_back, sample_reference, sample_stack, stack_geometry
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.volume import Volume
+from strategies import AXES, centerlines, make_scan, scans
 
 SMALL = PreprocessConfig(crop_voxels=8, centerline_smoothing_mm=0)
 
@@ -110,7 +110,9 @@ def test_a_binary_reference_stays_where_it_is():
     lesion[7:10, 6:9, 4:9] = True
     stored = Volume(from_las(lesion, scan), scan.affine)
     geometry = stack_geometry(
-        scan, Centerline(np.full(2, 8.0), np.full(2, 8.0), np.array([0.0, 15.0])), PreprocessConfig(crop_voxels=16, centerline_smoothing_mm=0)
+        scan,
+        Centerline(np.full(2, 8.0), np.full(2, 8.0), np.array([0.0, 15.0])),
+        PreprocessConfig(crop_voxels=16, centerline_smoothing_mm=0),
     )
     stack = sample_reference(stored, geometry)
     back = map_back(stack.astype(np.float32), geometry) >= 0.5

@@ -1,3 +1,5 @@
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ import torch
 from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.training import TrainingStack, fit
+from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
 
 PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
@@ -135,3 +138,14 @@ def test_the_order_of_patches_is_keyed_by_epoch():
     assert orders[0] == orders[2] != orders[1]
     assert sorted(orders[1]) == list(range(10))
     assert [key.place for key in KeyedSampler(4, shuffle_seed=None)] == [0, 1, 2, 3]
+
+
+def test_ctrl_c_reaches_the_caller_and_works_again(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(LesionModule, "training_step", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        fit(run(), stacks(1), stacks(1), tmp_path / "x.ckpt")
+    assert signal.getsignal(signal.SIGINT) is handler

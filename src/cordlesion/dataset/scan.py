@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, evaluate
 from cordlesion.volume import read_mask, read_scan
 
@@ -41,12 +42,16 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
     """Read a scan and its reference once: are both sound, how many lesions, and what image is it.
 
     Raises:
-        CordlesionError: A file is missing or damaged, or the mask does not lie on the image's grid.
+        CordlesionError: There is no reference, a file is missing or damaged, or the grids differ.
     """
     image = read_scan(scan.image)
     digest = hashlib.sha256(repr(image.data.shape).encode() + np.ascontiguousarray(image.data).tobytes()).hexdigest()
     if scan.reference is None:
-        return ScanContent(0, 0.0, digest)
+        # Unmarked is not lesion-free: such a scan would teach the network that its lesions are none.
+        raise CordlesionError(
+            f"{scan.image}: no reference found; a mask named like *_label-lesion_seg.nii.gz is needed. "
+            "Add it, all zeros if the scan has no lesion."
+        )
     reference = read_mask(scan.reference, like=image)
     load = evaluate(reference.data, reference.data, reference.spacing_mm, rule)
     return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest)

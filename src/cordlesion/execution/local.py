@@ -22,16 +22,13 @@ class Outcome(Generic[Item, Result]):
     fault: str = ""
 
 
-def map_scans(
-    work: Callable[[Item], Result], items: Sequence[Item], description: str, threads: int | None = None
-) -> list[Outcome[Item, Result]]:
+def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description: str) -> list[Outcome[Item, Result]]:
     """Apply ``work`` to every item; one unusable item is noted and does not stop the others.
 
     Args:
         work: Reads and computes mostly outside the interpreter lock (zlib, numpy), so threads suffice.
         items: Scans, or whatever stands for them.
         description: Text beside the progress bar.
-        threads: Number of items at a time; all processors by default.
 
     Returns:
         Outcomes in the order of ``items``.
@@ -43,5 +40,10 @@ def map_scans(
         except CordlesionError as error:
             return Outcome(item, None, str(error))
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_processors()) as pool:
         return list(track(pool.map(attempt, items), description, len(items)))
+
+
+def _processors() -> int:
+    """Count the processors this process may use, which a container or a scheduler limits."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

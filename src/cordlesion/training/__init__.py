@@ -5,4 +5,5 @@ from cordlesion.training.fit import fit as fit
 from cordlesion.training.patch_dataset import TrainingStack as TrainingStack
 from cordlesion.training.run import TrainingSets as TrainingSets
 from cordlesion.training.run import load_training_sets as load_training_sets
+from cordlesion.training.run import remove_checkpoints as remove_checkpoints
 from cordlesion.training.run import train_run as train_run

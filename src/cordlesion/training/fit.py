@@ -3,6 +3,8 @@
 import contextlib
 import logging
 import math
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,9 +67,23 @@ def fit(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
         )
-        trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        with _interruptible():
+            trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
     module.network.load_state_dict(module.best_weights)
     return TrainedNetwork(module.network.eval(), module.history)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Undo what Lightning makes of Ctrl-C: it ignores the next one for good and exits with status 1."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

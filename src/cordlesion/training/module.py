@@ -35,8 +35,8 @@ class LesionModule(pl.LightningModule):
         self.best_weights: dict[str, Tensor] = {}
         self._loss = loss
         self._config = config
-        self._train_losses: list[Tensor] = []
-        self._validation_losses: list[Tensor] = []
+        self._train_losses: list[tuple[Tensor, int]] = []
+        self._validation_losses: list[tuple[Tensor, int]] = []
         self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] = {}
         self._started = 0.0
@@ -44,12 +44,12 @@ class LesionModule(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Compute the loss of one batch."""
         loss = self._batch_loss(batch)
-        self._train_losses.append(loss.detach())
+        self._train_losses.append((loss.detach(), len(batch[0])))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         """Add the loss of one validation batch."""
-        self._validation_losses.append(self._batch_loss(batch))
+        self._validation_losses.append((self._batch_loss(batch), len(batch[0])))
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's clock."""
@@ -106,5 +106,6 @@ class LesionModule(pl.LightningModule):
         return self._plateau
 
 
-def _mean(losses: list[Tensor]) -> float:
-    return float(torch.stack(losses).float().mean())
+def _mean(losses: list[tuple[Tensor, int]]) -> float:
+    """Return the mean loss over batches, each weighed by its number of patches: the last one is smaller."""
+    return sum(float(loss) * patches for loss, patches in losses) / sum(patches for _, patches in losses)

@@ -73,6 +73,10 @@ def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, 
         },
     )
     save_bundle(folder / "bundle", Bundle(card, trained.network))
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the states of a training that has ended."""
     for stale in folder.glob("checkpoint-*.ckpt"):
         stale.unlink()
 

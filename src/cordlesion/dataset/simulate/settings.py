@@ -29,7 +29,7 @@ class LesionSettings:
     inner_share: float = 0.09
     """Share of lateral, posterior and anterior lesions that do not reach the surface."""
     contrast: float = 1.58
-    """Median of lesion over cord signal: T2 of 110 ms against 74 ms at TE 100 ms; 1.42 to 1.68 in one patient's scan."""
+    """Median of lesion over cord signal (T2 110 ms against 74 ms at TE 100 ms; 1.42 to 1.68 in one patient)."""
     contrast_scan_log_sd: float = 0.06
     contrast_lesion_log_sd: float = 0.06
     contrast_size_log_sd: float = 0.05
