@@ -53,7 +53,11 @@ def write(folder, text):
         (SOUND + "network: {filters: []}\n", "8:11", "network.filters: Tuple should have at least 1 item"),
         (SOUND + "seeds: [0, 0]\n", "1:1", "seeds: one seed is listed twice"),
         (SOUND + "seeds: [-1]\n", "8:9", "seeds.0: Input should be greater than or equal to 0, found -1"),
-        (SOUND + "  - bce\n", "1:1", "losses: bce listed twice; give each a label of its own"),
+        (
+            SOUND + "  - bce\n",
+            "1:1",
+            "losses: bce listed twice (underscores do not count); give each a label of its own",
+        ),
         (SOUND + "  - {name: dice, label: a b}\n", "8:18", "losses.2.label: String should match pattern"),
         (
             SOUND + "split: {proportions: {train: 1, test: 1}}\n",

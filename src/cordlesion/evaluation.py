@@ -16,7 +16,7 @@ from cordlesion.volume import read_mask, read_probability
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 _SUFFIXES = (".nii.gz", ".nii")
-MASK_NAMES = FilePatterns().reference
+MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
 """Names by which a lesion mask is told from the other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
 

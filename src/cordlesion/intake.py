@@ -100,8 +100,10 @@ def split_for_study(
     strangers = sorted(set(table["scan_id"]) ^ contents.keys())
     if strangers or (written_by_us and written_by_us["fingerprint"] != mark):
         raise CordlesionError(_other_split(folder, strangers, faults))
+    hashes = {name: content.image_hash for name, content in contents.items()}
+    check_split(table, hashes)
     table = _with_facts(table, scans, contents)
-    check_split(table, {name: content.image_hash for name, content in contents.items()})
+    check_split(table, hashes)
     return table
 
 

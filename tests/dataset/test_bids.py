@@ -161,6 +161,8 @@ def test_inspection_measures_the_lesions_and_knows_the_image_again(tmp_path):
     write_image(anat / "sub-01_label-lesion_seg.nii.gz", MASK)
     write_image(tmp_path / "sub-02/anat/sub-02_T2w.nii", noise())
     write_image(tmp_path / "sub-03/anat/sub-03_T2w.nii", noise(seed=1))
+    for subject in ("sub-02", "sub-03"):
+        write_image(tmp_path / subject / "anat" / f"{subject}_label-lesion_seg.nii.gz", 0 * MASK)
     first, copy, other = (inspect_scan(scan, "study") for scan in find_scans(tmp_path)[0])
     assert (first.n_lesions, first.lesion_volume_mm3) == (1, pytest.approx(216 * 0.6**3, rel=1e-6))
     assert (copy.n_lesions, copy.lesion_volume_mm3) == (0, 0.0)
