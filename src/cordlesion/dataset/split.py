@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import wasserstein_distance
 
 from cordlesion.config import SETS, SplitConfig
 from cordlesion.dataset.scan import Scan, ScanContent
@@ -19,13 +20,16 @@ COLUMNS = ("scan_id", "subject", "session", "site", "set", "n_reference_lesions"
 
 @dataclass(frozen=True)
 class _Load:
-    """Lesion load of one subject over its lesion-bearing scans."""
+    """Lesion load of one subject: a value for each of its lesion-bearing scans."""
 
     subject: str
     site: str
-    n_scans: int
-    n_lesions: float
-    log_volume: float
+    n_lesions: tuple[int, ...]
+    log_volumes: tuple[float, ...]
+
+    @property
+    def n_scans(self) -> int:
+        return len(self.n_lesions)
 
 
 def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> pd.DataFrame:
@@ -106,8 +110,8 @@ def _loads(scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> list[_
 
 def _load(subject: str, scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> _Load:
     mine = [contents[scan.scan_id] for scan in scans]
-    mean_log = float(np.mean([np.log(c.lesion_volume_mm3) for c in mine]))
-    return _Load(subject, scans[0].site, len(mine), float(np.mean([c.n_lesions for c in mine])), mean_log)
+    volumes = tuple(float(np.log(content.lesion_volume_mm3)) for content in mine)
+    return _Load(subject, scans[0].site, tuple(content.n_lesions for content in mine), volumes)
 
 
 def _balanced(loads: Sequence[_Load], config: SplitConfig) -> dict[str, str]:
@@ -131,18 +135,21 @@ def _candidate(loads: Sequence[_Load], config: SplitConfig, rng: np.random.Gener
 
 
 def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], config: SplitConfig) -> float:
-    """Sum of squared standard errors of lesion number, volume and scan number, plus the distance of the site shares."""
-    values = np.array([[load.n_lesions, load.log_volume] for load in loads])
-    n_scans = np.array([load.n_scans for load in loads])
+    """Distance of each set from the whole: distributions of lesion number and volume, number of scans, site shares.
+
+    Distributions are compared as such (Wasserstein): two sets may agree in the mean and differ in the median.
+    """
+    set_of_scan = np.repeat(sets, [load.n_scans for load in loads])
+    values = [np.concatenate([load.n_lesions for load in loads]), np.concatenate([load.log_volumes for load in loads])]
     sites = np.array([[load.site == name for name in sorted({o.site for o in loads})] for load in loads], dtype=float)
-    spread = values.std(axis=0) + 1e-9
     cost = 0.0
     for index, share in enumerate(_shares(config)):
-        mine = sets == index
-        error = (values[mine].mean(axis=0) - values.mean(axis=0)) / (spread / np.sqrt(mine.sum()))
-        missing = n_scans[mine].sum() - share * n_scans.sum()
-        cost += float((error**2).sum() + missing**2 + 0.5 * np.abs(sites[mine].mean(axis=0) - sites.mean(axis=0)).sum())
-    return cost
+        mine = set_of_scan == index
+        for value in values:
+            cost += mine.sum() * (wasserstein_distance(value[mine], value) / (value.std() + 1e-9)) ** 2
+        cost += (mine.sum() - share * len(mine)) ** 2
+        cost += 0.5 * np.abs(sites[sets == index].mean(axis=0) - sites.mean(axis=0)).sum()
+    return float(cost)
 
 
 def _shares(config: SplitConfig) -> npt.NDArray[np.float64]:
