@@ -194,3 +194,13 @@ def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, na
     where = np.argwhere(predicted.data)[:, :2]
     assert (where >= centres.min(axis=0) - reach).all()
     assert (where <= centres.max(axis=0) + reach).all()
+
+
+def test_a_second_scan_joins_the_table_and_a_repeated_one_replaces_its_rows(bundle, cohort, tmp_path):
+    for n in (1, 2, 1):
+        segment_files([scan_of(cohort, n)], bundle, tmp_path, centerline=label_of(cohort, "centerline", n))
+    table = read_table(tmp_path / "lesions.tsv")
+    counts = {
+        n: len(json.loads((tmp_path / f"sub-0{n}_label-lesion_mask.json").read_text())["Lesions"]) for n in (1, 2)
+    }
+    assert table["scan_id"].value_counts().to_dict() == {f"sub-0{n}": count for n, count in counts.items() if count}

@@ -13,7 +13,7 @@ from cordlesion import __version__
 from cordlesion.artifacts import file_hash, write_json
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
+from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
 from cordlesion.model.bundle import Bundle, load_bundle
 from cordlesion.prediction import predict_scan
@@ -153,7 +153,7 @@ def segment_files(
             faults[name] = str(error)
     if not lesions:
         raise CordlesionError(next(iter(faults.values())))
-    write_table(folder / "lesions.tsv", lesion_table(lesions))
+    _add_to_table(folder / "lesions.tsv", lesion_table(lesions), names)
     return faults
 
 
@@ -174,6 +174,14 @@ def lesion_table(lesions: Mapping[str, Sequence[Lesion]]) -> pd.DataFrame:
     columns = ["scan_id", *Lesion.__dataclass_fields__]
     rows = [{"scan_id": name} | asdict(lesion) for name, found in lesions.items() for lesion in found]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _add_to_table(path: Path, lesions: pd.DataFrame, scans: Sequence[str]) -> None:
+    """Write the lesions of ``scans``, keeping those that the folder holds of others."""
+    if path.is_file():
+        others = read_table(path, lesions.columns)
+        lesions = pd.concat([others[~others["scan_id"].isin(scans)], lesions], ignore_index=True)
+    write_table(path, lesions)
 
 
 def output_name(scan: Path | None) -> str:
