@@ -262,7 +262,8 @@ def _parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise CordlesionError(f"{path}{place} {error.problem}. Mend the YAML and try again.") from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        reason = " ".join(str(error).split())
+        # The system's own text would name the path a second time.
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
         raise CordlesionError(f"{path}: cannot be read ({reason}). A study in YAML is needed.") from None
     if not isinstance(document, dict):
         raise CordlesionError(

@@ -76,3 +76,13 @@ def test_the_spread_over_seeds_is_told(results: StudyResults) -> None:
     changed = replace(results, **tables)
     median = results.evaluated(results.best, "test", results.tuned[results.best])["voxel_f1"].median()
     assert f"goes from {median / 2:.2f} to {median:.2f}" in brief_of(changed).seeds
+
+
+def test_a_gain_that_did_not_carry_over_is_said_and_none_is_made_up(results: StudyResults) -> None:
+    thresholds = results.thresholds.copy()
+    thresholds.loc[thresholds["loss"] == "bce", "score"] = 1.0
+    evaluation = results.evaluation.copy()
+    evaluation.loc[(evaluation["set"] == "test") & evaluation["voxel_f1"].notna(), "voxel_f1"] = 0.001
+    text = brief_of(replace(results, thresholds=thresholds, evaluation=evaluation)).change
+    assert text.endswith("did not carry over.")
+    assert "mattered most" not in text

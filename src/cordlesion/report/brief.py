@@ -96,7 +96,12 @@ def _change(results: StudyResults, summary: pd.DataFrame) -> str:
     rows = summary[(summary["set"] == "test") & (summary["metric"] == "voxel_f1")]
     moved = {run: _medians(rows, run) for run in results.tuned}
     before, after, p = moved[results.best]
-    if results.tuned[results.best] == DEFAULT_THRESHOLD:
+    if results.tuned[results.best] != DEFAULT_THRESHOLD and format_number(before) == format_number(after):
+        own = (
+            f"On the test set the tuned threshold of {results.label(results.best)} did not move its median V-F1 "
+            f"({format_number(before)}, as at t = 0.5): what was gained on the threshold set did not carry over."
+        )
+    elif results.tuned[results.best] == DEFAULT_THRESHOLD:
         own = f"For {results.label(results.best)} the tuned threshold is 0.5 itself, so tuning changed nothing."
     else:
         own = (
@@ -105,7 +110,8 @@ def _change(results: StudyResults, summary: pd.DataFrame) -> str:
         )
     most = max(moved, key=lambda run: abs(moved[run][1] - moved[run][0]))
     before, after, p = moved[most]
-    if most == results.best or before == after:
+    # A change that the printed digits do not show is none to a reader.
+    if most == results.best or format_number(before) == format_number(after):
         return own
     return (
         f"{own} The threshold mattered most for {results.label(most)}: {format_number(before)} at t = 0.5, "
