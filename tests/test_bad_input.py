@@ -122,9 +122,7 @@ def test_an_output_that_cannot_be_written(cli, bundle, cord, tmp_path, command):
     scan = write_image(tmp_path / "scan.nii.gz", noise())
     (tmp_path / "out").write_text("a file where a folder is needed")
     output = tmp_path / "out" / ("map.nii.gz" if command == "predict" else "")
-    assert_told(
-        cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), tmp_path / "out", "cannot be written"
-    )
+    assert_told(cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), tmp_path / "out", "is a file")
     assert (tmp_path / "out").read_text() == "a file where a folder is needed"
 
 
@@ -354,3 +352,32 @@ def test_stages_and_studies_that_do_not_exist(cli, study, tmp_path):
     assert_told(cli("study", "init", tmp_path / "absent"), tmp_path / "absent", "no such folder")
     assert_told(cli("split", tmp_path / "absent"), tmp_path / "absent", "no such folder")
     assert not StudyFolder(study.parent / "study").splits.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "--reference", "absent", "--prediction", "absent", "-o"),
+        ("tune", "--reference", "absent", "--probability", "absent", "-o"),
+        ("compare", "absent", "absent", "-o"),
+        ("split", "absent", "-o"),
+        ("predict", "absent", "-m", "absent", "-o"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_output_that_is_a_folder_is_told_before_anything_is_read(cli, tmp_path, command):
+    assert_told(cli(*command, tmp_path), f"{tmp_path}: is a folder; the name of a file to write is needed")
+    file = tmp_path / "file"
+    file.touch()
+    assert_told(cli(*command, file / "x.tsv"), f"{file}: is a file; a folder to write into is needed")
+
+
+def test_an_output_folder_that_is_a_file_is_told_before_anything_is_read(cli, tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    assert_told(cli("segment", "absent", "-m", "absent", "-o", file), f"{file}: is a file; a folder to write into")
+
+
+def test_simulating_with_no_process_at_all(cli, tmp_path):
+    assert_told(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were asked for; at least 1 is needed")
+    assert not (tmp_path / "o").exists()

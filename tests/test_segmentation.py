@@ -45,7 +45,7 @@ def label_of(cohort, kind, n=1):
 
 
 def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
-    assert segment_files([scan_of(cohort)], bundle, tmp_path, centerline=label_of(cohort, "centerline")) == {}
+    assert segment_files([scan_of(cohort)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline")]) == {}
     names = [
         "label-lesion_mask.json",
         "label-lesion_mask.nii.gz",
@@ -70,7 +70,7 @@ def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
 
 def test_python_gives_what_the_command_writes(bundle, cohort, tmp_path):
     result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"))
-    segment_files([scan_of(cohort)], bundle, tmp_path, cord_mask=label_of(cohort, "cord"))
+    segment_files([scan_of(cohort)], bundle, tmp_path, cord_masks=[label_of(cohort, "cord")])
     predict_file(scan_of(cohort), bundle, tmp_path / "p.nii.gz", cord_mask=label_of(cohort, "cord"))
     for name in ("sub-01_label-lesion_probseg.nii.gz", "p.nii.gz"):
         np.testing.assert_array_equal(nib.load(tmp_path / name).get_fdata(), result.probability)
@@ -127,7 +127,7 @@ def test_the_users_threshold_counts(bundle, cohort):
 def test_a_threshold_out_of_range_gets_a_sentence(bundle, cohort, tmp_path, threshold):
     with pytest.raises(CordlesionError, match="a value above 0 and up to 1 is needed"):
         segment_files(
-            [scan_of(cohort)], bundle, tmp_path / "o", cord_mask=label_of(cohort, "cord"), threshold=threshold
+            [scan_of(cohort)], bundle, tmp_path / "o", cord_masks=[label_of(cohort, "cord")], threshold=threshold
         )
     assert not (tmp_path / "o").exists()
 
@@ -152,8 +152,18 @@ def test_scans_that_would_overwrite_each_other_are_refused(bundle, cohort, tmp_p
     same = write_image(tmp_path / "other" / "sub-01_T2w.nii", noise())
     with pytest.raises(CordlesionError, match="another scan has the same name"):
         segment_files([scan_of(cohort), twin, same], bundle, tmp_path / "o")
-    with pytest.raises(CordlesionError, match="given for 2 scans; one scan is needed"):
-        segment_files([scan_of(cohort), scan_of(cohort, 2)], bundle, tmp_path / "o", cord_mask=label_of(cohort, "cord"))
+    assert not (tmp_path / "o").exists()
+
+
+def test_each_scan_has_its_own_curve(bundle, cohort, tmp_path):
+    scans, curves = [scan_of(cohort, n) for n in (2, 1)], [label_of(cohort, "centerline", n) for n in (2, 1)]
+    assert segment_files(scans, bundle, tmp_path / "both", centerlines=curves) == {}
+    for n, scan, curve in zip((2, 1), scans, curves, strict=True):
+        name = f"sub-{n:02d}_label-lesion_probseg.nii.gz"
+        alone = segment(scan, bundle, centerline=curve).probability
+        np.testing.assert_array_equal(nib.load(tmp_path / "both" / name).get_fdata(), alone)
+    with pytest.raises(CordlesionError, match="--cord-mask was given 1 times for 2 scans; one for each scan"):
+        segment_files(scans, bundle, tmp_path / "o", cord_masks=[label_of(cohort, "cord")])
     assert not (tmp_path / "o").exists()
 
 
@@ -175,7 +185,7 @@ REAL = {
 @pytest.mark.parametrize(("name", "along"), REAL.values(), ids=REAL)
 def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, name, along):
     scan = shared("data", "real", name)
-    files = {kind: shared("data", "real", file) for kind, file in along.items()}
+    files = {f"{kind}s": [shared("data", "real", file)] for kind, file in along.items()}
     assert segment_files([scan], bundle, tmp_path, **files, threshold=0.5) == {}
     assert len(list(tmp_path.iterdir())) == 5
     header = nib.load(scan).header
@@ -198,7 +208,7 @@ def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, na
 
 def test_a_second_scan_joins_the_table_and_a_repeated_one_replaces_its_rows(bundle, cohort, tmp_path):
     for n in (1, 2, 1):
-        segment_files([scan_of(cohort, n)], bundle, tmp_path, centerline=label_of(cohort, "centerline", n))
+        segment_files([scan_of(cohort, n)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline", n)])
     table = read_table(tmp_path / "lesions.tsv")
     counts = {
         n: len(json.loads((tmp_path / f"sub-0{n}_label-lesion_mask.json").read_text())["Lesions"]) for n in (1, 2)

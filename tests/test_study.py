@@ -225,6 +225,18 @@ def test_the_derivatives_are_valid_bids(finished):
     assert checked.returncode == 0
 
 
+def test_every_derivative_names_its_source_from_the_folder_of_the_dataset(finished):
+    derivatives = finished.parent / "study/derivatives/cordlesion"
+    links = json.loads((derivatives / "dataset_description.json").read_text())["DatasetLinks"]
+    assert (derivatives / links["raw"]).resolve() == (finished.parent / "cohort").resolve()
+    sidecars = [*derivatives.rglob("*_probseg.json"), *derivatives.rglob("*_mask.json")]
+    assert sidecars
+    for sidecar in sidecars:
+        (source,) = json.loads(sidecar.read_text())["Sources"]
+        _, name, path = source.split(":", 2)
+        assert (derivatives / links.get(name, ".") / path).is_file()
+
+
 def test_masks_are_the_maps_cut_at_the_tuned_threshold(finished):
     import nibabel as nib
 

@@ -52,6 +52,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_output_file(path: Path) -> Path:
+    """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
+
+    Raises:
+        CordlesionError: ``path`` is a folder, or lies below a file.
+    """
+    if path.is_dir():
+        raise CordlesionError(
+            f"{path}: is a folder; the name of a file to write is needed. Add one, e.g. {path / 'x'}."
+        )
+    check_output_folder(path.parent)
+    return path
+
+
+def check_output_folder(path: Path) -> Path:
+    """Refuse a path that cannot become a folder, before any work is spent on what it is to hold.
+
+    Raises:
+        CordlesionError: ``path`` is a file, or lies below one.
+    """
+    for existing in (path, *path.parents):
+        if existing.is_file():
+            raise CordlesionError(f"{existing}: is a file; a folder to write into is needed. Choose another name.")
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` atomically."""
     with atomic_path(path) as temporary:

@@ -25,6 +25,7 @@ app.command(model)
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
+Repeated = Annotated[Sequence[Path], Parameter(negative="")]
 StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
 
 
@@ -110,8 +111,8 @@ def segment(
     *,
     bundle: Bundle,
     output: Output,
-    centerline: Path | None = None,
-    cord_mask: Path | None = None,
+    centerline: Repeated = (),
+    cord_mask: Repeated = (),
     threshold: float | None = None,
     quiet: Quiet = False,
 ) -> int:
@@ -119,8 +120,8 @@ def segment(
 
     Args:
         scans: T2w scans of the cord (.nii or .nii.gz).
-        centerline: The cord's centre, drawn on a NIfTI grid; for one scan.
-        cord_mask: A cord mask on the scan's grid, in place of a centerline; for one scan.
+        centerline: The cord's centre, drawn on a NIfTI grid; with several scans, once for each, in their order.
+        cord_mask: A cord mask on the scan's grid, in place of a centerline; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
     """
     from cordlesion.progress import shown
@@ -128,7 +129,7 @@ def segment(
 
     with shown(quiet):
         return _leftovers(
-            segment_files(scans, bundle, output, centerline=centerline, cord_mask=cord_mask, threshold=threshold)
+            segment_files(scans, bundle, output, centerlines=centerline, cord_masks=cord_mask, threshold=threshold)
         )
 
 
@@ -180,9 +181,12 @@ def compare(
     first: Path, second: Path, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
 ) -> None:
     """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference."""
+    from cordlesion.artifacts import check_output_file
     from cordlesion.evaluation import write_table
     from cordlesion.standalone import compare_files
 
+    if output is not None:
+        check_output_file(output)
     table = compare_files(first, second)
     if output is not None:
         write_table(output, table)

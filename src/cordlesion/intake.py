@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder, digest, file_hash, fingerprint
+from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint
 from cordlesion.config import SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
@@ -20,6 +20,7 @@ from cordlesion.execution.local import Outcome, map_scans
 
 def split_dataset(dataset: Path, output: Path, config: SplitConfig) -> Mapping[str, str]:
     """Write the split of a BIDS dataset without a study; returns the scans that were left out, with the reason."""
+    check_output_file(output)
     scans, orphans = find_scans(dataset)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
@@ -58,13 +59,7 @@ def initial_study(dataset: Path) -> str:
 
 def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:
     """Read a scan's content, or take it from the last time if no file has changed."""
-    files = {
-        "image": scan.image,
-        "reference": scan.reference,
-        "cord_mask": scan.cord_mask,
-        "centerline": scan.centerline,
-    }
-    hashes = {kind: file_hash(path) for kind, path in files.items() if path is not None}
+    hashes = {kind: file_hash(path) for kind, path in scan.files().items()}
     key, mark = f"inspect/{scan.scan_id}", fingerprint(hashes, config.evaluation.rule)
     if not folder.is_done(key, mark):
         with folder.stage(key, mark) as record:

@@ -45,7 +45,7 @@ def write_manifest(
 
 
 def _files(scan: Scan) -> dict[str, Any]:
-    return {"image": str(scan.image), "reference": str(scan.reference) if scan.reference else None}
+    return {kind: str(path) for kind, path in scan.files().items()}
 
 
 def _seconds(folder: StudyFolder) -> dict[str, float]:

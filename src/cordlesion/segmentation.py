@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import ndimage
 
 from cordlesion import __version__
-from cordlesion.artifacts import file_hash, write_json
+from cordlesion.artifacts import check_output_file, check_output_folder, file_hash, write_json
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
@@ -100,7 +100,7 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list
         description,
         {
             "Description": "MS lesions of the spinal cord (research use only)",
-            "Sources": [str(result.scan.path)],
+            "Sources": [result.scan.path.name if result.scan.path else ""],
             "Threshold": result.threshold,
             "Lesions": [asdict(lesion) for lesion in result.lesions],
             "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": str(bundle),
@@ -115,19 +115,28 @@ def segment_files(
     bundle: Path,
     folder: Path,
     *,
-    centerline: Path | None = None,
-    cord_mask: Path | None = None,
+    centerlines: Sequence[Path] = (),
+    cord_masks: Sequence[Path] = (),
     threshold: float | None = None,
 ) -> dict[str, str]:
     """Segment scans and write everything about them to ``folder``, with one ``lesions.tsv``.
+
+    Args:
+        scans: NIfTI files.
+        bundle: Folder of a trained model.
+        folder: Where to write.
+        centerlines: One for each scan, in the order of the scans; or give ``cord_masks``.
+        cord_masks: One for each scan, in the order of the scans.
+        threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
 
     Returns:
         The scans that could not be segmented, each with the reason.
 
     Raises:
-        CordlesionError: No scan could be segmented, two scans have one name, several scans share one centerline, or
-            there is no valid threshold.
+        CordlesionError: No scan could be segmented, two scans have one name, there is not one centerline or cord mask
+            per scan, the folder cannot be one, or there is no valid threshold.
     """
+    check_output_folder(folder)
     names = [output_name(scan) for scan in scans]
     if len(set(names)) < len(names):
         twice = next(scan for scan, name in zip(scans, names, strict=True) if names.count(name) > 1)
@@ -135,17 +144,21 @@ def segment_files(
             f"{twice}: another scan has the same name, and their outputs would overwrite each other; names must "
             "differ. Segment them into two folders."
         )
-    if len(scans) > 1 and (centerline or cord_mask):
-        raise CordlesionError(
-            f"{centerline or cord_mask}: given for {len(scans)} scans; one scan is needed. Give one scan at a time."
-        )
+    for option, files in (("--centerline", centerlines), ("--cord-mask", cord_masks)):
+        if files and len(files) != len(scans):
+            raise CordlesionError(
+                f"{option} was given {len(files)} times for {len(scans)} scans; one for each scan, in their order, is "
+                "needed. Repeat the option."
+            )
+    curves: Sequence[Path | None] = centerlines or [None] * len(scans)
+    cords: Sequence[Path | None] = cord_masks or [None] * len(scans)
     model = load_bundle(bundle)
     cut = _threshold(model, threshold, bundle)
     lesions: dict[str, tuple[Lesion, ...]] = {}
     faults: dict[str, str] = {}
-    for name, scan in track(zip(names, scans, strict=True), "segment", len(scans)):
+    for name, scan, curve, cord in track(zip(names, scans, curves, cords, strict=True), "segment", len(scans)):
         try:
-            result = segment(scan, model, centerline=centerline, cord_mask=cord_mask, threshold=cut)
+            result = segment(scan, model, centerline=curve, cord_mask=cord, threshold=cut)
             for path in write_segmentation(result, folder, bundle):
                 say(f"{path}")
             lesions[name] = result.lesions
@@ -165,6 +178,7 @@ def predict_file(
     Raises:
         CordlesionError: As :func:`segment`.
     """
+    check_output_file(output)
     image = read_scan(scan)
     write_volume(output, predict_scan(load_bundle(bundle), image, _centerline(image, centerline, cord_mask)), image)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.artifacts import write_json
+from cordlesion.artifacts import check_output_file, write_json
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
@@ -33,6 +33,7 @@ def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = 
     Raises:
         CordlesionError: Nothing could be evaluated.
     """
+    check_output_file(output)
     _require_row(rule, RULES, "rule")
     pairs, unmatched = pair_files(reference, prediction)
     outcomes = map_scans(lambda pair: metric_row(pair, evaluate_mask(pair, rule)), pairs, "evaluate masks")
@@ -56,6 +57,7 @@ def tune_files(
     Raises:
         CordlesionError: Nothing could be evaluated, or no reference has a lesion.
     """
+    check_output_file(output)
     _require_row(rule, RULES, "rule")
     _require_row(objective, OBJECTIVES, "objective")
     pairs, unmatched = pair_files(reference, probability, PROBABILITY_NAMES)

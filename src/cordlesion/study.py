@@ -19,7 +19,7 @@ from cordlesion.config import SETS, RunConfig, StudyConfig, read_study, study_ya
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import COLUMNS
-from cordlesion.derivatives import describe_dataset, describe_map, write_mask
+from cordlesion.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import MapPair, read_table, sweep_map, write_table
 from cordlesion.execution.local import Outcome, map_scans
@@ -187,8 +187,7 @@ def evaluate_test(study: Study) -> Study:
     write_table(study.folder.evaluation, sweep[reported])
     for run in study.config.runs:
         threshold = tuned.loc[(tuned["loss"] == run.loss.title) & (tuned["seed"] == run.seed), "threshold"].item()
-        maps = [study.folder.probability(scan, run.name) for scan in sweep["scan_id"].unique()]
-        _results(map_scans(partial(write_mask, threshold=threshold, run=run.name), maps, f"write masks {run.name}"))
+        _write_masks(study, run, threshold)
     return study
 
 
@@ -296,11 +295,23 @@ def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: str)
     from cordlesion.prediction import predict_to_file
 
     bundle = load_bundle(folder.bundle(run.name))
-    describe_dataset(folder)
+    describe_dataset(folder, study.config.dataset)
     for scan in track(pending, f"predict {run.name} ({set_name})", len(pending)):
         with folder.stage(_predict_key(scan, run), marks[scan]):
             predict_to_file(bundle, scan.image, folder.stack(scan.scan_id), maps[scan])
-            describe_map(maps[scan], scan.image, run.name)
+            describe_map(maps[scan], scan.image, study.config.dataset, run.name)
+
+
+def _write_masks(study: Study, run: RunConfig, threshold: float) -> None:
+    """Cut the run's probability maps at its threshold, unless the masks are there already."""
+    folder, scans = study.folder, study.in_set("threshold") + study.in_set("test")
+    maps = [folder.probability(scan.scan_id, run.name) for scan in scans]
+    key, mark = f"masks/{run.name}", fingerprint(_sweep_mark(study, run, scans), threshold)
+    if folder.is_done(key, mark, *map(mask_path, maps)):
+        return
+    with folder.stage(key, mark):
+        cut = partial(write_mask, derivatives=folder.derivatives, threshold=threshold, run=run.name)
+        _results(map_scans(cut, maps, f"write masks {run.name}"))
 
 
 def _threshold_row(choice: ThresholdChoice, table: pd.DataFrame) -> dict[str, float]:

@@ -27,6 +27,11 @@ class Scan:
     cord_mask: Path | None = None
     centerline: Path | None = None
 
+    def files(self) -> dict[str, Path]:
+        """Return the files that exist, by kind."""
+        kinds = ("image", "reference", "cord_mask", "centerline")
+        return {kind: path for kind in kinds if (path := getattr(self, kind)) is not None}
+
 
 @dataclass(frozen=True)
 class ScanContent:

@@ -29,11 +29,13 @@ def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int 
         jobs: Processes; by default one per processor.
 
     Raises:
-        CordlesionError: The folder holds something else, cannot be written, or ``scans`` is below 1.
+        CordlesionError: The folder holds something else, cannot be written, or ``scans`` or ``jobs`` is below 1.
     """
     out = Path(out)
     if scans < 1:
         raise CordlesionError(f"{scans} scans were asked for; at least 1 is needed. Choose a number from 1 up.")
+    if jobs is not None and jobs < 1:
+        raise CordlesionError(f"{jobs} processes were asked for; at least 1 is needed. Choose a number from 1 up.")
     _require_free(out, scans, seed)
     with folder_lock(out):
         subjects = plan_cohort(scans, seed)
