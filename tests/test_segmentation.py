@@ -196,7 +196,7 @@ def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, na
         data = image.get_fdata()
         assert 0 <= data.min() < data.max() <= 1
     # What is predicted lies around the cord: within the 16 voxels of 0.5 mm of the crop, and a native voxel of rim.
-    (guide,) = files.values()
+    ((guide,),) = files.values()
     cord = to_las(read_volume(guide))
     predicted = to_las(read_volume(tmp_path / f"{output_name(scan)}_label-lesion_probseg.nii.gz"))
     centres = np.array([np.argwhere(s).mean(axis=0) for s in np.moveaxis(cord.data, 2, 0) if s.any()])

@@ -1,7 +1,7 @@
 """Signal of the cord, its lesions, the fluid and the dark rim around the sac, in units of healthy white matter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class Section:
     """0 in the neck, 1 in the chest."""
     tail: Array
     """0 at the cord, 1 at the cauda equina."""
+
+    def at(self, index: Array) -> "Section":
+        """Return the positions of ``index``."""
+        return Section(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 def section_at(anatomy: Anatomy, s: Array) -> Section:

@@ -64,10 +64,11 @@ class NoiseTile:
     def at(self, a: Array, b: Array, c: Array, scale_mm: float | tuple[float, float, float], offset: int = 0) -> Array:
         """Look the noise up at coordinates in mm, which broadcast; ``scale_mm`` is the correlation length per axis."""
         scales = np.broadcast_to(scale_mm, 3)
-        shifts = np.array((17, 29, 41)) * (offset + 1)
-        index = [
-            ((coordinate * np.float32(CELLS_PER_SCALE / scale) + POSITIVE).astype(np.int32) + shift) & (TILE_CELLS - 1)
-            for coordinate, scale, shift in zip((a, b, c), scales, shifts, strict=True)
-        ]
-        found: Array = self.cells[index[0], index[1], index[2]]
+        shifts = np.array((17, 29, 41), dtype=np.int32) * (offset + 1)
+        # One flat index in 32 bits: a third of the memory traffic of three indices, and this is where time goes.
+        index = np.zeros((), dtype=np.int32)
+        for coordinate, scale, shift in zip((a, b, c), scales, shifts, strict=True):
+            cell = (coordinate * np.float32(CELLS_PER_SCALE / scale) + POSITIVE).astype(np.int32) + shift
+            index = index * np.int32(TILE_CELLS) + (cell & np.int32(TILE_CELLS - 1))
+        found: Array = self.cells.ravel()[index]
         return found

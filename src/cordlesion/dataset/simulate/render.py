@@ -9,7 +9,7 @@ from scipy.ndimage import zoom
 
 from cordlesion.dataset.simulate.acquisition import Acquisition
 from cordlesion.dataset.simulate.anatomy import S_MM, Anatomy
-from cordlesion.dataset.simulate.canal import LAYERS, canal_layers, section_at
+from cordlesion.dataset.simulate.canal import LAYERS, Section, canal_layers, section_at
 from cordlesion.dataset.simulate.frame import CordFrame
 from cordlesion.dataset.simulate.randomness import Array
 from cordlesion.dataset.simulate.signals import Signals
@@ -42,26 +42,30 @@ class Scene:
         """Where the cord's centre lies, to the right."""
         return np.interp(s, S_MM, self.frame.x_mm)
 
-    def canal(self, x_mm: Array, s: Array, v: Array) -> Array:
+    def section(self, s: Array) -> Section:
+        """Shape of the canal at positions along the cord."""
+        return section_at(self.anatomy, s)
+
+    def canal(self, x_mm: Array, section: Section, v: Array) -> Array:
         """Layers of the canal (see :data:`LAYERS`) for columns ``x_mm`` and points (s, v): shape (layers, X, P)."""
-        u, v = self._section(x_mm, s, v)
-        return canal_layers(self.anatomy, section_at(self.anatomy, s), u, v, self.lesions, self.signals)
+        u, v = self._turned(x_mm, section, v)
+        return canal_layers(self.anatomy, section, u, v, self.lesions, self.signals)
 
-    def ground(self, x_mm: Array, s: Array, v: Array) -> Array:
+    def ground(self, x_mm: Array, section: Section, v: Array) -> Array:
         """Signal of the surroundings for columns ``x_mm`` and points (s, v): shape (X, P)."""
-        u, v = self._section(x_mm, s, v)
-        return surroundings_signal(self.anatomy, section_at(self.anatomy, s), u, v, self.signals)
+        u, v = self._turned(x_mm, section, v)
+        return surroundings_signal(self.anatomy, section, u, v, self.signals)
 
-    def near_canal(self, s: Array, v: Array) -> Array:
-        """Indices of the points (s, v) that may belong to the canal."""
-        section = section_at(self.anatomy, s)
-        return np.flatnonzero(np.abs(v - section.sac_shift) < section.sac_half_ap + CANAL_MARGIN_MM)
-
-    def _section(self, x_mm: Array, s: Array, v: Array) -> tuple[Array, Array]:
+    def _turned(self, x_mm: Array, section: Section, v: Array) -> tuple[Array, Array]:
         """Section coordinates (u, v), turned by the roll of the body."""
-        from_cord = (x_mm[:, None] - self.lateral_mm(s)).astype(np.float32)
+        from_cord = (x_mm[:, None] - self.lateral_mm(section.s)).astype(np.float32)
         cosine, sine = np.float32(np.cos(self.frame.roll)), np.float32(np.sin(self.frame.roll))
         return cosine * from_cord + sine * v, cosine * v - sine * from_cord
+
+
+def near_canal(section: Section, v: Array) -> Array:
+    """Indices of the points (s, v) that may belong to the canal."""
+    return np.flatnonzero(np.abs(v - section.sac_shift) < section.sac_half_ap + CANAL_MARGIN_MM)
 
 
 class SliceArtist:
@@ -80,10 +84,13 @@ class SliceArtist:
         self.fine = [_grid(2 * n, size) for n, size in zip(half, acquisition.drawn_mm, strict=True)]
         self.shape = (2 * half[0], 2 * half[1])
         if acquisition.plane == "sagittal":
-            self._coarse_points = scene.frame.section(*_mesh(self.coarse))
-            points = scene.frame.section(*_mesh(self.fine))
-            self._canal_index = scene.near_canal(*points)
-            self._canal_points = points[0][self._canal_index], points[1][self._canal_index]
+            # All slices share s and v, which change neither with x nor with the offset through the slice.
+            s, self._ground_v = scene.frame.section(*_mesh(self.coarse))
+            self._ground_section = scene.section(s)
+            s, v = scene.frame.section(*_mesh(self.fine))
+            section = scene.section(s)
+            self._canal_index = near_canal(section, v)
+            self._canal_section, self._canal_v = section.at(self._canal_index), v[self._canal_index]
 
     def draw(self, index: int) -> Array:
         """Draw slice ``index``."""
@@ -105,39 +112,41 @@ class SliceArtist:
     def _canal_of_sagittal(self, x_mm: float) -> Array:
         layers = np.zeros((len(LAYERS), self.shape[0] * self.shape[1]), dtype=np.float32)
         offsets, weights = self._profile(CANAL_POINTS["sagittal"])
-        s, v = self._canal_points
-        reach = section_at(self.scene.anatomy, s).sac_half_rl + self.acquisition.thickness_mm + CANAL_MARGIN_MM
-        met = np.flatnonzero(np.abs(x_mm - self.scene.lateral_mm(s)) < reach)
+        section = self._canal_section
+        reach = section.sac_half_rl + self.acquisition.thickness_mm + CANAL_MARGIN_MM
+        met = np.flatnonzero(np.abs(x_mm - self.scene.lateral_mm(section.s)) < reach)
         if met.size:
             layers[:, self._canal_index[met]] = np.einsum(
-                "x,lxp->lp", weights, self.scene.canal(x_mm + offsets, s[met], v[met])
+                "x,lxp->lp", weights, self.scene.canal(x_mm + offsets, section.at(met), self._canal_v[met])
             )
         return layers.reshape(-1, *self.shape)
 
     def _ground_of_sagittal(self, x_mm: float) -> Array:
         offsets, weights = self._profile(GROUND_POINTS)
-        ground: Array = weights @ self.scene.ground(x_mm + offsets, *self._coarse_points)
+        ground: Array = weights @ self.scene.ground(x_mm + offsets, self._ground_section, self._ground_v)
         return ground.reshape(self.shape[0] // 2, self.shape[1] // 2)
 
     def _canal_of_axial(self, z_mm: float) -> Array:
         layers = np.zeros((len(LAYERS), *self.shape), dtype=np.float32)
         for offset, weight in zip(*self._profile(CANAL_POINTS["axial"]), strict=True):
             s, v = self.scene.frame.section(self.fine[1], np.full_like(self.fine[1], z_mm + offset))
-            rows = self.scene.near_canal(s, v)
+            whole = self.scene.section(s)
+            rows = near_canal(whole, v)
             if rows.size == 0:
                 continue
-            reach = float(section_at(self.scene.anatomy, s[rows]).sac_half_rl.max()) + CANAL_MARGIN_MM + 2
-            columns = np.flatnonzero(np.abs(self.fine[0] - self.scene.lateral_mm(s[rows]).mean()) < reach)
+            section = whole.at(rows)
+            reach = float(section.sac_half_rl.max()) + CANAL_MARGIN_MM + 2
+            columns = np.flatnonzero(np.abs(self.fine[0] - self.scene.lateral_mm(section.s).mean()) < reach)
             layers[np.ix_(np.arange(len(LAYERS)), columns, rows)] += weight * self.scene.canal(
-                self.fine[0][columns], s[rows], v[rows]
+                self.fine[0][columns], section, v[rows]
             )
         return layers
 
     def _ground_of_axial(self, z_mm: float) -> Array:
         ground = np.zeros((self.shape[0] // 2, self.shape[1] // 2), dtype=np.float32)
         for offset, weight in zip(*self._profile(GROUND_POINTS), strict=True):
-            points = self.scene.frame.section(self.coarse[1], np.full_like(self.coarse[1], z_mm + offset))
-            ground += weight * self.scene.ground(self.coarse[0], *points)
+            s, v = self.scene.frame.section(self.coarse[1], np.full_like(self.coarse[1], z_mm + offset))
+            ground += weight * self.scene.ground(self.coarse[0], self.scene.section(s), v)
         return ground
 
 
