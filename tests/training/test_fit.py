@@ -79,6 +79,28 @@ def test_the_rate_is_halved_after_epochs_without_progress(tmp_path):
     assert rate < 0.3
 
 
+def test_the_cosine_schedule_falls_from_the_rate_towards_0_and_survives_an_interruption(tmp_path, monkeypatch):
+    plan = run(training=TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01, schedule="cosine"))
+    whole = fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "whole.ckpt")
+    rates = [row["learning_rate"] for row in whole.history]
+    assert rates == pytest.approx([0.01 * share for share in (1, (1 + 0.5**0.5) / 2, 0.5, (1 - 0.5**0.5) / 2)])
+
+    begin = LesionModule.on_train_epoch_start
+
+    def stop(module):
+        begin(module)
+        if module.current_epoch == 2:
+            raise InterruptedError
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+        patch.setattr(LesionModule, "on_train_epoch_start", stop)
+        fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
+    resumed = fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
+    assert [row["learning_rate"] for row in resumed.history] == rates
+    for name, value in weights(whole.network).items():
+        np.testing.assert_array_equal(value, weights(resumed.network)[name])
+
+
 def test_seeds_differ_and_equal_seeds_do_not(tmp_path):
     first, second, other = (
         weights(fit(run(seed=seed), stacks(2), stacks(1), tmp_path / f"{i}.ckpt").network)

@@ -1,6 +1,7 @@
 """One training as a Lightning module: there is one, and no loss ever needs another."""
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -52,11 +53,15 @@ class LesionModule(pl.LightningModule):
         self._validation_losses.append((self._batch_loss(batch), len(batch[0])))
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock."""
+        """Start the epoch's clock, and set the epoch's rate where it follows from its number."""
         self._started = time.perf_counter()
+        if self._config.schedule == "cosine":
+            progress = self.current_epoch / self._config.epochs
+            for group in self.trainer.optimizers[0].param_groups:
+                group["lr"] = self._config.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
     def on_validation_epoch_end(self) -> None:
-        """Close the epoch: note the losses, keep the weights if they are the best, halve the rate on a plateau."""
+        """Close the epoch: note the losses, keep the weights if they are the best, lower the rate on a plateau."""
         # Stepped here, because Lightning steps plateau schedulers after the checkpoint of the epoch is written.
         validation = _mean(self._validation_losses)
         best = min((row["validation_loss"] for row in self.history), default=float("inf"))
@@ -71,7 +76,8 @@ class LesionModule(pl.LightningModule):
         )
         if validation < best:
             self.best_weights = copy.deepcopy(self.network.state_dict())
-        self._scheduler().step(validation)
+        if self._config.schedule == "plateau":
+            self._scheduler().step(validation)
         self._train_losses, self._validation_losses = [], []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
