@@ -131,7 +131,7 @@ class ThresholdConfig(_Config):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
     objective: str = "median_voxel_f1"
-    """A row of ``cordlesion.threshold.OBJECTIVES``."""
+    """A row of ``cordlesion.threshold.OBJECTIVES``, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``."""
 
 
 class EvaluationConfig(_Config):

@@ -27,7 +27,7 @@ from cordlesion.intake import faults_by_scan, inspect_for_study, split_for_study
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.progress import say, track
-from cordlesion.threshold import OBJECTIVES, THRESHOLDS, ThresholdChoice, choose_threshold
+from cordlesion.threshold import THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
@@ -231,10 +231,10 @@ def _check_names(config: StudyConfig, only: str | None) -> None:
 
     for loss in config.losses:
         make_loss(loss.name, loss.parameters)
+    parse_objective(config.threshold.objective)
     runs = {run.name: run for run in config.runs}
     for name, table, kind in (
         (config.evaluation.rule, RULES, "rule"),
-        (config.threshold.objective, OBJECTIVES, "objective"),
         (only or next(iter(runs)), runs, "run of this study"),
     ):
         if name not in table:

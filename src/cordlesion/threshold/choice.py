@@ -1,0 +1,130 @@
+"""The choice of the decision threshold over a grid, with its bootstrap interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.threshold.grid import FloatArray, Grid
+from cordlesion.threshold.objective import parse_objective
+from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
+from cordlesion.threshold.stability import Stability, measure_stability
+
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdChoice:
+    """A decision threshold and how sure it is."""
+
+    value: float
+    """The chosen threshold t; a voxel is lesion when p >= t."""
+    score: float
+    """The objective at t."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval of t, resampling subjects."""
+    curve: pd.DataFrame
+    """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
+    ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
+    stability: Stability
+    """Of t, at the chosen minimum volume."""
+    objective: str
+    """As it was named."""
+    minimum_volume_mm3: float | None
+    """The minimum lesion volume chosen together with t; None where it is not tuned."""
+    minimum_volume_interval: tuple[float, float] | None
+    """Its 95 % bootstrap interval."""
+    n_scans: int
+    """Scans that take part, lesion-free ones included where the objective counts them."""
+    n_subjects: int
+    n_lesion_free: int
+    """Those without any lesion voxel among them."""
+    n_left_out: int
+    """Scans of the table that take no part, because the objective is not defined for them."""
+
+    @property
+    def basis(self) -> str:
+        """What the choice rests on, to be printed beside it."""
+        free = f", {self.n_lesion_free} of them lesion-free" if self.n_lesion_free else ""
+        out = f"; {self.n_left_out} left out, for which it is undefined" if self.n_left_out else ""
+        return f"{self.n_scans} scans of {self.n_subjects} subjects{free}{out}"
+
+
+def choose_threshold(
+    table: pd.DataFrame, objective: str = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
+) -> ThresholdChoice:
+    """Choose the threshold with the highest objective over the scans of the threshold set.
+
+    Ties are settled by the middle of the widest run of tied thresholds (the lower of two middles, the lower of two
+    widest runs). Scans for which the objective is not defined are left out and counted: for most objectives those
+    without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them.
+
+    With a column ``minimum_volume_mm3`` the table has a row per scan, threshold and minimum lesion volume, and both are
+    chosen together: the pair with the highest objective; of tied pairs those with the lowest minimum volume, which
+    removes least, and of these the threshold as above. In the bootstrap both are chosen anew in every sample.
+
+    Args:
+        table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
+            those that the objective reads; a column ``set``, if there is one, must say ``threshold`` throughout.
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``.
+        n_resamples: Bootstrap samples behind the interval.
+        seed: Of the bootstrap.
+
+    Raises:
+        CordlesionError: The table lacks columns or rows, holds scans of another set, no scan has a lesion (or, where
+            the objective needs it, none is lesion-free), no threshold meets the objective's condition, or the objective
+            does not exist.
+    """
+    goal = parse_objective(objective)
+    scans = arrange_scans(table, goal)
+    grid = scans.grid
+    curve = goal.summarize(scans.measures)
+    v, t = grid.best(curve)
+    _require_feasible(objective, curve)
+    resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
+    chosen_v, chosen_t = np.array([grid.best(one) for one in resampled]).T
+    at_volume = curve.reshape(-1, len(grid.thresholds))[v]
+    return ThresholdChoice(
+        value=float(grid.thresholds[t]),
+        score=float(at_volume[t]),
+        interval=_interval(grid.thresholds[chosen_t]),
+        curve=_curve_table(grid, curve),
+        stability=measure_stability(grid.thresholds, at_volume, t),
+        objective=objective,
+        minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
+        minimum_volume_interval=_interval(grid.volumes_mm3[chosen_v]) if grid.tunes_volume else None,
+        **_counts(scans),
+    )
+
+
+def _require_feasible(objective: str, curve: FloatArray) -> None:
+    if curve.max() < 0:
+        raise CordlesionError(
+            f"No threshold meets the condition of {objective!r}: the best one exceeds its budget by {-curve.max():.3g} "
+            "per scan. Allow more, or choose another objective."
+        )
+
+
+def _interval(chosen: FloatArray) -> tuple[float, float]:
+    tails = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(chosen, [tails, 1 - tails], method="inverted_cdf")
+    return float(low), float(high)
+
+
+def _curve_table(grid: Grid, curve: FloatArray) -> pd.DataFrame:
+    n_volumes, n_thresholds = len(grid.volumes_mm3), len(grid.thresholds)
+    scores = np.where(curve < 0, np.nan, curve)
+    table = pd.DataFrame({"threshold": np.tile(grid.thresholds, n_volumes), "score": scores})
+    if grid.tunes_volume:
+        table.insert(0, VOLUME, np.repeat(grid.volumes_mm3, n_thresholds))
+    return table
+
+
+def _counts(scans: ThresholdScans) -> dict[str, int]:
+    return {
+        "n_scans": len(scans.subjects),
+        "n_subjects": int(scans.subjects.max()) + 1,
+        "n_lesion_free": int(scans.lesion_free.sum()),
+        "n_left_out": scans.n_left_out,
+    }
