@@ -92,9 +92,10 @@ def test_the_cosine_schedule_falls_from_the_rate_towards_0_and_survives_an_inter
         if module.current_epoch == 2:
             raise InterruptedError
 
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
+    with monkeypatch.context() as patch:
         patch.setattr(LesionModule, "on_train_epoch_start", stop)
-        fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
+        with pytest.raises(InterruptedError):
+            fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
     resumed = fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
     assert [row["learning_rate"] for row in resumed.history] == rates
     for name, value in weights(whole.network).items():
