@@ -44,6 +44,9 @@ def test_given_parameters_are_not_changed():
         ("monai:DiceLoss", {"softmax": True}, "cannot be built with"),
         ("monai:DiceLoss", {"reduction": "none"}, "does not give one finite number"),
         ("monai:BendingEnergyLoss", {}, "does not work on logits and masks"),
+        # Their documentation says logits, their code wants probabilities (MONAI 1.6.1).
+        ("monai:AsymmetricUnifiedFocalLoss", {}, "does not raise the logits of missed lesion voxels"),
+        ("combo", {"ce_weight": 1, "lesion_weight": 0}, "does not raise the logits of missed lesion voxels"),
     ],
 )
 def test_mistakes_get_a_sentence(name, parameters, sentence):
@@ -73,6 +76,10 @@ SMOOTH = {"smooth_nr": 1.0, "smooth_dr": 1.0}
         ("dice", {"per_patch": True}, "DiceLoss", {"squared_pred": True, **SMOOTH}),
         ("sct_dice", {}, "DiceLoss", {"batch": True, **SMOOTH}),
         ("bce", {}, "DiceCELoss", {"lambda_dice": 0.0}),
+        ("dice_bce", {}, "DiceCELoss", {"batch": True, **SMOOTH}),
+        ("dice_bce", {"per_patch": True, "ce_weight": 0.2}, "DiceCELoss", {"lambda_ce": 0.2, **SMOOTH}),
+        ("focal", {}, "FocalLoss", {"alpha": 0.25, "gamma": 2.0}),
+        ("f_beta", {"beta": 2}, "TverskyLoss", {"alpha": 0.2, "beta": 0.8, "batch": True, **SMOOTH}),
     ],
 )
 def test_agrees_with_monai(patches, name, parameters, peer, peer_parameters):
@@ -91,3 +98,14 @@ def test_generalized_dice_agrees_with_monai_on_two_classes(patches):
     torch.testing.assert_close(
         make_loss("generalized_dice", {"per_patch": True})(logits, lesion), peer(two_logits, two_classes)
     )
+
+
+@pytest.mark.parametrize(("ce_weight", "factor"), [(0, 1), (1, 2)])
+def test_unified_focal_agrees_with_monai(patches, ce_weight, factor):
+    """MONAI takes probabilities, and averages the cross-entropies of the two classes where the authors add them."""
+    from monai.losses import AsymmetricUnifiedFocalLoss
+
+    logits, lesion = patches
+    peer = AsymmetricUnifiedFocalLoss(weight=ce_weight, delta=0.6, gamma=0.5)(torch.sigmoid(logits), lesion)
+    ours = LOSSES["unified_focal"](logits, lesion, ce_weight=ce_weight, smooth=1e-7, per_patch=True)
+    torch.testing.assert_close(ours, factor * peer)

@@ -14,12 +14,19 @@ from torch import Tensor
 
 from cordlesion.errors import CordlesionError
 from cordlesion.losses.compound import combo as combo
+from cordlesion.losses.compound import dice_bce as dice_bce
 from cordlesion.losses.compound import log_cosh_dice as log_cosh_dice
+from cordlesion.losses.compound import unified_focal as unified_focal
 from cordlesion.losses.entropy import bce as bce
+from cordlesion.losses.entropy import focal as focal
 from cordlesion.losses.overlap import dice as dice
+from cordlesion.losses.overlap import f_beta as f_beta
 from cordlesion.losses.overlap import focal_tversky as focal_tversky
 from cordlesion.losses.overlap import generalized_dice as generalized_dice
+from cordlesion.losses.overlap import lovasz_hinge as lovasz_hinge
 from cordlesion.losses.overlap import tversky as tversky
+from cordlesion.losses.perlesion import blob_dice as blob_dice
+from cordlesion.losses.perlesion import cc_dice_ce as cc_dice_ce
 from cordlesion.losses.precision import Loss as Loss
 from cordlesion.losses.precision import call_in_float32
 
@@ -32,8 +39,16 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "tversky": partial(tversky, fn_weight=0.7, fp_weight=0.3),
     "focal_tversky": partial(focal_tversky, fn_weight=0.7, fp_weight=0.3, exponent=0.75),
     "sct_dice": partial(dice, squared=False),
+    "dice_bce": partial(dice_bce, dice_weight=1.0, ce_weight=1.0),
+    "focal": partial(focal, lesion_weight=0.25, focus=2.0),
+    "f_beta": partial(f_beta, beta=1.5),
+    "unified_focal": partial(unified_focal, ce_weight=0.5, fn_weight=0.6, focus=0.5),
+    "lovasz_hinge": lovasz_hinge,
+    "blob_dice": partial(blob_dice, global_weight=2.0, per_lesion_weight=1.0),
+    "cc_dice_ce": partial(cc_dice_ce, global_weight=1.0, per_lesion_weight=1.0),
 }
-"""The seven losses of the study with the parameters of their publications, and the loss that SCT's network had."""
+"""The seven losses of the study with the parameters of their publications, the loss that SCT's network had, and others
+that the study did not compare, with the parameters of theirs."""
 
 _MONAI = "monai:"
 
@@ -124,3 +139,19 @@ def _try_out(loss: Loss, name: str) -> None:
             f"The loss {name} does not give one finite number for patches with and without lesion; "
             "choose other parameters."
         )
+    if not _raises_missed_lesions(loss, logits[:1]):
+        raise CordlesionError(
+            f"The loss {name} does not raise the logits of missed lesion voxels; perhaps it takes probabilities, "
+            "but a network gives logits. Choose another loss or other parameters."
+        )
+
+
+def _raises_missed_lesions(loss: Loss, logits: Tensor) -> bool:
+    logits = logits.clone().requires_grad_()
+    missed = logits.detach() < -1
+    with torch.enable_grad():
+        value = loss(logits, missed.float())
+    if not value.requires_grad:
+        return False
+    (slope,) = torch.autograd.grad(value, logits)
+    return bool(slope[missed].sum() < 0)

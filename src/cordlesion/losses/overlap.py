@@ -1,4 +1,4 @@
-"""Losses that compare volumes: Dice, generalized Dice, Tversky.
+"""Losses that compare volumes: Dice, generalized Dice, Tversky and F-beta, and the Lovasz hinge of the Jaccard index.
 
 With probability p = sigmoid(logit) and reference y, all start from the same soft counts: TP = sum p y,
 FP = sum p (1 - y), FN = sum (1 - p) y, over the whole batch or, with ``per_patch``, over each patch, whose losses are
@@ -138,7 +138,7 @@ def tversky(
     References:
         Salehi et al., MLMI 2017. Abraham & Khan, ISBI 2019.
     """
-    return _tversky(soft_counts(logits, lesion, per_patch=per_patch), fn_weight, fp_weight, smooth).mean()
+    return tversky_loss(soft_counts(logits, lesion, per_patch=per_patch), fn_weight, fp_weight, smooth).mean()
 
 
 @in_float32
@@ -169,12 +169,82 @@ def focal_tversky(
     References:
         Abraham & Khan, A novel focal Tversky loss function, ISBI 2019.
     """
-    loss = _tversky(soft_counts(logits, lesion, per_patch=per_patch), fn_weight, fp_weight, smooth)
-    # x ** exponent, continued below the floor by a straight line to 0: the slope of the power is infinite there.
-    return (loss * loss.clamp_min(_FOCAL_FLOOR) ** (exponent - 1)).mean()
+    loss = tversky_loss(soft_counts(logits, lesion, per_patch=per_patch), fn_weight, fp_weight, smooth)
+    return safe_power(loss, exponent).mean()
 
 
-def _tversky(counts: SoftCounts, fn_weight: float, fp_weight: float, smooth: float) -> Tensor:
+@in_float32
+def f_beta(logits: Tensor, lesion: Tensor, *, beta: float, smooth: float = 1.0, per_patch: bool = False) -> Tensor:
+    """F-beta loss, 1 minus the soft F-beta score: the Tversky loss of weights b^2 / (1 + b^2) and 1 / (1 + b^2).
+
+    It is another name of :func:`tversky`, for those who think in F-scores: 1 gives F1 (Dice), and the published 1.5 is,
+    within 1 %, the Tversky loss of weights 0.7 and 0.3.
+
+    Args:
+        logits: Network output before the sigmoid, shape (B, 1, X, Y, Z).
+        lesion: Reference, 0 or 1, same shape.
+        beta: How many times more sensitivity counts than precision.
+        smooth: As in :func:`tversky`.
+        per_patch: Average the losses of the patches.
+
+    Returns:
+        Scalar in [0, 1), 0 is best.
+
+    References:
+        Hashemi et al., Asymmetric loss functions [...] application to multiple sclerosis lesion detection, IEEE
+        Access 2019.
+    """
+    fn_weight = beta**2 / (1 + beta**2)
+    counts = soft_counts(logits, lesion, per_patch=per_patch)
+    return tversky_loss(counts, fn_weight, 1 - fn_weight, smooth).mean()
+
+
+@in_float32
+def lovasz_hinge(logits: Tensor, lesion: Tensor, *, per_patch: bool = False) -> Tensor:
+    """Lovasz hinge: the convex extension of the Jaccard loss to the margins ``max(0, 1 - z)`` or ``max(0, 1 + z)``.
+
+    With margins sorted from the worst, each is weighed by what its voxel adds to the Jaccard loss when it joins those
+    before it. Without lesion the first voxel alone brings that loss to 1, so only the worst voxel of an empty batch
+    counts. Nothing is smoothed, and a voxel beyond its margin (p above 0.73 or below 0.27) is left alone.
+
+    Args:
+        logits: Network output before the sigmoid, shape (B, 1, X, Y, Z).
+        lesion: Reference, 0 or 1, same shape.
+        per_patch: Average the losses of the patches, as the authors do.
+
+    Returns:
+        Scalar, 0 is best; unlike the other overlap losses it is not bounded.
+
+    References:
+        Berman et al., The Lovasz-Softmax loss, CVPR 2018. Yu & Blaschko, The Lovasz hinge, TPAMI 2018.
+    """
+    y = _rows(lesion, per_patch)
+    margins, order = (1 - _rows(logits, per_patch) * (2 * y - 1)).sort(dim=1, descending=True)
+    return (margins.relu() * _jaccard_steps(y.gather(1, order))).sum(1).mean()
+
+
+def _jaccard_steps(lesion: Tensor) -> Tensor:
+    """What each voxel of a row adds to the Jaccard loss when the voxels before it are wrong already."""
+    # Whole numbers: a float32 count stops at 2^24.
+    y = lesion.long()
+    size = y.sum(1, keepdim=True)
+    union = (size + (1 - y).cumsum(1)).to(lesion.dtype)
+    intersection = (size - y.cumsum(1)).to(lesion.dtype)
+    # Not the difference of neighbouring Jaccard losses, which cancels: a missed voxel takes 1 from the intersection,
+    # a false one adds 1 to the union.
+    steps = torch.where(y == 1, 1 / union, intersection / (union * (union - 1).clamp_min(1)))
+    # Without lesion the first false voxel makes the whole loss.
+    steps[:, :1] = torch.where(size == 0, 1.0, steps[:, :1])
+    return steps
+
+
+def safe_power(loss: Tensor, exponent: float) -> Tensor:
+    """Raise to a power, continued below a floor by a straight line to 0: a root has an infinite slope there."""
+    return loss * loss.clamp_min(_FOCAL_FLOOR) ** (exponent - 1)
+
+
+def tversky_loss(counts: SoftCounts, fn_weight: float, fp_weight: float, smooth: float) -> Tensor:
+    """Return the Tversky loss of each set of counts."""
     error = fn_weight * counts.fn + fp_weight * counts.fp
     return error / (counts.tp + error + smooth)
 
