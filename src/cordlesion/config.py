@@ -98,8 +98,8 @@ class TrainingConfig(_Config):
     optimizer: Literal["adam", "adadelta"] = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     schedule: Literal["plateau", "cosine"] = "plateau"
-    """``plateau``: halve the rate when the validation loss stops falling (the study); ``cosine``: lower it to 0 by the last
-    epoch (Loshchilov & Hutter 2017), which gets more out of a short training."""
+    """``plateau``: halve the rate when the validation loss stops falling (the study); ``cosine``: lower it to 0 by the
+    last epoch (Loshchilov & Hutter 2017), which gets more out of a short training."""
     patience_epochs: Annotated[int, Field(gt=0)] = 15
     """The rate is halved after this many epochs without a lower validation loss."""
 
