@@ -1,0 +1,11 @@
+"""The decision threshold: chosen on the threshold set, with its interval and its stability (numpy and pandas only)."""
+
+from cordlesion.threshold.choice import ThresholdChoice as ThresholdChoice
+from cordlesion.threshold.choice import choose_threshold as choose_threshold
+from cordlesion.threshold.grid import FINE_THRESHOLDS as FINE_THRESHOLDS
+from cordlesion.threshold.grid import GRIDS as GRIDS
+from cordlesion.threshold.grid import THRESHOLDS as THRESHOLDS
+from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
+from cordlesion.threshold.objective import Objective as Objective
+from cordlesion.threshold.objective import parse_objective as parse_objective
+from cordlesion.threshold.stability import Stability as Stability

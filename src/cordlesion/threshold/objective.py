@@ -1,0 +1,230 @@
+"""What a decision threshold is to maximise: one number over the scans of the threshold set, at each threshold."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+LesionFree: TypeAlias = Literal["left out", "counted", "needed"]
+
+# Means of the same counts differ by rounding; a budget that is met exactly is met.
+_ROUNDING = 1e-9
+
+
+class Objective(ABC):
+    """What is to be maximised.
+
+    A scan enters with one or several measures at each threshold; a summary over scans makes the score of them. So the
+    bootstrap can draw scans again without looking at the table.
+    """
+
+    lesion_free: ClassVar[LesionFree] = "left out"
+    """What becomes of scans whose reference holds no lesion voxel."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that are read; the first one is named where a row is missing."""
+
+    @abstractmethod
+    def measure(self, table: pd.DataFrame) -> FloatArray:
+        """Return the measures of each row, shape (M, rows); all NaN for a scan that takes no part."""
+
+    @abstractmethod
+    def summarize(self, measures: FloatArray) -> FloatArray:
+        """Summarise over scans: (M, ..., scans, cells) -> (..., cells); NaN is left out.
+
+        Never negative where the cell may be chosen. A negative score says by how much a cell breaks the objective's
+        condition.
+        """
+
+    def with_number(self, _: float) -> Self:
+        """Return the objective with the number that its name was given; most take none.
+
+        Raises:
+            ValueError: With what is needed instead.
+        """
+        raise ValueError("no number, since this objective takes none")
+
+
+def median_over_scans(scores: FloatArray) -> FloatArray:
+    """Return the median over the last axis but one, leaving out NaN."""
+    # Sorting puts NaN last. Several times faster than np.nanmedian on many small samples.
+    ordered = np.sort(scores, axis=-2)
+    n = np.sum(~np.isnan(scores), axis=-2, keepdims=True)
+    low, high = (np.take_along_axis(ordered, middle, axis=-2) for middle in ((n - 1) // 2, n // 2))
+    median: FloatArray = np.squeeze((low + high) / 2, axis=-2)
+    return median
+
+
+def mean_over_scans(scores: FloatArray) -> FloatArray:
+    """Return the mean over the last axis but one, leaving out NaN."""
+    mean: FloatArray = np.nanmean(scores, axis=-2)
+    return mean
+
+
+@dataclass(frozen=True)
+class ScanScore(Objective):
+    """The median or mean over lesion-bearing scans of one score."""
+
+    column: str
+    over_scans: Callable[[FloatArray], FloatArray]
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # noqa: D102
+        return (self.column,)
+
+    def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
+        return _arrays(table, self.columns)
+
+    def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
+        return self.over_scans(measures[0])
+
+
+@dataclass(frozen=True)
+class PooledVoxelF1(Objective):
+    """Voxel F1 of all scans taken as one: 2 TP / (reference + prediction), each a volume summed over scans.
+
+    Large lesions weigh most. What is predicted in lesion-free scans counts as false.
+    """
+
+    lesion_free: ClassVar[LesionFree] = "counted"
+    columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "reference_volume_mm3", "predicted_volume_mm3")
+
+    def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
+        sensitivity, reference, predicted = _arrays(table, self.columns)
+        return np.stack([np.where(reference > 0, sensitivity * reference, 0), reference + predicted])
+
+    def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
+        common, both = np.nansum(measures, axis=-2)
+        pooled: FloatArray = 2 * common / both
+        return pooled
+
+
+@dataclass(frozen=True)
+class MedianFBeta(Objective):
+    """The median over lesion-bearing scans of voxel F-beta (van Rijsbergen 1979)."""
+
+    beta: float
+    """How many times as much sensitivity weighs as precision; 1 gives the voxel F1."""
+    columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "voxel_precision")
+
+    def with_number(self, number: float) -> "MedianFBeta":  # noqa: D102
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError("a positive number, the weight of sensitivity")
+        return MedianFBeta(number)
+
+    def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
+        sensitivity, precision = _arrays(table, self.columns)
+        weight = self.beta**2
+        return _ratio((1 + weight) * sensitivity * precision, weight * precision + sensitivity)[np.newaxis]
+
+    def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
+        return median_over_scans(measures[0])
+
+
+@dataclass(frozen=True)
+class LesionSensitivity(Objective):
+    """The share of all reference lesions that is detected, where false lesions per scan stay within a budget.
+
+    A point of the FROC curve. Scans whose lesions are all below the rule's minimum volume take no part.
+    """
+
+    false_lesions_per_scan: float
+    """The budget: mean number of unconfirmed predicted lesions over all scans, lesion-free ones included."""
+    lesion_free: ClassVar[LesionFree] = "counted"
+    columns: ClassVar[tuple[str, ...]] = (
+        "n_detected_lesions",
+        "n_reference_lesions",
+        "n_predicted_lesions",
+        "n_true_predicted_lesions",
+        "reference_volume_mm3",
+    )
+
+    def with_number(self, number: float) -> "LesionSensitivity":  # noqa: D102
+        if not (math.isfinite(number) and number >= 0):
+            raise ValueError("a number of false lesions per scan, 0 or more")
+        return LesionSensitivity(number)
+
+    def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
+        detected, reference, predicted, confirmed, volume = _arrays(table, self.columns)
+        takes_part = (reference > 0) | (volume == 0)
+        return np.where(takes_part, np.stack([detected, reference, predicted - confirmed]), np.nan)
+
+    def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
+        detected, reference, false = np.nansum(measures, axis=-2)
+        excess = false / np.sum(~np.isnan(measures[2]), axis=-2) - self.false_lesions_per_scan
+        score: FloatArray = np.where(excess <= _ROUNDING, detected / reference, -excess)
+        return score
+
+
+@dataclass(frozen=True)
+class JointF1Specificity(Objective):
+    """The harmonic mean of two: the median voxel F1 of lesion-bearing scans, and the share of clean lesion-free scans.
+
+    Clean is a scan without a predicted lesion, as in the subject-level specificity. The harmonic mean is 0 as soon as
+    one of the two is; an arithmetic mean would reward empty predictions.
+    """
+
+    lesion_free: ClassVar[LesionFree] = "needed"
+    columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
+
+    def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
+        f1, predicted, volume = _arrays(table, self.columns)
+        return np.stack([f1, np.where(volume == 0, predicted == 0, np.nan)])
+
+    def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
+        f1, specificity = median_over_scans(measures[0]), mean_over_scans(measures[1])
+        return _ratio(2 * f1 * specificity, f1 + specificity)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "median_voxel_f1": ScanScore("voxel_f1", median_over_scans),
+    "mean_voxel_f1": ScanScore("voxel_f1", mean_over_scans),
+    "pooled_voxel_f1": PooledVoxelF1(),
+    "median_lesion_f1": ScanScore("lesion_f1", median_over_scans),
+    "f_beta": MedianFBeta(beta=2),
+    "lesion_sensitivity": LesionSensitivity(false_lesions_per_scan=1),
+    "joint_f1_specificity": JointF1Specificity(),
+}
+"""``median_voxel_f1`` is the study's (Hussein et al. 2023, section 2.5). ``f_beta`` and ``lesion_sensitivity`` may be
+given another number after a colon."""
+
+
+def parse_objective(text: str) -> Objective:
+    """Return the objective of a name in :data:`OBJECTIVES`, with a number where one is given: ``f_beta:0.5``.
+
+    Raises:
+        CordlesionError: There is no such objective, or the number does not suit it.
+    """
+    name, colon, number = text.partition(":")
+    if name not in OBJECTIVES:
+        raise CordlesionError(f"{text!r} is no objective; one of {', '.join(OBJECTIVES)} is needed.")
+    if not colon:
+        return OBJECTIVES[name]
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    try:
+        return OBJECTIVES[name].with_number(value)
+    except ValueError as error:
+        raise CordlesionError(f"The objective {text!r} has {number!r} after its colon; it needs {error}.") from None
+
+
+def _arrays(table: pd.DataFrame, columns: tuple[str, ...]) -> FloatArray:
+    return np.stack([table[name].to_numpy(dtype=np.float64) for name in columns])
+
+
+def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Divide, with 0 / 0 = 0 (both parts of a harmonic mean are 0) and NaN kept."""
+    quotient: FloatArray = numerator / np.where(denominator == 0, 1, denominator)
+    return quotient

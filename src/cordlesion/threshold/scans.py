@@ -1,0 +1,149 @@
+"""The table of the threshold set, checked, as arrays over which scans and subjects can be drawn."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.threshold.grid import Grid
+from cordlesion.threshold.objective import Objective
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Codes: TypeAlias = npt.NDArray[np.intp]
+
+VOLUME = "minimum_volume_mm3"
+"""Column of the table where the minimum lesion volume is tuned together with the threshold."""
+
+_SCAN = ["subject", "scan_id"]
+_KEYS = ["scan_id", "subject", "threshold"]
+# Bootstrap samples are summarised in blocks of about this many numbers (32 MB).
+_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class ThresholdScans:
+    """The scans that take part in the choice."""
+
+    grid: Grid
+    measures: FloatArray
+    """What each scan contributes, shape (M, scans, V * T)."""
+    subjects: Codes
+    """The subject of each scan, numbered in the order of their names, shape (scans,)."""
+    lesion_free: npt.NDArray[np.bool_]
+    """Shape (scans,)."""
+    n_left_out: int
+    """Scans of the table that take no part."""
+
+    def resampled_curves(self, goal: Objective, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+        """Return the objective's curve of each bootstrap sample, shape (n_resamples, V * T).
+
+        Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
+        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has.
+        """
+        padded, strata = self._by_subject()
+        drawn = np.concatenate(
+            [kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1
+        )
+        n_blocks = -(-n_resamples * padded.size // _BLOCK)
+        blocks = np.array_split(drawn, min(n_blocks, n_resamples))
+        return np.concatenate([goal.summarize(_flat(padded[:, block])) for block in blocks])
+
+    def _by_subject(self) -> tuple[FloatArray, list[Codes]]:
+        """Return measures of shape (M, subjects, most scans of one, V * T), and the subjects of each kind."""
+        n_subjects = int(self.subjects.max()) + 1
+        # Scans are sorted by subject; a scan's place is its number among those of its subject.
+        place = np.arange(len(self.subjects)) - np.searchsorted(self.subjects, self.subjects)
+        # Subjects with fewer scans than others are filled up with NaN, which objectives leave out.
+        padded = np.full((len(self.measures), n_subjects, place.max() + 1, self.measures.shape[-1]), np.nan)
+        padded[:, self.subjects, place] = self.measures
+        n_scans = np.bincount(self.subjects)
+        n_free = np.bincount(self.subjects, weights=self.lesion_free)
+        kind = (n_free > 0).astype(int) + (n_free == n_scans)
+        return padded, [np.flatnonzero(kind == which) for which in np.unique(kind)]
+
+
+def arrange_scans(table: pd.DataFrame, goal: Objective) -> ThresholdScans:
+    """Check the table of the threshold set and arrange it by scan.
+
+    Raises:
+        CordlesionError: The table lacks columns or rows, holds scans of another set or several runs, or the scans that
+            the objective needs.
+    """
+    _check(table, goal)
+    # Sorted by subject, then by scan: the order of the rows must not matter to the bootstrap.
+    row = table.groupby(_SCAN).ngroup().to_numpy()
+    names = table[_SCAN].drop_duplicates().sort_values(_SCAN)
+    thresholds, t = np.unique(table["threshold"].to_numpy(dtype=np.float64), return_inverse=True)
+    volume = table[VOLUME].to_numpy(dtype=np.float64) if VOLUME in table else np.full(len(table), np.nan)
+    volumes, v = np.unique(volume, return_inverse=True)
+    measured = goal.measure(table)
+    measures = np.full((len(measured), len(names), len(volumes) * len(thresholds)), np.nan)
+    measures[:, row, v * len(thresholds) + t] = measured
+    free = np.zeros(len(names), dtype=bool)
+    if goal.lesion_free != "left out":
+        free[row] = table["reference_volume_mm3"] == 0
+    grid = Grid(thresholds, volumes)
+    _check_gaps(measures, names["scan_id"], grid, goal.columns[0])
+    takes_part = ~np.isnan(measures[..., 0]).all(axis=0) if len(names) else free
+    _check_kinds(free[takes_part], goal)
+    subjects, _ = pd.factorize(names["subject"][takes_part])
+    return ThresholdScans(grid, measures[:, takes_part], subjects, free[takes_part], int(np.sum(~takes_part)))
+
+
+def _flat(drawn: FloatArray) -> FloatArray:
+    """Join the scans of drawn subjects: (M, samples, subjects, scans, cells) -> (M, samples, scans, cells)."""
+    return drawn.reshape(*drawn.shape[:2], -1, drawn.shape[-1])
+
+
+def _check(table: pd.DataFrame, goal: Objective) -> None:
+    keys = [*_KEYS, VOLUME] if VOLUME in table.columns else _KEYS
+    needed = dict.fromkeys([*keys, *goal.columns])
+    missing = [name for name in needed if name not in table.columns or (name in keys and table[name].hasnans)]
+    if missing:
+        raise CordlesionError(
+            f"The table for choosing a threshold lacks {', '.join(missing)}; it needs a row per scan and threshold."
+        )
+    others = sorted(set(map(str, table["set"])) - {"threshold"}) if "set" in table.columns else []
+    if others:
+        raise CordlesionError(
+            f"The table for choosing a threshold has scans of the set {', '.join(others)}; "
+            "only the set 'threshold' may be used, or the evaluation would be biased. Remove the other rows."
+        )
+    repeated = table.duplicated([name for name in keys if name != "subject"])
+    if repeated.any():
+        row = table[repeated].iloc[0]
+        raise CordlesionError(
+            f"The table for choosing a threshold has several rows for scan {row['scan_id']} at {row['threshold']}; "
+            "one run at a time is needed. Select the rows of one run."
+        )
+
+
+def _check_gaps(measures: FloatArray, names: pd.Series, grid: Grid, column: str) -> None:
+    """Refuse scans that are measured at some thresholds only."""
+    undefined = np.isnan(measures)
+    gaps = np.argwhere(undefined & ~undefined.all(axis=-1, keepdims=True))
+    if len(gaps):
+        _, scan, cell = gaps[0]
+        v, t = divmod(int(cell), len(grid.thresholds))
+        place = f"threshold {grid.thresholds[t]}"
+        place += f" and minimum volume {grid.volumes_mm3[v]:g} mm3" if grid.tunes_volume else ""
+        raise CordlesionError(
+            f"Scan {names.iloc[scan]} has no {column} at {place}; every scan needs a row at every threshold. "
+            "Sweep all scans over the same thresholds."
+        )
+
+
+def _check_kinds(lesion_free: npt.NDArray[np.bool_], goal: Objective) -> None:
+    if lesion_free.all():
+        raise CordlesionError(
+            "No scan of the threshold set has a lesion, so no threshold can be chosen. "
+            "Put scans with lesions into the threshold set."
+        )
+    if goal.lesion_free == "needed" and not lesion_free.any():
+        raise CordlesionError(
+            "Every scan of the threshold set has a lesion, but this objective weighs what is found in lesion-free "
+            "scans too. Put some into the threshold set (split.lesion_free: stratified), or choose another objective."
+        )
