@@ -1,15 +1,17 @@
-"""A study as data: frozen models, YAML in, errors with file:line:column out (leaf module)."""
+"""A study as data: frozen models, YAML in, errors with file:line:column out."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cordlesion.errors import CordlesionError
+from cordlesion.located_yaml import located_faults, parse_yaml, plain
 
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
+Blending = Literal["mean", "gaussian", "hann"]
+LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 
 
 class _Config(BaseModel):
@@ -102,6 +104,10 @@ class TrainingConfig(_Config):
     last epoch (Loshchilov & Hutter 2017), which gets more out of a short training."""
     patience_epochs: Annotated[int, Field(gt=0)] = 15
     """The rate is halved after this many epochs without a lower validation loss."""
+    early_stopping_epochs: Annotated[int, Field(gt=0)] | None = None
+    """Training ends after this many epochs without a lower validation loss; never by default (the study)."""
+    logger: LoggerName | None = None
+    """Draws the learning curves in the run's folder too, while it trains; changes no result."""
 
 
 def _name_only(value: object) -> object:
@@ -127,6 +133,24 @@ class LossConfig(_Config):
         return self.label or self.name.replace(":", "_")
 
 
+class PredictionConfig(_Config):
+    """From patches to a probability map (Hussein et al. 2023, section 2.5)."""
+
+    blending: Blending = "mean"
+    """How overlapping patches weigh along the stack: all alike (the study), or their middle more than their ends."""
+    mirror: bool = False
+    """Average over the patch mirrored along every combination of axes, in eight times the time."""
+
+
+class PostprocessConfig(_Config):
+    """What is no lesion however probable; applied before maps are cut and measured, never to the maps on disk."""
+
+    minimum_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
+    """Predicted components (6-connected) are lesions when *larger* than this; 0 keeps all."""
+    cord_margin_mm: Annotated[float, Field(ge=0)] | None = None
+    """Nothing farther than this from the cord mask is lesion; needs cord masks. By default nothing is restricted."""
+
+
 class ThresholdConfig(_Config):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
@@ -142,13 +166,15 @@ class EvaluationConfig(_Config):
 
 
 class RunConfig(_Config):
-    """Everything that makes one training (loss x seed) what it is."""
+    """Everything that makes one training (loss x seed) and its masks what they are."""
 
     loss: LossConfig
     seed: int
     network: NetworkConfig
     patches: PatchConfig
     training: TrainingConfig
+    prediction: PredictionConfig = PredictionConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
 
     @property
     def name(self) -> str:
@@ -160,6 +186,11 @@ class RunConfig(_Config):
         """The training configuration with the loss's own optimiser and rate, where it has them."""
         own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
         return self.training.model_copy(update=own)
+
+    @property
+    def learned_from(self) -> dict[str, Any]:
+        """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights."""
+        return self.model_dump(mode="json", exclude={"prediction": True, "postprocess": True, "training": {"logger"}})
 
 
 class StudyConfig(_Config):
@@ -176,6 +207,8 @@ class StudyConfig(_Config):
     patches: PatchConfig = PatchConfig()
     network: NetworkConfig = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
+    prediction: PredictionConfig = PredictionConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
     losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     threshold: ThresholdConfig = ThresholdConfig()
@@ -184,11 +217,17 @@ class StudyConfig(_Config):
     @property
     def runs(self) -> list[RunConfig]:
         """The trainings of the study, one per loss and seed."""
+        shared = ("network", "patches", "training", "prediction", "postprocess")
         return [
-            RunConfig(loss=loss, seed=seed, network=self.network, patches=self.patches, training=self.training)
+            RunConfig(loss=loss, seed=seed, **{name: getattr(self, name) for name in shared})
             for loss in self.losses
             for seed in self.seeds
         ]
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What the study's results depend on, as JSON: all but where curves are drawn."""
+        return self.model_dump(mode="json", exclude={"training": {"logger"}})
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:
@@ -219,11 +258,11 @@ def read_study(path: Path | str) -> StudyConfig:
         CordlesionError: Every fault of the file, one per line, as ``file:line:column key: reason``.
     """
     path = Path(path)
-    document = _parse_yaml(path)
+    document = parse_yaml(path)
     try:
-        study = StudyConfig.model_validate(_plain(document))
+        study = StudyConfig.model_validate(plain(document))
     except ValidationError as error:
-        raise CordlesionError("\n".join(_located(path, document, fault) for fault in _innermost(error))) from None
+        raise CordlesionError(located_faults(path, document, error)) from None
     folder = path.resolve().parent
     return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
 
@@ -252,74 +291,3 @@ def study_yaml(study: StudyConfig) -> str:
     writer.width = 120
     writer.dump(study.model_dump(mode="json"), stream)
     return stream.getvalue()
-
-
-def _parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        document = YAML(typ="rt").load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise CordlesionError(f"{path}{place} {error.problem}. Mend the YAML and try again.") from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        # The system's own text would name the path a second time.
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise CordlesionError(f"{path}: cannot be read ({reason}). A study in YAML is needed.") from None
-    if not isinstance(document, dict):
-        raise CordlesionError(
-            f"{path}:1:1 holds no keys; a study in YAML is needed. Start from `cordlesion study init`."
-        )
-    return document
-
-
-def _plain(node: Any) -> Any:  # noqa: ANN401
-    """Strip ruamel's containers, which remember places, down to dict, list and scalars."""
-    if isinstance(node, dict):
-        return {str(key): _plain(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value) for value in node]
-    return node
-
-
-def _innermost(error: ValidationError) -> list[Any]:
-    """Leave out faults that only follow from a fault further inside."""
-    faults = error.errors()
-    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    return [fault for fault in faults if fault["loc"] not in within]
-
-
-def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
-    location: Sequence[str | int] = fault["loc"]
-    line, column, node = 0, 0, document
-    for part in location:
-        place = _place(node, part)
-        if place is None:
-            break
-        line, column = place
-        node = node[part]
-    key = ".".join(str(part) for part in location)
-    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{_reason(fault)}"
-
-
-def _reason(fault: Any) -> str:  # noqa: ANN401
-    if fault["type"] == "extra_forbidden":
-        return "unknown key; remove it or check its spelling"
-    found = fault["input"]
-    said = f", found {found!r}" if isinstance(found, str | int | float) else ""
-    return str(fault["msg"]).removeprefix("Value error, ") + said
-
-
-def _place(node: Any, part: str | int) -> tuple[int, int] | None:  # noqa: ANN401
-    """Line and column (from 0) of a key in a mapping or of an item in a list, or None where it is not in the file."""
-    from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
-    if isinstance(node, CommentedMap) and part in node:
-        line, column = node.lc.key(part)
-    elif isinstance(node, CommentedSeq) and isinstance(part, int) and part < len(node):
-        line, column = node.lc.item(part)
-    else:
-        return None
-    return line, column
