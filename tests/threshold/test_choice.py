@@ -1,18 +1,18 @@
 import math
-import statistics
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from sweeps import sweep_table, sweeps
 
 from cordlesion.errors import CordlesionError
-from cordlesion.threshold import OBJECTIVES, THRESHOLDS, choose_threshold
-from cordlesion.threshold.objective import mean_over_scans, median_over_scans
+from cordlesion.threshold import OBJECTIVES, choose_threshold
+from oracles.bootstrap_oracle import best_cell, empirical_interval
+from oracles.objective_oracle import SCORES, takes_part
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -31,12 +31,6 @@ def table(scores, subjects=None, thresholds=GRID, column="voxel_f1"):
 
 def value(*scores, **options):
     return choose_threshold(table(scores), n_resamples=10, **options).value
-
-
-def test_grid_of_the_study():
-    assert len(THRESHOLDS) == 21
-    assert [str(t) for t in THRESHOLDS[:4]] == ["0.0", "0.05", "0.1", "0.15"]
-    assert tuple(float(f"{i / 20:.2f}") for i in range(21)) == THRESHOLDS
 
 
 def test_highest_median_wins():
@@ -86,40 +80,120 @@ def test_order_of_rows_does_not_matter():
     assert (one.value, one.score, one.interval) == (other.value, other.score, other.interval)
 
 
-@pytest.mark.parametrize(
-    ("curve", "plateau"),
-    [
-        ([0, 0.94, 1, 0.96, 0.95], (0.5, 1.0)),
-        ([1, 0.5, 0, 0, 0], (0.0, 0.0)),
-        ([1, 0, 1, 1, 0], (0.5, 0.75)),
-        ([1, 1, 1, 1, 1], (0.0, 1.0)),
-    ],
-)
-def test_stability_is_the_plateau_around_the_choice(curve, plateau):
-    stability = choose_threshold(table([curve]), n_resamples=10).stability
-    assert stability.plateau == plateau
-    assert stability.width == plateau[1] - plateau[0]
+CELLS = [(v, t) for v in (0.0, 3.0) for t in (0.0, 0.01, 0.02, 0.05, 0.1)]
 
 
-def naive_interval(rows, n_resamples, seed):
-    """The bootstrap once more, with plain lists; subjects in the order of their names."""
-    rng = np.random.default_rng(seed)
-    names = sorted(rows["subject"].unique())
-    chosen = []
-    for draw in rng.integers(len(names), size=(n_resamples, len(names))):
-        scans = [scan for i in draw for _, scan in rows[rows["subject"] == names[i]].groupby("scan_id")]
-        medians = [
-            statistics.median(float(s.loc[s["threshold"] == t, "voxel_f1"].iloc[0]) for s in scans) for t in GRID
+def naive_draws(sweep, name, n_resamples, seed):
+    """Names of the subjects of each sample: first those with lesions only, then those with both kinds, then without."""
+    part = [(subject, scan[0].lesion_free) for subject, scan in sweep if takes_part(name, scan[0])]
+    kinds = {subject: {free for other, free in part if other == subject} for subject, _ in part}
+    rng, draws = np.random.default_rng(seed), [[] for _ in range(n_resamples)]
+    for kind in ({False}, {False, True}, {True}):
+        if members := sorted(subject for subject in kinds if kinds[subject] == kind):
+            for draw, numbers in zip(draws, rng.integers(len(members), size=(n_resamples, len(members))), strict=True):
+                draw += [members[number] for number in numbers]
+    return draws
+
+
+def naive_choice(scans, name):
+    scores = {cell: SCORES[name]([scan[c] for scan in scans]) for c, cell in enumerate(CELLS)}
+    return best_cell(scores, sorted({t for _, t in CELLS}))
+
+
+@settings(deadline=None, max_examples=500)
+@given(sweep=sweeps(len(CELLS)), name=st.sampled_from(sorted(SCORES)), seed=st.integers(0, 2**32))
+def test_choice_and_intervals_against_loops(sweep, name, seed):
+    table = sweep_table(sweep, [{"minimum_volume_mm3": v, "threshold": t} for v, t in CELLS])
+    part = [(subject, scan) for subject, scan in sweep if takes_part(name, scan[0])]
+    assume(max(SCORES[name]([scan[c] for _, scan in part]) for c in range(len(CELLS))) >= 0)
+    choice = choose_threshold(table, name, n_resamples=7, seed=seed)
+    assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)
+    samples = [
+        [scan for drawn in draw for subject, scan in part if subject == drawn]
+        for draw in naive_draws(sweep, name, 7, seed)
+    ]
+    volumes, thresholds = zip(*(naive_choice(sample, name) for sample in samples), strict=True)
+    assert choice.interval == empirical_interval(thresholds, 0.025)
+    assert choice.minimum_volume_interval == empirical_interval(volumes, 0.025)
+
+
+def test_a_minimum_volume_is_tuned_with_the_threshold():
+    rows = pd.concat(
+        [
+            table([[0, 0.4, 0.6, 0.2, 0]]).assign(minimum_volume_mm3=0.0),
+            table([[0, 0.8, 0.8, 0.8, 0]]).assign(minimum_volume_mm3=3.0),
+            table([[0, 0.8, 0.7, 0.8, 0]]).assign(minimum_volume_mm3=10.0),
         ]
-        chosen.append(GRID[medians.index(max(medians))])
-    chosen.sort()
-    return chosen[math.ceil(0.025 * n_resamples) - 1], chosen[math.ceil(0.975 * n_resamples) - 1]
+    )
+    choice = choose_threshold(rows, n_resamples=10)
+    assert (choice.minimum_volume_mm3, choice.value, choice.score) == (3.0, 0.5, 0.8)
+    assert choice.minimum_volume_interval == (3.0, 3.0)
+    assert choice.stability.plateau == (0.25, 0.75)
+    assert choice.curve.columns.tolist() == ["minimum_volume_mm3", "threshold", "score"]
+    assert choice.curve["score"].tolist() == [0, 0.4, 0.6, 0.2, 0, 0, 0.8, 0.8, 0.8, 0, 0, 0.8, 0.7, 0.8, 0]
+    with pytest.raises(
+        CordlesionError, match=r"Scan scan-0 has no voxel_f1 at threshold 1\.0 and minimum volume 3 mm3"
+    ):
+        choose_threshold(rows.iloc[[*range(9), *range(10, 15)]])
+    with pytest.raises(CordlesionError, match="lacks minimum_volume_mm3"):
+        choose_threshold(rows.assign(minimum_volume_mm3=[math.nan, *rows["minimum_volume_mm3"][1:]]))
 
 
-def test_interval_resamples_subjects_with_all_their_scans():
-    rng = np.random.default_rng(5)
-    rows = table(rng.random((6, 5)), subjects=["c", "a", "a", "a", "b", "d"])
-    assert choose_threshold(rows, n_resamples=80, seed=3).interval == naive_interval(rows, 80, 3)
+def test_without_a_minimum_volume_none_is_chosen():
+    choice = choose_threshold(table([[0, 1, 0, 0, 0]]), n_resamples=10)
+    assert (choice.minimum_volume_mm3, choice.minimum_volume_interval) == (None, None)
+
+
+def test_the_widest_run_is_not_the_one_with_most_steps():
+    fine = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.25)
+    scores = table([[0, 1, 1, 1, 0, 1, 1, 1, 0]], thresholds=fine)
+    assert choose_threshold(scores, n_resamples=10).value == 0.15
+
+
+def lesions(detected, predicted, confirmed=(0, 0, 0), reference=2):
+    """Rows of one scan at three thresholds."""
+    return {
+        "n_detected_lesions": detected,
+        "n_reference_lesions": reference,
+        "n_predicted_lesions": predicted,
+        "n_true_predicted_lesions": confirmed,
+        "reference_volume_mm3": 20.0 * reference,
+        "voxel_f1": np.array(detected) / 2 if reference else math.nan,
+        "threshold": (0.1, 0.5, 0.9),
+    }
+
+
+def lesion_table(*scans):
+    rows = [pd.DataFrame(scan).assign(scan_id=f"scan-{n}", subject=f"sub-{n}") for n, scan in enumerate(scans)]
+    return pd.concat(rows, ignore_index=True)
+
+
+def test_a_budget_of_false_lesions_is_kept():
+    rows = lesion_table(lesions((2, 1, 0), (6, 2, 0), (2, 1, 0)))
+    assert choose_threshold(rows, "lesion_sensitivity:4", n_resamples=10).value == 0.1
+    choice = choose_threshold(rows, "lesion_sensitivity:1", n_resamples=10)
+    assert (choice.value, choice.score) == (0.5, 0.5)
+    assert np.isnan(choice.curve["score"]).tolist() == [True, False, False]
+    assert choice.stability.plateau == (0.5, 0.5)
+    with pytest.raises(CordlesionError, match=r"condition of 'lesion_sensitivity:0'.*by 1 per scan"):
+        choose_threshold(rows[rows["threshold"] < 0.9], "lesion_sensitivity:0")
+
+
+def test_lesion_free_scans_are_seen_where_the_objective_says_so():
+    with_lesions = lesions((2, 2, 1), (2, 2, 1), (2, 2, 1))
+    free = lesions((0, 0, 0), (5, 0, 0), reference=0)
+    rows = lesion_table(with_lesions, free)
+    paper = choose_threshold(rows, n_resamples=10)
+    assert (paper.value, paper.n_scans, paper.n_lesion_free, paper.n_left_out) == (0.1, 1, 0, 1)
+    assert paper.basis == "1 scans of 1 subjects; 1 left out, for which it is undefined"
+    joint = choose_threshold(rows, "joint_f1_specificity", n_resamples=10)
+    assert (joint.value, joint.score, joint.n_scans, joint.n_lesion_free) == (0.5, 1.0, 2, 1)
+    assert joint.basis == "2 scans of 2 subjects, 1 of them lesion-free"
+    assert choose_threshold(rows, "lesion_sensitivity:2", n_resamples=10).value == 0.5
+    with pytest.raises(CordlesionError, match=r"weighs what is found in lesion-free scans.*lesion_free: stratified"):
+        choose_threshold(lesion_table(with_lesions), "joint_f1_specificity")
+    with pytest.raises(CordlesionError, match="has a lesion"):
+        choose_threshold(lesion_table(free), "joint_f1_specificity")
 
 
 def test_interval_shows_disagreement_between_subjects():
@@ -133,15 +207,6 @@ def test_interval_shows_disagreement_between_subjects():
 def test_same_seed_same_interval():
     rows = table(np.random.default_rng(0).random((9, 5)))
     assert choose_threshold(rows, seed=1).interval == choose_threshold(rows, seed=1).interval
-
-
-@settings(deadline=None)
-@given(hnp.arrays(np.float64, (3, 5, 4), elements=st.floats(0, 1)), hnp.arrays(bool, (3, 5, 4)))
-def test_summaries_leave_out_nan(scores, gaps):
-    gaps[:, 2] = False
-    scores = np.where(gaps, np.nan, scores)
-    np.testing.assert_allclose(median_over_scans(scores), np.nanmedian(scores, axis=1))
-    np.testing.assert_allclose(mean_over_scans(scores), np.nanmean(scores, axis=1))
 
 
 @pytest.mark.parametrize("other", ["test", "train", "validation", "", math.nan])

@@ -1,0 +1,77 @@
+"""Bootstraps once more, with plain lists and loops, given who is drawn; nothing of the package is used."""
+
+import math
+import statistics
+
+
+def quantile(values, share):
+    """Linear between the two nearest values."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+
+
+def drawn_scans(subjects, counts):
+    """Numbers of the scans of the drawn subjects; ``counts`` go with the subjects' sorted names."""
+    names = sorted(set(subjects))
+    return [
+        scan
+        for name, count in zip(names, counts, strict=True)
+        for _ in range(count)
+        for scan, owner in enumerate(subjects)
+        if owner == name
+    ]
+
+
+def medians(values, subjects, draws):
+    """The median of each sample of subjects."""
+    return [statistics.median(values[scan] for scan in drawn_scans(subjects, counts)) for counts in draws]
+
+
+def differences(first, second, subjects, subject_draws, first_draws, second_draws, widening):
+    """The median of second - first of each sample of subjects and seeds; no draws of seeds: their plain mean."""
+    result = []
+    for sample, counts in enumerate(subject_draws):
+        gains = []
+        for scan in drawn_scans(subjects, counts):
+            before, after = (
+                mean_over_seeds([row[scan] for row in scores], None if draws is None else draws[sample], widening)
+                for scores, draws in ((first, first_draws), (second, second_draws))
+            )
+            gains.append(after - before)
+        result.append(statistics.median(gains))
+    return result
+
+
+def mean_over_seeds(scores, counts, widening):
+    """The mean of all seeds, moved towards that of the drawn ones and beyond it by the widening."""
+    plain = sum(scores) / len(scores)
+    if counts is None:
+        return plain
+    drawn = [score for score, count in zip(scores, counts, strict=True) for _ in range(count)]
+    return plain + widening * (sum(drawn) / len(drawn) - plain)
+
+
+def best_cell(scores, thresholds):
+    """The cell (volume, threshold) with the highest of the scores; ties as documented, looked at one by one."""
+    highest = max(scores.values())
+    tied = {cell for cell, score in scores.items() if score == highest}
+    volume = min(v for v, _ in tied)
+    runs, run = [], []
+    for t in thresholds:
+        run = [*run, t] if (volume, t) in tied else []
+        if run:
+            runs.append(run)
+    # Prefixes of longer runs are in the list too; they are narrower, or as wide only if alone.
+    widest = max(run[-1] - run[0] for run in runs)
+    run = next(run for run in runs if math.isclose(run[-1] - run[0], widest, abs_tol=1e-9))
+    nearest = min(abs(t - (run[0] + run[-1]) / 2) for t in run)
+    return volume, next(t for t in run if math.isclose(abs(t - (run[0] + run[-1]) / 2), nearest, abs_tol=1e-9))
+
+
+def empirical_interval(values, tail):
+    """The values below which, and above which, lies at most the share ``tail``."""
+    ordered = sorted(values)
+    return tuple(ordered[math.ceil(share * len(ordered) - 1e-9) - 1] for share in (tail, 1 - tail))

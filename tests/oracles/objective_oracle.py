@@ -1,0 +1,85 @@
+"""The objectives once more, in fractions, from counts of voxels and lesions; nothing of the package is used."""
+
+import statistics
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One scan at one cell of the grid."""
+
+    reference: int
+    predicted: int
+    common: int
+    n_reference: int
+    n_detected: int
+    n_predicted: int
+    n_true: int
+
+    @property
+    def lesion_free(self):
+        return self.reference == 0
+
+
+def ratio(a, b):
+    return Fraction(a, b) if b else Fraction(0)
+
+
+def harmonic(a, b):
+    return 2 * a * b / (a + b) if a + b else Fraction(0)
+
+
+def voxel_f1(scan):
+    return Fraction(2 * scan.common, scan.reference + scan.predicted)
+
+
+def f_beta(scan, beta):
+    weight = Fraction(beta) ** 2
+    return (1 + weight) * scan.common / (weight * scan.reference + scan.predicted)
+
+
+def lesion_f1(scan):
+    return harmonic(ratio(scan.n_detected, scan.n_reference), ratio(scan.n_true, scan.n_predicted))
+
+
+def bearing(scans):
+    return [scan for scan in scans if not scan.lesion_free]
+
+
+def lesion_sensitivity(scans, budget):
+    scans = [scan for scan in scans if scan.n_reference or scan.lesion_free]
+    false = Fraction(sum(scan.n_predicted - scan.n_true for scan in scans), len(scans))
+    if false > budget:
+        return budget - false
+    return Fraction(sum(scan.n_detected for scan in scans), sum(scan.n_reference for scan in scans))
+
+
+def joint(scans):
+    free = [scan for scan in scans if scan.lesion_free]
+    clean = Fraction(sum(scan.n_predicted == 0 for scan in free), len(free))
+    return harmonic(statistics.median(map(voxel_f1, bearing(scans))), clean)
+
+
+SCORES = {
+    "median_voxel_f1": lambda scans: statistics.median(map(voxel_f1, bearing(scans))),
+    "mean_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
+    "pooled_voxel_f1": lambda scans: Fraction(
+        2 * sum(scan.common for scan in scans), sum(scan.reference + scan.predicted for scan in scans)
+    ),
+    "median_lesion_f1": lambda scans: statistics.median(lesion_f1(scan) for scan in scans if scan.n_reference),
+    "f_beta": lambda scans: statistics.median(f_beta(scan, 2) for scan in bearing(scans)),
+    "f_beta:0.5": lambda scans: statistics.median(f_beta(scan, Fraction(1, 2)) for scan in bearing(scans)),
+    "lesion_sensitivity": lambda scans: lesion_sensitivity(scans, 1),
+    "lesion_sensitivity:0.25": lambda scans: lesion_sensitivity(scans, Fraction(1, 4)),
+    "joint_f1_specificity": joint,
+}
+
+
+def takes_part(objective, scan):
+    """Whether a scan enters the objective at all."""
+    if objective == "median_lesion_f1":
+        return scan.n_reference > 0
+    if objective.startswith("lesion_sensitivity"):
+        return scan.n_reference > 0 or scan.lesion_free
+    return not scan.lesion_free or objective in ("pooled_voxel_f1", "joint_f1_specificity")
