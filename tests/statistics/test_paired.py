@@ -9,47 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import (
-    bootstrap_median,
-    clopper_pearson,
-    compare_paired,
-    format_summary,
-    holm,
-    summarize,
-    wilcoxon,
-)
+from cordlesion.statistics import MIN_PAIRS, compare_paired, holm, wilcoxon
 
-differences = st.lists(st.integers(-6, 6), min_size=1, max_size=9)
-
-
-def test_summary_leaves_out_nan_and_counts_it():
-    table = pd.DataFrame(
-        {
-            "loss": ["dice", "dice", "bce", "dice", "dice"],
-            "seed": 1,
-            "voxel_f1": [0.1, math.nan, math.nan, 0.2, 0.6],
-            "lesion_f1": [1.0, 0.0, 0.5, 0.0, 0.0],
-        }
-    )
-    summary = summarize(table, ["loss", "seed"], ["voxel_f1", "lesion_f1"])
-    assert summary.columns.tolist() == ["loss", "seed", "metric", "median", "mean", "std", "n", "n_undefined"]
-    rows = summary.set_index(["loss", "metric"])
-    assert rows.index.tolist() == list(itertools.product(["dice", "bce"], ["voxel_f1", "lesion_f1"]))
-    dice = rows.loc[("dice", "voxel_f1")]
-    assert (dice["median"], dice["n"], dice["n_undefined"]) == (0.2, 3, 1)
-    assert dice["mean"] == pytest.approx(0.3)
-    assert dice["std"] == pytest.approx(statistics.stdev([0.1, 0.2, 0.6]))
-    bce = rows.loc["bce"]
-    assert bce["median"].isna().tolist() == [True, False]
-    assert bce["std"].isna().all()
-    assert bce["n"].tolist() == [0, 1]
-
-
-def test_summary_is_printed_as_in_the_study():
-    assert format_summary(0.42, 0.3951, 0.2099) == "0.42 (0.40 ± 0.21)"
-    assert format_summary(0.42, 0.42, math.nan) == "0.42 (0.42 ± n/a)"
-    assert format_summary(12.34, 15.0, 2.0, digits=1) == "12.3 (15.0 ± 2.0)"
-    assert format_summary(math.nan, math.nan, math.nan) == "n/a"
+differences = st.lists(st.integers(-6, 6), min_size=6, max_size=9)
 
 
 def naive_wilcoxon(d):
@@ -75,7 +37,7 @@ def test_wilcoxon_against_all_sign_patterns(d):
     assert (test.n_pairs, test.n_nonzero) == (len(d), sum(x != 0 for x in d))
 
 
-@pytest.mark.parametrize("n", [5, 14, 26, 50, 51, 200])
+@pytest.mark.parametrize("n", [6, 14, 26, 50, 51, 200])
 def test_wilcoxon_against_scipy(n):
     rng = np.random.default_rng(n)
     first = rng.random(n)
@@ -98,14 +60,22 @@ def test_exact_and_approximate_agree_where_they_meet():
 
 
 def test_wilcoxon_without_difference():
-    test = wilcoxon([0.1 + 0.2, 0.5, math.nan, 0.4], [0.3, 0.5, 0.4, math.nan])
+    test = wilcoxon([0.1 + 0.2, *[0.5] * 5, math.nan, 0.4], [0.3, *[0.5] * 5, 0.4, math.nan])
     assert (test.p_value, test.rank_biserial, test.method) == (1.0, 0.0, "no difference")
-    assert (test.n_pairs, test.n_nonzero, test.median_difference) == (2, 0, 0.0)
+    assert (test.n_pairs, test.n_nonzero, test.median_difference) == (6, 0, 0.0)
     assert math.isnan(wilcoxon([math.nan], [1.0]).median_difference)
 
 
-def test_few_pairs_cannot_be_significant():
-    assert wilcoxon(np.zeros(5), np.ones(5)).p_value == pytest.approx(2 / 32)
+@pytest.mark.parametrize("second", [[1, 2, 3, 4, 5, math.nan], [0, 0, 0, 0, 0, math.nan], [math.nan] * 6])
+def test_too_few_pairs_are_described_but_not_tested(second):
+    test = wilcoxon(np.zeros(6), second)
+    assert math.isnan(test.p_value)
+    assert test.method == "too few pairs"
+    assert test.rank_biserial == (1 if second[0] > 0 else 0)
+
+
+def test_six_pairs_can_be_significant():
+    assert MIN_PAIRS == 6
     assert wilcoxon(np.zeros(6), np.ones(6)).p_value == pytest.approx(2 / 64)
 
 
@@ -145,46 +115,12 @@ def test_compare_pairs_by_scan():
     assert result["p_value"].tolist() == pytest.approx(expected)
     assert result["p_holm"].tolist() == holm(expected).tolist()
     assert compare_paired(table, ["scan_id"], "loss", [], "f1").empty
+    every = compare_paired(table.sort_values("loss"), ["scan_id"], "loss", None, "f1")
+    assert list(zip(every["first"], every["second"], strict=True)) == [
+        ("bce", "dice"),
+        ("bce", "tversky"),
+        ("dice", "tversky"),
+    ]
+    assert every["p_holm"].tolist() == holm(every["p_value"]).tolist()
     with pytest.raises(ValueError, match="duplicate"):
         compare_paired(pd.concat([table, table]), ["scan_id"], "loss", [("dice", "bce")], "f1")
-
-
-def test_bootstrap_of_a_median_against_a_loop():
-    rng = np.random.default_rng(0)
-    values = rng.random(9)
-    values[4] = math.nan
-    subjects = np.array(list("babccdbde"))
-    names = sorted(set(subjects))
-    loop = np.random.default_rng(3)
-    medians = []
-    for _ in range(500):
-        counts = loop.multinomial(len(names), [1 / len(names)] * len(names))
-        drawn = [v for name, n in zip(names, counts, strict=True) for v in n * list(values[subjects == name])]
-        medians.append(statistics.median(v for v in drawn if not math.isnan(v)))
-    expected = np.quantile(medians, [0.05, 0.95])
-    got = bootstrap_median(values, subjects, confidence=0.9, n_resamples=500, seed=3)
-    assert got == pytest.approx(tuple(expected))
-
-
-def test_many_scans_of_one_subject_are_one_opinion():
-    values, subjects = [0.1] * 30 + [0.9], ["a"] * 30 + ["b"]
-    assert bootstrap_median(values, subjects) == (0.1, 0.9)
-    assert bootstrap_median(values, range(31)) == (0.1, 0.1)
-
-
-def test_bootstrap_without_values():
-    assert all(math.isnan(end) for end in bootstrap_median([math.nan], ["a"]))
-
-
-@pytest.mark.parametrize("confidence", [0.9, 0.95])
-@pytest.mark.parametrize(("successes", "trials"), [(0, 14), (9, 14), (14, 14), (11, 46)])
-def test_clopper_pearson_against_scipy(successes, trials, confidence):
-    expected = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    assert clopper_pearson(successes, trials, confidence) == pytest.approx((expected.low, expected.high))
-
-
-def test_clopper_pearson_at_the_ends():
-    assert clopper_pearson(0, 0) == (0, 1)
-    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
-    with pytest.raises(ValueError, match="5 successes of 4"):
-        clopper_pearson(5, 4)

@@ -1,0 +1,18 @@
+"""Summaries, paired tests, multiplicity, intervals and seeds: tables and arrays in, tables and numbers out."""
+
+from cordlesion.statistics.hierarchical import bootstrap_difference as bootstrap_difference
+from cordlesion.statistics.intervals import bootstrap_median as bootstrap_median
+from cordlesion.statistics.intervals import clopper_pearson as clopper_pearson
+from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
+from cordlesion.statistics.paired import PairedTest as PairedTest
+from cordlesion.statistics.paired import compare_paired as compare_paired
+from cordlesion.statistics.paired import holm as holm
+from cordlesion.statistics.paired import wilcoxon as wilcoxon
+from cordlesion.statistics.seeds import VarianceComponents as VarianceComponents
+from cordlesion.statistics.seeds import decompose_variance as decompose_variance
+from cordlesion.statistics.seeds import spread_over_seeds as spread_over_seeds
+from cordlesion.statistics.summary import format_summary as format_summary
+from cordlesion.statistics.summary import summarize as summarize
+from cordlesion.statistics.verdict import LossComparison as LossComparison
+from cordlesion.statistics.verdict import Verdict as Verdict
+from cordlesion.statistics.verdict import compare_losses as compare_losses
