@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cordlesion.dataset.simulate.reader import Evidence, read_lesions
 from cordlesion.dataset.simulate.settings import READER, ReaderSettings
@@ -51,6 +52,18 @@ def test_marks_stay_in_the_cord():
     scene = evidence(boxes=((2, 11, 30),))
     for seed in range(10):
         assert not np.any(read(scene, seed) & ~scene.cord)
+
+
+def test_nobody_outlines_specks():
+    scene = evidence(contrast=0.8, boxes=((2, 20, 30), (2, 15, 70), (2, 25, 75)), half=(0, 1, 2))
+    unruly = replace(READER, false_lesions=0.0, offset_sd_mm=0.8)
+    smallest = {limit: min_volume(scene, replace(unruly, smallest_mm3=limit)) for limit in (0.0, 10.0)}
+    assert smallest[0.0] < 5 < 10 <= smallest[10.0]
+
+
+def min_volume(scene, settings):
+    labels = [ndimage.label(read(scene, seed, settings=settings))[0] for seed in range(20)]
+    return min(np.bincount(one.ravel())[1:].min(initial=999) for one in labels) * np.prod(SPACING)
 
 
 def test_same_reader_twice_and_another_reader():

@@ -55,10 +55,10 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
     references = _by_scan(_matching(drawn, patterns.reference), "references")
     cord_masks = _by_scan(_matching(drawn, patterns.cord_mask), "cord masks")
     centerlines = _by_scan(_matching(drawn, patterns.centerline), "centerlines")
-    sites = _sites(folder)
+    sites, scanners = _of_participants(folder, "site"), _of_participants(folder, "scanner")
     scans = [
         Scan(name, _subject(name), entities(name).get("ses", ""), sites.get(_subject(name), ""), image,
-             references.get(name), cord_masks.get(name), centerlines.get(name))
+             references.get(name), cord_masks.get(name), centerlines.get(name), scanners.get(_subject(name), ""))
         for name, image in images.items()
     ]  # fmt: skip
     orphans = [
@@ -117,7 +117,8 @@ def _by_scan(files: Iterable[Path], kind: str) -> Mapping[str, Path]:
     return dict(sorted(table.items()))
 
 
-def _sites(folder: Path) -> dict[str, str]:
+def _of_participants(folder: Path, column: str) -> dict[str, str]:
+    """Return a column of participants.tsv by subject; nothing where there is no such table."""
     path = folder / "participants.tsv"
     if not path.is_file():
         return {}
@@ -126,4 +127,5 @@ def _sites(folder: Path) -> dict[str, str]:
             rows = list(csv.DictReader(stream, delimiter="\t"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
-    return {row["participant_id"]: row.get("site") or "" for row in rows if row.get("participant_id")}
+    told = {row["participant_id"]: row.get(column) or "" for row in rows if row.get("participant_id")}
+    return {subject: value for subject, value in told.items() if value != "n/a"}

@@ -26,6 +26,8 @@ class Scan:
     reference: Path | None = None
     cord_mask: Path | None = None
     centerline: Path | None = None
+    scanner: str = ""
+    """As participants.tsv tells it."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""

@@ -75,7 +75,7 @@ def read_lesions(
     _merge_neighbours(mask, evidence, rng, settings)
     for _ in range(rng.poisson(settings.false_lesions)):
         mask |= _false_lesion(evidence, rng)
-    mask &= evidence.cord
+    mask = _without_specks(mask & evidence.cord, evidence, settings)
     if finds and not mask.any() and candidates:
         plainest = max(candidates, key=lambda candidate: candidate.chance)
         mask[plainest.box] |= plainest.inside & (
@@ -135,6 +135,15 @@ def _outline(
     expected_sd = np.prod([1 / np.sqrt(2 * np.sqrt(np.pi) * s) for s in sigma if s])
     outline: Mask = distance + bias_mm + settings.offset_sd_mm * noise / max(expected_sd, 1e-6) > 0
     return outline
+
+
+def _without_specks(mask: Mask, evidence: Evidence, settings: ReaderSettings) -> Mask:
+    """Drop pieces that nobody would have outlined."""
+    labels, _ = ndimage.label(mask)
+    volumes = np.bincount(labels.ravel()) * np.prod(evidence.spacing_mm)
+    volumes[0] = -1  # the background is no piece
+    kept: Mask = (volumes >= settings.smallest_mm3)[labels]
+    return kept
 
 
 def _slices(mask: Mask, axis: int) -> list[Mask]:

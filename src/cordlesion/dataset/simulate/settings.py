@@ -56,6 +56,8 @@ class ReaderSettings:
     """Steepness of that curve: 95 % near 4.8."""
     narrow_mm: float = 1.0
     """Lesions narrower than this are mostly lost."""
+    smallest_mm3: float = 10.0
+    """Nobody outlines less: 3 mm long, as the criteria ask, and 2 mm wide in one slice of 2.8 mm."""
     lapse: float = 0.10
     """Share of plainly visible lesions that are overlooked all the same."""
     offset_sd_mm: float = 0.35
