@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,10 @@ from scipy import stats
 
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table, write_table
-from cordlesion.standalone import compare_files, evaluate_files, tune_files
+from cordlesion.metrics import RULES
+from cordlesion.progress import shown
+from cordlesion.standalone import COMPARISON_NOTE, compare_files, evaluate_files, tune_files
+from cordlesion.threshold import FINE_THRESHOLDS, GRIDS, OBJECTIVES
 from images import SHAPE, box, noise, truncate, write_image
 
 LESION = box((4, 10), (4, 10), (4, 10))
@@ -70,8 +74,43 @@ def test_the_threshold_is_chosen_with_its_curve(folders, tmp_path):
     assert (chosen["threshold"], chosen["score"]) == (0.45, 1.0)
     assert curve[0.0] == pytest.approx(2 * 216 / (216 + np.prod(SHAPE)))
     assert curve[0.65] == 0
-    assert (chosen["objective"], chosen["rule"], chosen["n_scans"]) == ("median_voxel_f1", "study", 4)
+    assert (chosen["objective"], chosen["rule"], chosen["grid"]) == ("median_voxel_f1", "study", "paper")
     assert chosen["plateau"] == [0.3, 0.6]
+    assert chosen["score_lost_at_0.05_below_and_above"] == [0, 0]
+    assert 0.3 < chosen["area_under_curve"] < 0.5
+    scans = {name: chosen[name] for name in ("n_scans", "n_subjects", "n_lesion_free", "n_left_out")}
+    assert scans == {"n_scans": 3, "n_subjects": 3, "n_lesion_free": 0, "n_left_out": 1}
+    assert chosen["lesion_free_scans"] == "left out"
+
+
+def test_other_objectives_see_the_scan_without_lesion(folders, tmp_path):
+    reference, maps = folders
+    write_image(maps / "sub-3_label-lesion_probseg.nii.gz", np.where(LESION, 0.5, 0).astype(np.float32))
+    tune_files(reference, maps, tmp_path / "t.json", "joint_f1_specificity")
+    chosen = json.loads((tmp_path / "t.json").read_text())
+    assert (chosen["threshold"], chosen["score"]) == (0.55, 1.0)
+    assert (chosen["n_scans"], chosen["n_lesion_free"], chosen["lesion_free_scans"]) == (4, 1, "needed")
+    tune_files(reference, maps, tmp_path / "t.json", "lesion_sensitivity:0.2")
+    chosen = json.loads((tmp_path / "t.json").read_text())
+    assert (chosen["threshold"], chosen["objective"]) == (0.55, "lesion_sensitivity:0.2")
+    # JSON has no NaN: over the budget there is no score.
+    assert {row["threshold"]: row["score"] for row in chosen["curve"]}[0.5] is None
+
+
+def test_a_choice_at_the_edge_of_the_grid_is_told(folders, tmp_path, capsys):
+    reference, maps = folders
+    for path in maps.iterdir():
+        probability = np.where(LESION, 0.06, 0.04).astype(np.float32)
+        write_image(path, probability)
+    with shown():
+        tune_files(reference, maps, tmp_path / "t.json")
+        assert "--grid fine tries lower ones" in capsys.readouterr().out.replace("\n", " ")
+        tune_files(reference, maps, tmp_path / "t.json", grid="fine")
+    assert "--grid fine" not in capsys.readouterr().out
+    chosen = json.loads((tmp_path / "t.json").read_text())
+    assert (chosen["threshold"], chosen["grid"]) == (0.05, "fine")
+    assert [row["threshold"] for row in chosen["curve"]] == list(FINE_THRESHOLDS)
+    assert chosen["score_lost_at_0.05_below_and_above"][1] == 1
 
 
 def test_references_without_any_lesion_choose_no_threshold(folders, tmp_path):
@@ -86,13 +125,31 @@ def test_references_without_any_lesion_choose_no_threshold(folders, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ({"rule": "nope"}, "'nope' is no rule; one of study, anima is needed"),
+        ({"rule": "nope"}, "'nope' is no rule; one of study, anima"),
         ({"objective": "nope"}, "'nope' is no objective; one of median_voxel_f1"),
+        ({"objective": "f_beta:0"}, "it needs a positive number"),
+        ({"grid": "nope"}, "'nope' is no grid; one of paper, fine is needed"),
     ],
 )
 def test_unknown_rules_and_objectives_get_a_sentence(folders, tmp_path, arguments, fault):
     with pytest.raises(CordlesionError, match=fault):
         tune_files(*folders, tmp_path / "x.json", **arguments)
+
+
+def test_the_help_names_every_objective_rule_and_grid(cli):
+    shown_help = "".join(cli("tune", "--help").output.split())
+    for name in (*OBJECTIVES, *GRIDS, *RULES):
+        assert name in shown_help
+    assert all(rule in "".join(cli("evaluate", "--help").output.split()) for rule in RULES)
+
+
+def test_what_is_printed_tells_what_became_of_scans_without_lesions(folders, masks, tmp_path, capsys):
+    with shown():
+        evaluate_files(folders[0], masks, tmp_path / "m.tsv")
+        printed = " ".join(capsys.readouterr().out.split())
+        assert "4 scans evaluated with the rule 'study' (1 without lesions: their scores are undefined" in printed
+        tune_files(*folders, tmp_path / "t.json")
+    assert "3 scans of 3 subjects; 1 left out, for which it is undefined" in " ".join(capsys.readouterr().out.split())
 
 
 def metric_table(path, f1, scans=None):
@@ -114,6 +171,7 @@ def test_two_tables_are_compared_scan_by_scan(tmp_path):
     row = compare_files(a, b).set_index("metric").loc["voxel_f1"]
     both = ~(np.isnan(first) | np.isnan(second))
     assert row["n_pairs"] == both.sum() == 18
+    assert row["n_undefined"] == 2
     assert row["median_first"] == pytest.approx(np.median(first[both]))
     assert row["median_second"] == pytest.approx(np.median(second[both]))
     assert row["median_difference"] == pytest.approx(np.median((second - first)[both]))
@@ -135,6 +193,65 @@ def test_a_metric_that_is_never_defined_is_not_compared(tmp_path):
     row = compare_files(path, path).set_index("metric").loc["voxel_f1"]
     assert row["n_pairs"] == 0
     assert row[["median_first", "median_difference", "interval_low", "p_holm"]].isna().all()
+
+
+def test_five_pairs_are_not_tested(tmp_path):
+    table = compare_files(metric_table(tmp_path / "a.tsv", [0.1] * 5), metric_table(tmp_path / "b.tsv", [0.2] * 5))
+    row = table.set_index("metric").loc["voxel_f1"]
+    assert row["median_difference"] == pytest.approx(0.1)
+    assert row[["p_value", "p_holm"]].isna().all()
+
+
+def evaluation_table(path):
+    """As a study leaves it: two losses at two thresholds, and masks of another tool, in two sets."""
+    rng = np.random.default_rng(0)
+    runs = [("bce", 0, 0.5), ("bce", 0, 0.15), ("dice", 1, 0.5), ("dice", 1, 0.3), ("sct", None, None)]
+    rows = [
+        {"scan_id": f"sub-{k}", "subject": f"sub-{k}", "set": "test" if k < 8 else "threshold", "loss": loss}
+        | {"seed": seed, "threshold": t}
+        | dict.fromkeys(METRIC_COLUMNS, rng.random())
+        for loss, seed, t in runs
+        for k in range(10)
+    ]
+    table = pd.DataFrame(rows).astype({"seed": "Int64"})
+    write_table(path, table)
+    return path, table
+
+
+def test_runs_of_one_study_are_compared(tmp_path):
+    path, table = evaluation_table(tmp_path / "evaluation.tsv")
+    got = compare_files(path, path, "set=test,loss=bce,threshold=0.15", "set=test,loss=dice,seed=1,threshold=0.5")
+    row = got.set_index("metric").loc["lesion_f1"]
+    assert row["n_pairs"] == 8
+    test = table[table["set"] == "test"]
+    for side, loss, t in (("first", "bce", 0.15), ("second", "dice", 0.5)):
+        run = test[(test["loss"] == loss) & (test["threshold"] == t)]
+        assert row[f"median_{side}"] == pytest.approx(run["lesion_f1"].median())
+    assert compare_files(path, path, "set=test,loss=sct", "set=test,threshold=n/a")["median_difference"].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("run", "fault"),
+    [
+        (
+            "",
+            "(set: test, threshold; loss: bce, dice, sct; seed: 0, 1, n/a; threshold: 0.5, 0.15, 0.3, n/a); those of "
+            + "one are needed. Name it, for example: --first-run set=threshold,loss=sct,seed=n/a,threshold=n/a",
+        ),
+        (
+            "set=test,loss=bce",
+            "(threshold: 0.5, 0.15); those of one are needed. Name it, for example: "
+            + "--first-run set=test,loss=bce,threshold=0.15",
+        ),
+        ("loss=nope", "has no rows with loss=nope; loss is one of: bce, dice, sct. Mend --first-run."),
+        ("loss", "--first-run has 'loss', but"),
+        ("subject=sub-0", "column is one of: set, loss, seed, threshold."),
+    ],
+)
+def test_several_runs_in_one_table_get_a_way_out(tmp_path, run, fault):
+    path, _ = evaluation_table(tmp_path / "evaluation.tsv")
+    with pytest.raises(CordlesionError, match=re.escape(fault)):
+        compare_files(path, path, run, "set=test,loss=sct")
 
 
 def test_tables_that_cannot_be_compared_get_a_sentence(tmp_path):
@@ -178,3 +295,4 @@ def test_evaluate_tune_and_compare_work_where_torch_does_not_exist(folders, mask
     assert json.loads((tmp_path / "t.json").read_text())["threshold"] == 0.45
     assert read_table(tmp_path / "c.tsv")["metric"].tolist() == list(METRIC_COLUMNS[:6])
     assert "voxel_f1" in done.stdout
+    assert COMPARISON_NOTE in done.stdout

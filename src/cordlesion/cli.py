@@ -121,7 +121,8 @@ def segment(
     Args:
         scans: T2w scans of the cord (.nii or .nii.gz).
         centerline: The cord's centre, drawn on a NIfTI grid; with several scans, once for each, in their order.
-        cord_mask: A cord mask on the scan's grid, in place of a centerline; once for each scan.
+        cord_mask: A cord mask on the scan's grid, in place of a centerline, or beside it where the model restricts
+            lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
     """
     from cordlesion.progress import shown
@@ -140,7 +141,7 @@ def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
-        rule: When a lesion counts as detected: a preset's name.
+        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
     """
     from cordlesion.progress import shown
     from cordlesion.standalone import evaluate_files
@@ -157,6 +158,7 @@ def tune(
     output: Output,
     objective: str = "median_voxel_f1",
     rule: str = "study",
+    grid: Literal["paper", "fine"] = "paper",
     quiet: Quiet = False,
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
@@ -166,31 +168,48 @@ def tune(
     Args:
         reference: A mask, or a folder of masks.
         probability: A probability map, or a folder of maps with the same BIDS entities or names.
-        objective: What the threshold maximises.
-        rule: When a lesion counts as detected: a preset's name.
+        objective: What the threshold maximises: median_voxel_f1, mean_voxel_f1, pooled_voxel_f1, median_lesion_f1,
+            f_beta:2 (voxel-wise; 2 is the weight of sensitivity), lesion_sensitivity:1 (with at most 1 false lesion per
+            scan) or joint_f1_specificity (needs scans without lesions too).
+        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
+        grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
     """
     from cordlesion.progress import shown
     from cordlesion.standalone import tune_files
 
     with shown(quiet):
-        return _leftovers(tune_files(reference, probability, output, objective, rule))
+        return _leftovers(tune_files(reference, probability, output, objective, rule, grid))
 
 
 @app.command
 def compare(
-    first: Path, second: Path, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None
+    first: Path,
+    second: Path,
+    *,
+    first_run: str = "",
+    second_run: str = "",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
 ) -> None:
-    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference."""
+    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference.
+
+    Args:
+        first: A metrics.tsv, or a study's evaluation.tsv.
+        second: Another, or the same.
+        first_run: The run that is meant where a table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
+        second_run: The same for the second table.
+        output: Where to write the comparison (.tsv).
+    """
     from cordlesion.artifacts import check_output_file
     from cordlesion.evaluation import write_table
-    from cordlesion.standalone import compare_files
+    from cordlesion.standalone import COMPARISON_NOTE, compare_files
 
     if output is not None:
         check_output_file(output)
-    table = compare_files(first, second)
+    table = compare_files(first, second, first_run, second_run)
     if output is not None:
         write_table(output, table)
     print(table.to_string(index=False, float_format="{:.4g}".format))
+    print(COMPARISON_NOTE)
 
 
 @app.command

@@ -1,6 +1,7 @@
 """Evaluate masks, choose thresholds for maps and compare tables of any tool, from files (no torch)."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -21,7 +22,15 @@ from cordlesion.execution.local import map_scans
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.statistics import bootstrap_median, holm, wilcoxon
-from cordlesion.threshold import OBJECTIVES, THRESHOLDS, choose_threshold
+from cordlesion.threshold import GRIDS, THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
+
+COMPARISON_NOTE = (
+    "n_undefined: scans left out because a table has no score for them, as a rule those without lesions. "
+    "Fewer than 6 pairs are not tested (NaN)."
+)
+"""What a reader of :func:`compare_files`' table must know."""
+
+_RUN_COLUMNS = ("set", "loss", "seed", "threshold")
 
 
 def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = "study") -> dict[str, str]:
@@ -41,73 +50,125 @@ def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = 
     rows = [o.result for o in outcomes if o.result is not None]
     if not rows:
         raise CordlesionError(next(iter(faults.values())))
-    write_table(output, pd.DataFrame(rows))
-    say(f"{len(rows)} scans evaluated with the rule {rule!r}: {output}")
+    table = pd.DataFrame(rows)
+    write_table(output, table)
+    n_free = int((table["reference_volume_mm3"] == 0).sum())
+    free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
+    say(f"{len(rows)} scans evaluated with the rule {rule!r}{free}: {output}")
     return faults
 
 
 def tune_files(
-    reference: Path, probability: Path, output: Path, objective: str = "median_voxel_f1", rule: str = "study"
+    reference: Path,
+    probability: Path,
+    output: Path,
+    objective: str = "median_voxel_f1",
+    rule: str = "study",
+    grid: str = "paper",
 ) -> dict[str, str]:
     """Choose the decision threshold of probability maps and write it, with its curve, to ``thresholds.json``.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        probability: A map, or a folder of maps.
+        output: Path of the JSON file.
+        objective: A name in :data:`cordlesion.threshold.OBJECTIVES`, some with a number: ``f_beta:2``.
+        rule: A name in :data:`cordlesion.metrics.RULES`.
+        grid: A name in :data:`cordlesion.threshold.GRIDS`.
 
     Returns:
         The files that could not be used, each with the reason.
 
     Raises:
-        CordlesionError: Nothing could be evaluated, or no reference has a lesion.
+        CordlesionError: Nothing could be evaluated, or the scans do not suit the objective.
     """
     check_output_file(output)
     _require_row(rule, RULES, "rule")
-    _require_row(objective, OBJECTIVES, "objective")
+    _require_row(grid, GRIDS, "grid")
+    goal = parse_objective(objective)
     pairs, unmatched = pair_files(reference, probability, PROBABILITY_NAMES)
-    outcomes = map_scans(lambda pair: sweep_map(pair, THRESHOLDS, rule), pairs, "sweep thresholds")
+    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS[grid], rule), pairs, "sweep thresholds")
     faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
     tables = [o.result for o in outcomes if o.result is not None]
     if not tables:
         raise CordlesionError(next(iter(faults.values())))
     choice = choose_threshold(pd.concat(tables, ignore_index=True), objective)
-    write_json(
-        output,
-        {
-            "threshold": choice.value,
-            "objective": objective,
-            "score": choice.score,
-            "interval": choice.interval,
-            "plateau": choice.stability.plateau,
-            "rule": rule,
-            "n_scans": len(tables),
-            "curve": choice.curve.to_dict(orient="records"),
-        },
-    )
-    say(f"threshold {choice.value:g} ({objective} {choice.score:.3f}): {output}")
+    how = {"rule": rule, "grid": grid, "lesion_free_scans": goal.lesion_free}
+    write_json(output, _choice_record(choice) | how | {"curve": _without_nan(choice.curve)})
+    say(f"threshold {choice.value:g} ({objective} {choice.score:.3f}; {choice.basis}): {output}")
+    if grid == "paper" and choice.value == THRESHOLDS[1]:
+        say(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
     return faults
 
 
-def compare_files(first: Path, second: Path) -> pd.DataFrame:
+def compare_files(first: Path, second: Path, first_run: str = "", second_run: str = "") -> pd.DataFrame:
     """Compare two tables of metrics scan by scan.
 
+    Args:
+        first: A ``metrics.tsv``, or a study's ``evaluation.tsv``.
+        second: Another, or the same.
+        first_run: Which rows of the first are meant where it has several runs, as in
+            ``set=test,loss=dice,seed=0,threshold=0.5``.
+        second_run: Likewise of the second.
+
     Returns:
-        A row per metric: the number of pairs, both medians, the median difference (second - first) with its 95 %
-        bootstrap interval over subjects, the effect size (rank-biserial correlation), the p-value of the Wilcoxon
-        signed-rank test, and that value after Holm's correction over the metrics.
+        A row per metric: the number of pairs and of scans left out, both medians, the median difference (second -
+        first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation), the p-value
+        of the Wilcoxon signed-rank test, and that value after Holm's correction over the metrics.
 
     Raises:
-        CordlesionError: A table cannot be read, or they have no scan in common.
+        CordlesionError: A table cannot be read or has several runs, or they have no scan in common.
     """
-    tables = [read_table(path, ("scan_id", "subject", *METRIC_COLUMNS)) for path in (first, second)]
-    for path, table in zip((first, second), tables, strict=True):
-        if table["scan_id"].duplicated().any():
-            raise CordlesionError(
-                f"{path}: has several rows for one scan; one row each is needed. Select one run and threshold first."
-            )
+    tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
     merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
     if merged.empty:
         raise CordlesionError(
             f"{second}: has no scan in common with {first}; equal scan_id and subject are needed. Check both tables."
         )
     result = pd.DataFrame([_comparison(merged, metric) for metric in METRIC_COLUMNS[:6]])
-    return result.assign(p_holm=holm(result["p_value"].where(result["n_pairs"] > 0)))
+    return result.assign(p_holm=holm(result["p_value"]))
+
+
+def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
+    """Read a table and keep the rows of one run, one per scan."""
+    table = read_table(path, ("scan_id", "subject", *METRIC_COLUMNS))
+    for condition in filter(None, run.split(",")):
+        table = _rows_where(path, table, condition, option)
+    several = [name for name in _RUN_COLUMNS if name in table and table[name].nunique(dropna=False) > 1]
+    if several:
+        found = "; ".join(f"{name}: {', '.join(map(_printed, table[name].unique()))}" for name in several)
+        example = ",".join(f"{name}={_printed(table[name].iloc[-1])}" for name in several)
+        raise CordlesionError(
+            f"{path}: has rows of several runs or sets ({found}); those of one are needed. "
+            f"Name it, for example: {option} {','.join(filter(None, [run, example]))}"
+        )
+    if table["scan_id"].duplicated().any():
+        raise CordlesionError(f"{path}: has several rows for one scan; one row each is needed. Remove the others.")
+    return table
+
+
+def _rows_where(path: Path, table: pd.DataFrame, condition: str, option: str) -> pd.DataFrame:
+    name, equals, value = condition.partition("=")
+    if not equals or name not in _RUN_COLUMNS or name not in table:
+        there = ", ".join(column for column in _RUN_COLUMNS if column in table) or "none of them"
+        raise CordlesionError(
+            f"{option} has {condition!r}, but {path} can be narrowed by column=value only, where column is one of: "
+            f"{there}. Mend the option."
+        )
+    rows = table[[_printed(each) == _printed(value) for each in table[name]]]
+    if rows.empty:
+        found = ", ".join(map(_printed, table[name].unique()))
+        raise CordlesionError(f"{path}: has no rows with {condition}; {name} is one of: {found}. Mend {option}.")
+    return rows
+
+
+def _printed(value: object) -> str:
+    """Return a cell as one writes it: numbers without trailing zeros, ``n/a`` for undefined ones."""
+    try:
+        number = float(str(value))
+    except ValueError:
+        return str(value)
+    return "n/a" if math.isnan(number) else f"{number:g}"
 
 
 def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
@@ -118,6 +179,7 @@ def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
     return {
         "metric": metric,
         "n_pairs": test.n_pairs,
+        "n_undefined": len(merged) - test.n_pairs,
         "median_first": first.median(),
         "median_second": second.median(),
         "median_difference": test.median_difference,
@@ -126,6 +188,29 @@ def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
         "rank_biserial": test.rank_biserial,
         "p_value": test.p_value,
     }
+
+
+def _choice_record(choice: ThresholdChoice) -> dict[str, object]:
+    stability = choice.stability
+    lost = (stability.loss_below, stability.loss_above)
+    return {
+        "threshold": choice.value,
+        "objective": choice.objective,
+        "score": choice.score,
+        "interval": choice.interval,
+        "plateau": stability.plateau,
+        "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
+        "area_under_curve": stability.area,
+        "n_scans": choice.n_scans,
+        "n_subjects": choice.n_subjects,
+        "n_lesion_free": choice.n_lesion_free,
+        "n_left_out": choice.n_left_out,
+    }
+
+
+def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
+    """Return the rows of a curve for JSON, which has no NaN."""
+    return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
 
 
 def _faults(by_scan: dict[str, str], unmatched: list[str]) -> dict[str, str]:

@@ -145,5 +145,5 @@ def _check_kinds(lesion_free: npt.NDArray[np.bool_], goal: Objective) -> None:
     if goal.lesion_free == "needed" and not lesion_free.any():
         raise CordlesionError(
             "Every scan of the threshold set has a lesion, but this objective weighs what is found in lesion-free "
-            "scans too. Put some into the threshold set (split.lesion_free: stratified), or choose another objective."
+            "scans too. Put some into the threshold set (in a study: split.lesion_free: stratified), or choose another."
         )
