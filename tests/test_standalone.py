@@ -235,13 +235,12 @@ def test_runs_of_one_study_are_compared(tmp_path):
     [
         (
             "",
-            "(set: test, threshold; loss: bce, dice, sct; seed: 0, 1, n/a; threshold: 0.5, 0.15, 0.3, n/a); those of "
-            + "one are needed. Name it, for example: --first-run set=threshold,loss=sct,seed=n/a,threshold=n/a",
+            "(set: test, threshold; loss: bce, dice, sct; seed: 0, 1, n/a; threshold: 0.5, 0.15, 0.3, n/a); those of",
         ),
+        ("", "Name it, for example: --first-run set=threshold,loss=sct,seed=n/a,threshold=n/a"),
         (
             "set=test,loss=bce",
-            "(threshold: 0.5, 0.15); those of one are needed. Name it, for example: "
-            + "--first-run set=test,loss=bce,threshold=0.15",
+            "(threshold: 0.5, 0.15); those of one are needed. Name it, for example: --first-run set=test,loss=bce,thre",
         ),
         ("loss=nope", "has no rows with loss=nope; loss is one of: bce, dice, sct. Mend --first-run."),
         ("loss", "--first-run has 'loss', but"),
