@@ -1,5 +1,6 @@
-"""Lesion counts and ratios of the challenge's own tool on real and synthetic masks."""
+"""Lesion counts and ratios of the challenge's own tool, and of panoptica, on real and synthetic masks."""
 
+import dataclasses
 import json
 import math
 
@@ -7,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.metrics import LesionRule, evaluate
+from cordlesion.metrics import RULES, LesionRule, evaluate
 
 CASES = [f"{n:02}" for n in (1, 2, 3, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19, 20, 21, 22, 24, 26, 27, 29)]
 
@@ -73,3 +74,17 @@ def test_voxel_scores_agree(goldens, case):
     assert close(m.voxel_f1, tool["dice"])
     assert close(m.voxel_sensitivity, tool["sensitivity"])
     assert close(m.voxel_precision, tool["ppv"] if golden["pred_voxels"] else 0.0)
+
+
+@pytest.mark.parametrize("connectivity", [6, 26])
+@pytest.mark.parametrize("case", CASES)
+def test_matches_of_iou_50_agree_with_panoptica(case, connectivity, goldens):
+    folder, expected = goldens
+    golden = expected["cases"][f"case{case}"]
+    tool = golden["panoptica"]["6conn" if connectivity == 6 else "26conn_default"]
+    m = evaluate(*load(folder, case), golden["spacing"], dataclasses.replace(RULES["iou50"], connectivity=connectivity))
+    assert m.n_detected_lesions == m.n_true_predicted_lesions == tool["tp"]
+    assert m.n_predicted_lesions - m.n_true_predicted_lesions == tool["fp"]
+    assert m.n_reference_lesions - m.n_detected_lesions == tool["fn"]
+    if m.n_reference_lesions:
+        assert close(m.lesion_f1, tool["rq"])

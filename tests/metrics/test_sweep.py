@@ -1,108 +1,54 @@
-import dataclasses
-import math
+"""All metrics of a map at many thresholds: one evaluation per threshold, in one pass."""
 
-import lesion_oracle
+import dataclasses
+
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
+from random_masks import VALUES, maps, rules, spacings
 
 from cordlesion.errors import CordlesionError
-from cordlesion.metrics import LesionRule, ScanMetrics, binarize, evaluate, sweep
+from cordlesion.metrics import binarize, evaluate, sweep
+from oracles import sweep_oracle
 
-FIELDS = [
-    "voxel_sensitivity",
-    "voxel_precision",
-    "voxel_f1",
-    "lesion_sensitivity",
-    "lesion_precision",
-    "lesion_f1",
-    "n_reference_lesions",
-    "n_detected_lesions",
-    "n_predicted_lesions",
-    "n_true_predicted_lesions",
-    "reference_volume_mm3",
-    "predicted_volume_mm3",
-]
-
-shapes = hnp.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=7)
-rules = st.builds(
-    LesionRule,
-    min_overlap=st.sampled_from([0, 0.1, 0.25, 0.5]),
-    max_outside=st.sampled_from([0, 0.5, 0.7, 1]),
-    gamma=st.sampled_from([0.01, 0.5, 0.65, 1]),
-    min_volume_mm3=st.sampled_from([0, 1, 2, 3]),
-    connectivity=st.sampled_from([6, 18, 26]),
-)
-spacings = st.sampled_from([(1, 1, 1), (0.5, 0.5, 3), (0.75, 1, 1.25)])
+cuts = st.lists(st.sampled_from([*VALUES.tolist(), 0.05, 0.3, 0.95]), max_size=8)
 
 
-@st.composite
-def volumes(draw, n=2):
-    """Blocky random masks of one shape, from empty to full."""
-    shape = draw(shapes)
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    densities = [draw(st.sampled_from([0, 0.1, 0.3, 0.5, 0.7, 1])) for _ in range(n)]
-    return [rng.random(shape) < density for density in densities]
+def same(got, expected):
+    return dataclasses.asdict(got) == pytest.approx(expected, nan_ok=True, rel=1e-12)
 
 
-def assert_same(got, expected):
-    assert dataclasses.asdict(got) == pytest.approx(dataclasses.asdict(expected), nan_ok=True, rel=1e-12)
+@settings(deadline=None, max_examples=500)
+@given(maps(), spacings, cuts, rules)
+def test_sweep_is_one_evaluation_per_threshold(scan, spacing_mm, thresholds, rule):
+    for got, t in zip(sweep(*scan, spacing_mm, thresholds, rule), thresholds, strict=True):
+        assert same(got, dataclasses.asdict(evaluate(scan[0], binarize(scan[1], t), spacing_mm, rule)))
 
 
-def swapped(m):
-    return (m.lesion_precision, m.lesion_sensitivity, m.lesion_f1, m.voxel_precision, m.voxel_sensitivity, m.voxel_f1)
+@settings(deadline=None, max_examples=500)
+@given(maps(), spacings, cuts.map(lambda values: values[:3]), rules)
+def test_sweep_agrees_with_plain_loops(scan, spacing_mm, thresholds, rule):
+    expected = sweep_oracle.sweep(*scan, spacing_mm, thresholds, rule)
+    swept = sweep(*scan, spacing_mm, thresholds, rule)
+    assert len(swept) == len(thresholds)
+    assert all(map(same, swept, expected))
 
 
-def unswapped(m):
-    return (m.lesion_sensitivity, m.lesion_precision, m.lesion_f1, m.voxel_sensitivity, m.voxel_precision, m.voxel_f1)
-
-
-def test_fields_are_the_contract():
-    assert [field.name for field in dataclasses.fields(ScanMetrics)] == FIELDS
-
-
-@settings(deadline=None, max_examples=300)
-@given(volumes(), spacings, rules)
-def test_agrees_with_plain_loops(masks, spacing_mm, rule):
-    expected = lesion_oracle.evaluate(*masks, spacing_mm, rule)
-    assert dataclasses.asdict(evaluate(*masks, spacing_mm, rule)) == pytest.approx(expected, nan_ok=True, rel=1e-12)
-
-
-@settings(deadline=None)
-@given(volumes(), rules)
-def test_swapping_the_masks_swaps_sensitivity_and_precision(masks, rule):
-    there, back = evaluate(*masks, (1, 1, 1), rule), evaluate(*masks[::-1], (1, 1, 1), rule)
-    assume(there.n_reference_lesions and there.n_predicted_lesions)
-    assert unswapped(there) == pytest.approx(swapped(back))
-
-
-@settings(deadline=None)
-@given(volumes(n=1), rules)
-def test_a_mask_agrees_with_itself(masks, rule):
-    m = evaluate(masks[0], masks[0], (1, 1, 1), rule)
-    assume(m.n_reference_lesions)
-    assert unswapped(m) == (1,) * 6
-
-
-@settings(deadline=None)
-@given(volumes(), spacings, rules, st.permutations(range(3)), st.tuples(*[st.integers(0, 3)] * 6))
-def test_axes_place_and_margin_do_not_matter(masks, spacing_mm, rule, axes, margin):
-    moved = [np.pad(mask.transpose(axes), [margin[0:2], margin[2:4], margin[4:6]]) for mask in masks]
-    turned_mm = tuple(spacing_mm[axis] for axis in axes)
-    assert_same(evaluate(*moved, turned_mm, rule), evaluate(*masks, spacing_mm, rule))
-    assert_same(evaluate(*map(np.asfortranarray, masks), spacing_mm, rule), evaluate(*masks, spacing_mm, rule))
-
-
-@settings(deadline=None)
-@given(volumes(n=1), st.integers(0, 2**32 - 1), st.permutations([0, 0.25, 0.5, 0.5, 0.7, 0.75, 1]), rules)
-def test_sweep_is_one_evaluation_per_threshold(masks, seed, thresholds, rule):
-    rng = np.random.default_rng(seed)
-    p = rng.choice(np.array([0, 0.1, 0.25, 0.5, 0.7, 0.9, 1], dtype=np.float32), size=masks[0].shape)
-    swept = sweep(masks[0], p, (1, 1, 1), thresholds, rule)
-    for got, threshold in zip(swept, thresholds, strict=True):
-        assert_same(got, evaluate(masks[0], binarize(p, threshold), (1, 1, 1), rule))
+def test_sparse_map_with_many_lesions():
+    # As real maps are: a few percent of the grid reached, lesions that appear, grow, merge and touch several others.
+    rng = np.random.default_rng(0)
+    grid = np.indices((40, 24, 30))
+    reference, p = np.zeros(grid.shape[1:], dtype=bool), np.zeros(grid.shape[1:], dtype=np.float32)
+    for _ in range(12):
+        distance = sum((grid[axis] - rng.uniform(3, grid.shape[axis + 1] - 3)) ** 2 for axis in range(3))
+        reference |= distance < rng.uniform(2, 12)
+        p = np.maximum(p, np.exp(-distance / rng.uniform(2, 12)) * rng.uniform(0.3, 1)).astype(np.float32)
+    thresholds = np.round(np.linspace(0, 1, 21), 2)
+    swept = sweep(reference, p, (1, 1, 1), thresholds)
+    assert len({m.n_predicted_lesions for m in swept}) > 4
+    for got, t in zip(swept, thresholds, strict=True):
+        assert same(got, dataclasses.asdict(evaluate(reference, binarize(p, t), (1, 1, 1))))
 
 
 def test_sweep_does_not_change_its_inputs():
@@ -113,63 +59,9 @@ def test_sweep_does_not_change_its_inputs():
     assert (p == 0.5).all()
 
 
-def scan(n_reference, n_predicted):
-    """Masks of 64 voxels of 1 mm with the first voxels set."""
-    masks = [np.zeros(64, dtype=bool) for _ in range(2)]
-    masks[0][:n_reference] = True
-    masks[1][:n_predicted] = True
-    return [mask.reshape(4, 4, 4) for mask in masks]
-
-
-def test_empty_reference_is_undefined_but_counted():
-    m = evaluate(*scan(0, 10), (1, 1, 1))
-    assert all(math.isnan(value) for value in unswapped(m))
-    assert (m.n_reference_lesions, m.n_predicted_lesions, m.n_true_predicted_lesions) == (0, 1, 0)
-    assert (m.reference_volume_mm3, m.predicted_volume_mm3) == (0, 10)
-
-
-def test_nothing_anywhere():
-    m = evaluate(*scan(0, 0), (1, 1, 1))
-    assert all(math.isnan(value) for value in unswapped(m))
-    assert (m.n_reference_lesions, m.n_predicted_lesions, m.predicted_volume_mm3) == (0, 0, 0)
-
-
-def test_empty_prediction_is_a_failure():
-    m = evaluate(*scan(10, 0), (1, 1, 1))
-    assert unswapped(m) == (0,) * 6
-    assert (m.n_reference_lesions, m.n_predicted_lesions) == (1, 0)
-
-
-def test_reference_with_small_lesions_only():
-    m = evaluate(*scan(3, 10), (1, 1, 1))
-    assert (m.voxel_sensitivity, m.voxel_precision) == (1, 0.3)
-    assert math.isnan(m.lesion_sensitivity + m.lesion_precision + m.lesion_f1)
-    assert (m.n_reference_lesions, m.reference_volume_mm3) == (0, 3)
-
-
-def test_prediction_with_small_lesions_only():
-    m = evaluate(*scan(10, 3), (1, 1, 1))
-    assert unswapped(m)[:3] == (0, 0, 0)
-    assert m.voxel_precision == 1
-    assert (m.n_predicted_lesions, m.predicted_volume_mm3) == (0, 3)
-
-
-def test_mask_of_all_ones_is_one_lesion():
-    m = evaluate(*scan(64, 64), (1, 1, 1))
-    assert unswapped(m) == (1,) * 6
-    assert (m.n_reference_lesions, m.n_predicted_lesions) == (1, 1)
-
-
-def test_bad_input_is_refused():
-    mask, p = np.ones((2, 3, 4), dtype=bool), np.ones((2, 3, 4), dtype=np.float32)
-    with pytest.raises(CordlesionError, match=r"prediction has shape \(2, 3, 5\) but the reference has \(2, 3, 4\)"):
-        evaluate(mask, np.ones((2, 3, 5)), (1, 1, 1))
+def test_a_map_on_another_grid_is_refused():
     with pytest.raises(CordlesionError, match=r"probability map has shape"):
-        sweep(mask, p[:1], (1, 1, 1), [0.5])
-    with pytest.raises(CordlesionError, match="spacing"):
-        evaluate(mask, mask, (1, 1, 0))
-    with pytest.raises(CordlesionError, match="choose one of study, anima"):
-        evaluate(mask, mask, (1, 1, 1), "unknown")
+        sweep(np.ones((2, 3, 4)), np.ones((1, 3, 4)), (1, 1, 1), [0.5])
 
 
 @pytest.mark.parametrize("bad", [-0.1, 1.5, np.nan])

@@ -1,0 +1,168 @@
+"""All metrics of one scan's mask, by one lesion rule or by several."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.metrics.lesion import count_detected, every_component, find_overlaps, lesion_scores
+from cordlesion.metrics.overlap import Overlaps, detect
+from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
+from cordlesion.metrics.voxel import Mask, checked_mask, require_same_shape, voxel_scores, voxel_volume_mm3
+
+
+@dataclass(frozen=True)
+class ScanMetrics:
+    """Agreement of a prediction with the reference of one scan.
+
+    Written decisions:
+
+    * Reference without lesion voxels: the six scores are NaN; counts and volumes are still reported.
+    * Reference whose lesions are all below the minimum volume: the lesion scores are NaN, the voxel scores are not.
+    * Nothing predicted beside a reference with lesions: all scores are 0, precision included.
+    * Volumes and voxel scores are those of the masks as given; the minimum volume applies to lesions only.
+    """
+
+    voxel_sensitivity: float
+    voxel_precision: float
+    voxel_f1: float
+    lesion_sensitivity: float
+    lesion_precision: float
+    lesion_f1: float
+    n_reference_lesions: int
+    n_detected_lesions: int
+    """Reference lesions that the prediction detects."""
+    n_predicted_lesions: int
+    n_true_predicted_lesions: int
+    """Predicted lesions that the reference confirms; may differ from the number of detected lesions."""
+    reference_volume_mm3: float
+    predicted_volume_mm3: float
+
+
+@dataclass(frozen=True, eq=False)
+class LesionMatches:
+    """The lesions of one scan, one by one."""
+
+    reference_volumes_mm3: npt.NDArray[np.float64]
+    """Volume of each lesion of the reference, shape (L,)."""
+    detected: Mask
+    """Which of them the prediction detects, shape (L,)."""
+    predicted_volumes_mm3: npt.NDArray[np.float64]
+    """Volume of each predicted lesion, shape (C,)."""
+    true_predicted: Mask
+    """Which of them the reference confirms, shape (C,)."""
+
+
+def evaluate(
+    reference: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    spacing_mm: Sequence[float],
+    rule: str | LesionRule = "study",
+) -> ScanMetrics:
+    """Compare a predicted mask with the reference.
+
+    Args:
+        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        prediction: The same.
+        spacing_mm: Voxel size along the three axes.
+        rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
+
+    Raises:
+        CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.
+    """
+    resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
+    overlaps = _overlaps(_checked_pair(reference, prediction), resolved.connectivity)
+    return scan_metrics(overlaps, resolved, voxel_mm3)
+
+
+def evaluate_rules(
+    reference: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    spacing_mm: Sequence[float],
+    rules: Mapping[str, LesionRule] = RULES,
+) -> dict[str, ScanMetrics]:
+    """Compare a predicted mask with the reference by several lesion rules, to see what depends on the rule.
+
+    Masks are labelled once per connectivity. Voxel scores and volumes are the same under every rule.
+
+    Args:
+        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        prediction: The same.
+        spacing_mm: Voxel size along the three axes.
+        rules: By name.
+
+    Returns:
+        The metrics that :func:`evaluate` gives under each rule, by its name.
+
+    Raises:
+        CordlesionError: Shapes differ, an array is not binary, or the spacing is not valid.
+    """
+    voxel_mm3, masks = voxel_volume_mm3(spacing_mm), _checked_pair(reference, prediction)
+    overlaps = {n: _overlaps(masks, n) for n in {rule.connectivity for rule in rules.values()}}
+    return {name: scan_metrics(overlaps[rule.connectivity], rule, voxel_mm3) for name, rule in rules.items()}
+
+
+def match_lesions(
+    reference: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    spacing_mm: Sequence[float],
+    rule: str | LesionRule = "study",
+) -> LesionMatches:
+    """Say of every lesion of a scan whether it is detected, and of every predicted one whether it is true.
+
+    Args:
+        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        prediction: The same.
+        spacing_mm: Voxel size along the three axes.
+        rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
+
+    Raises:
+        CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.
+    """
+    resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
+    overlaps = _overlaps(_checked_pair(reference, prediction), resolved.connectivity)
+    overlaps = overlaps.without_small(resolved.min_voxels(voxel_mm3))
+    detected, true = detect(overlaps, resolved)
+    volumes, predicted_volumes = (
+        sizes.astype(np.float64) * voxel_mm3 for sizes in (overlaps.sizes, overlaps.candidate_sizes)
+    )
+    return LesionMatches(volumes, detected, predicted_volumes, true)
+
+
+def scan_metrics(overlaps: Overlaps, rule: LesionRule, voxel_mm3: float) -> ScanMetrics:
+    """Put the metrics together from sizes and overlaps.
+
+    Args:
+        overlaps: Of components of every size, found with the rule's connectivity, so that they hold every voxel.
+        rule: Decides what is a lesion, and what is detected.
+        voxel_mm3: Volume of a voxel.
+    """
+    counts = count_detected(overlaps.without_small(rule.min_voxels(voxel_mm3)), rule)
+    n_reference, n_predicted = int(overlaps.sizes.sum()), int(overlaps.candidate_sizes.sum())
+    voxel = voxel_scores(n_reference, n_predicted, int(overlaps.voxels.sum()))
+    lesion = lesion_scores(counts)
+    return ScanMetrics(
+        voxel_sensitivity=voxel.sensitivity,
+        voxel_precision=voxel.precision,
+        voxel_f1=voxel.f1,
+        lesion_sensitivity=lesion.sensitivity,
+        lesion_precision=lesion.precision,
+        lesion_f1=lesion.f1,
+        n_reference_lesions=counts.n_reference,
+        n_detected_lesions=counts.n_detected,
+        n_predicted_lesions=counts.n_predicted,
+        n_true_predicted_lesions=counts.n_true_predicted,
+        reference_volume_mm3=n_reference * voxel_mm3,
+        predicted_volume_mm3=n_predicted * voxel_mm3,
+    )
+
+
+def _checked_pair(reference: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Mask, Mask]:
+    masks = checked_mask(reference, "reference"), checked_mask(prediction, "prediction")
+    require_same_shape(*masks, "prediction")
+    return masks
+
+
+def _overlaps(masks: tuple[Mask, Mask], connectivity: int) -> Overlaps:
+    return find_overlaps(*(every_component(mask, connectivity) for mask in masks))
