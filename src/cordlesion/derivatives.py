@@ -5,7 +5,9 @@ from pathlib import Path
 
 from cordlesion import __version__
 from cordlesion.artifacts import StudyFolder, write_json
+from cordlesion.config import RunConfig
 from cordlesion.metrics import binarize
+from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.volume import read_probability, write_volume
 
 
@@ -35,14 +37,33 @@ def mask_path(probability: Path) -> Path:
     return probability.with_name(probability.name.replace("_probseg.nii.gz", "_mask.nii.gz"))
 
 
-def write_mask(probability: Path, derivatives: Path, threshold: float, run: str) -> Path:
-    """Cut a probability map at ``threshold`` (a voxel is lesion when p >= t) and write the mask beside it."""
+def write_mask(
+    probability: Path, derivatives: Path, threshold: float, run: RunConfig, cord_mask: Path | None = None
+) -> Path:
+    """Post-process a probability map, cut it (a voxel is lesion when p >= t) and write the mask beside it.
+
+    Args:
+        probability: The map.
+        derivatives: The folder that its place is told from.
+        threshold: The decision threshold t.
+        run: Says how to post-process.
+        cord_mask: Of the scan; needed where lesions are restricted to the cord.
+    """
     volume = read_probability(probability)
     path = mask_path(probability)
-    write_volume(path, binarize(volume.data, threshold), volume)
-    description = f"Lesion mask, run {run}, at the threshold tuned on the threshold set (research use only)"
-    source = f"bids::{probability.relative_to(derivatives).as_posix()}"
-    write_json(_sidecar(path), {"Description": description, "Sources": [source], "Threshold": threshold})
+    removal = run.postprocess
+    kept = postprocess(volume, [threshold], removal, read_cord(cord_mask, volume, removal))
+    write_volume(path, binarize(kept, threshold), volume)
+    tuned = "at the threshold tuned on the threshold set"
+    write_json(
+        _sidecar(path),
+        {
+            "Description": f"Lesion mask, run {run.name}, {tuned} (research use only)",
+            "Sources": [f"bids::{probability.relative_to(derivatives).as_posix()}"],
+            "Threshold": threshold,
+            "Postprocessing": removal.model_dump(mode="json"),
+        },
+    )
     return path
 
 

@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.artifacts import atomic_path
-from cordlesion.config import FilePatterns
+from cordlesion.config import FilePatterns, PostprocessConfig
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
+from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.volume import read_mask, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 _SUFFIXES = (".nii.gz", ".nii")
+_NOTHING = PostprocessConfig()
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
 """Names by which a lesion mask is told from the other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
@@ -30,6 +32,8 @@ class MapPair:
     session: str
     reference: Path
     prediction: Path
+    cord_mask: Path | None = None
+    """Needed only where lesions are restricted to the cord."""
 
 
 def evaluate_mask(pair: MapPair, rule: str | LesionRule = "study") -> ScanMetrics:
@@ -43,8 +47,19 @@ def evaluate_mask(pair: MapPair, rule: str | LesionRule = "study") -> ScanMetric
     return evaluate(reference.data, prediction.data, reference.spacing_mm, rule)
 
 
-def sweep_map(pair: MapPair, thresholds: Sequence[float], rule: str | LesionRule = "study") -> pd.DataFrame:
+def sweep_map(
+    pair: MapPair,
+    thresholds: Sequence[float],
+    rule: str | LesionRule = "study",
+    removal: PostprocessConfig = _NOTHING,
+) -> pd.DataFrame:
     """Compare a probability map with the reference at every threshold.
+
+    Args:
+        pair: The files.
+        thresholds: Where the map is cut.
+        rule: When a lesion counts as detected.
+        removal: How the map is post-processed before; not at all by default.
 
     Returns:
         A row per threshold: scan_id, subject, session, threshold and the metrics.
@@ -54,7 +69,8 @@ def sweep_map(pair: MapPair, thresholds: Sequence[float], rule: str | LesionRule
     """
     reference = read_mask(pair.reference)
     probability = read_probability(pair.prediction, like=reference)
-    measured = sweep(reference.data, probability.data, reference.spacing_mm, thresholds, rule)
+    p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
+    measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)
     table = pd.DataFrame([metric_row(pair, metrics) for metrics in measured])
     table.insert(3, "threshold", list(thresholds))
     return table

@@ -1,14 +1,17 @@
 """Bundle and scan in, probability map in the scan's own space out (Hussein et al. 2023, section 2.5)."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware, choose_hardware
+from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import extract_patch, patch_starts, stitch_patches
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack, stack_geometry
@@ -18,6 +21,9 @@ from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.volume import Volume, read_grid, write_volume
 
 _BATCH = 8
+_SPATIAL = (2, 3, 4)
+_MIRRORED = [axes for n in range(4) for axes in itertools.combinations(_SPATIAL, n)]
+"""The eight ways to mirror a batch of patches, not at all being the first."""
 
 
 def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline) -> npt.NDArray[np.float32]:
@@ -47,10 +53,10 @@ def predict_to_file(bundle: Bundle, image: Path, stack: Path, output: Path) -> N
 
 
 def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
-    """Predict a cord stack: the mean probability over overlapping patches.
+    """Predict a cord stack: the probability over overlapping patches, averaged as the bundle says.
 
     Args:
-        bundle: Network and intensity landmarks.
+        bundle: Network, intensity landmarks, blending and mirroring.
         stack: The scan's own intensities, shape (X, Y, N).
         geometry: The stack's place; tells padding from image.
 
@@ -62,15 +68,25 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     n_slices = stack.shape[-1]
     starts = patch_starts(n_slices, card.patches.size_voxels, card.patches.overlap_fraction)
     patches = [standardize_patch(extract_patch(standard, start, card.patches.size_voxels)) for start in starts]
-    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), starts, n_slices)
+    return stitch_patches(
+        _probabilities(bundle, patches, choose_hardware()), starts, n_slices, card.prediction.blending
+    )
 
 
 def _probabilities(
     bundle: Bundle, patches: list[npt.NDArray[np.float32]], hardware: Hardware
 ) -> Iterator[npt.NDArray[np.float32]]:
     network = bundle.network.to(hardware.device)
+    mirrored = _MIRRORED if bundle.card.prediction.mirror else _MIRRORED[:1]
     for first in range(0, len(patches), _BATCH):
         batch = torch.from_numpy(np.stack(patches[first : first + _BATCH]))[:, None]
-        with torch.inference_mode(), hardware.autocast():
-            logits = network(hardware.place(batch))
-        yield from torch.sigmoid(logits.float())[:, 0].cpu().numpy()
+        yield from _mean_probability(network, batch, hardware, mirrored)[:, 0].cpu().numpy()
+
+
+def _mean_probability(
+    network: UNet3d, batch: Tensor, hardware: Hardware, mirrored: Sequence[tuple[int, ...]]
+) -> Tensor:
+    """Average over mirrored copies of a batch, each prediction mirrored back."""
+    with torch.inference_mode(), hardware.autocast():
+        logits = [network(hardware.place(batch.flip(axes))).flip(axes) for axes in mirrored]
+        return torch.sigmoid(torch.stack(logits).float()).mean(dim=0)

@@ -1,7 +1,7 @@
 """One scan, one bundle: probability map, mask, list of lesions, picture."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
-from cordlesion.model.bundle import Bundle, load_bundle
+from cordlesion.model.bundle import Bundle, load_bundle, read_card
+from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from cordlesion.preprocess.orient import to_las
@@ -65,7 +66,8 @@ def segment(
         scan: NIfTI file.
         bundle: A trained model, or its folder.
         centerline: A curve drawn on a NIfTI grid.
-        cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``.
+        cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``, or both to
+            a model that restricts lesions to the cord.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
 
     Raises:
@@ -74,9 +76,11 @@ def segment(
     image = read_scan(scan)
     model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
     cut = _threshold(model, threshold, "the bundle" if isinstance(bundle, Bundle) else bundle)
-    curve = _centerline(image, centerline, cord_mask)
+    removal = model.card.postprocess
+    cord = read_cord(cord_mask, image, removal)
+    curve = _centerline(image, centerline, cord_mask if cord is None or centerline is None else None)
     probability = predict_scan(model, image, curve)
-    mask = binarize(probability, cut)
+    mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
     return Segmentation(image, curve, probability, mask, cut, tuple(_lesions(image, curve, probability, mask)))
 
 
@@ -95,6 +99,7 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list
     picture, description = folder / f"{name}_label-lesion_mask.png", folder / f"{name}_label-lesion_mask.json"
     write_volume(probability, result.probability, result.scan)
     write_volume(mask, result.mask, result.scan)
+    card = read_card(bundle)
     save_png(montage(result.scan, result.mask, result.centerline), picture)
     write_json(
         description,
@@ -102,6 +107,8 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list
             "Description": "MS lesions of the spinal cord (research use only)",
             "Sources": [result.scan.path.name if result.scan.path else ""],
             "Threshold": result.threshold,
+            "Prediction": card.prediction.model_dump(mode="json"),
+            "Postprocessing": card.postprocess.model_dump(mode="json"),
             "Lesions": [asdict(lesion) for lesion in result.lesions],
             "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": str(bundle),
                             "WeightsSHA256": file_hash(bundle / "model.safetensors")},
@@ -126,7 +133,8 @@ def segment_files(
         bundle: Folder of a trained model.
         folder: Where to write.
         centerlines: One for each scan, in the order of the scans; or give ``cord_masks``.
-        cord_masks: One for each scan, in the order of the scans.
+        cord_masks: One for each scan, in the order of the scans; beside the centerlines only for a model that restricts
+            lesions to the cord.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
 
     Returns:

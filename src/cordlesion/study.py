@@ -26,8 +26,10 @@ from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.intake import faults_by_scan, inspect_for_study, split_for_study
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
+from cordlesion.postprocess import read_cord
 from cordlesion.progress import say, track
 from cordlesion.threshold import THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
+from cordlesion.volume import read_grid
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
@@ -112,12 +114,15 @@ def preprocess(study: Study) -> Study:
     from cordlesion.preprocess.stack_file import make_stack, write_stack
 
     def work(scan: Scan) -> None:
+        if scan.scan_id in measured:
+            read_cord(scan.cord_mask, read_grid(scan.image), study.config.postprocess)
         key, mark = f"preprocess/{scan.scan_id}", _stack_mark(study, scan.scan_id)
         path = study.folder.stack(scan.scan_id)
         if not study.folder.is_done(key, mark, path):
             with study.folder.stage(key, mark):
                 write_stack(path, make_stack(scan, study.config.preprocess))
 
+    measured = {scan.scan_id for name in ("threshold", "test") for scan in study.in_set(name)}
     outcomes = map_scans(work, list(study.scans.values()), "cut cord stacks")
     faults = {o.item.scan_id: o.fault for o in outcomes if o.fault}
     scans = {name: scan for name, scan in study.scans.items() if name not in faults}
@@ -137,6 +142,8 @@ def preprocess(study: Study) -> Study:
 
 def train_runs(study: Study, only: str | None = None) -> Study:
     """Train every run (loss x seed) that is not trained yet, or the one named ``only``."""
+    from cordlesion.model.bundle import set_inference
+
     marked = [(run, _train_mark(study, run)) for run in study.config.runs if only in (None, run.name)]
     folder = study.folder
     pending = [(r, m) for r, m in marked if not folder.is_done(_train_key(r), m, folder.bundle(r.name) / "model.json")]
@@ -148,6 +155,8 @@ def train_runs(study: Study, only: str | None = None) -> Study:
         faults = [fault for run, mark in pending if (fault := _train(study, run, sets, mark))]
         if faults:
             raise CordlesionError("\n".join(faults))
+    for run, _ in marked:
+        set_inference(folder.bundle(run.name), run.prediction, run.postprocess)
     return study
 
 
@@ -229,6 +238,10 @@ def _check_names(config: StudyConfig, only: str | None) -> None:
     """Refuse names that would fail only after hours of training."""
     from cordlesion.losses import make_loss
 
+    if config.training.logger:
+        from cordlesion.training import require_logger
+
+        require_logger(config.training.logger)
     for loss in config.losses:
         make_loss(loss.name, loss.parameters)
     parse_objective(config.threshold.objective)
@@ -275,7 +288,7 @@ def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
     if not folder.is_done(key, mark, path):
         with folder.stage(key, mark):
             pairs = [_map_pair(scan, folder, run) for scan in scans]
-            measure = partial(sweep_map, thresholds=THRESHOLDS, rule=rule)
+            measure = partial(sweep_map, thresholds=THRESHOLDS, rule=rule, removal=run.postprocess)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             table = pd.concat(tables, ignore_index=True)
             run_columns = pd.DataFrame({"set": set_name, "loss": run.loss.title, "seed": run.seed}, index=table.index)
@@ -285,8 +298,8 @@ def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
 
 def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: str) -> None:
     """Write the probability map of each scan that has none yet from this very network."""
-    folder, trained = study.folder, _train_mark(study, run)
-    marks = {scan: fingerprint(trained, _stack_mark(study, scan.scan_id)) for scan in scans}
+    folder = study.folder
+    marks = {scan: fingerprint(_map_mark(study, run), _stack_mark(study, scan.scan_id)) for scan in scans}
     maps = {scan: folder.probability(scan.scan_id, run.name) for scan in scans}
     pending = [scan for scan in scans if not folder.is_done(_predict_key(scan, run), marks[scan], maps[scan])]
     if not pending:
@@ -305,13 +318,16 @@ def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: str)
 def _write_masks(study: Study, run: RunConfig, threshold: float) -> None:
     """Cut the run's probability maps at its threshold, unless the masks are there already."""
     folder, scans = study.folder, study.in_set("threshold") + study.in_set("test")
-    maps = [folder.probability(scan.scan_id, run.name) for scan in scans]
+    pairs = [_map_pair(scan, folder, run) for scan in scans]
     key, mark = f"masks/{run.name}", fingerprint(_sweep_mark(study, run, scans), threshold)
-    if folder.is_done(key, mark, *map(mask_path, maps)):
+    if folder.is_done(key, mark, *(mask_path(pair.prediction) for pair in pairs)):
         return
+
+    def cut(pair: MapPair) -> Path:
+        return write_mask(pair.prediction, folder.derivatives, threshold, run, pair.cord_mask)
+
     with folder.stage(key, mark):
-        cut = partial(write_mask, derivatives=folder.derivatives, threshold=threshold, run=run.name)
-        _results(map_scans(cut, maps, f"write masks {run.name}"))
+        _results(map_scans(cut, pairs, f"write masks {run.name}"))
 
 
 def _threshold_row(choice: ThresholdChoice, table: pd.DataFrame) -> dict[str, float]:
@@ -330,12 +346,13 @@ def _threshold_row(choice: ThresholdChoice, table: pd.DataFrame) -> dict[str, fl
 
 def _map_pair(scan: Scan, folder: StudyFolder, run: RunConfig) -> MapPair:
     assert scan.reference is not None
-    return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, folder.probability(scan.scan_id, run.name))
+    probability = folder.probability(scan.scan_id, run.name)
+    return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, probability, scan.cord_mask)
 
 
 def _forget_outdated(study: Study) -> None:
     """Remove the results of another configuration or of other files: none may be taken for those of this one."""
-    mark = fingerprint(study.config.model_dump(mode="json"), study.hashes)
+    mark = fingerprint(study.config.decisive, study.hashes)
     if not study.folder.is_done("results", mark):
         folder = study.folder
         for path in (folder.thresholds, folder.sweep, folder.evaluation, folder.root / "report.html"):
@@ -353,12 +370,19 @@ def _stack_mark(study: Study, scan_id: str) -> str:
 
 def _train_mark(study: Study, run: RunConfig) -> str:
     stacks = {name: [_stack_mark(study, s.scan_id) for s in study.in_set(name)] for name in ("train", "validation")}
-    return fingerprint(run.model_dump(mode="json"), stacks)
+    return fingerprint(run.learned_from, stacks)
+
+
+def _map_mark(study: Study, run: RunConfig) -> str:
+    return fingerprint(_train_mark(study, run), run.prediction.model_dump(mode="json"))
 
 
 def _sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan]) -> str:
     inputs = [_stack_mark(study, scan.scan_id) for scan in scans]
-    return fingerprint(_train_mark(study, run), inputs, study.config.evaluation.rule, list(THRESHOLDS))
+    removal = run.postprocess
+    cords = [study.hashes[scan.scan_id].get("cord_mask") for scan in scans if removal.cord_margin_mm is not None]
+    measured = (study.config.evaluation.rule, list(THRESHOLDS), removal.model_dump(mode="json"), cords)
+    return fingerprint(_map_mark(study, run), inputs, *measured)
 
 
 def _train_key(run: RunConfig) -> str:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from cordlesion.artifacts import atomic_path, read_json, write_json
-from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
+from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.preprocess.intensity import IntensityLandmarks
@@ -37,6 +37,8 @@ class ModelCard(BaseModel):
     network: NetworkConfig
     preprocess: PreprocessConfig
     patches: PatchConfig
+    prediction: PredictionConfig = PredictionConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
     landmarks: IntensityLandmarks
     threshold: GlobalThreshold | None = None
     """Absent until the threshold has been tuned."""
@@ -112,6 +114,15 @@ def read_card(folder: Path | str) -> ModelCard:
 
 def set_threshold(folder: Path, threshold: GlobalThreshold) -> None:
     """Store the tuned threshold in a bundle."""
-    write_json(
-        folder / "model.json", read_card(folder).model_copy(update={"threshold": threshold}).model_dump(mode="json")
-    )
+    _update_card(folder, read_card(folder), threshold=threshold)
+
+
+def set_inference(folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig) -> None:
+    """Store how the network is to be used; where that is new, the threshold goes, which was tuned for the old way."""
+    card = read_card(folder)
+    if (card.prediction, card.postprocess) != (prediction, postprocess):
+        _update_card(folder, card, prediction=prediction, postprocess=postprocess, threshold=None)
+
+
+def _update_card(folder: Path, card: ModelCard, **changes: object) -> None:
+    write_json(folder / "model.json", card.model_copy(update=changes).model_dump(mode="json"))

@@ -1,5 +1,6 @@
 """Training: the only folder that imports Lightning."""
 
+from cordlesion.training.curves import require_logger as require_logger
 from cordlesion.training.fit import TrainedNetwork as TrainedNetwork
 from cordlesion.training.fit import fit as fit
 from cordlesion.training.patch_dataset import TrainingStack as TrainingStack

@@ -20,6 +20,7 @@ from cordlesion.losses import make_loss
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.progress import bar
+from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import TrainingStack, patch_loader
 
@@ -41,10 +42,10 @@ def fit(
         run: What to train.
         train: Stacks the network learns from.
         validation: Stacks that choose the epoch.
-        checkpoint: Where the state is kept after every epoch; read first if it exists.
+        checkpoint: Where the state is kept after every epoch; read first if it exists. Curves are drawn beside it.
 
     Raises:
-        CordlesionError: The loss is unknown, or became NaN.
+        CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed.
     """
     config = run.optimization
     hardware = choose_hardware()
@@ -53,13 +54,17 @@ def fit(
         patch_loader(train, run.patches, config.batch_size, run.seed),
         patch_loader(validation, run.patches, config.batch_size, None),
     )
-    with bar(f"train {run.name}", config.epochs) as advance, _without_advertising():
+    with (
+        bar(f"train {run.name}", config.epochs) as advance,
+        learning_curves(config.logger, checkpoint.parent, run.name) as draw,
+        _without_advertising(),
+    ):
         trainer = pl.Trainer(
             accelerator=hardware.device.type,
             devices=1,
             precision=hardware.precision,
             max_epochs=config.epochs,
-            callbacks=[_EpochEnd(checkpoint, advance)],
+            callbacks=[_EpochEnd(checkpoint, config.early_stopping_epochs, advance, draw)],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -69,6 +74,8 @@ def fit(
         )
         with _interruptible():
             trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+        # Here too: a training killed after its last epoch has none left in which to draw.
+        draw(module.history)
     module.network.load_state_dict(module.best_weights)
     return TrainedNetwork(module.network.eval(), module.history)
 
@@ -106,15 +113,22 @@ def _without_advertising() -> Iterator[None]:
 
 
 class _EpochEnd(pl.Callback):
-    """Writes the checkpoint and moves the progress bar."""
+    """Writes the checkpoint, stops early, draws the curves and moves the progress bar."""
 
-    def __init__(self, checkpoint: Path, advance: Callable[..., None]) -> None:
+    def __init__(
+        self, checkpoint: Path, early_stopping_epochs: int | None, advance: Callable[..., None], draw: Draw
+    ) -> None:
         self._checkpoint = checkpoint
+        self._early_stopping_epochs = early_stopping_epochs
         self._advance = advance
+        self._draw = draw
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, LesionModule)
         if trainer.current_epoch:
             self._advance(trainer.current_epoch)
+        # A training killed just after its last epoch has nothing left to do.
+        trainer.should_stop = self._is_over(pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LesionModule)
@@ -126,7 +140,14 @@ class _EpochEnd(pl.Callback):
             )
         with atomic_path(self._checkpoint) as temporary:
             trainer.save_checkpoint(temporary)
+        trainer.should_stop = self._is_over(pl_module)
+        self._draw(pl_module.history)
         self._advance(1, note=f"validation loss {last['validation_loss']:.4f}")
+
+    def _is_over(self, module: LesionModule) -> bool:
+        """Tell from the history alone, which a resumed training shares with one that was never interrupted."""
+        patience = self._early_stopping_epochs
+        return patience is not None and module.epochs_without_progress >= patience
 
 
 def _initial_network(run: RunConfig) -> UNet3d:

@@ -42,6 +42,12 @@ class LesionModule(pl.LightningModule):
         self._plateau_state: dict[str, Any] = {}
         self._started = 0.0
 
+    @property
+    def epochs_without_progress(self) -> int:
+        """Epochs since the one with the lowest validation loss; 0 before the first."""
+        losses = [row["validation_loss"] for row in self.history]
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Compute the loss of one batch."""
         loss = self._batch_loss(batch)

@@ -1,0 +1,106 @@
+"""What is no lesion however probable: voxels far from the cord, and components that are too small (no torch)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cordlesion.config import PostprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.metrics import LesionRule, binarize, label_components
+from cordlesion.volume import Volume, read_mask
+
+# Spacings come from float32 headers: a voxel at just the margin must not drop out by a rounding error.
+_MARGIN_TOLERANCE = 1e-6
+
+
+def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) -> npt.NDArray[np.bool_] | None:
+    """Read the cord mask of a scan where it is needed, and nothing where lesions are not restricted to the cord.
+
+    Raises:
+        CordlesionError: It is needed and missing, damaged, empty, or on another grid than ``like``.
+    """
+    if config.cord_margin_mm is None:
+        return None
+    if path is None:
+        raise CordlesionError(
+            f"{like.path}: has no cord mask; one is needed, because lesions are looked for within "
+            f"{config.cord_margin_mm:g} mm of the cord only (`postprocess.cord_margin_mm`). Add "
+            "*_label-cord_seg.nii.gz to the dataset, or give --cord-mask."
+        )
+    cord = read_mask(path, like=like).data.astype(bool, copy=False)
+    if not cord.any():
+        raise CordlesionError(
+            f"{path}: holds no voxel, so that nothing could be lesion; a cord mask is needed. Draw it and try again."
+        )
+    return cord
+
+
+def postprocess(
+    probability: Volume,
+    thresholds: Sequence[float],
+    config: PostprocessConfig,
+    cord: npt.NDArray[np.bool_] | None,
+) -> npt.NDArray[np.float32]:
+    """Post-process a probability map so that cutting it gives the post-processed mask, at each of the thresholds.
+
+    Args:
+        probability: The map.
+        thresholds: Where it is going to be cut, all above 0 (at 0 every voxel is lesion, whatever is removed).
+        config: What is removed.
+        cord: What :func:`read_cord` returned, on the map's grid.
+
+    Returns:
+        A map of the same shape; the very map where nothing is to be removed.
+    """
+    p: npt.NDArray[np.float32] = probability.data.astype(np.float32, copy=False)
+    if config.cord_margin_mm is not None:
+        assert cord is not None
+        p = np.where(near(cord, probability.spacing_mm, config.cord_margin_mm), p, np.float32(0))
+    if config.minimum_volume_mm3 > 0:
+        p = without_small(p, thresholds, probability.spacing_mm, config.minimum_volume_mm3)
+    return p
+
+
+def without_small(
+    probability: npt.NDArray[np.float32],
+    thresholds: Sequence[float],
+    spacing_mm: Sequence[float],
+    minimum_volume_mm3: float,
+) -> npt.NDArray[np.float32]:
+    """Lower a map until, at each threshold, it has only components larger than a volume (area opening: Vincent 1993).
+
+    Components only grow as the threshold falls, so the thresholds at which a voxel is kept are all those up to one:
+    its new value. Cut at a threshold, the new map is just the old one cut there less the small components.
+
+    Args:
+        probability: Shape (X, Y, Z).
+        thresholds: Above 0, in any order.
+        spacing_mm: Voxel size along the three axes.
+        minimum_volume_mm3: Components are kept when *larger* than this.
+
+    Returns:
+        A map whose values are 0 and the thresholds.
+    """
+    rule = LesionRule(min_volume_mm3=minimum_volume_mm3)
+    voxel_mm3 = float(np.prod(spacing_mm))
+    opened = np.zeros_like(probability)
+    for threshold in sorted(thresholds):
+        opened[label_components(binarize(probability, threshold), rule, voxel_mm3).labels > 0] = threshold
+    return opened
+
+
+def near(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> npt.NDArray[np.bool_]:
+    """Mark the voxels whose centre is at most ``margin_mm`` from that of a voxel of the mask, which holds some."""
+    reach = margin_mm * (1 + _MARGIN_TOLERANCE)
+    found = np.zeros_like(mask)
+    box = tuple(
+        slice(max(0, edge.start - steps), edge.stop + steps)
+        for edge, steps in zip(
+            ndimage.find_objects(mask.astype(np.uint8))[0], (int(reach // s) for s in spacing_mm), strict=True
+        )
+    )
+    found[box] = ndimage.distance_transform_edt(~mask[box], sampling=spacing_mm) <= reach
+    return found
