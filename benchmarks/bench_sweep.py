@@ -1,4 +1,4 @@
-"""Voxel- and lesion-wise metrics at 21 thresholds: ours, ours without the shortcuts, and panoptica's.
+"""Voxel- and lesion-wise metrics at 21 thresholds: ours, ours without the shortcuts, panoptica's and Anima's.
 
 python benchmarks/bench_sweep.py [rounds]
 """
@@ -20,6 +20,10 @@ Maps = npt.NDArray[np.float32]
 
 SHAPE, SPACING_MM, N_LESIONS = (48, 48, 600), (0.5, 0.5, 0.5), 10
 RULE = LesionRule()
+# animaSegPerfAnalyzer -s -l of Anima-Public d9fb323d (ITK 5.2.1) on a pair of masks like these (ten lesions each), in a
+# process per threshold, with the time of writing 21 masks; median of interleaved rounds on two cores, 2026-11. Not run
+# here: Anima is a program in C++ that has to be compiled.
+ANIMA_SECONDS = 1.6
 
 
 def simulate() -> tuple[Masks, Maps]:
@@ -99,7 +103,8 @@ def main() -> None:
     print(header(["cordlesion", "numpy", "scipy", "panoptica"]))
     shape, n_lesions = " x ".join(map(str, SHAPE)), ours[0].n_reference_lesions
     print(f"{shape} voxels, {n_lesions} lesions, {len(THRESHOLDS)} thresholds, median of {rounds} rounds")
-    print(report(alternate(candidates, rounds), "cordlesion"))
+    medians = alternate(candidates, rounds)
+    print(report(medians | {"Anima (stated, not run: see the source)": ANIMA_SECONDS}, "cordlesion"))
     if not version("panoptica"):
         print(missing_peer("panoptica"))
 

@@ -152,8 +152,8 @@ def test_maps_that_are_no_probabilities(cli, tmp_path, values):
 @pytest.mark.parametrize(
     ("command", "option", "fault"),
     [
-        ("evaluate", "--rule", "one of study, anima"),
-        ("tune", "--rule", "one of study, anima"),
+        ("evaluate", "--rule", "one of study, anima, ivadomed, multi_spine, any_overlap, iou50"),
+        ("tune", "--rule", "one of study, anima, ivadomed, multi_spine, any_overlap, iou50"),
         ("tune", "--objective", "one of median_voxel_f1"),
     ],
 )

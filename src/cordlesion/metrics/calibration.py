@@ -22,7 +22,7 @@ N_BINS = 15
 MAX_LOGIT = 16.0
 """Logits are cut here: float32 probabilities round to 1 from 16.6 on, and p = 0 would weigh infinitely."""
 _LOGIT_BINS = 1600  # 0.02 wide
-_TEMPERATURES = (0.05, 20.0)
+_LOG_TEMPERATURES = (math.log(0.05), math.log(20.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class Temperature:
         (up to rounding): t becomes ``apply(t)``.
         """
         logit = special.logit(np.asarray(probability, dtype=np.float32))
-        calibrated: npt.NDArray[np.float32] = special.expit(logit / np.float32(self.value))
+        calibrated: npt.NDArray[np.float32] = np.asarray(special.expit(logit / np.float32(self.value)), np.float32)
         return calibrated
 
 
@@ -183,7 +183,7 @@ def fit_temperature(counts: LogitCounts) -> Temperature:
         )
     found = optimize.minimize_scalar(
         lambda log_temperature: counts.negative_log_likelihood(math.exp(log_temperature)),
-        bounds=tuple(math.log(limit) for limit in _TEMPERATURES),
+        bounds=_LOG_TEMPERATURES,
         method="bounded",
         options={"xatol": 1e-6},
     )
@@ -214,4 +214,5 @@ def _by_bin(bins: npt.NDArray[np.int64], values: FloatArray, n_bins: int) -> Flo
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     """Divide; NaN where there is nothing to divide by."""
-    return np.divide(part, whole, out=np.full(len(whole), math.nan), where=whole > 0)
+    ratio: FloatArray = np.divide(part, whole, out=np.full(len(whole), math.nan), where=whole > 0)
+    return ratio
