@@ -58,7 +58,7 @@ def read_lesions(
     Args:
         evidence: What can be seen.
         rng: The reader's moods; another generator is another reader.
-        finds: True for a scan known to hold lesions (if none is marked, the plainest is), False for one judged free of
+        finds: True for a scan known to hold lesions (if none is marked, the largest is), False for one judged free of
             lesions (nothing is marked), None for no prior knowledge.
         settings: How good the reader is.
     """
@@ -77,10 +77,8 @@ def read_lesions(
         mask |= _false_lesion(evidence, rng)
     mask = _without_specks(mask & evidence.cord, evidence, settings)
     if finds and not mask.any() and candidates:
-        plainest = max(candidates, key=lambda candidate: candidate.chance)
-        mask[plainest.box] |= plainest.inside & (
-            evidence.share[plainest.box] >= min(0.5, evidence.share[plainest.box].max())
-        )
+        largest = max(candidates, key=lambda candidate: _plain_outline(evidence, candidate).sum())
+        mask[largest.box] |= _plain_outline(evidence, largest)
     return mask
 
 
@@ -134,6 +132,13 @@ def _outline(
     noise = ndimage.gaussian_filter(rng.standard_normal(inside.shape), sigma, mode="wrap")
     expected_sd = np.prod([1 / np.sqrt(2 * np.sqrt(np.pi) * s) for s in sigma if s])
     outline: Mask = distance + bias_mm + settings.offset_sd_mm * noise / max(expected_sd, 1e-6) > 0
+    return outline
+
+
+def _plain_outline(evidence: Evidence, candidate: Candidate) -> Mask:
+    """Every voxel that is mostly lesion, or the one that is most, should none be."""
+    share = np.where(candidate.inside, evidence.share[candidate.box], 0)
+    outline: Mask = share >= min(0.5, share.max())
     return outline
 
 

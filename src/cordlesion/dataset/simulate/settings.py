@@ -11,9 +11,9 @@ from dataclasses import dataclass
 class LesionSettings:
     """Distributions of the true lesions."""
 
-    mean_per_cord: float = 4.6
+    mean_per_cord: float = 6.0
     """Mean of the negative binomial for the whole cord; readers then find about as many as published (Bot 2004)."""
-    dispersion: float = 1.5
+    dispersion: float = 1.3
     """Shape of the negative binomial."""
     most: int = 18
     """Largest number in one cord."""

@@ -1,0 +1,107 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.config import SplitConfig
+from cordlesion.dataset.acquisition import Acquisition, read_acquisition
+from cordlesion.dataset.bids import find_scans
+from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.intake import split_dataset
+from images import box, noise, write_image
+
+TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}
+DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}
+
+
+def affine(codes, spacing, tilt_degrees=0.0):
+    """An affine whose index axes point to ``codes``, tilted about the left-right axis."""
+    turned = np.deg2rad(tilt_degrees)
+    tilt = np.array([[1, 0, 0], [0, np.cos(turned), -np.sin(turned)], [0, np.sin(turned), np.cos(turned)]])
+    matrix = np.eye(4)
+    matrix[:3, :3] = tilt @ (np.array([DIRECTIONS[code] for code in codes]).T * spacing)
+    return matrix
+
+
+def scan_with(folder, about=None, scanner="", codes="RAS", spacing=(3.0, 0.5, 0.5), tilt_degrees=0.0):
+    path = write_image(folder / "sub-01_T2w.nii.gz", noise((4, 4, 4)), affine(codes, spacing, tilt_degrees))
+    if about is not None:
+        (folder / "sub-01_T2w.json").write_text(about)
+    return Scan("sub-01", "sub-01", "", "", path, scanner=scanner)
+
+
+@pytest.mark.parametrize(
+    ("codes", "spacing", "orientation", "slice_spacing_mm"),
+    [
+        ("RAS", (3.0, 0.5, 0.5), "sagittal", 3.0),
+        ("PIL", (0.5, 0.6, 2.8), "sagittal", 2.8),
+        ("LAS", (0.5, 0.5, 5.0), "axial", 5.0),
+        ("IRP", (4.0, 0.4, 0.4), "axial", 4.0),
+        ("LSA", (0.7, 0.7, 2.0), "coronal", 2.0),
+        ("RAS", (1.0, 1.0, 1.0), "isotropic", 1.0),
+        ("RAS", (0.8, 0.8, 0.9), "isotropic", 0.9),
+    ],
+)
+def test_slices_are_told_by_the_grid(tmp_path, codes, spacing, orientation, slice_spacing_mm):
+    told = read_acquisition(scan_with(tmp_path, codes=codes, spacing=spacing))
+    assert told == Acquisition("", "", orientation, slice_spacing_mm)
+
+
+@pytest.mark.parametrize(("tilt_degrees", "orientation"), [(20, "axial"), (70, "coronal")])
+def test_oblique_slices_are_named_after_the_nearest_plane(tmp_path, tilt_degrees, orientation):
+    scan = scan_with(tmp_path, spacing=(0.5, 0.5, 3.0), tilt_degrees=tilt_degrees)
+    assert read_acquisition(scan).orientation == orientation
+
+
+@pytest.mark.parametrize(
+    ("about", "participants", "manufacturer", "scanner"),
+    [
+        (TOLD, "Other 1.5T", "Siemens", "Siemens Skyra 3T"),
+        (TOLD | {"MagneticFieldStrength": 1.5}, "", "Siemens", "Siemens Skyra 1.5T"),
+        ({"Manufacturer": "GE "}, "", "GE", "GE"),
+        ({"MagneticFieldStrength": 3}, "Philips Achieva 3T", "", "Philips Achieva 3T"),
+        ({"Manufacturer": None, "MagneticFieldStrength": "n/a"}, "", "", ""),
+        ({}, "Philips", "", "Philips"),
+    ],
+)
+def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, about, participants, manufacturer, scanner):
+    told = read_acquisition(scan_with(tmp_path, json.dumps(about), participants))
+    assert (told.manufacturer, told.scanner) == (manufacturer, scanner)
+
+
+@pytest.mark.parametrize(("about", "fault"), [("{", "not a JSON file"), ("[1]", "holds a list; a JSON object")])
+def test_a_damaged_json_file_is_named(tmp_path, about, fault):
+    with pytest.raises(CordlesionError, match=rf"sub-01_T2w.json: {fault}"):
+        read_acquisition(scan_with(tmp_path, about))
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Five subjects with a lesion each; sites and scanners in participants.tsv, one scan with a JSON file."""
+    for n in range(5):
+        folder = tmp_path / f"sub-{n}/anat"
+        write_image(folder / f"sub-{n}_T2w.nii.gz", noise(seed=n), affine("RAS", (2.5, 0.5, 0.5)))
+        mask = box((8, 14), (8, 14), (8, 14 + n))
+        write_image(folder / f"sub-{n}_label-lesion_seg.nii.gz", mask, affine("RAS", (2.5, 0.5, 0.5)))
+    (tmp_path / "sub-0/anat/sub-0_T2w.json").write_text(json.dumps(TOLD))
+    rows = ["participant_id\tsite\tscanner", *(f"sub-{n}\tRennes\tPhilips 3T" for n in range(4)), "sub-4\tn/a\tn/a"]
+    (tmp_path / "participants.tsv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_participants(cohort):
+    scans, _ = find_scans(cohort)
+    assert [(scan.site, scan.scanner) for scan in scans] == [("Rennes", "Philips 3T")] * 4 + [("", "")]
+
+
+def test_the_split_tells_how_each_scan_was_acquired(cohort, tmp_path):
+    split_dataset(cohort, tmp_path / "splits.tsv", SplitConfig())
+    table = read_table(tmp_path / "splits.tsv").set_index("scan_id").sort_index()
+    assert list(table["scanner"].fillna("")) == ["Siemens Skyra 3T", *["Philips 3T"] * 3, ""]
+    assert list(table["manufacturer"].fillna("")) == ["Siemens", "", "", "", ""]
+    assert set(table["orientation"]) == {"sagittal"}
+    assert set(table["slice_spacing_mm"]) == {2.5}
+    assert pd.api.types.is_float_dtype(table["slice_spacing_mm"])
