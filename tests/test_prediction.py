@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 import torch
 
+from cordlesion.config import PredictionConfig
 from cordlesion.dataset.bids import find_scans
+from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.prediction import predict_scan, predict_stack, predict_to_file
 from cordlesion.preprocess.centerline import Centerline, read_centerline
@@ -74,6 +76,45 @@ def test_stacks_of_any_length_are_predicted_whole(n_slices):
     stack = noise((16, 16, n_slices))
     probability = predict_stack(bundle, stack, geometry)
     np.testing.assert_allclose(probability, naive_prediction(bundle, stack, geometry.inside()), atol=2e-6)
+
+
+def used(**prediction):
+    """An untrained bundle with other settings of prediction."""
+    bundle = untrained_bundle()
+    return Bundle(bundle.card.model_copy(update={"prediction": PredictionConfig(**prediction)}), bundle.network)
+
+
+def geometry_of(n_slices):
+    starts = np.zeros(n_slices, np.int64)
+    return StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), 16, 0, starts, starts)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mirrored_prediction_knows_no_left_and_right(axis):
+    geometry, stack = geometry_of(40), noise((16, 16, 40))  # patches lie alike from both ends
+    plain, mirrored = used(), used(mirror=True)
+    turned = np.ascontiguousarray(np.flip(stack, axis))
+    both = [np.flip(predict_stack(mirrored, stack, geometry), axis), predict_stack(mirrored, turned, geometry)]
+    np.testing.assert_allclose(*both, atol=2e-6)
+    once = [np.flip(predict_stack(plain, stack, geometry), axis), predict_stack(plain, turned, geometry)]
+    assert np.abs(once[0] - once[1]).max() > 1e-3
+
+
+def test_mirroring_averages_the_eight_mirrored_stacks():
+    geometry, stack = geometry_of(40), noise((16, 16, 40))
+    maps = []
+    for axes in [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]:
+        turned = np.ascontiguousarray(np.flip(stack, axes))
+        maps.append(np.flip(predict_stack(used(), turned, geometry), axes))
+    np.testing.assert_allclose(predict_stack(used(mirror=True), stack, geometry), np.mean(maps, axis=0), atol=2e-6)
+
+
+@pytest.mark.parametrize("blending", ["gaussian", "hann"])
+def test_blending_changes_only_what_several_patches_cover(blending):
+    geometry, stack = geometry_of(40), noise((16, 16, 40))
+    mean, blended = (predict_stack(used(blending=name), stack, geometry) for name in ("mean", blending))
+    np.testing.assert_allclose(blended[..., :8], mean[..., :8], atol=1e-6)  # only the first patch
+    assert np.abs(blended[..., 8:32] - mean[..., 8:32]).max() > 1e-3
 
 
 def test_a_constant_stack_is_predicted_without_a_warning():

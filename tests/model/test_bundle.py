@@ -3,12 +3,14 @@ import json
 import pytest
 import torch
 
+from cordlesion.config import PostprocessConfig, PredictionConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import (
     Bundle,
     load_bundle,
     read_card,
     save_bundle,
+    set_inference,
     set_threshold,
 )
 from cordlesion.model.unet3d import UNet3d
@@ -59,6 +61,25 @@ def test_setting_the_threshold_changes_nothing_else(bundle, tmp_path):
     set_threshold(tmp_path, THRESHOLD)
     assert read_card(tmp_path) == bundle.card
     assert (tmp_path / "model.safetensors").read_bytes() == weights
+
+
+def test_a_threshold_tuned_for_another_use_is_dropped(bundle, tmp_path):
+    save_bundle(tmp_path, bundle)
+    written = (tmp_path / "model.json").stat().st_mtime_ns
+    set_inference(tmp_path, PredictionConfig(), PostprocessConfig())
+    assert (tmp_path / "model.json").stat().st_mtime_ns == written
+    set_inference(tmp_path, PredictionConfig(mirror=True), PostprocessConfig(cord_margin_mm=2))
+    card = read_card(tmp_path)
+    assert (card.prediction.mirror, card.postprocess.cord_margin_mm, card.threshold) == (True, 2.0, None)
+    assert card.provenance == bundle.card.provenance
+
+
+def test_a_bundle_of_before_these_settings_is_used_as_it_was_then(bundle, tmp_path):
+    save_bundle(tmp_path, bundle)
+    card = json.loads((tmp_path / "model.json").read_text())
+    del card["prediction"], card["postprocess"]
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert load_bundle(tmp_path).card == bundle.card
 
 
 def edit(**changes):

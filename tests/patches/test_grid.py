@@ -1,13 +1,16 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.patches.grid import extract_patch, patch_starts, stitch_patches
+from cordlesion.patches.grid import WINDOWS, extract_patch, patch_starts, stitch_patches
 
 lengths = st.integers(1, 200)
 sizes = st.sampled_from([4, 16, 48])
 overlaps = st.floats(0, 0.99)
+blendings = st.sampled_from(["mean", "gaussian", "hann"])
 
 
 def stack_of(n_slices, seed=0):
@@ -35,13 +38,13 @@ def test_the_studys_patches(n_slices, expected):
     assert patch_starts(n_slices, 48, 0.75) == expected
 
 
-@given(lengths, sizes, overlaps)
-def test_stitching_what_was_extracted_gives_the_stack_back(n_slices, size, overlap):
+@given(lengths, sizes, overlaps, blendings)
+def test_stitching_what_was_extracted_gives_the_stack_back(n_slices, size, overlap, blending):
     stack = stack_of(n_slices)
     starts = patch_starts(n_slices, size, overlap)
     patches = [extract_patch(stack, start, size) for start in starts]
     assert {patch.shape for patch in patches} == {(3, 2, size)}
-    np.testing.assert_allclose(stitch_patches(patches, starts, n_slices), stack, rtol=1e-6)
+    np.testing.assert_allclose(stitch_patches(patches, starts, n_slices, blending), stack, rtol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
@@ -56,6 +59,49 @@ def test_overlaps_are_averaged(n_slices, size, overlap, seed):
     stitched = stitch_patches(iter(patches), starts, n_slices)
     assert stitched.dtype == np.float32
     np.testing.assert_allclose(stitched, expected, atol=1e-6)
+
+
+def naive_weight(blending, k, size):
+    """Weight of slice ``k`` of a patch, from its distance to the middle in units of the patch."""
+    distance = (k + 0.5) / size - 0.5
+    return {
+        "mean": 1.0,
+        "gaussian": math.exp(-(distance**2) / (2 * (1 / 8) ** 2)),
+        "hann": 0.5 + 0.5 * math.cos(2 * math.pi * distance),
+    }[blending]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 60), st.sampled_from([4, 8, 16]), overlaps, blendings, st.integers(0, 99))
+def test_blending_is_a_weighted_average(n_slices, size, overlap, blending, seed):
+    starts = patch_starts(n_slices, size, overlap)
+    patches = [stack_of(size, seed + k) for k in range(len(starts))]
+    expected = np.zeros((3, 2, n_slices))
+    for z in range(n_slices):
+        places = [(patch, z - start) for patch, start in zip(patches, starts, strict=True) if 0 <= z - start < size]
+        weights = [naive_weight(blending, k, size) for _, k in places]
+        mixed = sum(w * patch[..., k].astype(float) for w, (patch, k) in zip(weights, places, strict=True))
+        expected[..., z] = mixed / sum(weights)
+    np.testing.assert_allclose(stitch_patches(patches, starts, n_slices, blending), expected, atol=1e-6)
+
+
+@given(lengths, sizes, overlaps, blendings, st.floats(0, 1, width=32))
+def test_a_constant_stays_constant(n_slices, size, overlap, blending, value):
+    starts = patch_starts(n_slices, size, overlap)
+    patches = [np.full((1, 1, size), value, np.float32)] * len(starts)
+    stitched = stitch_patches(patches, starts, n_slices, blending)
+    np.testing.assert_allclose(stitched, value, rtol=1e-6)
+    assert stitched.max() <= 1
+
+
+@pytest.mark.parametrize("size", [8, 16, 48])
+def test_windows_are_symmetric_and_the_halves_of_hann_add_up_to_1(size):
+    for name in ("gaussian", "hann"):
+        window = WINDOWS[name](size)
+        assert (window > 0).all()
+        assert (np.diff(window)[: size // 2 - 1] > 0).all()
+        np.testing.assert_allclose(window, window[::-1], rtol=1e-9)
+    np.testing.assert_allclose(WINDOWS["hann"](size)[: size // 2] + WINDOWS["hann"](size)[size // 2 :], 1)
 
 
 def test_a_short_stack_is_padded_with_its_last_slice():

@@ -4,38 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
+from cordlesion.config import LossConfig, TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.training import TrainingStack, fit
 from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
+from trainings import PATCHES, run, stacks, weights
 
-PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
-
-
-def stacks(n: int, seed: int = 0) -> list[TrainingStack]:
-    rng = np.random.default_rng(seed)
-    made = []
-    for _ in range(n):
-        lesion = np.zeros((8, 8, 20), bool)
-        lesion[3:6, 3:6, 5:9] = True
-        made.append(TrainingStack((rng.normal(size=lesion.shape) + 2 * lesion).astype(np.float32), lesion))
-    return made
-
-
-def run(**changes: object) -> RunConfig:
-    values: dict[str, object] = {
-        "loss": LossConfig(name="dice"),
-        "seed": 0,
-        "network": NetworkConfig(filters=(4, 8)),
-        "patches": PATCHES,
-        "training": TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01),
-    }
-    return RunConfig.model_validate(values | changes)
-
-
-def weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in network.state_dict().items()}
+STOPPING = TrainingConfig(epochs=30, batch_size=3, learning_rate=0.3, early_stopping_epochs=3)
 
 
 def test_the_kept_epoch_is_the_one_with_the_lowest_validation_loss(tmp_path):
@@ -98,6 +74,45 @@ def test_the_cosine_schedule_falls_from_the_rate_towards_0_and_survives_an_inter
             fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
     resumed = fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "half.ckpt")
     assert [row["learning_rate"] for row in resumed.history] == rates
+    for name, value in weights(whole.network).items():
+        np.testing.assert_array_equal(value, weights(resumed.network)[name])
+
+
+def test_training_stops_after_epochs_without_progress(tmp_path):
+    history = fit(run(training=STOPPING), stacks(2), stacks(1, seed=1), tmp_path / "x.ckpt").history
+    losses = [row["validation_loss"] for row in history]
+    best = losses.index(min(losses))
+    assert len(losses) == best + 1 + 3 < 30
+    assert all(min(losses[epoch - 2 : epoch + 1]) < min(losses[: epoch - 2]) for epoch in range(3, len(losses) - 1))
+    endless = STOPPING.model_copy(update={"early_stopping_epochs": None, "epochs": len(losses) + 1})
+    longer = fit(run(training=endless), stacks(2), stacks(1, seed=1), tmp_path / "y.ckpt").history
+    assert [row["validation_loss"] for row in longer[:-1]] == losses
+
+
+@pytest.mark.parametrize("point", ["in an epoch", "after the last checkpoint"])
+def test_an_interrupted_training_stops_at_the_same_epoch(tmp_path, monkeypatch, point):
+    sets = (stacks(2), stacks(1, seed=1))
+    whole = fit(run(training=STOPPING), *sets, tmp_path / "whole.ckpt")
+    last = len(whole.history) - 1
+    begin, end = LesionModule.on_train_epoch_start, LesionModule.on_fit_end
+
+    def stop_at_epoch(module):
+        begin(module)
+        if point == "in an epoch" and module.current_epoch == last:
+            raise InterruptedError
+
+    def stop_at_end(module):
+        end(module)
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LesionModule, "on_train_epoch_start", stop_at_epoch)
+        patch.setattr(LesionModule, "on_fit_end", stop_at_end)
+        with pytest.raises(InterruptedError):
+            fit(run(training=STOPPING), *sets, tmp_path / "half.ckpt")
+    resumed = fit(run(training=STOPPING), *sets, tmp_path / "half.ckpt")
+    timeless = [[{k: v for k, v in row.items() if k != "seconds"} for row in t.history] for t in (whole, resumed)]
+    assert timeless[0] == timeless[1]
     for name, value in weights(whole.network).items():
         np.testing.assert_array_equal(value, weights(resumed.network)[name])
 

@@ -25,12 +25,15 @@ def _tensorboard(folder: Path, _run: str) -> Logger:
 def _mlflow(folder: Path, run: str) -> Logger:
     # Read when mlflow is imported. An address in the environment would send curves away, hence one of our own.
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    return MLFlowLogger("cordlesion", run_name=run, tracking_uri=folder.resolve().as_uri())
+    here = folder.resolve()
+    database, files = f"sqlite:///{(here / 'mlflow.db').as_posix()}", (here / "artifacts").as_uri()
+    return MLFlowLogger("cordlesion", run_name=run, tracking_uri=database, artifact_location=files)
 
 
 def _wandb(folder: Path, run: str) -> Logger:
     os.environ["WANDB_ERROR_REPORTING"] = "false"
-    return WandbLogger(run, save_dir=folder, project="cordlesion", offline=True)
+    quiet = {"silent": True, "console": "off"}
+    return WandbLogger(run, save_dir=folder, project="cordlesion", offline=True, settings=quiet)
 
 
 LOGGERS: Mapping[LoggerName, Callable[[Path, str], Logger]] = MappingProxyType(

@@ -1,0 +1,34 @@
+"""Trainings of seconds, without a study around them."""
+
+import numpy as np
+import torch
+
+from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
+from cordlesion.training import TrainingStack
+
+PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
+
+
+def stacks(n: int, seed: int = 0) -> list[TrainingStack]:
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(n):
+        lesion = np.zeros((8, 8, 20), bool)
+        lesion[3:6, 3:6, 5:9] = True
+        made.append(TrainingStack((rng.normal(size=lesion.shape) + 2 * lesion).astype(np.float32), lesion))
+    return made
+
+
+def run(**changes: object) -> RunConfig:
+    values: dict[str, object] = {
+        "loss": LossConfig(name="dice"),
+        "seed": 0,
+        "network": NetworkConfig(filters=(4, 8)),
+        "patches": PATCHES,
+        "training": TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01),
+    }
+    return RunConfig.model_validate(values | changes)
+
+
+def weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in network.state_dict().items()}
