@@ -10,6 +10,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint
 from cordlesion.config import SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
+from cordlesion.dataset.acquisition import read_acquisition
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
@@ -24,7 +25,8 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig) -> Mapping[s
     scans, orphans = find_scans(dataset)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
-    write_table(output, split_scans([s for s in scans if s.scan_id in contents], contents, config))
+    usable = [scan for scan in scans if scan.scan_id in contents]
+    write_table(output, _with_acquisition(split_scans(usable, contents, config), usable))
     return faults_by_scan(outcomes, orphans)
 
 
@@ -89,7 +91,7 @@ def split_for_study(
     mark = digest(config.model_dump(mode="json"), {name: vars(content) for name, content in contents.items()})
     if not folder.splits.is_file():
         with folder.stage("split", mark):
-            write_table(folder.splits, split_scans(scans, contents, config))
+            write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans))
     table = read_table(folder.splits, COLUMNS)
     written_by_us = folder.finished("split")
     strangers = sorted(set(table["scan_id"]) ^ contents.keys())
@@ -97,9 +99,12 @@ def split_for_study(
         raise CordlesionError(_other_split(folder, strangers, faults))
     hashes = {name: content.image_hash for name, content in contents.items()}
     check_split(table, hashes)
-    table = _with_facts(table, scans, contents)
-    check_split(table, hashes)
-    return table
+    complete = _with_acquisition(_with_facts(table, scans, contents), scans)
+    check_split(complete, hashes)
+    if not set(complete) <= set(table):
+        # Written by hand or by an older version: the report wants to know scanners and slices too.
+        write_table(folder.splits, complete)
+    return complete
 
 
 def _other_split(folder: StudyFolder, strangers: Sequence[str], faults: Mapping[str, str]) -> str:
@@ -122,6 +127,13 @@ def _with_facts(table: pd.DataFrame, scans: Sequence[Scan], contents: Mapping[st
         n_reference_lesions=[contents[scan.scan_id].n_lesions for scan in mine],
         reference_volume_mm3=[contents[scan.scan_id].lesion_volume_mm3 for scan in mine],
     )
+
+
+def _with_acquisition(table: pd.DataFrame, scans: Sequence[Scan]) -> pd.DataFrame:
+    """Add how each scan was acquired: scanner, orientation and spacing of the slices."""
+    by_name = {scan.scan_id: asdict(read_acquisition(scan)) for scan in scans}
+    facts = pd.DataFrame([by_name[name] for name in table["scan_id"]], index=table.index)
+    return table.assign(**{str(name): facts[name] for name in facts})
 
 
 def faults_by_scan(outcomes: Sequence[Outcome[Scan, Any]], orphans: Sequence[str]) -> dict[str, str]:

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SplitConfig
 from cordlesion.dataset.acquisition import Acquisition, read_acquisition
 from cordlesion.dataset.bids import find_scans
-from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan import Scan, inspect_scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
-from cordlesion.intake import split_dataset
+from cordlesion.evaluation import read_table, write_table
+from cordlesion.intake import split_dataset, split_for_study
 from images import box, noise, write_image
 
 TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}
@@ -105,3 +106,21 @@ def test_the_split_tells_how_each_scan_was_acquired(cohort, tmp_path):
     assert set(table["orientation"]) == {"sagittal"}
     assert set(table["slice_spacing_mm"]) == {2.5}
     assert pd.api.types.is_float_dtype(table["slice_spacing_mm"])
+
+
+def test_a_split_of_other_origin_is_completed(cohort, tmp_path):
+    """What the report groups scans by is added to the file; sets and columns of the user's own stay."""
+    scans, _ = find_scans(cohort)
+    contents = {scan.scan_id: inspect_scan(scan, "study") for scan in scans}
+    folder = StudyFolder(tmp_path / "study")
+    first = split_for_study(scans, contents, {}, SplitConfig(), folder)
+    by_hand = read_table(folder.splits).drop(columns=["scanner", "orientation"]).assign(note="mine")
+    write_table(folder.splits, by_hand)
+    again = split_for_study(scans, contents, {}, SplitConfig(), folder)
+    written = read_table(folder.splits)
+    assert set(written) == {*first, "note"}
+    pd.testing.assert_frame_equal(written[by_hand.columns], by_hand)
+    assert list(again["scanner"]) == list(first["scanner"])
+    before = folder.splits.stat().st_mtime_ns
+    split_for_study(scans, contents, {}, SplitConfig(), folder)
+    assert folder.splits.stat().st_mtime_ns == before

@@ -98,6 +98,10 @@ def _splits(rng, n_bearing, n_free, site) -> pd.DataFrame:
                 "n_reference_lesions": n_lesions,
                 "reference_volume_mm3": volume,
                 "reason": "balanced" if bearing else "lesion-free",
+                "manufacturer": ("GE", "Philips", "n/a")[i % 3],
+                "scanner": ("GE Signa 3T", "Philips Achieva 1.5T", "n/a")[i % 3],
+                "orientation": "axial" if i % 4 == 0 else "sagittal",
+                "slice_spacing_mm": (3.3, 2.2, 2.8)[i % 3],
             }
         )
     return pd.DataFrame(rows)

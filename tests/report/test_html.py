@@ -50,9 +50,13 @@ def text(folder: Path) -> str:
 
 
 def test_all_files_are_written(folder: Path) -> None:
-    assert sorted(path.stem for path in (folder / "tables").glob("*.tsv")) == [
-        *("cohort", "differences", "lesion_free", "summary", "table1", "table2", "thresholds"),
+    printed = [
+        *("by_manufacturer", "by_orientation", "by_scanner", "by_site", "by_slice_spacing", "cohort"),
+        *("differences", "lesion_free", "paper", "table1", "table2", "thresholds"),
     ]
+    for suffix, others in (("tsv", ["summary", "summary_subgroups"]), ("csv", []), ("tex", []), ("md", None)):
+        names = sorted(path.stem for path in (folder / "tables").glob(f"*.{suffix}"))
+        assert names == (["captions"] if others is None else sorted([*printed, *others]))
     assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 5
     assert not list(folder.rglob(".part-*"))
 

@@ -7,7 +7,7 @@ import pandas as pd
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
 from cordlesion.report.style import loss_name
 from cordlesion.report.summaries import compare_with_best
-from cordlesion.report.tables import MISSING, SIGNIFICANT, format_interval, format_number, format_p
+from cordlesion.report.tables.layout import MISSING, SIGNIFICANT, format_interval, format_number, format_p
 
 _TILES = {
     "voxel_f1": "V-F1 (Dice), median",
@@ -64,7 +64,7 @@ def write_brief(results: StudyResults, summary: pd.DataFrame) -> Brief:
     return Brief(
         best=results.label(best),
         threshold=format_number(choice["threshold"]),
-        objective=str(choice["objective"]).replace("_", " ").replace("f1", "F1"),
+        objective=results.objective,
         score=format_number(choice["score"]),
         n_threshold=int(tuning["voxel_f1"]["n"]),
         n_test=int(tested["voxel_f1"]["n"]),

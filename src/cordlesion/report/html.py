@@ -18,8 +18,11 @@ from cordlesion.report.example import choose_example
 from cordlesion.report.figures import FIGURES, draw_and_save
 from cordlesion.report.results import StudyResults, lesion_free, read_results
 from cordlesion.report.style import INK
+from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
+from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
+from cordlesion.report.tables.subgroups import subgroup_name
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -49,8 +52,8 @@ def write_report(study_folder: Path) -> Path:
         advance()
         page = results.folder.root / "report.html"
         context = {"brief": write_brief(results, summary), "tables": tables, "figures": _inline(figures)}
-        context["n_tests"] = int(summary["p_value"].notna().sum())
-        write_text(page, _environment().get_template("report.html.j2").render(**_facts(results), **context))
+        context |= _facts(results) | _subgroups(tables)
+        write_text(page, _environment().get_template("report.html.j2").render(context))
         advance()
     return page
 
@@ -102,10 +105,19 @@ def _environment() -> Environment:
     )
 
 
+def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
+    """Tell which subgroup tables hold anything, and what is recorded for no scan."""
+    named = {name: tables[name] for name in map(subgroup_name, SUBGROUPS)}
+    return {
+        "subgroups": [name for name, table in named.items() if table.groups],
+        "unrecorded": [table.columns[0].lower() for table in named.values() if not table.groups],
+    }
+
+
 def _facts(results: StudyResults) -> dict[str, Any]:
     """What the page says about the study besides its results."""
     finished = datetime.fromtimestamp(results.folder.evaluation.stat().st_mtime, tz=UTC)
-    tested = {name: results.evaluation[results.evaluation["set"] == name] for name in ("threshold", "test")}
+    tuning = results.evaluation[results.evaluation["set"] == "threshold"]
     return {
         "title": results.name,
         # The day the results were made: writing the report anew does not make them newer.
@@ -115,10 +127,10 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         "n_subjects": results.splits["subject"].nunique(),
         "n_runs": len(results.runs),
         "one_seed": len({run.seed for run in results.histories}) <= 1,
-        "has_lesion_free": not lesion_free(tested["test"]).empty,
-        "free_in_threshold_set": not lesion_free(tested["threshold"]).empty,
+        "free_in_threshold_set": not lesion_free(tuning).empty,
         "excluded": results.manifest.get("excluded", {}),
         "example": choose_example(results),
+        "empty_reference": EMPTY_REFERENCE,
         "label": results.label,
         "tuned": results.tuned,
         "configuration": results.configuration,

@@ -1,7 +1,7 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, read_json
 from cordlesion.config import SetName, read_study
+from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.report.style import loss_name
@@ -46,6 +47,7 @@ _STAGE = {
     "evaluation.tsv": "evaluate",
 }
 _TEXT = {"scan_id", "subject", "session", "site", "set", "loss", "objective", "reason"}
+_ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ class StudyResults:
         """The run with the highest score on the threshold set."""
         return self.ranked[0]
 
+    @property
+    def objective(self) -> str:
+        """What the thresholds were chosen by, as printed."""
+        return str(self.thresholds["objective"].iloc[0]).replace("_", " ").replace("f1", "F1")
+
     def label(self, run: Run) -> str:
         """Return the printed name of a run; the seed is told only where a loss has several."""
         several = sum(other.loss == run.loss for other in self.runs) > 1
@@ -133,7 +140,7 @@ def read_results(folder: Path) -> StudyResults:
         name=read_study(_required(study.configuration)).name,
         configuration=study.configuration.read_text(encoding="utf-8"),
         manifest=read_json(_required(study.manifest)),
-        splits=_read_checked(study.splits),
+        splits=_with_acquisition(_read_checked(study.splits), study.splits),
         sweep=_read_checked(study.sweep),
         thresholds=thresholds,
         evaluation=_read_checked(study.evaluation),
@@ -182,6 +189,21 @@ def _require_complete(results: StudyResults) -> None:
                 f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
                 f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
             )
+
+
+def _with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Complete what splits.tsv says of the acquisition: a split of other origin need not say it."""
+    facts = splits.reindex(columns=list(_ACQUISITION))
+    words = {
+        name: facts[name].astype(object).fillna("").astype(str) for name in _ACQUISITION if name != "slice_spacing_mm"
+    }
+    try:
+        spacing = pd.to_numeric(facts["slice_spacing_mm"]).astype(float)
+    except ValueError as error:
+        raise CordlesionError(
+            f"{path}: the column slice_spacing_mm holds text; millimetres or n/a are needed. Mend the table."
+        ) from error
+    return splits.assign(**words, slice_spacing_mm=spacing)
 
 
 def _required(path: Path) -> Path:

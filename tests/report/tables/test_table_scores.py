@@ -1,25 +1,13 @@
-import csv
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables import (
-    Cell,
-    Group,
-    Table,
-    cohort_table,
-    format_interval,
-    format_number,
-    format_p,
-    scores_table,
-    thresholds_table,
-    write_tables,
-)
+from cordlesion.report.tables.layout import Cell, Table
+from cordlesion.report.tables.scores import scores_table
 
 PAPER_COLUMNS = (
     *("L-sensitivity", "L-precision", "L-F1", "V-sensitivity", "V-precision", "V-F1"),
@@ -105,59 +93,17 @@ def test_the_best_of_each_column_and_set_is_marked(results: StudyResults, summar
             assert bool(best) == bool(values)
 
 
-def test_threshold_table(results: StudyResults, summary: pd.DataFrame) -> None:
-    table = thresholds_table(results, summary)
-    row = results.thresholds.set_index("loss").loc["bce"]
-    texts = [c.text for c in table.groups[0].rows[0]]
-    assert texts[0] == f"{row['threshold']:.2f}"
-    assert texts[1] == f"[{row['interval_low']:.2f}, {row['interval_high']:.2f}]"
-    assert texts[4:] == ["7", "7"]
-    assert [group.rows[0][3].best for group in table.groups] == [run == results.best for run in results.tuned]
+def test_where_all_are_equal_none_is_best(results: StudyResults, summary: pd.DataFrame) -> None:
+    equal = summary.copy()
+    equal.loc[equal["metric"] == "voxel_f1", "value"] = 0.0
+    table = scores_table(results, equal, tuned=True)
+    assert not any(cell(table, group.name, "test", "V-F1").best for group in table.groups)
 
 
-def test_cohort_table(results: StudyResults, summary: pd.DataFrame) -> None:
-    table = cohort_table(results, summary)
-    rows = {group.name: dict(zip(table.columns[1:], group.rows[0], strict=True)) for group in table.groups}
-    assert list(rows) == ["training", "validation", "threshold", "test", "all"]
-    test = results.splits[results.splits["set"] == "test"]
-    bearing = test[test["n_reference_lesions"] > 0]
-    assert [rows["test"][name].main for name in ("Scans", "with lesions", "without")] == ["15", "9", "6"]
-    assert rows["test"]["Lesions"].main == str(test["n_reference_lesions"].sum())
-    assert rows["test"]["mm³ per scan"].main == f"{bearing['reference_volume_mm3'].median():.0f}"
-    assert rows["training"]["Subjects"].main == "4"
-    assert rows["all"]["Sites"].main == "5"
-
-
-def test_unknown_sites(study_copy: Path) -> None:
-    splits = pd.read_csv(study_copy / "splits.tsv", sep="\t").assign(site="n/a")
-    splits.to_csv(study_copy / "splits.tsv", sep="\t", index=False)
-    table = cohort_table(read_results(study_copy), pd.DataFrame())
-    assert {group.rows[0][table.columns.index("Sites") - 1].main for group in table.groups} == {"–"}
-
-
-def test_files(study_copy: Path, summary: pd.DataFrame) -> None:
-    tables = write_tables(read_results(study_copy), summary)
-    for name, table in tables.items():
-        with (study_copy / "tables" / f"{name}.tsv").open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.reader(stream, delimiter="\t"))
-        assert tuple(rows[0]) == table.columns
-        assert len(rows) == 1 + sum(len(group.rows) for group in table.groups)
-        assert all(len(row) == len(table.columns) for row in rows)
-    written = pd.read_csv(study_copy / "tables" / "summary.tsv", sep="\t", na_values="n/a")
-    assert written["value"].to_numpy() == pytest.approx(summary["value"].to_numpy(), nan_ok=True)
-
-
-def test_tsv_keeps_its_columns_whatever_the_names() -> None:
-    table = Table(("Loss", "x"), (Group("a\tb\nc", ((Cell("1", "(2)", bold=True, mark="†"),),)),))
-    assert table.tsv() == "Loss\tx\na b c\t1*† (2)\n"
-
-
-@pytest.mark.parametrize(("p", "text"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000"), (math.nan, "–")])
-def test_format_p(p: float, text: str) -> None:
-    assert format_p(p) == text
-
-
-def test_numbers_have_a_real_minus_sign() -> None:
-    assert format_number(-0.256, signed=True) == "−0.26"
-    assert format_interval(-0.1, 0.2, signed=True) == "[−0.10, +0.20]"
-    assert format_interval(math.nan, 0.2) == "[–, 0.20]"
+def test_captions_say_how_to_read_the_table(results: StudyResults, summary: pd.DataFrame) -> None:
+    first, second = (scores_table(results, summary, tuned=tuned) for tuned in (False, True))
+    for table in (first, second):
+        assert "have no L- and V-values and count in P-specificity only" in table.note
+    assert first.bold == ""
+    n_tests = 12 * sum(t != 0.5 for t in results.tuned.values())
+    assert f"over the {n_tests} comparisons" in second.bold

@@ -1,0 +1,36 @@
+"""The tuned thresholds, and how sure they are."""
+
+import pandas as pd
+
+from cordlesion.report.results import Run, StudyResults, of_run
+from cordlesion.report.tables.layout import Cell, Group, Table, format_interval, format_number
+
+_COLUMNS = ("Loss", "Tuned t", "95 % interval", "Plateau", "Score", "Scans", "Subjects")
+
+
+def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
+    """Lay out the tuned thresholds with their intervals and plateaus."""
+    return Table(
+        columns=_COLUMNS,
+        groups=tuple(Group(results.label(run), (_row(results, run),)) for run in results.tuned),
+        label="Table 3.",
+        note=(
+            f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
+            "interval of t, resampling subjects. Plateau: thresholds around t where the score stays within 5 % of its "
+            "best value; the wider, the less the choice matters. Scans: those of the threshold set that the score "
+            "is taken over."
+        ),
+        best="highest score",
+    )
+
+
+def _row(results: StudyResults, run: Run) -> tuple[Cell, ...]:
+    row = of_run(results.thresholds, run).iloc[0]
+    return (
+        Cell(format_number(row["threshold"])),
+        Cell(format_interval(row["interval_low"], row["interval_high"])),
+        Cell(format_interval(row["plateau_low"], row["plateau_high"])),
+        Cell(format_number(row["score"]), best=run == results.best),
+        Cell(str(int(row["n_scans"]))),
+        Cell(str(int(row["n_subjects"]))),
+    )

@@ -1,0 +1,42 @@
+import pytest
+
+from cordlesion.config import StudyConfig
+from cordlesion.metrics import RULES
+from cordlesion.report.pipeline import describe_pipeline
+
+
+def study(**sections):
+    return StudyConfig.model_validate({"name": "x", "dataset": "a", "output": "b", "losses": ["bce"], **sections})
+
+
+def test_the_study_in_words():
+    assert describe_pipeline(study()) == (
+        "Probability maps: patches that overlap by 75% are averaged. Masks: p ≥ t; nothing is removed. Lesions (rule "
+        "'study'): 6-connected, larger than 3 mm³; detected where more than 25% is covered and what covers it lies at "
+        "most 70% outside."
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"prediction": {"blending": "hann"}}, "are blended by Hann windows."),
+        ({"prediction": {"blending": "gaussian", "mirror": True}}, "Gaussian windows, each a mean over its eight mirr"),
+        ({"patches": {"overlap_fraction": 0.5}}, "overlap by 50%"),
+        ({"postprocess": {"minimum_volume_mm3": 2.5}}, "Masks: p ≥ t, in components larger than 2.5 mm³."),
+        ({"postprocess": {"cord_margin_mm": 0}}, "Masks: p ≥ t, within 0 mm of the cord mask."),
+        (
+            {"evaluation": {"rule": "ivadomed"}},
+            "18-connected, of any size; detected where 3 or more voxels are covered.",
+        ),
+        ({"evaluation": {"rule": "iou50"}}, "detected where the IoU is at least 0.5, one to one."),
+        ({"evaluation": {"rule": "any_overlap"}}, "detected where 1 or more voxels are covered."),
+    ],
+)
+def test_what_differs_is_said(section, words):
+    assert words in describe_pipeline(study(**section))
+
+
+def test_no_two_rules_read_alike():
+    texts = {describe_pipeline(study(evaluation={"rule": name})).split("'", 2)[2] for name in RULES}
+    assert len(texts) == len(RULES)
