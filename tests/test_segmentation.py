@@ -7,10 +7,11 @@ import pytest
 from scipy import ndimage
 
 from cordlesion.artifacts import file_hash
+from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import binarize
-from cordlesion.model.bundle import save_bundle
+from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
 from cordlesion.volume import read_volume
@@ -165,6 +166,30 @@ def test_each_scan_has_its_own_curve(bundle, cohort, tmp_path):
     with pytest.raises(CordlesionError, match="--cord-mask was given 1 times for 2 scans; one for each scan"):
         segment_files(scans, bundle, tmp_path / "o", cord_masks=[label_of(cohort, "cord")])
     assert not (tmp_path / "o").exists()
+
+
+def test_a_model_that_restricts_lesions_to_the_cord_needs_its_mask(bundle, cohort, tmp_path):
+    card = read_card(bundle)
+    removal = PostprocessConfig(cord_margin_mm=0, minimum_volume_mm3=10)
+    strict = Bundle(card.model_copy(update={"postprocess": removal}), load_bundle(bundle).network)
+    save_bundle(tmp_path / "strict", strict)
+    cord, curve = label_of(cohort, "cord"), label_of(cohort, "centerline")
+    with pytest.raises(CordlesionError, match=r"sub-01_T2w\.nii\.gz: has no cord mask; one is needed.*--cord-mask"):
+        segment(scan_of(cohort), strict, centerline=curve)
+    cut = float(np.quantile(segment(scan_of(cohort), bundle, cord_mask=cord).probability, 0.98))
+    free, restricted = (segment(scan_of(cohort), m, cord_mask=cord, threshold=cut) for m in (bundle, strict))
+    np.testing.assert_array_equal(free.probability, restricted.probability)
+    inside = np.asarray(nib.load(cord).dataobj) > 0
+    labels, n = ndimage.label(free.mask & inside)
+    large = [k for k in range(1, n + 1) if (labels == k).sum() * 0.216 > 10]
+    assert 0 < len(large) < n
+    np.testing.assert_array_equal(restricted.mask, np.isin(labels, large))
+    both = segment(scan_of(cohort), strict, centerline=curve, cord_mask=cord)
+    np.testing.assert_array_equal(both.probability, segment(scan_of(cohort), bundle, centerline=curve).probability)
+    segment_files([scan_of(cohort)], tmp_path / "strict", tmp_path / "o", centerlines=[curve], cord_masks=[cord])
+    described = json.loads((tmp_path / "o/sub-01_label-lesion_mask.json").read_text())
+    assert described["Postprocessing"] == removal.model_dump()
+    assert described["Prediction"] == {"blending": "mean", "mirror": False}
 
 
 @pytest.mark.parametrize(

@@ -226,8 +226,10 @@ class StudyConfig(_Config):
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What the study's results depend on, as JSON: all but where curves are drawn."""
-        return self.model_dump(mode="json", exclude={"training": {"logger"}})
+        """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go."""
+        return self.model_dump(
+            mode="json", exclude={"name": True, "dataset": True, "output": True, "training": {"logger"}}
+        )
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import binarize
+from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.report import slices
 from cordlesion.report.overlay import draw, legend_handles
 from cordlesion.report.results import Run, StudyResults, lesion_bearing, run_stage
@@ -61,7 +64,7 @@ def example_figure(results: StudyResults) -> Figure:
     window = _window(truth, x)
     pictures = [("Reference", slices.sagittal(truth, x, window))]
     for run, dice in zip(example.runs, example.dice, strict=True):
-        mask = binarize(_read_map(results, example.scan_id, run, scan).data, results.tuned[run])
+        mask = _mask(results, example.scan_id, run, scan)
         title = f"{results.label(run)}, t = {results.tuned[run]:.2f}\nDice score {dice:.2f}"
         pictures.append((title, slices.sagittal(slices.layers(scan, mask, reference), x, window)))
     with style():
@@ -83,6 +86,14 @@ def _read_scan(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
         )
     scan = read_scan(results.folder.root / files["image"])
     return scan, read_mask(results.folder.root / files["reference"], like=scan)
+
+
+def _mask(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> npt.NDArray[np.bool_]:
+    """Cut a run's map as the evaluation did, post-processed."""
+    removal, threshold = read_study(results.folder.configuration).postprocess, results.tuned[run]
+    cord_mask = results.manifest["scans"][scan_id].get("cord_mask")
+    cord = read_cord(cord_mask and results.folder.root / cord_mask, scan, removal)
+    return binarize(postprocess(_read_map(results, scan_id, run, scan), [threshold], removal, cord), threshold)
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:

@@ -1,0 +1,46 @@
+"""How the numbers of a study were made, in words."""
+
+from cordlesion.config import Blending, PostprocessConfig, StudyConfig
+from cordlesion.metrics import LesionRule, resolve_rule
+
+_WINDOWS: dict[Blending, str] = {
+    "mean": "averaged",
+    "gaussian": "blended by Gaussian windows",
+    "hann": "blended by Hann windows",
+}
+
+
+def describe_pipeline(config: StudyConfig) -> str:
+    """Say how maps, masks and lesion-wise values came about; it belongs in the caption of each table of results."""
+    overlap = f"patches that overlap by {config.patches.overlap_fraction:.0%} are"
+    mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
+    maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
+    return f"{maps} {_masks(config.postprocess)} {_lesions(config.evaluation.rule)}"
+
+
+def _masks(removal: PostprocessConfig) -> str:
+    kept = ["p ≥ t"]
+    if removal.cord_margin_mm is not None:
+        kept.append(f"within {removal.cord_margin_mm:g} mm of the cord mask")
+    if removal.minimum_volume_mm3:
+        kept.append(f"in components larger than {removal.minimum_volume_mm3:g} mm³")
+    return f"Masks: {', '.join(kept)}{'' if len(kept) > 1 else '; nothing is removed'}."
+
+
+def _lesions(name: str) -> str:
+    rule = resolve_rule(name)
+    size = f"larger than {rule.min_volume_mm3:g} mm³" if rule.min_volume_mm3 else "of any size"
+    return f"Lesions (rule {name!r}): {rule.connectivity}-connected, {size}; detected where {_detected(rule)}."
+
+
+def _detected(rule: LesionRule) -> str:
+    needed = []
+    if rule.min_overlap:
+        needed.append(f"more than {rule.min_overlap:.0%} is covered")
+    if rule.min_overlap_voxels > 1 or not (rule.min_overlap or rule.min_iou):
+        needed.append(f"{rule.min_overlap_voxels} or more voxels are covered")
+    if rule.min_iou:
+        needed.append(f"the IoU is at least {rule.min_iou:g}{', one to one' if rule.one_to_one else ''}")
+    if rule.max_outside < 1:
+        needed.append(f"what covers it lies at most {rule.max_outside:.0%} outside")
+    return " and ".join(needed)
