@@ -52,7 +52,14 @@ class SplitConfig(_Config):
     """Shares of the lesion-bearing scans, in any unit."""
     lesion_free: Literal["test", "stratified"] = "test"
     """Where subjects without any lesion go: all to the test set (the study) or in the same proportions."""
+    folds: Annotated[int, Field(gt=0)] = 1
+    """Cross-validation: every subject is in the test set of one fold; the others share the rest in the proportions."""
     seed: int = 0
+
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What a split depends on, as JSON; a single split is the one that was made before there were folds."""
+        return self.model_dump(mode="json", exclude={"folds"} if self.folds == 1 else None)
 
     @model_validator(mode="after")
     def _all_sets(self) -> Self:
@@ -156,6 +163,26 @@ class ThresholdConfig(_Config):
 
     objective: str = "median_voxel_f1"
     """A row of ``cordlesion.threshold.OBJECTIVES``, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``."""
+    grid: Literal["paper", "fine"] = "paper"
+    """Thresholds that are tried, a row of ``cordlesion.threshold.GRIDS``."""
+    minimum_volumes_mm3: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Values of ``postprocess.minimum_volume_mm3`` among which one is chosen together with the threshold; by default it
+    is not tuned."""
+
+
+class ReducedConfig(_Config):
+    """A run of a part of a study, to see that all of it works; its numbers are not those of the study."""
+
+    scans: Annotated[int, Field(gt=0)] | None = None
+    """At most so many scans take part, subjects with and without lesions."""
+    epochs: Annotated[int, Field(gt=0)] | None = None
+    """In place of ``training.epochs``."""
+
+    @property
+    def description(self) -> str:
+        """What is reduced, as printed."""
+        parts = (f"at most {self.scans} scans" if self.scans else "", f"{self.epochs} epochs" if self.epochs else "")
+        return f"reduced run: {', '.join(part for part in parts if part)}"
 
 
 class EvaluationConfig(_Config):
@@ -166,10 +193,12 @@ class EvaluationConfig(_Config):
 
 
 class RunConfig(_Config):
-    """Everything that makes one training (loss x seed) and its masks what they are."""
+    """Everything that makes one training (loss x seed x fold) and its masks what they are."""
 
     loss: LossConfig
     seed: int
+    fold: int | None = None
+    """From 1; None where the study has one split."""
     network: NetworkConfig
     patches: PatchConfig
     training: TrainingConfig
@@ -179,7 +208,12 @@ class RunConfig(_Config):
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        return f"{self.loss.title}_seed-{self.seed}"
+        return f"{self.loss.title}_seed-{self.seed}" + (f"_fold-{self.fold}" if self.fold else "")
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What tells the run's rows from others in tables."""
+        return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
 
     @property
     def optimization(self) -> TrainingConfig:
@@ -189,8 +223,13 @@ class RunConfig(_Config):
 
     @property
     def learned_from(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights."""
-        return self.model_dump(mode="json", exclude={"prediction": True, "postprocess": True, "training": {"logger"}})
+        """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights.
+
+        Nor the fold: its sets tell what is learned from.
+        """
+        return self.model_dump(
+            mode="json", exclude={"fold": True, "prediction": True, "postprocess": True, "training": {"logger"}}
+        )
 
 
 class StudyConfig(_Config):
@@ -213,15 +252,31 @@ class StudyConfig(_Config):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    reduced: ReducedConfig | None = None
+    """Set by ``study run --limit-scans`` and ``--epochs``: only a part of the study is run."""
+
+    @property
+    def title(self) -> str:
+        """The study's name as printed; nobody may take a reduced run for the study."""
+        return f"{self.name} ({self.reduced.description})" if self.reduced else self.name
+
+    @property
+    def folds(self) -> list[int | None]:
+        """Numbers of the folds, or None for the only split."""
+        return [None] if self.split.folds == 1 else list(range(1, self.split.folds + 1))
 
     @property
     def runs(self) -> list[RunConfig]:
-        """The trainings of the study, one per loss and seed."""
-        shared = ("network", "patches", "training", "prediction", "postprocess")
+        """The trainings of the study, one per loss, seed and fold."""
+        shared = {name: getattr(self, name) for name in ("network", "patches", "prediction", "postprocess")}
+        training = self.training
+        if self.reduced and self.reduced.epochs:
+            training = training.model_copy(update={"epochs": self.reduced.epochs})
         return [
-            RunConfig(loss=loss, seed=seed, **{name: getattr(self, name) for name in shared})
+            RunConfig(loss=loss, seed=seed, fold=fold, training=training, **shared)
             for loss in self.losses
             for seed in self.seeds
+            for fold in self.folds
         ]
 
     @property
@@ -239,6 +294,14 @@ class StudyConfig(_Config):
             if edge % divisor:
                 levels = len(self.network.filters)
                 raise ValueError(f"{name} is {edge}; a multiple of {divisor} is needed for {levels} levels of filters")
+        return self
+
+    @model_validator(mode="after")
+    def _one_minimum_volume(self) -> Self:
+        if self.threshold.minimum_volumes_mm3 and self.postprocess.minimum_volume_mm3:
+            raise ValueError(
+                "postprocess.minimum_volume_mm3 is set and threshold.minimum_volumes_mm3 tunes it; remove one of them"
+            )
         return self
 
     @model_validator(mode="after")
