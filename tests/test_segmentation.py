@@ -168,27 +168,35 @@ def test_each_scan_has_its_own_curve(bundle, cohort, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
-def test_a_model_that_restricts_lesions_to_the_cord_needs_its_mask(bundle, cohort, tmp_path):
-    card = read_card(bundle)
+def test_a_model_that_restricts_lesions_to_the_cord_needs_its_mask(bundle, cohort, tmp_path, monkeypatch):
     removal = PostprocessConfig(cord_margin_mm=0, minimum_volume_mm3=10)
-    strict = Bundle(card.model_copy(update={"postprocess": removal}), load_bundle(bundle).network)
+    card = read_card(bundle).model_copy(update={"postprocess": removal})
+    strict = Bundle(card, load_bundle(bundle).network)
     save_bundle(tmp_path / "strict", strict)
+    probability = ndimage.gaussian_filter(noise() / 100, 1.2)
+    monkeypatch.setattr("cordlesion.segmentation.predict_scan", lambda *_: probability)
+    cut = float(np.quantile(probability, 0.9))
     cord, curve = label_of(cohort, "cord"), label_of(cohort, "centerline")
     with pytest.raises(CordlesionError, match=r"sub-01_T2w\.nii\.gz: has no cord mask; one is needed.*--cord-mask"):
-        segment(scan_of(cohort), strict, centerline=curve)
-    cut = float(np.quantile(segment(scan_of(cohort), bundle, cord_mask=cord).probability, 0.98))
-    free, restricted = (segment(scan_of(cohort), m, cord_mask=cord, threshold=cut) for m in (bundle, strict))
-    np.testing.assert_array_equal(free.probability, restricted.probability)
-    inside = np.asarray(nib.load(cord).dataobj) > 0
-    labels, n = ndimage.label(free.mask & inside)
+        segment(scan_of(cohort), strict, centerline=curve, threshold=cut)
+    restricted = segment(scan_of(cohort), strict, cord_mask=cord, threshold=cut)
+    np.testing.assert_array_equal(restricted.probability, probability)
+    labels, n = ndimage.label((probability >= np.float32(cut)) & (np.asarray(nib.load(cord).dataobj) > 0))
     large = [k for k in range(1, n + 1) if (labels == k).sum() * 0.216 > 10]
     assert 0 < len(large) < n
     np.testing.assert_array_equal(restricted.mask, np.isin(labels, large))
-    both = segment(scan_of(cohort), strict, centerline=curve, cord_mask=cord)
-    np.testing.assert_array_equal(both.probability, segment(scan_of(cohort), bundle, centerline=curve).probability)
-    segment_files([scan_of(cohort)], tmp_path / "strict", tmp_path / "o", centerlines=[curve], cord_masks=[cord])
+
+
+def test_beside_a_centerline_the_cord_mask_only_restricts(bundle, cohort, tmp_path):
+    card = read_card(bundle).model_copy(update={"postprocess": PostprocessConfig(cord_margin_mm=1)})
+    save_bundle(tmp_path / "strict", Bundle(card, load_bundle(bundle).network))
+    files = {"centerlines": [label_of(cohort, "centerline")], "cord_masks": [label_of(cohort, "cord")]}
+    segment_files([scan_of(cohort)], tmp_path / "strict", tmp_path / "o", **files)
+    along_the_curve = segment(scan_of(cohort), bundle, centerline=label_of(cohort, "centerline")).probability
+    written = nib.load(tmp_path / "o/sub-01_label-lesion_probseg.nii.gz").get_fdata()
+    np.testing.assert_array_equal(written, along_the_curve)
     described = json.loads((tmp_path / "o/sub-01_label-lesion_mask.json").read_text())
-    assert described["Postprocessing"] == removal.model_dump()
+    assert described["Postprocessing"] == {"minimum_volume_mm3": 0.0, "cord_margin_mm": 1.0}
     assert described["Prediction"] == {"blending": "mean", "mirror": False}
 
 
