@@ -193,6 +193,10 @@ class StudyFolder:
         """Metrics at 0.5 and at the tuned threshold."""
         return self.root / "evaluation.tsv"
 
+    def table(self, name: str) -> Path:
+        """One of the tables of the analysis."""
+        return self.root / f"{name}.tsv"
+
     @property
     def derivatives(self) -> Path:
         """Probability maps and masks, a BIDS derivative."""

@@ -240,7 +240,7 @@ def run(
 
     Args:
         executor: Where trainings happen.
-        until: Last stage: split, preprocess, train, tune, evaluate or report.
+        until: Last stage: split, preprocess, train, tune, evaluate, analyze or report.
     """
     assert executor == "local"
     return _run(study_file, until, quiet)

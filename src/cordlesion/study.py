@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
+from cordlesion.analysis import TABLES, MappedScan, analyze_run, collect_analyses
 from cordlesion.artifacts import (
     StudyFolder,
     fingerprint,
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STAGES = ("split", "preprocess", "train", "tune", "evaluate", "report")
+STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
+
+MEASURED_SETS = ("threshold", "test")
+"""The sets whose scans are predicted."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ def run_study(config: StudyConfig, until: str = "report", only: str | None = Non
             "train": partial(train_runs, only=only),
             "tune": tune,
             "evaluate": evaluate_test,
+            "analyze": analyze,
             "report": report,
         }
         for stage in STAGES[1 : STAGES.index(until) + 1]:
@@ -171,7 +176,7 @@ def tune(study: Study) -> Study:
         choice = choose_threshold(table, objective)
         threshold = GlobalThreshold(value=choice.value, objective=objective, interval=choice.interval)
         set_threshold(study.folder.bundle(run.name), threshold)
-        rows.append({"loss": run.loss.title, "seed": run.seed, "objective": objective, **_threshold_row(choice, table)})
+        rows.append({"loss": run.loss.title, "seed": run.seed, "objective": objective, **_threshold_row(choice)})
     write_table(study.folder.thresholds, pd.DataFrame(rows))
     return study
 
@@ -197,6 +202,15 @@ def evaluate_test(study: Study) -> Study:
     for run in study.config.runs:
         threshold = tuned.loc[(tuned["loss"] == run.loss.title) & (tuned["seed"] == run.seed), "threshold"].item()
         _write_masks(study, run, threshold)
+    return study
+
+
+def analyze(study: Study) -> Study:
+    """Look closer at the test set at the tuned thresholds: other lesion rules, lesion sizes, FROC, calibration."""
+    for run in study.config.runs:
+        scans = {name: [_mapped(scan, study.folder, run) for scan in study.in_set(name)] for name in MEASURED_SETS}
+        analyze_run(study.folder, run, study.config.evaluation.rule, scans)
+    collect_analyses(study.folder, study.config.runs)
     return study
 
 
@@ -228,6 +242,7 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     for stage, path in (
         ("tune", folder.thresholds),
         ("evaluate", folder.evaluation),
+        ("analyze", folder.table("calibration")),
         ("report", folder.root / "report.html"),
     ):
         rows.append((stage, path.name, "done" if path.is_file() else "left"))
@@ -271,7 +286,7 @@ def _train(study: Study, run: RunConfig, sets: "TrainingSets", mark: str) -> str
     try:
         with study.folder.stage(_train_key(run), mark) as record:
             record["hardware"] = choose_hardware().describe()
-            train_run(run, study.config.preprocess, sets, folder, mark)
+            train_run(run, sets, folder, mark)
     except CordlesionError as error:
         return str(error)
     # After the marker: a process killed in between takes the checkpoint up and is done at once.
@@ -330,8 +345,7 @@ def _write_masks(study: Study, run: RunConfig, threshold: float) -> None:
         _results(map_scans(cut, pairs, f"write masks {run.name}"))
 
 
-def _threshold_row(choice: ThresholdChoice, table: pd.DataFrame) -> dict[str, float]:
-    lesion_bearing = table[table["reference_volume_mm3"] > 0]
+def _threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
     return {
         "threshold": choice.value,
         "score": choice.score,
@@ -339,8 +353,12 @@ def _threshold_row(choice: ThresholdChoice, table: pd.DataFrame) -> dict[str, fl
         "interval_high": choice.interval[1],
         "plateau_low": choice.stability.plateau[0],
         "plateau_high": choice.stability.plateau[1],
-        "n_scans": lesion_bearing["scan_id"].nunique(),
-        "n_subjects": lesion_bearing["subject"].nunique(),
+        "loss_below": choice.stability.loss_below,
+        "loss_above": choice.stability.loss_above,
+        "area": choice.stability.area,
+        "n_scans": choice.n_scans,
+        "n_subjects": choice.n_subjects,
+        "basis": choice.basis,
     }
 
 
@@ -350,12 +368,18 @@ def _map_pair(scan: Scan, folder: StudyFolder, run: RunConfig) -> MapPair:
     return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, probability, scan.cord_mask)
 
 
+def _mapped(scan: Scan, folder: StudyFolder, run: RunConfig) -> MappedScan:
+    pair = _map_pair(scan, folder, run)
+    return MappedScan(pair, mask_path(pair.prediction), folder.stack(scan.scan_id))
+
+
 def _forget_outdated(study: Study) -> None:
     """Remove the results of another configuration or of other files: none may be taken for those of this one."""
     mark = fingerprint(study.config.decisive, study.hashes)
     if not study.folder.is_done("results", mark):
         folder = study.folder
-        for path in (folder.thresholds, folder.sweep, folder.evaluation, folder.root / "report.html"):
+        analyses = [folder.table(name) for name in TABLES]
+        for path in (folder.thresholds, folder.sweep, folder.evaluation, *analyses, folder.root / "report.html"):
             path.unlink(missing_ok=True)
         with folder.stage("results", mark):
             pass

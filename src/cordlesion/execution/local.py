@@ -1,7 +1,7 @@
 """Work on this machine: scans side by side in threads, trainings one after the other."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,6 +42,24 @@ def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description
 
     with ThreadPoolExecutor(_processors()) as pool:
         return list(track(pool.map(attempt, items), description, len(items)))
+
+
+def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], description: str) -> Iterator[Result]:
+    """Apply ``work`` to every item and yield the results one by one, for what is summed up and not to be kept.
+
+    Args:
+        work: As for :func:`map_scans`.
+        items: Scans, or whatever stands for them; none of them may be unusable.
+        description: Text beside the progress bar.
+
+    Yields:
+        Results in the order of ``items``, whatever the order in which they are ready.
+
+    Raises:
+        CordlesionError: The first one that ``work`` raised.
+    """
+    with ThreadPoolExecutor(_processors()) as pool:
+        yield from track(pool.map(work, items), description, len(items))
 
 
 def _processors() -> int:

@@ -1,0 +1,270 @@
+"""A closer look at the test set once it is evaluated: other lesion rules, lesion sizes, FROC, calibration (no torch).
+
+Tables are tidy and hold counts, so that shares and their intervals over subjects can be computed from them. Of a scan's
+voxels only sums are kept, so memory does not grow with the number of scans.
+"""
+
+import operator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial, reduce
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cordlesion.artifacts import StudyFolder, fingerprint
+from cordlesion.config import RunConfig
+from cordlesion.evaluation import MapPair, read_table, write_table
+from cordlesion.execution.local import stream_scans
+from cordlesion.metrics import (
+    STRATA_MM3,
+    LogitCounts,
+    ReliabilityCounts,
+    Temperature,
+    count_logits,
+    count_reliability,
+    evaluate_rules,
+    fit_temperature,
+    froc_curve,
+    match_lesions,
+    stratum_scores,
+)
+from cordlesion.preprocess.cord_stack import map_back
+from cordlesion.preprocess.orient import to_las
+from cordlesion.preprocess.stack_file import read_stack
+from cordlesion.volume import read_mask, read_probability
+
+MapKind: TypeAlias = Literal["raw", "scaled"]
+"""A probability map as it was predicted, or after temperature scaling."""
+LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
+RULE_COLUMNS = ("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_COUNTS, "reference_volume_mm3")
+"""What of a scan's metrics depends on the lesion rule, and the volume that tells a lesion-free reference."""
+
+# A voxel is covered where all weights of its interpolation lie on the stack; in float32 they sum to nearly 1.
+_WHOLLY = 1 - 1e-4
+_PER_RUN = ("rules", "strata", "calibration", "reliability")
+_RUN = ["set", "loss", "seed"]
+
+TABLES = (*_PER_RUN, "froc")
+"""Names of the tables in the study folder."""
+
+
+@dataclass(frozen=True)
+class MappedScan:
+    """A scan's reference with the probability map of one run, the mask cut from it, and the scan's cord stack."""
+
+    pair: MapPair
+    mask: Path
+    stack: Path
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well probabilities agree with shares of lesion, over all covered voxels of a set of scans."""
+
+    temperature: float
+    """T of the maps that were scored: 1 where they are raw."""
+    counts: ReliabilityCounts
+    n_scans: int
+
+
+def analyze_run(folder: StudyFolder, run: RunConfig, rule: str, scans: Mapping[str, Sequence[MappedScan]]) -> None:
+    """Analyse one run's masks and maps and write its tables into its folder, unless they are there already.
+
+    Args:
+        folder: The study's.
+        run: Whose masks have been written.
+        rule: When a lesion counts as detected, where one rule is to be used.
+        scans: Of the sets ``threshold`` and ``test``.
+
+    Raises:
+        CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
+    """
+    paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _PER_RUN}
+    # Masks depend on all that maps depend on, and on the threshold.
+    mark = fingerprint(folder.finished(f"masks/{run.name}").get("fingerprint"))
+    if folder.is_done(key := f"analyze/{run.name}", mark, *paths.values()):
+        return
+    with folder.stage(key, mark):
+        rules, strata = analyze_masks(scans["test"], rule, f"lesions {run.name}")
+        found = calibrate(scans["threshold"], scans["test"], f"calibration {run.name}")
+        for path, table in zip(
+            paths.values(),
+            (rules.assign(set="test"), strata.assign(set="test"), calibration_table(found), reliability_table(found)),
+            strict=True,
+        ):
+            write_table(path, _run_first(table.assign(loss=run.loss.title, seed=run.seed)))
+
+
+def collect_analyses(folder: StudyFolder, runs: Sequence[RunConfig]) -> None:
+    """Write the study's tables: those of its runs, one below the other, and the FROC curves from its sweep."""
+    for name in _PER_RUN:
+        tables = [read_table(folder.run(run.name) / f"{name}.tsv") for run in runs]
+        write_table(folder.table(name), pd.concat(tables, ignore_index=True))
+    write_table(folder.table("froc"), froc_table(read_table(folder.sweep)))
+
+
+def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Score the masks of some scans under every lesion rule, and by the size of the lesions under one.
+
+    Args:
+        scans: Whose masks are compared with their references.
+        rule: For the sizes, a row of :data:`cordlesion.metrics.RULES`.
+        description: Text beside the progress bar.
+
+    Returns:
+        A row per scan and rule (``scan_id subject session rule`` and :data:`RULE_COLUMNS`), and a row per scan and size
+        (``scan_id subject session stratum low_mm3 high_mm3`` and :data:`LESION_COUNTS`).
+
+    Raises:
+        CordlesionError: A file is missing or damaged.
+    """
+    by_rule: list[dict[str, object]] = []
+    by_size: list[dict[str, object]] = []
+    for rules, strata in stream_scans(partial(_score_mask, rule=rule), scans, description):
+        by_rule += rules
+        by_size += strata
+    return pd.DataFrame(by_rule), pd.DataFrame(by_size)
+
+
+def calibrate(
+    tuning: Sequence[MappedScan], test: Sequence[MappedScan], description: str
+) -> dict[tuple[str, MapKind], Calibration]:
+    """Fit a temperature on the threshold set, and count on both sets how far probabilities can be taken at their word.
+
+    The voxels are those of the scan's own grid that the cord stack covers wholly; beyond it p is 0 by definition, and
+    would make any map look calibrated. Maps are taken as predicted, before any post-processing.
+
+    Args:
+        tuning: The scans of the threshold set: the only ones the temperature sees.
+        test: The scans of the test set.
+        description: Text beside the progress bar.
+
+    Returns:
+        By set and kind of map.
+
+    Raises:
+        CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
+    """
+    counts: Iterator[LogitCounts] = stream_scans(_count_logits, tuning, f"{description}: temperature")
+    scaling = fit_temperature(reduce(operator.add, counts))
+    found: dict[tuple[str, MapKind], Calibration] = {}
+    for name, scans in (("threshold", tuning), ("test", test)):
+        pairs = stream_scans(partial(_count_both, scaling=scaling), scans, f"{description} ({name})")
+        raw, scaled = reduce(lambda one, other: (one[0] + other[0], one[1] + other[1]), pairs)
+        found[name, "raw"] = Calibration(1.0, raw, len(scans))
+        found[name, "scaled"] = Calibration(scaling.value, scaled, len(scans))
+    return found
+
+
+def calibration_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.DataFrame:
+    """Return a row per set and kind of map: the temperature, the scores, and what they were computed from."""
+    rows = [
+        {
+            "set": name,
+            "map": kind,
+            "temperature": one.temperature,
+            "expected_calibration_error": one.counts.expected_calibration_error,
+            "brier_score": one.counts.brier_score,
+            "n_scans": one.n_scans,
+            "n_voxels": int(one.counts.n_voxels.sum()),
+            "n_lesion_voxels": int(one.counts.n_lesion.sum()),
+            "sum_probability": float(one.counts.sum_probability.sum()),
+        }
+        for (name, kind), one in found.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def reliability_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.DataFrame:
+    """Return the reliability diagrams: a row per set, kind of map and bin of probability, empty bins included."""
+    return pd.concat([_bins(one.counts).assign(set=name, map=kind) for (name, kind), one in found.items()])[
+        ["set", "map", "bin_low", "bin_high", "n_voxels", "n_lesion_voxels", "mean_probability", "lesion_share"]
+    ]
+
+
+def froc_table(sweep: pd.DataFrame) -> pd.DataFrame:
+    """Return the FROC curve of every run on every set that was swept.
+
+    Args:
+        sweep: A row per scan, run and threshold.
+
+    Returns:
+        A row per set, run and threshold: ``set loss seed threshold sensitivity false_per_scan n_scans
+        n_reference_lesions``.
+    """
+    groups = sweep.groupby(_RUN, sort=False, dropna=False)
+    return pd.concat([_froc_rows(key, rows) for key, rows in groups], ignore_index=True)
+
+
+def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return probability and reference of the scan's own voxels that its cord stack covers wholly, shape (V,) each."""
+    reference = read_mask(scan.pair.reference)
+    probability = read_probability(scan.pair.prediction, like=reference)
+    geometry = read_stack(scan.stack).geometry
+    covered = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
+    p, lesion = (to_las(volume).data[covered] for volume in (probability, reference))
+    return p.astype(np.float32, copy=False), lesion.astype(np.bool_, copy=False)
+
+
+def _run_first(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the columns that say what a row is about first: scan, set, run."""
+    first = [name for name in ("scan_id", "subject", "session", *_RUN) if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]
+
+
+def _score_mask(scan: MappedScan, rule: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+    """Return a scan's rows by rule and by size."""
+    reference = read_mask(scan.pair.reference)
+    masks = reference.data, read_mask(scan.mask, like=reference).data
+    named = {"scan_id": scan.pair.scan_id, "subject": scan.pair.subject, "session": scan.pair.session}
+    scores = {name: asdict(one) for name, one in evaluate_rules(*masks, reference.spacing_mm).items()}
+    rules = [{**named, "rule": name, **{key: one[key] for key in RULE_COLUMNS}} for name, one in scores.items()]
+    strata = stratum_scores([match_lesions(*masks, reference.spacing_mm, rule)])
+    limits = {name: dict(zip(("low_mm3", "high_mm3"), STRATA_MM3[name], strict=True)) for name in strata}
+    sizes = [
+        {**named, "stratum": name, **limits[name], **{key: getattr(one, key) for key in LESION_COUNTS}}
+        for name, one in strata.items()
+    ]
+    return rules, sizes
+
+
+def _count_logits(scan: MappedScan) -> LogitCounts:
+    return count_logits(*covered_voxels(scan))
+
+
+def _count_both(scan: MappedScan, scaling: Temperature) -> tuple[ReliabilityCounts, ReliabilityCounts]:
+    p, lesion = covered_voxels(scan)
+    return count_reliability(p, lesion), count_reliability(scaling.apply(p), lesion)
+
+
+def _bins(counts: ReliabilityCounts) -> pd.DataFrame:
+    edges = np.linspace(0, 1, len(counts.n_voxels) + 1)
+    return pd.DataFrame(
+        {
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "n_voxels": counts.n_voxels.astype(int),
+            "n_lesion_voxels": counts.n_lesion.astype(int),
+            "mean_probability": counts.mean_probability,
+            "lesion_share": counts.lesion_share,
+        }
+    )
+
+
+def _froc_rows(key: Any, rows: pd.DataFrame) -> pd.DataFrame:  # noqa: ANN401 - a tuple of what identifies a run
+    curve = froc_curve(rows["threshold"], *(rows[name] for name in LESION_COUNTS))
+    run: dict[Hashable, object] = dict(zip(_RUN, key, strict=True))
+    return pd.DataFrame(
+        {
+            **run,
+            "threshold": curve.thresholds,
+            "sensitivity": curve.sensitivity,
+            "false_per_scan": curve.false_per_scan,
+            "n_scans": curve.n_scans,
+            "n_reference_lesions": curve.n_reference_lesions,
+        }
+    )
