@@ -7,6 +7,7 @@ table. A table without a derivation here fails.
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -216,10 +217,14 @@ def holm(p: dict) -> dict:
 
 def bootstrap(values: pd.Series, subjects: pd.Series) -> tuple[float, float]:
     """Percentiles of 10 000 medians, subjects drawn with all their scans, from the generator with seed 0."""
-    codes = pd.factorize(subjects, sort=True)[0]
-    n = codes.max() + 1
+    return _bootstrap(tuple(values), tuple(pd.factorize(subjects, sort=True)[0]))
+
+
+@cache  # the rows of all scans return in every table of subgroups
+def _bootstrap(values: tuple[float, ...], codes: tuple[int, ...]) -> tuple[float, float]:
+    n = max(codes) + 1
     drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=10_000)
-    medians = [np.median(np.repeat(values.to_numpy(), times[codes])) for times in drawn]
+    medians = [np.median(np.repeat(values, times[list(codes)])) for times in drawn]
     return tuple(np.percentile(medians, [2.5, 97.5]))
 
 
