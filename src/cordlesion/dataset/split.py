@@ -1,6 +1,6 @@
-"""Subject-wise sets, balanced for lesion load and site (Hussein et al. 2023, section 2.2)."""
+"""Subject-wise sets and folds, balanced for lesion load and site (Hussein et al. 2023, section 2.2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import wasserstein_distance
 
-from cordlesion.config import SETS, SplitConfig
+from cordlesion.config import SETS, SetName, SplitConfig
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
 
@@ -16,6 +16,10 @@ _CANDIDATES = 500
 """Random assignments that are compared; the best balanced one is taken."""
 
 COLUMNS = ("scan_id", "subject", "session", "site", "set", "n_reference_lesions", "reference_volume_mm3", "reason")
+"""Of ``splits.tsv``; a column ``fold`` comes before ``set`` where there are several folds."""
+
+LEARNING_SETS: tuple[SetName, ...] = SETS[:-1]
+"""The sets among which a fold shares what it does not test."""
 
 
 @dataclass(frozen=True)
@@ -38,66 +42,139 @@ def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], conf
     Subjects with lesions are spread in the configured proportions of lesion-bearing scans, so that number and volume of
     lesions and the sites are balanced. Subjects without any lesion follow ``config.lesion_free``.
 
+    With several folds each subject is in the test set of exactly one, the folds' test sets are balanced among
+    themselves, and each fold shares the other subjects among train, validation and threshold in their proportions.
+    Lesion-free subjects are in no other set than their test set unless they are to be stratified.
+
     Args:
         scans: The scans of the dataset.
         contents: Lesion load and image hash, by scan name.
-        config: Proportions and seed.
+        config: Proportions, folds and seed.
 
     Returns:
-        One row per scan with the columns of ``splits.tsv``.
+        One row per scan (and fold) with the columns of ``splits.tsv``.
 
     Raises:
-        CordlesionError: Fewer subjects with lesions than sets, or one image in two sets.
+        CordlesionError: Fewer subjects with lesions than sets or folds need, or one image in two sets.
     """
-    loads = _loads(scans, contents)
-    if len(loads) < len(SETS):
-        raise CordlesionError(
-            f"the dataset has {len(loads)} subjects with lesions; at least {len(SETS)} are needed, "
-            f"one for each of the sets {', '.join(SETS)}. Add references (files named *_label-lesion_seg.nii.gz)."
-        )
-    assignment = _balanced(loads, config)
-    with_lesions = set(assignment)
-    assignment |= _lesion_free(scans, with_lesions, config)
+    with_lesions = {load.subject for load in _loads(scans, contents)}
+    if config.folds == 1:
+        sets = [_single_split(scans, contents, config, with_lesions)]
+    else:
+        sets = list(_folds(scans, contents, config, with_lesions))
+    reason, reason_free = "balanced for lesion load and site", f"subject without lesions ({config.lesion_free})"
+    return split_table(scans, contents, sets, reason, reason_free)
+
+
+def split_table(
+    scans: Sequence[Scan],
+    contents: Mapping[str, ScanContent],
+    folds: Sequence[Mapping[str, str]],
+    reason: str,
+    reason_free: str,
+) -> pd.DataFrame:
+    """Lay out ``splits.tsv`` and check it.
+
+    Args:
+        scans: The scans of the dataset.
+        contents: Lesion load and image hash, by scan name.
+        folds: The set of each subject that takes part, one mapping per fold.
+        reason: Why lesion-bearing scans are where they are.
+        reason_free: Why those of subjects without lesions are.
+
+    Raises:
+        CordlesionError: As :func:`check_split`.
+    """
+    with_lesions = {load.subject for load in _loads(scans, contents)}
     rows = [
-        _row(scan, contents[scan.scan_id], assignment[scan.subject], scan.subject in with_lesions, config)
+        {**_facts(scan, contents[scan.scan_id]), "fold": fold, "set": sets[scan.subject]}
+        | {"reason": _reason(contents[scan.scan_id], scan.subject in with_lesions, reason, reason_free)}
+        for fold, sets in enumerate(folds, start=1)
         for scan in scans
+        if scan.subject in sets
     ]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    several = ("fold",) if len(folds) > 1 else ()
+    columns = [name for column in COLUMNS for name in ((*several, column) if column == "set" else (column,))]
+    table = pd.DataFrame(rows, columns=columns)
     check_split(table, {name: content.image_hash for name, content in contents.items()})
     return table
+
+
+def share_subjects(
+    scans: Sequence[Scan],
+    contents: Mapping[str, ScanContent],
+    names: Sequence[SetName],
+    config: SplitConfig,
+    key: Sequence[int] = (),
+    whole: str = "the dataset",
+) -> dict[str, str]:
+    """Share the subjects of ``scans`` among sets in the configured proportions, lesion-free ones as well.
+
+    Args:
+        scans: All scans of the subjects that are to be shared.
+        contents: Lesion load and image hash, by scan name.
+        names: The sets.
+        config: Proportions and seed.
+        key: What the draw is for, beside the seed.
+        whole: What the scans are, for messages.
+
+    Returns:
+        The set of each subject.
+
+    Raises:
+        CordlesionError: Fewer subjects with lesions than sets.
+    """
+    wanted = np.array([config.proportions[name] for name in names], dtype=np.float64)
+    purpose = f"one for each of the sets {', '.join(names)}"
+    groups = _share(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
+    return {subject: names[group] for subject, group in groups.items()}
 
 
 def check_split(table: pd.DataFrame, image_hashes: Mapping[str, str]) -> None:
     """Refuse a split that leaks.
 
     Raises:
-        CordlesionError: A scan is listed twice, a subject is in two sets, two sets hold the same image, a set is
-            unknown, or a set has no lesion.
+        CordlesionError: In a fold, a scan is listed twice, a subject is in two sets, two sets hold the same image, a
+            set is unknown, or a set has no lesion; or a scan is in the test sets of two folds.
     """
     if unknown := sorted(set(table["set"]) - set(SETS)):
         raise CordlesionError(
             f"splits.tsv: unknown set {', '.join(map(repr, unknown))}; one of {', '.join(SETS)} is needed in every row."
         )
+    if "fold" not in table:
+        _check_fold(table, image_hashes, "splits.tsv")
+        return
+    for number, rows in table.groupby("fold"):
+        _check_fold(rows, image_hashes, f"splits.tsv, fold {number}")
+    tested = table.loc[table["set"] == "test", "scan_id"]
+    if twice := sorted(set(tested[tested.duplicated()])):
+        raise CordlesionError(
+            f"splits.tsv: {', '.join(twice)} in the test sets of two folds; results of the folds are pooled, so a scan "
+            "may be tested once. Move it to another set in all folds but one."
+        )
+
+
+def _check_fold(table: pd.DataFrame, image_hashes: Mapping[str, str], where: str) -> None:
     if twice := sorted(set(table.loc[table["scan_id"].duplicated(), "scan_id"])):
         raise CordlesionError(
-            f"splits.tsv: {', '.join(twice)} listed twice; one row per scan is needed. Remove the other."
+            f"{where}: {', '.join(twice)} listed twice; one row per scan is needed. Remove the other."
         )
-    _refuse_shared(table, table["subject"], "subject", "A subject's scans must stay in one set.")
+    _refuse_shared(table, table["subject"], "subject", "A subject's scans must stay in one set.", where)
     hashes = table["scan_id"].map(lambda name: image_hashes[name])
-    _refuse_shared(table, hashes, "image content", "A scan was copied under two names. Remove one of them.")
+    _refuse_shared(table, hashes, "image content", "A scan was copied under two names. Remove one of them.", where)
     for name in SETS:
         if not (table.loc[table["set"] == name, "reference_volume_mm3"] > 0).any():
             raise CordlesionError(
-                f"splits.tsv: the set {name!r} holds no scan with a lesion; each set needs at least one. "
+                f"{where}: the set {name!r} holds no scan with a lesion; each set needs at least one. "
                 "Change `split.proportions` or `split.seed`, or add references."
             )
 
 
-def _refuse_shared(table: pd.DataFrame, key: "pd.Series[str]", what: str, remedy: str) -> None:
+def _refuse_shared(table: pd.DataFrame, key: "pd.Series[str]", what: str, remedy: str, where: str) -> None:
     for _, group in table.groupby(key.to_numpy()):
         if group["set"].nunique() > 1:
             places = ", ".join(f"{row.scan_id} ({row.set})" for row in group.itertuples())
-            raise CordlesionError(f"splits.tsv: one {what} in two sets: {places}. {remedy}")
+            raise CordlesionError(f"{where}: one {what} in two sets: {places}. {remedy}")
 
 
 def _loads(scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> list[_Load]:
@@ -114,36 +191,85 @@ def _load(subject: str, scans: Sequence[Scan], contents: Mapping[str, ScanConten
     return _Load(subject, scans[0].site, tuple(content.n_lesions for content in mine), volumes)
 
 
-def _balanced(loads: Sequence[_Load], config: SplitConfig) -> dict[str, str]:
-    rng = np.random.default_rng([config.seed, 0])
-    candidates = (_candidate(loads, config, rng) for _ in range(_CANDIDATES))
-    best = min(candidates, key=lambda sets: _imbalance(loads, sets, config))
-    return {load.subject: SETS[s] for load, s in zip(loads, best, strict=True)}
+def _single_split(
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, with_lesions: Collection[str]
+) -> dict[str, str]:
+    if config.lesion_free == "stratified":
+        return share_subjects(scans, contents, SETS, config)
+    bearing = [scan for scan in scans if scan.subject in with_lesions]
+    free = sorted({scan.subject for scan in scans} - set(with_lesions))
+    return share_subjects(bearing, contents, SETS, config) | dict.fromkeys(free, "test")
 
 
-def _candidate(loads: Sequence[_Load], config: SplitConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Give subjects in random order to the set that lacks the largest share of its scans; each set gets one first."""
-    order = rng.permutation(len(loads))
-    wanted = _shares(config) * sum(load.n_scans for load in loads)
-    filled = np.zeros(len(SETS))
-    sets = np.zeros(len(loads), dtype=np.int64)
+def _folds(
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, with_lesions: Collection[str]
+) -> Iterator[dict[str, str]]:
+    even = np.full(config.folds, 1 / config.folds)
+    tested_in = _share(scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold")
+    learning = [scan for scan in scans if config.lesion_free == "stratified" or scan.subject in with_lesions]
+    for fold in range(config.folds):
+        rest = [scan for scan in learning if tested_in[scan.subject] != fold]
+        tested = {subject: "test" for subject, home in tested_in.items() if home == fold}
+        whole = f"the dataset without the test set of fold {fold + 1}"
+        yield tested | share_subjects(rest, contents, LEARNING_SETS, config, (2, fold + 1), whole)
+
+
+def _share(
+    scans: Sequence[Scan],
+    contents: Mapping[str, ScanContent],
+    shares: npt.NDArray[np.float64],
+    key: Sequence[int],
+    whole: str,
+    purpose: str,
+) -> dict[str, int]:
+    """Return the group of each subject: those with lesions balanced, the others in random order."""
+    loads = _loads(scans, contents)
+    if len(loads) < len(shares):
+        raise CordlesionError(
+            f"{whole} has {len(loads)} subjects with lesions; at least {len(shares)} are needed, {purpose}. "
+            "Add references (files named *_label-lesion_seg.nii.gz)."
+        )
+    groups = _balanced(loads, shares, np.random.default_rng([*key, 0]))
+    free = sorted({scan.subject for scan in scans} - {load.subject for load in loads})
+    order = np.random.default_rng([*key, 1]).permutation(len(free))
+    # The last group first: with few lesion-free subjects, test and threshold set need them most.
+    free_groups = len(shares) - 1 - _fill(np.ones(len(free)), shares[::-1], order)
+    named = zip([load.subject for load in loads] + free, [*groups, *free_groups], strict=True)
+    return {subject: int(group) for subject, group in named}
+
+
+def _balanced(
+    loads: Sequence[_Load], shares: npt.NDArray[np.float64], rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    sizes = np.array([load.n_scans for load in loads], dtype=np.float64)
+    candidates = (_fill(sizes, shares, rng.permutation(len(loads))) for _ in range(_CANDIDATES))
+    return min(candidates, key=lambda groups: _imbalance(loads, groups, shares))
+
+
+def _fill(
+    sizes: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], order: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Give subjects in ``order`` to the group that lacks the largest share of its scans; each group gets one first."""
+    wanted = shares * sizes.sum()
+    filled = np.zeros(len(shares))
+    groups = np.zeros(len(sizes), dtype=np.int64)
     for rank, index in enumerate(order):
-        chosen = rank if rank < len(SETS) else int(np.argmax((wanted - filled) / wanted))
-        sets[index] = chosen
-        filled[chosen] += loads[index].n_scans
-    return sets
+        chosen = rank if rank < len(shares) else int(np.argmax((wanted - filled) / wanted))
+        groups[index] = chosen
+        filled[chosen] += sizes[index]
+    return groups
 
 
-def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], config: SplitConfig) -> float:
-    """Distance of each set from the whole: distributions of lesion number and volume, number of scans, site shares.
+def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> float:
+    """Distance of each group from the whole: distributions of lesion number and volume, number of scans, site shares.
 
-    Distributions are compared as such (Wasserstein): two sets may agree in the mean and differ in the median.
+    Distributions are compared as such (Wasserstein): two groups may agree in the mean and differ in the median.
     """
     set_of_scan = np.repeat(sets, [load.n_scans for load in loads])
     values = [np.concatenate([load.n_lesions for load in loads]), np.concatenate([load.log_volumes for load in loads])]
     sites = np.array([[load.site == name for name in sorted({o.site for o in loads})] for load in loads], dtype=float)
     cost = 0.0
-    for index, share in enumerate(_shares(config)):
+    for index, share in enumerate(shares):
         mine = set_of_scan == index
         for value in values:
             cost += mine.sum() * (wasserstein_distance(value[mine], value) / (value.std() + 1e-9)) ** 2
@@ -152,39 +278,20 @@ def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], config: Spli
     return float(cost)
 
 
-def _shares(config: SplitConfig) -> npt.NDArray[np.float64]:
-    wanted = np.array([config.proportions[name] for name in SETS], dtype=np.float64)
-    shares: npt.NDArray[np.float64] = wanted / wanted.sum()
-    return shares
-
-
-def _lesion_free(scans: Sequence[Scan], with_lesions: set[str], config: SplitConfig) -> dict[str, str]:
-    subjects = sorted({scan.subject for scan in scans} - with_lesions)
-    if config.lesion_free == "test":
-        return dict.fromkeys(subjects, "test")
-    order = np.random.default_rng([config.seed, 1]).permutation(len(subjects))
-    borders = np.cumsum(_shares(config)) * len(subjects)
+def _facts(scan: Scan, content: ScanContent) -> dict[str, object]:
     return {
-        subjects[index]: SETS[int(np.searchsorted(borders, rank, side="right"))] for rank, index in enumerate(order)
+        "scan_id": scan.scan_id,
+        "subject": scan.subject,
+        "session": scan.session,
+        "site": scan.site,
+        "n_reference_lesions": content.n_lesions,
+        "reference_volume_mm3": content.lesion_volume_mm3,
     }
 
 
-def _row(
-    scan: Scan, content: ScanContent, set_name: str, subject_has_lesions: bool, config: SplitConfig
-) -> tuple[object, ...]:
+def _reason(content: ScanContent, subject_has_lesions: bool, reason: str, reason_free: str) -> str:
     if content.lesion_volume_mm3 > 0:
-        reason = "balanced for lesion load and site"
-    elif subject_has_lesions:
-        reason = "lesion-free scan of a subject with lesions: a subject's scans stay together"
-    else:
-        reason = f"subject without lesions ({config.lesion_free})"
-    return (
-        scan.scan_id,
-        scan.subject,
-        scan.session,
-        scan.site,
-        set_name,
-        content.n_lesions,
-        content.lesion_volume_mm3,
-        reason,
-    )
+        return reason
+    if subject_has_lesions:
+        return "lesion-free scan of a subject with lesions: a subject's scans stay together"
+    return reason_free

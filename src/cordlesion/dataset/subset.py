@@ -1,0 +1,65 @@
+"""A small part of a dataset that still has everything a split needs, for trying a study out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cordlesion.config import SETS, SplitConfig
+from cordlesion.dataset.scan import Scan, ScanContent
+from cordlesion.errors import CordlesionError
+
+
+def choose_subset(
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], n_scans: int, config: SplitConfig
+) -> list[Scan]:
+    """Choose subjects, with all their scans, of every lesion load and without lesions, in the dataset's proportion.
+
+    As many subjects as the number of scans allows, and of both kinds enough for every set (and fold) that gets some.
+    The same scans give the same subset.
+
+    Args:
+        scans: The usable scans of the dataset.
+        contents: Lesion load and image hash, by scan name.
+        n_scans: At most so many are chosen.
+        config: How the subset is going to be split.
+
+    Returns:
+        The chosen ones, in the order of ``scans``.
+
+    Raises:
+        CordlesionError: So few scans cannot fill every set.
+    """
+    by_subject: dict[str, list[Scan]] = {}
+    for scan in sorted(scans, key=lambda s: s.scan_id):
+        by_subject.setdefault(scan.subject, []).append(scan)
+    volume = {name: sum(contents[s.scan_id].lesion_volume_mm3 for s in mine) for name, mine in by_subject.items()}
+    bearing = sorted((name for name in by_subject if volume[name] > 0), key=lambda name: volume[name])
+    free = [name for name in by_subject if not volume[name] > 0]
+    least_bearing, least_free = min(_fewest(config), len(bearing)), min(_fewest_free(config), len(free))
+    for n_subjects in range(len(by_subject), least_bearing + least_free - 1, -1):
+        n_free = round(n_subjects * len(free) / len(by_subject))
+        n_free = min(max(n_free, least_free), n_subjects - least_bearing)
+        chosen = {*_spread(bearing, n_subjects - n_free), *_spread(free, n_free)}
+        size = sum(len(by_subject[name]) for name in chosen)
+        if size <= n_scans:
+            return [scan for scan in scans if scan.subject in chosen]
+    raise CordlesionError(
+        f"A subset of {n_scans} scans leaves a set without scans; at least {size} are needed. Allow more scans."
+    )
+
+
+def _fewest(config: SplitConfig) -> int:
+    """Return how many subjects fill every set of every fold."""
+    if config.folds == 1:
+        return len(SETS)
+    # A fold tests at most the rounded-up share; the others must fill the sets that it learns from.
+    return next(n for n in range(config.folds, config.folds + 7) if n - -(-n // config.folds) >= len(SETS) - 1)
+
+
+def _fewest_free(config: SplitConfig) -> int:
+    return _fewest(config) if config.lesion_free == "stratified" else config.folds
+
+
+def _spread(names: Sequence[str], n: int) -> list[str]:
+    """Take ``n`` of the names, evenly spaced."""
+    return [names[index] for index in np.linspace(0, len(names) - 1, n).round().astype(int)]

@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_split import cohort
+
+from cordlesion.config import SplitConfig
+from cordlesion.dataset.split import split_scans
+from cordlesion.dataset.subset import choose_subset
+from cordlesion.errors import CordlesionError
+
+SUBJECTS = {f"sub-{n:02d}": [10.0 * (n + 1)] for n in range(30)} | {f"sub-{n}": [0.0] for n in range(30, 42)}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(12, 42), st.sampled_from([1, 3]), st.sampled_from(["test", "stratified"]))
+def test_every_set_gets_scans_with_lesions_and_those_that_may_scans_without(n_scans, folds, lesion_free):
+    scans, contents = cohort(SUBJECTS)
+    config = SplitConfig(folds=folds, lesion_free=lesion_free)
+    chosen = choose_subset(scans, contents, n_scans, config)
+    assert len(chosen) == n_scans
+    table = split_scans(chosen, contents, config)
+    table = table if folds > 1 else table.assign(fold=1)
+    kinds = table.groupby(["fold", "set"])["reference_volume_mm3"]
+    assert (kinds.max() > 0).all()
+    without = kinds.min() == 0
+    assert without.xs("test", level="set").all()
+    assert without.all() == (lesion_free == "stratified")
+
+
+def test_the_subset_spans_the_lesion_loads_in_proportion():
+    scans, contents = cohort(SUBJECTS)
+    volumes = sorted(contents[s.scan_id].lesion_volume_mm3 for s in choose_subset(scans, contents, 14, SplitConfig()))
+    assert volumes[:4] == [0] * 4
+    assert (volumes[4], volumes[-1]) == (10, 300)
+
+
+def test_a_subjects_scans_come_together_and_never_too_many():
+    scans, contents = cohort({f"sub-{n}": [10.0 * n + 1, 5.0, 0.0] for n in range(10)})
+    chosen = choose_subset(scans, contents, 14, SplitConfig())
+    assert len(chosen) == 12
+    assert {s.subject for s in scans if s not in chosen}.isdisjoint(s.subject for s in chosen)
+
+
+def test_too_few_scans_get_a_sentence():
+    scans, contents = cohort(SUBJECTS)
+    with pytest.raises(CordlesionError, match="subset of 4 scans leaves a set without scans; at least 5 are needed"):
+        choose_subset(scans, contents, 4, SplitConfig())
