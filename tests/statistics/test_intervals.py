@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import bootstrap_median, clopper_pearson
+from cordlesion.statistics import bootstrap_median, bootstrap_share, clopper_pearson
 from oracles import bootstrap_oracle
 
 
@@ -51,3 +51,20 @@ def test_clopper_pearson_at_the_ends():
     assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
     with pytest.raises(ValueError, match="5 successes of 4"):
         clopper_pearson(5, 4)
+
+
+def test_the_interval_of_a_pooled_share_draws_subjects_with_all_their_scans():
+    successes, trials = np.array([1, 0, 3, 2, 0]), np.array([2, 0, 4, 2, 3])
+    subjects = np.array(["b", "a", "b", "c", "d"])
+    codes = np.array([1, 0, 1, 2, 3])
+    drawn = np.random.default_rng(0).multinomial(4, np.full(4, 1 / 4), size=10_000)
+    shares = [
+        successes.repeat(times[codes]).sum() / trials.repeat(times[codes]).sum() for times in drawn if times[1:].any()
+    ]
+    assert bootstrap_share(successes, trials, subjects) == pytest.approx(tuple(np.percentile(shares, [2.5, 97.5])))
+
+
+def test_a_pooled_share_of_all_or_none_has_the_exact_interval():
+    assert bootstrap_share([2, 3], [2, 3], ["a", "b"]) == clopper_pearson(5, 5)
+    assert bootstrap_share([0, 0], [2, 3], ["a", "b"]) == clopper_pearson(0, 5)
+    assert np.isnan(bootstrap_share([0], [0], ["a"])).all()

@@ -2,6 +2,7 @@
 
 from cordlesion.statistics.hierarchical import bootstrap_difference as bootstrap_difference
 from cordlesion.statistics.intervals import bootstrap_median as bootstrap_median
+from cordlesion.statistics.intervals import bootstrap_share as bootstrap_share
 from cordlesion.statistics.intervals import clopper_pearson as clopper_pearson
 from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
 from cordlesion.statistics.paired import PairedTest as PairedTest

@@ -1,4 +1,4 @@
-"""Intervals: of a median over subjects (bootstrap), and of a share (exact)."""
+"""Intervals: of a median or a pooled share over subjects (bootstrap), and of a share (exact)."""
 
 import math
 from typing import TypeAlias
@@ -39,6 +39,42 @@ def bootstrap_median(
     drawn = draw_counts(int(owner.max()) + 1, n_resamples, np.random.default_rng(seed))
     counts = drawn[:, owner]
     return percentile_interval(weighted_medians(np.broadcast_to(x[defined], counts.shape), counts), confidence)
+
+
+def bootstrap_share(
+    successes: npt.ArrayLike,
+    trials: npt.ArrayLike,
+    subjects: npt.ArrayLike,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a share pooled over scans, resampling subjects with all their scans.
+
+    Where there are only successes or only failures, all samples agree, and the exact interval of the pooled share is
+    returned instead.
+
+    Args:
+        successes: How many in each scan, shape (N,).
+        trials: Out of how many, shape (N,); may be 0.
+        subjects: The subject of each scan.
+        confidence: Of the interval.
+        n_resamples: Bootstrap samples; those without any trial are left out.
+        seed: Of the bootstrap.
+
+    Returns:
+        Lower and upper end; NaN without trials.
+    """
+    _, owner = np.unique(np.asarray(subjects), return_inverse=True)
+    hits, tried = (np.bincount(owner, np.asarray(counts, dtype=np.float64)) for counts in (successes, trials))
+    if not tried.any():
+        return math.nan, math.nan
+    if hits.sum() in (0, tried.sum()):
+        return clopper_pearson(round(hits.sum()), round(tried.sum()), confidence)
+    drawn = draw_counts(len(tried), n_resamples, np.random.default_rng(seed))
+    with_trials = drawn @ tried > 0
+    return percentile_interval((drawn @ hits)[with_trials] / (drawn @ tried)[with_trials], confidence)
 
 
 def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
