@@ -41,7 +41,7 @@ def make_stack() -> tuple[Stack, StackGeometry]:
     """Return a random stack that lies wholly inside its image."""
     stack = np.random.default_rng(0).normal(500, 100, SHAPE).astype(np.float32)
     starts = np.full(SHAPE[2], 8)
-    return stack, StackGeometry((64, 64, SHAPE[2]), (1.0, 1.0, 1.0), SHAPE[0], 0, starts, starts)
+    return stack, StackGeometry((64, 64, SHAPE[2]), (1.0, 1.0, 1.0), SHAPE[:2], 0, starts, starts)
 
 
 def monai_prediction(bundle: Bundle, stack: Stack, geometry: StackGeometry) -> Callable[[], Stack]:

@@ -40,7 +40,7 @@ def zoom_whole(image: Image) -> Image:
 
 def crop(whole: Image, geometry: StackGeometry) -> Image:
     """Cut the stack out of a resampled volume."""
-    n = geometry.crop_voxels
+    n, _ = geometry.crop_voxels
     starts = zip(geometry.start_x, geometry.start_y, strict=True)
     slices = [whole[x : x + n, y : y + n, geometry.first_slice + k] for k, (x, y) in enumerate(starts)]
     return np.stack(slices, axis=-1)

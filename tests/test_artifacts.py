@@ -35,7 +35,7 @@ from models import untrained_bundle
 
 def write_some_stack(path):
     starts = np.zeros(30, np.int64)
-    geometry = StackGeometry((24, 24, 40), (1.0, 1.0, 1.0), 24, 0, starts, starts)
+    geometry = StackGeometry((24, 24, 40), (1.0, 1.0, 1.0), (24, 24), 0, starts, starts)
     write_stack(path, CordStack(noise((24, 24, 30)), noise((24, 24, 30)) > 50, geometry))
 
 

@@ -72,7 +72,7 @@ def test_prediction_equals_the_naive_loop(orientation, covered):
 def test_stacks_of_any_length_are_predicted_whole(n_slices):
     bundle = untrained_bundle()
     starts = np.zeros(n_slices, np.int64)
-    geometry = StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), 16, 0, starts, starts)
+    geometry = StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
     stack = noise((16, 16, n_slices))
     probability = predict_stack(bundle, stack, geometry)
     np.testing.assert_allclose(probability, naive_prediction(bundle, stack, geometry.inside()), atol=2e-6)
@@ -86,7 +86,7 @@ def used(**prediction):
 
 def geometry_of(n_slices):
     starts = np.zeros(n_slices, np.int64)
-    return StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), 16, 0, starts, starts)
+    return StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -119,7 +119,7 @@ def test_blending_changes_only_what_several_patches_cover(blending):
 
 def test_a_constant_stack_is_predicted_without_a_warning():
     starts = np.zeros(20, np.int64)
-    geometry = StackGeometry((16, 16, 20), (1.0, 1.0, 1.0), 16, 0, starts, starts)
+    geometry = StackGeometry((16, 16, 20), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
     probability = predict_stack(untrained_bundle(), np.full((16, 16, 20), 5, np.float32), geometry)
     assert np.isfinite(probability).all()
 
@@ -166,7 +166,7 @@ def test_a_map_written_from_the_stack_file_equals_the_direct_one(tmp_path):
 def test_half_precision_stays_close_and_is_used_only_where_the_processor_has_it(monkeypatch):
     bundle = untrained_bundle()
     starts = np.zeros(32, np.int64)
-    geometry = StackGeometry((16, 16, 32), (1.0, 1.0, 1.0), 16, 0, starts, starts)
+    geometry = StackGeometry((16, 16, 32), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
     full = predict_stack(bundle, noise((16, 16, 32)), geometry)
     monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
     half = predict_stack(bundle, noise((16, 16, 32)), geometry)

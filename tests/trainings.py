@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
+from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, PreprocessConfig, RunConfig, TrainingConfig
 from cordlesion.training import TrainingStack
 
 PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
@@ -24,6 +24,7 @@ def run(**changes: object) -> RunConfig:
         "loss": LossConfig(name="dice"),
         "seed": 0,
         "network": NetworkConfig(filters=(4, 8)),
+        "preprocess": PreprocessConfig(crop_voxels=8),
         "patches": PATCHES,
         "training": TrainingConfig(epochs=4, batch_size=3, learning_rate=0.01),
     }

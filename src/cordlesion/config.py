@@ -69,8 +69,11 @@ class SplitConfig(_Config):
 
 
 class PreprocessConfig(_Config):
-    """The cord stack (Hussein et al. 2023, section 2.3)."""
+    """From a scan to its stack (Hussein et al. 2023, section 2.3)."""
 
+    region: Literal["cord", "foreground"] = "cord"
+    """What the stack holds: the surroundings of the cord, or all that is brighter than the image's background, for
+    lesions elsewhere; the settings of the crop and of the centerline have no meaning there."""
     spacing_mm: Annotated[float, Field(gt=0)] = 0.5
     """Isotropic voxel size."""
     crop_voxels: Annotated[int, Field(ge=8)] = 48
@@ -80,14 +83,25 @@ class PreprocessConfig(_Config):
     centerline_smoothing_mm: Annotated[float, Field(ge=0)] = 60.0
     """Waves of the centerline shorter than this are damped by more than half; 0 takes the points as they are."""
 
+    @property
+    def decisive(self) -> dict[str, Any]:
+        """What a stack depends on beside the scan's files, as JSON: not the settings of the other region."""
+        others = {"cord": {"region"}, "foreground": {"crop_voxels", "centerline", "centerline_smoothing_mm"}}
+        return self.model_dump(mode="json", exclude=others[self.region])
+
 
 class PatchConfig(_Config):
-    """Patches along the stack."""
+    """Patches along the cord, or along all three axes of the foreground."""
 
     size_voxels: Annotated[int, Field(ge=8)] = 48
-    """Length of a patch along the cord."""
+    """Length of a patch along the cord; edge of a cube in the foreground."""
     overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
     """Shared part of consecutive patches, in training and in prediction."""
+
+    def shape(self, preprocess: PreprocessConfig) -> tuple[int, int, int]:
+        """Return a patch's edges in voxels: along the cord a patch is as wide as the crop."""
+        width = preprocess.crop_voxels if preprocess.region == "cord" else self.size_voxels
+        return width, width, self.size_voxels
 
 
 class NetworkConfig(_Config):
@@ -200,6 +214,7 @@ class RunConfig(_Config):
     fold: int | None = None
     """From 1; None where the study has one split."""
     network: NetworkConfig
+    preprocess: PreprocessConfig = PreprocessConfig()
     patches: PatchConfig
     training: TrainingConfig
     prediction: PredictionConfig = PredictionConfig()
@@ -225,11 +240,10 @@ class RunConfig(_Config):
     def learned_from(self) -> dict[str, Any]:
         """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights.
 
-        Nor the fold: its sets tell what is learned from.
+        Nor the fold and the preprocessing: the stacks of its sets tell what is learned from.
         """
-        return self.model_dump(
-            mode="json", exclude={"fold": True, "prediction": True, "postprocess": True, "training": {"logger"}}
-        )
+        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
+        return self.model_dump(mode="json", exclude={**apart, "training": {"logger"}})
 
 
 class StudyConfig(_Config):
@@ -268,7 +282,8 @@ class StudyConfig(_Config):
     @property
     def runs(self) -> list[RunConfig]:
         """The trainings of the study, one per loss, seed and fold."""
-        shared = {name: getattr(self, name) for name in ("network", "patches", "prediction", "postprocess")}
+        sections = ("network", "preprocess", "patches", "prediction", "postprocess")
+        shared = {name: getattr(self, name) for name in sections}
         training = self.training
         if self.reduced and self.reduced.epochs:
             training = training.model_copy(update={"epochs": self.reduced.epochs})
@@ -289,7 +304,9 @@ class StudyConfig(_Config):
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:
         divisor = 2 ** (len(self.network.filters) - 1)
-        edges = {"preprocess.crop_voxels": self.preprocess.crop_voxels, "patches.size_voxels": self.patches.size_voxels}
+        edges = {"patches.size_voxels": self.patches.size_voxels}
+        if self.preprocess.region == "cord":
+            edges = {"preprocess.crop_voxels": self.preprocess.crop_voxels} | edges
         for name, edge in edges.items():
             if edge % divisor:
                 levels = len(self.network.filters)

@@ -1,7 +1,7 @@
 """Bundle and scan in, probability map in the scan's own space out (Hussein et al. 2023, section 2.5)."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,12 @@ from torch import Tensor
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware, choose_hardware
 from cordlesion.model.unet3d import UNet3d
-from cordlesion.patches.grid import extract_patch, patch_starts, stitch_patches
+from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack, stack_geometry
+from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import standardize_patch
 from cordlesion.preprocess.orient import from_las
+from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.volume import Volume, read_grid, write_volume
 
@@ -26,13 +27,18 @@ _MIRRORED = [axes for n in range(4) for axes in itertools.combinations(_SPATIAL,
 """The eight ways to mirror a batch of patches, not at all being the first."""
 
 
-def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline) -> npt.NDArray[np.float32]:
-    """Predict the lesion probability of every voxel of a scan; 0 outside the cord stack.
+def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
+    """Predict the lesion probability of every voxel of a scan; 0 outside the stack.
+
+    Args:
+        bundle: The trained model.
+        scan: The image.
+        centerline: The cord's centre; not needed by a model of the foreground.
 
     Returns:
         Probabilities in [0, 1] on the scan's own grid and in its own index order.
     """
-    geometry = stack_geometry(scan, centerline, bundle.card.preprocess)
+    geometry = place_stack(scan, centerline, bundle.card.preprocess)
     probability = predict_stack(bundle, sample_stack(scan, geometry), geometry)
     native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(map_back(probability, geometry), scan))
     return native
@@ -44,42 +50,41 @@ def predict_to_file(bundle: Bundle, image: Path, stack: Path, output: Path) -> N
     Args:
         bundle: The trained model.
         image: The scan; only its header is read.
-        stack: The scan's cord stack.
+        stack: The scan's stack.
         output: Path of the map, ``.nii.gz``.
     """
-    grid, cord = read_grid(image), read_stack(stack)
-    probability = predict_stack(bundle, cord.image, cord.geometry)
-    write_volume(output, from_las(map_back(probability, cord.geometry), grid), grid)
+    grid, part = read_grid(image), read_stack(stack)
+    probability = predict_stack(bundle, part.image, part.geometry)
+    write_volume(output, from_las(map_back(probability, part.geometry), grid), grid)
 
 
 def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
-    """Predict a cord stack: the probability over overlapping patches, averaged as the bundle says.
+    """Predict a stack: the probability over overlapping patches, averaged as the bundle says.
 
     Args:
         bundle: Network, intensity landmarks, blending and mirroring.
         stack: The scan's own intensities, shape (X, Y, N).
-        geometry: The stack's place; tells padding from image.
+        geometry: The stack's place; tells padding and background from what is measured.
 
     Returns:
         Probabilities, shape (X, Y, N).
     """
     card = bundle.card
-    standard = card.landmarks.apply(stack, geometry.inside())
-    n_slices = stack.shape[-1]
-    starts = patch_starts(n_slices, card.patches.size_voxels, card.patches.overlap_fraction)
-    patches = [standardize_patch(extract_patch(standard, start, card.patches.size_voxels)) for start in starts]
-    return stitch_patches(
-        _probabilities(bundle, patches, choose_hardware()), starts, n_slices, card.prediction.blending
-    )
+    standard = card.landmarks.apply(stack, geometry.measured(stack))
+    grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
+    # Cut when needed: overlapping along three axes, all patches together take many times the memory of the stack.
+    patches = (standardize_patch(extract_patch(standard, start, grid.patch_shape)) for start in grid)
+    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), grid, card.prediction.blending)
 
 
 def _probabilities(
-    bundle: Bundle, patches: list[npt.NDArray[np.float32]], hardware: Hardware
+    bundle: Bundle, patches: Iterable[npt.NDArray[np.float32]], hardware: Hardware
 ) -> Iterator[npt.NDArray[np.float32]]:
     network = bundle.network.to(hardware.device)
     mirrored = _MIRRORED if bundle.card.prediction.mirror else _MIRRORED[:1]
-    for first in range(0, len(patches), _BATCH):
-        batch = torch.from_numpy(np.stack(patches[first : first + _BATCH]))[:, None]
+    remaining = iter(patches)
+    while chunk := list(itertools.islice(remaining, _BATCH)):
+        batch = torch.from_numpy(np.stack(chunk))[:, None]
         yield from _mean_probability(network, batch, hardware, mirrored)[:, 0].cpu().numpy()
 
 

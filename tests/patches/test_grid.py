@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -5,29 +6,47 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.patches.grid import WINDOWS, extract_patch, patch_starts, stitch_patches
+from cordlesion.patches.grid import WINDOWS, extract_patch, patch_grid, stitch_patches
 
 lengths = st.integers(1, 200)
 sizes = st.sampled_from([4, 16, 48])
 overlaps = st.floats(0, 0.99)
 blendings = st.sampled_from(["mean", "gaussian", "hann"])
+shapes = st.tuples(*[st.integers(1, 20)] * 3)
+edges = st.tuples(*[st.sampled_from([4, 8, 16])] * 3)
 
 
-def stack_of(n_slices, seed=0):
-    return np.random.default_rng(seed).normal(size=(3, 2, n_slices)).astype(np.float32)
+def noise_of(shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def cord_grid(n_slices, size, overlap):
+    """The grid of a cord stack of 3 x 2 voxels in the axial plane."""
+    return patch_grid((3, 2, n_slices), (3, 2, size), overlap)
 
 
 @given(lengths, sizes, overlaps)
-def test_patches_cover_everything_and_end_with_the_stack(n_slices, size, overlap):
-    starts = patch_starts(n_slices, size, overlap)
-    covered = np.zeros(n_slices, int)
-    for start in starts:
-        covered[start : start + size] += 1
-    assert covered.min() >= 1
+def test_patches_cover_the_cord_and_end_with_the_stack(n_slices, size, overlap):
+    grid = cord_grid(n_slices, size, overlap)
+    assert {place[:2] for place in grid} == {(0, 0)}
+    starts = [z for _, _, z in grid]
     assert starts[0] == 0
     assert starts[-1] == max(0, n_slices - size)
     assert (np.diff(starts) > 0).all()
     assert (np.diff(starts) <= max(1, round(size * (1 - overlap)))).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, edges, overlaps)
+def test_patches_cover_every_voxel_and_stay_inside(shape, edge, overlap):
+    covered = np.zeros(shape, int)
+    places = list(patch_grid(shape, edge, overlap))
+    for x, y, z in places:
+        covered[x : x + edge[0], y : y + edge[1], z : z + edge[2]] += 1
+    assert covered.min() >= 1
+    assert len(set(places)) == len(places)
+    ends = np.array(places) + edge
+    assert ((ends <= shape) | (np.array(places) == 0)).all()
 
 
 @pytest.mark.parametrize(
@@ -35,34 +54,41 @@ def test_patches_cover_everything_and_end_with_the_stack(n_slices, size, overlap
     [(96, [0, 12, 24, 36, 48]), (97, [0, 12, 24, 36, 48, 49]), (48, [0]), (49, [0, 1]), (20, [0]), (1, [0])],
 )
 def test_the_studys_patches(n_slices, expected):
-    assert patch_starts(n_slices, 48, 0.75) == expected
+    assert list(patch_grid((48, 48, n_slices), (48, 48, 48), 0.75)) == [(0, 0, z) for z in expected]
 
 
-@given(lengths, sizes, overlaps, blendings)
-def test_stitching_what_was_extracted_gives_the_stack_back(n_slices, size, overlap, blending):
-    stack = stack_of(n_slices)
-    starts = patch_starts(n_slices, size, overlap)
-    patches = [extract_patch(stack, start, size) for start in starts]
-    assert {patch.shape for patch in patches} == {(3, 2, size)}
-    np.testing.assert_allclose(stitch_patches(patches, starts, n_slices, blending), stack, rtol=1e-6)
+def test_cubes_overlap_along_all_axes():
+    grid = patch_grid((10, 8, 12), (8, 8, 8), 0.5)
+    assert list(grid) == [(x, 0, z) for x in (0, 2) for z in (0, 4)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, edges, overlaps, blendings)
+def test_stitching_what_was_extracted_gives_the_stack_back(shape, edge, overlap, blending):
+    stack = noise_of(shape)
+    grid = patch_grid(shape, edge, overlap)
+    patches = [extract_patch(stack, place, edge) for place in grid]
+    assert {patch.shape for patch in patches} == {edge}
+    np.testing.assert_allclose(stitch_patches(patches, grid, blending), stack, rtol=1e-6)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 60), st.sampled_from([4, 8, 16]), overlaps, st.integers(0, 99))
-def test_overlaps_are_averaged(n_slices, size, overlap, seed):
-    starts = patch_starts(n_slices, size, overlap)
-    patches = [stack_of(size, seed + k) for k in range(len(starts))]
+def test_overlaps_along_the_cord_are_averaged(n_slices, size, overlap, seed):
+    grid = cord_grid(n_slices, size, overlap)
+    patches = [noise_of((3, 2, size), seed + k) for k in range(len(list(grid)))]
     expected = np.zeros((3, 2, n_slices))
     for z in range(n_slices):
-        values = [patch[..., z - start] for patch, start in zip(patches, starts, strict=True) if 0 <= z - start < size]
+        values = [patch[..., z - start] for patch, (_, _, start) in zip(patches, grid, strict=True)
+                  if 0 <= z - start < size]  # fmt: skip
         expected[..., z] = sum(v.astype(float) for v in values) / len(values)
-    stitched = stitch_patches(iter(patches), starts, n_slices)
+    stitched = stitch_patches(iter(patches), grid)
     assert stitched.dtype == np.float32
     np.testing.assert_allclose(stitched, expected, atol=1e-6)
 
 
 def naive_weight(blending, k, size):
-    """Weight of slice ``k`` of a patch, from its distance to the middle in units of the patch."""
+    """Weight of voxel ``k`` of a patch along one axis, from its distance to the middle in units of the patch."""
     distance = (k + 0.5) / size - 0.5
     return {
         "mean": 1.0,
@@ -72,24 +98,28 @@ def naive_weight(blending, k, size):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 60), st.sampled_from([4, 8, 16]), overlaps, blendings, st.integers(0, 99))
-def test_blending_is_a_weighted_average(n_slices, size, overlap, blending, seed):
-    starts = patch_starts(n_slices, size, overlap)
-    patches = [stack_of(size, seed + k) for k in range(len(starts))]
-    expected = np.zeros((3, 2, n_slices))
-    for z in range(n_slices):
-        places = [(patch, z - start) for patch, start in zip(patches, starts, strict=True) if 0 <= z - start < size]
-        weights = [naive_weight(blending, k, size) for _, k in places]
-        mixed = sum(w * patch[..., k].astype(float) for w, (patch, k) in zip(weights, places, strict=True))
-        expected[..., z] = mixed / sum(weights)
-    np.testing.assert_allclose(stitch_patches(patches, starts, n_slices, blending), expected, atol=1e-6)
+@given(st.tuples(*[st.integers(1, 12)] * 3), edges, st.floats(0, 0.8), blendings, st.integers(0, 99))
+def test_stitching_equals_the_naive_weighted_average(shape, edge, overlap, blending, seed):
+    """Voxel by voxel, patch by patch, weighing along every axis, with several patches or with one."""
+    grid = patch_grid(shape, edge, overlap)
+    patches = [noise_of(edge, seed + k) for k in range(len(list(grid)))]
+    expected = np.zeros(shape)
+    for voxel in itertools.product(*map(range, shape)):
+        weights, values = [], []
+        for patch, place in zip(patches, grid, strict=True):
+            inside = tuple(v - start for v, start in zip(voxel, place, strict=True))
+            if all(0 <= k < size for k, size in zip(inside, edge, strict=True)):
+                weights.append(math.prod(naive_weight(blending, k, n) for k, n in zip(inside, edge, strict=True)))
+                values.append(float(patch[inside]))
+        expected[voxel] = np.dot(weights, values) / sum(weights)
+    np.testing.assert_allclose(stitch_patches(patches, grid, blending), expected, atol=1e-6)
 
 
-@given(lengths, sizes, overlaps, blendings, st.floats(0, 1, width=32))
-def test_a_constant_stays_constant(n_slices, size, overlap, blending, value):
-    starts = patch_starts(n_slices, size, overlap)
-    patches = [np.full((1, 1, size), value, np.float32)] * len(starts)
-    stitched = stitch_patches(patches, starts, n_slices, blending)
+@settings(max_examples=60, deadline=None)
+@given(shapes, edges, overlaps, blendings, st.floats(0, 1, width=32))
+def test_a_constant_stays_constant(shape, edge, overlap, blending, value):
+    grid = patch_grid(shape, edge, overlap)
+    stitched = stitch_patches((np.full(edge, value, np.float32) for _ in grid), grid, blending)
     np.testing.assert_allclose(stitched, value, rtol=1e-6)
     assert stitched.max() <= 1
 
@@ -104,23 +134,26 @@ def test_windows_are_symmetric_and_the_halves_of_hann_add_up_to_1(size):
     np.testing.assert_allclose(WINDOWS["hann"](size)[: size // 2] + WINDOWS["hann"](size)[size // 2 :], 1)
 
 
-def test_a_short_stack_is_padded_with_its_last_slice():
-    stack = stack_of(3)
-    patch = extract_patch(stack, 0, 8)
-    np.testing.assert_array_equal(patch[..., :3], stack)
-    for z in range(3, 8):
-        np.testing.assert_array_equal(patch[..., z], stack[..., 2])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_short_stack_is_padded_with_its_last_slice(axis):
+    stack = np.moveaxis(noise_of((3, 8, 8)), 0, axis)
+    patch = np.moveaxis(extract_patch(stack, (0, 0, 0), (8, 8, 8)), axis, 0)
+    np.testing.assert_array_equal(patch[:3], np.moveaxis(stack, axis, 0))
+    for k in range(3, 8):
+        np.testing.assert_array_equal(patch[k], np.moveaxis(stack, axis, 0)[2])
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])
 def test_extraction_keeps_the_type_and_copies_nothing(dtype):
-    stack = stack_of(20).astype(dtype)
-    patch = extract_patch(stack, 3, 8)
+    stack = noise_of((9, 9, 20)).astype(dtype)
+    patch = extract_patch(stack, (1, 0, 3), (8, 8, 8))
     assert patch.dtype == dtype
     assert np.shares_memory(patch, stack)
 
 
-@pytest.mark.parametrize("starts", [[], [0], [0, 12]])
-def test_patches_that_leave_a_gap_are_refused(starts):
-    with pytest.raises(ValueError, match="do not cover"):
-        stitch_patches([stack_of(8)] * len(starts), starts, 20)
+@pytest.mark.parametrize("n", [0, 2, 4])
+def test_patches_that_are_not_those_of_the_grid_are_refused(n):
+    grid = cord_grid(20, 12, 0.5)
+    assert len(list(grid)) == 3
+    with pytest.raises(ValueError, match="zip"):
+        stitch_patches([noise_of((3, 2, 12))] * n, grid)

@@ -9,7 +9,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.training import TrainingStack, fit
 from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
-from trainings import PATCHES, run, stacks, weights
+from trainings import run, stacks, weights
 
 STOPPING = TrainingConfig(epochs=30, batch_size=3, learning_rate=0.3, early_stopping_epochs=3)
 
@@ -148,10 +148,10 @@ def test_training_leaves_the_global_random_state_alone(tmp_path):
 
 
 def test_a_patch_depends_on_seed_epoch_and_index_alone():
-    patches = PatchDataset(stacks(2), PATCHES, augment_seed=3)
+    patches = PatchDataset(stacks(2), (8, 8, 8), 0.5, augment_seed=3)
     patches[PatchKey(0, 1)]
     first = patches[PatchKey(4, 2)]
-    again = PatchDataset(stacks(2), PATCHES, augment_seed=3)[PatchKey(4, 2)]
+    again = PatchDataset(stacks(2), (8, 8, 8), 0.5, augment_seed=3)[PatchKey(4, 2)]
     for a, b in zip(first, again, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     others = [patches[PatchKey(epoch, 2)][0] for epoch in range(8)]
@@ -159,7 +159,7 @@ def test_a_patch_depends_on_seed_epoch_and_index_alone():
 
 
 def test_patches_are_standardised_and_keep_their_lesion():
-    patches = PatchDataset(stacks(1), PATCHES)
+    patches = PatchDataset(stacks(1), (8, 8, 8), 0.5)
     intensities, lesion = patches[PatchKey(0, 0)]
     assert intensities.shape == lesion.shape == (1, 8, 8, 8)
     assert float(intensities.mean()) == pytest.approx(0, abs=1e-5)

@@ -1,8 +1,10 @@
-"""Overlapping patches along a cord stack, and their recombination (the inverse operation)."""
+"""Overlapping patches of a stack, and their recombination (the inverse operation)."""
 
-from collections.abc import Callable, Iterable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,26 +14,54 @@ from cordlesion.config import Blending
 Kind = TypeVar("Kind", bound=np.generic)
 Floats = npt.NDArray[np.float32]
 Window = npt.NDArray[np.float64]
+Place: TypeAlias = tuple[int, ...]
+"""First voxel of a patch along each axis."""
 
 
-def patch_starts(n_slices: int, size: int, overlap_fraction: float) -> list[int]:
-    """Return the first slice of each patch; the last patch is aligned to the end.
+@dataclass(frozen=True)
+class PatchGrid:
+    """Where patches lie in a stack: at every combination of the starts along each axis, the last axis running first.
+
+    A cord stack has one start along x and y, where a patch is as wide as the stack.
+    """
+
+    stack_shape: tuple[int, ...]
+    patch_shape: tuple[int, ...]
+    starts: tuple[tuple[int, ...], ...]
+
+    def __iter__(self) -> Iterator[Place]:
+        return itertools.product(*self.starts)
+
+    @property
+    def overlapping(self) -> list[int]:
+        """Axes along which there are several patches."""
+        return [axis for axis, starts in enumerate(self.starts) if len(starts) > 1]
+
+
+def patch_grid(stack_shape: Sequence[int], patch_shape: Sequence[int], overlap_fraction: float) -> PatchGrid:
+    """Cover a stack with overlapping patches.
 
     Args:
-        n_slices: Length of the stack; one shorter than ``size`` gets a single patch (and padding).
-        size: Length of a patch in voxels.
-        overlap_fraction: Share that consecutive patches have in common, in [0, 1).
+        stack_shape: Shape of the stack.
+        patch_shape: Edges of a patch in voxels; a stack shorter than that gets a single patch (and padding).
+        overlap_fraction: Share that patches consecutive along an axis have in common, in [0, 1).
     """
+    starts = (tuple(patch_starts(n, size, overlap_fraction)) for n, size in zip(stack_shape, patch_shape, strict=True))
+    return PatchGrid(tuple(stack_shape), tuple(patch_shape), tuple(starts))
+
+
+def patch_starts(length: int, size: int, overlap_fraction: float) -> list[int]:
+    """Return the first voxel of each patch along one axis; the last patch is aligned to the end."""
     step = max(1, round(size * (1 - overlap_fraction)))
-    last = max(0, n_slices - size)
+    last = max(0, length - size)
     return [*range(0, last, step), last]
 
 
-def extract_patch(stack: npt.NDArray[Kind], start: int, size: int) -> npt.NDArray[Kind]:
-    """Cut slices ``start`` to ``start + size``; a stack shorter than that is padded by repeating its last slice."""
-    patch = stack[..., start : start + size]
-    missing = size - patch.shape[-1]
-    return np.pad(patch, ((0, 0), (0, 0), (0, missing)), mode="edge") if missing else patch
+def extract_patch(stack: npt.NDArray[Kind], start: Place, shape: Sequence[int]) -> npt.NDArray[Kind]:
+    """Cut ``shape`` voxels from ``start`` on; a stack shorter than that is padded by repeating its last slice."""
+    patch = stack[_box(start, shape)]
+    missing = [(0, size - found) for size, found in zip(shape, patch.shape, strict=True)]
+    return np.pad(patch, missing, mode="edge") if any(after for _, after in missing) else patch
 
 
 def _gaussian(size: int) -> Window:
@@ -49,35 +79,52 @@ def _hann(size: int) -> Window:
 WINDOWS: Mapping[Blending, Callable[[int], Window]] = MappingProxyType(
     {"mean": np.ones, "gaussian": _gaussian, "hann": _hann}
 )
-"""Weights of a patch's slices, by name of the blending; all positive."""
+"""Weights of a patch along one axis, by name of the blending; all positive."""
 
 
-def stitch_patches(
-    patches: Iterable[Floats], starts: Iterable[int], n_slices: int, blending: Blending = "mean"
-) -> Floats:
-    """Average overlapping patches into one stack, each slice of a patch weighing as the window says.
+def stitch_patches(patches: Iterable[Floats], grid: PatchGrid, blending: Blending = "mean") -> Floats:
+    """Average overlapping patches into one stack, each voxel of a patch weighing as the window says.
 
-    The window acts along the stack, the only direction in which patches overlap (Pielawski & Wahlby 2020). Where fewer
+    The window is the product of one along each axis along which patches overlap (Pielawski & Wahlby 2020). Where fewer
     patches lie, at the ends, the weights still add up to 1.
 
     Args:
-        patches: Values per patch, each of shape (X, Y, size).
-        starts: First slice of each patch; together they cover the stack.
-        n_slices: Length of the stack; padding beyond it is dropped.
+        patches: Values per patch, in the order of the grid, each of its patch shape.
+        grid: Where they lie.
         blending: One of :data:`WINDOWS`.
 
     Returns:
-        Weighted mean per voxel, shape (X, Y, n_slices).
+        Weighted mean per voxel, of the stack's shape; padding beyond it is dropped.
     """
-    total: npt.NDArray[np.float64] | None = None
-    weight = np.zeros(n_slices)
-    for patch, start in zip(patches, starts, strict=True):
-        if total is None:
-            total = np.zeros((*patch.shape[:2], n_slices))
-        stop = min(start + patch.shape[-1], n_slices)
-        window = WINDOWS[blending](patch.shape[-1])[: stop - start]
-        total[..., start:stop] += patch[..., : stop - start] * window
-        weight[start:stop] += window
-    if total is None or not weight.all():
-        raise ValueError("the patches do not cover the stack")
-    return (total / weight).astype(np.float32)
+    windows = {axis: WINDOWS[blending](grid.patch_shape[axis]) for axis in grid.overlapping}
+    total = np.zeros(grid.stack_shape)
+    for patch, start in zip(patches, grid, strict=True):
+        place = total[_box(start, grid.patch_shape)]
+        # Written in place: a view of the total.
+        place += _weighed(patch, windows)[_box((0,) * total.ndim, place.shape)]
+    for axis, window in windows.items():
+        # Over a grid of patches, the sum of products of windows is the product of the axes' sums.
+        total /= _along(_total_weight(window, grid.starts[axis], grid.stack_shape[axis]), axis, total.ndim)
+    return total.astype(np.float32)
+
+
+def _box(start: Place, shape: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(first, first + size) for first, size in zip(start, shape, strict=True))
+
+
+def _weighed(patch: Floats, windows: Mapping[int, Window]) -> npt.NDArray[np.float64]:
+    weighed = patch.astype(np.float64)
+    for axis, window in windows.items():
+        weighed *= _along(window, axis, patch.ndim)
+    return weighed
+
+
+def _total_weight(window: Window, starts: Iterable[int], length: int) -> Window:
+    weight = np.zeros(length)
+    for start in starts:
+        weight[start : start + len(window)] += window
+    return weight
+
+
+def _along(values: Window, axis: int, ndim: int) -> Window:
+    return values.reshape([-1 if a == axis else 1 for a in range(ndim)])

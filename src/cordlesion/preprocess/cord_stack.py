@@ -1,10 +1,12 @@
-"""The cord stack: sampled straight from the native image at the stack's own points, and carried back.
+"""The stack: a part of a scan, sampled straight from the native image at the stack's own points, and carried back.
 
-Positions follow Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the centerline in each
-axial slice. The isotropic grid shares the outer border of the native one, so its voxel i lies at native index
-(i + 0.5) * step - 0.5.
+Positions of the cord stack follow Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the
+centerline in each axial slice. The isotropic grid shares the outer border of the native one, so its voxel i lies at
+native index (i + 0.5) * step - 0.5. A block, whose slices all start at the same x and y, is a stack too.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,18 +23,21 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class StackGeometry:
-    """Where every voxel of a cord stack lies in its scan (in LAS order)."""
+    """Where every voxel of a stack lies in its scan (in LAS order)."""
 
     native_shape: tuple[int, int, int]
     """Shape of the scan."""
     step: tuple[float, float, float]
     """Isotropic voxels in units of native voxels, per axis."""
-    crop_voxels: int
+    crop_voxels: tuple[int, int]
+    """Size of every slice along x and y."""
     first_slice: int
     """Index of the stack's first slice in the isotropic grid."""
     start_x: npt.NDArray[np.int64]
     """First isotropic x index of the crop, for each slice, shape (N,); may lie outside the image."""
     start_y: npt.NDArray[np.int64]
+    background: float | None = None
+    """Intensities up to this are background, which enters no percentile; None: the stack has no background."""
 
     @property
     def n_slices(self) -> int:
@@ -42,26 +47,45 @@ class StackGeometry:
     @property
     def isotropic_shape(self) -> tuple[int, int, int]:
         """Shape of the whole isotropic grid, of which the stack is a part."""
-        x, y, z = (max(1, round(n / step)) for n, step in zip(self.native_shape, self.step, strict=True))
+        x, y, z = (_isotropic_length(n, step) for n, step in zip(self.native_shape, self.step, strict=True))
         return x, y, z
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the stack."""
+        return *self.crop_voxels, self.n_slices
+
+    @property
+    def is_block(self) -> bool:
+        """Whether all slices start at the same place."""
+        return bool((self.start_x == self.start_x[0]).all() and (self.start_y == self.start_y[0]).all())
+
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Mark the stack voxels that lie in the image (False: padding), shape (crop, crop, N)."""
+        """Mark the stack voxels that lie in the image (False: padding), of the stack's shape."""
         nx, ny, _ = self.isotropic_shape
         x, y = self._isotropic_xy()
         in_x, in_y = (x >= 0) & (x < nx), (y >= 0) & (y < ny)
         return in_x[:, None, :] & in_y[None, :, :]
 
+    def measured(self, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Mark the voxels whose intensities are the scan's own: neither padding nor background."""
+        inside = self.inside()
+        if self.background is None:
+            return inside
+        foreground = inside & (stack > self.background)
+        # Of a foreground finer than the grid nothing may be left; percentiles need some voxels.
+        return foreground if foreground.any() else inside
+
     def _isotropic_xy(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        offsets = np.arange(self.crop_voxels)[:, None]
-        return self.start_x + offsets, self.start_y + offsets
+        x, y = (np.arange(size)[:, None] for size in self.crop_voxels)
+        return self.start_x + x, self.start_y + y
 
 
 def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfig) -> StackGeometry:
-    """Place the stack: every isotropic slice that the centerline spans, including the thickness of its end slices."""
+    """Place the cord stack: every isotropic slice that the centerline spans, end slices with their whole thickness."""
     las = to_las(scan)
     step_x, step_y, step_z = (config.spacing_mm / spacing for spacing in las.spacing_mm)
-    n_slices = max(1, round(las.data.shape[2] / step_z))
+    n_slices = _isotropic_length(las.data.shape[2], step_z)
     top, bottom = _to_isotropic(np.array([centerline.z[0] - 0.5, centerline.z[-1] + 0.5]), step_z)
     first, last = max(0, round(top + 0.5)), min(n_slices - 1, round(bottom - 0.5))
     slices = np.arange(first, max(first, last) + 1)
@@ -70,7 +94,33 @@ def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfi
     middle = (config.crop_voxels - 1) / 2
     start_x, start_y = (np.rint(_to_isotropic(v, s) - middle).astype(np.int64) for v, s in ((x, step_x), (y, step_y)))
     nx, ny, nz = las.data.shape
-    return StackGeometry((nx, ny, nz), (step_x, step_y, step_z), config.crop_voxels, first, start_x, start_y)
+    crop = (config.crop_voxels, config.crop_voxels)
+    return StackGeometry((nx, ny, nz), (step_x, step_y, step_z), crop, first, start_x, start_y)
+
+
+def block_geometry(
+    scan: Volume, low: Sequence[int], high: Sequence[int], spacing_mm: float, background: float
+) -> StackGeometry:
+    """Place a block: every isotropic voxel that overlaps a box of native voxels.
+
+    Args:
+        scan: The image.
+        low: First voxel of the box along L, A and S.
+        high: One past the last.
+        spacing_mm: Isotropic voxel size.
+        background: Intensities up to this are background.
+    """
+    las = to_las(scan)
+    nx, ny, nz = las.data.shape
+    step_x, step_y, step_z = (spacing_mm / spacing for spacing in las.spacing_mm)
+    starts, sizes = [], []
+    for first, last, step, n in zip(low, high, (step_x, step_y, step_z), (nx, ny, nz), strict=True):
+        whole = _isotropic_length(n, step)
+        start = min(math.floor(first / step), whole - 1)
+        starts.append(start)
+        sizes.append(max(1, min(math.ceil(last / step), whole) - start))
+    x, y = (np.full(sizes[2], start) for start in starts[:2])
+    return StackGeometry((nx, ny, nz), (step_x, step_y, step_z), (sizes[0], sizes[1]), starts[2], x, y, background)
 
 
 def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float32]:
@@ -79,7 +129,7 @@ def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float3
     Equal to resampling the whole volume and cropping, at a small part of the cost.
 
     Returns:
-        Intensities, shape (crop, crop, N).
+        Intensities, of the stack's shape.
     """
     data = to_las(scan).data
     nx, ny, _ = geometry.isotropic_shape
@@ -87,8 +137,10 @@ def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float3
     z = _to_native(geometry.first_slice + np.arange(geometry.n_slices), geometry.step[2])
     native_x = _to_native(np.clip(x, 0, nx - 1), geometry.step[0])
     native_y = _to_native(np.clip(y, 0, ny - 1), geometry.step[1])
-    shape = (geometry.crop_voxels, geometry.crop_voxels, geometry.n_slices)
-    points = np.stack([np.broadcast_to(c, shape) for c in (native_x[:, None], native_y[None], z)])
+    if geometry.is_block:
+        # A block is large, but its points are a grid: one axis after the other, and no list of points.
+        return _interpolate(data, (native_x[:, 0], native_y[:, 0], z))
+    points = np.stack([np.broadcast_to(c, geometry.shape) for c in (native_x[:, None], native_y[None], z)])
     window, points = _crop_to_points(data, points)
     sampled: npt.NDArray[np.float32] = ndimage.map_coordinates(
         window.astype(np.float32), points, order=1, mode="nearest", output=np.float32
@@ -107,7 +159,7 @@ def map_back(stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDA
     Equal to pasting the stack into the whole isotropic grid and resampling that, but only the stack's box is touched.
 
     Args:
-        stack: Values, shape (crop, crop, N).
+        stack: Values, of the stack's shape.
         geometry: The stack's place.
 
     Returns:
@@ -120,10 +172,12 @@ def map_back(stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDA
         for low, size, step, n in zip(corner, box.shape, geometry.step, native.shape, strict=True)
     ]
     positions = [_to_isotropic(i, step) - low for i, step, low in zip(indices, geometry.step, corner, strict=True)]
-    for axis, position in enumerate(positions):
-        box = _interpolate_axis(box, position, axis)
-    native[np.ix_(*indices)] = box
+    native[np.ix_(*indices)] = _interpolate(box, positions)
     return native
+
+
+def _isotropic_length(n_native: int, step: float) -> int:
+    return max(1, round(n_native / step))
 
 
 def _to_native(isotropic: npt.NDArray[np.int64], step: float) -> Floats:
@@ -147,29 +201,40 @@ def _paste(
 ) -> tuple[npt.NDArray[np.float32], tuple[int, int, int]]:
     """Paste the slices at their places into the smallest box that holds them and, inside the image, a rim of zeros."""
     starts = (geometry.start_x, geometry.start_y, np.array([geometry.first_slice]))
-    sizes = (geometry.crop_voxels, geometry.crop_voxels, geometry.n_slices)
-    low = [max(0, int(s.min()) - 1) for s in starts]
-    high = [min(n, int(s.max()) + size + 1) for s, size, n in zip(starts, sizes, geometry.isotropic_shape, strict=True)]
+    limits = list(zip(starts, geometry.shape, geometry.isotropic_shape, strict=True))
+    low = [max(0, int(s.min()) - 1) for s, _, _ in limits]
+    high = [min(n, int(s.max()) + size + 1) for s, size, n in limits]
     box = np.zeros([max(0, b - a) for a, b in zip(low, high, strict=True)], np.float32)
-    x, y = geometry._isotropic_xy()
-    k = np.broadcast_to(np.arange(geometry.n_slices), stack.shape)
-    inside = geometry.inside()
-    at_x = np.broadcast_to((x - low[0])[:, None], stack.shape)[inside]
-    at_y = np.broadcast_to((y - low[1])[None], stack.shape)[inside]
-    box[at_x, at_y, k[inside] + geometry.first_slice - low[2]] = stack[inside]
+    z = geometry.first_slice - low[2]
+    for k, (x, y) in enumerate(zip(geometry.start_x.tolist(), geometry.start_y.tolist(), strict=True)):
+        (from_x, to_x), (from_y, to_y) = (
+            _overlap(start - corner, size, n)
+            for start, corner, size, n in zip((x, y), low, geometry.crop_voxels, box.shape, strict=False)
+        )
+        box[to_x, to_y, z + k] = stack[from_x, from_y, k]
     return box, (low[0], low[1], low[2])
+
+
+def _overlap(start: int, size: int, length: int) -> tuple[slice, slice]:
+    """Return what of ``size`` voxels from ``start`` on lies in ``length`` voxels: the part of the former, its place."""
+    first, stop = max(0, -start), max(0, min(size, length - start))
+    return slice(first, max(first, stop)), slice(start + first, start + max(first, stop))
 
 
 def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDArray[np.int64]:
     """Native indices whose centre lies between a box's first and last voxel; border voxels reach to the image's end."""
-    positions = np.clip(_to_isotropic(np.arange(n_native), step), 0, max(1, round(n_native / step)) - 1)
+    positions = np.clip(_to_isotropic(np.arange(n_native), step), 0, _isotropic_length(n_native, step) - 1)
     return np.flatnonzero((positions >= low) & (positions <= low + size - 1))
 
 
-def _interpolate_axis(values: npt.NDArray[np.float32], position: Floats, axis: int) -> npt.NDArray[np.float32]:
-    position = np.clip(position, 0, values.shape[axis] - 1)
-    below = np.floor(position).astype(int)
-    above = np.minimum(below + 1, values.shape[axis] - 1)
-    weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-    mixed: npt.NDArray[np.float32] = np.take(values, below, axis) * (1 - weight) + np.take(values, above, axis) * weight
-    return mixed
+def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -> npt.NDArray[np.float32]:
+    """Interpolate linearly at a grid of positions, given along each axis; the border is repeated beyond it."""
+    for axis, position in enumerate(positions):
+        position = np.clip(position, 0, values.shape[axis] - 1)
+        below = np.floor(position).astype(int)
+        above = np.minimum(below + 1, values.shape[axis] - 1)
+        weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
+        lower, upper = (np.take(values, index, axis).astype(np.float32, copy=False) for index in (below, above))
+        values = lower * (1 - weight) + upper * weight
+    interpolated: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
+    return interpolated

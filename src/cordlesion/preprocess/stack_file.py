@@ -1,4 +1,4 @@
-"""A scan's cord stack with its reference: made once, read by training and prediction."""
+"""A scan's stack with its reference: made once, read by training and prediction."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -15,13 +15,14 @@ from cordlesion.config import PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
-from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack, stack_geometry
+from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
+from cordlesion.preprocess.region import place_stack
 from cordlesion.volume import Volume, read_mask, read_scan
 
 
 @dataclass(frozen=True, eq=False)
 class CordStack:
-    """The 48 x 48 x N volume around the centerline, in the scan's own intensities."""
+    """The 48 x 48 x N volume around the centerline, or the block around the foreground, in the scan's intensities."""
 
     image: npt.NDArray[np.float32]
     reference: npt.NDArray[np.bool_]
@@ -29,12 +30,14 @@ class CordStack:
     geometry: StackGeometry
 
 
-def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Centerline:
-    """Find a scan's centerline where the configuration says.
+def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Centerline | None:
+    """Find a scan's centerline where the configuration says; None where the region needs none.
 
     Raises:
         CordlesionError: The file is missing or unusable.
     """
+    if config.region != "cord":
+        return None
     source = scan.centerline if config.centerline == "file" else scan.cord_mask
     if source is None:
         kind = config.centerline.replace("_", " ")
@@ -47,13 +50,13 @@ def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Cent
 
 
 def make_stack(scan: Scan, config: PreprocessConfig) -> CordStack:
-    """Cut the cord stack of a scan and of its reference.
+    """Cut the stack of a scan and of its reference.
 
     Raises:
-        CordlesionError: A file is missing or damaged, or the grids differ.
+        CordlesionError: A file is missing or damaged, the grids differ, or the image has no foreground.
     """
     image = read_scan(scan.image)
-    geometry = stack_geometry(image, scan_centerline(scan, image, config), config)
+    geometry = place_stack(image, scan_centerline(scan, image, config), config)
     stack = sample_stack(image, geometry)
     if scan.reference is None:
         return CordStack(stack, np.zeros(stack.shape, bool), geometry)
@@ -93,4 +96,6 @@ def read_stack(path: Path) -> CordStack:
 def _geometry(place: dict[str, Any]) -> StackGeometry:
     starts = {axis: np.array(place[axis], np.int64) for axis in ("start_x", "start_y")}
     shapes = {name: tuple(place[name]) for name in ("native_shape", "step")}
-    return StackGeometry(**(place | shapes | starts))
+    # One number in files that were written when every crop was square.
+    crop = tuple(np.broadcast_to(place["crop_voxels"], 2).tolist())
+    return StackGeometry(**(place | shapes | starts | {"crop_voxels": crop}))

@@ -50,9 +50,10 @@ def fit(
     config = run.optimization
     hardware = choose_hardware()
     module = LesionModule(_initial_network(run), make_loss(run.loss.name, run.loss.parameters), config)
+    shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
     loaders = (
-        patch_loader(train, run.patches, config.batch_size, run.seed),
-        patch_loader(validation, run.patches, config.batch_size, None),
+        patch_loader(train, shape, overlap, config.batch_size, run.seed),
+        patch_loader(validation, shape, overlap, config.batch_size, None),
     )
     with (
         bar(f"train {run.name}", config.epochs) as advance,

@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cordlesion.config import PatchConfig
 from cordlesion.patches.augment import augment
-from cordlesion.patches.grid import extract_patch, patch_starts
+from cordlesion.patches.grid import extract_patch, patch_grid
 from cordlesion.preprocess.intensity import standardize_patch
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingStack:
-    """A cord stack on the standard intensity scale, with its reference; both of shape (X, Y, N)."""
+    """A stack on the standard intensity scale, with its reference; both of shape (X, Y, N)."""
 
     image: npt.NDArray[np.float32]
     lesion: npt.NDArray[np.bool_]
@@ -36,18 +35,25 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         stacks: The set's stacks.
-        config: Patch size and overlap.
+        shape: Edges of a patch in voxels.
+        overlap_fraction: Shared part of consecutive patches.
         augment_seed: Seed of mirror and rotation; None leaves the patches as they are.
     """
 
-    def __init__(self, stacks: Sequence[TrainingStack], config: PatchConfig, augment_seed: int | None = None) -> None:
+    def __init__(
+        self,
+        stacks: Sequence[TrainingStack],
+        shape: tuple[int, int, int],
+        overlap_fraction: float,
+        augment_seed: int | None = None,
+    ) -> None:
         self._stacks = stacks
-        self._size = config.size_voxels
+        self._shape = shape
         self._augment_seed = augment_seed
         self._places = [
             (stack, start)
             for stack, values in enumerate(stacks)
-            for start in patch_starts(values.image.shape[-1], config.size_voxels, config.overlap_fraction)
+            for start in patch_grid(values.image.shape, shape, overlap_fraction)
         ]
 
     def __len__(self) -> int:
@@ -56,8 +62,8 @@ class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, key: PatchKey) -> tuple[Tensor, Tensor]:
         stack, start = self._places[key.place]
         values = self._stacks[stack]
-        patch = standardize_patch(extract_patch(values.image, start, self._size))
-        lesion = extract_patch(values.lesion, start, self._size)
+        patch = standardize_patch(extract_patch(values.image, start, self._shape))
+        lesion = extract_patch(values.lesion, start, self._shape)
         if self._augment_seed is None:
             return _tensor(patch), _tensor(lesion)
         turned = augment(patch, lesion, np.random.default_rng([self._augment_seed, key.epoch, key.place]))
@@ -90,10 +96,14 @@ class KeyedSampler(Sampler[PatchKey]):
 
 
 def patch_loader(
-    stacks: Sequence[TrainingStack], config: PatchConfig, batch_size: int, seed: int | None
+    stacks: Sequence[TrainingStack],
+    shape: tuple[int, int, int],
+    overlap_fraction: float,
+    batch_size: int,
+    seed: int | None,
 ) -> DataLoader[tuple[Tensor, Tensor]]:
     """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32; a seed shuffles and augments them."""
-    patches = PatchDataset(stacks, config, seed)
+    patches = PatchDataset(stacks, shape, overlap_fraction, seed)
     # Its own generator, or the loader would draw from the global random state.
     return DataLoader(patches, batch_size, sampler=KeyedSampler(len(patches), seed), generator=torch.Generator())
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.artifacts import atomic_path
-from cordlesion.config import PreprocessConfig, RunConfig
+from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
@@ -29,19 +29,18 @@ class TrainingSets:
 def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> TrainingSets:
     """Read the stack files of both sets and standardise their intensities."""
     stacks = [read_stack(path) for path in train]
-    landmarks = fit_landmarks((stack.image, stack.geometry.inside()) for stack in stacks)
+    landmarks = fit_landmarks((stack.image, stack.geometry.measured(stack.image)) for stack in stacks)
     held_out = [read_stack(path) for path in validation]
     return TrainingSets(
         landmarks, [_standardized(s, landmarks) for s in stacks], [_standardized(s, landmarks) for s in held_out]
     )
 
 
-def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, folder: Path, mark: str) -> None:
+def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> None:
     """Train one run into ``folder/bundle`` with ``folder/history.tsv``.
 
     Args:
         run: What to train.
-        preprocess: How the stacks were cut; goes into the bundle.
         sets: Training and validation set.
         folder: Folder of the run.
         mark: Fingerprint of all inputs; a checkpoint of other inputs is never taken up.
@@ -51,7 +50,7 @@ def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, 
     """
     if not any(stack.lesion.any() for stack in sets.train):
         raise CordlesionError(
-            "no lesion lies in any cord stack of the training set. Check that the centerlines follow the cord."
+            "no lesion lies in any stack of the training set. Check the references and, for the cord, the centerlines."
         )
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
     trained = fit(run, sets.train, sets.validation, checkpoint)
@@ -60,7 +59,7 @@ def train_run(run: RunConfig, preprocess: PreprocessConfig, sets: TrainingSets, 
     best = min(trained.history, key=lambda row: row["validation_loss"])
     card = ModelCard(
         network=run.network,
-        preprocess=preprocess,
+        preprocess=run.preprocess,
         patches=run.patches,
         prediction=run.prediction,
         postprocess=run.postprocess,
@@ -84,4 +83,4 @@ def remove_checkpoints(folder: Path) -> None:
 
 
 def _standardized(stack: CordStack, landmarks: IntensityLandmarks) -> TrainingStack:
-    return TrainingStack(landmarks.apply(stack.image, stack.geometry.inside()), stack.reference)
+    return TrainingStack(landmarks.apply(stack.image, stack.geometry.measured(stack.image)), stack.reference)

@@ -1,0 +1,80 @@
+"""Which part of a scan is looked at: the surroundings of the cord, or the whole foreground."""
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cordlesion.config import PreprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, stack_geometry
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume
+
+MARGIN_MM = 5.0
+"""What is added on every side of the foreground, which ends where the image gets dark: at fluid, in many contrasts."""
+_BINS = 256
+_BRIGHTEST_PERCENT = 99.9
+"""Intensities above this percentile are outliers, which would draw the histogram out."""
+
+
+def place_stack(scan: Volume, centerline: Centerline | None, config: PreprocessConfig) -> StackGeometry:
+    """Place the stack of a scan in the region that the configuration names.
+
+    Args:
+        scan: The image.
+        centerline: Needed for the region ``cord``, and without effect on the foreground.
+        config: Region and voxel size.
+
+    Raises:
+        CordlesionError: The image has no foreground.
+    """
+    if config.region == "foreground":
+        return foreground_geometry(scan, config.spacing_mm)
+    assert centerline is not None
+    return stack_geometry(scan, centerline, config)
+
+
+def foreground_geometry(scan: Volume, spacing_mm: float) -> StackGeometry:
+    """Place a block around the foreground: the largest connected set of voxels above Otsu's threshold, and a margin.
+
+    Raises:
+        CordlesionError: The image has no foreground.
+    """
+    las = to_las(scan)
+    data = las.data.astype(np.float32, copy=False)
+    background = otsu_threshold(data)
+    labels, n = ndimage.label(data > background)
+    if not n:
+        raise CordlesionError(
+            f"{scan.path or 'the image'}: has no foreground; tissue brighter than its background is needed. "
+            "Check the export of this scan."
+        )
+    largest = int(np.bincount(labels.ravel())[1:].argmax())
+    box = ndimage.find_objects(labels)[largest]
+    margins = [MARGIN_MM / spacing for spacing in las.spacing_mm]
+    low = [max(0, edge.start - round(margin)) for edge, margin in zip(box, margins, strict=True)]
+    high = [
+        min(length, edge.stop + round(margin))
+        for edge, margin, length in zip(box, margins, las.data.shape, strict=True)
+    ]
+    return block_geometry(scan, low, high, spacing_mm, background)
+
+
+def otsu_threshold(values: npt.NDArray[np.float32]) -> float:
+    """Return the threshold between dark and bright values that sets their means apart most (Otsu 1979).
+
+    It is a border of 256 bins between the lowest value and the 99.9th percentile; the classes are the values up to it
+    and those above. Values that are all equal are all dark.
+    """
+    low, high = float(values.min()), float(np.percentile(values, _BRIGHTEST_PERCENT))
+    if low >= high:
+        return high
+    counts, edges = np.histogram(np.clip(values, low, high), _BINS, (low, high))
+    dark = np.cumsum(counts)[:-1]
+    bright = counts.sum() - dark
+    sums = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
+    separation = dark * bright * (sums[:-1] / dark - (sums[-1] - sums[:-1]) / bright) ** 2
+    # Every border within a gap separates alike; the middle one is the safest.
+    best = np.flatnonzero(separation == separation.max())
+    return float(edges[1:][best[len(best) // 2]])
