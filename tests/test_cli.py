@@ -13,6 +13,7 @@ NAMES = [
     "demo",
     "simulate",
     "split",
+    "export-split",
     "preprocess",
     "train",
     "predict",

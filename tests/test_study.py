@@ -14,7 +14,8 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.intake import read_study_to_run
-from cordlesion.study import evaluate_test, open_study, preprocess, run_study, study_status, train_runs
+from cordlesion.stages.status import study_status
+from cordlesion.study import evaluate_test, open_study, preprocess, run_study, train_runs
 from tiny import make_cohort, write_scan
 
 KILLER = """

@@ -96,7 +96,7 @@ def analyze_run(folder: StudyFolder, run: RunConfig, rule: str, scans: Mapping[s
             (rules.assign(set="test"), strata.assign(set="test"), calibration_table(found), reliability_table(found)),
             strict=True,
         ):
-            write_table(path, _run_first(table.assign(loss=run.loss.title, seed=run.seed)))
+            write_table(path, _run_first(table.assign(**run.columns)))
 
 
 def collect_analyses(folder: StudyFolder, runs: Sequence[RunConfig]) -> None:
@@ -212,7 +212,7 @@ def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArr
 
 def _run_first(table: pd.DataFrame) -> pd.DataFrame:
     """Put the columns that say what a row is about first: scan, set, run."""
-    first = [name for name in ("scan_id", "subject", "session", *_RUN) if name in table]
+    first = [name for name in ("scan_id", "subject", "session", *_RUN, "fold") if name in table]
     return table[[*first, *(name for name in table if name not in first)]]
 
 

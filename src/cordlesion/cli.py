@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 
 from cordlesion import __version__
 
@@ -25,6 +26,7 @@ app.command(model)
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Repeated = Annotated[Sequence[Path], Parameter(negative="")]
 StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
 
@@ -57,14 +59,38 @@ def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None 
 
 
 @app.command
-def split(dataset: Path, output: Output = Path("splits.tsv"), *, seed: int = 0, quiet: Quiet = False) -> int:
-    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject."""
+def split(
+    dataset: Path,
+    output: Output = Path("splits.tsv"),
+    *,
+    seed: int = 0,
+    folds: Count = 1,
+    nnunet: Path | None = None,
+    quiet: Quiet = False,
+) -> int:
+    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.
+
+    Args:
+        folds: Cross-validation: each subject is in the test set of one fold.
+        nnunet: splits_final.json of nnU-Net: its val becomes test, its train is shared among the other sets.
+    """
     from cordlesion.config import SplitConfig
     from cordlesion.intake import split_dataset
     from cordlesion.progress import shown
 
     with shown(quiet):
-        return _leftovers(split_dataset(dataset, output, SplitConfig(seed=seed)))
+        return _leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet))
+
+
+@app.command
+def export_split(splits: Path, output: Output = Path("splits_final.json")) -> None:
+    """Write a splits.tsv, e.g. of a study, as splits_final.json of nnU-Net: train and validation of each fold.
+
+    Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
+    """
+    from cordlesion.intake import export_split
+
+    export_split(splits, output)
 
 
 @app.command
@@ -234,22 +260,25 @@ def run(
     *,
     executor: Literal["local"] = "local",
     until: str = "report",
+    limit_scans: Count | None = None,
+    epochs: Count | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Run a study; started again, it goes on where it stopped.
 
     Args:
         executor: Where trainings happen.
+        limit_scans: Only try the study out, with at most so many scans, some of each kind for every set.
+        epochs: Only try the study out, with so many epochs per training.
         until: Last stage: split, preprocess, train, tune, evaluate, analyze or report.
     """
-    assert executor == "local"
-    return _run(study_file, until, quiet)
+    return _run(study_file, until, quiet, executor=executor, limit_scans=limit_scans, epochs=epochs)
 
 
 @study.command
 def status(study_dir: Path) -> None:
     """Say what of a study is done and what is left."""
-    from cordlesion.study import study_status
+    from cordlesion.stages.status import study_status
 
     for stage, unit, state in study_status(study_dir):
         print(f"{stage:<11} {unit:<34} {state}")
@@ -286,13 +315,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _run(study_file: StudyFile, until: str, quiet: bool, only: str | None = None) -> int:
-    from cordlesion.intake import read_study_to_run
+def _run(
+    study_file: Path,
+    until: str,
+    quiet: bool,
+    only: str | None = None,
+    executor: str = "local",
+    limit_scans: int | None = None,
+    epochs: int | None = None,
+) -> int:
+    from cordlesion.intake import read_study_to_run, reduce_study
     from cordlesion.progress import shown
     from cordlesion.study import run_study
 
     with shown(quiet):
-        return _leftovers(run_study(read_study_to_run(study_file), until, only))
+        config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)
+        return _leftovers(run_study(config, until, only, executor))
 
 
 def _leftovers(faults: Mapping[str, str]) -> int:

@@ -8,26 +8,81 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint
-from cordlesion.config import SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
+from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, write_json
+from cordlesion.config import ReducedConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.acquisition import read_acquisition
 from cordlesion.dataset.bids import find_scans
+from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.located_yaml import parse_yaml, plain
 
 
-def split_dataset(dataset: Path, output: Path, config: SplitConfig) -> Mapping[str, str]:
-    """Write the split of a BIDS dataset without a study; returns the scans that were left out, with the reason."""
+def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
+    """Write the split of a BIDS dataset without a study.
+
+    Args:
+        dataset: BIDS folder.
+        output: Path of the table.
+        config: Proportions, folds and seed.
+        nnunet: ``splits_final.json`` of nnU-Net, whose folds are taken over.
+
+    Returns:
+        The scans that were left out, with the reason.
+    """
     check_output_file(output)
+    nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
     scans, orphans = find_scans(dataset)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in contents]
-    write_table(output, _with_acquisition(split_scans(usable, contents, config), usable))
+    if nnunet:
+        table = split_by_nnunet(usable, contents, nnunet_folds, config, nnunet)
+    else:
+        table = split_scans(usable, contents, config)
+    write_table(output, _with_acquisition(table, usable))
     return faults_by_scan(outcomes, orphans)
+
+
+def export_split(splits: Path, output: Path) -> None:
+    """Write the folds of a ``splits.tsv`` for nnU-Net: our train and validation as its ``train`` and ``val``.
+
+    Raises:
+        CordlesionError: The table is missing or is no split.
+    """
+    check_output_file(output)
+    write_json(output, to_nnunet(read_table(splits, COLUMNS)))
+
+
+def reduce_study(study: StudyConfig, n_scans: int | None, epochs: int | None) -> StudyConfig:
+    """Return the study that runs a part only, to see that all of it works; the study itself where neither is given."""
+    given = {name: value for name, value in (("scans", n_scans), ("epochs", epochs)) if value is not None}
+    if not given:
+        return study
+    return study.model_copy(update={"reduced": ReducedConfig(**given)})
+
+
+def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:
+    """Refuse to mix a reduced run with the study, or with another reduced run, in one folder.
+
+    Raises:
+        CordlesionError: The folder holds the other one.
+    """
+    if not folder.configuration.is_file():
+        return
+    # Not read_study: whatever else an older version wrote, this key says enough.
+    held = plain(parse_yaml(folder.configuration)).get("reduced")
+    wanted = config.reduced.model_dump(mode="json") if config.reduced else None
+    if held != wanted:
+        extent = ReducedConfig.model_validate(held).description if held else "the full study"
+        ours = config.reduced.description if config.reduced else "the full study"
+        raise CordlesionError(
+            f"{folder.root}: holds {extent}, and this is {ours}; nothing is overwritten. "
+            "Choose another `output` folder."
+        )
 
 
 def read_study_to_run(path: Path) -> StudyConfig:
@@ -88,7 +143,7 @@ def split_for_study(
     Raises:
         CordlesionError: The split leaks, or was written for other scans or another configuration.
     """
-    mark = digest(config.model_dump(mode="json"), {name: vars(content) for name, content in contents.items()})
+    mark = digest(config.decisive, {name: vars(content) for name, content in contents.items()})
     if not folder.splits.is_file():
         with folder.stage("split", mark):
             write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans))
@@ -98,6 +153,12 @@ def split_for_study(
     if strangers or (written_by_us and written_by_us["fingerprint"] != mark):
         raise CordlesionError(_other_split(folder, strangers, faults))
     hashes = {name: content.image_hash for name, content in contents.items()}
+    n_folds = table["fold"].nunique() if "fold" in table else 1
+    if n_folds != config.folds or (n_folds > 1 and set(table["fold"]) != set(range(1, n_folds + 1))):
+        raise CordlesionError(
+            f"{folder.splits}: has {n_folds} folds; the study asks for {config.folds}, numbered from 1. "
+            "Change `split.folds`, or delete the file to split anew."
+        )
     check_split(table, hashes)
     complete = _with_acquisition(_with_facts(table, scans, contents), scans)
     check_split(complete, hashes)

@@ -21,10 +21,14 @@ def write_manifest(
     hashes: Mapping[str, Mapping[str, str]],
     excluded: Mapping[str, str],
 ) -> None:
-    """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage."""
+    """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage.
+
+    First of all it says whether the study was reduced.
+    """
     write_json(
         folder.manifest,
         {
+            "reduced": config.reduced.model_dump(mode="json") if config.reduced else None,
             "cordlesion": __version__,
             "python": sys.version.split()[0],
             "packages": {name: found for name in _PACKAGES if (found := _installed(name))},

@@ -1,10 +1,9 @@
 """A whole study: the only file that knows the order of the stages. What has not changed is not done again."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,60 +15,42 @@ from cordlesion.artifacts import (
     remove_partial_files,
     write_text,
 )
-from cordlesion.config import SETS, RunConfig, StudyConfig, read_study, study_yaml
+from cordlesion.config import RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
-from cordlesion.dataset.split import COLUMNS
-from cordlesion.derivatives import describe_dataset, describe_map, mask_path, write_mask
+from cordlesion.dataset.subset import choose_subset
+from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import MapPair, read_table, sweep_map, write_table
-from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.intake import faults_by_scan, inspect_for_study, split_for_study
+from cordlesion.evaluation import write_table
+from cordlesion.execution.local import EXECUTORS, Executor, map_scans, run_in_turn
+from cordlesion.intake import faults_by_scan, inspect_for_study, require_same_extent, split_for_study
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.postprocess import read_cord
-from cordlesion.progress import say, track
-from cordlesion.threshold import THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
+from cordlesion.progress import say
+from cordlesion.stages.maps import map_pair, sweep_set, write_masks
+from cordlesion.stages.marks import stack_mark, train_key, train_mark
+from cordlesion.stages.sets import VOLUME, Cohort, FoldSets, Study, TunedThreshold, close_test_sets, require_scans
+from cordlesion.threshold import ThresholdChoice, choose_threshold, parse_objective
 from cordlesion.volume import read_grid
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
 
-MEASURED_SETS = ("threshold", "test")
-"""The sets whose scans are predicted."""
 
-
-@dataclass(frozen=True)
-class Study:
-    """A study's configuration, its folder, and the scans that take part."""
-
-    config: StudyConfig
-    folder: StudyFolder
-    scans: Mapping[str, Scan]
-    hashes: Mapping[str, Mapping[str, str]]
-    """SHA-256 of each file of each scan."""
-    splits: pd.DataFrame
-    excluded: Mapping[str, str]
-    """Why a scan takes no part."""
-
-    def in_set(self, name: str) -> list[Scan]:
-        """Return the scans of a set."""
-        return [self.scans[scan] for scan in self.splits.loc[self.splits["set"] == name, "scan_id"]]
-
-
-def run_study(config: StudyConfig, until: str = "report", only: str | None = None) -> Mapping[str, str]:
+def run_study(
+    config: StudyConfig, until: str = "report", only: str | None = None, executor: str = "local"
+) -> Mapping[str, str]:
     """Run a study up to and including a stage; what is done already is not done again.
 
     Args:
         config: The study.
         until: Last stage, one of :data:`STAGES`.
         only: Name of the one run that is to be trained, for ``until="train"``.
+        executor: Where trainings happen, a row of :data:`cordlesion.execution.local.EXECUTORS`.
 
     Returns:
         The scans that had to be left out, each with the reason.
@@ -79,136 +60,161 @@ def run_study(config: StudyConfig, until: str = "report", only: str | None = Non
     """
     if until not in STAGES:
         raise CordlesionError(f"{until!r} is no stage; one of {', '.join(STAGES)} is needed.")
-    _check_names(config, only)
+    _check_names(config, only, executor)
     folder = StudyFolder(config.output)
     with folder_lock(folder.root):
         remove_partial_files(folder.root)
-        study = open_study(config, folder)
+        require_same_extent(config, folder)
+        cohort = open_study(config, folder)
         write_text(folder.configuration, study_yaml(config))
-        _forget_outdated(study)
+        _forget_outdated(cohort)
+        if until == "split":
+            return cohort.excluded
+        study = preprocess(cohort)
+        _write_manifest(cohort, study)
         steps: dict[str, Callable[[Study], Study]] = {
-            "preprocess": preprocess,
-            "train": partial(train_runs, only=only),
+            "train": partial(train_runs, only=only, execute=EXECUTORS[executor]),
             "tune": tune,
             "evaluate": evaluate_test,
             "analyze": analyze,
             "report": report,
         }
-        for stage in STAGES[1 : STAGES.index(until) + 1]:
+        for stage in STAGES[2 : STAGES.index(until) + 1]:
             study = steps[stage](study)
-            write_manifest(study.folder, study.config, study.scans, study.hashes, study.excluded)
+            _write_manifest(cohort, study)
     return study.excluded
 
 
-def open_study(config: StudyConfig, folder: StudyFolder) -> Study:
+def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     """Find and check the scans and assign them to sets (written once, then read)."""
     scans, orphans = find_scans(config.dataset, config.patterns)
     outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder), scans, "read scans")
     excluded = faults_by_scan(outcomes, orphans)
-    contents = {o.item.scan_id: o.result[0] for o in outcomes if o.result}
-    hashes = {o.item.scan_id: o.result[1] for o in outcomes if o.result}
-    usable = {scan.scan_id: scan for scan in scans if scan.scan_id in contents}
-    splits = split_for_study(list(usable.values()), contents, excluded, config.split, folder)
-    study = Study(config, folder, usable, hashes, splits, excluded)
-    write_manifest(folder, config, usable, hashes, excluded)
-    return study
+    read = {o.item.scan_id: o.result for o in outcomes if o.result}
+    usable = [scan for scan in scans if scan.scan_id in read]
+    if config.reduced and config.reduced.scans:
+        usable = choose_subset(
+            usable, {n: content for n, (content, _) in read.items()}, config.reduced.scans, config.split
+        )
+    contents = {scan.scan_id: read[scan.scan_id][0] for scan in usable}
+    hashes = {scan.scan_id: read[scan.scan_id][1] for scan in usable}
+    splits = split_for_study(usable, contents, excluded, config.split, folder)
+    require_scans(config, splits)
+    write_manifest(folder, config, {scan.scan_id: scan for scan in usable}, hashes, excluded)
+    return Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
 
 
-def preprocess(study: Study) -> Study:
-    """Cut the cord stack of every scan; a scan without a usable centerline is left out and listed."""
+def preprocess(cohort: Cohort) -> Study:
+    """Cut the cord stack of every scan and close the test sets.
+
+    A scan without a usable centerline is left out and listed.
+    """
     from cordlesion.preprocess.stack_file import make_stack, write_stack
+
+    config, folder = cohort.config, cohort.folder
+    measured = cohort.names_in("threshold", "test")
 
     def work(scan: Scan) -> None:
         if scan.scan_id in measured:
-            read_cord(scan.cord_mask, read_grid(scan.image), study.config.postprocess)
-        key, mark = f"preprocess/{scan.scan_id}", _stack_mark(study, scan.scan_id)
-        path = study.folder.stack(scan.scan_id)
-        if not study.folder.is_done(key, mark, path):
-            with study.folder.stage(key, mark):
-                write_stack(path, make_stack(scan, study.config.preprocess))
+            read_cord(scan.cord_mask, read_grid(scan.image), config.postprocess)
+        key, mark = f"preprocess/{scan.scan_id}", stack_mark(config.preprocess, cohort.hashes[scan.scan_id])
+        path = folder.stack(scan.scan_id)
+        if not folder.is_done(key, mark, path):
+            with folder.stage(key, mark):
+                write_stack(path, make_stack(scan, config.preprocess))
 
-    measured = {scan.scan_id for name in ("threshold", "test") for scan in study.in_set(name)}
-    outcomes = map_scans(work, list(study.scans.values()), "cut cord stacks")
+    taking_part = set(cohort.splits["scan_id"])
+    outcomes = map_scans(work, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut cord stacks")
     faults = {o.item.scan_id: o.fault for o in outcomes if o.fault}
-    scans = {name: scan for name, scan in study.scans.items() if name not in faults}
-    splits = study.splits[study.splits["scan_id"].isin(scans.keys())]
+    splits = cohort.splits[~cohort.splits["scan_id"].isin(faults.keys())]
     if faults:
-        for name in SETS:
-            if not (splits.loc[splits["set"] == name, "reference_volume_mm3"] > 0).any():
-                raise CordlesionError(
-                    f"the set {name!r} has no usable scan with a lesion. First fault: {next(iter(faults.values()))}"
-                )
-    study = replace(study, scans=scans, splits=splits, excluded={**study.excluded, **faults})
-    for run in study.config.runs:
-        if not study.folder.is_done(_train_key(run), _train_mark(study, run)):
-            study.folder.undo(_train_key(run))
+        require_scans(config, splits, f"First fault: {next(iter(faults.values()))}")
+    hashes = {name: files for name, files in cohort.hashes.items() if name not in faults}
+    study = close_test_sets(replace(cohort, hashes=hashes, splits=splits, excluded={**cohort.excluded, **faults}))
+    for run in config.runs:
+        if not folder.is_done(train_key(run), train_mark(study, run)):
+            folder.undo(train_key(run))
     return study
 
 
-def train_runs(study: Study, only: str | None = None) -> Study:
-    """Train every run (loss x seed) that is not trained yet, or the one named ``only``."""
+def train_runs(study: Study, only: str | None = None, execute: Executor = run_in_turn) -> Study:
+    """Train every run (loss x seed x fold) that is not trained yet, or the one named ``only``."""
     from cordlesion.model.bundle import set_inference
 
-    marked = [(run, _train_mark(study, run)) for run in study.config.runs if only in (None, run.name)]
     folder = study.folder
-    pending = [(r, m) for r, m in marked if not folder.is_done(_train_key(r), m, folder.bundle(r.name) / "model.json")]
-    if pending:
-        from cordlesion.training import load_training_sets
-
-        train, validation = ([folder.stack(s.scan_id) for s in study.in_set(n)] for n in ("train", "validation"))
-        sets = load_training_sets(train, validation)
-        faults = [fault for run, mark in pending if (fault := _train(study, run, sets, mark))]
-        if faults:
-            raise CordlesionError("\n".join(faults))
-    for run, _ in marked:
-        set_inference(folder.bundle(run.name), run.prediction, run.postprocess)
+    faults: list[str] = []
+    for fold in study.folds.values():
+        runs = [run for run in study.runs_of(fold.fold) if only in (None, run.name)]
+        marks = {run.name: train_mark(study, run) for run in runs}
+        pending = [
+            run
+            for run in runs
+            if not folder.is_done(train_key(run), marks[run.name], folder.bundle(run.name) / "model.json")
+        ]
+        if pending:
+            train = partial(_train, study, sets=_load_sets(study, fold), marks=marks)
+            faults += [fault for fault in execute(train, pending) if fault]
+    if faults:
+        raise CordlesionError("\n".join(faults))
+    for run in study.config.runs:
+        if only in (None, run.name):
+            volumes = study.config.threshold.minimum_volumes_mm3
+            set_inference(folder.bundle(run.name), run.prediction, run.postprocess, volumes)
     return study
 
 
 def tune(study: Study) -> Study:
-    """Sweep the threshold set and choose each run's decision threshold (Hussein et al. 2023, section 2.5)."""
+    """Sweep the threshold sets and choose each run's decision threshold (Hussein et al. 2023, section 2.5)."""
     from cordlesion.model.bundle import GlobalThreshold, set_threshold
 
     rows = []
-    objective = study.config.threshold.objective
+    config = study.config.threshold
     for run in study.config.runs:
-        table = _sweep_set(study, run, "threshold")
-        choice = choose_threshold(table, objective)
-        threshold = GlobalThreshold(value=choice.value, objective=objective, interval=choice.interval)
-        set_threshold(study.folder.bundle(run.name), threshold)
-        rows.append({"loss": run.loss.title, "seed": run.seed, "objective": objective, **_threshold_row(choice)})
+        scans = study.in_set("threshold", run.fold)
+        choice = choose_threshold(
+            sweep_set(study, run, "threshold", scans, config.minimum_volumes_mm3), config.objective
+        )
+        threshold = GlobalThreshold(value=choice.value, objective=config.objective, interval=choice.interval)
+        set_threshold(study.folder.bundle(run.name), threshold, choice.minimum_volume_mm3)
+        rows.append({**run.columns, "objective": config.objective, **_threshold_row(choice)})
     write_table(study.folder.thresholds, pd.DataFrame(rows))
     return study
 
 
 def evaluate_test(study: Study) -> Study:
-    """Open the test set, once the thresholds are fixed, and write the sweep and evaluation tables.
+    """Open the test sets, once the thresholds are fixed, and write the sweep and evaluation tables.
 
     Raises:
         CordlesionError: The thresholds have not been chosen.
     """
-    if not study.folder.thresholds.is_file():
-        raise CordlesionError(
-            f"{study.folder.thresholds}: not written yet; the test set stays closed until every threshold is fixed. "
-            "Run the stage `tune` first."
-        )
-    tuned = read_table(study.folder.thresholds, ("loss", "seed", "threshold"))
-    tables = [_sweep_set(study, run, name) for run in study.config.runs for name in ("threshold", "test")]
-    sweep = pd.concat(tables, ignore_index=True)
-    write_table(study.folder.sweep, sweep)
-    chosen = {(row.loss, row.seed): {0.5, row.threshold} for row in tuned.itertuples()}
-    reported = [row.threshold in chosen[row.loss, row.seed] for row in sweep.itertuples()]
-    write_table(study.folder.evaluation, sweep[reported])
+    opened = {fold: study.open_test(fold) for fold in study.folds}
+    sweeps, evaluations = [], []
     for run in study.config.runs:
-        threshold = tuned.loc[(tuned["loss"] == run.loss.title) & (tuned["seed"] == run.seed), "threshold"].item()
-        _write_masks(study, run, threshold)
+        test, tuning = opened[run.fold], study.in_set("threshold", run.fold)
+        tuned = test.thresholds[run.name]
+        volume = () if tuned.minimum_volume_mm3 is None else (tuned.minimum_volume_mm3,)
+        tables = [
+            _at_volume(sweep_set(study, run, "threshold", tuning, study.config.threshold.minimum_volumes_mm3), tuned),
+            sweep_set(study, run, "test", test.scans, volume),
+        ]
+        sweeps += tables
+        evaluations += [table[table["threshold"].isin({0.5, tuned.value})] for table in tables]
+    write_table(study.folder.sweep, pd.concat(sweeps, ignore_index=True))
+    write_table(study.folder.evaluation, pd.concat(evaluations, ignore_index=True))
+    for run in study.config.runs:
+        test = opened[run.fold]
+        tuned = test.thresholds[run.name]
+        write_masks(study, tuned.applied_to(run), tuned.value, (*study.in_set("threshold", run.fold), *test.scans))
     return study
 
 
 def analyze(study: Study) -> Study:
     """Look closer at the test set at the tuned thresholds: other lesion rules, lesion sizes, FROC, calibration."""
     for run in study.config.runs:
-        scans = {name: [_mapped(scan, study.folder, run) for scan in study.in_set(name)] for name in MEASURED_SETS}
+        scans = {
+            name: [_mapped(scan, study.folder, run) for scan in study.in_set(name, run.fold)]
+            for name in ("threshold", "test")
+        }
         analyze_run(study.folder, run, study.config.evaluation.rule, scans)
     collect_analyses(study.folder, study.config.runs)
     return study
@@ -222,34 +228,7 @@ def report(study: Study) -> Study:
     return study
 
 
-def study_status(root: Path) -> list[tuple[str, str, str]]:
-    """List what is done and what is left: (stage, unit, state), without reading any scan.
-
-    Raises:
-        CordlesionError: The folder holds no study.
-    """
-    folder = StudyFolder(root)
-    if not folder.configuration.is_file():
-        raise CordlesionError(f"{root}: no study here; a folder with study.yaml is needed. Check the path.")
-    config = read_study(folder.configuration)
-    splits = read_table(folder.splits, COLUMNS) if folder.splits.is_file() else None
-    rows = [("split", "all scans", "done" if splits is not None else "left")]
-    if splits is not None:
-        done = sum(bool(folder.finished(f"preprocess/{name}")) for name in splits["scan_id"])
-        rows.append(("preprocess", f"{done} of {len(splits)} scans", "done" if done == len(splits) else "left"))
-    trained = [(run.name, bool(folder.finished(_train_key(run)))) for run in config.runs]
-    rows += [("train", name, "done" if done else "left") for name, done in trained]
-    for stage, path in (
-        ("tune", folder.thresholds),
-        ("evaluate", folder.evaluation),
-        ("analyze", folder.table("calibration")),
-        ("report", folder.root / "report.html"),
-    ):
-        rows.append((stage, path.name, "done" if path.is_file() else "left"))
-    return rows
-
-
-def _check_names(config: StudyConfig, only: str | None) -> None:
+def _check_names(config: StudyConfig, only: str | None, executor: str) -> None:
     """Refuse names that would fail only after hours of training."""
     from cordlesion.losses import make_loss
 
@@ -264,27 +243,32 @@ def _check_names(config: StudyConfig, only: str | None) -> None:
     for name, table, kind in (
         (config.evaluation.rule, RULES, "rule"),
         (only or next(iter(runs)), runs, "run of this study"),
+        (executor, EXECUTORS, "executor"),
     ):
         if name not in table:
             raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(table)} is needed. Mend the study.")
 
 
-def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:
-    """Return every result, where none may be missing."""
-    for outcome in outcomes:
-        if outcome.fault:
-            raise CordlesionError(outcome.fault)
-    return [outcome.result for outcome in outcomes if outcome.result is not None]
+def _write_manifest(cohort: Cohort, study: Study) -> None:
+    scans = {name: cohort.scans[name] for name in study.hashes}
+    write_manifest(study.folder, study.config, scans, study.hashes, study.excluded)
 
 
-def _train(study: Study, run: RunConfig, sets: "TrainingSets", mark: str) -> str:
+def _load_sets(study: Study, fold: FoldSets) -> "TrainingSets":
+    from cordlesion.training import load_training_sets
+
+    stacks = {name: [study.folder.stack(scan.scan_id) for scan in scans] for name, scans in fold.learning.items()}
+    return load_training_sets(stacks["train"], stacks["validation"])
+
+
+def _train(study: Study, run: RunConfig, sets: "TrainingSets", marks: Mapping[str, str]) -> str:
     """Train one run; returns why it failed, so that the others are still trained."""
     from cordlesion.model.hardware import choose_hardware
     from cordlesion.training import remove_checkpoints, train_run
 
-    folder = study.folder.run(run.name)
+    folder, mark = study.folder.run(run.name), marks[run.name]
     try:
-        with study.folder.stage(_train_key(run), mark) as record:
+        with study.folder.stage(train_key(run), mark) as record:
             record["hardware"] = choose_hardware().describe()
             train_run(run, sets, folder, mark)
     except CordlesionError as error:
@@ -294,60 +278,19 @@ def _train(study: Study, run: RunConfig, sets: "TrainingSets", mark: str) -> str
     return ""
 
 
-def _sweep_set(study: Study, run: RunConfig, set_name: str) -> pd.DataFrame:
-    """Predict the scans of a set and measure their maps at every threshold."""
-    folder, path, rule = study.folder, study.folder.run_sweep(run.name, set_name), study.config.evaluation.rule
-    scans = study.in_set(set_name)
-    key, mark = f"sweep/{run.name}_{set_name}", _sweep_mark(study, run, scans)
-    _predict(study, run, scans, set_name)
-    if not folder.is_done(key, mark, path):
-        with folder.stage(key, mark):
-            pairs = [_map_pair(scan, folder, run) for scan in scans]
-            measure = partial(sweep_map, thresholds=THRESHOLDS, rule=rule, removal=run.postprocess)
-            tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
-            table = pd.concat(tables, ignore_index=True)
-            run_columns = pd.DataFrame({"set": set_name, "loss": run.loss.title, "seed": run.seed}, index=table.index)
-            write_table(path, pd.concat([table.iloc[:, :3], run_columns, table.iloc[:, 3:]], axis="columns"))
-    return read_table(path)
-
-
-def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: str) -> None:
-    """Write the probability map of each scan that has none yet from this very network."""
-    folder = study.folder
-    marks = {scan: fingerprint(_map_mark(study, run), _stack_mark(study, scan.scan_id)) for scan in scans}
-    maps = {scan: folder.probability(scan.scan_id, run.name) for scan in scans}
-    pending = [scan for scan in scans if not folder.is_done(_predict_key(scan, run), marks[scan], maps[scan])]
-    if not pending:
-        return
-    from cordlesion.model.bundle import load_bundle
-    from cordlesion.prediction import predict_to_file
-
-    bundle = load_bundle(folder.bundle(run.name))
-    describe_dataset(folder, study.config.dataset)
-    for scan in track(pending, f"predict {run.name} ({set_name})", len(pending)):
-        with folder.stage(_predict_key(scan, run), marks[scan]):
-            predict_to_file(bundle, scan.image, folder.stack(scan.scan_id), maps[scan])
-            describe_map(maps[scan], scan.image, study.config.dataset, run.name)
-
-
-def _write_masks(study: Study, run: RunConfig, threshold: float) -> None:
-    """Cut the run's probability maps at its threshold, unless the masks are there already."""
-    folder, scans = study.folder, study.in_set("threshold") + study.in_set("test")
-    pairs = [_map_pair(scan, folder, run) for scan in scans]
-    key, mark = f"masks/{run.name}", fingerprint(_sweep_mark(study, run, scans), threshold)
-    if folder.is_done(key, mark, *(mask_path(pair.prediction) for pair in pairs)):
-        return
-
-    def cut(pair: MapPair) -> Path:
-        return write_mask(pair.prediction, folder.derivatives, threshold, run, pair.cord_mask)
-
-    with folder.stage(key, mark):
-        _results(map_scans(cut, pairs, f"write masks {run.name}"))
+def _at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
+    """Return the rows at the tuned minimum volume: all where it is not tuned."""
+    return sweep if tuned.minimum_volume_mm3 is None else sweep[sweep[VOLUME] == tuned.minimum_volume_mm3]
 
 
 def _threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
+    tuned_volume: dict[str, float | str] = {}
+    if choice.minimum_volume_mm3 is not None and choice.minimum_volume_interval is not None:
+        low, high = choice.minimum_volume_interval
+        tuned_volume = {VOLUME: choice.minimum_volume_mm3, "volume_interval_low": low, "volume_interval_high": high}
     return {
         "threshold": choice.value,
+        **tuned_volume,
         "score": choice.score,
         "interval_low": choice.interval[0],
         "interval_high": choice.interval[1],
@@ -358,60 +301,23 @@ def _threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
         "area": choice.stability.area,
         "n_scans": choice.n_scans,
         "n_subjects": choice.n_subjects,
+        "n_lesion_free": choice.n_lesion_free,
+        "n_left_out": choice.n_left_out,
         "basis": choice.basis,
     }
 
 
-def _map_pair(scan: Scan, folder: StudyFolder, run: RunConfig) -> MapPair:
-    assert scan.reference is not None
-    probability = folder.probability(scan.scan_id, run.name)
-    return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, probability, scan.cord_mask)
-
-
 def _mapped(scan: Scan, folder: StudyFolder, run: RunConfig) -> MappedScan:
-    pair = _map_pair(scan, folder, run)
+    pair = map_pair(scan, folder, run)
     return MappedScan(pair, mask_path(pair.prediction), folder.stack(scan.scan_id))
 
 
-def _forget_outdated(study: Study) -> None:
+def _forget_outdated(cohort: Cohort) -> None:
     """Remove the results of another configuration or of other files: none may be taken for those of this one."""
-    mark = fingerprint(study.config.decisive, study.hashes)
-    if not study.folder.is_done("results", mark):
-        folder = study.folder
+    mark, folder = fingerprint(cohort.config.decisive, cohort.hashes), cohort.folder
+    if not folder.is_done("results", mark):
         analyses = [folder.table(name) for name in TABLES]
         for path in (folder.thresholds, folder.sweep, folder.evaluation, *analyses, folder.root / "report.html"):
             path.unlink(missing_ok=True)
         with folder.stage("results", mark):
             pass
-
-
-def _stack_mark(study: Study, scan_id: str) -> str:
-    used = {
-        kind: study.hashes[scan_id].get(kind) for kind in ("image", "reference", study.config.preprocess.centerline)
-    }
-    return fingerprint(study.config.preprocess.model_dump(mode="json"), used)
-
-
-def _train_mark(study: Study, run: RunConfig) -> str:
-    stacks = {name: [_stack_mark(study, s.scan_id) for s in study.in_set(name)] for name in ("train", "validation")}
-    return fingerprint(run.learned_from, stacks)
-
-
-def _map_mark(study: Study, run: RunConfig) -> str:
-    return fingerprint(_train_mark(study, run), run.prediction.model_dump(mode="json"))
-
-
-def _sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan]) -> str:
-    inputs = [_stack_mark(study, scan.scan_id) for scan in scans]
-    removal = run.postprocess
-    cords = [study.hashes[scan.scan_id].get("cord_mask") for scan in scans if removal.cord_margin_mm is not None]
-    measured = (study.config.evaluation.rule, list(THRESHOLDS), removal.model_dump(mode="json"), cords)
-    return fingerprint(_map_mark(study, run), inputs, *measured)
-
-
-def _train_key(run: RunConfig) -> str:
-    return f"train/{run.name}"
-
-
-def _predict_key(scan: Scan, run: RunConfig) -> str:
-    return f"predict/{run.name}/{scan.scan_id}"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import track
@@ -60,6 +60,22 @@ def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], descript
     """
     with ThreadPoolExecutor(_processors()) as pool:
         yield from track(pool.map(work, items), description, len(items))
+
+
+class Executor(Protocol):
+    """Applies ``work`` to every item and returns the results in their order: how trainings are run."""
+
+    def __call__(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+        """Do the work."""
+
+
+def run_in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Apply ``work`` to one item after the other, here: a training uses all processors by itself."""
+    return [work(item) for item in items]
+
+
+EXECUTORS: dict[str, Executor] = {"local": run_in_turn}
+"""Where trainings happen, by the name that ``study run --executor`` takes."""
 
 
 def _processors() -> int:

@@ -1,5 +1,6 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -112,14 +113,30 @@ def read_card(folder: Path | str) -> ModelCard:
         ) from None
 
 
-def set_threshold(folder: Path, threshold: GlobalThreshold) -> None:
-    """Store the tuned threshold in a bundle."""
-    _update_card(folder, read_card(folder), threshold=threshold)
-
-
-def set_inference(folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig) -> None:
-    """Store how the network is to be used; where that is new, the threshold goes, which was tuned for the old way."""
+def set_threshold(folder: Path, threshold: GlobalThreshold, minimum_volume_mm3: float | None = None) -> None:
+    """Store the tuned threshold in a bundle, and the minimum lesion volume where that was tuned with it."""
     card = read_card(folder)
+    postprocess = card.postprocess
+    if minimum_volume_mm3 is not None:
+        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
+    _update_card(folder, card, threshold=threshold, postprocess=postprocess)
+
+
+def set_inference(
+    folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig, volumes_mm3: Sequence[float] = ()
+) -> None:
+    """Store how the network is to be used; where that is new, the threshold goes, which was tuned for the old way.
+
+    Args:
+        folder: The bundle.
+        prediction: From patches to a map.
+        postprocess: What is no lesion however probable.
+        volumes_mm3: Minimum lesion volumes of which tuning chooses one: the one that the bundle has is left there.
+    """
+    card = read_card(folder)
+    tuned = card.postprocess.minimum_volume_mm3
+    if card.threshold is not None and tuned in volumes_mm3:
+        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
     if (card.prediction, card.postprocess) != (prediction, postprocess):
         _update_card(folder, card, prediction=prediction, postprocess=postprocess, threshold=None)
 

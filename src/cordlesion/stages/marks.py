@@ -1,0 +1,63 @@
+"""Fingerprints: what the result of each unit of work depends on; and the names of their done-markers."""
+
+from collections.abc import Mapping, Sequence
+
+from cordlesion.artifacts import fingerprint
+from cordlesion.config import PreprocessConfig, RunConfig
+from cordlesion.dataset.scan import Scan
+from cordlesion.stages.sets import Study
+from cordlesion.threshold import GRIDS
+
+
+def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
+    """Return the fingerprint of a scan's stack.
+
+    Args:
+        config: How it is cut.
+        hashes: SHA-256 of the scan's files.
+    """
+    kinds = ("image", "reference", *([config.centerline] if config.region == "cord" else []))
+    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds})
+
+
+def train_mark(study: Study, run: RunConfig) -> str:
+    """Return the fingerprint of a training."""
+    sets = {name: _stacks(study, study.in_set(name, run.fold)) for name in ("train", "validation")}
+    return fingerprint(run.learned_from, sets)
+
+
+def map_mark(study: Study, run: RunConfig, scan: Scan) -> str:
+    """Return the fingerprint of a scan's probability map."""
+    return fingerprint(_prediction_mark(study, run), *_stacks(study, [scan]))
+
+
+def sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
+    """Return the fingerprint of the metrics of some scans at every threshold (and minimum lesion volume)."""
+    removal = run.postprocess
+    cords = [study.hashes[scan.scan_id].get("cord_mask") for scan in scans if removal.cord_margin_mm is not None]
+    measured = [
+        study.config.evaluation.rule,
+        list(GRIDS[study.config.threshold.grid]),
+        removal.model_dump(mode="json"),
+        cords,
+        *([list(volumes_mm3)] if volumes_mm3 else []),
+    ]
+    return fingerprint(_prediction_mark(study, run), _stacks(study, scans), *measured)
+
+
+def train_key(run: RunConfig) -> str:
+    """Return the name of a training's marker."""
+    return f"train/{run.name}"
+
+
+def predict_key(scan: Scan, run: RunConfig) -> str:
+    """Return the name of a probability map's marker."""
+    return f"predict/{run.name}/{scan.scan_id}"
+
+
+def _stacks(study: Study, scans: Sequence[Scan]) -> list[str]:
+    return [stack_mark(study.config.preprocess, study.hashes[scan.scan_id]) for scan in scans]
+
+
+def _prediction_mark(study: Study, run: RunConfig) -> str:
+    return fingerprint(train_mark(study, run), run.prediction.model_dump(mode="json"))

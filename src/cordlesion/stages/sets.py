@@ -1,0 +1,182 @@
+"""The scans of a study by set: the test set is an object that only written thresholds open."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cordlesion.artifacts import StudyFolder
+from cordlesion.config import SETS, RunConfig, SetName, StudyConfig
+from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.split import LEARNING_SETS
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.threshold import parse_objective
+
+Hashes = Mapping[str, Mapping[str, str]]
+"""SHA-256 of each file of each scan."""
+
+VOLUME = "minimum_volume_mm3"
+"""Column of the tables of a study that tunes the minimum lesion volume."""
+
+
+@dataclass(frozen=True)
+class TunedThreshold:
+    """What was chosen for a run on its threshold set."""
+
+    value: float
+    minimum_volume_mm3: float | None
+    """None where it is not tuned."""
+
+    def applied_to(self, run: RunConfig) -> RunConfig:
+        """Return the run with the tuned post-processing."""
+        if self.minimum_volume_mm3 is None:
+            return run
+        changed = {VOLUME: self.minimum_volume_mm3}
+        return run.model_copy(update={"postprocess": run.postprocess.model_copy(update=changed)})
+
+
+@dataclass(frozen=True)
+class OpenedTest:
+    """The test set of a fold, with the thresholds that were fixed before it was opened."""
+
+    scans: tuple[Scan, ...]
+    thresholds: Mapping[str, TunedThreshold]
+    """By name of the run."""
+
+
+class ClosedTest:
+    """The test set of a fold: the scans with their references come out only after the thresholds are written."""
+
+    def __init__(self, scans: Sequence[Scan]) -> None:
+        """Lock the scans in."""
+        self._scans = tuple(scans)
+
+    def open(self, thresholds: Path, runs: Sequence[RunConfig]) -> OpenedTest:
+        """Open the test set.
+
+        Args:
+            thresholds: The study's ``thresholds.tsv``.
+            runs: All runs of the fold.
+
+        Raises:
+            CordlesionError: The threshold of a run has not been written.
+        """
+        closed = "the test set stays closed until every threshold is fixed. Run the stage `tune` first."
+        if not thresholds.is_file():
+            raise CordlesionError(f"{thresholds}: not written yet; {closed}")
+        table = read_table(thresholds, ("loss", "seed", "threshold"))
+        written = {_key(row): row for row in table.to_dict("records")}
+        if missing := [run.name for run in runs if _key(run.columns) not in written]:
+            raise CordlesionError(f"{thresholds}: has no threshold of {', '.join(missing)}; {closed}")
+        rows = {run.name: written[_key(run.columns)] for run in runs}
+        return OpenedTest(
+            self._scans, {name: TunedThreshold(row["threshold"], row.get(VOLUME)) for name, row in rows.items()}
+        )
+
+
+@dataclass(frozen=True)
+class FoldSets:
+    """The sets of one fold."""
+
+    fold: int | None
+    """None where the study has one split."""
+    learning: Mapping[SetName, tuple[Scan, ...]]
+    """Train, validation and threshold: what may be fitted on."""
+    test: ClosedTest
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A study before its scans are told apart: they are checked, assigned to sets, and their stacks may be cut."""
+
+    config: StudyConfig
+    folder: StudyFolder
+    scans: Mapping[str, Scan]
+    hashes: Hashes
+    splits: pd.DataFrame
+    excluded: Mapping[str, str]
+    """Why a scan takes no part."""
+
+    def names_in(self, *sets: SetName) -> set[str]:
+        """Return the names of the scans that are in one of the sets, in any fold."""
+        return set(self.splits.loc[self.splits["set"].isin(sets), "scan_id"])
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study whose scans are preprocessed, set by set; there is no other way to a reference than its set."""
+
+    config: StudyConfig
+    folder: StudyFolder
+    hashes: Hashes
+    folds: Mapping[int | None, FoldSets]
+    excluded: Mapping[str, str]
+    """Why a scan takes no part."""
+
+    def in_set(self, name: SetName, fold: int | None = None) -> tuple[Scan, ...]:
+        """Return the scans of a set.
+
+        Raises:
+            CordlesionError: The test set is asked for before the thresholds of its fold are written.
+        """
+        return self.open_test(fold).scans if name == "test" else self.folds[fold].learning[name]
+
+    def open_test(self, fold: int | None = None) -> OpenedTest:
+        """Open the test set of a fold.
+
+        Raises:
+            CordlesionError: The threshold of a run of the fold has not been written.
+        """
+        return self.folds[fold].test.open(self.folder.thresholds, self.runs_of(fold))
+
+    def runs_of(self, fold: int | None) -> list[RunConfig]:
+        """Return the runs of a fold."""
+        return [run for run in self.config.runs if run.fold == fold]
+
+
+def close_test_sets(cohort: Cohort) -> Study:
+    """Tell the scans of a cohort apart by set and fold, and close the test sets."""
+    folds = {}
+    for fold in cohort.config.folds:
+        rows = _of_fold(cohort.splits, fold)
+        sets = {name: tuple(cohort.scans[scan] for scan in rows.loc[rows["set"] == name, "scan_id"]) for name in SETS}
+        folds[fold] = FoldSets(fold, {name: sets[name] for name in LEARNING_SETS}, ClosedTest(sets["test"]))
+    return Study(cohort.config, cohort.folder, cohort.hashes, folds, cohort.excluded)
+
+
+def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -> None:
+    """Refuse sets without the scans that a study needs: before hours of training, not after.
+
+    Args:
+        config: The study.
+        splits: The scans that are usable.
+        reason: Why others are not, a sentence.
+
+    Raises:
+        CordlesionError: A set has no scan with a lesion, or the threshold set no lesion-free scan though the objective
+            needs some.
+    """
+    for fold in config.folds:
+        rows = _of_fold(splits, fold)
+        where = "the set" if fold is None else f"fold {fold}: the set"
+        for name in SETS:
+            if not (rows.loc[rows["set"] == name, "reference_volume_mm3"] > 0).any():
+                raise CordlesionError(f"{where} {name!r} has no usable scan with a lesion. {reason}".rstrip())
+        objective = config.threshold.objective
+        tuning = rows.loc[rows["set"] == "threshold", "reference_volume_mm3"]
+        if parse_objective(objective).lesion_free == "needed" and not (tuning == 0).any():
+            raise CordlesionError(
+                f"{where} 'threshold' has no usable scan without lesions, and the objective {objective!r} needs some. "
+                f"Set `split.lesion_free: stratified`, or choose another `threshold.objective`. {reason}".rstrip()
+            )
+
+
+def _of_fold(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:
+    return table if fold is None else table[table["fold"] == fold]
+
+
+def _key(row: Mapping[Any, object]) -> tuple[object, ...]:
+    return row["loss"], row["seed"], row.get("fold")

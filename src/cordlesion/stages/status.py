@@ -1,0 +1,47 @@
+"""What of a study is done and what is left, from its folder alone."""
+
+from pathlib import Path
+
+from cordlesion.artifacts import StudyFolder
+from cordlesion.config import read_study
+from cordlesion.dataset.split import COLUMNS
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import read_table
+from cordlesion.stages.marks import train_key
+
+
+def study_status(root: Path) -> list[tuple[str, str, str]]:
+    """List what is done and what is left: (stage, unit, state), without reading any scan.
+
+    Raises:
+        CordlesionError: The folder holds no study.
+    """
+    folder = StudyFolder(root)
+    if not folder.configuration.is_file():
+        raise CordlesionError(f"{root}: no study here; a folder with study.yaml is needed. Check the path.")
+    config = read_study(folder.configuration)
+    rows = _scans(folder)
+    trained = [(run.name, bool(folder.finished(train_key(run)))) for run in config.runs]
+    rows += [("train", name, _state(done)) for name, done in trained]
+    for stage, path in (
+        ("tune", folder.thresholds),
+        ("evaluate", folder.evaluation),
+        ("analyze", folder.table("calibration")),
+        ("report", folder.root / "report.html"),
+    ):
+        rows.append((stage, path.name, _state(path.is_file())))
+    return rows
+
+
+def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
+    if not folder.splits.is_file():
+        return [("split", "all scans", "left")]
+    splits = read_table(folder.splits, COLUMNS)
+    folds = f"{splits['fold'].nunique()} folds" if "fold" in splits else "all scans"
+    scans = set(splits["scan_id"])
+    done = sum(bool(folder.finished(f"preprocess/{name}")) for name in scans)
+    return [("split", folds, "done"), ("preprocess", f"{done} of {len(scans)} scans", _state(done == len(scans)))]
+
+
+def _state(done: bool) -> str:
+    return "done" if done else "left"
