@@ -15,7 +15,7 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
-from cordlesion.model.bundle import Bundle, load_bundle, read_card
+from cordlesion.model.bundle import Bundle, ModelCard, load_bundle, read_card
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
@@ -34,7 +34,8 @@ class Lesion:
     length_mm: float
     """Extent along the cord: the axial slices it spans."""
     position_mm: float
-    """Distance of its middle from the upper end of the centerline, along the cord."""
+    """Distance of its middle from the upper end of the centerline, along the cord; without a centerline, from the
+    uppermost axial slice."""
     peak_probability: float
     mean_probability: float
     n_voxels: int
@@ -45,7 +46,7 @@ class Segmentation:
     """What a model finds in a scan; arrays lie on the scan's own grid."""
 
     scan: Volume
-    centerline: Centerline
+    centerline: Centerline | None
     probability: npt.NDArray[np.float32]
     mask: npt.NDArray[np.bool_]
     threshold: float
@@ -67,7 +68,7 @@ def segment(
         bundle: A trained model, or its folder.
         centerline: A curve drawn on a NIfTI grid.
         cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``, or both to
-            a model that restricts lesions to the cord.
+            a model that restricts lesions to the cord. A model of the foreground needs neither.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
 
     Raises:
@@ -78,7 +79,7 @@ def segment(
     cut = _threshold(model, threshold, "the bundle" if isinstance(bundle, Bundle) else bundle)
     removal = model.card.postprocess
     cord = read_cord(cord_mask, image, removal)
-    curve = _centerline(image, centerline, cord_mask if cord is None or centerline is None else None)
+    curve = _centerline(image, centerline, cord_mask if cord is None or centerline is None else None, model.card)
     probability = predict_scan(model, image, curve)
     mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
     return Segmentation(image, curve, probability, mask, cut, tuple(_lesions(image, curve, probability, mask)))
@@ -188,7 +189,8 @@ def predict_file(
     """
     check_output_file(output)
     image = read_scan(scan)
-    write_volume(output, predict_scan(load_bundle(bundle), image, _centerline(image, centerline, cord_mask)), image)
+    model = load_bundle(bundle)
+    write_volume(output, predict_scan(model, image, _centerline(image, centerline, cord_mask, model.card)), image)
 
 
 def lesion_table(lesions: Mapping[str, Sequence[Lesion]]) -> pd.DataFrame:
@@ -231,7 +233,11 @@ def _threshold(bundle: Bundle, threshold: float | None, name: object) -> float:
     return bundle.card.threshold.value
 
 
-def _centerline(image: Volume, centerline: Path | str | None, cord_mask: Path | str | None) -> Centerline:
+def _centerline(
+    image: Volume, centerline: Path | str | None, cord_mask: Path | str | None, card: ModelCard
+) -> Centerline | None:
+    if centerline is None and cord_mask is None and card.preprocess.region == "foreground":
+        return None
     if centerline is not None and cord_mask is None:
         return read_centerline(centerline, image)
     if cord_mask is not None and centerline is None:
@@ -243,13 +249,15 @@ def _centerline(image: Volume, centerline: Path | str | None, cord_mask: Path | 
 
 
 def _lesions(
-    image: Volume, curve: Centerline, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
+    image: Volume, curve: Centerline | None, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
 ) -> list[Lesion]:
     """Measure the components above the study's minimum volume, largest first."""
     spacing = to_las(image).spacing_mm
     components = label_components(mask, RULES["study"], float(np.prod(spacing)))
     labels = to_las(Volume(components.labels, image.affine)).data.astype(np.int32, copy=False)
     p = to_las(Volume(probability, image.affine)).data
+    # Without a cord, depth is measured straight down from the uppermost slice.
+    curve = curve or Centerline(np.zeros(1), np.zeros(1), np.array([p.shape[2] - 1.0]))
     boxes = ndimage.find_objects(labels)
     lesions = []
     for number, index in enumerate(np.argsort(-components.sizes, kind="stable"), start=1):
