@@ -15,7 +15,6 @@ from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
-from cordlesion.report.html import write_report
 from cordlesion.segmentation import segment
 from cordlesion.study import run_study
 from cordlesion.training import curves
@@ -181,7 +180,8 @@ def test_a_logger_that_is_not_installed_is_told_before_any_work(tmp_path, cli, m
 
 
 def test_the_report_tells_how_its_numbers_were_made(study):
-    config = change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}")
-    run_study(config, until="evaluate")
-    page = write_report(study.parent / "study").read_text()
-    assert page.count("blended by Gaussian windows") >= 2
+    run_study(change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}"))
+    for name in ("report.html", "tables/captions.md"):
+        text = (study.parent / "study" / name).read_text()
+        for words in ("blended by Gaussian windows, each a mean over its eight", "within 3 mm of the cord mask"):
+            assert text.count(words) >= 2, name
