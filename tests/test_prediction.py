@@ -1,18 +1,21 @@
+import itertools
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
-from cordlesion.config import PredictionConfig
+from cordlesion.config import PredictionConfig, PreprocessConfig
 from cordlesion.dataset.bids import find_scans
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.prediction import predict_scan, predict_stack, predict_to_file
 from cordlesion.preprocess.centerline import Centerline, read_centerline
-from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack, stack_geometry
+from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, map_back, sample_stack, stack_geometry
 from cordlesion.preprocess.orient import from_las, to_las
+from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.stack_file import make_stack, write_stack
-from cordlesion.volume import read_scan
+from cordlesion.volume import Volume, read_scan
 from images import AFFINE, noise
 from models import untrained_bundle
 from strategies import make_scan
@@ -76,6 +79,61 @@ def test_stacks_of_any_length_are_predicted_whole(n_slices):
     stack = noise((16, 16, n_slices))
     probability = predict_stack(bundle, stack, geometry)
     np.testing.assert_allclose(probability, naive_prediction(bundle, stack, geometry.inside()), atol=2e-6)
+
+
+def naive_cubes(bundle, stack, measured):
+    """One cube at a time, one voxel at a time."""
+    size = bundle.card.patches.size_voxels
+    standard = bundle.card.landmarks.apply(stack, measured)
+    total, count = np.zeros(stack.shape), np.zeros(stack.shape)
+    for place in itertools.product(*(naive_starts(n, size, size // 2) for n in stack.shape)):
+        within = [[min(start + k, n - 1) for k in range(size)] for start, n in zip(place, stack.shape, strict=True)]
+        patch = standard[np.ix_(*within)].astype(np.float64)
+        patch = (patch - patch.mean()) / patch.std()
+        with torch.no_grad():
+            logits = bundle.network.float()(torch.tensor(patch, dtype=torch.float32)[None, None])
+        for k in itertools.product(range(size), repeat=3):
+            voxel = tuple(start + offset for start, offset in zip(place, k, strict=True))
+            if all(v < n for v, n in zip(voxel, stack.shape, strict=True)):
+                total[voxel] += 1 / (1 + np.exp(-float(logits[0, 0][k])))
+                count[voxel] += 1
+    return total / count
+
+
+@pytest.mark.parametrize("orientation", ["LAS", "PSR"])
+def test_prediction_of_the_foreground_equals_the_naive_loop(orientation):
+    bundle = foreground_bundle()
+    scan = make_scan(orientation, (1.2, 0.9, 2.0), (30, 20, 12), (0.1, 0.05, -0.1), seed=1)
+    las = np.zeros((30, 20, 12), np.float32)
+    las[6:22, :, :8] = np.random.default_rng(0).uniform(50, 100, (16, 20, 8))
+    scan = Volume(np.ascontiguousarray(from_las(las, scan)), scan.affine)
+    geometry = place_stack(scan, None, bundle.card.preprocess)
+    assert [n > 8 for n in geometry.shape] == [True, True, True]  # several cubes along every axis
+    stack = sample_stack(scan, geometry)
+    expected = naive_cubes(bundle, stack, geometry.measured(stack))
+    native = from_las(map_back(expected.astype(np.float32), geometry), scan)
+    probability = predict_scan(bundle, scan, None)
+    assert probability.max() > 0.2
+    np.testing.assert_allclose(probability, native, atol=2e-6)
+    outside = to_las(Volume(probability, scan.affine)).data[28:]
+    assert not outside.any()  # the foreground ends at 22, its margin at 26, its last voxel touches 27
+
+
+@pytest.mark.parametrize("shape", [(5, 30, 5), (3, 3, 3)])
+def test_a_foreground_shorter_than_a_cube_is_padded(shape):
+    bundle = foreground_bundle()
+    image = noise(shape) + 50
+    geometry = block_geometry(Volume(image, np.diag([-1.0, 1.0, 1.0, 1.0])), (0, 0, 0), shape, 1.0, 0.0)
+    assert geometry.shape == shape
+    probability = predict_stack(bundle, image, geometry)
+    np.testing.assert_allclose(probability, naive_cubes(bundle, image, geometry.inside()), atol=2e-6)
+
+
+def foreground_bundle():
+    """An untrained bundle of cubes of 8 voxels of 1 mm."""
+    bundle = untrained_bundle(edge_voxels=8)
+    config = PreprocessConfig(region="foreground", spacing_mm=1.0)
+    return Bundle(bundle.card.model_copy(update={"preprocess": config}), bundle.network)
 
 
 def used(**prediction):

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from cordlesion.artifacts import file_hash
-from cordlesion.config import PostprocessConfig
+from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import binarize
@@ -146,6 +146,26 @@ def test_exactly_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
     for given, found in (({}, "none"), (both, "both")):
         with pytest.raises(CordlesionError, match=f"exactly one of centerline and cord mask is needed, found {found}"):
             segment(scan_of(cohort), bundle, **given)
+
+
+def test_a_model_of_the_foreground_needs_no_centerline(cohort, tmp_path):
+    bundle = untrained_bundle(edge_voxels=8)
+    config = PreprocessConfig(region="foreground", spacing_mm=1.2)
+    save_bundle(tmp_path / "model", Bundle(bundle.card.model_copy(update={"preprocess": config}), bundle.network))
+    predict_file(scan_of(cohort), tmp_path / "model", tmp_path / "p.nii.gz")
+    probability = nib.load(tmp_path / "p.nii.gz").get_fdata(dtype=np.float32)
+    cut = float(np.quantile(probability, 0.9))
+    assert segment_files([scan_of(cohort)], tmp_path / "model", tmp_path / "o", threshold=cut) == {}
+    written = nib.load(tmp_path / "o/sub-01_label-lesion_probseg.nii.gz").get_fdata()
+    np.testing.assert_array_equal(written, probability)
+    found = segment(scan_of(cohort), tmp_path / "model", threshold=cut).lesions
+    table = read_table(tmp_path / "o/lesions.tsv")
+    assert len(found) == len(table) > 0
+    labels, _ = ndimage.label(probability >= np.float32(cut))
+    largest = 1 + np.bincount(labels.ravel())[1:].argmax()
+    z = np.flatnonzero((labels == largest).any(axis=(0, 1)))
+    # From the middle of the uppermost of 40 slices of 0.6 mm down to the middle of the lesion.
+    assert found[0].position_mm == pytest.approx((39 - (z[0] + z[-1]) / 2) * 0.6, abs=0.01)
 
 
 def test_scans_that_would_overwrite_each_other_are_refused(bundle, cohort, tmp_path):

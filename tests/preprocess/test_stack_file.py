@@ -24,8 +24,9 @@ def scan(tmp_path_factory):
     return find_scans(folder)[0][0]
 
 
-def test_a_stack_survives_writing(scan, tmp_path):
-    stack = make_stack(scan, CONFIG)
+@pytest.mark.parametrize("config", [CONFIG, PreprocessConfig(region="foreground")], ids=["cord", "foreground"])
+def test_a_stack_survives_writing(scan, tmp_path, config):
+    stack = make_stack(scan, config)
     write_stack(tmp_path / "a.safetensors", stack)
     again = read_stack(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(again.image, stack.image)
@@ -34,6 +35,24 @@ def test_a_stack_survives_writing(scan, tmp_path):
     for name, value in asdict(stack.geometry).items():
         np.testing.assert_array_equal(getattr(again.geometry, name), value, err_msg=name)
     np.testing.assert_array_equal(again.geometry.inside(), stack.geometry.inside())
+
+
+def test_files_that_tell_one_edge_of_a_square_crop_are_read(scan, tmp_path):
+    stack, path = make_stack(scan, CONFIG), tmp_path / "a.safetensors"
+    write_stack(path, stack)
+    content = path.read_bytes()
+    # JSON within JSON; spaces keep the length of the file's header.
+    assert content.count(rb"\"crop_voxels\": [16, 16]") == 1
+    path.write_bytes(content.replace(rb"\"crop_voxels\": [16, 16]", rb"\"crop_voxels\": 16      "))
+    assert read_stack(path).geometry.crop_voxels == (16, 16)
+
+
+def test_the_foreground_needs_no_centerline(scan):
+    without = replace(scan, centerline=None, cord_mask=None)
+    stack = make_stack(without, PreprocessConfig(region="foreground", spacing_mm=0.6))
+    assert stack.image.shape == stack.reference.shape == (24, 24, 40)  # the tube's surroundings are bright
+    np.testing.assert_allclose(stack.image, read_scan(scan.image).data, atol=1e-3)
+    np.testing.assert_array_equal(stack.reference, read_mask(scan.reference).data)
 
 
 def test_a_stack_holds_image_and_reference_of_the_same_place(scan):
