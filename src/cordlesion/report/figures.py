@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from cordlesion.config import SETS, SetName
+from cordlesion.report.curves import froc_figure, reliability_figure
 from cordlesion.report.example import example_figure
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing, of_run
 from cordlesion.report.style import (
@@ -22,6 +23,7 @@ from cordlesion.report.style import (
     WIDTH_INCHES,
     loss_colors,
     loss_name,
+    panel_grid,
     save_figure,
     style,
 )
@@ -69,7 +71,7 @@ def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> 
     runs = [run for run in results.runs if run in results.tuned]
     colors = loss_colors(run.loss for run in results.runs)
     with style():
-        figure, panels = _panels(len(runs), row_inches=2.0)
+        figure, panels = panel_grid(len(runs), row_inches=2.0)
         for axes, run in zip(panels, runs, strict=True):
             curve = of_run(rows, run).groupby("threshold")["voxel_f1"]
             samples = {float(str(t)): f1.dropna().to_numpy(float) for t, f1 in curve}
@@ -85,7 +87,7 @@ def training_figure(results: StudyResults) -> Figure:
     losses = list(dict.fromkeys(run.loss for run in results.histories))
     colors = loss_colors(run.loss for run in results.runs)
     with style():
-        figure, panels = _panels(len(losses), row_inches=1.7, share_values=False, n_columns=3)
+        figure, panels = panel_grid(len(losses), row_inches=1.7, share_values=False, n_columns=3)
         for axes, loss in zip(panels, losses, strict=True):
             for history in (history for run, history in results.histories.items() if run.loss == loss):
                 _draw_history(axes, history, colors[loss])
@@ -101,23 +103,11 @@ FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
     "figure2_thresholds": threshold_figure,
     "figure2_thresholds_test": lambda results: threshold_figure(results, "test"),
     "figure3_example": example_figure,
-    "figure4_training": training_figure,
+    "figure4_reliability": reliability_figure,
+    "figure5_froc": froc_figure,
+    "figure6_training": training_figure,
 }
 """Every figure of the report by the name of its file."""
-
-
-def _panels(n: int, *, row_inches: float, share_values: bool = True, n_columns: int = 2) -> tuple[Figure, list[Axes]]:
-    """Make a grid of ``n`` panels with shared axes."""
-    n_columns = min(n, n_columns)
-    n_rows = -(-n // n_columns)
-    figure = Figure(figsize=(WIDTH_INCHES, 0.4 + row_inches * n_rows), layout="constrained")
-    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=share_values, squeeze=False)
-    panels = list(grid.flat)
-    for spare in panels[n:]:
-        spare.remove()
-    for axes in panels[max(n - n_columns, 0) : n]:
-        axes.tick_params(labelbottom=True)  # also where the panel below was removed
-    return figure, panels[:n]
 
 
 def _draw_curve(axes: Axes, samples: dict[float, npt.NDArray[np.float64]], color: str, choice: pd.Series) -> None:

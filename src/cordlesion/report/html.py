@@ -12,10 +12,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cordlesion.artifacts import write_text
+from cordlesion.config import read_study
 from cordlesion.progress import bar
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
 from cordlesion.report.figures import FIGURES, draw_and_save
+from cordlesion.report.numbers import Numbers, compute_numbers
+from cordlesion.report.pipeline import describe_pipeline
+from cordlesion.report.remarks import calibration_remark, rules_remark
 from cordlesion.report.results import StudyResults, lesion_free, read_results
 from cordlesion.report.style import INK
 from cordlesion.report.subgroups import SUBGROUPS
@@ -47,12 +51,12 @@ def write_report(study_folder: Path) -> Path:
         for name in FIGURES:
             figures[name] = draw_and_save(results, name)
             advance()
-        summary = summarize_runs(results)
-        tables = write_tables(results, summary)
+        summary, numbers = summarize_runs(results), compute_numbers(results)
+        tables = write_tables(results, summary, numbers)
         advance()
         page = results.folder.root / "report.html"
-        context = {"brief": write_brief(results, summary), "tables": tables, "figures": _inline(figures)}
-        context |= _facts(results) | _subgroups(tables)
+        context = {"brief": write_brief(results, summary, numbers), "tables": tables, "figures": _inline(figures)}
+        context |= _facts(results) | _subgroups(tables) | _remarks(results, numbers)
         write_text(page, _environment().get_template("report.html.j2").render(context))
         advance()
     return page
@@ -111,6 +115,16 @@ def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
     return {
         "subgroups": [name for name, table in named.items() if table.groups],
         "unrecorded": [table.columns[0].lower() for table in named.values() if not table.groups],
+    }
+
+
+def _remarks(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
+    """What the page says about the numbers in words."""
+    return {
+        "how": describe_pipeline(read_study(results.folder.configuration)),
+        "calibration_remark": calibration_remark(results, numbers),
+        "rules_remark": rules_remark(results, numbers),
+        "verdicts": [] if numbers.pairs.empty else numbers.pairs["sentence"].tolist(),
     }
 
 

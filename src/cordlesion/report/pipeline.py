@@ -15,7 +15,8 @@ def describe_pipeline(config: StudyConfig) -> str:
     overlap = f"patches that overlap by {config.patches.overlap_fraction:.0%} are"
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
-    return f"{maps} {_masks(config.postprocess)} {_lesions(config.evaluation.rule)}"
+    rule = config.evaluation.rule
+    return f"{maps} {_masks(config.postprocess)} Lesions (rule {rule!r}): {describe_rule(rule)}."
 
 
 def _masks(removal: PostprocessConfig) -> str:
@@ -27,10 +28,11 @@ def _masks(removal: PostprocessConfig) -> str:
     return f"Masks: {', '.join(kept)}{'' if len(kept) > 1 else '; nothing is removed'}."
 
 
-def _lesions(name: str) -> str:
+def describe_rule(name: str) -> str:
+    """Say what a lesion is under a rule, and when it is detected."""
     rule = resolve_rule(name)
     size = f"larger than {rule.min_volume_mm3:g} mm³" if rule.min_volume_mm3 else "of any size"
-    return f"Lesions (rule {name!r}): {rule.connectivity}-connected, {size}; detected where {_detected(rule)}."
+    return f"{rule.connectivity}-connected, {size}; detected where {_detected(rule)}"
 
 
 def _detected(rule: LesionRule) -> str:

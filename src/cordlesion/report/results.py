@@ -23,6 +23,7 @@ _MEASURED = (
     *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
     *METRIC_COLUMNS,
 )
+_LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 _COLUMNS = {
     "splits.tsv": (
         *("scan_id", "subject", "session", "site", "set"),
@@ -32,7 +33,25 @@ _COLUMNS = {
     "evaluation.tsv": _MEASURED,
     "thresholds.tsv": (
         *("loss", "seed", "objective", "threshold", "score", "interval_low", "interval_high"),
-        *("plateau_low", "plateau_high", "n_scans", "n_subjects"),
+        *("plateau_low", "plateau_high", "loss_below", "loss_above", "area", "n_scans", "n_subjects", "basis"),
+    ),
+    "rules.tsv": (
+        *("scan_id", "subject", "session", "set", "loss", "seed", "rule"),
+        *("lesion_sensitivity", "lesion_precision", "lesion_f1", *_LESION_COUNTS, "reference_volume_mm3"),
+    ),
+    "strata.tsv": (
+        *("scan_id", "subject", "session", "set", "loss", "seed", "stratum", "low_mm3", "high_mm3", *_LESION_COUNTS),
+    ),
+    "froc.tsv": (
+        *("set", "loss", "seed", "threshold", "sensitivity", "false_per_scan", "n_scans", "n_reference_lesions"),
+    ),
+    "calibration.tsv": (
+        *("set", "loss", "seed", "map", "temperature", "expected_calibration_error", "brier_score"),
+        *("n_scans", "n_voxels", "n_lesion_voxels", "sum_probability"),
+    ),
+    "reliability.tsv": (
+        *("set", "loss", "seed", "map", "bin_low", "bin_high", "n_voxels", "n_lesion_voxels"),
+        *("mean_probability", "lesion_share"),
     ),
     "history.tsv": ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds"),
 }
@@ -45,8 +64,22 @@ _STAGE = {
     "sweep.tsv": "evaluate",
     "thresholds.tsv": "tune",
     "evaluation.tsv": "evaluate",
+    **dict.fromkeys(("rules.tsv", "strata.tsv", "froc.tsv", "calibration.tsv", "reliability.tsv"), "analyze"),
 }
-_TEXT = {"scan_id", "subject", "session", "site", "set", "loss", "objective", "reason"}
+_TEXT = {
+    "scan_id",
+    "subject",
+    "session",
+    "site",
+    "set",
+    "loss",
+    "objective",
+    "reason",
+    "basis",
+    "rule",
+    "stratum",
+    "map",
+}
 _ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
@@ -78,6 +111,13 @@ class StudyResults:
     evaluation: pd.DataFrame
     histories: dict[Run, pd.DataFrame]
     """Learning curves; comparators have none."""
+    rules: pd.DataFrame
+    """Lesion scores of the test scans under every lesion rule, tuned thresholds; like the following, of runs only."""
+    strata: pd.DataFrame
+    """Lesions found in the test scans, by size."""
+    froc: pd.DataFrame
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
@@ -137,7 +177,7 @@ def read_results(folder: Path) -> StudyResults:
     trained = [run for run in _runs(thresholds) if run.seed is not None]
     results = StudyResults(
         folder=study,
-        name=read_study(_required(study.configuration)).name,
+        name=read_study(_required(study.configuration)).title,
         configuration=study.configuration.read_text(encoding="utf-8"),
         manifest=read_json(_required(study.manifest)),
         splits=_with_acquisition(_read_checked(study.splits), study.splits),
@@ -145,6 +185,11 @@ def read_results(folder: Path) -> StudyResults:
         thresholds=thresholds,
         evaluation=_read_checked(study.evaluation),
         histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in trained},
+        rules=_read_checked(study.table("rules")),
+        strata=_read_checked(study.table("strata")),
+        froc=_read_checked(study.table("froc")),
+        calibration=_read_checked(study.table("calibration")),
+        reliability=_read_checked(study.table("reliability")),
     )
     _require_complete(results)
     return results

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.artifacts import atomic_path
@@ -36,16 +37,39 @@ _PALETTE = {
     "tversky": "#D55E00",
     "sct_dice": "#6A51A3",
     "sct": "#808080",
+    # Losses beyond the study's: Tol, "Colour schemes" (SRON 2021), muted; where many are shown, dashes help.
+    "dice_bce": "#117733",
+    "focal": "#3F7FBF",
+    "f_beta": "#AA4499",
+    "unified_focal": "#44AA99",
+    "lovasz_hinge": "#CC6677",
+    "blob_dice": "#8C7A2E",
+    "cc_dice_ce": "#B0502F",
 }
 _NAMES = {
     "bce": "BCE",
     "sct": "SCT",
     "log_cosh_dice": "Log-Cosh Dice",
     "sct_dice": "SCT Dice",
+    "dice_bce": "Dice + BCE",
+    "f_beta": "F-beta",
+    "lovasz_hinge": "Lovász hinge",
+    "cc_dice_ce": "CC Dice + CE",
 }
 
 SET_NAMES = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
 """How sets are printed."""
+METRIC_NAMES = {
+    "lesion_sensitivity": "L-sensitivity",
+    "lesion_precision": "L-precision",
+    "lesion_f1": "L-F1",
+    "voxel_sensitivity": "V-sensitivity",
+    "voxel_precision": "V-precision",
+    "voxel_f1": "V-F1",
+    "subject_sensitivity": "P-sensitivity",
+    "subject_specificity": "P-specificity",
+}
+"""The paper's columns, in its order: lesion-wise, voxel-wise, and by subject (P, as in patient)."""
 
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # shipped with matplotlib: the same layout on every machine
@@ -110,6 +134,22 @@ def loss_colors(losses: Iterable[str]) -> dict[str, str]:
     unknown = [loss for loss in names if loss not in _PALETTE]
     extra = {loss: free[i % len(free)] for i, loss in enumerate(unknown)}
     return {loss: _PALETTE.get(loss) or extra[loss] for loss in names}
+
+
+def panel_grid(
+    n: int, *, row_inches: float, share_values: bool = True, n_columns: int = 2
+) -> tuple[Figure, list[Axes]]:
+    """Make a grid of ``n`` panels with shared axes."""
+    n_columns = min(n, n_columns)
+    n_rows = -(-n // n_columns)
+    figure = Figure(figsize=(WIDTH_INCHES, 0.4 + row_inches * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=share_values, squeeze=False)
+    panels = list(grid.flat)
+    for spare in panels[n:]:
+        spare.remove()
+    for axes in panels[max(n - n_columns, 0) : n]:
+        axes.tick_params(labelbottom=True)  # also where the panel below was removed
+    return figure, panels[:n]
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator
 from typing import Any, cast
 
-import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName
@@ -17,7 +16,6 @@ SCAN_METRICS = (
     *("voxel_sensitivity", "voxel_precision", "voxel_f1"),
 )
 SUBJECT_METRICS = ("subject_sensitivity", "subject_specificity")
-_COMPARED = ("voxel_f1", "lesion_f1")
 
 
 def summarize_runs(results: StudyResults) -> pd.DataFrame:
@@ -32,25 +30,6 @@ def summarize_runs(results: StudyResults) -> pd.DataFrame:
     """
     table = pd.DataFrame([row for run in results.runs for row in _run_rows(results, run)])
     return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64", "count": "Int64"})
-
-
-def compare_with_best(results: StudyResults) -> pd.DataFrame:
-    """Compare the best run with every other on the test set, at tuned thresholds, scan by scan.
-
-    Returns:
-        A row per other run and metric (voxel and lesion F1): ``loss seed metric n difference low high effect p_value
-        p_holm``; ``difference`` is the median of best - other with its bootstrap interval over subjects.
-    """
-    best = results.evaluated(results.best, "test", results.tuned[results.best])
-    rows = []
-    for run in results.runs:
-        if run != results.best:
-            other = results.evaluated(run, "test", results.tuned.get(run))
-            rows += [{"loss": run.loss, "seed": run.seed, **_difference(other, best, metric)} for metric in _COMPARED]
-    if not rows:
-        return pd.DataFrame()
-    table = pd.DataFrame(rows)
-    return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64"})
 
 
 def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
@@ -119,11 +98,3 @@ def _scores(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _p_value(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> float:
     return wilcoxon(first[metric], second[metric].reindex(first.index)).p_value
-
-
-def _difference(other: pd.DataFrame, best: pd.DataFrame, metric: str) -> dict[str, Any]:
-    matched = other.reindex(best.index)
-    test = wilcoxon(matched[metric], best[metric])
-    low, high = bootstrap_median(np.asarray(best[metric] - matched[metric], dtype=float), best["subject"])
-    named = {"metric": metric, "n": test.n_pairs, "difference": test.median_difference, "low": low, "high": high}
-    return {**named, "effect": test.rank_biserial, "p_value": test.p_value}

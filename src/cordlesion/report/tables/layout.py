@@ -5,25 +5,17 @@ import io
 import math
 from dataclasses import dataclass
 
+from cordlesion.report.style import METRIC_NAMES as METRIC_NAMES
+
 SIGNIFICANT = 0.05
 MISSING = "–"
-METRIC_NAMES = {
-    "lesion_sensitivity": "L-sensitivity",
-    "lesion_precision": "L-precision",
-    "lesion_f1": "L-F1",
-    "voxel_sensitivity": "V-sensitivity",
-    "voxel_precision": "V-precision",
-    "voxel_f1": "V-F1",
-    "subject_sensitivity": "P-sensitivity",
-    "subject_specificity": "P-specificity",
-}
-"""The paper's columns, in its order: lesion-wise, voxel-wise, and by subject (P, as in patient)."""
 
 EMPTY_REFERENCE = (
     "Empty references: scans without a lesion in the reference have no L- and V-values and count in P-specificity "
     "only; where a scan has lesions and nothing is predicted, its values are 0."
 )
 """The policy without which no score can be read; part of the caption of every table of scores."""
+SEEDS_AVERAGED = " Where a loss has several seeds, a scan’s value is their mean."
 
 
 @dataclass(frozen=True)
@@ -68,6 +60,8 @@ class Table:
     """Its number, such as ``Table 1.``"""
     note: str = ""
     """The caption after the label: what the table shows and how to read it."""
+    how: str = ""
+    """How the numbers were made, where it is the same for several tables: ends the caption."""
     bold: str = ""
     """What bold (an asterisk in plain text) stands for; empty where nothing is bold."""
     best: str = ""
@@ -80,16 +74,17 @@ class Table:
         # A name that holds a tab or a line break must not shift the columns.
         return [[" ".join(value.split()) for value in row] for row in [list(self.columns), *rows]]
 
-    def caption(self, *, bold: str, best: str = "") -> str:
+    def caption(self, *, bold: str, best: str = "", how: bool = True) -> str:
         """Return the caption as plain text.
 
         Args:
             bold: How bold is shown where the caption is read, such as ``Bold`` or ``Asterisk``.
             best: How the best values are shown; empty where they are not.
+            how: Say too how the numbers were made.
         """
         legends = ((best, self.best), (bold, self.bold))
         marks = [f"{sign}: {meaning}." for sign, meaning in legends if sign and meaning]
-        return " ".join(part for part in (self.label, self.note, *marks) if part)
+        return " ".join(part for part in (self.label, self.note, *marks, self.how if how else "") if part)
 
     def tsv(self) -> str:
         """Return the table as tab-separated text, for programs."""
@@ -107,6 +102,18 @@ def format_number(value: float, *, signed: bool = False) -> str:
     if math.isnan(value):
         return MISSING
     return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
+
+
+def format_fine(value: float, digits: int = 3, *, signed: bool = False) -> str:
+    """Print small values with more decimals."""
+    if math.isnan(value):
+        return MISSING
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def format_fine_interval(low: float, high: float, *, signed: bool = False) -> str:
+    """Print an interval of small values in brackets."""
+    return f"[{format_fine(low, signed=signed)}, {format_fine(high, signed=signed)}]"
 
 
 def format_interval(low: float, high: float, *, signed: bool = False) -> str:

@@ -17,7 +17,7 @@ def lesion_free_table(results: StudyResults, _: pd.DataFrame) -> Table:
     return Table(
         columns=_COLUMNS,
         groups=tuple(Group(results.label(run), mine) for run, mine in rows.items() if mine),
-        label="Table 5.",
+        label="Table 10.",
         note=(
             "Test scans with an empty reference. Clean: scans without any predicted lesion (P-specificity) with the "
             "95 % interval of Clopper and Pearson. False lesions and their volume: mean (largest) per scan."

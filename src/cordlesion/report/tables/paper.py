@@ -56,7 +56,7 @@ def paper_table(results: StudyResults, summary: pd.DataFrame) -> Table:
     absent = [loss_name(loss) for loss, runs in mine.items() if not runs]
     left_out = f" In the paper only: {', '.join(absent)}." if absent else ""
     note = f"{_NOTE} {EMPTY_REFERENCE}{left_out}"
-    return Table(columns, groups, n_words=3, label="Table 6.", note=note)
+    return Table(columns, groups, n_words=3, label="Table 11.", note=note)
 
 
 def _rows(summary: pd.DataFrame, printed: pd.DataFrame, runs: list[Run]) -> tuple[tuple[Cell, ...], ...]:

@@ -42,7 +42,7 @@ def subgroup_tables(results: StudyResults, summary: pd.DataFrame) -> dict[str, T
             columns=(title, "Metric", "Scans", "Subjects", *losses),
             groups=groups,
             n_words=2,
-            label=f"Table 7{letter}.",
+            label=f"Table 12{letter}.",
             note=_note(title, column, several_seeds=several),
         )
     return tables

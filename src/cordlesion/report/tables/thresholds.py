@@ -3,9 +3,20 @@
 import pandas as pd
 
 from cordlesion.report.results import Run, StudyResults, of_run
-from cordlesion.report.tables.layout import Cell, Group, Table, format_interval, format_number
+from cordlesion.report.tables.layout import (
+    EMPTY_REFERENCE,
+    Cell,
+    Group,
+    Table,
+    format_fine,
+    format_interval,
+    format_number,
+)
 
-_COLUMNS = ("Loss", "Tuned t", "95 % interval", "Plateau", "Score", "Scans", "Subjects")
+_COLUMNS = (
+    *("Loss", "Tuned t", "95 % interval", "Plateau", "Width", "Score", "Lost at t − 0.05", "Lost at t + 0.05"),
+    "Area under the curve",
+)
 
 
 def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
@@ -17,8 +28,9 @@ def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
         note=(
             f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
             "interval of t, resampling subjects. Plateau: thresholds around t where the score stays within 5 % of its "
-            "best value; the wider, the less the choice matters. Scans: those of the threshold set that the score "
-            "is taken over."
+            "best value; the wider, the less the choice matters. Lost: what the score loses when t is moved (– outside "
+            "the grid). Area under the curve: the score of a threshold taken at random. Basis: "
+            f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}. {EMPTY_REFERENCE}"
         ),
         best="highest score",
     )
@@ -30,7 +42,9 @@ def _row(results: StudyResults, run: Run) -> tuple[Cell, ...]:
         Cell(format_number(row["threshold"])),
         Cell(format_interval(row["interval_low"], row["interval_high"])),
         Cell(format_interval(row["plateau_low"], row["plateau_high"])),
+        Cell(format_number(row["plateau_high"] - row["plateau_low"])),
         Cell(format_number(row["score"]), best=run == results.best),
-        Cell(str(int(row["n_scans"]))),
-        Cell(str(int(row["n_subjects"]))),
+        Cell(format_fine(row["loss_below"])),
+        Cell(format_fine(row["loss_above"])),
+        Cell(format_number(row["area"])),
     )

@@ -1,0 +1,133 @@
+"""The study's three questions, answered in sentences that say what the numbers say, with their intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cordlesion.report.losses import several_seeds
+from cordlesion.report.numbers import Numbers
+from cordlesion.report.results import StudyResults
+from cordlesion.report.robustness import COMPARED, SHIFT
+from cordlesion.report.style import METRIC_NAMES, loss_name
+from cordlesion.report.tables.layout import (
+    SIGNIFICANT,
+    format_fine,
+    format_fine_interval,
+    format_interval,
+    format_number,
+    format_p,
+)
+from cordlesion.report.tables.tuning import tuning_verdict
+
+_UNKNOWN_SEEDS = (
+    "Unknown: every loss was trained with one seed, so seed noise is unknown. What is said of these trainings need not "
+    "hold for others of the same losses."
+)
+_VERDICTS = {
+    "seed noise unknown": "differ on these subjects, but a loss in each has one seed only",
+    "within seed noise": "differ no more than seeds of one loss do",
+    "undecided": "cannot be told apart on these subjects",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the numbers say."""
+
+    question: str
+    text: str
+
+
+def answer_questions(results: StudyResults, numbers: Numbers) -> tuple[Answer, ...]:
+    """Say whether tuning helps each loss, which loss is most stable, and whether the ranking is more than noise."""
+    questions = [Answer("Does tuning the threshold help?", tuning_answer(numbers.tuning))]
+    if len(numbers.stability) > 1:
+        questions.append(Answer("Which loss is most stable?", stability_answer(numbers.stability)))
+    if not numbers.pairs.empty:
+        text = ranking_answer(numbers.pairs, numbers.seeds, several=several_seeds(results))
+        questions.append(Answer("Is the ranking more than noise?", text))
+    return tuple(questions)
+
+
+def tuning_answer(tuning: pd.DataFrame) -> str:
+    """Say for which losses the tuned threshold changed the voxel F1 of the test set."""
+    rows = tuning[tuning["metric"] == "voxel_f1"]
+    by_verdict = rows.groupby(rows.apply(tuning_verdict, axis="columns"), sort=False)
+    words = {
+        "helps": "It helps {}.",
+        "harms": "It harms {}.",
+        "undecided": "Nothing can be said of {}.",
+        "no change": "It changes no scan of {}.",
+    }
+    named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
+    said = [sentence.format(enumerate_words(named[verdict])) for verdict, sentence in words.items() if verdict in named]
+    return f"{' '.join(said)} Median change of V-F1 within test scans, 95 % interval over subjects (Table 4a)."
+
+
+def stability_answer(stability: pd.DataFrame) -> str:
+    """Say which loss minds a threshold that is a little off least, which most, and whether that is chance."""
+    first, second, last = (stability.iloc[place] for place in (0, 1, -1))
+    moved = f"{_moved(first)} least: by {_median_and_interval(first, 'change', 'low', 'high')} in the median test scan"
+    most = f"; {_moved(last)} most: by {_median_and_interval(last, 'change', 'low', 'high')}"
+    p = float(second["p_value"])
+    beyond = f"more than chance (p {_relation(p)})" if p <= SIGNIFICANT else f"not beyond chance (p {_relation(p)})"
+    excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
+    return (
+        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "
+        f"{_moved(second)}, it is {excess}: {beyond} (Table 4b)."
+    )
+
+
+def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, *, several: bool) -> str:
+    """Say how many pairs of losses differ, and in which of them noise between seeds can explain it."""
+    first = _components(seeds) if several else _UNKNOWN_SEEDS
+    return " ".join([first, *(_counted(pairs, metric) for metric in COMPARED)])
+
+
+def enumerate_words(words: Sequence[str]) -> str:
+    """Join as in a sentence: ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _changed(row: pd.Series) -> str:
+    ends = format_interval(row["low"], row["high"], signed=True)
+    return f"{loss_name(str(row['loss']))} ({format_number(row['difference'], signed=True)} {ends})"
+
+
+def _moved(row: pd.Series) -> str:
+    return loss_name(str(row["loss"]))
+
+
+def _median_and_interval(row: pd.Series, value: str, low: str, high: str, *, signed: bool = False) -> str:
+    return f"{format_fine(row[value], signed=signed)} {format_fine_interval(row[low], row[high], signed=signed)}"
+
+
+def _relation(p: float) -> str:
+    text = format_p(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _counted(pairs: pd.DataFrame, metric: str) -> str:
+    """Say what became of the pairs in one metric."""
+    rows = pairs[pairs["metric"] == metric]
+    n = len(rows)
+    better = [
+        " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
+        for _, row in rows[rows["verdict"].isin(["better", "worse"])].iterrows()
+        if (names := (str(row["second"]), str(row["first"])))
+    ]
+    counts = rows["verdict"].value_counts()
+    parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds"] if better else []
+    parts += [f"{counts[verdict]} {words}" for verdict, words in _VERDICTS.items() if verdict in counts]
+    pair = "the one pair of losses" if n == 1 else f"the {n} pairs of losses"
+    return f"{METRIC_NAMES[metric]}, of {pair}: {'; '.join(parts)}."
+
+
+def _components(seeds: pd.DataFrame) -> str:
+    rows = seeds[seeds["metric"] == "voxel_f1"].iloc[0]
+    spread = [format_fine(rows[name] ** 0.5) for name in ("between_losses", "between_seeds")]
+    return (
+        f"Medians of V-F1 have a standard deviation of {spread[0]} between losses and of {spread[1]} between seeds of "
+        "one loss."
+    )

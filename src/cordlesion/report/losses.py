@@ -1,0 +1,44 @@
+"""Scores of losses rather than of runs: a scan's score is its mean over the seeds of the loss."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from cordlesion.config import SetName
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
+
+MIN_SUBJECTS = 5
+"""With fewer subjects there is no interval: the bootstrap cannot see beyond the few values there are."""
+
+
+def losses(results: StudyResults) -> list[str]:
+    """Return the losses and comparators in the order of the evaluation."""
+    return list(dict.fromkeys(run.loss for run in results.runs))
+
+
+def run_scores(results: StudyResults, set_name: SetName, *, tuned: bool) -> pd.DataFrame:
+    """Return the evaluation of every run at one kind of threshold: a row per scan with lesions and run."""
+    tables = [
+        results.evaluated(run, set_name, results.tuned.get(run) if tuned else DEFAULT_THRESHOLD).reset_index()
+        for run in results.runs
+    ]
+    return lesion_bearing(pd.concat(tables, ignore_index=True))
+
+
+def mean_over_seeds(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Average scores over seeds.
+
+    Args:
+        rows: A row per scan and run.
+        columns: Scores.
+
+    Returns:
+        A row per loss and scan, losses in their order: ``loss scan_id subject`` and the scores.
+    """
+    by = ["loss", "scan_id", "subject"]
+    return rows.groupby(by, sort=False)[list(columns)].mean().reset_index()
+
+
+def several_seeds(results: StudyResults) -> bool:
+    """Tell whether any loss was trained with more than one seed."""
+    return len(results.runs) > len(losses(results))

@@ -1,0 +1,106 @@
+"""The numbers behind two answers: does tuning help each loss, and which loss hardly minds a threshold a little off?"""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from cordlesion.report.losses import mean_over_seeds, run_scores
+from cordlesion.report.results import Run, StudyResults, lesion_bearing, of_run
+from cordlesion.statistics import bootstrap_median, holm, wilcoxon
+
+COMPARED = ("voxel_f1", "lesion_f1")
+SHIFT = 0.05
+"""By how much the paper moves a threshold (section 3)."""
+
+
+def summarize_tuning(results: StudyResults) -> pd.DataFrame:
+    """Compare the tuned threshold of every loss with t = 0.5 on the test set, scan by scan.
+
+    Returns:
+        A row per loss and metric (voxel and lesion F1): ``loss metric n default tuned difference low high effect
+        p_value p_holm``: medians at both thresholds, the median of (tuned - default) with its bootstrap interval over
+        subjects, and Wilcoxon's test, corrected over the losses of a metric.
+    """
+    default, tuned = (
+        mean_over_seeds(run_scores(results, "test", tuned=tuned), COMPARED).set_index(["loss", "scan_id"])
+        for tuned in (False, True)
+    )
+    rows = [
+        {"loss": loss, "metric": metric, **_change(scans[metric], tuned.loc[scans.index, metric], scans["subject"])}
+        for metric in COMPARED
+        for loss, scans in default.groupby("loss", sort=False)
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(p_holm=table.groupby("metric", sort=False)["p_value"].transform(holm))
+
+
+def summarize_stability(results: StudyResults) -> pd.DataFrame:
+    """Measure how much each loss minds a threshold that is off by 0.05, on the test set.
+
+    A scan's change is the mean of ``|F1(t - 0.05) - F1(t)|`` and ``|F1(t + 0.05) - F1(t)|``, t being the tuned
+    threshold; where one of the two lies outside the grid, the other alone.
+
+    Returns:
+        A row per loss, the most stable first: ``loss n change low high`` (median over scans of the change and its
+        bootstrap interval over subjects) and ``excess excess_low excess_high p_value`` (the same of the change less
+        that of the most stable loss, and Wilcoxon's test of it; undefined for that loss itself).
+    """
+    changes = pd.concat([_changes(results, run) for run in results.tuned], ignore_index=True)
+    scans = mean_over_seeds(changes, ["change"])
+    wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
+    wide = wide[wide.median().sort_values(kind="stable").index]
+    subjects = wide.index.get_level_values("subject")
+    return pd.DataFrame([_stability(wide, str(loss), subjects) for loss in wide])
+
+
+def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[str, Any]:
+    test = wilcoxon(default, tuned)
+    low, high = bootstrap_median(tuned - default, subjects)
+    return {
+        "n": test.n_pairs,
+        "default": default.median(),
+        "tuned": tuned.median(),
+        "difference": test.median_difference,
+        "low": low,
+        "high": high,
+        "effect": test.rank_biserial,
+        # Where nothing was moved there is nothing to test.
+        "p_value": test.p_value if test.n_nonzero else math.nan,
+    }
+
+
+def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
+    rows = lesion_bearing(of_run(results.sweep, run, set="test"))
+    wide = rows.pivot(index=["subject", "scan_id"], columns="threshold", values="voxel_f1")
+    thresholds, t = wide.columns.to_numpy(dtype=float), results.tuned[run]
+    moved = [_interpolate(wide.to_numpy(), thresholds, round(t + shift, 9)) for shift in (-SHIFT, SHIFT)]
+    here = _interpolate(wide.to_numpy(), thresholds, t)
+    change = np.nanmean([np.abs(there - here) for there in moved], axis=0)
+    return wide.index.to_frame(index=False).assign(loss=run.loss, change=change)
+
+
+def _interpolate(
+    curves: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], t: float
+) -> npt.NDArray[np.float64]:
+    """Read each row's curve at ``t``; NaN outside the grid."""
+    return np.array([np.interp(t, thresholds, curve, left=np.nan, right=np.nan) for curve in curves])
+
+
+def _stability(wide: pd.DataFrame, loss: str, subjects: pd.Index) -> dict[str, Any]:
+    low, high = bootstrap_median(wide[loss], subjects)
+    row = {"loss": loss, "n": int(wide[loss].notna().sum()), "change": wide[loss].median(), "low": low, "high": high}
+    if loss == wide.columns[0]:
+        return {**row, **dict.fromkeys(("excess", "excess_low", "excess_high", "p_value"), math.nan)}
+    excess = wide[loss] - wide.iloc[:, 0]
+    test = wilcoxon(wide.iloc[:, 0], wide[loss])
+    excess_low, excess_high = bootstrap_median(excess, subjects)
+    return {
+        **row,
+        "excess": test.median_difference,
+        "excess_low": excess_low,
+        "excess_high": excess_high,
+        "p_value": test.p_value,
+    }
