@@ -51,6 +51,14 @@ def write(folder, text):
         (SOUND + "preprocess: {crop_voxels: 46}\n", "1:1", "preprocess.crop_voxels is 46; a multiple of 4 is needed"),
         (SOUND + "network: {filters: [4, 8, 16, 32, 64, 128]}\n", "1:1", "a multiple of 32 is needed"),
         (SOUND + "network: {filters: []}\n", "8:11", "network.filters: Tuple should have at least 1 item"),
+        (SOUND + "reduced: {}\n", "8:1", "reduced: a number of scans or of epochs is needed"),
+        (SOUND + "split: {folds: 0}\n", "8:9", "split.folds: Input should be greater than 0"),
+        (SOUND + "threshold: {grid: coarse}\n", "8:13", "threshold.grid: Input should be 'paper' or 'fine'"),
+        (
+            SOUND + "postprocess: {minimum_volume_mm3: 3}\nthreshold: {minimum_volumes_mm3: [0, 3]}\n",
+            "1:1",
+            "postprocess.minimum_volume_mm3 is set and threshold.minimum_volumes_mm3 tunes it",
+        ),
         (SOUND + "seeds: [0, 0]\n", "1:1", "seeds: one seed is listed twice"),
         (SOUND + "seeds: [-1]\n", "8:9", "seeds.0: Input should be greater than or equal to 0, found -1"),
         (

@@ -192,11 +192,18 @@ class ReducedConfig(_Config):
     epochs: Annotated[int, Field(gt=0)] | None = None
     """In place of ``training.epochs``."""
 
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.scans is None and self.epochs is None:
+            raise ValueError("a number of scans or of epochs is needed; leave the section out to run the whole study")
+        return self
+
     @property
     def description(self) -> str:
         """What is reduced, as printed."""
-        parts = (f"at most {self.scans} scans" if self.scans else "", f"{self.epochs} epochs" if self.epochs else "")
-        return f"reduced run: {', '.join(part for part in parts if part)}"
+        parts = [f"at most {self.scans} scans"] if self.scans else []
+        parts += [f"{self.epochs} epoch{'s' if self.epochs > 1 else ''}"] if self.epochs else []
+        return f"reduced run: {', '.join(parts)}"
 
 
 class EvaluationConfig(_Config):

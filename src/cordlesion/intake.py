@@ -77,10 +77,12 @@ def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:
     held = plain(parse_yaml(folder.configuration)).get("reduced")
     wanted = config.reduced.model_dump(mode="json") if config.reduced else None
     if held != wanted:
-        extent = ReducedConfig.model_validate(held).description if held else "the full study"
-        ours = config.reduced.description if config.reduced else "the full study"
+        extent, ours = (
+            f"a {one.description}" if one else "the full study"
+            for one in (ReducedConfig.model_validate(held) if held else None, config.reduced)
+        )
         raise CordlesionError(
-            f"{folder.root}: holds {extent}, and this is {ours}; nothing is overwritten. "
+            f"{folder.root}: holds {extent}; this is {ours}, and nothing is overwritten. "
             "Choose another `output` folder."
         )
 
