@@ -18,6 +18,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
+from cordlesion.report.results import read_results
 from cordlesion.segmentation import segment
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
@@ -190,6 +191,23 @@ def test_the_test_set_of_a_fold_stays_closed_without_its_threshold(copy):
     assert study.in_set("test", 1)
     with pytest.raises(CordlesionError, match=f"no threshold of {run_name(2)}; the test set stays closed"):
         evaluate_test(study)
+
+
+def test_the_report_pools_the_folds(copy):
+    run_study(read_study(copy))
+    results = read_results(copy.parent / "study")
+    (run,) = results.runs
+    tuned = results.evaluated(run, "test", results.tuned[run])
+    evaluation = read_table(results.folder.evaluation)
+    for fold, t in read_table(results.folder.thresholds).set_index("fold")["threshold"].items():
+        rows = evaluation[(evaluation["set"] == "test") & (evaluation["fold"] == fold)]
+        own = rows[rows["threshold"] == t].set_index("scan_id")["voxel_f1"]
+        pd.testing.assert_series_equal(tuned["voxel_f1"][own.index], own)
+        training, chosen = results.tested_by(run, own.index[0])
+        assert (training.name, chosen["threshold"]) == (run_name(fold), t)
+    assert sorted(tuned.index) == [f"sub-{n:02d}" for n in range(1, 13)]
+    page = (copy.parent / "study/report.html").read_text()
+    assert "12 scans" in page
 
 
 def test_folds_of_nnunet_become_a_study(tmp_path, cli):

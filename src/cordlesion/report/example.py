@@ -65,7 +65,8 @@ def example_figure(results: StudyResults) -> Figure:
     pictures = [("Reference", slices.sagittal(truth, x, window))]
     for run, dice in zip(example.runs, example.dice, strict=True):
         mask = _mask(results, example.scan_id, run, scan)
-        title = f"{results.label(run)}, t = {results.tuned[run]:.2f}\nDice score {dice:.2f}"
+        _, chosen = results.tested_by(run, example.scan_id)
+        title = f"{results.label(run)}, t = {chosen['threshold']:.2f}\nDice score {dice:.2f}"
         pictures.append((title, slices.sagittal(slices.layers(scan, mask, reference), x, window)))
     with style():
         return _compose(pictures)
@@ -90,10 +91,13 @@ def _read_scan(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
 
 def _mask(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> npt.NDArray[np.bool_]:
     """Cut a run's map as the evaluation did, post-processed."""
-    removal, threshold = read_study(results.folder.configuration).postprocess, results.tuned[run]
+    training, chosen = results.tested_by(run, scan_id)
+    removal, threshold = read_study(results.folder.configuration).postprocess, float(chosen["threshold"])
+    if "minimum_volume_mm3" in chosen:
+        removal = removal.model_copy(update={"minimum_volume_mm3": float(chosen["minimum_volume_mm3"])})
     cord_mask = results.manifest["scans"][scan_id].get("cord_mask")
     cord = read_cord(cord_mask and results.folder.root / cord_mask, scan, removal)
-    return binarize(postprocess(_read_map(results, scan_id, run, scan), [threshold], removal, cord), threshold)
+    return binarize(postprocess(_read_map(results, scan_id, training, scan), [threshold], removal, cord), threshold)
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:

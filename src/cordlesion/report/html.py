@@ -137,7 +137,7 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         # The day the results were made: writing the report anew does not make them newer.
         "date": f"{finished.day} {finished:%B %Y}",
         "version": results.manifest.get("cordlesion", ""),
-        "n_scans": len(results.splits),
+        "n_scans": results.splits["scan_id"].nunique(),
         "n_subjects": results.splits["subject"].nunique(),
         "n_runs": len(results.runs),
         "one_seed": len({run.seed for run in results.histories}) <= 1,

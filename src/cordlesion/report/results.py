@@ -1,7 +1,7 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from cordlesion.config import SetName, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
+from cordlesion.report.pooling import pool_folds
 from cordlesion.report.style import loss_name
 
 DEFAULT_THRESHOLD = 0.5
@@ -80,6 +81,7 @@ _TEXT = {
     "stratum",
     "map",
 }
+_TABLES = tuple(name.removesuffix(".tsv") for name in _COLUMNS if name != "history.tsv")
 _ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
@@ -89,11 +91,14 @@ class Run:
 
     loss: str
     seed: int | None
+    fold: int | None = None
+    """Of a single training; results are those of all folds together."""
 
     @property
     def name(self) -> str:
         """Its name in the study folder."""
-        return self.loss if self.seed is None else f"{self.loss}_seed-{self.seed}"
+        fold = f"_fold-{self.fold}" if self.fold else ""
+        return self.loss if self.seed is None else f"{self.loss}_seed-{self.seed}{fold}"
 
 
 @dataclass(frozen=True)
@@ -108,9 +113,12 @@ class StudyResults:
     splits: pd.DataFrame
     sweep: pd.DataFrame
     thresholds: pd.DataFrame
+    """A row per run: of its folds together, where there are several."""
+    written_thresholds: pd.DataFrame
+    """As they were chosen: a row per run and fold."""
     evaluation: pd.DataFrame
     histories: dict[Run, pd.DataFrame]
-    """Learning curves; comparators have none."""
+    """Learning curves, those of each fold apart; comparators have none."""
     rules: pd.DataFrame
     """Lesion scores of the test scans under every lesion rule, tuned thresholds; like the following, of runs only."""
     strata: pd.DataFrame
@@ -163,6 +171,13 @@ class StudyResults:
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
         return chosen
 
+    def tested_by(self, run: Run, scan_id: str) -> tuple[Run, pd.Series]:
+        """Return the training that tested a scan, which is one fold's, and the row of its threshold."""
+        if "fold" not in self.written_thresholds:
+            return run, of_run(self.written_thresholds, run).iloc[0]
+        fold = int(self.evaluated(run, "test", self.tuned[run])["fold"][scan_id])
+        return replace(run, fold=fold), of_run(self.written_thresholds, run, fold=fold).iloc[0]
+
 
 def read_results(folder: Path) -> StudyResults:
     """Read the artifacts of a finished study.
@@ -173,23 +188,17 @@ def read_results(folder: Path) -> StudyResults:
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
-    thresholds = _read_checked(study.thresholds)
-    trained = [run for run in _runs(thresholds) if run.seed is not None]
+    tables = {name: _read_checked(study.table(name)) for name in _TABLES}
+    written = tables["thresholds"]
+    pooled = pool_folds({**tables, "splits": _with_acquisition(tables["splits"], study.splits)})
     results = StudyResults(
         folder=study,
         name=read_study(_required(study.configuration)).title,
         configuration=study.configuration.read_text(encoding="utf-8"),
         manifest=read_json(_required(study.manifest)),
-        splits=_with_acquisition(_read_checked(study.splits), study.splits),
-        sweep=_read_checked(study.sweep),
-        thresholds=thresholds,
-        evaluation=_read_checked(study.evaluation),
-        histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in trained},
-        rules=_read_checked(study.table("rules")),
-        strata=_read_checked(study.table("strata")),
-        froc=_read_checked(study.table("froc")),
-        calibration=_read_checked(study.table("calibration")),
-        reliability=_read_checked(study.table("reliability")),
+        written_thresholds=written,
+        histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in _trainings(written)},
+        **pooled,
     )
     _require_complete(results)
     return results
@@ -222,6 +231,13 @@ def lesion_free(rows: pd.DataFrame) -> pd.DataFrame:
 def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
     pairs = table[["loss", "seed"]].drop_duplicates().itertuples(index=False)
     return tuple(Run(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in pairs)
+
+
+def _trainings(thresholds: pd.DataFrame) -> list[Run]:
+    if "fold" not in thresholds:
+        return [run for run in _runs(thresholds) if run.seed is not None]
+    named = thresholds[["loss", "seed", "fold"]].itertuples(index=False)
+    return [Run(str(loss), int(seed), int(fold)) for loss, seed, fold in named]
 
 
 def _require_complete(results: StudyResults) -> None:

@@ -46,7 +46,7 @@ def summarize_subgroups(results: StudyResults) -> pd.DataFrame:
 
 def _scores(results: StudyResults) -> pd.DataFrame:
     """Return a row per loss and test scan with lesions: its scores and what it can be grouped by."""
-    facts = results.splits.set_index("scan_id")[["subject", *SUBGROUPS]]
+    facts = results.splits.drop_duplicates("scan_id").set_index("scan_id")[["subject", *SUBGROUPS]]
     facts = facts.assign(slice_spacing_mm=facts["slice_spacing_mm"].map(_millimetre_class))
     tables = []
     for loss in dict.fromkeys(run.loss for run in results.runs):

@@ -19,7 +19,7 @@ def cohort_table(results: StudyResults, _: pd.DataFrame) -> Table:
     groups = [Group(SET_NAMES[name], (_row(splits[splits["set"] == name]),)) for name in SETS]
     return Table(
         columns=_COLUMNS,
-        groups=(*groups, Group("all", (_row(splits),))),
+        groups=(*groups, Group("all", (_row(splits.drop_duplicates("scan_id")),))),
         label="Cohort by set.",
         note="Every subject is in one set only. Lesions and volumes: median [quartiles] per scan with lesions.",
     )

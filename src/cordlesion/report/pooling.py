@@ -1,0 +1,102 @@
+"""Folds pooled: each scan counts once, as its own fold tested it. So the rest of the report knows runs only."""
+
+from collections.abc import Hashable, Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+
+_DEFAULT = 0.5
+_RUN = ["loss", "seed"]
+_BINS = [*_RUN, "set", "map", "bin_low", "bin_high"]
+_SUMS = ["n_scans", "n_voxels", "n_lesion_voxels", "sum_probability"]
+
+
+def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Pool the tables of a study over its folds.
+
+    Thresholds become one row per run: means over the folds, but for ``threshold``, which is that of one of the folds
+    and stands for all of them: rows of the evaluation at each fold's own threshold are labelled with it. A scan that
+    is in the threshold sets of several folds is told apart by its name, and one that is in a set of several folds is
+    listed once for this set.
+
+    Args:
+        tables: By name (``thresholds``, ``evaluation`` ...), as a study wrote them; those of a study with one split
+            are returned as they are.
+    """
+    written = tables["thresholds"]
+    if "fold" not in written:
+        return dict(tables)
+    reliability = _pool_reliability(tables["reliability"])
+    return {
+        **tables,
+        "splits": tables["splits"].drop_duplicates(["scan_id", "set"]),
+        "sweep": _tell_apart(tables["sweep"]),
+        "thresholds": pd.concat([_pool_thresholds(folds) for _, folds in _by_run(written)], ignore_index=True),
+        "evaluation": _tell_apart(_relabel(tables["evaluation"], written)),
+        "reliability": reliability,
+        "calibration": _pool_calibration(tables["calibration"], reliability),
+    }
+
+
+def representative_threshold(thresholds: pd.Series) -> float:
+    """Return the threshold nearest to the folds' median, but 0.5 only where all are 0.5.
+
+    The rows at the tuned threshold and those at 0.5 must stay two kinds of rows.
+    """
+    others = thresholds[thresholds != _DEFAULT]
+    candidates = np.sort((others if len(others) else thresholds).to_numpy(float))
+    return float(candidates[np.abs(candidates - thresholds.median()).argmin()])
+
+
+def _by_run(table: pd.DataFrame) -> Iterator[tuple[Hashable, pd.DataFrame]]:
+    yield from table.groupby(_RUN, sort=False, dropna=False)
+
+
+def _pool_thresholds(folds: pd.DataFrame) -> pd.DataFrame:
+    numbers = folds.select_dtypes("number").drop(columns=["seed", "fold"])
+    means, sums = numbers.mean(), numbers.filter(regex="^n_").sum()
+    pooled = {**means, **sums, "threshold": representative_threshold(folds["threshold"])}
+    chosen = ", ".join(f"{t:g}" for t in folds["threshold"])
+    basis = f"folds with t = {chosen} (means are shown): {'; '.join(dict.fromkeys(folds['basis']))}"
+    row = {str(name): value for name, value in pooled.items()}
+    return folds.iloc[[0]].drop(columns="fold").assign(**row, basis=basis)
+
+
+def _relabel(evaluation: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
+    own = evaluation[[*_RUN, "fold"]].merge(written[[*_RUN, "fold", "threshold"]], how="left")["threshold"].to_numpy()
+    labels = {run: representative_threshold(folds["threshold"]) for run, folds in _by_run(written)}
+    label = np.array([labels[run] for run in evaluation[_RUN].itertuples(index=False, name=None)])
+    default = np.isclose(evaluation["threshold"], _DEFAULT)
+    tuned = np.isclose(evaluation["threshold"], own) & (label != _DEFAULT)
+    relabelled = evaluation.assign(threshold=label)
+    kept: pd.DataFrame = pd.concat([evaluation[default], relabelled[tuned]])
+    return kept
+
+
+def _tell_apart(table: pd.DataFrame) -> pd.DataFrame:
+    named = table["scan_id"] + " (fold " + table["fold"].astype(str) + ")"
+    told: pd.DataFrame = table.assign(scan_id=named.where(table["set"] == "threshold", table["scan_id"]))
+    return told
+
+
+def _pool_reliability(bins: pd.DataFrame) -> pd.DataFrame:
+    weighted = bins.assign(sum_probability=(bins["mean_probability"] * bins["n_voxels"]).fillna(0))
+    sums = ["n_voxels", "n_lesion_voxels", "sum_probability"]
+    pooled = weighted.groupby(_BINS, sort=False, dropna=False)[sums].sum().reset_index()
+    filled = pooled["n_voxels"].where(pooled["n_voxels"] > 0)
+    return pooled.assign(
+        mean_probability=pooled["sum_probability"] / filled, lesion_share=pooled["n_lesion_voxels"] / filled
+    )
+
+
+def _pool_calibration(folds: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:
+    """Sum what can be summed, and compute the scores of all voxels from it; the temperature is the folds' mean."""
+    by = ["set", *_RUN, "map"]
+    squares = folds.assign(squares=folds["brier_score"] * folds["n_voxels"])
+    pooled = squares.groupby(by, sort=False, dropna=False)[[*_SUMS, "squares"]].sum()
+    pooled["temperature"] = folds.groupby(by, sort=False, dropna=False)["temperature"].mean()
+    pooled["brier_score"] = pooled.pop("squares") / pooled["n_voxels"]
+    gaps = (reliability["sum_probability"] - reliability["n_lesion_voxels"]).abs()
+    gap = gaps.groupby([reliability[name] for name in by], dropna=False).sum()
+    pooled["expected_calibration_error"] = gap / pooled["n_voxels"]
+    return pooled.reset_index()
