@@ -1,5 +1,6 @@
 """A small finished study on disk: three losses and one comparator with plausible numbers, and tiny scans."""
 
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
 RUNS = (("bce", 0), ("dice", 0), ("tversky", 0), ("sct", None))
 # How fast sensitivity falls with the threshold, and how high precision starts.
 CHARACTER = {"bce": (0.18, 0.30), "dice": (0.65, 0.42), "tversky": (1.1, 0.34), "sct": (0.22, 0.45)}
+
+RULES = ("study", "anima", "ivadomed", "multi_spine", "any_overlap", "iou50")
+COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 
 YAML = """\
 # Three losses on a simulated cohort.
@@ -60,7 +64,9 @@ def write_fake_study(
     _write(folder / "splits.tsv", splits)
     _write(folder / "sweep.tsv", sweep)
     _write(folder / "thresholds.tsv", thresholds)
-    _write(folder / "evaluation.tsv", _evaluation(sweep, thresholds))
+    evaluation = _evaluation(sweep, thresholds)
+    _write(folder / "evaluation.tsv", evaluation)
+    _write_analysis(folder, evaluation, sweep, thresholds)
     for loss, seed in RUNS[:3]:
         _write(folder / "runs" / f"{loss}_seed-{seed}" / "history.tsv", _history(rng, loss))
     scans = splits[(splits["set"] == "test") & (splits["n_reference_lesions"] > 0)]["scan_id"]
@@ -159,8 +165,12 @@ def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
                 "interval_high": min(best + 0.15, 1),
                 "plateau_low": plateau.min(),
                 "plateau_high": plateau.max(),
+                "loss_below": curve[best] - curve.get(round(best - 0.05, 2), np.nan),
+                "loss_above": curve[best] - curve.get(round(best + 0.05, 2), np.nan),
+                "area": np.trapezoid(curve, curve.index),
                 "n_scans": tuning["scan_id"].nunique(),
                 "n_subjects": tuning["subject"].nunique(),
+                "basis": f"{tuning['scan_id'].nunique()} scans of {tuning['subject'].nunique()} subjects",
             }
         )
     return pd.DataFrame(rows).astype({"seed": "Int64"})
@@ -171,6 +181,97 @@ def _evaluation(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:
     return sweep[(sweep["threshold"] == 0.5) | (sweep["threshold"] == sweep["loss"].map(tuned))].astype(
         {"seed": "Int64"}
     )
+
+
+def _write_analysis(folder: Path, evaluation: pd.DataFrame, sweep: pd.DataFrame, thresholds: pd.DataFrame) -> None:
+    """Write what the stage `analyze` leaves for the trained losses, from a generator of its own."""
+    rng = np.random.default_rng(11)
+    tuned = dict(zip(thresholds["loss"], thresholds["threshold"], strict=True))
+    masks = evaluation[(evaluation["set"] == "test") & (evaluation["threshold"] == evaluation["loss"].map(tuned))]
+    masks = masks[masks["loss"] != "sct"].reset_index(drop=True)
+    _write(folder / "rules.tsv", pd.concat([_by_rule(rng, masks, rule) for rule in RULES]))
+    _write(folder / "strata.tsv", pd.concat(_by_size(rng, masks)))
+    _write(folder / "froc.tsv", _froc(sweep[sweep["loss"] != "sct"]))
+    bins = pd.concat(
+        [_bins(rng, *key) for key in itertools.product(("threshold", "test"), RUNS[:3], ("raw", "scaled"))]
+    )
+    _write(folder / "reliability.tsv", bins)
+    _write(folder / "calibration.tsv", _calibration(rng, bins))
+
+
+def _by_rule(rng, masks: pd.DataFrame, rule: str) -> pd.DataFrame:
+    named = ["scan_id", "subject", "session", "set", "loss", "seed"]
+    scores = ["lesion_sensitivity", "lesion_precision", "lesion_f1"]
+    factor = rng.uniform(0.5, 1, (len(masks), 1)) if rule != "study" else 1.0
+    table = masks[[*named, *scores, *COUNTS, "reference_volume_mm3"]].copy()
+    table[scores] = table[scores] * factor
+    table.insert(6, "rule", rule)
+    return table
+
+
+def _by_size(rng, masks: pd.DataFrame) -> list[pd.DataFrame]:
+    """Deal out the lesions of each scan to three sizes."""
+    named = ["scan_id", "subject", "session", "set", "loss", "seed"]
+    dealt = {}
+    for found, all_of_them in (COUNTS[1::-1], COUNTS[:1:-1]):
+        hits = rng.multinomial(masks[found], [0.2, 0.3, 0.5])
+        misses = rng.multinomial((masks[all_of_them] - masks[found]).clip(lower=0), [0.6, 0.3, 0.1])
+        dealt |= {found: hits, all_of_them: hits + misses}
+    sizes = (("small", 0.0, 40.0), ("medium", 40.0, 100.0), ("large", 100.0, np.inf))
+    return [
+        masks[named].assign(
+            stratum=name, low_mm3=low, high_mm3=high, **{column: dealt[column][:, size] for column in COUNTS}
+        )
+        for size, (name, low, high) in enumerate(sizes)
+    ]
+
+
+def _froc(sweep: pd.DataFrame) -> pd.DataFrame:
+    sums = sweep.groupby(["set", "loss", "seed", "threshold"], sort=False)[list(COUNTS)].sum().reset_index()
+    n_scans = sums["set"].map(sweep.groupby("set")["scan_id"].nunique())
+    return sums[["set", "loss", "seed", "threshold"]].assign(
+        sensitivity=sums["n_detected_lesions"] / sums["n_reference_lesions"],
+        false_per_scan=(sums["n_predicted_lesions"] - sums["n_true_predicted_lesions"]) / n_scans,
+        n_scans=n_scans,
+        n_reference_lesions=sums["n_reference_lesions"],
+    )
+
+
+def _bins(rng, set_name: str, run: tuple[str, int], kind: str) -> pd.DataFrame:
+    """Count voxels by probability: the lower the loss's decay, the more p understates; one bin is empty."""
+    edges = np.linspace(0, 1, 16)
+    n = np.round(200_000 * np.exp(-9 * edges[:-1]))
+    n[13] = 0
+    p = np.where(n > 0, edges[:-1] + 1 / 30, np.nan)
+    share = np.clip(p ** CHARACTER[run[0]][0] * rng.uniform(0.6, 0.9), 0, 1) * p
+    n_lesion = np.nan_to_num(np.round(share * n))
+    return pd.DataFrame(
+        {
+            "set": set_name,
+            "loss": run[0],
+            "seed": run[1],
+            "map": kind,
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "n_voxels": n.astype(int),
+            "n_lesion_voxels": n_lesion.astype(int),
+            "mean_probability": p,
+            "lesion_share": np.divide(n_lesion, n, out=np.full(15, np.nan), where=n > 0),
+        }
+    )
+
+
+def _calibration(rng, bins: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for (set_name, loss, seed, kind), one in bins.groupby(["set", "loss", "seed", "map"], sort=False):
+        total = (one["mean_probability"] * one["n_voxels"]).sum()
+        gap = (one["mean_probability"] * one["n_voxels"] - one["n_lesion_voxels"]).abs().sum() / one["n_voxels"].sum()
+        temperature = 1.0 if kind == "raw" else float(rng.uniform(0.6, 1.8))
+        counts = (16, one["n_voxels"].sum(), one["n_lesion_voxels"].sum(), total)
+        rows.append((set_name, loss, seed, kind, temperature, gap, float(rng.uniform(0.001, 0.01)), *counts))
+    names = ("set", "loss", "seed", "map", "temperature", "expected_calibration_error", "brier_score")
+    counted = ("n_scans", "n_voxels", "n_lesion_voxels", "sum_probability")
+    return pd.DataFrame(rows, columns=[*names, *counted])
 
 
 def _history(rng, loss: str) -> pd.DataFrame:

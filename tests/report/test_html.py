@@ -12,6 +12,10 @@ from cordlesion.report.html import inline_svg, write_report
 from cordlesion.report.results import StudyResults
 
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
+QUESTIONS = [
+    *("tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
+    "subgroups",
+]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
@@ -52,12 +56,18 @@ def text(folder: Path) -> str:
 def test_all_files_are_written(folder: Path) -> None:
     printed = [
         *("by_manufacturer", "by_orientation", "by_scanner", "by_site", "by_slice_spacing", "cohort"),
-        *("differences", "lesion_free", "paper", "table1", "table2", "thresholds"),
+        *("calibration", "lesion_free", "pairs", "paper", "rules", "seeds", "stability", "strata"),
+        *("table1", "table2", "thresholds", "tuning"),
     ]
-    for suffix, others in (("tsv", ["summary", "summary_subgroups"]), ("csv", []), ("tex", []), ("md", None)):
+    for suffix, others in (
+        ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
+        ("csv", []),
+        ("tex", []),
+        ("md", None),
+    ):
         names = sorted(path.stem for path in (folder / "tables").glob(f"*.{suffix}"))
         assert names == (["captions"] if others is None else sorted([*printed, *others]))
-    assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 5
+    assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 7
     assert not list(folder.rglob(".part-*"))
 
 
@@ -66,7 +76,7 @@ def test_nothing_is_loaded(text: str) -> None:
     assert page.open == []
     tags = [tag for tag, _ in page.elements]
     assert not {"script", "link", "iframe", "object", "embed", "img", "base", "form"} & set(tags)
-    assert tags.count("svg") == 5
+    assert tags.count("svg") == 7
     for tag, attributes in page.elements:
         for name, value in attributes.items():
             assert not name.startswith("on")

@@ -6,7 +6,6 @@ from cordlesion.report.results import Run, StudyResults, of_run
 from cordlesion.report.summaries import (
     SCAN_METRICS,
     SUBJECT_METRICS,
-    compare_with_best,
     summarize_lesion_free,
     summarize_runs,
 )
@@ -79,24 +78,6 @@ def test_holm_correction_is_over_the_whole_table(summary: pd.DataFrame) -> None:
     for rank, (_, row) in enumerate(tested.iterrows()):
         running = max(running, min(1, (m - rank) * row["p_value"]))
         assert row["p_holm"] == pytest.approx(running)
-
-
-def test_differences_from_the_best_run(results: StudyResults) -> None:
-    table = compare_with_best(results)
-    assert len(table) == 3 * 2
-    best = scans_of(results, results.best, "test", results.tuned[results.best])
-    for run in results.runs:
-        if run == results.best:
-            assert of_run(table, run).empty
-            continue
-        other = scans_of(results, run, "test", results.tuned[run])
-        (row,) = of_run(table, run, metric="voxel_f1").to_dict("records")
-        difference = (best["voxel_f1"] - other["voxel_f1"]).dropna()
-        assert row["difference"] == pytest.approx(difference.median())
-        ranks = difference.abs().rank()
-        effect = (ranks[difference > 0].sum() - ranks[difference < 0].sum()) / ranks.sum()
-        assert row["effect"] == pytest.approx(effect)
-        assert row["p_value"] <= row["p_holm"] <= 1
 
 
 def test_lesion_free_scans(results: StudyResults) -> None:

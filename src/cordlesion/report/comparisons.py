@@ -47,4 +47,4 @@ def _sentence(row: pd.Series, metric: str) -> str:
     """Say what a pair's row says, with the printed names of losses."""
     values = {field.name: row[field.name] for field in fields(LossComparison)}
     printed = {name: loss_name(str(row[name])) for name in ("first", "second")}
-    return LossComparison(**{**values, **printed}).sentence(metric)
+    return LossComparison(**{**values, **printed}).sentence(metric).replace(" -", " −")

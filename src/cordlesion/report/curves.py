@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.report.results import StudyResults, of_run
-from cordlesion.report.style import INK, MUTED, WIDTH_INCHES, loss_colors, loss_name, panel_grid, style
+from cordlesion.report.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, panel_grid, style
 
 Dash: TypeAlias = str | tuple[float, tuple[float, ...]]
 
@@ -33,7 +33,7 @@ def reliability_figure(results: StudyResults) -> Figure:
             axes.set_title(loss_name(loss))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
             axes.grid(axis="both")
-        panels[0].legend(handles=_reliability_handles(colors[losses[0]]), loc="upper left", handlelength=1.6)
+        figure.legend(handles=_reliability_handles(), loc="outside lower center", ncols=4)
         figure.supxlabel("probability p", fontsize=8, color=INK)
         figure.supylabel("share of lesion voxels", fontsize=8, color=INK)
         return figure
@@ -53,7 +53,7 @@ def froc_figure(results: StudyResults) -> Figure:
             _draw_froc(axes, curve, colors[loss], dash, loss_name(loss))
             for run in (run for run in results.tuned if run.loss == loss):
                 _mark_tuned(axes, of_run(rows, run), results.tuned[run], colors[loss])
-        _scale_froc(axes)
+        _scale_froc(axes, highest=float(rows["sensitivity"].max()))
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
         return figure
@@ -72,7 +72,8 @@ def _draw_reliability(axes: Axes, bins: pd.DataFrame, color: str, tuned: float) 
     axes.axvline(tuned, color=color, linewidth=0.8, linestyle=(0, (1, 2)))
 
 
-def _reliability_handles(color: str) -> list[Line2D]:
+def _reliability_handles() -> list[Line2D]:
+    color = SLATE
     return [
         Line2D([], [], color=color, linewidth=1.2, marker="o", markersize=3, label="test set"),
         Line2D([], [], color=color, linewidth=0.8, label="threshold set"),
@@ -100,11 +101,11 @@ def _mark_tuned(axes: Axes, curve: pd.DataFrame, tuned: float, color: str) -> No
     )  # fmt: skip
 
 
-def _scale_froc(axes: Axes) -> None:
+def _scale_froc(axes: Axes, highest: float) -> None:
     axes.set_xscale("symlog", base=2, linthresh=FALSE_LESIONS_PER_SCAN[0], linscale=0.6)
     ticks = [0, *FALSE_LESIONS_PER_SCAN]
     axes.set_xticks(ticks, [_LABELS.get(tick, f"{tick:g}") for tick in ticks])
     axes.minorticks_off()
-    axes.set(xlim=(-0.01, FALSE_LESIONS_PER_SCAN[-1] * 1.05), ylim=(-0.02, 1.02))
+    axes.set(xlim=(-0.01, FALSE_LESIONS_PER_SCAN[-1] * 1.05), ylim=(-0.02, min(1.02, 1.2 * highest + 0.02)))
     axes.set(xlabel="false lesions per scan", ylabel="lesion sensitivity")
     axes.grid(axis="both")

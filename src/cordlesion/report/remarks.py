@@ -42,10 +42,10 @@ def rules_remark(results: StudyResults, numbers: Numbers) -> str:
         return ""
     ordered = best.sort_values("median", kind="stable")
     low, high = ordered.iloc[0], ordered.iloc[-1]
-    said = (
-        f"The same masks of {loss_name(results.best.loss)} have a median L-F1 of {format_number(low['median'])} by the "
-        f"rule {low['rule']} and of {format_number(high['median'])} by the rule {high['rule']}."
-    )
+    masks = f"The same masks of {loss_name(results.best.loss)} have a median L-F1 of {format_number(low['median'])} by"
+    differ = low["median"] < high["median"]
+    rest = f"the rule {low['rule']} and of {format_number(high['median'])} by the rule {high['rule']}"
+    said = f"{masks} {rest if differ else 'every rule'}."
     return f"{said} {_leaders(rules)}" if rules["loss"].nunique() > 1 else said
 
 
@@ -85,8 +85,9 @@ def _leaders(rules: pd.DataFrame) -> str:
     """Tell which loss has the highest median under which rules."""
     led: dict[str, list[str]] = {}
     for rule, rows in rules.groupby("rule", sort=False):
-        top = rows[rows["median"] == rows["median"].max()]
-        led.setdefault(enumerate_words([loss_name(str(loss)) for loss in top["loss"]]), []).append(str(rule))
+        top = rows.loc[rows["median"] == rows["median"].max(), "loss"]
+        names = [loss_name(str(loss)) for loss in top] if len(top) < len(rows) else ["no loss alone"]
+        led.setdefault(enumerate_words(names), []).append(str(rule))
     if len(led) == 1:
         return f"The highest median is that of {next(iter(led))} by every rule."
     parts = [f"of {losses} by {enumerate_words(names)}" for losses, names in led.items()]

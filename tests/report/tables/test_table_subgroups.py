@@ -23,7 +23,7 @@ def rows_of(table: Table, group: str) -> dict[str, tuple[Cell, ...]]:
 
 def test_one_table_for_each_way_of_grouping(tables: dict[str, Table]) -> None:
     assert list(tables) == ["by_site", "by_manufacturer", "by_scanner", "by_orientation", "by_slice_spacing"]
-    assert [table.label for table in tables.values()] == [f"Table 7{letter}." for letter in "abcde"]
+    assert [table.label for table in tables.values()] == [f"Table 12{letter}." for letter in "abcde"]
     for table in tables.values():
         assert table.columns[1:] == ("Metric", "Scans", "Subjects", "BCE", "Dice", "Tversky", "SCT")
         assert table.groups[-1].name == "all"

@@ -4,9 +4,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.results import StudyResults, read_results
 from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables import TABLES, write_tables
+from cordlesion.report.tables import ANSWERS, TABLES, write_tables
 from cordlesion.report.tables.cohort import cohort_table
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.lesion_free import lesion_free_table
@@ -16,6 +17,11 @@ from cordlesion.report.tables.thresholds import thresholds_table
 @pytest.fixture(scope="module")
 def summary(results: StudyResults) -> pd.DataFrame:
     return summarize_runs(results)
+
+
+@pytest.fixture(scope="module")
+def numbers(results: StudyResults) -> Numbers:
+    return compute_numbers(results)
 
 
 def read_rows(path: Path, delimiter: str) -> list[list[str]]:
@@ -29,8 +35,9 @@ def test_threshold_table(results: StudyResults, summary: pd.DataFrame) -> None:
     texts = [c.text for c in table.groups[0].rows[0]]
     assert texts[0] == f"{row['threshold']:.2f}"
     assert texts[1] == f"[{row['interval_low']:.2f}, {row['interval_high']:.2f}]"
-    assert texts[4:] == ["7", "7"]
-    assert [group.rows[0][3].best for group in table.groups] == [run == results.best for run in results.tuned]
+    assert texts[3] == f"{row['plateau_high'] - row['plateau_low']:.2f}"
+    assert "Basis: 7 scans of 7 subjects." in table.note
+    assert [group.rows[0][4].best for group in table.groups] == [run == results.best for run in results.tuned]
     assert "Score: median voxel F1 over the threshold set." in table.note
 
 
@@ -61,9 +68,9 @@ def test_no_rows_about_lesion_free_scans_where_there_are_none(study_copy: Path) 
     assert lesion_free_table(read_results(study_copy), pd.DataFrame()).groups == ()
 
 
-def test_files(study_copy: Path, summary: pd.DataFrame) -> None:
-    tables = write_tables(read_results(study_copy), summary)
-    assert set(TABLES) < set(tables)
+def test_files(study_copy: Path, summary: pd.DataFrame, numbers: Numbers) -> None:
+    tables = write_tables(read_results(study_copy), summary, numbers)
+    assert set(TABLES) | set(ANSWERS) < set(tables)
     for name, table in tables.items():
         rows = read_rows(study_copy / "tables" / f"{name}.tsv", "\t")
         assert rows == read_rows(study_copy / "tables" / f"{name}.csv", ",")
@@ -75,16 +82,20 @@ def test_files(study_copy: Path, summary: pd.DataFrame) -> None:
     assert written["value"].to_numpy() == pytest.approx(summary["value"].to_numpy(), nan_ok=True)
 
 
-def test_every_table_of_scores_tells_what_an_empty_reference_means(study_copy: Path, summary: pd.DataFrame) -> None:
-    tables = write_tables(read_results(study_copy), summary)
+def test_every_table_of_scores_tells_what_an_empty_reference_means(
+    study_copy: Path, summary: pd.DataFrame, numbers: Numbers
+) -> None:
+    tables = write_tables(read_results(study_copy), summary, numbers)
     captions = (study_copy / "tables" / "captions.md").read_text()
     for name, table in tables.items():
         assert f"## {name}\n\n{table.label} {table.note}" in captions
-        assert (EMPTY_REFERENCE in table.note) == (name not in ("cohort", "thresholds", "lesion_free"))
+        told = "Empty references: " in table.note or "empty reference" in table.note
+        assert told == (name != "cohort")
+        assert (EMPTY_REFERENCE in table.note) == (name not in ("cohort", "lesion_free", "strata", "calibration"))
 
 
-def test_an_asterisk_is_explained_where_there_is_one(study_copy: Path, summary: pd.DataFrame) -> None:
-    for table in write_tables(read_results(study_copy), summary).values():
+def test_an_asterisk_is_explained_where_there_is_one(study_copy: Path, summary: pd.DataFrame, numbers: Numbers) -> None:
+    for table in write_tables(read_results(study_copy), summary, numbers).values():
         assert has_bold(table) <= ("Asterisk: " in table.caption(bold="Asterisk"))
 
 

@@ -1,0 +1,314 @@
+"""Every cell of every table once more, from ``evaluation.tsv`` with pandas and scipy, none of our code.
+
+What ``evaluation.tsv`` cannot tell is read beside it: the sets that are not evaluated and how scans were acquired
+(``splits.tsv``), intervals and plateaus of thresholds (``thresholds.tsv``), curves over thresholds (``sweep.tsv``),
+what the analysis counted (``rules.tsv``, ``strata.tsv``, ``calibration.tsv``, ``reliability.tsv``), and the paper's
+table.
+"""
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from plain_statistics import (
+    bootstrap,
+    bootstrap_share,
+    brackets,
+    fine,
+    fine_brackets,
+    holm,
+    medians,
+    number,
+    p_text,
+    rank_biserial,
+    spread,
+    subgroup_cell,
+    wilcoxon,
+)
+from scipy import stats
+
+from cordlesion.report.tables.paper import PRINTED
+
+NAMES = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky", "sct": "SCT"}
+SCORES = ["lesion_sensitivity", "lesion_precision", "lesion_f1", "voxel_sensitivity", "voxel_precision", "voxel_f1"]
+HEAD = [
+    "L-sensitivity",
+    "L-precision",
+    "L-F1",
+    "V-sensitivity",
+    "V-precision",
+    "V-F1",
+    "P-sensitivity",
+    "P-specificity",
+]
+RATES = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
+F1 = {"voxel_f1": "V-F1", "lesion_f1": "L-F1"}
+
+
+class Derived:
+    """The study's tables as lists of rows of text."""
+
+    def __init__(self, folder: Path) -> None:
+        evaluation, self.splits, self.chosen, self.sweep, self.by_rule, self.sizes, self.calibrated, self.bins = (
+            pd.read_csv(folder / f"{name}.tsv", sep="\t", na_values="n/a")
+            for name in (
+                *("evaluation", "splits", "thresholds", "sweep"),
+                *("rules", "strata", "calibration", "reliability"),
+            )
+        )
+        self.losses = list(evaluation["loss"].unique())
+        self.tuned = {loss: rows["threshold"].unique() for loss, rows in evaluation.groupby("loss")}
+        self.tuned = {loss: next((t for t in ts if t != 0.5), 0.5) for loss, ts in self.tuned.items()}
+        self.at = {
+            (loss, name, t): rows.set_index("scan_id").sort_index()
+            for (loss, name, t), rows in evaluation.groupby(["loss", "set", "threshold"])
+        }
+        self.score = {loss: self.bearing(loss, "threshold", t)["voxel_f1"].median() for loss, t in self.tuned.items()}
+        self.best = max(self.losses, key=lambda loss: self.score[loss])
+
+    def bearing(self, loss: str, name: str, t: float) -> pd.DataFrame:
+        return self.at[loss, name, t].query("reference_volume_mm3 > 0")
+
+    def free(self, loss: str, name: str, t: float) -> pd.DataFrame:
+        return self.at[loss, name, t].query("reference_volume_mm3 == 0")
+
+    def scores(self, *, tuned: bool, marks: bool) -> dict[tuple[str, str], list[str]]:
+        """The cells of Table 1 or 2 behind loss and set."""
+        rows, p = {}, {}
+        for loss, name in ((loss, name) for loss in self.losses for name in ("threshold", "test")):
+            t = self.tuned[loss] if tuned else 0.5
+            scans, free = self.bearing(loss, name, t), self.free(loss, name, t)
+            found, clean = (scans["n_detected_lesions"] > 0), (free["n_predicted_lesions"] == 0)
+            rows[loss, name] = [
+                *([number(t)] if tuned else []),
+                f"{len(scans)} + {len(free)} without" if len(free) else str(len(scans)),
+                *(spread(scans[metric]) for metric in SCORES),
+                *(f"{x.mean():.2f} ({x.sum()}/{len(x)})" if len(x) else "–" for x in (found, clean)),
+            ]
+            if marks and t != 0.5:
+                half = self.bearing(loss, name, 0.5)
+                p |= {(loss, name, metric): wilcoxon(scans[metric] - half[metric]) for metric in SCORES}
+        for (loss, name, metric), adjusted in holm(p).items():
+            column = SCORES.index(metric) + 2
+            mark = "*" * bool(p[loss, name, metric] <= 0.05) + "†" * bool(adjusted <= 0.05)
+            rows[loss, name][column] = rows[loss, name][column].replace(" ", f"{mark} ", 1)
+        return rows
+
+    def table(self, *, tuned: bool) -> list[list[str]]:
+        head = ["Loss", "Set", *(["Optimal threshold"] if tuned else []), "Scans", *HEAD]
+        rows = self.scores(tuned=tuned, marks=tuned)
+        return [head, *([NAMES[loss], name, *cells] for (loss, name), cells in rows.items())]
+
+    def cohort(self) -> list[list[str]]:
+        sets = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
+        parts = {label: self.splits[self.splits["set"] == name] for name, label in sets.items()} | {"all": self.splits}
+        head = ["Set", "Scans", "with lesions", "without", "Subjects", "Sites", "Lesions", "Lesions per scan"]
+        rows = []
+        for label, part in parts.items():
+            bearing = part[part["n_reference_lesions"] > 0]
+            counts = [len(part), len(bearing), len(part) - len(bearing), part["subject"].nunique()]
+            counts += [part["site"].nunique(), part["n_reference_lesions"].sum()]
+            quartiles = (
+                bearing[["n_reference_lesions", "reference_volume_mm3"]].quantile([0.5, 0.25, 0.75]).T.to_numpy()
+            )
+            rows.append([label, *map(str, counts), *("{:.0f} [{:.0f}, {:.0f}]".format(*q) for q in quartiles)])
+        return [[*head, "mm³ per scan"], *rows]
+
+    def thresholds(self) -> list[list[str]]:
+        head = ["Loss", "Tuned t", "95 % interval", "Plateau", "Width", "Score", "Lost at t − 0.05", "Lost at t + 0.05"]
+        rows = []
+        for loss, t in self.tuned.items():
+            row = self.chosen.set_index("loss").loc[loss]
+            ends = [brackets(row[f"{name}_low"], row[f"{name}_high"]) for name in ("interval", "plateau")]
+            width = number(row["plateau_high"] - row["plateau_low"])
+            moved = [
+                (
+                    fine(self.score[loss] - self.swept(loss, "threshold", t + shift).median())
+                    if 0 <= t + shift <= 1
+                    else "–"
+                )
+                for shift in (-0.05, 0.05)
+            ]
+            rows.append([NAMES[loss], number(t), *ends, width, number(self.score[loss]), *moved, number(row["area"])])
+        return [[*head, "Area under the curve"], *sorted(rows, key=lambda row: list(NAMES.values()).index(row[0]))]
+
+    def swept(self, loss: str, name: str, t: float) -> pd.Series:
+        rows = self.sweep[(self.sweep["loss"] == loss) & (self.sweep["set"] == name)]
+        return rows[rows["threshold"].sub(t).abs() < 1e-9].set_index("scan_id")["voxel_f1"].dropna()
+
+    def tuning(self) -> list[list[str]]:
+        rows, p = {}, {}
+        for loss, metric in ((loss, metric) for loss in self.losses for metric in F1):
+            half, tuned = (self.bearing(loss, "test", t) for t in (0.5, self.tuned[loss]))
+            change = tuned[metric] - half[metric]
+            moved = change.round(12) != 0
+            ends = brackets(*bootstrap(change, tuned["subject"]), sign="+")
+            medians = [number(x[metric].median()) for x in (half, tuned)]
+            p[metric, loss] = wilcoxon(change) if moved.any() else np.nan
+            cells = [number(change.median(), "+"), ends, number(rank_biserial(change), "+"), p_text(p[metric, loss])]
+            rows[loss, metric] = [NAMES[loss], F1[metric], str(len(change)), *medians, *cells]
+        for metric in F1:
+            for (_, loss), adjusted in holm({key: x for key, x in p.items() if key[0] == metric and x == x}).items():
+                effect = rows[loss, metric][7]
+                said = "undecided" if adjusted > 0.05 else "harms" if effect.startswith("−") else "helps"
+                rows[loss, metric] += [p_text(adjusted) + "*" * bool(adjusted <= 0.05), said]
+        head = [
+            "Loss",
+            "Metric",
+            "Scans",
+            "t = 0.5",
+            "Tuned t",
+            "Difference",
+            "95 % interval",
+            "Effect",
+            "p",
+            "p (Holm)",
+        ]
+        return [[*head, "Tuning"], *((row if len(row) > 9 else [*row, "–", "no change"]) for row in rows.values())]
+
+    def stability(self) -> list[list[str]]:
+        changes = {}
+        for loss, t in self.tuned.items():
+            here = self.swept(loss, "test", t)
+            sides = [self.swept(loss, "test", t + shift) for shift in (-0.05, 0.05)]
+            changes[loss] = pd.concat([(side - here).abs() for side in sides if len(side)], axis=1).mean(axis=1)
+        subject = self.bearing(self.best, "test", self.tuned[self.best])["subject"]
+        order = sorted(changes, key=lambda loss: changes[loss].median())
+        rows = [["Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p"]]
+        for loss in order:
+            change, excess = changes[loss], (changes[loss] - changes[order[0]]).round(15)
+            row = [NAMES[loss], str(len(change)), fine(change.median()), fine_brackets(change, subject)]
+            more = [fine(excess.median(), "+"), fine_brackets(excess, subject, "+"), p_text(wilcoxon(excess))]
+            rows.append([*row, *(more if loss != order[0] else ["–"] * 3)])
+        return rows
+
+    def pairs(self) -> list[list[str]]:
+        rows = []
+        for metric in F1:
+            scores = {loss: self.bearing(loss, "test", self.tuned[loss])[metric] for loss in self.losses}
+            subject = self.bearing(self.best, "test", self.tuned[self.best])["subject"]
+            changes = {(a, b): scores[b] - scores[a] for a, b in itertools.combinations(self.losses, 2)}
+            p = {pair: wilcoxon(change) for pair, change in changes.items()}
+            drawn = {pair: medians(change, subject) for pair, change in changes.items()}
+            beyond = {pair: 2 * (min((x <= 0).sum(), (x >= 0).sum()) + 1) / (len(x) + 1) for pair, x in drawn.items()}
+            corrected, sure = holm(p), holm({pair: min(1.0, value) for pair, value in beyond.items()})
+            for (a, b), change in changes.items():
+                verdict = "seed noise unknown" if sure[a, b] <= 0.05 else "undecided"
+                ends = brackets(*np.percentile(drawn[a, b], [2.5, 97.5]), sign="+")
+                effect, adjusted = number(rank_biserial(change), "+"), corrected[a, b]
+                tested = [effect, p_text(p[a, b]), p_text(adjusted) + "*" * bool(adjusted <= 0.05)]
+                words = [F1[metric], NAMES[b], NAMES[a], verdict]
+                rows.append([*words, str(len(change)), number(change.median(), "+"), ends, "–", *tested])
+        head = ["Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"]
+        return [[*head, "95 % over subjects and seeds", "Effect", "p", "p (Holm)"], *rows]
+
+    def strata(self) -> list[list[str]]:
+        rows = [["Loss", "Share", "< 40 mm³", "40 to 100 mm³", "≥ 100 mm³", "FROC score"]]
+        for loss, sizes in self.sizes.groupby("loss", sort=False):
+            for share, found, of in (
+                ("sensitivity", "n_detected_lesions", "n_reference_lesions"),
+                ("precision", "n_true_predicted_lesions", "n_predicted_lesions"),
+            ):
+                cells = []
+                for _, part in sizes.groupby("low_mm3"):
+                    k, n = part[found].sum(), part[of].sum()
+                    enough = part.loc[part[of] > 0, "subject"].nunique() >= 5
+                    interval = (
+                        f" {brackets(*bootstrap_share(part[found], part[of], part['subject']))}" if enough else ""
+                    )
+                    cells.append(f"{k / n:.2f} ({k}/{n}){interval}")
+                rows.append([NAMES[loss], share, *cells, self.froc_score(loss) if share == "sensitivity" else ""])
+        return rows
+
+    def froc_score(self, loss: str) -> str:
+        rows = self.sweep[(self.sweep["loss"] == loss) & (self.sweep["set"] == "test")]
+        counts = ["n_detected_lesions", "n_reference_lesions", "n_predicted_lesions", "n_true_predicted_lesions"]
+        subjects = list(rows.groupby("subject"))
+        table = np.array([part.groupby("threshold")[counts].sum().to_numpy() for _, part in subjects])
+        n_scans = [part["scan_id"].nunique() for _, part in subjects]
+
+        def score(times: np.ndarray) -> float:
+            detected, of, predicted, true = np.tensordot(times, table, 1).T
+            allowed = [(predicted - true) / np.dot(times, n_scans) <= rate for rate in RATES]
+            return np.mean([max(detected[inside] / of[inside], default=0) for inside in allowed])
+
+        n = len(subjects)
+        drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=2000)
+        return f"{score(np.ones(n)):.2f} {brackets(*np.percentile([score(times) for times in drawn], [2.5, 97.5]))}"
+
+    def rules(self) -> list[list[str]]:
+        losses = list(self.by_rule["loss"].unique())
+        rows = [["Rule", *(NAMES[loss] for loss in losses)]]
+        for rule, of_rule in self.by_rule[self.by_rule["reference_volume_mm3"] > 0].groupby("rule", sort=False):
+            cells = []
+            for loss in losses:
+                scans = of_rule[of_rule["loss"] == loss]
+                interval = brackets(*bootstrap(scans["lesion_f1"], scans["subject"]))
+                cells.append(f"{spread(scans['lesion_f1'])} {interval}")
+            rows.append([rule, *cells])
+        return rows
+
+    def calibration(self) -> list[list[str]]:
+        head = ["Loss", "Tuned t", "Lesion share at t", "Half of F1", "Temperature", "ECE", "ECE scaled", "Brier"]
+        rows = [[*head, "Brier scaled", "Σp / lesion volume"]]
+        for loss in self.calibrated["loss"].unique():
+            t = self.tuned[loss]
+            tested = self.calibrated[(self.calibrated["loss"] == loss) & (self.calibrated["set"] == "test")]
+            raw, scaled = (tested[tested["map"] == kind].iloc[0] for kind in ("raw", "scaled"))
+            bins = self.bins.query("loss == @loss and set == 'threshold' and map == 'raw' and n_voxels > 0")
+            share = np.interp(t, bins["mean_probability"], bins["lesion_share"])
+            scans = self.at[loss, "threshold", t]
+            common = (scans["voxel_sensitivity"] * scans["reference_volume_mm3"]).sum()
+            half = common / (scans["reference_volume_mm3"].sum() + scans["predicted_volume_mm3"].sum())
+            errors = [
+                f"{one[name]:.4f}" for name in ("expected_calibration_error", "brier_score") for one in (raw, scaled)
+            ]
+            ratio = number(raw["sum_probability"] / raw["n_lesion_voxels"])
+            rows.append([NAMES[loss], *map(number, (t, share, half, scaled["temperature"])), *errors, ratio])
+        return rows
+
+    def lesion_free(self) -> list[list[str]]:
+        rows = [["Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³"]]
+        for loss in self.losses:
+            for t, told in ((0.5, ""), (self.tuned[loss], " tuned")):
+                free = self.free(loss, "test", t)
+                lesions, volume = free["n_predicted_lesions"], free["predicted_volume_mm3"]
+                k, n = (lesions == 0).sum(), len(free)
+                share = f"{k / n:.2f} ({k}/{n})"
+                ends = brackets(*stats.binomtest(int(k), n).proportion_ci())
+                false = [f"{lesions.mean():.2f} ({lesions.max():.0f})", f"{volume.mean():.0f} ({volume.max():.0f})"]
+                rows.append([NAMES[loss], number(t) + told, str(n), share, ends, *false])
+        return rows
+
+    def paper(self) -> list[list[str]]:
+        rows = [["Loss", "Set", "Source", "Optimal threshold", "Scans", *HEAD]]
+        ours = self.scores(tuned=True, marks=False)
+        scans = {"threshold": "14", "test": "26 + 46 without"}
+        for line in PRINTED.read_text(encoding="utf-8").splitlines()[2:]:
+            loss, name, threshold, *cells = line.split("\t")
+            cells = [re.sub(r"[\d.]+", lambda found: f"{float(found[0]):.2f}", c).replace("±", " ± ") for c in cells]
+            cells[-1] = "–" if name == "threshold" else cells[-1]
+            if loss in self.losses:
+                rows.append([NAMES[loss], name, "paper", number(float(threshold)), scans[name], *cells])
+                rows.append([NAMES[loss], name, "this study", *ours[loss, name]])
+        return rows
+
+    def by(self, column: str, title: str) -> list[list[str]]:
+        groups = self.splits.set_index("scan_id")[column]
+        if column == "slice_spacing_mm":
+            groups = groups.map(lambda mm: f"{int(mm)} to {int(mm) + 1} mm")
+        groups = groups.fillna("not recorded")
+        test = {loss: self.bearing(loss, "test", self.tuned[loss]) for loss in self.losses}
+        present = set(groups[test[self.best].index])
+        rows = [[title, "Metric", "Scans", "Subjects", *(NAMES[loss] for loss in self.losses)]]
+        last = ["not recorded"] if "not recorded" in present else []
+        for value in [*sorted(present - {"not recorded"}), *last, "all"]:
+            for metric in F1:
+                parts = {loss: scans[(groups[scans.index] == value) | (value == "all")] for loss, scans in test.items()}
+                n_subjects = parts[self.best]["subject"].nunique()
+                cells = [subgroup_cell(part[metric], part["subject"], n_subjects) for part in parts.values()]
+                few = " too few" if n_subjects < 5 else ""
+                rows.append([value, F1[metric], str(len(parts[self.best])), f"{n_subjects}{few}", *cells])
+        return rows

@@ -1,0 +1,82 @@
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.report.answers import answer_questions, ranking_answer, tuning_answer
+from cordlesion.report.comparisons import compare_pairs, summarize_seeds
+from cordlesion.report.losses import run_scores
+from cordlesion.report.numbers import Numbers, compute_numbers
+from cordlesion.report.results import StudyResults
+
+
+@pytest.fixture(scope="module")
+def numbers(results: StudyResults) -> Numbers:
+    return compute_numbers(results)
+
+
+def with_seeds(results: StudyResults, noise: float) -> StudyResults:
+    """Three seeds of bce, dice and tversky; those of bce are far worse, and each seed is off by up to ``noise``."""
+    tables = {}
+    for name in ("thresholds", "evaluation", "sweep"):
+        table = getattr(results, name)
+        table = table[table["loss"] != "sct"]
+        tables[name] = pd.concat([table.assign(seed=seed) for seed in (0, 1, 2)], ignore_index=True)
+    evaluation = tables["evaluation"]
+    shift = evaluation["loss"].map({"bce": -0.3, "dice": 0.0, "tversky": 0.0}) + noise * (evaluation["seed"] - 1)
+    for metric in ("voxel_f1", "lesion_f1"):
+        base = evaluation["scan_id"].map({scan: k / 50 for k, scan in enumerate(evaluation["scan_id"].unique())})
+        evaluation[metric] = (0.5 + base + shift).where(evaluation[metric].notna())
+    return replace(results, **tables)
+
+
+def test_every_question_is_answered_with_intervals(results: StudyResults, numbers: Numbers) -> None:
+    tuning, stability, ranking = answer_questions(results, numbers)
+    rows = numbers.tuning[numbers.tuning["metric"] == "voxel_f1"].set_index("loss")
+    for loss, printed in (("bce", "BCE"), ("dice", "Dice"), ("tversky", "Tversky"), ("sct", "SCT")):
+        row = rows.loc[loss]
+        ends = f"[{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
+        assert f"{printed} ({row['difference']:+.2f} {ends})".replace("(-", "(−") in tuning.text
+    first, last = numbers.stability.iloc[0], numbers.stability.iloc[-1]
+    assert f"changes the V-F1 of Tversky least: by {first['change']:.3f} [{first['low']:.3f}" in stability.text
+    assert f"BCE most: by {last['change']:.3f} [{last['low']:.3f}, {last['high']:.3f}]" in stability.text
+    assert "more than chance" in stability.text
+    assert ranking.text.startswith("Unknown: every loss was trained with one seed")
+
+
+def test_what_tuning_does_follows_the_corrected_test() -> None:
+    named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2}
+    rows = [
+        {**named, "loss": "bce", "effect": 0.9, "p_value": 0.001, "p_holm": 0.004},
+        {**named, "loss": "dice", "effect": -0.9, "p_value": 0.002, "p_holm": 0.006},
+        {**named, "loss": "combo", "effect": 0.5, "p_value": 0.04, "p_holm": 0.08},
+        {**named, "loss": "tversky", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan},
+    ]
+    text = tuning_answer(pd.DataFrame(rows))
+    ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
+    assert re.match(
+        rf"It helps BCE {ends}\. It harms Dice {ends}\. Nothing can be said of Combo {ends}\. "
+        rf"It changes no scan of Tversky {ends}\.",
+        text,
+    )
+
+
+@pytest.mark.parametrize(("noise", "said"), [(0.0, "Dice beats BCE"), (0.4, "2 differ no more than seeds of one loss")])
+def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
+    seeded = with_seeds(results, noise)
+    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
+    text = ranking_answer(pairs, seeds, several=True)
+    assert said in text
+    assert "1 cannot be told apart" in text
+    medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
+    assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
+
+
+def test_sentences_have_printed_names_and_real_minus_signs(numbers: Numbers) -> None:
+    text = " ".join(numbers.pairs["sentence"])
+    assert "Tversky and BCE" in text
+    assert "V-F1" in text
+    assert " −0." in text
+    assert not re.search(r"-\d", text)

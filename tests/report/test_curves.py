@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from cordlesion.report.curves import froc_figure, reliability_figure
+from cordlesion.report.results import StudyResults
+from cordlesion.report.style import loss_colors
+
+
+def test_reliability_panels_show_the_bins_that_hold_voxels(results: StudyResults) -> None:
+    panels = reliability_figure(results).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["BCE", "Dice", "Tversky"]
+    for axes, loss in zip(panels, ("bce", "dice", "tversky"), strict=True):
+        table = results.reliability
+        bins = table[(table["loss"] == loss) & (table["set"] == "test") & (table["map"] == "raw")].dropna()
+        assert len(bins) == 14
+        (line,) = (line for line in axes.lines if line.get_marker() == "o")
+        np.testing.assert_allclose(line.get_xdata(), bins["mean_probability"])
+        np.testing.assert_allclose(line.get_ydata(), bins["lesion_share"])
+        (tuned,) = results.thresholds.loc[results.thresholds["loss"] == loss, "threshold"]
+        assert any(list(line.get_xdata()) == [tuned, tuned] for line in axes.lines)
+
+
+def test_froc_points_are_thresholds_and_lines_the_best_of_them(results: StudyResults) -> None:
+    (axes,) = froc_figure(results).axes
+    colors = loss_colors(run.loss for run in results.runs)
+    table = results.froc[(results.froc["set"] == "test") & (results.froc["threshold"] > 0)]
+    for loss in ("bce", "dice", "tversky"):
+        mine = [line for line in axes.lines if to_hex(line.get_color()) == colors[loss].lower()]
+        (steps,) = (line for line in mine if line.get_drawstyle() == "steps-post")
+        (points,) = (line for line in mine if line.get_marker() == "o")
+        (triangle,) = (line for line in mine if line.get_marker() == "v")
+        curve = table[table["loss"] == loss]
+        np.testing.assert_allclose(sorted(points.get_ydata()), sorted(curve["sensitivity"]))
+        for x, y in zip(*steps.get_data(), strict=True):
+            assert y == pytest.approx(curve.loc[curve["false_per_scan"] <= x, "sensitivity"].max())
+        (tuned,) = results.thresholds.loc[results.thresholds["loss"] == loss, "threshold"]
+        row = curve[np.isclose(curve["threshold"], tuned)].iloc[0]
+        assert (triangle.get_xdata()[0], triangle.get_ydata()[0]) == (row["false_per_scan"], row["sensitivity"])
