@@ -8,7 +8,7 @@ from cordlesion.dataset.simulate import simulate_cohort
 from cordlesion.progress import say
 from cordlesion.study import run_study
 
-SCANS = 140
+SCANS = 120
 SEED = 2023
 
 
