@@ -57,7 +57,7 @@ def tuning_answer(tuning: pd.DataFrame) -> str:
     words = {
         "helps": "It helps {}.",
         "harms": "It harms {}.",
-        "undecided": "Nothing can be said of {}.",
+        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction).",
         "no change": "It changes no scan of {}.",
     }
     named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}

@@ -33,7 +33,7 @@ def reliability_figure(results: StudyResults) -> Figure:
             axes.set_title(loss_name(loss))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
             axes.grid(axis="both")
-        figure.legend(handles=_reliability_handles(), loc="outside lower center", ncols=4)
+        figure.legend(handles=_reliability_handles(), loc="outside upper center", ncols=4)
         figure.supxlabel("probability p", fontsize=8, color=INK)
         figure.supylabel("share of lesion voxels", fontsize=8, color=INK)
         return figure
