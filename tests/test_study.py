@@ -13,9 +13,10 @@ from cordlesion.artifacts import StudyFolder, folder_lock
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.execution.local import EXECUTORS
 from cordlesion.intake import read_study_to_run
 from cordlesion.stages.status import study_status
-from cordlesion.study import evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study import analyze, evaluate_test, open_study, preprocess, run_study, train_runs
 from tiny import make_cohort, write_scan
 
 KILLER = """
@@ -315,3 +316,17 @@ def test_one_failing_loss_does_not_stop_the_others(tmp_path, monkeypatch):
     with pytest.raises(CordlesionError, match="the loss became NaN"):
         run_study(read_study(file), until="train")
     assert (tmp_path / "study/runs/tversky_seed-0/bundle/model.json").is_file()
+
+
+@pytest.mark.parametrize("stage", [evaluate_test, analyze])
+def test_no_stage_that_looks_at_the_test_set_runs_before_tuning(tmp_path, stage):
+    config = read_study(make_cohort(tmp_path))
+    study = preprocess(open_study(config, StudyFolder(config.output)))
+    with pytest.raises(CordlesionError, match="test set stays closed"):
+        stage(study)
+    assert not list((tmp_path / "study").rglob("*_probseg.nii.gz"))
+
+
+def test_every_executor_of_the_command_line_exists(cli):
+    assert list(EXECUTORS) == ["local"]
+    assert "[choices: local]" in cli("study", "run", "--help").output

@@ -51,6 +51,47 @@ def test_every_scan_once_no_subject_twice_no_set_without_lesion(subjects, lesion
     check_split(table, hashes(contents))
 
 
+@settings(max_examples=8, deadline=None)
+@given(cohorts, st.sampled_from(["test", "stratified"]), st.integers(2, 4))
+def test_every_subject_is_tested_in_one_fold_and_no_fold_leaks(subjects, lesion_free, folds):
+    subjects = subjects | {f"sub-1{n:02d}": [250.0] for n in range(6)}  # enough for four folds
+    scans, contents = cohort(subjects)
+    table = split_scans(scans, contents, SplitConfig(lesion_free=lesion_free, folds=folds))
+    tested = table[table["set"] == "test"]
+    assert sorted(tested["scan_id"]) == sorted(contents)
+    assert tested.groupby("subject")["fold"].nunique().max() == 1
+    assert set(table["fold"]) == set(range(1, folds + 1))
+    assert table.groupby(["fold", "subject"])["set"].nunique().max() == 1
+    bearing = table[table["reference_volume_mm3"] > 0]
+    assert (bearing.groupby("fold")["set"].nunique() == len(SETS)).all()
+    free = {subject for subject, volumes in subjects.items() if not any(volumes)}
+    learning = table[table["subject"].isin(free) & (table["set"] != "test")]
+    assert learning.empty or lesion_free == "stratified"
+    check_split(table, hashes(contents))
+
+
+def test_test_sets_of_the_folds_are_balanced_and_the_rest_has_the_proportions():
+    rng = np.random.default_rng(0)
+    scans, contents = cohort({f"sub-{n:03d}": [float(v)] for n, v in enumerate(rng.lognormal(5, 1, 100))})
+    table = split_scans(scans, contents, SplitConfig(folds=4))
+    log_volume = np.log(table["reference_volume_mm3"])
+    for _, rows in table.groupby("fold"):
+        sizes = rows.groupby("set").size()
+        assert sizes["test"] == 25
+        rest = 75 * np.array([62, 13, 14]) / 89
+        np.testing.assert_allclose(sizes[["train", "validation", "threshold"]], rest, atol=1.5)
+        tested = log_volume[rows.index[rows["set"] == "test"]]
+        assert abs(tested.median() - log_volume.median()) < 0.35 * log_volume.std()
+
+
+def test_folds_that_leave_too_few_subjects_get_a_sentence():
+    scans, contents = cohort({f"sub-{n}": [100.0] for n in range(4)})
+    with pytest.raises(CordlesionError, match="without the test set of fold 1 has 2 subjects with lesions"):
+        split_scans(scans, contents, SplitConfig(folds=2))
+    with pytest.raises(CordlesionError, match="at least 5 are needed, one for the test set of each fold"):
+        split_scans(scans, contents, SplitConfig(folds=5))
+
+
 def test_the_studys_proportions_and_balance():
     rng = np.random.default_rng(0)
     subjects = {f"sub-{n:03d}": [float(v)] for n, v in enumerate(rng.lognormal(5, 1, 115))}
