@@ -1,1 +1,1 @@
-"""From cord stacks to patches and back."""
+"""From stacks to patches and back."""

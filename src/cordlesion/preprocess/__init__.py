@@ -1,1 +1,1 @@
-"""From a scan to its cord stack and back: orientation, centerline, sampling, intensities."""
+"""From a scan to its stack and back: region, orientation, centerline, sampling, intensities."""
