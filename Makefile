@@ -5,10 +5,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
 
-.PHONY: demo test check format bench clean
+.PHONY: demo example-report test check format bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
+
+example-report: demo
+	$(BIN)/python docs/example_report/make_example.py demo/study
 
 test: check
 	$(BIN)/pytest

@@ -9,6 +9,7 @@ from cordlesion.report.style import loss_colors, loss_name, save_figure, style
 STUDY_LOSSES = (
     *("bce", "dice", "combo", "focal_tversky", "generalized_dice", "log_cosh_dice", "tversky"),
     *("sct_dice", "sct"),
+    *("dice_bce", "focal", "f_beta", "unified_focal", "lovasz_hinge", "blob_dice", "cc_dice_ce"),
 )
 
 
@@ -43,7 +44,13 @@ def test_unknown_losses_take_colours_that_are_free() -> None:
 
 @pytest.mark.parametrize(
     ("loss", "printed"),
-    [("bce", "BCE"), ("focal_tversky", "Focal Tversky"), ("log_cosh_dice", "Log-Cosh Dice"), ("my_loss", "my_loss")],
+    [
+        ("bce", "BCE"),
+        ("focal_tversky", "Focal Tversky"),
+        ("log_cosh_dice", "Log-Cosh Dice"),
+        ("unified_focal", "Unified Focal"),
+        ("my_loss", "my_loss"),
+    ],
 )
 def test_loss_name(loss: str, printed: str) -> None:
     assert loss_name(loss) == printed

@@ -88,6 +88,9 @@ def inline_svg(text: str, prefix: str, label: str) -> Markup:
 def _localize(name: str, value: str, prefix: str) -> str:
     if name == "id":
         return prefix + value
+    if name in ("d", "x", "y"):
+        # A hundredth of a point cannot be seen, and makes the page a good deal smaller.
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value)
     if name == f"{{{_XLINK}}}href":
         return re.sub(r"^#", f"#{prefix}", value)
     return value.replace("url(#", f"url(#{prefix}").replace(INK, "currentColor")

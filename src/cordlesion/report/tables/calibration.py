@@ -24,7 +24,7 @@ def calibration_table(results: StudyResults, numbers: Numbers) -> Table:
         groups=groups,
         label="Table 5.",
         note=(
-            "Calibration, over the voxels of each scan’s own grid that its cord stack covers; maps as predicted, not "
+            "Calibration, over the voxels of each scan’s own grid that its stack covers; maps as predicted, not "
             "post-processed. On the threshold set: share of lesion among voxels with p = t, and half of the F1 of all "
             "voxels taken as one; temperature fitted there (above 1: the map was too sure of itself). On the test set: "
             "expected calibration error (ECE, 15 bins) and Brier score, as predicted and after temperature scaling; "

@@ -1,0 +1,45 @@
+"""Make the example report beside this file from a finished study: `make example-report` runs the demo and then this.
+
+Usage: python docs/example_report/make_example.py demo/study
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from cordlesion.artifacts import write_text
+from cordlesion.errors import CordlesionError
+from cordlesion.report.html import write_report
+
+COMMAND = "make example-report"
+LARGEST_BYTES = 1_000_000
+_NOTE = (
+    '<p class="notice">An example: simulated scans, the study <code>studies/demo.yaml</code>, pictures of scans left '
+    f"out. Made by <code>{COMMAND}</code>.</p>\n</header>"
+)
+
+
+def make_example(study: Path, target: Path) -> Path:
+    """Write the report of a study without the pictures of its scans, for the repository.
+
+    Args:
+        study: The folder of a finished study.
+        target: The page.
+
+    Raises:
+        CordlesionError: The study is not finished, or the page is too large for a repository.
+    """
+    page = write_report(study).read_text(encoding="utf-8")
+    page = re.sub(r'<section id="example">.*?</section>\n', "", page, flags=re.DOTALL)
+    page = page.replace('<a href="#example">Example</a>', "").replace("</header>", _NOTE, 1)
+    if (size := len(page.encode())) > LARGEST_BYTES:
+        raise CordlesionError(
+            f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:g} "
+            "MB belong into a repository. Take a study with fewer losses or scans."
+        )
+    write_text(target, page)
+    return target
+
+
+if __name__ == "__main__":
+    print(make_example(Path(sys.argv[1]), Path(__file__).with_name("report.html")))

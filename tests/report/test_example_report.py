@@ -1,0 +1,28 @@
+import runpy
+import shutil
+from pathlib import Path
+
+import pytest
+from fake_study import FakeStudy
+
+from cordlesion.errors import CordlesionError
+
+REPOSITORY = Path(__file__).parents[2]
+SCRIPT = REPOSITORY / "docs" / "example_report" / "make_example.py"
+
+
+def test_the_example_report_shows_no_scan_and_names_its_command(fake_study: FakeStudy, tmp_path: Path) -> None:
+    study = Path(shutil.copytree(fake_study.folder, tmp_path / "study"))
+    make = runpy.run_path(str(SCRIPT))
+    page = make["make_example"](study, tmp_path / "example.html").read_text(encoding="utf-8")
+    assert "data:image" in (study / "report.html").read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert "#example" not in page
+    assert f"<code>{make['COMMAND']}</code>" in page
+    target = make["COMMAND"].removeprefix("make ")
+    recipe = (REPOSITORY / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
+    assert SCRIPT.relative_to(REPOSITORY).as_posix() in recipe
+    make["make_example"].__globals__["LARGEST_BYTES"] = 1000
+    with pytest.raises(CordlesionError, match=r"at most 0\.001 MB"):
+        make["make_example"](study, tmp_path / "large.html")
+    assert not (tmp_path / "large.html").exists()
