@@ -125,7 +125,7 @@ def _remarks(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
     """What the page says about the numbers in words."""
     return {
         "how": describe_pipeline(read_study(results.folder.configuration)),
-        "calibration_remark": calibration_remark(results, numbers),
+        "calibration_remark": calibration_remark(numbers),
         "rules_remark": rules_remark(results, numbers),
         "verdicts": [] if numbers.pairs.empty else numbers.pairs["sentence"].tolist(),
     }

@@ -1,12 +1,10 @@
 """Remarks beside figures and tables: what calibration says about thresholds, and what the lesion rule changes."""
 
-from collections.abc import Sequence
-
 import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import Run, StudyResults
+from cordlesion.report.results import StudyResults
 from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import format_number
 
@@ -14,19 +12,20 @@ TOLERANCE = 0.05
 """Where t and the share of lesion at it differ by less, p is taken at its word: one step of the study's grid."""
 
 
-def calibration_remark(results: StudyResults, numbers: Numbers) -> str:
+def calibration_remark(numbers: Numbers) -> str:
     """Say why losses want different thresholds, as far as their calibration on the threshold set tells."""
-    rows = numbers.calibration
-    if rows.empty:
+    if numbers.calibration.empty:
         return ""
+    # Seeds together: the page asks about losses.
+    rows = numbers.calibration.groupby("loss", sort=False)[["threshold", "share", "half_f1"]].mean().reset_index()
     said = [_common(rows)] if len(rows) > 1 else []
     above, below = rows["threshold"] > rows["share"] + TOLERANCE, rows["threshold"] < rows["share"] - TOLERANCE
     for part, words in (
-        (rows[above], "there p overstates the chance of lesion, so the cut is high"),
-        (rows[below], "there p understates the chance of lesion, so the cut is low"),
+        (rows[above], "there p overstates the chance of lesion, and t is set above it"),
+        (rows[below], "there p understates the chance of lesion, and t is set below it"),
         (rows[~above & ~below], "there p is about the chance of lesion"),
     ):
-        said += [f"{_named(results, part)}: {words}."] if len(part) else []
+        said += [f"{_named(part)}: {words}."] if len(part) else []
     half = _range(rows["half_f1"])
     return (
         f"{' '.join(said)} A map whose p is the chance of lesion has the highest F1 over voxels when it is cut at half "
@@ -68,17 +67,10 @@ def _range(values: "pd.Series[float]") -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _named(results: StudyResults, rows: pd.DataFrame) -> str:
-    """List runs with their threshold and the share of lesion at it."""
-    labels: Sequence[str] = [
-        f"{results.label(_run(row))} (p = {format_number(row['threshold'])}, lesion {format_number(row['share'])})"
-        for _, row in rows.iterrows()
-    ]
-    return enumerate_words(labels)
-
-
-def _run(row: pd.Series) -> Run:
-    return Run(str(row["loss"]), None if pd.isna(row["seed"]) else int(row["seed"]))
+def _named(rows: pd.DataFrame) -> str:
+    """List losses with their threshold and the share of lesion at it."""
+    numbers = zip(rows["loss"], rows["threshold"].map(format_number), rows["share"].map(format_number), strict=True)
+    return enumerate_words([f"{loss_name(str(loss))} (p = {t}, lesion {share})" for loss, t, share in numbers])
 
 
 def _leaders(rules: pd.DataFrame) -> str:
