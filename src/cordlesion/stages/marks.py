@@ -16,7 +16,8 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
         config: How it is cut.
         hashes: SHA-256 of the scan's files.
     """
-    kinds = ("image", "reference", *([config.centerline] if config.region == "cord" else []))
+    guide = {"file": "centerline", "cord_mask": "cord_mask"}[config.centerline]
+    kinds = ("image", "reference", *([guide] if config.region == "cord" else []))
     return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds})
 
 
