@@ -1,12 +1,8 @@
-"""A study as data: frozen models, YAML in, errors with file:line:column out."""
+"""The sections of a study: frozen models with the paper's values as defaults."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from cordlesion.errors import CordlesionError
-from cordlesion.located_yaml import located_faults, parse_yaml, plain
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
@@ -14,11 +10,13 @@ Blending = Literal["mean", "gaussian", "hann"]
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 
 
-class _Config(BaseModel):
+class Section(BaseModel):
+    """Frozen, and strict about unknown keys."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
-class FilePatterns(_Config):
+class FilePatterns(Section):
     """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts."""
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
@@ -40,7 +38,7 @@ class FilePatterns(_Config):
     """Centerlines drawn on a NIfTI grid."""
 
 
-class SplitConfig(_Config):
+class SplitConfig(Section):
     """Who goes into which set (Hussein et al. 2023, section 2.2)."""
 
     proportions: dict[SetName, Annotated[float, Field(gt=0)]] = {
@@ -68,7 +66,7 @@ class SplitConfig(_Config):
         return self
 
 
-class PreprocessConfig(_Config):
+class PreprocessConfig(Section):
     """From a scan to its stack (Hussein et al. 2023, section 2.3)."""
 
     region: Literal["cord", "foreground"] = "cord"
@@ -90,7 +88,7 @@ class PreprocessConfig(_Config):
         return self.model_dump(mode="json", exclude=others[self.region])
 
 
-class PatchConfig(_Config):
+class PatchConfig(Section):
     """Patches along the cord, or along all three axes of the foreground."""
 
     size_voxels: Annotated[int, Field(ge=8)] = 48
@@ -104,7 +102,7 @@ class PatchConfig(_Config):
         return width, width, self.size_voxels
 
 
-class NetworkConfig(_Config):
+class NetworkConfig(Section):
     """The 3-D U-Net (Cicek et al. 2016)."""
 
     filters: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (16, 32, 64)
@@ -113,7 +111,7 @@ class NetworkConfig(_Config):
     """Lesion probability of the untrained network; a rare class is learned sooner from a low one (Lin et al. 2017)."""
 
 
-class TrainingConfig(_Config):
+class TrainingConfig(Section):
     """How a network is trained (Hussein et al. 2023, section 2.4)."""
 
     epochs: Annotated[int, Field(gt=0)] = 300
@@ -131,11 +129,7 @@ class TrainingConfig(_Config):
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
 
 
-def _name_only(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-class LossConfig(_Config):
+class LossConfig(Section):
     """One loss of the study; a plain name stands for its published defaults."""
 
     name: str
@@ -154,7 +148,7 @@ class LossConfig(_Config):
         return self.label or self.name.replace(":", "_")
 
 
-class PredictionConfig(_Config):
+class PredictionConfig(Section):
     """From patches to a probability map (Hussein et al. 2023, section 2.5)."""
 
     blending: Blending = "mean"
@@ -163,7 +157,7 @@ class PredictionConfig(_Config):
     """Average over the patch mirrored along every combination of axes, in eight times the time."""
 
 
-class PostprocessConfig(_Config):
+class PostprocessConfig(Section):
     """What is no lesion however probable; applied before maps are cut and measured, never to the maps on disk."""
 
     minimum_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
@@ -172,7 +166,7 @@ class PostprocessConfig(_Config):
     """Nothing farther than this from the cord mask is lesion; needs cord masks. By default nothing is restricted."""
 
 
-class ThresholdConfig(_Config):
+class ThresholdConfig(Section):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
     objective: str = "median_voxel_f1"
@@ -184,7 +178,7 @@ class ThresholdConfig(_Config):
     is not tuned."""
 
 
-class ReducedConfig(_Config):
+class ReducedConfig(Section):
     """A run of a part of a study, to see that all of it works; its numbers are not those of the study."""
 
     scans: Annotated[int, Field(gt=0)] | None = None
@@ -206,177 +200,8 @@ class ReducedConfig(_Config):
         return f"reduced run: {', '.join(parts)}"
 
 
-class EvaluationConfig(_Config):
+class EvaluationConfig(Section):
     """How lesions are compared."""
 
     rule: str = "study"
     """A row of ``cordlesion.metrics.RULES``."""
-
-
-class RunConfig(_Config):
-    """Everything that makes one training (loss x seed x fold) and its masks what they are."""
-
-    loss: LossConfig
-    seed: int
-    fold: int | None = None
-    """From 1; None where the study has one split."""
-    network: NetworkConfig
-    preprocess: PreprocessConfig = PreprocessConfig()
-    patches: PatchConfig
-    training: TrainingConfig
-    prediction: PredictionConfig = PredictionConfig()
-    postprocess: PostprocessConfig = PostprocessConfig()
-
-    @property
-    def name(self) -> str:
-        """Name of the run's folder."""
-        return f"{self.loss.title}_seed-{self.seed}" + (f"_fold-{self.fold}" if self.fold else "")
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """What tells the run's rows from others in tables."""
-        return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
-
-    @property
-    def optimization(self) -> TrainingConfig:
-        """The training configuration with the loss's own optimiser and rate, where it has them."""
-        own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
-        return self.training.model_copy(update=own)
-
-    @property
-    def learned_from(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights.
-
-        Nor the fold and the preprocessing: the stacks of its sets tell what is learned from.
-        """
-        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
-        return self.model_dump(mode="json", exclude={**apart, "training": {"logger"}})
-
-
-class StudyConfig(_Config):
-    """A whole study."""
-
-    name: str
-    dataset: Path
-    """BIDS folder, relative to the YAML file."""
-    output: Path
-    """Study folder, relative to the YAML file."""
-    patterns: FilePatterns = FilePatterns()
-    split: SplitConfig = SplitConfig()
-    preprocess: PreprocessConfig = PreprocessConfig()
-    patches: PatchConfig = PatchConfig()
-    network: NetworkConfig = NetworkConfig()
-    training: TrainingConfig = TrainingConfig()
-    prediction: PredictionConfig = PredictionConfig()
-    postprocess: PostprocessConfig = PostprocessConfig()
-    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    threshold: ThresholdConfig = ThresholdConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    reduced: ReducedConfig | None = None
-    """Set by ``study run --limit-scans`` and ``--epochs``: only a part of the study is run."""
-
-    @property
-    def title(self) -> str:
-        """The study's name as printed; nobody may take a reduced run for the study."""
-        return f"{self.name} ({self.reduced.description})" if self.reduced else self.name
-
-    @property
-    def folds(self) -> list[int | None]:
-        """Numbers of the folds, or None for the only split."""
-        return [None] if self.split.folds == 1 else list(range(1, self.split.folds + 1))
-
-    @property
-    def runs(self) -> list[RunConfig]:
-        """The trainings of the study, one per loss, seed and fold."""
-        sections = ("network", "preprocess", "patches", "prediction", "postprocess")
-        shared = {name: getattr(self, name) for name in sections}
-        training = self.training
-        if self.reduced and self.reduced.epochs:
-            training = training.model_copy(update={"epochs": self.reduced.epochs})
-        return [
-            RunConfig(loss=loss, seed=seed, fold=fold, training=training, **shared)
-            for loss in self.losses
-            for seed in self.seeds
-            for fold in self.folds
-        ]
-
-    @property
-    def decisive(self) -> dict[str, Any]:
-        """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go."""
-        return self.model_dump(
-            mode="json", exclude={"name": True, "dataset": True, "output": True, "training": {"logger"}}
-        )
-
-    @model_validator(mode="after")
-    def _halvable_patches(self) -> Self:
-        divisor = 2 ** (len(self.network.filters) - 1)
-        edges = {"patches.size_voxels": self.patches.size_voxels}
-        if self.preprocess.region == "cord":
-            edges = {"preprocess.crop_voxels": self.preprocess.crop_voxels} | edges
-        for name, edge in edges.items():
-            if edge % divisor:
-                levels = len(self.network.filters)
-                raise ValueError(f"{name} is {edge}; a multiple of {divisor} is needed for {levels} levels of filters")
-        return self
-
-    @model_validator(mode="after")
-    def _one_minimum_volume(self) -> Self:
-        if self.threshold.minimum_volumes_mm3 and self.postprocess.minimum_volume_mm3:
-            raise ValueError(
-                "postprocess.minimum_volume_mm3 is set and threshold.minimum_volumes_mm3 tunes it; remove one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _distinct_runs(self) -> Self:
-        titles = [loss.title.replace("_", "") for loss in self.losses]
-        if twice := sorted({t for t in titles if titles.count(t) > 1}):
-            raise ValueError(
-                f"losses: {', '.join(twice)} listed twice (underscores do not count); give each a label of its own"
-            )
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one seed is listed twice")
-        return self
-
-
-def read_study(path: Path | str) -> StudyConfig:
-    """Read and check a study's YAML file; its relative paths are resolved against the file's folder.
-
-    Raises:
-        CordlesionError: Every fault of the file, one per line, as ``file:line:column key: reason``.
-    """
-    path = Path(path)
-    document = parse_yaml(path)
-    try:
-        study = StudyConfig.model_validate(plain(document))
-    except ValidationError as error:
-        raise CordlesionError(located_faults(path, document, error)) from None
-    folder = path.resolve().parent
-    return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
-
-
-def builtin_study(name: str) -> Path:
-    """Return the path of a study that comes with the package (``isbi2023``, ``extended`` or ``demo``)."""
-    packaged = Path(__file__).parent / "studies"
-    # An editable installation reads them where they are edited.
-    folder = packaged if packaged.is_dir() else Path(__file__).parents[2] / "studies"
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        names = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
-        raise CordlesionError(f"{path}: no such study; one of {names} is needed.")
-    return path
-
-
-def study_yaml(study: StudyConfig) -> str:
-    """Return the complete configuration as YAML, defaults included."""
-    import io
-
-    from ruamel.yaml import YAML
-
-    stream = io.StringIO()
-    writer = YAML()
-    writer.default_flow_style = None
-    writer.width = 120
-    writer.dump(study.model_dump(mode="json"), stream)
-    return stream.getvalue()

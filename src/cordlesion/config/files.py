@@ -1,0 +1,51 @@
+"""Studies as YAML files: read with the place of every fault, written complete."""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from cordlesion.config.study import StudyConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.located_yaml import located_faults, parse_yaml, plain
+
+
+def read_study(path: Path | str) -> StudyConfig:
+    """Read and check a study's YAML file; its relative paths are resolved against the file's folder.
+
+    Raises:
+        CordlesionError: Every fault of the file, one per line, as ``file:line:column key: reason``.
+    """
+    path = Path(path)
+    document = parse_yaml(path)
+    try:
+        study = StudyConfig.model_validate(plain(document))
+    except ValidationError as error:
+        raise CordlesionError(located_faults(path, document, error)) from None
+    folder = path.resolve().parent
+    return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
+
+
+def builtin_study(name: str) -> Path:
+    """Return the path of a study that comes with the package (``isbi2023``, ``extended`` or ``demo``)."""
+    packaged = Path(__file__).parents[1] / "studies"
+    # An editable installation reads them where they are edited.
+    folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "studies"
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
+        raise CordlesionError(f"{path}: no such study; one of {names} is needed.")
+    return path
+
+
+def study_yaml(study: StudyConfig) -> str:
+    """Return the complete configuration as YAML, defaults included."""
+    import io
+
+    from ruamel.yaml import YAML
+
+    stream = io.StringIO()
+    writer = YAML()
+    writer.default_flow_style = None
+    writer.width = 120
+    writer.dump(study.model_dump(mode="json"), stream)
+    return stream.getvalue()
