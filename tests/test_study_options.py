@@ -181,7 +181,8 @@ def test_a_logger_that_is_not_installed_is_told_before_any_work(tmp_path, cli, m
 
 def test_the_report_tells_how_its_numbers_were_made(study):
     run_study(change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}"))
-    for name in ("report.html", "tables/captions.md"):
+    # The page says it once, above its tables; a caption that leaves the page alone takes it along.
+    for name, times in (("report.html", 1), ("tables/captions.md", 2)):
         text = (study.parent / "study" / name).read_text()
         for words in ("blended by Gaussian windows, each a mean over its eight", "within 3 mm of the cord mask"):
-            assert text.count(words) >= 2, name
+            assert text.count(words) >= times, name
