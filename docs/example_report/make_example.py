@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from cordlesion.artifacts import write_text
+from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
 
@@ -32,6 +33,8 @@ def make_example(study: Path, target: Path) -> Path:
     page = write_report(study).read_text(encoding="utf-8")
     page = re.sub(r'<section id="example">.*?</section>\n', "", page, flags=re.DOTALL)
     page = page.replace('<a href="#example">Example</a>', "").replace("</header>", _NOTE, 1)
+    # Where the study lay on the machine that ran it is nobody's business.
+    page = page.replace(str(read_study(study / "study.yaml").output.parent), "demo")
     if (size := len(page.encode())) > LARGEST_BYTES:
         raise CordlesionError(
             f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:g} "

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fake_study import FakeStudy
 
+from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 
 REPOSITORY = Path(__file__).parents[2]
@@ -18,6 +19,7 @@ def test_the_example_report_shows_no_scan_and_names_its_command(fake_study: Fake
     assert "data:image" in (study / "report.html").read_text(encoding="utf-8")
     assert "data:image" not in page
     assert "#example" not in page
+    assert str(read_study(study / "study.yaml").output.parent) not in page
     assert f"<code>{make['COMMAND']}</code>" in page
     target = make["COMMAND"].removeprefix("make ")
     recipe = (REPOSITORY / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
