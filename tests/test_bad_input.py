@@ -381,3 +381,18 @@ def test_an_output_folder_that_is_a_file_is_told_before_anything_is_read(cli, tm
 def test_simulating_with_no_process_at_all(cli, tmp_path):
     assert_told(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were asked for; at least 1 is needed")
     assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_in_place_of_nnunets_splits(cli, tmp_path):
+    make_cohort(tmp_path / "cohort")
+    ended = cli("split", tmp_path / "cohort", "-o", tmp_path / "s.tsv", "--nnunet", tmp_path, "-q")
+    assert_told(ended, tmp_path, "cannot be read (Is a directory)")
+
+
+@pytest.mark.parametrize("reduced", ["{foo: 1}", "3"])
+def test_an_output_folder_with_a_strange_configuration(cli, tmp_path, reduced):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "study.yaml").write_text(f"reduced: {reduced}\n")
+    study = tmp_path / "study.yaml"
+    study.write_text("name: x\ndataset: cohort\noutput: study\nlosses: [bce]\n")
+    assert_told(cli("study", "run", study, "-q"), tmp_path / "study" / "study.yaml", "none of this program's")

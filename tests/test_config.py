@@ -59,6 +59,11 @@ def write(folder, text):
             "1:1",
             "postprocess.minimum_volume_mm3 is set and threshold.minimum_volumes_mm3 tunes it",
         ),
+        (
+            SOUND + "threshold: {minimum_volumes_mm3: [0, 3, 3]}\n",
+            "8:1",
+            "minimum_volumes_mm3: one volume is listed twice",
+        ),
         (SOUND + "seeds: [0, 0]\n", "1:1", "seeds: one seed is listed twice"),
         (SOUND + "seeds: [-1]\n", "8:9", "seeds.0: Input should be greater than or equal to 0, found -1"),
         (

@@ -180,6 +180,13 @@ def test_two_tables_are_compared_scan_by_scan(tmp_path):
     assert row["p_holm"] >= row["p_value"]
 
 
+def test_scans_of_one_table_only_are_counted(tmp_path):
+    a = metric_table(tmp_path / "a.tsv", np.linspace(0.1, 0.9, 12), [f"sub-{k:02d}" for k in range(12)])
+    b = metric_table(tmp_path / "b.tsv", np.linspace(0.2, 0.8, 9), [f"sub-{k:02d}" for k in range(4, 13)])
+    row = compare_files(a, b).set_index("metric").loc["voxel_f1"]
+    assert (row["n_pairs"], row["n_undefined"], row["n_unmatched"]) == (8, 0, 5)
+
+
 def test_a_table_does_not_differ_from_itself(tmp_path):
     path = metric_table(tmp_path / "a.tsv", np.linspace(0, 1, 9))
     table = compare_files(path, path)

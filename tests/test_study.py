@@ -3,6 +3,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ import pytest
 from cordlesion.artifacts import StudyFolder, folder_lock
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import EXECUTORS
 from cordlesion.intake import read_study_to_run
+from cordlesion.model.bundle import read_card
+from cordlesion.stages.marks import sweep_mark
 from cordlesion.stages.status import study_status
 from cordlesion.study import analyze, evaluate_test, open_study, preprocess, run_study, train_runs
 from tiny import make_cohort, write_scan
@@ -96,6 +99,33 @@ def test_a_changed_training_is_done_again(copy):
     copy.write_text(copy.read_text().replace("epochs: 3", "epochs: 2"))
     run_study(read_study(copy), until="train")
     assert weights.read_bytes() != before
+
+
+def test_a_split_edited_by_hand_redoes_all_that_depends_on_it(copy):
+    run_study(read_study(copy), until="analyze")
+    folder = StudyFolder(copy.parent / "study")
+    splits = read_table(folder.splits)
+    tested = splits[(splits["set"] == "test") & (splits["reference_volume_mm3"] > 0)]["subject"].unique()
+    splits.loc[splits["subject"] == tested[0], "set"] = "threshold"
+    write_table(folder.splits, splits)
+    run_study(read_study(copy), until="split")
+    assert not folder.thresholds.exists()
+    assert not folder.evaluation.exists()
+    assert read_card(folder.bundle("bce_seed-0")).threshold is None
+    run_study(read_study(copy), until="analyze")
+    assert read_card(folder.bundle("bce_seed-0")).threshold is not None
+    members = set(splits[splits["set"] == "test"]["scan_id"])
+    for table in (folder.table("rules"), folder.table("strata"), folder.evaluation):
+        rows = read_table(table)
+        assert set(rows[rows["set"] == "test"]["scan_id"]) == members
+
+
+def test_what_a_sweep_names_is_part_of_its_fingerprint(copy):
+    config = read_study(copy)
+    study = preprocess(open_study(config, StudyFolder(config.output)))
+    scans, run = study.in_set("threshold"), config.runs[0]
+    renamed = [replace(scan, subject="sub-99") for scan in scans]
+    assert sweep_mark(study, run, renamed) != sweep_mark(study, run, scans)
 
 
 def test_evaluation_holds_the_rows_of_half_and_of_the_tuned_threshold(finished):

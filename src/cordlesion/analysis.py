@@ -85,7 +85,8 @@ def analyze_run(folder: StudyFolder, run: RunConfig, rule: str, scans: Mapping[s
     """
     paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _PER_RUN}
     # Masks depend on all that maps depend on, and on the threshold.
-    mark = fingerprint(folder.finished(f"masks/{run.name}").get("fingerprint"))
+    names = {name: [scan.pair.scan_id for scan in members] for name, members in scans.items()}
+    mark = fingerprint(folder.finished(f"masks/{run.name}").get("fingerprint"), names)
     if folder.is_done(key := f"analyze/{run.name}", mark, *paths.values()):
         return
     with folder.stage(key, mark):

@@ -97,8 +97,9 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CordlesionError(f"{path}: no such file.") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CordlesionError(f"{path}: cannot be read ({reason}); a JSON file is needed. Check the path.") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise CordlesionError(f"{path}: not a JSON file ({error}).") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, write_json
 from cordlesion.config import ReducedConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
@@ -75,12 +76,16 @@ def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:
         return
     # Not read_study: whatever else an older version wrote, this key says enough.
     held = plain(parse_yaml(folder.configuration)).get("reduced")
+    try:
+        reduced = ReducedConfig.model_validate(held) if held else None
+    except ValidationError:
+        raise CordlesionError(
+            f"{folder.configuration}: its section `reduced` is none of this program's; the configuration of this study "
+            "is needed. Choose another `output` folder."
+        ) from None
     wanted = config.reduced.model_dump(mode="json") if config.reduced else None
     if held != wanted:
-        extent, ours = (
-            f"a {one.description}" if one else "the full study"
-            for one in (ReducedConfig.model_validate(held) if held else None, config.reduced)
-        )
+        extent, ours = (f"a {one.description}" if one else "the full study" for one in (reduced, config.reduced))
         raise CordlesionError(
             f"{folder.root}: holds {extent}; this is {ours}, and nothing is overwritten. "
             "Choose another `output` folder."

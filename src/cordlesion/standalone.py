@@ -30,7 +30,7 @@ COMPARISON_NOTE = (
 )
 """What a reader of :func:`compare_files`' table must know."""
 
-_RUN_COLUMNS = ("set", "loss", "seed", "threshold")
+_RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 
 
 def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = "study") -> dict[str, str]:
@@ -112,8 +112,9 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
         second_run: Likewise of the second.
 
     Returns:
-        A row per metric: the number of pairs and of scans left out, both medians, the median difference (second -
-        first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation), the p-value
+        A row per metric: the number of pairs, of scans left out because the metric is undefined for one of the two
+        (``n_undefined``) or because only one table has them (``n_unmatched``), both medians, the median difference
+        (second - first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation), the p-value
         of the Wilcoxon signed-rank test, and that value after Holm's correction over the metrics.
 
     Raises:
@@ -126,6 +127,7 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
             f"{second}: has no scan in common with {first}; equal scan_id and subject are needed. Check both tables."
         )
     result = pd.DataFrame([_comparison(merged, metric) for metric in METRIC_COLUMNS[:6]])
+    result.insert(list(result).index("n_undefined") + 1, "n_unmatched", sum(map(len, tables)) - 2 * len(merged))
     return result.assign(p_holm=holm(result["p_value"]))
 
 

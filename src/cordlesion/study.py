@@ -228,6 +228,16 @@ def report(study: Study) -> Study:
     return study
 
 
+def _forget_thresholds(cohort: Cohort) -> None:
+    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it."""
+    trained = [path for run in cohort.config.runs if (path := cohort.folder.bundle(run.name)).is_dir()]
+    if trained:
+        from cordlesion.model.bundle import forget_threshold
+
+        for path in trained:
+            forget_threshold(path)
+
+
 def _check_names(config: StudyConfig, only: str | None, executor: str) -> None:
     """Refuse names that would fail only after hours of training."""
     from cordlesion.losses import make_loss
@@ -313,9 +323,11 @@ def _mapped(scan: Scan, folder: StudyFolder, run: RunConfig) -> MappedScan:
 
 
 def _forget_outdated(cohort: Cohort) -> None:
-    """Remove the results of another configuration or of other files: none may be taken for those of this one."""
-    mark, folder = fingerprint(cohort.config.decisive, cohort.hashes), cohort.folder
+    """Remove the results of another configuration, other files or another split: none may be taken for this one's."""
+    folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
+    mark = fingerprint(cohort.config.decisive, cohort.hashes, cohort.splits[columns].astype(str).to_numpy().tolist())
     if not folder.is_done("results", mark):
+        _forget_thresholds(cohort)
         analyses = [folder.table(name) for name in TABLES]
         for path in (folder.thresholds, folder.sweep, folder.evaluation, *analyses, folder.root / "report.html"):
             path.unlink(missing_ok=True)

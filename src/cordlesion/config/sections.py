@@ -177,6 +177,12 @@ class ThresholdConfig(Section):
     """Values of ``postprocess.minimum_volume_mm3`` among which one is chosen together with the threshold; by default it
     is not tuned."""
 
+    @model_validator(mode="after")
+    def _distinct_volumes(self) -> Self:
+        if len(set(self.minimum_volumes_mm3)) < len(self.minimum_volumes_mm3):
+            raise ValueError("minimum_volumes_mm3: one volume is listed twice")
+        return self
+
 
 class ReducedConfig(Section):
     """A run of a part of a study, to see that all of it works; its numbers are not those of the study."""

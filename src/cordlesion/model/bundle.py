@@ -141,5 +141,12 @@ def set_inference(
         _update_card(folder, card, prediction=prediction, postprocess=postprocess, threshold=None)
 
 
+def forget_threshold(folder: Path) -> None:
+    """Take the tuned threshold out of a bundle; what it was tuned for has changed."""
+    card = read_card(folder)
+    if card.threshold is not None:
+        _update_card(folder, card, threshold=None)
+
+
 def _update_card(folder: Path, card: ModelCard, **changes: object) -> None:
     write_json(folder / "model.json", card.model_copy(update=changes).model_dump(mode="json"))

@@ -43,7 +43,9 @@ def sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan], volumes_mm3:
         cords,
         *([list(volumes_mm3)] if volumes_mm3 else []),
     ]
-    return fingerprint(_prediction_mark(study, run), _stacks(study, scans), *measured)
+    # The table names scans and subjects; a corrected name must not leave the old one there.
+    names = [(scan.scan_id, scan.subject, scan.session) for scan in scans]
+    return fingerprint(_prediction_mark(study, run), _stacks(study, scans), names, *measured)
 
 
 def train_key(run: RunConfig) -> str:
