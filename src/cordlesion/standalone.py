@@ -114,8 +114,8 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
     Returns:
         A row per metric: the number of pairs, of scans left out because the metric is undefined for one of the two
         (``n_undefined``) or because only one table has them (``n_unmatched``), both medians, the median difference
-        (second - first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation), the p-value
-        of the Wilcoxon signed-rank test, and that value after Holm's correction over the metrics.
+        (second - first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation),
+        the p-value of the Wilcoxon signed-rank test, and that value after Holm's correction over the metrics.
 
     Raises:
         CordlesionError: A table cannot be read or has several runs, or they have no scan in common.
