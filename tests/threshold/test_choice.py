@@ -185,7 +185,7 @@ def test_lesion_free_scans_are_seen_where_the_objective_says_so():
     rows = lesion_table(with_lesions, free)
     paper = choose_threshold(rows, n_resamples=10)
     assert (paper.value, paper.n_scans, paper.n_lesion_free, paper.n_left_out) == (0.1, 1, 0, 1)
-    assert paper.basis == "1 scans of 1 subjects; 1 left out, for which it is undefined"
+    assert paper.basis == "1 scan of 1 subject; 1 left out, for which it is undefined"
     joint = choose_threshold(rows, "joint_f1_specificity", n_resamples=10)
     assert (joint.value, joint.score, joint.n_scans, joint.n_lesion_free) == (0.5, 1.0, 2, 1)
     assert joint.basis == "2 scans of 2 subjects, 1 of them lesion-free"

@@ -27,6 +27,7 @@ from cordlesion.report.style import (
     save_figure,
     style,
 )
+from cordlesion.threshold import THRESHOLDS
 
 
 def draw_and_save(results: StudyResults, name: str) -> Path:
@@ -112,10 +113,10 @@ FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
 
 def _draw_curve(axes: Axes, samples: dict[float, npt.NDArray[np.float64]], color: str, choice: pd.Series) -> None:
     t = np.array(sorted(samples))
-    width = 0.7 * float(np.diff(t).min()) if len(t) > 1 else 0.03
+    boxed = [value for value in t if value in THRESHOLDS]  # a finer grid enters the line only: its boxes would overlap
     axes.axvspan(choice["interval_low"], choice["interval_high"], color=MUTED, alpha=0.15, linewidth=0)
     axes.axvline(DEFAULT_THRESHOLD, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-    _boxes(axes, [samples[value] for value in t], t, width=width, color=color, point_size=2)
+    _boxes(axes, [samples[value] for value in boxed], np.array(boxed), width=0.035, color=color, point_size=2)
     axes.plot(t, [np.median(samples[value]) for value in t], color=color, linewidth=0.9)
     tuned = float(choice["threshold"])
     axes.plot(tuned, 1.06, marker="v", color=color, markersize=5, clip_on=False)

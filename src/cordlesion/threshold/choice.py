@@ -48,7 +48,12 @@ class ThresholdChoice:
         """What the choice rests on, to be printed beside it."""
         free = f", {self.n_lesion_free} of them lesion-free" if self.n_lesion_free else ""
         out = f"; {self.n_left_out} left out, for which it is undefined" if self.n_left_out else ""
-        return f"{self.n_scans} scans of {self.n_subjects} subjects{free}{out}"
+        scans, subjects = _counted(self.n_scans, "scan"), _counted(self.n_subjects, "subject")
+        return f"{scans} of {subjects}{free}{out}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def choose_threshold(
