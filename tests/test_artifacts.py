@@ -160,7 +160,7 @@ def test_damaged_json_gets_a_sentence(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(CordlesionError, match=r"a\.json: not a JSON file"):
         read_json(tmp_path / "a.json")
-    with pytest.raises(CordlesionError, match="no such file"):
+    with pytest.raises(CordlesionError, match="No such file"):
         read_json(tmp_path / "b.json")
 
 

@@ -19,6 +19,7 @@ from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.report.results import read_results
+from cordlesion.report.robustness import summarize_stability
 from cordlesion.segmentation import segment
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
@@ -208,6 +209,29 @@ def test_the_report_pools_the_folds(copy):
     assert sorted(tuned.index) == [f"sub-{n:02d}" for n in range(1, 13)]
     page = (copy.parent / "study/report.html").read_text()
     assert "12 scans" in page
+
+
+def test_every_fold_is_reported_at_its_own_threshold(copy):
+    run_study(read_study(copy), until="report")
+    folder = copy.parent / "study"
+    results = read_results(folder)
+    page = (folder / "report.html").read_text()
+    written = read_table(folder / "thresholds.tsv")
+    sweep = read_table(folder / "sweep.tsv")
+    (run,) = results.tuned
+    changes = []
+    for choice in written.itertuples():
+        rows = sweep[(sweep["set"] == "test") & (sweep["fold"] == choice.fold) & (sweep["reference_volume_mm3"] > 0)]
+        for _, scan in rows.groupby("scan_id"):
+            t, f1 = scan["threshold"].to_numpy(), scan["voxel_f1"].to_numpy()
+            moved = [round(choice.threshold + shift, 9) for shift in (-0.05, 0.05)]
+            near = np.interp([each for each in moved if 0 <= each <= 1], t, f1)
+            changes.append(np.abs(near - np.interp(choice.threshold, t, f1)).mean())
+    assert summarize_stability(results)["change"].item() == pytest.approx(np.median(changes))
+    assert results.threshold_text(run) == ", ".join(f"{t:.2f}" for t in written["threshold"])
+    assert f"t&nbsp;=&nbsp;{results.threshold_text(run)}" in page
+    assert "Every subject is in one set of each fold only" in page
+    assert "in components larger than a volume tuned together with t" in page
 
 
 def test_folds_of_nnunet_become_a_study(tmp_path, cli):

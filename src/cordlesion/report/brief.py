@@ -59,7 +59,7 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
     second = results.ranked[1:2]
     return Brief(
         best=results.label(best),
-        threshold=format_number(choice["threshold"]),
+        threshold=results.threshold_text(best),
         objective=results.objective,
         score=format_number(choice["score"]),
         n_threshold=int(tuning["voxel_f1"]["n"]),

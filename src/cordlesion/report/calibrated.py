@@ -18,7 +18,8 @@ def summarize_calibration(results: StudyResults) -> pd.DataFrame:
     Returns:
         A row per run: ``loss seed threshold share half_f1 temperature ece ece_scaled brier brier_scaled volume_ratio``.
         ``share`` (of lesion where p = t, read from the reliability curve) and ``half_f1`` (half the F1 of all voxels
-        taken as one, at t) are those of the threshold set, on which t and the temperature were chosen; the others those
+        taken as one, at t), means over the folds where there are several, are those of the threshold set, on which t
+        and the temperature were chosen; the others those
         of the test set. ``volume_ratio`` is the sum of all probabilities over the volume of the reference.
     """
     runs = [run for run in results.tuned if not of_run(results.calibration, run).empty]
@@ -28,12 +29,14 @@ def summarize_calibration(results: StudyResults) -> pd.DataFrame:
 def _row(results: StudyResults, run: Run) -> dict[str, Any]:
     tested = of_run(results.calibration, run, set="test").set_index("map")
     raw, scaled = tested.loc["raw"], tested.loc["scaled"]
+    bins = of_run(results.reliability, run, set="threshold", map="raw")
+    sweep = of_run(results.sweep, run, set="threshold")
     return {
         "loss": run.loss,
         "seed": run.seed,
         "threshold": results.tuned[run],
-        "share": _share_at(of_run(results.reliability, run, set="threshold", map="raw"), results.tuned[run]),
-        "half_f1": _pooled_f1(of_run(results.sweep, run, set="threshold"), results.tuned[run]) / 2,
+        "share": float(np.mean([_share_at(bins, t) for t in results.chosen(run).values()])),
+        "half_f1": float(np.mean([_pooled_f1(sweep, t) for t in results.chosen(run).values()])) / 2,
         "temperature": scaled["temperature"],
         "ece": raw["expected_calibration_error"],
         "ece_scaled": scaled["expected_calibration_error"],

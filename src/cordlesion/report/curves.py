@@ -1,5 +1,6 @@
 """Reliability diagrams and FROC curves."""
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -29,7 +30,8 @@ def reliability_figure(results: StudyResults) -> Figure:
         for axes, loss in zip(panels, losses, strict=True):
             axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.7)
             for run in (run for run in results.tuned if run.loss == loss):
-                _draw_reliability(axes, of_run(results.reliability, run), colors[loss], results.tuned[run])
+                tuned = list(results.chosen(run).values())
+                _draw_reliability(axes, of_run(results.reliability, run), colors[loss], tuned)
             axes.set_title(loss_name(loss))
             axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
             axes.grid(axis="both")
@@ -52,14 +54,14 @@ def froc_figure(results: StudyResults) -> Figure:
             dash = _DASHES[number // _COLORS_PER_DASH % len(_DASHES)]
             _draw_froc(axes, curve, colors[loss], dash, loss_name(loss))
             for run in (run for run in results.tuned if run.loss == loss):
-                _mark_tuned(axes, of_run(rows, run), results.tuned[run], colors[loss])
+                _mark_tuned(axes, of_run(rows, run), list(results.chosen(run).values()), colors[loss])
         _scale_froc(axes, highest=float(rows["sensitivity"].max()))
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper")
         return figure
 
 
-def _draw_reliability(axes: Axes, bins: pd.DataFrame, color: str, tuned: float) -> None:
+def _draw_reliability(axes: Axes, bins: pd.DataFrame, color: str, tuned: Sequence[float]) -> None:
     filled = bins[bins["n_voxels"] > 0]
     looks: dict[tuple[str, str], dict[str, Any]] = {
         ("test", "scaled"): {"color": MUTED, "linestyle": (0, (3, 2)), "linewidth": 0.9},
@@ -69,7 +71,8 @@ def _draw_reliability(axes: Axes, bins: pd.DataFrame, color: str, tuned: float) 
     for (set_name, kind), look in looks.items():
         points = filled[(filled["set"] == set_name) & (filled["map"] == kind)]
         axes.plot(points["mean_probability"], points["lesion_share"], **look)
-    axes.axvline(tuned, color=color, linewidth=0.8, linestyle=(0, (1, 2)))
+    for t in tuned:
+        axes.axvline(t, color=color, linewidth=0.8, linestyle=(0, (1, 2)))
 
 
 def _reliability_handles() -> list[Line2D]:
@@ -93,8 +96,8 @@ def _draw_froc(axes: Axes, curve: pd.DataFrame, color: str, dash: Dash, name: st
     axes.plot(points["false_per_scan"], points["sensitivity"], linestyle="none", marker="o", markersize=2, color=color)
 
 
-def _mark_tuned(axes: Axes, curve: pd.DataFrame, tuned: float, color: str) -> None:
-    here = curve[np.isclose(curve["threshold"], tuned, atol=1e-6)]
+def _mark_tuned(axes: Axes, curve: pd.DataFrame, tuned: Sequence[float], color: str) -> None:
+    here = curve[[bool(np.isclose(t, tuned, atol=1e-6).any()) for t in curve["threshold"]]]
     axes.plot(
         here["false_per_scan"], here["sensitivity"], linestyle="none", marker="v", markersize=6, color=color,
         markeredgecolor=INK, markeredgewidth=0.6, zorder=5,

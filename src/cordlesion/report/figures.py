@@ -76,7 +76,7 @@ def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> 
         for axes, run in zip(panels, runs, strict=True):
             curve = of_run(rows, run).groupby("threshold")["voxel_f1"]
             samples = {float(str(t)): f1.dropna().to_numpy(float) for t, f1 in curve}
-            _draw_curve(axes, samples, colors[run.loss], of_run(results.thresholds, run).iloc[0])
+            _draw_curve(axes, samples, colors[run.loss], of_run(results.written_thresholds, run))
             axes.set_title(results.label(run))
         figure.supxlabel("decision threshold t", fontsize=8, color=INK)
         figure.supylabel("voxel F1", fontsize=8, color=INK)
@@ -111,17 +111,20 @@ FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
 """Every figure of the report by the name of its file."""
 
 
-def _draw_curve(axes: Axes, samples: dict[float, npt.NDArray[np.float64]], color: str, choice: pd.Series) -> None:
+def _draw_curve(axes: Axes, samples: dict[float, npt.NDArray[np.float64]], color: str, choices: pd.DataFrame) -> None:
     t = np.array(sorted(samples))
     boxed = [value for value in t if value in THRESHOLDS]  # a finer grid enters the line only: its boxes would overlap
-    axes.axvspan(choice["interval_low"], choice["interval_high"], color=MUTED, alpha=0.15, linewidth=0)
+    for low, high in choices[["interval_low", "interval_high"]].to_numpy(float):
+        axes.axvspan(low, high, color=MUTED, alpha=0.15 / len(choices), linewidth=0)
     axes.axvline(DEFAULT_THRESHOLD, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
     _boxes(axes, [samples[value] for value in boxed], np.array(boxed), width=0.035, color=color, point_size=2)
     axes.plot(t, [np.median(samples[value]) for value in t], color=color, linewidth=0.9)
-    tuned = float(choice["threshold"])
-    axes.plot(tuned, 1.06, marker="v", color=color, markersize=5, clip_on=False)
-    near_end = tuned > 0.8
-    axes.annotate(f"t = {tuned:.2f}", (tuned, 1.06), (-5 if near_end else 5, 0), textcoords="offset points", fontsize=7,
+    tuned = choices["threshold"].to_numpy(float)
+    axes.plot(tuned, np.full(len(tuned), 1.06), "v", color=color, markersize=5, clip_on=False)
+    near_end = tuned.max() > 0.8
+    text = f"t = {tuned[0]:.2f}" if len(tuned) == 1 else f"t of {len(tuned)} folds"
+    place = (float(tuned.min() if near_end else tuned.max()), 1.06)
+    axes.annotate(text, place, (-5 if near_end else 5, 0), textcoords="offset points", fontsize=7,
                   ha="right" if near_end else "left", va="center", annotation_clip=False)  # fmt: skip
     axes.set(xlim=(-0.04, 1.04), ylim=(-0.02, 1.1), xticks=np.linspace(0, 1, 6), yticks=np.linspace(0, 1, 6))
     axes.grid(axis="y")

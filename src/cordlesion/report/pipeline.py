@@ -1,6 +1,6 @@
 """How the numbers of a study were made, in words."""
 
-from cordlesion.config import Blending, PostprocessConfig, StudyConfig
+from cordlesion.config import Blending, StudyConfig
 from cordlesion.metrics import LesionRule, resolve_rule
 
 _WINDOWS: dict[Blending, str] = {
@@ -16,15 +16,18 @@ def describe_pipeline(config: StudyConfig) -> str:
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
     rule = config.evaluation.rule
-    return f"{maps} {_masks(config.postprocess)} Lesions (rule {rule!r}): {describe_rule(rule)}."
+    return f"{maps} {_masks(config)} Lesions (rule {rule!r}): {describe_rule(rule)}."
 
 
-def _masks(removal: PostprocessConfig) -> str:
-    kept = ["p ≥ t"]
+def _masks(config: StudyConfig) -> str:
+    kept, removal = ["p ≥ t"], config.postprocess
     if removal.cord_margin_mm is not None:
         kept.append(f"within {removal.cord_margin_mm:g} mm of the cord mask")
     if removal.minimum_volume_mm3:
         kept.append(f"in components larger than {removal.minimum_volume_mm3:g} mm³")
+    if tried := config.threshold.minimum_volumes_mm3:
+        volumes = ", ".join(f"{volume:g}" for volume in tried)
+        kept.append(f"in components larger than a volume tuned together with t (one of {volumes} mm³)")
     return f"Masks: {', '.join(kept)}{'' if len(kept) > 1 else '; nothing is removed'}."
 
 

@@ -171,6 +171,16 @@ class StudyResults:
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
         return chosen
 
+    def chosen(self, run: Run) -> dict[int | None, float]:
+        """Return the tuned thresholds of a run as they were chosen: one of each fold, or the one that there is."""
+        rows = of_run(self.written_thresholds, run)
+        folds = [int(fold) for fold in rows["fold"]] if "fold" in rows else [None]
+        return dict(zip(folds, rows["threshold"].astype(float).tolist(), strict=True))
+
+    def threshold_text(self, run: Run) -> str:
+        """Print the tuned threshold of a run, or those of its folds."""
+        return ", ".join(f"{t:.2f}" for t in self.chosen(run).values())
+
     def tested_by(self, run: Run, scan_id: str) -> tuple[Run, pd.Series]:
         """Return the training that tested a scan, which is one fold's, and the row of its threshold."""
         if "fold" not in self.written_thresholds:

@@ -74,12 +74,20 @@ def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[s
 
 def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
     rows = lesion_bearing(of_run(results.sweep, run, set="test"))
+    parts = [
+        _changes_around(rows if fold is None else rows[rows["fold"] == fold], t)
+        for fold, t in results.chosen(run).items()
+    ]
+    return pd.concat(parts, ignore_index=True).assign(loss=run.loss)
+
+
+def _changes_around(rows: pd.DataFrame, t: float) -> pd.DataFrame:
     wide = rows.pivot(index=["subject", "scan_id"], columns="threshold", values="voxel_f1")
-    thresholds, t = wide.columns.to_numpy(dtype=float), results.tuned[run]
+    thresholds = wide.columns.to_numpy(dtype=float)
     moved = [_interpolate(wide.to_numpy(), thresholds, round(t + shift, 9)) for shift in (-SHIFT, SHIFT)]
     here = _interpolate(wide.to_numpy(), thresholds, t)
     change = np.nanmean([np.abs(there - here) for there in moved], axis=0)
-    return wide.index.to_frame(index=False).assign(loss=run.loss, change=change)
+    return wide.index.to_frame(index=False).assign(change=change)
 
 
 def _interpolate(

@@ -21,8 +21,14 @@ def cohort_table(results: StudyResults, _: pd.DataFrame) -> Table:
         columns=_COLUMNS,
         groups=(*groups, Group("all", (_row(splits.drop_duplicates("scan_id")),))),
         label="Cohort by set.",
-        note="Every subject is in one set only. Lesions and volumes: median [quartiles] per scan with lesions.",
+        note=f"{_sets(results)} Lesions and volumes: median [quartiles] per scan with lesions.",
     )
+
+
+def _sets(results: StudyResults) -> str:
+    if "fold" in results.written_thresholds:
+        return "Every subject is in one set of each fold only, and counts once in every set that it is in."
+    return "Every subject is in one set only."
 
 
 def _row(scans: pd.DataFrame) -> tuple[Cell, ...]:

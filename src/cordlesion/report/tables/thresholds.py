@@ -23,7 +23,7 @@ def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
     """Lay out the tuned thresholds with their intervals and plateaus."""
     return Table(
         columns=_COLUMNS,
-        groups=tuple(Group(results.label(run), (_row(results, run),)) for run in results.tuned),
+        groups=tuple(Group(results.label(run), _rows(results, run)) for run in results.tuned),
         label="Table 3.",
         note=(
             f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
@@ -36,14 +36,19 @@ def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
     )
 
 
-def _row(results: StudyResults, run: Run) -> tuple[Cell, ...]:
-    row = of_run(results.thresholds, run).iloc[0]
+def _rows(results: StudyResults, run: Run) -> tuple[tuple[Cell, ...], ...]:
+    """One row, or one for each fold: each fold has chosen for itself."""
+    written = of_run(results.written_thresholds, run)
+    return tuple(_row(row, best=run == results.best and len(written) == 1) for _, row in written.iterrows())
+
+
+def _row(row: pd.Series, *, best: bool) -> tuple[Cell, ...]:
     return (
-        Cell(format_number(row["threshold"])),
+        Cell(format_number(row["threshold"]), detail=f"fold {row['fold']}" if "fold" in row else ""),
         Cell(format_interval(row["interval_low"], row["interval_high"])),
         Cell(format_interval(row["plateau_low"], row["plateau_high"])),
         Cell(format_number(row["plateau_high"] - row["plateau_low"])),
-        Cell(format_number(row["score"]), best=run == results.best),
+        Cell(format_number(row["score"]), best=best),
         Cell(format_fine(row["loss_below"])),
         Cell(format_fine(row["loss_above"])),
         Cell(format_number(row["area"])),
