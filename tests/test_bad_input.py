@@ -383,6 +383,16 @@ def test_simulating_with_no_process_at_all(cli, tmp_path):
     assert not (tmp_path / "o").exists()
 
 
+def test_nnunets_splits_bring_their_own_folds(cli, tmp_path):
+    ended = cli("split", "absent", "-o", tmp_path / "s.tsv", "--nnunet", "splits.json", "--folds", "3")
+    assert_told(ended, "splits.json: brings its own folds, and 3 were asked for")
+
+
+def test_a_run_that_is_not_in_the_study(cli, tmp_path):
+    study = make_cohort(tmp_path)
+    assert_told(cli("train", study, "--run", "foo", "-q"), "'foo' is no run of this study", "Mend the option --run")
+
+
 def test_a_folder_in_place_of_nnunets_splits(cli, tmp_path):
     make_cohort(tmp_path / "cohort")
     ended = cli("split", tmp_path / "cohort", "-o", tmp_path / "s.tsv", "--nnunet", tmp_path, "-q")

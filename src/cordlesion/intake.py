@@ -35,6 +35,11 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
         The scans that were left out, with the reason.
     """
     check_output_file(output)
+    if nnunet and config.folds > 1:
+        raise CordlesionError(
+            f"{nnunet}: brings its own folds, and {config.folds} were asked for; one of the two is needed. "
+            "Leave out --folds."
+        )
     nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
     scans, orphans = find_scans(dataset)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")

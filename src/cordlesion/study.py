@@ -250,13 +250,13 @@ def _check_names(config: StudyConfig, only: str | None, executor: str) -> None:
         make_loss(loss.name, loss.parameters)
     parse_objective(config.threshold.objective)
     runs = {run.name: run for run in config.runs}
-    for name, table, kind in (
-        (config.evaluation.rule, RULES, "rule"),
-        (only or next(iter(runs)), runs, "run of this study"),
-        (executor, EXECUTORS, "executor"),
+    for name, table, kind, place in (
+        (config.evaluation.rule, RULES, "rule", "`evaluation.rule` in the study"),
+        (only or next(iter(runs)), runs, "run of this study", "the option --run"),
+        (executor, EXECUTORS, "executor", "the option --executor"),
     ):
         if name not in table:
-            raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(table)} is needed. Mend the study.")
+            raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(table)} is needed. Mend {place}.")
 
 
 def _write_manifest(cohort: Cohort, study: Study) -> None:
