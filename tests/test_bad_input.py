@@ -313,9 +313,10 @@ def test_a_disk_that_fills_up_during_a_study(cli, split_study, monkeypatch):
     stacks = []
 
     def fill_up(self, target):
-        stacks.extend([target] * (Path(target).suffix == ".safetensors"))
-        if len(stacks) == 5:
-            raise OSError(28, os.strerror(28))
+        if Path(target).suffix == ".safetensors":
+            stacks.append(target)
+            if stacks.index(target) == 4:  # and no file that another thread renames at the same time
+                raise OSError(28, os.strerror(28))
         return rename(self, target)
 
     with monkeypatch.context() as patch:
