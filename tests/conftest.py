@@ -9,6 +9,13 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run, so that a change is judged by itself; `pytest --hypothesis-profile search` looks for
+# new ones.
+settings.register_profile("repeat", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile("repeat")
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -1,4 +1,4 @@
-"""Make the example report beside this file from a finished study: `make example-report` runs the demo and then this.
+"""Make the example report and the picture of the README: `make example-report` runs the demo and then this.
 
 Usage: python docs/example_report/make_example.py demo/study
 """
@@ -44,5 +44,15 @@ def make_example(study: Path, target: Path) -> Path:
     return target
 
 
+def make_picture(study: Path, target: Path) -> Path:
+    """Copy Figure 2 of a study's report onto white: transparent, it could not be read on a dark page."""
+    figure = (study / "figures" / "figure2_thresholds.svg").read_text(encoding="utf-8")
+    white = '<rect width="100%" height="100%" fill="white"/>'
+    write_text(target, re.sub(r"<svg [^>]*>", lambda tag: tag.group() + white, figure, count=1))
+    return target
+
+
 if __name__ == "__main__":
-    print(make_example(Path(sys.argv[1]), Path(__file__).with_name("report.html")))
+    here = Path(__file__).resolve().parent
+    print(make_example(Path(sys.argv[1]), here / "report.html"))
+    print(make_picture(Path(sys.argv[1]), here.parent / "images" / "thresholds.svg"))

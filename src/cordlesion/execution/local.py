@@ -1,12 +1,12 @@
 """Work on this machine: scans side by side in threads, trainings one after the other."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from cordlesion.errors import CordlesionError
+from cordlesion.processors import available_processors
 from cordlesion.progress import track
 
 Item = TypeVar("Item")
@@ -40,7 +40,7 @@ def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description
         except CordlesionError as error:
             return Outcome(item, None, str(error))
 
-    with ThreadPoolExecutor(_processors()) as pool:
+    with ThreadPoolExecutor(available_processors()) as pool:
         return list(track(pool.map(attempt, items), description, len(items)))
 
 
@@ -58,7 +58,7 @@ def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], descript
     Raises:
         CordlesionError: The first one that ``work`` raised.
     """
-    with ThreadPoolExecutor(_processors()) as pool:
+    with ThreadPoolExecutor(available_processors()) as pool:
         yield from track(pool.map(work, items), description, len(items))
 
 
@@ -76,8 +76,3 @@ def run_in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[R
 
 EXECUTORS: dict[str, Executor] = {"local": run_in_turn}
 """Where trainings happen, by the name that ``study run --executor`` takes."""
-
-
-def _processors() -> int:
-    """Count the processors this process may use, which a container or a scheduler limits."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

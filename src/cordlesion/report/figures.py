@@ -72,7 +72,7 @@ def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> 
     runs = [run for run in results.runs if run in results.tuned]
     colors = loss_colors(run.loss for run in results.runs)
     with style():
-        figure, panels = panel_grid(len(runs), row_inches=2.0)
+        figure, panels = panel_grid(len(runs), row_inches=2.0, n_columns=3 if len(runs) == 3 else 2)  # without a hole
         for axes, run in zip(panels, runs, strict=True):
             curve = of_run(rows, run).groupby("threshold")["voxel_f1"]
             samples = {float(str(t)): f1.dropna().to_numpy(float) for t, f1 in curve}

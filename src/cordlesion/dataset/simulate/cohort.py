@@ -1,7 +1,6 @@
 """A simulated cohort on disk, as a BIDS dataset with its labels as a derivative."""
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -13,6 +12,7 @@ from cordlesion.dataset.simulate import bids
 from cordlesion.dataset.simulate.plan import SubjectPlan, plan_cohort
 from cordlesion.dataset.simulate.scan import ScanPlan, simulate_scan
 from cordlesion.errors import CordlesionError
+from cordlesion.processors import available_processors
 from cordlesion.progress import bar
 
 
@@ -44,7 +44,7 @@ def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int 
         waiting = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
         with bar("Simulating scans", total=scans) as advance:
             advance(scans - len(waiting))
-            for name in _simulate_all(out, waiting, jobs or _processors()):
+            for name in _simulate_all(out, waiting, jobs or available_processors()):
                 advance(1, name)
 
 
@@ -95,7 +95,3 @@ def _simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
 def _simulate_to_disk(out: Path, plan: ScanPlan) -> str:
     bids.write_scan(out, simulate_scan(plan))
     return bids.scan_name(plan)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

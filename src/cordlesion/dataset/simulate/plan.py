@@ -43,11 +43,6 @@ class SubjectPlan:
     lesion_free: tuple[bool, ...]
     """For each scan, whether its reference is empty."""
 
-    @property
-    def sessions(self) -> int:
-        """Number of visits."""
-        return max(session for session, _, _ in self.protocols)
-
     def scans(self, seed: int) -> tuple[ScanPlan, ...]:
         """Return what to simulate for each scan."""
         with_lesions = tuple(
