@@ -57,6 +57,7 @@ BROKEN = {
 
 UNUSABLE_SCANS = BROKEN | {
     "constant": (lambda path: write_image(path, np.full(SHAPE, 7, np.int16)), "every voxel has the value 7"),
+    "a mask": (lambda path: write_image(path, box((2, 5), (2, 5), (2, 5))), "values 0 and 1 only, as a mask does"),
     "beyond float32": (lambda path: write_image(path, _with_value(1.0).astype(float) * 1e300), "32-bit floats"),
 }
 

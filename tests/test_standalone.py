@@ -122,6 +122,14 @@ def test_references_without_any_lesion_choose_no_threshold(folders, tmp_path):
     assert not (tmp_path / "thresholds.json").exists()
 
 
+def test_masks_are_no_maps_to_tune(folders, masks, tmp_path):
+    for n in range(4):
+        (masks / f"sub-{n}_label-lesion_mask.nii.gz").rename(masks / f"sub-{n}_label-lesion_probseg.nii.gz")
+    with pytest.raises(CordlesionError, match=r"masks: every threshold above 0 gives the same masks.*probability maps"):
+        tune_files(folders[0], masks, tmp_path / "thresholds.json")
+    assert not (tmp_path / "thresholds.json").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [

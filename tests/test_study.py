@@ -120,6 +120,20 @@ def test_a_split_edited_by_hand_redoes_all_that_depends_on_it(copy):
         assert set(rows[rows["set"] == "test"]["scan_id"]) == members
 
 
+def test_a_split_written_by_hand_after_ours_holds_for_another_split_section_too(copy):
+    folder = StudyFolder(copy.parent / "study")
+    run_study(read_study(copy), until="split")
+    copy.write_text(copy.read_text().replace("split: {", "split: {seed: 5, "))
+    with pytest.raises(CordlesionError, match=r"splits\.tsv: was written for other scans or another `split` section"):
+        run_study(read_study(copy), until="split")
+    splits = read_table(folder.splits)
+    tested = splits[splits["set"] == "test"]["subject"].iloc[0]
+    splits.loc[splits["subject"] == tested, "set"] = "train"
+    write_table(folder.splits, splits)
+    run_study(read_study(copy), until="split")
+    assert read_table(folder.splits)["set"].tolist() == splits["set"].tolist()
+
+
 def test_what_a_sweep_names_is_part_of_its_fingerprint(copy):
     config = read_study(copy)
     study = preprocess(open_study(config, StudyFolder(config.output)))

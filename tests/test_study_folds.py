@@ -22,6 +22,7 @@ from cordlesion.report.results import read_results
 from cordlesion.report.robustness import summarize_stability
 from cordlesion.segmentation import segment
 from cordlesion.stages.status import study_status
+from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study import run_study
 from cordlesion.threshold import FINE_THRESHOLDS, choose_threshold
 from test_postprocess import naive_removal
@@ -92,7 +93,14 @@ def test_threshold_and_minimum_volume_are_the_best_of_their_folds_threshold_set(
         assert (row.threshold, row.minimum_volume_mm3) == (choice.value, choice.minimum_volume_mm3)
         assert (row.loss_below, row.area) == pytest.approx((choice.stability.loss_below, choice.stability.area))
         assert (row.n_lesion_free, row.n_left_out) == (0, 0)
-        assert row.volume_interval_low <= row.minimum_volume_mm3 <= row.volume_interval_high
+        assert row.n_subjects < MIN_SUBJECTS
+        assert np.isnan([row.interval_low, row.interval_high, row.volume_interval_low, row.volume_interval_high]).all()
+
+
+def test_every_table_of_runs_tells_the_fold(finished):
+    folder = StudyFolder(finished.parent / "study")
+    for name in ("sweep", "thresholds", "evaluation", "rules", "strata", "froc", "calibration", "reliability"):
+        assert set(read_table(folder.table(name))["fold"]) == set(FOLDS), name
 
 
 def test_tables_and_masks_are_those_of_the_tuned_minimum_volume(finished):

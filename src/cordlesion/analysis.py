@@ -5,11 +5,11 @@ voxels only sums are kept, so memory does not grow with the number of scans.
 """
 
 import operator
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -194,11 +194,12 @@ def froc_table(sweep: pd.DataFrame) -> pd.DataFrame:
         sweep: A row per scan, run and threshold.
 
     Returns:
-        A row per set, run and threshold: ``set loss seed threshold sensitivity false_per_scan n_scans
-        n_reference_lesions``.
+        A row per set, run (and fold) and threshold: ``set loss seed [fold] threshold sensitivity false_per_scan
+        n_scans n_reference_lesions``.
     """
-    groups = sweep.groupby(_RUN, sort=False, dropna=False)
-    return pd.concat([_froc_rows(key, rows) for key, rows in groups], ignore_index=True)
+    columns = [*_RUN, *(["fold"] if "fold" in sweep else [])]
+    groups = sweep.groupby(columns, sort=False, dropna=False)
+    return pd.concat([_froc_rows(zip(columns, key, strict=True), rows) for key, rows in groups], ignore_index=True)
 
 
 def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
@@ -256,12 +257,11 @@ def _bins(counts: ReliabilityCounts) -> pd.DataFrame:
     )
 
 
-def _froc_rows(key: Any, rows: pd.DataFrame) -> pd.DataFrame:  # noqa: ANN401 - a tuple of what identifies a run
+def _froc_rows(run: Iterable[tuple[str, Hashable]], rows: pd.DataFrame) -> pd.DataFrame:
     curve = froc_curve(rows["threshold"], *(rows[name] for name in LESION_COUNTS))
-    run: dict[Hashable, object] = dict(zip(_RUN, key, strict=True))
     return pd.DataFrame(
         {
-            **run,
+            **dict(run),
             "threshold": curve.thresholds,
             "sensitivity": curve.sensitivity,
             "false_per_scan": curve.false_per_scan,

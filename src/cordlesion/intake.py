@@ -157,12 +157,15 @@ def split_for_study(
     """
     mark = digest(config.decisive, {name: vars(content) for name, content in contents.items()})
     if not folder.splits.is_file():
-        with folder.stage("split", mark):
+        with folder.stage("split", mark) as record:
             write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans))
+            record["table"] = file_hash(folder.splits)
     table = read_table(folder.splits, COLUMNS)
-    written_by_us = folder.finished("split")
+    written = folder.finished("split")
+    # Changed by hand since, it is the hand's, and no longer bound to our configuration.
+    outdated = written.get("table") == file_hash(folder.splits) and written["fingerprint"] != mark
     strangers = sorted(set(table["scan_id"]) ^ contents.keys())
-    if strangers or (written_by_us and written_by_us["fingerprint"] != mark):
+    if strangers or outdated:
         raise CordlesionError(_other_split(folder, strangers, faults))
     hashes = {name: content.image_hash for name, content in contents.items()}
     n_folds = table["fold"].nunique() if "fold" in table else 1

@@ -1,5 +1,6 @@
 """A whole study: the only file that knows the order of the stages. What has not changed is not done again."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -30,13 +31,14 @@ from cordlesion.postprocess import read_cord
 from cordlesion.progress import say
 from cordlesion.stages.maps import map_pair, sweep_set, write_masks
 from cordlesion.stages.marks import stack_mark, train_key, train_mark
-from cordlesion.stages.sets import VOLUME, Cohort, FoldSets, Study, TunedThreshold, close_test_sets, require_scans
-from cordlesion.threshold import ThresholdChoice, choose_threshold, parse_objective
+from cordlesion.stages.sets import Cohort, FoldSets, Study, TunedThreshold, close_test_sets, require_scans
+from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, parse_objective
 from cordlesion.volume import read_grid
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
 
+_NO_INTERVAL = (math.nan, math.nan)
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
 
@@ -295,15 +297,16 @@ def _at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
 
 def _threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
     tuned_volume: dict[str, float | str] = {}
-    if choice.minimum_volume_mm3 is not None and choice.minimum_volume_interval is not None:
-        low, high = choice.minimum_volume_interval
+    if choice.minimum_volume_mm3 is not None:
+        low, high = choice.minimum_volume_interval or _NO_INTERVAL
         tuned_volume = {VOLUME: choice.minimum_volume_mm3, "volume_interval_low": low, "volume_interval_high": high}
+    low, high = choice.interval or _NO_INTERVAL
     return {
         "threshold": choice.value,
         **tuned_volume,
         "score": choice.score,
-        "interval_low": choice.interval[0],
-        "interval_high": choice.interval[1],
+        "interval_low": low,
+        "interval_high": high,
         "plateau_low": choice.stability.plateau[0],
         "plateau_high": choice.stability.plateau[1],
         "loss_below": choice.stability.loss_below,

@@ -87,7 +87,7 @@ def read_scan(path: Path | str) -> Volume:
     """Read an image to be segmented, as float32.
 
     Raises:
-        CordlesionError: As :func:`read_volume`, or every voxel has the same value.
+        CordlesionError: As :func:`read_volume`, or all voxels have one value, or two, as in a mask.
     """
     volume = read_volume(path)
     with np.errstate(over="ignore"):
@@ -101,6 +101,11 @@ def read_scan(path: Path | str) -> Volume:
     if low == high:
         raise CordlesionError(
             f"{path}: every voxel has the value {low:g}; a scan with contrast is needed. Check the export of this scan."
+        )
+    if np.all((data == low) | (data == high)):
+        raise CordlesionError(
+            f"{path}: holds the values {low:g} and {high:g} only, as a mask does; a scan is needed. "
+            "Give the image, not a segmentation of it."
         )
     return Volume(data, volume.affine, volume.header, volume.path)
 

@@ -13,7 +13,7 @@ def test_the_study_in_words():
     assert describe_pipeline(study()) == (
         "Probability maps: patches that overlap by 75% are averaged. Masks: p ≥ t; nothing is removed. Lesions (rule "
         "'study'): 6-connected, larger than 3 mm³; detected where more than 25% is covered and what covers it lies at "
-        "most 70% outside."
+        "most 70% outside. Fewer than 5 subjects get no interval (–)."
     )
 
 

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,7 +69,21 @@ def tables(voxels):
         }
         for fold, one in counts.items()
     ]
+    froc = [
+        {
+            **about,
+            "set": "test",
+            "fold": fold,
+            "threshold": 0.5,
+            "sensitivity": sensitivity,
+            "false_per_scan": false,
+            "n_scans": n,
+            "n_reference_lesions": lesions,
+        }
+        for fold, sensitivity, false, n, lesions in ((1, 0.5, 1.0, 2, 4), (2, 1.0, 0.25, 4, 2), (3, math.nan, 0, 2, 0))
+    ]
     return {
+        "froc": pd.DataFrame(froc),
         "thresholds": pd.DataFrame(thresholds),
         "evaluation": evaluation,
         "sweep": evaluation,
@@ -100,9 +116,18 @@ def test_every_scan_has_a_row_at_half_and_one_at_its_own_folds_threshold(tables)
     }
 
 
-def test_a_scan_of_several_threshold_sets_is_told_apart(tables):
-    pooled = pool_folds(tables)["evaluation"].query("set == 'threshold' and threshold == 0.5")
-    assert sorted(pooled["scan_id"]) == [f"{name} (fold {fold})" for name in ("a", "b") for fold in THRESHOLDS]
+def test_a_scan_of_several_threshold_sets_counts_once(tables):
+    pooled = pool_folds(tables)
+    for name in ("sweep", "evaluation"):
+        half = pooled[name].query("set == 'threshold' and threshold == 0.5")
+        assert half[["scan_id", "fold"]].to_numpy().tolist() == [["a", 1], ["b", 1]]
+
+
+def test_froc_is_that_of_all_scans_together(tables):
+    (row,) = pool_folds(tables)["froc"].to_dict("records")
+    assert (row["n_scans"], row["n_reference_lesions"]) == (8, 6)
+    assert row["sensitivity"] == pytest.approx(4 / 6)
+    assert row["false_per_scan"] == pytest.approx(3 / 8)
 
 
 def test_scores_are_means_and_numbers_of_scans_are_sums(tables):

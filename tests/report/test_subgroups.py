@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.results import StudyResults
-from cordlesion.report.subgroups import MIN_SUBJECTS, SUBGROUPS, summarize_subgroups
+from cordlesion.report.subgroups import SUBGROUPS, summarize_subgroups
+from cordlesion.statistics import MIN_SUBJECTS
 
 
 @pytest.fixture(scope="module")

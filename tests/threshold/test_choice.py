@@ -1,6 +1,7 @@
 import math
 import subprocess
 import sys
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,8 @@ def test_choice_and_intervals_against_loops(sweep, name, seed):
     table = sweep_table(sweep, [{"minimum_volume_mm3": v, "threshold": t} for v, t in CELLS])
     part = [(subject, scan) for subject, scan in sweep if takes_part(name, scan[0])]
     assume(max(SCORES[name]([scan[c] for _, scan in part]) for c in range(len(CELLS))) >= 0)
-    choice = choose_threshold(table, name, n_resamples=7, seed=seed)
+    with patch("cordlesion.threshold.choice.MIN_SUBJECTS", 1):  # small cases show what larger ones would
+        choice = choose_threshold(table, name, n_resamples=7, seed=seed)
     assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)
     samples = [
         [scan for drawn in draw for subject, scan in part if subject == drawn]
@@ -120,9 +122,9 @@ def test_choice_and_intervals_against_loops(sweep, name, seed):
 def test_a_minimum_volume_is_tuned_with_the_threshold():
     rows = pd.concat(
         [
-            table([[0, 0.4, 0.6, 0.2, 0]]).assign(minimum_volume_mm3=0.0),
-            table([[0, 0.8, 0.8, 0.8, 0]]).assign(minimum_volume_mm3=3.0),
-            table([[0, 0.8, 0.7, 0.8, 0]]).assign(minimum_volume_mm3=10.0),
+            table([[0, 0.4, 0.6, 0.2, 0]] * 5).assign(minimum_volume_mm3=0.0),
+            table([[0, 0.8, 0.8, 0.8, 0]] * 5).assign(minimum_volume_mm3=3.0),
+            table([[0, 0.8, 0.7, 0.8, 0]] * 5).assign(minimum_volume_mm3=10.0),
         ]
     )
     choice = choose_threshold(rows, n_resamples=10)
@@ -134,9 +136,12 @@ def test_a_minimum_volume_is_tuned_with_the_threshold():
     with pytest.raises(
         CordlesionError, match=r"Scan scan-0 has no voxel_f1 at threshold 1\.0 and minimum volume 3 mm3"
     ):
-        choose_threshold(rows.iloc[[*range(9), *range(10, 15)]])
+        choose_threshold(rows.query("not (scan_id == 'scan-0' and minimum_volume_mm3 == 3 and threshold == 1)"))
     with pytest.raises(CordlesionError, match="lacks minimum_volume_mm3"):
         choose_threshold(rows.assign(minimum_volume_mm3=[math.nan, *rows["minimum_volume_mm3"][1:]]))
+    few = choose_threshold(rows[rows["subject"] != "sub-0"], n_resamples=10)
+    assert (few.minimum_volume_mm3, few.value) == (3.0, 0.5)
+    assert few.minimum_volume_interval is few.interval is None
 
 
 def test_without_a_minimum_volume_none_is_chosen():
@@ -201,7 +206,9 @@ def test_interval_shows_disagreement_between_subjects():
     assert choose_threshold(table([low] * 10)).interval == (0.25, 0.25)
     assert choose_threshold(table([low, high] * 5)).interval == (0.25, 0.75)
     # Ten scans of one subject are one opinion.
-    assert choose_threshold(table([low] * 9 + [high], subjects=["a"] * 9 + ["b"])).interval == (0.25, 0.75)
+    subjects = ["a"] * 9 + list("bcde")
+    assert choose_threshold(table([low] * 9 + [high] * 4, subjects=subjects)).interval == (0.25, 0.75)
+    assert choose_threshold(table([low, high] * 2)).interval is None
 
 
 def test_same_seed_same_interval():

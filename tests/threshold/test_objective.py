@@ -61,6 +61,19 @@ def test_names_with_a_number():
 
 
 @pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("median_voxel_f1", "median voxel F1"),
+        ("f_beta:2", "median voxel F-beta with β = 2"),
+        ("lesion_sensitivity:0.5", "lesion sensitivity with at most 0.5 false lesions per scan"),
+        ("joint_f1_specificity", "harmonic mean of median voxel F1 and share of clean lesion-free scans"),
+    ],
+)
+def test_names_in_print(text, title):
+    assert parse_objective(text).title == title
+
+
+@pytest.mark.parametrize(
     ("text", "fault"),
     [
         ("dice", f"'dice' is no objective; one of {', '.join(OBJECTIVES)} is needed"),

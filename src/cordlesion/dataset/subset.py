@@ -44,7 +44,8 @@ def choose_subset(
         if size <= n_scans:
             return [scan for scan in scans if scan.subject in chosen]
     raise CordlesionError(
-        f"A subset of {n_scans} scans leaves a set without scans; at least {size} are needed. Allow more scans."
+        f"--limit-scans {n_scans}: leaves a set without scans; the smallest part of this dataset that fills every set "
+        f"has {size}. Allow that many."
     )
 
 

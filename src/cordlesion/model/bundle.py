@@ -25,8 +25,8 @@ class GlobalThreshold(BaseModel):
     value: Annotated[float, Field(ge=0, le=1)]
     objective: str
     """What was optimised on the threshold set."""
-    interval: tuple[float, float]
-    """95 % bootstrap interval over subjects."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval over subjects; null where they are too few for one."""
 
 
 class ModelCard(BaseModel):

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
-from cordlesion.report.losses import MIN_SUBJECTS, mean_over_seeds
+from cordlesion.report.losses import mean_over_seeds
 from cordlesion.report.results import StudyResults
-from cordlesion.statistics import bootstrap_median, bootstrap_share, summarize
+from cordlesion.statistics import MIN_SUBJECTS, bootstrap_median, bootstrap_share, summarize
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
 
 FloatArray = npt.NDArray[np.float64]
@@ -80,8 +80,7 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
 def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for part, (hit, tried) in _PARTS.items():
         count, n = int(scans[hit].sum()), int(scans[tried].sum())
-        enough = scans.loc[scans[tried] > 0, "subject"].nunique() >= MIN_SUBJECTS
-        low, high = bootstrap_share(scans[hit], scans[tried], scans["subject"]) if enough else (math.nan, math.nan)
+        low, high = bootstrap_share(scans[hit], scans[tried], scans["subject"])
         value = count / n if n else math.nan
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 

@@ -7,9 +7,6 @@ import pandas as pd
 from cordlesion.config import SetName
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
 
-MIN_SUBJECTS = 5
-"""With fewer subjects there is no interval: the bootstrap cannot see beyond the few values there are."""
-
 
 def losses(results: StudyResults) -> list[str]:
     """Return the losses and comparators in the order of the evaluation."""

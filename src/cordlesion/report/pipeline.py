@@ -2,6 +2,7 @@
 
 from cordlesion.config import Blending, StudyConfig
 from cordlesion.metrics import LesionRule, resolve_rule
+from cordlesion.statistics import MIN_SUBJECTS
 
 _WINDOWS: dict[Blending, str] = {
     "mean": "averaged",
@@ -11,12 +12,13 @@ _WINDOWS: dict[Blending, str] = {
 
 
 def describe_pipeline(config: StudyConfig) -> str:
-    """Say how maps, masks and lesion-wise values came about; it belongs in the caption of each table of results."""
+    """Say how maps, masks, lesion-wise values and intervals came about; for the caption of each table of results."""
     overlap = f"patches that overlap by {config.patches.overlap_fraction:.0%} are"
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
     rule = config.evaluation.rule
-    return f"{maps} {_masks(config)} Lesions (rule {rule!r}): {describe_rule(rule)}."
+    lesions = f"Lesions (rule {rule!r}): {describe_rule(rule)}."
+    return f"{maps} {_masks(config)} {lesions} Fewer than {MIN_SUBJECTS} subjects get no interval (–)."
 
 
 def _masks(config: StudyConfig) -> str:

@@ -16,8 +16,8 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
     Thresholds become one row per run: means over the folds, but for ``threshold``, which is that of one of the folds
     and stands for all of them: rows of the evaluation at each fold's own threshold are labelled with it. A scan that
-    is in the threshold sets of several folds is told apart by its name, and one that is in a set of several folds is
-    listed once for this set.
+    is in the threshold sets of several folds counts once, in the first of them: measured again by another network it
+    is no further scan.
 
     Args:
         tables: By name (``thresholds``, ``evaluation`` ...), as a study wrote them; those of a study with one split
@@ -30,9 +30,10 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {
         **tables,
         "splits": tables["splits"].drop_duplicates(["scan_id", "set"]),
-        "sweep": _tell_apart(tables["sweep"]),
+        "sweep": _once(tables["sweep"]),
         "thresholds": pd.concat([_pool_thresholds(folds) for _, folds in _by_run(written)], ignore_index=True),
-        "evaluation": _tell_apart(_relabel(tables["evaluation"], written)),
+        "evaluation": _once(_relabel(tables["evaluation"], written)),
+        "froc": _pool_froc(tables["froc"]),
         "reliability": reliability,
         "calibration": _pool_calibration(tables["calibration"], reliability),
     }
@@ -73,10 +74,20 @@ def _relabel(evaluation: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _tell_apart(table: pd.DataFrame) -> pd.DataFrame:
-    named = table["scan_id"] + " (fold " + table["fold"].astype(str) + ")"
-    told: pd.DataFrame = table.assign(scan_id=named.where(table["set"] == "threshold", table["scan_id"]))
-    return told
+def _once(table: pd.DataFrame) -> pd.DataFrame:
+    first = table.groupby(["set", *_RUN, "scan_id"], dropna=False)["fold"].transform("min")
+    kept: pd.DataFrame = table[table["fold"] == first]
+    return kept
+
+
+def _pool_froc(folds: pd.DataFrame) -> pd.DataFrame:
+    """Weigh shares by lesions and numbers per scan by scans, so that they are those of all folds' scans together."""
+    found = (folds["sensitivity"] * folds["n_reference_lesions"]).fillna(0)
+    counts = folds.assign(found=found, false=folds["false_per_scan"] * folds["n_scans"])
+    sums = ["found", "false", "n_scans", "n_reference_lesions"]
+    pooled = counts.groupby(["set", *_RUN, "threshold"], sort=False, dropna=False)[sums].sum().reset_index()
+    lesions = pooled["n_reference_lesions"].where(pooled["n_reference_lesions"] > 0)
+    return pooled.assign(sensitivity=pooled["found"] / lesions, false_per_scan=pooled["false"] / pooled["n_scans"])
 
 
 def _pool_reliability(bins: pd.DataFrame) -> pd.DataFrame:

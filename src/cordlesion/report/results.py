@@ -16,6 +16,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.report.pooling import pool_folds
 from cordlesion.report.style import loss_name
+from cordlesion.threshold import parse_objective
 
 DEFAULT_THRESHOLD = 0.5
 REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
@@ -152,7 +153,7 @@ class StudyResults:
     @property
     def objective(self) -> str:
         """What the thresholds were chosen by, as printed."""
-        return str(self.thresholds["objective"].iloc[0]).replace("_", " ").replace("f1", "F1")
+        return parse_objective(str(self.thresholds["objective"].iloc[0])).title
 
     def label(self, run: Run) -> str:
         """Return the printed name of a run; the seed is told only where a loss has several."""

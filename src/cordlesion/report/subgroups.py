@@ -20,8 +20,6 @@ SUBGROUPS = {
 }
 """Columns of ``splits.tsv`` by which scans are grouped, and how they are printed."""
 COMPARED = ("voxel_f1", "lesion_f1")
-MIN_SUBJECTS = 5
-"""A subgroup of fewer subjects gets no interval: the bootstrap cannot see beyond the few values there are."""
 
 _COLUMNS = (
     *("by", "value", "metric", "loss", "n_seeds"),
@@ -37,7 +35,7 @@ def summarize_subgroups(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per subgroup, metric and loss: ``by value metric loss n_seeds median mean std n n_undefined n_subjects low
-        high``; the interval is a bootstrap over subjects, undefined below :data:`MIN_SUBJECTS` subjects.
+        high``; the interval is a bootstrap over subjects.
     """
     scans = _scores(results)
     rows = [row for column in SUBGROUPS for row in _rows(scans, column)]
@@ -72,8 +70,7 @@ def _rows(scans: pd.DataFrame, column: str) -> Iterator[dict[str, Any]]:
 def _row(scans: pd.DataFrame, metric: str) -> dict[str, Any]:
     (summary,) = summarize(scans, ["n_seeds"], [metric]).to_dict("records")
     n_subjects = scans.loc[scans[metric].notna(), "subject"].nunique()
-    enough = n_subjects >= MIN_SUBJECTS
-    low, high = bootstrap_median(scans[metric], scans["subject"]) if enough else (math.nan, math.nan)
+    low, high = bootstrap_median(scans[metric], scans["subject"])
     return {**{str(key): value for key, value in summary.items()}, "n_subjects": n_subjects, "low": low, "high": high}
 
 

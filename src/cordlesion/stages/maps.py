@@ -16,8 +16,8 @@ from cordlesion.evaluation import MapPair, read_table, sweep_map, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.progress import track
 from cordlesion.stages.marks import map_mark, predict_key, sweep_mark
-from cordlesion.stages.sets import VOLUME, Study
-from cordlesion.threshold import GRIDS
+from cordlesion.stages.sets import Study
+from cordlesion.threshold import GRIDS, VOLUME
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

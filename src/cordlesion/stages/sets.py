@@ -13,13 +13,10 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.threshold import parse_objective
+from cordlesion.threshold import VOLUME, parse_objective
 
 Hashes = Mapping[str, Mapping[str, str]]
 """SHA-256 of each file of each scan."""
-
-VOLUME = "minimum_volume_mm3"
-"""Column of the tables of a study that tunes the minimum lesion volume."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Summaries, paired tests, multiplicity, intervals and seeds: tables and arrays in, tables and numbers out."""
 
 from cordlesion.statistics.hierarchical import bootstrap_difference as bootstrap_difference
+from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
 from cordlesion.statistics.intervals import bootstrap_median as bootstrap_median
 from cordlesion.statistics.intervals import bootstrap_share as bootstrap_share
 from cordlesion.statistics.intervals import clopper_pearson as clopper_pearson

@@ -10,6 +10,9 @@ from scipy import stats
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
+MIN_SUBJECTS = 5
+"""With fewer subjects there is no bootstrap interval: it cannot see beyond the few values there are."""
+
 
 def bootstrap_median(
     values: npt.ArrayLike,
@@ -29,14 +32,14 @@ def bootstrap_median(
         seed: Of the bootstrap.
 
     Returns:
-        Lower and upper end; NaN without values.
+        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a value.
     """
     x = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(x)
-    if not defined.any():
+    names, owner = np.unique(np.asarray(subjects)[defined], return_inverse=True)
+    if len(names) < MIN_SUBJECTS:
         return math.nan, math.nan
-    _, owner = np.unique(np.asarray(subjects)[defined], return_inverse=True)
-    drawn = draw_counts(int(owner.max()) + 1, n_resamples, np.random.default_rng(seed))
+    drawn = draw_counts(len(names), n_resamples, np.random.default_rng(seed))
     counts = drawn[:, owner]
     return percentile_interval(weighted_medians(np.broadcast_to(x[defined], counts.shape), counts), confidence)
 
@@ -64,11 +67,11 @@ def bootstrap_share(
         seed: Of the bootstrap.
 
     Returns:
-        Lower and upper end; NaN without trials.
+        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a trial.
     """
     _, owner = np.unique(np.asarray(subjects), return_inverse=True)
     hits, tried = (np.bincount(owner, np.asarray(counts, dtype=np.float64)) for counts in (successes, trials))
-    if not tried.any():
+    if np.count_nonzero(tried) < MIN_SUBJECTS:
         return math.nan, math.nan
     if hits.sum() in (0, tried.sum()):
         return clopper_pearson(round(hits.sum()), round(tried.sum()), confidence)

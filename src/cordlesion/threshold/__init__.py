@@ -8,4 +8,5 @@ from cordlesion.threshold.grid import THRESHOLDS as THRESHOLDS
 from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
 from cordlesion.threshold.objective import parse_objective as parse_objective
+from cordlesion.threshold.scans import VOLUME as VOLUME
 from cordlesion.threshold.stability import Stability as Stability

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import FloatArray, Grid
 from cordlesion.threshold.objective import parse_objective
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
@@ -22,8 +23,8 @@ class ThresholdChoice:
     """The chosen threshold t; a voxel is lesion when p >= t."""
     score: float
     """The objective at t."""
-    interval: tuple[float, float]
-    """95 % bootstrap interval of t, resampling subjects."""
+    interval: tuple[float, float] | None
+    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one."""
     curve: pd.DataFrame
     """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
     ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
@@ -34,7 +35,7 @@ class ThresholdChoice:
     minimum_volume_mm3: float | None
     """The minimum lesion volume chosen together with t; None where it is not tuned."""
     minimum_volume_interval: tuple[float, float] | None
-    """Its 95 % bootstrap interval."""
+    """Its 95 % bootstrap interval, where there is one."""
     n_scans: int
     """Scans that take part, lesion-free ones included where the objective counts them."""
     n_subjects: int
@@ -87,19 +88,23 @@ def choose_threshold(
     curve = goal.summarize(scans.measures)
     v, t = grid.best(curve)
     _require_feasible(objective, curve)
-    resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-    chosen_v, chosen_t = np.array([grid.best(one) for one in resampled]).T
+    counts = _counts(scans)
+    volume_interval, interval = None, None
+    if counts["n_subjects"] >= MIN_SUBJECTS:
+        resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
+        chosen_v, chosen_t = np.array([grid.best(one) for one in resampled]).T
+        volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
     at_volume = curve.reshape(-1, len(grid.thresholds))[v]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
         score=float(at_volume[t]),
-        interval=_interval(grid.thresholds[chosen_t]),
+        interval=interval,
         curve=_curve_table(grid, curve),
         stability=measure_stability(grid.thresholds, at_volume, t),
         objective=objective,
         minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
-        minimum_volume_interval=_interval(grid.volumes_mm3[chosen_v]) if grid.tunes_volume else None,
-        **_counts(scans),
+        minimum_volume_interval=volume_interval if grid.tunes_volume else None,
+        **counts,
     )
 
 

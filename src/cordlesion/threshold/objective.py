@@ -31,6 +31,11 @@ class Objective(ABC):
 
     @property
     @abstractmethod
+    def title(self) -> str:
+        """Its name in print."""
+
+    @property
+    @abstractmethod
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that are read; the first one is named where a row is missing."""
 
@@ -75,8 +80,13 @@ def mean_over_scans(scores: FloatArray) -> FloatArray:
 class ScanScore(Objective):
     """The median or mean over lesion-bearing scans of one score."""
 
+    printed_as: str
     column: str
     over_scans: Callable[[FloatArray], FloatArray]
+
+    @property
+    def title(self) -> str:  # noqa: D102
+        return self.printed_as
 
     @property
     def columns(self) -> tuple[str, ...]:  # noqa: D102
@@ -96,6 +106,7 @@ class PooledVoxelF1(Objective):
     Large lesions weigh most. What is predicted in lesion-free scans counts as false.
     """
 
+    title: ClassVar[str] = "voxel F1 of all scans pooled"
     lesion_free: ClassVar[LesionFree] = "counted"
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "reference_volume_mm3", "predicted_volume_mm3")
 
@@ -116,6 +127,10 @@ class MedianFBeta(Objective):
     beta: float
     """How many times as much sensitivity weighs as precision; 1 gives the voxel F1."""
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "voxel_precision")
+
+    @property
+    def title(self) -> str:  # noqa: D102
+        return f"median voxel F-beta with β = {self.beta:g}"
 
     def with_number(self, number: float) -> "MedianFBeta":  # noqa: D102
         if not (math.isfinite(number) and number > 0):
@@ -149,6 +164,10 @@ class LesionSensitivity(Objective):
         "reference_volume_mm3",
     )
 
+    @property
+    def title(self) -> str:  # noqa: D102
+        return f"lesion sensitivity with at most {self.false_lesions_per_scan:g} false lesions per scan"
+
     def with_number(self, number: float) -> "LesionSensitivity":  # noqa: D102
         if not (math.isfinite(number) and number >= 0):
             raise ValueError("a number of false lesions per scan, 0 or more")
@@ -174,6 +193,7 @@ class JointF1Specificity(Objective):
     one of the two is; an arithmetic mean would reward empty predictions.
     """
 
+    title: ClassVar[str] = "harmonic mean of median voxel F1 and share of clean lesion-free scans"
     lesion_free: ClassVar[LesionFree] = "needed"
     columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
 
@@ -187,10 +207,10 @@ class JointF1Specificity(Objective):
 
 
 OBJECTIVES: dict[str, Objective] = {
-    "median_voxel_f1": ScanScore("voxel_f1", median_over_scans),
-    "mean_voxel_f1": ScanScore("voxel_f1", mean_over_scans),
+    "median_voxel_f1": ScanScore("median voxel F1", "voxel_f1", median_over_scans),
+    "mean_voxel_f1": ScanScore("mean voxel F1", "voxel_f1", mean_over_scans),
     "pooled_voxel_f1": PooledVoxelF1(),
-    "median_lesion_f1": ScanScore("lesion_f1", median_over_scans),
+    "median_lesion_f1": ScanScore("median lesion F1", "lesion_f1", median_over_scans),
     "f_beta": MedianFBeta(beta=2),
     "lesion_sensitivity": LesionSensitivity(false_lesions_per_scan=1),
     "joint_f1_specificity": JointF1Specificity(),

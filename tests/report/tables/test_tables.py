@@ -1,4 +1,6 @@
 import csv
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +41,16 @@ def test_threshold_table(results: StudyResults, summary: pd.DataFrame) -> None:
     assert "Basis: 7 scans of 7 subjects." in table.note
     assert [group.rows[0][4].best for group in table.groups] == [run == results.best for run in results.tuned]
     assert "Score: median voxel F1 over the threshold set." in table.note
+
+
+def test_threshold_table_of_tuned_minimum_volumes(results: StudyResults, summary: pd.DataFrame) -> None:
+    sizes = {"minimum_volume_mm3": 5.0, "volume_interval_low": 0.0, "volume_interval_high": 10.0}
+    written = results.written_thresholds.assign(**sizes)
+    written.loc[1, ["volume_interval_low", "volume_interval_high"]] = math.nan
+    table = thresholds_table(replace(results, written_thresholds=written), summary)
+    assert table.columns[-2:] == ("Tuned minimum volume (mm³)", "95 % interval (mm³)")
+    assert [[cell.text for cell in group.rows[0][-2:]] for group in table.groups[:2]] == [["5", "[0, 10]"], ["5", "–"]]
+    assert "removed from the prediction; tuned together with t." in table.note
 
 
 def test_cohort_table(results: StudyResults, summary: pd.DataFrame) -> None:

@@ -112,13 +112,17 @@ def format_fine(value: float, digits: int = 3, *, signed: bool = False) -> str:
 
 
 def format_fine_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval of small values in brackets."""
-    return f"[{format_fine(low, signed=signed)}, {format_fine(high, signed=signed)}]"
+    """Print an interval of small values in brackets; a dash where there is none."""
+    return _brackets(format_fine(low, signed=signed), format_fine(high, signed=signed))
 
 
 def format_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval in brackets."""
-    return f"[{format_number(low, signed=signed)}, {format_number(high, signed=signed)}]"
+    """Print an interval in brackets; a dash where there is none."""
+    return _brackets(format_number(low, signed=signed), format_number(high, signed=signed))
+
+
+def _brackets(low: str, high: str) -> str:
+    return MISSING if low == high == MISSING else f"[{low}, {high}]"
 
 
 def format_p(p: float) -> str:

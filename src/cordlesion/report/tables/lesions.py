@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from cordlesion.metrics import RULES
-from cordlesion.report.losses import MIN_SUBJECTS, several_seeds
+from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.results import StudyResults
@@ -43,10 +43,10 @@ def strata_table(results: StudyResults, numbers: Numbers) -> Table:
         note=(
             "Which lesions are found? Test set, tuned thresholds, pooled over scans. Sensitivity: detected lesions by "
             "their volume in the reference; precision: true predicted lesions by their predicted volume. 95 % "
-            "bootstrap intervals over subjects (exact where all or none count; none below "
-            f"{MIN_SUBJECTS} subjects). FROC score: mean sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and "
-            f"8 false lesions per scan.{seeds} Empty references: scans without a lesion add no lesion to the "
-            "sensitivities; what is predicted in them counts as false, in precision and in the FROC score."
+            "bootstrap intervals over subjects (exact where all or none count). FROC score: mean sensitivity, over all "
+            f"lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty references: scans without "
+            "a lesion add no lesion to the sensitivities; what is predicted in them counts as false, in precision and "
+            "in the FROC score."
         ),
     )
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from cordlesion.report.results import StudyResults
 from cordlesion.report.style import loss_name
-from cordlesion.report.subgroups import MIN_SUBJECTS, SUBGROUPS
+from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.tables.layout import (
     EMPTY_REFERENCE,
     METRIC_NAMES,
@@ -14,7 +14,7 @@ from cordlesion.report.tables.layout import (
     Table,
     format_interval,
 )
-from cordlesion.statistics import format_summary
+from cordlesion.statistics import MIN_SUBJECTS, format_summary
 
 _HOW_READ = {
     "site": "told by participants.tsv",
@@ -57,8 +57,8 @@ def _note(title: str, column: str, *, several_seeds: bool) -> str:
     seeds = " Where a loss has several seeds, a scan’s value is their mean." if several_seeds else ""
     return (
         f"Test set by {title.lower()} ({_HOW_READ[column]}), each loss at its tuned threshold.{seeds} Median (mean ± "
-        "standard deviation) over scans with lesions, 95 % bootstrap interval over subjects. Fewer than "
-        f"{MIN_SUBJECTS} subjects are too few for an interval: such rows describe those scans and estimate nothing. "
+        "standard deviation) over scans with lesions, 95 % bootstrap interval over subjects. Rows "
+        "marked as too few describe those scans and estimate nothing. "
         f"Subgroups differ in more than what names them, and are not tested against each other. {EMPTY_REFERENCE}"
     )
 

@@ -1,10 +1,13 @@
 """The tuned thresholds, and how sure they are."""
 
+import math
+
 import pandas as pd
 
 from cordlesion.report.results import Run, StudyResults, of_run
 from cordlesion.report.tables.layout import (
     EMPTY_REFERENCE,
+    MISSING,
     Cell,
     Group,
     Table,
@@ -12,24 +15,29 @@ from cordlesion.report.tables.layout import (
     format_interval,
     format_number,
 )
+from cordlesion.threshold import VOLUME
 
 _COLUMNS = (
     *("Loss", "Tuned t", "95 % interval", "Plateau", "Width", "Score", "Lost at t − 0.05", "Lost at t + 0.05"),
     "Area under the curve",
 )
+_VOLUME_COLUMNS = ("Tuned minimum volume (mm³)", "95 % interval (mm³)")
+_VOLUME_NOTE = "Minimum volume: components up to it are removed from the prediction; tuned together with t. "
 
 
 def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
     """Lay out the tuned thresholds with their intervals and plateaus."""
+    tunes_volume = VOLUME in results.written_thresholds
     return Table(
-        columns=_COLUMNS,
+        columns=(*_COLUMNS, *(_VOLUME_COLUMNS if tunes_volume else ())),
         groups=tuple(Group(results.label(run), _rows(results, run)) for run in results.tuned),
         label="Table 3.",
         note=(
             f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
             "interval of t, resampling subjects. Plateau: thresholds around t where the score stays within 5 % of its "
             "best value; the wider, the less the choice matters. Lost: what the score loses when t is moved (– outside "
-            "the grid). Area under the curve: the score of a threshold taken at random. Basis: "
+            "the grid). Area under the curve: the score of a threshold taken at random. "
+            f"{_VOLUME_NOTE if tunes_volume else ''}Basis: "
             f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}. {EMPTY_REFERENCE}"
         ),
         best="highest score",
@@ -52,4 +60,10 @@ def _row(row: pd.Series, *, best: bool) -> tuple[Cell, ...]:
         Cell(format_fine(row["loss_below"])),
         Cell(format_fine(row["loss_above"])),
         Cell(format_number(row["area"])),
+        *(_volume_cells(row) if VOLUME in row else ()),
     )
+
+
+def _volume_cells(row: pd.Series) -> tuple[Cell, Cell]:
+    low, high = row["volume_interval_low"], row["volume_interval_high"]
+    return Cell(f"{row[VOLUME]:g}"), Cell(MISSING if math.isnan(low) else f"[{low:g}, {high:g}]")
