@@ -11,7 +11,8 @@ demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
 
 example-report: demo
-	$(BIN)/python docs/example_report/make_example.py demo/study
+	$(BIN)/cordlesion study run studies/seven_losses.yaml
+	$(BIN)/python docs/example_report/make_example.py demo/seven_losses demo/study
 
 test: check
 	$(BIN)/pytest

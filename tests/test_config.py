@@ -161,7 +161,7 @@ def test_the_builtin_study_writes_out_the_defaults():
         assert getattr(full, section) == getattr(minimal, section)
 
 
-@pytest.mark.parametrize("name", ["isbi2023", "extended", "demo"])
+@pytest.mark.parametrize("name", ["isbi2023", "seven_losses", "extended", "demo"])
 def test_a_builtin_study_survives_writing(name, tmp_path):
     study = read_study(builtin_study(name))
     path = tmp_path / "copy.yaml"
@@ -169,8 +169,15 @@ def test_a_builtin_study_survives_writing(name, tmp_path):
     assert read_study(path) == study
 
 
+def test_the_example_has_the_losses_of_the_paper_at_the_size_of_the_demo():
+    example, paper, demo = (read_study(builtin_study(name)) for name in ("seven_losses", "isbi2023", "demo"))
+    assert example.losses == paper.losses
+    same = {"name": demo.name, "output": demo.output, "losses": demo.losses, "seeds": demo.seeds}
+    assert example.model_copy(update=same) == demo
+
+
 def test_an_unknown_builtin_study_gets_a_sentence():
-    with pytest.raises(CordlesionError, match="one of demo, extended, isbi2023 is needed"):
+    with pytest.raises(CordlesionError, match="one of demo, extended, isbi2023, seven_losses is needed"):
         builtin_study("nope")
 
 

@@ -1,6 +1,6 @@
-"""Make the example report and the picture of the README: `make example-report` runs the demo and then this.
+"""Make the example report and the picture of the README: `make example-report` runs both studies and then this.
 
-Usage: python docs/example_report/make_example.py demo/study
+Usage: python docs/example_report/make_example.py STUDY_OF_THE_REPORT STUDY_OF_THE_PICTURE
 """
 
 import re
@@ -14,10 +14,6 @@ from cordlesion.report.html import write_report
 
 COMMAND = "make example-report"
 LARGEST_BYTES = 1_000_000
-_NOTE = (
-    '<p class="notice">An example: simulated scans, the study <code>studies/demo.yaml</code>, pictures of scans left '
-    f"out. Made by <code>{COMMAND}</code>.</p>\n</header>"
-)
 
 
 def make_example(study: Path, target: Path) -> Path:
@@ -32,9 +28,14 @@ def make_example(study: Path, target: Path) -> Path:
     """
     page = write_report(study).read_text(encoding="utf-8")
     page = re.sub(r'<section id="example">.*?</section>\n', "", page, flags=re.DOTALL)
-    page = page.replace('<a href="#example">Example</a>', "").replace("</header>", _NOTE, 1)
+    config = read_study(study / "study.yaml")
+    note = (
+        f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, pictures '
+        f"of scans left out. Made by <code>{COMMAND}</code>.</p>\n</header>"
+    )
+    page = page.replace('<a href="#example">Example</a>', "").replace("</header>", note, 1)
     # Where the study lay on the machine that ran it is nobody's business.
-    page = page.replace(str(read_study(study / "study.yaml").output.parent), "demo")
+    page = page.replace(str(config.output.parent), "demo")
     if (size := len(page.encode())) > LARGEST_BYTES:
         raise CordlesionError(
             f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:g} "
@@ -55,4 +56,4 @@ def make_picture(study: Path, target: Path) -> Path:
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     print(make_example(Path(sys.argv[1]), here / "report.html"))
-    print(make_picture(Path(sys.argv[1]), here.parent / "images" / "thresholds.svg"))
+    print(make_picture(Path(sys.argv[2]), here.parent / "images" / "thresholds.svg"))

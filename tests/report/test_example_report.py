@@ -21,6 +21,7 @@ def test_the_example_report_shows_no_scan_and_names_its_command(fake_study: Fake
     assert "#example" not in page
     assert str(read_study(study / "study.yaml").output.parent) not in page
     assert f"<code>{make['COMMAND']}</code>" in page
+    assert f"<code>studies/{read_study(study / 'study.yaml').name}.yaml</code>" in page
     picture = make["make_picture"](study, tmp_path / "picture.svg").read_text(encoding="utf-8")
     figure = (study / "figures" / "figure2_thresholds.svg").read_text(encoding="utf-8")
     assert picture.replace('<rect width="100%" height="100%" fill="white"/>', "", 1) == figure != picture

@@ -1,9 +1,12 @@
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -44,6 +47,29 @@ def test_threshold_panels(results: StudyResults, set_name: str) -> None:
         assert triangle.get_xdata()[0] == results.tuned[run]
         assert f"t = {results.tuned[run]:.2f}" in [text.get_text() for text in axes.texts]
     assert len({axes.get_xlim() + axes.get_ylim() for axes in panels}) == 1
+
+
+def test_threshold_panel_of_several_seeds_averages_scans_and_follows_each(results: StudyResults) -> None:
+    sweep = results.sweep[results.sweep["loss"] == "dice"]
+    again = sweep.assign(seed=1, voxel_f1=sweep["voxel_f1"] / 2)
+    written = results.written_thresholds[results.written_thresholds["loss"] == "dice"]
+    other = written.assign(seed=1, threshold=0.8, interval_low=math.nan, interval_high=math.nan)
+    both = replace(
+        results,
+        sweep=pd.concat([results.sweep, again]),
+        written_thresholds=pd.concat([results.written_thresholds, other]),
+    )
+    axes = threshold_figure(both).axes[1]
+    rows = sweep[(sweep["set"] == "threshold") & (sweep["reference_volume_mm3"] > 0)]
+    points = np.concatenate([np.asarray(c.get_offsets()) for c in axes.collections if len(c.get_offsets())])
+    np.testing.assert_allclose(np.sort(points[:, 1]), np.sort(rows["voxel_f1"] * 0.75))
+    medians = rows.groupby("threshold")["voxel_f1"].median().to_numpy()
+    curves = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == 21]
+    for factor in (1, 0.5, 0.75):
+        assert any(np.allclose(curve, factor * medians) for curve in curves)
+    (triangles,) = (line for line in axes.lines if line.get_marker() == "v")
+    assert triangles.get_xdata().tolist() == [*written["threshold"], 0.8]
+    assert "t of 2 trainings" in [text.get_text() for text in axes.texts]
 
 
 def test_training_curves_mark_the_epoch_that_was_kept(results: StudyResults) -> None:

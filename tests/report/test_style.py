@@ -1,6 +1,8 @@
+import re
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -54,6 +56,21 @@ def test_unknown_losses_take_colours_that_are_free() -> None:
 )
 def test_loss_name(loss: str, printed: str) -> None:
     assert loss_name(loss) == printed
+
+
+def test_coordinates_of_an_svg_are_short_and_right_to_a_hundredth_of_a_point(tmp_path: Path) -> None:
+    x, y = np.linspace(0, 1, 50), np.sin(np.linspace(0, 9, 50)) / 3
+    with style():
+        figure = Figure()
+        figure.add_subplot().plot(x, y, gid="curve")
+    save_figure(figure, tmp_path / "a.svg")
+    (drawn,) = re.findall(r'<g id="curve">\s*<path d="([^"]*)"', (tmp_path / "a.svg").read_text())
+    found = np.array([pair.split() for pair in re.findall(r"[ML] ([-\d. ]+)", drawn)], dtype=float)
+    assert all(len(number.partition(".")[2]) <= 2 for number in re.findall(r"[-\d.]+", drawn))
+    pixels = figure.axes[0].transData.transform(np.column_stack([x, y])) * 72 / figure.dpi
+    height = figure.get_figheight() * 72
+    expected = np.column_stack([pixels[:, 0], height - pixels[:, 1]])
+    assert np.abs(found - expected).max() <= 0.005 + 1e-6
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".pdf", ".png"])

@@ -26,7 +26,7 @@ def read_study(path: Path | str) -> StudyConfig:
 
 
 def builtin_study(name: str) -> Path:
-    """Return the path of a study that comes with the package (``isbi2023``, ``extended`` or ``demo``)."""
+    """Return the path of a study that comes with the package, such as ``isbi2023`` or ``demo``."""
     packaged = Path(__file__).parents[1] / "studies"
     # An editable installation reads them where they are edited.
     folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "studies"
