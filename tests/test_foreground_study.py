@@ -1,6 +1,7 @@
 """A whole study on the foreground: no cord, no centerline."""
 
 import json
+import re
 from pathlib import Path
 
 import nibabel as nib
@@ -64,7 +65,9 @@ def test_lesions_are_learned(finished):
 
 
 def test_the_report_is_written(finished):
-    assert "sub-" in write_report(finished.parent / "study").read_text()
+    page = write_report(finished.parent / "study").read_text()
+    assert "sub-" in page
+    assert "cord" not in re.search(r'<p class="eyebrow">.*?</p>', page).group()
 
 
 def test_stacks_are_blocks_around_the_ball(finished):

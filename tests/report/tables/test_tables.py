@@ -89,7 +89,9 @@ def test_files(study_copy: Path, summary: pd.DataFrame, numbers: Numbers) -> Non
         assert tuple(rows[0]) == table.columns
         assert len(rows) == 1 + sum(len(group.rows) for group in table.groups)
         assert all(len(row) == len(table.columns) for row in rows)
-        assert rf"\label{{tab:{name}}}" in (study_copy / "tables" / f"{name}.tex").read_text()
+        tex = (study_copy / "tables" / f"{name}.tex").read_text()
+        assert rf"\label{{tab:{name}}}" in tex
+        assert tex.isascii()
     written = pd.read_csv(study_copy / "tables" / "summary.tsv", sep="\t", na_values="n/a")
     assert written["value"].to_numpy() == pytest.approx(summary["value"].to_numpy(), nan_ok=True)
 

@@ -23,6 +23,8 @@ _ESCAPES = {
     "’": "'",
     "³": r"\textsuperscript{3}",
     "†": r"\textsuperscript{\dag}",
+    "Σ": r"$\Sigma$",
+    "β": r"$\beta$",
     "|": r"\textbar{}",
 }
 

@@ -1,0 +1,6 @@
+"""``python -m cordlesion`` is the command ``cordlesion``."""
+
+from cordlesion.cli import main
+
+if __name__ == "__main__":
+    main()
