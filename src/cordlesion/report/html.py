@@ -123,8 +123,10 @@ def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
 
 def _remarks(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
     """What the page says about the numbers in words."""
+    config = read_study(results.folder.configuration)
     return {
-        "how": describe_pipeline(read_study(results.folder.configuration)),
+        "how": describe_pipeline(config),
+        "region": config.preprocess.region,
         "calibration_remark": calibration_remark(numbers),
         "rules_remark": rules_remark(results, numbers),
         "verdicts": [] if numbers.pairs.empty else numbers.pairs["sentence"].tolist(),
