@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, fingerprint
-from cordlesion.config import RunConfig
+from cordlesion.config import Method
 from cordlesion.evaluation import MapPair, read_table, write_table
 from cordlesion.execution.local import stream_scans
 from cordlesion.metrics import (
@@ -45,7 +45,8 @@ RULE_COLUMNS = ("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_C
 
 # A voxel is covered where all weights of its interpolation lie on the stack; in float32 they sum to nearly 1.
 _WHOLLY = 1 - 1e-4
-_PER_RUN = ("rules", "strata", "calibration", "reliability")
+_OF_MASKS = ("rules", "strata")
+_PER_RUN = (*_OF_MASKS, "calibration", "reliability")
 _RUN = ["set", "loss", "seed"]
 
 TABLES = (*_PER_RUN, "froc")
@@ -71,19 +72,19 @@ class Calibration:
     n_scans: int
 
 
-def analyze_run(folder: StudyFolder, run: RunConfig, rule: str, scans: Mapping[str, Sequence[MappedScan]]) -> None:
+def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str, Sequence[MappedScan]]) -> None:
     """Analyse one run's masks and maps and write its tables into its folder, unless they are there already.
 
     Args:
         folder: The study's.
-        run: Whose masks have been written.
+        run: Whose masks have been written; a comparator that is given as masks has no maps to be calibrated.
         rule: When a lesion counts as detected, where one rule is to be used.
         scans: Of the sets ``threshold`` and ``test``.
 
     Raises:
         CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
     """
-    paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _PER_RUN}
+    paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _tables_of(run)}
     # Masks depend on all that maps depend on, and on the threshold.
     names = {name: [scan.pair.scan_id for scan in members] for name, members in scans.items()}
     mark = fingerprint(folder.finished(f"masks/{run.name}").get("fingerprint"), names)
@@ -91,19 +92,18 @@ def analyze_run(folder: StudyFolder, run: RunConfig, rule: str, scans: Mapping[s
         return
     with folder.stage(key, mark):
         rules, strata = analyze_masks(scans["test"], rule, f"lesions {run.name}")
-        found = calibrate(scans["threshold"], scans["test"], f"calibration {run.name}")
-        for path, table in zip(
-            paths.values(),
-            (rules.assign(set="test"), strata.assign(set="test"), calibration_table(found), reliability_table(found)),
-            strict=True,
-        ):
+        tables = [rules.assign(set="test"), strata.assign(set="test")]
+        if run.is_tuned:
+            found = calibrate(scans["threshold"], scans["test"], f"calibration {run.name}")
+            tables += [calibration_table(found), reliability_table(found)]
+        for path, table in zip(paths.values(), tables, strict=True):
             write_table(path, _run_first(table.assign(**run.columns)))
 
 
-def collect_analyses(folder: StudyFolder, runs: Sequence[RunConfig]) -> None:
+def collect_analyses(folder: StudyFolder, runs: Sequence[Method]) -> None:
     """Write the study's tables: those of its runs, one below the other, and the FROC curves from its sweep."""
     for name in _PER_RUN:
-        tables = [read_table(folder.run(run.name) / f"{name}.tsv") for run in runs]
+        tables = [read_table(folder.run(run.name) / f"{name}.tsv") for run in runs if name in _tables_of(run)]
         write_table(folder.table(name), pd.concat(tables, ignore_index=True))
     write_table(folder.table("froc"), froc_table(read_table(folder.sweep)))
 
@@ -210,6 +210,10 @@ def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArr
     covered = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
     p, lesion = (to_las(volume).data[covered] for volume in (probability, reference))
     return p.astype(np.float32, copy=False), lesion.astype(np.bool_, copy=False)
+
+
+def _tables_of(run: Method) -> tuple[str, ...]:
+    return _PER_RUN if run.is_tuned else _OF_MASKS
 
 
 def _run_first(table: pd.DataFrame) -> pd.DataFrame:

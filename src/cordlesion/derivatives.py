@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cordlesion import __version__
 from cordlesion.artifacts import StudyFolder, write_json
-from cordlesion.config import RunConfig
+from cordlesion.config import Method
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.volume import read_probability, write_volume
@@ -27,8 +27,16 @@ def describe_dataset(folder: StudyFolder, dataset: Path) -> None:
 
 def describe_map(path: Path, image: Path, dataset: Path, run: str) -> None:
     """Write the JSON file beside the probability map of ``image``, which lies in ``dataset``."""
+    _describe(path, image, dataset, f"Lesion probability per voxel, run {run} (research use only)")
+
+
+def describe_comparator(path: Path, image: Path, dataset: Path, name: str, what: str) -> None:
+    """Write the JSON file beside a comparator's map or mask (``what``) of ``image``, which lies in ``dataset``."""
+    _describe(path, image, dataset, f"{what}, comparator {name}, not trained in this study (research use only)")
+
+
+def _describe(path: Path, image: Path, dataset: Path, description: str) -> None:
     source = f"bids:raw:{image.relative_to(dataset).as_posix()}"
-    description = f"Lesion probability per voxel, run {run} (research use only)"
     write_json(_sidecar(path), {"Description": description, "Sources": [source]})
 
 
@@ -38,19 +46,19 @@ def mask_path(probability: Path) -> Path:
 
 
 def write_mask(
-    probability: Path, derivatives: Path, threshold: float, run: RunConfig, cord_mask: Path | None = None
-) -> Path:
-    """Post-process a probability map, cut it (a voxel is lesion when p >= t) and write the mask beside it.
+    probability: Path, path: Path, derivatives: Path, threshold: float, run: Method, cord_mask: Path | None = None
+) -> None:
+    """Post-process a probability map, cut it (a voxel is lesion when p >= t) and write the mask.
 
     Args:
         probability: The map.
-        derivatives: The folder that its place is told from.
+        path: Of the mask.
+        derivatives: The folder that the map's place is told from.
         threshold: The decision threshold t.
         run: Says how to post-process.
         cord_mask: Of the scan; needed where lesions are restricted to the cord.
     """
     volume = read_probability(probability)
-    path = mask_path(probability)
     removal = run.postprocess
     kept = postprocess(volume, [threshold], removal, read_cord(cord_mask, volume, removal))
     write_volume(path, binarize(kept, threshold), volume)
@@ -64,7 +72,6 @@ def write_mask(
             "Postprocessing": removal.model_dump(mode="json"),
         },
     )
-    return path
 
 
 def _sidecar(path: Path) -> Path:

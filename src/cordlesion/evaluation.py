@@ -1,6 +1,6 @@
 """Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from cordlesion.volume import read_mask, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
-_SUFFIXES = (".nii.gz", ".nii")
+IMAGE_SUFFIXES = (".nii.gz", ".nii")
 _NOTHING = PostprocessConfig()
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
 """Names by which a lesion mask is told from the other files of its scan."""
@@ -100,7 +100,7 @@ def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NA
     """
     if reference.is_file() and prediction.is_file():
         return [_pair(_key(reference), reference, prediction)], []
-    references, predictions = _by_key(reference, MASK_NAMES), _by_key(prediction, names)
+    references, predictions = by_scan(list_files(reference), MASK_NAMES), by_scan(list_files(prediction), names)
     common = sorted(references.keys() & predictions.keys())
     if not common:
         raise CordlesionError(
@@ -109,6 +109,59 @@ def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NA
         )
     unmatched = [*_alone(references, predictions, "prediction"), *_alone(predictions, references, "reference")]
     return [_pair(key, references[key], predictions[key]) for key in common], unmatched
+
+
+def by_scan(files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+    """Tell by their BIDS entities which scan each file belongs to; by its name where it has none.
+
+    Args:
+        files: Of one folder.
+        names: Patterns; where a file fits one of them, only those that do count.
+
+    Raises:
+        CordlesionError: Two files fit one scan.
+    """
+    named = [path for path in files if any(path.match(name) for name in names)]
+    table: dict[str, Path] = {}
+    for path in named or files:
+        if (key := _key(path)) in table:
+            raise CordlesionError(
+                f"{path}: is of the same scan as {table[key]}; one file per scan is needed. "
+                "Put the files to be compared into a folder of their own."
+            )
+        table[key] = path
+    return table
+
+
+def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the files of a kind in a folder and below it, sorted; a file itself is the only one.
+
+    Raises:
+        CordlesionError: There is no such file or folder.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")
+    return [p for p in sorted(folder.rglob("*")) if p.name.endswith(suffixes) and not p.name.startswith(".")]
+
+
+def require_gradual(probability: Path, table: pd.DataFrame) -> None:
+    """Refuse maps that hold 0 and 1 only: masks, which any threshold leaves as they are.
+
+    Args:
+        probability: Where the maps lie, for the message.
+        table: A row per scan and threshold.
+
+    Raises:
+        CordlesionError: No threshold changes anything.
+    """
+    volumes = table[table["threshold"] > 0].groupby("scan_id")["predicted_volume_mm3"]
+    if (volumes.min() == volumes.max()).all() and volumes.max().any():
+        raise CordlesionError(
+            f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "
+            "Export the network's probabilities before they are cut."
+        )
 
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
@@ -134,6 +187,8 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
     except ValueError as error:
         raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
     table = table.fillna({name: "" for name in _TEXT_COLUMNS if name in table})
+    if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
+        table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
     if missing := [name for name in columns if name not in table]:
         raise CordlesionError(
             f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion."
@@ -154,31 +209,8 @@ def _pair(key: str, reference: Path, prediction: Path) -> MapPair:
     return MapPair(key, subject, named.get("ses", ""), reference, prediction)
 
 
-def _by_key(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    images = list(_images(folder))
-    named = [path for path in images if any(path.match(name) for name in names)]
-    table: dict[str, Path] = {}
-    for path in named or images:
-        if (key := _key(path)) in table:
-            raise CordlesionError(
-                f"{path}: is of the same scan as {table[key]}; one file per scan is needed. "
-                "Put the files to be compared into a folder of their own."
-            )
-        table[key] = path
-    return table
-
-
 def _alone(files: Mapping[str, Path], others: Mapping[str, Path], wanted: str) -> list[str]:
     return [
         f"{files[key]}: no {wanted} for {key}; one file each is needed. Add it, or remove this one."
         for key in sorted(files.keys() - others.keys())
     ]
-
-
-def _images(folder: Path) -> Iterator[Path]:
-    if folder.is_file():
-        yield folder
-    elif folder.is_dir():
-        yield from (p for p in sorted(folder.rglob("*")) if p.name.endswith(_SUFFIXES) and not p.name.startswith("."))
-    else:
-        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")

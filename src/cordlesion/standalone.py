@@ -15,6 +15,7 @@ from cordlesion.evaluation import (
     metric_row,
     pair_files,
     read_table,
+    require_gradual,
     sweep_map,
     write_table,
 )
@@ -93,7 +94,7 @@ def tune_files(
     if not tables:
         raise CordlesionError(next(iter(faults.values())))
     table = pd.concat(tables, ignore_index=True)
-    _require_gradual(probability, table)
+    require_gradual(probability, table)
     choice = choose_threshold(table, objective)
     how = {"rule": rule, "grid": grid, "lesion_free_scans": goal.lesion_free}
     write_json(output, _choice_record(choice) | how | {"curve": _without_nan(choice.curve)})
@@ -168,6 +169,8 @@ def _rows_where(path: Path, table: pd.DataFrame, condition: str, option: str) ->
 
 def _printed(value: object) -> str:
     """Return a cell as one writes it: numbers without trailing zeros, ``n/a`` for undefined ones."""
+    if value is pd.NA:
+        return "n/a"
     try:
         number = float(str(value))
     except ValueError:
@@ -215,16 +218,6 @@ def _choice_record(choice: ThresholdChoice) -> dict[str, object]:
 def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
     """Return the rows of a curve for JSON, which has no NaN."""
     return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
-
-
-def _require_gradual(probability: Path, table: pd.DataFrame) -> None:
-    """Refuse maps that hold 0 and 1 only: masks, which any threshold leaves as they are."""
-    volumes = table[table["threshold"] > 0].groupby("scan_id")["predicted_volume_mm3"]
-    if (volumes.min() == volumes.max()).all() and volumes.max().any():
-        raise CordlesionError(
-            f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "
-            "Export the network's probabilities before they are cut."
-        )
 
 
 def _faults(by_scan: dict[str, str], unmatched: list[str]) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """A whole study: the only file that knows the order of the stages. What has not changed is not done again."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -16,29 +15,29 @@ from cordlesion.artifacts import (
     remove_partial_files,
     write_text,
 )
-from cordlesion.config import RunConfig, StudyConfig, study_yaml
+from cordlesion.config import ComparatorRun, Method, RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.subset import choose_subset
-from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
+from cordlesion.evaluation import require_gradual, write_table
 from cordlesion.execution.local import EXECUTORS, Executor, map_scans, run_in_turn
 from cordlesion.intake import faults_by_scan, inspect_for_study, require_same_extent, split_for_study
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.postprocess import read_cord
 from cordlesion.progress import say
-from cordlesion.stages.maps import map_pair, sweep_set, write_masks
+from cordlesion.stages.comparators import bring_files, match_comparators
+from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_masks
 from cordlesion.stages.marks import stack_mark, train_key, train_mark
-from cordlesion.stages.sets import Cohort, FoldSets, Study, TunedThreshold, close_test_sets, require_scans
-from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, parse_objective
+from cordlesion.stages.sets import Cohort, FoldSets, OpenedTest, Study, close_test_sets, require_scans
+from cordlesion.stages.thresholds import at_volume, threshold_row
+from cordlesion.threshold import choose_threshold, parse_objective
 from cordlesion.volume import read_grid
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
 
-_NO_INTERVAL = (math.nan, math.nan)
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
 
@@ -103,13 +102,15 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     splits = split_for_study(usable, contents, excluded, config.split, folder)
     require_scans(config, splits)
     write_manifest(folder, config, {scan.scan_id: scan for scan in usable}, hashes, excluded)
-    return Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
+    cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
+    names = {scan.scan_id for scan in scans}
+    return replace(cohort, comparators=match_comparators(config, folder, names, cohort.names_in("threshold", "test")))
 
 
 def preprocess(cohort: Cohort) -> Study:
     """Cut the cord stack of every scan and close the test sets.
 
-    A scan without a usable centerline is left out and listed.
+    A scan without a usable centerline is left out and listed. What comparators are given as files is brought in.
     """
     from cordlesion.preprocess.stack_file import make_stack, write_stack
 
@@ -126,7 +127,7 @@ def preprocess(cohort: Cohort) -> Study:
                 write_stack(path, make_stack(scan, config.preprocess))
 
     taking_part = set(cohort.splits["scan_id"])
-    outcomes = map_scans(work, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut cord stacks")
+    outcomes = map_scans(work, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut stacks")
     faults = {o.item.scan_id: o.fault for o in outcomes if o.fault}
     splits = cohort.splits[~cohort.splits["scan_id"].isin(faults.keys())]
     if faults:
@@ -136,6 +137,7 @@ def preprocess(cohort: Cohort) -> Study:
     for run in config.runs:
         if not folder.is_done(train_key(run), train_mark(study, run)):
             folder.undo(train_key(run))
+    bring_files(study, [cohort.scans[name] for name in sorted(measured & hashes.keys())])
     return study
 
 
@@ -166,20 +168,23 @@ def train_runs(study: Study, only: str | None = None, execute: Executor = run_in
 
 
 def tune(study: Study) -> Study:
-    """Sweep the threshold sets and choose each run's decision threshold (Hussein et al. 2023, section 2.5)."""
+    """Sweep the threshold sets and choose each method's decision threshold (Hussein et al. 2023, section 2.5)."""
     from cordlesion.model.bundle import GlobalThreshold, set_threshold
 
     rows = []
     config = study.config.threshold
-    for run in study.config.runs:
-        scans = study.in_set("threshold", run.fold)
-        choice = choose_threshold(
-            sweep_set(study, run, "threshold", scans, config.minimum_volumes_mm3), config.objective
-        )
-        threshold = GlobalThreshold(value=choice.value, objective=config.objective, interval=choice.interval)
-        set_threshold(study.folder.bundle(run.name), threshold, choice.minimum_volume_mm3)
-        rows.append({**run.columns, "objective": config.objective, **_threshold_row(choice)})
-    write_table(study.folder.thresholds, pd.DataFrame(rows))
+    for method in (method for method in study.config.methods if method.is_tuned):
+        scans = study.in_set("threshold", method.fold)
+        sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
+        if isinstance(method, ComparatorRun):
+            require_gradual(method.comparator.path, sweep)
+        choice = choose_threshold(sweep, config.objective)
+        if isinstance(method, RunConfig):
+            threshold = GlobalThreshold(value=choice.value, objective=config.objective, interval=choice.interval)
+            set_threshold(study.folder.bundle(method.name), threshold, choice.minimum_volume_mm3)
+        rows.append({**method.columns, "objective": config.objective, **threshold_row(choice)})
+    # Comparators have no seed; those of runs stay whole numbers.
+    write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}))
     return study
 
 
@@ -191,34 +196,29 @@ def evaluate_test(study: Study) -> Study:
     """
     opened = {fold: study.open_test(fold) for fold in study.folds}
     sweeps, evaluations = [], []
-    for run in study.config.runs:
-        test, tuning = opened[run.fold], study.in_set("threshold", run.fold)
-        tuned = test.thresholds[run.name]
-        volume = () if tuned.minimum_volume_mm3 is None else (tuned.minimum_volume_mm3,)
-        tables = [
-            _at_volume(sweep_set(study, run, "threshold", tuning, study.config.threshold.minimum_volumes_mm3), tuned),
-            sweep_set(study, run, "test", test.scans, volume),
-        ]
-        sweeps += tables
-        evaluations += [table[table["threshold"].isin({0.5, tuned.value})] for table in tables]
+    for method in study.config.methods:
+        swept, evaluated = _measure(study, method, opened[method.fold])
+        sweeps += swept
+        evaluations += evaluated
     write_table(study.folder.sweep, pd.concat(sweeps, ignore_index=True))
     write_table(study.folder.evaluation, pd.concat(evaluations, ignore_index=True))
-    for run in study.config.runs:
-        test = opened[run.fold]
-        tuned = test.thresholds[run.name]
-        write_masks(study, tuned.applied_to(run), tuned.value, (*study.in_set("threshold", run.fold), *test.scans))
+    for method in study.config.methods:
+        test = opened[method.fold]
+        scans = (*study.in_set("threshold", method.fold), *test.scans)
+        tuned = test.thresholds.get(method.name)
+        write_masks(study, tuned.applied_to(method) if tuned else method, tuned.value if tuned else None, scans)
     return study
 
 
 def analyze(study: Study) -> Study:
     """Look closer at the test set at the tuned thresholds: other lesion rules, lesion sizes, FROC, calibration."""
-    for run in study.config.runs:
+    for method in study.config.methods:
         scans = {
-            name: [_mapped(scan, study.folder, run) for scan in study.in_set(name, run.fold)]
+            name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)]
             for name in ("threshold", "test")
         }
-        analyze_run(study.folder, run, study.config.evaluation.rule, scans)
-    collect_analyses(study.folder, study.config.runs)
+        analyze_run(study.folder, method, study.config.evaluation.rule, scans)
+    collect_analyses(study.folder, study.config.methods)
     return study
 
 
@@ -290,45 +290,32 @@ def _train(study: Study, run: RunConfig, sets: "TrainingSets", marks: Mapping[st
     return ""
 
 
-def _at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
-    """Return the rows at the tuned minimum volume: all where it is not tuned."""
-    return sweep if tuned.minimum_volume_mm3 is None else sweep[sweep[VOLUME] == tuned.minimum_volume_mm3]
+def _measure(study: Study, method: Method, test: OpenedTest) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
+    """Return a method's rows of the sweep, and of the evaluation, on the threshold and the test set."""
+    tuning, tuned = study.in_set("threshold", method.fold), test.thresholds.get(method.name)
+    if tuned is None:
+        # Masks are what they are at any threshold.
+        return [], [sweep_set(study, method, "threshold", tuning), sweep_set(study, method, "test", test.scans)]
+    volume = () if tuned.minimum_volume_mm3 is None else (tuned.minimum_volume_mm3,)
+    volumes = study.config.threshold.minimum_volumes_mm3
+    tables = [
+        at_volume(sweep_set(study, method, "threshold", tuning, volumes), tuned),
+        sweep_set(study, method, "test", test.scans, volume),
+    ]
+    return tables, [table[table["threshold"].isin({0.5, tuned.value})] for table in tables]
 
 
-def _threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
-    tuned_volume: dict[str, float | str] = {}
-    if choice.minimum_volume_mm3 is not None:
-        low, high = choice.minimum_volume_interval or _NO_INTERVAL
-        tuned_volume = {VOLUME: choice.minimum_volume_mm3, "volume_interval_low": low, "volume_interval_high": high}
-    low, high = choice.interval or _NO_INTERVAL
-    return {
-        "threshold": choice.value,
-        **tuned_volume,
-        "score": choice.score,
-        "interval_low": low,
-        "interval_high": high,
-        "plateau_low": choice.stability.plateau[0],
-        "plateau_high": choice.stability.plateau[1],
-        "loss_below": choice.stability.loss_below,
-        "loss_above": choice.stability.loss_above,
-        "area": choice.stability.area,
-        "n_scans": choice.n_scans,
-        "n_subjects": choice.n_subjects,
-        "n_lesion_free": choice.n_lesion_free,
-        "n_left_out": choice.n_left_out,
-        "basis": choice.basis,
-    }
-
-
-def _mapped(scan: Scan, folder: StudyFolder, run: RunConfig) -> MappedScan:
-    pair = map_pair(scan, folder, run)
-    return MappedScan(pair, mask_path(pair.prediction), folder.stack(scan.scan_id))
+def _mapped(scan: Scan, folder: StudyFolder, method: Method) -> MappedScan:
+    mask = mask_file(scan.scan_id, folder, method)
+    return MappedScan(map_pair(scan, folder, method), mask, folder.stack(scan.scan_id))
 
 
 def _forget_outdated(cohort: Cohort) -> None:
     """Remove the results of another configuration, other files or another split: none may be taken for this one's."""
     folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
-    mark = fingerprint(cohort.config.decisive, cohort.hashes, cohort.splits[columns].astype(str).to_numpy().tolist())
+    comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
+    split = cohort.splits[columns].astype(str).to_numpy().tolist()
+    mark = fingerprint(cohort.config.decisive, cohort.hashes, split, *([comparators] if comparators else []))
     if not folder.is_done("results", mark):
         _forget_thresholds(cohort)
         analyses = [folder.table(name) for name in TABLES]

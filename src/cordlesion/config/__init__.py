@@ -1,5 +1,8 @@
 """A study as data: frozen models, YAML in, errors with file:line:column out."""
 
+from cordlesion.config.comparators import ComparatorConfig as ComparatorConfig
+from cordlesion.config.comparators import ComparatorKind as ComparatorKind
+from cordlesion.config.comparators import ComparatorRun as ComparatorRun
 from cordlesion.config.files import builtin_study as builtin_study
 from cordlesion.config.files import read_study as read_study
 from cordlesion.config.files import study_yaml as study_yaml
@@ -19,5 +22,6 @@ from cordlesion.config.sections import SetName as SetName
 from cordlesion.config.sections import SplitConfig as SplitConfig
 from cordlesion.config.sections import ThresholdConfig as ThresholdConfig
 from cordlesion.config.sections import TrainingConfig as TrainingConfig
+from cordlesion.config.study import Method as Method
 from cordlesion.config.study import RunConfig as RunConfig
 from cordlesion.config.study import StudyConfig as StudyConfig

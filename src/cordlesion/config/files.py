@@ -22,7 +22,9 @@ def read_study(path: Path | str) -> StudyConfig:
     except ValidationError as error:
         raise CordlesionError(located_faults(path, document, error)) from None
     folder = path.resolve().parent
-    return study.model_copy(update={"dataset": folder / study.dataset, "output": folder / study.output})
+    comparators = tuple(comparator.below(folder) for comparator in study.comparators)
+    places = {"dataset": folder / study.dataset, "output": folder / study.output, "comparators": comparators}
+    return study.model_copy(update=places)
 
 
 def builtin_study(name: str) -> Path:

@@ -1,10 +1,11 @@
 """A whole study, and the trainings it consists of."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.sections import (
     EvaluationConfig,
     FilePatterns,
@@ -46,6 +47,16 @@ class RunConfig(Section):
         return f"{self.loss.title}_seed-{self.seed}" + (f"_fold-{self.fold}" if self.fold else "")
 
     @property
+    def maps_name(self) -> str:
+        """Name under which its probability maps lie."""
+        return self.name
+
+    @property
+    def is_tuned(self) -> bool:
+        """A training's threshold is always tuned."""
+        return True
+
+    @property
     def columns(self) -> dict[str, Any]:
         """What tells the run's rows from others in tables."""
         return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
@@ -66,6 +77,10 @@ class RunConfig(Section):
         return self.model_dump(mode="json", exclude={**apart, "training": {"logger"}})
 
 
+Method: TypeAlias = RunConfig | ComparatorRun
+"""What is measured: a training of this study, or a comparator, in one fold."""
+
+
 class StudyConfig(Section):
     """A whole study."""
 
@@ -84,6 +99,8 @@ class StudyConfig(Section):
     postprocess: PostprocessConfig = PostprocessConfig()
     losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    comparators: tuple[ComparatorConfig, ...] = ()
+    """Other methods, measured on the same scans."""
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     reduced: ReducedConfig | None = None
@@ -115,11 +132,27 @@ class StudyConfig(Section):
         ]
 
     @property
+    def comparator_runs(self) -> list[ComparatorRun]:
+        """The comparators of the study, each in every fold."""
+        return [
+            ComparatorRun(comparator=comparator, fold=fold, postprocess=self.postprocess)
+            for comparator in self.comparators
+            for fold in self.folds
+        ]
+
+    @property
+    def methods(self) -> list[Method]:
+        """All that is measured: trainings, then comparators."""
+        return [*self.runs, *self.comparator_runs]
+
+    @property
     def decisive(self) -> dict[str, Any]:
-        """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go."""
-        return self.model_dump(
-            mode="json", exclude={"name": True, "dataset": True, "output": True, "training": {"logger"}}
-        )
+        """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go.
+
+        Nor comparators: what they are is told by their files.
+        """
+        places = dict.fromkeys(("name", "dataset", "output", "comparators"), True)
+        return self.model_dump(mode="json", exclude={**places, "training": {"logger"}})
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:
@@ -150,4 +183,18 @@ class StudyConfig(Section):
             )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError("seeds: one seed is listed twice")
+        return self
+
+    @model_validator(mode="after")
+    def _distinct_comparators(self) -> Self:
+        # As file names have them: without separators.
+        names = [method.name.replace("_", "").replace("-", "") for method in self.methods]
+        losses = {loss.title for loss in self.losses}
+        for method in self.comparator_runs:
+            label = method.name.replace("_", "").replace("-", "")
+            if names.count(label) > 1 or method.comparator.name in losses:
+                raise ValueError(
+                    f"comparators: the name {method.comparator.name} is taken (underscores do not count); "
+                    "give each comparator a name of its own"
+                )
         return self

@@ -101,7 +101,7 @@ def _mask(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> npt.ND
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:
-    path = results.folder.probability(scan_id, run.name)
+    path = results.folder.probability(scan_id, run.maps_name)
     if not path.is_file():
         raise CordlesionError(f"{path}: no such probability map; Figure 3 needs it. {run_stage('evaluate')}")
     return read_probability(path, like=scan)

@@ -18,7 +18,8 @@ def describe_pipeline(config: StudyConfig) -> str:
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
     rule = config.evaluation.rule
     lesions = f"Lesions (rule {rule!r}): {describe_rule(rule)}."
-    return f"{maps} {_masks(config)} {lesions} Fewer than {MIN_SUBJECTS} subjects get no interval (–)."
+    masks = f"{_masks(config)}{_comparators(config)}"
+    return f"{maps} {masks} {lesions} Fewer than {MIN_SUBJECTS} subjects get no interval (–)."
 
 
 def _masks(config: StudyConfig) -> str:
@@ -31,6 +32,14 @@ def _masks(config: StudyConfig) -> str:
         volumes = ", ".join(f"{volume:g}" for volume in tried)
         kept.append(f"in components larger than a volume tuned together with t (one of {volumes} mm³)")
     return f"Masks: {', '.join(kept)}{'' if len(kept) > 1 else '; nothing is removed'}."
+
+
+def _comparators(config: StudyConfig) -> str:
+    """Say what was not trained here, and how it was treated."""
+    tuned = [one.name for one in config.comparators if one.is_tuned]
+    given = [one.name for one in config.comparators if not one.is_tuned]
+    said = f" Not trained here, with maps of their own, cut and tuned likewise: {', '.join(tuned)}." if tuned else ""
+    return said + (f" Not trained here, masks taken as they are: {', '.join(given)}." if given else "")
 
 
 def describe_rule(name: str) -> str:

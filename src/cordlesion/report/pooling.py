@@ -1,6 +1,7 @@
 """Folds pooled: each scan counts once, as its own fold tested it. So the rest of the report knows runs only."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ def representative_threshold(thresholds: pd.Series) -> float:
     return float(candidates[np.abs(candidates - thresholds.median()).argmin()])
 
 
-def _by_run(table: pd.DataFrame) -> Iterator[tuple[Hashable, pd.DataFrame]]:
+def _by_run(table: pd.DataFrame) -> Iterator[tuple[Any, pd.DataFrame]]:
     yield from table.groupby(_RUN, sort=False, dropna=False)
 
 
@@ -64,14 +65,21 @@ def _pool_thresholds(folds: pd.DataFrame) -> pd.DataFrame:
 
 
 def _relabel(evaluation: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
+    has_threshold = evaluation["threshold"].notna()
+    masks, evaluation = evaluation[~has_threshold], evaluation[has_threshold]
     own = evaluation[[*_RUN, "fold"]].merge(written[[*_RUN, "fold", "threshold"]], how="left")["threshold"].to_numpy()
-    labels = {run: representative_threshold(folds["threshold"]) for run, folds in _by_run(written)}
-    label = np.array([labels[run] for run in evaluation[_RUN].itertuples(index=False, name=None)])
+    labels = {_name(*run): representative_threshold(folds["threshold"]) for run, folds in _by_run(written)}
+    label = np.array([labels[_name(*run)] for run in evaluation[_RUN].itertuples(index=False, name=None)])
     default = np.isclose(evaluation["threshold"], _DEFAULT)
     tuned = np.isclose(evaluation["threshold"], own) & (label != _DEFAULT)
     relabelled = evaluation.assign(threshold=label)
-    kept: pd.DataFrame = pd.concat([evaluation[default], relabelled[tuned]])
+    kept: pd.DataFrame = pd.concat([evaluation[default], relabelled[tuned], masks])
     return kept
+
+
+def _name(loss: str, seed: Any) -> tuple[str, int | None]:  # noqa: ANN401 - a number, or what pandas has for none
+    """Return a key that equals itself for comparators too, whose seed is undefined."""
+    return loss, None if pd.isna(seed) else int(seed)
 
 
 def _once(table: pd.DataFrame) -> pd.DataFrame:

@@ -98,8 +98,13 @@ class Run:
     @property
     def name(self) -> str:
         """Its name in the study folder."""
-        fold = f"_fold-{self.fold}" if self.fold else ""
-        return self.loss if self.seed is None else f"{self.loss}_seed-{self.seed}{fold}"
+        seed = "" if self.seed is None else f"_seed-{self.seed}"
+        return f"{self.loss}{seed}" + (f"_fold-{self.fold}" if self.fold else "")
+
+    @property
+    def maps_name(self) -> str:
+        """Name under which its probability maps lie: those of a comparator are the same in every fold."""
+        return self.loss if self.seed is None else self.name
 
 
 @dataclass(frozen=True)
@@ -245,9 +250,10 @@ def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
 
 
 def _trainings(thresholds: pd.DataFrame) -> list[Run]:
-    if "fold" not in thresholds:
-        return [run for run in _runs(thresholds) if run.seed is not None]
-    named = thresholds[["loss", "seed", "fold"]].itertuples(index=False)
+    trained = thresholds[thresholds["seed"].notna()]
+    if "fold" not in trained:
+        return list(_runs(trained))
+    named = trained[["loss", "seed", "fold"]].itertuples(index=False)
     return [Run(str(loss), int(seed), int(fold)) for loss, seed, fold in named]
 
 

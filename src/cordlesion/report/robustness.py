@@ -17,16 +17,17 @@ SHIFT = 0.05
 
 
 def summarize_tuning(results: StudyResults) -> pd.DataFrame:
-    """Compare the tuned threshold of every loss with t = 0.5 on the test set, scan by scan.
+    """Compare the tuned threshold of every loss that has one with t = 0.5 on the test set, scan by scan.
 
     Returns:
         A row per loss and metric (voxel and lesion F1): ``loss metric n default tuned difference low high effect
         p_value p_holm``: medians at both thresholds, the median of (tuned - default) with its bootstrap interval over
         subjects, and Wilcoxon's test, corrected over the losses of a metric.
     """
+    scores = (run_scores(results, "test", tuned=tuned) for tuned in (False, True))
+    with_maps = {run.loss for run in results.tuned}
     default, tuned = (
-        mean_over_seeds(run_scores(results, "test", tuned=tuned), COMPARED).set_index(["loss", "scan_id"])
-        for tuned in (False, True)
+        mean_over_seeds(rows[rows["loss"].isin(with_maps)], COMPARED).set_index(["loss", "scan_id"]) for rows in scores
     )
     rows = [
         {"loss": loss, "metric": metric, **_change(scans[metric], tuned.loc[scans.index, metric], scans["subject"])}

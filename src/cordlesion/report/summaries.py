@@ -25,8 +25,8 @@ def summarize_runs(results: StudyResults) -> pd.DataFrame:
         A row per run, set, threshold and metric: ``loss seed set tuned threshold metric value mean std n n_undefined
         count low high p_value p_holm``. For scan metrics ``value`` is the median over scans with lesions and the
         interval a bootstrap over subjects; for subject metrics it is the share ``count / n`` with its Clopper-Pearson
-        interval. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon signed-rank over scans; undefined where
-        the two are the same), ``p_holm`` is corrected over all of these.
+        interval. The threshold of masks is undefined. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon
+        signed-rank over scans; undefined where the two are the same), ``p_holm`` is corrected over all of these.
     """
     table = pd.DataFrame([row for run in results.runs for row in _run_rows(results, run)])
     return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64", "count": "Int64"})
@@ -36,12 +36,14 @@ def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
     """Count what each run finds in the test scans without lesions, at t = 0.5 and at its tuned threshold.
 
     Returns:
-        A row per run and threshold: ``loss seed tuned threshold n n_clean low high`` (scans without a predicted lesion,
-        Clopper-Pearson interval), and per scan ``lesions_mean lesions_max volume_mean volume_max`` of what is found.
+        A row per run and threshold (one of masks): ``loss seed tuned threshold n n_clean low high`` (scans without a
+        predicted lesion, Clopper-Pearson interval), and per scan ``lesions_mean lesions_max volume_mean volume_max`` of
+        what is found.
     """
     rows = []
     for run in results.runs:
-        for tuned in (False, True):
+        # Masks are the same at every threshold.
+        for tuned in (False, True) if run in results.tuned else (True,):
             scans = lesion_free(_at(results, run, "test", tuned=tuned))
             n_clean = int((scans["n_predicted_lesions"] == 0).sum())
             low, high = clopper_pearson(n_clean, len(scans))
@@ -73,7 +75,8 @@ def _run_rows(results: StudyResults, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _named(results: StudyResults, run: Run, *, tuned: bool) -> dict[str, Any]:
-    threshold = results.tuned.get(run, math.nan) if tuned else DEFAULT_THRESHOLD
+    chosen = results.tuned.get(run, math.nan)
+    threshold = chosen if tuned or math.isnan(chosen) else DEFAULT_THRESHOLD
     return {"loss": run.loss, "seed": run.seed, "tuned": tuned, "threshold": threshold}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from cordlesion.artifacts import fingerprint
-from cordlesion.config import PreprocessConfig, RunConfig
+from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS
@@ -27,12 +27,16 @@ def train_mark(study: Study, run: RunConfig) -> str:
     return fingerprint(run.learned_from, sets)
 
 
-def map_mark(study: Study, run: RunConfig, scan: Scan) -> str:
-    """Return the fingerprint of a scan's probability map."""
-    return fingerprint(_prediction_mark(study, run), *_stacks(study, [scan]))
+def map_mark(study: Study, method: Method, scan: Scan) -> str:
+    """Return the fingerprint of a scan's probability map (or, of a comparator given as masks, of its mask)."""
+    if isinstance(method, ComparatorRun):
+        comparator, hashes = study.comparators[method.comparator.name], study.hashes[scan.scan_id]
+        own = comparator.preprocess_in(study.config.preprocess)
+        return fingerprint(comparator.origin(scan.scan_id), stack_mark(own, hashes) if own else hashes["image"])
+    return fingerprint(_prediction_mark(study, method), *_stacks(study, [scan]))
 
 
-def sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
+def sweep_mark(study: Study, run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
     """Return the fingerprint of the metrics of some scans at every threshold (and minimum lesion volume)."""
     removal = run.postprocess
     cords = [study.hashes[scan.scan_id].get("cord_mask") for scan in scans if removal.cord_margin_mm is not None]
@@ -45,6 +49,9 @@ def sweep_mark(study: Study, run: RunConfig, scans: Sequence[Scan], volumes_mm3:
     ]
     # The table names scans and subjects; a corrected name must not leave the old one there.
     names = [(scan.scan_id, scan.subject, scan.session) for scan in scans]
+    if isinstance(run, ComparatorRun):
+        maps = [map_mark(study, run, scan) for scan in scans]
+        return fingerprint(maps, [study.hashes[scan.scan_id]["reference"] for scan in scans], names, *measured)
     return fingerprint(_prediction_mark(study, run), _stacks(study, scans), names, *measured)
 
 
@@ -53,9 +60,9 @@ def train_key(run: RunConfig) -> str:
     return f"train/{run.name}"
 
 
-def predict_key(scan: Scan, run: RunConfig) -> str:
+def predict_key(scan: Scan, run: Method) -> str:
     """Return the name of a probability map's marker."""
-    return f"predict/{run.name}/{scan.scan_id}"
+    return f"predict/{run.maps_name}/{scan.scan_id}"
 
 
 def _stacks(study: Study, scans: Sequence[Scan]) -> list[str]:

@@ -1,14 +1,15 @@
 """The scans of a study by set: the test set is an object that only written thresholds open."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder
-from cordlesion.config import SETS, RunConfig, SetName, StudyConfig
+from cordlesion.comparators.match import Comparator
+from cordlesion.config import SETS, Method, RunConfig, SetName, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
@@ -27,7 +28,7 @@ class TunedThreshold:
     minimum_volume_mm3: float | None
     """None where it is not tuned."""
 
-    def applied_to(self, run: RunConfig) -> RunConfig:
+    def applied_to(self, run: Method) -> Method:
         """Return the run with the tuned post-processing."""
         if self.minimum_volume_mm3 is None:
             return run
@@ -51,15 +52,15 @@ class ClosedTest:
         """Lock the scans in."""
         self._scans = tuple(scans)
 
-    def open(self, thresholds: Path, runs: Sequence[RunConfig]) -> OpenedTest:
+    def open(self, thresholds: Path, runs: Sequence[Method]) -> OpenedTest:
         """Open the test set.
 
         Args:
             thresholds: The study's ``thresholds.tsv``.
-            runs: All runs of the fold.
+            runs: All runs and comparators of the fold whose threshold is tuned.
 
         Raises:
-            CordlesionError: The threshold of a run has not been written.
+            CordlesionError: The threshold of one of them has not been written.
         """
         closed = "the test set stays closed until every threshold is fixed. Run the stage `tune` first."
         if not thresholds.is_file():
@@ -96,6 +97,8 @@ class Cohort:
     splits: pd.DataFrame
     excluded: Mapping[str, str]
     """Why a scan takes no part."""
+    comparators: Mapping[str, Comparator] = field(default_factory=dict)
+    """By name."""
 
     def names_in(self, *sets: SetName) -> set[str]:
         """Return the names of the scans that are in one of the sets, in any fold."""
@@ -112,6 +115,8 @@ class Study:
     folds: Mapping[int | None, FoldSets]
     excluded: Mapping[str, str]
     """Why a scan takes no part."""
+    comparators: Mapping[str, Comparator]
+    """By name."""
 
     def in_set(self, name: SetName, fold: int | None = None) -> tuple[Scan, ...]:
         """Return the scans of a set.
@@ -125,9 +130,10 @@ class Study:
         """Open the test set of a fold.
 
         Raises:
-            CordlesionError: The threshold of a run of the fold has not been written.
+            CordlesionError: The threshold of a run or comparator of the fold has not been written.
         """
-        return self.folds[fold].test.open(self.folder.thresholds, self.runs_of(fold))
+        tuned = [method for method in self.config.methods if method.fold == fold and method.is_tuned]
+        return self.folds[fold].test.open(self.folder.thresholds, tuned)
 
     def runs_of(self, fold: int | None) -> list[RunConfig]:
         """Return the runs of a fold."""
@@ -141,7 +147,7 @@ def close_test_sets(cohort: Cohort) -> Study:
         rows = _of_fold(cohort.splits, fold)
         sets = {name: tuple(cohort.scans[scan] for scan in rows.loc[rows["set"] == name, "scan_id"]) for name in SETS}
         folds[fold] = FoldSets(fold, {name: sets[name] for name in LEARNING_SETS}, ClosedTest(sets["test"]))
-    return Study(cohort.config, cohort.folder, cohort.hashes, folds, cohort.excluded)
+    return Study(cohort.config, cohort.folder, cohort.hashes, folds, cohort.excluded, cohort.comparators)
 
 
 def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -> None:
@@ -176,4 +182,5 @@ def _of_fold(table: pd.DataFrame, fold: int | None) -> pd.DataFrame:
 
 
 def _key(row: Mapping[Any, object]) -> tuple[object, ...]:
-    return row["loss"], row["seed"], row.get("fold")
+    seed: Any = row["seed"]
+    return row["loss"], None if pd.isna(seed) else seed, row.get("fold")

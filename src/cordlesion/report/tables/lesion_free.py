@@ -27,7 +27,7 @@ def lesion_free_table(results: StudyResults, _: pd.DataFrame) -> Table:
 
 def _row(row: pd.Series) -> tuple[Cell, ...]:
     return (
-        Cell(format_number(row["threshold"]), "tuned" if row["tuned"] else ""),
+        Cell(format_number(row["threshold"]), "tuned" if row["tuned"] and row["threshold"] >= 0 else ""),
         Cell(str(row["n"])),
         Cell(format_number(row["n_clean"] / row["n"]), f"({row['n_clean']}/{row['n']})"),
         Cell(format_interval(row["low"], row["high"])),

@@ -31,7 +31,7 @@ def strata_table(results: StudyResults, numbers: Numbers) -> Table:
     names = {str(row["stratum"]): _size(row) for _, row in sizes.iterrows()}
     froc = {row["loss"]: row for _, row in numbers.froc.iterrows()}
     groups = tuple(
-        Group(loss_name(str(loss)), tuple(_strata_row(rows, part, names, froc[loss]) for part in _PARTS))
+        Group(loss_name(str(loss)), tuple(_strata_row(rows, part, names, froc.get(loss)) for part in _PARTS))
         for loss, rows in numbers.strata.groupby("loss", sort=False)
     )
     seeds = " Counts are summed over the seeds of a loss." if several_seeds(results) else ""
@@ -81,11 +81,12 @@ def _size(row: pd.Series) -> str:
     return f"{low:g} to {high:g} mm³" if low else f"< {high:g} mm³"
 
 
-def _strata_row(rows: pd.DataFrame, part: str, names: dict[str, str], froc: pd.Series) -> tuple[Cell, ...]:
+def _strata_row(rows: pd.DataFrame, part: str, names: dict[str, str], froc: pd.Series | None) -> tuple[Cell, ...]:
     found = {row["stratum"]: row for _, row in rows[rows["part"] == part].iterrows()}
     cells = (_share_cell(found[name]) for name in names)
-    score = Cell(format_number(froc["score"]), interval=_interval(froc)) if part == "sensitivity" else Cell("")
-    return (Cell(part), *cells, score)
+    # Masks have no curve.
+    score = Cell(MISSING) if froc is None else Cell(format_number(froc["score"]), interval=_interval(froc))
+    return (Cell(part), *cells, score if part == "sensitivity" else Cell(""))
 
 
 def _share_cell(share: pd.Series) -> Cell:

@@ -1,0 +1,72 @@
+"""A comparator's maps and masks are brought into the study folder, on the scan's own grid, checked on the way."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.comparators.match import Comparator
+from cordlesion.comparators.softmax import read_softmax
+from cordlesion.config import ComparatorConfig, PreprocessConfig
+from cordlesion.dataset.scan import Scan
+from cordlesion.metrics import binarize
+from cordlesion.preprocess.stack_file import scan_centerline
+from cordlesion.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
+
+if TYPE_CHECKING:
+    from cordlesion.model.bundle import Bundle
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> None:
+    """Copy a comparator's map or mask of a scan into the study folder.
+
+    Args:
+        comparator: One that is given as files.
+        scan: Its image alone is looked at, and of that the grid.
+        probability: Where the map goes, if there is one.
+        mask: Where the mask goes, if the comparator is not tuned.
+
+    Raises:
+        CordlesionError: The file is damaged, lies on another grid, or is no map or mask.
+    """
+    config, source, grid = comparator.config, comparator.files[scan.scan_id], read_grid(scan.image)
+    if config.kind == "masks":
+        write_volume(mask, read_mask(source, like=grid).data, grid)
+    elif config.kind == "npz":
+        _write(config, read_softmax(source, grid, config.lesion_class), grid, probability, mask)
+    else:
+        data: FloatArray = read_probability(source, like=grid).data.astype(np.float32, copy=False)
+        _write(config, data, grid, probability, mask)
+
+
+def predict_bundle(
+    comparator: Comparator, bundle: "Bundle", scan: Scan, preprocess: PreprocessConfig, probability: Path, mask: Path
+) -> None:
+    """Predict a scan with a comparator's model, under the model's own preprocessing.
+
+    Args:
+        comparator: Whose model it is.
+        bundle: The model.
+        scan: Image, and where its cord is.
+        preprocess: The study's, which says where centerlines come from.
+        probability: Where the map goes.
+        mask: Where the mask goes, if the comparator is not tuned.
+
+    Raises:
+        CordlesionError: The model needs a centerline, and the scan has none.
+    """
+    from cordlesion.prediction import predict_scan
+
+    image = read_scan(scan.image)
+    own = comparator.preprocess_in(preprocess)
+    centerline = scan_centerline(scan, image, own) if own else None
+    _write(comparator.config, predict_scan(bundle, image, centerline), image, probability, mask)
+
+
+def _write(config: ComparatorConfig, data: FloatArray, grid: Volume, probability: Path, mask: Path) -> None:
+    write_volume(probability, data, grid)
+    if config.threshold is not None:
+        write_volume(mask, binarize(data, config.threshold), grid)

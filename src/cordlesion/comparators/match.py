@@ -1,0 +1,152 @@
+"""Which file of a comparator belongs to which scan, by BIDS entities, and what becomes of each file."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion.artifacts import digest, file_hash
+from cordlesion.config import ComparatorConfig, ComparatorKind, PreprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import IMAGE_SUFFIXES, MASK_NAMES, PROBABILITY_NAMES, by_scan, list_files
+from cordlesion.progress import say
+
+COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
+"""Of ``comparators.tsv``."""
+USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
+"""States of a file: measured; of a scan that is in no threshold or test set; of no scan of the study; absent."""
+_SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
+_NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks": MASK_NAMES, "npz": ()}
+
+
+@dataclass(frozen=True)
+class Comparator:
+    """A comparator with the files that are going to be measured."""
+
+    config: ComparatorConfig
+    files: Mapping[str, Path]
+    """By scan; empty where a model predicts."""
+    hashes: Mapping[str, str]
+    """SHA-256 of each of the files, by scan; of a model's, by file name."""
+    others: Mapping[str, Path] = field(default_factory=dict)
+    """Files that are not measured, by scan: of scans in other sets, or of none."""
+    preprocess: PreprocessConfig | None = None
+    """A model's own; None for files."""
+
+    def origin(self, scan_id: str) -> str:
+        """Return a fingerprint of what a scan's map or mask is made from, beside the scan itself."""
+        source = self.hashes if self.config.kind == "bundle" else self.hashes[scan_id]
+        return digest(self.config.kind, self.config.lesion_class, self.config.threshold, source)
+
+    def preprocess_in(self, study: PreprocessConfig) -> PreprocessConfig | None:
+        """Return a model's own preprocessing, but for where centerlines come from, which is a matter of the dataset."""
+        own = self.preprocess
+        if own is None or own.region != "cord" or study.region != "cord":
+            return own
+        return own.model_copy(update={"centerline": study.centerline})
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that the comparator's results depend on beside the scans."""
+        return digest(self.config.name, self.config.kind, self.config.lesion_class, self.config.threshold, self.hashes)
+
+
+def match_comparator(config: ComparatorConfig, measured: Collection[str]) -> Comparator:
+    """Find a comparator's files for the scans that are measured, and hash them.
+
+    Args:
+        config: The comparator.
+        measured: Names of the scans that are in a threshold or test set.
+
+    Raises:
+        CordlesionError: The folder is missing, two of its files fit one scan, or it is no bundle.
+    """
+    if not config.path.is_dir():
+        raise CordlesionError(
+            f"{config.path}: no such folder; the comparator {config.name!r} needs it. Check its path in the study."
+        )
+    if config.kind == "bundle":
+        return _bundle(config)
+    found = _found(config)
+    files = {name: path for name, path in found.items() if name in measured}
+    others = {name: path for name, path in found.items() if name not in measured}
+    return Comparator(config, files, {name: file_hash(path) for name, path in files.items()}, others)
+
+
+def comparator_table(
+    comparators: Sequence[Comparator], measured: Sequence[str], scans: Collection[str]
+) -> pd.DataFrame:
+    """Tell what becomes of each file: a row per comparator and file, or scan without one (columns :data:`COLUMNS`).
+
+    Args:
+        comparators: All of them.
+        measured: Names of the scans that are measured.
+        scans: Names of all scans of the dataset.
+    """
+    rows: list[tuple[object, ...]] = []
+    for comparator in comparators:
+        about = (comparator.config.name, comparator.config.kind)
+        if comparator.config.kind == "bundle":
+            rows.append((*about, "n/a", USED, comparator.config.path, digest(comparator.hashes)))
+            continue
+        for name in measured:
+            path = comparator.files.get(name, "n/a")
+            state = USED if name in comparator.files else MISSING
+            rows.append((*about, name, state, path, comparator.hashes.get(name, "n/a")))
+        for name, path in comparator.others.items():
+            rows.append((*about, name, NOT_NEEDED if name in scans else NO_SCAN, path, "n/a"))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def require_matched(table: pd.DataFrame, path: Path) -> None:
+    """Say which files belong to no scan, and refuse a comparator that lacks some.
+
+    Medians over different scans cannot be compared, so a comparator is measured on all of them or not at all.
+
+    Args:
+        table: What :func:`comparator_table` returned.
+        path: Where it was written.
+
+    Raises:
+        CordlesionError: A scan has no file.
+    """
+    faults = []
+    for name, rows in table.groupby("comparator", sort=False):
+        strangers, missing = (rows[rows["state"] == state] for state in (NO_SCAN, MISSING))
+        if len(strangers):
+            say(f"comparator {name}: {len(strangers)} files match no scan ({_some(strangers['scan_id'])}): {path}")
+        if len(missing):
+            faults.append(
+                f"comparator {name}: no file for {len(missing)} of {len(missing) + int((rows['state'] == USED).sum())} "
+                f"scans of the threshold and test sets ({_some(missing['scan_id'])}); methods are compared on the same "
+                f"scans. Add the files, named by the same BIDS entities, or remove the comparator. All of them: {path}"
+            )
+    if faults:
+        raise CordlesionError("\n".join(faults))
+
+
+def _bundle(config: ComparatorConfig) -> Comparator:
+    from cordlesion.model.bundle import read_card
+
+    card = read_card(config.path)  # refuses what is no bundle before hours of training
+    files = sorted(path for path in config.path.rglob("*") if path.is_file() and not path.name.startswith("."))
+    hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files}
+    return Comparator(config, {}, hashes, preprocess=card.preprocess)
+
+
+def _found(config: ComparatorConfig) -> dict[str, Path]:
+    files = [path for path in list_files(config.path, _SUFFIXES[config.kind]) if fnmatch(path.name, config.files)]
+    if not files:
+        wanted = " or ".join(f"*{suffix}" for suffix in _SUFFIXES[config.kind])
+        raise CordlesionError(
+            f"{config.path}: holds no file {wanted} named {config.files}; the comparator {config.name!r} needs one per "
+            "scan. Check `files` and the path in the study."
+        )
+    return by_scan(files, _NAMES[config.kind] if config.files == "*" else ())
+
+
+def _some(names: pd.Series) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
