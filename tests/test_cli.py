@@ -23,7 +23,13 @@ NAMES = [
     "compare",
     "report",
 ]
-COMMANDS = [*([name] for name in NAMES), ["study", "init"], ["study", "run"], ["study", "status"], ["model", "info"]]
+GROUPS = ["study", "model", "export"]
+COMMANDS = [
+    *([name] for name in NAMES),
+    *(["study", name] for name in ("init", "run", "status")),
+    *(["model", name] for name in ("info", "export")),
+    *(["export", name] for name in ("split", "nnunet")),
+]
 HEAVY = ("torch", "lightning", "monai", "matplotlib", "seaborn", "pandas", "scipy", "nibabel", "numpy", "pydantic")
 
 
@@ -45,7 +51,7 @@ def test_the_package_itself_imports_nothing_heavy():
     assert imported_by("import cordlesion").isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("command", [[], *COMMANDS, ["study"], ["model"]], ids=" ".join)
+@pytest.mark.parametrize("command", [[], *COMMANDS, *([group] for group in GROUPS)], ids=" ".join)
 def test_every_command_explains_itself(cli, command):
     ended = cli(*command, "--help")
     assert ended.status == 0

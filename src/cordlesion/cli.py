@@ -22,6 +22,11 @@ study = App(name="study", help="A whole study: set up, run, look at.")
 model = App(name="model", help="Trained models (bundles).")
 app.command(study)
 app.command(model)
+app.command("cordlesion.cli_export:export", name="export", help="For other programs.")
+app.command("cordlesion.cli_export:export_split", name="export-split", show=False)  # its name before there was a group
+model.command(
+    "cordlesion.cli_export:export_model", name="export", help="Write a trained model as ONNX or as a MONAI bundle."
+)
 
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
@@ -38,7 +43,7 @@ def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
     from cordlesion.progress import shown
 
     with shown(quiet):
-        return _leftovers(run_demo(output))
+        return leftovers(run_demo(output))
 
 
 @app.command
@@ -79,18 +84,7 @@ def split(
     from cordlesion.progress import shown
 
     with shown(quiet):
-        return _leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet))
-
-
-@app.command
-def export_split(splits: Path, output: Output = Path("splits_final.json")) -> None:
-    """Write a splits.tsv, e.g. of a study, as splits_final.json of nnU-Net: train and validation of each fold.
-
-    Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
-    """
-    from cordlesion.intake import export_split
-
-    export_split(splits, output)
+        return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet))
 
 
 @app.command
@@ -155,7 +149,7 @@ def segment(
     from cordlesion.segmentation import segment_files
 
     with shown(quiet):
-        return _leftovers(
+        return leftovers(
             segment_files(scans, bundle, output, centerlines=centerline, cord_masks=cord_mask, threshold=threshold)
         )
 
@@ -173,7 +167,7 @@ def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "
     from cordlesion.standalone import evaluate_files
 
     with shown(quiet):
-        return _leftovers(evaluate_files(reference, prediction, output, rule))
+        return leftovers(evaluate_files(reference, prediction, output, rule))
 
 
 @app.command
@@ -204,7 +198,7 @@ def tune(
     from cordlesion.standalone import tune_files
 
     with shown(quiet):
-        return _leftovers(tune_files(reference, probability, output, objective, rule, grid))
+        return leftovers(tune_files(reference, probability, output, objective, rule, grid))
 
 
 @app.command
@@ -330,10 +324,10 @@ def _run(
 
     with shown(quiet):
         config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)
-        return _leftovers(run_study(config, until, only, executor))
+        return leftovers(run_study(config, until, only, executor))
 
 
-def _leftovers(faults: Mapping[str, str]) -> int:
+def leftovers(faults: Mapping[str, str]) -> int:
     """Print why scans were left out; the exit status tells that there were some."""
     for fault in faults.values():
         print(f"cordlesion: left out: {fault}", file=sys.stderr)

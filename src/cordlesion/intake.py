@@ -14,6 +14,7 @@ from cordlesion.config import ReducedConfig, SplitConfig, StudyConfig, builtin_s
 from cordlesion.dataset.acquisition import read_acquisition
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
+from cordlesion.dataset.nnunet_raw import check_dataset_folder, nnunet_cases, write_nnunet_description
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
@@ -61,6 +62,36 @@ def export_split(splits: Path, output: Path) -> None:
     """
     check_output_file(output)
     write_json(output, to_nnunet(read_table(splits, COLUMNS)))
+
+
+def export_nnunet(study_dir: Path, output: Path) -> Mapping[str, str]:
+    """Write the scans of a study as a raw dataset of nnU-Net v2, with the study's split.
+
+    Args:
+        study_dir: Folder of the study.
+        output: A new folder, named as nnU-Net names datasets.
+
+    Returns:
+        The scans that were left out, with the reason.
+
+    Raises:
+        CordlesionError: The study has no split yet, scans of the split are missing, or the folder cannot be used.
+    """
+    folder = StudyFolder(study_dir)
+    if not folder.configuration.is_file():
+        raise CordlesionError(f"{study_dir}: no study here; a folder with study.yaml is needed. Check the path.")
+    check_dataset_folder(output)
+    config, table = read_study(folder.configuration), read_table(folder.splits, COLUMNS)
+    scans = {scan.scan_id: scan for scan in find_scans(config.dataset, config.patterns)[0]}
+    if missing := sorted(set(table["scan_id"]) - scans.keys()):
+        raise CordlesionError(
+            f"{config.dataset}: has no image of {', '.join(missing)}, which the study's split names; every scan is "
+            "needed. Bring them back."
+        )
+    outcomes = map_scans(lambda case: case.write(output), nnunet_cases(table, scans), "export scans")
+    faults = {outcome.item.scan.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
+    write_nnunet_description(output, table[~table["scan_id"].isin(faults)])
+    return faults
 
 
 def reduce_study(study: StudyConfig, n_scans: int | None, epochs: int | None) -> StudyConfig:

@@ -1,0 +1,61 @@
+"""The commands that write for other programs; the command line imports this file when one of them is called."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from cordlesion.cli import Output, Quiet, leftovers
+
+export = App(name="export", help="For other programs.")
+
+
+def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path | None = None) -> None:
+    """Write a trained model for other programs: patches in, lesion probabilities out.
+
+    Args:
+        bundle: Folder of a trained model.
+        onnx: An ONNX file to write (extra `onnx`).
+        monai_bundle: A folder to write as a MONAI bundle.
+    """
+    from cordlesion.errors import CordlesionError
+
+    if onnx is None and monai_bundle is None:
+        raise CordlesionError(
+            f"{bundle}: nothing to write; at least one form is needed. Give --onnx or --monai-bundle."
+        )
+    if onnx is not None:
+        from cordlesion.model.onnx_file import export_onnx
+
+        export_onnx(bundle, onnx)
+    if monai_bundle is not None:
+        from cordlesion.model.monai_bundle import export_monai
+
+        export_monai(bundle, monai_bundle)
+
+
+@export.command(name="split")
+def export_split(splits: Path, output: Output = Path("splits_final.json")) -> None:
+    """Write a splits.tsv, e.g. of a study, as splits_final.json of nnU-Net: train and validation of each fold.
+
+    Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
+    """
+    from cordlesion.intake import export_split
+
+    export_split(splits, output)
+
+
+@export.command(name="nnunet")
+def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> int:
+    """Write the scans of a study as a raw dataset of nnU-Net v2, with the study's own split.
+
+    imagesTr and labelsTr hold train and validation; imagesTs holds threshold and test, without their references.
+
+    Args:
+        study_dir: Folder of the study; its split is needed, no more.
+        output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
+    """
+    from cordlesion.intake import export_nnunet
+    from cordlesion.progress import shown
+
+    with shown(quiet):
+        return leftovers(export_nnunet(study_dir, output))

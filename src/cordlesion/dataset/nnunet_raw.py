@@ -1,0 +1,116 @@
+"""Scans as a raw dataset of nnU-Net v2: ``imagesTr``, ``labelsTr``, ``imagesTs``, ``dataset.json``, the split.
+
+nnU-Net learns from our train and validation sets. The scans of threshold and test go to ``imagesTs`` without their
+references: it is to predict them, so that its probabilities can be tuned and judged beside those of a study. With
+several folds every fold has such a folder of its own, because what one fold must not see another learns from.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cordlesion import __version__
+from cordlesion.artifacts import atomic_path, check_output_folder, write_json
+from cordlesion.dataset.nnunet import to_nnunet
+from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.volume import read_mask, read_volume, write_volume
+
+_ENDING = ".nii.gz"
+_LEARNING = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan in one folder of the dataset."""
+
+    scan: Scan
+    images: str
+    """Name of the folder."""
+    labelled: bool
+    """Whether the reference goes along."""
+
+    def write(self, dataset: Path) -> None:
+        """Write image and reference into the dataset, the reference as 0 and 1 on the image's grid.
+
+        Raises:
+            CordlesionError: A file is missing or damaged, the grids differ, or there is no reference.
+        """
+        name = self.scan.scan_id
+        image = read_volume(self.scan.image)
+        if self.labelled:
+            if self.scan.reference is None:
+                raise CordlesionError(f"{self.scan.image}: has no reference; one is needed to learn from. Add it.")
+            reference = read_mask(self.scan.reference, like=image).data
+            # With the image's own header, since nnU-Net refuses transforms that differ by rounding.
+            write_volume(dataset / "labelsTr" / f"{name}{_ENDING}", reference.astype(np.uint8), image)
+        target = dataset / self.images / f"{name}_0000{_ENDING}"
+        with self.scan.image.open("rb") as stream:
+            gzipped = stream.read(2) == b"\x1f\x8b"
+        if gzipped and len(image.header.get_data_shape() if image.header else ()) == 3:
+            with atomic_path(target) as temporary:
+                shutil.copyfile(self.scan.image, temporary)
+        else:
+            write_volume(target, image.data, image)
+
+
+def check_dataset_folder(folder: Path) -> None:
+    """Refuse a folder that nnU-Net would not take, or that holds something.
+
+    Raises:
+        CordlesionError: Its name is no ``Dataset<three digits>_<name>``, it is not empty, or cannot be a folder.
+    """
+    check_output_folder(folder)
+    if not re.fullmatch(r"Dataset\d{3}_\w+", folder.resolve().name):
+        raise CordlesionError(
+            f"{folder}: nnU-Net asks for folders named like Dataset501_Cord (three digits and a name). "
+            "Choose such a name."
+        )
+    if folder.is_dir() and any(folder.iterdir()):
+        raise CordlesionError(f"{folder}: is not empty; a new folder is needed. Choose another one, or delete it.")
+
+
+def nnunet_cases(table: pd.DataFrame, scans: Mapping[str, Scan]) -> Sequence[Case]:
+    """List what to write where.
+
+    Args:
+        table: ``splits.tsv``.
+        scans: By name; all that the table names.
+    """
+    return list(_cases(table, scans))
+
+
+def _cases(table: pd.DataFrame, scans: Mapping[str, Scan]) -> Iterator[Case]:
+    for name in sorted(set(table.loc[table["set"].isin(_LEARNING), "scan_id"])):
+        yield Case(scans[name], "imagesTr", labelled=True)
+    unseen = table[~table["set"].isin(_LEARNING)]
+    folders = unseen["fold"].map("imagesTs_fold-{}".format) if "fold" in unseen else ["imagesTs"] * len(unseen)
+    for name, folder in sorted(zip(unseen["scan_id"], folders, strict=True)):
+        yield Case(scans[name], folder, labelled=False)
+
+
+def write_nnunet_description(dataset: Path, table: pd.DataFrame) -> None:
+    """Write ``splits_final.json`` and, last, ``dataset.json``: a folder with it is whole.
+
+    Args:
+        dataset: Folder of the dataset.
+        table: ``splits.tsv`` without the scans that could not be written.
+    """
+    write_json(dataset / "splits_final.json", to_nnunet(table))
+    write_json(
+        dataset / "dataset.json",
+        {
+            "channel_names": {"0": "T2w"},
+            "labels": {"background": 0, "lesion": 1},
+            "numTraining": table.loc[table["set"].isin(_LEARNING), "scan_id"].nunique(),
+            "file_ending": _ENDING,
+            "name": dataset.resolve().name,
+            "description": f"MS lesions of the spinal cord, exported by cordlesion {__version__} (research use only); "
+            "copy splits_final.json to the preprocessed dataset before training.",
+        },
+    )

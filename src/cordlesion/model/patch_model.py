@@ -1,0 +1,94 @@
+"""What prediction does with a patch, as one network for other programs, and what they must know to use it."""
+
+import copy
+import itertools
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cordlesion import __version__
+from cordlesion.artifacts import file_hash
+from cordlesion.model.bundle import Bundle, ModelCard
+
+RESEARCH_USE = "Research use only: this is no medical device and not for diagnosis or treatment."
+LICENSE = (
+    "Exported by cordlesion, which is licensed under Apache-2.0. The weights belong to those who trained them, and the "
+    "scans they were trained on may restrict their use: ask them."
+)
+INPUT = (
+    "patches: float32 (batch, 1, X, Y, Z), index order left-anterior-superior, cut from a T2-weighted scan at the "
+    "model's spacing, after the percentiles of the whole stack were mapped to the landmarks. The patch's own mean and "
+    "standard deviation are taken care of inside."
+)
+OUTPUT = (
+    "probability: float32 (batch, 1, X, Y, Z), lesion probability in [0, 1]; a voxel is lesion when p >= threshold."
+)
+_SPATIAL = (2, 3, 4)
+
+
+class PatchModel(nn.Module):
+    """Patches on the scale of the landmarks in, lesion probabilities out; weights are the bundle's, copied."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Take network and mirroring from a bundle."""
+        super().__init__()
+        network = copy.deepcopy(bundle.network).cpu().float().eval()
+        # Exported graphs are to keep the usual order of channels, whatever is fastest here.
+        self.network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.requires_grad_(False)
+        most = len(_SPATIAL) if bundle.card.prediction.mirror else 0
+        self.mirrored = [list(axes) for n in range(most + 1) for axes in itertools.combinations(_SPATIAL, n)]
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Map patches (B, 1, X, Y, Z) to probabilities of the same shape."""
+        standardized = _standardize(patches)
+        copies = [torch.sigmoid(self.network(standardized.flip(axes))).flip(axes) for axes in self.mirrored]
+        return torch.stack(copies).mean(dim=0)
+
+
+def _standardize(patches: Tensor) -> Tensor:
+    """Do to each patch what :func:`cordlesion.preprocess.intensity.standardize_patch` does."""
+    own = (1, *_SPATIAL)
+    centered = patches - patches.mean(dim=own, keepdim=True)
+    deviation = centered.square().mean(dim=own, keepdim=True).sqrt()
+    constant = deviation <= 1e-6 * patches.abs().amax(dim=own, keepdim=True).clamp(min=1.0)
+    return torch.where(constant, torch.zeros_like(patches), centered / torch.where(constant, 1.0, deviation))
+
+
+def patch_shape(card: ModelCard) -> tuple[int, int, int]:
+    """Return the edges of the patches that a model was trained on."""
+    x, y, z = card.patches.shape(card.preprocess)
+    return x, y, z
+
+
+def example_patches(card: ModelCard) -> Tensor:
+    """Return two patches to trace a network with: two, so that the batch is not taken for a constant."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((2, 1, *patch_shape(card)), generator=generator) * 100
+
+
+def use_facts(card: ModelCard, folder: Path) -> dict[str, Any]:
+    """Return what another program must know to use an exported model: numbers and fixed sentences only.
+
+    Args:
+        card: The model's card.
+        folder: The bundle it comes from.
+    """
+    return {
+        "intended_use": RESEARCH_USE,
+        "license": LICENSE,
+        "input": INPUT,
+        "output": OUTPUT,
+        "threshold": card.threshold.value if card.threshold else None,
+        "spacing_mm": card.preprocess.spacing_mm,
+        "patch_shape": list(patch_shape(card)),
+        "overlap_fraction": card.patches.overlap_fraction,
+        "blending": card.prediction.blending,
+        "percentiles": list(card.landmarks.percentiles),
+        "landmarks": list(card.landmarks.values),
+        "minimum_lesion_volume_mm3": card.postprocess.minimum_volume_mm3,
+        "cordlesion_version": __version__,
+        "weights_sha256": file_hash(folder / "model.safetensors"),
+    }
