@@ -27,6 +27,9 @@ app.command("cordlesion.cli_export:export_split", name="export-split", show=Fals
 model.command(
     "cordlesion.cli_export:export_model", name="export", help="Write a trained model as ONNX or as a MONAI bundle."
 )
+model.command(
+    "cordlesion.cli_import:import_sct", name="import-sct", help="Make a model of a lesion network that SCT published."
+)
 
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]

@@ -1,23 +1,25 @@
 """Bundle and scan in, probability map in the scan's own space out (Hussein et al. 2023, section 2.5)."""
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from cordlesion.model.bundle import Bundle
+from cordlesion.model.bundle import AnyBundle, Bundle, SctBundle
 from cordlesion.model.hardware import Hardware, choose_hardware
-from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import standardize_patch
 from cordlesion.preprocess.orient import from_las
 from cordlesion.preprocess.region import place_stack
+from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.volume import Volume, read_grid, write_volume
 
@@ -27,7 +29,7 @@ _MIRRORED = [axes for n in range(4) for axes in itertools.combinations(_SPATIAL,
 """The eight ways to mirror a batch of patches, not at all being the first."""
 
 
-def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
+def predict_scan(bundle: AnyBundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
     """Predict the lesion probability of every voxel of a scan; 0 outside the stack.
 
     Args:
@@ -38,9 +40,12 @@ def predict_scan(bundle: Bundle, scan: Volume, centerline: Centerline | None) ->
     Returns:
         Probabilities in [0, 1] on the scan's own grid and in its own index order.
     """
-    geometry = place_stack(scan, centerline, bundle.card.preprocess)
-    probability = predict_stack(bundle, sample_stack(scan, geometry), geometry)
-    native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(map_back(probability, geometry), scan))
+    if isinstance(bundle, SctBundle):
+        las = _predict_sct(bundle, scan, centerline)
+    else:
+        geometry = place_stack(scan, centerline, bundle.card.preprocess)
+        las = map_back(predict_stack(bundle, sample_stack(scan, geometry), geometry), geometry)
+    native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(las, scan))
     return native
 
 
@@ -74,14 +79,47 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
     # Cut when needed: overlapping along three axes, all patches together take many times the memory of the stack.
     patches = (standardize_patch(extract_patch(standard, start, grid.patch_shape)) for start in grid)
-    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), grid, card.prediction.blending)
+    mirrored = _MIRRORED if card.prediction.mirror else _MIRRORED[:1]
+    probabilities = _probabilities(bundle.network, patches, choose_hardware(), mirrored)
+    return stitch_patches(probabilities, grid, card.prediction.blending)
+
+
+def _predict_sct(bundle: SctBundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
+    """Predict a scan, in LAS order, by a network of SCT: as SCT does, or from overlapping patches and without a cut."""
+    assert centerline is not None
+    constants, cut = bundle.card.preprocess, bundle.card.prediction.cut
+    geometry = place_sct_stack(scan, centerline, constants)
+    probability = _predict_sct_stack(bundle, make_sct_stack(scan, geometry, constants))
+    if cut is None:
+        return map_sct_stack_back(probability, geometry)
+    mask = (probability > cut).astype(np.float32)
+    return (map_sct_stack_back(mask, geometry) >= cut).astype(np.float32)
+
+
+def _predict_sct_stack(bundle: SctBundle, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    constants, overlap, length = bundle.card.preprocess, bundle.card.prediction.overlap_fraction, stack.shape[2]
+    size = constants.crop_voxels
+    # Zeros are added before the mean is taken off, as SCT does it.
+    whole = max(size, length) if overlap else size * math.ceil(length / size)
+    padded = np.pad(stack, [(0, 0), (0, 0), (0, whole - length)])
+    grid = patch_grid(padded.shape, (size, size, size), overlap)
+    blocks = [extract_patch(padded, start, grid.patch_shape) for start in grid]
+    normalized = ((block - constants.mean) / constants.deviation for block in blocks)
+    # bfloat16 moves SCT's probabilities by up to 0.07, which a comparison with SCT should not contain.
+    hardware = replace(choose_hardware(), half_precision=False)
+    predicted = _probabilities(bundle.network, normalized, hardware, _MIRRORED[:1])
+    # What the network makes of nothing but slices without cord is no lesion.
+    maps = (p if block.any() else np.zeros_like(p) for p, block in zip(predicted, blocks, strict=True))
+    return stitch_patches(maps, grid)[..., :length]
 
 
 def _probabilities(
-    bundle: Bundle, patches: Iterable[npt.NDArray[np.float32]], hardware: Hardware
+    network: nn.Module,
+    patches: Iterable[npt.NDArray[np.float32]],
+    hardware: Hardware,
+    mirrored: Sequence[tuple[int, ...]],
 ) -> Iterator[npt.NDArray[np.float32]]:
-    network = bundle.network.to(hardware.device)
-    mirrored = _MIRRORED if bundle.card.prediction.mirror else _MIRRORED[:1]
+    network = network.to(hardware.device)
     remaining = iter(patches)
     while chunk := list(itertools.islice(remaining, _BATCH)):
         batch = torch.from_numpy(np.stack(chunk))[:, None]
@@ -89,7 +127,7 @@ def _probabilities(
 
 
 def _mean_probability(
-    network: UNet3d, batch: Tensor, hardware: Hardware, mirrored: Sequence[tuple[int, ...]]
+    network: nn.Module, batch: Tensor, hardware: Hardware, mirrored: Sequence[tuple[int, ...]]
 ) -> Tensor:
     """Average over mirrored copies of a batch, each prediction mirrored back."""
     with torch.inference_mode(), hardware.autocast():

@@ -15,7 +15,7 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
-from cordlesion.model.bundle import Bundle, ModelCard, load_bundle, read_card
+from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
@@ -55,7 +55,7 @@ class Segmentation:
 
 def segment(
     scan: Path | str,
-    bundle: Bundle | Path | str,
+    bundle: AnyBundle | Path | str,
     *,
     centerline: Path | str | None = None,
     cord_mask: Path | str | None = None,
@@ -75,8 +75,8 @@ def segment(
         CordlesionError: A file cannot be used, or neither or both of centerline and cord mask are given.
     """
     image = read_scan(scan)
-    model = bundle if isinstance(bundle, Bundle) else load_bundle(bundle)
-    cut = _threshold(model, threshold, "the bundle" if isinstance(bundle, Bundle) else bundle)
+    model = load_bundle(bundle) if isinstance(bundle, Path | str) else bundle
+    cut = _threshold(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
     removal = model.card.postprocess
     cord = read_cord(cord_mask, image, removal)
     curve = _centerline(image, centerline, cord_mask if cord is None or centerline is None else None, model.card)
@@ -214,7 +214,7 @@ def output_name(scan: Path | None) -> str:
     return scan_name(file) or file.split(".")[0]
 
 
-def _threshold(bundle: Bundle, threshold: float | None, name: object) -> float:
+def _threshold(bundle: AnyBundle, threshold: float | None, name: object) -> float:
     if threshold is not None:
         if not 0 < threshold <= 1:
             raise CordlesionError(
@@ -234,7 +234,7 @@ def _threshold(bundle: Bundle, threshold: float | None, name: object) -> float:
 
 
 def _centerline(
-    image: Volume, centerline: Path | str | None, cord_mask: Path | str | None, card: ModelCard
+    image: Volume, centerline: Path | str | None, cord_mask: Path | str | None, card: Card
 ) -> Centerline | None:
     if centerline is None and cord_mask is None and card.preprocess.region == "foreground":
         return None

@@ -15,7 +15,7 @@ from cordlesion.preprocess.stack_file import scan_centerline
 from cordlesion.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 
 if TYPE_CHECKING:
-    from cordlesion.model.bundle import Bundle
+    from cordlesion.model.bundle import AnyBundle
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -43,7 +43,7 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
 
 
 def predict_bundle(
-    comparator: Comparator, bundle: "Bundle", scan: Scan, preprocess: PreprocessConfig, probability: Path, mask: Path
+    comparator: Comparator, bundle: "AnyBundle", scan: Scan, preprocess: PreprocessConfig, probability: Path, mask: Path
 ) -> None:
     """Predict a scan with a comparator's model, under the model's own preprocessing.
 

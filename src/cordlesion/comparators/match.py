@@ -131,9 +131,11 @@ def _bundle(config: ComparatorConfig) -> Comparator:
     from cordlesion.model.bundle import read_card
 
     card = read_card(config.path)  # refuses what is no bundle before hours of training
+    # Of SCT's preprocessing, none of which is ours, only the source of the centerline is looked at.
+    preprocess = card.preprocess if isinstance(card.preprocess, PreprocessConfig) else PreprocessConfig()
     files = sorted(path for path in config.path.rglob("*") if path.is_file() and not path.name.startswith("."))
     hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files}
-    return Comparator(config, {}, hashes, preprocess=card.preprocess)
+    return Comparator(config, {}, hashes, preprocess=preprocess)
 
 
 def _found(config: ComparatorConfig) -> dict[str, Path]:

@@ -1,9 +1,10 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,9 +13,12 @@ from safetensors.torch import load_file, save
 
 from cordlesion.artifacts import atomic_path, read_json, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
+from cordlesion.config.sections import Section
 from cordlesion.errors import CordlesionError
+from cordlesion.model.sct_networks import SctLesionNet
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.preprocess.intensity import IntensityLandmarks
+from cordlesion.preprocess.sct_stack import SctPreprocess
 
 
 class GlobalThreshold(BaseModel):
@@ -30,11 +34,11 @@ class GlobalThreshold(BaseModel):
 
 
 class ModelCard(BaseModel):
-    """Contents of ``model.json``."""
+    """Contents of ``model.json``, for a network of this program."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int = 1
-    architecture: str = "unet3d"
+    architecture: Literal["unet3d"] = "unet3d"
     network: NetworkConfig
     preprocess: PreprocessConfig
     patches: PatchConfig
@@ -46,15 +50,62 @@ class ModelCard(BaseModel):
     provenance: dict[str, Any] = {}
 
 
+class SctNetworkConfig(Section):
+    """The 3-D U-Net of the Spinal Cord Toolbox (SCT)."""
+
+    filters: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
+    """Of both convolutions of each level, finest first."""
+
+
+class SctPredictionConfig(Section):
+    """From patches to a map."""
+
+    overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    """Shared part of consecutive patches, whose probabilities are averaged."""
+    cut: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Voxels of the stack with p > cut are lesion, and then those of the scan whose interpolated value is at least cut:
+    the map is a mask (SCT as shipped). None keeps the probabilities."""
+
+
+class SctCard(BaseModel):
+    """Contents of ``model.json``, for a lesion network of SCT with its own preprocessing (Gros et al. 2019)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: int = 1
+    architecture: Literal["sct_unet3d"] = "sct_unet3d"
+    network: SctNetworkConfig
+    preprocess: SctPreprocess
+    prediction: SctPredictionConfig
+    postprocess: PostprocessConfig = PostprocessConfig()
+    threshold: GlobalThreshold | None = None
+    provenance: dict[str, Any] = {}
+
+
+Card: TypeAlias = ModelCard | SctCard
+CARDS: Mapping[str, type[Card]] = MappingProxyType({"unet3d": ModelCard, "sct_unet3d": SctCard})
+"""What ``model.json`` holds, by its ``architecture``."""
+
+
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network ready to use, with its preprocessing constants."""
+    """A network of this program ready to use, with its preprocessing constants."""
 
     card: ModelCard
     network: UNet3d
 
 
-def save_bundle(folder: Path, bundle: Bundle) -> None:
+@dataclass(frozen=True, eq=False)
+class SctBundle:
+    """A network of SCT ready to use, with its preprocessing constants."""
+
+    card: SctCard
+    network: SctLesionNet
+
+
+AnyBundle: TypeAlias = Bundle | SctBundle
+
+
+def save_bundle(folder: Path, bundle: AnyBundle) -> None:
     """Write a bundle; the card is written last, so a folder with a card is whole."""
     weights = save({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()})
     with atomic_path(folder / "model.safetensors") as temporary:
@@ -63,7 +114,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
     write_json(folder / "model.json", bundle.card.model_dump(mode="json"))
 
 
-def load_bundle(folder: Path | str) -> Bundle:
+def load_bundle(folder: Path | str) -> AnyBundle:
     """Read a bundle, in evaluation mode.
 
     Raises:
@@ -72,20 +123,41 @@ def load_bundle(folder: Path | str) -> Bundle:
     folder = Path(folder)
     card = read_card(folder)
     with torch.device("meta"):  # no initial weights are drawn only to be replaced
-        network = UNet3d(card.network.filters)
+        bundle = _empty(card)
     weights = folder / "model.safetensors"
     try:
-        network.load_state_dict(load_file(weights), assign=True)
+        bundle.network.load_state_dict(load_file(weights), assign=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise CordlesionError(
             f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again."
         ) from error
-    network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
-    return Bundle(card, network.eval())
+    bundle.network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
+    return bundle
 
 
-def read_card(folder: Path | str) -> ModelCard:
+def load_own_bundle(folder: Path | str) -> Bundle:
+    """Read a bundle of a network that was trained with this program.
+
+    Raises:
+        CordlesionError: As :func:`load_bundle`, or the network is SCT's.
+    """
+    bundle = load_bundle(folder)
+    if not isinstance(bundle, Bundle):
+        raise CordlesionError(
+            f"{folder}: holds a network of the Spinal Cord Toolbox, which is used with steps of its own; a model "
+            "trained with cordlesion is needed. Give another bundle."
+        )
+    return bundle
+
+
+def _empty(card: Card) -> AnyBundle:
+    if isinstance(card, SctCard):
+        return SctBundle(card, SctLesionNet(card.network.filters))
+    return Bundle(card, UNet3d(card.network.filters))
+
+
+def read_card(folder: Path | str) -> Card:
     """Read ``model.json`` of a bundle.
 
     Raises:
@@ -99,13 +171,13 @@ def read_card(folder: Path | str) -> ModelCard:
     content = read_json(path)
     # A later version may write other keys, so its number is looked at before them.
     found = (content.get("format"), content.get("architecture")) if isinstance(content, dict) else (None, None)
-    if found != (1, "unet3d"):
+    if found[0] != 1 or found[1] not in CARDS:
         raise CordlesionError(
-            f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and 'unet3d' are needed. "
-            "Update cordlesion, or export the bundle again."
+            f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and {' or '.join(map(repr, CARDS))} are "
+            "needed. Update cordlesion, or export the bundle again."
         )
     try:
-        return ModelCard.model_validate(content)
+        return CARDS[content["architecture"]].model_validate(content)
     except ValidationError as error:
         fault = error.errors()[0]
         raise CordlesionError(
@@ -148,5 +220,5 @@ def forget_threshold(folder: Path) -> None:
         _update_card(folder, card, threshold=None)
 
 
-def _update_card(folder: Path, card: ModelCard, **changes: object) -> None:
+def _update_card(folder: Path, card: Card, **changes: object) -> None:
     write_json(folder / "model.json", card.model_copy(update=changes).model_dump(mode="json"))

@@ -13,7 +13,7 @@ import torch
 
 from cordlesion.artifacts import atomic_path, check_output_folder, write_json, write_text
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import Bundle, load_bundle
+from cordlesion.model.bundle import Bundle, load_own_bundle
 from cordlesion.model.patch_model import LICENSE, RESEARCH_USE, PatchModel, example_patches, patch_shape, use_facts
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
@@ -35,7 +35,7 @@ def export_monai(folder: Path, output: Path) -> None:
     check_output_folder(output)
     if output.is_dir() and any(output.iterdir()):
         raise CordlesionError(f"{output}: is not empty; a new folder is needed. Choose another one.")
-    bundle = load_bundle(folder)
+    bundle = load_own_bundle(folder)
     if bundle.card.prediction.blending == "hann":
         raise CordlesionError(
             f"{folder}: blends patches by a Hann window, which MONAI does not have; mean or gaussian is needed. "

@@ -11,7 +11,7 @@ import torch
 
 from cordlesion.artifacts import atomic_path, check_output_file
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import load_bundle
+from cordlesion.model.bundle import load_own_bundle
 from cordlesion.model.patch_model import PatchModel, example_patches, use_facts
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def export_onnx(folder: Path, output: Path) -> None:
             f"{output}: writing ONNX needs {' and '.join(missing)}, which is not installed. "
             "Run `pip install 'cordlesion[onnx]'`."
         )
-    bundle = load_bundle(folder)
+    bundle = load_own_bundle(folder)
     content = _graph(PatchModel(bundle), example_patches(bundle.card))
     facts = use_facts(bundle.card, folder) | {"model_card": bundle.card.model_dump(mode="json")}
     for key, value in facts.items():

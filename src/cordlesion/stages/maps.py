@@ -106,10 +106,10 @@ def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: SetN
     pending = [scan for scan in scans if not folder.is_done(predict_key(scan, run), marks[scan], maps[scan])]
     if not pending:
         return
-    from cordlesion.model.bundle import load_bundle
+    from cordlesion.model.bundle import load_own_bundle
     from cordlesion.prediction import predict_to_file
 
-    bundle = load_bundle(folder.bundle(run.name))
+    bundle = load_own_bundle(folder.bundle(run.name))
     describe_dataset(folder, study.config.dataset)
     for scan in track(pending, f"predict {run.name} ({set_name})", len(pending)):
         with folder.stage(predict_key(scan, run), marks[scan]):

@@ -1,0 +1,28 @@
+"""The command that reads what another program made; the command line imports this file when it is called."""
+
+from pathlib import Path
+from typing import Literal
+
+from cordlesion.cli import Output
+
+
+def import_sct(
+    file: Path,
+    output: Output,
+    *,
+    variant: Literal["shipped", "soft"] = "shipped",
+    contrast: Literal["t2", "t2_ax", "t2s"] | None = None,
+) -> None:
+    """Make a model of a lesion network that the Spinal Cord Toolbox (SCT) published, with SCT's own preprocessing.
+
+    The weights stay under SCT's own terms; nothing in the file is executed.
+
+    Args:
+        file: t2_lesion.h5, t2_ax_lesion.h5 or t2s_lesion.h5 as SCT published it (extra `sct`).
+        output: Folder of the new model.
+        variant: shipped: the mask that SCT writes. soft: overlapping patches, probabilities, a threshold to be tuned.
+        contrast: What the network was made for; by default what the file's name says.
+    """
+    from cordlesion.model.sct_import import import_sct
+
+    import_sct(file, output, variant, contrast)

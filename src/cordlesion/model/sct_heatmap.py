@@ -1,0 +1,79 @@
+"""Where SCT's centerline network sees the cord (Gros et al., NeuroImage 2019): a heatmap for each axial slice."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from cordlesion.model.hardware import choose_hardware
+from cordlesion.model.sct_networks import SctCenterlineNet
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume
+
+_SPACING_MM = 0.5
+_PERCENTILES = (2, 98)
+_BRIGHTEST = 255.0
+_BATCH = 4
+
+CENTERLINE_CONTRASTS: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {"t1": (55.7359, 64.3149), "t2": (51.1417, 57.4408), "t2s": (68.8591, 71.4659), "dwi": (55.744, 45.003)}
+)
+"""Mean and deviation of the intensities, rescaled to 0..255, with which each centerline network was trained."""
+
+
+def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: str = "t2") -> Volume:
+    """Compute the probability of cord in each axial slice; finding the curve in it is left to the caller.
+
+    SCT looks at blocks of 80 x 80 pixels, which follow the cord from slice to slice; here the network sees each slice
+    whole, so that nothing depends on where it was found before.
+
+    Args:
+        network: What ``read_centerline_network`` returned.
+        scan: The image, of any orientation.
+        contrast: Row of :data:`CENTERLINE_CONTRASTS`.
+
+    Returns:
+        Probabilities in [0, 1], float32, in LAS order at 0.5 mm in plane; axial slices are those of the scan.
+    """
+    las = to_las(scan)
+    nx, ny, nz = las.data.shape
+    fx, fy = (max(1, round(n * mm / _SPACING_MM)) for n, mm in zip((nx, ny), las.spacing_mm[:2], strict=True))
+    mean, deviation = CENTERLINE_CONTRASTS[contrast]
+    low, high = (float(v) for v in np.percentile(las.data.astype(np.float32, copy=False), _PERCENTILES))
+    scale = _BRIGHTEST / (high - low or 1.0)
+    heatmap = np.empty((fx, fy, nz), np.float32)
+    for first in range(0, nz, _BATCH):
+        # Voxel 0 of both grids coincides, as in all of SCT's resampling.
+        slices = _resample(las.data[..., first : first + _BATCH], fx, fy)
+        bright = np.clip((slices - low) * scale, 0, _BRIGHTEST)
+        heatmap[..., first : first + _BATCH] = _predict(network, ((bright - mean) / deviation).astype(np.float32))
+    return Volume(heatmap, las.affine @ np.diag([nx / fx, ny / fy, 1.0, 1.0]), None, scan.path)
+
+
+def _resample(slices: npt.NDArray[np.generic], fx: int, fy: int) -> npt.NDArray[np.float32]:
+    """Resample the first two axes linearly."""
+    values = slices.astype(np.float32)
+    for axis, length in enumerate((fx, fy)):
+        n = values.shape[axis]
+        positions = np.minimum(np.arange(length, dtype=np.float32) * n / length, n - 1)
+        below = positions.astype(np.int64)
+        weight = (positions - below).reshape([-1 if a == axis else 1 for a in range(3)])
+        lower, upper = (np.take(values, index, axis) for index in (below, np.minimum(below + 1, n - 1)))
+        values = lower * (1 - weight) + upper * weight
+    return values
+
+
+def _predict(network: SctCenterlineNet, slices: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    fx, fy, _ = slices.shape
+    hardware = replace(choose_hardware(), half_precision=False)
+    batch = torch.from_numpy(np.ascontiguousarray(np.moveaxis(slices, 2, 0)))[:, None].to(hardware.device)
+    multiple = network.multiple
+    with torch.inference_mode():
+        padded = nn.functional.pad(batch, (0, -fy % multiple, 0, -fx % multiple), mode="replicate")
+        probability = torch.sigmoid(network.to(hardware.device)(padded))[:, 0, :fx, :fy]
+    predicted: npt.NDArray[np.float32] = np.moveaxis(probability.cpu().numpy(), 0, 2)
+    return predicted

@@ -1,0 +1,177 @@
+"""SCT's published networks from its own files, whose layers are compared with those that SCT published, one by one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import nn
+
+from cordlesion.artifacts import check_output_folder, file_hash
+from cordlesion.errors import CordlesionError
+from cordlesion.model.bundle import (
+    GlobalThreshold,
+    SctBundle,
+    SctCard,
+    SctNetworkConfig,
+    SctPredictionConfig,
+    save_bundle,
+)
+from cordlesion.model.keras_file import ForeignFileError, KerasFile, KerasLayer, open_keras
+from cordlesion.model.sct_layers import centerline_plan, lesion_plan, require_plan
+from cordlesion.model.sct_networks import SctCenterlineNet, SctLesionNet
+from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
+
+Variant = Literal["shipped", "soft"]
+VARIANTS: Mapping[Variant, tuple[SctPredictionConfig, GlobalThreshold | None]] = MappingProxyType(
+    {
+        "shipped": (
+            SctPredictionConfig(overlap_fraction=0, cut=0.1),
+            GlobalThreshold(value=0.1, objective="none: SCT's own", interval=None),
+        ),
+        "soft": (SctPredictionConfig(), None),
+    }
+)
+"""How SCT's networks are used."""
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
+_WEIGHTED = (*_CONVOLUTIONS, nn.BatchNorm2d, nn.BatchNorm3d)
+_CONVOLUTION = {"weight": "kernel", "bias": "bias"}
+_NORMALIZATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+_MOST_FILTERS = 1024
+
+
+def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast: str | None = None) -> None:
+    """Make a bundle of a lesion network that SCT published.
+
+    Args:
+        file: ``t2_lesion.h5``, ``t2_ax_lesion.h5`` or ``t2s_lesion.h5``; the weights stay under SCT's own terms.
+        folder: Where to write the bundle.
+        variant: ``shipped``: patches that do not overlap, p > 0.1 and after interpolation >= 0.1, a mask as SCT writes
+            it. ``soft``: overlapping patches, probabilities, a threshold to be tuned.
+        contrast: A row of ``SCT_CONTRASTS``; by default what the file's name says.
+
+    Raises:
+        CordlesionError: The file cannot be used, its contrast is not known, or the folder holds a bundle already.
+    """
+    check_output_folder(folder)
+    if (folder / "model.json").exists():
+        raise CordlesionError(f"{folder}: holds a model already; a new folder is needed. Choose another --output.")
+    constants = SCT_CONTRASTS[_contrast(file, contrast)]
+    network, filters = read_lesion_network(file)
+    prediction, threshold = VARIANTS[variant]
+    card = SctCard(
+        network=SctNetworkConfig(filters=filters),
+        preprocess=constants,
+        prediction=prediction,
+        threshold=threshold,
+        provenance={
+            "source": file.name,
+            "sha256": file_hash(file),
+            "variant": f"sct_{variant}",
+            "reference": "Gros et al., NeuroImage 2019, doi:10.1016/j.neuroimage.2018.09.081",
+        },
+    )
+    save_bundle(folder, SctBundle(card, network))
+
+
+def _contrast(file: Path, contrast: str | None) -> str:
+    named = contrast or file.name.partition("_lesion")[0]
+    if named not in SCT_CONTRASTS:
+        raise CordlesionError(
+            f"{file}: its name does not begin as SCT's files do, and {named!r} is no contrast of SCT's; one of "
+            f"{', '.join(SCT_CONTRASTS)} is needed. Give --contrast."
+        )
+    return named
+
+
+def read_lesion_network(path: Path | str) -> tuple[SctLesionNet, tuple[tuple[int, int], ...]]:
+    """Read a lesion network of SCT (``t2_lesion.h5``, ``t2_ax_lesion.h5``, ``t2s_lesion.h5``).
+
+    Args:
+        path: Keras's HDF5 file as SCT published it.
+
+    Returns:
+        The network in evaluation mode, and its filters per level.
+
+    Raises:
+        CordlesionError: The file is missing, damaged, or holds anything but such a network.
+    """
+    with open_keras(Path(path)) as file:
+        filters = tuple((_filters(level[0]), _filters(level[-1])) for level in _way_down(file.layers, "Conv3D"))
+        require_plan(file.layers, lesion_plan(filters), "lesion")
+        with torch.device("meta"):
+            network = SctLesionNet(filters)
+        _fill(network, file)
+    return network, filters
+
+
+def read_centerline_network(path: Path | str) -> SctCenterlineNet:
+    """Read a centerline network of SCT (``t2_ctr.h5``).
+
+    Its layer of code, a division by a temperature of 1, is recognised by its text and left out; it is never decoded.
+
+    Args:
+        path: Keras's HDF5 file as SCT published it.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        CordlesionError: The file is missing, damaged, or holds anything but such a network.
+    """
+    with open_keras(Path(path)) as file:
+        levels = _way_down(file.layers, "Conv2D")
+        filters = [_filters(level[0]) for level in levels]
+        dilations = [layer.settings["dilation_rate"][0] for layer in levels[0]]
+        require_plan(file.layers, centerline_plan(filters, dilations), "centerline")
+        with torch.device("meta"):
+            network = SctCenterlineNet(filters, dilations)
+        _fill(network, file)
+    return network
+
+
+def _way_down(layers: Sequence[KerasLayer], convolution: str) -> list[list[KerasLayer]]:
+    """Return the convolutions of each level up to the first step upwards."""
+    levels: list[list[KerasLayer]] = [[]]
+    for layer in layers:
+        if layer.kind in ("UpSampling3D", "Conv2DTranspose"):
+            break
+        if layer.kind.startswith("MaxPooling"):
+            levels.append([])
+        if layer.kind == convolution:
+            levels[-1].append(layer)
+    if not all(levels):
+        raise ForeignFileError(f"has no {convolution} layer in one of {len(levels)} levels")
+    return levels
+
+
+def _filters(layer: KerasLayer) -> int:
+    filters = layer.settings.get("filters")
+    if not isinstance(filters, int) or not 0 < filters <= _MOST_FILTERS:
+        raise ForeignFileError(f"{layer.name} has {filters!r} filters")
+    return filters
+
+
+def _fill(network: nn.Module, file: KerasFile) -> None:
+    """Give a network without memory the weights of a file, whose layers are in the order of its modules."""
+    state = network.state_dict()
+    if 4 * sum(values.numel() for values in state.values()) > file.n_bytes:
+        raise ForeignFileError("its layers ask for more weights than it can hold")
+    weighted = [layer.name for layer in file.layers if layer.kind == "BatchNormalization" or "Conv" in layer.kind]
+    modules = [(name, module) for name, module in network.named_modules() if isinstance(module, _WEIGHTED)]
+    for layer, (name, module) in zip(weighted, modules, strict=True):
+        arrays = _CONVOLUTION if isinstance(module, _CONVOLUTIONS) else _NORMALIZATION
+        for ours, theirs in arrays.items():
+            key = f"{name}.{ours}"
+            # Keras has the channels last: those that come in and go out of a convolution; the other way round, those
+            # of a transposed one. Both are the reverse of torch's.
+            axes = [*range(2, state[key].ndim), 1, 0][-state[key].ndim :]
+            shape = tuple(state[key].shape[axis] for axis in axes)
+            values = torch.from_numpy(file.read(layer, theirs, shape))
+            state[key] = values.permute(*torch.argsort(torch.tensor(axes))).contiguous()
+        if not isinstance(module, _CONVOLUTIONS):
+            state[f"{name}.num_batches_tracked"] = torch.tensor(0)
+    network.load_state_dict(state, assign=True)
+    network.eval()

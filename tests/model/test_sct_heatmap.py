@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from cordlesion.model.hardware import Hardware
+from cordlesion.model.sct_heatmap import sct_centerline_heatmap
+from cordlesion.model.sct_import import read_centerline_network
+from cordlesion.model.sct_networks import SctCenterlineNet
+from cordlesion.preprocess.centerline import centerline_from_cord_mask
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume, read_scan
+from strategies import make_scan
+
+
+@pytest.fixture(autouse=True)
+def half_precision(monkeypatch):
+    monkeypatch.setattr("cordlesion.model.sct_heatmap.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
+
+
+@pytest.fixture
+def network():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return SctCenterlineNet((2, 3, 4), (1, 2)).eval()
+
+
+@pytest.mark.parametrize("orientation", ["LAS", "PSR"])
+def test_every_slice_is_seen_alone_and_whole(network, orientation):
+    scan = make_scan(orientation, (0.5, 0.5, 0.5), (17, 22, 9), (0, 0, 0), seed=2)
+    las = to_las(scan).data.astype(np.float64)
+    low, high = np.percentile(las, [2, 98])
+    bright = (np.clip((las - low) / (high - low) * 255, 0, 255) - 51.1417) / 57.4408
+    heatmap = sct_centerline_heatmap(network, scan)
+    assert heatmap.data.shape == las.shape
+    for z in range(las.shape[2]):
+        edges = [(0, -n % 4) for n in las.shape[:2]]
+        plane = torch.tensor(np.pad(bright[..., z], edges, mode="edge"), dtype=torch.float32)
+        with torch.no_grad():
+            expected = torch.sigmoid(network(plane[None, None]))[0, 0, : las.shape[0], : las.shape[1]]
+        np.testing.assert_allclose(heatmap.data[..., z], expected, atol=1e-5)
+
+
+def test_its_affine_puts_the_first_voxels_at_one_place(network):
+    scan = make_scan("RIP", (0.9, 2.0, 0.7), (20, 9, 30), (0.2, 0.1, 0), seed=2)
+    las, heatmap = to_las(scan), sct_centerline_heatmap(network, scan)
+    assert heatmap.data.shape[2] == las.data.shape[2]
+    np.testing.assert_allclose(heatmap.affine[:, 3], las.affine[:, 3])
+    np.testing.assert_allclose(heatmap.spacing_mm, (0.5, 0.5, las.spacing_mm[2]), rtol=0.03)
+
+
+def test_a_constant_image_has_a_heatmap(network):
+    assert np.isfinite(sct_centerline_heatmap(network, Volume(np.ones((8, 9, 2)), np.eye(4))).data).all()
+
+
+def test_the_published_network_sees_the_cord(shared):
+    """SCT's own code is 0.12 mm off this mask's centre on average, and 0.3 mm at most."""
+    scan = read_scan(shared("data", "real", "t2.nii.gz"))
+    mask = centerline_from_cord_mask(shared("data", "real", "t2_seg-manual.nii.gz"), scan)
+    heatmap = sct_centerline_heatmap(read_centerline_network(shared("data", "sct", "t2_ctr.h5")), scan)
+    fine = np.array(heatmap.data.shape) / to_las(scan).data.shape
+    x, y = mask.at(np.arange(heatmap.data.shape[2], dtype=float))
+    errors = []
+    for z in range(heatmap.data.shape[2]):
+        labels, n = ndimage.label(heatmap.data[..., z] > 0.5)
+        assert n
+        largest = np.bincount(labels.ravel())[1:].argmax() + 1
+        center = np.array(ndimage.center_of_mass(labels == largest)) - (x[z] * fine[0], y[z] * fine[1])
+        errors.append(0.5 * np.hypot(*center))
+    assert np.mean(errors) < 0.2
+    assert np.max(errors) < 0.5
