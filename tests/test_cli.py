@@ -14,6 +14,7 @@ NAMES = [
     "simulate",
     "split",
     "export-split",
+    "centerline",
     "preprocess",
     "train",
     "predict",

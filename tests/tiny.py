@@ -10,7 +10,7 @@ name: tiny
 dataset: cohort
 output: study
 split: {proportions: {train: 4, validation: 2, threshold: 3, test: 3}}
-preprocess: {crop_voxels: 16}
+preprocess: {crop_voxels: 16, centerline: file}
 patches: {size_voxels: 16, overlap_fraction: 0.5}
 network: {filters: [4, 8]}
 training: {epochs: 3, batch_size: 4, learning_rate: 0.01}

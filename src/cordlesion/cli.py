@@ -107,6 +107,22 @@ def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False
 
 
 @app.command
+def centerline(scan: Path, *, output: Output, source: Literal["auto", "sct"] = "auto", quiet: Quiet = False) -> None:
+    """Find the cord of one scan: a curve to check in the picture beside it, to edit, and to give back.
+
+    Args:
+        scan: A T2w scan of the cord (.nii or .nii.gz).
+        output: Path of the curve (.nii.gz), on the scan's own grid, for --centerline of `segment`.
+        source: Our own detector, or the Spinal Cord Toolbox, where that is installed.
+    """
+    from cordlesion.localization import centerline_file
+    from cordlesion.progress import say, shown
+
+    with shown(quiet):
+        say(centerline_file(scan, output, source))
+
+
+@app.command
 def predict(
     scan: Path,
     *,
@@ -120,7 +136,7 @@ def predict(
     Args:
         scan: A T2w scan of the cord (.nii or .nii.gz).
         output: Path of the map (.nii.gz), on the scan's own grid.
-        centerline: The cord's centre, drawn on a NIfTI grid.
+        centerline: The cord's centre, drawn on a NIfTI grid; without it and without a cord mask the cord is found.
         cord_mask: A cord mask on the scan's grid, in place of a centerline.
     """
     from cordlesion.segmentation import predict_file
@@ -143,7 +159,8 @@ def segment(
 
     Args:
         scans: T2w scans of the cord (.nii or .nii.gz).
-        centerline: The cord's centre, drawn on a NIfTI grid; with several scans, once for each, in their order.
+        centerline: The cord's centre, drawn on a NIfTI grid; with several scans, once for each, in their order. Without
+            it and without a cord mask the cord is found; `cordlesion centerline` shows where.
         cord_mask: A cord mask on the scan's grid, in place of a centerline, or beside it where the model restricts
             lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.

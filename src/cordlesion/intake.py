@@ -22,6 +22,9 @@ from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.located_yaml import parse_yaml, plain
 
+DRAWN = {"file": "centerline", "cord_mask": "cord_mask"}
+"""Sources of centerlines that are files of each scan, and the kind of file."""
+
 
 def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
     """Write the split of a BIDS dataset without a study.
@@ -148,7 +151,8 @@ def initial_study(dataset: Path) -> str:
     """Return the paper's study for a BIDS dataset, as YAML to start from."""
     scans, _ = find_scans(dataset)
     with_reference = sum(scan.reference is not None for scan in scans)
-    source = "file" if any(scan.centerline for scan in scans) else "cord_mask"
+    # What people have drawn or checked is better than what we find, if no scan lacks it.
+    source = next((s for s, kind in DRAWN.items() if all(getattr(scan, kind) for scan in scans)), "auto")
     text = builtin_study("isbi2023").read_text(encoding="utf-8")
     text = text.replace("dataset: ../cohort", f"dataset: {json.dumps(str(dataset.resolve()))}").replace(
         "../isbi2023", "study"

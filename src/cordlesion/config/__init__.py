@@ -8,6 +8,7 @@ from cordlesion.config.files import read_study as read_study
 from cordlesion.config.files import study_yaml as study_yaml
 from cordlesion.config.sections import SETS as SETS
 from cordlesion.config.sections import Blending as Blending
+from cordlesion.config.sections import CenterlineSource as CenterlineSource
 from cordlesion.config.sections import EvaluationConfig as EvaluationConfig
 from cordlesion.config.sections import FilePatterns as FilePatterns
 from cordlesion.config.sections import LoggerName as LoggerName

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 Blending = Literal["mean", "gaussian", "hann"]
+CenterlineSource = Literal["auto", "file", "cord_mask", "sct"]
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 
 
@@ -76,8 +77,9 @@ class PreprocessConfig(Section):
     """Isotropic voxel size."""
     crop_voxels: Annotated[int, Field(ge=8)] = 48
     """Edge of the axial crop around the centerline; the network halves it at every level but the first."""
-    centerline: Literal["file", "cord_mask"] = "file"
-    """Where the centerline comes from: a curve, or the centre of mass of a cord mask."""
+    centerline: CenterlineSource = "auto"
+    """Where the centerline comes from: our own detector, a curve drawn beside each scan, the centre of mass of a cord
+    mask, or the Spinal Cord Toolbox, where it is installed."""
     centerline_smoothing_mm: Annotated[float, Field(ge=0)] = 60.0
     """Waves of the centerline shorter than this are damped by more than half; 0 takes the points as they are."""
 

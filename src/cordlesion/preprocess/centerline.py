@@ -1,5 +1,6 @@
-"""The cord's centre in each axial slice, read from a curve or a cord mask."""
+"""The cord's centre in each axial slice: read from a curve or a cord mask, and written as a curve."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.errors import CordlesionError
-from cordlesion.preprocess.orient import to_las
+from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.volume import Volume, read_mask
 
 _FEWEST_FOR_SPLINE = 5
@@ -23,6 +24,8 @@ class Centerline:
     y: npt.NDArray[np.float64]
     z: npt.NDArray[np.float64]
     """Strictly increasing; a gap is bridged by a straight line."""
+    confidence: float | None = None
+    """Mean probability along the curve that the cord's centre is there; None where the curve was not found by us."""
 
     def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return x and y at the axial positions ``z``; beyond an end the end's centre holds."""
@@ -43,7 +46,7 @@ class Centerline:
         # A spline of penalty w damps a wave of angular frequency f by 1 / (1 + w * f ** 4 * step).
         penalty = (wavelength_mm / (2 * np.pi)) ** 4 / float(np.mean(np.diff(z_mm)))
         x, y = (make_smoothing_spline(z_mm, values, lam=penalty)(z_mm) for values in (self.x, self.y))
-        return Centerline(x, y, self.z)
+        return Centerline(x, y, self.z, self.confidence)
 
 
 def read_centerline(path: Path | str, scan: Volume) -> Centerline:
@@ -64,6 +67,18 @@ def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
         CordlesionError: The file is no mask, is empty, or is not on the scan's grid.
     """
     return _centers_of_mass(read_mask(path, like=scan), scan)
+
+
+def centerline_mask(centerline: Centerline, scan: Volume) -> npt.NDArray[np.bool_]:
+    """Draw a curve on the scan's grid: the nearest voxel in each axial slice between its ends."""
+    las = to_las(scan)
+    nx, ny, nz = las.data.shape
+    drawn = np.zeros((nx, ny, nz), bool)
+    z = np.arange(math.ceil(centerline.z[0] - 0.5), math.floor(centerline.z[-1] + 0.5) + 1)
+    z = z[(z >= 0) & (z < nz)]
+    x, y = (np.rint(along).astype(int) for along in centerline.at(z.astype(np.float64)))
+    drawn[x.clip(0, nx - 1), y.clip(0, ny - 1), z] = True
+    return np.ascontiguousarray(from_las(drawn, scan)).astype(bool, copy=False)
 
 
 def _centers_of_mass(mask: Volume, scan: Volume) -> Centerline:

@@ -15,8 +15,10 @@ from cordlesion.config import PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
+from cordlesion.preprocess.sct_centerline import centerline_from_sct
 from cordlesion.volume import Volume, read_mask, read_scan
 
 
@@ -34,10 +36,14 @@ def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Cent
     """Find a scan's centerline where the configuration says; None where the region needs none.
 
     Raises:
-        CordlesionError: The file is missing or unusable.
+        CordlesionError: The file is missing or unusable, or the cord is not found.
     """
     if config.region != "cord":
         return None
+    if config.centerline == "auto":
+        return find_cord(image)
+    if config.centerline == "sct":
+        return centerline_from_sct(image)
     source = scan.centerline if config.centerline == "file" else scan.cord_mask
     if source is None:
         kind = config.centerline.replace("_", " ")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from cordlesion.artifacts import fingerprint
 from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.preprocess.cord_network import shipped_weights_hash
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS
 
@@ -16,9 +17,10 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
         config: How it is cut.
         hashes: SHA-256 of the scan's files.
     """
-    guide = {"file": "centerline", "cord_mask": "cord_mask"}[config.centerline]
-    kinds = ("image", "reference", *([guide] if config.region == "cord" else []))
-    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds})
+    guides = {"file": ["centerline"], "cord_mask": ["cord_mask"]}.get(config.centerline, [])
+    kinds = ("image", "reference", *(guides if config.region == "cord" else []))
+    detector = [shipped_weights_hash()] if config.region == "cord" and config.centerline == "auto" else []
+    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *detector)
 
 
 def train_mark(study: Study, run: RunConfig) -> str:

@@ -1,0 +1,111 @@
+"""The best stretch of curve through evidence in consecutive slices, found by dynamic programming.
+
+As in OptiC (Gros et al. 2018, 10.1016/j.media.2017.12.001) the curve is the global optimum. But evidence counts per mm
+of the body and bending per mm of slice gap, so that the result does not depend on how slices were cut; and the curve
+begins and ends anywhere, where going on would cost more than the evidence yields (Smith & Waterman 1981).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+_START = np.iinfo(np.int16).min
+
+
+@dataclass(frozen=True, eq=False)
+class BestPath:
+    """A curve through consecutive slices."""
+
+    first: int
+    """Index of its first slice."""
+    x: npt.NDArray[np.int64]
+    """Pixel in each of its slices."""
+    y: npt.NDArray[np.int64]
+    score: float
+    """Evidence collected, minus what bending cost; above 0."""
+
+
+def best_path(
+    evidence: npt.NDArray[np.float32],
+    positions_mm: npt.NDArray[np.float64],
+    extents_mm: npt.NDArray[np.float64],
+    pixel_mm: float,
+    *,
+    stiffness: float,
+    steepest: float,
+) -> BestPath | None:
+    """Find the curve with the highest sum of evidence x extent minus stiffness x displacement^2 / gap.
+
+    Args:
+        evidence: Log-odds of every pixel to be the curve's, shape (N, X, Y); negative where it rather is not.
+        positions_mm: Positions of the slices, growing, shape (N,).
+        extents_mm: How many mm of the body each slice stands for, shape (N,).
+        pixel_mm: Size of a pixel.
+        stiffness: Cost per mm for a slope of 1.
+        steepest: No more mm sideways per mm than this, rounded up to whole pixels.
+
+    Returns:
+        The best curve; None where no evidence is above 0.
+    """
+    scores = np.zeros(evidence.shape[1:], np.float32)
+    steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]] = []
+    best, end = 0.0, None
+    for k, slice_evidence in enumerate(evidence):
+        gap_mm = float(positions_mm[k] - positions_mm[k - 1]) if k else math.inf
+        reached, step_x, step_y = _from_previous(scores, gap_mm, pixel_mm, stiffness, steepest)
+        step_x[reached <= 0] = _START
+        scores = np.maximum(reached, 0) + slice_evidence * np.float32(extents_mm[k])
+        steps.append((step_x, step_y))
+        if scores.max() > best:
+            best, end = float(scores.max()), (k, *np.unravel_index(int(scores.argmax()), scores.shape))
+    return None if end is None else _trace_back(steps, end, best)
+
+
+def _from_previous(
+    scores: npt.NDArray[np.float32], gap_mm: float, pixel_mm: float, stiffness: float, steepest: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    """Return the best score with which each pixel is reached, and the step back along x and y."""
+    if math.isinf(gap_mm):
+        return scores, np.zeros(scores.shape, np.int16), np.zeros(scores.shape, np.int16)
+    reach = math.ceil(steepest * gap_mm / pixel_mm)
+    shifts = np.arange(-reach, reach + 1)
+    costs = (stiffness * (shifts * pixel_mm) ** 2 / gap_mm).astype(np.float32)
+    # The cost is a sum over the axes, so one axis can be settled after the other.
+    along_x, step_x = _best_shift(scores, shifts, costs, axis=0)
+    reached, step_y = _best_shift(along_x, shifts, costs, axis=1)
+    columns = np.clip(np.arange(scores.shape[1]) + step_y, 0, scores.shape[1] - 1)
+    return reached, np.take_along_axis(step_x, columns, axis=1), step_y
+
+
+def _best_shift(
+    scores: npt.NDArray[np.float32], shifts: npt.NDArray[np.int64], costs: npt.NDArray[np.float32], axis: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
+    scores = np.moveaxis(scores, axis, 0)
+    best = np.full(scores.shape, -np.inf, np.float32)
+    step = np.zeros(scores.shape, np.int16)
+    length = len(scores)
+    for shift, cost in zip(shifts.tolist(), costs.tolist(), strict=True):
+        if abs(shift) >= length:
+            continue
+        to, source = slice(max(0, -shift), length - max(0, shift)), slice(max(0, shift), length - max(0, -shift))
+        offer = scores[source] - cost
+        better = offer > best[to]
+        best[to][better] = offer[better]
+        step[to][better] = shift
+    return np.moveaxis(best, 0, axis), np.moveaxis(step, 0, axis)
+
+
+def _trace_back(
+    steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]], end: tuple[int, int, int], score: float
+) -> BestPath:
+    k, x, y = end
+    path = [(x, y)]
+    while steps[k][0][x, y] != _START:
+        step_x, step_y = steps[k]
+        x, y = x + int(step_x[x, y]), y + int(step_y[x, y])
+        k -= 1
+        path.append((x, y))
+    xs, ys = np.array(path[::-1], np.int64).T
+    return BestPath(k, xs, ys, score)

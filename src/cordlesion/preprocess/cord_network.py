@@ -1,0 +1,103 @@
+"""The small network that tells for every 2 mm of an axial slice whether the cord's centre is there; NumPy alone.
+
+A 2-D U-Net with added skip connections on pixels of 1 mm, which its first layer takes four at a time. It is trained by
+:mod:`cordlesion.training.cord_detector`; here it only runs, so that finding the cord needs no torch.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load
+
+from cordlesion.artifacts import file_hash
+
+PIXEL_MM = 1.0
+"""Pixels of the slices given to the network."""
+CELL_MM = 2.0
+"""Pixels of its output."""
+MULTIPLE = 8
+"""The edges of a slice are multiples of this."""
+OFFSET_MM = 4.0
+"""Offsets of 1 in the output, in mm."""
+
+WEIGHTS = Path(__file__).parent / "weights" / "cord_detector.safetensors"
+
+Floats = npt.NDArray[np.float32]
+
+
+@cache
+def shipped_weights() -> Mapping[str, Floats]:
+    """Return the weights in the package."""
+    return load(WEIGHTS.read_bytes())
+
+
+def standardize(images: Floats) -> Floats:
+    """Clip each slice to its 1st and 99th percentile and bring it to zero mean and unit SD; shape (N, X, Y)."""
+    low, high = np.percentile(images, (1, 99), axis=(1, 2), keepdims=True).astype(np.float32)
+    clipped = np.clip(images, low, high)
+    clipped -= clipped.mean(axis=(1, 2), keepdims=True)
+    deviation = clipped.std(axis=(1, 2), keepdims=True)
+    # A slice of one value has the deviation of its rounding errors.
+    standardized: Floats = clipped / np.maximum(deviation, np.float32(1e-6) * (1 + np.abs(high)))
+    return standardized
+
+
+@cache
+def shipped_weights_hash() -> str:
+    """Return the SHA-256 of the weights in the package: a curve depends on them."""
+    return file_hash(WEIGHTS)
+
+
+def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
+    """Run the network on standardised slices.
+
+    Args:
+        images: Pixels of 1 mm, axes left-right and back-front, shape (N, X, Y), X and Y multiples of 8.
+        weights: Of each layer a ``.weight`` of shape (out, in, 3, 3) or (out, in, 1, 1), and a ``.bias``.
+
+    Returns:
+        Shape (3, N, X / 2, Y / 2): the log-odds that the cord's centre is here, and its offset along both axes in
+        units of 4 mm.
+    """
+    n, nx, ny = images.shape
+    # Channel 2 * i + j is pixel (i, j) of each cell.
+    cells = images.reshape(n, nx // 2, 2, ny // 2, 2).transpose(2, 4, 0, 1, 3).reshape(4, n, nx // 2, ny // 2)
+
+    def layer(name: str, values: Floats, rectify: bool = True) -> Floats:
+        result = _convolve(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
+        return np.maximum(result, 0, out=result) if rectify else result
+
+    fine = layer("fine2", layer("fine1", cells))
+    middle = layer("middle2", layer("middle1", _pool(fine)))
+    coarse = layer("coarse3", layer("coarse2", layer("coarse1", _pool(middle))))
+    middle = layer("middle3", middle + _double(layer("up_middle", coarse, rectify=False)))
+    fine = layer("fine3", fine + _double(layer("up_fine", middle, rectify=False)))
+    return layer("output", fine, rectify=False)
+
+
+def _convolve(values: Floats, weight: Floats, bias: Floats) -> Floats:
+    """Correlate (C, N, X, Y) with a kernel of 3 x 3 or 1 x 1, zeros around, as one matrix product."""
+    channels, n, nx, ny = values.shape
+    if weight.shape[2] == 1:
+        columns = values.reshape(channels, -1)
+    else:
+        padded = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1)))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+        columns = windows.transpose(0, 4, 5, 1, 2, 3).reshape(channels * 9, -1)
+    result = weight.reshape(len(weight), -1) @ columns
+    result += bias[:, None]
+    return result.reshape(-1, n, nx, ny)
+
+
+def _pool(values: Floats) -> Floats:
+    """Take the largest of 2 x 2."""
+    rows = np.maximum(values[:, :, ::2], values[:, :, 1::2])
+    return np.maximum(rows[..., ::2], rows[..., 1::2])
+
+
+def _double(values: Floats) -> Floats:
+    """Repeat every pixel twice along both axes."""
+    return values.repeat(2, axis=2).repeat(2, axis=3)

@@ -1,0 +1,54 @@
+"""The centerline from the Spinal Cord Toolbox, where that is installed: its programs are run."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.volume import Volume
+
+TIMEOUT_S = 600
+
+
+def centerline_from_sct(scan: Volume) -> Centerline:
+    """Let ``sct_get_centerline`` find the cord or, where only that is there, ``sct_deepseg spinalcord`` segment it.
+
+    Args:
+        scan: An image that was read from a file.
+
+    Raises:
+        CordlesionError: Neither is installed, or the program fails or writes nothing usable.
+    """
+    if scan.path is None:
+        raise ValueError("a scan without a file cannot be given to another program")
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "cord.nii.gz"
+        if program := shutil.which("sct_get_centerline"):
+            # It takes the name without its ending.
+            _run([program, "-i", str(scan.path), "-c", "t2", "-o", str(output).removesuffix(".nii.gz")], output)
+            return read_centerline(output, scan)
+        if program := shutil.which("sct_deepseg"):
+            _run([program, "spinalcord", "-i", str(scan.path), "-o", str(output)], output)
+            return centerline_from_cord_mask(output, scan)
+    raise CordlesionError(
+        f"{scan.path}: the centerline is to come from the Spinal Cord Toolbox, but neither sct_get_centerline nor "
+        "sct_deepseg is on the PATH. Install it, or choose the source `auto`."
+    )
+
+
+def _run(command: list[str], output: Path) -> None:
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CordlesionError(
+            f"{name}: could not be run ({error}). Try it by hand, or choose the source `auto`."
+        ) from error
+    if done.returncode or not output.is_file():
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        raise CordlesionError(
+            f"{name}: ended with status {done.returncode} and {'a' if output.is_file() else 'no'} centerline; its last "
+            f"words: {said}. Try it by hand, or choose the source `auto`."
+        )

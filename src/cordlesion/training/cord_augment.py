@@ -1,0 +1,132 @@
+"""What a slice goes through on its way into the cord detector: position, coil, resolution, contrast, artefacts."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cordlesion.preprocess.cord_network import MULTIPLE, standardize
+
+Sample = tuple[npt.NDArray[np.float16], tuple[float, float], bool]
+"""Image, centre of the cord in pixels (NaN without cord), and whether that is sure."""
+EDGES = (40, 144)
+"""Shortest and longest edge of a crop, in pixels of 1 mm."""
+IN_VIEW_SHARE = 0.9
+"""Share of crops placed so that the cord is in them."""
+
+
+def augment(batch: Sequence[Sample], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut crops of one random shape and disturb each in its own way.
+
+    Returns:
+        Standardised images (B, 1, X, Y), centres in their pixels (B, 2; NaN where none is in view), and sureness (B,).
+    """
+    shape = tuple(MULTIPLE * int(n) for n in rng.integers(EDGES[0] // MULTIPLE, EDGES[1] // MULTIPLE + 1, 2))
+    images, centers = [], []
+    for image, center, _ in batch:
+        crop, place = _cut(torch.from_numpy(image.astype(np.float32)), center, shape, rng)
+        images.append(_disturb(crop, rng))
+        centers.append(place)
+    ready = standardize(torch.stack(images).numpy())
+    for image in ready:
+        _cover_margins(image, rng)
+    return torch.from_numpy(ready)[:, None], torch.tensor(centers), torch.tensor([sure for _, _, sure in batch])
+
+
+def _cut(
+    image: Tensor, center: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
+) -> tuple[Tensor, tuple[float, float]]:
+    """Turn, scale, mirror and crop."""
+    angle, scale = math.radians(rng.normal(0, 9)), float(np.exp(rng.normal(0, 0.09)))
+    mirror = rng.choice((-1.0, 1.0))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) @ np.diag([mirror, 1.0])
+    turn *= scale
+    half = (np.array(shape) - 1) / 2
+    if rng.random() < IN_VIEW_SHARE and not math.isnan(center[0]):
+        inside = rng.uniform(-1, 1, 2) * np.maximum(half - 4, 0)
+        middle = np.array(center) - turn @ inside
+    else:
+        middle = rng.uniform(0.25, 0.75, 2) * image.shape
+    # Pixel p of the crop shows the image at middle + turn (p - half).
+    place = np.linalg.solve(turn, np.array(center) - middle) + half
+    if not ((place > -0.5) & (place < np.array(shape) - 0.5)).all():
+        place = np.full(2, np.nan)
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in shape], indexing="ij"), -1) - half
+    at = (grid @ turn.T + middle + 0.5) * 2 / np.array(image.shape) - 1
+    # grid_sample counts the last axis first.
+    points = torch.from_numpy(at[..., ::-1].astype(np.float32).copy())[None]
+    crop = functional.grid_sample(image[None, None], points, align_corners=False)[0, 0]
+    return crop, (float(place[0]), float(place[1]))
+
+
+def _disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Shade, ghost, blur, change contrast, add noise; each in a part of the slices."""
+    image = image / image.abs().max().clamp_min(1e-6)
+    if rng.random() < 0.6:
+        image = image * torch.exp(_field(image.shape, rng, (2, 4)) * rng.uniform(0.1, 0.8))
+    if rng.random() < 0.4:
+        image = image * (1 + rng.uniform(0.05, 0.3) * _field(image.shape, rng, (6, 30)))
+    if rng.random() < 0.25:
+        image = _ghosted(image, rng)
+    noise = _noise(image.shape, rng) * float(image.std()) * min(np.exp(rng.normal(-2.2, 0.8)), 0.7)
+    late = rng.random() < 0.5
+    image = image if late else torch.hypot(image, noise)
+    image = _resolved(image, rng)
+    image = torch.hypot(image, noise) if late else image
+    image = image.clamp_min(0).pow(float(np.exp(rng.normal(0, 0.3))))
+    return image.max() - image if rng.random() < 0.08 else image
+
+
+def _field(shape: torch.Size, rng: np.random.Generator, knots: tuple[int, int]) -> Tensor:
+    """Smooth random values of about unit SD."""
+    coarse = torch.from_numpy(rng.standard_normal((1, 1, *rng.integers(*knots, 2))).astype(np.float32))
+    return functional.interpolate(coarse, tuple(shape), mode="bilinear", align_corners=True)[0, 0]
+
+
+def _ghosted(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add displaced copies along one axis."""
+    axis, step = int(rng.integers(2)), int(rng.integers(6, 50))
+    copies = torch.roll(image, step, axis) + rng.choice((-1.0, 1.0)) * torch.roll(image, -step, axis)
+    ghosted: Tensor = image + rng.uniform(0.03, 0.25) * copies
+    return ghosted.abs()
+
+
+def _noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
+    """White noise, or noise of zero-filled acquisitions, which is correlated; unit SD."""
+    white = torch.from_numpy(rng.standard_normal(tuple(shape)).astype(np.float32))
+    if rng.random() < 0.5:
+        return white
+    white = functional.avg_pool2d(white[None, None], 3, stride=1, padding=1)[0, 0]
+    return white / white.std()
+
+
+def _resolved(image: Tensor, rng: np.random.Generator) -> Tensor:
+    """Lower the resolution: sagittal slices of 2-5 mm across, coarse pixels, or a blur."""
+    across = int(rng.integers(2, 6)) if rng.random() < 0.4 else 1
+    along = int(rng.integers(2, 4)) if rng.random() < 0.1 else 1
+    result = image[None, None]
+    if across > 1 or along > 1:
+        coarse = functional.avg_pool2d(result, (across, along), ceil_mode=True, count_include_pad=False)
+        # Interpolated over whole coarse pixels, of which the last may reach beyond the image.
+        size = (coarse.shape[2] * across, coarse.shape[3] * along)
+        result = functional.interpolate(coarse, size, mode="bilinear", align_corners=False)
+        result = result[..., : image.shape[0], : image.shape[1]]
+    if rng.random() < 0.5:
+        sd = rng.uniform(0.4, 1.4)
+        kernel = torch.exp(-(torch.arange(-3, 4) ** 2) / (2 * sd**2))
+        kernel = kernel / kernel.sum()
+        padded = functional.pad(result, (3, 3, 3, 3), mode="replicate")
+        result = functional.conv2d(functional.conv2d(padded, kernel[None, None, :, None]), kernel[None, None, None])
+    return result[0, 0]
+
+
+def _cover_margins(image: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
+    """Set up to 7 last rows and columns to zero, as where a scan's edge is no multiple of 8."""
+    if rng.random() < 0.5:
+        rows, columns = rng.integers(0, MULTIPLE, 2)
+        image[image.shape[0] - rows :] = 0
+        image[:, image.shape[1] - columns :] = 0

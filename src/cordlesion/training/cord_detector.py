@@ -1,0 +1,162 @@
+"""Training of the network that finds the cord, on simulated slices only.
+
+``python -m cordlesion.training.cord_detector`` draws the slices, trains, and writes the weights into the package.
+"""
+
+import argparse
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.dataset.simulate.axial_slices import draw_slices
+from cordlesion.preprocess import cord_network
+from cordlesion.processors import available_processors
+from cordlesion.progress import track
+from cordlesion.training.cord_augment import Sample, augment
+
+FILTERS = (16, 32, 64)
+SLICES_PER_SUBJECT = 14
+BATCH = 16
+LEARNING_RATE = 3e-3
+POSITIVE_MM, NEGATIVE_MM = 3.0, 7.0
+"""Cells nearer to the cord's centre are cord, cells farther than the second are not; between them anything goes."""
+UNSURE_MM = 15.0
+"""About a centre of which nobody can say whether it is cord, nothing is asked."""
+POSITIVE_WEIGHT = 3.0
+OFFSET_WEIGHT = 0.5
+
+
+class CordNetwork(nn.Module):
+    """The network of :mod:`cordlesion.preprocess.cord_network`, to be trained."""
+
+    def __init__(self) -> None:
+        """Draw the weights."""
+        super().__init__()
+        fine, middle, coarse = FILTERS
+        self.fine1, self.fine2, self.fine3 = _block(4, fine), _block(fine, fine), _block(fine, fine)
+        self.middle1, self.middle2, self.middle3 = _block(fine, middle), _block(middle, middle), _block(middle, middle)
+        self.coarse1, self.coarse2 = _block(middle, coarse), _block(coarse, coarse)
+        self.coarse3 = _block(coarse, coarse)
+        self.up_middle, self.up_fine = nn.Conv2d(coarse, middle, 1), nn.Conv2d(middle, fine, 1)
+        self.output = nn.Conv2d(fine, 3, 1)
+        nn.init.zeros_(self.output.weight)
+        # Few cells hold the cord; starting from there saves the first hundred steps.
+        self.output.bias = nn.Parameter(torch.tensor([-5.0, 0.0, 0.0]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map slices (B, 1, X, Y) to log-odds and offsets (B, 3, X / 2, Y / 2)."""
+        fine = self.fine2(self.fine1(functional.pixel_unshuffle(images, 2)))
+        middle = self.middle2(self.middle1(functional.max_pool2d(fine, 2)))
+        coarse = self.coarse3(self.coarse2(self.coarse1(functional.max_pool2d(middle, 2))))
+        middle = self.middle3(middle + functional.interpolate(self.up_middle(coarse), scale_factor=2))
+        fine = self.fine3(fine + functional.interpolate(self.up_fine(middle), scale_factor=2))
+        logits: Tensor = self.output(fine)
+        return logits
+
+    def folded(self) -> dict[str, Tensor]:
+        """Return weight and bias of every layer, with the normalisation multiplied in."""
+        weights: dict[str, Tensor] = {}
+        for name, layer in self.named_children():
+            folded = _folded(layer) if isinstance(layer, nn.Sequential) else layer
+            weights |= {f"{name}.{key}": value.detach().contiguous() for key, value in folded.named_parameters()}
+        return weights
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _folded(block: nn.Sequential) -> nn.Module:
+    convolution, normalization = block[0], block[1]
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(normalization, nn.BatchNorm2d)
+    return nn.utils.fuse_conv_bn_eval(convolution.eval(), normalization.eval())
+
+
+def detector_loss(output: Tensor, centers: Tensor, sure: Tensor) -> Tensor:
+    """Cross-entropy of the cells and, near the cord, the distance to its centre; per slice.
+
+    Args:
+        output: Of the network, shape (B, 3, X, Y).
+        centers: Where the cord is, in pixels of the input; NaN without cord; shape (B, 2).
+        sure: False where it cannot be said whether this is cord; shape (B,).
+    """
+    axes = [torch.arange(n) * 2 + 0.5 for n in output.shape[2:]]
+    mesh = torch.stack(torch.meshgrid(*axes, indexing="ij"))
+    away = torch.nan_to_num(centers, 1e4)[:, :, None, None] - mesh
+    distance = away.norm(dim=1)
+    sure = sure[:, None, None]
+    cord = (distance < POSITIVE_MM) & sure
+    asked = (cord | (distance > NEGATIVE_MM)) & (sure | (distance > UNSURE_MM))
+    entropy = functional.binary_cross_entropy_with_logits(
+        output[:, 0], cord.float(), weight=asked * (1 + (POSITIVE_WEIGHT - 1) * cord.float()), reduction="sum"
+    )
+    missed = functional.smooth_l1_loss(output[:, 1:], away / cord_network.OFFSET_MM, reduction="none", beta=0.1).sum(1)
+    loss: Tensor = (entropy + OFFSET_WEIGHT * (missed * (distance < NEGATIVE_MM)).sum()) / len(output)
+    return loss
+
+
+def train(slices: Sequence[Sample], steps: int, seed: int) -> CordNetwork:
+    """Train a network; the same arguments give the same weights on the same machine."""
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    rng = np.random.default_rng(seed)
+    network = CordNetwork()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.15)
+    for _ in track(range(steps), "train the cord detector", steps):
+        batch = [slices[i] for i in rng.integers(len(slices), size=BATCH)]
+        images, centers, sure = augment(batch, rng)
+        loss = detector_loss(network(images), centers, sure)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 20.0)
+        optimizer.step()
+        schedule.step()
+    network.eval()
+    return network
+
+
+def draw_samples(subjects: int, seed: int, jobs: int) -> list[Sample]:
+    """Draw the slices of ``subjects`` simulated subjects."""
+    with ProcessPoolExecutor(jobs) as pool:
+        drawn = pool.map(partial(_subject_samples, seed), range(subjects))
+        return [sample for samples in track(drawn, "simulate slices", subjects) for sample in samples]
+
+
+def _subject_samples(seed: int, subject: int) -> list[Sample]:
+    # Half the memory; one factor per slice changes nothing, since slices are standardised.
+    return [
+        ((drawn.image / np.abs(drawn.image).max()).astype(np.float16), drawn.center, drawn.sure)
+        for drawn in draw_slices(seed, subject, SLICES_PER_SUBJECT)
+    ]
+
+
+def write_weights(network: CordNetwork, path: Path) -> None:
+    """Write the weights as safetensors, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(network.folded()))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m cordlesion.training.cord_detector", description=__doc__)
+    parser.add_argument("--output", type=Path, default=cord_network.WEIGHTS, help="where to write the weights")
+    parser.add_argument("--subjects", type=int, default=400, help="simulated subjects, of about 17 slices each")
+    parser.add_argument("--steps", type=int, default=3000, help=f"batches of {BATCH} slices")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args(arguments)
+    samples = draw_samples(options.subjects, options.seed, available_processors())
+    write_weights(train(samples, options.steps, options.seed), options.output)
+
+
+if __name__ == "__main__":
+    main()

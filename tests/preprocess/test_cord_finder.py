@@ -1,0 +1,134 @@
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cordlesion.dataset.simulate import ScanPlan, simulate_scan
+from cordlesion.dataset.simulate.anatomy import Person
+from cordlesion.dataset.simulate.axial_slices import SIZE, _brain, _limb
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import centerline_from_cord_mask
+from cordlesion.preprocess.cord_finder import _resampling, _slabs, find_cord
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume, read_scan
+
+AFFINE = np.diag([-1.0, 1.0, 4.0, 1.0])
+
+
+def simulated(plane, region="cervical", subject=0):
+    return simulate_scan(ScanPlan(9001, subject, 0, 0, Person(40, "F"), 1, plane, region, True, ()))
+
+
+@pytest.fixture(scope="module", params=["sagittal", "axial"])
+def scan(request):
+    return simulated(request.param)
+
+
+def errors_mm(curve, image, mask):
+    """Distance in the axial plane between a curve and the middle of a mask, in each slice that the mask holds."""
+    las = to_las(mask)
+    index = np.argwhere(las.data)
+    slices = np.unique(index[:, 2])
+    truth = np.array([index[index[:, 2] == z][:, :2].mean(0) for z in slices])
+    x, y = curve.at(slices.astype(float))
+    dx, dy, _ = to_las(image).spacing_mm
+    return np.hypot((x - truth[:, 0]) * dx, (y - truth[:, 1]) * dy)
+
+
+def test_the_cord_is_found_in_a_simulated_scan(scan):
+    curve = find_cord(scan.image)
+    distances = errors_mm(curve, scan.image, scan.centerline)
+    assert distances.mean() < 0.9
+    assert distances.max() < 3.5
+    marked = np.flatnonzero(to_las(scan.cord).data.any(axis=(0, 1)))
+    held = np.arange(curve.z[0], curve.z[-1] + 1)
+    assert len(np.intersect1d(marked, held)) > 0.9 * len(marked)
+    assert 0.6 <= curve.confidence <= 1
+
+
+def test_the_files_orientation_changes_nothing(scan):
+    expected = find_cord(scan.image)
+    turned = nib.as_closest_canonical(nib.Nifti1Image(scan.image.data[::-1], scan.image.affine @ _flip(scan.image)))
+    curve = find_cord(Volume(np.asarray(turned.dataobj), turned.affine))
+    np.testing.assert_allclose(curve.x, expected.x, atol=1e-6)
+    np.testing.assert_allclose(curve.y, expected.y, atol=1e-6)
+
+
+def _flip(volume):
+    flip = np.diag([-1.0, 1, 1, 1])
+    flip[0, 3] = volume.data.shape[0] - 1
+    return flip
+
+
+def test_brightness_and_scale_of_the_values_change_nothing():
+    image = simulated("axial").image
+    expected = find_cord(image)
+    curve = find_cord(Volume(image.data * np.float32(0.013) - 7, image.affine))
+    np.testing.assert_allclose(curve.x, expected.x, atol=0.01)
+
+
+def test_five_slices_are_enough():
+    scan = simulated("axial")
+    las = to_las(scan.image)
+    few = Volume(las.data[:, :, 8:13], las.affine)
+    curve = find_cord(few)
+    truth = to_las(scan.centerline).data[:, :, 8:13]
+    assert (curve.z[0], curve.z[-1]) == (0, 4)
+    assert errors_mm(curve, few, Volume(truth, las.affine)).max() < 2.5
+
+
+def stack(draw, slices=30):
+    """A body that looks the same in every slice, but for noise."""
+    rng = np.random.default_rng(4)
+    image = draw(rng)
+    return np.stack([image + rng.normal(0, 0.05, image.shape) for _ in range(slices)], axis=2).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.random.default_rng(0).normal(0, 1, (120, 110, 40)).astype(np.float32),
+        stack(_brain),
+        stack(_limb),
+        np.pad(np.ones((SIZE - 40, SIZE - 40, 20), np.float32), ((20, 20), (20, 20), (0, 0))),
+    ],
+    ids=["noise", "brain", "limb", "box"],
+)
+def test_a_scan_without_cord_is_refused_with_advice(data):
+    with pytest.raises(CordlesionError, match=r"no spinal cord was found.*--centerline or --cord-mask"):
+        find_cord(Volume(data, AFFINE))
+
+
+REAL = {
+    "t2": "t2_seg-manual",
+    "t2_fake_lesion": "t2_fake_lesion_sc_seg",
+    "sub-unf01_T2w": "sub-unf01_T2w_seg-manual",
+    "PAM50_small_t2": "PAM50_small_cord",
+}
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_the_cord_of_real_scans_is_found(shared, name):
+    image = read_scan(shared("data", "real", f"{name}.nii.gz"))
+    mask = centerline_from_cord_mask(shared("data", "real", f"{REAL[name]}.nii.gz"), image)
+    x, y = find_cord(image).at(mask.z)
+    dx, dy, _ = to_las(image).spacing_mm
+    distances = np.hypot((x - mask.x) * dx, (y - mask.y) * dy)
+    assert distances.mean() < 1.5
+    assert distances.max() < 4
+
+
+@settings(deadline=None, max_examples=40)
+@given(n=st.integers(1, 60), spacing=st.floats(0.2, 17))
+def test_resampling_keeps_straight_lines_and_slabs_hold_every_slice_once(n, spacing):
+    matrix = _resampling(n, spacing).toarray()
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)
+    pixels_mm = np.arange(len(matrix))
+    # Away from the borders, where an average reaches beyond the image.
+    inner = slice(2, -2) if spacing < 1 else slice(None)
+    np.testing.assert_allclose((matrix @ (np.arange(n) * spacing))[inner], pixels_mm[inner], atol=0.35)
+    borders = _slabs(n, spacing)
+    assert (borders[0], borders[-1]) == (0, n)
+    assert (np.diff(borders) >= 1).all()
+    assert spacing * np.diff(borders).max() < max(2 * spacing, 6.5)

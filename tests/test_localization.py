@@ -1,0 +1,58 @@
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from cordlesion.localization import FINDERS
+from cordlesion.preprocess.centerline import Centerline, centerline_mask, read_centerline
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import read_scan, write_volume
+from strategies import make_scan
+from test_volume import assert_same_geometry
+
+Z = np.arange(3.0, 9.0)
+CURVE = Centerline(4.0 + 0.5 * Z, 7.0 - 0.4 * Z, Z, 0.87)
+
+
+@pytest.fixture
+def scan(tmp_path):
+    made = make_scan("PIR", (0.7, 0.6, 2.0), (14, 12, 10), (0.1, -0.2, 0.05), 3)
+    write_volume(tmp_path / "scan.nii.gz", made.data, made)
+    return tmp_path / "scan.nii.gz"
+
+
+@pytest.fixture
+def found(monkeypatch):
+    monkeypatch.setitem(FINDERS, "auto", lambda _: CURVE)
+
+
+@pytest.mark.usefixtures("found")
+def test_the_curve_has_one_voxel_per_axial_slice_and_can_be_given_back(cli, scan, tmp_path):
+    ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz")
+    assert ended.status == 0
+    assert "cord in 6 of 10 axial slices (12 mm), confidence 0.87" in ended.output + ended.error
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    image, written = read_scan(scan), nib.load(tmp_path / "curve.nii.gz")
+    assert_same_geometry(written.header, nib.load(scan).header)
+    curve = read_centerline(tmp_path / "curve.nii.gz", image)
+    counts = to_las(replace(image, data=np.asarray(written.dataobj))).data.sum(axis=(0, 1))
+    np.testing.assert_array_equal(counts, [0, 0, 0, 1, 1, 1, 1, 1, 1, 0])
+    np.testing.assert_allclose(curve.z, Z, atol=1e-4)
+    assert np.abs(curve.x - CURVE.x).max() < 0.51
+    assert np.abs(curve.y - CURVE.y).max() < 0.51
+
+
+def test_a_curve_that_leaves_the_image_is_drawn_at_its_border(scan):
+    image = read_scan(scan)
+    outside = Centerline(CURVE.x + 100, CURVE.y, CURVE.z)
+    x, _, _ = np.nonzero(to_las(replace(image, data=centerline_mask(outside, image))).data)
+    assert set(x) == {to_las(image).data.shape[0] - 1}
+
+
+def test_a_scan_without_cord_writes_nothing(cli, scan, tmp_path):
+    ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz")
+    assert ended.status == 2
+    assert "no spinal cord was found" in ended.error
+    assert not (tmp_path / "curve.nii.gz").exists()
+    assert not (tmp_path / "curve.png").exists()

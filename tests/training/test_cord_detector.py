@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from cordlesion.preprocess.cord_network import OFFSET_MM, cord_evidence, shipped_weights
+from cordlesion.training.cord_augment import augment
+from cordlesion.training.cord_detector import CordNetwork, detector_loss, draw_samples, main, train, write_weights
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return draw_samples(1, seed=3, jobs=1)
+
+
+def network_with_statistics():
+    torch.manual_seed(0)
+    network = CordNetwork()
+    torch.nn.init.normal_(network.output.weight)
+    for _ in range(3):
+        network(torch.randn(4, 1, 32, 24) * 3 + 1)
+    return network.eval()
+
+
+def test_numpy_runs_the_trained_network(tmp_path):
+    network = network_with_statistics()
+    images = torch.randn(3, 1, 40, 64)
+    with torch.no_grad():
+        expected = network(images).numpy()
+    write_weights(network, tmp_path / "w.safetensors")
+    output = cord_evidence(images[:, 0].numpy(), load_file(tmp_path / "w.safetensors"))
+    np.testing.assert_allclose(output.transpose(1, 0, 2, 3), expected, atol=1e-4)
+    assert {name: w.shape for name, w in load_file(tmp_path / "w.safetensors").items()} == {
+        name: w.shape for name, w in shipped_weights().items()
+    }
+
+
+def test_the_loss_is_lowest_for_the_right_answer():
+    centers = torch.tensor([[20.0, 31.0], [float("nan")] * 2])
+    sure = torch.tensor([True, True])
+    right = torch.full((2, 3, 24, 24), -9.0)
+    mesh = torch.stack(torch.meshgrid(*[torch.arange(24) * 2 + 0.5] * 2, indexing="ij"))
+    away = centers[0][:, None, None] - mesh
+    right[0, 0][away.norm(dim=0) < 5] = 9.0
+    right[0, 1:] = away / OFFSET_MM
+    assert detector_loss(right, centers, sure) < 0.5
+    for wrong in ([1, 0], [0, 1]):
+        moved = right.roll(tuple(4 * n for n in wrong), dims=(2, 3))
+        assert detector_loss(moved, centers, sure) > 20
+    found_nothing = right.clone()
+    found_nothing[:, 0] = -9
+    assert detector_loss(found_nothing, centers, sure) > 20
+    assert detector_loss(found_nothing, centers, ~sure) < 0.5
+
+
+def test_augmented_centers_stay_on_the_cord(samples):
+    """A dot drawn at the centre is found there after turning, scaling, mirroring and cropping."""
+    dotted = []
+    for _, center, sure in samples:
+        if np.isnan(center[0]):
+            continue
+        x, y = np.meshgrid(*[np.arange(160.0)] * 2, indexing="ij")
+        dot = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / 18).astype(np.float16)
+        dotted.append((dot, center, sure))
+    distances = []
+    for seed in range(6):
+        images, centers, _ = augment(dotted, np.random.default_rng(seed))
+        assert {n % 8 for n in images.shape[2:]} == {0}
+        for image, center in zip(images[:, 0].numpy(), centers.numpy(), strict=True):
+            if not np.isnan(center[0]):
+                peak = np.unravel_index(image.argmax(), image.shape)
+                distances.append(np.hypot(*(peak - center)))
+    # Noise, ghosts and inverted contrast hide a few dots.
+    assert len(distances) > 30
+    assert np.median(distances) < 1.6
+
+
+def test_the_same_seed_gives_the_same_weights_and_training_learns(samples):
+    first, second = (train(samples, 6, seed=5).folded() for _ in range(2))
+    for name, weight in first.items():
+        assert torch.equal(weight, second[name])
+    assert not torch.equal(first["fine1.weight"], train(samples, 6, seed=6).folded()["fine1.weight"])
+
+
+def test_the_command_writes_weights(tmp_path):
+    main(["--output", str(tmp_path / "w.safetensors"), "--subjects", "1", "--steps", "2"])
+    assert load_file(tmp_path / "w.safetensors").keys() == shipped_weights().keys()
