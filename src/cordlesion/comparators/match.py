@@ -116,7 +116,8 @@ def require_matched(table: pd.DataFrame, path: Path) -> None:
     for name, rows in table.groupby("comparator", sort=False):
         strangers, missing = (rows[rows["state"] == state] for state in (NO_SCAN, MISSING))
         if len(strangers):
-            say(f"comparator {name}: {len(strangers)} files match no scan ({_some(strangers['scan_id'])}): {path}")
+            files = "1 file matches" if len(strangers) == 1 else f"{len(strangers)} files match"
+            say(f"comparator {name}: {files} no scan ({_some(strangers['scan_id'])}): {path}")
         if len(missing):
             faults.append(
                 f"comparator {name}: no file for {len(missing)} of {len(missing) + int((rows['state'] == USED).sum())} "

@@ -29,11 +29,13 @@ _ROUNDING = 1e-3
 class _Declared:
     """What the header of an array says."""
 
-    name: str
+    member: zipfile.ZipInfo
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
-    stored_bytes: int
-    """What the archive says that header and voxels take."""
+
+    @property
+    def name(self) -> str:
+        return self.member.filename.removesuffix(".npy")
 
 
 def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> npt.NDArray[np.float32]:
@@ -54,11 +56,13 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
     try:
         with zipfile.ZipFile(path) as archive:
             declared = _declared(path, archive)
-        _check(path, declared, scan)
-        which = _lesion_class(path, declared.shape[0], lesion_class)
-        with np.load(path, allow_pickle=False) as arrays:
-            probability = arrays[declared.name][which].astype(np.float32).transpose()
-    except (OSError, EOFError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            _check(path, declared, scan)
+            which = _lesion_class(path, declared.shape[0], lesion_class)
+            # Not numpy.load, which looks the name up again and may find another member than the one that was checked.
+            with archive.open(declared.member) as stream:
+                classes = np.lib.format.read_array(stream, allow_pickle=False)
+        probability = classes[which].astype(np.float32).transpose()
+    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise CordlesionError(f"{path}: no readable .npz file ({reason}). Export or copy it again.") from error
     return _checked(path, probability)
@@ -75,7 +79,7 @@ def _declared(path: Path, archive: zipfile.ZipFile) -> _Declared:
         )
     with archive.open(members[name]) as stream:
         shape, dtype = _header(stream)
-    return _Declared(name, shape, dtype, members[name].file_size)
+    return _Declared(members[name], shape, dtype)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
@@ -104,7 +108,7 @@ def _check(path: Path, declared: _Declared, scan: Volume) -> None:
             f"{path}: {declared.name!r} has {declared.shape[0]} classes; 1 to {_MOST_CLASSES} are supported. "
             "Export fewer classes."
         )
-    if declared.stored_bytes < math.prod(declared.shape) * declared.dtype.itemsize:
+    if declared.member.file_size < math.prod(declared.shape) * declared.dtype.itemsize:
         raise CordlesionError(f"{path}: {declared.name!r} is cut off before its end. Export or copy the file again.")
 
 

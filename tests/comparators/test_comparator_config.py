@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+
+from cordlesion.config import read_study, study_yaml
+from cordlesion.errors import CordlesionError
+
+SOUND = """\
+name: tiny
+dataset: cohort
+output: study
+losses: [bce, {name: dice, label: my_dice}]
+seeds: [0, 1]
+comparators:
+  - {name: ours_v1, bundle: ../v1}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "study.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_paths_are_relative_to_the_file_and_survive_being_written(tmp_path):
+    text = (
+        SOUND
+        + "  - {name: nnunet, npz: out, lesion_class: 2, files: '*a.npz'}\n  - {name: sct, maps: m, threshold: 0.1}\n"
+    )
+    study = read_study(write(tmp_path, text))
+    assert [one.path for one in study.comparators] == [tmp_path / "../v1", tmp_path / "out", tmp_path / "m"]
+    assert [one.kind for one in study.comparators] == ["bundle", "npz", "maps"]
+    assert [one.is_tuned for one in study.comparators] == [True, True, False]
+    (tmp_path / "elsewhere").mkdir()
+    assert read_study(write(tmp_path / "elsewhere", study_yaml(study))) == study
+
+
+def test_a_study_without_comparators_depends_on_what_it_always_did(tmp_path):
+    study = read_study(write(tmp_path, SOUND))
+    assert study.decisive == read_study(write(tmp_path, SOUND.split("comparators")[0])).decisive
+
+
+def test_every_fold_has_every_comparator(tmp_path):
+    study = read_study(write(tmp_path, SOUND + "split: {folds: 2}\n"))
+    assert [run.name for run in study.comparator_runs] == ["ours_v1_fold-1", "ours_v1_fold-2"]
+    assert {run.maps_name for run in study.comparator_runs} == {"ours_v1"}
+    assert study.comparator_runs[1].columns == {"loss": "ours_v1", "seed": None, "fold": 2}
+    assert study.methods == [*study.runs, *study.comparator_runs]
+
+
+@pytest.mark.parametrize(
+    ("entry", "place", "sentence"),
+    [
+        ("{name: x}", "8:5", "exactly one of bundle, maps, masks, npz is needed, found none"),
+        ("{name: x, maps: a, masks: b}", "8:5", "is needed, found maps and masks"),
+        ("{name: x y, maps: a}", "8:6", "String should match pattern"),
+        ("{maps: a}", "8:5", "Field required"),
+        ("{name: x, map: a}", "8:15", "unknown key"),
+        ("{name: x, maps: a, lesion_class: 1}", "8:5", "lesion_class means nothing to a comparator that is given as m"),
+        ("{name: x, masks: a, threshold: 0.5}", "8:5", "threshold means nothing to a comparator that is given as mas"),
+        ("{name: x, bundle: a, files: b*}", "8:5", "files means nothing to a comparator that is given as bundle"),
+        ("{name: x, maps: a, threshold: 0}", "8:24", "Input should be greater than 0, found 0"),
+        ("{name: x, npz: a, lesion_class: -1}", "8:23", "Input should be greater than or equal to 0"),
+        ("{name: bce, maps: a}", "1:1", "comparators: the name bce is taken"),
+        ("{name: my_dice, maps: a}", "1:1", "comparators: the name my_dice is taken"),
+        ("{name: bceseed1, maps: a}", "1:1", "comparators: the name bceseed1 is taken (underscores do not count)"),
+        ("{name: oursv_1, maps: a}", "1:1", "comparators: the name ours_v1 is taken"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_with_its_place(tmp_path, entry, place, sentence):
+    path = write(tmp_path, SOUND + f"  - {entry}\n")
+    with pytest.raises(CordlesionError) as caught:
+        read_study(path)
+    assert f"{path}:{place} " in str(caught.value)
+    assert sentence in str(caught.value)

@@ -1,0 +1,162 @@
+"""Softmax exports: the right class in the right order, and no file makes more than the scan's size be allocated."""
+
+import io
+import pickle
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comparator_files import save_softmax
+from cordlesion.comparators.softmax import read_softmax
+from cordlesion.errors import CordlesionError
+from cordlesion.volume import Volume
+
+SHAPE = (4, 6, 9)
+SCAN = Volume(np.broadcast_to(np.uint8(0), SHAPE), np.eye(4), None, Path("scan.nii.gz"))
+LESION = np.random.default_rng(0).random(SHAPE).astype(np.float32)
+
+
+class Trap:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return (pytest.fail, ("the file's code has run",))
+
+
+def write_header(path: Path, shape: tuple[int, ...], dtype: str = "<f4", content: bytes = b"") -> Path:
+    """An archive whose array declares a shape and holds something else."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("probabilities.npy", stream.getvalue() + content)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("name", ["probabilities", "softmax"])
+def test_two_classes_hold_lesion_in_the_second_one_in_reverse_order(tmp_path, dtype, name):
+    path = save_softmax(tmp_path / "x.npz", LESION, dtype, name)
+    read = read_softmax(path, SCAN)
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, LESION.astype(dtype).astype(np.float32))
+
+
+@given(which=st.integers(0, 4), fortran=st.booleans())
+def test_any_class_can_be_lesion_in_either_memory_order(tmp_path_factory, which, fortran):
+    classes = np.random.default_rng(1).random((5, *reversed(SHAPE))).astype(np.float32)
+    path = tmp_path_factory.mktemp("classes") / "x.npz"
+    np.savez(path, probabilities=np.asfortranarray(classes) if fortran else classes)
+    expected = np.moveaxis(classes[which], (0, 1, 2), (2, 1, 0))
+    np.testing.assert_array_equal(read_softmax(path, SCAN, which), expected)
+
+
+def test_rounding_beyond_one_is_no_fault(tmp_path):
+    path = save_softmax(tmp_path / "x.npz", np.full(SHAPE, 1.0001, np.float32), np.float32)
+    assert read_softmax(path, SCAN).max() == 1
+
+
+@pytest.mark.parametrize(
+    ("write", "lesion_class", "sentence"),
+    [
+        (lambda path: np.savez(path, logits=LESION), None, "holds logits; the array probabilities or softmax"),
+        (lambda path: np.savez(path), None, "holds nothing; the array"),
+        (
+            lambda path: np.savez(path, probabilities=np.array([Trap()], object)),
+            None,
+            "values of type object; floating-point probabilities are needed, and nothing else is opened",
+        ),
+        (lambda path: np.savez(path, probabilities=np.ones((2, 9, 6, 4), int)), None, "values of type int64"),
+        (lambda path: save_softmax(path, LESION.T), None, r"shape \(2, 4, 6, 9\); \(classes, 9, 6, 4\) is needed"),
+        (lambda path: np.savez(path, probabilities=LESION.T), None, r"shape \(9, 6, 4\); \(classes, 9, 6, 4\)"),
+        (lambda path: write_header(path, (0, 9, 6, 4)), None, "has 0 classes; 1 to 64 are supported"),
+        (lambda path: write_header(path, (10**9, 9, 6, 4)), None, "has 1000000000 classes; 1 to 64"),
+        (lambda path: write_header(path, (2, 10**6, 10**6, 10**6)), None, r"shape \(2, 1000000, 1000000, 1000000\)"),
+        (lambda path: write_header(path, (2, 9, 6, 4), "<f4", bytes(100)), None, "is cut off before its end"),
+        (
+            lambda path: np.savez(path, probabilities=np.zeros((3, 9, 6, 4), np.float32)),
+            None,
+            "has 3 classes, and which one is lesion is known for two only. Set `lesion_class` .* from 0 to 2",
+        ),
+        (lambda path: save_softmax(path, LESION), 2, "has 2 classes, numbered from 0, so there is no class 2"),
+        (lambda path: save_softmax(path, 3 * LESION - 1), None, "values from -.* found; probabilities between 0 and 1"),
+        (lambda path: save_softmax(path, LESION * np.nan), None, "values from nan to nan"),
+        (lambda path: path.write_text("no archive"), None, r"no readable \.npz file \(File is not a zip file\)"),
+        (lambda path: path.write_bytes(b""), None, r"no readable \.npz file"),
+        (lambda path: path.write_bytes(pickle.dumps(Trap())), None, r"no readable \.npz file"),
+        (lambda path: path.mkdir(), None, r"no readable \.npz file"),
+        (lambda path: path.symlink_to("never_fetched"), None, r"no readable \.npz file"),
+    ],
+)  # fmt: skip
+def test_what_is_no_export_of_the_scan_is_refused(tmp_path, write, lesion_class, sentence):
+    path = tmp_path / "x.npz"
+    write(path)
+    with pytest.raises(CordlesionError, match=sentence):
+        read_softmax(path, SCAN, lesion_class)
+
+
+def test_a_member_that_is_no_array_is_refused(tmp_path):
+    for content in (b"", b"\x93NUMPY", b"\x93NUMPY\x09\x00", b"GIF89a" * 20):
+        with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+            archive.writestr("probabilities.npy", content)
+        with pytest.raises(CordlesionError, match=r"no readable \.npz file"):
+            read_softmax(tmp_path / "x.npz", SCAN)
+
+
+@given(cut=st.floats(0, 0.999), flip=st.integers(0, 10**6))
+def test_a_damaged_file_ends_in_a_sentence(tmp_path_factory, cut, flip):
+    path = save_softmax(tmp_path_factory.mktemp("damaged") / "x.npz", LESION)
+    content = bytearray(path.read_bytes())
+    content[flip % len(content)] ^= 255
+    path.write_bytes(content[: int(cut * len(content))])
+    with pytest.raises(CordlesionError):
+        read_softmax(path, SCAN)
+
+
+def test_a_flipped_byte_never_ends_in_a_traceback(tmp_path):
+    path = save_softmax(tmp_path / "x.npz", LESION)
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 7):
+        content = bytearray(sound)
+        content[place] ^= 255
+        path.write_bytes(content)
+        try:
+            read = read_softmax(path, SCAN)
+        except CordlesionError:
+            continue
+        assert read.shape == SHAPE
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    """A megabyte of zeros times a thousand, which declares the right shape for another scan."""
+    path = tmp_path / "x.npz"
+    stream = io.BytesIO()
+    header = {"descr": "<f4", "fortran_order": False, "shape": (2, 500, 500, 500)}
+    np.lib.format.write_array_header_1_0(stream, header)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("probabilities.npy", "w") as member:
+        member.write(stream.getvalue())
+        for _ in range(100):
+            member.write(bytes(1_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CordlesionError, match="is needed, the axes of"):
+            read_softmax(path, SCAN)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_only_the_member_that_was_checked_is_read(tmp_path):
+    path = save_softmax(tmp_path / "x.npz", LESION)
+    stream = io.BytesIO()
+    np.save(stream, np.full((2, 9, 6, 4), 0.5, np.float32))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("probabilities", stream.getvalue() + bytes(10))
+    huge = write_header(tmp_path / "y.npz", (2, 10**5, 10**5, 10**5))
+    with zipfile.ZipFile(huge) as archive, zipfile.ZipFile(path, "a") as target:
+        target.writestr("softmax.npy", archive.read("probabilities.npy"))
+    assert (read_softmax(path, SCAN) == 0.5).all()
