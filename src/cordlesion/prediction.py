@@ -79,9 +79,7 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
     # Cut when needed: overlapping along three axes, all patches together take many times the memory of the stack.
     patches = (standardize_patch(extract_patch(standard, start, grid.patch_shape)) for start in grid)
-    mirrored = _MIRRORED if card.prediction.mirror else _MIRRORED[:1]
-    probabilities = _probabilities(bundle.network, patches, choose_hardware(), mirrored)
-    return stitch_patches(probabilities, grid, card.prediction.blending)
+    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), grid, card.prediction.blending)
 
 
 def _predict_sct(bundle: SctBundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
@@ -107,19 +105,18 @@ def _predict_sct_stack(bundle: SctBundle, stack: npt.NDArray[np.float32]) -> npt
     normalized = ((block - constants.mean) / constants.deviation for block in blocks)
     # bfloat16 moves SCT's probabilities by up to 0.07, which a comparison with SCT should not contain.
     hardware = replace(choose_hardware(), half_precision=False)
-    predicted = _probabilities(bundle.network, normalized, hardware, _MIRRORED[:1])
+    predicted = _probabilities(bundle, normalized, hardware)
     # What the network makes of nothing but slices without cord is no lesion.
     maps = (p if block.any() else np.zeros_like(p) for p, block in zip(predicted, blocks, strict=True))
     return stitch_patches(maps, grid)[..., :length]
 
 
 def _probabilities(
-    network: nn.Module,
-    patches: Iterable[npt.NDArray[np.float32]],
-    hardware: Hardware,
-    mirrored: Sequence[tuple[int, ...]],
+    bundle: AnyBundle, patches: Iterable[npt.NDArray[np.float32]], hardware: Hardware
 ) -> Iterator[npt.NDArray[np.float32]]:
-    network = network.to(hardware.device)
+    network = bundle.network.to(hardware.device)
+    # SCT's network is used as SCT uses it; its results change when a patch is mirrored.
+    mirrored = _MIRRORED if isinstance(bundle, Bundle) and bundle.card.prediction.mirror else _MIRRORED[:1]
     remaining = iter(patches)
     while chunk := list(itertools.islice(remaining, _BATCH)):
         batch = torch.from_numpy(np.stack(chunk))[:, None]

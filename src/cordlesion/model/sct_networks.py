@@ -35,7 +35,7 @@ class SctLesionNet(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (B, 1, X, Y, Z) to logits of the same shape; edges must be multiples of ``2 ** (levels - 1)``.
 
-        The axes must point to left, anterior and superior: the network was never trained on mirrored patches.
+        The axes must point to left, anterior and superior: mirrored patches give other results.
         """
         features = self.down[0](patches)
         skips = []
