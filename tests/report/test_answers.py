@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.report.answers import answer_questions, ranking_answer, tuning_answer
+from cordlesion.report.answers import answer_questions, ranking_answer, stability_answer, tuning_answer
 from cordlesion.report.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.losses import run_scores
 from cordlesion.report.numbers import Numbers, compute_numbers
@@ -47,21 +47,30 @@ def test_every_question_is_answered_with_intervals(results: StudyResults, number
 
 
 def test_what_tuning_does_follows_the_corrected_test() -> None:
-    named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2}
+    named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2, "n": 9}
     rows = [
         {**named, "loss": "bce", "effect": 0.9, "p_value": 0.001, "p_holm": 0.004},
         {**named, "loss": "dice", "effect": -0.9, "p_value": 0.002, "p_holm": 0.006},
         {**named, "loss": "combo", "effect": 0.5, "p_value": 0.04, "p_holm": 0.08},
         {**named, "loss": "tversky", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan},
+        # One large change up and two small ones down: an effect of 0, and not "no change".
+        {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n": 3},
     ]
     text = tuning_answer(pd.DataFrame(rows))
     ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
     assert re.match(
         rf"It helps BCE {ends}\. It harms Dice {ends}\. It is undecided for Combo {ends} "
         r"\(p above 0.05 after Holm's correction\)\. "
-        rf"It changes no scan of Tversky {ends}\.",
+        rf"It changes no scan of Tversky {ends}\. There are too few scans to test it for Focal {ends}\.",
         text,
     )
+
+
+def test_few_scans_are_not_called_chance() -> None:
+    row = {"loss": "bce", "n": 3, "change": 0.1, "low": np.nan, "high": np.nan}
+    more = {"excess": 0.2, "excess_low": np.nan, "excess_high": np.nan, "p_value": np.nan}
+    text = stability_answer(pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}]))
+    assert "the next, Dice, it is +0.200 –: too few scans to test it (Table 4b)." in text
 
 
 @pytest.mark.parametrize(("noise", "said"), [(0.0, "Dice beats BCE"), (0.4, "2 differ no more than seeds of one loss")])

@@ -2,13 +2,12 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 from fake_study import FakeStudy, write_fake_study
 
 from cordlesion.errors import CordlesionError
-from cordlesion.report.html import inline_svg, write_report
+from cordlesion.report.html import write_report
 from cordlesion.report.results import StudyResults
 
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
@@ -155,20 +154,3 @@ def test_missing_artifact(study_copy: Path) -> None:
     with pytest.raises(CordlesionError, match=r"sweep.tsv: no such file.*stage `evaluate`"):
         write_report(study_copy)
     assert not (study_copy / "report.html").exists()
-
-
-def test_inline_svg_separates_ids_and_follows_the_pages_ink() -> None:
-    svg = (
-        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
-        'width="9pt" viewBox="0 0 9 9"><metadata>m</metadata><path id="a" '
-        'style="fill: #222222" d="M 1.23456 -7.891 L 5 6.5"/>'
-        '<use xlink:href="#a" clip-path="url(#a)"/><text>&lt;b&gt;</text></svg>'
-    )
-    inlined = inline_svg(svg, "one-", "A figure")
-    root = ElementTree.fromstring(inlined)
-    path, use, words = root
-    assert path.attrib == {"id": "one-a", "style": "fill: currentColor", "d": "M 1.23 -7.89 L 5 6.5"}
-    assert set(use.attrib.values()) == {"#one-a", "url(#one-a)"}
-    assert words.text == "<b>"
-    assert "width" not in root.attrib
-    assert root.attrib["aria-label"] == "A figure"

@@ -19,6 +19,7 @@ from cordlesion.report.tables.layout import (
     format_p,
 )
 from cordlesion.report.tables.tuning import tuning_verdict
+from cordlesion.statistics import MIN_PAIRS
 
 _UNKNOWN_SEEDS = (
     "Unknown: every loss was trained with one seed, so seed noise is unknown. What is said of these trainings need not "
@@ -59,6 +60,7 @@ def tuning_answer(tuning: pd.DataFrame) -> str:
         "harms": "It harms {}.",
         "undecided": "It is undecided for {} (p above 0.05 after Holm's correction).",
         "no change": "It changes no scan of {}.",
+        "not tested": "There are too few scans to test it for {}.",
     }
     named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
     said = [sentence.format(enumerate_words(named[verdict])) for verdict, sentence in words.items() if verdict in named]
@@ -71,7 +73,8 @@ def stability_answer(stability: pd.DataFrame) -> str:
     moved = f"{_moved(first)} least: by {_median_and_interval(first, 'change', 'low', 'high')} in the median test scan"
     most = f"; {_moved(last)} most: by {_median_and_interval(last, 'change', 'low', 'high')}"
     p = float(second["p_value"])
-    beyond = f"more than chance (p {_relation(p)})" if p <= SIGNIFICANT else f"not beyond chance (p {_relation(p)})"
+    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)})"
+    beyond = chance if second["n"] >= MIN_PAIRS else "too few scans to test it"
     excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
     return (
         f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "

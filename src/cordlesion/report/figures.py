@@ -169,16 +169,15 @@ def _boxes(
         # The golden ratio spreads points evenly and, unlike a random generator, always in the same way.
         jitter = (np.arange(len(sample)) * 0.618034 % 1 - 0.5) * 0.8 * width
         axes.scatter(position + jitter, sample, s=point_size, color=color, alpha=0.45, linewidths=0)
-    line = {"color": color, "linewidth": 0.7}
     axes.boxplot(
         samples,
         positions=positions,
         widths=width,
         manage_ticks=False,
         showfliers=False,
+        showcaps=False,
         patch_artist=True,
         boxprops={"facecolor": color + "30", "edgecolor": color, "linewidth": 0.7},
         medianprops={"color": INK, "linewidth": 1.1},
-        whiskerprops=line,
-        capprops={**line, "linewidth": 0},
+        whiskerprops={"color": color, "linewidth": 0.7},
     )

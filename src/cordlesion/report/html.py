@@ -1,12 +1,10 @@
 """One self-contained page about a finished study: text, tables and inline figures, no script, nothing loaded."""
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,12 +22,10 @@ from cordlesion.report.results import StudyResults, lesion_free, read_results
 from cordlesion.report.style import INK
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
+from cordlesion.report.svg import inline_svg
 from cordlesion.report.tables import write_tables
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.subgroups import subgroup_name
-
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
 
 
 def write_report(study_folder: Path) -> Path:
@@ -62,43 +58,12 @@ def write_report(study_folder: Path) -> Path:
     return page
 
 
-def inline_svg(text: str, prefix: str, label: str) -> Markup:
-    """Prepare a figure's SVG for the page: unique ids, ink in the colour of the page's text, no document header.
-
-    Args:
-        text: The file as matplotlib wrote it.
-        prefix: Set before every id, which must be unique in the page.
-        label: What a screen reader says.
-    """
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _XLINK)
-    root = ElementTree.fromstring(text)
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):
-        root.remove(metadata)
-    for element in root.iter():
-        for name, value in element.attrib.items():
-            element.set(name, _localize(name, value, prefix))
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
-    root.set("role", "img")
-    root.set("aria-label", label)
-    return Markup(ElementTree.tostring(root, encoding="unicode"))
-
-
-def _localize(name: str, value: str, prefix: str) -> str:
-    if name == "id":
-        return prefix + value
-    if name in ("d", "x", "y"):
-        # A hundredth of a point cannot be seen, and makes the page a good deal smaller.
-        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", value)
-    if name == f"{{{_XLINK}}}href":
-        return re.sub(r"^#", f"#{prefix}", value)
-    return value.replace("url(#", f"url(#{prefix}").replace(INK, "currentColor")
-
-
 def _inline(figures: Mapping[str, Path]) -> dict[str, Markup]:
     texts = {name: path.read_text(encoding="utf-8") for name, path in figures.items()}
-    return {name: inline_svg(text, f"{name}-", name.replace("_", ", ")) for name, text in texts.items()}
+    return {
+        name: Markup(inline_svg(text, f"f{number}-", name.replace("_", ", "), INK))
+        for number, (name, text) in enumerate(texts.items())
+    }
 
 
 def _environment() -> Environment:

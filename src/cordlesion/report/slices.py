@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cordlesion.metrics.voxel import bounding_box
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, require_same_grid
@@ -34,11 +35,10 @@ class Layers:
     @property
     def lesions(self) -> Mask:
         """Voxels marked in the mask or the reference."""
-        marked = np.zeros(self.scan.data.shape, bool)
-        for layer in (self.mask, self.reference):
-            if layer is not None:
-                marked |= layer
-        return marked
+        if self.mask is None or self.reference is None:
+            one = self.reference if self.mask is None else self.mask
+            return np.zeros(self.scan.data.shape, bool) if one is None else one
+        return self.mask | self.reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +94,15 @@ def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tupl
 
 def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[int]:
     """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord."""
-    labels, n = ndimage.label(stack.lesions)
-    n_slices = labels.shape[2]
-    if n:
-        area = np.stack([np.bincount(labels[:, :, z].ravel(), minlength=n + 1)[1:] for z in range(n_slices)])
+    marked = stack.lesions
+    n_slices = marked.shape[2]
+    if marked.any():
+        # Labels of the lesions' box alone: those of a whole image would take four times the memory of the mask.
+        box = bounding_box(marked)
+        labels, n = ndimage.label(marked[box])
+        area = np.stack([np.bincount(part.ravel(), minlength=n + 1)[1:] for part in np.moveaxis(labels, 2, 0)])
         largest = np.argsort(-area.sum(axis=0), kind="stable")[:MAX_AXIAL_SLICES]
-        return sorted({int(z) for z in area.argmax(axis=0)[largest]}, reverse=True)
+        return sorted({int(z) + box[2].start for z in area.argmax(axis=0)[largest]}, reverse=True)
     ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
     evenly = np.linspace(ends[0], ends[1], MAX_AXIAL_SLICES + 2)[1:-1]
     return sorted({int(z) for z in evenly.round()}, reverse=True)

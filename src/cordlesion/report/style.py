@@ -1,7 +1,6 @@
 """How every picture of the report looks: one style, one palette, one way to save (leaf of the report layer)."""
 
 import contextlib
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.artifacts import atomic_path
+from cordlesion.report.svg import shorten_svg
 
 INK = "#222222"
 """Text and axes. The HTML page replaces it with the colour of its text, so figures follow light and dark."""
@@ -163,13 +163,4 @@ def save_figure(figure: Figure, path: Path) -> None:
     with style(), atomic_path(path) as temporary:
         figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
         if kind == "svg":
-            temporary.write_text(_with_short_numbers(temporary.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def _with_short_numbers(svg: str) -> str:
-    """Round coordinates to hundredths of a point, below what print can show: a third of the file is digits beyond."""
-    return re.sub(r'(?<=[ \n])(?:d|x|y)="[^"]*"', lambda found: re.sub(r"-?\d+\.\d{3,}", _rounded, found.group()), svg)
-
-
-def _rounded(number: re.Match[str]) -> str:
-    return f"{float(number.group()):.2f}"
+            temporary.write_text(shorten_svg(temporary.read_text(encoding="utf-8")), encoding="utf-8")

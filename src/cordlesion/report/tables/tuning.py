@@ -24,6 +24,7 @@ from cordlesion.report.tables.layout import (
     format_number,
     format_p,
 )
+from cordlesion.statistics import MIN_PAIRS
 
 _TUNING_COLUMNS = (
     *("Loss", "Metric", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "Effect", "p", "p (Holm)"),
@@ -73,9 +74,11 @@ def stability_table(results: StudyResults, numbers: Numbers) -> Table:
 
 
 def tuning_verdict(row: pd.Series) -> str:
-    """Say what a row of :func:`summarize_tuning` says: ``helps``, ``harms``, ``undecided`` or ``no change``."""
+    """Say what a row of :func:`summarize_tuning` says: ``helps``, ``harms``, ``undecided`` and so on."""
+    if row["n"] < MIN_PAIRS:
+        return "not tested"
     if math.isnan(row["p_value"]):
-        return "no change" if row["effect"] == 0 else "undecided"
+        return "no change"
     if not row["p_holm"] <= SIGNIFICANT:
         return "undecided"
     return "helps" if row["effect"] > 0 else "harms"
