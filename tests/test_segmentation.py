@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import nibabel as nib
 import numpy as np
@@ -12,9 +12,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
+from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
-from cordlesion.volume import read_volume
+from cordlesion.volume import read_scan, read_volume
 from images import SHAPE, box, noise, write_image
 from models import THRESHOLD, untrained_bundle
 from strategies import make_scan
@@ -141,11 +142,19 @@ def test_a_bundle_without_threshold_needs_one(cohort, tmp_path):
     assert result.threshold == 0.5
 
 
-def test_exactly_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
+def test_at_most_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
     both = {"centerline": label_of(cohort, "centerline"), "cord_mask": label_of(cohort, "cord")}
-    for given, found in (({}, "none"), (both, "both")):
-        with pytest.raises(CordlesionError, match=f"exactly one of centerline and cord mask is needed, found {found}"):
-            segment(scan_of(cohort), bundle, **given)
+    with pytest.raises(CordlesionError, match="centerline and cord mask were given; this model needs at most one"):
+        segment(scan_of(cohort), bundle, **both)
+
+
+def test_without_a_curve_the_cord_is_found(bundle, cohort, monkeypatch):
+    curve = read_centerline(label_of(cohort, "centerline"), read_scan(scan_of(cohort)))
+    monkeypatch.setattr("cordlesion.segmentation.find_cord", lambda image: replace(curve, confidence=0.9))
+    found = segment(scan_of(cohort), bundle)
+    assert found.centerline.confidence == 0.9
+    given = segment(scan_of(cohort), bundle, centerline=label_of(cohort, "centerline"))
+    np.testing.assert_array_equal(found.probability, given.probability)
 
 
 def test_a_model_of_the_foreground_needs_no_centerline(cohort, tmp_path):

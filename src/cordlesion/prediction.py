@@ -45,8 +45,8 @@ def predict_scan(bundle: AnyBundle, scan: Volume, centerline: Centerline | None)
     else:
         geometry = place_stack(scan, centerline, bundle.card.preprocess)
         las = map_back(predict_stack(bundle, sample_stack(scan, geometry), geometry), geometry)
-    native: npt.NDArray[np.float32] = np.ascontiguousarray(from_las(las, scan))
-    return native
+    # A view: of the zeros beyond the stack's box, no memory is taken until they are copied.
+    return np.asarray(from_las(las, scan), np.float32)
 
 
 def predict_to_file(bundle: Bundle, image: Path, stack: Path, output: Path) -> None:

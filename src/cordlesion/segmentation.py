@@ -19,9 +19,10 @@ from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.orient import to_las
 from cordlesion.progress import say, track
-from cordlesion.volume import Volume, read_scan, write_volume
+from cordlesion.volume import Volume, placement_remark, read_scan, transform_used, write_volume
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,15 @@ def segment(
         bundle: A trained model, or its folder.
         centerline: A curve drawn on a NIfTI grid.
         cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``, or both to
-            a model that restricts lesions to the cord. A model of the foreground needs neither.
+            a model that restricts lesions to the cord. Without either the cord is found in the scan.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
 
     Raises:
-        CordlesionError: A file cannot be used, or neither or both of centerline and cord mask are given.
+        CordlesionError: A file cannot be used, centerline and cord mask are both given, or no cord is found.
     """
     image = read_scan(scan)
+    if remark := placement_remark(image):
+        say(remark)
     model = load_bundle(bundle) if isinstance(bundle, Path | str) else bundle
     cut = _threshold(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
     removal = model.card.postprocess
@@ -107,6 +110,9 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path) -> list
         {
             "Description": "MS lesions of the spinal cord (research use only)",
             "Sources": [result.scan.path.name if result.scan.path else ""],
+            "CenterlineConfidence": result.centerline.confidence if result.centerline else None,
+            "Transform": transform_used(result.scan),
+            "Remarks": [remark for remark in [placement_remark(result.scan)] if remark],
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
@@ -189,6 +195,8 @@ def predict_file(
     """
     check_output_file(output)
     image = read_scan(scan)
+    if remark := placement_remark(image):
+        say(remark)
     model = load_bundle(bundle)
     write_volume(output, predict_scan(model, image, _centerline(image, centerline, cord_mask, model.card)), image)
 
@@ -236,16 +244,17 @@ def _threshold(bundle: AnyBundle, threshold: float | None, name: object) -> floa
 def _centerline(
     image: Volume, centerline: Path | str | None, cord_mask: Path | str | None, card: Card
 ) -> Centerline | None:
-    if centerline is None and cord_mask is None and card.preprocess.region == "foreground":
-        return None
-    if centerline is not None and cord_mask is None:
+    if centerline is None and cord_mask is None:
+        return find_cord(image) if card.preprocess.region == "cord" else None
+    if centerline is not None and cord_mask is not None:
+        raise CordlesionError(
+            f"{image.path}: centerline and cord mask were given; this model needs at most one of them. "
+            "Leave out --centerline or --cord-mask."
+        )
+    if centerline is not None:
         return read_centerline(centerline, image)
-    if cord_mask is not None and centerline is None:
-        return centerline_from_cord_mask(cord_mask, image)
-    raise CordlesionError(
-        f"{image.path}: exactly one of centerline and cord mask is needed, found {'both' if centerline else 'none'}. "
-        "Give --centerline or --cord-mask."
-    )
+    assert cord_mask is not None
+    return centerline_from_cord_mask(cord_mask, image)
 
 
 def _lesions(

@@ -4,7 +4,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -47,6 +47,37 @@ class Volume:
         return "".join(nib.aff2axcodes(self.affine))
 
 
+def transform_used(volume: Volume) -> Literal["sform", "qform", "none"]:
+    """Say which transform of its file places a volume: the sform where it is coded, as in nibabel, FSL and SCT."""
+    header = volume.header
+    if header is None or header["sform_code"] > 0:
+        return "sform"
+    return "qform" if header["qform_code"] > 0 else "none"
+
+
+def placement_remark(volume: Volume) -> str | None:
+    """Say which transform is used where the two of a file disagree or both are missing; None where all is clear.
+
+    Tools differ in which of the two they follow, so that masks made elsewhere may lie elsewhere.
+    """
+    header, used = volume.header, transform_used(volume)
+    if used == "none":
+        return (
+            f"{volume.path}: has neither sform nor qform, so its orientation is a guess: {volume.orientation} "
+            "(index axes point to). Set one of them if left and right matter."
+        )
+    if header is None or not (header["sform_code"] > 0 and header["qform_code"] > 0):
+        return None
+    try:
+        qform = header.get_qform()
+    except ValueError:
+        return f"{volume.path}: its sform is used; its qform is invalid."
+    shift_mm = _farthest_mm(volume.affine, qform, volume.data.shape)
+    if shift_mm <= _tolerance_mm(volume):
+        return None
+    return f"{volume.path}: its sform is used; its qform would place voxels up to {shift_mm:.1f} mm elsewhere."
+
+
 def read_volume(path: Path | str) -> Volume:
     """Read a 3-D NIfTI file.
 
@@ -65,7 +96,8 @@ def read_volume(path: Path | str) -> Volume:
             f"{path}: the image has shape {image.shape}; one non-empty 3-D volume is needed. Extract it and try again."
         )
     data = _read_data(path, image).reshape(shape)
-    if not np.issubdtype(data.dtype, np.integer) and not np.isfinite(data).all():
+    # The extremes tell of NaN and infinity without an array of answers as large as the image.
+    if not (math.isfinite(data.min()) and math.isfinite(data.max())):
         raise CordlesionError(
             f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again."
         )
@@ -102,12 +134,17 @@ def read_scan(path: Path | str) -> Volume:
         raise CordlesionError(
             f"{path}: every voxel has the value {low:g}; a scan with contrast is needed. Check the export of this scan."
         )
-    if np.all((data == low) | (data == high)):
+    if _holds_only(data, low, high):
         raise CordlesionError(
             f"{path}: holds the values {low:g} and {high:g} only, as a mask does; a scan is needed. "
             "Give the image, not a segmentation of it."
         )
     return Volume(data, volume.affine, volume.header, volume.path)
+
+
+def _holds_only(data: npt.NDArray[np.generic], low: float, high: float) -> bool:
+    # Slice by slice, because a scan that is no mask tells so at once.
+    return all(bool(np.all((part == low) | (part == high))) for part in np.moveaxis(data, -1, 0))
 
 
 def read_mask(path: Path | str, like: Volume | None = None) -> Volume:
@@ -161,14 +198,12 @@ def require_same_grid(volume: Volume, like: Volume) -> None:
             f"{name}: has shape {volume.data.shape} but {other} has {like.data.shape}; both must share one grid. "
             "Resample the first one to the second with nearest neighbour."
         )
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in like.data.shape], indexing="ij")).reshape(3, -1).T
-    shift = nib.affines.apply_affine(volume.affine, corners) - nib.affines.apply_affine(like.affine, corners)
-    distance_mm = float(np.linalg.norm(shift, axis=1).max())
-    # An axis flip or a half-voxel shift is far above rounding, which grows with the field of view.
-    if distance_mm > max(GRID_TOLERANCE_MM, 0.05 * min(like.spacing_mm)):
+    distance_mm = _farthest_mm(volume.affine, like.affine, like.data.shape)
+    if distance_mm > _tolerance_mm(like):
+        remarks = [f" {remark}" for one in (volume, like) if (remark := placement_remark(one))]
         raise CordlesionError(
             f"{name}: lies up to {distance_mm:.2f} mm away from {other} although both have shape {like.data.shape}; "
-            "both must share one grid. Resample the first one to the second with nearest neighbour."
+            f"both must share one grid. Resample the first one to the second with nearest neighbour.{''.join(remarks)}"
         )
 
 
@@ -189,7 +224,7 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
         )
     if data.shape != like.data.shape:
         raise ValueError(f"data has shape {data.shape}, the grid has {like.data.shape}")
-    stored = data.astype(np.uint8) if data.dtype == bool else data
+    stored = data.view(np.uint8) if data.dtype == bool else data
     image = nib.Nifti1Image(stored, like.affine)
     if like.header is not None:
         _copy_geometry(like.header, image.header)
@@ -197,6 +232,18 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
         image.header.set_xyzt_units("mm")
     with atomic_path(Path(path)) as temporary:
         nib.save(image, temporary)
+
+
+def _farthest_mm(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]) -> float:
+    """Return how far apart two affines place a voxel at most, which is at a corner of the image."""
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1).T
+    shift = nib.affines.apply_affine(first, corners) - nib.affines.apply_affine(second, corners)
+    return float(np.linalg.norm(shift, axis=1).max())
+
+
+def _tolerance_mm(grid: Volume) -> float:
+    # An axis flip or a half-voxel shift is far above rounding, which grows with the field of view.
+    return max(GRID_TOLERANCE_MM, 0.05 * min(grid.spacing_mm))
 
 
 def _load(path: Path) -> nib.Nifti1Pair:

@@ -17,6 +17,7 @@ from cordlesion.prediction import predict_stack
 from cordlesion.preprocess.cord_stack import StackGeometry
 from images import write_image
 from models import THRESHOLD, untrained_bundle
+from test_sct_prediction import sct_bundle
 
 LAS = np.diag([-0.5, 0.5, 0.5, 1.0])
 SHAPE = (16, 16, 50)
@@ -140,3 +141,10 @@ def test_the_command_writes_it_and_asks_for_a_form(cli, tmp_path):
     ended = cli("model", "export", tmp_path / "ours")
     assert ended.status == 2
     assert "nothing to write; at least one form is needed. Give --onnx or --monai-bundle." in ended.error
+
+
+def test_a_network_of_sct_is_left_to_its_makers(tmp_path):
+    save_bundle(tmp_path / "ours", sct_bundle("soft"))
+    with pytest.raises(CordlesionError, match="a network of the Spinal Cord Toolbox"):
+        export_monai(tmp_path / "ours", tmp_path / "theirs")
+    assert not (tmp_path / "theirs").exists()

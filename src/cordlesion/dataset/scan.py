@@ -8,7 +8,8 @@ import numpy as np
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, evaluate
-from cordlesion.volume import read_mask, read_scan
+from cordlesion.progress import say
+from cordlesion.volume import placement_remark, read_mask, read_scan
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
         CordlesionError: There is no reference, a file is missing or damaged, or the grids differ.
     """
     image = read_scan(scan.image)
+    if remark := placement_remark(image):
+        say(remark)
     digest = hashlib.sha256(repr(image.data.shape).encode() + np.ascontiguousarray(image.data).tobytes()).hexdigest()
     if scan.reference is None:
         # Unmarked is not lesion-free: such a scan would teach the network that its lesions are none.

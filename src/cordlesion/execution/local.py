@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -34,14 +35,16 @@ def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description
         Outcomes in the order of ``items``.
     """
 
-    def attempt(item: Item) -> Outcome[Item, Result]:
+    def attempt(item: Item, context: Context) -> Outcome[Item, Result]:
         try:
-            return Outcome(item, work(item))
+            return Outcome(item, context.run(work, item))
         except CordlesionError as error:
             return Outcome(item, None, str(error))
 
+    # A thread starts without its caller's context, which says whether work may print.
+    contexts = [copy_context() for _ in items]
     with ThreadPoolExecutor(available_processors()) as pool:
-        return list(track(pool.map(attempt, items), description, len(items)))
+        return list(track(pool.map(attempt, items, contexts), description, len(items)))
 
 
 def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], description: str) -> Iterator[Result]:

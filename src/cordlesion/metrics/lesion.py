@@ -56,7 +56,9 @@ def label_components(mask: Mask, rule: LesionRule, voxel_mm3: float) -> Componen
     found = every_component(mask, rule.connectivity)
     kept = found.sizes >= rule.min_voxels(voxel_mm3)
     number = np.concatenate([[0], kept * kept.cumsum()]).astype(np.int32)
-    return Components(number[found.labels], found.sizes[kept])
+    box = bounding_box(mask)
+    found.labels[box] = number[found.labels[box]]
+    return Components(found.labels, found.sizes[kept])
 
 
 def every_component(mask: Mask, connectivity: int) -> Components:

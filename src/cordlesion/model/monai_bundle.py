@@ -14,7 +14,14 @@ import torch
 from cordlesion.artifacts import atomic_path, check_output_folder, write_json, write_text
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, load_own_bundle
-from cordlesion.model.patch_model import LICENSE, RESEARCH_USE, PatchModel, example_patches, patch_shape, use_facts
+from cordlesion.model.patch_model import (
+    LICENSE,
+    RESEARCH_USE,
+    PatchModel,
+    example_patches,
+    patch_shape,
+    use_facts,
+)
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 _REACH = 1000.0

@@ -229,8 +229,12 @@ def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDAr
 
 def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -> npt.NDArray[np.float32]:
     """Interpolate linearly at a grid of positions, given along each axis; the border is repeated beyond it."""
-    for axis, position in enumerate(positions):
-        position = np.clip(position, 0, values.shape[axis] - 1)
+    positions = [np.clip(p, 0, n - 1) for p, n in zip(positions, values.shape, strict=True)]
+    # Of a large image only the part that is needed: numpy copies all of what it takes slices from.
+    low = [math.floor(p.min(initial=n - 1)) for p, n in zip(positions, values.shape, strict=True)]
+    values = values[tuple(slice(a, math.ceil(p.max(initial=0)) + 1) for a, p in zip(low, positions, strict=True))]
+    for axis, (position, first) in enumerate(zip(positions, low, strict=True)):
+        position = position - first
         below = np.floor(position).astype(int)
         above = np.minimum(below + 1, values.shape[axis] - 1)
         weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
