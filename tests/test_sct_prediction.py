@@ -3,38 +3,22 @@ import numpy as np
 import pytest
 import torch
 
-from cordlesion.model.bundle import SctBundle, SctCard, SctNetworkConfig, load_bundle
+from cordlesion.model.bundle import load_bundle
 from cordlesion.model.hardware import Hardware
-from cordlesion.model.sct_import import VARIANTS, import_sct
-from cordlesion.model.sct_networks import SctLesionNet
+from cordlesion.model.sct_import import import_sct
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import from_las
-from cordlesion.preprocess.sct_stack import SCT_CONTRASTS, make_sct_stack, map_sct_stack_back, place_sct_stack
+from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.segmentation import segment
+from sct_models import sct_bundle
 from strategies import make_scan
-
-FILTERS = ((2, 2), (2, 3))
 
 
 @pytest.fixture(autouse=True)
 def half_precision(monkeypatch):
     """A processor that has bfloat16, which must not be used here."""
     monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
-
-
-def sct_bundle(variant):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = SctLesionNet(FILTERS)
-        network(torch.randn(4, 1, 8, 8, 8))
-        torch.nn.init.normal_(network.last.weight, std=3.0)
-    constants = SCT_CONTRASTS["t2"].model_copy(update={"crop_voxels": 16})
-    prediction, threshold = VARIANTS[variant]
-    card = SctCard(
-        network=SctNetworkConfig(filters=FILTERS), preprocess=constants, prediction=prediction, threshold=threshold
-    )
-    return SctBundle(card, network.eval())
 
 
 def scan_and_curve(n_slices, covered):
