@@ -129,9 +129,15 @@ def require_matched(table: pd.DataFrame, path: Path) -> None:
 
 
 def _bundle(config: ComparatorConfig) -> Comparator:
-    from cordlesion.model.bundle import read_card
+    from cordlesion.model.bundle import SctCard, read_card
 
     card = read_card(config.path)  # refuses what is no bundle before hours of training
+    cut = card.prediction.cut if isinstance(card, SctCard) else None
+    if cut is not None and config.threshold is None:
+        raise CordlesionError(
+            f"{config.path}: this model cuts its probabilities at {cut:g} by itself and gives masks, which have no "
+            f"threshold to be tuned. Set `threshold: {cut:g}` of the comparator {config.name!r}."
+        )
     # Of SCT's preprocessing, none of which is ours, only the source of the centerline is looked at.
     preprocess = card.preprocess if isinstance(card.preprocess, PreprocessConfig) else PreprocessConfig()
     files = sorted(path for path in config.path.rglob("*") if path.is_file() and not path.name.startswith("."))

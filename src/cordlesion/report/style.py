@@ -50,6 +50,8 @@ _PALETTE = {
 _NAMES = {
     "bce": "BCE",
     "sct": "SCT",
+    "sct_shipped": "SCT (shipped)",
+    "sct_soft": "SCT (soft)",
     "log_cosh_dice": "Log-Cosh Dice",
     "sct_dice": "SCT Dice",
     "dice_bce": "Dice + BCE",

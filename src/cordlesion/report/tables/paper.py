@@ -27,6 +27,10 @@ _NOTE = (
 )
 
 
+_SAME = {"sct_soft": "sct"}
+"""Our names of what the paper compared: SCT's network with overlapping patches and a tuned threshold."""
+
+
 @cache
 def printed_table() -> pd.DataFrame:
     """Return the paper's Table 2 as numbers.
@@ -46,7 +50,10 @@ def printed_table() -> pd.DataFrame:
 def paper_table(results: StudyResults, summary: pd.DataFrame) -> Table:
     """Lay out the study's tuned scores below those printed in the paper; no rows where no loss is in both."""
     printed = printed_table()
-    mine = {loss: [run for run in results.runs if run.loss == loss] for loss in printed["loss"].unique()}
+    mine = {
+        loss: [run for run in results.runs if _SAME.get(run.loss, run.loss) == loss]
+        for loss in printed["loss"].unique()
+    }
     groups = tuple(
         Group(loss_name(loss), _rows(summary, printed[printed["loss"] == loss], runs))
         for loss, runs in mine.items()
@@ -67,7 +74,8 @@ def _rows(summary: pd.DataFrame, printed: pd.DataFrame, runs: list[Run]) -> tupl
     for number, name in enumerate(REPORTED_SETS):
         rows.append(_printed_row(printed[printed["set"] == name].iloc[0], name))
         for run in runs:
-            source = "this study" if len(runs) == 1 else f"this study, seed {run.seed}"
+            which = loss_name(run.loss) if run.seed is None else f"seed {run.seed}"
+            source = "this study" if len(runs) == 1 else f"this study, {which}"
             set_cell, *cells = mine[run][number]
             rows.append((set_cell, Cell(source), *cells))
     return tuple(rows)
