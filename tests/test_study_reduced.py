@@ -28,7 +28,11 @@ def test_the_papers_study_runs_end_to_end(cohort, cli):
     """The study as it comes, pointed to a dataset: seven losses, its network, its grid, its report."""
     file = cohort / "isbi2023.yaml"
     text = builtin_study("isbi2023").read_text()
-    file.write_text(text.replace("../cohort", "cohort").replace("../isbi2023", "isbi2023"))
+    file.write_text(
+        text.replace("../cohort", "cohort")
+        .replace("../isbi2023", "isbi2023")
+        .replace("centerline: auto", "centerline: file")
+    )
     assert cli("study", "run", file, *REDUCED).status == 0
     folder = cohort / "isbi2023"
     splits, evaluation = read_table(folder / "splits.tsv"), read_table(folder / "evaluation.tsv")

@@ -158,7 +158,7 @@ def initial_study(dataset: Path) -> str:
         "../isbi2023", "study"
     )
     found = f"# {len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference.\n"
-    return found + text.replace("centerline: file", f"centerline: {source}")
+    return found + text.replace("centerline: auto", f"centerline: {source}")
 
 
 def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:

@@ -8,13 +8,14 @@ from safetensors.numpy import save_file
 from cordlesion.config import PreprocessConfig
 from cordlesion.dataset.bids import find_scans
 from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.cord_stack import sample_reference, sample_stack
 from cordlesion.preprocess.stack_file import make_stack, read_stack, write_stack
 from cordlesion.volume import read_mask, read_scan
 from images import truncate
 from tiny import write_scan
 
-CONFIG = PreprocessConfig(crop_voxels=16)
+CONFIG = PreprocessConfig(crop_voxels=16, centerline="file")
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,12 @@ def test_a_damaged_stack_gets_a_sentence(scan, tmp_path, damage):
     damage(path)
     with pytest.raises(CordlesionError, match=r"a\.safetensors: no readable cord stack"):
         read_stack(path)
+
+
+@pytest.mark.parametrize(("source", "finder"), [("auto", "find_cord"), ("sct", "centerline_from_sct")])
+def test_the_cord_is_found_where_no_file_shows_it(scan, monkeypatch, source, finder):
+    expected = make_stack(scan, CONFIG)
+    curve = read_centerline(scan.centerline, read_scan(scan.image))
+    monkeypatch.setattr(f"cordlesion.preprocess.stack_file.{finder}", lambda image: curve)
+    found = make_stack(replace(scan, centerline=None), CONFIG.model_copy(update={"centerline": source}))
+    np.testing.assert_array_equal(found.image, expected.image)

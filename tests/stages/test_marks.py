@@ -19,3 +19,17 @@ def test_a_stack_depends_on_the_files_it_was_cut_from_and_no_others(config, used
     before = stack_mark(config, HASHES)
     assert {kind for kind in HASHES if stack_mark(config, HASHES | {kind: "changed"}) != before} == used
     assert stack_mark(config.model_copy(update={"spacing_mm": 0.7}), HASHES) != before
+
+
+def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
+    config = PreprocessConfig(centerline="auto")
+    before = stack_mark(config, HASHES)
+    assert {kind for kind in HASHES if stack_mark(config, HASHES | {kind: "changed"}) != before} == {
+        "image",
+        "reference",
+    }
+    given = [PreprocessConfig(centerline=source) for source in ("file", "sct")]
+    others = [stack_mark(source, HASHES) for source in given]
+    monkeypatch.setattr("cordlesion.stages.marks.shipped_weights_hash", lambda: "other weights")
+    assert stack_mark(config, HASHES) != before
+    assert [stack_mark(source, HASHES) for source in given] == others

@@ -1,0 +1,198 @@
+"""Finding the cord: distance to the true centre and time, on real scans, on simulated ones, and on a large volume.
+
+Real scans and SCT's network lie in a folder outside the repository (``CORDLESION_SHARED``, or ``../shared``
+beside it); nothing was fitted to them. SCT's centerline network ``t2_ctr`` (Gros 2019) stands beside ours where its file
+is there: in each slice the centre of mass of its largest component at 0.5, before any curve is drawn through them.
+
+python benchmarks/bench_centerline.py [simulated scans]
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from _timing import header
+from scipy import ndimage
+
+from cordlesion.dataset.simulate import SimulatedScan, plan_cohort, simulate_scan
+from cordlesion.dataset.simulate.frame import cord_frame
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask
+from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume, read_scan
+
+SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))
+REAL = {
+    "t2": "t2_seg-manual",
+    "t2_fake_lesion": "t2_fake_lesion_sc_seg",
+    "sub-unf01_T2w": "sub-unf01_T2w_seg-manual",
+    "PAM50_small_t2": "PAM50_small_cord",
+    "t2_ms": "t2_ms_centerline",
+    "t2_lumbar": None,
+}
+"""Scan -> cord mask; of t2_ms, whose curve is that of SCT's network; None where there is none."""
+SIMULATED_SEED = 40_001
+LARGE = (512, 512, 400)
+COLUMNS = f"{'':<28}{'mean':>7}{'median':>8}{'99 %':>7}{'max':>7} mm   slices   confidence   seconds"
+
+Floats = npt.NDArray[np.float64]
+
+
+def distances(curve: Centerline, truth: Centerline, scan: Volume) -> Floats:
+    """Return the distance in the axial plane, mm, in each slice of ``truth``; beyond the curve, to where it ends."""
+    dx, dy, _ = to_las(scan).spacing_mm
+    x, y = curve.at(truth.z)
+    return np.hypot((x - truth.x) * dx, (y - truth.y) * dy)
+
+
+def row(name: str, d: Floats, held: str, confidence: float | None, seconds: float) -> str:
+    """Return one line of the table."""
+    numbers = f"{d.mean():7.2f}{np.median(d):8.2f}{np.percentile(d, 99):7.2f}{d.max():7.2f}" if d.size else f"{'-':>29}"
+    return f"{name:<28}{numbers} {held:>12} {'' if confidence is None else f'{confidence:.2f}':>9} {seconds:>11.2f}"
+
+
+def real_rows() -> Iterator[str]:
+    """Find the cord of every real scan."""
+    network = sct_network()
+    for name, mask in REAL.items():
+        path = SHARED / "data/real" / f"{name}.nii.gz"
+        start = time.perf_counter()
+        scan = read_scan(path)
+        try:
+            curve = find_cord(scan)
+        except CordlesionError as error:
+            yield f"{name:<28}{error}"
+            continue
+        seconds = time.perf_counter() - start
+        held = f"{curve.z[0]:.0f}-{curve.z[-1]:.0f} of {to_las(scan).data.shape[2]}"
+        truth = centerline_from_cord_mask(SHARED / "data/real" / f"{mask}.nii.gz", scan) if mask else None
+        d = distances(curve, truth, scan) if truth else np.empty(0)
+        yield row(name, d, held, curve.confidence, seconds)
+        if network is not None:
+            yield sct_row(network, scan, truth)
+
+
+def sct_network() -> object | None:
+    """Return SCT's centerline network, if its file is there."""
+    path = SHARED / "data/sct/t2_ctr.h5"
+    if not path.is_file():
+        return None
+    from cordlesion.model.sct_import import read_centerline_network
+
+    return read_centerline_network(path)
+
+
+def sct_row(network: object, scan: Volume, truth: Centerline | None) -> str:
+    """Take the centre of mass of what SCT's network finds in each slice."""
+    from cordlesion.model.sct_heatmap import sct_centerline_heatmap
+
+    start = time.perf_counter()
+    heat = sct_centerline_heatmap(network, scan)  # type: ignore[arg-type]
+    centers = {z: center for z in range(heat.data.shape[2]) if (center := largest_center(heat.data[:, :, z] > 0.5))}
+    seconds = time.perf_counter() - start
+    fx, fy = (n / m for n, m in zip(heat.data.shape[:2], to_las(scan).data.shape[:2], strict=True))
+    held = f"{len(centers)} of {heat.data.shape[2]}"
+    if truth is None or not centers:
+        return row("   SCT's network", np.empty(0), held, None, seconds)
+    z = np.array([at for at in truth.z if round(at) in centers])
+    x, y = np.array([centers[round(at)] for at in z]).T
+    found = Centerline(x / fx, y / fy, z)
+    return row("   SCT's network", distances(found, Centerline(*truth.at(z), z), scan), held, None, seconds)
+
+
+def largest_center(mask: npt.NDArray[np.bool_]) -> tuple[float, ...] | None:
+    """Return the centre of mass of the largest component."""
+    labels, n = ndimage.label(mask)
+    return tuple(ndimage.center_of_mass(labels == np.bincount(labels.ravel())[1:].argmax() + 1)) if n else None
+
+
+def true_centerline(scan: SimulatedScan) -> Centerline:
+    """Return the centre of a simulated cord, which is known exactly, in each slice that shows cord."""
+    acquisition = scan.acquisition
+    halves = [n * step / 2 for n, step in zip(acquisition.shape, acquisition.spacing_mm, strict=True)]
+    frame = cord_frame(scan.anatomy, acquisition.pose, halves[1], halves[2])
+    z = np.flatnonzero(to_las(scan.cord).data.any(axis=(0, 1)))
+    _, right_mm, front_mm = frame.at_height(acquisition.axis_mm(2)[z])
+    nx, ny, _ = acquisition.shape
+    x = (nx - 1) / 2 - right_mm / acquisition.spacing_mm[0]
+    y = (ny - 1) / 2 + front_mm / acquisition.spacing_mm[1]
+    return Centerline(x, y, z.astype(np.float64))
+
+
+def simulated_rows(count: int) -> Iterator[str]:
+    """Find the cord of simulated scans of sites and subjects that training never saw."""
+    everything: dict[str, list[Floats]] = {}
+    plans = [plan for subject in plan_cohort(count, SIMULATED_SEED) for plan in subject.scans(SIMULATED_SEED)]
+    missed = 0
+    for plan in plans:
+        scan = simulate_scan(plan)
+        try:
+            curve = find_cord(scan.image)
+        except CordlesionError:
+            missed += 1
+            continue
+        everything.setdefault(plan.plane, []).append(distances(curve, true_centerline(scan), scan.image))
+    for plane, found in everything.items():
+        yield row(f"simulated {plane}", np.concatenate(found), f"{len(found)} scans", None, float("nan"))
+    pooled = [d for found in everything.values() for d in found]
+    yield row("simulated, all", np.concatenate(pooled), f"{len(pooled)} scans", None, float("nan"))
+    yield f"simulated scans that were refused: {missed} of {len(plans)}"
+
+
+def large_volume() -> str:
+    """Read a volume of 512 x 512 x 400 voxels and look for a cord in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.nii"
+        noise = np.random.default_rng(0).integers(0, 1000, LARGE[:2], np.int16)
+        data = np.broadcast_to(noise[..., None], LARGE).copy()
+        data[240:270, 240:262] //= 4
+        nib.save(nib.Nifti1Image(data, np.diag([-0.5, 0.5, 1.0, 1.0])), path)
+        done = subprocess.run([sys.executable, __file__, "--large", path], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def search_large(path: str) -> None:
+    """Print seconds and peak memory of one search."""
+    start = time.perf_counter()
+    scan = read_scan(path)
+    read = time.perf_counter()
+    try:
+        find_cord(scan)
+        found = "found"
+    except CordlesionError:
+        found = "no cord"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{LARGE} voxels: read in {read - start:.2f} s, searched in {time.perf_counter() - read:.2f} s ({found}), "
+        f"at most {peak:.2f} GiB"
+    )
+
+
+def main() -> None:
+    """Print the tables."""
+    if sys.argv[1:2] == ["--large"]:
+        search_large(sys.argv[2])
+        return
+    print(header(["cordlesion", "numpy", "scipy", "nibabel"]))
+    print(COLUMNS)
+    if (SHARED / "data/real").is_dir():
+        for line in real_rows():
+            print(line, flush=True)
+    else:
+        print(f"{SHARED / 'data/real'}: absent, so no real scan was measured (set CORDLESION_SHARED)")
+    for line in simulated_rows(int(sys.argv[1]) if len(sys.argv) > 1 else 16):
+        print(line, flush=True)
+    print(large_volume())
+
+
+if __name__ == "__main__":
+    main()
