@@ -51,7 +51,8 @@ def best_path(
     """
     scores = np.zeros(evidence.shape[1:], np.float32)
     steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]] = []
-    best, end = 0.0, None
+    best = 0.0
+    end: tuple[int, int, int] | None = None
     for k, slice_evidence in enumerate(evidence):
         gap_mm = float(positions_mm[k] - positions_mm[k - 1]) if k else math.inf
         reached, step_x, step_y = _from_previous(scores, gap_mm, pixel_mm, stiffness, steepest)
@@ -59,7 +60,8 @@ def best_path(
         scores = np.maximum(reached, 0) + slice_evidence * np.float32(extents_mm[k])
         steps.append((step_x, step_y))
         if scores.max() > best:
-            best, end = float(scores.max()), (k, *np.unravel_index(int(scores.argmax()), scores.shape))
+            x, y = divmod(int(scores.argmax()), scores.shape[1])
+            best, end = float(scores.max()), (k, x, y)
     return None if end is None else _trace_back(steps, end, best)
 
 

@@ -72,11 +72,12 @@ def find_cord(scan: Volume) -> Centerline:
     x_mm, y_mm, probability = _centers(path, heat, offsets)
     held = slice(path.first, path.first + len(path.x))
     _require_cord(scan, probability, extents[held], extents.sum())
-    x_mm, y_mm = _smooth(middles[held] * las.spacing_mm[2], (x_mm, y_mm), probability)
     z = np.arange(slabs[path.first], slabs[held.stop])
-    places = zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
     # Pixel p lies at p mm from the centre of the first voxel.
-    x, y = (np.clip(np.interp(z, middles[held], at) / step, 0, n - 1) for at, step, n in places)
+    x, y = (
+        np.clip(_smooth(middles[held], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
+        for at, step, n in zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
+    )
     return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[held])))
 
 
@@ -147,13 +148,19 @@ def _centers(
 
 
 def _smooth(
-    z_mm: npt.NDArray[np.float64], values: Sequence[npt.NDArray[np.float64]], probability: npt.NDArray[np.float64]
-) -> list[npt.NDArray[np.float64]]:
-    """Draw a smoothing spline through the centres, which follows sure ones more than others."""
-    if len(z_mm) < _FEWEST_FOR_SPLINE:
-        return list(values)
-    penalty = (SMOOTHING_MM / (2 * np.pi)) ** 4 / float(np.mean(np.diff(z_mm)))
-    return [make_smoothing_spline(z_mm, value, w=probability, lam=penalty)(z_mm) for value in values]
+    middles: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    probability: npt.NDArray[np.float64],
+    z: npt.NDArray[np.int64],
+    spacing_mm: float,
+) -> npt.NDArray[np.float64]:
+    """Draw a smoothing spline through the slabs' centres, which follows sure ones more, and return it at slices."""
+    if len(middles) < _FEWEST_FOR_SPLINE:
+        return np.interp(z, middles, values)
+    penalty = (SMOOTHING_MM / (2 * np.pi)) ** 4 / (float(np.mean(np.diff(middles))) * spacing_mm)
+    spline = make_smoothing_spline(middles * spacing_mm, values, w=probability, lam=penalty)
+    # The end slabs reach beyond their middles; there the natural spline is a straight line.
+    return np.asarray(spline(z * spacing_mm), np.float64)
 
 
 def _require_cord(
