@@ -21,6 +21,7 @@ from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.progress import shown
 from cordlesion.stages.sets import ClosedTest
+from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from cordlesion.volume import read_scan
 from test_study import KILLER
@@ -160,6 +161,39 @@ def test_tables_of_scores_follow_from_the_evaluation(finished, name, tuned):
         t = ([f"{own:.2f}" if own else "–"]) if tuned else []
         expected.append([NAMES.get(method, method), set_name, *t, *scores])
     assert [[*row[: 3 if tuned else 2], *(row[column] for column in columns)] for row in rows] == expected
+
+
+def test_what_tuning_changed_follows_from_the_evaluation(finished):
+    evaluation, expected = table(finished, "evaluation"), []
+    tested = evaluation[(evaluation["set"] == "test") & (evaluation["reference_volume_mm3"] > 0)]
+    for method, (metric, title) in itertools.product(TUNED, {"voxel_f1": "V-F1", "lesion_f1": "L-F1"}.items()):
+        scans = tested[tested["loss"] == method].pivot(index="scan_id", columns="threshold", values=metric)
+        half, own = scans[0.5], scans[tuned_threshold(finished, method)]
+        numbers = [f"{half.median():.2f}", f"{own.median():.2f}", f"{(own - half).median():+.2f}".replace("-", "−")]
+        expected.append([NAMES.get(method, method), title, str(len(scans)), *numbers])
+    assert [row[:6] for row in printed(finished, "tuning")[1:]] == expected
+
+
+def test_lesion_free_scans_and_rules_are_counted_for_masks_too(finished):
+    evaluation = table(finished, "evaluation")
+    free = evaluation[(evaluation["set"] == "test") & (evaluation["reference_volume_mm3"] == 0)]
+    shown = {(row[0], row[1].split()[0]): row[3] for row in printed(finished, "lesion_free")[1:]}
+    assert len(shown) == 2 * len(TUNED) + len(GIVEN)
+    for (method, t), rows in free.groupby(["loss", "threshold"], dropna=False):
+        clean = (rows["n_predicted_lesions"] == 0).sum()
+        place = (NAMES.get(method, method), "–" if np.isnan(t) else f"{t:.2f}")
+        assert shown[place] == f"{clean / len(rows):.2f} ({clean}/{len(rows)})"
+    by_rule = table(finished, "rules").query("rule == 'iou50' and reference_volume_mm3 > 0")
+    row = next(row for row in printed(finished, "rules")[1:] if row[0] == "iou50")
+    expected = [spread(by_rule[by_rule["loss"] == method]["lesion_f1"]) for method in METHODS]
+    assert [cell.removesuffix(" –") for cell in row[1:]] == expected
+
+
+def test_the_status_counts_what_was_brought_in(finished):
+    rows = study_status(finished.parent / "study")
+    assert [(unit, state) for stage, unit, state in rows if stage == "comparator"] == [
+        (f"{name}: 8 of 8 scans", "done") for name in ("theirs", "soft", "hard", "nnunet", "shipped")
+    ]
 
 
 def test_pairs_are_compared_on_their_common_scans(finished):

@@ -23,6 +23,7 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     rows = _scans(folder)
     trained = [(run.name, bool(folder.finished(train_key(run)))) for run in config.runs]
     rows += [("train", name, _state(done)) for name, done in trained]
+    rows += [("comparator", *_brought(folder, one.name)) for one in config.comparators]
     for stage, path in (
         ("tune", folder.thresholds),
         ("evaluate", folder.evaluation),
@@ -41,6 +42,16 @@ def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
     scans = set(splits["scan_id"])
     done = sum(bool(folder.finished(f"preprocess/{name}")) for name in scans)
     return [("split", folds, "done"), ("preprocess", f"{done} of {len(scans)} scans", _state(done == len(scans)))]
+
+
+def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
+    """Count the scans whose map or mask by a comparator is there."""
+    if not folder.splits.is_file():
+        return comparator, "left"
+    splits = read_table(folder.splits, COLUMNS)
+    scans = set(splits.loc[splits["set"].isin(["threshold", "test"]), "scan_id"])
+    done = sum(bool(folder.finished(f"predict/{comparator}/{name}")) for name in scans)
+    return f"{comparator}: {done} of {len(scans)} scans", _state(done == len(scans))
 
 
 def _state(done: bool) -> str:
