@@ -31,6 +31,14 @@ model.command(
     "cordlesion.cli_import:import_sct", name="import-sct", help="Make a model of a lesion network that SCT published."
 )
 
+_MAPS = {
+    "evaluate": "Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.",
+    "tune": "Choose the decision threshold for probability maps of any tool.",
+    "compare": "Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval.",
+}
+for _name, _help in _MAPS.items():
+    app.command(f"cordlesion.cli_maps:{_name}", name=_name, help=_help)
+
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
@@ -153,6 +161,7 @@ def segment(
     centerline: Repeated = (),
     cord_mask: Repeated = (),
     threshold: float | None = None,
+    qc: Path | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions and a picture for every scan.
@@ -164,92 +173,14 @@ def segment(
         cord_mask: A cord mask on the scan's grid, in place of a centerline, or beside it where the model restricts
             lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
+        qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
     """
     from cordlesion.progress import shown
     from cordlesion.segmentation import segment_files
 
+    given = {"centerlines": centerline, "cord_masks": cord_mask}
     with shown(quiet):
-        return leftovers(
-            segment_files(scans, bundle, output, centerlines=centerline, cord_masks=cord_mask, threshold=threshold)
-        )
-
-
-@app.command
-def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "study", quiet: Quiet = False) -> int:
-    """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
-
-    Args:
-        reference: A mask, or a folder of masks.
-        prediction: A mask, or a folder of masks with the same BIDS entities or names.
-        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
-    """
-    from cordlesion.progress import shown
-    from cordlesion.standalone import evaluate_files
-
-    with shown(quiet):
-        return leftovers(evaluate_files(reference, prediction, output, rule))
-
-
-@app.command
-def tune(
-    *,
-    reference: Path,
-    probability: Path,
-    output: Output,
-    objective: str = "median_voxel_f1",
-    rule: str = "study",
-    grid: Literal["paper", "fine"] = "paper",
-    quiet: Quiet = False,
-) -> int:
-    """Choose the decision threshold for probability maps of any tool.
-
-    Give the scans of a threshold set only: scans that are used again to report results would make them too good.
-
-    Args:
-        reference: A mask, or a folder of masks.
-        probability: A probability map, or a folder of maps with the same BIDS entities or names.
-        objective: What the threshold maximises: median_voxel_f1, mean_voxel_f1, pooled_voxel_f1, median_lesion_f1,
-            f_beta:2 (voxel-wise; 2 is the weight of sensitivity), lesion_sensitivity:1 (with at most 1 false lesion per
-            scan) or joint_f1_specificity (needs scans without lesions too).
-        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
-        grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
-    """
-    from cordlesion.progress import shown
-    from cordlesion.standalone import tune_files
-
-    with shown(quiet):
-        return leftovers(tune_files(reference, probability, output, objective, rule, grid))
-
-
-@app.command
-def compare(
-    first: Path,
-    second: Path,
-    *,
-    first_run: str = "",
-    second_run: str = "",
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-) -> None:
-    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference.
-
-    Args:
-        first: A metrics.tsv, or a study's evaluation.tsv.
-        second: Another, or the same.
-        first_run: The run that is meant where a table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
-        second_run: The same for the second table.
-        output: Where to write the comparison (.tsv).
-    """
-    from cordlesion.artifacts import check_output_file
-    from cordlesion.evaluation import write_table
-    from cordlesion.standalone import COMPARISON_NOTE, compare_files
-
-    if output is not None:
-        check_output_file(output)
-    table = compare_files(first, second, first_run, second_run)
-    if output is not None:
-        write_table(output, table)
-    print(table.to_string(index=False, float_format="{:.4g}".format))
-    print(COMPARISON_NOTE)
+        return leftovers(segment_files(scans, bundle, output, **given, threshold=threshold, qc=qc))
 
 
 @app.command

@@ -132,6 +132,7 @@ def segment_files(
     centerlines: Sequence[Path] = (),
     cord_masks: Sequence[Path] = (),
     threshold: float | None = None,
+    qc: Path | None = None,
 ) -> dict[str, str]:
     """Segment scans and write everything about them to ``folder``, with one ``lesions.tsv``.
 
@@ -143,6 +144,7 @@ def segment_files(
         cord_masks: One for each scan, in the order of the scans; beside the centerlines only for a model that restricts
             lesions to the cord.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
+        qc: A quality-control report of the Spinal Cord Toolbox; every scan is added to it.
 
     Returns:
         The scans that could not be segmented, each with the reason.
@@ -151,7 +153,8 @@ def segment_files(
         CordlesionError: No scan could be segmented, two scans have one name, there is not one centerline or cord mask
             per scan, the folder cannot be one, or there is no valid threshold.
     """
-    check_output_folder(folder)
+    for written in (folder, qc or folder):
+        check_output_folder(written)
     names = [output_name(scan) for scan in scans]
     if len(set(names)) < len(names):
         twice = next(scan for scan, name in zip(scans, names, strict=True) if names.count(name) > 1)
@@ -176,6 +179,8 @@ def segment_files(
             result = segment(scan, model, centerline=curve, cord_mask=cord, threshold=cut)
             for path in write_segmentation(result, folder, bundle):
                 say(f"{path}")
+            if qc is not None:
+                _add_to_qc(qc, result, bundle, folder)
             lesions[name] = result.lesions
         except CordlesionError as error:
             faults[name] = str(error)
@@ -183,6 +188,14 @@ def segment_files(
         raise CordlesionError(next(iter(faults.values())))
     _add_to_table(folder / "lesions.tsv", lesion_table(lesions), names)
     return faults
+
+
+def _add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> None:
+    from cordlesion.report.sct_qc import write_qc_entry
+
+    options = ["-m", str(bundle), "-o", str(folder), "--threshold", f"{result.threshold:g}"]
+    command_line = ["cordlesion", "segment", str(result.scan.path), *options]
+    say(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
 
 
 def predict_file(

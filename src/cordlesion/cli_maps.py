@@ -1,0 +1,83 @@
+"""The commands for masks and maps of any tool; the command line imports this file when one of them is called."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cordlesion.cli import Output, Quiet, leftovers
+
+
+def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "study", quiet: Quiet = False) -> int:
+    """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
+    """
+    from cordlesion.progress import shown
+    from cordlesion.standalone import evaluate_files
+
+    with shown(quiet):
+        return leftovers(evaluate_files(reference, prediction, output, rule))
+
+
+def tune(
+    *,
+    reference: Path,
+    probability: Path,
+    output: Output,
+    objective: str = "median_voxel_f1",
+    rule: str = "study",
+    grid: Literal["paper", "fine"] = "paper",
+    quiet: Quiet = False,
+) -> int:
+    """Choose the decision threshold for probability maps of any tool.
+
+    Give the scans of a threshold set only: scans that are used again to report results would make them too good.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        probability: A probability map, or a folder of maps with the same BIDS entities or names.
+        objective: What the threshold maximises: median_voxel_f1, mean_voxel_f1, pooled_voxel_f1, median_lesion_f1,
+            f_beta:2 (voxel-wise; 2 is the weight of sensitivity), lesion_sensitivity:1 (with at most 1 false lesion per
+            scan) or joint_f1_specificity (needs scans without lesions too).
+        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
+        grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
+    """
+    from cordlesion.progress import shown
+    from cordlesion.standalone import tune_files
+
+    with shown(quiet):
+        return leftovers(tune_files(reference, probability, output, objective, rule, grid))
+
+
+def compare(
+    first: Path,
+    second: Path,
+    *,
+    first_run: str = "",
+    second_run: str = "",
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+) -> None:
+    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference.
+
+    Args:
+        first: A metrics.tsv, or a study's evaluation.tsv.
+        second: Another, or the same.
+        first_run: The run that is meant where a table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
+        second_run: The same for the second table.
+        output: Where to write the comparison (.tsv).
+    """
+    from cordlesion.artifacts import check_output_file
+    from cordlesion.evaluation import write_table
+    from cordlesion.standalone import COMPARISON_NOTE, compare_files
+
+    if output is not None:
+        check_output_file(output)
+    table = compare_files(first, second, first_run, second_run)
+    if output is not None:
+        write_table(output, table)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+    print(COMPARISON_NOTE)
