@@ -58,7 +58,7 @@ def test_an_entry_has_the_keys_and_places_that_the_page_reads(tmp_path):
 @pytest.mark.parametrize(
     ("name", "place"),
     [
-        ("study/t2.nii.gz", ("study", "t2", "t2")),
+        ("study/t2_ms.nii.gz", ("study", "t2_ms", "t2_ms")),
         ("study/sub-7_T2w.nii.gz", ("study", "sub-7", "T2w")),
         ("a/sub-7/anat/sub-7_T2w.nii", ("a", "sub-7", "T2w")),
     ],

@@ -91,7 +91,8 @@ def _place(image: Path) -> tuple[str, str, str]:
     above = image.parts[image.parts.index(subject) - 1] if subject else image.parent.name
     named = entities(image.name).get("sub")
     stem = image.name.split(".")[0]
-    return above.strip("/") or "dataset", subject or (f"sub-{named}" if named else stem), stem.split("_")[-1]
+    contrast = stem.split("_")[-1] if subject or named else stem
+    return above.strip("/") or "dataset", subject or (f"sub-{named}" if named else stem), contrast
 
 
 def _axial_tiles(scan: Volume, mask: Mask, centerline: Centerline | None) -> list[tuple[Pixels, Pixels]]:
