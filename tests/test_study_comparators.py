@@ -344,6 +344,12 @@ def test_a_file_that_cannot_be_used_is_told_before_anything_is_trained(copy, spo
     assert all(sentence in str(caught.value) for sentence in sentences), str(caught.value)
 
 
+def test_the_references_themselves_are_no_comparator(copy):
+    copy.write_text(copy.read_text().replace("masks: masks", "masks: cohort"))
+    with pytest.raises(CordlesionError, match=r"_label-lesion_seg.nii.gz: is the reference of sub-.. itself; what the"):
+        run_study(read_study(copy), until="split")
+
+
 def test_masks_among_the_maps_are_refused(copy):
     copy.write_text(copy.read_text().replace("{name: soft, maps: maps}", "{name: soft, maps: masks}"))
     with pytest.raises(CordlesionError, match="every threshold above 0 gives the same masks, as of masks"):

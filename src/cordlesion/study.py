@@ -103,8 +103,8 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     require_scans(config, splits)
     write_manifest(folder, config, {scan.scan_id: scan for scan in usable}, hashes, excluded)
     cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
-    names = {scan.scan_id for scan in scans}
-    return replace(cohort, comparators=match_comparators(config, folder, names, cohort.names_in("threshold", "test")))
+    by_name, measured = {scan.scan_id: scan for scan in scans}, cohort.names_in("threshold", "test")
+    return replace(cohort, comparators=match_comparators(config, folder, by_name, measured))
 
 
 def preprocess(cohort: Cohort) -> Study:

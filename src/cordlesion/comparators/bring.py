@@ -43,15 +43,15 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
 
 
 def predict_bundle(
-    comparator: Comparator, bundle: "AnyBundle", scan: Scan, preprocess: PreprocessConfig, probability: Path, mask: Path
+    comparator: Comparator, bundle: "AnyBundle", preprocess: PreprocessConfig, scan: Scan, probability: Path, mask: Path
 ) -> None:
     """Predict a scan with a comparator's model, under the model's own preprocessing.
 
     Args:
         comparator: Whose model it is.
         bundle: The model.
-        scan: Image, and where its cord is.
         preprocess: The study's, which says where centerlines come from.
+        scan: Image, and where its cord is.
         probability: Where the map goes.
         mask: Where the mask goes, if the comparator is not tuned.
 

@@ -75,6 +75,25 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str]) -> Com
     return Comparator(config, files, {name: file_hash(path) for name, path in files.items()}, others)
 
 
+def refuse_references(comparator: Comparator, references: Mapping[str, Path | None]) -> None:
+    """Refuse a comparator whose files are the references themselves: it would be perfect.
+
+    Args:
+        comparator: Any.
+        references: Of the scans, by name.
+
+    Raises:
+        CordlesionError: A file is the reference of its scan.
+    """
+    for name, path in comparator.files.items():
+        reference = references.get(name)
+        if reference is not None and path.samefile(reference):
+            raise CordlesionError(
+                f"{path}: is the reference of {name} itself; what the comparator {comparator.config.name!r} found is "
+                "needed. Give another folder, or narrow it by `files`."
+            )
+
+
 def comparator_table(
     comparators: Sequence[Comparator], measured: Sequence[str], scans: Collection[str]
 ) -> pd.DataFrame:

@@ -1,12 +1,19 @@
 """Comparators in a study: their files matched with its scans, and their maps and masks brought into its folder."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.comparators.bring import bring_file, predict_bundle
-from cordlesion.comparators.match import Comparator, comparator_table, match_comparator, require_matched
+from cordlesion.comparators.match import (
+    Comparator,
+    comparator_table,
+    match_comparator,
+    refuse_references,
+    require_matched,
+)
 from cordlesion.config import ComparatorRun, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import describe_comparator, describe_dataset, mask_path
@@ -17,31 +24,35 @@ from cordlesion.progress import track
 from cordlesion.stages.marks import map_mark, predict_key
 from cordlesion.stages.sets import Study
 
-_WHAT = ("Lesion probability per voxel", "Lesion mask")
+Writer: TypeAlias = Callable[[Scan, Path, Path], None]
+"""Writes a scan's map and mask, as far as there are any, to the two paths."""
 
 
 def match_comparators(
-    config: StudyConfig, folder: StudyFolder, scans: Collection[str], measured: Collection[str]
+    config: StudyConfig, folder: StudyFolder, scans: Mapping[str, Scan], measured: Collection[str]
 ) -> dict[str, Comparator]:
     """Match the files of every comparator with the scans that are measured, and write ``comparators.tsv``.
 
     Args:
         config: The study.
         folder: Where the table goes.
-        scans: Names of all scans of the dataset.
+        scans: All scans of the dataset, by name; of their references only the paths are looked at.
         measured: Names of those in a threshold or test set.
 
     Returns:
         The comparators by name.
 
     Raises:
-        CordlesionError: A folder is missing or no bundle, two files fit one scan, or a scan has no file.
+        CordlesionError: A folder is missing or no bundle, two files fit one scan, a file is a reference, or a scan has
+            no file.
     """
     path = folder.table("comparators")
     if not config.comparators:
         path.unlink(missing_ok=True)
         return {}
     found = {one.name: match_comparator(one, measured) for one in config.comparators}
+    for comparator in found.values():
+        refuse_references(comparator, {name: scan.reference for name, scan in scans.items()})
     table = comparator_table(list(found.values()), sorted(measured), scans)
     write_table(path, table)
     require_matched(table, path)
@@ -69,7 +80,7 @@ def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) ->
     Raises:
         CordlesionError: Files cannot be used, a sentence each.
     """
-    folder, comparator = study.folder, study.comparators[run.comparator.name]
+    folder = study.folder
     marks = {scan: map_mark(study, run, scan) for scan in scans}
     pending = [
         scan for scan in scans if not folder.is_done(predict_key(scan, run), marks[scan], *_results(folder, run, scan))
@@ -77,28 +88,33 @@ def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) ->
     if not pending:
         return
     describe_dataset(folder, study.config.dataset)
-
-    def bring(scan: Scan) -> None:
-        probability = folder.probability(scan.scan_id, run.maps_name)
-        with folder.stage(predict_key(scan, run), marks[scan]):
-            write(scan=scan, probability=probability, mask=mask_path(probability))
-            for path in _results(folder, run, scan):
-                what = _WHAT[path != probability]
-                describe_comparator(path, scan.image, study.config.dataset, comparator.config.name, what)
-
-    if comparator.config.kind == "bundle":
-        from cordlesion.model.bundle import load_bundle
-
-        write = partial(
-            predict_bundle, comparator, load_bundle(comparator.config.path), preprocess=study.config.preprocess
-        )
+    bring = partial(_bring_scan, study, run, marks, _writer(study, run))
+    if run.comparator.kind == "bundle":
         for scan in track(pending, f"predict {run.maps_name}", len(pending)):
             bring(scan)
-    else:
-        write = partial(bring_file, comparator)
-        outcomes = map_scans(bring, pending, f"read {run.maps_name}")
-        if faults := [f"comparator {run.maps_name}: {outcome.fault}" for outcome in outcomes if outcome.fault]:
-            raise CordlesionError("\n".join(faults))
+        return
+    outcomes = map_scans(bring, pending, f"read {run.maps_name}")
+    if faults := [f"comparator {run.maps_name}: {outcome.fault}" for outcome in outcomes if outcome.fault]:
+        raise CordlesionError("\n".join(faults))
+
+
+def _writer(study: Study, run: ComparatorRun) -> Writer:
+    """Return what makes a scan's map and mask from the comparator; a model is loaded once."""
+    comparator = study.comparators[run.comparator.name]
+    if run.comparator.kind != "bundle":
+        return partial(bring_file, comparator)
+    from cordlesion.model.bundle import load_bundle
+
+    return partial(predict_bundle, comparator, load_bundle(run.comparator.path), study.config.preprocess)
+
+
+def _bring_scan(study: Study, run: ComparatorRun, marks: Mapping[Scan, str], write: Writer, scan: Scan) -> None:
+    probability = study.folder.probability(scan.scan_id, run.maps_name)
+    with study.folder.stage(predict_key(scan, run), marks[scan]):
+        write(scan, probability, mask_path(probability))
+        for path in _results(study.folder, run, scan):
+            what = "Lesion probability per voxel" if path == probability else "Lesion mask"
+            describe_comparator(path, scan.image, study.config.dataset, run.maps_name, what)
 
 
 def _results(folder: StudyFolder, run: ComparatorRun, scan: Scan) -> list[Path]:
