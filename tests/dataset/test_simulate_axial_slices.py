@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from cordlesion.dataset.simulate import axial_slices
+from cordlesion.dataset.simulate.axial_slices import SIZE, draw_slices
+from cordlesion.dataset.simulate.signals import Signals
+
+FIXED = Signals(3.0, 1.0, 0.8, 0.7, 0.2, 0.2, 0.27, 1.3, 1.0, 0.05, 0.1, 1000)
+
+
+@pytest.fixture(scope="module")
+def slices():
+    return [drawn for subject in range(16) for drawn in draw_slices(11, subject, 5)]
+
+
+def test_the_same_arguments_give_the_same_slices(slices):
+    again = list(draw_slices(11, 0, 5))
+    for first, second in zip(slices, again, strict=False):
+        np.testing.assert_array_equal(first.image, second.image)
+        np.testing.assert_array_equal(first.center, second.center)
+
+
+def test_slices_are_images_with_and_without_cord(slices):
+    for drawn in slices:
+        assert drawn.image.shape == (SIZE, SIZE)
+        assert drawn.image.dtype == np.float32
+        assert np.isfinite(drawn.image).all()
+        assert np.ptp(drawn.image) > 0.1
+    held = [drawn for drawn in slices if not np.isnan(drawn.center[0])]
+    assert 0.4 < len(held) / len(slices) < 0.9
+    assert 0 < sum(not drawn.sure for drawn in slices) < 0.3 * len(slices)
+    centers = np.array([drawn.center for drawn in held])
+    assert centers.min() >= 0.2 * SIZE
+    assert centers.max() <= 0.8 * SIZE
+
+
+def test_around_the_centre_is_cord_and_around_that_bright_fluid(monkeypatch):
+    monkeypatch.setattr(axial_slices, "_signals", lambda *_: FIXED)
+    x, y = np.meshgrid(*[np.arange(SIZE)] * 2, indexing="ij")
+    ratios = []
+    for subject in range(6):
+        for drawn in draw_slices(12, subject, 6):
+            if drawn.sure and not np.isnan(drawn.center[0]):
+                distance = np.hypot(x - drawn.center[0], y - drawn.center[1])
+                cord = drawn.image[distance < 2]
+                assert 0.7 < np.median(cord) < 2
+                ratios.append(drawn.image[(distance > 6) & (distance < 9)].mean() / np.median(cord))
+    assert len(ratios) > 15
+    assert np.median(ratios) > 1.4
+
+
+@pytest.mark.parametrize("draw", axial_slices._CORDLESS, ids=lambda draw: draw.__name__)
+def test_what_is_no_cord_is_drawn_anew_each_time(draw):
+    rng = np.random.default_rng(0)
+    first, second = draw(rng), draw(rng)
+    assert first.shape == second.shape == (SIZE, SIZE)
+    assert first.min() >= 0
+    assert np.abs(first - second).max() > 0.1
