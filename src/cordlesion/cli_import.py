@@ -18,7 +18,7 @@ def import_sct(
     The weights stay under SCT's own terms; nothing in the file is executed.
 
     Args:
-        file: t2_lesion.h5, t2_ax_lesion.h5 or t2s_lesion.h5 as SCT published it (extra `sct`).
+        file: t2_lesion, t2_ax_lesion or t2s_lesion as SCT published it: .h5 (extra `sct`) or .onnx (extra `onnx`).
         output: Folder of the new model.
         variant: shipped: the mask that SCT writes. soft: overlapping patches, probabilities, a threshold to be tuned.
         contrast: What the network was made for; by default what the file's name says.

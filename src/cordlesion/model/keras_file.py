@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.errors import CordlesionError
+from cordlesion.model.foreign_file import ForeignFileError, foreign_file
 
 if TYPE_CHECKING:
     import h5py
 
-LARGEST_BYTES = 2**26
-"""SCT's files take 1 to 4 MB."""
 _MOST_LAYERS = 256
-
-
-class ForeignFileError(ValueError):
-    """What is wrong with a file that somebody else made: the middle of a sentence."""
 
 
 @dataclass(frozen=True)
@@ -83,32 +77,11 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
     Raises:
         CordlesionError: The file is missing, damaged or no such file, also where that shows later, while it is open.
     """
-    if not path.is_file():
-        raise CordlesionError(f"{path}: no such file. Check the name; a .h5 file as SCT published it is needed.")
-    h5py = _h5py(path)
-    try:
-        n_bytes = path.stat().st_size
-        if n_bytes > LARGEST_BYTES:
-            raise ForeignFileError(f"it has {n_bytes / 2**20:.0f} MiB, more than any of SCT's")
+    with foreign_file(path, "a .h5 file", extra="sct") as n_bytes:
+        import h5py
+
         with h5py.File(path, "r") as file:
             yield KerasFile(_layers(_configuration(file)), n_bytes, _member(file, "model_weights"))
-    # What the HDF5 library makes of damaged bytes is any of these.
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError, SystemError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise CordlesionError(
-            f"{path}: cannot be used as a network of SCT ({reason}); a .h5 file as SCT published it is needed. "
-            "Download it again."
-        ) from error
-
-
-def _h5py(path: Path) -> Any:  # noqa: ANN401  # h5py has no types
-    try:
-        import h5py
-    except ImportError:
-        raise CordlesionError(
-            f"{path}: h5py is needed to read it, which is not installed. Run `pip install 'cordlesion[sct]'`."
-        ) from None
-    return h5py
 
 
 def _member(group: Any, name: str) -> Any:  # noqa: ANN401

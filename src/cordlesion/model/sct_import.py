@@ -18,9 +18,11 @@ from cordlesion.model.bundle import (
     SctPredictionConfig,
     save_bundle,
 )
-from cordlesion.model.keras_file import ForeignFileError, KerasFile, KerasLayer, open_keras
+from cordlesion.model.foreign_file import ForeignFileError
+from cordlesion.model.keras_file import KerasFile, KerasLayer, open_keras
 from cordlesion.model.sct_layers import centerline_plan, lesion_plan, require_plan
 from cordlesion.model.sct_networks import SctCenterlineNet, SctLesionNet
+from cordlesion.model.sct_onnx import read_onnx_network
 from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
 
 Variant = Literal["shipped", "soft"]
@@ -46,7 +48,8 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
     """Make a bundle of a lesion network that SCT published.
 
     Args:
-        file: ``t2_lesion.h5``, ``t2_ax_lesion.h5`` or ``t2s_lesion.h5``; the weights stay under SCT's own terms.
+        file: ``t2_lesion``, ``t2_ax_lesion`` or ``t2s_lesion``, as ``.h5`` or ``.onnx``; the weights stay under SCT's
+            own terms.
         folder: Where to write the bundle.
         variant: ``shipped``: patches that do not overlap, p > 0.1 and after interpolation >= 0.1, a mask as SCT writes
             it. ``soft``: overlapping patches, probabilities, a threshold to be tuned.
@@ -87,10 +90,10 @@ def _contrast(file: Path, contrast: str | None) -> str:
 
 
 def read_lesion_network(path: Path | str) -> tuple[SctLesionNet, tuple[tuple[int, int], ...]]:
-    """Read a lesion network of SCT (``t2_lesion.h5``, ``t2_ax_lesion.h5``, ``t2s_lesion.h5``).
+    """Read a lesion network of SCT (``t2_lesion``, ``t2_ax_lesion`` or ``t2s_lesion``).
 
     Args:
-        path: Keras's HDF5 file as SCT published it.
+        path: Keras's HDF5 file as SCT published it, or the ONNX file (``.onnx``) that it ships.
 
     Returns:
         The network in evaluation mode, and its filters per level.
@@ -98,7 +101,10 @@ def read_lesion_network(path: Path | str) -> tuple[SctLesionNet, tuple[tuple[int
     Raises:
         CordlesionError: The file is missing, damaged, or holds anything but such a network.
     """
-    with open_keras(Path(path)) as file:
+    path = Path(path)
+    if path.suffix == ".onnx":
+        return read_onnx_network(path)
+    with open_keras(path) as file:
         filters = tuple((_filters(level[0]), _filters(level[-1])) for level in _way_down(file.layers, "Conv3D"))
         require_plan(file.layers, lesion_plan(filters), "lesion")
         with torch.device("meta"):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-_EPSILON = 1e-3
-"""Keras's default, a hundred times that of torch."""
+EPSILON = 1e-3
+"""Of batch normalisation: Keras's default, a hundred times that of torch."""
 
 
 class SctLesionNet(nn.Module):
@@ -93,7 +93,7 @@ def _block(
     for n, width, dilation in zip([channels, *filters[:-1]], filters, dilations, strict=True):
         layers += [
             convolution(n, width, kernel_size=3, padding=dilation, dilation=dilation),
-            normalization(width, eps=_EPSILON),
+            normalization(width, eps=EPSILON),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)
