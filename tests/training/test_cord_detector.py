@@ -68,7 +68,8 @@ def test_augmented_centers_stay_on_the_cord(samples):
         assert {n % 8 for n in images.shape[2:]} == {0}
         for image, center in zip(images[:, 0].numpy(), centers.numpy(), strict=True):
             if not np.isnan(center[0]):
-                peak = np.unravel_index(image.argmax(), image.shape)
+                # Standardising clips the top of the dot to a plateau.
+                peak = np.argwhere(image == image.max()).mean(axis=0)
                 distances.append(np.hypot(*(peak - center)))
     # Noise, ghosts and inverted contrast hide a few dots.
     assert len(distances) > 30
