@@ -84,6 +84,15 @@ def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResult
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
 
 
+def test_a_verdict_about_a_method_without_seeds_says_so(results: StudyResults) -> None:
+    seeded = with_seeds(results, 0.0)
+    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
+    assert "as far as there are seeds" not in ranking_answer(pairs, seeds, several=True)
+    pairs.loc[pairs["first"] == "bce", "n_seeds_first"] = 0
+    text = ranking_answer(pairs, seeds, several=True)
+    assert "beyond noise between subjects and seeds (as far as there are seeds: BCE was not trained here)" in text
+
+
 def test_sentences_have_printed_names_and_real_minus_signs(numbers: Numbers) -> None:
     text = " ".join(numbers.pairs["sentence"])
     assert "Tversky and BCE" in text

@@ -77,6 +77,15 @@ def test_a_method_without_seeds_has_no_seed_noise():
     assert "sct no seeds" in row["sentence"]
     both = pd.concat([table[table["loss"] == "sct"], table[table["loss"] == "sct"].assign(loss="nnunet")])
     assert only(both)["verdict"] == "undecided"
+    assert "over subjects and seeds" in row["sentence"]
+
+
+def test_two_methods_without_seeds_are_set_against_noise_between_subjects_alone():
+    table = scores(sct=[0.0], nnunet=[0.3]).astype({"seed": "Int64"}).assign(seed=pd.NA)
+    row = only(table)
+    assert row["verdict"] == "better"
+    assert "over subjects; no seeds to draw)" in row["sentence"]
+    assert (row["low"], row["high"]) == (row["subjects_low"], row["subjects_high"])
 
 
 def test_too_few_subjects_decide_nothing():

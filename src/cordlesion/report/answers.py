@@ -115,16 +115,25 @@ def _counted(pairs: pd.DataFrame, metric: str) -> str:
     """Say what became of the pairs in one metric."""
     rows = pairs[pairs["metric"] == metric]
     n = len(rows)
+    won = rows[rows["verdict"].isin(["better", "worse"])]
     better = [
         " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
-        for _, row in rows[rows["verdict"].isin(["better", "worse"])].iterrows()
+        for _, row in won.iterrows()
         if (names := (str(row["second"]), str(row["first"])))
     ]
     counts = rows["verdict"].value_counts()
-    parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds"] if better else []
+    parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
     parts += [f"{counts[verdict]} {words}" for verdict, words in _VERDICTS.items() if verdict in counts]
     pair = "the one pair of losses" if n == 1 else f"the {n} pairs of losses"
     return f"{METRIC_NAMES[metric]}, of {pair}: {'; '.join(parts)}."
+
+
+def _untrained(rows: pd.DataFrame) -> str:
+    """Say whose noise between trainings no verdict knows: of methods that were not trained here."""
+    sides = [rows.loc[rows[f"n_seeds_{side}"] == 0, side] for side in ("first", "second")]
+    names = [loss_name(str(name)) for name in dict.fromkeys(pd.concat(sides))]
+    were = "was" if len(names) == 1 else "were"
+    return f" (as far as there are seeds: {enumerate_words(names)} {were} not trained here)" if names else ""
 
 
 def _components(seeds: pd.DataFrame) -> str:

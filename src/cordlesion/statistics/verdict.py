@@ -25,10 +25,10 @@ _NO_SEED = -1
 _UNKNOWN = (math.nan, math.nan, math.nan)
 
 _SENTENCES: dict[Verdict, str] = {
-    "better": "{second} beats {first} in {column}: {difference} in the median scan (95 % interval {both} over subjects "
-    "and seeds).",
+    "better": "{second} beats {first} in {column}: {difference} in the median scan (95 % interval {both} over "
+    "{drawn}).",
     "worse": "{second} is beaten by {first} in {column}: {difference} in the median scan (95 % interval {both} over "
-    "subjects and seeds).",
+    "{drawn}).",
     "undecided": "{second} and {first} cannot be told apart in {column}: {difference} in the median scan (95 % "
     "interval {subjects} over subjects, corrected p {p_subjects}).",
     "within seed noise": "Seed noise explains the difference between {second} and {first} in {column}: {difference} "
@@ -86,6 +86,7 @@ class LossComparison:
             both = f"{self.second} and {self.first}"
             text = f"{both} cannot be compared in {column}: at least {MIN_PAIRS} subjects are needed."
         else:
+            has_seeds = bool(self.n_seeds_first or self.n_seeds_second)
             text = _SENTENCES[self.verdict].format(
                 first=self.first,
                 second=self.second,
@@ -93,6 +94,7 @@ class LossComparison:
                 difference=f"{self.median_difference:+.3f}",
                 subjects=f"{self.subjects_low:+.3f} to {self.subjects_high:+.3f}",
                 both=f"{self.low:+.3f} to {self.high:+.3f}",
+                drawn="subjects and seeds" if has_seeds else "subjects; no seeds to draw",
                 p_subjects=f"{self.p_subjects:.3f}",
                 p_both=f"{self.p_subjects_and_seeds:.3f}",
             )
