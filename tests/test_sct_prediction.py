@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 import torch
 
+from cordlesion.dataset.bids import find_scans
+from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import load_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.sct_import import import_sct
@@ -13,6 +15,7 @@ from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, 
 from cordlesion.segmentation import segment
 from sct_models import sct_bundle
 from strategies import make_scan
+from tiny import write_scan
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,15 @@ def test_nothing_is_found_where_there_is_no_centerline(variant):
     result = predict_scan(bundle, scan, curve)
     assert result[18, 19, 8] == 1
     assert not result[..., 40:].any()  # a block or more beyond the last slice with a centerline
+
+
+def test_a_shipped_mask_has_no_threshold_to_set(tmp_path):
+    write_scan(tmp_path / "cohort", "sub-01", seed=1, lesions=1)
+    (scan,), _ = find_scans(tmp_path / "cohort")
+    with pytest.raises(CordlesionError, match="Leave out --threshold"):
+        segment(scan.image, sct_bundle("shipped"), cord_mask=scan.cord_mask, threshold=0.3)
+    assert segment(scan.image, sct_bundle("shipped"), cord_mask=scan.cord_mask).mask.any()
+    assert segment(scan.image, sct_bundle("soft"), cord_mask=scan.cord_mask, threshold=0.3).threshold == 0.3
 
 
 def test_the_published_network_finds_the_published_lesions(shared, tmp_path):

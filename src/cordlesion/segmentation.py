@@ -15,7 +15,7 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
-from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
+from cordlesion.model.bundle import AnyBundle, Card, SctBundle, load_bundle, read_card
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
@@ -237,6 +237,11 @@ def output_name(scan: Path | None) -> str:
 
 def _threshold(bundle: AnyBundle, threshold: float | None, name: object) -> float:
     if threshold is not None:
+        if isinstance(bundle, SctBundle) and bundle.card.prediction.cut is not None:
+            raise CordlesionError(
+                f"{name}: gives the mask that SCT ships, but a threshold was given; probabilities are needed for one. "
+                "Leave out --threshold, or import the variant soft."
+            )
         if not 0 < threshold <= 1:
             raise CordlesionError(
                 f"the threshold is {threshold:g}; a value above 0 and up to 1 is needed. Give another --threshold."

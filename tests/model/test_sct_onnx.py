@@ -164,7 +164,7 @@ DAMAGES = {
     "two outputs": (edited(two_outputs), "does not map one patch"),
     "another patch": (edited(other_patch), "does not take patches"),
     "a step less": (edited(less), "cannot be used"),
-    "a kernel that is no weight": (edited(renamed), "cannot be used"),
+    "a kernel that is no weight": (edited(renamed), "'input_1' is not stored as float32 weights"),
     "concatenated the wrong way round": (edited(lambda _: None, skip_first=True), "does not compute|cannot be used"),
     "another pooling": (edited(other_pooling), "does not compute"),
 }

@@ -65,13 +65,15 @@ def read_onnx_network(path: Path) -> tuple[SctLesionNet, tuple[tuple[int, int], 
         expected = _run(model, patch)
         with torch.inference_mode():
             found = network(torch.from_numpy(patch)).numpy()
-        if not np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max():
+        with np.errstate(invalid="ignore"):
+            agree = np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max()  # False of NaN
+        if not agree:
             raise ForeignFileError("it does not compute what SCT's lesion network does")
     return network, filters
 
 
 def _load(path: Path) -> "onnx.ModelProto":
-    """Parse a graph and see that it is harmless to run."""
+    """Parse a graph, see that it is harmless to run, and let it put out logits."""
     import onnx
 
     try:
@@ -79,22 +81,16 @@ def _load(path: Path) -> "onnx.ModelProto":
     # That of protobuf, which is no dependency of ours.
     except Exception:
         raise ForeignFileError("is no ONNX model") from None
+    _require_plain(model)
     graph = model.graph
-    if model.functions or not 0 < len(graph.node) <= _MOST_NODES:
-        raise ForeignFileError(f"has {len(graph.node)} operations and {len(model.functions)} functions of its own")
-    for node in graph.node:
-        if node.op_type not in _OPERATIONS or node.domain not in ("", "ai.onnx"):
-            raise ForeignFileError(f"has an operation {node.op_type[:40]!r}, which SCT's lesion network has not")
-    if graph.sparse_initializer or any(t.data_location == t.EXTERNAL for t in graph.initializer):
-        raise ForeignFileError("has weights that are not in the file itself")
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
     if len(inputs) != 1 or len(graph.output) != 1 or graph.node[-1].op_type != "Sigmoid":
         raise ForeignFileError("does not map one patch to one map of probabilities")
     shape = inputs[0].type.tensor_type.shape
-    shape.dim[0].dim_value = 1
-    if tuple(dim.dim_value for dim in shape.dim) != _PATCH:
+    if [dim.dim_value for dim in shape.dim[1:]] != list(_PATCH[1:]):
         raise ForeignFileError("does not take patches of 48 x 48 x 48 voxels")
+    shape.dim[0].dim_value = _PATCH[0]
     # Logits tell networks apart where probabilities are 0 or 1.
     graph.output[0].name = graph.node.pop().input[0]
     # What the file says of sizes is not believed but computed.
@@ -102,6 +98,18 @@ def _load(path: Path) -> "onnx.ModelProto":
     del graph.value_info[:]
     _require_small(model)
     return model
+
+
+def _require_plain(model: "onnx.ModelProto") -> None:
+    """See that a graph has known operations and its own weights only."""
+    graph = model.graph
+    if model.functions or not 0 < len(graph.node) <= _MOST_NODES:
+        raise ForeignFileError(f"has {len(graph.node)} operations and {len(model.functions)} functions of its own")
+    for node in graph.node:
+        if node.op_type not in _OPERATIONS or node.domain not in ("", "ai.onnx"):
+            raise ForeignFileError(f"has an operation {node.op_type[:40]!r}, which SCT's lesion network has not")
+    if graph.sparse_initializer or any(tensor.data_location == tensor.EXTERNAL for tensor in graph.initializer):
+        raise ForeignFileError("has weights that are not in the file itself")
 
 
 def _require_small(model: "onnx.ModelProto") -> None:
@@ -131,19 +139,25 @@ def _steps(graph: "onnx.GraphProto") -> Iterator[_Step]:
     for node in graph.node:
         if node.op_type != "Conv":
             continue
-        kernel, *bias = (weights[name] for name in node.input[1:])
+        kernel, *bias = (_weight(weights, name) for name in node.input[1:])
         added = sum(bias, np.zeros(kernel.shape[0], np.float32))
         user = users.get(node.output[0])
         if user is not None and user.op_type == "Add":
-            (name,) = (name for name in user.input if name in weights)
-            added = added + weights[name].reshape(kernel.shape[0])
+            name = next((name for name in user.input if name in weights), user.input[-1])
+            added = added + _weight(weights, name).reshape(kernel.shape[0])
             user = users.get(user.output[0])
         if user is not None and user.op_type == "BatchNormalization":
-            scale, offset, mean, variance = (weights[name] for name in user.input[1:])
+            scale, offset, mean, variance = (_weight(weights, name) for name in user.input[1:])
             epsilon = next((float(a.f) for a in user.attribute if a.name == "epsilon"), 1e-5)
             yield _Step(kernel, added, (scale, offset, mean, variance), epsilon)
         else:
             yield _Step(kernel, added, None, 0.0)
+
+
+def _weight(weights: Mapping[str, Floats], name: str) -> Floats:
+    if name not in weights:
+        raise ForeignFileError(f"{name[:40]!r} is not stored as float32 weights")
+    return weights[name]
 
 
 def _weights(graph: "onnx.GraphProto") -> Mapping[str, Floats]:
@@ -204,7 +218,10 @@ def _run(model: "onnx.ModelProto", patch: Floats) -> Floats:
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+        # Without the fallback, which prints what went wrong and tries the same again.
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, ["CPUExecutionProvider"], enable_fallback=0
+        )
         (logits,) = session.run(None, {session.get_inputs()[0].name: patch})
     # Its exceptions have no common class but this.
     except Exception as error:
