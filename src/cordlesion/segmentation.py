@@ -15,6 +15,7 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import RULES, binarize, label_components
+from cordlesion.metrics.voxel import bounding_box
 from cordlesion.model.bundle import AnyBundle, Card, SctBundle, load_bundle, read_card
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
@@ -279,17 +280,22 @@ def _lesions(
     image: Volume, curve: Centerline | None, probability: npt.NDArray[np.float32], mask: npt.NDArray[np.bool_]
 ) -> list[Lesion]:
     """Measure the components above the study's minimum volume, largest first."""
-    spacing = to_las(image).spacing_mm
-    components = label_components(mask, RULES["study"], float(np.prod(spacing)))
-    labels = to_las(Volume(components.labels, image.affine)).data.astype(np.int32, copy=False)
+    if not mask.any():
+        return []
+    inside = to_las(Volume(mask, image.affine)).data.astype(np.bool_, copy=False)
     p = to_las(Volume(probability, image.affine)).data
+    spacing, box = to_las(image).spacing_mm, bounding_box(inside)
+    # Of the lesions' box alone: labels of a whole image would take four times the memory of the mask.
+    components = label_components(inside[box], RULES["study"], float(np.prod(spacing)))
     # Without a cord, depth is measured straight down from the uppermost slice.
     curve = curve or Centerline(np.zeros(1), np.zeros(1), np.array([p.shape[2] - 1.0]))
-    boxes = ndimage.find_objects(labels)
+    places = ndimage.find_objects(components.labels)
     lesions = []
     for number, index in enumerate(np.argsort(-components.sizes, kind="stable"), start=1):
-        box = boxes[index]
-        lesions.append(_lesion(number, p[box][labels[box] == index + 1], box[2], spacing, curve))
+        place = places[index]
+        values = p[box][place][components.labels[place] == index + 1]
+        slices = slice(box[2].start + place[2].start, box[2].start + place[2].stop)
+        lesions.append(_lesion(number, values, slices, spacing, curve))
     return lesions
 
 

@@ -2,7 +2,7 @@
 
 Such a report is a folder: ``_json/qc_<time>.json`` for each entry, two pictures below ``dataset/subject/contrast/
 command/time/``, and a page that SCT makes of the entries whenever one of its commands adds another. Keys and places are
-those that SCT 6 and 7 write.
+those that SCT writes.
 """
 
 import html
