@@ -200,7 +200,15 @@ def moved(qform_code, sform_code, shift_mm=3.0):
     return change
 
 
+def with_impossible_qform(image):
+    moved(1, 1, shift_mm=0)(image)
+    # A rotation's quaternion has length 1.
+    image.header["quatern_b"] = image.header["quatern_c"] = 1
+    return image
+
+
 REMARKS = {
+    "the qform is impossible": (with_impossible_qform, "sform", "its sform is used; its qform is invalid"),
     "they disagree": (moved(1, 2), "sform", "its sform is used; its qform would place voxels up to 3.0 mm elsewhere"),
     "they agree": (moved(1, 1, shift_mm=0), "sform", None),
     "they differ by rounding": (moved(1, 1, shift_mm=0.01), "sform", None),
@@ -226,6 +234,14 @@ def test_the_transform_in_use_is_told_once_and_recorded(cli, tmp_path, change, u
     for kind in ("probseg", "mask"):
         written = nib.load(out / f"sub-01_label-lesion_{kind}.nii.gz")
         assert_same_geometry(nib.load(scan).header, written.header)
+
+
+def test_predict_tells_it_too(cli, tmp_path):
+    scan, line = write_phantom(tmp_path, phantom(), change=moved(1, 2))
+    store(line, nib.load(line).get_fdata().astype(np.uint8), nib.load(scan).affine)
+    ended = cli("predict", scan, "-m", saved(tmp_path), "-o", tmp_path / "p.nii.gz", "--centerline", line)
+    assert (ended.status, ended.error) == (0, "")
+    assert ended.output.count("its qform would place voxels up to 3.0 mm elsewhere") == 1
 
 
 def test_a_study_tells_the_transform_once_per_scan(cli, tmp_path):

@@ -147,9 +147,11 @@ def predict(
         centerline: The cord's centre, drawn on a NIfTI grid; without it and without a cord mask the cord is found.
         cord_mask: A cord mask on the scan's grid, in place of a centerline.
     """
+    from cordlesion.progress import shown
     from cordlesion.segmentation import predict_file
 
-    predict_file(scan, bundle, output, centerline=centerline, cord_mask=cord_mask)
+    with shown():
+        predict_file(scan, bundle, output, centerline=centerline, cord_mask=cord_mask)
 
 
 @app.command
