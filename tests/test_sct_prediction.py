@@ -5,7 +5,7 @@ import torch
 
 from cordlesion.dataset.bids import find_scans
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import load_bundle
+from cordlesion.model.bundle import load_bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.sct_import import import_sct
 from cordlesion.prediction import predict_scan
@@ -78,6 +78,19 @@ def test_nothing_is_found_where_there_is_no_centerline(variant):
     result = predict_scan(bundle, scan, curve)
     assert result[18, 19, 8] == 1
     assert not result[..., 40:].any()  # a block or more beyond the last slice with a centerline
+
+
+def test_the_command_segments_with_it(tmp_path, cli):
+    write_scan(tmp_path / "cohort", "sub-01", seed=1, lesions=1)
+    (scan,), _ = find_scans(tmp_path / "cohort")
+    save_bundle(tmp_path / "sct", sct_bundle("shipped"))
+    arguments = ("segment", scan.image, "-m", tmp_path / "sct", "--cord-mask", scan.cord_mask, "-o", tmp_path / "out")
+    assert cli(*arguments).status == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"lesions.tsv", "sub-01_label-lesion_mask.nii.gz", "sub-01_label-lesion_mask.json"} <= names
+    refused = cli(*arguments, "--threshold", "0.3")
+    assert refused.status == 2
+    assert "Leave out --threshold" in refused.error
 
 
 def test_a_shipped_mask_has_no_threshold_to_set(tmp_path):

@@ -238,7 +238,7 @@ def output_name(scan: Path | None) -> str:
 
 def _threshold(bundle: AnyBundle, threshold: float | None, name: object) -> float:
     if threshold is not None:
-        if isinstance(bundle, SctBundle) and bundle.card.prediction.cut is not None:
+        if isinstance(bundle, SctBundle) and bundle.card.prediction.cut not in (None, threshold):
             raise CordlesionError(
                 f"{name}: gives the mask that SCT ships, but a threshold was given; probabilities are needed for one. "
                 "Leave out --threshold, or import the variant soft."
