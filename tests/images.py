@@ -43,6 +43,14 @@ BROKEN = {
     "truncated gz": (lambda path: truncate(write_image(path, noise())), "truncated or damaged"),
     "truncated nii": (lambda path: truncate(write_image(path.with_suffix(""), noise())), "truncated or damaged"),
     "only a header": (lambda path: truncate(write_image(path.with_suffix(""), noise()), 0.002), "not a readable NIfTI"),
+    "compressed, named .nii": (
+        lambda path: write_image(path, noise()).rename(path.with_suffix("")),
+        "its content is compressed, unlike its name says",
+    ),
+    "not compressed, named .nii.gz": (
+        lambda path: write_image(path.with_suffix(""), noise()).rename(path),
+        "its content is not compressed, unlike its name says",
+    ),
     "text": (lambda path: (path.write_text("no image"), path)[1], "not a readable NIfTI"),
     "empty file": (lambda path: (path.touch(), path)[1], "not a readable NIfTI"),
     "4-D": (lambda path: write_image(path, noise((4, 4, 4, 2))), "one non-empty 3-D volume is needed"),

@@ -1,3 +1,5 @@
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -96,6 +98,15 @@ def test_a_broken_file_gets_a_sentence(tmp_path, write, fault):
         read_volume(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("wrong", "right"), [("a.nii", "a.nii.gz"), ("a.nii.gz", "a.nii")])
+def test_renamed_as_it_is_told_a_file_is_read(tmp_path, wrong, right):
+    write_image(tmp_path / right, noise()).rename(tmp_path / wrong)
+    with pytest.raises(CordlesionError, match=rf"Rename it to {re.escape(right)}\.$"):
+        read_volume(tmp_path / wrong)
+    (tmp_path / wrong).rename(tmp_path / right)
+    np.testing.assert_array_equal(read_volume(tmp_path / right).data, noise())
 
 
 @pytest.mark.parametrize(("write", "fault"), UNUSABLE_SCANS.values(), ids=UNUSABLE_SCANS)

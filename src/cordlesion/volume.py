@@ -18,6 +18,7 @@ from cordlesion.errors import CordlesionError
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
 
+_ENDIAN: tuple[Literal["little", "big"], ...] = ("little", "big")
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
 
@@ -250,6 +251,11 @@ def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        if renamed := _true_name(path):
+            raise CordlesionError(
+                f"{path}: its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
+                f"both must agree. Rename it to {renamed.name}."
+            ) from error
         raise CordlesionError(
             f"{path}: not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz."
         ) from error
@@ -258,6 +264,21 @@ def _load(path: Path) -> nib.Nifti1Pair:
             f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz."
         )
     return image
+
+
+def _true_name(path: Path) -> Path | None:
+    """Return the name that fits the content of a NIfTI file whose name tells of the wrong compression."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(4)
+    except OSError:
+        return None
+    if path.name.endswith(".nii") and start.startswith(b"\x1f\x8b"):
+        return path.with_name(f"{path.name}.gz")
+    # A NIfTI file begins with the size of its header.
+    if path.name.endswith(".nii.gz") and any(int.from_bytes(start, order) in (348, 540) for order in _ENDIAN):
+        return path.with_suffix("")
+    return None
 
 
 def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
