@@ -22,6 +22,7 @@ from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.progress import shown
 from cordlesion.stages.sets import ClosedTest
 from cordlesion.stages.status import study_status
+from cordlesion.standalone import compare_files
 from cordlesion.study import run_study
 from cordlesion.volume import read_scan
 from test_study import KILLER
@@ -187,6 +188,17 @@ def test_lesion_free_scans_and_rules_are_counted_for_masks_too(finished):
     row = next(row for row in printed(finished, "rules")[1:] if row[0] == "iou50")
     expected = [spread(by_rule[by_rule["loss"] == method]["lesion_f1"]) for method in METHODS]
     assert [cell.removesuffix(" –") for cell in row[1:]] == expected
+
+
+def test_two_comparators_are_compared_from_the_command_line_too(finished):
+    path, own = finished.parent / "study" / "evaluation.tsv", tuned_threshold(finished, "soft")
+    runs = ("set=test,loss=hard,seed=n/a,threshold=n/a", f"set=test,loss=soft,threshold={own}")
+    compared = compare_files(path, path, *runs).set_index("metric")
+    tested = table(finished, "evaluation").query("set == 'test' and reference_volume_mm3 > 0")
+    hard = tested[tested["loss"] == "hard"]["voxel_f1"].median()
+    assert compared.loc["voxel_f1", ["n_pairs", "median_first"]].tolist() == [3, pytest.approx(hard)]
+    with pytest.raises(CordlesionError, match=r"has rows of several runs or sets .* seed: 0, n/a; threshold: "):
+        compare_files(path, path, runs[0], "set=test")
 
 
 def test_the_status_counts_what_was_brought_in(finished):
