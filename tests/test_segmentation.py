@@ -150,7 +150,7 @@ def test_at_most_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
 
 def test_without_a_curve_the_cord_is_found(bundle, cohort, monkeypatch):
     curve = read_centerline(label_of(cohort, "centerline"), read_scan(scan_of(cohort)))
-    monkeypatch.setattr("cordlesion.segmentation.find_cord", lambda image: replace(curve, confidence=0.9))
+    monkeypatch.setattr("cordlesion.segmentation.find_cord", lambda _: replace(curve, confidence=0.9))
     found = segment(scan_of(cohort), bundle)
     assert found.centerline.confidence == 0.9
     given = segment(scan_of(cohort), bundle, centerline=label_of(cohort, "centerline"))

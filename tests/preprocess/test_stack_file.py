@@ -111,6 +111,6 @@ def test_a_damaged_stack_gets_a_sentence(scan, tmp_path, damage):
 def test_the_cord_is_found_where_no_file_shows_it(scan, monkeypatch, source, finder):
     expected = make_stack(scan, CONFIG)
     curve = read_centerline(scan.centerline, read_scan(scan.image))
-    monkeypatch.setattr(f"cordlesion.preprocess.stack_file.{finder}", lambda image: curve)
+    monkeypatch.setattr(f"cordlesion.preprocess.stack_file.{finder}", lambda _: curve)
     found = make_stack(replace(scan, centerline=None), CONFIG.model_copy(update={"centerline": source}))
     np.testing.assert_array_equal(found.image, expected.image)
