@@ -13,7 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
 
 COMMAND = "make example-report"
-LARGEST_BYTES = 1_500_000
+LARGEST_BYTES = 1_048_576
 
 
 def make_example(study: Path, target: Path) -> Path:
@@ -38,7 +38,7 @@ def make_example(study: Path, target: Path) -> Path:
     page = page.replace(str(config.output.parent), "demo")
     if (size := len(page.encode())) > LARGEST_BYTES:
         raise CordlesionError(
-            f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:g} "
+            f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:.3g} "
             "MB belong into a repository. Take a study with fewer losses or scans."
         )
     write_text(target, page)

@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
-_USE, _GROUP = f"{{{_SVG}}}use", f"{{{_SVG}}}g"
+_HREF, _USE, _GROUP = f"{{{_XLINK}}}href", f"{{{_SVG}}}use", f"{{{_SVG}}}g"
 
 ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", _XLINK)
@@ -29,23 +29,42 @@ def shorten_svg(text: str) -> str:
 def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
     """Prepare a figure for a page: unique ids, ink in the colour of the page's text, no document header.
 
+    Ids become the prefix and a number; those that nothing in the figure refers to are left out.
+
     Args:
         text: The file.
-        prefix: Set before every id, which must be unique in the page.
+        prefix: Makes ids unique in the page.
         label: What a screen reader says.
         ink: The colour of text and axes.
     """
     root = ElementTree.fromstring(text)
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
         root.remove(metadata)
+    referred = re.findall(r'(?:href="|url\()#([^")]+)', text)
+    ids = {name: f"{prefix}{number}" for number, name in enumerate(dict.fromkeys(referred))}
     for element in root.iter():
+        if (own := element.attrib.pop("id", None)) in ids:
+            element.set("id", ids[own])
+        if link := element.attrib.pop(_HREF, None):
+            # Inside HTML no prefix is needed.
+            element.set("href", f"#{ids[link[1:]]}" if link.startswith("#") else link)
         for name, value in element.attrib.items():
-            element.set(name, _localize(name, value, prefix).replace(ink, "currentColor"))
+            local = re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{ids[found[1]]})", value)
+            element.set(name, local.replace(ink, "currentColor"))
+    for parent in root.iter():
+        parent[:] = [_without_wrappers(child) for child in parent]
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     root.set("role", "img")
     root.set("aria-label", label)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _without_wrappers(element: ElementTree.Element) -> ElementTree.Element:
+    """Return what groups hold that say nothing and hold one element only."""
+    while element.tag == _GROUP and not element.attrib and len(element) == 1:
+        element = element[0]
+    return element
 
 
 def _shorten_numbers(value: str) -> str:
@@ -64,11 +83,3 @@ def _share_style(group: ElementTree.Element) -> None:
         group.set("style", style)
         for child in group:
             del child.attrib["style"]
-
-
-def _localize(name: str, value: str, prefix: str) -> str:
-    if name == "id":
-        return prefix + value
-    if name == f"{{{_XLINK}}}href":
-        return re.sub(r"^#", f"#{prefix}", value)
-    return value.replace("url(#", f"url(#{prefix}")
