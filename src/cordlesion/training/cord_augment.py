@@ -29,7 +29,7 @@ def augment(batch: Sequence[Sample], rng: np.random.Generator) -> tuple[Tensor, 
     images, centers = [], []
     for image, center, _ in batch:
         crop, place = _cut(torch.from_numpy(image.astype(np.float32)), center, shape, rng)
-        images.append(_disturb(crop, rng))
+        images.append(_blanked(_disturb(crop, rng), place, rng))
         centers.append(place)
     ready = standardize(torch.stack(images).numpy())
     for image in ready:
@@ -79,6 +79,21 @@ def _disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
     image = torch.hypot(image, noise) if late else image
     image = image.clamp_min(0).pow(float(np.exp(rng.normal(0, 0.3))))
     return image.max() - image if rng.random() < 0.08 else image
+
+
+def _blanked(image: Tensor, place: tuple[float, float], rng: np.random.Generator) -> Tensor:
+    """Blacken what lies beyond an edge beside the cord, as a saturated or reduced field of view does."""
+    if rng.random() < 0.75:
+        return image
+    image = image.clone()
+    for axis in range(2):
+        middle = image.shape[axis] / 2 if math.isnan(place[axis]) else place[axis]
+        low = int(rng.uniform(0, max(middle - 12, 0)))
+        high = int(rng.uniform(min(middle + 12, image.shape[axis]), image.shape[axis]))
+        if rng.random() < 0.6:
+            image.narrow(axis, 0, low).zero_()
+            image.narrow(axis, high, image.shape[axis] - high).zero_()
+    return image
 
 
 def _field(shape: torch.Size, rng: np.random.Generator, knots: tuple[int, int]) -> Tensor:

@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m cordlesion.training.cord_detector", description=__doc__)
     parser.add_argument("--output", type=Path, default=cord_network.WEIGHTS, help="where to write the weights")
     parser.add_argument("--subjects", type=int, default=400, help="simulated subjects, of about 17 slices each")
-    parser.add_argument("--steps", type=int, default=3000, help=f"batches of {BATCH} slices")
+    parser.add_argument("--steps", type=int, default=1500, help=f"batches of {BATCH} slices")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     samples = draw_samples(options.subjects, options.seed, available_processors())

@@ -28,7 +28,7 @@ TOP_UNSURE_MM, CONUS_UNSURE_MM = (-20.0, 0.0), (-12.0, 8.0)
 """Stretches about the upper end of the cord and the conus in which nobody can say whether a slice holds cord."""
 LUMBAR_SHARE = 0.25
 """Subjects drawn about the conus and the cauda equina, beside those drawn anywhere."""
-CORDLESS_SHARE = 0.35
+CORDLESS_SHARE = 0.22
 """Slices of brains, limbs, clutter and noise, per slice of a subject."""
 _HALF = SIZE / 2
 _MESH = np.meshgrid(*[np.arange(SIZE, dtype=np.float32) - _HALF] * 2, indexing="ij")
@@ -221,4 +221,4 @@ def _noise(rng: np.random.Generator) -> Array:
     return np.abs(gaussian_filter(white, rng.uniform(0, 2.5))).astype(np.float32)
 
 
-_CORDLESS = (_brain, _brain, _brain, _limb, _limb, _clutter, _noise)
+_CORDLESS = (_brain, _brain, _brain, _brain, _limb, _clutter, _noise)
