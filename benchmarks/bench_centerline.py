@@ -1,8 +1,8 @@
 """Finding the cord: distance to the true centre and time, on real scans, on simulated ones, and on a large volume.
 
 Real scans and SCT's network lie in a folder outside the repository (``CORDLESION_SHARED``, or ``../shared``
-beside it); no weight was fitted to them, the recipe saw them (docs/method.md). SCT's ``t2_ctr`` (Gros 2019) is beside ours where it
-is there: in each slice the centre of mass of its largest component at 0.5, before any curve is drawn through them.
+beside it); no weight was fitted to them, but the recipe saw them (docs/method.md). SCT's ``t2_ctr`` stands beside ours
+if it is there: in each slice the centre of mass of its largest component at 0.5, before any curve is drawn.
 
 python benchmarks/bench_centerline.py [simulated scans]
 """
