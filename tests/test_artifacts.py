@@ -16,6 +16,7 @@ import pytest
 from cordlesion.artifacts import (
     StudyFolder,
     atomic_path,
+    check_output_file,
     file_hash,
     fingerprint,
     folder_lock,
@@ -239,3 +240,13 @@ def test_probability_maps_lie_where_bids_wants_them(tmp_path, scan_id, expected)
 )
 def test_files_lie_where_others_look_for_them(find, expected):
     assert find(StudyFolder(Path("study"))) == Path("study") / expected
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    scan, link = tmp_path / "scan.nii.gz", tmp_path / "same.nii.gz"
+    scan.write_text("a scan")
+    link.symlink_to(scan)
+    for output in (scan, link):
+        with pytest.raises(CordlesionError, match=r"is the file that is read, and would be overwritten"):
+            check_output_file(output, None, scan)
+    assert check_output_file(tmp_path / "new.nii.gz", scan, None) == tmp_path / "new.nii.gz"

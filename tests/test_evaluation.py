@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from cordlesion.evaluation import (
     metric_row,
     pair_files,
     read_table,
+    require_gradual,
     sweep_map,
     write_table,
 )
@@ -192,3 +194,15 @@ def test_a_damaged_table_gets_a_sentence(tmp_path, content, fault):
 def test_an_empty_table_is_a_table(tmp_path):
     write_table(tmp_path / "t.tsv", pd.DataFrame(columns=["scan_id", "subject", "voxel_f1"]))
     assert read_table(tmp_path / "t.tsv", ("scan_id", "subject")).empty
+
+
+def test_masks_are_told_from_maps_also_where_minimum_volumes_are_tried():
+    rows = [
+        {"scan_id": "sub-01", "minimum_volume_mm3": v, "threshold": t, "predicted_volume_mm3": 90.0 - v if t else 999.0}
+        for v in (0, 40)
+        for t in (0, 0.5, 1)
+    ]
+    with pytest.raises(CordlesionError, match="maps: every threshold above 0 gives the same masks"):
+        require_gradual(Path("maps"), pd.DataFrame(rows))
+    rows[2]["predicted_volume_mm3"] = 12.0
+    require_gradual(Path("maps"), pd.DataFrame(rows))

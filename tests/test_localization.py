@@ -50,6 +50,15 @@ def test_a_curve_that_leaves_the_image_is_drawn_at_its_border(scan):
     assert set(x) == {to_las(image).data.shape[0] - 1}
 
 
+@pytest.mark.usefixtures("found")
+def test_the_scan_itself_is_never_overwritten(cli, scan):
+    before = scan.read_bytes()
+    ended = cli("centerline", scan, "-o", scan)
+    assert ended.status == 2
+    assert "is the file that is read, and would be overwritten" in ended.error
+    assert scan.read_bytes() == before
+
+
 def test_a_scan_without_cord_writes_nothing(cli, scan, tmp_path):
     ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz")
     assert ended.status == 2

@@ -70,6 +70,22 @@ def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
     assert (tmp_path / f"sub-01_{names[2]}").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_prediction_never_overwrites_what_it_is_made_from(bundle, cohort):
+    scan, cord = scan_of(cohort), label_of(cohort, "cord")
+    for output in (scan, cord):
+        with pytest.raises(CordlesionError, match="is the file that is read, and would be overwritten"):
+            predict_file(scan, bundle, output, cord_mask=cord)
+
+
+def test_a_fault_of_the_quality_control_loses_no_lesions(bundle, cohort, tmp_path):
+    (tmp_path / "qc").mkdir()
+    (tmp_path / "qc" / "_json").write_text("in the way")
+    cord = [label_of(cohort, "cord")]
+    faults = segment_files([scan_of(cohort)], bundle, tmp_path / "out", cord_masks=cord, qc=tmp_path / "qc")
+    assert "_json" in faults["sub-01"]
+    assert (read_table(tmp_path / "out/lesions.tsv")["scan_id"] == "sub-01").all()
+
+
 def test_python_gives_what_the_command_writes(bundle, cohort, tmp_path):
     result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"))
     segment_files([scan_of(cohort)], bundle, tmp_path, cord_masks=[label_of(cohort, "cord")])

@@ -52,12 +52,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_output_file(path: Path) -> Path:
+def check_output_file(path: Path, *inputs: Path | None) -> Path:
     """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
 
+    Args:
+        path: The file to write.
+        inputs: What it is made from, which must not be overwritten.
+
     Raises:
-        CordlesionError: ``path`` is a folder, or lies below a file.
+        CordlesionError: ``path`` is a folder, lies below a file, or is one of the inputs.
     """
+    for existing in filter(None, inputs):
+        if path.exists() and existing.exists() and path.samefile(existing):
+            raise CordlesionError(
+                f"{path}: is the file that is read, and would be overwritten; another name is needed for the output."
+            )
     if path.is_dir():
         raise CordlesionError(
             f"{path}: is a folder; the name of a file to write is needed. Add one, e.g. {path / 'x'}."

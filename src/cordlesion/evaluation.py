@@ -156,7 +156,9 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
     Raises:
         CordlesionError: No threshold changes anything.
     """
-    volumes = table[table["threshold"] > 0].groupby("scan_id")["predicted_volume_mm3"]
+    # Where minimum volumes are tried as well, masks of one minimum volume are compared.
+    same = ["scan_id", *(["minimum_volume_mm3"] if "minimum_volume_mm3" in table else [])]
+    volumes = table[table["threshold"] > 0].groupby(same)["predicted_volume_mm3"]
     if (volumes.min() == volumes.max()).all() and volumes.max().any():
         raise CordlesionError(
             f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "

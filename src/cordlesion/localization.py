@@ -32,7 +32,7 @@ def centerline_file(scan: Path, output: Path, source: Finder = "auto") -> str:
     from cordlesion.report.curve_picture import curve_picture
     from cordlesion.report.overlay import save_png
 
-    check_output_file(output)
+    check_output_file(output, scan)
     image = read_scan(scan)
     curve = FINDERS[source](image)
     write_volume(output, centerline_mask(curve, image), image)

@@ -180,9 +180,9 @@ def segment_files(
             result = segment(scan, model, centerline=curve, cord_mask=cord, threshold=cut)
             for path in write_segmentation(result, folder, bundle):
                 say(f"{path}")
+            lesions[name] = result.lesions
             if qc is not None:
                 _add_to_qc(qc, result, bundle, folder)
-            lesions[name] = result.lesions
         except CordlesionError as error:
             faults[name] = str(error)
     if not lesions:
@@ -207,7 +207,7 @@ def predict_file(
     Raises:
         CordlesionError: As :func:`segment`.
     """
-    check_output_file(output)
+    check_output_file(output, scan, centerline, cord_mask)
     image = read_scan(scan)
     if remark := placement_remark(image):
         say(remark)

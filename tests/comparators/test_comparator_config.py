@@ -62,8 +62,9 @@ def test_every_fold_has_every_comparator(tmp_path):
         ("{name: x, maps: a, threshold: 0}", "8:24", "Input should be greater than 0, found 0"),
         ("{name: x, npz: a, lesion_class: -1}", "8:23", "Input should be greater than or equal to 0"),
         ("{name: bce, maps: a}", "1:1", "comparators: the name bce is taken"),
+        ("{name: BCE, maps: a}", "1:1", "comparators: the name BCE is taken"),
         ("{name: my_dice, maps: a}", "1:1", "comparators: the name my_dice is taken"),
-        ("{name: bceseed1, maps: a}", "1:1", "comparators: the name bceseed1 is taken (underscores do not count)"),
+        ("{name: bceseed1, maps: a}", "1:1", "comparators: the name bceseed1 is taken (capitals and _ do not count)"),
         ("{name: oursv_1, maps: a}", "1:1", "comparators: the name ours_v1 is taken"),
     ],
 )  # fmt: skip

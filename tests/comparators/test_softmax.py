@@ -107,6 +107,54 @@ def test_a_member_that_is_no_array_is_refused(tmp_path):
             read_softmax(tmp_path / "x.npz", SCAN)
 
 
+HEADER = "{'descr':'<f4','fortran_order':False,'shape':(2,9,6,4),}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        HEADER[:-8],
+        "-" * 9000 + "1",
+        "(" * 9000,
+        "  if\n foo\n",
+        "{[]:1}",
+        HEADER.replace("<f4", "<f16"),
+        HEADER.replace("'<f4'", "('<f4',(1000000000,))"),
+        " " * 20_000 + HEADER,
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_header_that_is_no_header_gets_a_sentence(tmp_path, header, version):
+    size = len(header).to_bytes(2 * version, "little")
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("probabilities.npy", b"\x93NUMPY" + bytes([version, 0]) + size + header.encode() + bytes(9999))
+    with pytest.raises(CordlesionError, match=r"x\.npz: "):
+        read_softmax(tmp_path / "x.npz", SCAN)
+
+
+def test_a_header_of_gigabytes_is_refused_before_it_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("probabilities.npy", b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little") + b" " * 2**28)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CordlesionError, match="a header of 268435456 bytes"):
+            read_softmax(tmp_path / "x.npz", SCAN)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_many_classes_one_is_read(tmp_path):
+    scan = Volume(np.broadcast_to(np.uint8(0), (64, 64, 64)), np.eye(4), None, Path("scan.nii.gz"))
+    np.savez_compressed(tmp_path / "x.npz", probabilities=np.zeros((64, 64, 64, 64)))
+    tracemalloc.start()
+    try:
+        read_softmax(tmp_path / "x.npz", scan, 63)
+        assert tracemalloc.get_traced_memory()[1] < 2**26  # of 2 ** 27 bytes
+    finally:
+        tracemalloc.stop()
+
+
 @given(cut=st.floats(0, 0.999), flip=st.integers(0, 10**6))
 def test_a_damaged_file_ends_in_a_sentence(tmp_path_factory, cut, flip):
     path = save_softmax(tmp_path_factory.mktemp("damaged") / "x.npz", LESION)

@@ -141,6 +141,23 @@ def less(model):
     del model.graph.node[3:6]
 
 
+def broadcast(model):
+    """Many copies of the map, which compared with one would be many differences."""
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.zeros((3, 1, 1, 1, 1), np.float32), "copies"))
+    graph.node.insert(len(graph.node) - 1, helper.make_node("Add", [graph.node[-1].input[0], "copies"], ["many"]))
+    graph.node[-1].input[0] = "many"
+
+
+def wide(path):
+    """Strides that make the graph cheap, and filters that make our own network dear."""
+    model = LesionGraph(filters=((2, 300), (4, 5))).whole()
+    next(node for node in model.graph.node if node.op_type == "Conv").attribute.append(
+        helper.make_attribute("strides", [48, 48, 48])
+    )
+    path.write_bytes(model.SerializeToString())
+
+
 def renamed(model):
     model.graph.node[0].input[1] = "input_1"
 
@@ -166,6 +183,8 @@ DAMAGES = {
     "a step less": (edited(less), "cannot be used"),
     "a kernel that is no weight": (edited(renamed), "'input_1' is not stored as float32 weights"),
     "concatenated the wrong way round": (edited(lambda _: None, skip_first=True), "does not compute|cannot be used"),
+    "many maps": (edited(broadcast), r"maps a patch to shape \(3, 1, 48, 48, 48\)"),
+    "many filters": (wide, "far more than SCT's networks|cannot be used|does not compute|makes a tensor of"),
     "another pooling": (edited(other_pooling), "does not compute"),
 }
 

@@ -5,7 +5,11 @@ the voxels of the scan's NIfTI file in reverse index order. The place of the vox
 pickle beside the array is never opened. What the file declares is checked before anything of its size is allocated.
 """
 
+import io
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -21,6 +25,14 @@ from cordlesion.volume import Volume
 ARRAYS = ("probabilities", "softmax")
 """Names of the array, by version of nnU-Net."""
 _MOST_CLASSES = 64
+_FLOAT_BYTES = (2, 4, 8)
+_LONGEST_HEADER = 10_000
+_BROKEN = (
+    *(OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+    *(lzma.LZMAError, struct.error),
+    # Headers are Python literals, and numpy lets through what their parser says.
+    *(SyntaxError, TypeError, MemoryError, tokenize.TokenError),
+)
 # Sums of rounded terms may exceed 1 a little.
 _ROUNDING = 1e-3
 
@@ -31,6 +43,8 @@ class _Declared:
 
     member: zipfile.ZipInfo
     shape: tuple[int, ...]
+    fortran: bool
+    """Whether the first index runs fastest."""
     dtype: np.dtype[np.generic]
 
     @property
@@ -60,10 +74,9 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
             which = _lesion_class(path, declared.shape[0], lesion_class)
             # Not numpy.load, which looks the name up again and may find another member than the one that was checked.
             with archive.open(declared.member) as stream:
-                classes = np.lib.format.read_array(stream, allow_pickle=False)
-        probability = classes[which].astype(np.float32).transpose()
-    except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
+                probability = _read_class(stream, declared, which).astype(np.float32).transpose()
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise CordlesionError(f"{path}: no readable .npz file ({reason}). Export or copy it again.") from error
     return _checked(path, probability)
 
@@ -78,20 +91,38 @@ def _declared(path: Path, archive: zipfile.ZipFile) -> _Declared:
             "Export it with `nnUNetv2_predict --save_probabilities`."
         )
     with archive.open(members[name]) as stream:
-        shape, dtype = _header(stream)
-    return _Declared(members[name], shape, dtype)
+        return _Declared(members[name], *_header(stream))
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
     version = np.lib.format.read_magic(stream)
+    size = stream.read(2 if version == (1, 0) else 4)
+    if (length := int.from_bytes(size, "little")) > _LONGEST_HEADER:
+        raise ValueError(f"a header of {length} bytes")
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    return shape, dtype
+    header: tuple[tuple[int, ...], bool, np.dtype[np.generic]] = read(io.BytesIO(size + stream.read(length)))
+    return header
+
+
+def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
+    """Read one class, shape (z, y, x); the others are passed over where they lie apart."""
+    one: npt.NDArray[np.generic]
+    if declared.fortran:
+        one = np.lib.format.read_array(stream, allow_pickle=False)[which]
+        return one
+    _header(stream)
+    size = math.prod(declared.shape[1:]) * declared.dtype.itemsize
+    stream.seek(which * size, io.SEEK_CUR)
+    # A buffer of the right size and no larger, whatever the file holds beyond.
+    if len(values := stream.read(size)) < size:
+        raise EOFError("the array is cut off")
+    one = np.frombuffer(values, declared.dtype).reshape(declared.shape[1:])
+    return one
 
 
 def _check(path: Path, declared: _Declared, scan: Volume) -> None:
     """Refuse what is not of numbers, or not of the scan's shape: so its size is bounded by the scan's."""
-    if not np.issubdtype(declared.dtype, np.floating):
+    if declared.dtype.kind != "f" or declared.dtype.itemsize not in _FLOAT_BYTES:
         raise CordlesionError(
             f"{path}: {declared.name!r} holds values of type {declared.dtype}; floating-point probabilities are "
             "needed, and nothing else is opened. Export the softmax of nnU-Net again."

@@ -81,6 +81,11 @@ Method: TypeAlias = RunConfig | ComparatorRun
 """What is measured: a training of this study, or a comparator, in one fold."""
 
 
+def _as_file(name: str) -> str:
+    """Return a name as file names have it, without separators; some file systems know no capitals either."""
+    return name.replace("_", "").replace("-", "").casefold()
+
+
 class StudyConfig(Section):
     """A whole study."""
 
@@ -188,13 +193,12 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _distinct_comparators(self) -> Self:
         # As file names have them: without separators.
-        names = [method.name.replace("_", "").replace("-", "") for method in self.methods]
-        losses = {loss.title for loss in self.losses}
+        names = [_as_file(method.name) for method in self.methods]
+        losses = {_as_file(loss.title) for loss in self.losses}
         for method in self.comparator_runs:
-            label = method.name.replace("_", "").replace("-", "")
-            if names.count(label) > 1 or method.comparator.name in losses:
+            if names.count(_as_file(method.name)) > 1 or _as_file(method.comparator.name) in losses:
                 raise ValueError(
-                    f"comparators: the name {method.comparator.name} is taken (underscores do not count); "
+                    f"comparators: the name {method.comparator.name} is taken (capitals and _ do not count); "
                     "give each comparator a name of its own"
                 )
         return self

@@ -59,12 +59,15 @@ def read_onnx_network(path: Path) -> tuple[SctLesionNet, tuple[tuple[int, int], 
         model = _load(path)
         steps = list(_steps(model.graph))
         filters = _filters(model.graph, steps)
+        _require_narrow(filters)
         # Before anything is run: now all kernels are known to have the size of SCT's.
         network = _network(filters, steps)
         patch = np.random.default_rng(0).normal(size=_PATCH).astype(np.float32)
         expected = _run(model, patch)
         with torch.inference_mode():
             found = network(torch.from_numpy(patch)).numpy()
+        if expected.shape != _PATCH:
+            raise ForeignFileError(f"maps a patch to shape {expected.shape}")
         with np.errstate(invalid="ignore"):
             agree = np.abs(found - expected).max() <= _TOLERANCE * np.abs(expected).max()  # False of NaN
         if not agree:
@@ -174,6 +177,13 @@ def _filters(graph: "onnx.GraphProto", steps: list[_Step]) -> tuple[tuple[int, i
         raise ForeignFileError(f"has {len(steps)} convolutions where SCT's lesion network has {4 * levels - 1}")
     widths = [step.kernel.shape[0] for step in steps[: 2 * levels]]
     return tuple(zip(widths[::2], widths[1::2], strict=True))
+
+
+def _require_narrow(filters: tuple[tuple[int, int], ...]) -> None:
+    """See that our own network, which sees whole patches whatever the graph does, needs little memory as well."""
+    voxels = [(_PATCH[-1] >> level) ** 3 for level in range(len(filters))]
+    if any(max(pair) * n > _MOST_ELEMENTS for pair, n in zip(filters, voxels, strict=True)):
+        raise ForeignFileError(f"has {filters} filters, far more than SCT's networks")
 
 
 def _network(filters: tuple[tuple[int, int], ...], steps: list[_Step]) -> SctLesionNet:

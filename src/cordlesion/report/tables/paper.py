@@ -27,7 +27,7 @@ _NOTE = (
 )
 
 
-_SAME = {"sct_soft": "sct"}
+_SAME = {"sct_soft": "sct", "sct": "sct"}
 """Our names of what the paper compared: SCT's network with overlapping patches and a tuned threshold."""
 
 
@@ -50,10 +50,7 @@ def printed_table() -> pd.DataFrame:
 def paper_table(results: StudyResults, summary: pd.DataFrame) -> Table:
     """Lay out the study's tuned scores below those printed in the paper; no rows where no loss is in both."""
     printed = printed_table()
-    mine = {
-        loss: [run for run in results.runs if _SAME.get(run.loss, run.loss) == loss]
-        for loss in printed["loss"].unique()
-    }
+    mine = {loss: [run for run in results.runs if _in_paper(results, run) == loss] for loss in printed["loss"].unique()}
     groups = tuple(
         Group(loss_name(loss), _rows(summary, printed[printed["loss"] == loss], runs))
         for loss, runs in mine.items()
@@ -64,6 +61,13 @@ def paper_table(results: StudyResults, summary: pd.DataFrame) -> Table:
     left_out = f" In the paper only: {', '.join(absent)}." if absent else ""
     note = f"{_NOTE} {EMPTY_REFERENCE}{left_out}"
     return Table(columns, groups, n_words=3, label="Table 11.", note=note)
+
+
+def _in_paper(results: StudyResults, run: Run) -> str | None:
+    """Return what the paper calls a run; a comparator with the name of a loss is none, nor are masks what it tuned."""
+    if run.seed is not None:
+        return run.loss
+    return _SAME.get(run.loss) if run in results.tuned else None
 
 
 def _rows(summary: pd.DataFrame, printed: pd.DataFrame, runs: list[Run]) -> tuple[tuple[Cell, ...], ...]:
