@@ -16,6 +16,7 @@ from cordlesion.model.bundle import (
 from cordlesion.model.unet3d import UNet3d
 from images import truncate
 from models import THRESHOLD, untrained_bundle
+from sct_models import sct_bundle
 
 
 @pytest.fixture
@@ -110,6 +111,7 @@ DAMAGES = {
     "card is no JSON": (write_card("{"), "not a JSON file"),
     "card is a list": (write_card("[]"), "Update cordlesion, or export the bundle again"),
     "format of the future": (edit(format=2, surprise=True), "has format 2 and architecture 'unet3d'; 1 and 'unet3d'"),
+    "architecture is no name": (edit(architecture=["unet3d"]), "architecture .'unet3d'."),
     "other architecture": (edit(architecture="transformer"), "architecture 'transformer'"),
     "unknown key": (edit(surprise=1), "surprise: Extra inputs are not permitted"),
     "rule of the future": (edit(threshold__rule="volume"), "threshold.rule: Input should be 'global'"),
@@ -123,6 +125,26 @@ DAMAGES = {
     "weights of another network": (other_weights, "the weights cannot be used"),
     "filters of another network": (edit(network__filters=[2, 5]), "the weights cannot be used"),
 }
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("preprocess__crop_voxels", 47),
+        ("preprocess__crop_voxels", 0),
+        ("preprocess__spacing_mm", 0),
+        ("preprocess__spacing_mm", -1),
+        ("preprocess__deviation", 0),
+        ("prediction__overlap_fraction", 0.9999),
+        ("network__filters", [[-1, 32]]),
+        ("network__filters", [[10**9, 32]]),
+    ],
+)
+def test_a_damaged_bundle_of_sct_gets_a_sentence(tmp_path, place, value):
+    save_bundle(tmp_path, sct_bundle("soft"))
+    edit(**{place: value})(tmp_path)
+    with pytest.raises(CordlesionError, match=place.replace("__", r"\.")):
+        load_bundle(tmp_path)
 
 
 @pytest.mark.parametrize(("damage", "fault"), DAMAGES.values(), ids=DAMAGES)

@@ -50,17 +50,20 @@ class ModelCard(BaseModel):
     provenance: dict[str, Any] = {}
 
 
+SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
+
+
 class SctNetworkConfig(Section):
     """The 3-D U-Net of the Spinal Cord Toolbox (SCT)."""
 
-    filters: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
+    filters: Annotated[tuple[tuple[SctFilters, SctFilters], ...], Field(min_length=1, max_length=4)]
     """Of both convolutions of each level, finest first."""
 
 
 class SctPredictionConfig(Section):
     """From patches to a map."""
 
-    overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
+    overlap_fraction: Annotated[float, Field(ge=0, le=0.95)] = 0.75
     """Shared part of consecutive patches, whose probabilities are averaged."""
     cut: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Voxels of the stack with p > cut are lesion, and then those of the scan whose interpolated value is at least cut:
@@ -171,7 +174,7 @@ def read_card(folder: Path | str) -> Card:
     content = read_json(path)
     # A later version may write other keys, so its number is looked at before them.
     found = (content.get("format"), content.get("architecture")) if isinstance(content, dict) else (None, None)
-    if found[0] != 1 or found[1] not in CARDS:
+    if found[0] != 1 or not isinstance(found[1], str) or found[1] not in CARDS:
         raise CordlesionError(
             f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and {' or '.join(map(repr, CARDS))} are "
             "needed. Update cordlesion, or export the bundle again."

@@ -167,8 +167,10 @@ def _require_cord(
     scan: Volume, probability: npt.NDArray[np.float64], extents: npt.NDArray[np.float64], total_mm: float
 ) -> None:
     confidence, length_mm = float(np.average(probability, weights=extents)), float(extents.sum())
-    if confidence < LEAST_CONFIDENCE or length_mm < min(SHORTEST_MM, SHORTEST_SHARE * total_mm):
+    least_mm = min(SHORTEST_MM, SHORTEST_SHARE * total_mm)
+    if confidence < LEAST_CONFIDENCE or length_mm < least_mm:
         raise CordlesionError(
             f"{scan.path or 'the image'}: no spinal cord was found; what looks most like one is {length_mm:.0f} mm "
-            f"long, with a confidence of {confidence:.2f} ({LEAST_CONFIDENCE:g} is needed). {ADVICE}"
+            f"long ({least_mm:.0f} mm are needed), with a confidence of {confidence:.2f} ({LEAST_CONFIDENCE:g} is "
+            f"needed). {ADVICE}"
         )

@@ -8,10 +8,11 @@ which enter the percentiles; intensities are standardised before the stack is re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy import ndimage
 
 from cordlesion.config.sections import Section
@@ -31,15 +32,15 @@ class SctPreprocess(Section):
     """What one of SCT's lesion networks was trained with."""
 
     region: Literal["cord"] = "cord"
-    spacing_mm: float = 0.5
+    spacing_mm: Annotated[float, Field(ge=0.1, le=5)] = 0.5
     """Isotropic voxel size."""
-    crop_voxels: int = 48
+    crop_voxels: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 48
     """Edge of the axial crop around the centerline, and length of a patch."""
     landmarks: IntensityLandmarks
     """The standard scale; its ends are the limits beyond which no intensity goes."""
     mean: float
     """Of the standardised intensities; taken off."""
-    deviation: float
+    deviation: Annotated[float, Field(gt=0)]
     """Of the standardised intensities; divided by."""
 
 

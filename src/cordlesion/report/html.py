@@ -117,6 +117,7 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         "empty_reference": EMPTY_REFERENCE,
         "label": results.label,
         "tuned": results.tuned,
+        "untuned": [run for run in results.runs if run not in results.tuned],
         "configuration": results.configuration,
         "manifest": json.dumps(results.manifest, indent=2, ensure_ascii=False),
     }

@@ -71,7 +71,7 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
         drawn = draw_counts(len(n_scans), _RESAMPLES, np.random.default_rng(0))
         low, high = percentile_interval(_froc_scores(counts, n_scans, drawn), 0.95)
         (score,) = _froc_scores(counts, n_scans, np.ones((1, len(n_scans)), dtype=np.int64))
-        enough = len(n_scans) >= MIN_SUBJECTS
+        enough = scans.loc[scans["n_reference_lesions"] > 0, "subject"].nunique() >= MIN_SUBJECTS
         ends = {"low": low, "high": high} if enough else {"low": math.nan, "high": math.nan}
         rows.append({"loss": loss, "score": score, **ends, "n_scans": scans["scan_id"].nunique()})
     return pd.DataFrame(rows)
