@@ -167,6 +167,11 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def file_label(name: str) -> str:
+    """Return a run's name as it stands in file names, where BIDS allows letters and digits only."""
+    return "".join(character for character in name if character.isalnum())
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """Where everything of a study lies, and what of it is done."""
@@ -231,8 +236,8 @@ class StudyFolder:
     def probability(self, scan_id: str, run: str) -> Path:
         """The probability map of a scan by a run."""
         parts = [part for part in scan_id.split("_") if part.startswith(("sub-", "ses-"))]
-        label = "".join(c for c in run if c.isalnum())
-        return self.derivatives.joinpath(*parts, "anat", f"{scan_id}_label-lesion_desc-{label}_probseg.nii.gz")
+        name = f"{scan_id}_label-lesion_desc-{file_label(run)}_probseg.nii.gz"
+        return self.derivatives.joinpath(*parts, "anat", name)
 
     def is_done(self, stage: str, mark: str, *results: Path) -> bool:
         """Tell whether ``stage`` was completed from what ``mark`` (a fingerprint of its inputs) stands for.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
 from cordlesion.errors import CordlesionError
 
@@ -44,6 +45,16 @@ def plain(node: Any) -> Any:  # noqa: ANN401
     return node
 
 
+def fault_at(reason: str, *place: str | int) -> PydanticCustomError:
+    """Return a fault for validators of whole sections to raise, which tells the key that is to be mended.
+
+    Args:
+        reason: What is wrong.
+        place: Way from the section to the key; :func:`located_faults` points at as much of it as is in the file.
+    """
+    return PydanticCustomError("fault_at", "{reason}", {"reason": reason, "place": place})
+
+
 def located_faults(path: Path, document: Any, error: ValidationError) -> str:  # noqa: ANN401
     """Return every fault that pydantic found in a document, one per line, as ``file:line:column key: reason``.
 
@@ -63,7 +74,7 @@ def _innermost(error: ValidationError) -> list[Any]:
 
 
 def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
-    location: Sequence[str | int] = fault["loc"]
+    location: Sequence[str | int] = (*fault["loc"], *fault.get("ctx", {}).get("place", ()))
     line, column, node = 0, 0, document
     for part in location:
         place = _place(node, part)

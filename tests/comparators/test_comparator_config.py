@@ -48,29 +48,50 @@ def test_every_fold_has_every_comparator(tmp_path):
     assert study.methods == [*study.runs, *study.comparator_runs]
 
 
+PLAIN = "letters, digits and _ are needed, since folders and files are named by it, found"
+
+
 @pytest.mark.parametrize(
     ("entry", "place", "sentence"),
     [
-        ("{name: x}", "8:5", "exactly one of bundle, maps, masks, npz is needed, found none"),
-        ("{name: x, maps: a, masks: b}", "8:5", "is needed, found maps and masks"),
-        ("{name: x y, maps: a}", "8:6", "String should match pattern"),
+        ("{name: x}", "8:5", "comparators.1: exactly one of bundle, maps, masks, npz is needed, found none"),
+        ("{name: x, maps: a, masks: b}", "8:24", "comparators.1.masks: exactly one of bundle, maps, masks, npz is nee"),
+        ("{name: x y, maps: a}", "8:6", f"comparators.1.name: {PLAIN} 'x y'"),
+        ("{name: x/../y, maps: a}", "8:6", f"comparators.1.name: {PLAIN} 'x/../y'"),
+        ("{name: '', maps: a}", "8:6", f"comparators.1.name: {PLAIN} ''"),
         ("{maps: a}", "8:5", "Field required"),
         ("{name: x, map: a}", "8:15", "unknown key"),
-        ("{name: x, maps: a, lesion_class: 1}", "8:5", "lesion_class means nothing to a comparator that is given as m"),
-        ("{name: x, masks: a, threshold: 0.5}", "8:5", "threshold means nothing to a comparator that is given as mas"),
-        ("{name: x, bundle: a, files: b*}", "8:5", "files means nothing to a comparator that is given as bundle"),
+        ("{name: x, maps: a, lesion_class: 1}", "8:24", "lesion_class: means nothing to a comparator that is given as"),
+        ("{name: x, masks: a, threshold: 0.5}", "8:25", "threshold: means nothing to a comparator that is given as ma"),
+        ("{name: x, bundle: a, files: b*}", "8:26", "files: means nothing to a comparator that is given as bundle"),
         ("{name: x, maps: a, threshold: 0}", "8:24", "Input should be greater than 0, found 0"),
         ("{name: x, npz: a, lesion_class: -1}", "8:23", "Input should be greater than or equal to 0"),
-        ("{name: bce, maps: a}", "1:1", "comparators: the name bce is taken"),
-        ("{name: BCE, maps: a}", "1:1", "comparators: the name BCE is taken"),
-        ("{name: my_dice, maps: a}", "1:1", "comparators: the name my_dice is taken"),
-        ("{name: bceseed1, maps: a}", "1:1", "comparators: the name bceseed1 is taken (capitals and _ do not count)"),
-        ("{name: oursv_1, maps: a}", "1:1", "comparators: the name ours_v1 is taken"),
+        ("{name: bce, maps: a}", "8:6", "comparators.1.name: bce is taken by losses.0"),
+        ("{name: BCE, maps: a}", "8:6", "comparators.1.name: BCE is taken by losses.0 (bce)"),
+        ("{name: my_dice, maps: a}", "8:6", "comparators.1.name: my_dice is taken by losses.1"),
+        ("{maps: a, name: bceseed1}", "8:15", "bceseed1 is taken by losses.0 (bce): file names know neither"),
+        ("{name: oursv_1, maps: a}", "8:6", "comparators.1.name: oursv_1 is taken by comparators.0 (ours_v1)"),
     ],
 )  # fmt: skip
 def test_a_fault_is_told_with_its_place(tmp_path, entry, place, sentence):
     path = write(tmp_path, SOUND + f"  - {entry}\n")
     with pytest.raises(CordlesionError) as caught:
         read_study(path)
-    assert f"{path}:{place} " in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:{place} ")
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["ours_v1_fold1", "Ours_V1_fold_2", "bce_seed_0_fold_2", "my_dice_seed1fold1"])
+def test_a_name_that_another_has_in_a_fold_is_refused(tmp_path, name):
+    entry = f"  - {{name: {name}, masks: a}}\n"
+    with pytest.raises(CordlesionError, match=rf"study\.yaml:8:6 comparators\.1\.name: {name} is taken by "):
+        read_study(write(tmp_path, SOUND + entry + "split: {folds: 2}\n"))
+    if name.lower().startswith("ours"):
+        assert len(read_study(write(tmp_path, SOUND + entry)).comparators) == 2
+
+
+def test_names_that_only_look_alike_are_no_fault(tmp_path):
+    entries = "".join(
+        f"  - {{name: {name}, maps: a}}\n" for name in ("ours_v11", "bceseed11", "dice", "seed_0", "fold_1")
+    )
+    assert len(read_study(write(tmp_path, SOUND + entries + "split: {folds: 2}\n")).comparators) == 6

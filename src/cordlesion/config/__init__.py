@@ -6,6 +6,10 @@ from cordlesion.config.comparators import ComparatorRun as ComparatorRun
 from cordlesion.config.files import builtin_study as builtin_study
 from cordlesion.config.files import read_study as read_study
 from cordlesion.config.files import study_yaml as study_yaml
+from cordlesion.config.names import maps_name as maps_name
+from cordlesion.config.names import method_name as method_name
+from cordlesion.config.sections import DRAWN as DRAWN
+from cordlesion.config.sections import NETWORK as NETWORK
 from cordlesion.config.sections import SETS as SETS
 from cordlesion.config.sections import Blending as Blending
 from cordlesion.config.sections import CenterlineSource as CenterlineSource

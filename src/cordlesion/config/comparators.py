@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from cordlesion.config.names import PlainName, maps_name, method_name
 from cordlesion.config.sections import PostprocessConfig, Section
+from cordlesion.located_yaml import fault_at
 
 ComparatorKind = Literal["bundle", "maps", "masks", "npz"]
 KINDS: tuple[ComparatorKind, ...] = get_args(ComparatorKind)
@@ -14,7 +16,7 @@ KINDS: tuple[ComparatorKind, ...] = get_args(ComparatorKind)
 class ComparatorConfig(Section):
     """One comparator: exactly one of ``bundle``, ``maps``, ``masks`` and ``npz`` says where it comes from."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+    name: PlainName
     """In tables, figures and file names, as a loss's."""
     bundle: Path | None = None
     """Folder of a trained model, which predicts here with its own preprocessing; like all of these relative to the YAML
@@ -57,7 +59,7 @@ class ComparatorConfig(Section):
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
-            raise ValueError(f"exactly one of {', '.join(KINDS)} is needed, found {found}")
+            raise fault_at(f"exactly one of {', '.join(KINDS)} is needed, found {found}", *given[1:2])
         return self
 
     @model_validator(mode="after")
@@ -68,7 +70,7 @@ class ComparatorConfig(Section):
             "files": self.files != "*" and self.bundle is not None,
         }
         if named := [option for option, wrong in misplaced.items() if wrong]:
-            raise ValueError(f"{named[0]} means nothing to a comparator that is given as {self.kind}; remove it")
+            raise fault_at(f"means nothing to a comparator that is given as {self.kind}; remove it", named[0])
         return self
 
 
@@ -84,12 +86,12 @@ class ComparatorRun(Section):
     @property
     def name(self) -> str:
         """Name of its folder."""
-        return self.comparator.name + (f"_fold-{self.fold}" if self.fold else "")
+        return method_name(self.comparator.name, None, self.fold)
 
     @property
     def maps_name(self) -> str:
         """Name under which its maps lie."""
-        return self.comparator.name
+        return maps_name(self.comparator.name, None, self.fold)
 
     @property
     def columns(self) -> dict[str, Any]:

@@ -23,8 +23,9 @@ def read_study(path: Path | str) -> StudyConfig:
         raise CordlesionError(located_faults(path, document, error)) from None
     folder = path.resolve().parent
     comparators = tuple(comparator.below(folder) for comparator in study.comparators)
+    preprocess = study.preprocess.below(folder)
     places = {"dataset": folder / study.dataset, "output": folder / study.output, "comparators": comparators}
-    return study.model_copy(update=places)
+    return study.model_copy(update=places | {"preprocess": preprocess})
 
 
 def builtin_study(name: str) -> Path:

@@ -1,13 +1,23 @@
 """The sections of a study: frozen models with the paper's values as defaults."""
 
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cordlesion.config.names import PlainName
+from cordlesion.located_yaml import fault_at
 
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 Blending = Literal["mean", "gaussian", "hann"]
 CenterlineSource = Literal["auto", "file", "cord_mask", "sct"]
+DRAWN: Mapping[str, str] = MappingProxyType({"file": "centerline", "cord_mask": "cord_mask"})
+"""Sources of centerlines that are files of each scan, and the kind of file."""
+NETWORK = "centerline_network"
+"""The kind of file that the Spinal Cord Toolbox's centerline network is: one for all scans."""
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 
 
@@ -15,6 +25,16 @@ class Section(BaseModel):
     """Frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+def _is_source(value: object) -> object:
+    if value in get_args(CenterlineSource) or str(value).casefold().endswith(".h5"):
+        return value
+    names = ", ".join(get_args(CenterlineSource))
+    raise ValueError(f"one of {names} or the file of SCT's centerline network (t2_ctr.h5) is needed")
+
+
+AnyCenterlineSource: TypeAlias = Annotated[CenterlineSource | Path, BeforeValidator(_is_source)]
 
 
 class FilePatterns(Section):
@@ -63,7 +83,7 @@ class SplitConfig(Section):
     @model_validator(mode="after")
     def _all_sets(self) -> Self:
         if missing := [name for name in SETS if name not in self.proportions]:
-            raise ValueError(f"proportions of {', '.join(missing)} are missing")
+            raise fault_at(f"those of {', '.join(missing)} are missing", "proportions")
         return self
 
 
@@ -77,9 +97,10 @@ class PreprocessConfig(Section):
     """Isotropic voxel size."""
     crop_voxels: Annotated[int, Field(ge=8)] = 48
     """Edge of the axial crop around the centerline; the network halves it at every level but the first."""
-    centerline: CenterlineSource = "auto"
+    centerline: AnyCenterlineSource = "auto"
     """Where the centerline comes from: our own detector, a curve drawn beside each scan, the centre of mass of a cord
-    mask, or the Spinal Cord Toolbox, where it is installed."""
+    mask, the Spinal Cord Toolbox (SCT), where it is installed, or SCT's centerline network: its file ``t2_ctr.h5``,
+    relative to the YAML file."""
     centerline_smoothing_mm: Annotated[float, Field(ge=0)] = 60.0
     """Waves of the centerline shorter than this are damped by more than half; 0 takes the points as they are."""
 
@@ -87,7 +108,28 @@ class PreprocessConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What a stack depends on beside the scan's files, as JSON: not the settings of the other region."""
         others = {"cord": {"region"}, "foreground": {"crop_voxels", "centerline", "centerline_smoothing_mm"}}
-        return self.model_dump(mode="json", exclude=others[self.region])
+        content = self.model_dump(mode="json", exclude=others[self.region])
+        # What is in that file counts (see guide), not where it lies.
+        return content | {"centerline": NETWORK} if self.guide == NETWORK else content
+
+    @property
+    def guide(self) -> str | None:
+        """The kind of file, beside the image, that shows where the cord is or finds it; None where there is none."""
+        if self.region != "cord":
+            return None
+        return NETWORK if isinstance(self.centerline, Path) else DRAWN.get(self.centerline)
+
+    @property
+    def portable(self) -> Self:
+        """The same for another machine, which has no such folder."""
+        return self._with_file(Path(self.centerline.name)) if isinstance(self.centerline, Path) else self
+
+    def below(self, folder: Path) -> Self:
+        """Return it with a relative path resolved against ``folder``."""
+        return self._with_file(folder / self.centerline) if isinstance(self.centerline, Path) else self
+
+    def _with_file(self, network: Path) -> Self:
+        return self.model_copy(update={"centerline": network})
 
 
 class PatchConfig(Section):
@@ -138,7 +180,7 @@ class LossConfig(Section):
     """A row of ``cordlesion.losses.LOSSES``, or ``monai:ClassName``."""
     parameters: dict[str, Any] = {}
     """Keyword arguments that differ from the defaults."""
-    label: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")] | None = None
+    label: PlainName | None = None
     """Name in tables and folders; needed when one loss is listed twice."""
     optimizer: Literal["adam", "adadelta"] | None = None
     """Differs from ``training`` where the loss was published so (Combo: Adadelta, rate 1)."""
@@ -182,7 +224,7 @@ class ThresholdConfig(Section):
     @model_validator(mode="after")
     def _distinct_volumes(self) -> Self:
         if len(set(self.minimum_volumes_mm3)) < len(self.minimum_volumes_mm3):
-            raise ValueError("minimum_volumes_mm3: one volume is listed twice")
+            raise fault_at("one volume is listed twice", "minimum_volumes_mm3")
         return self
 
 

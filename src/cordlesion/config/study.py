@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import BeforeValidator, Field, model_validator
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
+from cordlesion.config.names import maps_name, method_name, names_on_disk
 from cordlesion.config.sections import (
     EvaluationConfig,
     FilePatterns,
@@ -21,6 +22,7 @@ from cordlesion.config.sections import (
     ThresholdConfig,
     TrainingConfig,
 )
+from cordlesion.located_yaml import fault_at
 
 
 def _name_only(value: object) -> object:
@@ -44,12 +46,12 @@ class RunConfig(Section):
     @property
     def name(self) -> str:
         """Name of the run's folder."""
-        return f"{self.loss.title}_seed-{self.seed}" + (f"_fold-{self.fold}" if self.fold else "")
+        return method_name(self.loss.title, self.seed, self.fold)
 
     @property
     def maps_name(self) -> str:
         """Name under which its probability maps lie."""
-        return self.name
+        return maps_name(self.loss.title, self.seed, self.fold)
 
     @property
     def is_tuned(self) -> bool:
@@ -79,11 +81,6 @@ class RunConfig(Section):
 
 Method: TypeAlias = RunConfig | ComparatorRun
 """What is measured: a training of this study, or a comparator, in one fold."""
-
-
-def _as_file(name: str) -> str:
-    """Return a name as file names have it, without separators; some file systems know no capitals either."""
-    return name.replace("_", "").replace("-", "").casefold()
 
 
 class StudyConfig(Section):
@@ -157,48 +154,47 @@ class StudyConfig(Section):
         Nor comparators: what they are is told by their files.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators"), True)
-        return self.model_dump(mode="json", exclude={**places, "training": {"logger"}})
+        content = self.model_dump(mode="json", exclude={**places, "training": {"logger"}})
+        return content | {"preprocess": self.preprocess.portable.model_dump(mode="json")}
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:
         divisor = 2 ** (len(self.network.filters) - 1)
-        edges = {"patches.size_voxels": self.patches.size_voxels}
+        edges = {("patches", "size_voxels"): self.patches.size_voxels}
         if self.preprocess.region == "cord":
-            edges = {"preprocess.crop_voxels": self.preprocess.crop_voxels} | edges
-        for name, edge in edges.items():
+            edges = {("preprocess", "crop_voxels"): self.preprocess.crop_voxels} | edges
+        for place, edge in edges.items():
             if edge % divisor:
-                levels = len(self.network.filters)
-                raise ValueError(f"{name} is {edge}; a multiple of {divisor} is needed for {levels} levels of filters")
+                needed = f"which {len(self.network.filters)} levels of filters need"
+                raise fault_at(f"{edge} is no multiple of {divisor}, {needed}", *place)
         return self
 
     @model_validator(mode="after")
     def _one_minimum_volume(self) -> Self:
         if self.threshold.minimum_volumes_mm3 and self.postprocess.minimum_volume_mm3:
-            raise ValueError(
-                "postprocess.minimum_volume_mm3 is set and threshold.minimum_volumes_mm3 tunes it; remove one of them"
-            )
+            reason = "tunes what postprocess.minimum_volume_mm3 sets; remove one of the two"
+            raise fault_at(reason, "threshold", "minimum_volumes_mm3")
         return self
 
     @model_validator(mode="after")
-    def _distinct_runs(self) -> Self:
-        titles = [loss.title.replace("_", "") for loss in self.losses]
-        if twice := sorted({t for t in titles if titles.count(t) > 1}):
-            raise ValueError(
-                f"losses: {', '.join(twice)} listed twice (underscores do not count); give each a label of its own"
-            )
+    def _distinct_seeds(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one seed is listed twice")
+            raise fault_at("one seed is listed twice", "seeds")
         return self
 
     @model_validator(mode="after")
-    def _distinct_comparators(self) -> Self:
-        # As file names have them: without separators.
-        names = [_as_file(method.name) for method in self.methods]
-        losses = {_as_file(loss.title) for loss in self.losses}
-        for method in self.comparator_runs:
-            if names.count(_as_file(method.name)) > 1 or _as_file(method.comparator.name) in losses:
-                raise ValueError(
-                    f"comparators: the name {method.comparator.name} is taken (capitals and _ do not count); "
-                    "give each comparator a name of its own"
+    def _distinct_names(self) -> Self:
+        """Refuse methods whose folders or files would be one another's, also where file systems know no capitals."""
+        titles: list[tuple[tuple[str, int], str, tuple[int | None, ...], str]]
+        titles = [(("losses", k), loss.title, self.seeds, "label") for k, loss in enumerate(self.losses)]
+        titles += [(("comparators", k), one.name, (None,), "name") for k, one in enumerate(self.comparators)]
+        taken: dict[str, str] = {}
+        for place, title, seeds, key in titles:
+            names = names_on_disk(title, seeds, self.folds)
+            if others := [taken[name] for name in sorted(names) if name in taken]:
+                reason = (
+                    f"{title} is taken by {others[0]}: file names know neither capitals nor _; give it another {key}"
                 )
+                raise fault_at(reason, *place, key)
+            taken |= dict.fromkeys(names, f"{place[0]}.{place[1]} ({title})")
         return self

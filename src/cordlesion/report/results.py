@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, read_json
-from cordlesion.config import SetName, read_study
+from cordlesion.config import SetName, maps_name, method_name, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
@@ -98,13 +98,12 @@ class Run:
     @property
     def name(self) -> str:
         """Its name in the study folder."""
-        seed = "" if self.seed is None else f"_seed-{self.seed}"
-        return f"{self.loss}{seed}" + (f"_fold-{self.fold}" if self.fold else "")
+        return method_name(self.loss, self.seed, self.fold)
 
     @property
     def maps_name(self) -> str:
         """Name under which its probability maps lie: those of a comparator are the same in every fold."""
-        return self.loss if self.seed is None else self.name
+        return maps_name(self.loss, self.seed, self.fold)
 
 
 @dataclass(frozen=True)

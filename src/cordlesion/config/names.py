@@ -1,0 +1,40 @@
+"""How methods are named in folders and files: the one place where that is spelt."""
+
+import re
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator
+
+from cordlesion.artifacts import file_label
+
+
+def _plain(name: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9_]+", name):
+        raise ValueError("letters, digits and _ are needed, since folders and files are named by it")
+    return name
+
+
+PlainName: TypeAlias = Annotated[str, AfterValidator(_plain)]
+"""A name that may become part of the names of folders and files."""
+
+
+def method_name(title: str, seed: int | None, fold: int | None) -> str:
+    """Name a run or comparator, and with it its folder: ``tversky_seed-0``, ``nnunet_fold-2``.
+
+    Args:
+        title: Of the loss or comparator.
+        seed: None for a comparator.
+        fold: None where the study has one split.
+    """
+    return title + ("" if seed is None else f"_seed-{seed}") + ("" if fold is None else f"_fold-{fold}")
+
+
+def maps_name(title: str, seed: int | None, fold: int | None) -> str:
+    """Name under which a method's probability maps lie: those of a comparator are the same in every fold."""
+    return method_name(title, seed, None if seed is None else fold)
+
+
+def names_on_disk(title: str, seeds: tuple[int | None, ...], folds: list[int | None]) -> set[str]:
+    """Return all that files of a method are labelled with, as file systems see it that know no capitals."""
+    names = {method_name(title, seed, fold) for seed in seeds for fold in (None, *folds)}
+    return {file_label(name).casefold() for name in (title, *names)}
