@@ -1,0 +1,103 @@
+"""Tables of the lesions in a folder of segmentations: a row per lesion, a row per scan (no torch).
+
+Beside each lies the JSON file that describes its columns, as in BIDS.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion.artifacts import write_json
+from cordlesion.evaluation import read_table, write_table
+from cordlesion.lesion_table import Lesion, LesionLoad
+
+_ALONG = "along the centerline; without one, straight down the scan"
+_CENTER = "Centre of mass"
+_COLUMNS: dict[str, tuple[str, str]] = {
+    "scan_id": ("Scan, by its BIDS entities or its file name", ""),
+    "lesion": ("Number of the lesion in its scan, from the largest", ""),
+    "length_mm": (f"Length {_ALONG}, between the ends of the axial slices that the lesion spans", "mm"),
+    "position_mm": (f"Depth of the middle of that length below the centerline's upper end, {_ALONG}", "mm"),
+    "left_mm": (f"{_CENTER}: how far left of the cord's centre, in the axial plane; negative: right", "mm"),
+    "anterior_mm": (f"{_CENTER}: how far in front of the cord's centre, in the axial plane; negative: behind", "mm"),
+    "peak_probability": ("Largest probability in the lesion", ""),
+    "mean_probability": ("Mean probability in the lesion", ""),
+    "n_voxels": ("Voxels of the lesion", ""),
+    "x_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the right", "mm"),
+    "y_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the front", "mm"),
+    "z_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), upwards", "mm"),
+    "i": (f"{_CENTER} as voxel index along the first axis of the scan's file, from 0", ""),
+    "j": (f"{_CENTER} as voxel index along the second axis of the scan's file, from 0", ""),
+    "k": (f"{_CENTER} as voxel index along the third axis of the scan's file, from 0", ""),
+    "threshold": ("Decision threshold t: a voxel is lesion when its probability is at least t", ""),
+    "n_lesions": ("Lesions: 6-connected components of more than 3 mm3", ""),
+    "volume_mm3": ("Volume of the lesion, or of all lesions of the scan", "mm3"),
+    "affected_mm": (f"Length with a lesion somewhere in the cord's section, {_ALONG}", "mm"),
+    "cord_mm": ("Length of the cord in the scan, along the centerline", "mm"),
+    "n_too_small": ("Components of the mask that are too small to be counted as lesions", ""),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """What the tables hold of one scan."""
+
+    threshold: float
+    load: LesionLoad
+    lesions: Sequence[Lesion]
+
+
+def lesion_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
+    """Return one row per lesion of every scan (``lesions.tsv``)."""
+    rows = [{"scan_id": name} | asdict(lesion) for name, scan in scans.items() for lesion in scan.lesions]
+    return pd.DataFrame(rows, columns=["scan_id", *(field.name for field in fields(Lesion))])
+
+
+def load_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
+    """Return one row per scan, with or without lesions (``lesion_load.tsv``)."""
+    rows = [{"scan_id": name, "threshold": scan.threshold} | asdict(scan.load) for name, scan in scans.items()]
+    return pd.DataFrame(rows, columns=["scan_id", "threshold", *(field.name for field in fields(LesionLoad))])
+
+
+_TABLES = {"lesions.tsv": lesion_table, "lesion_load.tsv": load_table}
+
+
+def check_tables(folder: Path) -> None:
+    """Refuse a folder whose tables cannot be added to, before any work is spent on what is to be added.
+
+    Raises:
+        CordlesionError: One of them is damaged or lacks columns.
+    """
+    for name, table in _TABLES.items():
+        if (folder / name).is_file():
+            read_table(folder / name, table({}).columns)
+
+
+def add_to_tables(folder: Path, scans: Mapping[str, Segmented], replaced: Sequence[str]) -> None:
+    """Write the lesions of scans to the tables of a folder, keeping what these hold of others.
+
+    Args:
+        folder: Where the tables lie.
+        scans: What was found, by scan.
+        replaced: Scans whose earlier rows are no longer true.
+
+    Raises:
+        CordlesionError: A table that is there cannot be read, or the folder cannot be written.
+    """
+    for name, table in _TABLES.items():
+        path, rows = folder / name, table(scans)
+        if path.is_file():
+            others = read_table(path, rows.columns)
+            kept = others[~others["scan_id"].isin(replaced)]
+            rows = (
+                pd.concat([kept, rows], ignore_index=True) if len(kept) and len(rows) else kept if len(kept) else rows
+            )
+        write_table(path, rows)
+        write_json(path.with_suffix(".json"), {str(column): _described(str(column)) for column in rows})
+
+
+def _described(column: str) -> dict[str, str]:
+    description, units = _COLUMNS[column]
+    return {"Description": description} | ({"Units": units} if units else {})

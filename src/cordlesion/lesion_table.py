@@ -1,0 +1,223 @@
+"""The lesions of one scan as numbers: how large each is, and where along and across the cord it lies (no torch)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cordlesion.metrics import RULES, LesionRule
+from cordlesion.metrics.lesion import every_component
+from cordlesion.metrics.voxel import Mask, bounding_box
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.orient import to_las
+from cordlesion.volume import Volume
+
+STUDY_RULE = RULES["study"]
+CORD_SMOOTHING_MM = 40.0
+"""Waves of a centerline shorter than this are damped by more than half before anything is measured along it: a curve
+drawn on voxels is longer than the cord."""
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion of a mask."""
+
+    lesion: int
+    """Number, from the largest."""
+    volume_mm3: float
+    length_mm: float
+    """Length of the centerline between the ends of the axial slices that it spans."""
+    position_mm: float
+    """Distance of the middle of that length from the upper end of the centerline, along it; without a centerline, from
+    the uppermost axial slice straight down."""
+    left_mm: float | None
+    """How far its centre of mass lies to the left of the centerline, in the axial plane; negative: to the right."""
+    anterior_mm: float | None
+    """How far its centre of mass lies in front of the centerline, in the axial plane; negative: behind."""
+    peak_probability: float | None
+    mean_probability: float | None
+    n_voxels: int
+    x_mm: float
+    """Centre of mass in the scanner's coordinates (RAS+): to the right."""
+    y_mm: float
+    """Centre of mass, to the front."""
+    z_mm: float
+    """Centre of mass, upwards."""
+    i: float
+    """Centre of mass as voxel index of the scan's file, from 0, first axis."""
+    j: float
+    """Centre of mass, second axis."""
+    k: float
+    """Centre of mass, third axis."""
+
+
+@dataclass(frozen=True)
+class LesionLoad:
+    """The lesions of one mask taken together."""
+
+    n_lesions: int
+    volume_mm3: float
+    affected_mm: float
+    """Length of the cord with a lesion somewhere in its section."""
+    cord_mm: float | None
+    """Length of the cord in the scan, between the ends of the centerline's axial slices; absent without one."""
+    n_too_small: int
+    """Components of the mask that are too small to count as a lesion."""
+
+
+@dataclass(frozen=True)
+class LesionList:
+    """What is measured in one mask."""
+
+    lesions: tuple[Lesion, ...]
+    load: LesionLoad
+
+
+@dataclass(frozen=True, eq=False)
+class NumberedLesions:
+    """The lesions of a mask under their numbers, from the largest; among equals in scan order."""
+
+    voxels: tuple[npt.NDArray[np.int32], ...]
+    """Indices of the voxels of each lesion, shape (V, 3)."""
+    order: npt.NDArray[np.intp]
+    """Which of the lesions, in scan order from 0, has each number."""
+    n_too_small: int
+    """Components that are too small to count as a lesion."""
+
+
+def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) -> NumberedLesions:
+    """Number the lesions of a mask, which is to be in index order LAS: tables and pictures use the same numbers."""
+    box = bounding_box(mask)
+    # Of the lesions' box alone: labels of a whole image would take four times the memory of the mask.
+    found = every_component(mask[box], rule.connectivity)
+    lesions = np.flatnonzero(found.sizes >= rule.min_voxels(voxel_mm3))
+    order = np.argsort(-found.sizes[lesions], kind="stable")
+    places = ndimage.find_objects(found.labels) if len(lesions) else []
+    corner = [part.start for part in box]
+    voxels = []
+    for component in lesions[order]:
+        place = places[component]
+        start = np.add([part.start for part in place], corner)
+        voxels.append((np.argwhere(found.labels[place] == component + 1) + start).astype(np.int32))
+    return NumberedLesions(tuple(voxels), order, len(found.sizes) - len(lesions))
+
+
+def measure_lesions(
+    scan: Volume,
+    mask: Mask,
+    probability: npt.NDArray[np.float32] | None = None,
+    centerline: Centerline | None = None,
+    rule: LesionRule = STUDY_RULE,
+) -> LesionList:
+    """Measure the lesions of a mask.
+
+    Args:
+        scan: Gives the grid.
+        mask: On it.
+        probability: Map that the mask was cut from, on the same grid.
+        centerline: The cord's centre in the scan.
+        rule: What counts as a lesion: connectivity and minimum volume.
+    """
+    las, inside = to_las(scan), to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
+    numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
+    map_las = None if probability is None else to_las(Volume(probability, scan.affine)).data
+    ruler = cord_ruler(las, centerline)
+    lesions = []
+    for number, index in enumerate(numbered.voxels, start=1):
+        values = None if map_las is None else map_las[tuple(index.T)]
+        lesions.append(_lesion(number, index, values, scan, las, ruler))
+    return LesionList(tuple(lesions), _load(lesions, numbered, ruler))
+
+
+@dataclass(frozen=True, eq=False)
+class CordRuler:
+    """Depth along the cord: length of the centerline from its upper end, in mm; negative above it."""
+
+    z: npt.NDArray[np.float64]
+    """Axial positions (LAS index), increasing."""
+    depth_mm: npt.NDArray[np.float64]
+    curve: Centerline | None
+    """The smoothed centerline."""
+
+    def at(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the depth at axial positions (LAS index)."""
+        return np.interp(z, self.z, self.depth_mm)
+
+    @property
+    def length_mm(self) -> float | None:
+        """Length of the cord in the scan: of the centerline with its first and last slice as a whole."""
+        if self.curve is None:
+            return None
+        top, bottom = self.at(np.array([self.curve.z[-1] + 0.5, self.curve.z[0] - 0.5]))
+        return float(bottom - top)
+
+
+def cord_ruler(las: Volume, centerline: Centerline | None) -> CordRuler:
+    """Make the ruler of a scan in LAS order; without a centerline it is straight and begins in the uppermost slice.
+
+    Beyond its ends, and so within the halves of its outermost slices, the curve goes on along the axis of the slices.
+    """
+    n_slices = las.data.shape[2]
+    curve = None if centerline is None else centerline.smoothed(las.spacing_mm, CORD_SMOOTHING_MM)
+    straight = Centerline(np.zeros(1), np.zeros(1), np.array([n_slices - 1.0]))
+    x_of_z = curve or straight
+    faces = np.arange(n_slices + 1) - 0.5
+    z = np.unique(np.concatenate([faces, x_of_z.z]))
+    x, y = x_of_z.at(z)
+    steps = np.diff(np.stack([x, y, z], axis=1), axis=0) @ las.affine[:3, :3].T
+    down = -np.concatenate([[0.0], np.linalg.norm(steps, axis=1).cumsum()])
+    return CordRuler(z, down - np.interp(x_of_z.z[-1], z, down), curve)
+
+
+def _lesion(
+    number: int,
+    index: npt.NDArray[np.int32],
+    values: npt.NDArray[np.generic] | None,
+    scan: Volume,
+    las: Volume,
+    ruler: CordRuler,
+) -> Lesion:
+    center = index.mean(axis=0)
+    top, bottom = (float(depth) for depth in ruler.at(np.array([index[:, 2].max() + 0.5, index[:, 2].min() - 0.5])))
+    world = nib.affines.apply_affine(las.affine, center)
+    x, y, z = (round(float(value), 2) for value in world)
+    i, j, k = (round(float(value), 2) for value in nib.affines.apply_affine(np.linalg.inv(scan.affine), world))
+    left, anterior = _offset(index, las, ruler.curve)
+    return Lesion(
+        lesion=number,
+        volume_mm3=round(len(index) * float(np.prod(las.spacing_mm)), 2),
+        length_mm=round(bottom - top, 2),
+        position_mm=round((top + bottom) / 2, 2),
+        left_mm=left,
+        anterior_mm=anterior,
+        peak_probability=None if values is None else round(float(values.max()), 4),
+        mean_probability=None if values is None else round(float(values.mean()), 4),
+        n_voxels=len(index),
+        x_mm=x, y_mm=y, z_mm=z, i=i, j=j, k=k,
+    )  # fmt: skip
+
+
+def _offset(
+    index: npt.NDArray[np.int32], las: Volume, curve: Centerline | None
+) -> tuple[float, float] | tuple[None, None]:
+    """Return how far left and in front of the cord's centre the voxels lie on average, each seen in its own slice."""
+    if curve is None:
+        return None, None
+    x, y = curve.at(index[:, 2].astype(np.float64))
+    left, anterior = (index[:, 0] - x).mean() * las.spacing_mm[0], (index[:, 1] - y).mean() * las.spacing_mm[1]
+    return round(float(left), 2), round(float(anterior), 2)
+
+
+def _load(lesions: Sequence[Lesion], numbered: NumberedLesions, ruler: CordRuler) -> LesionLoad:
+    slices = np.unique(np.concatenate([np.empty(0), *(index[:, 2] for index in numbered.voxels)]))
+    affected = ruler.at(slices - 0.5) - ruler.at(slices + 0.5)
+    return LesionLoad(
+        n_lesions=len(lesions),
+        volume_mm3=round(sum(lesion.volume_mm3 for lesion in lesions), 2),
+        affected_mm=round(float(affected.sum()), 2),
+        cord_mm=None if ruler.length_mm is None else round(ruler.length_mm, 2),
+        n_too_small=numbered.n_too_small,
+    )
