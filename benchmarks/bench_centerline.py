@@ -1,8 +1,8 @@
 """Finding the cord: distance to the true centre and time, on real scans, on simulated ones, and on a large volume.
 
-Real scans and SCT's network lie in a folder outside the repository (``CORDLESION_SHARED``, or ``../shared``
-beside it); no weight was fitted to them, but the recipe saw them (docs/method.md). SCT's ``t2_ctr`` stands beside ours
-if it is there: in each slice the centre of mass of its largest component at 0.5, before any curve is drawn.
+Real scans and SCT's network lie in a folder outside the repository (``CORDLESION_SHARED``, or ``../shared`` beside it);
+nothing was fitted to them or chosen by them. SCT's ``t2_ctr`` stands beside ours if it is there: in each slice the
+centre of mass of its largest component at 0.5, before any curve is drawn.
 
 python benchmarks/bench_centerline.py [simulated scans]
 """
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -22,12 +23,19 @@ import numpy.typing as npt
 from _timing import header
 from scipy import ndimage
 
-from cordlesion.dataset.simulate import SimulatedScan, plan_cohort, simulate_scan
-from cordlesion.dataset.simulate.frame import cord_frame
+from cordlesion.dataset.simulate import plan_cohort
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask
 from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.orient import to_las
+from cordlesion.processors import available_processors
+from cordlesion.training.cord_disturbances import LocatedScan
+from cordlesion.training.cord_validation import (
+    DRAWN_GAPS_MM,
+    draw_validation_scans,
+    located_scan,
+    slice_errors_mm,
+)
 from cordlesion.volume import Volume, read_scan
 
 SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))
@@ -115,37 +123,34 @@ def largest_center(mask: npt.NDArray[np.bool_]) -> tuple[float, ...] | None:
     return tuple(ndimage.center_of_mass(labels == np.bincount(labels.ravel())[1:].argmax() + 1)) if n else None
 
 
-def true_centerline(scan: SimulatedScan) -> Centerline:
-    """Return the centre of a simulated cord, which is known exactly, in each slice that shows cord."""
-    acquisition = scan.acquisition
-    halves = [n * step / 2 for n, step in zip(acquisition.shape, acquisition.spacing_mm, strict=True)]
-    frame = cord_frame(scan.anatomy, acquisition.pose, halves[1], halves[2])
-    z = np.flatnonzero(to_las(scan.cord).data.any(axis=(0, 1)))
-    _, right_mm, front_mm = frame.at_height(acquisition.axis_mm(2)[z])
-    nx, ny, _ = acquisition.shape
-    x = (nx - 1) / 2 - right_mm / acquisition.spacing_mm[0]
-    y = (ny - 1) / 2 + front_mm / acquisition.spacing_mm[1]
-    return Centerline(x, y, z.astype(np.float64))
-
-
 def simulated_rows(count: int) -> Iterator[str]:
-    """Find the cord of simulated scans of sites and subjects that training never saw."""
-    everything: dict[str, list[Floats]] = {}
+    """Find the cord of simulated scans of sites and subjects that neither training nor its validation saw."""
     plans = [plan for subject in plan_cohort(count, SIMULATED_SEED) for plan in subject.scans(SIMULATED_SEED)]
-    missed = 0
-    for plan in plans:
-        scan = simulate_scan(plan)
+    for plane in ("sagittal", "axial"):
+        scans = [located_scan(replace(plan, plane=plane, lesion_scans=())) for plan in plans[: count // 2]]
+        yield simulated_row(f"simulated, {plane}", scans)
+    by_kind: dict[str, list[LocatedScan]] = {}
+    for scan in draw_validation_scans(11 * len(DRAWN_GAPS_MM), SIMULATED_SEED + 1, available_processors()):
+        made, kind = scan.name.split(": ")
+        by_kind.setdefault("no cord" if made == "no cord" else f"disturbed: {kind}", []).append(scan)
+    for kind, scans in by_kind.items():
+        yield simulated_row(kind, scans)
+
+
+def simulated_row(name: str, scans: list[LocatedScan]) -> str:
+    """Return one line of the table over all slices of all scans; slices without curve are counted apart."""
+    errors, refused = [], 0
+    start = time.perf_counter()
+    for scan in scans:
         try:
-            curve = find_cord(scan.image)
+            errors.append(slice_errors_mm(find_cord(scan.image), scan))
         except CordlesionError:
-            missed += 1
-            continue
-        everything.setdefault(plan.plane, []).append(distances(curve, true_centerline(scan), scan.image))
-    for plane, found in everything.items():
-        yield row(f"simulated {plane}", np.concatenate(found), f"{len(found)} scans", None, float("nan"))
-    pooled = [d for found in everything.values() for d in found]
-    yield row("simulated, all", np.concatenate(pooled), f"{len(pooled)} scans", None, float("nan"))
-    yield f"simulated scans that were refused: {missed} of {len(plans)}"
+            refused += 1
+    seconds = (time.perf_counter() - start) / len(scans)
+    pooled = np.concatenate([np.empty(0), *errors])
+    missed = f", {np.isinf(pooled).mean():.1%} of slices not held or too many" if np.isinf(pooled).any() else ""
+    told = f"  {len(scans)} scans, {refused} refused{missed}"
+    return row(name, pooled[np.isfinite(pooled)], "", None, seconds) + told
 
 
 def large_volume() -> str:
@@ -189,7 +194,7 @@ def main() -> None:
             print(line, flush=True)
     else:
         print(f"{SHARED / 'data/real'}: absent, so no real scan was measured (set CORDLESION_SHARED)")
-    for line in simulated_rows(int(sys.argv[1]) if len(sys.argv) > 1 else 16):
+    for line in simulated_rows(int(sys.argv[1]) if len(sys.argv) > 1 else 48):
         print(line, flush=True)
     print(large_volume())
 

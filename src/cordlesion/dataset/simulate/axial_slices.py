@@ -49,14 +49,36 @@ class AxialSlice:
 def draw_slices(seed: int, subject: int, count: int) -> Iterator[AxialSlice]:
     """Draw slices of one subject, and some of what is no cord; the same arguments always give the same slices."""
     rng = keyed_rng("axial slices", seed, subject)
+    scene = _scene(rng, seed, subject)
+    for _ in range(count):
+        drawn = replace(scene, signals=_signals(rng, scene.anatomy.person.age))
+        height, thickness = rng.uniform(-REACH_MM, REACH_MM), rng.choice((1.0, 3.0, 5.0, 8.0))
+        yield _subject_slice(drawn, height, rng.uniform(0.2, 0.8, 2) * SIZE, thickness, rng)
+        if rng.random() < CORDLESS_SHARE:
+            yield cordless_slice(rng)
+
+
+def draw_stack(seed: int, subject: int, gap_mm: float) -> Iterator[AxialSlice]:
+    """Draw consecutive slices of one subject from below upwards, with the signals of one scan."""
+    rng = keyed_rng("axial stack", seed, subject)
+    scene = _scene(rng, seed, subject)
+    _, x, y = (float(value[0]) for value in scene.frame.at_height(np.zeros(1)))
+    middle = rng.uniform(0.35, 0.65, 2) * SIZE - (x, y)
+    for height in np.arange(-REACH_MM, REACH_MM, gap_mm):
+        _, x, y = (float(value[0]) for value in scene.frame.at_height(np.array([height])))
+        yield _subject_slice(scene, float(height), middle + np.array((x, y)), gap_mm, rng)
+
+
+def cordless_slice(rng: np.random.Generator) -> AxialSlice:
+    """Draw a slice of a brain, a limb, clutter or noise."""
+    return AxialSlice(_CORDLESS[rng.integers(len(_CORDLESS))](rng), (np.nan, np.nan), True)
+
+
+def _scene(rng: np.random.Generator, seed: int, subject: int) -> Scene:
     anatomy = draw_anatomy(seed, subject, Person(rng.uniform(18, 70), str(rng.choice(("F", "M")))))
     frame = cord_frame(anatomy, _pose(rng, anatomy), 1.1 * SIZE, REACH_MM + 20)
     lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_friends(anatomy))
-    for _ in range(count):
-        scene = Scene(anatomy, frame, lesions, _signals(rng, anatomy.person.age))
-        yield _subject_slice(scene, rng)
-        if rng.random() < CORDLESS_SHARE:
-            yield AxialSlice(_CORDLESS[rng.integers(len(_CORDLESS))](rng), (np.nan, np.nan), True)
+    return Scene(anatomy, frame, lesions, _signals(rng, anatomy.person.age))
 
 
 def _pose(rng: np.random.Generator, anatomy: Anatomy) -> Pose:
@@ -86,12 +108,11 @@ def _signals(rng: np.random.Generator, age: float) -> Signals:
     return replace(signals, **drawn, **flow)
 
 
-def _subject_slice(scene: Scene, rng: np.random.Generator) -> AxialSlice:
-    height = rng.uniform(-REACH_MM, REACH_MM)
+def _subject_slice(
+    scene: Scene, height: float, center: Array, thickness: float, rng: np.random.Generator
+) -> AxialSlice:
     s, x, y = (float(value[0]) for value in scene.frame.at_height(np.array([height])))
-    center = rng.uniform(0.2, 0.8, 2) * SIZE
     xs, ys = (np.arange(SIZE) - middle + at for middle, at in zip(center, (x, y), strict=True))
-    thickness = rng.choice((1.0, 3.0, 5.0, 8.0))
     image = _section(scene, xs.astype(np.float32), ys.astype(np.float32), height, thickness)
     conus = scene.anatomy.conus_mm
     unsure = TOP_UNSURE_MM[0] < s < TOP_UNSURE_MM[1] or CONUS_UNSURE_MM[0] < s - conus < CONUS_UNSURE_MM[1]

@@ -1,0 +1,122 @@
+"""Simulated scans by which the training of the cord detector is judged: whole scans, searched as a user's are.
+
+Every choice about the detector (how long to train, what to train on) is made on these scans, and no real scan takes
+part in it. Half of them come from the cohort simulator, whose physics and sites the training slices do not share; half
+are stacks of drawn slices from the brain to the lower back; some hold no cord. Each is disturbed in one way.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.dataset.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
+from cordlesion.dataset.simulate.axial_slices import cordless_slice, draw_stack
+from cordlesion.dataset.simulate.frame import cord_frame
+from cordlesion.dataset.simulate.randomness import keyed_rng
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.preprocess.orient import to_las
+from cordlesion.progress import track
+from cordlesion.training.cord_disturbances import DISTURBANCES, Floats, LocatedScan
+
+WORST_MM = 10.0
+"""The error of a slice where the cord was not found, and the most that any slice counts."""
+END_TOLERANCE_MM = 25.0
+"""How far a curve may go on beyond the last slice that surely holds cord: brainstem above, conus below."""
+DRAWN_GAPS_MM = (2.0, 3.0, 5.0, 12.0)
+"""Distances between the slices of drawn stacks."""
+
+
+def draw_validation_scans(count: int, seed: int, jobs: int) -> list[LocatedScan]:
+    """Draw ``count`` scans of the cohort simulator, as many drawn stacks, and a quarter as many without cord."""
+    plans = [plan for subject in plan_cohort(count, seed) for plan in subject.scans(seed)]
+    works: list[Callable[[], LocatedScan]] = [partial(_simulated, plan, i) for i, plan in enumerate(plans)]
+    works += [partial(_drawn, seed, i) for i in range(count)]
+    works += [partial(_cordless, seed, i) for i in range(count // 4)]
+    with ProcessPoolExecutor(jobs) as pool:
+        return list(track(pool.map(_call, works), "simulate scans for validation", len(works)))
+
+
+def search_error_mm(scan: LocatedScan, weights: Mapping[str, Floats] | None = None) -> float:
+    """Return the mean error of the found curve over the slices that hold cord, each at most 10 mm.
+
+    A slice of cord without curve counts 10 mm, as does each slice in which a curve goes on far beyond the cord. Of a
+    scan without cord the error is 0 where it is refused and 10 where it is not.
+    """
+    try:
+        curve = find_cord(scan.image, weights)
+    except CordlesionError:
+        return WORST_MM if scan.held.size else 0.0
+    return float(np.minimum(slice_errors_mm(curve, scan), WORST_MM).mean()) if scan.held.size else WORST_MM
+
+
+def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> npt.NDArray[np.float64]:
+    """Return the distance in the axial plane in each slice that holds cord, and infinity for each slice too many.
+
+    A slice of cord that the curve leaves out has an infinite distance, too.
+    """
+    dx, dy, dz = scan.spacing_mm
+    held = scan.held
+    x, y = curve.at(held.astype(np.float64))
+    true_x, true_y = scan.centers[held].T
+    errors = np.hypot((x - true_x) * dx, (y - true_y) * dy)
+    errors[(held < curve.z[0] - 0.5) | (held > curve.z[-1] + 0.5)] = np.inf
+    margin = END_TOLERANCE_MM / dz
+    beyond = (curve.z < held[0] - margin) | (curve.z > held[-1] + margin)
+    return np.append(errors, np.full(int(beyond.sum()), np.inf))
+
+
+def located_scan(plan: ScanPlan) -> LocatedScan:
+    """Simulate a scan of a cohort; the centre of its cord is known exactly wherever an axial slice shows cord."""
+    scan = simulate_scan(plan)
+    las = to_las(scan.image)
+    return LocatedScan(f"cohort, {plan.plane}", las.data.astype(np.float32), las.spacing_mm, _true_centers(scan))
+
+
+def _true_centers(scan: SimulatedScan) -> npt.NDArray[np.float64]:
+    acquisition = scan.acquisition
+    halves = [n * step / 2 for n, step in zip(acquisition.shape, acquisition.spacing_mm, strict=True)]
+    frame = cord_frame(scan.anatomy, acquisition.pose, halves[1], halves[2])
+    _, right_mm, front_mm = frame.at_height(acquisition.axis_mm(2))
+    nx, ny, _ = acquisition.shape
+    x = (nx - 1) / 2 - right_mm / acquisition.spacing_mm[0]
+    y = (ny - 1) / 2 + front_mm / acquisition.spacing_mm[1]
+    shows = to_las(scan.cord).data.max(axis=(0, 1)) > 0
+    return np.where(shows, [x, y], np.nan).T
+
+
+def _call(work: Callable[[], LocatedScan]) -> LocatedScan:
+    return work()
+
+
+def _simulated(plan: ScanPlan, index: int) -> LocatedScan:
+    return _disturbed(located_scan(plan), plan.seed, index)
+
+
+def _drawn(seed: int, index: int) -> LocatedScan:
+    gap_mm = DRAWN_GAPS_MM[index % len(DRAWN_GAPS_MM)]
+    slices = list(draw_stack(seed, index, gap_mm))
+    # Slices have the right side last, LAS order has it first.
+    data = np.stack([drawn.image[::-1] for drawn in slices], axis=2)
+    centers = np.array([drawn.center if drawn.sure else (np.nan, np.nan) for drawn in slices])
+    centers[:, 0] = len(data) - 1 - centers[:, 0]
+    return _disturbed(LocatedScan(f"drawn, {gap_mm:g} mm", data, (1.0, 1.0, gap_mm), centers), seed, index)
+
+
+def _cordless(seed: int, index: int) -> LocatedScan:
+    rng = keyed_rng("cordless scan", seed, index)
+    image = cordless_slice(rng).image
+    data = np.stack([image + rng.normal(0, 0.05 * image.std(), image.shape) for _ in range(30)], axis=2)
+    scan = LocatedScan("no cord", data.astype(np.float32), (1.0, 1.0, 4.0), np.full((30, 2), np.nan))
+    return _disturbed(scan, seed, index)
+
+
+def _disturbed(scan: LocatedScan, seed: int, index: int) -> LocatedScan:
+    rng = keyed_rng("disturbed scan", seed, index)
+    kind, disturb = list(DISTURBANCES.items())[index // len(DRAWN_GAPS_MM) % len(DISTURBANCES)]
+    return replace(disturb(scan, rng), name=f"{scan.name}: {kind}")

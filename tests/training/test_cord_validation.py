@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from cordlesion.dataset.simulate import ScanPlan, simulate_scan
+from cordlesion.dataset.simulate.anatomy import Person
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.orient import to_las
+from cordlesion.training import cord_validation
+from cordlesion.training.cord_disturbances import DISTURBANCES, LocatedScan
+from cordlesion.training.cord_validation import (
+    WORST_MM,
+    draw_validation_scans,
+    located_scan,
+    search_error_mm,
+    slice_errors_mm,
+)
+
+SPACING = (1.4, 0.8, 3.0)
+COARSE_MM = 1.5
+"""A centre of mass over voxels of 5 mm, or under noise, is no better."""
+
+
+def tube(contrast=1.0):
+    """A bright leaning tube, and its centre in voxels; the first three slices hold none."""
+    shape = (60, 80, 24)
+    z = np.arange(shape[2])
+    truth = np.stack([28 + 0.4 * z, 45 - 0.5 * z], axis=1)
+    x, y = np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij")
+    away = [np.hypot((x - cx) * SPACING[0], (y - cy) * SPACING[1]) for cx, cy in truth]
+    data = np.stack([0.1 + contrast * np.exp(-((d / 4) ** 2)) for d in away], axis=2).astype(np.float32)
+    truth[:3] = np.nan
+    data[:, :, :3] = 0.1
+    return LocatedScan("tube", data, SPACING, truth)
+
+
+@pytest.mark.parametrize("kind", DISTURBANCES)
+def test_the_truth_stays_on_what_is_disturbed(kind):
+    disturbed = DISTURBANCES[kind](tube(), np.random.default_rng(3))
+    assert disturbed.centers.shape == (disturbed.data.shape[2], 2)
+    data = disturbed.data.max() - disturbed.data if kind == "inverted" else disturbed.data
+    assert disturbed.held.size
+    for k in disturbed.held:
+        # The peak itself lies on a whole voxel; its surroundings tell the rest.
+        weight = np.clip(data[:, :, k] - 0.4 * data[:, :, k].max(), 0, None)
+        center = [float((weight * mesh).sum() / weight.sum()) for mesh in np.indices(weight.shape)]
+        away = np.abs(np.subtract(center, disturbed.centers[k])) * disturbed.spacing_mm[:2]
+        assert away.max() < (COARSE_MM if kind in ("noisy", "shaded", "thick", "isotropic") else 0.35)
+
+
+def test_the_true_centres_of_a_simulated_scan_are_those_of_its_cord():
+    for plane in ("sagittal", "axial"):
+        plan = ScanPlan(77, 0, 0, 0, Person(40, "F"), 1, plane, "cervical", True, ())
+        cord, truth = to_las(simulate_scan(plan).cord), located_scan(plan).centers
+        away = []
+        for k in np.flatnonzero(cord.data.any(axis=(0, 1))):
+            middle = np.argwhere(cord.data[:, :, k]).mean(axis=0)
+            away.append(np.hypot(*((middle - truth[k]) * cord.spacing_mm[:2])))
+        assert np.median(away) < 0.6
+        assert np.isnan(truth[~cord.data.any(axis=(0, 1)), 0]).all()
+
+
+def located(curve, monkeypatch, cord=True):
+    """A scan of 20 slices with the cord in voxel (10, 10) of slices 4 to 15, where ``curve`` will be found."""
+    truth = np.full((20, 2), np.nan)
+    if cord:
+        truth[4:16] = 10.0
+
+    def find(_scan, _weights):
+        if curve is None:
+            raise CordlesionError("no cord")
+        return curve
+
+    monkeypatch.setattr(cord_validation, "find_cord", find)
+    return LocatedScan("made", np.zeros((30, 30, 20), np.float32), (1.0, 2.0, 5.0), truth)
+
+
+def curve(x, y, first, last):
+    z = np.arange(first, last + 1.0)
+    return Centerline(np.full(len(z), float(x)), np.full(len(z), float(y)), z)
+
+
+def test_the_error_of_a_search_is_known(monkeypatch):
+    assert search_error_mm(located(curve(10, 10, 4, 15), monkeypatch)) == 0
+    # 3 mm sideways, 4 mm to the front.
+    assert search_error_mm(located(curve(13, 12, 4, 15), monkeypatch)) == pytest.approx(5)
+    assert search_error_mm(located(curve(29, 10, 4, 15), monkeypatch)) == WORST_MM
+    assert search_error_mm(located(curve(10, 10, 4, 9), monkeypatch)) == pytest.approx(WORST_MM / 2)
+    assert search_error_mm(located(None, monkeypatch)) == WORST_MM
+    # Nine slices of 5 mm beyond the end, of which four lie farther than 25 mm.
+    scan = located(curve(10, 10, 4, 19), monkeypatch)
+    assert search_error_mm(scan) == 0
+    errors = slice_errors_mm(curve(10, 10, -2, 15), scan)
+    assert (np.isinf(errors).sum(), len(errors)) == (1, 13)
+
+
+def test_a_scan_without_cord_must_be_refused(monkeypatch):
+    assert search_error_mm(located(None, monkeypatch, cord=False)) == 0
+    assert search_error_mm(located(curve(10, 10, 4, 15), monkeypatch, cord=False)) == WORST_MM
+
+
+def test_scans_for_validation_are_drawn_and_the_shipped_weights_find_their_cord():
+    scans = draw_validation_scans(4, seed=5, jobs=2)
+    assert [scan.name.split(":")[0] for scan in scans[4:]] == [
+        *(f"drawn, {gap:g} mm" for gap in (2, 3, 5, 12)),
+        "no cord",
+    ]
+    assert np.median([search_error_mm(scan) for scan in scans]) < 1
