@@ -362,7 +362,28 @@ def test_the_references_themselves_are_no_comparator(copy):
         run_study(read_study(copy), until="split")
 
 
-def test_masks_among_the_maps_are_refused(copy):
+def test_copies_of_the_references_are_no_comparator_however_they_are_stored(copy):
+    for path in (copy.parent / "cohort").rglob("*_label-lesion_seg.nii.gz"):
+        name = path.name.replace("_label-lesion_seg.nii.gz", "_T2w_lesionseg.nii.gz")
+        save(copy.parent / "masks" / name, data(path).astype(np.float32) * 255, nib.load(path).affine)
+    with pytest.raises(CordlesionError, match="masks: its lesions are those of the references, voxel by voxel"):
+        run_study(read_study(copy), until="preprocess")
+
+
+def test_masks_given_as_maps_are_told_before_anything_is_trained(copy):
     copy.write_text(copy.read_text().replace("{name: soft, maps: maps}", "{name: soft, maps: masks}"))
-    with pytest.raises(CordlesionError, match="every threshold above 0 gives the same masks, as of masks"):
-        run_study(read_study(copy), until="tune")
+    with pytest.raises(CordlesionError, match=r"masks: every file holds 0 and .* Give them as `masks:`, or export"):
+        run_study(read_study(copy), until="preprocess")
+    with pytest.raises(CordlesionError, match="every file holds 0 and one other value"):
+        run_study(read_study(copy), until="preprocess")
+
+
+def test_a_scan_that_is_left_out_needs_no_file(copy):
+    """A curve that is no curve leaves the scan out when its stack is cut, after files are matched."""
+    (copy.parent / "npz/sub-13.npz").unlink()
+    labels = copy.parent / "cohort/derivatives/labels/sub-13/anat"
+    path = labels / "sub-13_label-centerline_seg.nii.gz"
+    save(path, np.zeros(SHAPE, np.uint8), nib.load(path).affine)
+    assert list(run_study(read_study(copy), until="preprocess")) == ["sub-13"]
+    listed = table(copy, "comparators").query("scan_id == 'sub-13'").set_index("comparator")["state"]
+    assert listed.to_dict() == dict.fromkeys(("soft", "hard", "shipped"), "not needed")

@@ -19,7 +19,9 @@ def test_sct_is_compared_along_the_centerline_of_the_study(tmp_path, source):
     write_scan(tmp_path / "cohort", "sub-01", seed=1, lesions=1)
     (scan,), _ = find_scans(tmp_path / "cohort")
     save_bundle(tmp_path / "sct", sct_bundle("shipped"))
-    sct = match_comparator(ComparatorConfig(name="sct_shipped", bundle=tmp_path / "sct", threshold=0.1), [scan.scan_id])
+    sct = match_comparator(
+        ComparatorConfig(name="sct_shipped", bundle=tmp_path / "sct", threshold=0.1), {scan.scan_id}, {scan.scan_id}
+    )
     study, bundle = PreprocessConfig(centerline=source), load_bundle(tmp_path / "sct")
     predict_bundle(sct, bundle, study, scan, tmp_path / "map.nii.gz", tmp_path / "mask.nii.gz")
     image = read_scan(scan.image)

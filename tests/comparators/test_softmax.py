@@ -144,9 +144,10 @@ def test_a_header_of_gigabytes_is_refused_before_it_is_read(tmp_path):
         tracemalloc.stop()
 
 
-def test_of_many_classes_one_is_read(tmp_path):
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_of_many_classes_one_is_read(tmp_path, order):
     scan = Volume(np.broadcast_to(np.uint8(0), (64, 64, 64)), np.eye(4), None, Path("scan.nii.gz"))
-    np.savez_compressed(tmp_path / "x.npz", probabilities=np.zeros((64, 64, 64, 64)))
+    np.savez_compressed(tmp_path / "x.npz", probabilities=np.zeros((64, 64, 64, 64), order=order))
     tracemalloc.start()
     try:
         read_softmax(tmp_path / "x.npz", scan, 63)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.comparators.content import FileContent, look_at
 from cordlesion.comparators.match import Comparator
 from cordlesion.comparators.softmax import read_softmax
 from cordlesion.config import ComparatorConfig, PreprocessConfig
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 
 
-def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> None:
-    """Copy a comparator's map or mask of a scan into the study folder.
+def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> FileContent:
+    """Copy a comparator's map or mask of a scan into the study folder, and tell what it holds.
 
     Args:
         comparator: One that is given as files.
-        scan: Its image alone is looked at, and of that the grid.
+        scan: The grid of its image, and its reference, which the file must not be.
         probability: Where the map goes, if there is one.
         mask: Where the mask goes, if the comparator is not tuned.
 
@@ -33,13 +34,17 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
         CordlesionError: The file is damaged, lies on another grid, or is no map or mask.
     """
     config, source, grid = comparator.config, comparator.files[scan.scan_id], read_grid(scan.image)
+    reference = read_mask(scan.reference, like=grid).data.astype(bool, copy=False) if scan.reference else None
     if config.kind == "masks":
-        write_volume(mask, read_mask(source, like=grid).data, grid)
-    elif config.kind == "npz":
-        _write(config, read_softmax(source, grid, config.lesion_class), grid, probability, mask)
+        inside = read_mask(source, like=grid).data
+        write_volume(mask, inside, grid)
+        return look_at(config, inside, reference)
+    if config.kind == "npz":
+        data = read_softmax(source, grid, config.lesion_class)
     else:
-        data: FloatArray = read_probability(source, like=grid).data.astype(np.float32, copy=False)
-        _write(config, data, grid, probability, mask)
+        data = read_probability(source, like=grid).data.astype(np.float32, copy=False)
+    _write(config, data, grid, probability, mask)
+    return look_at(config, data, reference)
 
 
 def predict_bundle(

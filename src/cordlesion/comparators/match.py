@@ -1,6 +1,6 @@
 """Which file of a comparator belongs to which scan, by BIDS entities, and what becomes of each file."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,22 +16,24 @@ from cordlesion.progress import say
 COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
 """Of ``comparators.tsv``."""
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
-"""States of a file: measured; of a scan that is in no threshold or test set; of no scan of the study; absent."""
+"""States of a file: measured; of a scan that is not; of no scan of the dataset; absent."""
 _SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
 _NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks": MASK_NAMES, "npz": ()}
 
 
 @dataclass(frozen=True)
 class Comparator:
-    """A comparator with the files that are going to be measured."""
+    """A comparator with its files, told apart by what their scans are to the study."""
 
     config: ComparatorConfig
     files: Mapping[str, Path]
-    """By scan; empty where a model predicts."""
+    """Of scans in a threshold or test set, by scan; empty where a model predicts."""
     hashes: Mapping[str, str]
     """SHA-256 of each of the files, by scan; of a model's, by file name."""
     others: Mapping[str, Path] = field(default_factory=dict)
-    """Files that are not measured, by scan: of scans in other sets, or of none."""
+    """Of other scans of the dataset, by scan."""
+    strangers: Mapping[str, Path] = field(default_factory=dict)
+    """Of no scan of the dataset, by the name that such a scan would have."""
     preprocess: PreprocessConfig | None = None
     """A model's own; None for files."""
 
@@ -53,12 +55,13 @@ class Comparator:
         return digest(self.config.name, self.config.kind, self.config.lesion_class, self.config.threshold, self.hashes)
 
 
-def match_comparator(config: ComparatorConfig, measured: Collection[str]) -> Comparator:
-    """Find a comparator's files for the scans that are measured, and hash them.
+def match_comparator(config: ComparatorConfig, measured: Collection[str], scans: Collection[str]) -> Comparator:
+    """Find a comparator's files for the scans that are to be measured, and hash them.
 
     Args:
         config: The comparator.
         measured: Names of the scans that are in a threshold or test set.
+        scans: Names of all scans of the dataset.
 
     Raises:
         CordlesionError: The folder is missing, two of its files fit one scan, or it is no bundle.
@@ -71,8 +74,10 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str]) -> Com
         return _bundle(config)
     found = _found(config)
     files = {name: path for name, path in found.items() if name in measured}
-    others = {name: path for name, path in found.items() if name not in measured}
-    return Comparator(config, files, {name: file_hash(path) for name, path in files.items()}, others)
+    others = {name: path for name, path in found.items() if name in scans and name not in measured}
+    strangers = {name: path for name, path in found.items() if name not in scans}
+    hashes = {name: file_hash(path) for name, path in files.items()}
+    return Comparator(config, files, hashes, others, strangers)
 
 
 def refuse_references(comparator: Comparator, references: Mapping[str, Path | None]) -> None:
@@ -94,15 +99,12 @@ def refuse_references(comparator: Comparator, references: Mapping[str, Path | No
             )
 
 
-def comparator_table(
-    comparators: Sequence[Comparator], measured: Sequence[str], scans: Collection[str]
-) -> pd.DataFrame:
+def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str]) -> pd.DataFrame:
     """Tell what becomes of each file: a row per comparator and file, or scan without one (columns :data:`COLUMNS`).
 
     Args:
         comparators: All of them.
         measured: Names of the scans that are measured.
-        scans: Names of all scans of the dataset.
     """
     rows: list[tuple[object, ...]] = []
     for comparator in comparators:
@@ -114,13 +116,21 @@ def comparator_table(
             path = comparator.files.get(name, "n/a")
             state = USED if name in comparator.files else MISSING
             rows.append((*about, name, state, path, comparator.hashes.get(name, "n/a")))
-        for name, path in comparator.others.items():
-            rows.append((*about, name, NOT_NEEDED if name in scans else NO_SCAN, path, "n/a"))
+        left_out = {name: path for name, path in comparator.files.items() if name not in measured}
+        for state, files in ((NOT_NEEDED, {**left_out, **comparator.others}), (NO_SCAN, comparator.strangers)):
+            rows += [(*about, name, state, path, "n/a") for name, path in files.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def require_matched(table: pd.DataFrame, path: Path) -> None:
-    """Say which files belong to no scan, and refuse a comparator that lacks some.
+def tell_strangers(comparator: Comparator, table: Path) -> None:
+    """Say which of a comparator's files belong to no scan; ``table`` lists them all."""
+    if n := len(comparator.strangers):
+        files = "1 file matches" if n == 1 else f"{n} files match"
+        say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.strangers))}): {table}")
+
+
+def require_files(table: pd.DataFrame, path: Path) -> None:
+    """Refuse comparators that lack files.
 
     Medians over different scans cannot be compared, so a comparator is measured on all of them or not at all.
 
@@ -133,14 +143,11 @@ def require_matched(table: pd.DataFrame, path: Path) -> None:
     """
     faults = []
     for name, rows in table.groupby("comparator", sort=False):
-        strangers, missing = (rows[rows["state"] == state] for state in (NO_SCAN, MISSING))
-        if len(strangers):
-            files = "1 file matches" if len(strangers) == 1 else f"{len(strangers)} files match"
-            say(f"comparator {name}: {files} no scan ({_some(strangers['scan_id'])}): {path}")
-        if len(missing):
+        missing, used = (rows.loc[rows["state"] == state, "scan_id"].tolist() for state in (MISSING, USED))
+        if missing:
             faults.append(
-                f"comparator {name}: no file for {len(missing)} of {len(missing) + int((rows['state'] == USED).sum())} "
-                f"scans of the threshold and test sets ({_some(missing['scan_id'])}); methods are compared on the same "
+                f"comparator {name}: no file for {len(missing)} of {len(missing) + len(used)} "
+                f"scans of the threshold and test sets ({_some(missing)}); methods are compared on the same "
                 f"scans. Add the files, named by the same BIDS entities, or remove the comparator. All of them: {path}"
             )
     if faults:
@@ -175,6 +182,6 @@ def _found(config: ComparatorConfig) -> dict[str, Path]:
     return by_scan(files, _NAMES[config.kind] if config.files == "*" else ())
 
 
-def _some(names: pd.Series) -> str:
+def _some(names: Sequence[str]) -> str:
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

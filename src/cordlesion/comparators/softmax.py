@@ -27,6 +27,7 @@ ARRAYS = ("probabilities", "softmax")
 _MOST_CLASSES = 64
 _FLOAT_BYTES = (2, 4, 8)
 _LONGEST_HEADER = 10_000
+_BLOCK_VOXELS = 2**14
 _BROKEN = (
     *(OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
     *(lzma.LZMAError, struct.error),
@@ -105,19 +106,30 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
 
 
 def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
-    """Read one class, shape (z, y, x); the others are passed over where they lie apart."""
-    one: npt.NDArray[np.generic]
-    if declared.fortran:
-        one = np.lib.format.read_array(stream, allow_pickle=False)[which]
-        return one
+    """Read one class, shape (z, y, x): the others are passed over, and never held together."""
     _header(stream)
-    size = math.prod(declared.shape[1:]) * declared.dtype.itemsize
-    stream.seek(which * size, io.SEEK_CUR)
-    # A buffer of the right size and no larger, whatever the file holds beyond.
-    if len(values := stream.read(size)) < size:
-        raise EOFError("the array is cut off")
-    one = np.frombuffer(values, declared.dtype).reshape(declared.shape[1:])
+    shape = declared.shape[1:]
+    if declared.fortran:
+        return _read_interleaved(stream, declared, which).reshape(shape, order="F")
+    stream.seek(which * math.prod(shape) * declared.dtype.itemsize, io.SEEK_CUR)
+    return _read_values(stream, declared.dtype, math.prod(shape)).reshape(shape)
+
+
+def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
+    """Read one class where each voxel's classes lie side by side, a block of voxels at a time."""
+    n_classes, n_voxels = declared.shape[0], math.prod(declared.shape[1:])
+    one = np.empty(n_voxels, declared.dtype)
+    for start in range(0, n_voxels, _BLOCK_VOXELS):
+        part = one[start : start + _BLOCK_VOXELS]
+        part[:] = _read_values(stream, declared.dtype, len(part) * n_classes)[which::n_classes]
     return one
+
+
+def _read_values(stream: IO[bytes], dtype: np.dtype[np.generic], count: int) -> npt.NDArray[np.generic]:
+    # A buffer of the right size and no larger, whatever the file holds beyond.
+    if len(values := stream.read(count * dtype.itemsize)) < count * dtype.itemsize:
+        raise EOFError("the array is cut off")
+    return np.frombuffer(values, dtype)
 
 
 def _check(path: Path, declared: _Declared, scan: Volume) -> None:

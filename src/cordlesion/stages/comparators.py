@@ -1,18 +1,21 @@
 """Comparators in a study: their files matched with its scans, and their maps and masks brought into its folder."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.comparators.bring import bring_file, predict_bundle
+from cordlesion.comparators.content import FileContent, require_findings
 from cordlesion.comparators.match import (
     Comparator,
     comparator_table,
     match_comparator,
     refuse_references,
-    require_matched,
+    require_files,
+    tell_strangers,
 )
 from cordlesion.config import ComparatorRun, StudyConfig
 from cordlesion.dataset.scan import Scan
@@ -24,14 +27,16 @@ from cordlesion.progress import track
 from cordlesion.stages.marks import map_mark, predict_key
 from cordlesion.stages.sets import Study
 
-Writer: TypeAlias = Callable[[Scan, Path, Path], None]
-"""Writes a scan's map and mask, as far as there are any, to the two paths."""
+Writer: TypeAlias = Callable[[Scan, Path, Path], FileContent | None]
+"""Writes a scan's map and mask, as far as there are any, to the two paths; tells what the file of it held."""
 
 
 def match_comparators(
     config: StudyConfig, folder: StudyFolder, scans: Mapping[str, Scan], measured: Collection[str]
 ) -> dict[str, Comparator]:
-    """Match the files of every comparator with the scans that are measured, and write ``comparators.tsv``.
+    """Match the files of every comparator with the scans that are to be measured, and write ``comparators.tsv``.
+
+    A scan without a file is no fault yet, because it may have to be left out of the study.
 
     Args:
         config: The study.
@@ -43,19 +48,17 @@ def match_comparators(
         The comparators by name.
 
     Raises:
-        CordlesionError: A folder is missing or no bundle, two files fit one scan, a file is a reference, or a scan has
-            no file.
+        CordlesionError: A folder is missing or no bundle, two files fit one scan, or a file is a reference.
     """
     path = folder.table("comparators")
     if not config.comparators:
         path.unlink(missing_ok=True)
         return {}
-    found = {one.name: match_comparator(one, measured) for one in config.comparators}
+    found = {one.name: match_comparator(one, measured, scans) for one in config.comparators}
     for comparator in found.values():
         refuse_references(comparator, {name: scan.reference for name, scan in scans.items()})
-    table = comparator_table(list(found.values()), sorted(measured), scans)
-    write_table(path, table)
-    require_matched(table, path)
+        tell_strangers(comparator, path)
+    write_table(path, comparator_table(found.values(), sorted(measured)))
     return found
 
 
@@ -64,14 +67,21 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
 
     Args:
         study: The study.
-        scans: All that are measured; their references are not looked at.
+        scans: All that are measured; their references are only compared with the files, which must not be copies.
 
     Raises:
-        CordlesionError: Files cannot be used, a sentence each.
+        CordlesionError: A scan has no file, or files cannot be used, a sentence each.
     """
+    if not study.comparators:
+        return
+    path = study.folder.table("comparators")
+    write_table(path, table := comparator_table(study.comparators.values(), [scan.scan_id for scan in scans]))
+    require_files(table, path)
     for run in {one.maps_name: one for one in study.config.comparator_runs}.values():
         if run.comparator.kind != "bundle":
             bring_comparator(study, run, scans)
+            records = [study.folder.finished(predict_key(scan, run)) for scan in scans]
+            require_findings(run.comparator, [FileContent(**record["content"]) for record in records])
 
 
 def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) -> None:
@@ -110,8 +120,9 @@ def _writer(study: Study, run: ComparatorRun) -> Writer:
 
 def _bring_scan(study: Study, run: ComparatorRun, marks: Mapping[Scan, str], write: Writer, scan: Scan) -> None:
     probability = study.folder.probability(scan.scan_id, run.maps_name)
-    with study.folder.stage(predict_key(scan, run), marks[scan]):
-        write(scan, probability, mask_path(probability))
+    with study.folder.stage(predict_key(scan, run), marks[scan]) as record:
+        if content := write(scan, probability, mask_path(probability)):
+            record["content"] = asdict(content)
         for path in _results(study.folder, run, scan):
             what = "Lesion probability per voxel" if path == probability else "Lesion mask"
             describe_comparator(path, scan.image, study.config.dataset, run.maps_name, what)

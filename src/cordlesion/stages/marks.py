@@ -34,7 +34,9 @@ def map_mark(study: Study, method: Method, scan: Scan) -> str:
     if isinstance(method, ComparatorRun):
         comparator, hashes = study.comparators[method.comparator.name], study.hashes[scan.scan_id]
         own = comparator.preprocess_in(study.config.preprocess)
-        return fingerprint(comparator.origin(scan.scan_id), stack_mark(own, hashes) if own else hashes["image"])
+        # Files are compared with the reference too, of which they must be no copies.
+        inputs = [stack_mark(own, hashes)] if own else [hashes["image"], hashes["reference"]]
+        return fingerprint(comparator.origin(scan.scan_id), *inputs)
     return fingerprint(_prediction_mark(study, method), *_stacks(study, [scan]))
 
 

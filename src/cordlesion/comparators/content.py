@@ -1,0 +1,67 @@
+"""What a comparator's files hold: masks given as maps, and copies of the references, are told before any training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.config import ComparatorConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.metrics import binarize
+
+
+@dataclass(frozen=True)
+class FileContent:
+    """What the file of one scan holds."""
+
+    holds: Literal["nothing", "mask", "map"]
+    """Zeros; one other value, as masks do; or several."""
+    is_reference: bool | None
+    """Whether its lesions are the reference, voxel by voxel; None where the reference holds no lesion."""
+
+
+def look_at(
+    config: ComparatorConfig, data: npt.NDArray[np.generic], reference: npt.NDArray[np.bool_] | None
+) -> FileContent:
+    """Tell what a comparator's map or mask of a scan holds.
+
+    Args:
+        config: The comparator.
+        data: Values of at least 0, on the scan's grid.
+        reference: On the same grid, or None where there is none.
+    """
+    inside: npt.NDArray[np.bool_] = data != 0
+    values = data[inside]
+    found = inside if config.threshold is None else binarize(data, config.threshold)
+    return FileContent(
+        holds="nothing" if not values.size else "mask" if values.min() == values.max() else "map",
+        is_reference=np.array_equal(found, reference) if reference is not None and reference.any() else None,
+    )
+
+
+def require_findings(config: ComparatorConfig, contents: Sequence[FileContent]) -> None:
+    """Refuse files that cannot be what a method found: copies of the references, and masks where maps are needed.
+
+    Args:
+        config: The comparator.
+        contents: Of all its files.
+
+    Raises:
+        CordlesionError: They are the references wherever these hold lesions, or masks whose threshold cannot be tuned.
+    """
+    same = [content.is_reference for content in contents if content.is_reference is not None]
+    if same and all(same):
+        raise CordlesionError(
+            f"{config.path}: its lesions are those of the references, voxel by voxel, in every scan that has any; what "
+            f"the comparator {config.name!r} found is needed. Give another folder, or narrow it by `files`."
+        )
+    held = {content.holds for content in contents}
+    if config.is_tuned and "mask" in held and "map" not in held:
+        remedy = "Give them" if config.kind == "maps" else "Save them as NIfTI files and give them"
+        raise CordlesionError(
+            f"{config.path}: every file holds 0 and one other value, as masks do, and no threshold changes those; the "
+            f"comparator {config.name!r} needs maps. {remedy} as `masks:`, or export the probabilities before they are "
+            "cut."
+        )
