@@ -41,7 +41,7 @@ def test_own_loss_takes_part_in_a_study(cohort, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("cordlesion.losses.LOSSES", dict(LOSSES))
     # The tube of the tiny cohort is not enough of a cord to be found.
     straight = Centerline(np.full(2, 12.0), np.full(2, 12.0), np.array([2.0, 37.0]))
-    monkeypatch.setattr("cordlesion.preprocess.stack_file.find_cord", lambda _: straight)
+    monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: straight})
     load("02_own_loss.py")["main"](cohort, tmp_path / "out", epochs=1)
     said = capsys.readouterr().out
     assert {"tversky", "top_k_entropy"} <= set(said.split())

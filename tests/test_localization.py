@@ -4,8 +4,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.localization import FINDERS
-from cordlesion.preprocess.centerline import Centerline, centerline_mask, read_centerline
+from cordlesion.centerlines import FINDERS
+from cordlesion.preprocess.centerline import (
+    Centerline,
+    centerline_from_cord_mask,
+    centerline_mask,
+    read_centerline,
+)
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import read_scan, write_volume
 from strategies import make_scan
@@ -24,7 +29,7 @@ def scan(tmp_path):
 
 @pytest.fixture
 def found(monkeypatch):
-    monkeypatch.setitem(FINDERS, "auto", lambda _: CURVE)
+    monkeypatch.setattr("cordlesion.centerlines.FINDERS", {**FINDERS, "auto": lambda _: CURVE})
 
 
 @pytest.mark.usefixtures("found")
@@ -63,5 +68,25 @@ def test_a_scan_without_cord_writes_nothing(cli, scan, tmp_path):
     ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz")
     assert ended.status == 2
     assert "no spinal cord was found" in ended.error
+    assert "Try another --source, or draw the curve yourself" in ended.error
+    assert "--centerline" not in ended.error
     assert not (tmp_path / "curve.nii.gz").exists()
     assert not (tmp_path / "curve.png").exists()
+
+
+def test_scts_network_is_a_source(cli, shared, tmp_path):
+    scan, network = shared("data", "real", "t2.nii.gz"), shared("data", "sct", "t2_ctr.h5")
+    ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz", "--source", network)
+    assert ended.status == 0
+    assert "cord in 55 of 55 axial slices (55 mm), confidence 1.00" in ended.output
+    image = read_scan(scan)
+    curve = read_centerline(tmp_path / "curve.nii.gz", image)
+    mask = centerline_from_cord_mask(shared("data", "real", "t2_seg-manual.nii.gz"), image)
+    x, y = curve.at(mask.z)
+    assert np.hypot(x - mask.x, y - mask.y).max() < 1.5
+
+
+def test_an_unknown_source_is_told_before_anything_is_done(cli, scan, tmp_path):
+    ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz", "--source", "optic")
+    assert ended.status == 2
+    assert "'optic' is no source of centerlines; one of auto, sct or the file" in ended.error

@@ -211,7 +211,7 @@ def test_a_map_written_from_the_stack_file_equals_the_direct_one(tmp_path):
     (scan,), _ = find_scans(tmp_path)
     bundle = untrained_bundle()
     drawn = bundle.card.preprocess.model_copy(update={"centerline": "file"})
-    write_stack(tmp_path / "stack.safetensors", make_stack(scan, drawn))
+    write_stack(tmp_path / "stack.safetensors", make_stack(scan, drawn, None))
     predict_to_file(bundle, scan.image, tmp_path / "stack.safetensors", tmp_path / "map.nii.gz")
     image = read_scan(scan.image)
     written = nib.load(tmp_path / "map.nii.gz")

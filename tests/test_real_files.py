@@ -154,7 +154,7 @@ def test_the_stack_holds_the_lesion_whatever_the_shape(tmp_path, arguments):
     image, line = write_phantom(tmp_path, scene, "PSR")
     mask, affine = stored_as("PSR", scene.lesion.astype(np.uint8), scene.affine)
     files = {"reference": store(tmp_path / "lesion.nii.gz", mask, affine), "centerline": line}
-    stack = make_stack(Scan("sub-01", "sub-01", "", "", image, **files), GIVEN)
+    stack = make_stack(Scan("sub-01", "sub-01", "", "", image, **files), GIVEN, None)
     assert stack.image.shape == stack.reference.shape
     assert stack.reference.any()
     assert np.isfinite(stack.image).all()
@@ -292,4 +292,4 @@ def test_chunks_of_a_session_are_scans_of_their_own_with_their_own_labels(tmp_pa
     assert (splits.groupby("subject")["set"].nunique() == 1).all()
     for scan in scans:
         stack = read_stack(tmp_path / "study" / "stacks" / f"{scan.scan_id}.safetensors")
-        np.testing.assert_array_equal(stack.image, make_stack(scan, GIVEN).image)
+        np.testing.assert_array_equal(stack.image, make_stack(scan, GIVEN, None).image)

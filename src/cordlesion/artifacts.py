@@ -52,6 +52,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def portable_path(path: Path, folder: Path) -> str:
+    """Return a path as it may stand in a file below ``folder`` that is passed on to others: relative to the folder.
+
+    Where the two have nothing but the root in common, the way from one to the other would tell of this machine and be
+    of no use on another; then it is the name alone.
+    """
+    path, folder = path.resolve(), folder.resolve()
+    together = len(Path(os.path.commonpath([path, folder])).parts) > 1
+    return Path(os.path.relpath(path, folder)).as_posix() if together else path.name
+
+
 def check_output_file(path: Path, *inputs: Path | None) -> Path:
     """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
 

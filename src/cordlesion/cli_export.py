@@ -27,10 +27,12 @@ def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path |
         from cordlesion.model.onnx_file import export_onnx
 
         export_onnx(bundle, onnx)
+        print(f"{onnx}: patches in, lesion probabilities out. Its metadata says how to make patches and where to cut.")
     if monai_bundle is not None:
         from cordlesion.model.monai_bundle import export_monai
 
         export_monai(bundle, monai_bundle)
+        print(f"{monai_bundle}: a MONAI bundle. Next: {monai_bundle / 'docs' / 'README.md'} says how to run it.")
 
 
 @export.command(name="split")
@@ -41,7 +43,11 @@ def export_split(splits: Path, output: Output = Path("splits_final.json")) -> No
     """
     from cordlesion.intake import export_split
 
-    export_split(splits, output)
+    n_folds = export_split(splits, output)
+    print(
+        f"{output}: train and val of {n_folds} fold{'s' if n_folds > 1 else ''}. Next: copy it into nnU-Net's "
+        "preprocessed dataset before training."
+    )
 
 
 @export.command(name="nnunet")
@@ -55,7 +61,13 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
         output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
     """
     from cordlesion.intake import export_nnunet
-    from cordlesion.progress import shown
+    from cordlesion.progress import say, shown
 
     with shown(quiet):
-        return leftovers(export_nnunet(study_dir, output))
+        faults = export_nnunet(study_dir, output)
+        number = output.resolve().name.removeprefix("Dataset").partition("_")[0]
+        say(
+            f"{output}: a raw dataset of nnU-Net. Next: `nnUNetv2_plan_and_preprocess -d {number}`, then copy its "
+            "splits_final.json into the preprocessed dataset before training."
+        )
+        return leftovers(faults)

@@ -25,4 +25,4 @@ def import_sct(
     """
     from cordlesion.model.sct_import import import_sct
 
-    import_sct(file, output, variant, contrast)
+    print(import_sct(file, output, variant, contrast))

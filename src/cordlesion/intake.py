@@ -10,7 +10,17 @@ import pandas as pd
 from pydantic import ValidationError
 
 from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, write_json
-from cordlesion.config import ReducedConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
+from cordlesion.config import (
+    DRAWN,
+    NETWORK,
+    PreprocessConfig,
+    ReducedConfig,
+    SplitConfig,
+    StudyConfig,
+    builtin_study,
+    read_study,
+    study_yaml,
+)
 from cordlesion.dataset.acquisition import read_acquisition
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
@@ -21,9 +31,6 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.located_yaml import parse_yaml, plain
-
-DRAWN = {"file": "centerline", "cord_mask": "cord_mask"}
-"""Sources of centerlines that are files of each scan, and the kind of file."""
 
 
 def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
@@ -57,14 +64,19 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
     return faults_by_scan(outcomes, orphans)
 
 
-def export_split(splits: Path, output: Path) -> None:
+def export_split(splits: Path, output: Path) -> int:
     """Write the folds of a ``splits.tsv`` for nnU-Net: our train and validation as its ``train`` and ``val``.
+
+    Returns:
+        The number of folds.
 
     Raises:
         CordlesionError: The table is missing or is no split.
     """
     check_output_file(output)
-    write_json(output, to_nnunet(read_table(splits, COLUMNS)))
+    folds = to_nnunet(read_table(splits, COLUMNS))
+    write_json(output, folds)
+    return len(folds)
 
 
 def export_nnunet(study_dir: Path, output: Path) -> Mapping[str, str]:
@@ -159,6 +171,23 @@ def initial_study(dataset: Path) -> str:
     )
     found = f"# {len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference.\n"
     return found + text.replace("centerline: auto", f"centerline: {source}")
+
+
+def network_hash(config: PreprocessConfig) -> dict[str, str]:
+    """Return the SHA-256 of the network that finds centerlines, where that is a file.
+
+    Raises:
+        CordlesionError: There is no such file.
+    """
+    if config.guide != NETWORK:
+        return {}
+    path = Path(config.centerline)
+    if not path.is_file():
+        raise CordlesionError(
+            f"{path}: no such file; SCT's centerline network is needed, as `preprocess.centerline` names it. "
+            "Check the path, which is relative to the study's file, or choose the source `auto`."
+        )
+    return {NETWORK: file_hash(path)}
 
 
 def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:

@@ -28,7 +28,7 @@ def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) 
         raise CordlesionError(
             f"{like.path}: has no cord mask; one is needed, because lesions are looked for within "
             f"{config.cord_margin_mm:g} mm of the cord only (`postprocess.cord_margin_mm`). Add "
-            "*_label-cord_seg.nii.gz to the dataset, or give --cord-mask."
+            "*_label-cord_seg.nii.gz to the dataset of a study; `segment` takes it by --cord-mask."
         )
     cord = read_mask(path, like=like).data.astype(bool, copy=False)
     if not cord.any():

@@ -22,7 +22,13 @@ from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import require_gradual, write_table
 from cordlesion.execution.local import EXECUTORS, Executor, map_scans, run_in_turn
-from cordlesion.intake import faults_by_scan, inspect_for_study, require_same_extent, split_for_study
+from cordlesion.intake import (
+    faults_by_scan,
+    inspect_for_study,
+    network_hash,
+    require_same_extent,
+    split_for_study,
+)
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.postprocess import read_cord
@@ -88,6 +94,7 @@ def run_study(
 
 def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     """Find and check the scans and assign them to sets (written once, then read)."""
+    network = network_hash(config.preprocess)
     scans, orphans = find_scans(config.dataset, config.patterns)
     outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder), scans, "read scans")
     excluded = faults_by_scan(outcomes, orphans)
@@ -98,7 +105,7 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
             usable, {n: content for n, (content, _) in read.items()}, config.reduced.scans, config.split
         )
     contents = {scan.scan_id: read[scan.scan_id][0] for scan in usable}
-    hashes = {scan.scan_id: read[scan.scan_id][1] for scan in usable}
+    hashes = {scan.scan_id: read[scan.scan_id][1] | network for scan in usable}
     splits = split_for_study(usable, contents, excluded, config.split, folder)
     require_scans(config, splits)
     write_manifest(folder, config, {scan.scan_id: scan for scan in usable}, hashes, excluded)
@@ -112,10 +119,11 @@ def preprocess(cohort: Cohort) -> Study:
 
     A scan without a usable centerline is left out and listed. What comparators are given as files is brought in.
     """
+    from cordlesion.centerlines import study_finder
     from cordlesion.preprocess.stack_file import make_stack, write_stack
 
     config, folder = cohort.config, cohort.folder
-    measured = cohort.names_in("threshold", "test")
+    measured, find = cohort.names_in("threshold", "test"), study_finder(config.preprocess)
 
     def work(scan: Scan) -> None:
         if scan.scan_id in measured:
@@ -124,7 +132,7 @@ def preprocess(cohort: Cohort) -> Study:
         path = folder.stack(scan.scan_id)
         if not folder.is_done(key, mark, path):
             with folder.stage(key, mark):
-                write_stack(path, make_stack(scan, config.preprocess))
+                write_stack(path, make_stack(scan, config.preprocess, find))
 
     taking_part = set(cohort.splits["scan_id"])
     outcomes = map_scans(work, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut stacks")

@@ -56,15 +56,19 @@ def transform_used(volume: Volume) -> Literal["sform", "qform", "none"]:
     return "qform" if header["qform_code"] > 0 else "none"
 
 
-def placement_remark(volume: Volume) -> str | None:
+def placement_remark(volume: Volume, name: str | None = None) -> str | None:
     """Say which transform is used where the two of a file disagree or both are missing; None where all is clear.
 
     Tools differ in which of the two they follow, so that masks made elsewhere may lie elsewhere.
+
+    Args:
+        volume: Read from a file.
+        name: What to call it; by default its path.
     """
-    header, used = volume.header, transform_used(volume)
+    header, used, named = volume.header, transform_used(volume), name or volume.path
     if used == "none":
         return (
-            f"{volume.path}: has neither sform nor qform, so its orientation is a guess: {volume.orientation} "
+            f"{named}: has neither sform nor qform, so its orientation is a guess: {volume.orientation} "
             "(index axes point to). Set one of them if left and right matter."
         )
     if header is None or not (header["sform_code"] > 0 and header["qform_code"] > 0):
@@ -72,11 +76,11 @@ def placement_remark(volume: Volume) -> str | None:
     try:
         qform = header.get_qform()
     except ValueError:
-        return f"{volume.path}: its sform is used; its qform is invalid."
+        return f"{named}: its sform is used; its qform is invalid."
     shift_mm = _farthest_mm(volume.affine, qform, volume.data.shape)
     if shift_mm <= _tolerance_mm(volume):
         return None
-    return f"{volume.path}: its sform is used; its qform would place voxels up to {shift_mm:.1f} mm elsewhere."
+    return f"{named}: its sform is used; its qform would place voxels up to {shift_mm:.1f} mm elsewhere."
 
 
 def read_volume(path: Path | str) -> Volume:

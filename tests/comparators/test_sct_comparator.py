@@ -23,7 +23,8 @@ def test_sct_is_compared_along_the_centerline_of_the_study(tmp_path, source):
         ComparatorConfig(name="sct_shipped", bundle=tmp_path / "sct", threshold=0.1), {scan.scan_id}, {scan.scan_id}
     )
     study, bundle = PreprocessConfig(centerline=source), load_bundle(tmp_path / "sct")
-    predict_bundle(sct, bundle, study, scan, tmp_path / "map.nii.gz", tmp_path / "mask.nii.gz")
+    own = sct.preprocess_in(study)
+    predict_bundle(sct, bundle, own, None, scan, tmp_path / "map.nii.gz", tmp_path / "mask.nii.gz")
     image = read_scan(scan.image)
     read = {"file": (read_centerline, scan.centerline), "cord_mask": (centerline_from_cord_mask, scan.cord_mask)}
     curve_of, file = read[source]

@@ -95,8 +95,8 @@ def stack(draw, slices=30):
     ],
     ids=["noise", "brain", "limb", "box"],
 )
-def test_a_scan_without_cord_is_refused_with_advice(data):
-    with pytest.raises(CordlesionError, match=r"no spinal cord was found.*--centerline or --cord-mask"):
+def test_a_scan_without_cord_is_refused(data):
+    with pytest.raises(CordlesionError, match="no spinal cord was found"):
         find_cord(Volume(data, AFFINE))
 
 

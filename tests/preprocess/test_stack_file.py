@@ -1,5 +1,6 @@
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.cord_stack import sample_reference, sample_stack
 from cordlesion.preprocess.stack_file import make_stack, read_stack, write_stack
-from cordlesion.volume import read_mask, read_scan
+from cordlesion.progress import shown
+from cordlesion.volume import read_mask, read_scan, write_volume
 from images import truncate
 from tiny import write_scan
 
@@ -27,7 +29,7 @@ def scan(tmp_path_factory):
 
 @pytest.mark.parametrize("config", [CONFIG, PreprocessConfig(region="foreground")], ids=["cord", "foreground"])
 def test_a_stack_survives_writing(scan, tmp_path, config):
-    stack = make_stack(scan, config)
+    stack = make_stack(scan, config, None)
     write_stack(tmp_path / "a.safetensors", stack)
     again = read_stack(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(again.image, stack.image)
@@ -39,7 +41,7 @@ def test_a_stack_survives_writing(scan, tmp_path, config):
 
 
 def test_files_that_tell_one_edge_of_a_square_crop_are_read(scan, tmp_path):
-    stack, path = make_stack(scan, CONFIG), tmp_path / "a.safetensors"
+    stack, path = make_stack(scan, CONFIG, None), tmp_path / "a.safetensors"
     write_stack(path, stack)
     content = path.read_bytes()
     # JSON within JSON; spaces keep the length of the file's header.
@@ -50,26 +52,26 @@ def test_files_that_tell_one_edge_of_a_square_crop_are_read(scan, tmp_path):
 
 def test_the_foreground_needs_no_centerline(scan):
     without = replace(scan, centerline=None, cord_mask=None)
-    stack = make_stack(without, PreprocessConfig(region="foreground", spacing_mm=0.6))
+    stack = make_stack(without, PreprocessConfig(region="foreground", spacing_mm=0.6), None)
     assert stack.image.shape == stack.reference.shape == (24, 24, 40)  # the tube's surroundings are bright
     np.testing.assert_allclose(stack.image, read_scan(scan.image).data, atol=1e-3)
     np.testing.assert_array_equal(stack.reference, read_mask(scan.reference).data)
 
 
 def test_a_stack_holds_image_and_reference_of_the_same_place(scan):
-    stack = make_stack(scan, CONFIG)
+    stack = make_stack(scan, CONFIG, None)
     image = read_scan(scan.image)
     np.testing.assert_array_equal(stack.image, sample_stack(image, stack.geometry))
     np.testing.assert_array_equal(stack.reference, sample_reference(read_mask(scan.reference), stack.geometry))
     assert stack.reference.any()
-    without = make_stack(replace(scan, reference=None), CONFIG)
+    without = make_stack(replace(scan, reference=None), CONFIG, None)
     assert not without.reference.any()
     np.testing.assert_array_equal(without.image, stack.image)
 
 
 def test_the_cord_mask_can_stand_for_the_centerline(scan):
     curve, mask = (
-        make_stack(scan, CONFIG.model_copy(update={"centerline": c})).geometry for c in ("file", "cord_mask")
+        make_stack(scan, CONFIG.model_copy(update={"centerline": c}), None).geometry for c in ("file", "cord_mask")
     )
     assert mask.n_slices > curve.n_slices  # the mask marks every slice, the curve all but the first and last two
     first = curve.first_slice - mask.first_slice
@@ -83,7 +85,7 @@ def test_the_cord_mask_can_stand_for_the_centerline(scan):
 )
 def test_a_scan_without_centerline_gets_a_sentence(scan, source, missing, wanted):
     with pytest.raises(CordlesionError, match=rf"sub-01_T2w\.nii\.gz: no centerline .*{wanted}"):
-        make_stack(replace(scan, **{missing: None}), CONFIG.model_copy(update={"centerline": source}))
+        make_stack(replace(scan, **{missing: None}), CONFIG.model_copy(update={"centerline": source}), None)
 
 
 def drop_metadata(path):
@@ -101,16 +103,26 @@ def drop_tensor(path):
 )
 def test_a_damaged_stack_gets_a_sentence(scan, tmp_path, damage):
     path = tmp_path / "a.safetensors"
-    write_stack(path, make_stack(scan, CONFIG))
+    write_stack(path, make_stack(scan, CONFIG, None))
     damage(path)
     with pytest.raises(CordlesionError, match=r"a\.safetensors: no readable cord stack"):
         read_stack(path)
 
 
-@pytest.mark.parametrize(("source", "finder"), [("auto", "find_cord"), ("sct", "centerline_from_sct")])
-def test_the_cord_is_found_where_no_file_shows_it(scan, monkeypatch, source, finder):
-    expected = make_stack(scan, CONFIG)
+@pytest.mark.parametrize("source", ["auto", "sct", "t2_ctr.h5"])
+def test_the_cord_is_looked_for_where_no_file_shows_it(scan, source):
+    expected = make_stack(scan, CONFIG, None)
     curve = read_centerline(scan.centerline, read_scan(scan.image))
-    monkeypatch.setattr(f"cordlesion.preprocess.stack_file.{finder}", lambda _: curve)
-    found = make_stack(replace(scan, centerline=None), CONFIG.model_copy(update={"centerline": source}))
+    config = CONFIG.model_copy(update={"centerline": Path(source) if source.endswith(".h5") else source})
+    found = make_stack(replace(scan, centerline=None), config, lambda _: curve)
     np.testing.assert_array_equal(found.image, expected.image)
+
+
+def test_a_curve_that_covers_little_of_a_scan_is_told(scan, tmp_path, capsys):
+    image = read_scan(scan.image)
+    drawn = read_mask(scan.centerline).data.copy()
+    drawn[..., 12:] = False
+    write_volume(tmp_path / "short.nii.gz", drawn, image)
+    with shown():
+        make_stack(replace(scan, centerline=tmp_path / "short.nii.gz"), CONFIG, None)
+    assert "sub-01_T2w.nii.gz: the centerline covers 10 of 40 axial slices (25 %)" in capsys.readouterr().out

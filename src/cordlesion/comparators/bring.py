@@ -12,6 +12,7 @@ from cordlesion.comparators.softmax import read_softmax
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.metrics import binarize
+from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import scan_centerline
 from cordlesion.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 
@@ -48,14 +49,21 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
 
 
 def predict_bundle(
-    comparator: Comparator, bundle: "AnyBundle", preprocess: PreprocessConfig, scan: Scan, probability: Path, mask: Path
+    comparator: Comparator,
+    bundle: "AnyBundle",
+    own: PreprocessConfig,
+    find: Finder | None,
+    scan: Scan,
+    probability: Path,
+    mask: Path,
 ) -> None:
     """Predict a scan with a comparator's model, under the model's own preprocessing.
 
     Args:
         comparator: Whose model it is.
         bundle: The model.
-        preprocess: The study's, which says where centerlines come from.
+        own: Its preprocessing in this study: region, and where centerlines come from.
+        find: Looks for the cord, where the source of the centerline is no file of the scan.
         scan: Image, and where its cord is.
         probability: Where the map goes.
         mask: Where the mask goes, if the comparator is not tuned.
@@ -66,8 +74,7 @@ def predict_bundle(
     from cordlesion.prediction import predict_scan
 
     image = read_scan(scan.image)
-    own = comparator.preprocess_in(preprocess)
-    centerline = scan_centerline(scan, image, own) if own else None
+    centerline = scan_centerline(scan, image, own, find)
     _write(comparator.config, predict_scan(bundle, image, centerline), image, probability, mask)
 
 

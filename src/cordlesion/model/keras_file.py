@@ -80,6 +80,8 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
     with foreign_file(path, "a .h5 file", extra="sct") as n_bytes:
         import h5py
 
+        if not h5py.is_hdf5(path):
+            raise ForeignFileError("it is no HDF5 file")
         with h5py.File(path, "r") as file:
             yield KerasFile(_layers(_configuration(file)), n_bytes, _member(file, "model_weights"))
 

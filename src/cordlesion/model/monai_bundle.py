@@ -13,7 +13,7 @@ import torch
 
 from cordlesion.artifacts import atomic_path, check_output_folder, write_json, write_text
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import Bundle, load_own_bundle
+from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle
 from cordlesion.model.patch_model import (
     LICENSE,
     RESEARCH_USE,
@@ -152,9 +152,23 @@ def _postprocessing() -> list[dict[str, Any]]:
     ]
 
 
+def _removed(card: ModelCard) -> str:
+    """Say what `segment` takes away from masks and this bundle leaves in, a line each."""
+    volume, margin = card.postprocess.minimum_volume_mm3, card.postprocess.cord_margin_mm
+    removed = [f"connected pieces of up to {volume:g} mm3"] if volume else []
+    removed += [f"what lies more than {margin:g} mm outside of the cord, by its mask"] if margin is not None else []
+    if not removed:
+        return ""
+    return (
+        f"\nThe threshold was tuned for masks from which {' and '.join(removed)} are taken away. The masks in `eval/`\n"
+        "still hold these: remove them, or use `cordlesion segment`.\n\n"
+    )
+
+
 def _readme(bundle: Bundle) -> str:
     card = bundle.card
     region = "the foreground" if card.preprocess.region == "foreground" else "the surroundings of the spinal cord"
+    removed = _removed(card)
     tuned = f"{card.threshold.value:g}" if card.threshold else "not tuned yet; 0.5 stands in"
     return f"""# Lesions of multiple sclerosis on T2-weighted MRI of the spinal cord
 
@@ -167,5 +181,5 @@ Put images that are cropped to {region} (about {patch_shape(card)[0] * card.prep
     python -m monai.bundle run --config_file configs/inference.json --bundle_root .
 
 `eval/` then holds a probability map and a mask of each. Decision threshold: {tuned}.
-`cordlesion segment` finds the cord, straightens the crop along it, and does the rest.
+{removed}`cordlesion segment` finds the cord, straightens the crop along it, and does the rest.
 """

@@ -89,6 +89,7 @@ def use_facts(card: ModelCard, folder: Path) -> dict[str, Any]:
         "percentiles": list(card.landmarks.percentiles),
         "landmarks": list(card.landmarks.values),
         "minimum_lesion_volume_mm3": card.postprocess.minimum_volume_mm3,
+        "cord_margin_mm": card.postprocess.cord_margin_mm,
         "cordlesion_version": __version__,
         "weights_sha256": file_hash(folder / "model.safetensors"),
     }

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -9,8 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from cordlesion.errors import CordlesionError
 from cordlesion.model.hardware import choose_hardware
+from cordlesion.model.sct_import import read_centerline_network
 from cordlesion.model.sct_networks import SctCenterlineNet
+from cordlesion.preprocess.centerline import Centerline, Finder
+from cordlesion.preprocess.heatmap_curve import curve_in_heatmap
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
 
@@ -23,6 +29,30 @@ CENTERLINE_CONTRASTS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"t1": (55.7359, 64.3149), "t2": (51.1417, 57.4408), "t2s": (68.8591, 71.4659), "dwi": (55.744, 45.003)}
 )
 """Mean and deviation of the intensities, rescaled to 0..255, with which each centerline network was trained."""
+
+
+def sct_cord_finder(path: Path) -> Finder:
+    """Return what looks for the cord by SCT's centerline network.
+
+    Args:
+        path: The file as SCT published it, under SCT's name: ``t2_ctr.h5``, or that of another contrast.
+
+    Raises:
+        CordlesionError: The file cannot be used, or its name does not tell the contrast.
+    """
+    network = read_centerline_network(path)
+    contrast = path.name.partition("_ctr")[0]
+    if contrast not in CENTERLINE_CONTRASTS:
+        names = ", ".join(f"{name}_ctr" for name in CENTERLINE_CONTRASTS)
+        raise CordlesionError(
+            f"{path}: its name does not tell for which contrast it was made; one of {names} is needed. "
+            "Give it the name back that it has in SCT."
+        )
+    return partial(_find, network, contrast)
+
+
+def _find(network: SctCenterlineNet, contrast: str, scan: Volume) -> Centerline:
+    return curve_in_heatmap(sct_centerline_heatmap(network, scan, contrast), scan)
 
 
 def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: str = "t2") -> Volume:

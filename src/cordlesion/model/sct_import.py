@@ -36,6 +36,12 @@ VARIANTS: Mapping[Variant, tuple[SctPredictionConfig, GlobalThreshold | None]] =
     }
 )
 """How SCT's networks are used."""
+_NEXT: Mapping[Variant, str] = MappingProxyType(
+    {
+        "shipped": "Next: `cordlesion segment SCAN -m {folder} -o DIR`, or name it as a comparator of a study.",
+        "soft": "Next: name it as a comparator of a study, which tunes its threshold, or give `segment` a --threshold.",
+    }
+)
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 _WEIGHTED = (*_CONVOLUTIONS, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -44,7 +50,7 @@ _NORMALIZATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mea
 _MOST_FILTERS = 1024
 
 
-def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast: str | None = None) -> None:
+def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast: str | None = None) -> str:
     """Make a bundle of a lesion network that SCT published.
 
     Args:
@@ -55,12 +61,16 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
             it. ``soft``: overlapping patches, probabilities, a threshold to be tuned.
         contrast: A row of ``SCT_CONTRASTS``; by default what the file's name says.
 
+    Returns:
+        What was written, and what can be done with it: a sentence each.
+
     Raises:
         CordlesionError: The file cannot be used, its contrast is not known, or the folder holds a bundle already.
     """
     check_output_folder(folder)
     if (folder / "model.json").exists():
         raise CordlesionError(f"{folder}: holds a model already; a new folder is needed. Choose another --output.")
+    _require_lesion_file(file)
     constants = SCT_CONTRASTS[_contrast(file, contrast)]
     network, filters = read_lesion_network(file)
     prediction, threshold = VARIANTS[variant]
@@ -77,6 +87,29 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
         },
     )
     save_bundle(folder, SctBundle(card, network))
+    return f"{folder}: SCT's {file.name} ({variant}). {_NEXT[variant].format(folder=folder)}"
+
+
+def _require_lesion_file(file: Path) -> None:
+    """Tell files that are none of SCT's lesion networks by their names, before one is asked for their contrast."""
+    if not file.exists():
+        raise CordlesionError(f"{file}: no such file. Check the name; t2_lesion.h5 of SCT, for example, is needed.")
+    if file.is_dir():
+        raise CordlesionError(
+            f"{file}: is a folder; one file of SCT is needed. Give t2_lesion.h5, for example, in that folder."
+        )
+    if "_ctr" in file.stem:
+        raise CordlesionError(
+            f"{file}: is named as SCT's centerline network, of which no model is made; a lesion network is needed. "
+            "Give it as it is: `cordlesion centerline SCAN --source FILE`, `segment --centerline-source FILE`, or "
+            "`preprocess.centerline` of a study."
+        )
+    if file.suffix.casefold() not in (".h5", ".onnx"):
+        raise CordlesionError(
+            f"{file}: no network of SCT ends in {file.suffix!r}; its lesion networks are .h5 (Keras 2) or .onnx files. "
+            "Networks of other programs, such as nnU-Net's .pth or Keras 3's .keras, cannot be imported: give "
+            "their maps as a comparator of a study."
+        )
 
 
 def _contrast(file: Path, contrast: str | None) -> str:
@@ -102,7 +135,7 @@ def read_lesion_network(path: Path | str) -> tuple[SctLesionNet, tuple[tuple[int
         CordlesionError: The file is missing, damaged, or holds anything but such a network.
     """
     path = Path(path)
-    if path.suffix == ".onnx":
+    if path.suffix.casefold() == ".onnx":
         return read_onnx_network(path)
     with open_keras(path) as file:
         filters = tuple((_filters(level[0]), _filters(level[-1])) for level in _way_down(file.layers, "Conv3D"))

@@ -1,8 +1,10 @@
 """The cord's centre in each axial slice: read from a curve or a cord mask, and written as a curve."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +15,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.volume import Volume, read_mask
 
+LEAST_COVERAGE = 0.5
+"""A curve that covers a smaller share of the axial slices may be one that was not finished."""
 _FEWEST_FOR_SPLINE = 5
 
 
@@ -49,6 +53,10 @@ class Centerline:
         return Centerline(x, y, self.z, self.confidence)
 
 
+Finder: TypeAlias = Callable[[Volume], Centerline]
+"""Looks for the cord in a scan."""
+
+
 def read_centerline(path: Path | str, scan: Volume) -> Centerline:
     """Read a curve drawn on a NIfTI grid (one or more voxels in each axial slice that holds cord).
 
@@ -67,6 +75,25 @@ def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
         CordlesionError: The file is no mask, is empty, or is not on the scan's grid.
     """
     return _centers_of_mass(read_mask(path, like=scan), scan)
+
+
+def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = None) -> str | None:
+    """Say how small a part of a scan a curve covers; None where it covers at least half of the axial slices.
+
+    Args:
+        centerline: The curve.
+        scan: The image.
+        name: What to call it; by default its path.
+    """
+    n_slices = to_las(scan).data.shape[2]
+    z = np.arange(n_slices)
+    held = int(((z >= centerline.z[0] - 0.5) & (z <= centerline.z[-1] + 0.5)).sum())
+    if held >= LEAST_COVERAGE * n_slices:
+        return None
+    return (
+        f"{name or scan.path}: the centerline covers {held} of {n_slices} axial slices "
+        f"({100 * held / n_slices:.0f} %); no lesions are looked for in the others."
+    )
 
 
 def centerline_mask(centerline: Centerline, scan: Volume) -> npt.NDArray[np.bool_]:

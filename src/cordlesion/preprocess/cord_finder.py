@@ -4,7 +4,7 @@ After Gros et al. 2018 (10.1016/j.media.2017.12.001). Everything is in mm: slice
 slices are averaged to slabs of 3 mm, and bending costs by the mm, whatever the voxels are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -46,21 +46,21 @@ _BATCH_PIXELS = 40_000
 _FEWEST_FOR_SPLINE = 5
 
 Floats = npt.NDArray[np.float32]
-ADVICE = "Give the cord with --centerline or --cord-mask."
 
 
-def find_cord(scan: Volume) -> Centerline:
+def find_cord(scan: Volume, weights: Mapping[str, Floats] | None = None) -> Centerline:
     """Find the cord's centre in each axial slice between its ends.
 
     Args:
         scan: An image of any orientation and spacing.
+        weights: Of the network that looks for it; by default those in the package.
 
     Raises:
         CordlesionError: There is no cord, or it cannot be told where.
     """
     las = to_las(scan)
     slabs = _slabs(las.data.shape[2], las.spacing_mm[2])
-    heat, offsets = _evidence(las, slabs)
+    heat, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     path = best_path(
@@ -68,10 +68,10 @@ def find_cord(scan: Volume) -> Centerline:
         stiffness=STIFFNESS, steepest=STEEPEST,
     )  # fmt: skip
     if path is None:
-        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; one must be in view. {ADVICE}")
+        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; one must be in view.")
     x_mm, y_mm, probability = _centers(path, heat, offsets)
     held = slice(path.first, path.first + len(path.x))
-    _require_cord(scan, probability, extents[held], extents.sum())
+    require_cord(scan, probability, extents[held], extents.sum())
     z = np.arange(slabs[path.first], slabs[held.stop])
     # Pixel p lies at p mm from the centre of the first voxel.
     x, y = (
@@ -87,7 +87,7 @@ def _slabs(n_slices: int, spacing_mm: float) -> npt.NDArray[np.int64]:
     return np.linspace(0, n_slices, count + 1).round().astype(np.int64)
 
 
-def _evidence(las: Volume, slabs: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _evidence(las: Volume, slabs: npt.NDArray[np.int64], weights: Mapping[str, Floats]) -> tuple[Floats, Floats]:
     """Return log-odds (N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
     across = [_resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
     shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
@@ -98,7 +98,7 @@ def _evidence(las: Volume, slabs: npt.NDArray[np.int64]) -> tuple[Floats, Floats
         images = np.stack([_resample(las.data[:, :, a:b], across) for a, b in pairwise(borders)])
         padded = np.zeros((len(images), *shape), np.float32)
         padded[:, : images.shape[1], : images.shape[2]] = standardize(images)
-        outputs.append(cord_evidence(padded, shipped_weights()))
+        outputs.append(cord_evidence(padded, weights))
     output = np.concatenate(outputs, axis=1)
     # Nothing is found in what was added at the border.
     for axis, matrix in enumerate(across):
@@ -163,14 +163,25 @@ def _smooth(
     return np.asarray(spline(z * spacing_mm), np.float64)
 
 
-def _require_cord(
+def require_cord(
     scan: Volume, probability: npt.NDArray[np.float64], extents: npt.NDArray[np.float64], total_mm: float
 ) -> None:
+    """Refuse a curve that is too short or too doubtful to be a cord.
+
+    Args:
+        scan: The image, for the message.
+        probability: Of cord, in each slice (or slab) of the curve.
+        extents: How many mm each of them stands for.
+        total_mm: What all slices of the scan stand for.
+
+    Raises:
+        CordlesionError: It is no cord.
+    """
     confidence, length_mm = float(np.average(probability, weights=extents)), float(extents.sum())
     least_mm = min(SHORTEST_MM, SHORTEST_SHARE * total_mm)
     if confidence < LEAST_CONFIDENCE or length_mm < least_mm:
         raise CordlesionError(
             f"{scan.path or 'the image'}: no spinal cord was found; what looks most like one is {length_mm:.0f} mm "
             f"long ({least_mm:.0f} mm are needed), with a confidence of {confidence:.2f} ({LEAST_CONFIDENCE:g} is "
-            f"needed). {ADVICE}"
+            "needed)."
         )

@@ -11,14 +11,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cordlesion.artifacts import atomic_path
-from cordlesion.config import PreprocessConfig
+from cordlesion.config import DRAWN, PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
-from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.preprocess.centerline import (
+    Centerline,
+    Finder,
+    centerline_from_cord_mask,
+    coverage_remark,
+    read_centerline,
+)
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
-from cordlesion.preprocess.sct_centerline import centerline_from_sct
+from cordlesion.progress import say
 from cordlesion.volume import Volume, read_mask, read_scan
 
 
@@ -32,37 +37,53 @@ class CordStack:
     geometry: StackGeometry
 
 
-def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig) -> Centerline | None:
+_READERS = {"file": read_centerline, "cord_mask": centerline_from_cord_mask}
+_WANTED = {"file": "*_label-centerline_seg.nii.gz", "cord_mask": "*_label-cord_seg.nii.gz"}
+
+
+def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig, find: Finder | None) -> Centerline | None:
     """Find a scan's centerline where the configuration says; None where the region needs none.
+
+    Args:
+        scan: Whose cord it is.
+        image: The scan's image.
+        config: Region and source.
+        find: Looks for the cord, where the source is no file of the scan.
 
     Raises:
         CordlesionError: The file is missing or unusable, or the cord is not found.
     """
     if config.region != "cord":
         return None
-    if config.centerline == "auto":
-        return find_cord(image)
-    if config.centerline == "sct":
-        return centerline_from_sct(image)
-    source = scan.centerline if config.centerline == "file" else scan.cord_mask
-    if source is None:
-        kind = config.centerline.replace("_", " ")
-        wanted = "*_label-centerline_seg.nii.gz" if config.centerline == "file" else "*_label-cord_seg.nii.gz"
+    source = str(config.centerline)
+    if source not in DRAWN:
+        assert find is not None
+        return find(image)
+    file = scan.files().get(DRAWN[source])
+    if file is None:
         raise CordlesionError(
-            f"{scan.image}: no centerline {kind} found; {wanted} is needed beside the scan or in derivatives. "
-            "Add it, or set `preprocess.centerline` or `patterns` in the study."
+            f"{scan.image}: no centerline {source.replace('_', ' ')} found; {_WANTED[source]} is needed beside the "
+            "scan or in derivatives. Add it, or set `preprocess.centerline` or `patterns` in the study."
         )
-    return read_centerline(source, image) if config.centerline == "file" else centerline_from_cord_mask(source, image)
+    curve = _READERS[source](file, image)
+    if remark := coverage_remark(curve, image):
+        say(remark)
+    return curve
 
 
-def make_stack(scan: Scan, config: PreprocessConfig) -> CordStack:
+def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> CordStack:
     """Cut the stack of a scan and of its reference.
+
+    Args:
+        scan: Image, reference and where its cord is.
+        config: How to cut.
+        find: Looks for the cord, where the source of the centerline is no file of the scan.
 
     Raises:
         CordlesionError: A file is missing or damaged, the grids differ, or the image has no foreground.
     """
     image = read_scan(scan.image)
-    geometry = place_stack(image, scan_centerline(scan, image, config), config)
+    geometry = place_stack(image, scan_centerline(scan, image, config, find), config)
     stack = sample_stack(image, geometry)
     if scan.reference is None:
         return CordStack(stack, np.zeros(stack.shape, bool), geometry)

@@ -19,7 +19,7 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path, write_json
+from cordlesion.artifacts import atomic_path, portable_path, write_json
 from cordlesion.dataset.bids import entities
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
@@ -64,7 +64,7 @@ def write_qc_entry(
     _save(_background([picture for picture, _ in tiles]), folder / pictures / "background_img.png")
     _save(_overlay([inside for _, inside in tiles]), folder / pictures / "overlay_img.png")
     entry = {
-        "path": str(Path.cwd()),
+        "path": portable_path(Path.cwd(), folder),
         "cmdline": shlex.join(command_line),
         "command": COMMAND,
         "sctVersion": f"cordlesion {__version__}",
@@ -80,8 +80,8 @@ def write_qc_entry(
         "qc": "",
     }
     path = folder / "_json" / f"qc_{time}.json"
-    # SCT's page shows these texts as HTML.
-    write_json(path, {key: html.escape(value, quote=False) for key, value in entry.items()})
+    # SCT's page shows these texts as HTML, in attributes too.
+    write_json(path, {key: html.escape(value) for key, value in entry.items()})
     return path
 
 

@@ -113,9 +113,12 @@ def _writer(study: Study, run: ComparatorRun) -> Writer:
     comparator = study.comparators[run.comparator.name]
     if run.comparator.kind != "bundle":
         return partial(bring_file, comparator)
+    from cordlesion.centerlines import study_finder
     from cordlesion.model.bundle import load_bundle
 
-    return partial(predict_bundle, comparator, load_bundle(run.comparator.path), study.config.preprocess)
+    own = comparator.preprocess_in(study.config.preprocess)
+    assert own is not None
+    return partial(predict_bundle, comparator, load_bundle(run.comparator.path), own, study_finder(own))
 
 
 def _bring_scan(study: Study, run: ComparatorRun, marks: Mapping[Scan, str], write: Writer, scan: Scan) -> None:

@@ -15,10 +15,9 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
 
     Args:
         config: How it is cut.
-        hashes: SHA-256 of the scan's files.
+        hashes: SHA-256 of the scan's files, and of the network that finds its centerline, if that is a file.
     """
-    guides = {"file": ["centerline"], "cord_mask": ["cord_mask"]}.get(config.centerline, [])
-    kinds = ("image", "reference", *(guides if config.region == "cord" else []))
+    kinds = ("image", "reference", *([config.guide] if config.guide else []))
     detector = [shipped_weights_hash()] if config.region == "cord" and config.centerline == "auto" else []
     return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *detector)
 

@@ -59,7 +59,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
     best = min(trained.history, key=lambda row: row["validation_loss"])
     card = ModelCard(
         network=run.network,
-        preprocess=run.preprocess,
+        preprocess=run.preprocess.portable,
         patches=run.patches,
         prediction=run.prediction,
         postprocess=run.postprocess,

@@ -1,0 +1,69 @@
+"""Where a scan's centerline comes from: drawn in a file beside it, or looked for in the scan by a finder.
+
+It stands beside prediction because one of the finders is a torch network. Torch is imported when that one is asked for.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
+
+from cordlesion.config import DRAWN, PreprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.centerline import Centerline, Finder
+from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.preprocess.sct_centerline import centerline_from_sct
+from cordlesion.volume import Volume
+
+CordSource: TypeAlias = Path | str
+"""A row of :data:`FINDERS`, or the file of SCT's centerline network (``t2_ctr.h5``)."""
+FINDERS: Mapping[str, Finder] = MappingProxyType({"auto": find_cord, "sct": centerline_from_sct})
+"""Those without a file of their own, by the name that configurations and options take."""
+IN_A_STUDY = "Look whether it shows the cord, or draw the curves and set `preprocess.centerline: file`."
+BY_OPTION = "Give the cord with --centerline or --cord-mask."
+
+
+def cord_finder(source: CordSource, advice: str) -> Finder:
+    """Return what looks for the cord in a scan.
+
+    Args:
+        source: What to look with.
+        advice: What the user can do about a scan in which no cord is found, a sentence.
+
+    Raises:
+        CordlesionError: There is no such source, or the file cannot be used.
+    """
+    if source == "sct":
+        # It tells what its programs said, and what to do.
+        return FINDERS["sct"]
+    find = FINDERS[source] if isinstance(source, str) and source in FINDERS else _network_finder(Path(source))
+
+    def find_or_advise(scan: Volume) -> Centerline:
+        try:
+            return find(scan)
+        except CordlesionError as error:
+            raise CordlesionError(f"{error} {advice}") from None
+
+    return find_or_advise
+
+
+def study_finder(config: PreprocessConfig) -> Finder | None:
+    """Return what looks for the cord in the scans of a study; None where that is drawn in files, or not needed.
+
+    Raises:
+        CordlesionError: The file of SCT's network cannot be used.
+    """
+    if config.region != "cord" or config.centerline in DRAWN:
+        return None
+    return cord_finder(config.centerline, IN_A_STUDY)
+
+
+def _network_finder(file: Path) -> Finder:
+    if file.suffix.casefold() != ".h5":
+        raise CordlesionError(
+            f"{str(file)!r} is no source of centerlines; one of {', '.join(FINDERS)} or the file of SCT's centerline "
+            "network (t2_ctr.h5) is needed."
+        )
+    from cordlesion.model.sct_heatmap import sct_cord_finder
+
+    return sct_cord_finder(file)
