@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.answers import answer_questions, ranking_answer, stability_answer, tuning_answer
-from cordlesion.report.comparisons import compare_pairs, summarize_seeds
+from cordlesion.report.comparisons import compare_pairs, name_compared, summarize_seeds
 from cordlesion.report.losses import run_scores
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.results import StudyResults
+from cordlesion.report.tables.pairs import pairs_table
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,29 @@ def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResult
     assert "1 cannot be told apart" in text
     medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
+
+
+def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: StudyResults) -> None:
+    """Of three scans: what the table, the sentences and the answer say is one verdict."""
+    evaluation = results.evaluation
+    bearing = evaluation[(evaluation["set"] == "test") & (evaluation["reference_volume_mm3"] > 0)]
+    dropped = sorted(set(bearing["scan_id"]))[3:]
+    few = replace(results, evaluation=evaluation[~evaluation["scan_id"].isin(dropped)])
+    found = compute_numbers(few)
+    assert set(found.pairs["n_scans"]) == {3}
+    (group, *_) = pairs_table(few, found).groups
+    assert {row[2].text for row in group.rows} == {"too few subjects"}
+    assert found.pairs["sentence"].str.contains("cannot be compared in .*: at least 6 subjects are needed").all()
+    *_, ranking = answer_questions(few, found)
+    said = "of the 6 pairs of losses and comparators: 6 cannot be compared on fewer than 6 subjects."
+    assert f"V-F1, {said} L-F1, {said}" in ranking.text
+
+
+def test_comparators_are_not_called_losses(results: StudyResults, numbers: Numbers) -> None:
+    assert name_compared(numbers.pairs) == "losses and comparators"
+    assert pairs_table(results, numbers).note.startswith("Every pair of losses and comparators: test set")
+    seeded = compare_pairs(with_seeds(results, 0.0))
+    assert name_compared(seeded) == name_compared(seeded.iloc[:0]) == "losses"
 
 
 def test_a_verdict_about_a_method_without_seeds_says_so(results: StudyResults) -> None:

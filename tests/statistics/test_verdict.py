@@ -91,7 +91,7 @@ def test_two_methods_without_seeds_are_set_against_noise_between_subjects_alone(
 def test_too_few_subjects_decide_nothing():
     table = scores(bce=[0.0, 0.01], dice=[0.2, 0.21])
     row = only(table.assign(subject="sub-" + table["scan_id"].str[-1].astype(int).mod(5).astype(str)))
-    assert (row["verdict"], row["n_subjects"]) == ("undecided", 5)
+    assert (row["verdict"], row["n_subjects"]) == ("too few subjects", 5)
     assert math.isnan(row["subjects_low"])
     assert "cannot be compared in f1: at least 6 subjects are needed" in row["sentence"]
     assert row["p_value"] < 0.001
@@ -105,7 +105,7 @@ def test_scans_without_a_score_are_left_out_and_counted():
     assert (row["n_scans"], row["n_undefined"]) == (19, 21)
     assert row["sentence"].endswith("; 21 scans left out, for which it is undefined.")
     nothing = only(free)
-    assert (nothing["n_scans"], nothing["verdict"]) == (0, "undecided")
+    assert (nothing["n_scans"], nothing["verdict"]) == (0, "too few subjects")
 
 
 def test_every_pair_is_corrected_by_holm():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
@@ -29,6 +30,7 @@ _VERDICTS = {
     "seed noise unknown": "differ on these subjects, but a loss in each has one seed only",
     "within seed noise": "differ no more than seeds of one loss do",
     "undecided": "cannot be told apart on these subjects",
+    "too few subjects": f"cannot be compared on fewer than {MIN_PAIRS} subjects",
 }
 
 
@@ -83,7 +85,7 @@ def stability_answer(stability: pd.DataFrame) -> str:
 
 
 def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, *, several: bool) -> str:
-    """Say how many pairs of losses differ, and in which of them noise between seeds can explain it."""
+    """Say how many pairs of methods differ, and in which of them noise between seeds can explain it."""
     first = _components(seeds) if several else _UNKNOWN_SEEDS
     return " ".join([first, *(_counted(pairs, metric) for metric in COMPARED)])
 
@@ -124,8 +126,8 @@ def _counted(pairs: pd.DataFrame, metric: str) -> str:
     counts = rows["verdict"].value_counts()
     parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
     parts += [f"{counts[verdict]} {words}" for verdict, words in _VERDICTS.items() if verdict in counts]
-    pair = "the one pair of losses" if n == 1 else f"the {n} pairs of losses"
-    return f"{METRIC_NAMES[metric]}, of {pair}: {'; '.join(parts)}."
+    pair = "the one pair" if n == 1 else f"the {n} pairs"
+    return f"{METRIC_NAMES[metric]}, of {pair} of {name_compared(pairs)}: {'; '.join(parts)}."
 
 
 def _untrained(rows: pd.DataFrame) -> str:

@@ -27,6 +27,12 @@ def compare_pairs(results: StudyResults) -> pd.DataFrame:
     return pairs.assign(sentence=[_sentence(row, METRIC_NAMES[row["metric"]]) for _, row in pairs.iterrows()])
 
 
+def name_compared(pairs: pd.DataFrame) -> str:
+    """Say what the pairs of :func:`compare_pairs` are of: methods without seeds are comparators."""
+    has_comparators = bool((pairs[["n_seeds_first", "n_seeds_second"]] == 0).any(axis=None)) if len(pairs) else False
+    return "losses and comparators" if has_comparators else "losses"
+
+
 def summarize_seeds(results: StudyResults) -> pd.DataFrame:
     """Tell how the medians of runs vary, on the test set at tuned thresholds.
 

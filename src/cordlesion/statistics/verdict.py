@@ -15,9 +15,12 @@ from cordlesion.statistics.hierarchical import bootstrap_difference
 from cordlesion.statistics.intervals import FloatArray, percentile_interval
 from cordlesion.statistics.paired import MIN_PAIRS, holm, wilcoxon
 
-Verdict: TypeAlias = Literal["better", "worse", "undecided", "within seed noise", "seed noise unknown"]
+Verdict: TypeAlias = Literal[
+    "better", "worse", "undecided", "within seed noise", "seed noise unknown", "too few subjects"
+]
 """Of the second loss against the first. ``within seed noise``: these trainings differ by more than chance between
-subjects, but not by more than chance between seeds; ``seed noise unknown``: they differ, and one has one seed only."""
+subjects, but not by more than chance between seeds; ``seed noise unknown``: they differ, and one has one seed only;
+``too few subjects``: fewer than :data:`MIN_PAIRS`, which decide nothing."""
 
 _CONFIDENCE = 0.95
 _SIGNIFICANT = 0.05
@@ -35,6 +38,8 @@ _SENTENCES: dict[Verdict, str] = {
     "for these trainings (95 % interval {subjects} over subjects), but {both} with other seeds (corrected p {p_both}).",
     "seed noise unknown": "These trainings of {second} and {first} differ in {column} by {difference} (95 % interval "
     "{subjects} over subjects), but from one seed the noise between seeds is unknown; train several.",
+    "too few subjects": f"{{second}} and {{first}} cannot be compared in {{column}}: at least {MIN_PAIRS} subjects are "
+    "needed.",
 }
 
 
@@ -71,8 +76,9 @@ class LossComparison:
     @property
     def verdict(self) -> Verdict:
         """What may be said."""
-        # NaN, of too few subjects, is not significant.
-        if not self.p_subjects <= _SIGNIFICANT:
+        if self.n_subjects < MIN_PAIRS:
+            return "too few subjects"
+        if self.p_subjects > _SIGNIFICANT:
             return "undecided"
         if 1 in (self.n_seeds_first, self.n_seeds_second):
             return "seed noise unknown"
@@ -82,22 +88,18 @@ class LossComparison:
 
     def sentence(self, column: str) -> str:
         """Say it plainly, with what it rests on; ``column`` names the score."""
-        if self.n_subjects < MIN_PAIRS:
-            both = f"{self.second} and {self.first}"
-            text = f"{both} cannot be compared in {column}: at least {MIN_PAIRS} subjects are needed."
-        else:
-            has_seeds = bool(self.n_seeds_first or self.n_seeds_second)
-            text = _SENTENCES[self.verdict].format(
-                first=self.first,
-                second=self.second,
-                column=column,
-                difference=f"{self.median_difference:+.3f}",
-                subjects=f"{self.subjects_low:+.3f} to {self.subjects_high:+.3f}",
-                both=f"{self.low:+.3f} to {self.high:+.3f}",
-                drawn="subjects and seeds" if has_seeds else "subjects; no seeds to draw",
-                p_subjects=f"{self.p_subjects:.3f}",
-                p_both=f"{self.p_subjects_and_seeds:.3f}",
-            )
+        has_seeds = bool(self.n_seeds_first or self.n_seeds_second)
+        text = _SENTENCES[self.verdict].format(
+            first=self.first,
+            second=self.second,
+            column=column,
+            difference=f"{self.median_difference:+.3f}",
+            subjects=f"{self.subjects_low:+.3f} to {self.subjects_high:+.3f}",
+            both=f"{self.low:+.3f} to {self.high:+.3f}",
+            drawn="subjects and seeds" if has_seeds else "subjects; no seeds to draw",
+            p_subjects=f"{self.p_subjects:.3f}",
+            p_both=f"{self.p_subjects_and_seeds:.3f}",
+        )
         return f"{text} Basis: {self._basis}."
 
     @property

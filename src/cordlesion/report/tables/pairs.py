@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
@@ -19,6 +20,7 @@ from cordlesion.report.tables.layout import (
     format_number,
     format_p,
 )
+from cordlesion.statistics import MIN_PAIRS
 
 _COLUMNS = (
     *("Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"),
@@ -28,7 +30,7 @@ _SEED_COLUMNS = ("Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowes
 
 
 def pairs_table(_: StudyResults, numbers: Numbers) -> Table:
-    """Lay out every pair of losses on the test set; no rows where there is one loss only."""
+    """Lay out every pair of losses and comparators on the test set; no rows where there is one loss only."""
     groups = () if numbers.pairs.empty else numbers.pairs.groupby("metric", sort=False)
     return Table(
         columns=_COLUMNS,
@@ -39,11 +41,12 @@ def pairs_table(_: StudyResults, numbers: Numbers) -> Table:
         n_words=4,
         label="Table 6.",
         note=(
-            "Every pair of losses: test set, tuned thresholds. Difference: median over scans of (loss − against), each "
-            "scan’s score being its mean over seeds. Intervals: bootstrap over subjects (of these trainings), and over "
-            "subjects and seeds (of the losses; unknown where a loss has one seed). The verdict rests on the "
-            "bootstraps, Holm-corrected over the pairs of a metric; p: Wilcoxon signed-rank test, Holm-corrected in "
-            f"the same way. Effect: matched-pairs rank-biserial correlation. {EMPTY_REFERENCE}"
+            f"Every pair of {name_compared(numbers.pairs)}: test set, tuned thresholds. Difference: median over scans "
+            "of (loss − against), each scan’s score being its mean over seeds. Intervals: bootstrap over subjects (of "
+            "these trainings), and over subjects and seeds (of the losses; unknown where a loss has one seed). The "
+            f"verdict rests on the bootstraps, Holm-corrected over the pairs of a metric; fewer than {MIN_PAIRS} "
+            "subjects decide nothing. p: Wilcoxon signed-rank test, Holm-corrected in the same way. Effect: "
+            f"matched-pairs rank-biserial correlation. {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
