@@ -53,8 +53,10 @@ def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
         "label-lesion_mask.nii.gz",
         "label-lesion_mask.png",
         "label-lesion_probseg.nii.gz",
+        "label-lesion_report.html",
     ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lesions.tsv", *(f"sub-01_{name}" for name in names)]
+    tables = ["lesion_load.json", "lesion_load.tsv", "lesions.json", "lesions.tsv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*tables, *(f"sub-01_{name}" for name in names)]
     probability, mask = (nib.load(tmp_path / f"sub-01_{name}") for name in (names[3], names[1]))
     np.testing.assert_array_equal(mask.get_fdata(), binarize(probability.get_fdata(), THRESHOLD.value))
     assert 0 < mask.get_fdata().sum() < mask.get_fdata().size
@@ -109,14 +111,21 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
     curve = box((12, 13), (12, 13), (0, 36))
     line = write_image(tmp_path / "line.nii.gz", np.ascontiguousarray(from_las(curve, scan)), scan.affine)
     large, small = segment(path, bundle, centerline=line).lesions
+    place = nib.affines.apply_affine(to_las(scan).affine, (11.5, 11.5, 8.0))
     assert asdict(large) == {
         "lesion": 1,
         "volume_mm3": 56.0,  # 4 x 4 x 7 voxels of 0.5 mm3
         "length_mm": 14.0,
         "position_mm": 54.0,  # from slice 35 down to slice 8
+        "left_mm": -0.25,
+        "anterior_mm": -0.25,
         "peak_probability": 0.8,
         "mean_probability": pytest.approx(0.5 + 0.3 / 112, abs=1e-4),
         "n_voxels": 112,
+        **dict(zip(("x_mm", "y_mm", "z_mm"), place.round(2), strict=True)),
+        "i": 11.5,
+        "j": 11.5,
+        "k": 31.0,  # 24 x 24 x 40 voxels, counted from the other ends
     }
     assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 29.0)
 
@@ -166,7 +175,7 @@ def test_at_most_one_of_centerline_and_cord_mask_is_needed(bundle, cohort):
 
 def test_without_a_curve_the_cord_is_found(bundle, cohort, monkeypatch):
     curve = read_centerline(label_of(cohort, "centerline"), read_scan(scan_of(cohort)))
-    monkeypatch.setattr("cordlesion.segmentation.find_cord", lambda _: replace(curve, confidence=0.9))
+    monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: replace(curve, confidence=0.9)})
     found = segment(scan_of(cohort), bundle)
     assert found.centerline.confidence == 0.9
     given = segment(scan_of(cohort), bundle, centerline=label_of(cohort, "centerline"))
@@ -265,7 +274,7 @@ def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, na
     scan = shared("data", "real", name)
     files = {f"{kind}s": [shared("data", "real", file)] for kind, file in along.items()}
     assert segment_files([scan], bundle, tmp_path, **files, threshold=0.5) == {}
-    assert len(list(tmp_path.iterdir())) == 5
+    assert len(list(tmp_path.iterdir())) == 9
     header = nib.load(scan).header
     for kind in ("probseg", "mask"):
         image = nib.load(tmp_path / f"{output_name(scan)}_label-lesion_{kind}.nii.gz")

@@ -42,6 +42,9 @@ for _name, _help in _MAPS.items():
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
+CordSource = Annotated[
+    str, Parameter(help="What finds the cord where it is not given: auto, sct, or the file t2_ctr.h5 of SCT.")
+]
 Count = Annotated[int, Parameter(validator=Number(gte=1))]
 Repeated = Annotated[Sequence[Path], Parameter(negative="")]
 StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
@@ -115,13 +118,14 @@ def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False
 
 
 @app.command
-def centerline(scan: Path, *, output: Output, source: Literal["auto", "sct"] = "auto", quiet: Quiet = False) -> None:
+def centerline(scan: Path, *, output: Output, source: str = "auto", quiet: Quiet = False) -> None:
     """Find the cord of one scan: a curve to check in the picture beside it, to edit, and to give back.
 
     Args:
         scan: A T2w scan of the cord (.nii or .nii.gz).
         output: Path of the curve (.nii.gz), on the scan's own grid, for --centerline of `segment`.
-        source: Our own detector, or the Spinal Cord Toolbox, where that is installed.
+        source: auto (our own detector), sct (the Spinal Cord Toolbox, SCT, where it is installed), or SCT's centerline
+            network: its file t2_ctr.h5 (extra `sct`).
     """
     from cordlesion.localization import centerline_file
     from cordlesion.progress import say, shown
@@ -138,6 +142,7 @@ def predict(
     output: Output,
     centerline: Path | None = None,
     cord_mask: Path | None = None,
+    centerline_source: CordSource = "auto",
 ) -> None:
     """Write the lesion probability map of one scan.
 
@@ -151,7 +156,9 @@ def predict(
     from cordlesion.segmentation import predict_file
 
     with shown():
-        predict_file(scan, bundle, output, centerline=centerline, cord_mask=cord_mask)
+        predict_file(
+            scan, bundle, output, centerline=centerline, cord_mask=cord_mask, centerline_source=centerline_source
+        )
 
 
 @app.command
@@ -162,11 +169,13 @@ def segment(
     output: Output,
     centerline: Repeated = (),
     cord_mask: Repeated = (),
+    centerline_source: CordSource = "auto",
     threshold: float | None = None,
     qc: Path | None = None,
+    pictures: bool = True,
     quiet: Quiet = False,
 ) -> int:
-    """Segment lesions: mask, probability map, list of lesions and a picture for every scan.
+    """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
 
     Args:
         scans: T2w scans of the cord (.nii or .nii.gz).
@@ -176,13 +185,24 @@ def segment(
             lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
+        pictures: --no-pictures saves a second or two for each scan: no picture, no report.
     """
     from cordlesion.progress import shown
     from cordlesion.segmentation import segment_files
 
-    given = {"centerlines": centerline, "cord_masks": cord_mask}
     with shown(quiet):
-        return leftovers(segment_files(scans, bundle, output, **given, threshold=threshold, qc=qc))
+        faults = segment_files(
+            scans,
+            bundle,
+            output,
+            centerlines=centerline,
+            cord_masks=cord_mask,
+            centerline_source=centerline_source,
+            threshold=threshold,
+            qc=qc,
+            pictures=pictures,
+        )
+        return leftovers(faults)
 
 
 @app.command

@@ -100,21 +100,109 @@ def test_without_lesions_pictures_follow_the_centerline() -> None:
     line = Centerline(np.array([1.0, 1.0]), np.array([4.0, 15.0]), np.array([2.0, 27.0]))
     assert slices.sagittal_index(stack, line) == 1
     indices = slices.axial_indices(stack, line)
-    assert len(indices) == slices.MAX_AXIAL_SLICES
+    assert len(indices) == slices.SLICES_WITHOUT_LESIONS
     assert indices == sorted(indices, reverse=True)
     assert all(2 <= z <= 27 for z in indices)
 
 
-def test_at_most_six_axial_slices_through_the_largest_lesions() -> None:
-    lesions = np.zeros((8, 20, 60), bool)
-    for n in range(9):
-        lesions[2 : 3 + n % 5, 3:5, 6 * n : 6 * n + 2] = True
-    lesions[2:7, 3:8, 55] = True
+def columns(n: int) -> np.ndarray:
+    """Lesions of 2 slices each, one above the other, the upper ones wider."""
+    lesions = np.zeros((8, 20, 6 * n + 6), bool)
+    for k in range(n):
+        lesions[2 : 3 + k % 5, 3 : 5 + k, 6 * k : 6 * k + 2] = True
+    return lesions
+
+
+def test_axial_slices_go_through_the_largest_lesions() -> None:
+    lesions = columns(13)
+    lesions[2:7, 3:8, -1] = True
     stack = slices.layers(Volume(np.zeros(lesions.shape), np.eye(4)), lesions)
     indices = slices.axial_indices(stack)
     assert len(indices) == slices.MAX_AXIAL_SLICES
-    assert 55 in indices
-    assert all(stack.lesions[:, :, z].any() for z in indices)
+    assert indices == sorted(indices, reverse=True)
+    volume = {z: stack.lesions[:, :, 6 * (z // 6) : 6 * (z // 6) + 2].sum() for z in range(lesions.shape[2])}
+    left_out = [volume[6 * k] for k in range(13) if not {6 * k, 6 * k + 1} & set(indices)]
+    assert max(left_out) <= min(volume[z] for z in indices if z != lesions.shape[2] - 1)
+
+
+def test_a_lesion_that_is_seen_well_already_gets_no_slice_of_its_own() -> None:
+    lesions = np.zeros((8, 20, 30), bool)
+    lesions[1:4, 2:8, 10:14] = True
+    lesions[6:8, 2:6, 9:12] = True  # as wide in slice 10 as anywhere
+    lesions[6:8, 12:15, 13:16] = True
+    lesions[6, 12, 13] = lesions[6, 13, 13] = False  # only two thirds as wide in slice 13
+    (three, *others) = slices.axial_indices(slices.layers(las_volume(np.zeros(SHAPE)), lesions))
+    assert three in (14, 15)
+    assert others == [10]
+
+
+def bent(seed: int = 0) -> tuple[Volume, Centerline, np.ndarray]:
+    """A scan whose cord, bright, leans to the left, and has a lesion that leans with it."""
+    data = np.random.default_rng(seed).uniform(0, 1, SHAPE).astype(np.float32)
+    z = np.arange(30.0)
+    curve = Centerline(1 + 0.15 * z, np.full(30, 9.0), z)
+    lesion = np.zeros(SHAPE, bool)
+    for k in range(30):
+        data[round(curve.x[k]), 8:11, k] += 50
+        lesion[round(curve.x[k]), 9, k] = 10 <= k < 20
+    return las_volume(data), curve, lesion
+
+
+def test_a_cut_along_the_cord_shows_all_of_a_cord_that_leans() -> None:
+    scan, curve, lesion = bent()
+    stack = slices.layers(scan, lesion)
+    window = (slice(2, 18), slice(0, 30))
+    cut = slices.along_cord(stack, curve, window)
+    assert cut.size_mm == pytest.approx((16 * 0.8, 30 * 0.5))
+    assert cut.letters == ("A", "P", "I", "S")
+    cord = cut.image > 20
+    assert cord[:, 7:10].all()  # rows of A run from 17 down to 2
+    assert not cord[:, :7].any()
+    assert not cord[:, 10:].any()
+    assert cut.mask is not None
+    np.testing.assert_array_equal(np.argwhere(cut.mask), [(29 - k, 8) for k in range(19, 9, -1)])
+    straight = slices.sagittal(stack, 3, window)
+    assert (straight.image > 20).any(axis=1).sum() < 15
+
+
+def test_a_cut_along_a_straight_cord_is_the_sagittal_slice() -> None:
+    stack = slices.layers(*marked())
+    window = (slice(3, 18), slice(4, 30))
+    ours = slices.along_cord(stack, Centerline(np.full(2, 7.0), np.full(2, 9.0), np.array([8.0, 20.0])), window)
+    theirs = slices.sagittal(stack, 7, window)
+    np.testing.assert_allclose(ours.image, theirs.image)
+    np.testing.assert_array_equal(ours.mask, theirs.mask)
+    assert (ours.size_mm, ours.position_mm) == (theirs.size_mm, theirs.position_mm)
+
+
+def test_a_shadow_shows_lesions_of_every_sagittal_slice() -> None:
+    scan, _, lesion = bent()
+    lesion[0, 4, 25] = True
+    seen = slices.shadow(slices.layers(scan, lesion), (slice(0, 20), slice(0, 30)))
+    expected = {(29 - k, 19 - 9) for k in range(10, 20)} | {(29 - 25, 19 - 4)}
+    assert {tuple(place) for place in np.argwhere(seen).tolist()} == expected
+
+
+def test_shades_come_from_the_cord_and_its_surroundings() -> None:
+    """Beside the cord lies something a hundred times as bright, and far along it, too."""
+    data = np.full((80, 80, 60), 9000, np.float32)
+    data[35:46, 35:46, 20:41] = np.linspace(100, 200, 11)[:, None, None]
+    stack = slices.layers(Volume(data, np.diag([-2.0, 2.0, 1.0, 1.0])), None)
+    line = Centerline(np.full(2, 40.0), np.full(2, 40.0), np.array([0.0, 59.0]))
+    low, high = slices.cord_gray(stack, line, 30, 30)
+    assert 100 <= low < 115
+    assert 185 < high <= 200
+
+
+def test_lesions_far_from_the_curve_are_in_the_middle_of_their_picture() -> None:
+    lesions = np.zeros((100, 100, 4), bool)
+    lesions[88:92, 80:84, 2] = True
+    stack = slices.layers(Volume(np.zeros(lesions.shape), np.diag([-1.0, 1.0, 1.0, 1.0])), lesions)
+    line = Centerline(np.full(2, 20.0), np.full(2, 20.0), np.array([0.0, 3.0]))
+    along_l, along_a = slices.axial_window(stack, 2, line)
+    assert along_l.start <= 88 < 92 <= along_l.stop
+    assert along_a.start <= 80 < 84 <= along_a.stop
+    assert slices.axial_window(stack, 1, line) == (slice(0, 40), slice(0, 40))
 
 
 def test_a_mask_off_the_scans_grid_is_refused() -> None:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, draw
-from cordlesion.report.slices import Layers, Picture
+from cordlesion.report.slices import Layers
 from cordlesion.report.style import SEGMENTED, style
 from cordlesion.volume import Volume
 
@@ -18,7 +18,8 @@ def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
     """Show the centerline in a cut that follows it from side to side, and a cross in up to twelve axial slices."""
     stack = slices.layers(scan, None)
     z = np.unique(np.linspace(centerline.z[-1], centerline.z[0], COLUMNS * ROWS).round().astype(int))[::-1]
-    profile, window = _along_curve(stack, centerline)
+    window = slices.sagittal_window(stack, centerline)
+    profile = slices.along_cord(stack, centerline, window)
     width, height = profile.size_mm
     left = float(np.clip(HEIGHT_INCHES * width / height, 2.0, 6.0))
     cell = HEIGHT_INCHES / ROWS
@@ -29,7 +30,7 @@ def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
         draw(main, profile, bar_mm=20)
         spacing = stack.scan.spacing_mm
         main.plot(
-            width - (centerline.y + 0.5 - window.start) * spacing[1],
+            width - (centerline.y + 0.5 - window[0].start) * spacing[1],
             (centerline.z + 0.5) * spacing[2],
             color=SEGMENTED,
             linewidth=0.9,
@@ -37,17 +38,6 @@ def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
         for n, index in enumerate(z.tolist()):
             _section(figure.add_subplot(grid[n // COLUMNS, 1 + n % COLUMNS]), stack, centerline, index)
     return figure
-
-
-def _along_curve(stack: Layers, centerline: Centerline) -> tuple[Picture, slice]:
-    """Cut each axial slice where the curve is, from side to side; beyond its ends, where it ends."""
-    window, height = slices.sagittal_window(stack, centerline)
-    x, _ = centerline.at(np.arange(stack.scan.data.shape[2], dtype=np.float64))
-    straight = slices.sagittal(stack, int(np.median(x)), (window, height))
-    index = np.rint(x).astype(int).clip(0, stack.scan.data.shape[0] - 1)
-    cut = np.stack([stack.scan.data[i, window, k] for k, i in enumerate(index)], axis=1)
-    image = cut[::-1, ::-1].T.astype(np.float32)
-    return Picture(image, None, None, straight.size_mm, straight.letters, straight.position_mm), window
 
 
 def _section(axes: Axes, stack: Layers, centerline: Centerline, z: int) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of one segmentation: a sagittal slice along the cord and axial slices through its lesions."""
+"""One picture of a scan on a panel: its overlay, orientation letters and scale bar."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +11,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cordlesion.preprocess.centerline import Centerline
-from cordlesion.report import slices
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import (
     FALSE_NEGATIVE,
@@ -22,43 +20,12 @@ from cordlesion.report.style import (
     SEGMENTED,
     TRUE_POSITIVE,
     save_figure,
-    style,
 )
-from cordlesion.volume import Volume
 
 HEIGHT_INCHES = 6.0
 BACKGROUND, FOREGROUND = "#000000", "#EDEDED"
 # Behind letters, which may lie on bright fluid.
 SHADE = {"facecolor": BACKGROUND, "alpha": 0.4, "edgecolor": "none", "pad": 1}
-
-
-def montage(
-    scan: Volume,
-    mask: Volume | Mask,
-    centerline: Centerline | None = None,
-    reference: Volume | Mask | None = None,
-) -> Figure:
-    """Show a segmentation: the sagittal slice with most lesion, and up to six axial slices through the largest lesions.
-
-    The sagittal slice has superior at the top and anterior at the left, axial slices anterior at the top and the
-    patient's right at the left, whatever the index order of the files; voxels keep their physical proportions.
-
-    Args:
-        scan: The image, in any orientation.
-        mask: Segmented lesions on the scan's grid.
-        centerline: The cord's centre in the scan; without it pictures are centred on the lesions.
-        reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
-
-    Raises:
-        CordlesionError: A mask is not on the scan's grid.
-    """
-    stack = slices.layers(scan, mask, reference)
-    x, window = slices.sagittal_index(stack, centerline), slices.sagittal_window(stack, centerline)
-    indices = slices.axial_indices(stack, centerline)
-    sections = [slices.axial(stack, z, slices.axial_window(stack, z, centerline)) for z in indices]
-    heights_mm = [(z + 0.5) * stack.scan.spacing_mm[2] for z in indices]
-    with style():
-        return _compose(slices.sagittal(stack, x, window), sections, heights_mm)
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -78,7 +45,7 @@ def draw(axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND
     """
     width, height = picture.size_mm
     extent = (0.0, width, 0.0, height)
-    low, high = np.percentile(picture.image, (1, 99.5))
+    low, high = picture.gray or np.percentile(picture.image, (1, 99.5))
     axes.imshow(
         picture.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=extent, interpolation="bilinear"
     )
@@ -128,40 +95,6 @@ def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
     elif reference is not None:
         overlays = [(reference, REFERENCE, 0.0)]
     return [overlay for overlay in overlays if overlay[0].any()]
-
-
-def _compose(profile: Picture, sections: Sequence[Picture], heights_mm: Sequence[float]) -> Figure:
-    """Lay out the sagittal picture at the left and the axial ones in one or two columns at its right."""
-    width_mm, height_mm = profile.size_mm
-    n_columns = 1 if len(sections) <= 3 else 2
-    n_rows = max(-(-len(sections) // n_columns), 2)
-    cell = HEIGHT_INCHES / n_rows
-    left = float(np.clip(HEIGHT_INCHES * width_mm / height_mm, 2.0, 6.0))
-    figure = Figure(figsize=(left + n_columns * cell, HEIGHT_INCHES + 0.3), facecolor=BACKGROUND, layout="constrained")
-    grid = figure.add_gridspec(n_rows, 1 + n_columns, width_ratios=(left, *[cell] * n_columns))
-    main = figure.add_subplot(grid[:, 0])
-    draw(main, profile, bar_mm=20)
-    _title(main, "x", profile.position_mm)
-    for n, (section, height) in enumerate(zip(sections, heights_mm, strict=True)):
-        axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
-        draw(axes, section, bar_mm=10)
-        _title(axes, f"{n + 1}   z", section.position_mm)
-        _mark_level(main, width_mm, height, str(n + 1))
-    handles = legend_handles(agreement=profile.reference is not None)
-    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
-    return figure
-
-
-def _title(axes: Axes, label: str, position_mm: float) -> None:
-    axes.set_title(
-        f"{label} = {position_mm:+.1f} mm".replace("-", "−"), color=FOREGROUND, fontsize=7, fontweight="normal", pad=3
-    )
-
-
-def _mark_level(axes: Axes, width_mm: float, height_mm: float, label: str) -> None:
-    """Show on the sagittal picture where an axial slice lies."""
-    axes.plot((0.9 * width_mm, width_mm), (height_mm, height_mm), color=FOREGROUND, linewidth=0.7)
-    axes.text(0.89 * width_mm, height_mm, label, color=FOREGROUND, fontsize=7, ha="right", va="center")
 
 
 def _letters(axes: Axes, letters: Sequence[str], color: str) -> None:

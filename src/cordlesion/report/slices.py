@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,16 @@ from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, require_same_grid
 
-MAX_AXIAL_SLICES = 6
+MAX_AXIAL_SLICES = 9
+SLICES_WITHOUT_LESIONS = 6
+WIDE_ENOUGH = 0.75
+"""A lesion is seen well in a slice where its area has this share of its largest."""
 AXIAL_WINDOW_MM = 40.0
 """Edge of an axial crop around the cord; twice that where the cord's place is unknown."""
 SAGITTAL_DEPTH_MM = (60.0, 120.0)
 """Smallest and largest anterior-posterior width of a sagittal picture."""
+GRAY_RADIUS_MM, GRAY_REACH_MM, GRAY_PERCENTILES = 9.0, 10.0, (1.0, 98.0)
+"""What the shades of a picture are made from: the cord and the fluid around it, so far from a slice along the cord."""
 
 Mask = npt.NDArray[np.bool_]
 Array = npt.NDArray[Any]
@@ -54,6 +59,8 @@ class Picture:
     """Directions at the left, right, bottom and top edge."""
     position_mm: float
     """Place of the slice's middle along its normal, in the scanner's coordinates (RAS+)."""
+    gray: tuple[float, float] | None = None
+    """Intensities shown black and white; by default those of the picture's own percentiles."""
 
 
 def layers(scan: Volume, mask: Volume | Mask | None, reference: Volume | Mask | None = None) -> Layers:
@@ -75,6 +82,49 @@ def axial(stack: Layers, z: int, window: tuple[slice, slice]) -> Picture:
     return _picture(stack, lambda data: data[(*window, z)][:, ::-1].T, (0, 1), ("R", "L", "P", "A"), z)
 
 
+def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice]) -> Picture:
+    """Cut each axial slice where the cord's centre is, from front to back, within the index ranges of :func:`sagittal`.
+
+    So the picture follows a cord that leans or bends sideways; beyond the ends of the curve it goes straight on.
+    """
+    along_a, along_s = window
+    x, _ = centerline.at(np.arange(along_s.start, along_s.stop, dtype=np.float64))
+    x = x.clip(0, stack.scan.data.shape[0] - 1)
+    straight = sagittal(stack, round(float(np.median(x))), window)
+    nearest, height = np.rint(x).astype(int), np.arange(along_s.start, along_s.stop)
+
+    def cut(data: Array, index: Array) -> Array:
+        return np.stack([data[i, along_a, k] for i, k in zip(index, height, strict=True)], axis=1)[::-1, ::-1].T
+
+    below = np.floor(x).astype(int)
+    share = (x - below)[::-1, None].astype(np.float32)
+    beside = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
+    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, beside) * share
+    mask, reference = (None if layer is None else cut(layer, nearest) for layer in (stack.mask, stack.reference))
+    return replace(straight, image=image.astype(np.float32), mask=mask, reference=reference)
+
+
+def shadow(stack: Layers, window: tuple[slice, slice]) -> Mask:
+    """Return where lesions lie in front of or behind a sagittal picture, whatever slice it shows."""
+    seen: Mask = np.any(stack.lesions, axis=0)[window][::-1, ::-1].T
+    return seen
+
+
+def cord_gray(stack: Layers, centerline: Centerline, first: int, last: int) -> tuple[float, float]:
+    """Choose the intensities to show black and white from the cord and its fluid in axial slices ``first .. last``."""
+    reach = round(GRAY_REACH_MM / stack.scan.spacing_mm[2])
+    n_x, n_y, n_z = stack.scan.data.shape
+    slices = np.unique(np.linspace(max(first - reach, 0), min(last + reach, n_z - 1), 60).round().astype(int))
+    x, y = centerline.at(slices.astype(np.float64))
+    values = []
+    for z, center in zip(slices.tolist(), np.stack([x, y], axis=1), strict=True):
+        sides = [centered_range(c, 2 * GRAY_RADIUS_MM / mm, n)
+                 for c, mm, n in zip(center, stack.scan.spacing_mm, (n_x, n_y), strict=False)]  # fmt: skip
+        values.append(stack.scan.data[sides[0], sides[1], z].ravel())
+    low, high = np.percentile(np.concatenate(values), GRAY_PERCENTILES)
+    return float(low), float(high)
+
+
 def sagittal_index(stack: Layers, centerline: Centerline | None = None) -> int:
     """Choose the sagittal slice with most lesion voxels; among equals the one nearest to the middle."""
     counts = stack.lesions.sum(axis=(1, 2))
@@ -93,7 +143,10 @@ def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tupl
 
 
 def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[int]:
-    """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord."""
+    """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord.
+
+    A lesion that a slice chosen before shows nearly as wide as it gets needs none of its own.
+    """
     marked = stack.lesions
     n_slices = marked.shape[2]
     if marked.any():
@@ -101,26 +154,34 @@ def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[i
         box = bounding_box(marked)
         labels, n = ndimage.label(marked[box])
         area = np.stack([np.bincount(part.ravel(), minlength=n + 1)[1:] for part in np.moveaxis(labels, 2, 0)])
-        largest = np.argsort(-area.sum(axis=0), kind="stable")[:MAX_AXIAL_SLICES]
-        return sorted({int(z) + box[2].start for z in area.argmax(axis=0)[largest]}, reverse=True)
+        chosen: list[int] = []
+        for lesion in np.argsort(-area.sum(axis=0), kind="stable"):
+            shown = max((area[z, lesion] for z in chosen), default=0)
+            if len(chosen) < MAX_AXIAL_SLICES and shown < WIDE_ENOUGH * area[:, lesion].max():
+                chosen.append(int(area[:, lesion].argmax()))
+        return sorted((z + box[2].start for z in chosen), reverse=True)
     ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
-    evenly = np.linspace(ends[0], ends[1], MAX_AXIAL_SLICES + 2)[1:-1]
+    evenly = np.linspace(ends[0], ends[1], SLICES_WITHOUT_LESIONS + 2)[1:-1]
     return sorted({int(z) for z in evenly.round()}, reverse=True)
 
 
 def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) -> tuple[slice, slice]:
-    """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions."""
+    """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions.
+
+    Lesions that the square around the cord would not show whole are in its middle instead.
+    """
     in_slice = np.argwhere(stack.lesions[:, :, z])
     edge_mm = AXIAL_WINDOW_MM
     if centerline is not None:
-        center = np.ravel(centerline.at(np.array([float(z)])))
-    elif len(in_slice):
+        around = _square(stack, np.ravel(centerline.at(np.array([float(z)]))), edge_mm)
+        low, high = [side.start for side in around], [side.stop for side in around]
+        if ((in_slice >= low) & (in_slice < high)).all():
+            return around
+    if len(in_slice):
         center = in_slice.mean(axis=0)
     else:
         center, edge_mm = _center(stack)[:2], 2 * AXIAL_WINDOW_MM
-    spacing_mm, shape = stack.scan.spacing_mm, stack.scan.data.shape
-    along_l, along_a = (centered_range(float(center[axis]), edge_mm / spacing_mm[axis], shape[axis]) for axis in (0, 1))
-    return along_l, along_a
+    return _square(stack, center, edge_mm)
 
 
 def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:
@@ -128,6 +189,12 @@ def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:
     n = min(max(round(n_wanted), 1), n_voxels)
     start = min(max(round(center - (n - 1) / 2), 0), n_voxels - n)
     return slice(start, start + n)
+
+
+def _square(stack: Layers, center: Array, edge_mm: float) -> tuple[slice, slice]:
+    spacing_mm, shape = stack.scan.spacing_mm, stack.scan.data.shape
+    along_l, along_a = (centered_range(float(center[axis]), edge_mm / spacing_mm[axis], shape[axis]) for axis in (0, 1))
+    return along_l, along_a
 
 
 def _las_mask(scan: Volume, mask: Volume | Mask | None) -> Mask | None:

@@ -1,0 +1,218 @@
+"""A scan's lesions on one sheet: the cord in profile, and axial slices through the lesions, which are numbered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from string import ascii_lowercase
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.report import slices
+from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
+from cordlesion.report.slices import Layers, Mask, Picture
+from cordlesion.report.style import SEGMENTED, style
+from cordlesion.volume import Volume
+
+_FONT_SIZE = 8
+_NAME_SHADE = SHADE | {"alpha": 0.65}
+_LANE, _FIRST_LANE = 0.075, 0.955
+"""Bars of lesions beside the profile, as shares of its width."""
+_LINE = 0.03
+"""Height of a line of text, as a share of a panel's height."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """A lesion's name in the pictures."""
+
+    text: str
+    color: str
+    voxels: npt.NDArray[np.int32]
+    """Indices in LAS order, shape (V, 3)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """An axial picture and where it was cut."""
+
+    picture: Picture
+    letter: str
+    z: int
+    window: tuple[slice, slice]
+
+
+def montage(
+    scan: Volume,
+    mask: Volume | Mask,
+    centerline: Centerline | None = None,
+    reference: Volume | Mask | None = None,
+    *,
+    marks: Sequence[Mark] | None = None,
+    title: str = "",
+) -> Figure:
+    """Show a segmentation: the cord in profile, and up to nine axial slices where the largest lesions are widest.
+
+    The profile is a sagittal cut that follows the cord, with superior at the top and anterior at the left; axial slices
+    have anterior at the top and the patient's right at the left, whatever the index order of the files. Voxels keep
+    their physical proportions. Bars beside the profile tell how far each lesion reaches, lines where the slices lie.
+
+    Args:
+        scan: The image, in any orientation.
+        mask: Segmented lesions on the scan's grid.
+        centerline: The cord's centre in the scan; without it the profile is the sagittal slice with most lesion.
+        reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
+        marks: What lesions are called; by default those of the mask have the numbers of the lesion table.
+        title: Above the pictures.
+
+    Raises:
+        CordlesionError: A mask is not on the scan's grid.
+    """
+    stack = slices.layers(scan, mask, reference)
+    curve = None if centerline is None else centerline.smoothed(stack.scan.spacing_mm, CORD_SMOOTHING_MM)
+    if marks is None:
+        assert stack.mask is not None
+        marks = lesion_marks(stack.mask, stack.scan.spacing_mm)
+    window = slices.sagittal_window(stack, curve)
+    indices = slices.axial_indices(stack, curve)
+    sections = [_section(stack, z, letter, curve) for letter, z in zip(ascii_lowercase, indices, strict=False)]
+    with style():
+        return _compose(_profile(stack, curve, window), slices.shadow(stack, window), stack, sections, marks, title)
+
+
+def lesion_marks(mask: Mask, spacing_mm: tuple[float, float, float]) -> list[Mark]:
+    """Name the lesions of a mask in LAS order by their numbers in the lesion table."""
+    voxels = number_lesions(mask, float(np.prod(spacing_mm))).voxels
+    return [Mark(str(number), SEGMENTED, index) for number, index in enumerate(voxels, start=1)]
+
+
+def _section(stack: Layers, z: int, letter: str, curve: Centerline | None) -> Section:
+    window = slices.axial_window(stack, z, curve)
+    picture = slices.axial(stack, z, window)
+    if curve is not None:
+        picture = replace(picture, gray=slices.cord_gray(stack, curve, z, z))
+    return Section(picture, letter, z, window)
+
+
+def _profile(stack: Layers, curve: Centerline | None, window: tuple[slice, slice]) -> Picture:
+    if curve is None:
+        return slices.sagittal(stack, slices.sagittal_index(stack), window)
+    gray = slices.cord_gray(stack, curve, int(curve.z[0]), int(curve.z[-1]))
+    return replace(slices.along_cord(stack, curve, window), gray=gray)
+
+
+def _compose(
+    profile: Picture,
+    shadow: Mask,
+    stack: Layers,
+    sections: Sequence[Section],
+    marks: Sequence[Mark],
+    title: str,
+) -> Figure:
+    """Lay out the profile at the left and the axial pictures in one to three columns at its right."""
+    width_mm, height_mm = profile.size_mm
+    n_columns = min(-(-len(sections) // 3), 3)
+    n_rows = max(-(-len(sections) // n_columns), 2)
+    cell = HEIGHT_INCHES / n_rows
+    column = cell - 0.15  # the height of a title, which makes the pictures smaller than their cells
+    left = float(np.clip(HEIGHT_INCHES * width_mm / height_mm, 2.0, 6.0))
+    figure = Figure(
+        figsize=(left + n_columns * column, HEIGHT_INCHES + 0.3), facecolor=BACKGROUND, layout="constrained"
+    )
+    grid = figure.add_gridspec(n_rows, 1 + n_columns, width_ratios=(left, *[column] * n_columns))
+    main = figure.add_subplot(grid[:, 0])
+    draw(main, profile, bar_mm=20)
+    main.add_collection(
+        LineCollection(outline(shadow, profile.size_mm), colors=FOREGROUND, linewidths=0.6, linestyles=":")
+    )
+    _levels(main, profile, sections, stack)
+    _bars(main, profile, marks, stack)
+    for n, section in enumerate(sections):
+        axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
+        draw(axes, section.picture, bar_mm=10)
+        position = f"{section.picture.position_mm:+.1f} mm".replace("-", "−")
+        axes.set_title(
+            f"{section.letter} · z = {position}", color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3
+        )
+        _names(axes, section, marks, stack)
+    _legend(figure, profile, shadow)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", color=FOREGROUND, fontsize=8)
+    return figure
+
+
+def _legend(figure: Figure, profile: Picture, shadow: Mask) -> None:
+    handles: list[Line2D | object] = [*legend_handles(agreement=profile.reference is not None)]
+    if shadow.any():
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=FOREGROUND,
+                linewidth=0.6,
+                linestyle=":",
+                label="all lesions, seen from the side",
+            )
+        )
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
+
+
+def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: Layers) -> None:
+    """Show on the profile where the axial slices lie."""
+    width, height = profile.size_mm
+    at = [(section.z + 0.5) * stack.scan.spacing_mm[2] for section in sections]
+    for section, y, text_y in zip(sections, at, apart(at, _LINE * height), strict=True):
+        axes.plot((0.07 * width, width), (y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
+        axes.plot((0.045 * width, 0.07 * width), (text_y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
+        _text(axes, 0.04 * width, text_y, section.letter, FOREGROUND, "right")
+
+
+def _bars(axes: Axes, profile: Picture, marks: Sequence[Mark], stack: Layers) -> None:
+    """Show beside the profile how far each lesion reaches along the cord; bars that would touch lie side by side."""
+    width, height = profile.size_mm
+    lanes: list[float] = []
+    for mark in sorted(marks, key=lambda mark: -int(mark.voxels[:, 2].max())):
+        low, high = (
+            float(z) * stack.scan.spacing_mm[2] for z in (mark.voxels[:, 2].min(), mark.voxels[:, 2].max() + 1)
+        )
+        middle, half = (low + high) / 2, max(high - low, _LINE * height) / 2
+        lane = next((n for n, end in enumerate(lanes) if middle + half < end), len(lanes))
+        lanes[lane : lane + 1] = [middle - half]
+        x = (_FIRST_LANE - lane * _LANE) * width
+        axes.plot((x, x), (low, high), color=mark.color, linewidth=1.6, solid_capstyle="butt")
+        _text(axes, x - 0.012 * width, middle, mark.text, mark.color, "right")
+
+
+def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:
+    """Write the names of a slice's lesions at the outer side of each."""
+    width, height = section.picture.size_mm
+    spacing_mm = stack.scan.spacing_mm
+    here = [(mark, mark.voxels[mark.voxels[:, 2] == section.z, :2]) for mark in marks]
+    for side in (-1, 1):
+        found = []
+        for mark, index in here:
+            place = (index + 0.5 - [part.start for part in section.window]) * spacing_mm[:2]
+            if len(place) and (1 if place[:, 0].mean() > width / 2 else -1) == side:
+                edge = place[:, 0].max() if side > 0 else place[:, 0].min()
+                found.append((mark, float(edge) + side * (spacing_mm[0] / 2 + 0.02 * width), float(place[:, 1].mean())))
+        for (mark, x, _), y in zip(found, apart([y for *_, y in found], 1.6 * _LINE * height), strict=True):
+            _text(axes, x, y, mark.text, mark.color, "left" if side > 0 else "right")
+
+
+def apart(places: Sequence[float], least: float) -> list[float]:
+    """Move places on a line so that neighbours are at least ``least`` apart, the highest staying where it is."""
+    moved = list(places)
+    order = sorted(range(len(places)), key=lambda n: -places[n])
+    for upper, lower in pairwise(order):
+        moved[lower] = min(moved[lower], moved[upper] - least)
+    return moved
+
+
+def _text(axes: Axes, x: float, y: float, text: str, color: str, side: str) -> None:
+    axes.text(x, y, text, color=color, fontsize=_FONT_SIZE, ha=side, va="center", bbox=_NAME_SHADE, clip_on=True)
