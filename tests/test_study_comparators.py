@@ -271,6 +271,7 @@ def test_a_changed_map_is_measured_anew_and_nothing_else(copy):
     run_study(read_study(copy), until="split")
     assert not folder.evaluation.exists()
     assert not folder.thresholds.exists()
+    assert not [path for part in ("tables", "figures") for path in (folder.root / part).iterdir()]
     run_study(read_study(copy), until="evaluate")
     assert times == [path.stat().st_mtime_ns for path in others]
     after = table(copy, "evaluation")
@@ -285,7 +286,20 @@ def test_a_comparator_that_is_taken_out_leaves_no_row(copy):
     copy.write_text(copy.read_text().replace(COMPARATORS, ""))
     run_study(read_study(copy), until="evaluate")
     assert set(table(copy, "evaluation")["loss"]) == {"bce", "tversky"}
-    assert not (copy.parent / "study" / "comparators.tsv").exists()
+    folder = copy.parent / "study"
+    assert not (folder / "comparators.tsv").exists()
+    assert {path.name for path in (folder / "runs").iterdir()} == {"bce_seed-0", "tversky_seed-0"}
+    left = [path for path in [*(folder / "derivatives").rglob("*"), *(folder / ".done").rglob("*")] if path.is_file()]
+    assert not [path for path in left if any(name in str(path.relative_to(folder)) for name in METHODS[2:])]
+
+
+def test_a_comparator_that_is_added_again_is_brought_in_again(copy):
+    whole, before = copy.read_text(), table(copy, "evaluation")
+    copy.write_text(whole.replace(COMPARATORS, ""))
+    run_study(read_study(copy), until="split")
+    copy.write_text(whole)
+    run_study(read_study(copy), until="evaluate")
+    pd.testing.assert_frame_equal(table(copy, "evaluation"), before)
 
 
 def test_the_test_set_stays_closed_until_the_comparators_thresholds_are_written(copy):

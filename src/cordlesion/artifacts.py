@@ -265,6 +265,11 @@ class StudyFolder:
         path = self._marker(stage)
         return dict(read_json(path)) if path.is_file() else {}
 
+    def units(self, stage: str) -> list[str]:
+        """Return the units of a stage that have a done-marker: of ``predict``, ``tversky_seed-0/sub-01`` and so on."""
+        folder = self.root / ".done" / stage
+        return sorted(path.relative_to(folder).as_posix().removesuffix(".json") for path in folder.rglob("*.json"))
+
     @contextlib.contextmanager
     def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
         """Run a stage: its done-marker is removed before and written after, with the time it took.

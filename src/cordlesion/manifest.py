@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,7 +43,7 @@ def write_manifest(
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
             "scans": {name: _files(scan) | {"sha256": dict(hashes[name])} for name, scan in scans.items()},
             "excluded": dict(excluded),
-            "seconds": _seconds(folder),
+            "seconds": _seconds(folder, {run.name for run in config.runs}),
         },
     )
 
@@ -52,12 +52,17 @@ def _files(scan: Scan) -> dict[str, Any]:
     return {kind: str(path) for kind, path in scan.files().items()}
 
 
-def _seconds(folder: StudyFolder) -> dict[str, float]:
-    """Sum the times in the done-markers by stage and, for trainings and sweeps, by run."""
+def _seconds(folder: StudyFolder, runs: Collection[str]) -> dict[str, float]:
+    """Sum the times in the done-markers by stage and, for trainings and sweeps, by run.
+
+    Trained models are kept when the study no longer names their ``runs``; their times are not of this study.
+    """
     total: dict[str, float] = {}
     markers = folder.root / ".done"
     for path in sorted(markers.rglob("*.json")):
         parts = path.relative_to(markers).with_suffix("").parts
+        if parts[0] == "train" and parts[1] not in runs:
+            continue
         stage = parts[0] if parts[0] in ("inspect", "preprocess") else "/".join(parts[:2])
         total[stage] = round(total.get(stage, 0.0) + float(read_json(path)["seconds"]), 2)
     return total

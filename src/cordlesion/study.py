@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from cordlesion.analysis import TABLES, MappedScan, analyze_run, collect_analyses
+from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
 from cordlesion.artifacts import (
     StudyFolder,
-    fingerprint,
     folder_lock,
     remove_partial_files,
     write_text,
@@ -34,6 +33,7 @@ from cordlesion.metrics import RULES
 from cordlesion.postprocess import read_cord
 from cordlesion.progress import say
 from cordlesion.stages.comparators import bring_files, match_comparators
+from cordlesion.stages.leftovers import forget_outdated, forget_strangers
 from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_masks
 from cordlesion.stages.marks import stack_mark, train_key, train_mark
 from cordlesion.stages.sets import Cohort, FoldSets, OpenedTest, Study, close_test_sets, require_scans
@@ -74,7 +74,8 @@ def run_study(
         require_same_extent(config, folder)
         cohort = open_study(config, folder)
         write_text(folder.configuration, study_yaml(config))
-        _forget_outdated(cohort)
+        forget_strangers(config, folder)
+        forget_outdated(cohort)
         if until == "split":
             return cohort.excluded
         study = preprocess(cohort)
@@ -238,16 +239,6 @@ def report(study: Study) -> Study:
     return study
 
 
-def _forget_thresholds(cohort: Cohort) -> None:
-    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it."""
-    trained = [path for run in cohort.config.runs if (path := cohort.folder.bundle(run.name)).is_dir()]
-    if trained:
-        from cordlesion.model.bundle import forget_threshold
-
-        for path in trained:
-            forget_threshold(path)
-
-
 def _check_names(config: StudyConfig, only: str | None, executor: str) -> None:
     """Refuse names that would fail only after hours of training."""
     from cordlesion.losses import make_loss
@@ -316,18 +307,3 @@ def _measure(study: Study, method: Method, test: OpenedTest) -> tuple[list[pd.Da
 def _mapped(scan: Scan, folder: StudyFolder, method: Method) -> MappedScan:
     mask = mask_file(scan.scan_id, folder, method)
     return MappedScan(map_pair(scan, folder, method), mask, folder.stack(scan.scan_id))
-
-
-def _forget_outdated(cohort: Cohort) -> None:
-    """Remove the results of another configuration, other files or another split: none may be taken for this one's."""
-    folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
-    comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
-    split = cohort.splits[columns].astype(str).to_numpy().tolist()
-    mark = fingerprint(cohort.config.decisive, cohort.hashes, split, *([comparators] if comparators else []))
-    if not folder.is_done("results", mark):
-        _forget_thresholds(cohort)
-        analyses = [folder.table(name) for name in TABLES]
-        for path in (folder.thresholds, folder.sweep, folder.evaluation, *analyses, folder.root / "report.html"):
-            path.unlink(missing_ok=True)
-        with folder.stage("results", mark):
-            pass

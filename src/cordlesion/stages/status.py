@@ -7,6 +7,7 @@ from cordlesion.config import read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key
 
 
@@ -23,6 +24,7 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     rows = _scans(folder)
     trained = [(run.name, bool(folder.finished(train_key(run)))) for run in config.runs]
     rows += [("train", name, _state(done)) for name, done in trained]
+    rows += [("train", name, "kept, not in the study") for name in kept_models(config, folder)]
     rows += [("comparator", *_brought(folder, one.name)) for one in config.comparators]
     for stage, path in (
         ("tune", folder.thresholds),

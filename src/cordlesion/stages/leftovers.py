@@ -1,0 +1,103 @@
+"""Results that are this study's no longer: of another configuration, other files, or methods that it no longer names.
+
+They are removed, so that nobody can take them for results; trained models never are.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from cordlesion.analysis import TABLES
+from cordlesion.artifacts import StudyFolder, file_label, fingerprint
+from cordlesion.config import SETS, StudyConfig
+from cordlesion.progress import say
+from cordlesion.stages.sets import Cohort
+
+_IN_DERIVATIVES = re.compile(r"_label-lesion_desc-([A-Za-z0-9]+)_(?:probseg|mask)\.(?:nii\.gz|json)")
+_REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pdf")}
+
+
+def forget_outdated(cohort: Cohort) -> None:
+    """Remove the results of another configuration, other files or another split: none may be taken for this one's."""
+    folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
+    comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
+    split = cohort.splits[columns].astype(str).to_numpy().tolist()
+    mark = fingerprint(cohort.config.decisive, cohort.hashes, split, *([comparators] if comparators else []))
+    if not folder.is_done("results", mark):
+        _forget_thresholds(cohort)
+        analyses = [folder.table(name) for name in TABLES]
+        _remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses, *_report(folder)])
+        with folder.stage("results", mark):
+            pass
+
+
+def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
+    """Remove maps, masks and tables of losses, seeds and comparators that the study no longer names, and say so."""
+    named = {name for method in config.methods for name in (method.name, method.maps_name)}
+    labels = {file_label(name).casefold() for name in named}
+    forgotten = []
+    for name in sorted(_made_for(folder) - named):
+        # Names may differ where labels do not: a file is that of the method which has the label now.
+        maps = [] if (label := file_label(name)).casefold() in labels else _maps(folder, label)
+        if _remove([*_tables(folder, name), *maps]):
+            forgotten.append(name)
+        # After the files: a process killed in between finds them again by their markers.
+        for key in _keys(folder, name):
+            folder.undo(key)
+        if (run := folder.run(name)).is_dir() and not any(run.iterdir()):
+            run.rmdir()
+    if forgotten:
+        say(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(forgotten)}")
+    if kept := kept_models(config, folder):
+        say(f"no longer in the study, but kept: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
+
+
+def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
+    """Return the runs whose trained model is there although the study no longer names them."""
+    named = {run.name for run in config.runs}
+    return sorted({path.parent.name for path in (folder.root / "runs").glob("*/bundle")} - named)
+
+
+def _made_for(folder: StudyFolder) -> set[str]:
+    """Return the names of all methods that something was made for."""
+    runs = {path.name for path in (folder.root / "runs").glob("*")}
+    return runs | {unit.split("/")[0] for unit in folder.units("predict")} | set(folder.units("masks"))
+
+
+def _tables(folder: StudyFolder, name: str) -> list[Path]:
+    return [*(folder.run_sweep(name, part) for part in SETS), *(folder.run(name) / f"{table}.tsv" for table in TABLES)]
+
+
+def _maps(folder: StudyFolder, label: str) -> list[Path]:
+    files = folder.derivatives.rglob(f"*_desc-{label}_*")
+    return [path for path in files if (found := _IN_DERIVATIVES.search(path.name)) and found[1] == label]
+
+
+def _keys(folder: StudyFolder, name: str) -> list[str]:
+    maps = [f"predict/{unit}" for unit in folder.units("predict") if unit.split("/")[0] == name]
+    return [*maps, *(f"sweep/{name}_{part}" for part in SETS), f"masks/{name}", f"analyze/{name}"]
+
+
+def _report(folder: StudyFolder) -> list[Path]:
+    parts = [
+        path for part, endings in _REPORTED.items() for path in (folder.root / part).glob("*") if path.suffix in endings
+    ]
+    return [folder.root / "report.html", *parts]
+
+
+def _remove(paths: Iterable[Path]) -> int:
+    """Remove the files that are there and return how many there were."""
+    present = [path for path in paths if path.is_file()]
+    for path in present:
+        path.unlink()
+    return len(present)
+
+
+def _forget_thresholds(cohort: Cohort) -> None:
+    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it."""
+    trained = [path for run in cohort.config.runs if (path := cohort.folder.bundle(run.name)).is_dir()]
+    if trained:
+        from cordlesion.model.bundle import forget_threshold
+
+        for path in trained:
+            forget_threshold(path)
