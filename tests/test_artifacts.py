@@ -20,6 +20,7 @@ from cordlesion.artifacts import (
     file_hash,
     fingerprint,
     folder_lock,
+    portable_path,
     read_json,
     write_json,
     write_text,
@@ -250,3 +251,16 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         with pytest.raises(CordlesionError, match=r"is the file that is read, and would be overwritten"):
             check_output_file(output, None, scan)
     assert check_output_file(tmp_path / "new.nii.gz", scan, None) == tmp_path / "new.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "expected"),
+    [
+        ("/data/study/runs/a", "/data/study", "runs/a"),
+        ("/data/models/a", "/data/study/out", "../../models/a"),
+        ("/data/study", "/data/study", "."),
+        ("/models/a", "/data/study", "a"),
+    ],
+)
+def test_a_path_that_is_passed_on_does_not_tell_of_the_machine(path, folder, expected):
+    assert portable_path(Path(path), Path(folder)) == expected

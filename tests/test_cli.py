@@ -106,6 +106,10 @@ def test_split_init_preprocess_and_status_from_the_command_line(cli, tmp_path):
     ended = cli("split", tmp_path / "cohort", "-o", tmp_path / "splits.tsv", "--seed", "3", "--quiet")
     assert (ended.status, ended.output, ended.error) == (0, "", "")
     assert len(read_table(tmp_path / "splits.tsv")) == 14
+    told = cli("split", tmp_path / "cohort", "-o", tmp_path / "again.tsv", "--seed", "3")
+    assert "again.tsv: 14 scans of 14 subjects (train 5, validation 2, threshold 2, test 5)" in told.output
+    exported = cli("export", "split", tmp_path / "splits.tsv", "-o", tmp_path / "splits_final.json")
+    assert exported.output.startswith(f"{tmp_path / 'splits_final.json'}: train and val of 1 fold. Next: copy it into")
     printed = cli("study", "init", tmp_path / "cohort")
     assert printed.status == 0
     (tmp_path / "own").mkdir()

@@ -32,7 +32,7 @@ def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path |
         from cordlesion.model.monai_bundle import export_monai
 
         export_monai(bundle, monai_bundle)
-        print(f"{monai_bundle}: a MONAI bundle. Next: {monai_bundle / 'docs' / 'README.md'} says how to run it.")
+        print(f"{monai_bundle}: a MONAI bundle. Next: {monai_bundle / 'docs' / 'README.md'} says how.")
 
 
 @export.command(name="split")

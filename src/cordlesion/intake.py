@@ -13,6 +13,7 @@ from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_ha
 from cordlesion.config import (
     DRAWN,
     NETWORK,
+    SETS,
     PreprocessConfig,
     ReducedConfig,
     SplitConfig,
@@ -31,6 +32,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.located_yaml import parse_yaml, plain
+from cordlesion.progress import say
 
 
 def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
@@ -61,6 +63,10 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
     else:
         table = split_scans(usable, contents, config)
     write_table(output, _with_acquisition(table, usable))
+    n_folds = table["fold"].nunique() if "fold" in table else 1
+    sizes = ", ".join(f"{name} {int((table['set'] == name).sum())}" for name in SETS)
+    how = sizes if n_folds == 1 else f"{n_folds} folds"
+    say(f"{output}: {table['scan_id'].nunique()} scans of {table['subject'].nunique()} subjects ({how})")
     return faults_by_scan(outcomes, orphans)
 
 

@@ -26,7 +26,7 @@ def match(folder: Path, kind: str = "maps", **options: object):
 
 
 def states(comparator) -> dict[str, str]:
-    table = comparator_table([comparator], MEASURED)
+    table = comparator_table([comparator], MEASURED, Path())
     assert tuple(table) == COLUMNS
     return dict(zip(table["scan_id"], table["state"], strict=True))
 
@@ -84,8 +84,8 @@ def test_any_file_of_a_bundle_changes_what_it_predicts(tmp_path):
     assert before.files == {}
     save_bundle(tmp_path, untrained_bundle(threshold=None))
     assert match(tmp_path, "bundle").origin("sub-01_ses-01") != before.origin("sub-01_ses-01")
-    (row,) = comparator_table([before], MEASURED).to_dict("records")
-    assert (row["state"], row["file"], row["scan_id"]) == ("used", tmp_path, "n/a")
+    (row,) = comparator_table([before], MEASURED, tmp_path / "study").to_dict("records")
+    assert (row["state"], row["file"], row["scan_id"]) == ("used", "..", "n/a")
 
 
 def test_a_model_keeps_its_preprocessing_but_for_the_source_of_centerlines(tmp_path):
@@ -98,7 +98,7 @@ def test_a_model_keeps_its_preprocessing_but_for_the_source_of_centerlines(tmp_p
 
 def test_scans_without_a_file_are_refused_and_named(tmp_path):
     found = match(touch(tmp_path / "maps", "sub-02_ses-01_probseg.nii.gz"))
-    table = comparator_table([found], MEASURED)
+    table = comparator_table([found], MEASURED, tmp_path)
     sentence = (
         r"comparator theirs: no file for 1 of 2 scans of the threshold and test sets \(sub-01_ses-01\); methods are "
         r"compared on the same scans\. Add the files, .*table\.tsv"
@@ -109,8 +109,8 @@ def test_scans_without_a_file_are_refused_and_named(tmp_path):
 
 def test_a_scan_that_the_study_leaves_out_needs_no_file(tmp_path):
     found = match(touch(tmp_path, "sub-02_ses-01_probseg.nii.gz"))
-    require_files(comparator_table([found], MEASURED[1:]), tmp_path / "table.tsv")
-    table = comparator_table([found], MEASURED[:1]).set_index("scan_id")
+    require_files(comparator_table([found], MEASURED[1:], tmp_path), tmp_path / "table.tsv")
+    table = comparator_table([found], MEASURED[:1], tmp_path).set_index("scan_id")
     assert table["state"].to_dict() == {"sub-01_ses-01": "missing", "sub-02_ses-01": "not needed"}
 
 
@@ -119,7 +119,7 @@ def test_every_comparator_that_lacks_scans_is_told_at_once(tmp_path):
     save_softmax(tmp_path / "b" / "sub-01.npz", np.zeros((2, 2, 2)))
     two = match_comparator(ComparatorConfig(name="nnunet", npz=tmp_path / "b"), MEASURED, SCANS)
     with pytest.raises(CordlesionError) as caught:
-        require_files(comparator_table([one, two], MEASURED), tmp_path / "table.tsv")
+        require_files(comparator_table([one, two], MEASURED, tmp_path), tmp_path / "table.tsv")
     assert [line.split(":")[0] for line in str(caught.value).splitlines()] == ["comparator theirs", "comparator nnunet"]
 
 

@@ -44,6 +44,11 @@ def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+def test_it_says_what_is_next(study, cli):
+    said = cli("export", "nnunet", study / "study", "-o", study / "Dataset501_Tiny").output.replace("\n", " ")
+    assert "Dataset501_Tiny: a raw dataset of nnU-Net. Next: `nnUNetv2_plan_and_preprocess -d 501`" in said
+
+
 def test_the_dataset_holds_what_may_be_learned_from_and_the_images_of_the_rest(study, cli):
     output = study / "Dataset501_Tiny"
     ended = cli("export", "nnunet", study / "study", "-o", output, "-q")

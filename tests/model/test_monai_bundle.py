@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cordlesion.config import PredictionConfig
+from cordlesion.config import PostprocessConfig, PredictionConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
@@ -109,6 +109,26 @@ def test_the_metadata_says_how_to_use_it(exported):
         assert "Research use only" in (folder / name).read_text()
 
 
+@pytest.mark.parametrize(
+    ("removal", "told"),
+    [
+        (PostprocessConfig(), None),
+        (PostprocessConfig(minimum_volume_mm3=10), "connected pieces of up to 10 mm3 are taken away"),
+        (PostprocessConfig(cord_margin_mm=1.5), "more than 1.5 mm outside of the cord, by its mask are taken away"),
+    ],
+    ids=["nothing", "volume", "margin"],
+)
+def test_what_its_masks_still_hold_is_told(tmp_path, removal, told):
+    bundle = untrained_bundle()
+    save_bundle(tmp_path / "ours", Bundle(bundle.card.model_copy(update={"postprocess": removal}), bundle.network))
+    export_monai(tmp_path / "ours", tmp_path / "theirs")
+    readme = (tmp_path / "theirs/docs/README.md").read_text()
+    assert "taken away" not in readme if told is None else told in readme.replace("\n", " ")
+    facts = json.loads((tmp_path / "theirs/configs/metadata.json").read_text())["cordlesion"]
+    assert facts["minimum_lesion_volume_mm3"] == removal.minimum_volume_mm3
+    assert facts["cord_margin_mm"] == removal.cord_margin_mm
+
+
 def test_nothing_of_a_card_is_evaluated(tmp_path):
     """MONAI evaluates texts that begin with a dollar sign, and whoever hands on a bundle writes its card."""
     bundle = untrained_bundle()
@@ -136,7 +156,9 @@ def test_a_folder_with_content_is_left_alone(tmp_path):
 
 def test_the_command_writes_it_and_asks_for_a_form(cli, tmp_path):
     save_bundle(tmp_path / "ours", untrained_bundle())
-    assert cli("model", "export", tmp_path / "ours", "--monai-bundle", tmp_path / "theirs").status == 0
+    ended = cli("model", "export", tmp_path / "ours", "--monai-bundle", tmp_path / "theirs")
+    assert ended.status == 0
+    assert ended.output == f"{tmp_path / 'theirs'}: a MONAI bundle. Next: {tmp_path}/theirs/docs/README.md says how.\n"
     assert (tmp_path / "theirs" / "models" / "model.ts").is_file()
     ended = cli("model", "export", tmp_path / "ours")
     assert ended.status == 2

@@ -66,5 +66,7 @@ def test_a_folder_is_no_file(bundle, tmp_path):
 def test_the_command_writes_it(cli, bundle, tmp_path, monkeypatch):
     # The export itself takes seconds and is tested above.
     monkeypatch.setattr("cordlesion.model.onnx_file._graph", lambda *_: onnx.ModelProto())
-    assert cli("model", "export", bundle, "--onnx", tmp_path / "a.onnx").status == 0
+    ended = cli("model", "export", bundle, "--onnx", tmp_path / "a.onnx")
+    assert ended.status == 0
+    assert ended.output.startswith(f"{tmp_path / 'a.onnx'}: patches in, lesion probabilities out. ")
     assert {entry.key for entry in onnx.load(tmp_path / "a.onnx").metadata_props} >= {"threshold", "landmarks"}

@@ -103,6 +103,55 @@ def test_a_model_is_not_overwritten(tmp_path, file):
     assert (tmp_path / "bundle" / "model.json").read_bytes() == before
 
 
+def test_the_suffix_may_be_in_capitals(tmp_path, file):
+    import_sct(file.rename(tmp_path / "t2s_lesion.H5"), tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").card.preprocess.mean == 1011.31
+    with pytest.raises(CordlesionError, match=r"t2_lesion\.ONNX: .*is no ONNX model"):
+        import_sct(write(tmp_path / "t2_lesion.ONNX"), tmp_path / "other")
+
+
+def write(path, content=b"no network"):
+    path.write_bytes(content)
+    return path
+
+
+WRONG = {
+    "missing": ("absent_lesion.h5", None, r"absent_lesion\.h5: no such file. Check the name; t2_lesion\.h5 of SCT"),
+    "a folder": ("models", "folder", r"models: is a folder; one file of SCT is needed"),
+    "the centerline network": (
+        "t2_ctr.h5",
+        "file",
+        r"SCT's centerline network.*--source FILE.*--centerline-source FILE",
+    ),
+    "nnU-Net": ("checkpoint_final.pth", "file", r"no network of SCT ends in '\.pth'.*comparator of a study"),
+    "Keras 3": ("t2_lesion.keras", "file", r"ends in '\.keras'; its lesion networks are \.h5 \(Keras 2\) or \.onnx"),
+    "no suffix": ("t2_lesion", "file", r"t2_lesion: no network of SCT ends in ''"),
+    "no HDF5": ("t2_lesion.h5", "file", r"t2_lesion\.h5: cannot be used as a network of SCT \(it is no HDF5 file\)"),
+}
+
+
+@pytest.mark.parametrize(("name", "kind", "told"), WRONG.values(), ids=WRONG)
+def test_what_is_no_lesion_network_is_told_by_name_before_the_contrast_is_asked_for(tmp_path, name, kind, told):
+    path = tmp_path / name
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        write(path)
+    with pytest.raises(CordlesionError, match=told) as error:
+        import_sct(path, tmp_path / "bundle")
+    assert "--contrast" not in str(error.value)
+    assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize(("variant", "following"), [("shipped", "segment SCAN -m {folder}"), ("soft", "comparator")])
+def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path, file, cli, variant, following):
+    folder = tmp_path / "bundle"
+    ended = cli("model", "import-sct", file, "-o", folder, "--variant", variant)
+    (line,) = ended.output.splitlines()
+    assert line.startswith(f"{folder}: SCT's t2s_lesion.h5 ({variant}). Next: ")
+    assert following.format(folder=folder) in line
+
+
 def test_the_command(tmp_path, file, cli):
     assert cli("model", "import-sct", file, "-o", tmp_path / "bundle", "--variant", "soft").status == 0
     info = cli("model", "info", tmp_path / "bundle")

@@ -1,6 +1,8 @@
 """Entries that the page of an SCT report can show: keys and places are those that SCT writes."""
 
+import html
 import json
+import shlex
 from datetime import datetime
 from pathlib import Path
 
@@ -43,7 +45,7 @@ def test_an_entry_has_the_keys_and_places_that_the_page_reads(tmp_path):
     assert list(entry) == KEYS
     assert (entry["dataset"], entry["subject"], entry["contrast"]) == ("brno", "sub-01", "T2w")
     assert (entry["inputFile"], entry["plane"]) == ("sub-01_ses-2_acq-ax_T2w.nii.gz", "Axial")
-    assert entry["cmdline"] == "cordlesion segment 'a scan.nii.gz'"
+    assert html.unescape(entry["cmdline"]) == "cordlesion segment 'a scan.nii.gz'"
     assert (entry["rank"], entry["qc"]) == ("", "")
     time = path.stem.removeprefix("qc_")
     assert path.parent == tmp_path / "qc" / "_json"
@@ -69,10 +71,11 @@ def test_a_scan_outside_of_bids_has_a_place_too(tmp_path, name, place):
 
 
 def test_names_cannot_become_part_of_the_page(tmp_path):
-    scan = scan_at(tmp_path / "<img src=x>&T2w.nii.gz")
-    entry, *_ = written(tmp_path / "qc", scan, np.zeros((24, 24, 40), bool), command=("<script>",))
-    assert "<" not in json.dumps({key: value for key, value in entry.items() if key != "path"})
-    assert entry["inputFile"] == "&lt;img src=x&gt;&amp;T2w.nii.gz"
+    scan = scan_at(tmp_path / "<img src=x>&\"'T2w.nii.gz")
+    entry, *_ = written(tmp_path / "qc", scan, np.zeros((24, 24, 40), bool), command=("<script>", 'it\'s "x"'))
+    assert not set("<>\"'") & set("".join(entry.values()))
+    assert entry["inputFile"] == "&lt;img src=x&gt;&amp;&quot;&#x27;T2w.nii.gz"
+    assert html.unescape(entry["cmdline"]) == shlex.join(("<script>", 'it\'s "x"'))
 
 
 @pytest.mark.parametrize("orientation", ["LAS", "PSR", "IRA"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.artifacts import digest, file_hash
+from cordlesion.artifacts import digest, file_hash, portable_path
 from cordlesion.config import ComparatorConfig, ComparatorKind, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import IMAGE_SUFFIXES, MASK_NAMES, PROBABILITY_NAMES, by_scan, list_files
@@ -99,26 +99,27 @@ def refuse_references(comparator: Comparator, references: Mapping[str, Path | No
             )
 
 
-def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str]) -> pd.DataFrame:
+def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str], folder: Path) -> pd.DataFrame:
     """Tell what becomes of each file: a row per comparator and file, or scan without one (columns :data:`COLUMNS`).
 
     Args:
         comparators: All of them.
         measured: Names of the scans that are measured.
+        folder: Of the study, from which files are named.
     """
     rows: list[tuple[object, ...]] = []
     for comparator in comparators:
         about = (comparator.config.name, comparator.config.kind)
         if comparator.config.kind == "bundle":
-            rows.append((*about, "n/a", USED, comparator.config.path, digest(comparator.hashes)))
+            rows.append((*about, "n/a", USED, portable_path(comparator.config.path, folder), digest(comparator.hashes)))
             continue
         for name in measured:
-            path = comparator.files.get(name, "n/a")
-            state = USED if name in comparator.files else MISSING
-            rows.append((*about, name, state, path, comparator.hashes.get(name, "n/a")))
+            path = comparator.files.get(name)
+            state, file = (USED, portable_path(path, folder)) if path else (MISSING, "n/a")
+            rows.append((*about, name, state, file, comparator.hashes.get(name, "n/a")))
         left_out = {name: path for name, path in comparator.files.items() if name not in measured}
         for state, files in ((NOT_NEEDED, {**left_out, **comparator.others}), (NO_SCAN, comparator.strangers)):
-            rows += [(*about, name, state, path, "n/a") for name, path in files.items()]
+            rows += [(*about, name, state, portable_path(path, folder), "n/a") for name, path in files.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

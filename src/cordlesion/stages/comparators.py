@@ -58,7 +58,7 @@ def match_comparators(
     for comparator in found.values():
         refuse_references(comparator, {name: scan.reference for name, scan in scans.items()})
         tell_strangers(comparator, path)
-    write_table(path, comparator_table(found.values(), sorted(measured)))
+    write_table(path, comparator_table(found.values(), sorted(measured), folder.root))
     return found
 
 
@@ -75,7 +75,8 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
     if not study.comparators:
         return
     path = study.folder.table("comparators")
-    write_table(path, table := comparator_table(study.comparators.values(), [scan.scan_id for scan in scans]))
+    names = [scan.scan_id for scan in scans]
+    write_table(path, table := comparator_table(study.comparators.values(), names, study.folder.root))
     require_files(table, path)
     for run in {one.maps_name: one for one in study.config.comparator_runs}.values():
         if run.comparator.kind != "bundle":
