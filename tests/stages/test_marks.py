@@ -1,7 +1,9 @@
+import ast
 from pathlib import Path
 
 import pytest
 
+from cordlesion import preprocess
 from cordlesion.config import PreprocessConfig
 from cordlesion.stages.marks import stack_mark
 
@@ -24,6 +26,9 @@ def test_a_stack_depends_on_the_files_it_was_cut_from_and_no_others(config, used
     assert stack_mark(config.model_copy(update={"spacing_mm": 0.7}), HASHES) != before
 
 
+DRAWN = [PreprocessConfig(centerline=source) for source in ("file", "cord_mask")]
+
+
 def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
     config = PreprocessConfig(centerline="auto")
     before = stack_mark(config, HASHES)
@@ -31,14 +36,51 @@ def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
         "image",
         "reference",
     }
-    given = [PreprocessConfig(centerline=source) for source in ("file", "sct")]
-    others = [stack_mark(source, HASHES) for source in given]
-    monkeypatch.setattr("cordlesion.stages.marks.shipped_weights_hash", lambda: "other weights")
+    others = [stack_mark(source, HASHES) for source in DRAWN]
+    monkeypatch.setattr("cordlesion.preprocess.cord_network.shipped_weights_hash", lambda: "other weights")
     assert stack_mark(config, HASHES) != before
-    assert [stack_mark(source, HASHES) for source in given] == others
+    assert [stack_mark(source, HASHES) for source in DRAWN] == others
 
 
-def test_where_the_network_lies_makes_no_other_stack():
-    here, there = (PreprocessConfig(centerline=Path(folder, "t2_ctr.h5")) for folder in ("a", "b"))
-    assert stack_mark(here, HASHES) == stack_mark(there, HASHES)
-    assert stack_mark(here, HASHES) != stack_mark(PreprocessConfig(centerline="sct"), HASHES)
+def written_constants(module: str) -> list[str]:
+    """Names that are given a number at the top level of a module, read from its text."""
+    tree = ast.parse((Path(preprocess.__file__).parent / f"{module}.py").read_text())
+    values = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
+    return [node.targets[0].id for node in values if isinstance(node.value.value, int | float)]
+
+
+@pytest.mark.parametrize("module", ["cord_finder", "cord_network", "heatmap_curve"])
+def test_a_stack_depends_on_every_constant_of_its_finder(monkeypatch, module):
+    names = written_constants(module)
+    assert len(names) > 2
+    network = PreprocessConfig(centerline=Path("t2_ctr.h5"))
+    for name in names:
+        dependent = [network] if module == "heatmap_curve" else [network, PreprocessConfig(centerline="auto")]
+        before = [stack_mark(config, HASHES) for config in dependent], [stack_mark(config, HASHES) for config in DRAWN]
+        place = f"cordlesion.preprocess.{module}.{name}"
+        with monkeypatch.context() as patch:
+            patch.setattr(place, 0.123)
+            assert not {stack_mark(config, HASHES) for config in dependent}.intersection(before[0]), name
+            assert [stack_mark(config, HASHES) for config in DRAWN] == before[1]
+
+
+def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_path):
+    def mark(name: str, *programs: tuple[str, str]) -> str:
+        for program, script in programs:
+            (path := tmp_path / name / program).parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{script}\n")
+            path.chmod(0o700)
+        monkeypatch.setenv("PATH", str(tmp_path / name))
+        return stack_mark(PreprocessConfig(centerline="sct"), HASHES)
+
+    centerline, deepseg = ("sct_get_centerline", "exit 0"), ("sct_deepseg", "exit 0")
+    installed = [
+        mark("none"),
+        mark("old", centerline),
+        mark("six", centerline, ("sct_version", "echo 6.1")),
+        mark("seven", centerline, ("sct_version", "echo 7.0")),
+        mark("deepseg", deepseg, ("sct_version", "echo 7.0")),
+    ]
+    assert len(set(installed)) == len(installed)
+    assert mark("again", centerline, deepseg, ("sct_version", "echo 6.1")) == installed[2]
+    assert mark("broken", centerline, ("sct_version", "exit 1")) == installed[1]

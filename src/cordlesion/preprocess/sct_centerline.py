@@ -1,8 +1,10 @@
 """The centerline from the Spinal Cord Toolbox, where that is installed: its programs are run."""
 
+import os
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
@@ -10,6 +12,29 @@ from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_ma
 from cordlesion.volume import Volume
 
 TIMEOUT_S = 600
+_PROGRAMS = ("sct_get_centerline", "sct_deepseg")
+
+
+def sct_version() -> dict[str, str]:
+    """Tell which of SCT's programs finds the cord here, and the version that ``sct_version`` prints; empty if none."""
+    return _version_along(os.environ.get("PATH", ""))
+
+
+@cache
+def _version_along(path: str) -> dict[str, str]:
+    """Ask once: whoever asks for fingerprints asks for every scan."""
+    program = next((name for name in _PROGRAMS if shutil.which(name, path=path)), None)
+    if program is None:
+        return {}
+    told = shutil.which("sct_version", path=path)
+    return {"program": program, "version": _said(told) if told else ""}
+
+
+def _said(program: str) -> str:
+    try:
+        return subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def centerline_from_sct(scan: Volume) -> Centerline:

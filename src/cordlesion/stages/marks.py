@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from cordlesion.artifacts import fingerprint
 from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.preprocess.cord_network import shipped_weights_hash
+from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS
 
@@ -18,8 +18,8 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
         hashes: SHA-256 of the scan's files, and of the network that finds its centerline, if that is a file.
     """
     kinds = ("image", "reference", *([config.guide] if config.guide else []))
-    detector = [shipped_weights_hash()] if config.region == "cord" and config.centerline == "auto" else []
-    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *detector)
+    found = finder_fingerprint(config)
+    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *([found] if found else []))
 
 
 def train_mark(study: Study, run: RunConfig) -> str:
