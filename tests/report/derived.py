@@ -31,7 +31,9 @@ from scipy import stats
 
 from cordlesion.report.tables.paper import PRINTED
 
-NAMES = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky", "sct": "SCT"}
+NAMES = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky", "sct": "SCT", "hard": "hard"}
+GIVEN = -1.0
+"""Stands for the threshold that masks do not have."""
 SCORES = ["lesion_sensitivity", "lesion_precision", "lesion_f1", "voxel_sensitivity", "voxel_precision", "voxel_f1"]
 HEAD = [
     "L-sensitivity",
@@ -59,20 +61,29 @@ class Derived:
             )
         )
         self.losses = list(evaluation["loss"].unique())
+        evaluation["threshold"] = evaluation["threshold"].fillna(GIVEN)
+        self.trained = set(evaluation[evaluation["seed"].notna()]["loss"])
         self.tuned = {loss: rows["threshold"].unique() for loss, rows in evaluation.groupby("loss")}
         self.tuned = {loss: next((t for t in ts if t != 0.5), 0.5) for loss, ts in self.tuned.items()}
         self.at = {
             (loss, name, t): rows.set_index("scan_id").sort_index()
             for (loss, name, t), rows in evaluation.groupby(["loss", "set", "threshold"])
         }
-        self.score = {loss: self.bearing(loss, "threshold", t)["voxel_f1"].median() for loss, t in self.tuned.items()}
-        self.best = max(self.losses, key=lambda loss: self.score[loss])
+        self.with_maps = [loss for loss in self.losses if self.tuned[loss] != GIVEN]
+        self.score = {
+            loss: self.bearing(loss, "threshold", self.tuned[loss])["voxel_f1"].median() for loss in self.with_maps
+        }
+        self.best = max(self.with_maps, key=lambda loss: self.score[loss])
 
     def bearing(self, loss: str, name: str, t: float) -> pd.DataFrame:
-        return self.at[loss, name, t].query("reference_volume_mm3 > 0")
+        return self.scans(loss, name, t).query("reference_volume_mm3 > 0")
 
     def free(self, loss: str, name: str, t: float) -> pd.DataFrame:
-        return self.at[loss, name, t].query("reference_volume_mm3 == 0")
+        return self.scans(loss, name, t).query("reference_volume_mm3 == 0")
+
+    def scans(self, loss: str, name: str, t: float) -> pd.DataFrame:
+        """Masks are the same at any threshold."""
+        return self.at[loss, name, t if loss in self.with_maps else GIVEN]
 
     def scores(self, *, tuned: bool, marks: bool) -> dict[tuple[str, str], list[str]]:
         """The cells of Table 1 or 2 behind loss and set."""
@@ -82,12 +93,12 @@ class Derived:
             scans, free = self.bearing(loss, name, t), self.free(loss, name, t)
             found, clean = (scans["n_detected_lesions"] > 0), (free["n_predicted_lesions"] == 0)
             rows[loss, name] = [
-                *([number(t)] if tuned else []),
+                *([number(t) if t != GIVEN else "–"] if tuned else []),
                 f"{len(scans)} + {len(free)} without" if len(free) else str(len(scans)),
                 *(spread(scans[metric]) for metric in SCORES),
                 *(f"{x.mean():.2f} ({x.sum()}/{len(x)})" if len(x) else "–" for x in (found, clean)),
             ]
-            if marks and t != 0.5:
+            if marks and t not in (0.5, GIVEN):
                 half = self.bearing(loss, name, 0.5)
                 p |= {(loss, name, metric): wilcoxon(scans[metric] - half[metric]) for metric in SCORES}
         for (loss, name, metric), adjusted in holm(p).items():
@@ -119,7 +130,8 @@ class Derived:
     def thresholds(self) -> list[list[str]]:
         head = ["Loss", "Tuned t", "95 % interval", "Plateau", "Width", "Score", "Lost at t − 0.05", "Lost at t + 0.05"]
         rows = []
-        for loss, t in self.tuned.items():
+        for loss in self.with_maps:
+            t = self.tuned[loss]
             row = self.chosen.set_index("loss").loc[loss]
             ends = [brackets(row[f"{name}_low"], row[f"{name}_high"]) for name in ("interval", "plateau")]
             width = number(row["plateau_high"] - row["plateau_low"])
@@ -140,7 +152,7 @@ class Derived:
 
     def tuning(self) -> list[list[str]]:
         rows, p = {}, {}
-        for loss, metric in ((loss, metric) for loss in self.losses for metric in F1):
+        for loss, metric in ((loss, metric) for loss in self.with_maps for metric in F1):
             half, tuned = (self.bearing(loss, "test", t) for t in (0.5, self.tuned[loss]))
             change = tuned[metric] - half[metric]
             moved = change.round(12) != 0
@@ -170,7 +182,8 @@ class Derived:
 
     def stability(self) -> list[list[str]]:
         changes = {}
-        for loss, t in self.tuned.items():
+        for loss in self.with_maps:
+            t = self.tuned[loss]
             here = self.swept(loss, "test", t)
             sides = [self.swept(loss, "test", t + shift) for shift in (-0.05, 0.05)]
             changes[loss] = pd.concat([(side - here).abs() for side in sides if len(side)], axis=1).mean(axis=1)
@@ -195,12 +208,15 @@ class Derived:
             beyond = {pair: 2 * (min((x <= 0).sum(), (x >= 0).sum()) + 1) / (len(x) + 1) for pair, x in drawn.items()}
             corrected, sure = holm(p), holm({pair: min(1.0, value) for pair, value in beyond.items()})
             for (a, b), change in changes.items():
-                verdict = "seed noise unknown" if sure[a, b] <= 0.05 else "undecided"
+                # Every loss has one seed, which leaves its noise unknown; comparators have no seeds.
+                noise = "seed noise unknown" if self.trained.intersection((a, b)) else None
+                verdict = "undecided" if sure[a, b] > 0.05 else noise or ("better" if change.median() > 0 else "worse")
                 ends = brackets(*np.percentile(drawn[a, b], [2.5, 97.5]), sign="+")
                 effect, adjusted = number(rank_biserial(change), "+"), corrected[a, b]
                 tested = [effect, p_text(p[a, b]), p_text(adjusted) + "*" * bool(adjusted <= 0.05)]
                 words = [F1[metric], NAMES[b], NAMES[a], verdict]
-                rows.append([*words, str(len(change)), number(change.median(), "+"), ends, "–", *tested])
+                both = "–" if noise else ends
+                rows.append([*words, str(len(change)), number(change.median(), "+"), ends, both, *tested])
         head = ["Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"]
         return [[*head, "95 % over subjects and seeds", "Effect", "p", "p (Holm)"], *rows]
 
@@ -219,7 +235,8 @@ class Derived:
                         f" {brackets(*bootstrap_share(part[found], part[of], part['subject']))}" if enough else ""
                     )
                     cells.append(f"{k / n:.2f} ({k}/{n}){interval}")
-                rows.append([NAMES[loss], share, *cells, self.froc_score(loss) if share == "sensitivity" else ""])
+                froc = self.froc_score(loss) if loss in self.with_maps else "–"
+                rows.append([NAMES[loss], share, *cells, froc if share == "sensitivity" else ""])
         return rows
 
     def froc_score(self, loss: str) -> str:
@@ -272,14 +289,15 @@ class Derived:
     def lesion_free(self) -> list[list[str]]:
         rows = [["Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³"]]
         for loss in self.losses:
-            for t, told in ((0.5, ""), (self.tuned[loss], " tuned")):
+            kinds = ((0.5, ""), (self.tuned[loss], " tuned")) if loss in self.with_maps else ((GIVEN, "–"),)
+            for t, told in kinds:
                 free = self.free(loss, "test", t)
                 lesions, volume = free["n_predicted_lesions"], free["predicted_volume_mm3"]
                 k, n = (lesions == 0).sum(), len(free)
                 share = f"{k / n:.2f} ({k}/{n})"
                 ends = brackets(*stats.binomtest(int(k), n).proportion_ci())
                 false = [f"{lesions.mean():.2f} ({lesions.max():.0f})", f"{volume.mean():.0f} ({volume.max():.0f})"]
-                rows.append([NAMES[loss], number(t) + told, str(n), share, ends, *false])
+                rows.append([NAMES[loss], told if t == GIVEN else number(t) + told, str(n), share, ends, *false])
         return rows
 
     def paper(self) -> list[list[str]]:

@@ -199,6 +199,22 @@ def _write_analysis(folder: Path, evaluation: pd.DataFrame, sweep: pd.DataFrame,
     _write(folder / "calibration.tsv", _calibration(rng, bins))
 
 
+def add_masks(folder: Path) -> None:
+    """Add a comparator that comes as masks to a fake study: no map, so no threshold, sweep, FROC and calibration."""
+    rng = np.random.default_rng(13)
+    sweep, evaluation = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("sweep", "evaluation"))
+    masks = sweep[(sweep["loss"] == "sct") & np.isclose(sweep["threshold"], 0.2)].reset_index(drop=True)
+    masks = masks.assign(loss="hard", seed=np.nan, threshold=np.nan)
+    tested = masks[masks["set"] == "test"].reset_index(drop=True)
+    added = {
+        "evaluation": [evaluation, masks],
+        "rules": [pd.read_csv(folder / "rules.tsv", sep="\t"), *(_by_rule(rng, tested, rule) for rule in RULES)],
+        "strata": [pd.read_csv(folder / "strata.tsv", sep="\t"), *_by_size(rng, tested)],
+    }
+    for name, tables in added.items():
+        _write(folder / f"{name}.tsv", pd.concat(tables).astype({"seed": "Int64"}))
+
+
 def _by_rule(rng, masks: pd.DataFrame, rule: str) -> pd.DataFrame:
     named = ["scan_id", "subject", "session", "set", "loss", "seed"]
     scores = ["lesion_sensitivity", "lesion_precision", "lesion_f1"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from derived import Derived
-from fake_study import FakeStudy
+from fake_study import FakeStudy, add_masks
 
 from cordlesion.report.numbers import compute_numbers
 from cordlesion.report.results import read_results
@@ -14,9 +14,16 @@ from cordlesion.report.tables import write_tables
 
 
 @pytest.fixture(scope="module")
-def written(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
+def folder(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with every kind of method: trained losses, a comparator with maps, and one that comes as masks."""
+    copy = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("rederived") / "study"))
+    add_masks(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def written(folder: Path) -> dict[str, list[list[str]]]:
     """The tables as a reader of the files sees them."""
-    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("rederived") / "study"))
     results = read_results(folder)
     write_tables(results, summarize_runs(results), compute_numbers(results))
     files = [path for path in (folder / "tables").glob("*.tsv") if not path.stem.startswith("summary")]
@@ -50,8 +57,8 @@ def test_no_table_is_left_out(written: dict[str, list[list[str]]]) -> None:
 
 
 @pytest.mark.parametrize("name", DERIVATIONS)
-def test_every_cell(written: dict[str, list[list[str]]], fake_study: FakeStudy, name: str) -> None:
-    expected = DERIVATIONS[name](Derived(fake_study.folder))
+def test_every_cell(written: dict[str, list[list[str]]], folder: Path, name: str) -> None:
+    expected = DERIVATIONS[name](Derived(folder))
     assert len(written[name]) == len(expected)
     for row, wanted in zip(written[name], expected, strict=True):
         assert row == wanted
