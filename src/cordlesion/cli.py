@@ -31,6 +31,8 @@ model.command(
     "cordlesion.cli_import:import_sct", name="import-sct", help="Make a model of a lesion network that SCT published."
 )
 
+app.command("cordlesion.cli_view:view", name="view", help="Look at a finished study in the browser.")
+
 _MAPS = {
     "evaluate": "Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.",
     "tune": "Choose the decision threshold for probability maps of any tool.",
@@ -206,11 +208,21 @@ def segment(
 
 
 @app.command
-def report(study_dir: Path) -> None:
-    """Write tables, figures and report.html of a study again."""
+def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")] = False, quiet: Quiet = False) -> None:
+    """Write tables, figures and report.html of a study again.
+
+    Args:
+        explorer: Also write the explorer (see `view`) as a folder that opens without a server; it holds the scans.
+    """
+    from cordlesion.progress import shown
     from cordlesion.report.html import write_report
 
-    print(write_report(study_dir))
+    with shown(quiet):
+        print(write_report(study_dir))
+        if explorer:
+            from cordlesion.explorer.export import export_explorer
+
+            print(export_explorer(study_dir))
 
 
 @study.command

@@ -1,0 +1,35 @@
+"""The command that shows a study in the browser; the command line imports this file when it is called."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+
+def view(
+    study_dir: Path,
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
+    browser: bool = True,
+) -> None:
+    """Look at a finished study in the browser: every scan, two models side by side, at any threshold.
+
+    Nothing leaves this machine, and nothing of the study is changed. Ctrl+C ends it.
+
+    Args:
+        study_dir: Folder of the study.
+        port: Port on this machine; a free one by default.
+        browser: Open the browser; without it only the address is printed.
+    """
+    from cordlesion.explorer.server import serve
+
+    with serve(study_dir, port) as server:
+        print(f"{server.address}  (Ctrl+C ends it)", flush=True)
+        if browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()

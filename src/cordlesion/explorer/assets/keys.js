@@ -1,0 +1,66 @@
+// The keyboard: one table of keys, which is also what the help shows.
+"use strict";
+
+(() => {
+  // [keys as KeyboardEvent names them, as printed, what they do, name of the action, its argument]
+  const KEYS = [
+    [["n", "ArrowDown"], "n, ↓", "next scan", "step", 1],
+    [["p", "ArrowUp"], "p, ↑", "previous scan", "step", -1],
+    [["ArrowRight", "."], "→, .", "threshold up by one step (both sliders if they move together)", "move", 1],
+    [["ArrowLeft", ","], "←, ,", "threshold down by one step", "move", -1],
+    [[">"], "shift + .", "threshold up by five steps", "move", 5],
+    [["<"], "shift + ,", "threshold down by five steps", "move", -5],
+    [["t"], "t", "tuned thresholds", "tuned"],
+    [["s"], "s", "step the other slider", "other"],
+    [["]"], "]", "next lesion", "lesion", 1],
+    [["["], "[", "previous lesion", "lesion", -1],
+    [["a"], "a", "overlay: agreement", "show", "agreement"],
+    [["m"], "m", "overlay: probability map", "show", "probability"],
+    [["r"], "r", "overlay: reference", "show", "reference"],
+    [[" ", "o"], "space, o", "scan only, and back", "flip"],
+    [["1"], "1", "in both, on or off", "hide", "hit"],
+    [["2"], "2", "segmented only, on or off", "hide", "false"],
+    [["3"], "3", "reference only, on or off", "hide", "missed"],
+    [["v"], "v", "cord, cord stack, full scan", "view"],
+    [["x"], "x", "exchange the models", "exchange"],
+    [["l"], "l", "sliders move together, or not", "together"],
+    [["0"], "0", "picture as at first", "reset"],
+    [["?"], "?", "these keys", "help"],
+  ];
+  const MOUSE = [
+    ["click, drag", "move the cross"],
+    ["wheel", "through the slices"],
+    ["ctrl + wheel", "zoom"],
+    ["shift + drag", "move the picture"],
+    ["right drag", "brightness and contrast"],
+  ];
+
+  // Call actions[name](argument) for each key, but where a field needs the key itself.
+  cordlesion.listenToKeys = (actions) => {
+    const byKey = new Map(KEYS.flatMap((entry) => entry[0].map((key) => [key, entry])));
+    const listen = (event) => {
+      const onPicture = event.target instanceof HTMLCanvasElement;
+      if (onPicture && event.key !== "Tab") event.stopImmediatePropagation(); // NiiVue has keys of its own
+      const entry = byKey.get(event.key);
+      if (!entry || event.ctrlKey || event.metaKey || event.altKey || needsKey(event)) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      if (event.type === "keydown") actions[entry[3]](entry[4]);
+    };
+    document.addEventListener("keydown", listen, { capture: true });
+    document.addEventListener("keyup", listen, { capture: true });
+  };
+
+  cordlesion.describeKeys = (list) => {
+    for (const [printed, text] of [...KEYS.map((entry) => entry.slice(1, 3)), ...MOUSE]) {
+      list.append(cordlesion.make("dt", {}, printed), cordlesion.make("dd", {}, text));
+    }
+  };
+
+  function needsKey({ target, key }) {
+    if (document.querySelector("dialog[open]")) return true;
+    if (target instanceof HTMLSelectElement) return true;
+    if (target instanceof HTMLInputElement && target.type === "range") return key.startsWith("Arrow");
+    return key === " " && (target instanceof HTMLButtonElement || target instanceof HTMLInputElement);
+  }
+})();

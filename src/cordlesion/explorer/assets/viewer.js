@@ -1,0 +1,148 @@
+// One picture: a scan with its overlay, drawn by NiiVue; sagittal at the left, axial at the right.
+"use strict";
+
+(() => {
+  const { Niivue, NVImage, SLICE_TYPE, DRAG_MODE } = niivue;
+  const BYTE = 2; // NIfTI's code of unsigned bytes
+  const RGBA = 2304; // and of colours with opacity
+  const LARGEST_SAGITTAL = 0.7; // of the width
+  const CROSS_PIXELS = 0.9; // width of the cross in the sagittal slice
+
+  cordlesion.Viewer = class {
+    // moved(place) is called when the cross was moved here; viewed() when zoom, position or window were changed here.
+    constructor(canvas, { moved, viewed }) {
+      this.canvas = canvas;
+      this.frame = null;
+      this.nv = new Niivue({
+        isRadiologicalConvention: true,
+        sagittalNoseLeft: true,
+        isCornerOrientationText: false,
+        showAllOrientationMarkers: true,
+        fontMinPx: 11,
+        fontSizeScaling: 0.15,
+        fontColor: [0.85, 0.85, 0.85, 1],
+        crosshairColor: [0.35, 0.75, 1, 0.7],
+        crosshairWidthUnit: "mm",
+        crosshairGap: 6,
+        multiplanarShowRender: 0,
+        dragAndDropEnabled: false,
+        isAntiAlias: false,
+        logLevel: "error",
+        clipPlaneHotKey: "",
+        cycleClipPlaneHotKey: "",
+        viewModeHotKey: "",
+        loadingText: "",
+        mouseEventConfig: {
+          leftButton: { primary: DRAG_MODE.crosshair, withShift: DRAG_MODE.pan },
+          rightButton: DRAG_MODE.windowing,
+          centerButton: DRAG_MODE.pan,
+        },
+      });
+      this.nv.onLocationChange = ({ frac }) => {
+        if (this.frame) moved(this.frame.toPlace(this.voxelAt(frac)));
+      };
+      this.nv.onIntensityChange = viewed;
+      for (const event of ["pointerup", "mouseup", "touchend"]) canvas.addEventListener(event, viewed);
+      canvas.addEventListener("wheel", (event) => this.zoom(event, viewed), { capture: true, passive: false });
+      smoothScanSharpOverlay(this.nv);
+    }
+
+    async start() {
+      await this.nv.attachToCanvas(this.canvas, false);
+      new ResizeObserver(() => this.frame && this.arrange()).observe(this.canvas.parentElement);
+    }
+
+    // Show a frame without overlay.
+    async open(frame, [low, high]) {
+      const bytes = NVImage.createNiftiArray(frame.shape, frame.spacing, frame.affine.flat(), BYTE, frame.image);
+      const image = await NVImage.new(bytes.buffer, "scan.nii", "gray", 1, null, low, high);
+      this.overlay = image.clone();
+      this.colors = new Uint32Array(frame.image.length);
+      Object.assign(this.overlay.hdr, { datatypeCode: RGBA, numBitsPerVoxel: 32 });
+      this.overlay.img = new Uint8Array(this.colors.buffer);
+      this.frame = null; // no event of what is taken away belongs to the new frame
+      while (this.nv.volumes.length) this.nv.removeVolumeByIndex(this.nv.volumes.length - 1);
+      this.nv.addVolume(image);
+      this.nv.addVolume(this.overlay);
+      this.frame = frame;
+      this.arrange();
+    }
+
+    // Colour the overlay anew; this is all that a step of the slider does to the picture.
+    paint(levels, cut, look) {
+      cordlesion.paint(this.colors, this.frame, levels, cut, look);
+      this.nv.refreshLayers(this.overlay, 1);
+      this.nv.drawScene();
+    }
+
+    // Put the cross on a voxel of the scan.
+    goTo(place) {
+      const { shape } = this.frame;
+      const frac = this.frame.toVoxel(place).map((index, axis) => (cordlesion.clamp(index, 0, shape[axis] - 1) + 0.5) / shape[axis]);
+      frac[0] = 1 - frac[0]; // NiiVue counts from left to right
+      this.nv.scene.crosshairPos = Float32Array.from(frac);
+      this.nv.drawScene();
+    }
+
+    get pan() {
+      return Array.from(this.nv.scene.pan2Dxyzmm);
+    }
+
+    set pan(values) {
+      this.nv.scene.pan2Dxyzmm = Float32Array.from(values);
+      this.nv.drawScene();
+    }
+
+    get window() {
+      const [{ cal_min: low, cal_max: high }] = this.nv.volumes;
+      return [low, high];
+    }
+
+    set window([low, high]) {
+      const [image] = this.nv.volumes;
+      if (image.cal_min === low && image.cal_max === high) return;
+      image.cal_min = low;
+      image.cal_max = high;
+      this.nv.updateGLVolume();
+    }
+
+    voxelAt(frac) {
+      const { shape } = this.frame;
+      const fractions = [1 - frac[0], frac[1], frac[2]];
+      return fractions.map((share, axis) => cordlesion.clamp(Math.floor(share * shape[axis]), 0, shape[axis] - 1));
+    }
+
+    zoom(event, viewed) {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      const [x, y, z, scale] = this.pan;
+      this.pan = [x, y, z, cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, 12)];
+      viewed();
+    }
+
+    // Give the sagittal slice what it needs of the width, the axial one the rest, and both the same margins.
+    arrange() {
+      const { clientWidth: width, clientHeight: height } = this.canvas;
+      const [left, anterior, superior] = this.frame.shape.map((n, axis) => n * this.frame.spacing[axis]);
+      const sagittal = Math.min((height / superior) * anterior, width * LARGEST_SAGITTAL);
+      const axial = Math.min((height / anterior) * left, width - sagittal);
+      const margin = (width - sagittal - axial) / 3;
+      const place = (start, size) => [start / width, 0, size / width, 1];
+      this.nv.opts.crosshairWidth = (CROSS_PIXELS * anterior) / sagittal;
+      this.nv.setCustomLayout([
+        { sliceType: SLICE_TYPE.SAGITTAL, position: place(margin, sagittal) },
+        { sliceType: SLICE_TYPE.AXIAL, position: place(2 * margin + sagittal, axial) },
+      ]);
+    }
+  };
+
+  // NiiVue interpolates all layers or none; measured voxels are to be seen as they are, the scan smooth.
+  function smoothScanSharpOverlay(nv) {
+    const update = nv.updateInterpolation.bind(nv);
+    nv.updateInterpolation = (layer, isForceLinear) => {
+      nv.opts.isNearestInterpolation = layer > 0;
+      update(layer, isForceLinear);
+    };
+  }
+})();

@@ -1,0 +1,180 @@
+"""What the explorer can show of a finished study: scans, models, thresholds, and the numbers scans are sorted by."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.config import PostprocessConfig, SetName, StudyConfig, read_study
+from cordlesion.evaluation import METRIC_COLUMNS
+from cordlesion.explorer.pack import numbers
+from cordlesion.report.pipeline import describe_rule
+from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run
+from cordlesion.report.style import SET_NAMES
+from cordlesion.threshold import VOLUME
+
+STEP = 0.01
+"""Between two thresholds of the slider."""
+
+# Thresholds that are read from tables may differ from ours in the last digits.
+_DIGITS = 9
+
+Kind = Literal["tuned", "published", "mask"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A run or comparator as one of the two sides of the page."""
+
+    run: Run
+    kind: Kind
+    """Whether its threshold was tuned here, is published, or it is given as masks and has none."""
+
+
+@dataclass(frozen=True)
+class ShownScan:
+    """A scan of the test set, or of the threshold set."""
+
+    scan_id: str
+    set_name: SetName
+
+
+@dataclass(frozen=True)
+class Application:
+    """How a model treats one scan."""
+
+    training: Run
+    """With folds, the training that had not seen the scan."""
+    threshold: float | None
+    """None of a mask."""
+    removal: PostprocessConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """The contents of a finished study."""
+
+    results: StudyResults
+
+    @cached_property
+    def config(self) -> StudyConfig:
+        """The study's configuration."""
+        return read_study(self.results.folder.configuration)
+
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """Best on the threshold set first, those without a tuned threshold last."""
+        untuned = tuple(run for run in self.results.runs if run not in self.results.tuned)
+        return tuple(Model(run, self._kind(run)) for run in (*self.results.ranked, *untuned))
+
+    @cached_property
+    def scans(self) -> tuple[ShownScan, ...]:
+        """Test scans, then those the thresholds were tuned on."""
+        evaluation = self.results.evaluation
+        pairs = [(name, set_name) for set_name in ("test", "threshold") for name in _names(evaluation, set_name)]
+        return tuple(ShownScan(name, _SETS[set_name]) for name, set_name in pairs)
+
+    @cached_property
+    def thresholds(self) -> tuple[float, ...]:
+        """The slider's: every 0.01, and whatever the study has besides. Rising."""
+        fine = np.arange(0, 1 + STEP / 2, STEP).tolist()
+        published = [one.threshold for one in self.config.comparators if one.threshold is not None]
+        every = [*fine, *self.results.sweep["threshold"].dropna().tolist(), *published]
+        return tuple(sorted({round(threshold, _DIGITS) for threshold in every}))
+
+    def level(self, threshold: float) -> int:
+        """Return the number of a threshold of the study among the slider's."""
+        return self.thresholds.index(round(threshold, _DIGITS))
+
+    def apply(self, model: Model, scan: ShownScan) -> Application:
+        """Say how a model treats a scan: by which training, cut where, and post-processed how."""
+        training = replace(model.run, fold=self._fold(model.run, scan))
+        if model.kind != "tuned":
+            # What a comparator gives as masks is taken as it is.
+            return Application(training, self._published(model.run), PostprocessConfig())
+        where = {} if training.fold is None else {"fold": training.fold}
+        chosen = of_run(self.results.written_thresholds, model.run, **where).iloc[0]
+        removal = self.config.postprocess
+        if VOLUME in chosen:
+            removal = removal.model_copy(update={VOLUME: float(chosen[VOLUME])})
+        return Application(training, float(chosen["threshold"]), removal)
+
+    def written_rows(self, model: Model, scan: ShownScan) -> pd.DataFrame:
+        """Return what the study's tables say of a model and a scan: a row per threshold, or one of a mask."""
+        table = self.results.sweep if model.kind == "tuned" else self.results.evaluation
+        return of_run(table, model.run, scan_id=scan.scan_id, set=scan.set_name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that the page needs before the first scan is shown."""
+        return {
+            "title": self.results.name,
+            "version": self.results.manifest.get("cordlesion", ""),
+            "objective": self.results.objective,
+            "rule": describe_rule(self.config.evaluation.rule),
+            "thresholds": list(self.thresholds),
+            "models": [{"name": m.run.name, "label": self.results.label(m.run), "kind": m.kind} for m in self.models],
+            "scans": [self._describe_scan(scan) for scan in self.scans],
+        }
+
+    def _describe_scan(self, scan: ShownScan) -> dict[str, Any]:
+        splits = self.results.splits
+        facts = splits[(splits["scan_id"] == scan.scan_id) & (splits["set"] == scan.set_name)].iloc[0]
+        return {
+            "name": scan.scan_id,
+            "set": SET_NAMES[scan.set_name],
+            "subject": facts["subject"],
+            "session": facts["session"],
+            "site": facts["site"],
+            "volume_mm3": float(facts["reference_volume_mm3"]),
+            "scores": [self._scores(model, scan) for model in self.models],
+        }
+
+    def _scores(self, model: Model, scan: ShownScan) -> dict[str, Any]:
+        """Return what scans are sorted by, at the tuned threshold."""
+        row = self._evaluated[model.run, scan.set_name][scan.scan_id]
+        voxel_f1, lesion_f1 = numbers([row["voxel_f1"], row["lesion_f1"]])
+        return {
+            "voxel_f1": voxel_f1,
+            "lesion_f1": lesion_f1,
+            "missed": int(row["n_reference_lesions"] - row["n_detected_lesions"]),
+            "false": int(row["n_predicted_lesions"] - row["n_true_predicted_lesions"]),
+        }
+
+    @cached_property
+    def _evaluated(self) -> dict[tuple[Run, str], dict[str, dict[str, float]]]:
+        """The metrics (and the fold) of every run in each set at its tuned threshold, by scan."""
+        columns = [*METRIC_COLUMNS, *self.results.evaluation.filter(["fold"])]
+        tables = {
+            (run, name): self.results.evaluated(run, name, self.results.tuned.get(run))[columns]
+            for run in self.results.runs
+            for name in REPORTED_SETS
+        }
+        return {
+            key: {
+                str(name): dict(zip(columns, row, strict=True))
+                for name, row in zip(t.index, t.to_numpy(float), strict=True)
+            }
+            for key, t in tables.items()
+        }
+
+    def _kind(self, run: Run) -> Kind:
+        if run in self.results.tuned:
+            return "tuned"
+        return "mask" if self._published(run) is None else "published"
+
+    def _published(self, run: Run) -> float | None:
+        return next((one.threshold for one in self.config.comparators if one.name == run.loss), None)
+
+    def _fold(self, run: Run, scan: ShownScan) -> int | None:
+        if "fold" not in self.results.evaluation:
+            return None
+        return int(self._evaluated[run, scan.set_name][scan.scan_id]["fold"])
+
+
+_SETS: dict[str, SetName] = {name: name for name in REPORTED_SETS}
+
+
+def _names(evaluation: pd.DataFrame, set_name: str) -> list[str]:
+    return sorted(evaluation.loc[evaluation["set"] == set_name, "scan_id"].unique())

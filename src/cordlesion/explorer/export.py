@@ -1,0 +1,43 @@
+"""The explorer as a folder of files that opens from disk, without a server."""
+
+import shutil
+from pathlib import Path
+
+from cordlesion.artifacts import atomic_path
+from cordlesion.execution.local import stream_scans
+from cordlesion.explorer.site import INDEX, Site
+
+FOLDER = "explorer"
+"""Below the study folder."""
+
+
+def export_explorer(study_folder: Path) -> Path:
+    """Write the explorer of a finished study below its folder, for a browser that opens it as a file.
+
+    What an earlier export left is removed. The folder holds images, so it is to be kept like the scans themselves.
+
+    Args:
+        study_folder: Where the study's artifacts lie.
+
+    Returns:
+        The page.
+
+    Raises:
+        CordlesionError: An artifact is missing or damaged, or the folder cannot be written.
+    """
+    site = Site(study_folder)
+    folder = Path(study_folder) / FOLDER
+    (folder / INDEX).unlink(missing_ok=True)
+    shutil.rmtree(folder / "data", ignore_errors=True)
+
+    def write(names: list[str]) -> None:
+        for name in names:
+            content = site.read(name)
+            assert content is not None
+            with atomic_path(folder / name) as temporary:
+                temporary.write_bytes(content)
+
+    for _ in stream_scans(write, site.files_by_scan(), "write explorer"):
+        pass
+    write(site.common_files())  # the page last: where it is, all it needs is there
+    return folder / INDEX

@@ -1,0 +1,233 @@
+"""One scan for the page: image, reference and geometry; and what a model makes of it at every threshold."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.derivatives import mask_path
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import METRIC_COLUMNS
+from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
+from cordlesion.explorer.lesion_lists import Cut, ReferenceLesions, cut_at_each, find_reference_lesions
+from cordlesion.explorer.pack import numbers, pack_array, pack_part
+from cordlesion.metrics import LesionRule, resolve_rule
+from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
+from cordlesion.postprocess import postprocess, read_cord
+from cordlesion.preprocess.cord_stack import StackGeometry
+from cordlesion.preprocess.orient import to_las
+from cordlesion.preprocess.stack_file import CordStack, read_stack
+from cordlesion.report.results import run_stage
+from cordlesion.volume import Volume, read_mask, read_probability, read_scan
+
+MARGIN_MM = 6.0
+"""What is shown of the scan around the cord's crop, within the slices."""
+_GREY_PERCENTILES = (0.2, 99.9)
+_WINDOW_PERCENTILES = (1.0, 99.0)
+# Tables are written with every digit; what is read from them differs by rounding only.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class ScanData:
+    """The files of one scan; places are voxel indices in left-anterior-superior order."""
+
+    catalog: Catalog
+    scan: ShownScan
+    files: dict[str, Path]
+    """By kind: image, reference, cord_mask."""
+    image: Volume
+    """The scan, in its own index order."""
+    reference: Volume
+    stack: CordStack
+    """The cord stack, as the network saw it."""
+    rule: LesionRule
+    lesions: ReferenceLesions
+
+    @classmethod
+    def read(cls, catalog: Catalog, scan: ShownScan) -> "ScanData":
+        """Read a scan, its reference and its stack.
+
+        Raises:
+            CordlesionError: One of them is missing or damaged.
+        """
+        files = _files(catalog, scan)
+        image = read_scan(files["image"])
+        reference = read_mask(files["reference"], like=image)
+        stack = read_stack(catalog.results.folder.stack(scan.scan_id))
+        rule = resolve_rule(catalog.config.evaluation.rule)
+        lesions = find_reference_lesions(reference.data.astype(bool, copy=False), rule, _voxel_mm3(image))
+        return cls(catalog, scan, files, image, reference, stack, rule, lesions)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the scan around the cord, its reference, and where everything lies."""
+        las, box = to_las(self.image), self._cord_box()
+        grey = self._grey(las.data[box])
+        low, high = np.percentile(grey, _WINDOW_PERCENTILES)
+        return {
+            "shape": list(las.data.shape),
+            "affine": las.affine.round(6).tolist(),
+            "spacing_mm": [round(length, 6) for length in las.spacing_mm],
+            "voxel_mm3": _voxel_mm3(self.image),
+            "window": [float(low), float(max(high, low + 1))],
+            "cord": {"start": [edge.start for edge in box], **pack_array(grey)},
+            "stack": _describe_stack(self.stack.geometry, self.catalog.config.preprocess.spacing_mm),
+            "reference": self._describe_reference(),
+            "lesions": self._describe_lesions(),
+        }
+
+    def full_image(self) -> dict[str, Any]:
+        """Return the whole scan in the greys of the part around the cord."""
+        return pack_array(self._grey(to_las(self.image).data))
+
+    def stack_image(self) -> dict[str, Any]:
+        """Return the cord stack in the same greys."""
+        return pack_array(self._grey(self.stack.image))
+
+    def describe_model(self, model: Model) -> dict[str, Any]:
+        """Return what a model makes of the scan: the highest threshold each voxel reaches, metrics and lesions.
+
+        Raises:
+            CordlesionError: The map is missing, or does not give the numbers that the study's tables hold.
+        """
+        applied = self.catalog.apply(model, self.scan)
+        probability = self._read_map(model, applied)
+        thresholds = self.catalog.thresholds
+        cord = read_cord(self.files.get("cord_mask"), self.image, applied.removal)
+        processed = postprocess(probability, thresholds, applied.removal, cord)
+        raw = probability.data.astype(np.float32, copy=False)
+        cuts = cut_at_each(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.image))
+        self._require_agreement(model, applied, cuts)
+        levels = to_las(Volume(_levels(processed, thresholds), self.image.affine)).data
+        return {
+            "threshold": applied.threshold,
+            "training": applied.training.name,
+            "levels": pack_part(levels, levels.astype(bool)),
+            "metrics": _columns(cuts),
+            "detected": ["".join("01"[int(cut.detected[i])] for cut in cuts) for i in range(len(self.lesions.counted))],
+            "peaks": numbers(self._peaks(raw), 4),
+            "predicted": [self._describe_predicted(cut) for cut in cuts],
+        }
+
+    def _grey(self, data: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+        shown = to_las(self.image).data[self._cord_box()].astype(np.float32)
+        low, high = np.percentile(shown, _GREY_PERCENTILES)
+        scaled: npt.NDArray[np.float32] = (data.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
+        grey: npt.NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+        return grey
+
+    def _cord_box(self) -> tuple[slice, slice, slice]:
+        """Return the part of the scan (LAS) that holds the stack, a margin around it, and every reference lesion."""
+        geometry, spacing = self.stack.geometry, to_las(self.image).spacing_mm
+        starts = (geometry.start_x, geometry.start_y, np.array([geometry.first_slice]))
+        edges = []
+        marked = np.argwhere(to_las(self.reference).data.astype(bool, copy=False))
+        for axis, (start, size) in enumerate(zip(starts, geometry.shape, strict=True)):
+            margin = MARGIN_MM / spacing[axis] if axis < 2 else 0.0
+            low = start.min() * geometry.step[axis] - margin
+            high = (start.max() + size) * geometry.step[axis] + margin
+            if len(marked):
+                low, high = min(low, marked[:, axis].min()), max(high, marked[:, axis].max() + 1)
+            edges.append(slice(max(int(low), 0), min(int(np.ceil(high)), geometry.native_shape[axis])))
+        return edges[0], edges[1], edges[2]
+
+    def _describe_reference(self) -> dict[str, Any]:
+        labels = to_las(Volume(self.lesions.components.labels.astype(np.uint16), self.image.affine)).data
+        return pack_part(labels, labels.astype(bool))
+
+    def _describe_lesions(self) -> list[dict[str, Any]]:
+        sizes, counted = self.lesions.components.sizes, self.lesions.counted
+        places = self._in_las(self.lesions.places)
+        voxel_mm3 = _voxel_mm3(self.image)
+        return [
+            {"volume_mm3": round(float(size) * voxel_mm3, 2), "place": place, "counted": bool(counts)}
+            for size, place, counts in zip(sizes, places, counted, strict=True)
+        ]
+
+    def _describe_predicted(self, cut: Cut) -> list[list[Any]]:
+        """Return ``[x, y, z, volume, peak, true]`` of each predicted lesion."""
+        lesions = cut.predicted
+        volumes = (lesions.sizes * _voxel_mm3(self.image)).round(2).tolist()
+        peaks, true = numbers(lesions.peaks.tolist(), 4), lesions.true.astype(int).tolist()
+        return [
+            [*place, *facts] for place, *facts in zip(self._in_las(lesions.places), volumes, peaks, true, strict=True)
+        ]
+
+    def _peaks(self, probability: npt.NDArray[np.float32]) -> list[float]:
+        """Return the highest probability within each lesion of the reference."""
+        labels = self.lesions.components.labels
+        highest = np.zeros(len(self.lesions.counted) + 1, np.float32)
+        np.maximum.at(highest, labels[labels > 0], probability[labels > 0])
+        return [float(p) for p in highest[1:]]
+
+    def _in_las(self, places: npt.NDArray[np.int64]) -> list[list[int]]:
+        to_index = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
+        moved: list[list[int]] = np.rint(nib.affines.apply_affine(to_index, places)).astype(int).tolist()
+        return moved
+
+    def _read_map(self, model: Model, applied: Application) -> Volume:
+        path = self.catalog.results.folder.probability(self.scan.scan_id, applied.training.maps_name)
+        if model.kind == "mask":
+            return _as_map(read_mask(mask_path(path), like=self.image))
+        if not path.is_file():
+            raise CordlesionError(f"{path}: no such probability map; the explorer needs it. {run_stage('evaluate')}")
+        return read_probability(path, like=self.image)
+
+    def _require_agreement(self, model: Model, applied: Application, cuts: list[Cut]) -> None:
+        """Refuse to show other numbers than the study's tables hold."""
+        written = self.catalog.written_rows(model, self.scan)
+        # Masks are what they are at any threshold above 0; a published threshold is not in their row.
+        given = [applied.threshold or 1.0] * len(written) if model.kind != "tuned" else written["threshold"].tolist()
+        shown = [list(asdict(cuts[self.catalog.level(t)].metrics).values()) for t in given]
+        table = written[list(METRIC_COLUMNS)].to_numpy(float)
+        if not np.allclose(np.array(shown, float), table, rtol=_SAME, atol=_SAME, equal_nan=True):
+            raise CordlesionError(
+                f"{self.scan.scan_id}: the files of {applied.training.name} give other numbers than its tables; "
+                "maps, references and tables of one study are needed. Run `cordlesion study run` again."
+            )
+
+
+def _files(catalog: Catalog, scan: ShownScan) -> dict[str, Path]:
+    written = catalog.results.manifest.get("scans", {}).get(scan.scan_id) or {}
+    kinds = ("image", "reference", "cord_mask")
+    found = {kind: catalog.results.folder.root / written[kind] for kind in kinds if written.get(kind)}
+    if missing := {"image", "reference"} - found.keys():
+        raise CordlesionError(
+            f"{catalog.results.folder.manifest}: does not say where {' and '.join(sorted(missing))} of {scan.scan_id} "
+            f"lie; the explorer needs them. {run_stage('split')}"
+        )
+    return found
+
+
+def _voxel_mm3(image: Volume) -> float:
+    return voxel_volume_mm3(image.spacing_mm)
+
+
+def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
+    """Number the highest threshold each voxel reaches: ``p >= thresholds[k]`` just where its level is k or more."""
+    cuts = np.array(thresholds, np.float32)
+    return (np.searchsorted(cuts, processed, side="right") - 1).astype(np.uint8)
+
+
+def _as_map(mask: Volume) -> Volume:
+    inside: Mask = mask.data.astype(bool, copy=False)
+    return Volume(inside.astype(np.float32), mask.affine, mask.header, mask.path)
+
+
+def _columns(cuts: list[Cut]) -> dict[str, list[float | None]]:
+    rows = [asdict(cut.metrics) for cut in cuts]
+    return {name: numbers(row[name] for row in rows) for name in METRIC_COLUMNS}
+
+
+def _describe_stack(geometry: StackGeometry, spacing_mm: float) -> dict[str, Any]:
+    return {
+        "shape": list(geometry.shape),
+        "spacing_mm": spacing_mm,
+        "step": list(geometry.step),
+        "first_slice": geometry.first_slice,
+        "start_x": geometry.start_x.tolist(),
+        "start_y": geometry.start_y.tolist(),
+    }

@@ -1,0 +1,116 @@
+"""The explorer on this machine: loopback only, read only, nothing but the files of one study."""
+
+import secrets
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cordlesion.errors import CordlesionError
+from cordlesion.explorer.site import INDEX, Site
+
+HOST = "127.0.0.1"
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
+# NiiVue draws its letters from a picture inside its script (data:).
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    # No other site open in the browser may load the data as a script of its own.
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+class ExplorerServer(ThreadingHTTPServer):
+    """Answers for one study, on the loopback interface."""
+
+    daemon_threads = True
+
+    def __init__(self, site: Site, port: int = 0) -> None:
+        """Listen.
+
+        Args:
+            site: What is served.
+            port: A free one is taken where it is 0.
+
+        Raises:
+            CordlesionError: The port is taken, or may not be used.
+        """
+        self.site = site
+        self.key = secrets.token_urlsafe(16)
+        """Part of the address, so that nobody else who works on this machine can guess it."""
+        try:
+            super().__init__((HOST, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise CordlesionError(
+                f"Port {port} cannot be used ({error}). Leave --port out, or give another."
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://{HOST}:{self.server_port}/{self.key}/"
+
+
+def serve(study_folder: Path, port: int = 0) -> ExplorerServer:
+    """Return a server for the explorer of a finished study, ready to ``serve_forever``.
+
+    Raises:
+        CordlesionError: The folder holds no finished study, or the port cannot be used.
+    """
+    return ExplorerServer(Site(study_folder), port)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ExplorerServer
+    server_version, sys_version = "cordlesion", ""
+    timeout = 30
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        """Keep the terminal quiet; faults are told on the page."""
+
+    def _answer(self, *, with_body: bool) -> None:
+        status, kind, body = self._find()
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(body)
+
+    def _find(self) -> tuple[HTTPStatus, str, bytes]:
+        # A foreign name that was made to point to this machine (DNS rebinding) is in the header still.
+        if self.headers.get("Host") not in {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}:
+            return HTTPStatus.FORBIDDEN, "text/plain", b"unknown host\n"
+        name = self._name()
+        if name is None:
+            return HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
+        try:
+            body = self.server.site.read(name)
+        except CordlesionError as error:
+            body = self.server.site.fault(name, error)
+        if body is None:
+            return HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
+        return HTTPStatus.OK, _TYPES[Path(name).suffix], body
+
+    def _name(self) -> str | None:
+        """Return the name of the file that is asked for: the path as it is, never decoded, below the key."""
+        path = self.path.partition("?")[0]
+        start = f"/{self.server.key}/"
+        if not secrets.compare_digest(path[: len(start)].encode(), start.encode()):
+            return None
+        return path[len(start) :] or INDEX

@@ -1,0 +1,78 @@
+"""The explorer as a set of files by name: the server answers with them, the export writes them."""
+
+import re
+import threading
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+
+from cordlesion.errors import CordlesionError
+from cordlesion.explorer.catalog import Catalog
+from cordlesion.explorer.pack import as_script
+from cordlesion.explorer.scan_data import ScanData
+from cordlesion.report.results import read_results
+
+INDEX = "index.html"
+_VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")
+_OWN = ("explorer.css", "data.js", "frames.js", "paint.js", "viewer.js", "chart.js", "lists.js", "link.js", "keys.js",
+        "app.js")  # fmt: skip
+ASSETS = (*(f"assets/{name}" for name in _OWN), *(f"assets/niivue/{name}" for name in _VENDORED))
+_STUDY = "data/study.js"
+_SCAN_FILE = re.compile(r"data/s(\d{4})/(?:(scan|full|stack)|m(\d{2}))\.js", re.ASCII)
+# Scans whose arrays stay in memory: the one that is looked at and its neighbours.
+_KEPT_SCANS = 3
+
+
+class Site:
+    """All files of the explorer of one study; those of a scan are made when they are read."""
+
+    def __init__(self, study_folder: Path) -> None:
+        """Read the tables of a finished study.
+
+        Raises:
+            CordlesionError: The folder holds no finished study.
+        """
+        self._catalog = Catalog(read_results(study_folder))
+        self._read_scan = lru_cache(_KEPT_SCANS)(self._read_numbered)
+        self._reading = threading.Lock()
+
+    def common_files(self) -> list[str]:
+        """Return the names of the files that belong to no scan, the page itself last."""
+        return [*ASSETS, _STUDY, INDEX]
+
+    def files_by_scan(self) -> list[list[str]]:
+        """Return the names of the files of each scan."""
+        parts = ["scan", "full", "stack", *(f"m{m:02d}" for m in range(len(self._catalog.models)))]
+        return [[f"data/s{n:04d}/{part}.js" for part in parts] for n in range(len(self._catalog.scans))]
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None where there is none of this name.
+
+        Names are compared and never become paths outside the package.
+
+        Raises:
+            CordlesionError: A file of the study that it is made from is missing or damaged.
+        """
+        if name == INDEX or name in ASSETS:
+            return files(__package__).joinpath("assets", name.removeprefix("assets/")).read_bytes()
+        if name == _STUDY:
+            return as_script("study", self._catalog.describe())
+        if not (match := _SCAN_FILE.fullmatch(name)):
+            return None
+        scan, part, model = int(match[1]), match[2], int(match[3] or 0)
+        if scan >= len(self._catalog.scans) or model >= len(self._catalog.models):
+            return None
+        return as_script(f"s{match[1]}/{part or f'm{match[3]}'}", self._part(scan, part, model))
+
+    def fault(self, name: str, error: CordlesionError) -> bytes:
+        """Return a file that says on the page why there is no other."""
+        return as_script(name.removeprefix("data/").removesuffix(".js"), {"error": str(error)})
+
+    def _part(self, scan: int, part: str | None, model: int) -> object:
+        with self._reading:  # a page asks for several files of a scan at once: it is read for the first
+            data = self._read_scan(scan)
+        makers = {"scan": data.describe, "full": data.full_image, "stack": data.stack_image}
+        return makers[part]() if part else data.describe_model(self._catalog.models[model])
+
+    def _read_numbered(self, number: int) -> ScanData:
+        return ScanData.read(self._catalog, self._catalog.scans[number])
