@@ -60,8 +60,9 @@ def test_where_no_cord_is_found_the_advice_fits_the_command(tmp_path):
     ("name", "layers", "told"),
     [
         ("missing_ctr.h5", None, "no such file"),
-        ("t2_lesion.h5", lesion_layers, "is not the .* of SCT's centerline network|no Conv2D layer"),
-        ("network.h5", centerline_layers, r"one of t1_ctr, t2_ctr, t2s_ctr, dwi_ctr is needed"),
+        ("t2_lesion.h5", lesion_layers, r"not named as SCT's centerline networks are"),
+        ("t2s_ctr.h5", lesion_layers, "is not the .* of SCT's centerline network|no Conv2D layer"),
+        ("network.h5", centerline_layers, r"not named as SCT's centerline networks are \(t1_ctr\.h5, t2_ctr\.h5, t2s_ctr\.h5, dwi_ctr\.h5\)"),
     ],
 )
 def test_another_file_than_scts_centerline_network_gets_a_sentence(tmp_path, name, layers, told):

@@ -1,7 +1,6 @@
 """What `segment` leaves on record: where the centerline came from, what is remarkable, and how to do it again."""
 
 import json
-import os
 import shlex
 
 import numpy as np
@@ -100,14 +99,15 @@ def test_a_curve_that_covers_little_of_the_scan_is_told_and_on_record(here, cli)
     assert record(here / "out")["Remarks"] == [sentence]
 
 
-def test_a_curve_beside_something_that_looks_for_one_is_refused(here):
+@pytest.mark.usefixtures("here")
+def test_a_curve_beside_something_that_looks_for_one_is_refused():
     with pytest.raises(CordlesionError, match=r"cord was given, and .*\(sct\).*Leave out --centerline-source"):
         segment(SCAN, "bundle", cord_mask=LABELS.format("cord"), centerline_source="sct")
 
 
 def test_a_network_that_cannot_be_used_is_told_before_any_scan_is_read(here):
     write_keras(here / "t2_lesion.h5", lesion_layers())
-    for source, told in (("t2_lesion.h5", "SCT's centerline network|Conv2D"), ("auot", "no source of centerlines")):
+    for source, told in (("t2_lesion.h5", "not named as SCT's centerline networks"), ("auot", "no source of centerlines")):
         with pytest.raises(CordlesionError, match=told):
             segment_files([here / "absent.nii.gz"], here / "bundle", here / "out", centerline_source=source)
         assert not (here / "out").exists()
@@ -119,4 +119,3 @@ def test_predict_looks_for_the_cord_as_segment_does(here, cli):
     assert "p.nii.gz: lesion probabilities" in ended.output
     predict_file(here / SCAN, here / "bundle", here / "q.nii.gz", centerline_source="auto")
     assert read_scan("p.nii.gz").data.tobytes() == read_scan("q.nii.gz").data.tobytes()
-    assert os.listdir(here).count("p.nii.gz") == 1

@@ -20,7 +20,7 @@ CordSource: TypeAlias = Path | str
 FINDERS: Mapping[str, Finder] = MappingProxyType({"auto": find_cord, "sct": centerline_from_sct})
 """Those without a file of their own, by the name that configurations and options take."""
 IN_A_STUDY = "Look whether it shows the cord, or draw the curves and set `preprocess.centerline: file`."
-BY_OPTION = "Give the cord with --centerline or --cord-mask."
+BY_OPTION = "Give the cord with --centerline or --cord-mask, or try another --centerline-source."
 
 
 def cord_finder(source: CordSource, advice: str) -> Finder:

@@ -40,15 +40,14 @@ def sct_cord_finder(path: Path) -> Finder:
     Raises:
         CordlesionError: The file cannot be used, or its name does not tell the contrast.
     """
-    network = read_centerline_network(path)
     contrast = path.name.partition("_ctr")[0]
-    if contrast not in CENTERLINE_CONTRASTS:
-        names = ", ".join(f"{name}_ctr" for name in CENTERLINE_CONTRASTS)
+    if path.is_file() and contrast not in CENTERLINE_CONTRASTS:
+        names = ", ".join(f"{name}_ctr.h5" for name in CENTERLINE_CONTRASTS)
         raise CordlesionError(
-            f"{path}: its name does not tell for which contrast it was made; one of {names} is needed. "
-            "Give it the name back that it has in SCT."
+            f"{path}: is not named as SCT's centerline networks are ({names}), and the name tells the contrast; one of "
+            "them is needed. Give t2_ctr.h5, for example, under that name."
         )
-    return partial(_find, network, contrast)
+    return partial(_find, read_centerline_network(path), contrast)
 
 
 def _find(network: SctCenterlineNet, contrast: str, scan: Volume) -> Centerline:

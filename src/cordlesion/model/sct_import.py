@@ -113,13 +113,10 @@ def _require_lesion_file(file: Path) -> None:
 
 
 def _contrast(file: Path, contrast: str | None) -> str:
-    named = contrast or file.name.partition("_lesion")[0]
-    if named not in SCT_CONTRASTS:
-        raise CordlesionError(
-            f"{file}: its name does not begin as SCT's files do, and {named!r} is no contrast of SCT's; one of "
-            f"{', '.join(SCT_CONTRASTS)} is needed. Give --contrast."
-        )
-    return named
+    if (named := contrast or file.name.partition("_lesion")[0]) in SCT_CONTRASTS:
+        return named
+    fault = f"{contrast!r} is no contrast" if contrast else "its name does not tell the contrast it was made for"
+    raise CordlesionError(f"{file}: {fault}; one of {', '.join(SCT_CONTRASTS)} is needed. Give --contrast.")
 
 
 def read_lesion_network(path: Path | str) -> tuple[SctLesionNet, tuple[tuple[int, int], ...]]:
