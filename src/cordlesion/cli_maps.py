@@ -8,19 +8,36 @@ from cyclopts import Parameter
 from cordlesion.cli import Output, Quiet, leftovers
 
 
-def evaluate(*, reference: Path, prediction: Path, output: Output, rule: str = "study", quiet: Quiet = False) -> int:
+def evaluate(
+    *,
+    reference: Path,
+    prediction: Path,
+    output: Output,
+    rule: str = "study",
+    figures: Path | None = None,
+    images: Path | None = None,
+    figure_format: Literal["png", "svg"] = "png",
+    quiet: Quiet = False,
+) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
 
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
         rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
+        figures: Folder for a picture of each scan, coloured by agreement, with a page of them all (index.html) and a
+            table of the lesions of both masks.
+        images: The scans behind the masks: a scan, or a folder; by default those of the references' BIDS dataset.
+        figure_format: Of the pictures; svg has labels that can be edited.
     """
     from cordlesion.progress import shown
     from cordlesion.standalone import evaluate_files
 
     with shown(quiet):
-        return leftovers(evaluate_files(reference, prediction, output, rule))
+        faults = evaluate_files(
+            reference, prediction, output, rule, figures=figures, images=images, figure_format=figure_format
+        )
+        return leftovers(faults)
 
 
 def tune(

@@ -17,7 +17,10 @@ _ALONG = "along the centerline; without one, straight down the scan"
 _CENTER = "Centre of mass"
 _COLUMNS: dict[str, tuple[str, str]] = {
     "scan_id": ("Scan, by its BIDS entities or its file name", ""),
-    "lesion": ("Number of the lesion in its scan, from the largest", ""),
+    "mask": ("Mask that the lesion belongs to: reference or prediction", ""),
+    "name": ("Name of the lesion in the pictures: R and number in the reference, P and number in the prediction", ""),
+    "agrees": ("1: the other mask confirms the lesion (detected, or true) under the lesion rule; 0: it does not", ""),
+    "lesion": ("Number of the lesion in its mask, from the largest", ""),
     "length_mm": (f"Length {_ALONG}, between the ends of the axial slices that the lesion spans", "mm"),
     "position_mm": (f"Depth of the middle of that length below the centerline's upper end, {_ALONG}", "mm"),
     "left_mm": (f"{_CENTER}: how far left of the cord's centre, in the axial plane; negative: right", "mm"),
@@ -95,7 +98,12 @@ def add_to_tables(folder: Path, scans: Mapping[str, Segmented], replaced: Sequen
                 pd.concat([kept, rows], ignore_index=True) if len(kept) and len(rows) else kept if len(kept) else rows
             )
         write_table(path, rows)
-        write_json(path.with_suffix(".json"), {str(column): _described(str(column)) for column in rows})
+        write_json(path.with_suffix(".json"), describe_columns(rows))
+
+
+def describe_columns(table: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Say what the columns of a table of lesions hold, as BIDS wants it beside the table."""
+    return {str(column): _described(str(column)) for column in table}
 
 
 def _described(column: str) -> dict[str, str]:

@@ -1,17 +1,23 @@
 """Evaluate masks, choose thresholds for maps and compare tables of any tool, from files (no torch)."""
 
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 
-from cordlesion.artifacts import check_output_file, write_json
+from cordlesion.artifacts import check_output_file, check_output_folder, write_json
+from cordlesion.config import FilePatterns
+from cordlesion.dataset.bids import entities, find_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
     PROBABILITY_NAMES,
+    MapPair,
+    by_scan,
     evaluate_mask,
+    list_files,
     metric_row,
     pair_files,
     read_table,
@@ -34,8 +40,26 @@ COMPARISON_NOTE = (
 _RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 
 
-def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = "study") -> dict[str, str]:
-    """Compare predicted masks with references and write ``metrics.tsv``.
+def evaluate_files(
+    reference: Path,
+    prediction: Path,
+    output: Path,
+    rule: str = "study",
+    *,
+    figures: Path | None = None,
+    images: Path | None = None,
+    figure_format: Literal["png", "svg"] = "png",
+) -> dict[str, str]:
+    """Compare predicted masks with references and write ``metrics.tsv``; draw them, where that is asked for.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        output: Path of the table.
+        rule: A name in :data:`cordlesion.metrics.RULES`.
+        figures: Folder for a picture of each scan, a page of them and a table of the lesions of both masks.
+        images: The scan behind the masks, or a folder of scans; by default those of the BIDS dataset of the references.
+        figure_format: Of the pictures.
 
     Returns:
         The files that could not be used, each with the reason.
@@ -44,8 +68,13 @@ def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = 
         CordlesionError: Nothing could be evaluated.
     """
     check_output_file(output)
+    if figures is not None:
+        check_output_folder(figures)
+    elif images is not None:
+        raise CordlesionError(f"{images}: images are given but no folder for the figures; add --figures, too.")
     _require_row(rule, RULES, "rule")
     pairs, unmatched = pair_files(reference, prediction)
+    behind = {} if figures is None else _images(reference, images, pairs)
     outcomes = map_scans(lambda pair: metric_row(pair, evaluate_mask(pair, rule)), pairs, "evaluate masks")
     faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
     rows = [o.result for o in outcomes if o.result is not None]
@@ -56,7 +85,38 @@ def evaluate_files(reference: Path, prediction: Path, output: Path, rule: str = 
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
     say(f"{len(rows)} scans evaluated with the rule {rule!r}{free}: {output}")
+    if figures is not None:
+        from cordlesion.report.agreement import write_agreement
+
+        faults |= write_agreement(
+            figures, [o.item for o in outcomes if o.result is not None], behind, rule, figure_format
+        )
+        say(f"pictures of {len(rows)} scans: {figures / 'index.html'}")
     return faults
+
+
+def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> dict[str, Path]:
+    """Find the scans behind references: among ``images``, or in the BIDS dataset that the references belong to."""
+    if images is not None and images.is_file() and len(pairs) == 1:
+        return {pairs[0].scan_id: images}
+    if images is not None:
+        files = [path for path in list_files(images) if "label" not in entities(path.name)]
+        found = by_scan(files, FilePatterns().image)
+    else:
+        folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
+        root = next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)
+        try:
+            found = {scan.scan_id: scan.image for scan in find_scans(root)[0]}
+        except CordlesionError:
+            found = {}
+    missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
+    if missing:
+        where = images or "the folder of the references"
+        say(
+            f"{where}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
+            "masks are drawn on black. Tell with --images where the scans are."
+        )
+    return found
 
 
 def tune_files(

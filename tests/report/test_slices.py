@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline
@@ -51,7 +52,7 @@ def test_pictures_are_the_same_in_every_index_order(orientation: str) -> None:
     image, mask = marked()
     expected = slices.layers(image, mask)
     stack = slices.layers(turned(image, orientation), turned(mask, orientation))
-    x, z = slices.sagittal_index(stack), slices.axial_indices(stack)[0]
+    x, z = slices.sagittal_index(stack), slices.axial_indices(stack, [np.argwhere(stack.lesions)])[0]
     for cut, index, window in (
         (slices.sagittal, x, slices.sagittal_window(stack)),
         (slices.axial, z, slices.axial_window(stack, z)),
@@ -99,41 +100,33 @@ def test_without_lesions_pictures_follow_the_centerline() -> None:
     stack = slices.layers(las_volume(np.zeros(SHAPE)), np.zeros(SHAPE, bool))
     line = Centerline(np.array([1.0, 1.0]), np.array([4.0, 15.0]), np.array([2.0, 27.0]))
     assert slices.sagittal_index(stack, line) == 1
-    indices = slices.axial_indices(stack, line)
+    indices = slices.axial_indices(stack, [], line)
     assert len(indices) == slices.SLICES_WITHOUT_LESIONS
     assert indices == sorted(indices, reverse=True)
     assert all(2 <= z <= 27 for z in indices)
 
 
-def columns(n: int) -> np.ndarray:
-    """Lesions of 2 slices each, one above the other, the upper ones wider."""
-    lesions = np.zeros((8, 20, 6 * n + 6), bool)
-    for k in range(n):
-        lesions[2 : 3 + k % 5, 3 : 5 + k, 6 * k : 6 * k + 2] = True
-    return lesions
-
-
 def test_axial_slices_go_through_the_largest_lesions() -> None:
-    lesions = columns(13)
-    lesions[2:7, 3:8, -1] = True
-    stack = slices.layers(Volume(np.zeros(lesions.shape), np.eye(4)), lesions)
-    indices = slices.axial_indices(stack)
+    """Of 13 lesions of 2 slices each, one above the other; the smallest ones get no slice."""
+    sizes = np.random.default_rng(1).permutation(13) + 2
+    lesions = [np.array([(x, y, 6 * k + y) for x in range(size) for y in range(2)]) for k, size in enumerate(sizes)]
+    stack = slices.layers(Volume(np.zeros((20, 20, 80)), np.eye(4)), None)
+    indices = slices.axial_indices(stack, lesions)
     assert len(indices) == slices.MAX_AXIAL_SLICES
     assert indices == sorted(indices, reverse=True)
-    volume = {z: stack.lesions[:, :, 6 * (z // 6) : 6 * (z // 6) + 2].sum() for z in range(lesions.shape[2])}
-    left_out = [volume[6 * k] for k in range(13) if not {6 * k, 6 * k + 1} & set(indices)]
-    assert max(left_out) <= min(volume[z] for z in indices if z != lesions.shape[2] - 1)
+    assert sorted(sizes[z // 6] for z in indices) == list(range(6, 15))
 
 
 def test_a_lesion_that_is_seen_well_already_gets_no_slice_of_its_own() -> None:
     lesions = np.zeros((8, 20, 30), bool)
-    lesions[1:4, 2:8, 10:14] = True
-    lesions[6:8, 2:6, 9:12] = True  # as wide in slice 10 as anywhere
-    lesions[6:8, 12:15, 13:16] = True
-    lesions[6, 12, 13] = lesions[6, 13, 13] = False  # only two thirds as wide in slice 13
-    (three, *others) = slices.axial_indices(slices.layers(las_volume(np.zeros(SHAPE)), lesions))
-    assert three in (14, 15)
-    assert others == [10]
+    lesions[1:4, 2:8, 10:15] = True
+    lesions[6:8, 2:6, 9:13] = True  # as wide in slice 12 as anywhere
+    lesions[6:8, 12:15, 12:16] = True
+    lesions[6, 12, 12] = lesions[6, 13, 12] = False  # only two thirds as wide in slice 12
+    stack = slices.layers(las_volume(np.zeros(SHAPE)), lesions)
+    labels, n = ndimage.label(lesions)
+    found = slices.axial_indices(stack, [np.argwhere(labels == k + 1) for k in range(n)])
+    assert found == [14, 12], "the middle of the slices in which a lesion is widest"
 
 
 def bent(seed: int = 0) -> tuple[Volume, Centerline, np.ndarray]:
@@ -203,6 +196,18 @@ def test_lesions_far_from_the_curve_are_in_the_middle_of_their_picture() -> None
     assert along_l.start <= 88 < 92 <= along_l.stop
     assert along_a.start <= 80 < 84 <= along_a.stop
     assert slices.axial_window(stack, 1, line) == (slice(0, 40), slice(0, 40))
+
+
+@pytest.mark.parametrize(("gap", "shown"), [(10, "both"), (40, "both"), (90, "the larger one")])
+def test_lesions_apart_are_shown_together_where_they_fit(gap: int, shown: str) -> None:
+    lesions = np.zeros((150, 150, 1), bool)
+    lesions[20:24, 20:24] = True
+    lesions[24 + gap : 30 + gap, 20:24] = True
+    stack = slices.layers(Volume(np.zeros(lesions.shape), np.diag([-1.0, 1.0, 1.0, 1.0])), lesions)
+    window = slices.axial_window(stack, 0)
+    inside = lesions[(*window, 0)].sum()
+    assert inside == {"both": 40, "the larger one": 24}[shown]
+    assert 40 <= window[0].stop - window[0].start <= 80
 
 
 def test_a_mask_off_the_scans_grid_is_refused() -> None:

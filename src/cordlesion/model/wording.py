@@ -34,4 +34,5 @@ def describe_threshold(threshold: GlobalThreshold | None, cut: float) -> str:
     if threshold.objective.startswith("none"):
         return "the model's own, as it was published; it was not tuned"
     span = "" if threshold.interval is None else ", 95 % interval {:g} to {:g}".format(*threshold.interval)
-    return f"the model's own, tuned on scans set aside for that (highest {threshold.objective}{span})"
+    goal = threshold.objective.replace("_", " ").replace(" f1", " F1")
+    return f"the model's own, tuned on scans set aside for that (objective: {goal}{span})"

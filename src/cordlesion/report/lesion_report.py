@@ -21,7 +21,8 @@ from cordlesion.report.tables.layout import MISSING
 
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""
-_MAP_WIDTH, _LANE_HEIGHT, _TICKS_MM = 700, 15, (5, 10, 20, 50, 100)
+_MAP_WIDTH, _LANE_HEIGHT, _NUMBER_WIDTH = 700, 15, 18
+_TICKS_MM = (5, 10, 20, 50, 100)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def write_lesion_report(path: Path, source: Source, found: LesionList, pictures:
         CordlesionError: The folder cannot be written.
     """
     now = datetime.now(UTC)
-    page = _environment().get_template("lesions.html.j2").render(
+    page = page_environment().get_template("lesions.html.j2").render(
         source=source,
         removed=_removed(source.removal),
         centerline=_curve(source.centerline),
@@ -73,7 +74,8 @@ def write_lesion_report(path: Path, source: Source, found: LesionList, pictures:
     return path
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Read templates so that whatever comes from data stays text."""
     return Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -144,7 +146,7 @@ def _map(found: LesionList) -> dict[str, Any] | None:
     lanes: list[float] = []
     bars = []
     for lesion, (low, high) in sorted(zip(found.lesions, spans, strict=True), key=lambda one: one[1]):
-        lane = next((n for n, reached in enumerate(lanes) if reached + 12 < low * scale), len(lanes))
+        lane = next((n for n, reached in enumerate(lanes) if reached + _NUMBER_WIDTH < low * scale), len(lanes))
         lanes[lane : lane + 1] = [high * scale]
         bars.append(
             {"number": lesion.lesion, "x": round((low - start) * scale, 1), "width": round((high - low) * scale, 1),

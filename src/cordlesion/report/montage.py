@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.preprocess.centerline import Centerline
@@ -22,8 +23,10 @@ from cordlesion.volume import Volume
 
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}
-_LANE, _FIRST_LANE = 0.075, 0.955
-"""Bars of lesions beside the profile, as shares of its width."""
+_FIRST_LANE, _MOST_LANES = 0.955, 5
+"""Bars of lesions beside the profile: where, as a share of its width, and how many side by side."""
+_NAME_WIDTH = 0.1
+"""Room that a lesion's name takes beside it, as a share of a picture's width."""
 _LINE = 0.03
 """Height of a line of text, as a share of a panel's height."""
 
@@ -80,7 +83,7 @@ def montage(
         assert stack.mask is not None
         marks = lesion_marks(stack.mask, stack.scan.spacing_mm)
     window = slices.sagittal_window(stack, curve)
-    indices = slices.axial_indices(stack, curve)
+    indices = slices.axial_indices(stack, [mark.voxels for mark in marks], curve)
     sections = [_section(stack, z, letter, curve) for letter, z in zip(ascii_lowercase, indices, strict=False)]
     with style():
         return _compose(_profile(stack, curve, window), slices.shadow(stack, window), stack, sections, marks, title)
@@ -148,18 +151,19 @@ def _compose(
 
 
 def _legend(figure: Figure, profile: Picture, shadow: Mask) -> None:
-    handles: list[Line2D | object] = [*legend_handles(agreement=profile.reference is not None)]
-    if shadow.any():
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=FOREGROUND,
-                linewidth=0.6,
-                linestyle=":",
-                label="all lesions, seen from the side",
-            )
+    if not shadow.any():
+        return
+    handles: list[Patch | Line2D] = [*legend_handles(agreement=profile.reference is not None)]
+    handles.append(
+        Line2D(
+            [],
+            [],
+            color=FOREGROUND,
+            linewidth=0.6,
+            linestyle=":",
+            label="all lesions, seen from the side",
         )
+    )
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
 
 
@@ -174,34 +178,41 @@ def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: La
 
 
 def _bars(axes: Axes, profile: Picture, marks: Sequence[Mark], stack: Layers) -> None:
-    """Show beside the profile how far each lesion reaches along the cord; bars that would touch lie side by side."""
+    """Show beside the profile how far each lesion reaches along the cord.
+
+    Bars that would touch lie side by side; where there is no more room, as in a brain, the later marks have none.
+    """
     width, height = profile.size_mm
-    lanes: list[float] = []
-    for mark in sorted(marks, key=lambda mark: -int(mark.voxels[:, 2].max())):
+    lane_width = 0.025 + 0.025 * max((len(mark.text) for mark in marks), default=0)
+    lanes: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
+    for mark in marks:
         low, high = (
             float(z) * stack.scan.spacing_mm[2] for z in (mark.voxels[:, 2].min(), mark.voxels[:, 2].max() + 1)
         )
-        middle, half = (low + high) / 2, max(high - low, _LINE * height) / 2
-        lane = next((n for n, end in enumerate(lanes) if middle + half < end), len(lanes))
-        lanes[lane : lane + 1] = [middle - half]
-        x = (_FIRST_LANE - lane * _LANE) * width
-        axes.plot((x, x), (low, high), color=mark.color, linewidth=1.6, solid_capstyle="butt")
-        _text(axes, x - 0.012 * width, middle, mark.text, mark.color, "right")
+        middle, half = (low + high) / 2, max(high - low, _LINE * height) / 2 * 0.999
+        free = (n for n, taken in enumerate(lanes) if all(b < middle - half or middle + half < a for a, b in taken))
+        if (lane := next(free, None)) is not None:
+            lanes[lane].append((middle - half, middle + half))
+            x = (_FIRST_LANE - lane * lane_width) * width
+            axes.plot((x, x), (low, high), color=mark.color, linewidth=1.6, solid_capstyle="butt")
+            _text(axes, x - 0.012 * width, middle, mark.text, mark.color, "right")
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:
-    """Write the names of a slice's lesions at the outer side of each."""
+    """Write the names of a slice's lesions beside them: at the side away from the middle, unless the edge is near."""
     width, height = section.picture.size_mm
-    spacing_mm = stack.scan.spacing_mm
-    here = [(mark, mark.voxels[mark.voxels[:, 2] == section.z, :2]) for mark in marks]
-    for side in (-1, 1):
-        found = []
-        for mark, index in here:
-            place = (index + 0.5 - [part.start for part in section.window]) * spacing_mm[:2]
-            if len(place) and (1 if place[:, 0].mean() > width / 2 else -1) == side:
-                edge = place[:, 0].max() if side > 0 else place[:, 0].min()
-                found.append((mark, float(edge) + side * (spacing_mm[0] / 2 + 0.02 * width), float(place[:, 1].mean())))
-        for (mark, x, _), y in zip(found, apart([y for *_, y in found], 1.6 * _LINE * height), strict=True):
+    sx, sy = stack.scan.spacing_mm[:2]
+    corner = np.array([part.start for part in section.window]) - 0.5
+    found: dict[int, list[tuple[Mark, float, float]]] = {-1: [], 1: []}
+    for mark in marks:
+        place = (mark.voxels[mark.voxels[:, 2] == section.z, :2] - corner) * (sx, sy)
+        if len(place):
+            left, right = place[:, 0].min() - sx / 2 - 0.02 * width, place[:, 0].max() + sx / 2 + 0.02 * width
+            side = 1 if place[:, 0].mean() > width / 2 else -1
+            side = -side if left < _NAME_WIDTH * width or right > (1 - _NAME_WIDTH) * width else side
+            found[side].append((mark, float(right if side > 0 else left), float(place[:, 1].mean())))
+    for side, names in found.items():
+        for (mark, x, _), y in zip(names, apart([y for *_, y in names], 1.6 * _LINE * height), strict=True):
             _text(axes, x, y, mark.text, mark.color, "left" if side > 0 else "right")
 
 

@@ -1,7 +1,7 @@
 """Which slices of a scan to show, and how they lie on the page (no drawing here)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cordlesion.metrics.voxel import bounding_box
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, require_same_grid
@@ -142,46 +141,53 @@ def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tupl
     return centered_range(center, width_mm / depth_mm, n_depth), slice(0, n_height)
 
 
-def axial_indices(stack: Layers, centerline: Centerline | None = None) -> list[int]:
+def axial_indices(
+    stack: Layers, lesions: Sequence[npt.NDArray[np.integer]], centerline: Centerline | None = None
+) -> list[int]:
     """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord.
 
     A lesion that a slice chosen before shows nearly as wide as it gets needs none of its own.
+
+    Args:
+        stack: The scan.
+        lesions: Indices of the voxels of each lesion, shape (V, 3).
+        centerline: The cord's centre; it tells where the cord begins and ends.
     """
-    marked = stack.lesions
-    n_slices = marked.shape[2]
-    if marked.any():
-        # Labels of the lesions' box alone: those of a whole image would take four times the memory of the mask.
-        box = bounding_box(marked)
-        labels, n = ndimage.label(marked[box])
-        area = np.stack([np.bincount(part.ravel(), minlength=n + 1)[1:] for part in np.moveaxis(labels, 2, 0)])
-        chosen: list[int] = []
-        for lesion in np.argsort(-area.sum(axis=0), kind="stable"):
-            shown = max((area[z, lesion] for z in chosen), default=0)
-            if len(chosen) < MAX_AXIAL_SLICES and shown < WIDE_ENOUGH * area[:, lesion].max():
-                chosen.append(int(area[:, lesion].argmax()))
-        return sorted((z + box[2].start for z in chosen), reverse=True)
-    ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
-    evenly = np.linspace(ends[0], ends[1], SLICES_WITHOUT_LESIONS + 2)[1:-1]
-    return sorted({int(z) for z in evenly.round()}, reverse=True)
+    n_slices = stack.scan.data.shape[2]
+    if not len(lesions):
+        ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
+        evenly = np.linspace(ends[0], ends[1], SLICES_WITHOUT_LESIONS + 2)[1:-1]
+        return sorted({int(z) for z in evenly.round()}, reverse=True)
+    chosen: list[int] = []
+    for lesion in sorted(lesions, key=len, reverse=True):
+        area = np.bincount(lesion[:, 2], minlength=n_slices)
+        widest = np.flatnonzero(area == area.max())
+        if len(chosen) < MAX_AXIAL_SLICES and area[chosen].max(initial=0) < WIDE_ENOUGH * area.max():
+            chosen.append(int(widest[len(widest) // 2]))
+    return sorted(chosen, reverse=True)
 
 
 def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) -> tuple[slice, slice]:
     """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions.
 
-    Lesions that the square around the cord would not show whole are in its middle instead.
+    Where that square would not show all lesions of the slice, another does, up to twice as wide; where they are still
+    farther apart, it shows the largest of them.
     """
-    in_slice = np.argwhere(stack.lesions[:, :, z])
-    edge_mm = AXIAL_WINDOW_MM
+    marked = stack.lesions[:, :, z]
+    in_slice, edge_mm = np.argwhere(marked), AXIAL_WINDOW_MM
     if centerline is not None:
         around = _square(stack, np.ravel(centerline.at(np.array([float(z)]))), edge_mm)
         low, high = [side.start for side in around], [side.stop for side in around]
         if ((in_slice >= low) & (in_slice < high)).all():
             return around
-    if len(in_slice):
-        center = in_slice.mean(axis=0)
-    else:
-        center, edge_mm = _center(stack)[:2], 2 * AXIAL_WINDOW_MM
-    return _square(stack, center, edge_mm)
+    if not len(in_slice):
+        return _square(stack, _center(stack)[:2], 2 * edge_mm)
+    extent_mm = float((np.ptp(in_slice, axis=0) * stack.scan.spacing_mm[:2]).max())
+    if extent_mm > 2 * edge_mm:
+        labels, _ = ndimage.label(marked)
+        in_slice = np.argwhere(labels == np.bincount(labels[marked]).argmax())
+    center = (in_slice.min(axis=0) + in_slice.max(axis=0)) / 2
+    return _square(stack, center, float(np.clip(1.2 * extent_mm, edge_mm, 2 * edge_mm)))
 
 
 def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:

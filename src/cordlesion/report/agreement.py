@@ -1,0 +1,197 @@
+"""Masks beside their references, scan by scan: pictures of what was found, missed and marked falsely, and a table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from cordlesion import __version__
+from cordlesion.artifacts import write_json, write_text
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import MapPair, write_table
+from cordlesion.lesion_files import describe_columns
+from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
+from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
+from cordlesion.metrics.voxel import Mask
+from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.preprocess.orient import to_las
+from cordlesion.progress import track
+from cordlesion.report.lesion_report import page_environment
+from cordlesion.report.montage import Mark, montage
+from cordlesion.report.slices import AXIAL_WINDOW_MM
+from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
+from cordlesion.volume import Volume, read_mask, read_scan, require_same_grid
+
+_NEAR_SHARE = 0.9
+"""Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
+_LESION_COLUMNS = tuple(field.name for field in fields(Lesion) if "probability" not in field.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The lesions of a reference and of a prediction under their numbers, and which of them the other confirms."""
+
+    reference: NumberedLesions
+    detected: npt.NDArray[np.bool_]
+    predicted: NumberedLesions
+    true: npt.NDArray[np.bool_]
+
+
+def judge_lesions(
+    reference: Mask, prediction: Mask, spacing_mm: tuple[float, float, float], rule: LesionRule
+) -> Judged:
+    """Number the lesions of two masks in LAS order and say which of them agree under a lesion rule."""
+    matches, voxel_mm3 = match_lesions(reference, prediction, spacing_mm, rule), float(np.prod(spacing_mm))
+    theirs, ours = (number_lesions(mask, voxel_mm3, rule) for mask in (reference, prediction))
+    return Judged(theirs, matches.detected[theirs.order], ours, matches.true_predicted[ours.order])
+
+
+def write_agreement(
+    folder: Path,
+    pairs: Sequence[MapPair],
+    images: Mapping[str, Path],
+    rule: str = "study",
+    picture_format: Literal["png", "svg"] = "png",
+) -> dict[str, str]:
+    """Write a picture of each scan, ``lesion_agreement.tsv`` and a page that shows all pictures, the worst scan first.
+
+    Reference lesions are called R1, R2 .., from the largest, and predicted lesions P1, P2 ..; in the pictures those of
+    the latter that the reference does not confirm.
+
+    Args:
+        folder: Where to write.
+        pairs: References and predictions, which are masks.
+        images: The scan behind them, by ``scan_id``; where there is none, masks are shown on black.
+        rule: A name in :data:`cordlesion.metrics.RULES`.
+        picture_format: Of the pictures.
+
+    Returns:
+        The scans that could not be shown, each with the reason.
+
+    Raises:
+        CordlesionError: The folder cannot be written.
+    """
+    shown: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
+    faults: dict[str, str] = {}
+    for pair in track(pairs, "draw agreement", len(pairs)):
+        try:
+            scan = _read(pair, images.get(pair.scan_id))
+        except CordlesionError as error:
+            faults[pair.scan_id] = str(error)
+            continue
+        metrics = evaluate(scan.reference.data, scan.prediction.data, scan.reference.spacing_mm, rule)
+        judged = _judge(scan, RULES[rule])
+        picture = folder / f"{pair.scan_id}.{picture_format}"
+        save_figure(_picture(scan, judged, f"{pair.scan_id}   {summarize(metrics)}"), picture)
+        shown.append(
+            {"scan": pair.scan_id, "picture": quote(picture.name), "summary": summarize(metrics)} | asdict(metrics)
+        )
+        rows += _rows(pair.scan_id, scan, judged, RULES[rule])
+    table = pd.DataFrame(rows, columns=["scan_id", "mask", "name", "agrees", *_LESION_COLUMNS])
+    write_table(folder / "lesion_agreement.tsv", table)
+    write_json(folder / "lesion_agreement.json", describe_columns(table))
+    _write_page(folder / "index.html", shown, rule)
+    return faults
+
+
+def summarize(metrics: ScanMetrics) -> str:
+    """Say in a line how well a mask agrees with its reference."""
+    n_false = metrics.n_predicted_lesions - metrics.n_true_predicted_lesions
+    if not metrics.reference_volume_mm3:
+        return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
+    many = "" if metrics.n_reference_lesions == 1 else "s"
+    found = f"{metrics.n_detected_lesions} of {metrics.n_reference_lesions} lesion{many} detected"
+    return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {n_false} of {metrics.n_predicted_lesions} predicted are false"
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """What is shown of a scan, all on one grid."""
+
+    image: Volume
+    reference: Volume
+    prediction: Volume
+    centerline: Centerline | None
+
+
+def _read(pair: MapPair, path: Path | None) -> _Scan:
+    reference = read_mask(pair.reference)
+    prediction = read_mask(pair.prediction, like=reference)
+    if path is None:
+        black = np.broadcast_to(np.float32(0), reference.data.shape)
+        return _Scan(Volume(black, reference.affine), reference, prediction, None)
+    image = read_scan(path)
+    require_same_grid(image, reference)
+    return _Scan(image, reference, prediction, _cord(image, np.logical_or(reference.data, prediction.data)))
+
+
+def _cord(image: Volume, lesions: npt.NDArray[Any]) -> Centerline | None:
+    """Find the cord, for the pictures to follow; nothing where there is none, or where the lesions are elsewhere."""
+    try:
+        curve = find_cord(image)
+    except CordlesionError:
+        return None
+    las = to_las(image)
+    voxels = np.argwhere(to_las(Volume(lesions, image.affine)).data)
+    if not len(voxels):
+        return curve
+    center = np.stack(curve.at(voxels[:, 2].astype(np.float64)), axis=1)
+    away_mm = np.abs(voxels[:, :2] - center) * las.spacing_mm[:2]
+    return curve if (away_mm < AXIAL_WINDOW_MM / 2).all(axis=1).mean() >= _NEAR_SHARE else None
+
+
+def _judge(scan: _Scan, rule: LesionRule) -> Judged:
+    reference, prediction = to_las(scan.reference), to_las(scan.prediction)
+    masks = [volume.data.astype(np.bool_, copy=False) for volume in (reference, prediction)]
+    return judge_lesions(masks[0], masks[1], reference.spacing_mm, rule)
+
+
+def _picture(scan: _Scan, judged: Judged, title: str) -> Figure:
+    marks = [
+        Mark(f"R{number}", TRUE_POSITIVE if found else FALSE_NEGATIVE, voxels)
+        for number, (voxels, found) in enumerate(zip(judged.reference.voxels, judged.detected, strict=True), start=1)
+    ]
+    marks += [
+        Mark(f"P{number}", FALSE_POSITIVE, voxels)
+        for number, (voxels, true) in enumerate(zip(judged.predicted.voxels, judged.true, strict=True), start=1)
+        if not true
+    ]
+    return montage(scan.image, scan.prediction, scan.centerline, scan.reference, marks=marks, title=title)
+
+
+def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterator[dict[str, Any]]:
+    """A row for each lesion of both masks."""
+    for kind, mask, agrees in (
+        ("reference", scan.reference, judged.detected),
+        ("prediction", scan.prediction, judged.true),
+    ):
+        found = measure_lesions(scan.image, mask.data.astype(np.bool_, copy=False), None, scan.centerline, rule)
+        for lesion, agreed in zip(found.lesions, agrees, strict=True):
+            named = {
+                "scan_id": scan_id,
+                "mask": kind,
+                "name": f"{kind[0].upper()}{lesion.lesion}",
+                "agrees": int(agreed),
+            }
+            yield named | {column: getattr(lesion, column) for column in _LESION_COLUMNS}
+
+
+def _write_page(path: Path, shown: list[dict[str, Any]], rule: str) -> None:
+    """Write the page: scans with lesions from the lowest voxel F1, then those without from the most false lesions."""
+    order = sorted(
+        shown,
+        key=lambda one: (
+            one["reference_volume_mm3"] == 0,
+            one["voxel_f1"] if one["reference_volume_mm3"] else -one["predicted_volume_mm3"],
+        ),
+    )
+    page = page_environment().get_template("agreement.html.j2").render(scans=order, rule=rule, version=__version__)
+    write_text(path, page)
