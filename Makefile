@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
 
-.PHONY: demo example-report test check format bench clean
+.PHONY: demo example-report test check format docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
@@ -27,6 +27,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Into site/; open site/index.html. MkDocs warns about its own next version, which is not used here.
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # In an environment of its own: the peers ask for older versions of libraries we use.
 bench: $(BENCH)/.installed
 	for script in benchmarks/bench_*.py; do $(BENCH)/bin/python $$script || exit 1; done
@@ -44,4 +48,4 @@ $(INSTALLED): pyproject.toml constraints-cpu.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) demo
+	rm -rf $(VENV) $(BENCH) demo site

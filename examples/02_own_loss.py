@@ -19,6 +19,7 @@ from cordlesion.losses.precision import in_float32
 OUTPUT = Path("demo/own_loss")
 
 
+# --8<-- [start:loss]
 @in_float32
 def top_k_entropy(logits: Tensor, lesion: Tensor, *, share: float = 0.05) -> Tensor:
     """Cross-entropy of the hardest voxels only, so that the many easy background voxels do not drown the lesions.
@@ -35,6 +36,10 @@ def top_k_entropy(logits: Tensor, lesion: Tensor, *, share: float = 0.05) -> Ten
     return entropy.topk(max(1, round(share * len(entropy)))).values.mean()
 
 
+# --8<-- [end:loss]
+
+
+# --8<-- [start:study]
 def make_study(dataset: Path, output: Path, epochs: int) -> StudyConfig:
     """Describe a study that is small enough to try a loss: a slim network, few patches, few epochs."""
     return StudyConfig(
@@ -48,6 +53,7 @@ def make_study(dataset: Path, output: Path, epochs: int) -> StudyConfig:
     )
 
 
+# --8<-- [end:study]
 def main(dataset: Path | None = None, output: Path = OUTPUT, epochs: int = 5) -> None:
     """Register the loss, run the study up to the evaluation, print both losses' scores on the test set."""
     # A row for this process; to keep a loss, move it to src/cordlesion/losses and its row with it.

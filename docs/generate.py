@@ -1,0 +1,120 @@
+"""What of the site is made from the program: the commands and the settings of a study (hooks of MkDocs)."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from cordlesion.cli import app
+from cordlesion.config import StudyConfig
+from cordlesion.config.sections import Section
+
+FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)
+_SELF_EVIDENT = re.compile(r" \*\[default: (?:False|\(\)|\"\")\]\*")
+_WORDS = {str: "text", bool: "true, false", int: "integer", float: "number", Any: "any value"}
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Fill in what is generated and leave out what only the tests read."""
+    markdown = markdown.replace("<!-- generated: commands -->", commands())
+    markdown = markdown.replace("<!-- generated: settings -->", settings())
+    return FOR_TESTS.sub("", markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Leave out the roles of docstrings, which mean nothing here."""
+    return re.sub(r":(?:class|func|data|meth|mod):(?=<)", "", html)
+
+
+def commands() -> str:
+    """Describe every command that ``cordlesion --help`` lists, and those below them."""
+    text = app.generate_docs(output_format="markdown")
+    # What comes before is a second table of contents.
+    listed = text[text.index("**Commands**:") :].replace("**Commands**:", "", 1)
+    return _SELF_EVIDENT.sub("", listed)
+
+
+def settings() -> str:
+    """Describe every key of ``study.yaml``: those of the study itself, then section by section."""
+    parts = ["## The study", _table(StudyConfig)]
+    for place, section in _sections(StudyConfig):
+        parts += [f"## `{place}` {{ #{place} }}", _text(section.__doc__), _table(section)]
+    return "\n\n".join(parts)
+
+
+def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:
+    for name, field in _keys(model):
+        for leaf in _leaves(field.annotation):
+            if inspect.isclass(leaf) and issubclass(leaf, Section):
+                yield name, leaf
+
+
+def _keys(model: type[Section]) -> list[tuple[str, FieldInfo]]:
+    # `reduced` is not for people: commands write it.
+    return [(name, field) for name, field in model.model_fields.items() if name != "reduced"]
+
+
+def _table(model: type[Section]) -> str:
+    rows = [
+        f"| `{name}` | {_values(name, field)} | {_default(field)} | {_text(field.description or _about(field))} |"
+        for name, field in _keys(model)
+    ]
+    return "\n".join(["| key | value | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _about(field: FieldInfo) -> str | None:
+    """Return what a section is about; other keys without a description need none."""
+    return type(field.default).__doc__ if isinstance(field.default, Section) else None
+
+
+def _values(name: str, field: FieldInfo) -> str:
+    """Say in words what a key takes."""
+    kind = get_origin(field.annotation)
+    if kind is dict:
+        return "keys with values"
+    words = ", ".join(dict.fromkeys(_word(name, leaf) for leaf in _leaves(field.annotation)))
+    return f"list of {words}" if kind is tuple else words
+
+
+def _word(name: str, leaf: object) -> str:
+    if isinstance(leaf, str):
+        return f"`{leaf}`"
+    if inspect.isclass(leaf) and issubclass(leaf, Section):
+        return f"[section](#{name})"
+    return _WORDS.get(leaf, "path")  # type: ignore[call-overload]
+
+
+def _leaves(annotation: object) -> Iterator[object]:
+    """Yield the types, and the choices of literals, that an annotation is made of."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        yield from parts
+    elif get_origin(annotation) is Annotated:
+        yield from _leaves(parts[0])
+    elif parts:
+        for part in parts:
+            yield from _leaves(part)
+    elif annotation not in (Ellipsis, type(None)):
+        yield annotation
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if value is PydanticUndefined:
+        return "**needed**"
+    if isinstance(value, Section) or value in ((), {}):
+        return ""
+    if value is None:
+        return "`null`"
+    listed = value if isinstance(value, tuple) else (value,)
+    if isinstance(value, dict):
+        listed = tuple(f"{key}: {part}" for key, part in value.items())
+    return ", ".join(f"`{str(part).lower() if isinstance(part, bool) else part}`" for part in listed)
+
+
+def _text(docstring: str | None) -> str:
+    """Return a docstring as one line of Markdown."""
+    return " ".join((docstring or "").split()).replace("``", "`").replace("|", "\\|")

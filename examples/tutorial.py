@@ -1,0 +1,216 @@
+"""Choose a decision threshold for probability maps step by step, in cells; docs/tutorial.md is made from this.
+
+python examples/tutorial.py
+"""
+
+# %% [markdown]
+# # Tutorial: a threshold, step by step
+#
+# A tool gives every voxel a probability. Above which one is it lesion? This tutorial chooses that threshold, says how
+# sure the choice is, and judges it on other subjects. It takes a minute or two and needs no torch.
+#
+# It is a script in cells (`examples/tutorial.py`): run it as it is, or cell by cell in an editor that knows `# %%`.
+
+# %%
+from dataclasses import asdict
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+import cordlesion
+from cordlesion.dataset.bids import find_scans
+from cordlesion.metrics import evaluate_rules
+from cordlesion.preprocess.orient import to_las
+from cordlesion.statistics import bootstrap_median, wilcoxon
+from cordlesion.threshold import THRESHOLDS
+from cordlesion.volume import read_mask, read_scan
+
+COHORT = Path("demo/tutorial")
+
+# %% [markdown]
+# ## Scans
+#
+# Simulated ones, so that everybody can follow. The same seed gives the same files. With scans of your own, point
+# `COHORT` at your BIDS folder and leave the first line out.
+
+# %%
+cordlesion.simulate_cohort(COHORT, scans=40, seed=7)
+scans, _ = find_scans(COHORT)
+print(len(scans), "scans of", len({scan.subject for scan in scans}), "subjects")
+
+# %% [markdown]
+# Each scan comes with three files: the image, the reference (a manual lesion mask) and a cord mask. Files store their
+# axes in many orders; here all are turned to left, anterior, superior.
+
+# %%
+volumes = {
+    scan.scan_id: (to_las(read_scan(scan.image)), to_las(read_mask(scan.reference)), to_las(read_mask(scan.cord_mask)))
+    for scan in scans
+}
+lesion_mm3 = {name: reference.data.sum() * np.prod(reference.spacing_mm) for name, (_, reference, _) in volumes.items()}
+shown = max(lesion_mm3, key=lesion_mm3.get)
+print(shown, f"has {lesion_mm3[shown]:.0f} mm3 of lesion;", sum(v == 0 for v in lesion_mm3.values()), "scans have none")
+
+# %% [markdown]
+# ## A tool
+#
+# Any tool will do. Here is one in a few lines: a voxel is suspicious when it is much brighter than the cord is
+# elsewhere. The logistic curve turns the distance from three standard deviations into a number between 0 and 1. Three
+# is a guess. That is the point: the number looks like a probability, but nobody knows what 0.5 means.
+
+
+# %%
+def probability_map(image: np.ndarray, cord: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+    """Tell how suspicious each voxel is; 0 outside the cord and within 1.5 mm of its surface."""
+    inner = ndimage.distance_transform_edt(cord, sampling=spacing_mm) > 1.5
+    typical = np.median(image[inner])
+    deviation = 1.4826 * np.median(np.abs(image[inner] - typical))
+    z = np.where(inner, (image - typical) / deviation, 0)
+    smooth = ndimage.gaussian_filter(z, [1.0 / step for step in spacing_mm])
+    return np.where(inner, 1 / (1 + np.exp(3 - smooth)), 0).astype(np.float32)
+
+
+maps = {}
+for name, (image, _, cord) in volumes.items():
+    box = ndimage.find_objects(cord.data.astype(int))[0]  # the cord's surroundings: less to compute
+    maps[name] = np.zeros(image.data.shape, np.float32)
+    maps[name][box] = probability_map(image.data[box], cord.data[box], image.spacing_mm)
+
+# %%
+image, reference, cord = volumes[shown]
+x = int(reference.data.sum(axis=(1, 2)).argmax())  # the sagittal slice with most lesion
+_, y, z = np.nonzero(cord.data)
+near = (x, slice(max(y.min() - 20, 0), y.max() + 20), slice(z.min(), z.max()))
+pictures = {"scan": image.data, "reference": reference.data, "map": maps[shown]}
+fig, axes = plt.subplots(1, 3, figsize=(7, 6), layout="constrained")
+for axis, (title, data) in zip(axes, pictures.items(), strict=True):
+    axis.imshow(data[near].T, cmap="gray", origin="lower", aspect=image.spacing_mm[2] / image.spacing_mm[1])
+    axis.set(title=title, xticks=[], yticks=[])
+plt.show()
+
+# %% [markdown]
+# ## Cut at 0.5
+#
+# The usual cut, on this scan:
+
+# %%
+metrics = cordlesion.evaluate(reference.data, maps[shown] >= 0.5, reference.spacing_mm)
+print(f"voxel F1 {metrics.voxel_f1:.2f}, lesion F1 {metrics.lesion_f1:.2f}")
+print(metrics.n_reference_lesions, "lesions,", metrics.n_detected_lesions, "of them found;")
+print(metrics.n_predicted_lesions, "components predicted,", metrics.n_true_predicted_lesions, "of them true")
+
+# %% [markdown]
+# ## Two halves
+#
+# A threshold that was chosen on a scan looks too good on that scan. So the subjects are divided: one half to choose,
+# the other to judge. Subjects, not scans: two scans of one person are alike.
+
+# %%
+subjects = sorted({scan.subject for scan in scans})
+threshold_set = [scan for scan in scans if scan.subject in subjects[::2]]
+test_set = [scan for scan in scans if scan.subject in subjects[1::2]]
+print(len(threshold_set), "scans to choose,", len(test_set), "to judge")
+
+# %% [markdown]
+# ## Choose
+#
+# `sweep` measures a map at every threshold in one pass. `choose_threshold` takes the table of all scans and, by
+# default, the threshold with the highest median voxel F1.
+
+
+# %%
+def sweep_scans(some: list) -> pd.DataFrame:
+    """Return a row per scan and threshold."""
+    rows = []
+    for scan in some:
+        reference = volumes[scan.scan_id][1]
+        measured = cordlesion.sweep(reference.data, maps[scan.scan_id], reference.spacing_mm, THRESHOLDS)
+        named = {"scan_id": scan.scan_id, "subject": scan.subject}
+        rows += [named | {"threshold": t} | asdict(one) for t, one in zip(THRESHOLDS, measured, strict=True)]
+    return pd.DataFrame(rows)
+
+
+tuning = sweep_scans(threshold_set)
+choice = cordlesion.choose_threshold(tuning)
+print(f"t = {choice.value:g}, median voxel F1 {choice.score:.2f}; {choice.basis}")
+print("95 % interval of t:", choice.interval)
+print("plateau, within 5 % of the best:", choice.stability.plateau)
+
+# %% [markdown]
+# The interval says how t might have come out with other subjects: it is a bootstrap that draws subjects and chooses
+# anew. The plateau says how much that matters.
+
+# %%
+fig, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
+for _, rows in tuning.groupby("scan_id"):
+    axis.plot(rows["threshold"], rows["voxel_f1"], color="0.8", linewidth=0.8)
+axis.plot(choice.curve["threshold"], choice.curve["score"], color="#1d5c86", linewidth=2, label="median")
+axis.axvline(choice.value, color="#d55e00", label=f"tuned: {choice.value:g}")
+axis.axvline(0.5, color="0.4", linestyle=":", label="0.5")
+axis.set(xlabel="decision threshold", ylabel="voxel F1", xlim=(0, 1), ylim=(0, 1))
+axis.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## Judge
+#
+# On the other half, which played no part in the choice:
+
+# %%
+judged = sweep_scans(test_set)
+half = judged[judged["threshold"] == 0.5].set_index("scan_id")
+tuned = judged[judged["threshold"] == choice.value].set_index("scan_id")
+for title, rows in (("0.5", half), ("tuned", tuned)):
+    print(f"{title:6} voxel F1 {rows['voxel_f1'].median():.2f}, lesion F1 {rows['lesion_f1'].median():.2f}")
+gain = tuned["voxel_f1"] - half["voxel_f1"]
+low, high = bootstrap_median(gain, tuned["subject"])
+p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"]).p_value
+print(f"gain in voxel F1 within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
+
+# %% [markdown]
+# The interval resamples subjects, because two scans of one person are not two observations. Scans without lesions have
+# no F1; they are left out here. They are looked at next.
+#
+# ## What F1 does not see
+#
+# What is found in a scan without lesions is false.
+
+# %%
+for title, rows in (("0.5", half), ("tuned", tuned)):
+    free = rows[rows["reference_volume_mm3"] == 0]
+    print(f"{title:6} {(free['n_predicted_lesions'] > 0).sum()} of {len(free)} lesion-free scans have false lesions")
+
+# %% [markdown]
+# A lower threshold buys F1 with false lesions in healthy scans. Whether that is a good bargain depends on what the
+# masks are for. Other objectives choose otherwise; some count lesion-free scans:
+
+# %%
+for objective in ("median_voxel_f1", "median_lesion_f1", "f_beta:2", "lesion_sensitivity:1", "joint_f1_specificity"):
+    other = cordlesion.choose_threshold(tuning, objective)
+    print(f"{objective:22} t = {other.value:<5g} {other.basis}")
+
+# %% [markdown]
+# ## When is a lesion found?
+#
+# Voxel F1 is the same everywhere. Lesion F1 is not: it depends on when a lesion counts as found. The same masks of the
+# test set under six rules:
+
+# %%
+by_rule = []
+for scan in test_set:
+    reference = volumes[scan.scan_id][1]
+    by_rule.append(evaluate_rules(reference.data, maps[scan.scan_id] >= choice.value, reference.spacing_mm))
+for name in by_rule[0]:
+    found = sum(scan[name].n_detected_lesions for scan in by_rule)
+    lesions = sum(scan[name].n_reference_lesions for scan in by_rule)
+    print(f"{name:12} {found} of {lesions} lesions found")
+
+# %% [markdown]
+# ## The same on files
+#
+# `cordlesion tune`, `evaluate` and `compare` do this for folders of NIfTI files: [A threshold for maps of another
+# tool](threshold_for_maps.md). A whole study, with networks of your own, is in [First study in ten
+# minutes](first_study.md).
