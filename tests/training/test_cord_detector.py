@@ -83,6 +83,33 @@ def test_the_same_seed_gives_the_same_weights_and_training_learns(samples):
     assert not torch.equal(first["fine1.weight"], train(samples, 6, seed=6).folded()["fine1.weight"])
 
 
-def test_the_command_writes_weights(tmp_path):
-    main(["--output", str(tmp_path / "w.safetensors"), "--subjects", "1", "--steps", "2"])
+def test_the_network_that_errs_least_is_kept_and_weights_are_averages(samples, monkeypatch):
+    monkeypatch.setattr("cordlesion.training.cord_detector.STEPS_PER_VALIDATION", 2)
+    errors = iter((3.0, 1.0, 2.0))
+    judged = []
+
+    def error(network):
+        judged.append(network)
+        return next(errors)
+
+    assert train(samples, 5, seed=5, error=error) is judged[1]
+    assert len(judged) == 3
+    assert not judged[1].training
+    assert not torch.equal(judged[1].fine1[0].weight, judged[2].fine1[0].weight)
+
+
+def test_training_leaves_torch_as_it_was(samples):
+    torch.manual_seed(8)
+    expected = torch.rand(1)
+    torch.manual_seed(8)
+    train(samples, 1, seed=5)
+    assert torch.equal(torch.rand(1), expected)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_command_writes_weights(tmp_path, capsys):
+    small = ["--subjects", "1", "--steps", "2", "--validation", "1"]
+    main(["--output", str(tmp_path / "w.safetensors"), *small])
+    # An untrained network finds no cord.
+    assert "the cord of 2 simulated scans is found within 10.00 mm" in capsys.readouterr().out
     assert load_file(tmp_path / "w.safetensors").keys() == shipped_weights().keys()

@@ -1,11 +1,15 @@
 """Training of the network that finds the cord, on simulated slices only.
 
-``python -m cordlesion.training.cord_detector`` draws the slices, trains, and writes the weights into the package.
+``python -m cordlesion.training.cord_detector`` draws the slices, trains, keeps the weights that find the cord of other
+simulated scans best, and writes them into the package.
 """
 
 import argparse
-from collections.abc import Sequence
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cordlesion.artifacts import atomic_path
 from cordlesion.dataset.simulate.axial_slices import draw_slices
@@ -21,11 +26,17 @@ from cordlesion.preprocess import cord_network
 from cordlesion.processors import available_processors
 from cordlesion.progress import track
 from cordlesion.training.cord_augment import Sample, augment
+from cordlesion.training.cord_disturbances import LocatedScan
+from cordlesion.training.cord_validation import draw_validation_scans, search_error_mm
 
 FILTERS = (16, 32, 64)
 SLICES_PER_SUBJECT = 14
 BATCH = 16
-LEARNING_RATE = 3e-3
+LEARNING_RATE, WARM_UP_STEPS = 2e-3, 200
+EMA_DECAY = 0.998
+STEPS_PER_VALIDATION = 2000
+VALIDATION_SEED = 70
+"""Added to the seed of the training, so that no scan for validation shows a subject of the training slices."""
 POSITIVE_MM, NEGATIVE_MM = 3.0, 7.0
 """Cells nearer to the cord's centre are cord, cells farther than the second are not; between them anything goes."""
 UNSURE_MM = 15.0
@@ -104,25 +115,61 @@ def detector_loss(output: Tensor, centers: Tensor, sure: Tensor) -> Tensor:
     return loss
 
 
-def train(slices: Sequence[Sample], steps: int, seed: int) -> CordNetwork:
-    """Train a network; the same arguments give the same weights on the same machine."""
-    torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True)
-    rng = np.random.default_rng(seed)
-    network = CordNetwork()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.15)
-    for _ in track(range(steps), "train the cord detector", steps):
-        batch = [slices[i] for i in rng.integers(len(slices), size=BATCH)]
-        images, centers, sure = augment(batch, rng)
-        loss = detector_loss(network(images), centers, sure)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 20.0)
-        optimizer.step()
-        schedule.step()
-    network.eval()
-    return network
+def train(
+    slices: Sequence[Sample], steps: int, seed: int, error: Callable[[CordNetwork], float] | None = None
+) -> CordNetwork:
+    """Train a network; the same arguments give the same weights on the same machine.
+
+    Its weights are the running average over some 500 steps (Polyak & Juditsky 1992).
+
+    Args:
+        slices: What to learn from.
+        steps: Batches of 16 slices.
+        seed: Of the first weights, the order and the augmentation.
+        error: Judges a network; the best of those after every 2000 steps is returned. Without it, the last one.
+    """
+    with _deterministic(seed):
+        network, rng = CordNetwork(), np.random.default_rng(seed)
+        averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)  # type: ignore[no-untyped-call]
+        optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
+        warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=WARM_UP_STEPS)
+        best, lowest = network, math.inf
+        for step in track(range(1, steps + 1), "train the cord detector", steps):
+            images, centers, sure = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
+            loss = detector_loss(network(images), centers, sure)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 20.0)
+            optimizer.step()
+            warm_up.step()
+            averaged.update_parameters(network)
+            if step == steps or (error and step % STEPS_PER_VALIDATION == 0):
+                candidate: CordNetwork = copy.deepcopy(averaged.module).eval()  # type: ignore[assignment]
+                reached = error(candidate) if error else 0.0
+                if reached < lowest:
+                    best, lowest = candidate, reached
+    return best
+
+
+@contextmanager
+def _deterministic(seed: int) -> Iterator[None]:
+    """Repeatable arithmetic and random numbers within, the caller's afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.use_deterministic_algorithms(True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+
+
+def validation_error_mm(scans: Sequence[LocatedScan], network: CordNetwork) -> float:
+    """Print and return the mean error with which the cord of simulated scans is found."""
+    weights = {name: weight.numpy() for name, weight in network.folded().items()}
+    error = float(np.mean([search_error_mm(scan, weights) for scan in scans]))
+    print(f"the cord of {len(scans)} simulated scans is found within {error:.2f} mm")
+    return error
 
 
 def draw_samples(subjects: int, seed: int, jobs: int) -> list[Sample]:
@@ -150,12 +197,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(prog="python -m cordlesion.training.cord_detector", description=__doc__)
     parser.add_argument("--output", type=Path, default=cord_network.WEIGHTS, help="where to write the weights")
-    parser.add_argument("--subjects", type=int, default=400, help="simulated subjects, of about 17 slices each")
-    parser.add_argument("--steps", type=int, default=1500, help=f"batches of {BATCH} slices")
+    parser.add_argument("--subjects", type=int, default=1000, help="simulated subjects, of about 17 slices each")
+    parser.add_argument("--steps", type=int, default=10_000, help=f"batches of {BATCH} slices")
+    parser.add_argument("--validation", type=int, default=44, help="simulated scans of each kind for validation")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    samples = draw_samples(options.subjects, options.seed, available_processors())
-    write_weights(train(samples, options.steps, options.seed), options.output)
+    jobs = available_processors()
+    scans = draw_validation_scans(options.validation, options.seed + VALIDATION_SEED, jobs)
+    samples = draw_samples(options.subjects, options.seed, jobs)
+    write_weights(train(samples, options.steps, options.seed, partial(validation_error_mm, scans)), options.output)
 
 
 if __name__ == "__main__":

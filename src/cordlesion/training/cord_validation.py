@@ -33,11 +33,11 @@ DRAWN_GAPS_MM = (2.0, 3.0, 5.0, 12.0)
 
 
 def draw_validation_scans(count: int, seed: int, jobs: int) -> list[LocatedScan]:
-    """Draw ``count`` scans of the cohort simulator, as many drawn stacks, and a quarter as many without cord."""
+    """Draw ``count`` scans of the cohort simulator, as many drawn stacks, and half as many without cord."""
     plans = [plan for subject in plan_cohort(count, seed) for plan in subject.scans(seed)]
     works: list[Callable[[], LocatedScan]] = [partial(_simulated, plan, i) for i, plan in enumerate(plans)]
     works += [partial(_drawn, seed, i) for i in range(count)]
-    works += [partial(_cordless, seed, i) for i in range(count // 4)]
+    works += [partial(_cordless, seed, i) for i in range(count // 2)]
     with ProcessPoolExecutor(jobs) as pool:
         return list(track(pool.map(_call, works), "simulate scans for validation", len(works)))
 
