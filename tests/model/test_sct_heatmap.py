@@ -4,12 +4,13 @@ import torch
 from scipy import ndimage
 
 from cordlesion.model.hardware import Hardware
-from cordlesion.model.sct_heatmap import sct_centerline_heatmap
+from cordlesion.model.sct_heatmap import sct_centerline_heatmap, sct_cord_finder
 from cordlesion.model.sct_import import read_centerline_network
 from cordlesion.model.sct_networks import SctCenterlineNet
 from cordlesion.preprocess.centerline import centerline_from_cord_mask
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, read_scan
+from keras_networks import centerline_layers, write_keras
 from strategies import make_scan
 
 
@@ -69,3 +70,33 @@ def test_the_published_network_sees_the_cord(shared):
         errors.append(0.5 * np.hypot(*center))
     assert np.mean(errors) < 0.2
     assert np.max(errors) < 0.5
+
+
+@pytest.mark.parametrize(("thickness_mm", "held"), [(4.0, (2, 24)), (0.8, (0, 50)), (1.1, (7, 41)), (3.1, (0, 11))])
+def test_of_thin_slices_some_are_looked_at_and_the_curve_has_all(tmp_path, monkeypatch, thickness_mm, held):
+    """The cord leans, so that a curve that is off by a slice is off sideways too."""
+    shape = (60, 56, held[1] + 3 if held[0] else held[1])
+    scan = make_scan("LAS", (1.0, 1.0, thickness_mm), shape, (0, 0, 0), seed=1)
+    seen = []
+
+    def heat(_network, part, _contrast):
+        las = to_las(part)
+        x, y = np.meshgrid(np.arange(60), np.arange(56), indexing="ij")
+        heights = np.arange(las.data.shape[2]) * las.spacing_mm[2] + (las.affine - scan.affine)[2, 3]
+        seen.extend(np.rint(heights / thickness_mm).astype(int))
+        inside = np.isin(seen, np.arange(*held))
+        disks = [((x - 25) ** 2 + (y - 20 - 0.2 * h) ** 2 <= 20) * one for h, one in zip(heights, inside, strict=True)]
+        return Volume(np.stack(disks, axis=2).astype(np.float32), las.affine)
+
+    monkeypatch.setattr("cordlesion.model.sct_heatmap.sct_centerline_heatmap", heat)
+    curve = sct_cord_finder(write_keras(tmp_path / "t2_ctr.h5", centerline_layers()))(scan)
+    assert np.diff(seen).max() * thickness_mm <= max(3.0, thickness_mm)
+    stride = int(np.diff(seen).max())
+    assert stride == max(1, int(3 / thickness_mm))
+    assert abs(curve.z[0] - held[0]) < stride
+    assert abs(curve.z[-1] - (held[1] - 1)) < stride
+    if not held[0]:
+        assert (curve.z[0], curve.z[-1]) == (0, shape[2] - 1)
+    inner = slice(stride, len(curve.z) - stride)
+    np.testing.assert_allclose(curve.y[inner], 20 + 0.2 * thickness_mm * curve.z[inner], atol=0.3)
+    np.testing.assert_array_equal(np.diff(curve.z), 1)
