@@ -12,6 +12,7 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.progress import shown
+from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from tiny import make_cohort
 
@@ -121,3 +122,7 @@ def test_a_scan_that_is_left_out_needs_no_file(copy):
         .set_index("comparator")["state"]
     )
     assert listed.to_dict() == dict.fromkeys(("soft", "hard", "shipped"), "not needed")
+    rows = {(stage, unit): state for stage, unit, state in study_status(copy.parent / "study")}
+    assert rows["preprocess", "13 of 13 scans, 1 left out"] == "done"
+    assert rows["comparator", "nnunet: 7 of 7 scans, 1 left out"] == "done"
+    assert rows["comparator", "theirs: 0 of 7 scans, 1 left out"] == "left"

@@ -1,5 +1,6 @@
 """YAML that remembers where each key stands, so that a fault is told with file:line:column (leaf module)."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def _reason(fault: Any) -> str:  # noqa: ANN401
         return "unknown key; remove it or check its spelling"
     found = fault["input"]
     said = f", found {found!r}" if isinstance(found, str | int | float) else ""
-    return str(fault["msg"]).removeprefix("Value error, ") + said
+    # Whoever writes YAML knows nothing of our classes.
+    return re.sub(r" or instance of \w+", "", str(fault["msg"]).removeprefix("Value error, ")) + said
 
 
 def _place(node: Any, part: str | int) -> tuple[int, int] | None:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder
+from cordlesion.artifacts import StudyFolder, read_json
 from cordlesion.config import read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
@@ -41,9 +41,7 @@ def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
         return [("split", "all scans", "left")]
     splits = read_table(folder.splits, COLUMNS)
     folds = f"{splits['fold'].nunique()} folds" if "fold" in splits else "all scans"
-    scans = set(splits["scan_id"])
-    done = sum(bool(folder.finished(f"preprocess/{name}")) for name in scans)
-    return [("split", folds, "done"), ("preprocess", f"{done} of {len(scans)} scans", _state(done == len(scans)))]
+    return [("split", folds, "done"), ("preprocess", *_counted(folder, "preprocess", set(splits["scan_id"])))]
 
 
 def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
@@ -52,8 +50,16 @@ def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
         return comparator, "left"
     splits = read_table(folder.splits, COLUMNS)
     scans = set(splits.loc[splits["set"].isin(["threshold", "test"]), "scan_id"])
-    done = sum(bool(folder.finished(f"predict/{comparator}/{name}")) for name in scans)
-    return f"{comparator}: {done} of {len(scans)} scans", _state(done == len(scans))
+    told, state = _counted(folder, f"predict/{comparator}", scans)
+    return f"{comparator}: {told}", state
+
+
+def _counted(folder: StudyFolder, stage: str, scans: set[str]) -> tuple[str, str]:
+    """Count the scans of which a stage is done; those that the study had to leave out are not waited for."""
+    left_out = scans.intersection(read_json(folder.manifest)["excluded"] if folder.manifest.is_file() else ())
+    done = sum(bool(folder.finished(f"{stage}/{name}")) for name in scans - left_out)
+    told = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
+    return told, _state(done == len(scans - left_out))
 
 
 def _state(done: bool) -> str:
