@@ -48,8 +48,8 @@ def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
             run.rmdir()
     if forgotten:
         say(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(forgotten)}")
-    if kept := kept_models(config, folder):
-        say(f"no longer in the study, but kept: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
+    if kept := [name for name in kept_models(config, folder) if name in forgotten]:
+        say(f"kept all the same: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
 
 
 def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
