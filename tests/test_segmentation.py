@@ -1,4 +1,6 @@
+import html
 import json
+import shutil
 from dataclasses import asdict, replace
 
 import nibabel as nib
@@ -70,6 +72,37 @@ def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
     assert len(table) == len(described["Lesions"])
     assert [row["n_voxels"] for row in described["Lesions"]] == table["n_voxels"].tolist()
     assert (tmp_path / f"sub-01_{names[2]}").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_can_be_left_out_and_none_of_an_earlier_run_stays(bundle, cohort, tmp_path):
+    given = {"centerlines": [label_of(cohort, "centerline")]}
+    pictures = [tmp_path / f"sub-01_label-lesion_{end}" for end in ("mask.png", "report.html")]
+    segment_files([scan_of(cohort)], bundle, tmp_path, **given)
+    assert all(path.is_file() for path in pictures)
+    segment_files([scan_of(cohort)], bundle, tmp_path, **given, pictures=False)
+    assert not any(path.exists() for path in pictures)
+
+
+def test_the_report_says_what_the_tables_say(bundle, cohort, tmp_path):
+    segment_files([scan_of(cohort)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline")])
+    page = " ".join((tmp_path / "sub-01_label-lesion_report.html").read_text().split())
+    load = read_table(tmp_path / "lesion_load.tsv").iloc[0]
+    assert f"<strong>{load['n_lesions']} lesion" in page
+    assert f"p ≥ {THRESHOLD.value:g}: the model&#39;s own, tuned on scans set aside" in page
+    assert "<dd>sub-01_label-centerline_seg.nii.gz</dd>" in page
+    for row in read_table(tmp_path / "lesions.tsv").head(12).to_dict("records"):
+        assert f"<td>{row['length_mm']:.1f}</td><td>{row['position_mm']:.1f}</td>" in page.replace("−", "-")
+
+
+def test_a_name_that_is_markup_stays_text(bundle, cohort, tmp_path):
+    name = "sub-<img src=x onerror=alert(1)>&'x'"
+    scan = tmp_path / f"{name}_T2w.nii.gz"
+    shutil.copy(scan_of(cohort), scan)
+    assert segment_files([scan], bundle, tmp_path / "o", centerlines=[label_of(cohort, "centerline")]) == {}
+    page = (tmp_path / "o" / f"{name}_label-lesion_report.html").read_text()
+    assert "<img" not in page
+    assert page.count(html.escape(name).replace("&#x27;", "&#39;")) == 3  # title, heading, file
+    assert read_table(tmp_path / "o/lesion_load.tsv")["scan_id"].tolist() == [name]
 
 
 def test_a_prediction_never_overwrites_what_it_is_made_from(bundle, cohort):

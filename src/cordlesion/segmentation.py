@@ -15,8 +15,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad, measure_lesions
 from cordlesion.metrics import binarize
-from cordlesion.model.bundle import AnyBundle, Card, SctBundle, load_bundle, read_card
-from cordlesion.model.wording import describe_model, describe_threshold
+from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
+from cordlesion.model.cut import choose_cut, describe_cut
+from cordlesion.model.wording import describe_model
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import (
@@ -95,7 +96,7 @@ def segment(
     given = CordGiven(_path(centerline), _path(cord_mask), centerline_source)
     image = _read(scan)
     model = load_bundle(bundle) if isinstance(bundle, Path | str) else bundle
-    cut = _threshold(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
+    cut = choose_cut(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
     removal = model.card.postprocess
     cord = read_cord(cord_mask, image, removal)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
@@ -166,7 +167,7 @@ def _write_pictures(result: Segmentation, card: Card, remarks: Sequence[str], pi
         file=result.scan.path.name if result.scan.path else "",
         model=describe_model(card),
         threshold=result.threshold,
-        threshold_origin=describe_threshold(card.threshold, result.threshold),
+        threshold_origin=describe_cut(card.threshold, result.threshold),
         removal=card.postprocess,
         centerline=_curve_record(result),
         peak_probability=float(result.probability.max()),
@@ -237,7 +238,7 @@ def segment_files(
     curves: Sequence[Path | None] = centerlines or [None] * len(scans)
     cords: Sequence[Path | None] = cord_masks or [None] * len(scans)
     model = load_bundle(bundle)
-    cut = _threshold(model, threshold, bundle)
+    cut = choose_cut(model, threshold, bundle)
     cord_finder(centerline_source, BY_OPTION)  # what cannot be used is told once, not for every scan
     found: dict[str, Segmented] = {}
     faults: dict[str, str] = {}
@@ -295,30 +296,6 @@ def output_name(scan: Path | None) -> str:
     """Name a scan's outputs by its BIDS entities, or by its file name where it has none."""
     file = scan.name if scan else "scan.nii.gz"
     return scan_name(file) or file.split(".")[0]
-
-
-def _threshold(bundle: AnyBundle, threshold: float | None, name: object) -> float:
-    if threshold is not None:
-        if isinstance(bundle, SctBundle) and bundle.card.prediction.cut not in (None, threshold):
-            raise CordlesionError(
-                f"{name}: gives the mask that SCT ships, but a threshold was given; probabilities are needed for one. "
-                "Leave out --threshold, or import the variant soft."
-            )
-        if not 0 < threshold <= 1:
-            raise CordlesionError(
-                f"the threshold is {threshold:g}; a value above 0 and up to 1 is needed. Give another --threshold."
-            )
-        return threshold
-    if bundle.card.threshold is None:
-        raise CordlesionError(
-            f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
-        )
-    if bundle.card.threshold.value == 0:
-        raise CordlesionError(
-            f"{name}: its tuned threshold is 0, which marks every voxel: the model learned too little. "
-            "Train it longer, or give --threshold."
-        )
-    return bundle.card.threshold.value
 
 
 def _read(path: Path | str) -> Volume:

@@ -1,17 +1,21 @@
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from test_slices import ORIENTATIONS, las_volume, marked, turned
 
-from cordlesion.preprocess.centerline import read_centerline
-from cordlesion.report.montage import montage
-from cordlesion.report.overlay import save_png
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
-from cordlesion.volume import read_mask, read_scan
+from cordlesion.lesion_table import measure_lesions
+from cordlesion.preprocess.centerline import Centerline, read_centerline
+from cordlesion.report.montage import apart, montage
+from cordlesion.report.overlay import FOREGROUND, save_png
+from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, SEGMENTED, TRUE_POSITIVE, style
+from cordlesion.volume import Volume, read_mask, read_scan
 
 
 def shown(figure: object, panel: int) -> list[np.ndarray]:
@@ -27,7 +31,7 @@ def test_montage_is_the_same_in_every_index_order(orientation: str) -> None:
     for panel in range(2):
         for first, second in zip(shown(ours, panel), shown(theirs, panel), strict=True):
             np.testing.assert_array_equal(first, second)
-        assert ours.axes[panel].get_title() == theirs.axes[panel].get_title()
+        assert ours.axes[panel].get_title(loc="left") == theirs.axes[panel].get_title(loc="left")
 
 
 def test_the_marker_lies_where_the_letters_say() -> None:
@@ -65,6 +69,92 @@ def test_an_empty_mask_and_a_flat_slice_are_shown() -> None:
     figure = montage(image, np.zeros((8, 20, 30), bool))
     assert all(len(axes.images) == 1 for axes in figure.axes)
     assert len(figure.axes) == 7
+
+
+def named(axes: object, marks: set[str]) -> list[str]:
+    """Texts of a panel that name lesions."""
+    return [text.get_text() for text in axes.texts if text.get_text() in marks]
+
+
+def three_lesions() -> tuple[Volume, np.ndarray]:
+    """The largest at the left and below, two in one slice, and one voxel that is too small to count."""
+    mask = np.zeros((30, 30, 60), bool)
+    mask[20:24, 10:15, 10:20] = mask[5:9, 10:14, 40:46] = mask[20:23, 10:13, 40:45] = True
+    mask[12, 25, 30] = True
+    image = np.random.default_rng(0).uniform(0, 1, mask.shape).astype(np.float32)
+    return Volume(image, np.diag([-1.0, 1.0, 1.0, 1.0])), mask
+
+
+def test_lesions_have_the_numbers_of_the_table() -> None:
+    scan, mask = three_lesions()
+    figure = montage(scan, mask)
+    numbers = {"1", "2", "3"}
+    profile, upper, lower = figure.axes
+    assert sorted(named(profile, numbers)) == ["1", "2", "3"]
+    assert sorted(named(upper, numbers)) == ["2", "3"]
+    assert named(lower, numbers) == ["1"]
+    for lesion in measure_lesions(scan, mask).lesions:
+        (text,) = (text for text in profile.texts if text.get_text() == str(lesion.lesion))
+        assert text.get_position()[1] == pytest.approx(60 - lesion.position_mm - 0.5)
+    two, three = (next(t for t in upper.texts if t.get_text() == n) for n in "23")
+    # The left of the body is at the right of the picture; names stand at the outer sides.
+    assert two.get_position()[0] < 5 < 23 < three.get_position()[0]
+
+
+def test_slices_are_named_where_they_lie() -> None:
+    scan, mask = three_lesions()
+    figure = montage(scan, mask)
+    profile = figure.axes[0]
+    assert [axes.get_title(loc="left").split(" ")[0] for axes in figure.axes[1:]] == ["a", "b"]
+    for axes in figure.axes[1:]:
+        letter, z = (
+            axes.get_title(loc="left")[0],
+            float(axes.get_title(loc="left").split("=")[1].split()[0].replace("−", "-")),
+        )
+        (text,) = (text for text in profile.texts if text.get_text() == letter)
+        assert text.get_position()[1] == pytest.approx(z + 0.5)
+
+
+def test_bars_reach_as_far_as_lesions_and_never_touch() -> None:
+    scan, mask = three_lesions()
+    mask[2:4, 20:24, 18:42] = True
+    lines = [line for line in montage(scan, mask).axes[0].lines if to_hex(line.get_color()) == SEGMENTED.lower()]
+    bars = [(line.get_xdata()[0], *sorted(line.get_ydata())) for line in lines]
+    assert sorted((low, high) for _, low, high in bars) == [(10, 20), (18, 42), (40, 45), (40, 46)]
+    for n, (x, low, high) in enumerate(bars):
+        assert all(x != other or high <= below or above <= low for other, below, above in bars[n + 1 :])
+
+
+def test_a_profile_follows_the_cord_and_shows_lesions_beside_it() -> None:
+    """A lesion 5 mm beside the cord's centre is no part of the cut along it, but of the outline from the side."""
+    scan, mask = three_lesions()
+    curve = Centerline(np.full(60, 15.0), np.full(60, 12.0), np.arange(60.0))
+    profile = montage(scan, mask, curve).axes[0]
+    assert len(profile.images) == 1
+    dotted = next(each for each in profile.collections if to_hex(each.get_color()[0]) == FOREGROUND.lower())
+    corners = np.concatenate(dotted.get_segments())
+    assert (corners[:, 1].min(), corners[:, 1].max()) == (10, 46)
+
+
+@given(places=st.lists(st.floats(-100, 100), max_size=8), least=st.floats(0.1, 10))
+def test_labels_move_apart_downwards_only(places: list[float], least: float) -> None:
+    moved = apart(places, least)
+    assert all(new <= old for new, old in zip(moved, places, strict=True))
+    gaps = np.diff(sorted(moved))
+    assert (gaps >= least - 1e-9).all()
+    if len(places) < 2 or np.diff(sorted(places)).min() >= least:
+        assert moved == places
+
+
+def test_the_title_is_text_whatever_it_is() -> None:
+    image, mask = marked()
+    title = "<b>$x$ & _T2w"
+    figure = montage(image, mask, title=title)
+    assert figure.get_suptitle() == title
+    with style():
+        text = io.StringIO()
+        figure.savefig(text, format="svg")
+    assert "&lt;b&gt;$x$ &amp; _T2w" in text.getvalue()
 
 
 def test_save_png_writes_a_picture_of_the_figures_size(tmp_path: Path) -> None:

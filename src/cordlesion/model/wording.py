@@ -1,6 +1,6 @@
-"""What a bundle says of itself, in words for people who did not train it."""
+"""What a model is, in words for people who did not train it."""
 
-from cordlesion.model.bundle import Card, GlobalThreshold, SctCard
+from cordlesion.model.bundle import Card, SctCard
 
 
 def describe_model(card: Card) -> str:
@@ -18,21 +18,3 @@ def describe_model(card: Card) -> str:
     trained += [f"loss {name}"] if name else []
     trained += [f"seed {origin['seed']}"] if "seed" in origin else []
     return ", ".join(trained)
-
-
-def describe_threshold(threshold: GlobalThreshold | None, cut: float) -> str:
-    """Say where the threshold of a mask comes from.
-
-    Args:
-        threshold: The model's own.
-        cut: The one that was used.
-    """
-    if threshold is None:
-        return "given by the user; the model has none of its own"
-    if threshold.value != cut:
-        return f"given by the user; the model's own is {threshold.value:g}"
-    if threshold.objective.startswith("none"):
-        return "the model's own, as it was published; it was not tuned"
-    span = "" if threshold.interval is None else ", 95 % interval {:g} to {:g}".format(*threshold.interval)
-    goal = threshold.objective.replace("_", " ").replace(" f1", " F1")
-    return f"the model's own, tuned on scans set aside for that (objective: {goal}{span})"
