@@ -27,13 +27,15 @@ def make_example(study: Path, target: Path) -> Path:
         CordlesionError: The study is not finished, or the page is too large for a repository.
     """
     page = write_report(study).read_text(encoding="utf-8")
-    page = re.sub(r'<section id="example">.*?</section>\n', "", page, flags=re.DOTALL)
+    for part in ("example", "scans"):
+        page = re.sub(rf'<section id="{part}">.*?</section>\n', "", page, flags=re.DOTALL)
+        page = re.sub(rf'<a href="#{part}">.*?</a> ', "", page)
     config = read_study(study / "study.yaml")
     note = (
         f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, pictures '
         f"of scans left out. Made by <code>{COMMAND}</code>.</p>\n</header>"
     )
-    page = page.replace('<a href="#example">Example</a>', "").replace("</header>", note, 1)
+    page = page.replace("</header>", note, 1)
     # Where the study lay on the machine that ran it is nobody's business.
     page = page.replace(str(config.output.parent), "demo")
     if (size := len(page.encode())) > LARGEST_BYTES:

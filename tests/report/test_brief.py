@@ -1,5 +1,7 @@
 from dataclasses import replace
 
+import pandas as pd
+
 from cordlesion.report.brief import Brief, write_brief
 from cordlesion.report.numbers import compute_numbers
 from cordlesion.report.results import StudyResults
@@ -10,27 +12,58 @@ def brief_of(results: StudyResults) -> Brief:
     return write_brief(results, summarize_runs(results), compute_numbers(results))
 
 
-def test_brief_tells_the_winner_and_its_test_results(results: StudyResults) -> None:
-    brief = brief_of(results)
-    assert brief.best == results.label(results.best)
-    assert brief.threshold == f"{results.tuned[results.best]:.2f}"
-    assert (brief.n_threshold, brief.n_test, brief.n_free) == (7, 9, 6)
-    assert brief.objective == "median voxel F1"
-    assert results.label(results.ranked[1]) in brief.runner_up
-    scans = results.evaluated(results.best, "test", results.tuned[results.best])
-    voxel, lesion, sensitivity, specificity = brief.tiles
-    assert voxel.value == f"{scans['voxel_f1'].median():.2f}"
-    assert lesion.value == f"{scans['lesion_f1'].median():.2f}"
-    bearing = scans[scans["n_reference_lesions"] > 0]
-    assert sensitivity.value == f"{(bearing['n_detected_lesions'] > 0).mean():.2f}"
-    free = scans[scans["n_reference_lesions"] == 0]
-    assert specificity.value == f"{(free['n_predicted_lesions'] == 0).mean():.2f}"
+def expected(brief: Brief, what: str) -> tuple[str, str]:
+    (row,) = (row for row in brief.expectations if row.what.startswith(what))
+    return row.tuned.main, row.default.main
+
+
+def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults) -> None:
+    brief, best = brief_of(results), results.best
+    assert (brief.model, brief.threshold) == (results.label(best), f"{results.tuned[best]:.2f}")
+    assert f"a probability of {results.tuned[best]:.2f} or more." in brief.meaning
+    scores = results.thresholds["score"].sort_values(ascending=False).tolist()
+    assert f"on the 7 scans kept for choosing thresholds: {scores[0]:.2f}; next comes" in brief.why
+    assert f"{results.label(results.ranked[1])} with {scores[1]:.2f}." in brief.why
+    assert brief.bundle == f"runs/{best.name}/bundle"
+    at = [results.evaluated(best, "test", t) for t in (results.tuned[best], 0.5)]
+    assert brief.n_test == len(at[0]) == 15
+    found = [f"{s['n_detected_lesions'].sum() / s['n_reference_lesions'].sum():.0%}".replace("%", " %") for s in at]
+    assert expected(brief, "Lesions found") == tuple(found)
+    false = [f"{(s['n_predicted_lesions'] - s['n_true_predicted_lesions']).mean():.1f}" for s in at]
+    assert expected(brief, "False lesions") == tuple(false)
+    clean = [(s[s["n_reference_lesions"] == 0]["n_predicted_lesions"] == 0).mean() for s in at]
+    assert expected(brief, "Scans without lesions") == tuple(f"{share:.0%}".replace("%", " %") for share in clean)
+    assert expected(brief, "Overlap") == tuple(f"{s['voxel_f1'].median():.2f}" for s in at)
 
 
 def test_one_run_has_nothing_to_be_compared_with(results: StudyResults) -> None:
-    tables = {name: getattr(results, name) for name in ("thresholds", "evaluation", "sweep")}
+    tables = {name: getattr(results, name) for name in ("thresholds", "written_thresholds", "evaluation", "sweep")}
     tables |= {name: getattr(results, name) for name in ("rules", "strata", "froc", "calibration", "reliability")}
     alone = {name: table[table["loss"] == "tversky"] for name, table in tables.items()}
     brief = brief_of(replace(results, **alone))
-    assert brief.runner_up == ""
+    assert brief.why.startswith("Nothing else had a threshold to choose.")
+    assert brief.reasons[0].text == "Nothing else was compared."
     assert [answer.question for answer in brief.answers] == ["Does tuning the threshold help?"]
+
+
+def test_where_half_is_the_tuned_threshold_it_is_said_once(results: StudyResults) -> None:
+    best = results.best
+    mine = (results.thresholds["loss"] == best.loss).to_numpy()
+
+    def at_half(table: pd.DataFrame) -> pd.DataFrame:
+        return table.assign(threshold=table["threshold"].where(~mine, 0.5))
+
+    tables = {name: at_half(getattr(results, name)) for name in ("thresholds", "written_thresholds")}
+    brief = brief_of(replace(results, **tables))
+    assert not brief.has_default
+    assert brief.reasons[-1].text == "0.5 is what tuning chose."
+    assert "0.5 does" not in brief.reasons[1].text
+
+
+def test_of_several_folds_each_has_its_threshold(results: StudyResults) -> None:
+    written = results.written_thresholds
+    folds = pd.concat([written.assign(fold=1), written.assign(fold=2, threshold=0.9)], ignore_index=True)
+    brief = brief_of(replace(results, written_thresholds=folds, sweep=results.sweep.assign(fold=1)))
+    assert brief.threshold == f"{results.tuned[results.best]:.2f}, 0.90"
+    assert brief.meaning.startswith("Each of the 2 folds has a network and a threshold of its own")
+    assert brief.bundle == ""

@@ -19,6 +19,8 @@ def test_the_example_report_shows_no_scan_and_names_its_command(fake_study: Fake
     assert "data:image" in (study / "report.html").read_text(encoding="utf-8")
     assert "data:image" not in page
     assert "#example" not in page
+    assert "gallery/" not in page
+    assert "<img" not in page
     assert str(read_study(study / "study.yaml").output.parent) not in page
     assert f"<code>{make['COMMAND']}</code>" in page
     assert f"<code>studies/{read_study(study / 'study.yaml').name}.yaml</code>" in page

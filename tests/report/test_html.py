@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import re
 import shutil
 from html.parser import HTMLParser
@@ -13,7 +15,7 @@ from cordlesion.report.results import StudyResults
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     *("tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    "subgroups",
+    *("operation", "subgroups"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -55,7 +57,7 @@ def text(folder: Path) -> str:
 def test_all_files_are_written(folder: Path) -> None:
     printed = [
         *("by_manufacturer", "by_orientation", "by_scanner", "by_site", "by_slice_spacing", "cohort"),
-        *("calibration", "lesion_free", "pairs", "paper", "rules", "seeds", "stability", "strata"),
+        *("calibration", "lesion_free", "operation", "pairs", "paper", "rules", "seeds", "stability", "strata"),
         *("table1", "table2", "thresholds", "tuning"),
     ]
     for suffix, others in (
@@ -66,25 +68,43 @@ def test_all_files_are_written(folder: Path) -> None:
     ):
         names = sorted(path.stem for path in (folder / "tables").glob(f"*.{suffix}"))
         assert names == (["captions"] if others is None else sorted([*printed, *others]))
-    assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 7
+    assert len(list((folder / "figures").glob("*.svg"))) == len(list((folder / "figures").glob("*.pdf"))) == 8
     assert not list(folder.rglob(".part-*"))
 
 
-def test_nothing_is_loaded(text: str) -> None:
+def test_nothing_is_loaded_but_the_gallery_beside_the_page(folder: Path, text: str) -> None:
     page = Page(text)
     assert page.open == []
     tags = [tag for tag, _ in page.elements]
-    assert not {"script", "link", "iframe", "object", "embed", "img", "base", "form"} & set(tags)
-    assert tags.count("svg") == 7
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & set(tags)
+    assert tags.count("svg") == 8
+    pictures = {f"gallery/{path.name}" for path in (folder / "gallery").iterdir()}
+    assert len(pictures) == 9
     for tag, attributes in page.elements:
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("src", "href", "xlink:href"):
                 assert value is not None
-                assert value.startswith(("#", "data:image/png;base64,")) or (
-                    tag == "a" and value.startswith("https://hal")
-                )
-    assert not re.search(r"url\((?!['\"]?#)|@import", text)
+                assert value.startswith(("#", "data:image/png;base64,")) or value in pictures
+        assert tag != "img" or attributes["loading"] == "lazy"
+    assert not re.search(r"url\((?!['\"]?#)|@import|https?://(?!www\.w3\.org)", text)
+
+
+def test_only_the_page_s_own_script_may_run(text: str) -> None:
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = (a["content"] for tag, a in Page(text).elements if a.get("http-equiv") == "Content-Security-Policy")
+    rules = dict(rule.split(" ", 1) for rule in (policy or "").split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert "http" not in (policy or "")
+
+
+def test_the_explorer_is_named_where_it_was_exported(study_copy: Path, text: str) -> None:
+    assert "explorer/index.html" not in text
+    (study_copy / "explorer").mkdir()
+    (study_copy / "explorer" / "index.html").write_text("")
+    assert 'href="explorer/index.html"' in write_report(study_copy).read_text(encoding="utf-8")
 
 
 def test_links_within_the_page_lead_somewhere(text: str) -> None:
@@ -101,12 +121,12 @@ def test_links_within_the_page_lead_somewhere(text: str) -> None:
 
 def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
     best = results.best
-    lead = re.search(r'<p class="lead">(.*?)</p>', text, re.DOTALL)
-    assert lead
-    assert results.label(best) in lead[1]
-    assert f"{results.tuned[best]:.2f}" in lead[1]
+    heading = re.search(r'<h2 id="use">(.*?)</h2>', text, re.DOTALL)
+    assert heading
+    assert re.sub(r"<.*?>", "", heading[1]) == f"Use {results.label(best)} at threshold {results.tuned[best]:.2f}"
     tested = results.evaluated(best, "test", results.tuned[best])["voxel_f1"].dropna()
-    assert f"<dd>{tested.median():.2f}</dd>" in text
+    assert f"<td>{tested.median():.2f}<small>" in text
+    assert text.index('id="use"') < text.index("<h2>")
     assert "Research use only" in text
     assert "hal-03865212" in text
     assert "the threshold set has no scan without lesions" in text.lower()
@@ -133,18 +153,20 @@ def test_data_are_escaped(tmp_path: Path) -> None:
     )
     manifest = study.folder / "manifest.json"
     manifest.write_text(
-        manifest.read_text().replace('"excluded": {}', f'"excluded": {{"<b>sub</b>": "{HOSTILE[:8]}"}}')
+        manifest.read_text().replace('"excluded": {}', f'"excluded": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
     )
     for name in ("evaluation.tsv", "sweep.tsv", "thresholds.tsv"):
         path = study.folder / name
-        path.write_text(path.read_text().replace("sct\t", "<i>x</i>&$a$\t"))
+        path.write_text(path.read_text().replace("sct\t", "<i>x</i>&$a$\t").replace("sub-012", "<u>lesion-free"))
     for path in study.folder.rglob("*_desc-sct_probseg.nii.gz"):
         path.rename(path.with_name(path.name.replace("desc-sct", "desc-ixia")))
     text = write_report(study.folder).read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
-    assert not {"script", "i"} & {tag for tag, _ in page.elements}
-    assert "<b>sub" not in text
+    assert "i" not in {tag for tag, _ in page.elements}
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert "<u>" not in text
+    assert "&lt;u&gt;lesion-free" in text
     assert "&lt;script&gt;alert" in text
     assert "&lt;i&gt;x&lt;/i&gt;&amp;$a$" in text
 

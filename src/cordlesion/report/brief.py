@@ -1,51 +1,60 @@
-"""The study's answers in a few sentences and four numbers."""
+"""The top of the page: one recommendation, why, how sure it is, what to expect of it, and the study's answers."""
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
 
 from cordlesion.report.answers import Answer, answer_questions
+from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import Run, StudyResults, of_run
+from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
 from cordlesion.report.tables.layout import MISSING, format_interval, format_number
-
-_TILES = {
-    "voxel_f1": "V-F1 (Dice), median",
-    "lesion_f1": "L-F1, median",
-    "subject_sensitivity": "P-sensitivity",
-    "subject_specificity": "P-specificity",
-}
+from cordlesion.threshold import VOLUME
 
 
 @dataclass(frozen=True)
-class Tile:
-    """One number of the best run on the test set."""
+class Value:
+    """A number as it is printed, with its interval."""
 
-    label: str
-    value: str
-    interval: str
+    main: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What to expect of the recommended model, at its threshold and at 0.5."""
+
+    what: str
+    basis: str
+    tuned: Value
+    default: Value
 
 
 @dataclass(frozen=True)
 class Brief:
     """What the top of the page says."""
 
-    best: str
+    model: str
     threshold: str
-    objective: str
-    score: str
-    n_threshold: int
+    """As printed; of several folds each one's."""
+    meaning: str
+    """What to do with the threshold."""
+    why: str
+    reasons: tuple[Answer, ...]
+    """How sure of the model and of the threshold, and what it changes against 0.5."""
     n_test: int
-    n_free: int
-    """Test scans without lesions."""
-    runner_up: str
-    """Empty where there is one run only."""
-    tiles: tuple[Tile, ...]
+    """Test scans."""
+    expectations: tuple[Expectation, ...]
+    has_default: bool
+    """Whether 0.5 is another threshold than the recommended one."""
+    bundle: str
+    """Where the model lies in the study folder; empty for what was not trained here, and of several folds."""
     answers: tuple[Answer, ...]
 
 
 def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> Brief:
-    """Say which loss and threshold won, how they did on the test set, and what the study's questions come to.
+    """Say which model and threshold to use, why, how sure that is, and what the study's questions come to.
 
     Args:
         results: The study.
@@ -53,33 +62,103 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
         numbers: What :func:`compute_numbers` makes of it.
     """
     best = results.best
-    choice = of_run(results.thresholds, best).iloc[0]
-    tested = _by_metric(of_run(summary, best, set="test", tuned=True))
-    tuning = _by_metric(of_run(summary, best, set="threshold", tuned=True))
-    second = results.ranked[1:2]
+    thresholds = results.chosen(best)
+    reasons = {
+        "How sure is the model?": sure_of_model(results, numbers.pairs),
+        "How sure is the threshold?": sure_of_threshold(results),
+        "What is gained over 0.5?": beside_half(results, numbers.tuning, numbers.operation),
+    }
+    trained_once = best.seed is not None and None in thresholds
     return Brief(
-        best=results.label(best),
+        model=results.label(best),
         threshold=results.threshold_text(best),
-        objective=results.objective,
-        score=format_number(choice["score"]),
-        n_threshold=int(tuning["voxel_f1"]["n"]),
-        n_test=int(tested["voxel_f1"]["n"]),
-        n_free=int(tested["subject_specificity"]["n"]),
-        runner_up="".join(f"{results.label(run)} ({_score(results, run)})" for run in second),
-        tiles=tuple(_tile(label, tested[metric]) for metric, label in _TILES.items()),
+        meaning=_meaning(results),
+        why=_why(results),
+        n_test=int(of_run(numbers.operation, best)["n_scans"].iloc[0]),
+        reasons=tuple(Answer(question, text) for question, text in reasons.items()),
+        expectations=_expectations(best, summary, numbers.operation),
+        has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
+        bundle=f"runs/{best.name}/bundle" if trained_once else "",
         answers=answer_questions(results, numbers),
     )
 
 
-def _by_metric(rows: pd.DataFrame) -> dict[str, pd.Series]:
-    return {str(row["metric"]): row for _, row in rows.iterrows()}
+def _why(results: StudyResults) -> str:
+    chosen = of_run(results.thresholds, results.best).iloc[0]
+    objective = results.objective.replace("voxel F1", "overlap (voxel F1, the Dice score)")
+    n_scans = f"{chosen['n_scans']:.0f} {'scan' if chosen['n_scans'] == 1 else 'scans'} kept for choosing thresholds"
+    if len(results.tuned) == 1:
+        return f"Nothing else had a threshold to choose. On the {n_scans} its {objective} is {_score(chosen)}."
+    second = results.ranked[1]
+    runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
+    n_losses = len({run.loss for run in results.tuned})
+    models = f", {len(results.tuned)} models in all" if len(results.tuned) > n_losses else ""
+    return (
+        f"Of {n_losses} methods compared{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; "
+        f"{runner_up}."
+    )
 
 
-def _score(results: StudyResults, run: Run) -> str:
-    return format_number(of_run(results.thresholds, run)["score"].iloc[0])
+def _score(chosen: pd.Series) -> str:
+    return format_number(float(chosen["score"]))
 
 
-def _tile(label: str, score: pd.Series) -> Tile:
-    if not score["n"]:
-        return Tile(label, MISSING, "no scan without lesions")
-    return Tile(label, format_number(score["value"]), format_interval(score["low"], score["high"]))
+def _meaning(results: StudyResults) -> str:
+    chosen = of_run(results.written_thresholds, results.best)
+    if len(chosen) > 1:
+        each = f"Each of the {len(chosen)} folds has a network and a threshold of its own; "
+        return f"{each}a voxel is marked as lesion where its probability is at least that of its fold."
+    t = results.threshold_text(results.best)
+    marked = f"A voxel is marked as lesion where the model gives it a probability of {t} or more"
+    volume = float(chosen[VOLUME].iloc[0]) if VOLUME in chosen else 0.0
+    return f"{marked}; connected pieces of up to {volume:g} mm³ are then removed." if volume else f"{marked}."
+
+
+def _expectations(best: Run, summary: pd.DataFrame, operation: pd.DataFrame) -> tuple[Expectation, ...]:
+    default, tuned = (of_run(operation, best, tuned=tuned).iloc[0] for tuned in (False, True))
+    scores = {
+        metric: tuple(of_run(summary, best, set="test", metric=metric, tuned=tuned).iloc[0] for tuned in (True, False))
+        for metric in ("voxel_f1", "subject_sensitivity", "subject_specificity")
+    }
+    found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
+    lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
+    rows = [
+        Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))),
+        Expectation("False lesions per scan", f"{scans} test scans", *map(_false, (tuned, default))),
+        Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found)),
+    ]
+    if clean[0]["n"]:
+        rows.append(Expectation("Scans without lesions that stay clean", _of(clean[0]), *map(_share, clean)))
+    basis = f"Dice score, median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
+    rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
+    return tuple(rows)
+
+
+def _of(score: pd.Series) -> str:
+    return f"of {score['n']:.0f} test scans"
+
+
+def _percent(value: float) -> str:
+    return MISSING if math.isnan(value) else f"{value:.0%}".replace("%", " %")
+
+
+def _percents(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def _found(row: pd.Series) -> Value:
+    return Value(_percent(row["found"]), _percents(row["found_low"], row["found_high"]))
+
+
+def _false(row: pd.Series) -> Value:
+    low, high = row["false_low"], row["false_high"]
+    return Value(f"{row['false']:.1f}", "" if math.isnan(low) else f"{low:.1f} to {high:.1f}")
+
+
+def _share(score: pd.Series) -> Value:
+    return Value(_percent(score["value"]), _percents(score["low"], score["high"]))
+
+
+def _median(score: pd.Series) -> Value:
+    interval = "" if math.isnan(score["low"]) else format_interval(score["low"], score["high"])
+    return Value(format_number(score["value"]), interval.strip("[]").replace(", ", " to "))

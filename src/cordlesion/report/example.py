@@ -3,20 +3,15 @@
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cordlesion.config import read_study
-from cordlesion.errors import CordlesionError
-from cordlesion.metrics import binarize
-from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.report import slices
+from cordlesion.report.masks import cut_mask, read_with_reference
 from cordlesion.report.overlay import draw, legend_handles
-from cordlesion.report.results import Run, StudyResults, lesion_bearing, run_stage
+from cordlesion.report.results import Run, StudyResults, lesion_bearing
 from cordlesion.report.slices import Layers, Picture
 from cordlesion.report.style import REFERENCE, WIDTH_INCHES, style
-from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
 MARGIN_MM = 15.0
 """What is shown above and below the reference's lesions."""
@@ -58,13 +53,13 @@ def example_figure(results: StudyResults) -> Figure:
         CordlesionError: The scan, its reference or a probability map is missing.
     """
     example = choose_example(results)
-    scan, reference = _read_scan(results, example.scan_id)
+    scan, reference = read_with_reference(results, example.scan_id)
     truth = slices.layers(scan, None, reference)
     x = slices.sagittal_index(truth)
     window = _window(truth, x)
     pictures = [("Reference", slices.sagittal(truth, x, window))]
     for run, dice in zip(example.runs, example.dice, strict=True):
-        mask = _mask(results, example.scan_id, run, scan)
+        mask = cut_mask(results, example.scan_id, run, scan)
         _, chosen = results.tested_by(run, example.scan_id)
         title = f"{results.label(run)}, t = {chosen['threshold']:.2f}\nDice score {dice:.2f}"
         pictures.append((title, slices.sagittal(slices.layers(scan, mask, reference), x, window)))
@@ -76,35 +71,6 @@ def _contrast(results: StudyResults) -> tuple[Run, ...]:
     """Return the run beside the best one, or nothing where there is one run only."""
     others = results.ranked[1:]
     return tuple(sorted(others, key=lambda run: run.loss != "dice")[:1])
-
-
-def _read_scan(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
-    files = results.manifest.get("scans", {}).get(scan_id) or {}
-    if not files.get("image") or not files.get("reference"):
-        raise CordlesionError(
-            f"{results.folder.manifest}: does not say where the image and the reference of {scan_id} lie; "
-            f"Figure 3 needs both. {run_stage('split')}"
-        )
-    scan = read_scan(results.folder.root / files["image"])
-    return scan, read_mask(results.folder.root / files["reference"], like=scan)
-
-
-def _mask(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> npt.NDArray[np.bool_]:
-    """Cut a run's map as the evaluation did, post-processed."""
-    training, chosen = results.tested_by(run, scan_id)
-    removal, threshold = read_study(results.folder.configuration).postprocess, float(chosen["threshold"])
-    if "minimum_volume_mm3" in chosen:
-        removal = removal.model_copy(update={"minimum_volume_mm3": float(chosen["minimum_volume_mm3"])})
-    cord_mask = results.manifest["scans"][scan_id].get("cord_mask")
-    cord = read_cord(cord_mask and results.folder.root / cord_mask, scan, removal)
-    return binarize(postprocess(_read_map(results, scan_id, training, scan), [threshold], removal, cord), threshold)
-
-
-def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:
-    path = results.folder.probability(scan_id, run.maps_name)
-    if not path.is_file():
-        raise CordlesionError(f"{path}: no such probability map; Figure 3 needs it. {run_stage('evaluate')}")
-    return read_probability(path, like=scan)
 
 
 def _window(truth: Layers, x: int) -> tuple[slice, slice]:

@@ -27,6 +27,7 @@ from cordlesion.report.style import (
     save_figure,
     style,
 )
+from cordlesion.report.tradeoff import tradeoff_figure
 from cordlesion.threshold import THRESHOLDS
 
 
@@ -106,6 +107,7 @@ def training_figure(results: StudyResults) -> Figure:
 
 
 FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
+    "recommendation": tradeoff_figure,
     "figure1_cohort": cohort_figure,
     "figure2_thresholds": threshold_figure,
     "figure2_thresholds_test": lambda results: threshold_figure(results, "test"),

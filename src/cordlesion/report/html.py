@@ -1,5 +1,7 @@
-"""One self-contained page about a finished study: text, tables and inline figures, no script, nothing loaded."""
+"""One self-contained page about a finished study: text, tables, inline figures; only its gallery is loaded."""
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,26 +12,32 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cordlesion.artifacts import write_text
-from cordlesion.config import read_study
 from cordlesion.progress import bar
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
 from cordlesion.report.figures import FIGURES, draw_and_save
+from cordlesion.report.gallery import write_gallery
+from cordlesion.report.limits import find_limits
+from cordlesion.report.methods import write_methods
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.remarks import calibration_remark, rules_remark
-from cordlesion.report.results import StudyResults, lesion_free, read_results
+from cordlesion.report.results import StudyResults, read_results
 from cordlesion.report.style import INK
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.svg import inline_svg
 from cordlesion.report.tables import write_tables
+from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.subgroups import subgroup_name
 
+TEMPLATES = Path(__file__).parent / "templates"
+EXPLORER = "explorer/index.html"
+
 
 def write_report(study_folder: Path) -> Path:
-    """Write the tables, the figures and ``report.html`` of a finished study.
+    """Write the tables, the figures, the gallery and ``report.html`` of a finished study.
 
     Args:
         study_folder: Where the study's artifacts lie.
@@ -42,6 +50,7 @@ def write_report(study_folder: Path) -> Path:
             cannot be written.
     """
     results = read_results(Path(study_folder))
+    page = results.folder.root / "report.html"
     with bar("write report", total=len(FIGURES) + 2) as advance:
         figures = {}
         for name in FIGURES:
@@ -50,11 +59,10 @@ def write_report(study_folder: Path) -> Path:
         summary, numbers = summarize_runs(results), compute_numbers(results)
         tables = write_tables(results, summary, numbers)
         advance()
-        page = results.folder.root / "report.html"
         context = {"brief": write_brief(results, summary, numbers), "tables": tables, "figures": _inline(figures)}
-        context |= _facts(results) | _subgroups(tables) | _remarks(results, numbers)
-        write_text(page, _environment().get_template("report.html.j2").render(context))
+        context |= _facts(results) | _subgroups(tables) | _words(results, numbers) | _script()
         advance()
+    write_text(page, _environment().get_template("report.html.j2").render(context, gallery=write_gallery(results)))
     return page
 
 
@@ -67,14 +75,31 @@ def _inline(figures: Mapping[str, Path]) -> dict[str, Markup]:
 
 
 def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["latex"] = latex
+    return environment
+
+
+def _script() -> dict[str, Any]:
+    """Return the page's script and the policy that lets it run, and nothing else, whatever a name may hold."""
+    text = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    rules = {
+        "default-src": "'none'",
+        "script-src": f"'sha256-{digest}'",
+        "style-src": "'unsafe-inline'",
+        "img-src": "'self' file: data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return {"script": Markup(text), "policy": Markup("; ".join(f"{name} {value}" for name, value in rules.items()))}
 
 
 def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
@@ -86,22 +111,22 @@ def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
     }
 
 
-def _remarks(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
+def _words(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
     """What the page says about the numbers in words."""
-    config = read_study(results.folder.configuration)
     return {
-        "how": describe_pipeline(config),
-        "region": config.preprocess.region,
+        "how": describe_pipeline(results.config),
+        "region": results.config.preprocess.region,
         "calibration_remark": calibration_remark(numbers),
         "rules_remark": rules_remark(results, numbers),
         "verdicts": [] if numbers.pairs.empty else numbers.pairs["sentence"].tolist(),
+        "limits": find_limits(results, numbers),
+        "methods": write_methods(results),
     }
 
 
 def _facts(results: StudyResults) -> dict[str, Any]:
     """What the page says about the study besides its results."""
     finished = datetime.fromtimestamp(results.folder.evaluation.stat().st_mtime, tz=UTC)
-    tuning = results.evaluation[results.evaluation["set"] == "threshold"]
     return {
         "title": results.name,
         # The day the results were made: writing the report anew does not make them newer.
@@ -111,13 +136,12 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         "n_subjects": results.splits["subject"].nunique(),
         "n_runs": len(results.runs),
         "one_seed": len({run.seed for run in results.histories}) <= 1,
-        "free_in_threshold_set": not lesion_free(tuning).empty,
         "excluded": results.manifest.get("excluded", {}),
         "example": choose_example(results),
         "empty_reference": EMPTY_REFERENCE,
         "label": results.label,
         "tuned": results.tuned,
-        "untuned": [run for run in results.runs if run not in results.tuned],
+        "explorer": EXPLORER if (results.folder.root / EXPLORER).is_file() else "",
         "configuration": results.configuration,
         "manifest": json.dumps(results.manifest, indent=2, ensure_ascii=False),
     }

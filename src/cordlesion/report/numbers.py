@@ -7,6 +7,7 @@ import pandas as pd
 from cordlesion.report.calibrated import summarize_calibration
 from cordlesion.report.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.lesions import summarize_froc, summarize_rules, summarize_strata
+from cordlesion.report.operation import summarize_operation
 from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import summarize_stability, summarize_tuning
 
@@ -23,6 +24,7 @@ class Numbers:
     strata: pd.DataFrame
     froc: pd.DataFrame
     calibration: pd.DataFrame
+    operation: pd.DataFrame
 
 
 def compute_numbers(results: StudyResults) -> Numbers:
@@ -36,4 +38,5 @@ def compute_numbers(results: StudyResults) -> Numbers:
         strata=summarize_strata(results),
         froc=summarize_froc(results),
         calibration=summarize_calibration(results),
+        operation=summarize_operation(results),
     )

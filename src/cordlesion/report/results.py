@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, read_json
-from cordlesion.config import SetName, maps_name, method_name, read_study
+from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
@@ -131,6 +131,11 @@ class StudyResults:
     froc: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame
+
+    @cached_property
+    def config(self) -> StudyConfig:
+        """The configuration, checked."""
+        return read_study(self.folder.configuration)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:

@@ -14,7 +14,7 @@ from cordlesion.progress import say
 from cordlesion.stages.sets import Cohort
 
 _IN_DERIVATIVES = re.compile(r"_label-lesion_desc-([A-Za-z0-9]+)_(?:probseg|mask)\.(?:nii\.gz|json)")
-_REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pdf")}
+_REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pdf"), "gallery": (".svg",)}
 
 
 def forget_outdated(cohort: Cohort) -> None:

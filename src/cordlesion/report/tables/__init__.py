@@ -7,7 +7,6 @@ from functools import partial
 import pandas as pd
 
 from cordlesion.artifacts import write_text
-from cordlesion.config import read_study
 from cordlesion.evaluation import write_table
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_pipeline
@@ -19,6 +18,7 @@ from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import Table
 from cordlesion.report.tables.lesion_free import lesion_free_table
 from cordlesion.report.tables.lesions import rules_table, strata_table
+from cordlesion.report.tables.operation import operation_table
 from cordlesion.report.tables.pairs import pairs_table, seeds_table
 from cordlesion.report.tables.paper import paper_table
 from cordlesion.report.tables.scores import scores_table
@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[StudyResults, pd.DataFrame], Table]] = {
 """Tables of cohort, scores and thresholds, by the name of their files."""
 
 ANSWERS: dict[str, Callable[[StudyResults, Numbers], Table]] = {
+    "operation": operation_table,
     "tuning": tuning_table,
     "stability": stability_table,
     "calibration": calibration_table,
@@ -69,7 +70,7 @@ def write_tables(results: StudyResults, summary: pd.DataFrame, numbers: Numbers)
     tables = {name: build(results, summary) for name, build in TABLES.items()}
     tables |= {name: build(results, numbers) for name, build in ANSWERS.items()}
     tables |= subgroup_tables(results, by_subgroup)
-    how = describe_pipeline(read_study(results.folder.configuration))
+    how = describe_pipeline(results.config)
     tables = {name: t if name == "cohort" else replace(t, how=how) for name, t in tables.items()}
     for name, table in tables.items():
         write_text(folder / f"{name}.tsv", table.tsv())

@@ -15,6 +15,7 @@ EMPTY_REFERENCE = (
     "only; where a scan has lesions and nothing is predicted, its values are 0."
 )
 """The policy without which no score can be read; part of the caption of every table of scores."""
+_KINDS = ("Set", "Metric", "Share", "Cut")
 SEEDS_AVERAGED = " Where a loss has several seeds, a scan’s value is their mean."
 
 
@@ -66,6 +67,15 @@ class Table:
     """What bold (an asterisk in plain text) stands for; empty where nothing is bold."""
     best: str = ""
     """What marks the best values (shade, underline) stand for; empty where nothing is marked."""
+
+    @property
+    def kind(self) -> int | str:
+        """The column by whose words rows are of one kind, such as those of one set; no number where all are alike.
+
+        Sorted, rows of one kind stay together: only they can be compared.
+        """
+        words = self.columns[: self.n_words] if self.n_words > 1 else ()
+        return next((number for number, name in enumerate(words) if name in _KINDS), "")
 
     @property
     def cells(self) -> list[list[str]]:

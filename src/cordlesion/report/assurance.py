@@ -1,0 +1,144 @@
+"""How sure the recommendation is, in words: of the model against the others, and of its threshold."""
+
+from typing import Literal, TypeAlias
+
+import pandas as pd
+
+from cordlesion.report.answers import enumerate_words
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.report.style import loss_name
+from cordlesion.report.tables.layout import format_interval, format_number
+from cordlesion.report.tables.tuning import tuning_verdict
+from cordlesion.statistics import MIN_SUBJECTS, Verdict
+
+Standing: TypeAlias = Literal["ahead", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"]
+
+_SENTENCES: dict[Standing, str] = {
+    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and, as far as "
+    "there are several seeds, between trainings.",
+    "ahead, one seed": "Its masks overlap the reference better than those of {}, beyond chance between subjects; but a "
+    "loss in each of these pairs was trained once, so this may be luck of the training.",
+    "open": "It cannot be told apart from {} on these scans.",
+    "seeds": "From {} it differs no more than trainings of one loss differ from each other.",
+    "behind, one seed": "The masks of {} overlap the reference better on the test set, beyond chance between subjects, "
+    "though a loss in each of these pairs was trained once. The recommendation follows the threshold set.",
+    "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
+    "the threshold set.",
+    "few": "There are too few subjects to compare it with {}.",
+}
+_UNDIRECTED: dict[Verdict, Standing] = {
+    "undecided": "open",
+    "within seed noise": "seeds",
+    "too few subjects": "few",
+}
+_TUNING = {
+    "helps": "better, beyond chance",
+    "harms": "worse, beyond chance",
+    "undecided": "not beyond chance",
+    "no change": "no scan changes",
+    "not tested": "too few scans to test it",
+}
+
+
+def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
+    """Say where the recommended loss stands against every other, in voxel F1 on the test set.
+
+    Args:
+        results: The study.
+        pairs: What :func:`compare_pairs` makes of it.
+    """
+    standings = _standings(pairs, results.best.loss)
+    if not standings:
+        return "Nothing else was compared."
+    by_standing = {
+        standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
+    }
+    said = [_SENTENCES[standing].format(enumerate_words(names)) for standing, names in by_standing.items() if names]
+    return f"{_headline(by_standing, len(standings))} {' '.join(said)}"
+
+
+def sure_of_threshold(results: StudyResults) -> str:
+    """Say where the threshold might have come out with other subjects, and how much it matters."""
+    chosen = of_run(results.written_thresholds, results.best)
+    if chosen[["interval_low", "interval_high"]].isna().to_numpy().any():
+        return f"Unknown: fewer than {MIN_SUBJECTS} subjects chose it, too few for an interval. {_plateau(chosen)}"
+    low, high = chosen["interval_low"].min(), chosen["interval_high"].max()
+    where = f"between {format_number(low)} and {format_number(high)}"
+    said = f"Drawn again from subjects like these, it would come out {where} (95 % interval)."
+    if len(chosen) > 1:
+        said = f"Drawn again from subjects like these, those of the {len(chosen)} folds would come out {where} (95 %)."
+    return f"{said} {_plateau(chosen)}"
+
+
+def beside_half(results: StudyResults, tuning: pd.DataFrame, operation: pd.DataFrame) -> str:
+    """Say what the tuned threshold changes against 0.5: lesions, false lesions, and overlap with its test.
+
+    Args:
+        results: The study.
+        tuning: What :func:`summarize_tuning` makes of it.
+        operation: What :func:`summarize_operation` makes of it.
+    """
+    best = results.best
+    if set(results.chosen(best).values()) == {DEFAULT_THRESHOLD}:
+        return "0.5 is what tuning chose."
+    row = tuning[(tuning["loss"] == best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
+    seeds = sum(run.loss == best.loss for run in results.runs)
+    mean = f" (mean over the {seeds} seeds of {loss_name(best.loss)})" if seeds > 1 else ""
+    overlap = (
+        f"The overlap (Dice score) of the median test scan{mean} is {format_number(row['difference'], signed=True)} "
+        f"{format_interval(row['low'], row['high'], signed=True)} against 0.5: {_TUNING[tuning_verdict(row)]}."
+    )
+    return f"{_exchange(results, operation)} {overlap}"
+
+
+def _exchange(results: StudyResults, operation: pd.DataFrame) -> str:
+    default, tuned = (of_run(operation, results.best, tuned=tuned).iloc[0] for tuned in (False, True))
+    found, false = int(tuned["n_found"] - default["n_found"]), float(tuned["false"] - default["false"])
+    lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']} lesions" if found else "as many"
+    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false ones per scan"
+    rest = f"with {marked}" if round(abs(false), 1) else "with about as many false ones per scan"
+    return f"Against 0.5 it finds {lesions}, {rest}."
+
+
+def _headline(by_standing: dict[Standing, list[str]], n: int) -> str:
+    """Say first whether the lead on the threshold set holds on the test set."""
+    ahead = len(by_standing["ahead"]) + len(by_standing["ahead, one seed"])
+    if by_standing["behind"] or by_standing["behind, one seed"]:
+        return "Doubtful: on the test set it is not the best."
+    if not ahead:
+        return "Not settled: on the test set it is clearly ahead of no other."
+    if ahead < n:
+        return f"Settled in part: on the test set it is clearly ahead of {ahead} of the {n} others."
+    return "Settled on these scans: it is clearly ahead of every other."
+
+
+def _standings(pairs: pd.DataFrame, loss: str) -> dict[str, Standing]:
+    """Return the printed name of every other loss, and where the recommended one stands against it."""
+    if pairs.empty:
+        return {}
+    mine = pairs[(pairs["metric"] == "voxel_f1") & ((pairs["first"] == loss) | (pairs["second"] == loss))]
+    return {
+        loss_name(str(row["first"] if row["second"] == loss else row["second"])): _standing(row, loss)
+        for _, row in mine.iterrows()
+    }
+
+
+def _standing(row: pd.Series, loss: str) -> Standing:
+    lead = row["median_difference"] if row["second"] == loss else -row["median_difference"]
+    if row["verdict"] in _UNDIRECTED:
+        return _UNDIRECTED[row["verdict"]]
+    if row["verdict"] == "seed noise unknown":
+        return "ahead, one seed" if lead > 0 else "behind, one seed"
+    return "ahead" if lead > 0 else "behind"
+
+
+def _plateau(chosen: pd.DataFrame) -> str:
+    """Say how far the threshold may be moved at little cost: where the plateaus of all folds overlap."""
+    low, high = chosen["plateau_low"].max(), chosen["plateau_high"].min()
+    if not low < high:
+        return "On the threshold set no other threshold of the grid comes within 5 % of its score."
+    half = "; 0.5 does too" if low <= DEFAULT_THRESHOLD <= high else "; 0.5 does not"
+    return (
+        f"On the threshold set every threshold from {format_number(low)} to {format_number(high)} comes within 5 % of "
+        f"its score{'' if (chosen['threshold'] == DEFAULT_THRESHOLD).all() else half}."
+    )

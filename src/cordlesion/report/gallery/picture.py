@@ -1,0 +1,178 @@
+"""The picture of one scan as SVG: grey slices, lesions told apart by filling, hatching and dashes, not colour alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+from cordlesion.report.gallery.png import data_uri, encode_png, grey_levels
+from cordlesion.report.slices import Mask, Picture
+from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
+
+GAP = 14.0
+LINE = 14.0
+"""Height of a line of text."""
+COLUMN = 158.0
+"""Smallest width of a panel with its title."""
+OPACITY = 0.5
+_MARGIN = 10.0
+_STYLE = f"""\
+text{{font:11px "Helvetica Neue","Segoe UI",Arial,"Liberation Sans",sans-serif;fill:#ededed}}
+.t{{font-weight:600}}.s{{fill:#bdbdbd}}path{{stroke-width:1.3;vector-effect:non-scaling-stroke}}
+.b,.m,.r,.o{{fill:none}}.b{{stroke:{TRUE_POSITIVE}}}.m{{stroke:{FALSE_POSITIVE}}}
+.bf{{stroke:none;fill:{TRUE_POSITIVE};fill-opacity:{OPACITY}}}.mf{{stroke:none}}
+.r{{stroke:{FALSE_NEGATIVE};stroke-dasharray:3 2}}
+.o{{stroke:{REFERENCE}}}"""
+_LEGEND = (("o", "reference"), ("b", "in both"), ("m", "marked falsely"), ("r", "missed"))
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A slice with what is written above it."""
+
+    picture: Picture
+    lines: tuple[str, ...]
+    """The first one is printed bold."""
+
+
+def draw_scan(rows: Sequence[tuple[Sequence[Panel], float]], width: float) -> str:
+    """Compose rows of panels.
+
+    With a mask and a reference, lesion is filled where it is in both, hatched where it is marked falsely, and dashed
+    where it is missed; a reference alone is outlined.
+
+    Args:
+        rows: Panels, and the height of their slices in points; those of one row that show the same slice share it.
+        width: Of the whole picture in points; rows that are wider go on below.
+
+    Returns:
+        A whole SVG file that loads nothing.
+    """
+    parts: list[str] = []
+    top = _MARGIN
+    for number, (panels, height) in enumerate(rows):
+        images: dict[bytes, str] = {}
+        for line in _break(panels, height, width):
+            parts += _draw_line(line, height, top, images, f"i{number}-")
+            top += height + LINE * max(len(panel.lines) for panel in line) + GAP
+    parts.append(_legend(top))
+    total = top + LINE + _MARGIN
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {total:.0f}" width="{width:.0f}" '
+        f'height="{total:.0f}"><style>{_STYLE}</style>{_hatch("hatch", (1.0, 1.0))}'
+        f'<rect width="100%" height="100%" fill="#000"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def filled_path(inside: Mask) -> str:
+    """Return a path around every run of pixels of a row: unit pixels, first row at the top."""
+    return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(inside))
+
+
+def outline_path(inside: Mask) -> str:
+    """Return the edges between inside and outside, joined along straight lines."""
+    padded = np.pad(inside, 1)
+    horizontal = padded[1:, 1:-1] != padded[:-1, 1:-1]
+    vertical = (padded[1:-1, 1:] != padded[1:-1, :-1]).T
+    return "".join(
+        [f"M{x} {y}h{n}" for y, x, n in _runs(horizontal)] + [f"M{x} {y}v{n}" for x, y, n in _runs(vertical)]
+    )
+
+
+def panel_width(picture: Picture, height: float) -> float:
+    """Return the width of a slice that is ``height`` points high."""
+    return height * picture.size_mm[0] / picture.size_mm[1]
+
+
+def _runs(inside: Mask) -> Iterable[tuple[int, int, int]]:
+    """Yield (row, first column, length) of each run of true values."""
+    padded = np.pad(inside, ((0, 0), (1, 1))).astype(np.int8)
+    starts, ends = (np.argwhere(np.diff(padded, axis=1) == step) for step in (1, -1))
+    return ((int(y), int(x), int(end) - int(x)) for (y, x), (_, end) in zip(starts, ends, strict=True))
+
+
+def _break(panels: Sequence[Panel], height: float, width: float) -> list[list[Panel]]:
+    lines: list[list[Panel]] = []
+    left = width
+    for panel in panels:
+        taken = _column(panel, height) + GAP
+        if left + taken > width:
+            lines.append([])
+            left = _MARGIN
+        lines[-1].append(panel)
+        left += taken
+    return lines
+
+
+def _column(panel: Panel, height: float) -> float:
+    least = COLUMN if len(panel.lines) > 1 else 0.0
+    return max(panel_width(panel.picture, height), least)
+
+
+def _draw_line(panels: Sequence[Panel], height: float, top: float, images: dict[bytes, str], prefix: str) -> list[str]:
+    parts, left = [], _MARGIN
+    n_lines = max(len(panel.lines) for panel in panels)
+    for panel in panels:
+        for number, line in enumerate(panel.lines):
+            kind, y = ("s" if number else "t"), top + LINE * (number + 0.8)
+            parts.append(f'<text class="{kind}" x="{left:.1f}" y="{y:.1f}">{escape(line)}</text>')
+        parts.append(_draw_picture(panel.picture, (left, top + LINE * n_lines), height, images, prefix))
+        left += _column(panel, height) + GAP
+    return parts
+
+
+def _draw_picture(
+    picture: Picture, place: tuple[float, float], height: float, images: dict[bytes, str], prefix: str
+) -> str:
+    n_rows, n_columns = picture.image.shape
+    scale = panel_width(picture, height) / n_columns, height / n_rows
+    grey = encode_png(grey_levels(picture.image))
+    if known := images.get(grey):
+        image = f'<use href="#{known}"/>'
+    else:
+        images[grey] = known = f"{prefix}{len(images)}"
+        size = f'width="{n_columns}" height="{n_rows}" preserveAspectRatio="none"'
+        image = f'{_hatch(f"{known}h", scale)}<image id="{known}" {size} href="{data_uri(grey)}"/>'
+    hatched = f' fill="url(#{known}h)"'
+    overlays = "".join(
+        f'<path class="{kind}"{hatched if kind == "mf" else ""} d="{path}"/>' for kind, path in _overlays(picture)
+    )
+    left, top = place
+    return f'<g transform="translate({left:.1f} {top:.1f}) scale({scale[0]:.4f} {scale[1]:.4f})">{image}{overlays}</g>'
+
+
+def _hatch(name: str, scale: tuple[float, float]) -> str:
+    """Define diagonal stripes that look alike whatever the scale of what they fill."""
+    turned = f"scale({1 / scale[0]:.4f} {1 / scale[1]:.4f}) rotate(45)"
+    stripe = f'<rect width="1.4" height="4" fill="{FALSE_POSITIVE}"/>'
+    return (
+        f'<defs><pattern id="{name}" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="{turned}">'
+        f"{stripe}</pattern></defs>"
+    )
+
+
+def _overlays(picture: Picture) -> list[tuple[str, str]]:
+    mask, reference = picture.mask, picture.reference
+    if reference is None or not picture.image.size:
+        return []
+    if mask is None:
+        return [("o", outline_path(reference))] if reference.any() else []
+    parts = (("b", mask & reference), ("m", mask & ~reference), ("r", reference & ~mask))
+    return [overlay for kind, inside in parts if inside.any() for overlay in _paths(kind, inside)]
+
+
+def _paths(kind: str, inside: Mask) -> list[tuple[str, str]]:
+    filling = [] if kind == "r" else [(f"{kind}f", filled_path(inside))]
+    return [*filling, (kind, outline_path(inside))]
+
+
+def _legend(top: float) -> str:
+    parts = []
+    for number, (kind, label) in enumerate(_LEGEND):
+        x = _MARGIN + number * 110
+        box = f'transform="translate({x:.0f} {top:.0f})" d="M0 0h14v10h-14z"'
+        filling = f'<path class="{kind}f" fill="url(#hatch)" {box}/>' if kind in "bm" else ""
+        parts.append(f'{filling}<path class="{kind}" {box}/>')
+        parts.append(f'<text class="s" x="{x + 20:.0f}" y="{top + 9:.0f}">{label}</text>')
+    return "".join(parts)

@@ -1,0 +1,36 @@
+"""What the methods section is written from, and the numbers of its references, given as they are first cited."""
+
+from dataclasses import dataclass
+
+from cordlesion.config import StudyConfig
+from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.results import StudyResults
+
+
+class Cite:
+    """Returns the number of a reference in brackets, the next free one at its first citation."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def __call__(self, *keys: str) -> str:
+        """Cite references by their keys; one that is not in :data:`REFERENCES` is a mistake in the text."""
+        for key in keys:
+            if key not in REFERENCES:
+                raise KeyError(key)
+            if key not in self.keys:
+                self.keys.append(key)
+        return f"[{', '.join(str(number) for number in sorted(self.keys.index(key) + 1 for key in keys))}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A study, and who counts its references."""
+
+    results: StudyResults
+    cite: Cite
+
+    @property
+    def config(self) -> StudyConfig:
+        """The study's configuration."""
+        return self.results.config

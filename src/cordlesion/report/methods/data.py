@@ -1,0 +1,117 @@
+"""What the methods section says of design, scans and preprocessing."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitConfig, StudyConfig
+from cordlesion.report.answers import enumerate_words
+from cordlesion.report.limits import is_simulated
+from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.results import lesion_bearing
+from cordlesion.report.style import SET_NAMES
+
+_CENTERLINES: dict[CenterlineSource, str] = {
+    "auto": "found by a small convolutional network that scores each axial slice, followed by the one best curve "
+    "through all slices, in outline as in {cite}",
+    "file": "read from curves drawn beside each scan",
+    "cord_mask": "taken as the centre of mass of a cord mask in each slice",
+    "sct": "found by the Spinal Cord Toolbox {cite}",
+}
+_CENTERLINE_SOURCES = {"auto": "gros2018", "sct": "deleener2017"}
+
+
+def design(study: Material) -> str:
+    """Say what was compared, and after whom."""
+    n_losses, n_seeds = len(study.config.losses), len(study.config.seeds)
+    compared = f"{n_losses} loss functions" if n_losses > 1 else "one loss function"
+    seeds = f", each trained with {n_seeds} random seeds" if n_seeds > 1 else ""
+    others = len(study.config.comparators)
+    beside = f", beside {others} other {'method' if others == 1 else 'methods'}" if others else ""
+    reduced = f" This is a {study.config.reduced.description}." if study.config.reduced else ""
+    return (
+        f"Following Hussein et al. {study.cite('hussein2023')}, we compared {compared}{seeds}{beside} for the "
+        f"segmentation of lesions{_where(study.config)}, and chose for each the decision threshold at which its "
+        f"probability maps are cut.{reduced}"
+    )
+
+
+def scans(study: Material) -> str:
+    """Say who was in which set, and how the sets were drawn."""
+    everything = study.results.splits.drop_duplicates("scan_id")
+    made = "simulated " if is_simulated(study.config) else ""
+    with_lesions = len(lesion_bearing(everything))
+    subjects = everything["subject"].nunique()
+    counts = (
+        f"The data were {len(everything)} {made}scans of {subjects} subjects in the Brain Imaging Data Structure "
+        f"{study.cite('gorgolewski2016')}, {with_lesions} of them with lesions in the reference mask."
+    )
+    excluded = len(study.results.manifest.get("excluded", {}))
+    left_out = f" {excluded} further {'scan was' if excluded == 1 else 'scans were'} left out." if excluded else ""
+    return f"{counts}{left_out} {_split(study.config.split)} {_sizes(study.results.splits, study.config.split)}"
+
+
+def preprocessing(study: Material) -> str:
+    """Say what became of a scan before the network saw it."""
+    options, patches = study.config.preprocess, study.config.patches
+    grid = f"resampled to {options.spacing_mm:g} mm isotropic voxels by linear interpolation"
+    shape = " × ".join(str(edge) for edge in patches.shape(options))
+    overlap = f"{100 * patches.overlap_fraction:g} %"
+    if options.region == "cord":
+        found = _centerline(options, study.cite)
+        region = (
+            f"Images were {grid} and cropped to {options.crop_voxels} × {options.crop_voxels} voxels around the "
+            f"centerline of the cord in each axial slice. The centerline was {found}"
+        )
+        region += f", smoothed over {options.centerline_smoothing_mm:g} mm." if options.centerline_smoothing_mm else "."
+    else:
+        otsu = study.cite("otsu1979")
+        region = f"Images were {grid} within the largest connected part that is brighter than the background {otsu}."
+    return (
+        f"{region} Intensities were standardised by landmarks {study.cite('nyul2000')} that were fitted on the "
+        f"training set only, and each patch of {shape} voxels (overlap {overlap}) was scaled to zero mean and unit "
+        "standard deviation."
+    )
+
+
+def _centerline(options: PreprocessConfig, cite: Cite) -> str:
+    if isinstance(options.centerline, Path):
+        return f"found by the centerline network of the Spinal Cord Toolbox {cite('gros2019')}"
+    source = _CENTERLINE_SOURCES.get(options.centerline)
+    return _CENTERLINES[options.centerline].format(cite=cite(source) if source else "")
+
+
+def _where(config: StudyConfig) -> str:
+    return " of the spinal cord" if config.preprocess.region == "cord" else ""
+
+
+def _split(split: SplitConfig) -> str:
+    shares = " : ".join(f"{split.proportions[name]:g}" for name in SETS)
+    names = enumerate_words([SET_NAMES[name] for name in SETS])
+    free = (
+        "Subjects without lesions went to the test set."
+        if split.lesion_free == "test"
+        else "Subjects without lesions were shared out in the same proportions."
+    )
+    drawn = (
+        f"Subjects were split into {names} sets ({shares}, by scans with lesions), balanced for number and volume of "
+        "lesions, with all scans of a subject in one set."
+    )
+    if split.folds > 1:
+        drawn = (
+            f"In a cross-validation with {split.folds} folds every subject was in the test set of one fold; the others "
+            f"were split into training, validation and threshold sets ({shares}, the last being test, by scans with "
+            "lesions), with all scans of a subject in one set of a fold."
+        )
+    return f"{drawn} {free}"
+
+
+def _sizes(splits: pd.DataFrame, split: SplitConfig) -> str:
+    if split.folds > 1:
+        return ""
+    counted = [
+        f"{len(scans)} scans of {scans['subject'].nunique()} subjects in the {SET_NAMES[name]} set"
+        for name in SETS
+        for scans in [splits[splits["set"] == name]]
+    ]
+    return f"There were {enumerate_words(counted)}."

@@ -1,0 +1,69 @@
+"""What the methods section says of thresholds, evaluation, statistics and software."""
+
+from cordlesion.report.methods.citing import Material
+from cordlesion.report.pipeline import describe_rule
+from cordlesion.statistics import MIN_SUBJECTS
+from cordlesion.threshold import GRIDS
+
+_RULE_SOURCES = {
+    "study": ("hussein2023", "commowick2018"),
+    "anima": ("commowick2018",),
+    "ivadomed": ("gros2021",),
+    "iou50": ("kirillov2019",),
+}
+
+
+def threshold(study: Material) -> str:
+    """Say how the thresholds were chosen."""
+    n_tried = len(GRIDS[study.config.threshold.grid])
+    each = " of each fold" if study.config.split.folds > 1 else ""
+    highest = f"the one with the highest {study.results.objective} over the threshold set{each}"
+    return (
+        f"Of {n_tried} thresholds from 0 to 1, {highest} was taken for every model; of tied ones, the middle of the "
+        "longest run. Its 95 % interval is a bootstrap in which subjects of the threshold set are drawn again and the "
+        "choice is repeated. The test set was opened once, after all thresholds were fixed."
+    )
+
+
+def evaluation(study: Material) -> str:
+    """Say what was measured."""
+    rule = study.config.evaluation.rule
+    sources = f" {study.cite(*_RULE_SOURCES[rule])}" if rule in _RULE_SOURCES else ""
+    return (
+        "On the grid of the reference we measured sensitivity, precision and F1 (Dice score) by voxel and by lesion. "
+        f"Lesions (rule {rule!r}{sources}) are components: {describe_rule(rule)}. Where the reference "
+        "holds no lesion these values are undefined and were left out; there, false lesions were counted. By subject, "
+        "sensitivity is the share of scans with lesions in which at least one was detected, and specificity the share "
+        "of scans without lesions in which none was predicted. Calibration was measured over the voxels of the stack, "
+        f"with the temperature fitted on the threshold set {study.cite('guo2017')}."
+    )
+
+
+def statistics(study: Material) -> str:
+    """Say which tests and intervals there are."""
+    cite, seeds = study.cite, ""
+    if len(study.config.seeds) > 1:
+        seeds = f" A loss is said to beat another where that holds over subjects and over seeds {cite('rao1988')}."
+    return (
+        "Values are medians over scans. Thresholds and losses were compared scan by scan by Wilcoxon's signed-rank "
+        f"test {cite('wilcoxon1945')} and by bootstraps over subjects {cite('efron1993')}, with Holm's correction "
+        f"{cite('holm1979')}.{seeds} Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
+        f"subjects with all their scans (at least {MIN_SUBJECTS} subjects), of shares of scans those of Clopper and "
+        f"Pearson {cite('clopper1934')}."
+    )
+
+
+def software(study: Material) -> str:
+    """Name versions, hardware and seeds, as far as the manifest tells them."""
+    manifest = study.results.manifest
+    packages = manifest.get("packages", {})
+    named = ", ".join(f"{name} {packages[name]}" for name in ("torch", "numpy", "scipy", "nibabel") if name in packages)
+    trained = ", ".join(manifest.get("hardware", {}).get("training", []))
+    seeds = ", ".join(str(seed) for seed in study.config.seeds)
+    parts = [
+        f"cordlesion {manifest.get('cordlesion', '')} on Python {manifest.get('python', '')}",
+        named,
+        f"networks trained on {trained}" if trained else "",
+        f"seed of the split {study.config.split.seed}, of the trainings {seeds}",
+    ]
+    return f"{'; '.join(part for part in parts if part)}. Configuration and manifest are with the results."

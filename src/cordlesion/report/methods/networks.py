@@ -1,0 +1,147 @@
+"""What the methods section says of networks, losses, comparators and masks."""
+
+from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
+from cordlesion.report.answers import enumerate_words
+from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.style import loss_name
+
+_LOSSES: dict[str, tuple[str, ...]] = {
+    "bce": (),
+    "dice": ("milletari2016",),
+    "log_cosh_dice": ("jadon2020",),
+    "generalized_dice": ("sudre2017",),
+    "combo": ("taghanaki2019",),
+    "tversky": ("salehi2017", "abraham2019"),
+    "focal_tversky": ("abraham2019",),
+    "sct_dice": ("gros2019",),
+    "dice_bce": ("isensee2021",),
+    "focal": ("lin2017",),
+    "f_beta": ("hashemi2019",),
+    "unified_focal": ("yeung2022",),
+    "lovasz_hinge": ("berman2018",),
+    "blob_dice": ("kofler2023",),
+    "cc_dice_ce": ("bouteille2025",),
+}
+"""Where each loss comes from."""
+_OPTIMIZERS = {"adam": ("Adam", "kingma2015"), "adadelta": ("Adadelta", "zeiler2012")}
+_KINDS = {
+    "bundle": "a trained model, run with its own preprocessing",
+    "maps": "probability maps",
+    "npz": "probability maps",
+    "masks": "masks",
+}
+_WINDOWS: dict[Blending, str] = {
+    "mean": "averaged",
+    "gaussian": "averaged with Gaussian weights",
+    "hann": "averaged with the weights of a Hann window {cite}",
+}
+
+
+def training(study: Material) -> str:
+    """Say which network was trained and how."""
+    filters = ", ".join(str(n) for n in study.config.network.filters)
+    how = study.config.runs[0].training
+    network = f"The network was a 3-D U-Net {study.cite('cicek2016')} with {filters} filters at its levels, two"
+    return (
+        f"{network} 3 × 3 × 3 convolutions per level, each followed by batch normalisation and a rectified linear unit."
+        f"{_prior(study.config, study.cite)} Training used batches of {how.batch_size} patches with and without "
+        "lesion, mirrored and turned by quarter turns in the axial plane at random, and "
+        f"{_optimizer(how, study.cite)}{_exceptions(study.config, study.cite)}; {_schedule(how, study.cite)}. "
+        f"{_length(how)}, and the epoch with the lowest validation loss was kept."
+    )
+
+
+def losses(study: Material) -> str:
+    """Name the losses, with their sources and what differs from the published parameters."""
+    named = enumerate_words([_loss(loss, study.cite) for loss in study.config.losses])
+    was = "The loss function was" if len(study.config.losses) == 1 else "The loss functions were"
+    return f"{was} {named}, with the parameters of their publications where none are given."
+
+
+def comparators(study: Material) -> str:
+    """Name the methods that were not trained here; empty where there are none."""
+    if not study.config.comparators:
+        return ""
+    named = enumerate_words([_comparator(one) for one in study.config.comparators])
+    return f"Not trained here, and measured on the same scans: {named}."
+
+
+def masks(study: Material) -> str:
+    """Say how probability maps came about, and what was removed from the masks."""
+    prediction = study.config.prediction
+    cited = study.cite("pielawski2020") if prediction.blending == "hann" else ""
+    blended = _WINDOWS[prediction.blending].format(cite=cited)
+    mirrored = " and over the eight mirrored copies of each patch" if prediction.mirror else ""
+    overlap = f"{100 * study.config.patches.overlap_fraction:g} %"
+    return (
+        f"Probabilities of patches that overlap by {overlap} were {blended}{mirrored}, and carried back to each scan's "
+        "own grid by linear interpolation. A voxel was segmented where its probability was at least the threshold. "
+        f"{_removal(study.config, study.cite)}"
+    )
+
+
+def _prior(config: StudyConfig, cite: Cite) -> str:
+    prior = config.network.prior
+    if prior == NetworkConfig().prior:
+        return ""
+    return f" Its output bias was set so that it starts at a lesion probability of {prior:g} {cite('lin2017')}."
+
+
+def _length(how: TrainingConfig) -> str:
+    if how.early_stopping_epochs:
+        n = how.early_stopping_epochs
+        return f"Training ended after {n} epochs without a lower validation loss, at most {how.epochs}"
+    return f"There {'was one epoch' if how.epochs == 1 else f'were {how.epochs} epochs'}"
+
+
+def _optimizer(how: TrainingConfig | LossConfig, cite: Cite) -> str:
+    name, key = _OPTIMIZERS[how.optimizer or "adam"]
+    rate = f" at a rate of {how.learning_rate:g}" if how.learning_rate else ""
+    return f"{name} {cite(key)}{rate}"
+
+
+def _exceptions(config: StudyConfig, cite: Cite) -> str:
+    """Say which losses were trained with an optimiser or a rate of their own."""
+    own = [loss for loss in config.losses if loss.optimizer or loss.learning_rate]
+    said = [
+        f"{loss_name(loss.title)}: {_optimizer(run.optimization, cite)}"
+        for loss in own
+        for run in config.runs[:: len(config.seeds) * len(config.folds)]
+        if run.loss == loss
+    ]
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _schedule(how: TrainingConfig, cite: Cite) -> str:
+    if how.schedule == "cosine":
+        return f"the rate fell to 0 along a cosine {cite('loshchilov2017')}"
+    return f"the rate was halved after {how.patience_epochs} epochs without a lower validation loss"
+
+
+def _loss(loss: LossConfig, cite: Cite) -> str:
+    keys = ("monai2022",) if loss.name.startswith("monai:") else _LOSSES.get(loss.name, ())
+    given = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in loss.parameters.items())
+    name = loss_name(loss.title)
+    printed = "binary cross-entropy" if loss.title == "bce" else name
+    return printed + (f" ({given})" if given else "") + (f" {cite(*keys)}" if keys else "")
+
+
+def _comparator(one: ComparatorConfig) -> str:
+    cut = f", cut at {one.threshold:g}" if one.threshold else ""
+    tuned = ", whose threshold was chosen as below" if one.is_tuned else ""
+    return f"{loss_name(one.name)} ({_KINDS[one.kind]}{cut}{tuned})"
+
+
+def _removal(config: StudyConfig, cite: Cite) -> str:
+    removal, said = config.postprocess, []
+    if removal.cord_margin_mm is not None:
+        said.append(f"Nothing farther than {removal.cord_margin_mm:g} mm from the cord mask was kept.")
+    if removal.minimum_volume_mm3:
+        said.append(f"Components of up to {removal.minimum_volume_mm3:g} mm³ were removed {cite('vincent1993')}.")
+    if tried := config.threshold.minimum_volumes_mm3:
+        volumes = enumerate_words([f"{volume:g}" for volume in tried])
+        said.append(
+            f"Components were removed {cite('vincent1993')} up to a volume that was chosen together with the threshold "
+            f"among {volumes} mm³."
+        )
+    return " ".join(said) or "Nothing was removed from the masks."

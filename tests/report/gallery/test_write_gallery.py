@@ -1,0 +1,85 @@
+import math
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cordlesion.report.gallery import shown_runs, write_gallery
+from cordlesion.report.results import StudyResults, read_results
+
+
+@pytest.fixture
+def copied(study_copy: Path) -> StudyResults:
+    return read_results(study_copy)
+
+
+def test_every_test_scan_has_an_entry_and_those_with_files_a_picture(copied: StudyResults) -> None:
+    gallery = copied.folder.root / "gallery"
+    gallery.mkdir()
+    (gallery / "sub-gone.svg").write_text("")
+    entries = write_gallery(copied)
+    best = copied.evaluated(copied.best, "test", copied.tuned[copied.best])
+    assert {entry.scan_id for entry in entries} == set(best.index)
+    for entry in entries:
+        row = best.loc[entry.scan_id]
+        assert (entry.n_lesions, entry.n_found) == (row["n_reference_lesions"], row["n_detected_lesions"])
+        assert entry.n_false == row["n_predicted_lesions"] - row["n_true_predicted_lesions"]
+        # Lesion-free scans of the fake study have no files.
+        assert bool(entry.path) == bool(entry.n_lesions) != bool(entry.fault)
+    assert {path.name for path in gallery.iterdir()} == {Path(entry.path).name for entry in entries if entry.path}
+
+
+def test_least_overlap_comes_first_and_scans_without_lesions_last(copied: StudyResults) -> None:
+    entries = write_gallery(copied)
+    overlaps = [entry.voxel_f1 for entry in entries if not math.isnan(entry.voxel_f1)]
+    assert overlaps == sorted(overlaps)
+    rest = entries[len(overlaps) :]
+    assert len(rest) == 6
+    assert [entry.n_false for entry in rest] == sorted((entry.n_false for entry in rest), reverse=True)
+
+
+def test_a_picture_shows_the_reference_the_best_at_both_thresholds_and_one_model_of_each_loss(
+    copied: StudyResults,
+) -> None:
+    entry = next(entry for entry in write_gallery(copied) if entry.path)
+    text = (copied.folder.root / entry.path).read_text(encoding="utf-8")
+    titles = re.findall(r'<text class="t"[^>]*>([^<]*)<', text)
+    best, *others = shown_runs(copied)
+    at = [f"{copied.label(best)}, t = {t:.2f}" for t in (copied.tuned[best], 0.5)]
+    rest = [f"{copied.label(run)}, t = {copied.tuned[run]:.2f}" for run in others]
+    assert titles[: 3 + len(rest)] == ["Reference", *at, *rest]
+    assert f"Dice {entry.overlap}, {entry.n_found} of {entry.n_lesions} found" in text
+    assert f"{entry.n_false} false" in text
+    before = text
+    write_gallery(copied)
+    assert (copied.folder.root / entry.path).read_text(encoding="utf-8") == before
+
+
+def test_of_several_seeds_the_best_one_is_shown(results: StudyResults) -> None:
+    again = results.thresholds.assign(seed=1, score=results.thresholds["score"] + 0.01)
+    both = replace(
+        results,
+        thresholds=pd.concat([results.thresholds, again[again["loss"] != "sct"]], ignore_index=True),
+        evaluation=pd.concat(
+            [results.evaluation, results.evaluation[results.evaluation["loss"] != "sct"].assign(seed=1)]
+        ),
+    )
+    shown = shown_runs(both)
+    assert shown[0] == both.best
+    assert sorted(run.loss for run in shown) == sorted({run.loss for run in both.runs})
+    assert all(run.seed == 1 for run in shown if run.loss != "sct")
+
+
+def test_names_of_scans_become_safe_names_of_files(copied: StudyResults) -> None:
+    scan_id = copied.evaluated(copied.best, "test", 0.5).index[0]
+    hostile = {scan_id: "sub-<b>/../x", "sub-other": "sub-<b>_.._x"}
+    files = {hostile.get(name, name): paths for name, paths in copied.manifest["scans"].items()}
+    renamed = replace(
+        copied,
+        manifest={**copied.manifest, "scans": files},
+        evaluation=copied.evaluation.replace({"scan_id": hostile}),
+    )
+    faults = {entry.scan_id: entry for entry in write_gallery(renamed)}
+    assert "no such probability map" in faults["sub-<b>/../x"].fault

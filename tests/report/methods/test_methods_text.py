@@ -1,0 +1,100 @@
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cordlesion.report.methods import write_methods
+from cordlesion.report.methods.networks import _LOSSES
+from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.results import StudyResults, read_results
+
+
+def changed(results: StudyResults, **sections: object) -> StudyResults:
+    """The study with another configuration."""
+    config = type(results.config).model_validate(results.config.model_dump() | sections)
+    other = replace(results)
+    vars(other)["config"] = config
+    return other
+
+
+def test_the_default_study_is_told(results: StudyResults) -> None:
+    text = write_methods(results).text
+    for said in (
+        "we compared 3 loss functions for the segmentation of lesions of the spinal cord",
+        "33 scans of",
+        "62 : 13 : 14 : 26",
+        "0.5 mm isotropic",
+        "48 × 48 × 48 voxels (overlap 75 %)",
+        "16, 32, 64 filters",
+        "Adam",
+        "There were 120 epochs",
+        "Tversky (fn weight 0.7, fp weight 0.3)",
+        "Of 21 thresholds from 0 to 1, the one with the highest median voxel F1",
+        "Nothing was removed from the masks.",
+        "cordlesion 0.1.0 on Python 3.11.9",
+    ):
+        assert said in text
+    assert "simulated" not in text
+    assert "**Comparators.**" not in text
+
+
+def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> None:
+    methods = write_methods(results)
+    body, listed = methods.text.split("## References")
+    numbers = [int(n) for group in re.findall(r"\[([\d, ]+)\]", body) for n in group.split(", ")]
+    first = list(dict.fromkeys(numbers))
+    assert first == sorted(first) == list(range(1, len(methods.cited) + 1))
+    assert re.findall(r"(?m)^(\d+)\. ", listed) == [str(n) for n in first]
+    assert next(iter(methods.cited)) == "hussein2023"
+    assert methods.bibtex.count("@misc{") == len(methods.cited)
+    assert methods.bibtex.count("{") == methods.bibtex.count("}")
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"seeds": (0, 1, 2)}, "each trained with 3 random seeds"),
+        ({"split": {"folds": 4}}, "In a cross-validation with 4 folds"),
+        ({"split": {"lesion_free": "stratified"}}, "shared out in the same proportions"),
+        ({"preprocess": {"region": "foreground"}}, "brighter than the background"),
+        ({"preprocess": {"centerline": "sct"}}, "found by the Spinal Cord Toolbox ["),
+        ({"preprocess": {"centerline": Path("t2_ctr.h5")}}, "found by the centerline network of the Spinal Cord"),
+        ({"network": {"prior": 0.02}}, "starts at a lesion probability of 0.02 ["),
+        ({"training": {"schedule": "cosine"}}, "fell to 0 along a cosine ["),
+        ({"training": {"early_stopping_epochs": 9}}, "after 9 epochs without a lower validation loss, at most 300"),
+        ({"prediction": {"blending": "hann", "mirror": True}}, "Hann window ["),
+        ({"postprocess": {"cord_margin_mm": 2.0, "minimum_volume_mm3": 5.0}}, "up to 5 mm³ were removed ["),
+        ({"threshold": {"minimum_volumes_mm3": (0, 3)}}, "chosen together with the threshold among 0 and 3 mm³"),
+        ({"threshold": {"grid": "fine"}}, "Of 24 thresholds"),
+        ({"evaluation": {"rule": "ivadomed"}}, "rule 'ivadomed' ["),
+        ({"comparators": ({"name": "theirs", "maps": "maps"},)}, "theirs (probability maps, whose threshold"),
+        ({"comparators": ({"name": "hard", "masks": "m"},)}, "beside 1 other method"),
+        ({"losses": ({"name": "combo", "optimizer": "adadelta", "learning_rate": 1.0},)}, "(Combo: Adadelta ["),
+        ({"losses": ({"name": "monai:DiceFocalLoss", "label": "mine"},)}, "The loss function was mine ["),
+        ({"reduced": {"scans": 9}}, "This is a reduced run: at most 9 scans."),
+    ],
+)
+def test_what_the_configuration_changes_is_told(results: StudyResults, sections: dict[str, object], said: str) -> None:
+    assert said not in write_methods(results).text
+    assert said in write_methods(changed(results, **sections)).text
+
+
+def test_every_loss_has_its_source() -> None:
+    from cordlesion.losses import LOSSES
+
+    assert set(_LOSSES) == set(LOSSES)
+    assert {key for keys in _LOSSES.values() for key in keys} <= set(REFERENCES)
+
+
+def test_every_reference_is_complete() -> None:
+    for key, reference in REFERENCES.items():
+        assert key.endswith(str(reference.year))
+        assert reference.text.endswith(f"{reference.year}.")
+        assert ".." not in reference.text
+
+
+def test_excluded_scans_are_told(study_copy: Path) -> None:
+    path = study_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"excluded": {}', '"excluded": {"sub-9": "no cord"}'))
+    assert "1 further scan was left out." in write_methods(read_results(study_copy)).text

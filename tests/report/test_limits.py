@@ -1,0 +1,109 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cordlesion.report.limits import find_limits, is_simulated
+from cordlesion.report.numbers import Numbers, compute_numbers
+from cordlesion.report.results import StudyResults, read_results
+
+
+@pytest.fixture(scope="module")
+def numbers(results: StudyResults) -> Numbers:
+    return compute_numbers(results)
+
+
+def said(results: StudyResults, numbers: Numbers) -> str:
+    return "\n".join(limit.text for limit in find_limits(results, numbers))
+
+
+def test_what_is_lacking_is_said(results: StudyResults, numbers: Numbers) -> None:
+    text = said(results, numbers)
+    assert "7 subjects with lesions chose the thresholds and 9 subjects with lesions tested them" in text
+    assert "trained with one seed" in text
+    assert "The threshold set has no scan without lesions" in text
+    assert "One reference per scan" in text
+    assert "rule 'study'" in text
+    grave = [limit.grave for limit in find_limits(results, numbers)]
+    assert grave == sorted(grave, reverse=True)
+    assert any(grave)
+
+
+def test_what_is_not_lacking_is_not_said(results: StudyResults, numbers: Numbers) -> None:
+    text = said(results, numbers)
+    for absent in (
+        "simulated",
+        "reduced",
+        "left out",
+        "No test scan is free",
+        "come from one site",
+        "not trained here",
+    ):
+        assert absent not in text
+
+
+@pytest.mark.parametrize(
+    ("change", "limit"),
+    [
+        ({"site": "Rennes"}, "All test scans come from one site (Rennes)."),
+        ({"site": ""}, "The site of the test scans is not recorded"),
+        ({"orientation": "axial"}, "All test scans have axial slices."),
+        ({"subject": "sub-1"}, "The 15 test scans are of 1 subjects."),
+    ],
+)
+def test_limits_of_the_test_scans(results: StudyResults, numbers: Numbers, change: dict[str, str], limit: str) -> None:
+    assert limit not in said(results, numbers)
+    assert limit in said(replace(results, splits=results.splits.assign(**change)), numbers)
+
+
+def test_a_wide_interval_and_an_end_of_the_grid_are_said(results: StudyResults, numbers: Numbers) -> None:
+    wide = results.written_thresholds.assign(interval_low=0.1, interval_high=0.8)
+    assert "spans 0.70 of the scale" in said(replace(results, written_thresholds=wide), numbers)
+    at_end = results.thresholds.assign(threshold=0.05)
+    assert "lies at the end of the grid" in said(replace(results, thresholds=at_end), numbers)
+
+
+def test_a_training_that_was_still_getting_better_is_said(results: StudyResults, numbers: Numbers) -> None:
+    falling = pd.DataFrame({"epoch": [1, 2], "validation_loss": [0.5, 0.4]})
+    histories = {run: falling for run in results.histories if run.loss == "dice"}
+    assert "The validation loss of Dice was lowest in the last epoch" in said(
+        replace(results, histories=histories), numbers
+    )
+
+
+def test_sets_with_unlike_lesions_are_told(results: StudyResults, numbers: Numbers) -> None:
+    splits = results.splits.copy()
+    splits.loc[splits["set"] == "test", "reference_volume_mm3"] *= 50
+    assert "differ in amount" in said(replace(results, splits=splits), numbers)
+
+
+def test_excluded_scans_and_reduced_runs_are_told(study_copy: Path, numbers: Numbers) -> None:
+    path = study_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"excluded": {}', '"excluded": {"sub-9": "no cord"}'))
+    with (study_copy / "study.yaml").open("a") as stream:
+        stream.write("reduced: {scans: 20, epochs: 2}\ncomparators: [{name: other, maps: maps}]\n")
+    text = said(read_results(study_copy), numbers)
+    assert "1 scan was left out" in text
+    assert "This is a reduced run: at most 20 scans, 2 epochs" in text
+    assert "other was not trained here" in text
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ({"GeneratedBy": [{"Name": "cordlesion simulate"}]}, True),
+        ({"GeneratedBy": [{"Name": "dcm2bids"}]}, False),
+        ({"Name": "cordlesion simulate"}, False),
+        ({"GeneratedBy": "cordlesion simulate"}, False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_a_dataset_says_of_itself_that_it_is_simulated(
+    results: StudyResults, tmp_path: Path, described: object, expected: bool
+) -> None:
+    if described is not None:
+        (tmp_path / "dataset_description.json").write_text(json.dumps(described))
+    assert is_simulated(results.config.model_copy(update={"dataset": tmp_path})) is expected

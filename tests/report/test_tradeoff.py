@@ -1,0 +1,34 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.report.operation import operation_curve
+from cordlesion.report.results import StudyResults
+from cordlesion.report.tradeoff import tradeoff_figure
+
+
+def test_both_curves_and_both_thresholds_are_drawn(results: StudyResults) -> None:
+    found, false = tradeoff_figure(results).axes
+    curve = operation_curve(results, results.best)
+    t = results.tuned[results.best]
+    for axes, column in ((found, "found"), (false, "false")):
+        np.testing.assert_allclose(axes.lines[0].get_ydata(), curve[column])
+        points = {line.get_xdata()[0]: line for line in axes.lines if line.get_marker() == "o"}
+        assert set(points) == {t, 0.5}
+        for place, line in points.items():
+            assert line.get_ydata()[0] == pytest.approx(curve.loc[place, column])
+        assert points[0.5].get_markerfacecolor() == "none"
+    labels = [text.get_text() for text in found.texts]
+    assert f"t = {t:.2f}: {curve.loc[t, 'found']:.0%}".replace("%", " %") in labels
+    assert false.get_ylim()[1] >= max(curve.loc[[t, 0.5], "false"])
+
+
+def test_thresholds_of_folds_are_all_marked_without_values(results: StudyResults) -> None:
+    written = results.written_thresholds
+    folds = pd.concat([written.assign(fold=1), written.assign(fold=2, threshold=0.9)], ignore_index=True)
+    for axes in tradeoff_figure(replace(results, written_thresholds=folds)).axes:
+        marked = {line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
+        assert marked == {results.tuned[results.best], 0.9, 0.5}
+        assert not axes.texts
