@@ -37,7 +37,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("guide")
     make_cohort(folder / "demo")
     (folder / "tiny.yaml").write_text(STUDY)
-    run_study(read_study(folder / "demo" / "study.yaml"))
+    run_study(read_study(folder / "demo" / "study.yaml"), until="analyze")  # The page on the report writes it.
     simulate_cohort(folder / "one", scans=1, seed=3)
     (scan,), _ = find_scans(folder / "one")
     shutil.move(scan.image, folder / "scan.nii.gz")
@@ -53,9 +53,10 @@ def make_maps(folder):
         part = folder / ("threshold_set" if number % 2 else "test_set")
         reference = read_mask(scan.reference)
         p = np.float32(0.6) * ndimage.gaussian_filter(reference.data.astype(np.float32), 1)
-        for kind in ("labels", "maps"):
+        for kind in ("labels", "maps", "scans"):
             (part / kind).mkdir(parents=True, exist_ok=True)
         shutil.copy(scan.reference, part / "labels")
+        shutil.copy(scan.image, part / "scans")
         write_volume(part / "maps" / f"{scan.scan_id}_probseg.nii.gz", p, reference)
     for kind in ("images", "nnunet"):
         (folder / kind).mkdir()
