@@ -17,7 +17,6 @@ SCAN = Volume(noise((20, 20, 30)), np.eye(4))
 
 REAL = {
     "t2": (centerline_from_cord_mask, "t2_seg-manual", 0.5, 1.5),
-    "sub-unf01_T2w": (centerline_from_cord_mask, "sub-unf01_T2w_seg-manual", 0.8, 1.5),
     # Slices are 7.5 mm apart, and what stands for the truth is the spline that SCT drew through the same network's map.
     "t2_ms": (read_centerline, "t2_ms_centerline", 1.0, 3.0),
 }
@@ -62,7 +61,11 @@ def test_where_no_cord_is_found_the_advice_fits_the_command(tmp_path):
         ("missing_ctr.h5", None, "no such file"),
         ("t2_lesion.h5", lesion_layers, r"not named as SCT's centerline networks are"),
         ("t2s_ctr.h5", lesion_layers, "is not the .* of SCT's centerline network|no Conv2D layer"),
-        ("network.h5", centerline_layers, r"not named as SCT's centerline networks are \(t1_ctr\.h5, t2_ctr\.h5, t2s_ctr\.h5, dwi_ctr\.h5\)"),
+        (
+            "network.h5",
+            centerline_layers,
+            r"not named as SCT's centerline networks are \(t1_ctr\.h5, t2_ctr\.h5, t2s_ctr\.h5, dwi_ctr\.h5\)",
+        ),
     ],
 )
 def test_another_file_than_scts_centerline_network_gets_a_sentence(tmp_path, name, layers, told):

@@ -107,7 +107,10 @@ def test_a_curve_beside_something_that_looks_for_one_is_refused():
 
 def test_a_network_that_cannot_be_used_is_told_before_any_scan_is_read(here):
     write_keras(here / "t2_lesion.h5", lesion_layers())
-    for source, told in (("t2_lesion.h5", "not named as SCT's centerline networks"), ("auot", "no source of centerlines")):
+    for source, told in (
+        ("t2_lesion.h5", "not named as SCT's centerline networks"),
+        ("auot", "no source of centerlines"),
+    ):
         with pytest.raises(CordlesionError, match=told):
             segment_files([here / "absent.nii.gz"], here / "bundle", here / "out", centerline_source=source)
         assert not (here / "out").exists()

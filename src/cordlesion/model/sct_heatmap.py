@@ -16,7 +16,7 @@ from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.sct_import import read_centerline_network
 from cordlesion.model.sct_networks import SctCenterlineNet
 from cordlesion.preprocess.centerline import Centerline, Finder
-from cordlesion.preprocess.heatmap_curve import curve_in_heatmap
+from cordlesion.preprocess.heatmap_curve import APART_MM, curve_in_heatmap
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
 
@@ -24,8 +24,6 @@ _SPACING_MM = 0.5
 _PERCENTILES = (2, 98)
 _BRIGHTEST = 255.0
 _BATCH = 4
-APART_MM = 3.0
-"""Of slices that are thinner, only every second, third ... is looked at: it takes SCT's network half a second."""
 
 CENTERLINE_CONTRASTS: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"t1": (55.7359, 64.3149), "t2": (51.1417, 57.4408), "t2s": (68.8591, 71.4659), "dwi": (55.744, 45.003)}

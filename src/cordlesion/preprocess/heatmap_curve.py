@@ -17,6 +17,8 @@ from cordlesion.preprocess.cord_finder import MOST_LOG_ODDS, SMOOTHING_MM, STEEP
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
 
+APART_MM = 3.0
+"""Of thinner slices only every second, third ... needs a map: to make one takes SCT's network half a second."""
 NEIGHBOURHOOD_MM = 1.5
 """Deviation of the Gaussian within which cord counts: it peaks at the middle of a cord and drowns specks."""
 CORD = 0.5
