@@ -70,13 +70,12 @@ class _Part:
         processed: npt.NDArray[np.float32],
         probability: npt.NDArray[np.float32],
         box: Box,
-        lowest: float,
+        lowest: float | None,
     ) -> "_Part":
         lesions = Components(np.ascontiguousarray(reference.components.labels[box]), reference.components.sizes)
         cut, p = (np.ascontiguousarray(array[box]) for array in (processed, probability))
-        reached = np.flatnonzero(binarize(cut, lowest))
-        if not len(reached):
-            reached = np.arange(min(cut.size, 1))  # where every voxel is lesion, none is higher than another
+        # Where every voxel is lesion, in one component, its highest is enough.
+        reached = np.ravel(p.argmax()) if lowest is None else np.flatnonzero(binarize(cut, lowest))
         falling = reached[np.argsort(-p.ravel()[reached], kind="stable")]
         return cls(lesions, cut, p, np.array([edge.start for edge in box]), falling)
 
@@ -120,8 +119,9 @@ def cut_at_each(
     lowest = above[0] if above else math.inf
     # Nothing lies outside this box at the lowest of them, nor at any that is higher.
     reached = bounding_box((reference.components.labels > 0) | binarize(processed, lowest))
-    parts = [_Part.of(reference, processed, probability, box, lowest) for box in ((x, y, z), reached)]
-    return [_cut(parts[t in above], reference.counted, t, rule, voxel_mm3) for t in thresholds]
+    whole = _Part.of(reference, processed, probability, (x, y, z), None)
+    part = _Part.of(reference, processed, probability, reached, lowest)
+    return [_cut(part if t in above else whole, reference.counted, t, rule, voxel_mm3) for t in thresholds]
 
 
 def _cut(part: _Part, counted: Mask, threshold: float, rule: LesionRule, voxel_mm3: float) -> Cut:

@@ -11,10 +11,15 @@
   let opened = 0; // of several scans that were asked for quickly, the last one counts
   const sides = {};
   const shown = {}; // what belongs to the scan that is seen: {key, scan}
-  const state = {
-    scan: null, set: null, sort: "errors", a: 0, b: 0, cuts: { a: null, b: null }, active: "a", together: false,
-    view: "cord", show: "agreement", last: "agreement", hidden: new Set(), place: null, pan: null, window: null,
-  };
+  const state = { scan: null, set: null, cuts: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
+
+  // What is seen where a link says nothing else.
+  function defaults() {
+    return {
+      a: 0, b: Math.min(1, study.models.length - 1), sort: "errors", together: false,
+      view: "cord", show: "agreement", last: "agreement", hidden: new Set(),
+    };
+  }
 
   class Side {
     constructor(name) {
@@ -445,7 +450,7 @@
   function follow() {
     const wanted = cordlesion.readLink(location.hash, study);
     const { scan, ta, tb, place, pan, window: range, ...rest } = wanted;
-    Object.assign(state, { set: study.scans[scan ?? 0].set }, rest);
+    Object.assign(state, defaults(), { set: study.scans[scan ?? 0].set }, rest);
     if (state.show !== "scan") state.last = state.show;
     return openScan(scan ?? cordlesion.sortScans(study, state)[0][0], { ta, tb, place, pan, window: range });
   }
@@ -453,7 +458,6 @@
   async function main() {
     try {
       study = await cordlesion.load("study");
-      state.b = Math.min(1, study.models.length - 1);
       setUp();
       await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
       await follow();

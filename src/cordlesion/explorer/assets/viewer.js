@@ -129,6 +129,7 @@
       const axial = Math.min((height / anterior) * left, width - sagittal);
       const margin = (width - sagittal - axial) / 3;
       const place = (start, size) => [start / width, 0, size / width, 1];
+      Object.assign(this.canvas.dataset, { sagittal: [margin, sagittal], axial: [2 * margin + sagittal, axial] }); // pixels
       this.nv.opts.crosshairWidth = (CROSS_PIXELS * anterior) / sagittal;
       this.nv.setCustomLayout([
         { sliceType: SLICE_TYPE.SAGITTAL, position: place(margin, sagittal) },

@@ -1,0 +1,71 @@
+"""One tiny finished study for all tests of the explorer, and Debian's chromium."""
+
+import contextlib
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from explorer_study import make_finished_study
+
+from cordlesion.explorer.catalog import Catalog
+from cordlesion.explorer.export import export_explorer
+from cordlesion.explorer.server import ExplorerServer, serve
+from cordlesion.explorer.site import Site
+
+# Software rendering, and nothing that chromium asks of other machines by itself.
+FLAGS = (
+    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished study."""
+    return make_finished_study(tmp_path_factory.mktemp("explored"))
+
+
+@pytest.fixture(scope="session")
+def site(study: Path) -> Site:
+    return Site(study)
+
+
+@pytest.fixture(scope="session")
+def server(study: Path) -> Iterator[ExplorerServer]:
+    with serve(study) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def exported(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of an exported explorer of three scans."""
+    copy = shutil.copytree(study.parent, tmp_path_factory.mktemp("exported") / "copy")
+    with few_scans():
+        return export_explorer(copy / study.name)
+
+
+@contextlib.contextmanager
+def few_scans() -> Iterator[None]:
+    """Take two test scans and one of the threshold set only: what holds for these, holds for others."""
+    every = Catalog.scans.func
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Catalog, "scans", property(lambda self: (*every(self)[:2], every(self)[-1])))
+        yield
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not shutil.which("chromium"):
+        pytest.skip("chromium is absent")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()

@@ -1,0 +1,36 @@
+"""axe-core over the explorer and the report: no serious fault, in light and dark."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from cordlesion.explorer.server import ExplorerServer
+from cordlesion.report.html import write_report
+
+
+def serious_faults(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['target']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_explorer_has_no_serious_fault(browser: Browser, server: ExplorerServer, scheme: str) -> None:
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1440, "height": 900})
+    page.goto(server.address)
+    page.locator("body[data-ready]").wait_for(timeout=60_000)
+    assert serious_faults(page) == []
+    page.keyboard.press("?")
+    assert serious_faults(page) == []
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_has_no_serious_fault(browser: Browser, study: Path, tmp_path: Path, scheme: str) -> None:
+    copy = Path(shutil.copytree(study.parent, tmp_path / "copy")) / study.name
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(write_report(copy).as_uri())
+    assert serious_faults(page) == []
+    page.close()

@@ -1,0 +1,55 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import few_scans
+from cordlesion.explorer.export import export_explorer
+from cordlesion.explorer.site import ASSETS, Site
+
+
+def test_the_export_is_what_the_server_answers(exported: Path) -> None:
+    folder = exported.parent
+    with few_scans():
+        site = Site(folder.parent)
+        names = [*site.common_files(), *(name for names in site.files_by_scan() for name in names)]
+        assert sorted(names) == sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+        for name in names:
+            assert (folder / name).read_bytes() == site.read(name)
+
+
+def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
+    old = exported.parent / "data" / "s0999" / "scan.js"
+    old.parent.mkdir()
+    old.write_text("old")
+    with few_scans():
+        assert export_explorer(exported.parent.parent) == exported
+    assert not old.exists()
+    assert not list(exported.parent.rglob(".part-*"))
+
+
+def test_the_vendored_file_is_the_published_one(site: Site) -> None:
+    script = site.read("assets/niivue/niivue-0.69.0.umd.js")
+    licence = site.read("assets/niivue/niivue-LICENSE.txt")
+    assert script is not None
+    assert licence is not None
+    assert hashlib.sha256(script).hexdigest() in licence.decode()
+    assert "BSD 2-Clause License" in licence.decode()
+
+
+def test_the_page_loads_every_script_and_nothing_else(site: Site) -> None:
+    page = site.read("index.html")
+    assert page is not None
+    for name in ASSETS:
+        assert (name.encode() in page) == name.endswith((".js", ".css"))
+    assert b"http:" not in page
+    assert b"https:" not in page
+
+
+def test_report_writes_it(cli: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cordlesion.report.html.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("cordlesion.explorer.export.export_explorer", lambda folder: folder / "explorer/index.html")
+    both = cli("report", tmp_path, "--explorer")
+    assert (both.status, both.output.split()) == (0, [f"{tmp_path}/report.html", f"{tmp_path}/explorer/index.html"])
+    assert cli("report", tmp_path).output.split() == [f"{tmp_path}/report.html"]

@@ -1,0 +1,352 @@
+"""The page itself, in Debian's chromium: what it shows equals the study's tables, and nothing leaves the machine."""
+
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pandas as pd
+import pytest
+from payloads import parse, unpack, unpack_into
+from playwright.sync_api import Browser, Page
+
+from cordlesion.evaluation import read_table
+from cordlesion.explorer.server import ExplorerServer, serve
+from cordlesion.explorer.site import Site
+
+HOSTILE = "<img src=x onerror=window.broken=1><script>window.broken=1</script>"
+METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1", "lesion_sensitivity", "lesion_precision", "lesion_f1")
+
+
+class Opened:
+    """A page, and what became of it."""
+
+    def __init__(self, browser: Browser, **options: object) -> None:
+        self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900}, **options)
+        self.page.set_default_timeout(60_000)
+        self.faults: list[str] = []
+        self.requests: list[str] = []
+        self.page.on(
+            "console", lambda message: message.type in ("error", "warning") and self.faults.append(message.text)
+        )
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+
+    def open(self, address: str) -> "Opened":
+        self.page.goto(address)
+        self.page.locator("body[data-ready]").wait_for()
+        return self
+
+    def after(self, act: Callable[[], object]) -> None:
+        """Act, and wait until the page is drawn anew."""
+        before = self.page.locator("body").get_attribute("data-ready")
+        act()
+        self.page.locator(f"body[data-ready]:not([data-ready={before!r}])").wait_for()
+
+    def shown(self, side: str) -> dict[str, float | None]:
+        cells = {n: self.page.locator(f'[data-side="{side}"] [data-metric="{n}"]') for n in METRICS}
+        values = {name: cell.get_attribute("data-value") for name, cell in cells.items()}
+        return {name: None if value == "null" else float(value or "") for name, value in values.items()}
+
+    def text(self, side: str, selector: str) -> str:
+        return self.page.locator(f'[data-side="{side}"] {selector}').inner_text()
+
+    def link(self) -> dict[str, str]:
+        self.page.wait_for_timeout(300)  # it is written when nothing has changed for a moment
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).fragment).items()}
+
+    def place(self) -> list[float]:
+        return [float(number) for number in re.findall(r"-?[\d.]+", self.text("a", ".place"))]
+
+    def pictures(self) -> list[bytes]:
+        return [self.page.locator(f'[data-side="{side}"] .picture').screenshot() for side in "ab"]
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: ExplorerServer) -> Iterator[Opened]:
+    """The page, opened once."""
+    opened = Opened(browser)
+    yield opened.open(server.address)
+    opened.page.close()
+
+
+@pytest.fixture
+def opened(page: Opened, server: ExplorerServer) -> Iterator[Opened]:
+    """The scan that went worst, all else as at first; afterwards nothing may have gone wrong."""
+    page.after(lambda: page.page.goto(f"{server.address}#sort=errors"))
+    yield page
+    assert page.faults == []
+    assert [url for url in page.requests if not url.startswith((server.address, "data:"))] == []
+
+
+def test_numbers_are_those_of_the_evaluation_wherever_the_slider_stands(opened, study):
+    evaluation = read_table(study / "evaluation.tsv")
+    scan = opened.link()["scan"]
+    for side in "ab":
+        model = opened.link()[side].removesuffix("_seed-0")
+        rows = evaluation[(evaluation["scan_id"] == scan) & (evaluation["loss"] == model)]
+        assert len(rows) >= 1
+        for row in rows.to_dict("records"):
+            move = opened.page.locator(f'[data-side="{side}"] input[type="range"]')
+            opened.after(partial(move.fill, "0"))
+            level = round(100 * row["threshold"])
+            opened.after(partial(move.fill, str(level + (level > 22))))  # 0.225 is among the thresholds
+            assert opened.text(side, "output") == f"t = {row['threshold']:.2f}"
+            shown = opened.shown(side)
+            for name in METRICS:
+                assert (shown[name] is None) == pd.isna(row[name])
+                assert shown[name] is None or shown[name] == pytest.approx(row[name])
+            missed = row["n_predicted_lesions"] - row["n_true_predicted_lesions"]
+            assert opened.text(side, ".counts.lesions") == (
+                f"{row['n_detected_lesions']} of {row['n_reference_lesions']} detected, "
+                f"{missed} of {row['n_predicted_lesions']} false"
+            )
+            column = 1 if side == "a" else 2
+            states = [cells[column - 3] for cells in table(opened) if len(cells) == 4 and cells[column - 3]]
+            assert sum("detected" in state for state in states) == row["n_detected_lesions"]
+            assert sum("false" in state for state in states) == missed
+
+
+def table(opened: Opened) -> list[list[str]]:
+    rows = opened.page.locator("#lesions tbody tr")
+    return [rows.nth(n).locator("th, td").all_inner_texts() for n in range(rows.count())]
+
+
+def test_a_click_on_a_lesion_goes_there(opened, site):
+    link = opened.link()
+    scan = next(
+        n for n, shown in enumerate(parse(site.read("data/study.js"))[1]["scans"]) if shown["name"] == link["scan"]
+    )
+    data = parse(site.read(f"data/s{scan:04d}/scan.js"))[1]
+    rows = opened.page.locator("#lesions tbody tr:not(.subhead)")
+    for number in reversed(range(len(data["lesions"]))):
+        opened.after(rows.nth(number).locator("button").click)
+        place = data["lesions"][number]["place"]
+        world = np.array(data["affine"]) @ [*place, 1]
+        assert opened.place() == pytest.approx(world[:3], abs=0.051)
+        assert opened.link()["at"] == ",".join(map(str, place))
+        assert rows.nth(number).get_attribute("aria-current") == "true"
+
+
+def test_the_cross_moves_as_radiologists_expect(opened):
+    """Right of the patient at the left, anterior at the left and top, superior at the top; both pictures together."""
+    canvas = opened.page.locator('[data-side="a"] canvas')
+    box = canvas.bounding_box()
+    assert box
+    before = opened.pictures()
+
+    def click(plane: str, x: float, y: float) -> list[float]:
+        start, width = (float(n) for n in (canvas.get_attribute(f"data-{plane}") or "").split(","))
+        opened.page.mouse.click(box["x"] + start + x * width, box["y"] + y * box["height"])
+        return opened.place()
+
+    at_left, at_right = click("axial", 0.35, 0.5), click("axial", 0.65, 0.5)
+    assert at_left[0] > at_right[0]  # world coordinates grow to the patient's right, anterior and superior
+    assert click("axial", 0.5, 0.4)[1] > click("axial", 0.5, 0.6)[1]
+    assert click("sagittal", 0.3, 0.5)[1] > click("sagittal", 0.7, 0.5)[1]
+    assert click("sagittal", 0.5, 0.3)[2] > click("sagittal", 0.5, 0.7)[2]
+    assert opened.text("a", ".place") == opened.text("b", ".place")
+    assert all(now != then for now, then in zip(opened.pictures(), before, strict=True))
+
+
+def test_keys(opened):
+    press = opened.page.keyboard.press
+    first = opened.link()["scan"]
+    listed = opened.page.locator("#scans .name").all_inner_texts()
+    assert listed[0] == first
+    opened.after(lambda: press("n"))
+    assert opened.link()["scan"] == opened.page.locator("#scan").inner_text() == listed[1]
+    opened.after(lambda: press("p"))
+    assert opened.link()["scan"] == first
+    start = opened.link()
+    opened.after(lambda: press("."))
+    opened.after(lambda: press(">"))
+    assert float(opened.link()["ta"]) == pytest.approx(float(start["ta"]) + 0.06, abs=0.011)
+    assert opened.link()["tb"] == start["tb"]
+    opened.after(lambda: press("l"))
+    opened.after(lambda: press(","))
+    assert float(opened.link()["tb"]) < float(start["tb"])
+    opened.after(lambda: press("t"))
+    assert {name: opened.link()[name] for name in ("ta", "tb")} == {name: start[name] for name in ("ta", "tb")}
+    opened.after(lambda: press("2"))
+    assert opened.link()["hide"] == "false"
+    opened.after(lambda: press("m"))
+    opened.after(lambda: press(" "))
+    assert opened.link()["show"] == "scan"
+    opened.after(lambda: press(" "))
+    assert opened.link()["show"] == "probability"
+    opened.after(lambda: press("v"))
+    assert opened.link()["view"] == "stack"
+    opened.after(lambda: press("x"))
+    assert (opened.link()["a"], opened.link()["b"]) == (start["b"], start["a"])
+    press("?")
+    assert opened.page.locator("dialog").is_visible()
+    opened.page.get_by_role("button", name="Close").click()
+    assert not opened.page.locator("dialog").is_visible()
+
+
+def test_a_link_restores_what_is_seen(opened, browser):
+    page = opened.page
+    opened.after(lambda: page.keyboard.press("n"))
+    opened.after(lambda: page.locator('[data-side="b"] input[type="range"]').fill("7"))
+    opened.after(page.get_by_role("button", name="Full scan").click)
+    opened.after(page.get_by_role("button", name="true positive").click)
+    opened.after(lambda: page.locator('[data-side="a"] select').select_option("hard"))
+    canvas = page.locator('[data-side="a"] canvas').bounding_box()
+    assert canvas
+    page.mouse.move(canvas["x"] + 100, canvas["y"] + 100)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -300)
+    page.keyboard.up("Control")
+    page.mouse.click(canvas["x"] + 0.3 * canvas["width"], canvas["y"] + 0.6 * canvas["height"])
+    link = opened.link()
+    other = Opened(browser).open(page.url)
+    assert other.link() == link
+    for side in "ab":
+        assert other.shown(side) == opened.shown(side)
+        assert other.text(side, ".place") == opened.text(side, ".place")
+    assert table(other) == table(opened)
+    page.mouse.move(0, 0)
+    assert other.pictures() == opened.pictures()
+    other.page.close()
+
+
+def test_a_link_of_another_study_is_no_fault(opened, browser, server):
+    other = Opened(browser).open(
+        f"{server.address}#scan=none&a=none&ta=7&tb=x&view=no&at=1,2&pan=a&sort=__proto__&hide=x"
+    )
+    assert other.faults == []
+    assert other.link() == opened.link()
+    other.page.close()
+
+
+def test_masks_have_no_threshold_and_threshold_scans_are_called_so(opened):
+    page = opened.page
+    opened.after(lambda: page.locator('[data-side="b"] select').select_option("hard"))
+    assert page.locator('[data-side="b"] input[type="range"]').is_disabled()
+    assert opened.text("b", "output") == "a mask: no threshold"
+    assert not page.locator("#tuning").is_visible()
+    opened.after(page.get_by_role("button", name=re.compile("Threshold set")).click)
+    assert page.locator("#tuning").is_visible()
+    assert "threshold set" in page.locator("#facts").inner_text()
+
+
+def test_the_slices_of_the_stack_are_coloured_by_the_nearest_voxel(opened, site):
+    """The overlay of the stack, computed a second time."""
+    scan = parse(site.read("data/s0000/scan.js"))[1]
+    stack, step = scan["stack"], scan["stack"]["step"]
+    labels = unpack_into(scan["reference"], tuple(scan["shape"]))
+    expected = np.zeros(stack["shape"], int)
+    for i, j, k in np.ndindex(*stack["shape"]):
+        iso = np.array([stack["start_x"][k] + i, stack["start_y"][k] + j, stack["first_slice"] + k])
+        place = np.floor((iso + 0.5) * step - 0.5 + 0.5).astype(int)
+        if ((place >= 0) & (place < scan["shape"])).all():
+            expected[i, j, k] = labels[tuple(place)]
+    found = opened.page.evaluate(
+        """async () => {
+            const scan = await cordlesion.load("s0000/scan");
+            const frame = await cordlesion.makeFrame("stack", "s0000", scan);
+            const voxels = [[0, 0, 0], [7, 8, 20], [15, 15, 43]];
+            const again = voxels.map((voxel) => [voxel, frame.toVoxel(frame.toPlace(voxel))]);
+            return [Array.from(frame.reference), again];
+        }"""
+    )
+    assert (np.reshape(found[0], stack["shape"], order="F") == expected).all()
+    assert expected.any()
+    for voxel, again in found[1]:
+        assert np.abs(np.array(voxel) - again).max() <= 1
+
+
+def test_full_scan_and_cord_hold_the_same_reference(opened, site):
+    scan = parse(site.read("data/s0000/scan.js"))[1]
+    labels = unpack_into(scan["reference"], tuple(scan["shape"]))
+    start, shape = scan["cord"]["start"], scan["cord"]["shape"]
+    found = opened.page.evaluate(
+        """async () => {
+            const scan = await cordlesion.load("s0000/scan");
+            const frames = await Promise.all(["cord", "full"].map((view) => cordlesion.makeFrame(view, "s0000", scan)));
+            return frames.map((frame) => [Array.from(frame.reference), Array.from(frame.image)]);
+        }"""
+    )
+    cord, full = (
+        [np.reshape(values, shape, order="F") for values in frame]
+        for frame, shape in zip(found, (shape, scan["shape"]), strict=True)
+    )
+    box = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+    assert (full[0] == labels).all()
+    assert (cord[0] == labels[box]).all()
+    assert (full[1] == unpack(parse(site.read("data/s0000/full.js"))[1])).all()
+    assert (cord[1] == full[1][box]).all()
+
+
+def test_colours(opened):
+    """Two voxels of the reference and two others, one of each at the threshold and one just below."""
+    painted = opened.page.evaluate(
+        """() => {
+            const frame = { shape: [4, 1, 1], reference: new Uint16Array([3, 3, 0, 0]) };
+            const levels = new Uint8Array([2, 1, 2, 1]);
+            const thresholds = [0, 0.5, 1];
+            const paint = (show, ...hidden) => {
+                const colors = new Uint32Array(4);
+                cordlesion.paint(colors, frame, levels, 2, { show, hidden: new Set(hidden), thresholds });
+                return Array.from(new Uint8Array(colors.buffer));
+            };
+            const shows = ["agreement", "reference", "scan", "probability"].map((show) => paint(show));
+            return [...shows, paint("agreement", "hit", "false")];
+        }"""
+    )
+    agreement, reference, scan, probability, hidden = (np.reshape(values, (4, 4)) for values in painted)
+    assert agreement[:, :3].tolist() == [[0x1A, 0xA8, 0x76], [255, 255, 255], [0xE8, 0x50, 0x2A], [0, 0, 0]]
+    assert (agreement[:, 3] > 0).tolist() == [True, True, True, False]
+    assert (hidden[:, 3] > 0).tolist() == [False, True, False, False]
+    assert (reference[:, 3] > 0).tolist() == [True, True, False, False]
+    assert not scan.any()
+    assert probability[0].tolist() == probability[2].tolist()
+    assert probability[1].tolist() == probability[3].tolist()
+    assert probability[0, 3] > probability[1, 3] > 0
+
+
+def test_it_opens_as_a_file(browser, exported):
+    opened = Opened(browser).open(exported.as_uri())
+    link = opened.link()
+    opened.after(lambda: opened.page.locator('[data-side="a"] input[type="range"]').fill("60"))
+    opened.after(opened.page.get_by_role("button", name="Cord stack").click)
+    opened.after(opened.page.get_by_role("button", name="Full scan").click)
+    assert float(opened.link()["ta"]) != float(link["ta"])
+    opened.after(lambda: opened.page.keyboard.press("n"))
+    other = Opened(browser).open(opened.page.url)
+    assert other.link() == opened.link()
+    for one in (opened, other):
+        assert one.faults == []
+        assert [url for url in one.requests if not url.startswith((exported.parent.as_uri(), "data:"))] == []
+        one.page.close()
+
+
+def test_names_stay_text(browser, study, tmp_path):
+    copy = Path(shutil.copytree(study.parent, tmp_path / "copy")) / study.name
+    scan = parse(Site(study).read("data/study.js"))[1]["scans"][0]["name"]
+    for path in [*copy.glob("*.tsv"), copy / "manifest.json"]:
+        path.write_text(path.read_text().replace(scan, f"{scan}_{HOSTILE.replace('/', '')}"))
+    splits = (copy / "splits.tsv").read_text()
+    (copy / "splits.tsv").write_text(splits.replace("site0", HOSTILE).replace("site1", HOSTILE))
+    (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("name: tiny", f"name: '{HOSTILE}'"))
+    for path in [*copy.rglob(f"{scan}.safetensors"), *copy.rglob(f"{scan}_label*")]:
+        path.rename(path.with_name(path.name.replace(scan, f"{scan}_{HOSTILE.replace('/', '')}")))
+    with serve(copy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        opened = Opened(browser).open(server.address)
+        opened.after(opened.page.locator("#scans button", has_text="script").click)
+        assert HOSTILE in opened.page.locator("#title").inner_text()
+        assert HOSTILE in opened.page.locator("#facts").inner_text()
+        assert HOSTILE.replace("/", "") in opened.page.locator("#scan").inner_text()
+        assert opened.page.evaluate("window.broken") is None
+        assert opened.page.locator("body img").count() == 0
+        assert opened.faults == []
+        opened.page.close()
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,153 @@
+import http.client
+import socket
+
+import pytest
+
+from cordlesion.errors import CordlesionError
+from cordlesion.explorer.server import HOST, ExplorerServer, serve
+
+
+def ask(server: ExplorerServer, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
+    """Send a path as it is: clients like urllib would tidy it up."""
+    connection = http.client.HTTPConnection(HOST, server.server_port, timeout=20)
+    connection.putrequest(method, path, skip_host=True)
+    connection.putheader("Host", host if host is not None else f"{HOST}:{server.server_port}")
+    connection.endheaders()
+    return connection.getresponse()
+
+
+def below(server: ExplorerServer, path: str) -> str:
+    return f"/{server.key}/{path}"
+
+
+def test_only_this_machine_can_reach_it(server):
+    assert server.socket.getsockname()[0] == "127.0.0.1"
+    assert server.address == f"http://127.0.0.1:{server.server_port}/{server.key}/"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("", "text/html"),
+        ("index.html", "text/html"),
+        ("assets/explorer.css", "text/css"),
+        ("assets/app.js", "text/javascript"),
+        ("assets/niivue/niivue-LICENSE.txt", "text/plain"),
+        ("data/study.js", "text/javascript"),
+        ("data/s0000/scan.js", "text/javascript"),
+        ("data/s0000/m01.js?again", "text/javascript"),
+    ],
+)
+def test_its_files_come_with_safe_headers(server, path, kind):
+    answer = ask(server, below(server, path))
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
+    assert len(answer.read()) == int(answer.headers["Content-Length"]) > 100
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "http" not in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+    assert "Python" not in answer.headers["Server"]
+    assert answer.headers["Access-Control-Allow-Origin"] is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("../study.yaml", "../../study.yaml", "assets/../../catalog.py", "assets/../server.py", "./index.html"),
+        *("%2e%2e/study.yaml", "..%2fstudy.yaml", "..%2f..%2fetc%2fpasswd", "%2e%2e%2f%2e%2e%2fmanifest.json"),
+        *(
+            "..\\study.yaml",
+            "%5c..%5cstudy.yaml",
+            "%00",
+            "index.html%00.js",
+            "assets/app.js%00",
+            "%c0%ae%c0%ae/study.yaml",
+        ),
+        *("/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "file:///etc/passwd", "C:/windows/win.ini"),
+        *("study.yaml", "manifest.json", "evaluation.tsv", "assets", "assets/", "assets/__init__.py", ".lock"),
+        *(
+            "data",
+            "data/",
+            "data/study.js/",
+            "data/s0000",
+            "data/s0000/scan",
+            "data/s0000/other.js",
+            "data/s9999/scan.js",
+        ),
+        *(
+            "data/s0000/m99.js",
+            "data/s0000/m1.js",
+            "data/s00000/scan.js",
+            "data/s0000/../study.js",
+            "data/s٠٠٠٠/scan.js",
+        ),
+    ],
+)
+def test_no_path_leads_out(server, path):
+    written = path.encode().decode("latin-1")
+    assert ask(server, below(server, written)).status == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/data/study.js", "/wrong-key/data/study.js", "/etc/passwd", "*"])
+def test_nothing_without_the_key(server, path):
+    answer = ask(server, path)
+    assert answer.status == 404
+    assert answer.read() == b"not found\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1", "", "127.0.0.1.evil.example"]
+)
+def test_a_foreign_name_for_this_machine_is_refused(server, host):
+    assert ask(server, below(server, "data/study.js"), host=host).status == 403
+
+
+def test_localhost_is_this_machine(server):
+    assert ask(server, below(server, ""), host=f"localhost:{server.server_port}").status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT"])
+def test_it_is_read_only(server, method):
+    assert ask(server, below(server, "data/study.js"), method).status == 501
+
+
+def test_head_has_no_body(server):
+    answer = ask(server, below(server, "data/study.js"), "HEAD")
+    assert answer.status == 200
+    assert int(answer.headers["Content-Length"]) > 100
+    assert answer.read() == b""
+
+
+def test_keys_cannot_be_guessed(server, study):
+    with serve(study) as other:
+        assert len(other.key) >= 20
+        assert other.key != server.key
+
+
+def test_a_port_that_is_taken_is_told(study):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        taken.listen()
+        with pytest.raises(CordlesionError, match=r"Port \d+ cannot be used .*--port"):
+            serve(study, taken.getsockname()[1])
+
+
+def test_a_folder_without_a_finished_study_is_told(tmp_path):
+    with pytest.raises(CordlesionError, match=r"no such folder; a study folder is needed"):
+        serve(tmp_path / "nothing")
+
+
+def test_a_fault_is_told_on_the_page(server, monkeypatch):
+    def fail(name: str) -> bytes:
+        raise CordlesionError(f"{name}: damaged </script>")
+
+    monkeypatch.setattr(server.site, "read", fail)
+    answer = ask(server, below(server, "data/s0000/scan.js"))
+    assert answer.status == 200
+    assert (
+        answer.read()
+        == b'cordlesion.receive("s0000/scan", {"error":"data/s0000/scan.js: damaged \\u003c/script\\u003e"});\n'
+    )
