@@ -28,6 +28,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: CURVE, "sct": lambda _: CURVE})
     monkeypatch.setattr("cordlesion.model.sct_heatmap.curve_in_heatmap", lambda *_: CURVE)
+    monkeypatch.setattr("cordlesion.model.sct_heatmap.APART_MM", 0)  # so that it is the curve through all slices
     write_keras(tmp_path / "t2_ctr.h5", centerline_layers())
     return tmp_path
 
