@@ -125,11 +125,13 @@ def test_images_without_a_folder_for_figures_are_refused(folders, tmp_path) -> N
         evaluate_files(folders[0], folders[1], tmp_path / "metrics.tsv", images=folders[2])
 
 
-def test_names_that_are_markup_stay_text(tmp_path) -> None:
+def test_names_that_are_markup_stay_text(tmp_path, cli) -> None:
     for kind, data in (("label-lesion_seg", LESION), ("label-lesion_mask", FALSE | LESION), ("T2w", noise())):
         write_image(tmp_path / kind / f"{HOSTILE}_{kind}.nii.gz", data)
-    folders = (tmp_path / "label-lesion_seg", tmp_path / "label-lesion_mask", tmp_path / "T2w")
-    assert draw(folders, tmp_path) == {}
+    folders = {"--reference": "label-lesion_seg", "--prediction": "label-lesion_mask", "--images": "T2w"}
+    given = [part for option, name in folders.items() for part in (option, tmp_path / name)]
+    written = ("-o", tmp_path / "metrics.tsv", "--figures", tmp_path / "figures", "--figure-format", "svg", "-q")
+    assert cli("evaluate", *given, *written).status == 0
     parsed = Page((tmp_path / "figures/index.html").read_text(encoding="utf-8"))
     assert "script" not in parsed.tags
     (picture,) = (attributes for tag, attributes in parsed.elements if tag == "img")

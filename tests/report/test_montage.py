@@ -43,8 +43,8 @@ def test_the_marker_lies_where_the_letters_say() -> None:
         assert (overlay[corner][..., 3] > 0).all()
         assert np.count_nonzero(overlay[..., 3]) == np.count_nonzero(slice_ > 5)
     letters = {text.get_text(): text.get_position() for text in figure.axes[0].texts if len(text.get_text()) == 1}
-    assert letters["A"][0] < 0.1 < 0.9 < letters["P"][0]
-    assert letters["I"][1] < 0.1 < 0.9 < letters["S"][1]
+    assert letters["A"][0] < 0.1 * 16 < 0.9 * 16 < letters["P"][0] < 16
+    assert letters["I"][1] < 0.1 * 15 < 0.9 * 15 < letters["S"][1] < 15
 
 
 def test_voxels_keep_their_physical_proportions() -> None:
@@ -122,7 +122,22 @@ def test_bars_reach_as_far_as_lesions_and_never_touch() -> None:
     bars = [(line.get_xdata()[0], *sorted(line.get_ydata())) for line in lines]
     assert sorted((low, high) for _, low, high in bars) == [(10, 20), (18, 42), (40, 45), (40, 46)]
     for n, (x, low, high) in enumerate(bars):
-        assert all(x != other or high <= below or above <= low for other, below, above in bars[n + 1 :])
+        assert all(x != other or high < below or above < low for other, below, above in bars[n + 1 :])
+
+
+@pytest.mark.parametrize("shape", [(12, 16, 300), (30, 80, 6)], ids=["tall", "flat"])
+def test_letters_and_bars_lie_beside_the_anatomy(shape: tuple[int, int, int]) -> None:
+    mask = np.zeros(shape, bool)
+    mask[4:7, 6:9, 1:4] = mask[8:10, 6:9, 1:4] = True
+    figure = montage(Volume(np.random.default_rng(0).uniform(0, 1, shape), np.diag([-1.0, 1.0, 1.0, 1.0])), mask)
+    profile = figure.axes[0]
+    left, right, bottom, top = profile.images[0].get_extent()
+    low, high = profile.get_xlim()
+    texts = {text.get_text(): text.get_position() for text in profile.texts}
+    assert low < texts["a"][0] < left
+    assert right < texts["1"][0] < texts["2"][0] < high
+    assert (bottom, top) == profile.get_ylim()
+    assert (figure.get_figheight() < 4) == (shape[2] == 6), "no empty space below a flat scan"
 
 
 def test_a_profile_follows_the_cord_and_shows_lesions_beside_it() -> None:
@@ -143,7 +158,7 @@ def test_labels_move_apart_downwards_only(places: list[float], least: float) -> 
     gaps = np.diff(sorted(moved))
     assert (gaps >= least - 1e-9).all()
     if len(places) < 2 or np.diff(sorted(places)).min() >= least:
-        assert moved == places
+        assert moved == pytest.approx(places, abs=1e-9)
 
 
 def test_the_title_is_text_whatever_it_is() -> None:

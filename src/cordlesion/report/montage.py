@@ -1,6 +1,6 @@
 """A scan's lesions on one sheet: the cord in profile, and axial slices through the lesions, which are numbered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from string import ascii_lowercase
@@ -23,8 +23,10 @@ from cordlesion.volume import Volume
 
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}
-_FIRST_LANE, _MOST_LANES = 0.955, 5
-"""Bars of lesions beside the profile: where, as a share of its width, and how many side by side."""
+WIDEST_INCHES = 6.0
+"""Of the profile."""
+_LEFT_INCHES, _LINE_INCHES, _MOST_LANES = 0.3, 0.17, 6
+"""Beside the profile: room for the letters of slices, height of a line of text, bars of lesions side by side."""
 _NAME_WIDTH = 0.1
 """Room that a lesion's name takes beside it, as a share of a picture's width."""
 _LINE = 0.03
@@ -120,29 +122,32 @@ def _compose(
 ) -> Figure:
     """Lay out the profile at the left and the axial pictures in one to three columns at its right."""
     width_mm, height_mm = profile.size_mm
+    mm_per_inch = max(height_mm / HEIGHT_INCHES, width_mm / WIDEST_INCHES)
+    lanes = _lanes(marks, stack, 0.2 * mm_per_inch)
+    right = 0.1 + _lane_inches(marks) * (1 + max(lanes, default=-1))
     n_columns = min(-(-len(sections) // 3), 3)
-    n_rows = max(-(-len(sections) // n_columns), 2)
-    cell = HEIGHT_INCHES / n_rows
+    n_rows = -(-len(sections) // n_columns)
+    cell = HEIGHT_INCHES / max(n_rows, 2)
     column = cell - 0.15  # the height of a title, which makes the pictures smaller than their cells
-    left = float(np.clip(HEIGHT_INCHES * width_mm / height_mm, 2.0, 6.0))
-    figure = Figure(
-        figsize=(left + n_columns * column, HEIGHT_INCHES + 0.3), facecolor=BACKGROUND, layout="constrained"
+    left = width_mm / mm_per_inch + _LEFT_INCHES + right
+    height = max(height_mm / mm_per_inch, n_rows * cell)
+    figure = Figure(figsize=(left + n_columns * column, height + 0.3), facecolor=BACKGROUND, layout="constrained")
+    grid = figure.add_gridspec(
+        max(n_rows, round(height / cell)), 1 + n_columns, width_ratios=(left, *[column] * n_columns)
     )
-    grid = figure.add_gridspec(n_rows, 1 + n_columns, width_ratios=(left, *[column] * n_columns))
     main = figure.add_subplot(grid[:, 0])
     draw(main, profile, bar_mm=20)
+    main.set_xlim(-_LEFT_INCHES * mm_per_inch, width_mm + right * mm_per_inch)
     main.add_collection(
         LineCollection(outline(shadow, profile.size_mm), colors=FOREGROUND, linewidths=0.6, linestyles=":")
     )
-    _levels(main, profile, sections, stack)
-    _bars(main, profile, marks, stack)
+    _levels(main, profile, sections, stack, mm_per_inch)
+    _bars(main, profile, dict(zip(marks, lanes, strict=True)), stack, mm_per_inch)
     for n, section in enumerate(sections):
         axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
         draw(axes, section.picture, bar_mm=10)
-        position = f"{section.picture.position_mm:+.1f} mm".replace("-", "−")
-        axes.set_title(
-            f"{section.letter} · z = {position}", color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3
-        )
+        label = f"{section.letter} · z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
+        axes.set_title(label, color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3)
         _names(axes, section, marks, stack)
     _legend(figure, profile, shadow)
     if title:
@@ -167,35 +172,47 @@ def _legend(figure: Figure, profile: Picture, shadow: Mask) -> None:
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
 
 
-def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: Layers) -> None:
-    """Show on the profile where the axial slices lie."""
-    width, height = profile.size_mm
+def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: Layers, mm_per_inch: float) -> None:
+    """Show on the profile where the axial slices lie, their letters at its left."""
     at = [(section.z + 0.5) * stack.scan.spacing_mm[2] for section in sections]
-    for section, y, text_y in zip(sections, at, apart(at, _LINE * height), strict=True):
-        axes.plot((0.07 * width, width), (y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
-        axes.plot((0.045 * width, 0.07 * width), (text_y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
-        _text(axes, 0.04 * width, text_y, section.letter, FOREGROUND, "right")
+    for section, y, text_y in zip(sections, at, apart(at, _LINE_INCHES * mm_per_inch), strict=True):
+        axes.plot((0, profile.size_mm[0]), (y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
+        axes.plot((-0.1 * mm_per_inch, 0), (text_y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
+        _text(axes, -0.12 * mm_per_inch, text_y, section.letter, FOREGROUND, "right")
 
 
-def _bars(axes: Axes, profile: Picture, marks: Sequence[Mark], stack: Layers) -> None:
-    """Show beside the profile how far each lesion reaches along the cord.
-
-    Bars that would touch lie side by side; where there is no more room, as in a brain, the later marks have none.
-    """
-    width, height = profile.size_mm
-    lane_width = 0.025 + 0.025 * max((len(mark.text) for mark in marks), default=0)
-    lanes: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
+def _lanes(marks: Sequence[Mark], stack: Layers, least_mm: float) -> list[int]:
+    """Choose for each lesion in which lane beside the profile its bar lies, so that none touch; -1: no more room."""
+    taken: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
+    chosen = []
     for mark in marks:
-        low, high = (
-            float(z) * stack.scan.spacing_mm[2] for z in (mark.voxels[:, 2].min(), mark.voxels[:, 2].max() + 1)
-        )
-        middle, half = (low + high) / 2, max(high - low, _LINE * height) / 2 * 0.999
-        free = (n for n, taken in enumerate(lanes) if all(b < middle - half or middle + half < a for a, b in taken))
-        if (lane := next(free, None)) is not None:
-            lanes[lane].append((middle - half, middle + half))
-            x = (_FIRST_LANE - lane * lane_width) * width
+        low, high = _reach(mark, stack)
+        middle, half = (low + high) / 2, max(high - low + 0.2 * least_mm, least_mm) / 2
+        free = (n for n, bars in enumerate(taken) if all(b < middle - half or middle + half < a for a, b in bars))
+        chosen.append(next(free, -1))
+        if chosen[-1] >= 0:
+            taken[chosen[-1]].append((middle - half, middle + half))
+    return chosen
+
+
+def _reach(mark: Mark, stack: Layers) -> tuple[float, float]:
+    """Return the lower and the upper end of a lesion on the profile."""
+    low, high = mark.voxels[:, 2].min(), mark.voxels[:, 2].max() + 1
+    return float(low) * stack.scan.spacing_mm[2], float(high) * stack.scan.spacing_mm[2]
+
+
+def _lane_inches(marks: Sequence[Mark]) -> float:
+    return 0.12 + 0.08 * max((len(mark.text) for mark in marks), default=0)
+
+
+def _bars(axes: Axes, profile: Picture, lanes: Mapping[Mark, int], stack: Layers, mm_per_inch: float) -> None:
+    """Show at the right of the profile how far each lesion reaches along the cord."""
+    for mark, lane in lanes.items():
+        if lane >= 0:
+            low, high = _reach(mark, stack)
+            x = profile.size_mm[0] + (0.05 + _lane_inches(list(lanes)) * lane) * mm_per_inch
             axes.plot((x, x), (low, high), color=mark.color, linewidth=1.6, solid_capstyle="butt")
-            _text(axes, x - 0.012 * width, middle, mark.text, mark.color, "right")
+            _text(axes, x + 0.05 * mm_per_inch, (low + high) / 2, mark.text, mark.color, "left")
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:

@@ -1,6 +1,5 @@
 """One picture of a scan on a panel: its overlay, orientation letters and scale bar."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +55,7 @@ def draw(axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND
         axes.add_collection(LineCollection(outline(inside, picture.size_mm), colors=tint, linewidths=0.9))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    _letters(axes, picture.letters, color)
+    _letters(axes, picture, color)
     _scale_bar(axes, picture.size_mm, bar_mm, color)
 
 
@@ -97,7 +96,8 @@ def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
     return [overlay for overlay in overlays if overlay[0].any()]
 
 
-def _letters(axes: Axes, letters: Sequence[str], color: str) -> None:
+def _letters(axes: Axes, picture: Picture, color: str) -> None:
+    width, height = picture.size_mm
     places = (
         (0.02, 0.5, "left", "center"),
         (0.98, 0.5, "right", "center"),
@@ -105,8 +105,8 @@ def _letters(axes: Axes, letters: Sequence[str], color: str) -> None:
         (0.5, 0.99, "center", "top"),
     )
     font = {"color": color, "fontsize": 7, "bbox": SHADE}
-    for letter, (x, y, horizontal, vertical) in zip(letters, places, strict=True):
-        axes.text(x, y, letter, font, transform=axes.transAxes, ha=horizontal, va=vertical)
+    for letter, (x, y, horizontal, vertical) in zip(picture.letters, places, strict=True):
+        axes.text(x * width, y * height, letter, font, ha=horizontal, va=vertical)
 
 
 def _scale_bar(axes: Axes, size_mm: tuple[float, float], bar_mm: float, color: str) -> None:
