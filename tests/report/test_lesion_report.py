@@ -177,7 +177,7 @@ def test_without_a_centerline_there_is_no_map_and_the_page_says_how_length_is_me
     one = LesionList((replace(LESION, left_mm=None, anterior_mm=None),), LesionLoad(1, 123.4, 14.5, None, 0))
     _, parsed = page(tmp_path, one, picture, replace(SOURCE, centerline=None))
     assert not any(attributes.get("rx") for _, attributes in parsed.elements)
-    assert "1 lesion segmented in the spinal cord, 123 mm³." in parsed.text
+    assert "1 lesion segmented, 123 mm³." in parsed.text
     assert "straight down from the uppermost axial slice, because no centerline was used" in parsed.text
 
 
