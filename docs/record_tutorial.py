@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,20 +57,22 @@ def run_cells(cells: list[Cell], images: Path) -> Iterator[str]:
             picture = images / f"tutorial_{number}.svg"
             figure.savefig(picture, metadata={"Date": None})
             plt.close(figure)
-            yield f"![]({images.name}/{picture.name})"
+            yield f"![What the code above draws]({images.name}/{picture.name})"
 
 
 def record(page: Path = DOCS / "tutorial.md") -> None:
     """Write the page and its pictures."""
-    page, images = page.resolve(), (page.parent / "images").resolve()
-    for old in images.glob("tutorial_*.svg"):
-        old.unlink()
+    page = page.resolve()
     plt.rcParams |= {"svg.hashsalt": "tutorial", "svg.fonttype": "none"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        parts = [
-            "<!-- Written by docs/record_tutorial.py from examples/tutorial.py. -->",
-            *run_cells(read_cells(), images),
-        ]
+        images = Path("images")
+        images.mkdir()
+        heading = f"<!-- Written by docs/{Path(__file__).name} from examples/{SCRIPT.name}. -->"
+        parts = [heading, *run_cells(read_cells(), images)]
+        for old in (page.parent / "images").glob("tutorial_*.svg"):
+            old.unlink()
+        for picture in images.iterdir():
+            shutil.copy(picture, page.parent / "images")
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

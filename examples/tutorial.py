@@ -46,13 +46,16 @@ print(len(scans), "scans of", len({scan.subject for scan in scans}), "subjects")
 # axes in many orders; here all are turned to left, anterior, superior.
 
 # %%
-volumes = {
-    scan.scan_id: (to_las(read_scan(scan.image)), to_las(read_mask(scan.reference)), to_las(read_mask(scan.cord_mask)))
-    for scan in scans
-}
-lesion_mm3 = {name: reference.data.sum() * np.prod(reference.spacing_mm) for name, (_, reference, _) in volumes.items()}
+volumes = {}
+for scan in scans:
+    files = read_scan(scan.image), read_mask(scan.reference), read_mask(scan.cord_mask)
+    volumes[scan.scan_id] = [to_las(volume) for volume in files]
+lesion_mm3 = {}
+for name, (_, reference, _) in volumes.items():
+    lesion_mm3[name] = reference.data.sum() * np.prod(reference.spacing_mm)
 shown = max(lesion_mm3, key=lesion_mm3.get)
-print(shown, f"has {lesion_mm3[shown]:.0f} mm3 of lesion;", sum(v == 0 for v in lesion_mm3.values()), "scans have none")
+print(f"{shown} has {lesion_mm3[shown]:.0f} mm3 of lesion;", end=" ")
+print(sum(volume == 0 for volume in lesion_mm3.values()), "scans have none")
 
 # %% [markdown]
 # ## A tool
@@ -63,7 +66,7 @@ print(shown, f"has {lesion_mm3[shown]:.0f} mm3 of lesion;", sum(v == 0 for v in 
 
 
 # %%
-def probability_map(image: np.ndarray, cord: np.ndarray, spacing_mm: tuple[float, float, float]) -> np.ndarray:
+def probability_map(image: np.ndarray, cord: np.ndarray, spacing_mm: tuple) -> np.ndarray:
     """Tell how suspicious each voxel is; 0 outside the cord and within 1.5 mm of its surface."""
     inner = ndimage.distance_transform_edt(cord, sampling=spacing_mm) > 1.5
     typical = np.median(image[inner])
@@ -75,7 +78,7 @@ def probability_map(image: np.ndarray, cord: np.ndarray, spacing_mm: tuple[float
 
 maps = {}
 for name, (image, _, cord) in volumes.items():
-    box = ndimage.find_objects(cord.data.astype(int))[0]  # the cord's surroundings: less to compute
+    box = ndimage.find_objects(cord.data.astype(int))[0]  # the cord only: less to compute
     maps[name] = np.zeros(image.data.shape, np.float32)
     maps[name][box] = probability_map(image.data[box], cord.data[box], image.spacing_mm)
 
@@ -84,10 +87,11 @@ image, reference, cord = volumes[shown]
 x = int(reference.data.sum(axis=(1, 2)).argmax())  # the sagittal slice with most lesion
 _, y, z = np.nonzero(cord.data)
 near = (x, slice(max(y.min() - 20, 0), y.max() + 20), slice(z.min(), z.max()))
+aspect = image.spacing_mm[2] / image.spacing_mm[1]
 pictures = {"scan": image.data, "reference": reference.data, "map": maps[shown]}
 fig, axes = plt.subplots(1, 3, figsize=(7, 6), layout="constrained")
 for axis, (title, data) in zip(axes, pictures.items(), strict=True):
-    axis.imshow(data[near].T, cmap="gray", origin="lower", aspect=image.spacing_mm[2] / image.spacing_mm[1])
+    axis.imshow(data[near].T, cmap="gray", origin="lower", aspect=aspect)
     axis.set(title=title, xticks=[], yticks=[])
 plt.show()
 
@@ -129,7 +133,8 @@ def sweep_scans(some: list) -> pd.DataFrame:
         reference = volumes[scan.scan_id][1]
         measured = cordlesion.sweep(reference.data, maps[scan.scan_id], reference.spacing_mm, THRESHOLDS)
         named = {"scan_id": scan.scan_id, "subject": scan.subject}
-        rows += [named | {"threshold": t} | asdict(one) for t, one in zip(THRESHOLDS, measured, strict=True)]
+        for t, metrics in zip(THRESHOLDS, measured, strict=True):
+            rows.append(named | {"threshold": t} | asdict(metrics))
     return pd.DataFrame(rows)
 
 
@@ -168,7 +173,7 @@ for title, rows in (("0.5", half), ("tuned", tuned)):
 gain = tuned["voxel_f1"] - half["voxel_f1"]
 low, high = bootstrap_median(gain, tuned["subject"])
 p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"]).p_value
-print(f"gain in voxel F1 within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
+print(f"gain within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
 
 # %% [markdown]
 # The interval resamples subjects, because two scans of one person are not two observations. Scans without lesions have
@@ -181,14 +186,16 @@ print(f"gain in voxel F1 within scans: {gain.median():+.2f} (95 % interval {low:
 # %%
 for title, rows in (("0.5", half), ("tuned", tuned)):
     free = rows[rows["reference_volume_mm3"] == 0]
-    print(f"{title:6} {(free['n_predicted_lesions'] > 0).sum()} of {len(free)} lesion-free scans have false lesions")
+    n_false = (free["n_predicted_lesions"] > 0).sum()
+    print(f"{title:6} {n_false} of {len(free)} lesion-free scans have false lesions")
 
 # %% [markdown]
 # A lower threshold buys F1 with false lesions in healthy scans. Whether that is a good bargain depends on what the
 # masks are for. Other objectives choose otherwise; some count lesion-free scans:
 
 # %%
-for objective in ("median_voxel_f1", "median_lesion_f1", "f_beta:2", "lesion_sensitivity:1", "joint_f1_specificity"):
+objectives = ("median_voxel_f1", "f_beta:2", "lesion_sensitivity:1", "joint_f1_specificity")
+for objective in objectives:
     other = cordlesion.choose_threshold(tuning, objective)
     print(f"{objective:22} t = {other.value:<5g} {other.basis}")
 

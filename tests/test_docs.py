@@ -21,7 +21,10 @@ from tiny import STUDY, make_cohort
 
 REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
-GUIDE = ("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "reading_the_report")
+GUIDE = (
+    *("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "reading_the_report"),
+    *("explorer", "method", "losses"),
+)
 BLOCK = re.compile(
     r"^<!-- test(?P<instead> instead)?(?: \([^)]*\))?: (?P<command>.*?) -->$"
     r"|^```(?P<language>\w+)\n(?P<code>.*?)^```$",

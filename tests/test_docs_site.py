@@ -142,7 +142,7 @@ def test_the_tutorial_runs(recorder, tmp_path, monkeypatch):
     page = "\n".join(recorder.run_cells(recorder.read_cells(), tmp_path / "images"))
     assert "14 scans of 14 subjects" in page
     assert re.search(r"t = 0\.\d+, median voxel F1 0\.[5-9]", page)
-    assert len(list((tmp_path / "images").iterdir())) == page.count("![](images/") == 2
+    assert len(list((tmp_path / "images").iterdir())) == page.count("](images/") == 2
 
 
 def make_tutorial_cohort(folder):
