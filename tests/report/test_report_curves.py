@@ -28,7 +28,7 @@ def test_froc_points_are_thresholds_and_lines_the_best_of_them(results: StudyRes
     for loss in ("bce", "dice", "tversky"):
         mine = [line for line in axes.lines if to_hex(line.get_color()) == colors[loss].lower()]
         (steps,) = (line for line in mine if line.get_drawstyle() == "steps-post")
-        (points,) = (line for line in mine if line.get_marker() == "o")
+        (points,) = (line for line in mine if line.get_linestyle() == "None" and line.get_marker() != "v")
         (triangle,) = (line for line in mine if line.get_marker() == "v")
         curve = table[table["loss"] == loss]
         np.testing.assert_allclose(sorted(points.get_ydata()), sorted(curve["sensitivity"]))
@@ -37,3 +37,9 @@ def test_froc_points_are_thresholds_and_lines_the_best_of_them(results: StudyRes
         (tuned,) = results.thresholds.loc[results.thresholds["loss"] == loss, "threshold"]
         row = curve[np.isclose(curve["threshold"], tuned)].iloc[0]
         assert (triangle.get_xdata()[0], triangle.get_ydata()[0]) == (row["false_per_scan"], row["sensitivity"])
+
+
+def test_curves_are_told_apart_without_colour(results: StudyResults) -> None:
+    (axes,) = froc_figure(results).axes
+    legend = [line for line in axes.lines if not line.get_label().startswith("_")]
+    assert len({(line.get_marker(), line.get_linestyle()) for line in legend}) == len(legend) == 3

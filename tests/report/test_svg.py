@@ -1,5 +1,7 @@
 from xml.etree import ElementTree
 
+import pytest
+
 from cordlesion.report.svg import inline_svg, shorten_svg
 
 NAMES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
@@ -52,3 +54,39 @@ def test_spaces_in_words_stay() -> None:
     svg = f"<svg {NAMES}><text>a <tspan>b</tspan> <tspan>c</tspan></text></svg>"
     (words,) = ElementTree.fromstring(shorten_svg(svg))
     assert "".join(words.itertext()) == "a b c"
+
+
+CIRCLE = "M 0 0.7 C 0.2 0.7 0.3 0.6 0.5 0.5" + " C 0.6 0.4 0.7 0.2 0.7 0" * 7 + " z"
+DIAMOND = "M 0 0.7 L 0.7 0 L 0 -0.7 L -0.7 0 z"
+
+
+def scatter(marker: str, look: str = "fill: #0072b2; fill-opacity: 0.45") -> list[ElementTree.Element]:
+    """Two groups of points as matplotlib writes them: the marker is defined once, beside the first."""
+    uses = "".join(f'<use xlink:href="#m" x="{x}.004" y="{2 * x}" style="{look}"/>' for x in range(1, 4))
+    points = f'<g clip-path="url(#c)">{uses}</g>'
+    return list(
+        ElementTree.fromstring(
+            shorten_svg(f'<svg {NAMES}><defs><path id="m" d="{marker}"/></defs>{points}{points}</svg>')
+        )
+    )
+
+
+def test_many_round_points_become_dots_of_one_line() -> None:
+    for group in scatter(CIRCLE)[1:]:
+        (dots,) = group
+        assert dots.attrib["d"] == "M1.00 2h0M2.00 4h0M3.00 6h0"
+        assert group.attrib == {"clip-path": "url(#c)"}
+        assert dict(part.split(": ") for part in dots.attrib["style"].split("; ")) == {
+            "fill": "none",
+            "stroke": "#0072b2",
+            "stroke-opacity": "0.45",
+            "stroke-width": "1.4",
+            "stroke-linecap": "round",
+        }
+
+
+@pytest.mark.parametrize(("marker", "look"), [(DIAMOND, "fill: #0072b2"), (CIRCLE, "fill: #0072b2; stroke: #000000")])
+def test_other_points_stay_as_they_are(marker: str, look: str) -> None:
+    for group in scatter(marker, look)[1:]:
+        assert [use.tag.rpartition("}")[2] for use in group] == ["use"] * 3
+        assert group.attrib["style"] == look

@@ -23,8 +23,8 @@ from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.orient import to_las
 from cordlesion.progress import track
-from cordlesion.report.lesion_report import page_environment
 from cordlesion.report.montage import Mark, montage
+from cordlesion.report.page import page_environment
 from cordlesion.report.slices import AXIAL_WINDOW_MM
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 from cordlesion.volume import Volume, read_mask, read_scan, require_same_grid

@@ -18,6 +18,7 @@ Dash: TypeAlias = str | tuple[float, tuple[float, ...]]
 # With more losses than that, colours are too close to each other alone.
 _COLORS_PER_DASH = 6
 _DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
+_MARKS = ("o", "s", "D", "^", "P", "X", "*")
 _LABELS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2"}
 
 
@@ -51,8 +52,12 @@ def froc_figure(results: StudyResults) -> Figure:
         axes = figure.add_subplot()
         for number, loss in enumerate(losses):
             curve = rows[rows["loss"] == loss].groupby("threshold")[["false_per_scan", "sensitivity"]].mean()
-            dash = _DASHES[number // _COLORS_PER_DASH % len(_DASHES)]
-            _draw_froc(axes, curve, colors[loss], dash, loss_name(loss))
+            # Told apart in grey too: neighbours by their marks, many by dashes.
+            look = {
+                "linestyle": _DASHES[number // _COLORS_PER_DASH % len(_DASHES)],
+                "marker": _MARKS[number % len(_MARKS)],
+            }
+            _draw_froc(axes, curve, colors[loss], look, loss_name(loss))
             for run in (run for run in results.tuned if run.loss == loss):
                 _mark_tuned(axes, of_run(rows, run), list(results.chosen(run).values()), colors[loss])
         _scale_froc(axes, highest=float(rows["sensitivity"].max()))
@@ -85,15 +90,17 @@ def _reliability_handles() -> list[Line2D]:
     ]
 
 
-def _draw_froc(axes: Axes, curve: pd.DataFrame, color: str, dash: Dash, name: str) -> None:
+def _draw_froc(axes: Axes, curve: pd.DataFrame, color: str, look: dict[str, Any], name: str) -> None:
     """Draw every threshold as a point, and the best sensitivity with at most so many false lesions as steps."""
     points = curve.sort_values("false_per_scan", kind="stable")
     axes.plot(
         [*points["false_per_scan"], FALSE_LESIONS_PER_SCAN[-1]],
         np.append(best := points["sensitivity"].cummax(), best.max()),
-        color=color, linestyle=dash, linewidth=1.3, drawstyle="steps-post", label=name,
+        color=color, linestyle=look["linestyle"], linewidth=1.3, drawstyle="steps-post",
     )  # fmt: skip
-    axes.plot(points["false_per_scan"], points["sensitivity"], linestyle="none", marker="o", markersize=2, color=color)
+    spots = {"marker": look["marker"], "markersize": 3.2, "color": color, "markeredgewidth": 0}
+    axes.plot(points["false_per_scan"], points["sensitivity"], linestyle="none", **spots)
+    axes.plot([], [], linestyle=look["linestyle"], linewidth=1.3, label=name, **spots)
 
 
 def _mark_tuned(axes: Axes, curve: pd.DataFrame, tuned: Sequence[float], color: str) -> None:

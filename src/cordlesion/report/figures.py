@@ -30,6 +30,8 @@ from cordlesion.report.style import (
 from cordlesion.report.tradeoff import tradeoff_figure
 from cordlesion.threshold import THRESHOLDS
 
+MAX_SCANS_AS_POINTS = 200
+
 
 def draw_and_save(results: StudyResults, name: str) -> Path:
     """Draw one of :data:`FIGURES` and save it in ``figures/`` as SVG and PDF; the same results give the same bytes.
@@ -106,6 +108,11 @@ def training_figure(results: StudyResults) -> Figure:
         return figure
 
 
+def shows_points(n_scans: int) -> bool:
+    """Tell whether Figure 2 shows every scan, beside the boxes: of many scans points would be a cloud, and heavy."""
+    return n_scans <= MAX_SCANS_AS_POINTS
+
+
 FIGURES: dict[str, Callable[[StudyResults], Figure]] = {
     "recommendation": tradeoff_figure,
     "figure1_cohort": cohort_figure,
@@ -132,7 +139,8 @@ def _draw_curve(axes: Axes, scores: pd.DataFrame, color: str, choices: pd.DataFr
     for low, high in choices[["interval_low", "interval_high"]].dropna().to_numpy(float):
         axes.axvspan(low, high, color=MUTED, alpha=0.15 / len(choices), linewidth=0)
     axes.axvline(DEFAULT_THRESHOLD, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-    _boxes(axes, [samples[value] for value in boxed], np.array(boxed), width=0.035, color=color, point_size=2)
+    point_size = 2 if shows_points(len(scores)) else 0
+    _boxes(axes, [samples[value] for value in boxed], np.array(boxed), width=0.035, color=color, point_size=point_size)
     axes.plot(t, [np.median(samples[value]) for value in t], color=color, linewidth=0.9)
     tuned = choices["threshold"].to_numpy(float)
     axes.plot(tuned, np.full(len(tuned), 1.06), "v", color=color, markersize=5, clip_on=False)
@@ -166,8 +174,11 @@ def _boxes(
     color: str,
     point_size: float,
 ) -> None:
-    """Draw box plots (quartiles, whiskers to 1.5 interquartile ranges) and every value as a jittered point."""
-    for sample, position in zip(samples, positions, strict=True):
+    """Draw box plots (quartiles, whiskers to 1.5 interquartile ranges) and every value as a jittered point.
+
+    Points of no size are left out.
+    """
+    for sample, position in zip(samples, positions, strict=True) if point_size else ():
         # The golden ratio spreads points evenly and, unlike a random generator, always in the same way.
         jitter = (np.arange(len(sample)) * 0.618034 % 1 - 0.5) * 0.8 * width
         axes.scatter(position + jitter, sample, s=point_size, color=color, alpha=0.45, linewidths=0)

@@ -1,28 +1,27 @@
 """One self-contained page about a finished study: text, tables, inline figures; only its gallery is loaded."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from cordlesion.artifacts import write_text
+from cordlesion.config import SetName
 from cordlesion.progress import bar
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
-from cordlesion.report.figures import FIGURES, draw_and_save
+from cordlesion.report.figures import FIGURES, draw_and_save, shows_points
 from cordlesion.report.gallery import write_gallery
 from cordlesion.report.limits import find_limits
 from cordlesion.report.methods import write_methods
 from cordlesion.report.numbers import Numbers, compute_numbers
+from cordlesion.report.page import TEMPLATES, content_policy, page_environment
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.remarks import calibration_remark, rules_remark
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.report.results import REPORTED_SETS, StudyResults, lesion_bearing, read_results
 from cordlesion.report.style import INK
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
@@ -32,7 +31,6 @@ from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.subgroups import subgroup_name
 
-TEMPLATES = Path(__file__).parent / "templates"
 EXPLORER = "explorer/index.html"
 
 
@@ -62,7 +60,9 @@ def write_report(study_folder: Path) -> Path:
         context = {"brief": write_brief(results, summary, numbers), "tables": tables, "figures": _inline(figures)}
         context |= _facts(results) | _subgroups(tables) | _words(results, numbers) | _script()
         advance()
-    write_text(page, _environment().get_template("report.html.j2").render(context, gallery=write_gallery(results)))
+    environment = page_environment()
+    environment.globals["latex"] = latex
+    write_text(page, environment.get_template("report.html.j2").render(context, gallery=write_gallery(results)))
     return page
 
 
@@ -74,32 +74,13 @@ def _inline(figures: Mapping[str, Path]) -> dict[str, Markup]:
     }
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals["latex"] = latex
-    return environment
-
-
-def _script() -> dict[str, Any]:
-    """Return the page's script and the policy that lets it run, and nothing else, whatever a name may hold."""
+def _script() -> dict[str, Markup]:
     text = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
-    rules = {
-        "default-src": "'none'",
-        "script-src": f"'sha256-{digest}'",
-        "style-src": "'unsafe-inline'",
-        "img-src": "'self' file: data:",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    return {"script": Markup(text), "policy": Markup("; ".join(f"{name} {value}" for name, value in rules.items()))}
+    return {"script": Markup(text), "policy": Markup(content_policy(text))}
+
+
+def _n_bearing(results: StudyResults, set_name: SetName) -> int:
+    return int(lesion_bearing(results.sweep[results.sweep["set"] == set_name])["scan_id"].nunique())
 
 
 def _subgroups(tables: Mapping[str, Table]) -> dict[str, list[str]]:
@@ -136,6 +117,7 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         "n_subjects": results.splits["subject"].nunique(),
         "n_runs": len(results.runs),
         "one_seed": len({run.seed for run in results.histories}) <= 1,
+        "with_points": {name: shows_points(_n_bearing(results, name)) for name in REPORTED_SETS},
         "excluded": results.manifest.get("excluded", {}),
         "example": choose_example(results),
         "empty_reference": EMPTY_REFERENCE,

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -15,6 +14,7 @@ from cordlesion import __version__
 from cordlesion.artifacts import write_text
 from cordlesion.config import PostprocessConfig
 from cordlesion.lesion_table import Lesion, LesionList
+from cordlesion.report.page import page_environment
 from cordlesion.report.style import INK, style
 from cordlesion.report.svg import inline_svg, shorten_svg
 from cordlesion.report.tables.layout import MISSING
@@ -72,18 +72,6 @@ def write_lesion_report(path: Path, source: Source, found: LesionList, pictures:
     )  # fmt: skip
     write_text(path, page)
     return path
-
-
-def page_environment() -> Environment:
-    """Read templates so that whatever comes from data stays text."""
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
 
 
 def _inline(figure: Figure, name: str) -> Markup:

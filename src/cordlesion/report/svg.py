@@ -1,10 +1,12 @@
 """SVG as matplotlib writes it: made shorter, and made part of a page (leaf of the report layer, no matplotlib)."""
 
 import re
+from collections.abc import Mapping
 from xml.etree import ElementTree
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _HREF, _USE, _GROUP = f"{{{_XLINK}}}href", f"{{{_SVG}}}use", f"{{{_SVG}}}g"
+_PATH = f"{{{_SVG}}}path"
 
 ElementTree.register_namespace("", _SVG)
 ElementTree.register_namespace("xlink", _XLINK)
@@ -13,7 +15,8 @@ ElementTree.register_namespace("xlink", _XLINK)
 def shorten_svg(text: str) -> str:
     """Shorten a figure to about half without changing what is seen.
 
-    Coordinates end at a hundredth of a point, points of one look share it, and indentation is left out.
+    Coordinates end at a hundredth of a point, points of one look share it, round ones become dots of one line, and
+    indentation is left out.
     """
     root = ElementTree.fromstring(text)
     for element in root.iter():
@@ -23,6 +26,9 @@ def shorten_svg(text: str) -> str:
         if element.tag == _GROUP:
             _share_style(element)
         element.text, element.tail = _without_indentation(element.text), _without_indentation(element.tail)
+    circles = _circles(root)
+    for group in list(root.iter(_GROUP)):
+        _draw_as_dots(group, circles)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
@@ -83,3 +89,34 @@ def _share_style(group: ElementTree.Element) -> None:
         group.set("style", style)
         for child in group:
             del child.attrib["style"]
+
+
+def _draw_as_dots(points: ElementTree.Element, circles: Mapping[str, float]) -> None:
+    """Draw a group's many uses of one circle as one line of dots, which takes a third of the room.
+
+    Args:
+        points: The group; any other is left as it is.
+        circles: Radius of each circle that is defined, by what refers to it.
+    """
+    used = {use.attrib.get(_HREF, "") if set(use.attrib) == {_HREF, "x", "y"} else "" for use in points}
+    filled = re.fullmatch(r"fill: (#\w+)(?:; fill-opacity: ([\d.]+))?", points.attrib.get("style", ""))
+    if len(used) != 1 or not filled or (radius := circles.get(used.pop())) is None:
+        return
+    look = f"fill: none; stroke: {filled[1]}; stroke-width: {2 * radius:g}; stroke-linecap: round"
+    look += f"; stroke-opacity: {filled[2]}" if filled[2] else ""
+    places = "".join(f"M{use.get('x')} {use.get('y')}h0" for use in points)
+    # Of the line itself: matplotlib's style sheet gives every element another cap, which a group's could not override.
+    points[:] = [ElementTree.Element(_PATH, {"d": places, "style": look})]
+    del points.attrib["style"]
+
+
+def _circles(root: ElementTree.Element) -> dict[str, float]:
+    found = {f"#{path.get('id')}": _radius(path.get("d", "")) for path in root.iter(_PATH) if path.get("id")}
+    return {name: radius for name, radius in found.items() if radius is not None}
+
+
+def _radius(path: str) -> float | None:
+    """Return the radius of a circle around (0, 0) as matplotlib draws it, of eight curves; None for other shapes."""
+    numbers = [abs(float(number)) for number in re.findall(r"-?[\d.]+", path)]
+    is_round = re.sub(r"[^A-Za-z]", "", path) == "MCCCCCCCCz" and numbers[:2] == [0.0, max(numbers)]
+    return numbers[1] if is_round else None
