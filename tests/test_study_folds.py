@@ -16,6 +16,8 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.explorer.catalog import Catalog
+from cordlesion.explorer.scan_data import ScanData
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.report.results import read_results
@@ -269,3 +271,17 @@ def test_folds_from_the_command_line(tmp_path, cli):
     assert sorted(tested["scan_id"]) == [f"sub-{n:02d}" for n in range(1, 13)]
     assert set(tested["fold"]) == {1, 2, 3}
     assert cli("split", tmp_path / "cohort", "--folds", "0").status == 2
+
+
+def test_the_explorer_shows_each_scan_as_its_own_fold_measured_it(finished):
+    """It refuses to show other numbers than those of the tables."""
+    catalog = Catalog(read_results(finished.parent / "study"))
+    evaluation = read_table(finished.parent / "study" / "evaluation.tsv")
+    shown = [scan for scan in catalog.scans if scan.set_name == "test"]
+    assert len(shown) == 12
+    for scan in shown:
+        page = ScanData.read(catalog, scan).describe_model(catalog.models[0])
+        rows = evaluation[(evaluation["scan_id"] == scan.scan_id) & (evaluation["set"] == "test")]
+        assert page["training"] == run_name(rows["fold"].iloc[0])
+        volume = page["metrics"]["predicted_volume_mm3"][catalog.level(page["threshold"])]
+        assert volume == pytest.approx(rows["predicted_volume_mm3"][rows["threshold"] == page["threshold"]].iloc[0])

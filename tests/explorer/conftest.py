@@ -1,4 +1,4 @@
-"""One tiny finished study for all tests of the explorer, and Debian's chromium."""
+"""One tiny finished study for all tests of the explorer."""
 
 import contextlib
 import shutil
@@ -13,12 +13,6 @@ from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.server import ExplorerServer, serve
 from cordlesion.explorer.site import Site
-
-# Software rendering, and nothing that chromium asks of other machines by itself.
-FLAGS = (
-    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 @pytest.fixture(scope="session")
@@ -57,15 +51,3 @@ def few_scans() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Catalog, "scans", property(lambda self: (*every(self)[:2], every(self)[-1])))
         yield
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if not shutil.which("chromium"):
-        pytest.skip("chromium is absent")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()

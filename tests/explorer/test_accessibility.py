@@ -19,8 +19,9 @@ def serious_faults(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_explorer_has_no_serious_fault(browser: Browser, server: ExplorerServer, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme, viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(120_000)
     page.goto(server.address)
-    page.locator("body[data-ready]").wait_for(timeout=60_000)
+    page.locator("body[data-ready]").wait_for()
     assert serious_faults(page) == []
     page.keyboard.press("?")
     assert serious_faults(page) == []

@@ -1,12 +1,15 @@
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from conftest import few_scans
+from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
+from cordlesion.study import run_study
 
 
 def test_the_export_is_what_the_server_answers(exported: Path) -> None:
@@ -27,6 +30,15 @@ def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
         assert export_explorer(exported.parent.parent) == exported
     assert not old.exists()
     assert not list(exported.parent.rglob(".part-*"))
+
+
+def test_it_goes_with_the_results_that_it_shows(exported: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(exported.parents[2], tmp_path / "copy"))
+    file = copy / "study.yaml"
+    file.write_text(file.read_text().replace("epochs: 1", "epochs: 2"))
+    run_study(read_study(file), until="split")
+    assert not (copy / "study" / "explorer" / "index.html").exists()
+    assert not list((copy / "study" / "explorer" / "data").rglob("*.js"))
 
 
 def test_the_vendored_file_is_the_published_one(site: Site) -> None:

@@ -1,5 +1,6 @@
 """The page itself, in Debian's chromium: what it shows equals the study's tables, and nothing leaves the machine."""
 
+import json
 import re
 import shutil
 import threading
@@ -27,7 +28,7 @@ class Opened:
 
     def __init__(self, browser: Browser, **options: object) -> None:
         self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900}, **options)
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(120_000)  # machines without a graphics card draw slowly
         self.faults: list[str] = []
         self.requests: list[str] = []
         self.page.on(
@@ -228,7 +229,7 @@ def test_masks_have_no_threshold_and_threshold_scans_are_called_so(opened):
     page = opened.page
     opened.after(lambda: page.locator('[data-side="b"] select').select_option("hard"))
     assert page.locator('[data-side="b"] input[type="range"]').is_disabled()
-    assert opened.text("b", "output") == "a mask: no threshold"
+    assert opened.text("b", "output") == "a mask"
     assert not page.locator("#tuning").is_visible()
     opened.after(page.get_by_role("button", name=re.compile("Threshold set")).click)
     assert page.locator("#tuning").is_visible()
@@ -329,8 +330,11 @@ def test_it_opens_as_a_file(browser, exported):
 def test_names_stay_text(browser, study, tmp_path):
     copy = Path(shutil.copytree(study.parent, tmp_path / "copy")) / study.name
     scan = parse(Site(study).read("data/study.js"))[1]["scans"][0]["name"]
-    for path in [*copy.glob("*.tsv"), copy / "manifest.json"]:
+    for path in copy.glob("*.tsv"):
         path.write_text(path.read_text().replace(scan, f"{scan}_{HOSTILE.replace('/', '')}"))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["scans"][f"{scan}_{HOSTILE.replace('/', '')}"] = manifest["scans"].pop(scan)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
     splits = (copy / "splits.tsv").read_text()
     (copy / "splits.tsv").write_text(splits.replace("site0", HOSTILE).replace("site1", HOSTILE))
     (copy / "study.yaml").write_text((copy / "study.yaml").read_text().replace("name: tiny", f"name: '{HOSTILE}'"))

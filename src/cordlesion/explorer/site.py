@@ -14,9 +14,12 @@ from cordlesion.report.results import read_results
 
 INDEX = "index.html"
 _VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")
-_OWN = ("explorer.css", "data.js", "frames.js", "paint.js", "viewer.js", "chart.js", "lists.js", "link.js", "keys.js",
-        "app.js")  # fmt: skip
-ASSETS = (*(f"assets/{name}" for name in _OWN), *(f"assets/niivue/{name}" for name in _VENDORED))
+_SCRIPTS = ("data", "frames", "paint", "viewer", "chart", "lists", "link", "side", "toolbar", "keys", "app")
+ASSETS = (
+    "assets/explorer.css",
+    *(f"assets/{name}.js" for name in _SCRIPTS),
+    *(f"assets/niivue/{name}" for name in _VENDORED),
+)
 _STUDY = "data/study.js"
 _SCAN_FILE = re.compile(r"data/s(\d{4})/(?:(scan|full|stack)|m(\d{2}))\.js", re.ASCII)
 # Scans whose arrays stay in memory: the one that is looked at and its neighbours.

@@ -82,7 +82,8 @@ def _report(folder: StudyFolder) -> list[Path]:
     parts = [
         path for part, endings in _REPORTED.items() for path in (folder.root / part).glob("*") if path.suffix in endings
     ]
-    return [folder.root / "report.html", *parts]
+    explorer = folder.root / "explorer"
+    return [folder.root / "report.html", explorer / "index.html", *explorer.glob("data/**/*.js"), *parts]
 
 
 def _remove(paths: Iterable[Path]) -> int:

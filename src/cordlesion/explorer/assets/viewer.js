@@ -26,6 +26,7 @@
         crosshairGap: 6,
         multiplanarShowRender: 0,
         dragAndDropEnabled: false,
+        isForceMouseClickToVoxelCenters: true, // places are voxels
         isAntiAlias: false,
         logLevel: "error",
         clipPlaneHotKey: "",
