@@ -1,8 +1,9 @@
 """Single axial slices of simulated subjects and of what is no cord, from which the cord detector learns.
 
-The slices are evaluated straight from the continuous anatomy on a grid of 1 mm, with signals drawn far more widely than
-any protocol gives (Billot 2023: a network that has seen every contrast needs no real scan), at any level from the pons
-to the lower back. What real scans hold besides is drawn as simple shapes: brains, limbs, clutter, noise.
+The slices are evaluated straight from the continuous anatomy on a grid of 1 mm, with shapes drawn more widely than
+healthy adults have them and signals far more widely than any protocol gives (Billot 2023: a network that has seen every
+contrast needs no real scan), at any level from the pons to the lower back. What real scans hold besides is drawn as
+simple shapes: brains, limbs, clutter, noise.
 """
 
 from collections.abc import Iterator
@@ -51,7 +52,8 @@ def draw_slices(seed: int, subject: int, count: int) -> Iterator[AxialSlice]:
     rng = keyed_rng("axial slices", seed, subject)
     scene = _scene(rng, seed, subject)
     for _ in range(count):
-        drawn = replace(scene, signals=_signals(rng, scene.anatomy.person.age))
+        signals = _signals(rng, scene.anatomy.person.age)
+        drawn = replace(scene, anatomy=_reshaped(rng, scene.anatomy), signals=signals)
         height, thickness = rng.uniform(-REACH_MM, REACH_MM), rng.choice((1.0, 3.0, 5.0, 8.0))
         yield _subject_slice(drawn, height, rng.uniform(0.2, 0.8, 2) * SIZE, thickness, rng)
         if rng.random() < CORDLESS_SHARE:
@@ -79,6 +81,22 @@ def _scene(rng: np.random.Generator, seed: int, subject: int) -> Scene:
     frame = cord_frame(anatomy, _pose(rng, anatomy), 1.1 * SIZE, REACH_MM + 20)
     lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_friends(anatomy))
     return Scene(anatomy, frame, lesions, _signals(rng, anatomy.person.age))
+
+
+def _reshaped(rng: np.random.Generator, anatomy: Anatomy) -> Anatomy:
+    """Return wider and narrower cords and sacs than healthy people have, and cords that lie off the sac's middle.
+
+    Atrophy, a narrow canal, and where the cord lies in it (it sinks forwards or backwards with the body's position)
+    vary more between patients than the tables of healthy adults tell.
+    """
+    area, across, deep = np.exp(rng.normal(0, (0.12, 0.10, 0.10)))
+    return replace(
+        anatomy,
+        cord_area_mm2=anatomy.cord_area_mm2 * area,
+        sac_rl_mm=anatomy.sac_rl_mm * across,
+        sac_ap_mm=anatomy.sac_ap_mm * deep,
+        sac_shift_mm=anatomy.sac_shift_mm + rng.normal(0, 1.5),
+    )
 
 
 def _pose(rng: np.random.Generator, anatomy: Anatomy) -> Pose:
