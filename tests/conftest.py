@@ -1,9 +1,11 @@
 """Fixtures shared by all tests."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported, here and in subprocesses: networks of a few filters only lose by threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +20,25 @@ settings.register_profile("search", derandomize=False)
 settings.load_profile("repeat")
 
 REPOSITORY = Path(__file__).parent.parent
+# Software rendering, and nothing that chromium asks of other machines by itself.
+CHROMIUM_FLAGS = (
+    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, or a skip where there is none; one for all tests, because playwright starts only once in a process."""
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("chromium is absent")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -66,19 +65,13 @@ def test_pages_load_nothing_from_elsewhere(site):
     assert [address for address in addresses if ELSEWHERE.match(address)] == []
 
 
-def test_the_search_works_from_files_without_a_network(site):
-    if not shutil.which("chromium"):
-        pytest.skip("chromium is absent")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page()
-        fetched = []
-        page.on("request", lambda request: fetched.append(request.url))
-        page.goto((site / "index.html").as_uri() + "?q=plateau")
-        page.locator(".md-search-result__link").first.wait_for(state="attached")
-        browser.close()
+def test_the_search_works_from_files_without_a_network(site, browser):
+    page = browser.new_page()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto((site / "index.html").as_uri() + "?q=plateau")
+    page.locator(".md-search-result__link").first.wait_for(state="attached")
+    page.close()
     assert [address for address in fetched if not address.startswith(("file:", "data:", "blob:"))] == []
 
 

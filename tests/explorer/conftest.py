@@ -1,15 +1,13 @@
 """One tiny finished study for all tests of the explorer."""
 
-import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from explorer_study import make_finished_study
+from explorer_study import few_scans, make_finished_study
 
-from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.server import ExplorerServer, serve
 from cordlesion.explorer.site import Site
@@ -42,12 +40,3 @@ def exported(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = shutil.copytree(study.parent, tmp_path_factory.mktemp("exported") / "copy")
     with few_scans():
         return export_explorer(copy / study.name)
-
-
-@contextlib.contextmanager
-def few_scans() -> Iterator[None]:
-    """Take two test scans and one of the threshold set only: what holds for these, holds for others."""
-    every = Catalog.scans.func
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Catalog, "scans", property(lambda self: (*every(self)[:2], every(self)[-1])))
-        yield

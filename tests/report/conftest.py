@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fake_study import FakeStudy, write_fake_study
 
+from cordlesion.report.html import write_report
 from cordlesion.report.results import StudyResults, read_results
 
 N_BEARING = {"train": 8, "validation": 3, "threshold": 7, "test": 9}
@@ -19,6 +20,14 @@ def fake_study(tmp_path_factory: pytest.TempPathFactory) -> FakeStudy:
 @pytest.fixture(scope="session")
 def results(fake_study: FakeStudy) -> StudyResults:
     return read_results(fake_study.folder)
+
+
+@pytest.fixture(scope="session")
+def reported(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the fake study with its report."""
+    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("report") / "study"))
+    write_report(folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,12 +1,11 @@
 import base64
 import hashlib
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_study import FakeStudy, write_fake_study
+from fake_study import write_fake_study
 
 from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
@@ -43,10 +42,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def folder(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("report") / "study"))
-    write_report(folder)
-    return folder
+def folder(reported: Path) -> Path:
+    return reported
 
 
 @pytest.fixture(scope="module")

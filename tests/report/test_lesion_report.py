@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from playwright.sync_api import Browser
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
@@ -193,23 +194,17 @@ def test_places_that_round_to_the_centre(
     assert f"52.0 {said} 0.91" in parsed.text
 
 
-def test_the_page_prints_on_one_sheet(tmp_path: Path, picture: Figure) -> None:
+def test_the_page_prints_on_one_sheet(tmp_path: Path, picture: Figure, browser: Browser) -> None:
     """The longest page: as many rows as there may be, remarks, long names, the tallest pictures."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser_path = Path("/usr/bin/chromium")
-    if not browser_path.exists():
-        pytest.skip("chromium is not installed")
     long = "a remark that is as long as remarks of this program are: " * 3
     origin = "the model's own, tuned on scans set aside for that (objective: median voxel F1, 95 % interval 0.2 to 0.5)"
     source = replace(SOURCE, threshold_origin=origin, remarks=[long, long], model="network " * 20)
     write_lesion_report(tmp_path / "report.html", source, found(MAX_ROWS + 8, n_too_small=9), picture)
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(browser_path), args=["--no-sandbox"])
-        opened = browser.new_page()
-        requests: list[str] = []
-        opened.on("request", lambda request: requests.append(request.url))
-        opened.goto((tmp_path / "report.html").as_uri())
-        printed = opened.pdf(prefer_css_page_size=True)
-        browser.close()
+    opened = browser.new_page()
+    requests: list[str] = []
+    opened.on("request", lambda request: requests.append(request.url))
+    opened.goto((tmp_path / "report.html").as_uri())
+    printed = opened.pdf(prefer_css_page_size=True)
+    opened.close()
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
     assert [url for url in requests if not url.startswith("data:")] == [(tmp_path / "report.html").as_uri()]
