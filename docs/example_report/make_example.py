@@ -13,7 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
 
 COMMAND = "make example-report"
-LARGEST_BYTES = 1_048_576
+LARGEST_BYTES = 1_500_000
 
 
 def make_example(study: Path, target: Path) -> Path:

@@ -20,7 +20,10 @@ def expected(brief: Brief, what: str) -> tuple[str, str]:
 def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults) -> None:
     brief, best = brief_of(results), results.best
     assert (brief.model, brief.threshold) == (results.label(best), f"{results.tuned[best]:.2f}")
-    assert f"a probability of {results.tuned[best]:.2f} or more." in brief.meaning
+    assert (
+        f"trained with the Tversky loss, gives it a probability of {results.tuned[best]:.2f} or more." in brief.meaning
+    )
+    assert brief.why.startswith("Of 4 methods compared, it has the highest median overlap")
     scores = results.thresholds["score"].sort_values(ascending=False).tolist()
     assert f"on the 7 scans kept for choosing thresholds: {scores[0]:.2f}; next comes" in brief.why
     assert f"{results.label(results.ranked[1])} with {scores[1]:.2f}." in brief.why

@@ -10,9 +10,15 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from cordlesion.report.figures import cohort_figure, draw_and_save, threshold_figure, training_figure
+from cordlesion.report.figures import (
+    MAX_SCANS_AS_POINTS,
+    cohort_figure,
+    draw_and_save,
+    threshold_figure,
+    training_figure,
+)
 from cordlesion.report.results import StudyResults, read_results
-from cordlesion.report.style import loss_colors
+from cordlesion.report.style import loss_colors, save_figure
 
 
 def test_box_plots_and_points_show_every_scan_with_lesions(results: StudyResults) -> None:
@@ -105,3 +111,18 @@ def test_report_imports_neither_torch_nor_pyplot() -> None:
     code = "import sys, cordlesion.report.html; print({'torch', 'lightning', 'matplotlib.pyplot'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_of_many_scans_figure_2_shows_boxes_alone_and_stays_light(
+    results: StudyResults, tmp_path: Path, more: int
+) -> None:
+    few = results.sweep[results.sweep["set"] == "test"]
+    copies = MAX_SCANS_AS_POINTS // 9 + more
+    many = pd.concat([few.assign(scan_id=few["scan_id"] + f"-{n}") for n in range(copies)], ignore_index=True)
+    figure = threshold_figure(replace(results, sweep=many), "test")
+    points = [axes for axes in figure.axes if any(len(found.get_offsets()) > 1 for found in axes.collections)]
+    assert len(points) == (0 if more else len(figure.axes))
+    save_figure(figure, tmp_path / "many.svg")
+    # Seven losses, two such figures: far from the 5 MB that the page may have.
+    assert (tmp_path / "many.svg").stat().st_size / len(figure.axes) * 7 * 2 < 2e6

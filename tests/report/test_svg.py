@@ -90,3 +90,15 @@ def test_other_points_stay_as_they_are(marker: str, look: str) -> None:
     for group in scatter(marker, look)[1:]:
         assert [use.tag.rpartition("}")[2] for use in group] == ["use"] * 3
         assert group.attrib["style"] == look
+
+
+def test_neighbouring_lines_of_one_look_become_one() -> None:
+    line, other = 'style="fill: none; stroke: red"', 'style="fill: none; stroke: blue"'
+    clear, filled = 'style="fill: none; stroke: red; stroke-opacity: 0.5"', 'style="fill: red"'
+    paths = "".join(
+        f'<path {look} d="M {n} 0 L {n} 1"/>'
+        for n, look in enumerate((line, line, line, other, line, clear, clear, filled, filled))
+    )
+    root = ElementTree.fromstring(inline_svg(f"<svg {NAMES}>{paths}</svg>", "f-", "A figure", "#222222"))
+    assert [path.attrib["d"].count("M") for path in root] == [3, 1, 1, 1, 1, 1, 1]
+    assert root[0].attrib["d"] == "M 0 0 L 0 1 M 1 0 L 1 1 M 2 0 L 2 1"

@@ -9,6 +9,7 @@ from cordlesion.report.answers import Answer, answer_questions
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
+from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import MISSING, format_interval, format_number
 from cordlesion.threshold import VOLUME
 
@@ -92,9 +93,10 @@ def _why(results: StudyResults) -> str:
     second = results.ranked[1]
     runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
     n_losses = len({run.loss for run in results.tuned})
+    kind = "methods" if any(run.seed is None for run in results.tuned) else "loss functions"
     models = f", {len(results.tuned)} models in all" if len(results.tuned) > n_losses else ""
     return (
-        f"Of {n_losses} methods compared{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; "
+        f"Of {n_losses} {kind} compared{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; "
         f"{runner_up}."
     )
 
@@ -108,8 +110,11 @@ def _meaning(results: StudyResults) -> str:
     if len(chosen) > 1:
         each = f"Each of the {len(chosen)} folds has a network and a threshold of its own; "
         return f"{each}a voxel is marked as lesion where its probability is at least that of its fold."
-    t = results.threshold_text(results.best)
-    marked = f"A voxel is marked as lesion where the model gives it a probability of {t} or more"
+    best = results.best
+    model = "this model" if best.seed is None else f"this model, trained with the {loss_name(best.loss)} loss,"
+    marked = (
+        f"A voxel is marked as lesion where {model} gives it a probability of {results.threshold_text(best)} or more"
+    )
     volume = float(chosen[VOLUME].iloc[0]) if VOLUME in chosen else 0.0
     return f"{marked}; connected pieces of up to {volume:g} mm³ are then removed." if volume else f"{marked}."
 

@@ -35,7 +35,8 @@ def shorten_svg(text: str) -> str:
 def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
     """Prepare a figure for a page: unique ids, ink in the colour of the page's text, no document header.
 
-    Ids become the prefix and a number; those that nothing in the figure refers to are left out.
+    Ids become the prefix and a number; those that nothing in the figure refers to are left out. Lines that follow each
+    other and look alike become one.
 
     Args:
         text: The file.
@@ -59,6 +60,7 @@ def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
             element.set(name, local.replace(ink, "currentColor"))
     for parent in root.iter():
         parent[:] = [_without_wrappers(child) for child in parent]
+        _join_lines(parent)
     for name in ("width", "height"):
         root.attrib.pop(name, None)
     root.set("role", "img")
@@ -71,6 +73,26 @@ def _without_wrappers(element: ElementTree.Element) -> ElementTree.Element:
     while element.tag == _GROUP and not element.attrib and len(element) == 1:
         element = element[0]
     return element
+
+
+def _join_lines(parent: ElementTree.Element) -> None:
+    """Join neighbouring lines of one look: without filling and opaque, it does not matter where one ends."""
+    kept: list[ElementTree.Element] = []
+    for child in parent:
+        if kept and _is_line(child) and _look(child) == _look(kept[-1]):
+            kept[-1].set("d", f"{kept[-1].get('d')} {child.get('d')}")
+        else:
+            kept.append(child)
+    parent[:] = kept
+
+
+def _is_line(element: ElementTree.Element) -> bool:
+    style = element.get("style", "")
+    return element.tag == _PATH and "id" not in element.attrib and "fill: none" in style and "opacity" not in style
+
+
+def _look(element: ElementTree.Element) -> tuple[str, dict[str, str]]:
+    return element.tag, {name: value for name, value in element.attrib.items() if name != "d"}
 
 
 def _shorten_numbers(value: str) -> str:
