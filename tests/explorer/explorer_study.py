@@ -1,9 +1,14 @@
 """A finished study of seconds: one training, maps and masks of others, minimum lesion volume."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from comparator_files import write_comparators
 from cordlesion.config import read_study
+from cordlesion.explorer.catalog import Catalog
 from cordlesion.study import run_study
 from tiny import make_cohort
 
@@ -22,3 +27,12 @@ def make_finished_study(folder: Path) -> Path:
     file.write_text(file.read_text().replace("epochs: 3", "epochs: 1").replace("[bce, tversky]", "[bce]") + COMPARATORS)
     assert run_study(read_study(file), until="analyze") == {}
     return folder / "study"
+
+
+@contextlib.contextmanager
+def few_scans() -> Iterator[None]:
+    """Take two test scans and one of the threshold set only: what holds for these, holds for others."""
+    every = Catalog.scans.func
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Catalog, "scans", property(lambda self: (*every(self)[:2], every(self)[-1])))
+        yield

@@ -28,10 +28,14 @@ def test_the_explorer_has_no_serious_fault(browser: Browser, server: ExplorerSer
     page.close()
 
 
+@pytest.fixture(scope="module")
+def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(shutil.copytree(study.parent, tmp_path_factory.mktemp("report") / "copy") / study.name)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_has_no_serious_fault(browser: Browser, study: Path, tmp_path: Path, scheme: str) -> None:
-    copy = Path(shutil.copytree(study.parent, tmp_path / "copy")) / study.name
+def test_the_report_has_no_serious_fault(browser: Browser, report: Path, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
-    page.goto(write_report(copy).as_uri())
+    page.goto(report.as_uri())
     assert serious_faults(page) == []
     page.close()

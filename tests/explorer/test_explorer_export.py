@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from explorer_study import few_scans
 
-from conftest import few_scans
 from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from payloads import parse, unpack, unpack_into
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from cordlesion.evaluation import read_table
@@ -96,7 +98,7 @@ def test_numbers_are_those_of_the_evaluation_wherever_the_slider_stands(opened, 
             opened.after(partial(move.fill, "0"))
             level = round(100 * row["threshold"])
             opened.after(partial(move.fill, str(level + (level > 22))))  # 0.225 is among the thresholds
-            assert opened.text(side, "output") == f"t = {row['threshold']:.2f}"
+            assert opened.text(side, "output").removesuffix("← →").strip() == f"t = {row['threshold']:.2f}"
             shown = opened.shown(side)
             for name in METRICS:
                 assert (shown[name] is None) == pd.isna(row[name])
@@ -110,6 +112,10 @@ def test_numbers_are_those_of_the_evaluation_wherever_the_slider_stands(opened, 
             states = [cells[column - 3] for cells in table(opened) if len(cells) == 4 and cells[column - 3]]
             assert sum("detected" in state for state in states) == row["n_detected_lesions"]
             assert sum("false" in state for state in states) == missed
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
 
 
 def table(opened: Opened) -> list[list[str]]:
@@ -142,7 +148,7 @@ def test_the_cross_moves_as_radiologists_expect(opened):
 
     def click(plane: str, x: float, y: float) -> list[float]:
         start, width = (float(n) for n in (canvas.get_attribute(f"data-{plane}") or "").split(","))
-        opened.page.mouse.click(box["x"] + start + x * width, box["y"] + y * box["height"])
+        opened.after(partial(opened.page.mouse.click, box["x"] + start + x * width, box["y"] + y * box["height"]))
         return opened.place()
 
     at_left, at_right = click("axial", 0.35, 0.5), click("axial", 0.65, 0.5)
@@ -212,7 +218,9 @@ def test_a_link_restores_what_is_seen(opened, browser):
         assert other.text(side, ".place") == opened.text(side, ".place")
     assert table(other) == table(opened)
     page.mouse.move(0, 0)
-    assert other.pictures() == opened.pictures()
+    for one, same in zip(other.pictures(), opened.pictures(), strict=True):
+        differing = (pixels(one) != pixels(same)).any(axis=2)
+        assert differing.mean() < 1e-4  # NiiVue rounds the ends of the cross by what it drew before
     other.page.close()
 
 
@@ -300,7 +308,7 @@ def test_colours(opened):
             return [...shows, paint("agreement", "hit", "false")];
         }"""
     )
-    agreement, reference, scan, probability, hidden = (np.reshape(values, (4, 4)) for values in painted)
+    agreement, reference, scan, probability, hidden = (np.reshape(values, (4, 4))[::-1] for values in painted)
     assert agreement[:, :3].tolist() == [[0x1A, 0xA8, 0x76], [255, 255, 255], [0xE8, 0x50, 0x2A], [0, 0, 0]]
     assert (agreement[:, 3] > 0).tolist() == [True, True, True, False]
     assert (hidden[:, 3] > 0).tolist() == [False, True, False, False]

@@ -126,6 +126,13 @@
     update();
   }
 
+  // The keys move this side's slider from now on.
+  function activate(side) {
+    if (state.active === side) return;
+    state.active = side;
+    if (shown.data) update([]);
+  }
+
   function goTo(place) {
     state.place = place;
     for (const side of SIDES) sides[side].viewer.goTo(place);
@@ -181,7 +188,7 @@
       for (const side of SIDES) state.cuts[side] = sides[side].tuned;
       update();
     },
-    other: () => (state.active = state.active === "a" ? "b" : "a"),
+    other: () => activate(state.active === "a" ? "b" : "a"),
     lesion: stepLesion,
     show,
     flip: () => show(state.show === "scan" ? state.last : "scan"),
@@ -214,7 +221,10 @@
     const painted = pending;
     pending = null;
     for (const side of painted) sides[side].paint();
-    for (const side of SIDES) sides[side].write();
+    for (const side of SIDES) {
+      sides[side].write();
+      sides[side].section.classList.toggle("active", state.active === side && !state.together);
+    }
     writeLesions();
     writePlace();
     press("[data-view]", ({ view }) => view === state.view);
@@ -332,7 +342,7 @@
       study = await cordlesion.load("study");
       Object.assign(state, defaults());
       cordlesion.writeStudy(study, { chooseSet, hide });
-      for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, cut, moved, viewed });
+      for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, cut, activate, moved, viewed });
       listen();
       await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
       await follow();

@@ -38,7 +38,8 @@
   };
 
   cordlesion.drawScans = (list, rows, study, state, choose) => {
-    list.replaceChildren(
+    replace(
+      list,
       ...rows.map(([number, scan]) => {
         const score = scan.scores[state.a];
         const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name));
@@ -67,7 +68,7 @@
       const heading = make("th", { scope: "colgroup", colSpan: 2 + sides.length }, title);
       table.append(body(rows.slice(0, MOST_FALSE), selected, choose, make("tr", { className: "subhead" }, heading)));
     });
-    parent.replaceChildren(table);
+    replace(parent, table);
   };
 
   function referenceRows(lesions, sides) {
@@ -112,6 +113,13 @@
     if (!entry) return make("td", {});
     const state = make("span", { className: `state ${entry.state}` }, WORDS[entry.state]);
     return make("td", {}, state, make("small", {}, `peak ${entry.peak.toFixed(2)}`));
+  }
+
+  // Replace what a list holds; the button that was in focus stays so, by its place.
+  function replace(list, ...content) {
+    const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+    list.replaceChildren(...content);
+    if (focused >= 0) list.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
   }
 
   function gap(one, other) {

@@ -18,7 +18,7 @@
   const HEAT = [[0, 59, 15, 112], [0.35, 140, 41, 129], [0.65, 222, 73, 104], [0.85, 254, 159, 109], [1, 252, 253, 191]];
 
   // Paint the voxels of a frame.
-  //   target: 32 bits of colour per voxel
+  //   target: 32 bits of colour per voxel, each row from right to left, as NiiVue keeps them
   //   levels: a byte per voxel, the highest threshold that it reaches
   //   cut: number of the threshold
   //   look: {show, hidden, thresholds}
@@ -28,9 +28,10 @@
     const [nx, ny, nz] = shape;
     for (let z = 0, n = 0; z < nz; z++) {
       for (let y = 0; y < ny; y++) {
+        const end = n + nx - 1;
         for (let x = 0; x < nx; x++, n++) {
           const color = (reference[n] ? inside : outside)[levels[n]];
-          target[n] = color === FALSE && (x + y + z) & 1 ? FALSE_OTHER : color;
+          target[end - x] = color === FALSE && (x + y + z) & 1 ? FALSE_OTHER : color;
         }
       }
     }

@@ -23,7 +23,7 @@
 
     listen() {
       const { page, name } = this;
-      const activate = () => (page.state.active = name);
+      const activate = () => page.activate(name);
       this.select.addEventListener("change", () => page.chooseModel(name, this.select.selectedIndex));
       this.input.addEventListener("input", () => page.cut(name, Number(this.input.value)));
       this.section.addEventListener("pointerdown", activate);

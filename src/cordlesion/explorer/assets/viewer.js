@@ -6,7 +6,8 @@
   const BYTE = 2; // NIfTI's code of unsigned bytes
   const RGBA = 2304; // and of colours with opacity
   const LARGEST_SAGITTAL = 0.7; // of the width
-  const CROSS_PIXELS = 0.9; // width of the cross in the sagittal slice
+  const CROSS_PIXELS = 1; // width of the cross in the sagittal slice; it has the same millimetres in the axial one
+  const LARGEST_RATIO = 4; // of the axial to the sagittal slice, in pixels per millimetre
 
   cordlesion.Viewer = class {
     // moved(place) is called when the cross was moved here; viewed() when zoom, position or window were changed here.
@@ -43,6 +44,7 @@
         if (this.frame) moved(this.frame.toPlace(this.voxelAt(frac)));
       };
       this.nv.onIntensityChange = viewed;
+      this.nv.onVolumeUpdated = () => this.upload();
       for (const event of ["pointerup", "mouseup", "touchend"]) canvas.addEventListener(event, viewed);
       canvas.addEventListener("wheel", (event) => this.zoom(event, viewed), { capture: true, passive: false });
       smoothScanSharpOverlay(this.nv);
@@ -57,14 +59,14 @@
     async open(frame, [low, high]) {
       const bytes = NVImage.createNiftiArray(frame.shape, frame.spacing, frame.affine.flat(), BYTE, frame.image);
       const image = await NVImage.new(bytes.buffer, "scan.nii", "gray", 1, null, low, high);
-      this.overlay = image.clone();
+      const overlay = image.clone();
       this.colors = new Uint32Array(frame.image.length);
-      Object.assign(this.overlay.hdr, { datatypeCode: RGBA, numBitsPerVoxel: 32 });
-      this.overlay.img = new Uint8Array(this.colors.buffer);
+      this.bytes = new Uint8Array(this.colors.buffer);
+      Object.assign(overlay, { hdr: { ...overlay.hdr, datatypeCode: RGBA, numBitsPerVoxel: 32 }, img: this.bytes });
       this.frame = null; // no event of what is taken away belongs to the new frame
       while (this.nv.volumes.length) this.nv.removeVolumeByIndex(this.nv.volumes.length - 1);
       this.nv.addVolume(image);
-      this.nv.addVolume(this.overlay);
+      this.nv.addVolume(overlay);
       this.frame = frame;
       this.arrange();
     }
@@ -72,8 +74,17 @@
     // Colour the overlay anew; this is all that a step of the slider does to the picture.
     paint(levels, cut, look) {
       cordlesion.paint(this.colors, this.frame, levels, cut, look);
-      this.nv.refreshLayers(this.overlay, 1);
+      this.upload();
       this.nv.drawScene();
+    }
+
+    // Hand the colours to the graphics card at once: NiiVue would draw the overlay into its texture slice by slice.
+    upload() {
+      if (!this.frame) return;
+      const { gl, overlayTexture } = this.nv;
+      gl.activeTexture(gl.TEXTURE2); // where NiiVue keeps overlays
+      gl.bindTexture(gl.TEXTURE_3D, overlayTexture);
+      gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, ...this.frame.shape, gl.RGBA, gl.UNSIGNED_BYTE, this.bytes);
     }
 
     // Put the cross on a voxel of the scan.
@@ -127,7 +138,7 @@
       const { clientWidth: width, clientHeight: height } = this.canvas;
       const [left, anterior, superior] = this.frame.shape.map((n, axis) => n * this.frame.spacing[axis]);
       const sagittal = Math.min((height / superior) * anterior, width * LARGEST_SAGITTAL);
-      const axial = Math.min((height / anterior) * left, width - sagittal);
+      const axial = Math.min((height / anterior) * left, width - sagittal, ((LARGEST_RATIO * sagittal) / anterior) * left);
       const margin = (width - sagittal - axial) / 3;
       const place = (start, size) => [start / width, 0, size / width, 1];
       Object.assign(this.canvas.dataset, { sagittal: [margin, sagittal], axial: [2 * margin + sagittal, axial] }); // pixels
