@@ -239,7 +239,7 @@ def test_every_fold_is_reported_at_its_own_threshold(copy):
             changes.append(np.abs(near - np.interp(choice.threshold, t, f1)).mean())
     assert summarize_stability(results)["change"].item() == pytest.approx(np.median(changes))
     assert results.threshold_text(run) == ", ".join(f"{t:.2f}" for t in written["threshold"])
-    assert f"t&nbsp;=&nbsp;{results.threshold_text(run)}" in page
+    assert f"at thresholds <strong>{results.threshold_text(run)}</strong>" in page
     assert "Every subject is in one set of each fold only" in page
     assert "in components larger than a volume tuned together with t" in page
 
