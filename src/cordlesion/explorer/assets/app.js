@@ -75,27 +75,20 @@
     for (const side of SIDES) await sides[side].viewer.open(frame, state.window);
   }
 
-  async function chooseModel(side, number) {
-    state[side] = number;
-    try {
-      takeModel(side, await loadModel(shown.key, number));
-      writeScans();
-      update();
-    } catch (error) {
-      say(error.message);
-    }
+  // Open the scan that is seen once more, with all that is seen but for the changes.
+  function reopen(changes) {
+    const { cuts, place, pan, window: range } = state;
+    openScan(state.scan, { ta: cuts.a, tb: cuts.b, place, pan, window: range, ...changes });
   }
 
-  async function chooseView(name) {
+  function chooseModel(side, number) {
+    state[side] = number;
+    reopen({ [`t${side}`]: null });
+  }
+
+  function chooseView(name) {
     state.view = name;
-    try {
-      await showFrame(await cordlesion.makeFrame(name, shown.key, shown.data));
-      for (const side of SIDES) sides[side].fill();
-      look(AS_AT_FIRST, state.window);
-      update();
-    } catch (error) {
-      say(error.message);
-    }
+    reopen({ pan: null });
   }
 
   function chooseSet(set) {
@@ -178,7 +171,7 @@
 
   function exchange() {
     [state.a, state.b] = [state.b, state.a];
-    openScan(state.scan, { ...state, ta: state.cuts.b, tb: state.cuts.a });
+    reopen({ ta: state.cuts.b, tb: state.cuts.a });
   }
 
   const actions = {

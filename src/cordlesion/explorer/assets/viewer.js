@@ -6,6 +6,7 @@
   const BYTE = 2; // NIfTI's code of unsigned bytes
   const RGBA = 2304; // and of colours with opacity
   const LARGEST_SAGITTAL = 0.7; // of the width
+  const SMALLEST_AXIAL = 0.5; // of the width, where there is as much
   const CROSS_PIXELS = 1; // width of the cross in the sagittal slice; it has the same millimetres in the axial one
   const LARGEST_RATIO = 4; // of the axial to the sagittal slice, in pixels per millimetre
 
@@ -138,7 +139,8 @@
       const { clientWidth: width, clientHeight: height } = this.canvas;
       const [left, anterior, superior] = this.frame.shape.map((n, axis) => n * this.frame.spacing[axis]);
       const sagittal = Math.min((height / superior) * anterior, width * LARGEST_SAGITTAL);
-      const axial = Math.min((height / anterior) * left, width - sagittal, ((LARGEST_RATIO * sagittal) / anterior) * left);
+      const wanted = Math.max(((LARGEST_RATIO * sagittal) / anterior) * left, width * SMALLEST_AXIAL);
+      const axial = Math.min((height / anterior) * left, width - sagittal, wanted);
       const margin = (width - sagittal - axial) / 3;
       const place = (start, size) => [start / width, 0, size / width, 1];
       Object.assign(this.canvas.dataset, { sagittal: [margin, sagittal], axial: [2 * margin + sagittal, axial] }); // pixels
