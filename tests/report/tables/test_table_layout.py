@@ -37,3 +37,16 @@ def test_numbers_have_a_real_minus_sign() -> None:
     assert format_number(-0.256, signed=True) == "−0.26"
     assert format_interval(-0.1, 0.2, signed=True) == "[−0.10, +0.20]"
     assert format_interval(math.nan, 0.2) == "[–, 0.20]"
+
+
+@pytest.mark.parametrize(
+    ("columns", "n_words", "kind"),
+    [
+        (("Loss", "Set", "V-F1"), 2, 1),
+        (("Metric", "Loss", "p"), 2, 0),
+        (("Set", "Scans"), 1, ""),
+        (("Loss", "Fold", "t"), 2, ""),
+    ],
+)
+def test_rows_are_of_one_kind_by_the_column_that_says_so(columns: tuple[str, ...], n_words: int, kind: object) -> None:
+    assert Table(columns, (), n_words=n_words).kind == kind
