@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +16,7 @@ from cordlesion.explorer.scan_data import ScanData
 from cordlesion.metrics import evaluate
 from cordlesion.preprocess.orient import to_las
 from cordlesion.report.results import read_results
-from cordlesion.volume import read_mask, read_probability
+from cordlesion.volume import Volume, read_mask, read_probability
 from test_postprocess import naive_removal
 
 
@@ -113,6 +114,12 @@ def test_scan_reference_and_places_are_in_one_frame(catalog, data, described):
     inside = np.zeros(reference.shape, bool)
     inside[box] = True
     assert inside[reference].all()
+
+
+def test_volumes_are_measured_on_the_grid_of_the_reference(data):
+    stretched = data.reference.affine @ np.diag([1.0001, 1, 1, 1])
+    other = replace(data, reference=Volume(data.reference.data, stretched))
+    assert other.describe()["voxel_mm3"] == pytest.approx(1.0001 * data.describe()["voxel_mm3"], rel=1e-9)
 
 
 def test_greys_rise_with_intensity(data):

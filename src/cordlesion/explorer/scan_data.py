@@ -59,7 +59,7 @@ class ScanData:
         reference = read_mask(files["reference"], like=image)
         stack = read_stack(catalog.results.folder.stack(scan.scan_id))
         rule = resolve_rule(catalog.config.evaluation.rule)
-        lesions = find_reference_lesions(reference.data.astype(bool, copy=False), rule, _voxel_mm3(image))
+        lesions = find_reference_lesions(reference.data.astype(bool, copy=False), rule, _voxel_mm3(reference))
         return cls(catalog, scan, files, image, reference, stack, rule, lesions)
 
     def describe(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class ScanData:
             "shape": list(las.data.shape),
             "affine": las.affine.round(6).tolist(),
             "spacing_mm": [round(length, 6) for length in las.spacing_mm],
-            "voxel_mm3": _voxel_mm3(self.image),
+            "voxel_mm3": _voxel_mm3(self.reference),
             "window": [float(low), float(max(high, low + 1))],
             "cord": {"start": [edge.start for edge in box], **pack_array(grey)},
             "stack": _describe_stack(self.stack.geometry, self.catalog.config.preprocess.spacing_mm),
@@ -96,10 +96,10 @@ class ScanData:
         applied = self.catalog.apply(model, self.scan)
         probability = self._read_map(model, applied)
         thresholds = self.catalog.thresholds
-        cord = read_cord(self.files.get("cord_mask"), self.image, applied.removal)
+        cord = read_cord(self.files.get("cord_mask"), self.reference, applied.removal)
         processed = postprocess(probability, thresholds, applied.removal, cord)
         raw = probability.data.astype(np.float32, copy=False)
-        cuts = cut_at_each(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.image))
+        cuts = cut_at_each(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.reference))
         self._require_agreement(model, applied, cuts)
         levels = to_las(Volume(_levels(processed, thresholds), self.image.affine)).data
         return {
@@ -141,7 +141,7 @@ class ScanData:
     def _describe_lesions(self) -> list[dict[str, Any]]:
         sizes, counted = self.lesions.components.sizes, self.lesions.counted
         places = self._in_las(self.lesions.places)
-        voxel_mm3 = _voxel_mm3(self.image)
+        voxel_mm3 = _voxel_mm3(self.reference)
         return [
             {"volume_mm3": round(float(size) * voxel_mm3, 2), "place": place, "counted": bool(counts)}
             for size, place, counts in zip(sizes, places, counted, strict=True)
@@ -150,7 +150,7 @@ class ScanData:
     def _describe_predicted(self, cut: Cut) -> list[list[Any]]:
         """Return ``[x, y, z, volume, peak, true]`` of each predicted lesion."""
         lesions = cut.predicted
-        volumes = (lesions.sizes * _voxel_mm3(self.image)).round(2).tolist()
+        volumes = (lesions.sizes * _voxel_mm3(self.reference)).round(2).tolist()
         peaks, true = numbers(lesions.peaks.tolist(), 4), lesions.true.astype(int).tolist()
         return [
             [*place, *facts] for place, *facts in zip(self._in_las(lesions.places), volumes, peaks, true, strict=True)
@@ -171,10 +171,10 @@ class ScanData:
     def _read_map(self, model: Model, applied: Application) -> Volume:
         path = self.catalog.results.folder.probability(self.scan.scan_id, applied.training.maps_name)
         if model.kind == "mask":
-            return _as_map(read_mask(mask_path(path), like=self.image))
+            return _as_map(read_mask(mask_path(path), like=self.reference))
         if not path.is_file():
             raise CordlesionError(f"{path}: no such probability map; the explorer needs it. {run_stage('evaluate')}")
-        return read_probability(path, like=self.image)
+        return read_probability(path, like=self.reference)
 
     def _require_agreement(self, model: Model, applied: Application, cuts: list[Cut]) -> None:
         """Refuse to show other numbers than the study's tables hold."""
@@ -202,8 +202,9 @@ def _files(catalog: Catalog, scan: ShownScan) -> dict[str, Path]:
     return found
 
 
-def _voxel_mm3(image: Volume) -> float:
-    return voxel_volume_mm3(image.spacing_mm)
+def _voxel_mm3(reference: Volume) -> float:
+    # Of the reference, as the study measures; the headers of image and reference may differ in the last digits.
+    return voxel_volume_mm3(reference.spacing_mm)
 
 
 def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
