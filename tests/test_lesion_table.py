@@ -79,11 +79,12 @@ def scans_with_curves(draw: st.DrawFn) -> tuple[Volume, Centerline]:
 
 
 def walked(las: Volume, curve: Centerline, z: float) -> float:
-    """Length of the curve from its upper end to ``z``, in small steps in the world; negative above that end."""
-    steps = np.linspace(curve.z[-1], z, 20_001)
+    """Length of the curve from the upper face of its first slice to ``z``, in small steps; negative above."""
+    face = curve.z[-1] + 0.5
+    steps = np.linspace(face, z, 20_001)
     points = nib.affines.apply_affine(las.affine, np.stack([*curve.at(steps), steps], axis=1))
     length = float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
-    return length if z <= curve.z[-1] else -length
+    return length if z <= face else -length
 
 
 @settings(max_examples=40, deadline=None)
@@ -108,7 +109,8 @@ def test_places_along_the_cord_equal_a_walk_along_the_curve(drawn: tuple[Volume,
         assert one.left_mm == pytest.approx(np.mean((voxels[:, 0] - x) * las.spacing_mm[0]), abs=0.006)
         assert one.anterior_mm == pytest.approx(np.mean((voxels[:, 1] - y) * las.spacing_mm[1]), abs=0.006)
         assert (one.peak_probability, one.mean_probability) == (None, None)
-    lengths = [walked(las, smooth, z - 0.5) - walked(las, smooth, z + 0.5) for z in touched]
+    cord = [z for z in touched if smooth.z[0] <= z <= smooth.z[-1]]
+    lengths = [walked(las, smooth, z - 0.5) - walked(las, smooth, z + 0.5) for z in cord]
     assert found.load.affected_mm == pytest.approx(sum(lengths), rel=0.01, abs=0.02)
     assert found.load.cord_mm == pytest.approx(
         walked(las, smooth, smooth.z[0] - 0.5) - walked(las, smooth, smooth.z[-1] + 0.5), rel=0.01, abs=0.02
@@ -123,7 +125,8 @@ def test_a_leaning_cord_is_longer_than_its_slices() -> None:
     mask[20:24, 3:5, 20:24] = True
     (one,) = measure_lesions(scan, mask, None, Centerline(5 + 0.75 * z, np.full(40, 3.5), z)).lesions
     assert one.length_mm == pytest.approx(5.0)
-    assert one.position_mm == pytest.approx((39 - 21.5) * 1.25, abs=0.006)
+    # The first slice's upper half, in which the curve goes straight up, and the rest of the way.
+    assert one.position_mm == pytest.approx(0.5 + (39 - 21.5) * 1.25, abs=0.006)
     assert one.left_mm == pytest.approx(21.5 - (5 + 0.75 * 21.5), abs=0.01)
     assert one.anterior_mm == pytest.approx(0)
 
@@ -145,7 +148,33 @@ def test_lesion_above_the_curve_has_a_negative_position() -> None:
     mask = np.zeros(scan.data.shape, bool)
     mask[9:13, 10:14, 36:38] = True
     (one,) = measure_lesions(scan, mask, None, STRAIGHT).lesions
-    assert one.position_mm == pytest.approx((34 - 36.5) * 2.0)
+    assert one.position_mm == pytest.approx((34.5 - 36.5) * 2.0)
+
+
+def test_a_lesion_in_the_whole_cord_begins_where_the_cord_begins() -> None:
+    scan = Volume(np.zeros((20, 20, 19)), np.diag([-0.5, 0.5, 7.5, 1.0]))
+    mask = np.zeros(scan.data.shape, bool)
+    mask[9:12, 9:12] = True
+    found = measure_lesions(scan, mask, None, Centerline(np.full(19, 10.0), np.full(19, 10.0), np.arange(19.0)))
+    (one,) = found.lesions
+    assert (found.load.cord_mm, found.load.affected_mm, one.length_mm) == (142.5, 142.5, 142.5)
+    assert one.position_mm - one.length_mm / 2 == 0
+    (straight,) = measure_lesions(scan, mask).lesions
+    assert straight.position_mm == one.position_mm
+
+
+@pytest.mark.parametrize(("ends", "cord_mm"), [((17.0, 21.0), 10.0), ((16.6, 20.6), 10.0)], ids=["whole", "between"])
+def test_no_more_cord_is_affected_than_there_is(ends: tuple[float, float], cord_mm: float) -> None:
+    """A curve of five slices, and lesions in the whole scan, as a model of the foreground may find them."""
+    scan = make_scan("LAS", (0.6, 0.6, 2.0), (24, 24, 40), (0, 0, 0), seed=0)
+    mask = np.zeros(scan.data.shape, bool)
+    mask[4:8, 4:8, 2:38] = True
+    load = measure_lesions(scan, mask, None, Centerline(np.full(2, 11.0), np.full(2, 12.0), np.array(ends))).load
+    assert (load.affected_mm, load.cord_mm) == (cord_mm, cord_mm)
+    mask[..., 15:] = False
+    assert measure_lesions(scan, mask, None, STRAIGHT).load.affected_mm == 20.0
+    mask[..., 5:] = False
+    assert measure_lesions(scan, mask, None, STRAIGHT).load.affected_mm == 0.0
 
 
 def test_overlapping_lengths_are_counted_once() -> None:

@@ -231,8 +231,8 @@ def test_a_model_of_the_foreground_needs_no_centerline(cohort, tmp_path):
     labels, _ = ndimage.label(probability >= np.float32(cut))
     largest = 1 + np.bincount(labels.ravel())[1:].argmax()
     z = np.flatnonzero((labels == largest).any(axis=(0, 1)))
-    # From the middle of the uppermost of 40 slices of 0.6 mm down to the middle of the lesion.
-    assert found[0].position_mm == pytest.approx((39 - (z[0] + z[-1]) / 2) * 0.6, abs=0.01)
+    # From the top of the uppermost of 40 slices of 0.6 mm down to the middle of the lesion.
+    assert found[0].position_mm == pytest.approx((39.5 - (z[0] + z[-1]) / 2) * 0.6, abs=0.01)
 
 
 def test_scans_that_would_overwrite_each_other_are_refused(bundle, cohort, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.artifacts import write_json
+from cordlesion.artifacts import waiting_lock, write_json
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.lesion_table import Lesion, LesionLoad
 
@@ -22,11 +22,11 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "agrees": ("1: the other mask confirms the lesion (detected, or true) under the lesion rule; 0: it does not", ""),
     "lesion": ("Number of the lesion in its mask, from the largest", ""),
     "length_mm": (f"Length {_ALONG}, between the ends of the axial slices that the lesion spans", "mm"),
-    "position_mm": (f"Depth of the middle of that length below the centerline's upper end, {_ALONG}", "mm"),
+    "position_mm": (f"Depth of the middle of that length below the top of the curve's first slice, {_ALONG}", "mm"),
     "left_mm": (f"{_CENTER}: how far left of the cord's centre, in the axial plane; negative: right", "mm"),
     "anterior_mm": (f"{_CENTER}: how far in front of the cord's centre, in the axial plane; negative: behind", "mm"),
-    "peak_probability": ("Largest probability in the lesion", ""),
-    "mean_probability": ("Mean probability in the lesion", ""),
+    "peak_probability": ("Largest probability in the lesion; n/a where the model gives a mask", ""),
+    "mean_probability": ("Mean probability in the lesion; n/a where the model gives a mask", ""),
     "n_voxels": ("Voxels of the lesion", ""),
     "x_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the right", "mm"),
     "y_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the front", "mm"),
@@ -37,7 +37,7 @@ _COLUMNS: dict[str, tuple[str, str]] = {
     "threshold": ("Decision threshold t: a voxel is lesion when its probability is at least t", ""),
     "n_lesions": ("Lesions: 6-connected components of more than 3 mm3", ""),
     "volume_mm3": ("Volume of the lesion, or of all lesions of the scan", "mm3"),
-    "affected_mm": (f"Length with a lesion somewhere in the cord's section, {_ALONG}", "mm"),
+    "affected_mm": (f"Length with a lesion somewhere in the cord's section, {_ALONG}; within its ends", "mm"),
     "cord_mm": ("Length of the cord in the scan, along the centerline", "mm"),
     "n_too_small": ("Components of the mask that are too small to be counted as lesions", ""),
 }  # fmt: skip
@@ -78,27 +78,34 @@ def check_tables(folder: Path) -> None:
             read_table(folder / name, table({}).columns)
 
 
-def add_to_tables(folder: Path, scans: Mapping[str, Segmented], replaced: Sequence[str]) -> None:
-    """Write the lesions of scans to the tables of a folder, keeping what these hold of others.
+def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
+    """Write the lesions of scans to the tables of a folder, in place of their earlier rows; those of others stay.
+
+    Processes that add to one folder at the same time wait for each other, so that no rows are lost.
 
     Args:
         folder: Where the tables lie.
         scans: What was found, by scan.
-        replaced: Scans whose earlier rows are no longer true.
 
     Raises:
         CordlesionError: A table that is there cannot be read, or the folder cannot be written.
     """
-    for name, table in _TABLES.items():
-        path, rows = folder / name, table(scans)
-        if path.is_file():
-            others = read_table(path, rows.columns)
-            kept = others[~others["scan_id"].isin(replaced)]
-            rows = (
-                pd.concat([kept, rows], ignore_index=True) if len(kept) and len(rows) else kept if len(kept) else rows
-            )
-        write_table(path, rows)
-        write_json(path.with_suffix(".json"), describe_columns(rows))
+    with waiting_lock(folder / ".tables.lock"):
+        for name, table in _TABLES.items():
+            path = folder / name
+            rows = _with_others(path, table(scans), scans)
+            write_table(path, rows)
+            write_json(path.with_suffix(".json"), describe_columns(rows))
+
+
+def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented]) -> pd.DataFrame:
+    """Put the rows of other scans, as far as the table is there, before those of ``scans``."""
+    if not path.is_file():
+        return rows
+    others = read_table(path, rows.columns)
+    # A table without rows has no types, and would change those of the other.
+    filled = [part for part in (others[~others["scan_id"].isin(scans)], rows) if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else rows
 
 
 def describe_columns(table: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -31,8 +31,8 @@ class Lesion:
     length_mm: float
     """Length of the centerline between the ends of the axial slices that it spans."""
     position_mm: float
-    """Distance of the middle of that length from the upper end of the centerline, along it; without a centerline, from
-    the uppermost axial slice straight down."""
+    """Distance of the middle of that length from the upper face of the first axial slice with a centerline, along it;
+    without one, from the top of the uppermost axial slice straight down."""
     left_mm: float | None
     """How far its centre of mass lies to the left of the centerline, in the axial plane; negative: to the right."""
     anterior_mm: float | None
@@ -61,7 +61,7 @@ class LesionLoad:
     n_lesions: int
     volume_mm3: float
     affected_mm: float
-    """Length of the cord with a lesion somewhere in its section."""
+    """Length of the cord with a lesion somewhere in its section; beyond the ends of a centerline nothing counts."""
     cord_mm: float | None
     """Length of the cord in the scan, between the ends of the centerline's axial slices; absent without one."""
     n_too_small: int
@@ -117,7 +117,7 @@ def measure_lesions(
     Args:
         scan: Gives the grid.
         mask: On it.
-        probability: Map that the mask was cut from, on the same grid.
+        probability: Map that the mask was cut from, on the same grid; None where there is none but the mask.
         centerline: The cord's centre in the scan.
         rule: What counts as a lesion: connectivity and minimum volume.
     """
@@ -134,7 +134,7 @@ def measure_lesions(
 
 @dataclass(frozen=True, eq=False)
 class CordRuler:
-    """Depth along the cord: length of the centerline from its upper end, in mm; negative above it."""
+    """Depth along the cord: length of the centerline from the upper face of its first slice, in mm; negative above."""
 
     z: npt.NDArray[np.float64]
     """Axial positions (LAS index), increasing."""
@@ -149,14 +149,16 @@ class CordRuler:
     @property
     def length_mm(self) -> float | None:
         """Length of the cord in the scan: of the centerline with its first and last slice as a whole."""
-        if self.curve is None:
-            return None
-        top, bottom = self.at(np.array([self.curve.z[-1] + 0.5, self.curve.z[0] - 0.5]))
-        return float(bottom - top)
+        return None if self.curve is None else float(self.at(self.curve.z[:1] - 0.5)[0])
+
+    def within_mm(self, slices: npt.NDArray[np.float64]) -> float:
+        """Return how much of the cord lies in axial slices, which are all different; without a curve, their height."""
+        lower, upper = self.at(slices - 0.5), self.at(slices + 0.5)
+        return float((lower.clip(0, self.length_mm) - upper.clip(0, self.length_mm)).sum())
 
 
 def cord_ruler(las: Volume, centerline: Centerline | None) -> CordRuler:
-    """Make the ruler of a scan in LAS order; without a centerline it is straight and begins in the uppermost slice.
+    """Make the ruler of a scan in LAS order; without a centerline it is straight and begins with the uppermost slice.
 
     Beyond its ends, and so within the halves of its outermost slices, the curve goes on along the axis of the slices.
     """
@@ -169,7 +171,7 @@ def cord_ruler(las: Volume, centerline: Centerline | None) -> CordRuler:
     x, y = x_of_z.at(z)
     steps = np.diff(np.stack([x, y, z], axis=1), axis=0) @ las.affine[:3, :3].T
     down = -np.concatenate([[0.0], np.linalg.norm(steps, axis=1).cumsum()])
-    return CordRuler(z, down - np.interp(x_of_z.z[-1], z, down), curve)
+    return CordRuler(z, down - np.interp(x_of_z.z[-1] + 0.5, z, down), curve)
 
 
 def _lesion(
@@ -213,11 +215,10 @@ def _offset(
 
 def _load(lesions: Sequence[Lesion], numbered: NumberedLesions, ruler: CordRuler) -> LesionLoad:
     slices = np.unique(np.concatenate([np.empty(0), *(index[:, 2] for index in numbered.voxels)]))
-    affected = ruler.at(slices - 0.5) - ruler.at(slices + 0.5)
     return LesionLoad(
         n_lesions=len(lesions),
         volume_mm3=round(sum(lesion.volume_mm3 for lesion in lesions), 2),
-        affected_mm=round(float(affected.sum()), 2),
+        affected_mm=round(ruler.within_mm(slices), 2),
         cord_mm=None if ruler.length_mm is None else round(ruler.length_mm, 2),
         n_too_small=numbered.n_too_small,
     )
