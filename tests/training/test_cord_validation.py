@@ -96,7 +96,9 @@ def test_the_error_of_a_search_is_known(monkeypatch):
 
 def test_a_scan_without_cord_must_be_refused(monkeypatch):
     assert search_error_mm(located(None, monkeypatch, cord=False)) == 0
-    assert search_error_mm(located(curve(10, 10, 4, 15), monkeypatch, cord=False)) == WORST_MM
+    scan = located(curve(10, 10, 4, 15), monkeypatch, cord=False)
+    assert search_error_mm(scan) == WORST_MM
+    assert np.isinf(slice_errors_mm(curve(10, 10, 4, 15), scan)).all()
 
 
 def test_scans_for_validation_are_drawn_and_the_shipped_weights_find_their_cord():

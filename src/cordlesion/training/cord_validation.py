@@ -52,7 +52,7 @@ def search_error_mm(scan: LocatedScan, weights: Mapping[str, Floats] | None = No
         curve = find_cord(scan.image, weights)
     except CordlesionError:
         return WORST_MM if scan.held.size else 0.0
-    return float(np.minimum(slice_errors_mm(curve, scan), WORST_MM).mean()) if scan.held.size else WORST_MM
+    return float(np.minimum(slice_errors_mm(curve, scan), WORST_MM).mean())
 
 
 def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> npt.NDArray[np.float64]:
@@ -62,6 +62,8 @@ def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> npt.NDArray[np.floa
     """
     dx, dy, dz = scan.spacing_mm
     held = scan.held
+    if not held.size:
+        return np.full(len(curve.z), np.inf)
     x, y = curve.at(held.astype(np.float64))
     true_x, true_y = scan.centers[held].T
     errors = np.hypot((x - true_x) * dx, (y - true_y) * dy)
