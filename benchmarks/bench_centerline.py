@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -29,14 +30,10 @@ from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_ma
 from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.orient import to_las
 from cordlesion.processors import available_processors
-from cordlesion.training.cord_disturbances import LocatedScan
-from cordlesion.training.cord_validation import (
-    DRAWN_GAPS_MM,
-    draw_validation_scans,
-    located_scan,
-    slice_errors_mm,
-)
 from cordlesion.volume import Volume, read_scan
+
+if TYPE_CHECKING:
+    from cordlesion.training.cord_disturbances import LocatedScan
 
 SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))
 REAL = {
@@ -125,6 +122,9 @@ def largest_center(mask: npt.NDArray[np.bool_]) -> tuple[float, ...] | None:
 
 def simulated_rows(count: int) -> Iterator[str]:
     """Find the cord of simulated scans of sites and subjects that neither training nor its validation saw."""
+    # The package of trainings imports torch, which would count as memory of the search in a large volume.
+    from cordlesion.training.cord_validation import DRAWN_GAPS_MM, draw_validation_scans, located_scan
+
     plans = [plan for subject in plan_cohort(count, SIMULATED_SEED) for plan in subject.scans(SIMULATED_SEED)]
     for plane in ("sagittal", "axial"):
         scans = [located_scan(replace(plan, plane=plane, lesion_scans=())) for plan in plans[: count // 2]]
@@ -137,8 +137,10 @@ def simulated_rows(count: int) -> Iterator[str]:
         yield simulated_row(kind, scans)
 
 
-def simulated_row(name: str, scans: list[LocatedScan]) -> str:
+def simulated_row(name: str, scans: "list[LocatedScan]") -> str:
     """Return one line of the table over all slices of all scans; slices without curve are counted apart."""
+    from cordlesion.training.cord_validation import slice_errors_mm
+
     errors, refused = [], 0
     start = time.perf_counter()
     for scan in scans:
