@@ -102,17 +102,19 @@ def test_the_page_says_what_was_found_and_how(tmp_path: Path, picture: Figure) -
     source = replace(SOURCE, remarks=["sform is used"], removal=PostprocessConfig(minimum_volume_mm3=5))
     _, parsed = page(tmp_path, one, picture, source)
     for said in (
-        "1 lesion segmented in the spinal cord, 123 mm³, along 14 of 145 mm of cord (10 %).",
+        "1 lesion segmented in the spinal cord, 123 mm³, along 14 of the 145 mm of cord that were searched (10 %).",
         "1 123 14.5 52.0 2.1 left, 0.8 behind 0.91 0.50 12, 30, 6",
         "2 components of the mask are too small to count (3 mm³ or less).",
         "sub-01_ses-2_T2w.nii.gz",
         "p ≥ 0.35: the model's own; only in components larger than 5 mm³",
         "found in the scan by cordlesion, confidence 0.93",
-        "Remark sform is used",
         "Research use only. Not a medical device.",
         "Vertebral levels are not determined",
     ):
         assert said in parsed.text
+    assert parsed.text.index("(10 %)") < parsed.text.index("sform is used") < parsed.text.index("Volume"), (
+        "under the lead"
+    )
     assert re.search(r"cordlesion \d+\.\d+\.\d+\S*, \d+ \w+ 20\d\d", parsed.text)
 
 
@@ -121,6 +123,41 @@ def test_no_lesion_is_said_plainly(tmp_path: Path, picture: Figure) -> None:
     assert "No lesion was segmented in 300 mm of cord. This does not exclude lesions" in parsed.text
     assert "the highest probability anywhere is 0.21, the threshold 0.35" in parsed.text
     assert "table" not in parsed.tags
+
+
+def test_a_model_that_gives_a_mask_has_no_probabilities_to_tell(tmp_path: Path, picture: Figure) -> None:
+    """SCT's networks as shipped."""
+    source = replace(SOURCE, peak_probability=None)
+    one = LesionList((replace(LESION, peak_probability=None, mean_probability=None),), LesionLoad(1, 9, 14.5, 145.0, 0))
+    _, parsed = page(tmp_path, one, picture, source)
+    assert "0.8 behind n/a n/a 12, 30, 6" in parsed.text
+    _, parsed = page(tmp_path, found(0), picture, source)
+    assert "This does not exclude lesions: the model gives a mask without probabilities" in parsed.text
+    assert "highest probability" not in parsed.text
+
+
+def test_lesions_of_the_whole_image_are_not_said_to_be_in_the_cord(tmp_path: Path, picture: Figure) -> None:
+    """A curve was given all the same."""
+    source, load = replace(SOURCE, cord_only=False), LesionLoad(1, 123.4, 8.0, 10.0, 0)
+    _, parsed = page(tmp_path, LesionList((LESION,), load), picture, source)
+    assert "1 lesion segmented, 123 mm³, along 8 of the 10 mm of cord that the centerline covers (80 %)." in parsed.text
+    _, parsed = page(tmp_path, found(0), picture, source)
+    assert "No lesion was segmented . This does not exclude lesions" in parsed.text
+
+
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [
+        ("sct", "found in the scan by the Spinal Cord Toolbox, confidence 0.90"),
+        (
+            "t2_ctr.h5",
+            "by the Spinal Cord Toolbox’s centerline network (t2_ctr.h5), with cordlesion’s curve, confidence",
+        ),
+    ],
+)
+def test_who_found_the_cord_is_told(tmp_path: Path, picture: Figure, origin: str, said: str) -> None:
+    record = {"Source": origin, "File": None, "Confidence": 0.9}
+    assert said in page(tmp_path, found(1), picture, replace(SOURCE, centerline=record))[1].text
 
 
 def test_nothing_is_loaded_and_nothing_runs(tmp_path: Path) -> None:
@@ -179,7 +216,7 @@ def test_without_a_centerline_there_is_no_map_and_the_page_says_how_length_is_me
     _, parsed = page(tmp_path, one, picture, replace(SOURCE, centerline=None))
     assert not any(attributes.get("rx") for _, attributes in parsed.elements)
     assert "1 lesion segmented, 123 mm³." in parsed.text
-    assert "straight down from the uppermost axial slice, because no centerline was used" in parsed.text
+    assert "straight down from the top of the uppermost axial slice, because no centerline was used" in parsed.text
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
+from matplotlib.text import Text
 from test_slices import ORIENTATIONS, las_volume, marked, turned
 
 from cordlesion.lesion_table import measure_lesions
@@ -31,7 +32,9 @@ def test_montage_is_the_same_in_every_index_order(orientation: str) -> None:
     for panel in range(2):
         for first, second in zip(shown(ours, panel), shown(theirs, panel), strict=True):
             np.testing.assert_array_equal(first, second)
-        assert ours.axes[panel].get_title(loc="left") == theirs.axes[panel].get_title(loc="left")
+        # But for the index, which is that of the file.
+        titles = [one.axes[panel].get_title(loc="left").split(" · ")[::2] for one in (ours, theirs)]
+        assert titles[0] == titles[1]
 
 
 def test_the_marker_lies_where_the_letters_say() -> None:
@@ -89,13 +92,13 @@ def test_lesions_have_the_numbers_of_the_table() -> None:
     scan, mask = three_lesions()
     figure = montage(scan, mask)
     numbers = {"1", "2", "3"}
-    profile, upper, lower = figure.axes
+    profile, upper, lower, lowest = figure.axes
     assert sorted(named(profile, numbers)) == ["1", "2", "3"]
     assert sorted(named(upper, numbers)) == ["2", "3"]
-    assert named(lower, numbers) == ["1"]
+    assert named(lower, numbers) == named(lowest, numbers) == ["1"]
     for lesion in measure_lesions(scan, mask).lesions:
         (text,) = (text for text in profile.texts if text.get_text() == str(lesion.lesion))
-        assert text.get_position()[1] == pytest.approx(60 - lesion.position_mm - 0.5)
+        assert text.get_position()[1] == pytest.approx(60 - lesion.position_mm)
     two, three = (next(t for t in upper.texts if t.get_text() == n) for n in "23")
     # The left of the body is at the right of the picture; names stand at the outer sides.
     assert two.get_position()[0] < 5 < 23 < three.get_position()[0]
@@ -105,7 +108,7 @@ def test_slices_are_named_where_they_lie() -> None:
     scan, mask = three_lesions()
     figure = montage(scan, mask)
     profile = figure.axes[0]
-    assert [axes.get_title(loc="left").split(" ")[0] for axes in figure.axes[1:]] == ["a", "b"]
+    assert [axes.get_title(loc="left").split(" ")[0] for axes in figure.axes[1:]] == ["a", "b", "c"]
     for axes in figure.axes[1:]:
         letter, z = (
             axes.get_title(loc="left")[0],
@@ -113,6 +116,46 @@ def test_slices_are_named_where_they_lie() -> None:
         )
         (text,) = (text for text in profile.texts if text.get_text() == letter)
         assert text.get_position()[1] == pytest.approx(z + 0.5)
+        assert f" · k = {z:.0f} · " in axes.get_title(loc="left"), "slices of 1 mm from 0"
+
+
+def overlap(text: Text, mask: np.ndarray) -> bool:
+    """Whether a text or a bar meets a lesion on the axial slice of 1 mm pixels that shows it."""
+    (x0, y0), (x1, y1) = text.axes.transData.inverted().transform(text.get_window_extent())
+    return bool(mask.T[int(max(y0, 0)) : int(np.ceil(y1)), int(max(x0, 0)) : int(np.ceil(x1))].any())
+
+
+def test_letters_and_the_scale_bars_label_cover_no_lesion() -> None:
+    mask = np.zeros((30, 30, 20), bool)
+    mask[13:17, 27:30] = mask[1:6, 0:5] = mask[27:30, 12:18] = True  # below A, in the lower left, beside L
+    figure = montage(Volume(np.random.default_rng(0).uniform(0, 1, mask.shape), np.diag([-1.0, 1.0, 1.0, 1.0])), mask)
+    figure.draw_without_rendering()
+    for axes in figure.axes[1:]:
+        texts = {text.get_text(): text for text in axes.texts}
+        assert {"R", "L", "A", "P", "10 mm"} <= set(texts)
+        assert not [name for name in ("R", "L", "A", "P", "10 mm") if overlap(texts[name], mask[..., 10])]
+
+
+def test_what_was_not_searched_is_darkened() -> None:
+    scan, mask = three_lesions()
+    curve = Centerline(np.full(2, 15.0), np.full(2, 12.0), np.array([8.0, 49.0]))
+    figure = montage(scan, mask, curve, cord_only=True)
+    assert [(patch.get_y(), patch.get_height()) for patch in figure.axes[0].patches] == [(0, 8), (50, 10)]
+    assert "darkened" in figure.legends[0].get_texts()[-1].get_text()
+    assert not montage(scan, mask, curve).axes[0].patches
+
+
+def test_lesions_alone_are_shown_with_a_margin() -> None:
+    scan, mask = three_lesions()
+    mask[..., 30] = False
+    figure, whole = (montage(scan, mask, crop_mm=crop) for crop in (4.0, None))
+    assert figure.axes[0].images[0].get_extent()[2:] == [0, 36 + 8]
+    names = [[axes.get_title(loc="left") for axes in one.axes[1:]] for one in (figure, whole)]
+    assert names[0] == names[1], "slices keep their places"
+    bars = [sorted(line.get_ydata()) for line in figure.axes[0].lines if to_hex(line.get_color()) == SEGMENTED.lower()]
+    assert sorted(map(tuple, bars)) == [(4, 14), (34, 39), (34, 40)]
+    empty = montage(scan, np.zeros_like(mask), crop_mm=4.0)
+    assert empty.axes[0].images[0].get_extent()[3] == 60
 
 
 def test_bars_reach_as_far_as_lesions_and_never_touch() -> None:

@@ -126,7 +126,50 @@ def test_a_lesion_that_is_seen_well_already_gets_no_slice_of_its_own() -> None:
     stack = slices.layers(las_volume(np.zeros(SHAPE)), lesions)
     labels, n = ndimage.label(lesions)
     found = slices.axial_indices(stack, [np.argwhere(labels == k + 1) for k in range(n)])
-    assert found == [14, 12], "the middle of the slices in which a lesion is widest"
+    assert found == [14, 12, 10], "the middle of the slices in which a lesion is widest, and of those not seen yet"
+
+
+def choose(*spans: tuple[int, int], n_slices: int = 60, slice_mm: float = 1.0) -> list[int]:
+    """Slices for lesions of one width, each from a slice to a slice."""
+    stack = slices.layers(Volume(np.zeros((8, 8, n_slices)), np.diag([-1.0, 1.0, slice_mm, 1.0])), None)
+    return slices.axial_indices(stack, [np.array([(4, 4, z) for z in range(low, high + 1)]) for low, high in spans])
+
+
+def test_a_long_lesion_gets_slices_along_its_length() -> None:
+    assert choose((5, 50)) == [40, 28, 16], "46 mm"
+    found = choose((0, 59), slice_mm=2.5)
+    assert len(found) in slices.FULL_ROWS
+    assert max(-np.diff([60, *found, -1])) * 2.5 <= slices.UNSEEN_MM + 2.5
+
+
+def test_few_and_small_lesions_fill_the_smallest_sheet() -> None:
+    assert choose((20, 21)) == [21, 20, 19]
+    assert choose((30, 30), n_slices=31) == [30, 29, 28]
+    assert choose((0, 0), n_slices=2) == [1, 0]
+    assert len(choose((5, 9), (20, 24), (30, 34), (40, 44), (50, 54))) == 6
+
+
+@pytest.mark.parametrize("orientation", ["LAS", "RPI", "PIR", "SAL"])
+def test_slices_are_named_as_the_file_counts(orientation: str) -> None:
+    image = las_volume(np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE))
+    stored = turned(image, orientation)
+    letter, index = slices.file_index(stored, slices.layers(stored, None).scan, 21).split(" = ")
+    axis = next(n for n, code in enumerate(orientation) if code in "SI")
+    assert letter == "ijk"[axis]
+    np.testing.assert_array_equal(
+        np.sort(stored.data.take(int(index), axis), axis=None), np.sort(image.data[..., 21], None)
+    )
+
+
+def test_what_is_cut_out_around_lesions_keeps_its_place() -> None:
+    image, mask = las_volume(np.random.default_rng(0).uniform(0, 1, SHAPE)), np.zeros(SHAPE, bool)
+    mask[3:5, 10, 12:16] = True
+    part, start = slices.around_lesions(slices.layers(image, mask), 2.0)
+    assert part.scan.data.shape == (4, 5, 12)
+    np.testing.assert_array_equal(part.scan.data, image.data[2:6, 8:13, 8:20])
+    np.testing.assert_array_equal(np.argwhere(part.lesions) + start, np.argwhere(mask))
+    np.testing.assert_allclose(part.scan.affine @ (0, 0, 0, 1), image.affine @ (*start, 1))
+    assert slices.file_index(image, part.scan, 4) == "k = 12"
 
 
 def bent(seed: int = 0) -> tuple[Volume, Centerline, np.ndarray]:

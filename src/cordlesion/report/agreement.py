@@ -31,6 +31,8 @@ from cordlesion.volume import Volume, read_mask, read_scan, require_same_grid
 
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
+_MARGIN_MM = 10.0
+"""What is shown around the lesions where there is no image behind them."""
 _LESION_COLUMNS = tuple(field.name for field in fields(Lesion) if "probability" not in field.name)
 
 
@@ -120,6 +122,8 @@ class _Scan:
     reference: Volume
     prediction: Volume
     centerline: Centerline | None
+    has_image: bool = True
+    """Else it is black."""
 
 
 def _read(pair: MapPair, path: Path | None) -> _Scan:
@@ -127,7 +131,7 @@ def _read(pair: MapPair, path: Path | None) -> _Scan:
     prediction = read_mask(pair.prediction, like=reference)
     if path is None:
         black = np.broadcast_to(np.float32(0), reference.data.shape)
-        return _Scan(Volume(black, reference.affine), reference, prediction, None)
+        return _Scan(Volume(black, reference.affine), reference, prediction, None, has_image=False)
     image = read_scan(path)
     require_same_grid(image, reference)
     return _Scan(image, reference, prediction, _cord(image, np.logical_or(reference.data, prediction.data)))
@@ -164,7 +168,8 @@ def _picture(scan: _Scan, judged: Judged, title: str) -> Figure:
         for number, (voxels, true) in enumerate(zip(judged.predicted.voxels, judged.true, strict=True), start=1)
         if not true
     ]
-    return montage(scan.image, scan.prediction, scan.centerline, scan.reference, marks=marks, title=title)
+    masks = (scan.prediction, scan.centerline, scan.reference)
+    return montage(scan.image, *masks, marks=marks, title=title, crop_mm=None if scan.has_image else _MARGIN_MM)
 
 
 def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterator[dict[str, Any]]:

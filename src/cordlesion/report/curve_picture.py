@@ -36,11 +36,12 @@ def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
             linewidth=0.9,
         )
         for n, index in enumerate(z.tolist()):
-            _section(figure.add_subplot(grid[n // COLUMNS, 1 + n % COLUMNS]), stack, centerline, index)
+            axes = figure.add_subplot(grid[n // COLUMNS, 1 + n % COLUMNS])
+            _section(axes, stack, centerline, index, slices.file_index(scan, stack.scan, index))
     return figure
 
 
-def _section(axes: Axes, stack: Layers, centerline: Centerline, z: int) -> None:
+def _section(axes: Axes, stack: Layers, centerline: Centerline, z: int, name: str) -> None:
     window = slices.axial_window(stack, z, centerline)
     picture = slices.axial(stack, z, window)
     draw(axes, picture, bar_mm=10)
@@ -48,4 +49,5 @@ def _section(axes: Axes, stack: Layers, centerline: Centerline, z: int) -> None:
     spacing = stack.scan.spacing_mm
     place = ((x + 0.5 - window[0].start) * spacing[0], (y + 0.5 - window[1].start) * spacing[1])
     axes.plot(*place, "+", color=SEGMENTED, markersize=7)
-    axes.set_title(f"slice {z}", color=FOREGROUND, fontsize=7, fontweight="normal", pad=3)
+    title = f"{name} · z = {picture.position_mm:+.1f} mm".replace("-", "−")
+    axes.set_title(title, color=FOREGROUND, fontsize=7, fontweight="normal", pad=3)

@@ -21,6 +21,7 @@ from cordlesion.report.tables.layout import MISSING
 
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""
+NO_PROBABILITY = "n/a"
 _MAP_WIDTH, _LANE_HEIGHT, _NUMBER_WIDTH = 700, 15, 18
 _TICKS_MM = (5, 10, 20, 50, 100)
 
@@ -40,10 +41,12 @@ class Source:
     """What is no lesion however probable."""
     centerline: Mapping[str, object] | None
     """Where the cord's centre comes from: ``Source``, ``File``, ``Confidence``."""
-    peak_probability: float
-    """Largest probability anywhere in the scan."""
+    peak_probability: float | None
+    """Largest probability anywhere in the scan; None where the model gives a mask."""
     remarks: Sequence[str] = ()
-    """What a reader must know of this scan."""
+    """What a reader must know of this scan before its numbers."""
+    cord_only: bool = True
+    """Lesions were looked for along the centerline, and nowhere else."""
 
 
 def write_lesion_report(path: Path, source: Source, found: LesionList, pictures: Figure) -> Path:
@@ -88,8 +91,8 @@ def _row(lesion: Lesion) -> dict[str, str]:
         "length": f"{lesion.length_mm:.1f}",
         "position": f"{lesion.position_mm:.1f}".replace("-", "−"),
         "beside": _beside(lesion),
-        "peak": MISSING if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
-        "mean": MISSING if lesion.mean_probability is None else f"{lesion.mean_probability:.2f}",
+        "peak": NO_PROBABILITY if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
+        "mean": NO_PROBABILITY if lesion.mean_probability is None else f"{lesion.mean_probability:.2f}",
         "voxel": ", ".join(f"{index:.0f}" for index in (lesion.i, lesion.j, lesion.k)),
     }
 
@@ -119,8 +122,9 @@ def _curve(record: Mapping[str, object] | None) -> str:
         return (
             f"the centre of the cord mask {record['File']}" if record["Source"] == "cord_mask" else f"{record['File']}"
         )
-    finder = "cordlesion" if record["Source"] == "auto" else f"the Spinal Cord Toolbox ({record['Source']})"
-    return f"found in the scan by {finder}{sure}"
+    named = {"auto": "cordlesion", "sct": "the Spinal Cord Toolbox"}
+    network = f"the Spinal Cord Toolbox’s centerline network ({record['Source']}), with cordlesion’s curve"
+    return f"found in the scan by {named.get(str(record['Source']), network)}{sure}"
 
 
 def _map(found: LesionList) -> dict[str, Any] | None:

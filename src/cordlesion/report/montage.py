@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
+from scipy import ndimage
 
 from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
 from cordlesion.report.slices import Layers, Mask, Picture
-from cordlesion.report.style import SEGMENTED, style
+from cordlesion.report.style import MUTED, SEGMENTED, style
 from cordlesion.volume import Volume
 
 _FONT_SIZE = 8
@@ -48,9 +49,10 @@ class Section:
     """An axial picture and where it was cut."""
 
     picture: Picture
-    letter: str
     z: int
     window: tuple[slice, slice]
+    name: str = ""
+    """Its letter, and its index in the file."""
 
 
 def montage(
@@ -61,12 +63,15 @@ def montage(
     *,
     marks: Sequence[Mark] | None = None,
     title: str = "",
+    cord_only: bool = False,
+    crop_mm: float | None = None,
 ) -> Figure:
-    """Show a segmentation: the cord in profile, and up to nine axial slices where the largest lesions are widest.
+    """Show a segmentation: the cord in profile, and three to nine axial slices, where the largest lesions are widest.
 
     The profile is a sagittal cut that follows the cord, with superior at the top and anterior at the left; axial slices
     have anterior at the top and the patient's right at the left, whatever the index order of the files. Voxels keep
-    their physical proportions. Bars beside the profile tell how far each lesion reaches, lines where the slices lie.
+    their physical proportions. Bars beside the profile tell how far each lesion reaches, lines where the slices lie;
+    these are named by their index in the scan's file, as the lesion table counts, and their place in millimetres.
 
     Args:
         scan: The image, in any orientation.
@@ -75,6 +80,8 @@ def montage(
         reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
         marks: What lesions are called; by default those of the mask have the numbers of the lesion table.
         title: Above the pictures.
+        cord_only: Lesions were looked for along the centerline only: the profile is darkened beyond its ends.
+        crop_mm: Show the lesions and so much around them; by default the profile has the scan's full height.
 
     Raises:
         CordlesionError: A mask is not on the scan's grid.
@@ -84,11 +91,20 @@ def montage(
     if marks is None:
         assert stack.mask is not None
         marks = lesion_marks(stack.mask, stack.scan.spacing_mm)
+    if crop_mm is not None and stack.lesions.any():
+        stack, start = slices.around_lesions(stack, crop_mm)
+        marks = [replace(mark, voxels=mark.voxels - start) for mark in marks]
+        curve = curve and replace(curve, x=curve.x - start[0], y=curve.y - start[1], z=curve.z - start[2])
     window = slices.sagittal_window(stack, curve)
     indices = slices.axial_indices(stack, [mark.voxels for mark in marks], curve)
-    sections = [_section(stack, z, letter, curve) for letter, z in zip(ascii_lowercase, indices, strict=False)]
+    sections = [
+        replace(_section(stack, z, curve), name=f"{letter} · {slices.file_index(scan, stack.scan, z)}")
+        for letter, z in zip(ascii_lowercase, indices, strict=False)
+    ]
+    dark = _beyond(stack, curve) if cord_only and curve is not None else []
     with style():
-        return _compose(_profile(stack, curve, window), slices.shadow(stack, window), stack, sections, marks, title)
+        profile = _profile(stack, curve, window)
+        return _compose(profile, slices.shadow(stack, window), stack, sections, marks, title, dark)
 
 
 def lesion_marks(mask: Mask, spacing_mm: tuple[float, float, float]) -> list[Mark]:
@@ -97,12 +113,19 @@ def lesion_marks(mask: Mask, spacing_mm: tuple[float, float, float]) -> list[Mar
     return [Mark(str(number), SEGMENTED, index) for number, index in enumerate(voxels, start=1)]
 
 
-def _section(stack: Layers, z: int, letter: str, curve: Centerline | None) -> Section:
+def _section(stack: Layers, z: int, curve: Centerline | None) -> Section:
     window = slices.axial_window(stack, z, curve)
     picture = slices.axial(stack, z, window)
     if curve is not None:
         picture = replace(picture, gray=slices.cord_gray(stack, curve, z, z))
-    return Section(picture, letter, z, window)
+    return Section(picture, z, window)
+
+
+def _beyond(stack: Layers, curve: Centerline) -> list[tuple[float, float]]:
+    """Return the parts of the profile's height below and above a curve, in millimetres, where there are such."""
+    slice_mm, n_slices = stack.scan.spacing_mm[2], stack.scan.data.shape[2]
+    low, high = float(curve.z[0]), float(curve.z[-1]) + 1
+    return [(start * slice_mm, end * slice_mm) for start, end in ((0, low), (high, n_slices)) if end > start]
 
 
 def _profile(stack: Layers, curve: Centerline | None, window: tuple[slice, slice]) -> Picture:
@@ -119,13 +142,15 @@ def _compose(
     sections: Sequence[Section],
     marks: Sequence[Mark],
     title: str,
+    dark: Sequence[tuple[float, float]],
 ) -> Figure:
     """Lay out the profile at the left and the axial pictures in one to three columns at its right."""
     width_mm, height_mm = profile.size_mm
     mm_per_inch = max(height_mm / HEIGHT_INCHES, width_mm / WIDEST_INCHES)
     lanes = _lanes(marks, stack, 0.2 * mm_per_inch)
     right = 0.1 + _lane_inches(marks) * (1 + max(lanes, default=-1))
-    n_columns = min(-(-len(sections) // 3), 3)
+    most_rows = int(np.clip(round(height_mm / mm_per_inch / 2), 1, 3))
+    n_columns = min(-(-len(sections) // most_rows), 3)
     n_rows = -(-len(sections) // n_columns)
     cell = HEIGHT_INCHES / max(n_rows, 2)
     column = cell - 0.15  # the height of a title, which makes the pictures smaller than their cells
@@ -136,7 +161,9 @@ def _compose(
         max(n_rows, round(height / cell)), 1 + n_columns, width_ratios=(left, *[column] * n_columns)
     )
     main = figure.add_subplot(grid[:, 0])
-    draw(main, profile, bar_mm=20)
+    draw(main, profile, bar_mm=20, uncovered=shadow)
+    for low, high in dark:
+        main.add_patch(Rectangle((0, low), width_mm, high - low, facecolor=BACKGROUND, alpha=0.6, linewidth=0))
     main.set_xlim(-_LEFT_INCHES * mm_per_inch, width_mm + right * mm_per_inch)
     main.add_collection(
         LineCollection(outline(shadow, profile.size_mm), colors=FOREGROUND, linewidths=0.6, linestyles=":")
@@ -145,30 +172,27 @@ def _compose(
     _bars(main, profile, dict(zip(marks, lanes, strict=True)), stack, mm_per_inch)
     for n, section in enumerate(sections):
         axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
-        draw(axes, section.picture, bar_mm=10)
-        label = f"{section.letter} · z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
+        draw(axes, section.picture, bar_mm=10, uncovered=_with_names(section.picture))
+        label = f"{section.name} · z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
         axes.set_title(label, color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3)
         _names(axes, section, marks, stack)
-    _legend(figure, profile, shadow)
+    _legend(figure, profile, shadow, dark=bool(dark))
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=FOREGROUND, fontsize=8)
     return figure
 
 
-def _legend(figure: Figure, profile: Picture, shadow: Mask) -> None:
-    if not shadow.any():
+def _legend(figure: Figure, profile: Picture, shadow: Mask, *, dark: bool) -> None:
+    handles: list[Patch | Line2D] = []
+    if shadow.any():
+        label = "all lesions, seen from the side"
+        handles += legend_handles(agreement=profile.reference is not None)
+        handles.append(Line2D([], [], color=FOREGROUND, linewidth=0.6, linestyle=":", label=label))
+    if dark:
+        label = "darkened: beyond the centerline, not searched"
+        handles.append(Patch(facecolor=BACKGROUND, edgecolor=MUTED, linewidth=0.5, label=label))
+    if not handles:
         return
-    handles: list[Patch | Line2D] = [*legend_handles(agreement=profile.reference is not None)]
-    handles.append(
-        Line2D(
-            [],
-            [],
-            color=FOREGROUND,
-            linewidth=0.6,
-            linestyle=":",
-            label="all lesions, seen from the side",
-        )
-    )
     figure.legend(handles=handles, loc="outside lower left", ncols=len(handles), labelcolor=FOREGROUND, frameon=False)
 
 
@@ -178,7 +202,7 @@ def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: La
     for section, y, text_y in zip(sections, at, apart(at, _LINE_INCHES * mm_per_inch), strict=True):
         axes.plot((0, profile.size_mm[0]), (y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
         axes.plot((-0.1 * mm_per_inch, 0), (text_y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
-        _text(axes, -0.12 * mm_per_inch, text_y, section.letter, FOREGROUND, "right")
+        _text(axes, -0.12 * mm_per_inch, text_y, section.name[0], FOREGROUND, "right")
 
 
 def _lanes(marks: Sequence[Mark], stack: Layers, least_mm: float) -> list[int]:
@@ -213,6 +237,15 @@ def _bars(axes: Axes, profile: Picture, lanes: Mapping[Mark, int], stack: Layers
             x = profile.size_mm[0] + (0.05 + _lane_inches(list(lanes)) * lane) * mm_per_inch
             axes.plot((x, x), (low, high), color=mark.color, linewidth=1.6, solid_capstyle="butt")
             _text(axes, x + 0.05 * mm_per_inch, (low + high) / 2, mark.text, mark.color, "left")
+
+
+def _with_names(picture: Picture) -> Mask:
+    """Return a slice's lesions and, at both sides, the room of their names."""
+    marked = [layer for layer in (picture.mask, picture.reference) if layer is not None]
+    lesions: Mask = np.logical_or.reduce(marked, dtype=np.bool_)
+    reach = round((_NAME_WIDTH + 0.02) * lesions.shape[1])
+    widened: Mask = ndimage.binary_dilation(lesions, np.ones((1, 2 * reach + 1), bool))
+    return widened
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:

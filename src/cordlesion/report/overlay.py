@@ -10,6 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cordlesion.report.room import Box, Room
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import (
     FALSE_NEGATIVE,
@@ -25,6 +26,10 @@ HEIGHT_INCHES = 6.0
 BACKGROUND, FOREGROUND = "#000000", "#EDEDED"
 # Behind letters, which may lie on bright fluid.
 SHADE = {"facecolor": BACKGROUND, "alpha": 0.4, "edgecolor": "none", "pad": 1}
+_LETTER, _LABEL = 0.08, 0.3
+"""Room for a letter, and width of a scale bar's label, as shares of a picture's smaller edge."""
+_ALONG_EDGE = (0.5, 0.3, 0.7, 0.15, 0.85)
+"""Where along its edge a letter may lie, what is preferred first."""
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -36,8 +41,12 @@ def save_png(figure: Figure, path: Path) -> None:
     save_figure(figure, Path(path).with_suffix(".png"))
 
 
-def draw(axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND) -> None:
+def draw(
+    axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND, uncovered: Mask | None = None
+) -> None:
     """Draw a picture with its overlay, orientation letters and a scale bar of ``bar_mm`` millimetres.
+
+    Letters and scale bar lie where no overlay is, and nothing of ``uncovered``, as far as there is such a place.
 
     With a mask and a reference, voxels are green (in both), red (mask only) and white (reference only); a mask alone is
     outlined in blue, a reference alone in yellow.
@@ -55,8 +64,10 @@ def draw(axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND
         axes.add_collection(LineCollection(outline(inside, picture.size_mm), colors=tint, linewidths=0.9))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    _letters(axes, picture, color)
-    _scale_bar(axes, picture.size_mm, bar_mm, color)
+    taken = np.zeros(picture.image.shape, bool) if uncovered is None else uncovered
+    room = Room(np.logical_or.reduce([taken, *(inside for inside, *_ in _overlays(picture))]), picture.size_mm)
+    _scale_bar(axes, room, bar_mm, color)
+    _letters(axes, picture.letters, room, color)
 
 
 def outline(inside: Mask, size_mm: tuple[float, float]) -> list[npt.NDArray[np.float64]]:
@@ -96,21 +107,27 @@ def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
     return [overlay for overlay in overlays if overlay[0].any()]
 
 
-def _letters(axes: Axes, picture: Picture, color: str) -> None:
-    width, height = picture.size_mm
-    places = (
-        (0.02, 0.5, "left", "center"),
-        (0.98, 0.5, "right", "center"),
-        (0.5, 0.01, "center", "bottom"),
-        (0.5, 0.99, "center", "top"),
+def _letters(axes: Axes, letters: tuple[str, str, str, str], room: Room, color: str) -> None:
+    width, height = room.size_mm
+    side = _LETTER * min(width, height)
+    edges = (
+        [Box(0.01 * width, at * height - side / 2, side, side) for at in _ALONG_EDGE],
+        [Box(0.99 * width - side, at * height - side / 2, side, side) for at in _ALONG_EDGE],
+        [Box(at * width - side / 2, 0.01 * height, side, side) for at in _ALONG_EDGE],
+        [Box(at * width - side / 2, 0.99 * height - side, side, side) for at in _ALONG_EDGE],
     )
     font = {"color": color, "fontsize": 7, "bbox": SHADE}
-    for letter, (x, y, horizontal, vertical) in zip(picture.letters, places, strict=True):
-        axes.text(x * width, y * height, letter, font, ha=horizontal, va=vertical)
+    for letter, places in zip(letters, edges, strict=True):
+        box = room.take(places)
+        axes.text(box.x + side / 2, box.y + side / 2, letter, font, ha="center", va="center")
 
 
-def _scale_bar(axes: Axes, size_mm: tuple[float, float], bar_mm: float, color: str) -> None:
-    width, height = size_mm
-    x, y = 0.05 * width, 0.04 * height
-    axes.plot((x, x + bar_mm), (y, y), color=color, linewidth=2, solid_capstyle="butt")
-    axes.text(x, y + 0.01 * height, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom", bbox=SHADE)
+def _scale_bar(axes: Axes, room: Room, bar_mm: float, color: str) -> None:
+    """Draw the bar and its label in the first corner that is clear: from the lower left to the upper right."""
+    width, height = room.size_mm
+    wide, high = max(bar_mm, _LABEL * min(width, height)), _LETTER * min(width, height)
+    corners = [(x, y) for y in (0.04 * height, 0.96 * height - high) for x in (0.05 * width, 0.95 * width - wide)]
+    box = room.take([Box(x, y, wide, high) for x, y in corners])
+    axes.plot((box.x, box.x + bar_mm), (box.y, box.y), color=color, linewidth=2, solid_capstyle="butt")
+    y = box.y + 0.01 * height
+    axes.text(box.x, y, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom", bbox=SHADE)

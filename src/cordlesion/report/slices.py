@@ -13,7 +13,10 @@ from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume, require_same_grid
 
-MAX_AXIAL_SLICES = 9
+MAX_AXIAL_SLICES, FULL_ROWS = 9, (3, 4, 6, 9)
+"""Axial slices at most, and how many leave no place of a sheet empty."""
+UNSEEN_MM = 20.0
+"""A longer stretch of the cord with lesions is not left without a slice."""
 SLICES_WITHOUT_LESIONS = 6
 WIDE_ENOUGH = 0.75
 """A lesion is seen well in a slice where its area has this share of its largest."""
@@ -146,7 +149,8 @@ def axial_indices(
 ) -> list[int]:
     """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord.
 
-    A lesion that a slice chosen before shows nearly as wide as it gets needs none of its own.
+    A lesion that a slice chosen before shows nearly as wide as it gets needs none of its own. Long lesions get more,
+    and so do few lesions, until there are as many slices as fill a sheet.
 
     Args:
         stack: The scan.
@@ -164,7 +168,56 @@ def axial_indices(
         widest = np.flatnonzero(area == area.max())
         if len(chosen) < MAX_AXIAL_SLICES and area[chosen].max(initial=0) < WIDE_ENOUGH * area.max():
             chosen.append(int(widest[len(widest) // 2]))
-    return sorted(chosen, reverse=True)
+    held = np.zeros(n_slices, bool)
+    held[np.concatenate(lesions)[:, 2]] = True
+    return sorted(_filled(chosen, held, stack.scan.spacing_mm[2]), reverse=True)
+
+
+def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
+    """Add to the chosen slices the middle of the longest stretch that ``held`` tells of and that has none, repeatedly.
+
+    Where lesions have too few slices for the smallest sheet, their neighbours are added.
+    """
+    filled = list(chosen)
+    while len(filled) < MAX_AXIAL_SLICES:
+        unseen = held.copy()
+        unseen[filled] = False
+        stretches = [stretch for (stretch,) in ndimage.find_objects(ndimage.label(unseen)[0])]
+        if stretches:
+            longest = max(stretches, key=lambda stretch: stretch.stop - stretch.start)
+            if len(filled) in FULL_ROWS and (longest.stop - longest.start) * slice_mm <= UNSEEN_MM:
+                break
+            filled.append((longest.start + longest.stop) // 2)
+        elif len(filled) >= min(FULL_ROWS[0], len(held)):
+            break
+        else:
+            held = ndimage.binary_dilation(held)
+    return filled
+
+
+def file_index(scan: Volume, las: Volume, z: int) -> str:
+    """Name an axial slice as the scan's file counts, with the letter of its axis: ``k = 18``.
+
+    Args:
+        scan: As it is stored.
+        las: The scan, or a part of it, in LAS order.
+        z: Index of the slice there.
+    """
+    change = np.linalg.inv(scan.affine) @ las.affine
+    axis = int(np.abs(change[:3, 2]).argmax())
+    return f"{'ijk'[axis]} = {round(float(change[axis] @ (0, 0, z, 1)))}"
+
+
+def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, npt.NDArray[np.intp]]:
+    """Cut the box of all lesions and a margin out of the layers; returns the first index of each axis with it."""
+    index = np.argwhere(stack.lesions)
+    margin = np.rint(margin_mm / np.array(stack.scan.spacing_mm)).astype(int)
+    start = (index.min(axis=0) - margin).clip(0)
+    box = tuple(slice(low, high) for low, high in zip(start, index.max(axis=0) + margin + 1, strict=True))
+    affine = stack.scan.affine.copy()
+    affine[:3, 3] = (stack.scan.affine @ np.append(start, 1))[:3]
+    mask, reference = (None if layer is None else layer[box] for layer in (stack.mask, stack.reference))
+    return Layers(Volume(stack.scan.data[box], affine), mask, reference), start
 
 
 def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) -> tuple[slice, slice]:
