@@ -22,6 +22,7 @@ from cordlesion.artifacts import (
     folder_lock,
     portable_path,
     read_json,
+    waiting_lock,
     write_json,
     write_text,
 )
@@ -186,6 +187,35 @@ with folder_lock(Path(sys.argv[1])):
         holder.wait()
         with folder_lock(tmp_path):
             pass
+
+
+def test_a_lock_for_moments_is_waited_for(tmp_path):
+    code = """
+import sys, time
+from pathlib import Path
+from cordlesion.artifacts import waiting_lock
+folder = Path(sys.argv[1])
+with waiting_lock(folder / ".lock"):
+    print("held", flush=True)
+    time.sleep(0.3)
+    (folder / "done").touch()
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with waiting_lock(tmp_path / ".lock"):
+            assert (tmp_path / "done").is_file()
+
+
+def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("cordlesion.artifacts.fcntl.flock", refuse)
+    with waiting_lock(tmp_path / "new" / ".lock"):
+        assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(CordlesionError, match="cannot be written"), waiting_lock(tmp_path / "file" / ".lock"):
+        pass
 
 
 def test_fingerprints_tell_inputs_apart():

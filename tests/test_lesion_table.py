@@ -1,6 +1,7 @@
 """Lesions as numbers, against a naive list of voxels in world coordinates."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 
 import nibabel as nib
@@ -204,7 +205,7 @@ def test_numbers_follow_the_rule() -> None:
 
 
 def test_tables_say_what_their_columns_mean(tmp_path) -> None:
-    add_to_tables(tmp_path, {}, [])
+    add_to_tables(tmp_path, {})
     for name, of in (("lesions", Lesion), ("lesion_load", LesionLoad)):
         columns = read_table(tmp_path / f"{name}.tsv").columns.tolist()
         described = json.loads((tmp_path / f"{name}.json").read_text())
@@ -221,7 +222,7 @@ def test_rows_of_other_scans_stay_and_those_of_a_scan_done_again_go(tmp_path) ->
     nothing = measure_lesions(scan, np.zeros_like(mask), probability)
 
     def add(**found: object) -> None:
-        add_to_tables(tmp_path, {n: Segmented(0.5, f.load, f.lesions) for n, f in found.items()}, list(found))
+        add_to_tables(tmp_path, {n: Segmented(0.5, f.load, f.lesions) for n, f in found.items()})
 
     add(a=with_curve, b=without)
     add(b=nothing, c=nothing)
@@ -235,6 +236,14 @@ def test_rows_of_other_scans_stay_and_those_of_a_scan_done_again_go(tmp_path) ->
     assert set(again["scan_id"]) == {"d"}
     assert again["left_mm"].isna().all()
     assert [asdict(one)["n_voxels"] for one in without.lesions] == again["n_voxels"].tolist()
+
+
+def test_writers_at_the_same_time_lose_no_rows(tmp_path) -> None:
+    load = LesionLoad(n_lesions=0, volume_mm3=0, affected_mm=0, cord_mm=None, n_too_small=0)
+    names = [f"{n:02d}" for n in range(24)]
+    with ThreadPoolExecutor(4) as pool:  # an open file is what holds a lock, so that threads stand for processes
+        list(pool.map(lambda name: add_to_tables(tmp_path, {name: Segmented(0.5, load, ())}), names))
+    assert sorted(read_table(tmp_path / "lesion_load.tsv")["scan_id"]) == names
 
 
 def test_a_table_of_another_kind_is_refused_before_the_work(tmp_path) -> None:

@@ -64,6 +64,24 @@ def test_the_scan_itself_is_never_overwritten(cli, scan):
     assert scan.read_bytes() == before
 
 
+@pytest.mark.usefixtures("found")
+@pytest.mark.parametrize("there", ["curve.nii.gz", "curve.png"])
+def test_a_curve_that_may_have_been_edited_is_replaced_only_when_asked(cli, scan, tmp_path, there):
+    (tmp_path / there).write_text("edited")
+    command = ("centerline", scan, "-o", tmp_path / "curve.nii.gz")
+    ended = cli(*command)
+    assert ended.status == 2
+    assert f"{tmp_path / there}: exists already, and may have been edited; another name is needed" in ended.error
+    assert "--overwrite" in ended.error
+    assert (tmp_path / there).read_text() == "edited"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([there, "scan.nii.gz"])
+    assert cli(*command, "--overwrite").status == 0
+    assert (tmp_path / there).read_bytes() != b"edited"
+    before = scan.read_bytes()
+    assert "is the file that is read" in cli("centerline", scan, "-o", scan, "--overwrite").error
+    assert scan.read_bytes() == before
+
+
 def test_a_scan_without_cord_writes_nothing(cli, scan, tmp_path):
     ended = cli("centerline", scan, "-o", tmp_path / "curve.nii.gz")
     assert ended.status == 2

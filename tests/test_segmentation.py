@@ -1,5 +1,6 @@
 import html
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 
@@ -16,9 +17,10 @@ from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.orient import from_las, to_las
+from cordlesion.report.montage import montage
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
 from cordlesion.volume import read_scan, read_volume
-from images import SHAPE, box, noise, write_image
+from images import SHAPE, box, noise, truncate, write_image
 from models import THRESHOLD, untrained_bundle
 from strategies import make_scan
 from test_volume import assert_same_geometry
@@ -57,7 +59,7 @@ def test_a_scan_is_segmented_into_files_that_agree(bundle, cohort, tmp_path):
         "label-lesion_probseg.nii.gz",
         "label-lesion_report.html",
     ]
-    tables = ["lesion_load.json", "lesion_load.tsv", "lesions.json", "lesions.tsv"]
+    tables = [".tables.lock", "lesion_load.json", "lesion_load.tsv", "lesions.json", "lesions.tsv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == [*tables, *(f"sub-01_{name}" for name in names)]
     probability, mask = (nib.load(tmp_path / f"sub-01_{name}") for name in (names[3], names[1]))
     np.testing.assert_array_equal(mask.get_fdata(), binarize(probability.get_fdata(), THRESHOLD.value))
@@ -149,7 +151,7 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
         "lesion": 1,
         "volume_mm3": 56.0,  # 4 x 4 x 7 voxels of 0.5 mm3
         "length_mm": 14.0,
-        "position_mm": 54.0,  # from slice 35 down to slice 8
+        "position_mm": 55.0,  # from the upper face of slice 35 down to the middle of slice 8
         "left_mm": -0.25,
         "anterior_mm": -0.25,
         "peak_probability": 0.8,
@@ -160,7 +162,7 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
         "j": 11.5,
         "k": 31.0,  # 24 x 24 x 40 voxels, counted from the other ends
     }
-    assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 29.0)
+    assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 30.0)
 
 
 def test_lesions_of_a_noisy_map_equal_a_naive_list(bundle, cohort, monkeypatch):
@@ -307,7 +309,7 @@ def test_real_scans_are_segmented_on_their_own_grid(shared, bundle, tmp_path, na
     scan = shared("data", "real", name)
     files = {f"{kind}s": [shared("data", "real", file)] for kind, file in along.items()}
     assert segment_files([scan], bundle, tmp_path, **files, threshold=0.5) == {}
-    assert len(list(tmp_path.iterdir())) == 9
+    assert len(list(tmp_path.iterdir())) == 10
     header = nib.load(scan).header
     for kind in ("probseg", "mask"):
         image = nib.load(tmp_path / f"{output_name(scan)}_label-lesion_{kind}.nii.gz")
@@ -334,3 +336,99 @@ def test_a_second_scan_joins_the_table_and_a_repeated_one_replaces_its_rows(bund
         n: len(json.loads((tmp_path / f"sub-0{n}_label-lesion_mask.json").read_text())["Lesions"]) for n in (1, 2)
     }
     assert table["scan_id"].value_counts().to_dict() == {f"sub-0{n}": count for n, count in counts.items() if count}
+
+
+def count_lesions(folder):
+    return read_table(folder / "lesion_load.tsv").set_index("scan_id")["n_lesions"].to_dict()
+
+
+@pytest.mark.parametrize("moment", ["segmentation.read_centerline", "report.montage.montage"])
+def test_when_interrupted_the_tables_tell_of_every_mask_written(bundle, cohort, tmp_path, monkeypatch, moment):
+    scans, curves = [scan_of(cohort, n) for n in (1, 2)], [label_of(cohort, "centerline", n) for n in (1, 2)]
+
+    segment_files(scans, bundle, tmp_path, centerlines=curves, threshold=1.0)
+    whole = {"read_centerline": read_centerline, "montage": montage}[moment.rpartition(".")[2]]
+
+    def interrupt(first, *others):
+        if first == curves[1] or getattr(first, "path", None) == scans[1]:
+            raise KeyboardInterrupt
+        return whole(first, *others)
+
+    monkeypatch.setattr(f"cordlesion.{moment}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        segment_files(scans, bundle, tmp_path, centerlines=curves)
+    masks = [json.loads((tmp_path / f"sub-0{n}_label-lesion_mask.json").read_text()) for n in (1, 2)]
+    assert [mask["Threshold"] for mask in masks] == [THRESHOLD.value, THRESHOLD.value if whole is montage else 1.0]
+    assert count_lesions(tmp_path) == {f"sub-0{n}": len(mask["Lesions"]) for n, mask in zip((1, 2), masks, strict=True)}
+
+
+def test_a_scan_that_fails_keeps_files_and_rows_of_an_earlier_run(bundle, cohort, tmp_path):
+    scans, out = [tmp_path / f"sub-0{n}_T2w.nii.gz" for n in (1, 2, 3)], tmp_path / "out"
+    curves = [label_of(cohort, "centerline")] * 3
+    for scan in scans:
+        shutil.copy(scan_of(cohort), scan)
+    assert segment_files(scans[:2], bundle, out, centerlines=curves[:2]) == {}
+    before = {path.name: path.read_bytes() for path in out.glob("*sub-01*")}
+    rows = read_table(out / "lesions.tsv").query("scan_id == 'sub-01'")
+    for scan in (scans[0], scans[2]):
+        truncate(scan)
+    faults = segment_files(scans, bundle, out, centerlines=curves, threshold=1.0)
+    kept = f"What {out} holds of this scan is of an earlier run and was left as it is."
+    assert faults["sub-01"].endswith(kept)
+    assert kept not in faults["sub-03"]
+    assert {path.name: path.read_bytes() for path in out.glob("*sub-01*")} == before
+    after = read_table(out / "lesions.tsv")
+    np.testing.assert_array_equal(after.query("scan_id == 'sub-01'")["n_voxels"], rows["n_voxels"])
+    assert count_lesions(out) == {"sub-01": len(rows), "sub-02": 0}
+    assert len(before) == 5
+    assert len(rows) > 0
+    with pytest.raises(CordlesionError, match=re.escape(kept)):
+        segment_files(scans[:1], bundle, out, centerlines=curves[:1])
+
+
+def test_files_that_cannot_be_written_are_told_with_what_to_do(bundle, cohort, tmp_path):
+    (tmp_path / "sub-01_label-lesion_mask.json").mkdir()
+    with pytest.raises(CordlesionError, match=r"mask\.json: cannot be written .* may be incomplete: segment it again"):
+        segment_files([scan_of(cohort)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline")])
+    assert not (tmp_path / "lesions.tsv").exists()
+
+
+@pytest.mark.parametrize("command", [("segment", "-m", "model"), ("predict", "-m", "model"), ("centerline",)])
+def test_a_folder_in_place_of_a_scan_is_told(cli, bundle, tmp_path, command):
+    (tmp_path / "a" / "anat").mkdir(parents=True)
+    (tmp_path / "b" / "anat").mkdir(parents=True)
+    name, *options = [bundle if part == "model" else part for part in command]
+    folders = [tmp_path / part / "anat" for part in ("ab" if name == "segment" else "a")]
+    ended = cli(name, *folders, *options, "-o", tmp_path / "out")
+    assert ended.status == 2
+    assert f"{folders[0]}: is a folder; " in ended.error
+    assert ("Give the scans in it" if name == "segment" else "a NIfTI file (.nii or .nii.gz) is needed") in ended.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_bar_counts_scans_that_were_segmented(cli, bundle, cohort, tmp_path):
+    bad = tmp_path / "sub-03_T2w.nii.gz"
+    shutil.copy(scan_of(cohort), bad)
+    truncate(bad)
+    curve = label_of(cohort, "centerline")
+    assert "0/1" in cli("segment", bad, "-m", bundle, "-o", tmp_path / "o", "--centerline", curve).output
+    both = cli("segment", bad, scan_of(cohort), "-m", bundle, "-o", tmp_path / "o",
+               "--centerline", curve, "--centerline", curve)  # fmt: skip
+    assert both.status == 2
+    assert "1/2" in both.output
+    assert "2/2" not in both.output
+
+
+def test_what_finds_the_cord_is_made_once_for_all_scans(bundle, cohort, tmp_path, monkeypatch):
+    curve = read_centerline(label_of(cohort, "centerline"), read_scan(scan_of(cohort)))
+    made = []
+
+    def make(source, _):
+        made.append(source)
+        return lambda _: curve
+
+    monkeypatch.setattr("cordlesion.segmentation.cord_finder", make)
+    scans = [scan_of(cohort, n) for n in (1, 2)]
+    assert segment_files(scans, bundle, tmp_path, centerline_source="network.h5") == {}
+    assert made == ["network.h5"]
+    assert json.loads((tmp_path / "sub-02_label-lesion_mask.json").read_text())["Centerline"]["Source"] == "network.h5"

@@ -160,6 +160,28 @@ def test_what_is_printed_tells_what_became_of_scans_without_lesions(folders, mas
     assert "3 scans of 3 subjects; 1 left out, for which it is undefined" in " ".join(capsys.readouterr().out.split())
 
 
+def test_what_is_printed_counts_the_scans_that_were_done(folders, masks, tmp_path, capsys):
+    reference, one = folders[0], tmp_path / "one"
+    write_image(one / "sub-0_label-lesion_mask.nii.gz", LESION)
+    mask = reference / "sub-0_label-lesion_seg.nii.gz"
+    with shown():
+        evaluate_files(mask, one / "sub-0_label-lesion_mask.nii.gz", tmp_path / "m.tsv", figures=tmp_path / "f")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "1 scan evaluated with the rule" in printed
+    assert f"pictures of 1 scan: {tmp_path / 'f' / 'index.html'}" in printed
+    assert f"{reference}: has no scan for 1 of 1 references" in printed
+    images = tmp_path / "images"
+    for n in range(4):
+        write_image(images / f"sub-{n}_T2w.nii.gz", noise(seed=n).astype(np.float32))
+    truncate(images / "sub-2_T2w.nii.gz")
+    with shown():
+        faults = evaluate_files(reference, masks, tmp_path / "m.tsv", figures=tmp_path / "f", images=images)
+    assert list(faults) == ["sub-2"]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "4 scans evaluated" in printed
+    assert "pictures of 3 scans" in printed
+
+
 def metric_table(path, f1, scans=None):
     scans = scans or [f"sub-{k:02d}" for k in range(len(f1))]
     metrics = {name: np.linspace(0.1, 0.9, len(f1)) for name in METRIC_COLUMNS} | {"voxel_f1": f1}

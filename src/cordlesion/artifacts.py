@@ -1,6 +1,7 @@
 """Files that are never half-written; the folder of a study: paths, done-markers, lock (leaf, standard library only)."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -11,12 +12,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cordlesion.errors import CordlesionError
 
 _PARTIAL = ".part-"
 _UMASK_LOCK = threading.Lock()
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 METHOD_VERSION = 1
 """Raised when a change of the code changes results: what older code made then counts as not done."""
@@ -131,19 +133,31 @@ def folder_lock(folder: Path) -> Iterator[None]:
     Raises:
         CordlesionError: Another process holds the folder, or the folder cannot be written.
     """
-    lock = Path(folder) / ".lock"
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        stream = lock.open("a+")
-    except OSError as error:
-        raise _cannot_write(lock, error) from error
-    with stream:
+    with _open_lock(Path(folder) / ".lock") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise CordlesionError(
                 f"{folder}: another cordlesion process works in this folder. Wait until it ends, or stop it."
             ) from error
+        yield
+
+
+@contextlib.contextmanager
+def waiting_lock(lock: Path) -> Iterator[None]:
+    """Hold the file ``lock`` for this process once nobody else does: for work of moments, such as adding to a table.
+
+    A file system that has no locks (some network file systems) stops nobody: there processes are not kept apart.
+
+    Raises:
+        CordlesionError: The file cannot be written.
+    """
+    with _open_lock(Path(lock)) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise _cannot_write(lock, error) from error
         yield
 
 
@@ -290,6 +304,14 @@ class StudyFolder:
 
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"
+
+
+def _open_lock(lock: Path) -> IO[str]:
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return lock.open("a+")
+    except OSError as error:
+        raise _cannot_write(lock, error) from error
 
 
 def _umask() -> int:

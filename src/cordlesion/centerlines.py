@@ -4,6 +4,7 @@ It stands beside prediction because one of the finders is a torch network. Torch
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
@@ -21,6 +22,31 @@ FINDERS: Mapping[str, Finder] = MappingProxyType({"auto": find_cord, "sct": cent
 """Those without a file of their own, by the name that configurations and options take."""
 IN_A_STUDY = "Look whether it shows the cord, or draw the curves and set `preprocess.centerline: file`."
 BY_OPTION = "Give the cord with --centerline or --cord-mask, or try another --centerline-source."
+
+
+@dataclass(frozen=True)
+class CordGiven:
+    """What is known of the cord of a scan beforehand."""
+
+    centerline: Path | None = None
+    """A curve drawn on a NIfTI grid."""
+    cord_mask: Path | None = None
+    """A cord mask on the scan's grid, of which the centre is taken where there is no curve."""
+    source: CordSource = "auto"
+    """What looks for the cord where neither is given: ``auto``, ``sct`` or the file of SCT's centerline network."""
+
+    @property
+    def origin(self) -> str:
+        """Where the centerline comes from, in the words of ``preprocess.centerline``; a network by its name."""
+        drawn = "file" if self.centerline else "cord_mask" if self.cord_mask else None
+        return drawn or Path(self.source).name
+
+    @property
+    def options(self) -> Mapping[str, Path]:
+        """The same as options of the command line, those that differ from the defaults."""
+        source = None if self.source == "auto" else Path(self.source)
+        given = {"--centerline": self.centerline, "--cord-mask": self.cord_mask, "--centerline-source": source}
+        return {option: place for option, place in given.items() if place is not None}
 
 
 def cord_finder(source: CordSource, advice: str) -> Finder:

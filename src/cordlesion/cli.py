@@ -120,7 +120,14 @@ def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False
 
 
 @app.command
-def centerline(scan: Path, *, output: Output, source: str = "auto", quiet: Quiet = False) -> None:
+def centerline(
+    scan: Path,
+    *,
+    output: Output,
+    source: str = "auto",
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
+    quiet: Quiet = False,
+) -> None:
     """Find the cord of one scan: a curve to check in the picture beside it, to edit, and to give back.
 
     Args:
@@ -128,12 +135,13 @@ def centerline(scan: Path, *, output: Output, source: str = "auto", quiet: Quiet
         output: Path of the curve (.nii.gz), on the scan's own grid, for --centerline of `segment`.
         source: auto (our own detector), sct (the Spinal Cord Toolbox, SCT, where it is installed), or SCT's centerline
             network: its file t2_ctr.h5 (extra `sct`).
+        overwrite: Replace the curve and the picture of an earlier run; without it they are kept, as they may be edited.
     """
     from cordlesion.localization import centerline_file
     from cordlesion.progress import say, shown
 
     with shown(quiet):
-        say(centerline_file(scan, output, source))
+        say(centerline_file(scan, output, source, overwrite=overwrite))
 
 
 @app.command

@@ -104,7 +104,7 @@ def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented])
         return rows
     others = read_table(path, rows.columns)
     # A table without rows has no types, and would change those of the other.
-    filled = [part for part in (others[~others["scan_id"].isin(scans)], rows) if len(part)]
+    filled = [part for part in (others[~others["scan_id"].isin(list(scans))], rows) if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else rows
 
 

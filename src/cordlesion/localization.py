@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cordlesion.artifacts import check_output_file
 from cordlesion.centerlines import CordSource, cord_finder
+from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_mask
 from cordlesion.preprocess.orient import to_las
 from cordlesion.progress import bar
@@ -12,32 +13,44 @@ from cordlesion.volume import Volume, read_scan, write_volume
 BY_HAND = "Try another --source, or draw the curve yourself: one voxel in each axial slice that shows the cord."
 
 
-def centerline_file(scan: Path, output: Path, source: CordSource = "auto") -> str:
+def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, overwrite: bool = False) -> str:
     """Find the cord of one scan; write the curve, one voxel in each axial slice that holds cord, and a picture of it.
 
     Args:
         scan: NIfTI file.
         output: Path of the curve (.nii.gz), on the scan's own grid; the picture lies beside it (.png).
         source: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox) or the file of SCT's centerline network.
+        overwrite: Replace a curve and a picture that are there; without it they are refused, as they may be edited.
 
     Returns:
         What was found, in a sentence.
 
     Raises:
-        CordlesionError: The scan or the network cannot be used, or no cord is found.
+        CordlesionError: The scan or the network cannot be used, the output is there already, or no cord is found.
     """
     from cordlesion.report.curve_picture import curve_picture
     from cordlesion.report.overlay import save_png
 
+    picture = output.with_name(f"{output.name.split('.nii')[0]}.png")
     check_output_file(output, scan)
+    if not overwrite:
+        _check_absent(output, picture)
     find, image = cord_finder(source, BY_HAND), read_scan(scan)
     with bar("find the cord", 1) as advance:
         curve = find(image)
         advance()
     write_volume(output, centerline_mask(curve, image), image)
-    picture = output.with_name(f"{output.name.split('.nii')[0]}.png")
     save_png(curve_picture(image, curve), picture)
     return f"{output}: {_found(curve, to_las(image))}; look at {picture}, and give it to `segment --centerline`."
+
+
+def _check_absent(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            raise CordlesionError(
+                f"{path}: exists already, and may have been edited; another name is needed. Choose one with --output, "
+                "or replace it with --overwrite."
+            )
 
 
 def _found(curve: Centerline, las: Volume) -> str:

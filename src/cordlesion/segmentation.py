@@ -1,6 +1,6 @@
 """One scan, one bundle: probability map, mask, list of lesions, picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cordlesion import __version__
 from cordlesion.artifacts import check_output_file, check_output_folder, file_hash, portable_path, write_json
-from cordlesion.centerlines import BY_OPTION, CordSource, cord_finder
+from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder
 from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
@@ -22,37 +22,13 @@ from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import (
     Centerline,
+    Finder,
     centerline_from_cord_mask,
     coverage_remark,
     read_centerline,
 )
-from cordlesion.progress import say, track
+from cordlesion.progress import bar, say
 from cordlesion.volume import Volume, placement_remark, read_scan, transform_used, write_volume
-
-
-@dataclass(frozen=True)
-class CordGiven:
-    """What is known of the cord of a scan beforehand."""
-
-    centerline: Path | None = None
-    """A curve drawn on a NIfTI grid."""
-    cord_mask: Path | None = None
-    """A cord mask on the scan's grid, of which the centre is taken where there is no curve."""
-    source: CordSource = "auto"
-    """What looks for the cord where neither is given: ``auto``, ``sct`` or the file of SCT's centerline network."""
-
-    @property
-    def origin(self) -> str:
-        """Where the centerline comes from, in the words of ``preprocess.centerline``; a network by its name."""
-        drawn = "file" if self.centerline else "cord_mask" if self.cord_mask else None
-        return drawn or Path(self.source).name
-
-    @property
-    def options(self) -> Mapping[str, Path]:
-        """The same as options of the command line, those that differ from the defaults."""
-        source = None if self.source == "auto" else Path(self.source)
-        given = {"--centerline": self.centerline, "--cord-mask": self.cord_mask, "--centerline-source": source}
-        return {option: place for option, place in given.items() if place is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +73,14 @@ def segment(
     image = _read(scan)
     model = load_bundle(bundle) if isinstance(bundle, Path | str) else bundle
     cut = choose_cut(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
+    return _segment(image, model, given, cut)
+
+
+def _segment(image: Volume, model: AnyBundle, given: CordGiven, cut: float, find: Finder | None = None) -> Segmentation:
     removal = model.card.postprocess
-    cord = read_cord(cord_mask, image, removal)
+    cord = read_cord(given.cord_mask, image, removal)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
-    curve = _centerline(image, guide, model.card)
+    curve = _centerline(image, guide, model.card, find)
     probability = predict_scan(model, image, curve)
     mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
     found = measure_lesions(image, mask, probability, curve)
@@ -128,10 +108,6 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
     write_volume(probability, result.probability, result.scan)
     write_volume(mask, result.mask, result.scan)
     card, name = read_card(bundle), result.scan.path.name if result.scan.path else ""
-    remarks = [placement_remark(result.scan, name)]
-    if result.centerline is not None:
-        remarks.append(coverage_remark(result.centerline, result.scan, name))
-    told = [remark for remark in remarks if remark]
     write_json(
         description,
         {
@@ -139,7 +115,7 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
             "Sources": [name],
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
-            "Remarks": told,
+            "Remarks": _remarks(result),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
@@ -149,17 +125,28 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
                             "WeightsSHA256": file_hash(bundle / "model.safetensors")},
         },
     )  # fmt: skip
-    picture, page = (folder / f"{stem}_{end}" for end in ("mask.png", "report.html"))
-    for stale in (picture, page):
+    for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
-    return [probability, mask, description, *(_write_pictures(result, card, told, picture, page) if pictures else [])]
+    return [probability, mask, description, *(_write_pictures(result, folder, card) if pictures else [])]
 
 
-def _write_pictures(result: Segmentation, card: Card, remarks: Sequence[str], picture: Path, page: Path) -> list[Path]:
+def _remarks(result: Segmentation) -> list[str]:
+    curve, name = result.centerline, result.scan.path.name if result.scan.path else ""
+    remarks = (placement_remark(result.scan, name), curve and coverage_remark(curve, result.scan, name))
+    return [remark for remark in remarks if remark]
+
+
+def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
+    stem = f"{output_name(result.scan.path)}_label-lesion"
+    return folder / f"{stem}_mask.png", folder / f"{stem}_report.html"
+
+
+def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path]:
     from cordlesion.report.lesion_report import Source, write_lesion_report
     from cordlesion.report.montage import montage
     from cordlesion.report.overlay import save_png
 
+    picture, page = _pictures(result, folder)
     figure = montage(result.scan, result.mask, result.centerline)
     save_png(figure, picture)
     source = Source(
@@ -171,7 +158,7 @@ def _write_pictures(result: Segmentation, card: Card, remarks: Sequence[str], pi
         removal=card.postprocess,
         centerline=_curve_record(result),
         peak_probability=float(result.probability.max()),
-        remarks=remarks,
+        remarks=_remarks(result),
     )
     write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)
     return [picture, page]
@@ -213,16 +200,50 @@ def segment_files(
         pictures: Write a picture and a one-page report of every scan.
 
     Returns:
-        The scans that could not be segmented, each with the reason.
+        The scans that could not be segmented, each with the reason; what the folder held of them stays as it was.
 
     Raises:
-        CordlesionError: No scan could be segmented, two scans have one name, there is not one centerline or cord mask
-            per scan, the folder cannot be one, or there is no valid threshold.
+        CordlesionError: No scan could be segmented, one is a folder, two scans have one name, there is not one
+            centerline or cord mask per scan, the folder cannot be one, or there is no valid threshold.
     """
     for written in (folder, qc or folder):
         check_output_folder(written)
     check_tables(folder)
+    cords = _cords(scans, centerlines, cord_masks, centerline_source)
+    model = load_bundle(bundle)
+    cut = choose_cut(model, threshold, bundle)
+    find = cord_finder(centerline_source, BY_OPTION)
+    faults: dict[str, str] = {}
+    n_written = 0
+    with bar("segment", len(scans)) as advance:
+        for scan, given in zip(scans, cords, strict=True):
+            name = output_name(scan)
+            try:
+                result = _segment(_read(scan), model, given, cut, find)
+            except CordlesionError as error:
+                faults[name] = f"{error}{_kept(folder, name)}"
+                continue
+            try:
+                _write_with_rows(result, folder, bundle, pictures)
+                n_written += 1
+                advance()
+                if qc is not None:
+                    _add_to_qc(qc, result, bundle, folder)
+            except CordlesionError as error:
+                faults[name] = str(error)
+    if not n_written:
+        raise CordlesionError(next(iter(faults.values())))
+    return faults
+
+
+def _cords(
+    scans: Sequence[Path], centerlines: Sequence[Path], cord_masks: Sequence[Path], source: CordSource
+) -> list[CordGiven]:
+    """Say what is known of the cord of each scan, once it is clear that the scans can be segmented into one folder."""
     names = [output_name(scan) for scan in scans]
+    for scan in scans:
+        if scan.is_dir():
+            raise CordlesionError(f"{scan}: is a folder; scans are needed. Give the scans in it, one by one.")
     if len(set(names)) < len(names):
         twice = next(scan for scan, name in zip(scans, names, strict=True) if names.count(name) > 1)
         raise CordlesionError(
@@ -235,29 +256,25 @@ def segment_files(
                 f"{option} was given {len(files)} times for {len(scans)} scans; one for each scan, in their order, is "
                 "needed. Repeat the option."
             )
-    curves: Sequence[Path | None] = centerlines or [None] * len(scans)
-    cords: Sequence[Path | None] = cord_masks or [None] * len(scans)
-    model = load_bundle(bundle)
-    cut = choose_cut(model, threshold, bundle)
-    cord_finder(centerline_source, BY_OPTION)  # what cannot be used is told once, not for every scan
-    found: dict[str, Segmented] = {}
-    faults: dict[str, str] = {}
-    for name, scan, curve, cord in track(zip(names, scans, curves, cords, strict=True), "segment", len(scans)):
-        try:
-            result = segment(
-                scan, model, centerline=curve, cord_mask=cord, centerline_source=centerline_source, threshold=cut
-            )
-            for path in write_segmentation(result, folder, bundle, pictures=pictures):
-                say(f"{path}")
-            found[name] = Segmented(result.threshold, result.load, result.lesions)
-            if qc is not None:
-                _add_to_qc(qc, result, bundle, folder)
-        except CordlesionError as error:
-            faults[name] = str(error)
-    if not found:
-        raise CordlesionError(next(iter(faults.values())))
-    add_to_tables(folder, found, names)
-    return faults
+    none: Sequence[Path | None] = [None] * len(scans)
+    return [CordGiven(*given, source) for given in zip(centerlines or none, cord_masks or none, strict=True)]
+
+
+def _kept(folder: Path, name: str) -> str:
+    earlier = (folder / f"{name}_label-lesion_mask.nii.gz").is_file()
+    return f" What {folder} holds of this scan is of an earlier run and was left as it is." if earlier else ""
+
+
+def _write_with_rows(result: Segmentation, folder: Path, bundle: Path, pictures: bool) -> None:
+    """Write everything about one scan, the pictures last, so that an interrupt leaves no mask without its rows."""
+    try:
+        files = write_segmentation(result, folder, bundle, pictures=False)
+        rows = Segmented(result.threshold, result.load, result.lesions)
+        add_to_tables(folder, {output_name(result.scan.path): rows})
+        for path in [*files, *(_write_pictures(result, folder, read_card(bundle)) if pictures else [])]:
+            say(f"{path}")
+    except CordlesionError as error:
+        raise CordlesionError(f"{error} What {folder} holds of it may be incomplete: segment it again.") from error
 
 
 def _add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> None:
@@ -287,7 +304,7 @@ def predict_file(
     """
     check_output_file(output, scan, centerline, cord_mask)
     image, model = _read(scan), load_bundle(bundle)
-    curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card)
+    curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)
     say(f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own.")
 
@@ -309,7 +326,7 @@ def _path(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _centerline(image: Volume, given: CordGiven, card: Card) -> Centerline | None:
+def _centerline(image: Volume, given: CordGiven, card: Card, find: Finder | None) -> Centerline | None:
     if given.centerline is not None and given.cord_mask is not None:
         raise CordlesionError(
             f"{image.path}: centerline and cord mask were given; this model needs at most one of them. "
@@ -325,7 +342,7 @@ def _centerline(image: Volume, given: CordGiven, card: Card) -> Centerline | Non
     elif given.cord_mask is not None:
         curve = centerline_from_cord_mask(given.cord_mask, image)
     elif card.preprocess.region == "cord":
-        curve = cord_finder(given.source, BY_OPTION)(image)
+        curve = (find or cord_finder(given.source, BY_OPTION))(image)
     else:
         return None
     if remark := coverage_remark(curve, image):

@@ -84,15 +84,19 @@ def evaluate_files(
     write_table(output, table)
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
-    say(f"{len(rows)} scans evaluated with the rule {rule!r}{free}: {output}")
+    say(f"{_scans(len(rows))} evaluated with the rule {rule!r}{free}: {output}")
     if figures is not None:
         from cordlesion.report.agreement import write_agreement
 
-        faults |= write_agreement(
-            figures, [o.item for o in outcomes if o.result is not None], behind, rule, figure_format
-        )
-        say(f"pictures of {len(rows)} scans: {figures / 'index.html'}")
+        evaluated = [o.item for o in outcomes if o.result is not None]
+        not_drawn = write_agreement(figures, evaluated, behind, rule, figure_format)
+        faults |= not_drawn
+        say(f"pictures of {_scans(len(evaluated) - len(not_drawn))}: {figures / 'index.html'}")
     return faults
+
+
+def _scans(number: int) -> str:
+    return "1 scan" if number == 1 else f"{number} scans"
 
 
 def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> dict[str, Path]:
@@ -100,6 +104,7 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
     if images is not None and images.is_file() and len(pairs) == 1:
         return {pairs[0].scan_id: images}
     if images is not None:
+        root = images
         files = [path for path in list_files(images) if "label" not in entities(path.name)]
         found = by_scan(files, FilePatterns().image)
     else:
@@ -111,9 +116,8 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
             found = {}
     missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
     if missing:
-        where = images or "the folder of the references"
         say(
-            f"{where}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
+            f"{root}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
             "masks are drawn on black. Tell with --images where the scans are."
         )
     return found

@@ -87,9 +87,11 @@ def read_volume(path: Path | str) -> Volume:
     """Read a 3-D NIfTI file.
 
     Raises:
-        CordlesionError: The file is missing, truncated, not NIfTI, not 3-D, empty, or holds NaN or infinity.
+        CordlesionError: The file is missing, a folder, truncated, not NIfTI, not 3-D, empty, or holds NaN or infinity.
     """
     path = Path(path)
+    if path.is_dir():
+        raise CordlesionError(f"{path}: is a folder; a NIfTI file (.nii or .nii.gz) is needed. Give one of its files.")
     if not path.is_file():
         raise CordlesionError(f"{path}: no such file. Check the name; a NIfTI file (.nii or .nii.gz) is needed.")
     image = _load(path)
