@@ -18,6 +18,7 @@ METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 _NOTHING = PostprocessConfig()
+_OWN_FOLDER = "Put the files to be compared into a folder of their own."
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
 """Names by which a lesion mask is told from the other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
@@ -111,12 +112,13 @@ def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NA
     return [_pair(key, references[key], predictions[key]) for key in common], unmatched
 
 
-def by_scan(files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
+def by_scan(files: Sequence[Path], names: Sequence[str], remedy: str = _OWN_FOLDER) -> dict[str, Path]:
     """Tell by their BIDS entities which scan each file belongs to; by its name where it has none.
 
     Args:
         files: Of one folder.
         names: Patterns; where a file fits one of them, only those that do count.
+        remedy: What the user can do where two files fit one scan, a sentence.
 
     Raises:
         CordlesionError: Two files fit one scan.
@@ -125,10 +127,7 @@ def by_scan(files: Sequence[Path], names: Sequence[str]) -> dict[str, Path]:
     table: dict[str, Path] = {}
     for path in named or files:
         if (key := _key(path)) in table:
-            raise CordlesionError(
-                f"{path}: is of the same scan as {table[key]}; one file per scan is needed. "
-                "Put the files to be compared into a folder of their own."
-            )
+            raise CordlesionError(f"{path}: is of the same scan as {table[key]}; one file per scan is needed. {remedy}")
         table[key] = path
     return table
 

@@ -30,16 +30,16 @@ from cordlesion.intake import (
 )
 from cordlesion.manifest import write_manifest
 from cordlesion.metrics import RULES
-from cordlesion.postprocess import read_cord
 from cordlesion.progress import say
-from cordlesion.stages.comparators import bring_files, match_comparators
+from cordlesion.stages.comparator_check import check_comparators
+from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
 from cordlesion.stages.leftovers import forget_outdated, forget_strangers
 from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_masks
-from cordlesion.stages.marks import stack_mark, train_key, train_mark
+from cordlesion.stages.marks import train_key, train_mark
 from cordlesion.stages.sets import Cohort, FoldSets, OpenedTest, Study, close_test_sets, require_scans
+from cordlesion.stages.stacks import stack_cutter
 from cordlesion.stages.thresholds import at_volume, threshold_row
 from cordlesion.threshold import choose_threshold, parse_objective
-from cordlesion.volume import read_grid
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
@@ -73,7 +73,11 @@ def run_study(
         remove_partial_files(folder.root)
         require_same_extent(config, folder)
         cohort = open_study(config, folder)
+        check_comparators(cohort)
+        # Only now that nothing is refused any more: until here a finished study is as it was.
+        write_manifest(folder, config, cohort.scans, cohort.hashes, cohort.excluded)
         write_text(folder.configuration, study_yaml(config))
+        list_comparators(cohort)
         forget_strangers(config, folder)
         forget_outdated(cohort)
         if until == "split":
@@ -94,7 +98,7 @@ def run_study(
 
 
 def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
-    """Find and check the scans and assign them to sets (written once, then read)."""
+    """Find and check the scans, assign them to sets (written once, then read), and find the files of comparators."""
     network = network_hash(config.preprocess)
     scans, orphans = find_scans(config.dataset, config.patterns)
     outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder), scans, "read scans")
@@ -109,10 +113,9 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     hashes = {scan.scan_id: read[scan.scan_id][1] | network for scan in usable}
     splits = split_for_study(usable, contents, excluded, config.split, folder)
     require_scans(config, splits)
-    write_manifest(folder, config, {scan.scan_id: scan for scan in usable}, hashes, excluded)
     cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded)
     by_name, measured = {scan.scan_id: scan for scan in scans}, cohort.names_in("threshold", "test")
-    return replace(cohort, comparators=match_comparators(config, folder, by_name, measured))
+    return replace(cohort, comparators=match_comparators(config, by_name, measured))
 
 
 def preprocess(cohort: Cohort) -> Study:
@@ -120,23 +123,9 @@ def preprocess(cohort: Cohort) -> Study:
 
     A scan without a usable centerline is left out and listed. What comparators are given as files is brought in.
     """
-    from cordlesion.centerlines import study_finder
-    from cordlesion.preprocess.stack_file import make_stack, write_stack
-
-    config, folder = cohort.config, cohort.folder
-    measured, find = cohort.names_in("threshold", "test"), study_finder(config.preprocess)
-
-    def work(scan: Scan) -> None:
-        if scan.scan_id in measured:
-            read_cord(scan.cord_mask, read_grid(scan.image), config.postprocess)
-        key, mark = f"preprocess/{scan.scan_id}", stack_mark(config.preprocess, cohort.hashes[scan.scan_id])
-        path = folder.stack(scan.scan_id)
-        if not folder.is_done(key, mark, path):
-            with folder.stage(key, mark):
-                write_stack(path, make_stack(scan, config.preprocess, find))
-
-    taking_part = set(cohort.splits["scan_id"])
-    outcomes = map_scans(work, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut stacks")
+    config, folder, measured = cohort.config, cohort.folder, cohort.names_in("threshold", "test")
+    taking_part, cut = set(cohort.splits["scan_id"]), stack_cutter(cohort)
+    outcomes = map_scans(cut, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut stacks")
     faults = {o.item.scan_id: o.fault for o in outcomes if o.fault}
     splits = cohort.splits[~cohort.splits["scan_id"].isin(faults.keys())]
     if faults:

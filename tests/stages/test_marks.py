@@ -5,6 +5,7 @@ import pytest
 
 from cordlesion import preprocess
 from cordlesion.config import PreprocessConfig
+from cordlesion.preprocess import sct_contrast
 from cordlesion.stages.marks import stack_mark
 
 HASHES = {"image": "i", "reference": "r", "cord_mask": "m", "centerline": "c", "centerline_network": "n"}
@@ -26,6 +27,7 @@ def test_a_stack_depends_on_the_files_it_was_cut_from_and_no_others(config, used
     assert stack_mark(config.model_copy(update={"spacing_mm": 0.7}), HASHES) != before
 
 
+OURS = ("cord_finder", "cord_network")
 DRAWN = [PreprocessConfig(centerline=source) for source in ("file", "cord_mask")]
 
 
@@ -45,23 +47,34 @@ def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
 def written_constants(module: str) -> list[str]:
     """Names that are given a number at the top level of a module, read from its text."""
     tree = ast.parse((Path(preprocess.__file__).parent / f"{module}.py").read_text())
-    values = [node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)]
-    return [node.targets[0].id for node in values if isinstance(node.value.value, int | float)]
+    given = [node for node in tree.body if isinstance(node, ast.Assign)]
+    numbers = [node for node in given if isinstance(node.value, ast.Constant | ast.Tuple)]
+    return [node.targets[0].id for node in numbers if not isinstance(getattr(node.value, "value", 0), str)]
 
 
-@pytest.mark.parametrize("module", ["cord_finder", "cord_network", "heatmap_curve"])
+@pytest.mark.parametrize("module", [*OURS, "heatmap_curve", "sct_contrast"])
 def test_a_stack_depends_on_every_constant_of_its_finder(monkeypatch, module):
     names = written_constants(module)
     assert len(names) > 2
     network = PreprocessConfig(centerline=Path("t2_ctr.h5"))
     for name in names:
-        dependent = [network] if module == "heatmap_curve" else [network, PreprocessConfig(centerline="auto")]
+        dependent = [network, *([PreprocessConfig(centerline="auto")] if module in OURS else [])]
         before = [stack_mark(config, HASHES) for config in dependent], [stack_mark(config, HASHES) for config in DRAWN]
         place = f"cordlesion.preprocess.{module}.{name}"
         with monkeypatch.context() as patch:
             patch.setattr(place, 0.123)
             assert not {stack_mark(config, HASHES) for config in dependent}.intersection(before[0]), name
             assert [stack_mark(config, HASHES) for config in DRAWN] == before[1]
+
+
+def test_a_stack_depends_on_the_contrast_that_a_networks_name_tells(monkeypatch):
+    t1, t2 = (PreprocessConfig(centerline=Path(f"weights/{name}_ctr.h5")) for name in ("t1", "t2"))
+    elsewhere = PreprocessConfig(centerline=Path("t2_ctr.h5"))
+    before = stack_mark(t2, HASHES)
+    assert stack_mark(elsewhere, HASHES) == before
+    assert stack_mark(t1, HASHES) != before
+    monkeypatch.setattr(sct_contrast, "CENTERLINE_CONTRASTS", sct_contrast.CENTERLINE_CONTRASTS | {"t2": (1.0, 2.0)})
+    assert stack_mark(t2, HASHES) not in (before, stack_mark(t1, HASHES))
 
 
 def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_path):

@@ -34,18 +34,23 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
     Raises:
         CordlesionError: The file is damaged, lies on another grid, or is no map or mask.
     """
-    config, source, grid = comparator.config, comparator.files[scan.scan_id], read_grid(scan.image)
-    reference = read_mask(scan.reference, like=grid).data.astype(bool, copy=False) if scan.reference else None
-    if config.kind == "masks":
-        inside = read_mask(source, like=grid).data
-        write_volume(mask, inside, grid)
-        return look_at(config, inside, reference)
-    if config.kind == "npz":
-        data = read_softmax(source, grid, config.lesion_class)
+    grid = read_grid(scan.image)
+    data = _read(comparator, scan, grid)
+    if comparator.config.kind == "masks":
+        write_volume(mask, data, grid)
     else:
-        data = read_probability(source, like=grid).data.astype(np.float32, copy=False)
-    _write(config, data, grid, probability, mask)
-    return look_at(config, data, reference)
+        _write(comparator.config, data.astype(np.float32, copy=False), grid, probability, mask)
+    return _content(comparator, scan, data, grid)
+
+
+def check_file(comparator: Comparator, scan: Scan) -> FileContent:
+    """Tell what a comparator's map or mask of a scan holds, and write nothing.
+
+    Raises:
+        CordlesionError: As for :func:`bring_file`.
+    """
+    grid = read_grid(scan.image)
+    return _content(comparator, scan, _read(comparator, scan, grid), grid)
 
 
 def predict_bundle(
@@ -76,6 +81,20 @@ def predict_bundle(
     image = read_scan(scan.image)
     centerline = scan_centerline(scan, image, own, find)
     _write(comparator.config, predict_scan(bundle, image, centerline), image, probability, mask)
+
+
+def _read(comparator: Comparator, scan: Scan, grid: Volume) -> npt.NDArray[np.generic]:
+    config, source = comparator.config, comparator.files[scan.scan_id]
+    if config.kind == "masks":
+        return read_mask(source, like=grid).data
+    if config.kind == "npz":
+        return read_softmax(source, grid, config.lesion_class)
+    return read_probability(source, like=grid).data.astype(np.float32, copy=False)
+
+
+def _content(comparator: Comparator, scan: Scan, data: npt.NDArray[np.generic], grid: Volume) -> FileContent:
+    reference = read_mask(scan.reference, like=grid).data.astype(bool, copy=False) if scan.reference else None
+    return look_at(comparator.config, data, reference)
 
 
 def _write(config: ComparatorConfig, data: FloatArray, grid: Volume, probability: Path, mask: Path) -> None:

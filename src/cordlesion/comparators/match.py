@@ -18,6 +18,7 @@ COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
 """States of a file: measured; of a scan that is not; of no scan of the dataset; absent."""
 _SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
+_MOST_MISSING = 20
 _NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks": MASK_NAMES, "npz": ()}
 
 
@@ -130,14 +131,13 @@ def tell_strangers(comparator: Comparator, table: Path) -> None:
         say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.strangers))}): {table}")
 
 
-def require_files(table: pd.DataFrame, path: Path) -> None:
+def require_files(table: pd.DataFrame) -> None:
     """Refuse comparators that lack files.
 
     Medians over different scans cannot be compared, so a comparator is measured on all of them or not at all.
 
     Args:
         table: What :func:`comparator_table` returned.
-        path: Where it was written.
 
     Raises:
         CordlesionError: A scan has no file.
@@ -148,8 +148,9 @@ def require_files(table: pd.DataFrame, path: Path) -> None:
         if missing:
             faults.append(
                 f"comparator {name}: no file for {len(missing)} of {len(missing) + len(used)} "
-                f"scans of the threshold and test sets ({_some(missing)}); methods are compared on the same "
-                f"scans. Add the files, named by the same BIDS entities, or remove the comparator. All of them: {path}"
+                f"scans of the threshold and test sets ({_some(missing, _MOST_MISSING)}); methods are compared on the "
+                "same scans. Add the files, named by the same BIDS entities, or remove the comparator."
+                f"{_unmatched(rows.loc[rows['state'] == NO_SCAN, 'scan_id'].tolist())}"
             )
     if faults:
         raise CordlesionError("\n".join(faults))
@@ -180,9 +181,15 @@ def _found(config: ComparatorConfig) -> dict[str, Path]:
             f"{config.path}: holds no file {wanted} named {config.files}; the comparator {config.name!r} needs one per "
             "scan. Check `files` and the path in the study."
         )
-    return by_scan(files, _NAMES[config.kind] if config.files == "*" else ())
+    remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
+    return by_scan(files, _NAMES[config.kind] if config.files == "*" else (), remedy)
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:3])
-    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+def _unmatched(names: Sequence[str]) -> str:
+    """Name the files that may be those that are missed, under another name."""
+    return f" Of its files, {len(names)} match no scan ({_some(names)})." if names else ""
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

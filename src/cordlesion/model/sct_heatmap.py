@@ -1,10 +1,8 @@
 """Where SCT's centerline network sees the cord (Gros et al., NeuroImage 2019): a heatmap for each axial slice."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -18,17 +16,16 @@ from cordlesion.model.sct_networks import SctCenterlineNet
 from cordlesion.preprocess.centerline import Centerline, Finder
 from cordlesion.preprocess.heatmap_curve import APART_MM, curve_in_heatmap
 from cordlesion.preprocess.orient import to_las
+from cordlesion.preprocess.sct_contrast import (
+    CENTERLINE_CONTRASTS,
+    SEEN_BRIGHTEST,
+    SEEN_PERCENTILES,
+    SEEN_SPACING_MM,
+    contrast_of,
+)
 from cordlesion.volume import Volume
 
-_SPACING_MM = 0.5
-_PERCENTILES = (2, 98)
-_BRIGHTEST = 255.0
 _BATCH = 4
-
-CENTERLINE_CONTRASTS: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"t1": (55.7359, 64.3149), "t2": (51.1417, 57.4408), "t2s": (68.8591, 71.4659), "dwi": (55.744, 45.003)}
-)
-"""Mean and deviation of the intensities, rescaled to 0..255, with which each centerline network was trained."""
 
 
 def sct_cord_finder(path: Path) -> Finder:
@@ -40,7 +37,7 @@ def sct_cord_finder(path: Path) -> Finder:
     Raises:
         CordlesionError: The file cannot be used, or its name does not tell the contrast.
     """
-    contrast = path.name.partition("_ctr")[0]
+    contrast = contrast_of(path)
     if path.is_file() and contrast not in CENTERLINE_CONTRASTS:
         names = ", ".join(f"{name}_ctr.h5" for name in CENTERLINE_CONTRASTS)
         raise CordlesionError(
@@ -74,22 +71,22 @@ def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: st
     Args:
         network: What ``read_centerline_network`` returned.
         scan: The image, of any orientation.
-        contrast: Row of :data:`CENTERLINE_CONTRASTS`.
+        contrast: Row of :data:`cordlesion.preprocess.sct_contrast.CENTERLINE_CONTRASTS`.
 
     Returns:
         Probabilities in [0, 1], float32, in LAS order at 0.5 mm in plane; axial slices are those of the scan.
     """
     las = to_las(scan)
     nx, ny, nz = las.data.shape
-    fx, fy = (max(1, round(n * mm / _SPACING_MM)) for n, mm in zip((nx, ny), las.spacing_mm[:2], strict=True))
+    fx, fy = (max(1, round(n * mm / SEEN_SPACING_MM)) for n, mm in zip((nx, ny), las.spacing_mm[:2], strict=True))
     mean, deviation = CENTERLINE_CONTRASTS[contrast]
-    low, high = (float(v) for v in np.percentile(las.data.astype(np.float32, copy=False), _PERCENTILES))
-    scale = _BRIGHTEST / (high - low or 1.0)
+    low, high = (float(v) for v in np.percentile(las.data.astype(np.float32, copy=False), SEEN_PERCENTILES))
+    scale = SEEN_BRIGHTEST / (high - low or 1.0)
     heatmap = np.empty((fx, fy, nz), np.float32)
     for first in range(0, nz, _BATCH):
         # Voxel 0 of both grids coincides, as in all of SCT's resampling.
         slices = _resample(las.data[..., first : first + _BATCH], fx, fy)
-        bright = np.clip((slices - low) * scale, 0, _BRIGHTEST)
+        bright = np.clip((slices - low) * scale, 0, SEEN_BRIGHTEST)
         heatmap[..., first : first + _BATCH] = _predict(network, ((bright - mean) / deviation).astype(np.float32))
     return Volume(heatmap, las.affine @ np.diag([nx / fx, ny / fy, 1.0, 1.0]), None, scan.path)
 

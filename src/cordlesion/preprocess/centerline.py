@@ -17,7 +17,7 @@ from cordlesion.volume import Volume, read_mask
 
 LEAST_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be one that was not finished."""
-_FEWEST_FOR_SPLINE = 5
+FEWEST_FOR_SPLINE = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +44,24 @@ class Centerline:
             spacing_mm: Voxel size of the scan in LAS order.
             wavelength_mm: Cut-off; 0 leaves the points as they are.
         """
-        if wavelength_mm == 0 or len(self.z) < _FEWEST_FOR_SPLINE:
+        if wavelength_mm == 0 or len(self.z) < FEWEST_FOR_SPLINE:
             return self
         z_mm = self.z * spacing_mm[2]
-        # A spline of penalty w damps a wave of angular frequency f by 1 / (1 + w * f ** 4 * step).
-        penalty = (wavelength_mm / (2 * np.pi)) ** 4 / float(np.mean(np.diff(z_mm)))
+        penalty = spline_penalty(wavelength_mm, float(np.mean(np.diff(z_mm))))
         x, y = (make_smoothing_spline(z_mm, values, lam=penalty)(z_mm) for values in (self.x, self.y))
         return Centerline(x, y, self.z, self.confidence)
+
+
+def spline_penalty(wavelength_mm: float, step_mm: float) -> float:
+    """Return the penalty with which a smoothing spline along the cord halves waves of a length.
+
+    Through points ``step`` apart, a spline of penalty w damps a wave of angular frequency f by 1 / (1 + w f^4 step).
+
+    Args:
+        wavelength_mm: The wave that is halved; longer ones are damped less, shorter ones more.
+        step_mm: Mean distance of the points.
+    """
+    return float((wavelength_mm / (2 * np.pi)) ** 4 / step_mm)
 
 
 Finder: TypeAlias = Callable[[Volume], Centerline]

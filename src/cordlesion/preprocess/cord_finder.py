@@ -14,7 +14,7 @@ from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.best_path import BestPath, best_path
-from cordlesion.preprocess.centerline import Centerline
+from cordlesion.preprocess.centerline import FEWEST_FOR_SPLINE, Centerline, spline_penalty
 from cordlesion.preprocess.cord_network import (
     CELL_MM,
     MULTIPLE,
@@ -43,7 +43,6 @@ SHORTEST_MM = 20.0
 """A shorter curve is no cord, unless the scan itself is not much longer."""
 SHORTEST_SHARE = 0.5
 _BATCH_PIXELS = 40_000
-_FEWEST_FOR_SPLINE = 5
 
 Floats = npt.NDArray[np.float32]
 
@@ -155,9 +154,9 @@ def _smooth(
     spacing_mm: float,
 ) -> npt.NDArray[np.float64]:
     """Draw a smoothing spline through the slabs' centres, which follows sure ones more, and return it at slices."""
-    if len(middles) < _FEWEST_FOR_SPLINE:
+    if len(middles) < FEWEST_FOR_SPLINE:
         return np.interp(z, middles, values)
-    penalty = (SMOOTHING_MM / (2 * np.pi)) ** 4 / (float(np.mean(np.diff(middles))) * spacing_mm)
+    penalty = spline_penalty(SMOOTHING_MM, float(np.mean(np.diff(middles))) * spacing_mm)
     spline = make_smoothing_spline(middles * spacing_mm, values, w=probability, lam=penalty)
     # The end slabs reach beyond their middles; there the natural spline is a straight line.
     return np.asarray(spline(z * spacing_mm), np.float64)

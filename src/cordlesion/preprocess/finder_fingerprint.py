@@ -1,14 +1,15 @@
 """What a curve that is found in a scan depends on beside the scan: its finder's weights and constants, or version."""
 
 from dataclasses import is_dataclass
+from pathlib import Path
 from types import ModuleType
 
 from cordlesion.config import NETWORK, PreprocessConfig
-from cordlesion.preprocess import best_path, cord_finder, cord_network, heatmap_curve
+from cordlesion.preprocess import best_path, cord_finder, cord_network, heatmap_curve, sct_contrast
 from cordlesion.preprocess.sct_centerline import sct_version
 
 _OURS = (cord_finder, cord_network, best_path)
-_ALONG_HEATMAP = (*_OURS, heatmap_curve)
+_ALONG_HEATMAP = (*_OURS, heatmap_curve, sct_contrast)
 
 
 def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
@@ -20,7 +21,10 @@ def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
     if config.region != "cord":
         return {}
     if config.guide == NETWORK:
-        return _constants(_ALONG_HEATMAP)
+        # Of the file the content is an input, but its name alone tells the contrast.
+        contrast = sct_contrast.contrast_of(Path(config.centerline))
+        normal = sct_contrast.CENTERLINE_CONTRASTS.get(contrast)
+        return {"contrast": [contrast, normal], **_constants(_ALONG_HEATMAP)}
     if config.centerline == "auto":
         return {"weights": cord_network.shipped_weights_hash(), **_constants(_OURS)}
     return {"sct": sct_version()} if config.centerline == "sct" else {}

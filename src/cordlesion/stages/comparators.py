@@ -4,11 +4,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.comparators.bring import bring_file, predict_bundle
 from cordlesion.comparators.content import FileContent, require_findings
+from cordlesion.comparators.faults import fold_faults
 from cordlesion.comparators.match import (
     Comparator,
     comparator_table,
@@ -22,25 +23,24 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import describe_comparator, describe_dataset, mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
-from cordlesion.execution.local import map_scans
+from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.progress import track
-from cordlesion.stages.marks import map_mark, predict_key
-from cordlesion.stages.sets import Study
+from cordlesion.stages.marks import brought_mark, predict_key
+from cordlesion.stages.sets import Cohort, Study
 
 Writer: TypeAlias = Callable[[Scan, Path, Path], FileContent | None]
 """Writes a scan's map and mask, as far as there are any, to the two paths; tells what the file of it held."""
 
 
 def match_comparators(
-    config: StudyConfig, folder: StudyFolder, scans: Mapping[str, Scan], measured: Collection[str]
+    config: StudyConfig, scans: Mapping[str, Scan], measured: Collection[str]
 ) -> dict[str, Comparator]:
-    """Match the files of every comparator with the scans that are to be measured, and write ``comparators.tsv``.
+    """Match the files of every comparator with the scans that are to be measured; nothing is written.
 
     A scan without a file is no fault yet, because it may have to be left out of the study.
 
     Args:
         config: The study.
-        folder: Where the table goes.
         scans: All scans of the dataset, by name; of their references only the paths are looked at.
         measured: Names of those in a threshold or test set.
 
@@ -50,16 +50,21 @@ def match_comparators(
     Raises:
         CordlesionError: A folder is missing or no bundle, two files fit one scan, or a file is a reference.
     """
-    path = folder.table("comparators")
-    if not config.comparators:
-        path.unlink(missing_ok=True)
-        return {}
     found = {one.name: match_comparator(one, measured, scans) for one in config.comparators}
     for comparator in found.values():
         refuse_references(comparator, {name: scan.reference for name, scan in scans.items()})
-        tell_strangers(comparator, path)
-    write_table(path, comparator_table(found.values(), sorted(measured), folder.root))
     return found
+
+
+def list_comparators(cohort: Cohort) -> None:
+    """Write ``comparators.tsv``, or remove it where there are none, and say which files belong to no scan."""
+    path, measured = cohort.folder.table("comparators"), sorted(cohort.names_in("threshold", "test"))
+    if not cohort.comparators:
+        path.unlink(missing_ok=True)
+        return
+    for comparator in cohort.comparators.values():
+        tell_strangers(comparator, path)
+    write_table(path, comparator_table(cohort.comparators.values(), measured, cohort.folder.root))
 
 
 def bring_files(study: Study, scans: Sequence[Scan]) -> None:
@@ -77,7 +82,7 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
     path = study.folder.table("comparators")
     names = [scan.scan_id for scan in scans]
     write_table(path, table := comparator_table(study.comparators.values(), names, study.folder.root))
-    require_files(table, path)
+    require_files(table)
     for run in {one.maps_name: one for one in study.config.comparator_runs}.values():
         if run.comparator.kind != "bundle":
             bring_comparator(study, run, scans)
@@ -91,22 +96,35 @@ def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) ->
     Raises:
         CordlesionError: Files cannot be used, a sentence each.
     """
-    folder = study.folder
-    marks = {scan: map_mark(study, run, scan) for scan in scans}
-    pending = [
-        scan for scan in scans if not folder.is_done(predict_key(scan, run), marks[scan], *_results(folder, run, scan))
-    ]
+    marks = {scan: brought_mark(study, run, scan) for scan in scans}
+    pending = [scan for scan in scans if not is_brought(study, run, scan)]
     if not pending:
         return
-    describe_dataset(folder, study.config.dataset)
+    describe_dataset(study.folder, study.config.dataset)
     bring = partial(_bring_scan, study, run, marks, _writer(study, run))
     if run.comparator.kind == "bundle":
         for scan in track(pending, f"predict {run.maps_name}", len(pending)):
             bring(scan)
         return
-    outcomes = map_scans(bring, pending, f"read {run.maps_name}")
-    if faults := [f"comparator {run.maps_name}: {outcome.fault}" for outcome in outcomes if outcome.fault]:
-        raise CordlesionError("\n".join(faults))
+    require_no_faults(study, run, map_scans(bring, pending, f"read {run.maps_name}"))
+
+
+def is_brought(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> bool:
+    """Tell whether a comparator's map or mask of a scan is in the study folder, made from just these files."""
+    results = _results(study.folder, run, scan)
+    return study.folder.is_done(predict_key(scan, run), brought_mark(study, run, scan), *results)
+
+
+def require_no_faults(study: Cohort | Study, run: ComparatorRun, outcomes: Sequence[Outcome[Scan, Any]]) -> None:
+    """Refuse files of a comparator that cannot be used.
+
+    Raises:
+        CordlesionError: There are some, a sentence for each fault.
+    """
+    files = study.comparators[run.comparator.name].files
+    faults = [(files[o.item.scan_id], o.item.image, o.fault) for o in outcomes if o.fault]
+    if faults:
+        raise CordlesionError("\n".join(f"comparator {run.maps_name}: {fault}" for fault in fold_faults(faults)))
 
 
 def _writer(study: Study, run: ComparatorRun) -> Writer:

@@ -18,17 +18,23 @@ _REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pd
 
 
 def forget_outdated(cohort: Cohort) -> None:
-    """Remove the results of another configuration, other files or another split: none may be taken for this one's."""
+    """Remove the results of another configuration, other files or another split: none may be taken for this one's.
+
+    Thresholds in the trained models do not depend on comparators and stay there when only these have changed.
+    """
     folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
     comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
     split = cohort.splits[columns].astype(str).to_numpy().tolist()
-    mark = fingerprint(cohort.config.decisive, cohort.hashes, split, *([comparators] if comparators else []))
+    own = [cohort.config.decisive, cohort.hashes, split]
+    of_runs, mark = fingerprint(*own), fingerprint(*own, *([comparators] if comparators else []))
     if not folder.is_done("results", mark):
-        _forget_thresholds(cohort)
+        last = folder.finished("results")
+        if of_runs not in (last.get("runs"), last.get("fingerprint")):
+            _forget_thresholds(cohort)
         analyses = [folder.table(name) for name in TABLES]
         _remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses, *_report(folder)])
-        with folder.stage("results", mark):
-            pass
+        with folder.stage("results", mark) as record:
+            record["runs"] = of_runs
 
 
 def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:

@@ -6,7 +6,7 @@ from cordlesion.artifacts import fingerprint
 from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
-from cordlesion.stages.sets import Study
+from cordlesion.stages.sets import Cohort, Study
 from cordlesion.threshold import GRIDS
 
 
@@ -28,15 +28,18 @@ def train_mark(study: Study, run: RunConfig) -> str:
     return fingerprint(run.learned_from, sets)
 
 
-def map_mark(study: Study, method: Method, scan: Scan) -> str:
-    """Return the fingerprint of a scan's probability map (or, of a comparator given as masks, of its mask)."""
-    if isinstance(method, ComparatorRun):
-        comparator, hashes = study.comparators[method.comparator.name], study.hashes[scan.scan_id]
-        own = comparator.preprocess_in(study.config.preprocess)
-        # Files are compared with the reference too, of which they must be no copies.
-        inputs = [stack_mark(own, hashes)] if own else [hashes["image"], hashes["reference"]]
-        return fingerprint(comparator.origin(scan.scan_id), *inputs)
-    return fingerprint(_prediction_mark(study, method), *_stacks(study, [scan]))
+def map_mark(study: Study, run: RunConfig, scan: Scan) -> str:
+    """Return the fingerprint of a scan's probability map."""
+    return fingerprint(_prediction_mark(study, run), *_stacks(study, [scan]))
+
+
+def brought_mark(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> str:
+    """Return the fingerprint of a comparator's probability map of a scan (or, where it is given as masks, its mask)."""
+    comparator, hashes = study.comparators[run.comparator.name], study.hashes[scan.scan_id]
+    own = comparator.preprocess_in(study.config.preprocess)
+    # Files are compared with the reference too, of which they must be no copies.
+    inputs = [stack_mark(own, hashes)] if own else [hashes["image"], hashes["reference"]]
+    return fingerprint(comparator.origin(scan.scan_id), *inputs)
 
 
 def sweep_mark(study: Study, run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
@@ -53,7 +56,7 @@ def sweep_mark(study: Study, run: Method, scans: Sequence[Scan], volumes_mm3: Se
     # The table names scans and subjects; a corrected name must not leave the old one there.
     names = [(scan.scan_id, scan.subject, scan.session) for scan in scans]
     if isinstance(run, ComparatorRun):
-        maps = [map_mark(study, run, scan) for scan in scans]
+        maps = [brought_mark(study, run, scan) for scan in scans]
         return fingerprint(maps, [study.hashes[scan.scan_id]["reference"] for scan in scans], names, *measured)
     return fingerprint(_prediction_mark(study, run), _stacks(study, scans), names, *measured)
 

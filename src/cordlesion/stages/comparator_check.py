@@ -1,0 +1,70 @@
+"""Comparators that cannot be measured are refused before anything of the study is written or removed."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TypeAlias
+
+from cordlesion.comparators.bring import check_file
+from cordlesion.comparators.content import FileContent, require_findings
+from cordlesion.comparators.match import comparator_table, require_files
+from cordlesion.config import ComparatorRun
+from cordlesion.dataset.scan import Scan
+from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.stages.comparators import is_brought, require_no_faults
+from cordlesion.stages.marks import predict_key
+from cordlesion.stages.sets import Cohort
+from cordlesion.stages.stacks import stack_cutter
+
+Looked: TypeAlias = Sequence[Outcome[Scan, FileContent]]
+
+
+def check_comparators(cohort: Cohort) -> None:
+    """Refuse comparators that lack files, or whose files cannot be used; nothing is written.
+
+    What was brought in already is not read again, and scans that the study leaves out need no file.
+
+    Raises:
+        CordlesionError: A scan has no file, files cannot be used, a sentence each, or a model cannot be loaded.
+    """
+    if not cohort.comparators:
+        return
+    scans = [cohort.scans[name] for name in sorted(cohort.names_in("threshold", "test"))]
+    runs = {one.maps_name: one for one in cohort.config.comparator_runs}.values()
+    looked = [(run, _look(cohort, run, scans)) for run in runs if run.comparator.kind != "bundle"]
+    left_out = _left_out(cohort, scans, [outcomes for _, outcomes in looked])
+    kept = [scan.scan_id for scan in scans if scan not in left_out]
+    require_files(comparator_table(cohort.comparators.values(), kept, cohort.folder.root))
+    for run, outcomes in looked:
+        counted = [outcome for outcome in outcomes if outcome.item not in left_out]
+        require_no_faults(cohort, run, counted)
+        require_findings(run.comparator, [outcome.result for outcome in counted if outcome.result])
+    for run in runs:
+        if run.comparator.kind == "bundle" and not all(is_brought(cohort, run, scan) for scan in scans):
+            _require_loadable(run)
+
+
+def _require_loadable(run: ComparatorRun) -> None:
+    from cordlesion.model.bundle import load_bundle
+
+    load_bundle(run.comparator.path)
+
+
+def _look(cohort: Cohort, run: ComparatorRun, scans: Sequence[Scan]) -> Looked:
+    files = cohort.comparators[run.comparator.name].files
+    present = [scan for scan in scans if scan.scan_id in files]
+    return map_scans(partial(_content, cohort, run), present, f"check {run.maps_name}")
+
+
+def _content(cohort: Cohort, run: ComparatorRun, scan: Scan) -> FileContent:
+    if is_brought(cohort, run, scan):
+        return FileContent(**cohort.folder.finished(predict_key(scan, run))["content"])
+    return check_file(cohort.comparators[run.comparator.name], scan)
+
+
+def _left_out(cohort: Cohort, scans: Sequence[Scan], looked: Sequence[Looked]) -> set[Scan]:
+    """Return the scans that a comparator has no usable file of and that the study cannot use either."""
+    usable = [{outcome.item for outcome in outcomes if not outcome.fault} for outcomes in looked]
+    doubtful = [scan for scan in scans if not all(scan in found for found in usable)]
+    if not doubtful:
+        return set()
+    return {o.item for o in map_scans(stack_cutter(cohort, keep=False), doubtful, "check scans") if o.fault}
