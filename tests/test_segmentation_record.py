@@ -1,19 +1,24 @@
 """What `segment` leaves on record: where the centerline came from, what is remarkable, and how to do it again."""
 
 import json
+import re
 import shlex
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from cordlesion.artifacts import file_hash
+from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import save_bundle
+from cordlesion.evaluation import read_table
+from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.segmentation import predict_file, segment, segment_files
 from cordlesion.volume import read_mask, read_scan, write_volume
 from keras_networks import centerline_layers, lesion_layers, write_keras
 from models import untrained_bundle
+from sct_models import sct_bundle
 from tiny import write_scan
 
 CURVE = Centerline(np.full(2, 12.0), np.full(2, 12.0), np.array([2.0, 37.0]), 0.93)
@@ -98,6 +103,48 @@ def test_a_curve_that_covers_little_of_the_scan_is_told_and_on_record(here, cli)
     )
     assert sentence in ended.output.replace("\n", " ")
     assert record(here / "out")["Remarks"] == [sentence]
+
+
+def page(folder):
+    text = (folder / "sub-01_label-lesion_report.html").read_text()
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+def test_a_model_of_the_foreground_looks_beyond_a_curve_and_says_so(here, cli):
+    """The network is untrained and marks lesions everywhere; the curve has 8 of 40 slices of 0.6 mm."""
+    drawn, bundle = read_mask(LABELS.format("centerline")), untrained_bundle(edge_voxels=8)
+    short = drawn.data.copy()
+    short[..., :30] = 0
+    write_volume(here / "short.nii.gz", short, drawn)
+    config = PreprocessConfig(region="foreground", spacing_mm=1.2)
+    save_bundle(here / "model", Bundle(bundle.card.model_copy(update={"preprocess": config}), bundle.network))
+    cut = f"{np.quantile(segment(SCAN, 'model', threshold=1.0).probability, 0.9):.6f}"
+    ended = cli("segment", SCAN, "-m", "model", "-o", "out", "--centerline", "short.nii.gz", "--threshold", cut)
+    assert ended.status == 0
+    assert "no lesions are looked for" not in ended.output
+    told = record(here / "out")
+    assert told["Remarks"] == []
+    assert told["LesionLoad"]["n_lesions"] > 0
+    assert 0 < told["LesionLoad"]["affected_mm"] <= told["LesionLoad"]["cord_mm"] < 8.0
+    assert "in the spinal cord" not in page(here / "out")
+    assert "mm of cord that the centerline covers" in page(here / "out")
+
+
+def test_a_mask_has_no_probabilities_to_tell(here, cli):
+    save_bundle(here / "sct", sct_bundle("shipped"))
+    assert cli("segment", SCAN, "-m", "sct", "-o", "out", "--cord-mask", LABELS.format("cord")).status == 0
+    table = read_table(here / "out/lesions.tsv")
+    assert len(table) > 0
+    assert table[["peak_probability", "mean_probability"]].isna().all(axis=None)
+    assert "n/a n/a" in page(here / "out")
+
+
+@pytest.mark.usefixtures("here")
+def test_a_picture_says_what_it_shows(cli, monkeypatch):
+    shown = {}
+    monkeypatch.setattr("cordlesion.report.montage.montage", lambda *_, **options: shown.update(options) or Figure())
+    assert cli("segment", SCAN, "-m", "bundle", "-o", "out", "--cord-mask", LABELS.format("cord")).status == 0
+    assert shown == {"title": "sub-01   p ≥ 0.35   research use only", "cord_only": True}
 
 
 @pytest.mark.usefixtures("here")

@@ -16,7 +16,7 @@ from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad, measure_lesions
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
-from cordlesion.model.cut import choose_cut, describe_cut
+from cordlesion.model.cut import choose_cut, describe_cut, gives_masks
 from cordlesion.model.wording import describe_model
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
@@ -83,7 +83,7 @@ def _segment(image: Volume, model: AnyBundle, given: CordGiven, cut: float, find
     curve = _centerline(image, guide, model.card, find)
     probability = predict_scan(model, image, curve)
     mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
-    found = measure_lesions(image, mask, probability, curve)
+    found = measure_lesions(image, mask, None if gives_masks(model.card) else probability, curve)
     return Segmentation(image, given, curve, probability, mask, cut, found.lesions, found.load)
 
 
@@ -102,20 +102,18 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
         CordlesionError: The folder cannot be written.
     """
     stem = f"{output_name(result.scan.path)}_label-lesion"
-    probability, mask, description = (
-        folder / f"{stem}_{end}" for end in ("probseg.nii.gz", "mask.nii.gz", "mask.json")
-    )
-    write_volume(probability, result.probability, result.scan)
-    write_volume(mask, result.mask, result.scan)
+    files = [folder / f"{stem}_{end}" for end in ("probseg.nii.gz", "mask.nii.gz", "mask.json")]
+    write_volume(files[0], result.probability, result.scan)
+    write_volume(files[1], result.mask, result.scan)
     card, name = read_card(bundle), result.scan.path.name if result.scan.path else ""
     write_json(
-        description,
+        files[2],
         {
             "Description": "MS lesions of the spinal cord (research use only)",
             "Sources": [name],
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
-            "Remarks": _remarks(result),
+            "Remarks": _remarks(result, card),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
@@ -127,13 +125,13 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
     )  # fmt: skip
     for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
-    return [probability, mask, description, *(_write_pictures(result, folder, card) if pictures else [])]
+    return [*files, *(_write_pictures(result, folder, card) if pictures else [])]
 
 
-def _remarks(result: Segmentation) -> list[str]:
-    curve, name = result.centerline, result.scan.path.name if result.scan.path else ""
-    remarks = (placement_remark(result.scan, name), curve and coverage_remark(curve, result.scan, name))
-    return [remark for remark in remarks if remark]
+def _remarks(result: Segmentation, card: Card) -> list[str]:
+    scan, name = result.scan, result.scan.path.name if result.scan.path else ""
+    curve = result.centerline if card.preprocess.region == "cord" else None
+    return [told for told in (placement_remark(scan, name), curve and coverage_remark(curve, scan, name)) if told]
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
@@ -147,21 +145,23 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
     from cordlesion.report.overlay import save_png
 
     picture, page = _pictures(result, folder)
-    figure = montage(result.scan, result.mask, result.centerline)
+    scan, cord_only = output_name(result.scan.path), card.preprocess.region == "cord"
+    title = f"{scan}   p ≥ {result.threshold:g}   research use only"
+    figure = montage(result.scan, result.mask, result.centerline, title=title, cord_only=cord_only)
     save_png(figure, picture)
     source = Source(
-        scan=output_name(result.scan.path),
+        scan=scan,
         file=result.scan.path.name if result.scan.path else "",
         model=describe_model(card),
         threshold=result.threshold,
         threshold_origin=describe_cut(card.threshold, result.threshold),
         removal=card.postprocess,
         centerline=_curve_record(result),
-        peak_probability=float(result.probability.max()),
-        remarks=_remarks(result),
+        peak_probability=None if gives_masks(card) else float(result.probability.max()),
+        remarks=_remarks(result, card),
+        cord_only=cord_only,
     )
-    write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)
-    return [picture, page]
+    return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
 
 
 def _curve_record(result: Segmentation) -> dict[str, object] | None:
@@ -345,6 +345,6 @@ def _centerline(image: Volume, given: CordGiven, card: Card, find: Finder | None
         curve = (find or cord_finder(given.source, BY_OPTION))(image)
     else:
         return None
-    if remark := coverage_remark(curve, image):
+    if card.preprocess.region == "cord" and (remark := coverage_remark(curve, image)):
         say(remark)
     return curve

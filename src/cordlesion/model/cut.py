@@ -1,7 +1,7 @@
 """Which threshold a bundle's probability maps are cut at, and where it comes from."""
 
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import AnyBundle, GlobalThreshold, SctBundle
+from cordlesion.model.bundle import AnyBundle, Card, GlobalThreshold, SctBundle, SctCard
 
 
 def choose_cut(bundle: AnyBundle, threshold: float | None, name: object) -> float:
@@ -36,6 +36,11 @@ def choose_cut(bundle: AnyBundle, threshold: float | None, name: object) -> floa
             "Train it longer, or give --threshold."
         )
     return bundle.card.threshold.value
+
+
+def gives_masks(card: Card) -> bool:
+    """Say whether a model's maps are masks, which hold no probabilities (SCT's networks as shipped)."""
+    return isinstance(card, SctCard) and card.prediction.cut is not None
 
 
 def describe_cut(threshold: GlobalThreshold | None, cut: float) -> str:
