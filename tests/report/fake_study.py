@@ -170,6 +170,7 @@ def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
                 "area": np.trapezoid(curve, curve.index),
                 "n_scans": tuning["scan_id"].nunique(),
                 "n_subjects": tuning["subject"].nunique(),
+                "n_lesion_free": 0,
                 "basis": f"{tuning['scan_id'].nunique()} scans of {tuning['subject'].nunique()} subjects",
             }
         )

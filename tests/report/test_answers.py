@@ -67,11 +67,18 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
     )
 
 
+def test_where_there_is_no_interval_none_is_printed() -> None:
+    row = {"metric": "voxel_f1", "difference": 0.1, "low": np.nan, "high": np.nan, "n": 3, "loss": "bce"}
+    untested = dict.fromkeys(("effect", "p_value", "p_holm"), np.nan)
+    assert "to test it for BCE (+0.10). Median" in tuning_answer(pd.DataFrame([row | untested]))
+
+
 def test_few_scans_are_not_called_chance() -> None:
     row = {"loss": "bce", "n": 3, "change": 0.1, "low": np.nan, "high": np.nan}
     more = {"excess": 0.2, "excess_low": np.nan, "excess_high": np.nan, "p_value": np.nan}
     text = stability_answer(pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}]))
-    assert "the next, Dice, it is +0.200 –: too few scans to test it (Table 4b)." in text
+    assert "the next, Dice, it is +0.200: too few scans to test it (Table 4b)." in text
+    assert "–" not in text
 
 
 @pytest.mark.parametrize(("noise", "said"), [(0.0, "Dice beats BCE"), (0.4, "2 differ no more than seeds of one loss")])

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -19,12 +20,16 @@ def pairs(results: StudyResults) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("verdict", "lead", "said"),
     [
-        ("undecided", 0.1, "Not settled: on the test set it is clearly ahead of no other. It cannot be told apart"),
+        ("undecided", 0.1, "Not settled. It cannot be told apart"),
         ("within seed noise", 0.1, "no more than trainings of one loss differ"),
         ("too few subjects", 0.1, "There are too few subjects to compare it with"),
-        ("seed noise unknown", 0.1, "this may be luck of the training"),
-        ("seed noise unknown", -0.1, "Doubtful: on the test set it is not the best."),
-        ("better", 0.1, "Settled on these scans: it is clearly ahead of every other."),
+        (
+            "seed noise unknown",
+            0.1,
+            "Ahead on these scans, but trained once. Its masks overlap",
+        ),
+        ("seed noise unknown", -0.1, "Doubtful. The masks of"),
+        ("better", 0.1, "Settled on these scans. Its masks overlap"),
         ("better", -0.1, "overlap the reference better on the test set, beyond chance. The recommendation follows"),
     ],
 )
@@ -38,6 +43,7 @@ def test_the_model_is_as_sure_as_its_comparisons(
     others = [results.label(run) for run in results.runs if run.loss != best]
     assert all(name in text for name in others)
     assert not (lead < 0 and "ahead" in text)
+    assert ("Settled" in text) == (verdict == "better" and lead > 0)
 
 
 def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame) -> None:
@@ -47,7 +53,9 @@ def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame)
     beaten = other == other[first].iloc[0]
     lead = np.where(pairs["second"] == best, 0.1, -0.1)
     mixed = pairs.assign(verdict=np.where(beaten, "better", "undecided"), median_difference=lead)
-    assert "clearly ahead of 1 of the 3 others" in sure_of_model(results, mixed)
+    assert sure_of_model(results, mixed).startswith("Settled in part. Its masks")
+    once = mixed.assign(verdict=mixed["verdict"].replace("better", "seed noise unknown"))
+    assert sure_of_model(results, once).startswith("Not settled. Its masks")
 
 
 def test_the_threshold_is_as_sure_as_its_interval(results: StudyResults) -> None:
@@ -64,7 +72,7 @@ def test_the_threshold_is_as_sure_as_its_interval(results: StudyResults) -> None
     assert "no other threshold of the grid" in sure_of_threshold(narrow)
 
 
-def test_what_is_gained_over_half_is_counted(results: StudyResults) -> None:
+def test_what_changes_against_half_is_counted(results: StudyResults) -> None:
     operation, tuning = summarize_operation(results), summarize_tuning(results)
     rows = operation[operation["loss"] == results.best.loss].set_index("tuned")
     text = beside_half(results, tuning, operation)
@@ -74,3 +82,27 @@ def test_what_is_gained_over_half_is_counted(results: StudyResults) -> None:
     assert f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false ones per scan" in text
     row = tuning[(tuning["loss"] == results.best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
     assert f"{row['difference']:+.2f}".replace("-", "−") in text
+    within = f"Within a scan the overlap changes by {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
+    assert f"{within} in the median (".replace("-", "−") in text
+    bare = beside_half(results, tuning.assign(low=np.nan, high=np.nan), operation)
+    assert f"overlap changes by {row['difference']:+.2f} in the median (".replace("-", "−") in bare
+
+
+@pytest.mark.parametrize(
+    ("clean", "said"),
+    [
+        ((4, 1), " 1 of 6 scans without lesions stays clean, 4 at 0.5. "),
+        ((2, 2), " 2 of 6 scans without lesions stay clean, as many as at 0.5. "),
+    ],
+)
+def test_healthy_scans_that_stay_clean_are_named(results: StudyResults, clean: tuple[int, int], said: str) -> None:
+    operation = summarize_operation(results)
+    counted = operation.assign(n_free=6, n_clean=np.where(operation["tuned"], clean[1], clean[0]))
+    assert said in beside_half(results, summarize_tuning(results), counted)
+    assert "without lesions" not in beside_half(results, summarize_tuning(results), counted.assign(n_free=0))
+
+
+def test_without_lesions_that_count_only_false_ones_are_named(results: StudyResults) -> None:
+    none = summarize_operation(results).assign(n_lesions=0, n_found=0)
+    text = beside_half(results, summarize_tuning(results), none)
+    assert re.match(r"Against 0\.5 it marks (about as many|\d+\.\d (more|fewer)) false lesions per scan\.", text)

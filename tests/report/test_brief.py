@@ -20,10 +20,11 @@ def expected(brief: Brief, what: str) -> tuple[str, str]:
 def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults) -> None:
     brief, best = brief_of(results), results.best
     assert (brief.model, brief.threshold) == (results.label(best), f"{results.tuned[best]:.2f}")
-    assert (
-        f"trained with the Tversky loss, gives it a probability of {results.tuned[best]:.2f} or more." in brief.meaning
+    assert f"this model gives it a probability of {results.tuned[best]:.2f} or more." in brief.meaning
+    assert brief.trained_with == "Tversky loss"
+    assert brief.why.startswith(
+        "Of 4 methods compared, it has the highest median overlap (voxel F1) on the 7 scans kept"
     )
-    assert brief.why.startswith("Of 4 methods compared, it has the highest median overlap")
     scores = results.thresholds["score"].sort_values(ascending=False).tolist()
     assert f"on the 7 scans kept for choosing thresholds: {scores[0]:.2f}; next comes" in brief.why
     assert f"{results.label(results.ranked[1])} with {scores[1]:.2f}." in brief.why
@@ -37,6 +38,20 @@ def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResul
     clean = [(s[s["n_reference_lesions"] == 0]["n_predicted_lesions"] == 0).mean() for s in at]
     assert expected(brief, "Scans without lesions") == tuple(f"{share:.0%}".replace("%", " %") for share in clean)
     assert expected(brief, "Overlap") == tuple(f"{s['voxel_f1'].median():.2f}" for s in at)
+
+
+def test_what_had_no_threshold_to_tune_was_not_compared_by_it(results: StudyResults) -> None:
+    tuned = {name: getattr(results, name) for name in ("thresholds", "written_thresholds")}
+    fewer = {name: table[table["loss"] != "sct"] for name, table in tuned.items()}
+    assert brief_of(replace(results, **fewer)).why.startswith("Of 3 loss functions whose threshold was tuned, it has")
+
+
+def test_where_no_lesion_counts_nothing_is_said_of_those_found(results: StudyResults) -> None:
+    numbers = compute_numbers(results)
+    none = replace(numbers, operation=numbers.operation.assign(n_lesions=0, n_found=0, found=float("nan")))
+    brief = write_brief(results, summarize_runs(results), none)
+    assert not brief.has_lesions
+    assert [row.what.split()[0] for row in brief.expectations] == ["False", "Scans", "Overlap"]
 
 
 def test_one_run_has_nothing_to_be_compared_with(results: StudyResults) -> None:
@@ -70,3 +85,8 @@ def test_of_several_folds_each_has_its_threshold(results: StudyResults) -> None:
     assert brief.threshold == f"{results.tuned[results.best]:.2f}, 0.90"
     assert brief.meaning.startswith("Each of the 2 folds has a network and a threshold of its own")
     assert brief.bundle == ""
+    assert "7 scans kept in each fold for choosing its threshold" in brief.why
+    same = folds.assign(threshold=0.9, n_scans=folds["fold"] + 4)
+    alike = brief_of(replace(results, written_thresholds=same, sweep=results.sweep.assign(fold=1)))
+    assert alike.threshold == "0.90"
+    assert "5 to 6 scans kept in each fold" in alike.why

@@ -23,12 +23,44 @@ def test_what_is_lacking_is_said(results: StudyResults, numbers: Numbers) -> Non
     text = said(results, numbers)
     assert "7 subjects with lesions chose the thresholds and 9 subjects with lesions tested them" in text
     assert "trained with one seed" in text
-    assert "The threshold set has no scan without lesions" in text
+    undefined = (
+        "The threshold was chosen by median overlap, which is undefined without lesions; false lesions in healthy "
+    )
+    assert f"{undefined}scans played no part." in text
     assert "One reference per scan" in text
-    assert "rule 'study'" in text
+    assert "rule “study”" in text
+    assert not set("`'") & set(text)
     grave = [limit.grave for limit in find_limits(results, numbers)]
     assert grave == sorted(grave, reverse=True)
-    assert any(grave)
+    grave_text = " ".join(limit.text for limit in find_limits(results, numbers) if limit.grave)
+    assert "Few people" in grave_text
+    assert "trained with one seed" in grave_text
+    assert "healthy scans played no part" in grave_text
+
+
+def test_what_the_objective_used_counts_and_not_what_the_set_holds(results: StudyResults, numbers: Numbers) -> None:
+    splits = results.splits.copy()
+    first = splits.index[splits["set"] == "threshold"][0]
+    splits.loc[first, ["n_reference_lesions", "reference_volume_mm3"]] = 0
+    assert "healthy scans played no part" in said(replace(results, splits=splits), numbers)
+    used = results.thresholds.assign(n_lesion_free=2, objective="pooled_voxel_f1")
+    assert "healthy scans played no part" not in said(replace(results, thresholds=used), numbers)
+    unused = results.thresholds.assign(objective="pooled_voxel_f1")
+    text = said(replace(results, thresholds=unused), numbers)
+    assert "chosen by overlap of all scans pooled, on scans with lesions only; false lesions" in text
+
+
+def test_of_folds_the_smallest_counts(results: StudyResults, numbers: Numbers) -> None:
+    written = results.written_thresholds
+    folds = pd.concat([written.assign(fold=1, n_subjects=3), written.assign(fold=2, n_subjects=2)], ignore_index=True)
+    text = said(replace(results, written_thresholds=folds), numbers)
+    assert "Few people: in each fold 2 to 3 subjects chose the threshold and 9 subjects with lesions tested all" in text
+
+
+def test_lesions_too_small_to_count_are_told(results: StudyResults, numbers: Numbers) -> None:
+    none = replace(numbers, operation=numbers.operation.assign(n_lesions=0))
+    (limit,) = (limit for limit in find_limits(results, none) if "large enough to count" in limit.text)
+    assert limit.grave
 
 
 def test_what_is_not_lacking_is_not_said(results: StudyResults, numbers: Numbers) -> None:
@@ -40,6 +72,7 @@ def test_what_is_not_lacking_is_not_said(results: StudyResults, numbers: Numbers
         "No test scan is free",
         "come from one site",
         "not trained here",
+        "large enough to count",
     ):
         assert absent not in text
 
@@ -50,7 +83,7 @@ def test_what_is_not_lacking_is_not_said(results: StudyResults, numbers: Numbers
         ({"site": "Rennes"}, "All test scans come from one site (Rennes)."),
         ({"site": ""}, "The site of the test scans is not recorded"),
         ({"orientation": "axial"}, "All test scans have axial slices."),
-        ({"subject": "sub-1"}, "The 15 test scans are of 1 subjects."),
+        ({"subject": "sub-1"}, "The 15 test scans are of 1 subject. The"),
     ],
 )
 def test_limits_of_the_test_scans(results: StudyResults, numbers: Numbers, change: dict[str, str], limit: str) -> None:

@@ -11,9 +11,9 @@ def study(**sections):
 
 def test_the_study_in_words():
     assert describe_pipeline(study()) == (
-        "Probability maps: patches that overlap by 75% are averaged. Masks: p ≥ t; nothing is removed. Lesions (rule "
-        "'study'): 6-connected, larger than 3 mm³; detected where more than 25% is covered and what covers it lies at "
-        "most 70% outside. Fewer than 5 subjects get no interval (–)."
+        "Probability maps: patches that overlap by 75 % are averaged. Masks: p ≥ t; nothing is removed. Lesions (rule "
+        "'study'): 6-connected, larger than 3 mm³; detected where more than 25 % is covered and what covers it lies at "
+        "most 70 % outside. Fewer than 5 subjects get no interval (–)."
     )
 
 
@@ -22,7 +22,7 @@ def test_the_study_in_words():
     [
         ({"prediction": {"blending": "hann"}}, "are blended by Hann windows."),
         ({"prediction": {"blending": "gaussian", "mirror": True}}, "Gaussian windows, each a mean over its eight mirr"),
-        ({"patches": {"overlap_fraction": 0.5}}, "overlap by 50%"),
+        ({"patches": {"overlap_fraction": 0.5}}, "overlap by 50 %"),
         ({"postprocess": {"minimum_volume_mm3": 2.5}}, "Masks: p ≥ t, in components larger than 2.5 mm³."),
         ({"postprocess": {"cord_margin_mm": 0}}, "Masks: p ≥ t, within 0 mm of the cord mask."),
         (

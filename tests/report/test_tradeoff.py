@@ -32,3 +32,18 @@ def test_thresholds_of_folds_are_all_marked_without_values(results: StudyResults
         marked = {line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"}
         assert marked == {results.tuned[results.best], 0.9, 0.5}
         assert not axes.texts
+
+
+def test_the_whole_interval_is_in_the_picture(results: StudyResults) -> None:
+    curve = operation_curve(results, results.best)["false"]
+    low = float(curve.index[0])
+    wide = replace(results, written_thresholds=results.written_thresholds.assign(interval_low=low))
+    *_, false = tradeoff_figure(wide).axes
+    assert false.get_ylim()[1] > curve.loc[low]
+
+
+def test_where_no_lesion_counts_false_ones_alone_are_drawn(results: StudyResults) -> None:
+    sweep = results.sweep.assign(n_reference_lesions=0, n_detected_lesions=0)
+    (only,) = tradeoff_figure(replace(results, sweep=sweep)).axes
+    assert only.get_title(loc="left") == "False lesions per scan"
+    assert not any("nan" in text.get_text() for text in only.texts)

@@ -14,10 +14,8 @@ from cordlesion.report.style import METRIC_NAMES, loss_name
 from cordlesion.report.tables.layout import (
     SIGNIFICANT,
     format_fine,
-    format_fine_interval,
-    format_interval,
-    format_number,
     format_p,
+    with_interval,
 )
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_PAIRS
@@ -96,8 +94,7 @@ def enumerate_words(words: Sequence[str]) -> str:
 
 
 def _changed(row: pd.Series) -> str:
-    ends = format_interval(row["low"], row["high"], signed=True)
-    return f"{loss_name(str(row['loss']))} ({format_number(row['difference'], signed=True)} {ends})"
+    return f"{loss_name(str(row['loss']))} ({with_interval(row['difference'], row['low'], row['high'], signed=True)})"
 
 
 def _moved(row: pd.Series) -> str:
@@ -105,7 +102,7 @@ def _moved(row: pd.Series) -> str:
 
 
 def _median_and_interval(row: pd.Series, value: str, low: str, high: str, *, signed: bool = False) -> str:
-    return f"{format_fine(row[value], signed=signed)} {format_fine_interval(row[low], row[high], signed=signed)}"
+    return with_interval(row[value], row[low], row[high], digits=3, signed=signed)
 
 
 def _relation(p: float) -> str:

@@ -1,17 +1,14 @@
 """How sure the recommendation is, in words: of the model against the others, and of its threshold."""
 
-from typing import Literal, TypeAlias
-
 import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.report.standings import Standing, find_standings, settled
 from cordlesion.report.style import loss_name
-from cordlesion.report.tables.layout import format_interval, format_number
+from cordlesion.report.tables.layout import format_number, with_interval
 from cordlesion.report.tables.tuning import tuning_verdict
-from cordlesion.statistics import MIN_SUBJECTS, Verdict
-
-Standing: TypeAlias = Literal["ahead", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"]
+from cordlesion.statistics import MIN_SUBJECTS
 
 _SENTENCES: dict[Standing, str] = {
     "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and, as far as "
@@ -25,11 +22,6 @@ _SENTENCES: dict[Standing, str] = {
     "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
     "the threshold set.",
     "few": "There are too few subjects to compare it with {}.",
-}
-_UNDIRECTED: dict[Verdict, Standing] = {
-    "undecided": "open",
-    "within seed noise": "seeds",
-    "too few subjects": "few",
 }
 _TUNING = {
     "helps": "better, beyond chance",
@@ -47,14 +39,14 @@ def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
         results: The study.
         pairs: What :func:`compare_pairs` makes of it.
     """
-    standings = _standings(pairs, results.best.loss)
+    standings = find_standings(pairs, results.best.loss)
     if not standings:
         return "Nothing else was compared."
     by_standing = {
         standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
     }
     said = [_SENTENCES[standing].format(enumerate_words(names)) for standing, names in by_standing.items() if names]
-    return f"{_headline(by_standing, len(standings))} {' '.join(said)}"
+    return f"{settled(standings)}. {' '.join(said)}"
 
 
 def sure_of_threshold(results: StudyResults) -> str:
@@ -71,7 +63,7 @@ def sure_of_threshold(results: StudyResults) -> str:
 
 
 def beside_half(results: StudyResults, tuning: pd.DataFrame, operation: pd.DataFrame) -> str:
-    """Say what the tuned threshold changes against 0.5: lesions, false lesions, and overlap with its test.
+    """Say what the tuned threshold changes against 0.5: lesions, false ones, healthy scans, overlap with its test.
 
     Args:
         results: The study.
@@ -84,52 +76,30 @@ def beside_half(results: StudyResults, tuning: pd.DataFrame, operation: pd.DataF
     row = tuning[(tuning["loss"] == best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
     seeds = sum(run.loss == best.loss for run in results.runs)
     mean = f" (mean over the {seeds} seeds of {loss_name(best.loss)})" if seeds > 1 else ""
-    overlap = (
-        f"The overlap (Dice score) of the median test scan{mean} is {format_number(row['difference'], signed=True)} "
-        f"{format_interval(row['low'], row['high'], signed=True)} against 0.5: {_TUNING[tuning_verdict(row)]}."
-    )
+    changed = with_interval(row["difference"], row["low"], row["high"], signed=True)
+    overlap = f"Within a scan the overlap{mean} changes by {changed} in the median ({_TUNING[tuning_verdict(row)]})."
     return f"{_exchange(results, operation)} {overlap}"
 
 
 def _exchange(results: StudyResults, operation: pd.DataFrame) -> str:
     default, tuned = (of_run(operation, results.best, tuned=tuned).iloc[0] for tuned in (False, True))
     found, false = int(tuned["n_found"] - default["n_found"]), float(tuned["false"] - default["false"])
-    lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']} lesions" if found else "as many"
-    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false ones per scan"
-    rest = f"with {marked}" if round(abs(false), 1) else "with about as many false ones per scan"
-    return f"Against 0.5 it finds {lesions}, {rest}."
+    lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
+    finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
+    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
+    ones = "ones" if tuned["n_lesions"] else "lesions"
+    return f"Against 0.5 it {finds} {marked} false {ones} per scan.{_clean(default, tuned)}"
 
 
-def _headline(by_standing: dict[Standing, list[str]], n: int) -> str:
-    """Say first whether the lead on the threshold set holds on the test set."""
-    ahead = len(by_standing["ahead"]) + len(by_standing["ahead, one seed"])
-    if by_standing["behind"] or by_standing["behind, one seed"]:
-        return "Doubtful: on the test set it is not the best."
-    if not ahead:
-        return "Not settled: on the test set it is clearly ahead of no other."
-    if ahead < n:
-        return f"Settled in part: on the test set it is clearly ahead of {ahead} of the {n} others."
-    return "Settled on these scans: it is clearly ahead of every other."
-
-
-def _standings(pairs: pd.DataFrame, loss: str) -> dict[str, Standing]:
-    """Return the printed name of every other loss, and where the recommended one stands against it."""
-    if pairs.empty:
-        return {}
-    mine = pairs[(pairs["metric"] == "voxel_f1") & ((pairs["first"] == loss) | (pairs["second"] == loss))]
-    return {
-        loss_name(str(row["first"] if row["second"] == loss else row["second"])): _standing(row, loss)
-        for _, row in mine.iterrows()
-    }
-
-
-def _standing(row: pd.Series, loss: str) -> Standing:
-    lead = row["median_difference"] if row["second"] == loss else -row["median_difference"]
-    if row["verdict"] in _UNDIRECTED:
-        return _UNDIRECTED[row["verdict"]]
-    if row["verdict"] == "seed noise unknown":
-        return "ahead, one seed" if lead > 0 else "behind, one seed"
-    return "ahead" if lead > 0 else "behind"
+def _clean(default: pd.Series, tuned: pd.Series) -> str:
+    """Say how many scans without lesions stay so, at both thresholds."""
+    if not tuned["n_free"]:
+        return ""
+    stay = (
+        f"{tuned['n_clean']} of {tuned['n_free']} scans without lesions {'stays' if tuned['n_clean'] == 1 else 'stay'}"
+    )
+    same = tuned["n_clean"] == default["n_clean"]
+    return f" {stay} clean, {'as many as' if same else default['n_clean']} at 0.5."
 
 
 def _plateau(chosen: pd.DataFrame) -> str:

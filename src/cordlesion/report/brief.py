@@ -10,7 +10,8 @@ from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_thre
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
 from cordlesion.report.style import loss_name
-from cordlesion.report.tables.layout import MISSING, format_interval, format_number
+from cordlesion.report.tables.layout import format_interval, format_number, format_percent
+from cordlesion.report.verdict import sum_up
 from cordlesion.threshold import VOLUME
 
 
@@ -37,6 +38,10 @@ class Brief:
     """What the top of the page says."""
 
     model: str
+    trained_with: str
+    """The loss as the headline names it; empty for what was not trained here."""
+    verdict: str
+    """How far the recommendation may be relied on, in a line; empty where nothing can be told."""
     threshold: str
     """As printed; of several folds each one's."""
     meaning: str
@@ -49,6 +54,8 @@ class Brief:
     expectations: tuple[Expectation, ...]
     has_default: bool
     """Whether 0.5 is another threshold than the recommended one."""
+    has_lesions: bool
+    """Whether any lesion of the test scans counts."""
     bundle: str
     """Where the model lies in the study folder; empty for what was not trained here, and of several folds."""
     answers: tuple[Answer, ...]
@@ -67,11 +74,13 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
     reasons = {
         "How sure is the model?": sure_of_model(results, numbers.pairs),
         "How sure is the threshold?": sure_of_threshold(results),
-        "What is gained over 0.5?": beside_half(results, numbers.tuning, numbers.operation),
+        "What changes against 0.5?": beside_half(results, numbers.tuning, numbers.operation),
     }
     trained_once = best.seed is not None and None in thresholds
     return Brief(
         model=results.label(best),
+        trained_with=_trained_with(results),
+        verdict=sum_up(results, summary, numbers),
         threshold=results.threshold_text(best),
         meaning=_meaning(results),
         why=_why(results),
@@ -79,6 +88,7 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
         reasons=tuple(Answer(question, text) for question, text in reasons.items()),
         expectations=_expectations(best, summary, numbers.operation),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
+        has_lesions=bool(of_run(numbers.operation, best)["n_lesions"].any()),
         bundle=f"runs/{best.name}/bundle" if trained_once else "",
         answers=answer_questions(results, numbers),
     )
@@ -86,19 +96,35 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
 
 def _why(results: StudyResults) -> str:
     chosen = of_run(results.thresholds, results.best).iloc[0]
-    objective = results.objective.replace("voxel F1", "overlap (voxel F1, the Dice score)")
-    n_scans = f"{chosen['n_scans']:.0f} {'scan' if chosen['n_scans'] == 1 else 'scans'} kept for choosing thresholds"
+    objective = results.objective.replace("voxel F1", "overlap (voxel F1)")
+    n_scans = _kept(results)
     if len(results.tuned) == 1:
         return f"Nothing else had a threshold to choose. On the {n_scans} its {objective} is {_score(chosen)}."
     second = results.ranked[1]
     runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
     n_losses = len({run.loss for run in results.tuned})
     kind = "methods" if any(run.seed is None for run in results.tuned) else "loss functions"
+    others = {run.loss for run in results.runs} - {run.loss for run in results.tuned}
+    compared = f"{n_losses} {kind} {'whose threshold was tuned' if others else 'compared'}"
     models = f", {len(results.tuned)} models in all" if len(results.tuned) > n_losses else ""
+    return f"Of {compared}{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; {runner_up}."
+
+
+def _kept(results: StudyResults) -> str:
+    """Say on how many scans the threshold was chosen; of several folds on how many in each."""
+    counts = of_run(results.written_thresholds, results.best)["n_scans"].astype(int)
+    least, most = counts.min(), counts.max()
+    scans = f"{'' if least == most else f'{least} to '}{most} scan{'' if most == 1 else 's'} kept"
     return (
-        f"Of {n_losses} {kind} compared{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; "
-        f"{runner_up}."
+        f"{scans} for choosing thresholds" if len(counts) == 1 else f"{scans} in each fold for choosing its threshold"
     )
+
+
+def _trained_with(results: StudyResults) -> str:
+    best = results.best
+    if best.seed is None:
+        return ""
+    return results.label(best).replace(loss_name(best.loss), f"{loss_name(best.loss)} loss", 1)
 
 
 def _score(chosen: pd.Series) -> str:
@@ -110,11 +136,8 @@ def _meaning(results: StudyResults) -> str:
     if len(chosen) > 1:
         each = f"Each of the {len(chosen)} folds has a network and a threshold of its own; "
         return f"{each}a voxel is marked as lesion where its probability is at least that of its fold."
-    best = results.best
-    model = "this model" if best.seed is None else f"this model, trained with the {loss_name(best.loss)} loss,"
-    marked = (
-        f"A voxel is marked as lesion where {model} gives it a probability of {results.threshold_text(best)} or more"
-    )
+    t = results.threshold_text(results.best)
+    marked = f"A voxel is marked as lesion where this model gives it a probability of {t} or more"
     volume = float(chosen[VOLUME].iloc[0]) if VOLUME in chosen else 0.0
     return f"{marked}; connected pieces of up to {volume:g} mm³ are then removed." if volume else f"{marked}."
 
@@ -127,14 +150,15 @@ def _expectations(best: Run, summary: pd.DataFrame, operation: pd.DataFrame) -> 
     }
     found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
     lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
-    rows = [
-        Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))),
-        Expectation("False lesions per scan", f"{scans} test scans", *map(_false, (tuned, default))),
-        Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found)),
-    ]
+    rows = [Expectation("False lesions per scan", f"{scans} test scans", *map(_false, (tuned, default)))]
+    if tuned["n_lesions"]:
+        rows.insert(0, Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))))
+        rows.append(
+            Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found))
+        )
     if clean[0]["n"]:
         rows.append(Expectation("Scans without lesions that stay clean", _of(clean[0]), *map(_share, clean)))
-    basis = f"Dice score, median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
+    basis = f"median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
     rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
     return tuple(rows)
 
@@ -143,16 +167,12 @@ def _of(score: pd.Series) -> str:
     return f"of {score['n']:.0f} test scans"
 
 
-def _percent(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.0%}".replace("%", " %")
-
-
 def _percents(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"{100 * low:.0f} to {100 * high:.0f} %"
 
 
 def _found(row: pd.Series) -> Value:
-    return Value(_percent(row["found"]), _percents(row["found_low"], row["found_high"]))
+    return Value(format_percent(row["found"]), _percents(row["found_low"], row["found_high"]))
 
 
 def _false(row: pd.Series) -> Value:
@@ -161,7 +181,7 @@ def _false(row: pd.Series) -> Value:
 
 
 def _share(score: pd.Series) -> Value:
-    return Value(_percent(score["value"]), _percents(score["low"], score["high"]))
+    return Value(format_percent(score["value"]), _percents(score["low"], score["high"]))
 
 
 def _median(score: pd.Series) -> Value:

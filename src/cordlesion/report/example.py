@@ -61,7 +61,7 @@ def example_figure(results: StudyResults) -> Figure:
     for run, dice in zip(example.runs, example.dice, strict=True):
         mask = cut_mask(results, example.scan_id, run, scan)
         _, chosen = results.tested_by(run, example.scan_id)
-        title = f"{results.label(run)}, t = {chosen['threshold']:.2f}\nDice score {dice:.2f}"
+        title = f"{results.label(run)}, t = {chosen['threshold']:.2f}\noverlap {dice:.2f}"
         pictures.append((title, slices.sagittal(slices.layers(scan, mask, reference), x, window)))
     with style():
         return _compose(pictures)

@@ -12,8 +12,9 @@ from cordlesion.report.answers import enumerate_words
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free, of_run
-from cordlesion.report.style import METRIC_NAMES, loss_name
+from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import format_number
+from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20
 """Below, one subject more or less moves a share of subjects by more than 5 %."""
@@ -83,14 +84,19 @@ def _reduced(facts: _Facts) -> Iterator[Limit]:
 
 
 def _few_subjects(facts: _Facts) -> Iterator[Limit]:
-    sets: tuple[tuple[SetName, str], ...] = (("threshold", "chose the thresholds"), ("test", "tested them"))
-    counted = {name: lesion_bearing(_scans(facts, name)) for name, _ in sets}
-    named = [f"{counted[name]['subject'].nunique()} subjects with lesions {did}" for name, did in sets]
-    fewest = min(scans["subject"].nunique() for scans in counted.values())
-    if fewest < FEW_SUBJECTS:
-        yield Limit(f"Few people: {enumerate_words(named)}. One more could change the recommendation.", grave=True)
+    chose, tested = (lesion_bearing(_scans(facts, name))["subject"].nunique() for name in ("threshold", "test"))
+    folds = of_run(facts.results.written_thresholds, facts.results.best)["n_subjects"].astype(int)
+    who = f"{_subjects(chose)} with lesions chose the thresholds"
+    if len(folds) > 1:
+        # Each fold has a threshold of its own: the union of their subjects chose none.
+        chose = folds.min()
+        more = "" if folds.max() == chose else f" to {folds.max()}"
+        who = f"in each fold {chose}{more} subject{'' if folds.max() == 1 else 's'} chose the threshold"
+    named = f"{who} and {_subjects(tested)} with lesions tested {'them' if len(folds) == 1 else 'all of them'}"
+    if min(chose, tested) < FEW_SUBJECTS:
+        yield Limit(f"Few people: {named}. One more could change the recommendation.", grave=True)
     else:
-        yield Limit(f"{enumerate_words(named).capitalize()}; the intervals say how far that carries.")
+        yield Limit(f"{named[0].upper()}{named[1:]}; the intervals say how far that carries.")
 
 
 def _one_origin(facts: _Facts) -> Iterator[Limit]:
@@ -111,18 +117,28 @@ def _one_seed(facts: _Facts) -> Iterator[Limit]:
     if facts.results.histories and not several_seeds(facts.results) and len(losses(facts.results)) > 1:
         yield Limit(
             "Every loss was trained with one seed, so differences between losses include the luck of the training. "
-            "Three seeds or more tell the two apart (`seeds` in the configuration)."
+            "Three seeds or more tell the two apart (seeds in the configuration).",
+            grave=True,
         )
 
 
 def _unseen_false_lesions(facts: _Facts) -> Iterator[Limit]:
-    if lesion_free(_scans(facts, "threshold")).empty:
-        yield Limit(
-            "The threshold set has no scan without lesions, so tuning could not see false lesions in healthy scans "
-            f"({METRIC_NAMES['subject_specificity']})."
-        )
+    chosen = of_run(facts.results.thresholds, facts.results.best).iloc[0]
+    if not chosen["n_lesion_free"]:
+        by = facts.results.objective.replace("voxel F1", "overlap")
+        undefined = parse_objective(str(chosen["objective"])).lesion_free == "left out"
+        how = f"by {by}, which is undefined without lesions" if undefined else f"by {by}, on scans with lesions only"
+        yield Limit(f"The threshold was chosen {how}; false lesions in healthy scans played no part.", grave=True)
     if lesion_free(_scans(facts, "test")).empty:
         yield Limit("No test scan is free of lesions: what the model marks in healthy people is not known.")
+
+
+def _no_lesion_counts(facts: _Facts) -> Iterator[Limit]:
+    if not of_run(facts.numbers.operation, facts.results.best)["n_lesions"].any():
+        yield Limit(
+            "No lesion of the test scans is large enough to count, so how many the model finds is not known.",
+            grave=True,
+        )
 
 
 def _wide_interval(facts: _Facts) -> Iterator[Limit]:
@@ -178,7 +194,7 @@ def _repeated_subjects(facts: _Facts) -> Iterator[Limit]:
     tested = _scans(facts, "test")
     if (n := tested["subject"].nunique()) < len(tested):
         yield Limit(
-            f"The {len(tested)} test scans are of {n} subjects. The tests that pair scans take them as independent; "
+            f"The {len(tested)} test scans are of {_subjects(n)}. The tests that pair scans take them as independent; "
             "intervals resample subjects and do not."
         )
 
@@ -186,7 +202,7 @@ def _repeated_subjects(facts: _Facts) -> Iterator[Limit]:
 def _lesion_rule(facts: _Facts) -> Iterator[Limit]:
     rules = facts.numbers.rules
     mine = rules.loc[rules["loss"] == facts.results.best.loss, "median"].dropna()
-    convention = f"What counts as a found or a false lesion is a convention (rule {facts.config.evaluation.rule!r})"
+    convention = f"What counts as a found or a false lesion is a convention (rule “{facts.config.evaluation.rule}”)"
     moved = (
         f", and lesion-wise values move with it: the median L-F1 of the recommended loss from "
         f"{format_number(mine.min())} to {format_number(mine.max())} under {len(mine)} rules (Table 9)"
@@ -216,13 +232,26 @@ def _one_reference(_: _Facts) -> Iterator[Limit]:
     )
 
 
+def _subjects(n: int) -> str:
+    return f"{n} subject{'' if n == 1 else 's'}"
+
+
 def _scans(facts: _Facts, set_name: SetName) -> pd.DataFrame:
     splits = facts.results.splits
     return splits[splits["set"] == set_name]
 
 
 _RULES: tuple[Callable[[_Facts], Iterator[Limit]], ...] = (
-    *(_simulated, _reduced, _few_subjects, _one_seed, _wide_interval, _edge_of_grid, _unseen_false_lesions),
+    *(
+        _simulated,
+        _reduced,
+        _few_subjects,
+        _one_seed,
+        _wide_interval,
+        _edge_of_grid,
+        _unseen_false_lesions,
+        _no_lesion_counts,
+    ),
     *(_one_origin, _unlike_sets, _unfinished, _one_reference, _lesion_rule, _repeated_subjects, _comparators),
     _excluded,
 )

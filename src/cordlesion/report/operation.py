@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, lesion_free, of_run
+from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, lesion_free, of_run
 from cordlesion.statistics import MIN_SUBJECTS, bootstrap_share
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
 
@@ -36,10 +36,10 @@ def operation_curve(results: StudyResults, run: Run) -> pd.DataFrame:
     """Return share of lesions found and false lesions per scan at every threshold above 0, on the test set.
 
     Returns:
-        A row per threshold, ascending: ``found false``.
+        A row per threshold, ascending: ``found false``; ``found`` is NaN where no lesion counts.
     """
     rows = of_run(results.sweep, run, set="test")
-    rows = rows[rows["threshold"] > 0].assign(false=_false(rows))
+    rows = rows[rows["threshold"] > 0].assign(false=false_lesions(rows))
     sums = rows.groupby("threshold")[["n_detected_lesions", "n_reference_lesions"]].sum()
     found = sums["n_detected_lesions"] / sums["n_reference_lesions"]
     return pd.DataFrame({"found": found, "false": rows.groupby("threshold")["false"].mean()})
@@ -64,12 +64,8 @@ def _thresholds(results: StudyResults, run: Run) -> list[tuple[bool, float]]:
     return [(True, math.nan)] if tuned is None else [(False, DEFAULT_THRESHOLD), (True, tuned)]
 
 
-def _false(scans: pd.DataFrame) -> "pd.Series[Any]":
-    return scans["n_predicted_lesions"] - scans["n_true_predicted_lesions"]
-
-
 def _counts(scans: pd.DataFrame) -> dict[str, Any]:
-    false, free = _false(scans), lesion_free(scans)
+    false, free = false_lesions(scans), lesion_free(scans)
     found, lesions = scans["n_detected_lesions"], scans["n_reference_lesions"]
     found_low, found_high = bootstrap_share(found, lesions, scans["subject"])
     false_low, false_high = mean_interval(false, scans["subject"])
@@ -85,5 +81,5 @@ def _counts(scans: pd.DataFrame) -> dict[str, Any]:
         "false_high": false_high,
         "n_free": len(free),
         "n_clean": int((free["n_predicted_lesions"] == 0).sum()),
-        "false_free": _false(free).mean() if len(free) else math.nan,
+        "false_free": false_lesions(free).mean() if len(free) else math.nan,
     }

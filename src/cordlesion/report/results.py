@@ -35,7 +35,17 @@ _COLUMNS = {
     "evaluation.tsv": _MEASURED,
     "thresholds.tsv": (
         *("loss", "seed", "objective", "threshold", "score", "interval_low", "interval_high"),
-        *("plateau_low", "plateau_high", "loss_below", "loss_above", "area", "n_scans", "n_subjects", "basis"),
+        *(
+            "plateau_low",
+            "plateau_high",
+            "loss_below",
+            "loss_above",
+            "area",
+            "n_scans",
+            "n_subjects",
+            "n_lesion_free",
+            "basis",
+        ),
     ),
     "rules.tsv": (
         *("scan_id", "subject", "session", "set", "loss", "seed", "rule"),
@@ -172,6 +182,7 @@ class StudyResults:
     def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
         """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
 
+        ``n_false_lesions`` is added: predicted lesions that the reference does not confirm.
         A comparator that comes as masks has no threshold (n/a): its rows stand for every threshold.
         """
         rows = of_run(self.evaluation, run)
@@ -179,7 +190,7 @@ class StudyResults:
         given = rows["threshold"].to_numpy(float)
         wanted = np.isnan(given) if threshold is None else np.isnan(given) | np.isclose(given, threshold, atol=1e-6)
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
-        return chosen
+        return chosen.assign(n_false_lesions=false_lesions(chosen))
 
     def chosen(self, run: Run) -> dict[int | None, float]:
         """Return the tuned thresholds of a run as they were chosen: one of each fold, or the one that there is."""
@@ -188,8 +199,8 @@ class StudyResults:
         return dict(zip(folds, rows["threshold"].astype(float).tolist(), strict=True))
 
     def threshold_text(self, run: Run) -> str:
-        """Print the tuned threshold of a run, or those of its folds."""
-        return ", ".join(f"{t:.2f}" for t in self.chosen(run).values())
+        """Print the tuned threshold of a run, or those of its folds, equal ones once."""
+        return ", ".join(dict.fromkeys(f"{t:.2f}" for t in self.chosen(run).values()))
 
     def tested_by(self, run: Run, scan_id: str) -> tuple[Run, pd.Series]:
         """Return the training that tested a scan, which is one fold's, and the row of its threshold."""
@@ -246,6 +257,11 @@ def lesion_bearing(rows: pd.DataFrame) -> pd.DataFrame:
 def lesion_free(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the scans without any lesion voxel in the reference."""
     return rows[rows["reference_volume_mm3"] == 0]
+
+
+def false_lesions(rows: pd.DataFrame) -> "pd.Series[Any]":
+    """Return how many predicted lesions of each scan the reference does not confirm."""
+    return rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"]
 
 
 def _runs(table: pd.DataFrame) -> tuple[Run, ...]:

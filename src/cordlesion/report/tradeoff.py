@@ -1,6 +1,6 @@
 """The picture beside the recommendation: what a decision threshold buys in lesions, and what it costs in false ones."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,35 +11,44 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from cordlesion.report.operation import operation_curve
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
 from cordlesion.report.style import INK, MUTED, loss_colors, style
+from cordlesion.report.tables.layout import format_percent
 
 SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2
-"""The axis of false lesions ends at this many times the larger of the two marked values: beyond, nobody would go."""
+"""The axis of false lesions ends at this many times the largest value of interest: beyond, nobody would go."""
 
 
 def tradeoff_figure(results: StudyResults) -> Figure:
-    """Draw lesions found and false lesions per scan against the threshold, test set, for the recommended model."""
+    """Draw lesions found and false lesions per scan against the threshold, test set, for the recommended model.
+
+    Where no lesion of the test scans counts, there is nothing to be found, and that panel is left out.
+    """
     run = results.best
     curve, marks = operation_curve(results, run), sorted(set(results.chosen(run).values()))
+    intervals = of_run(results.written_thresholds, run)[["interval_low", "interval_high"]].dropna().to_numpy(float)
     color = loss_colors(other.loss for other in results.runs)[run.loss]
     with style():
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-        found, false = figure.subplots(2, 1, sharex=True)
-        for axes in (found, false):
-            for low, high in of_run(results.written_thresholds, run)[["interval_low", "interval_high"]].to_numpy(float):
+        panels = figure.subplots(2 if curve["found"].notna().any() else 1, 1, sharex=True, squeeze=False)[:, 0]
+        for axes in panels:
+            for low, high in intervals:
                 axes.axvspan(low, high, color=MUTED, alpha=0.15 / len(marks), linewidth=0)
             axes.grid(axis="y")
-        _draw(found, curve["found"], marks, color, "{:.0%}")
-        _draw(false, curve["false"], marks, color, "{:.1f}")
-        found.set(title="Lesions found", ylim=(0, 1.12), yticks=np.linspace(0, 1, 5))
-        found.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+        if len(panels) > 1:
+            _draw(panels[0], curve["found"], marks, color, format_percent)
+            panels[0].set(title="Lesions found", ylim=(0, 1.12), yticks=np.linspace(0, 1, 5))
+            panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_percent(value)))
+        false = panels[-1]
+        _draw(false, curve["false"], marks, color, "{:.1f}".format)
         false.set(title="False lesions per scan", xlabel="decision threshold t", xlim=(0, 1.02))
-        false.set_ylim(0, _top(curve["false"], [*marks, DEFAULT_THRESHOLD]))
+        false.set_ylim(0, _top(curve["false"], [*marks, DEFAULT_THRESHOLD, *intervals.ravel()]))
         false.yaxis.set_major_locator(MaxNLocator(4))
         return figure
 
 
-def _draw(axes: Axes, values: "pd.Series[float]", marks: Sequence[float], color: str, form: str) -> None:
+def _draw(
+    axes: Axes, values: "pd.Series[float]", marks: Sequence[float], color: str, form: Callable[[float], str]
+) -> None:
     """Draw a curve, the tuned thresholds as filled and 0.5 as an open point, with their values."""
     axes.plot(values.index, values, color=color, linewidth=1.8)
     looks = [(t, color, f"t = {t:.2f}") for t in marks]
@@ -53,8 +62,7 @@ def _draw(axes: Axes, values: "pd.Series[float]", marks: Sequence[float], color:
             # The curve falls: below it is room at the left, above it at the right.
             left = t == min(t for t, *_ in looks) and t > 0.25 and len(looks) > 1
             place, side = ((-7, -13), "right") if left else ((7, 7), "left")
-            label = f"{name}: {form.format(here)}".replace("%", " %")
-            axes.annotate(label, (t, here), place, textcoords="offset points", fontsize=8, ha=side)
+            axes.annotate(f"{name}: {form(here)}", (t, here), place, textcoords="offset points", fontsize=8, ha=side)
 
 
 def _at(values: "pd.Series[float]", t: float) -> float:
@@ -62,5 +70,6 @@ def _at(values: "pd.Series[float]", t: float) -> float:
 
 
 def _top(values: "pd.Series[float]", marks: Sequence[float]) -> float:
+    """Return where the axis ends: all the marks, and the interval's ends, are in the picture."""
     marked = max(_at(values, t) for t in marks)
     return float(min(max(_HEADROOM * marked, 1.0), max(values.max() * 1.15, 1.0)))

@@ -83,3 +83,27 @@ def test_rows_that_are_too_wide_go_on_below(width):
     places = [tuple(map(float, re.findall(r"translate\((\S+) (\S+)\)", g.attrib["transform"])[0])) for g in groups]
     assert len({top for _, top in places}) == (4 if width == 250 else 1)
     assert len(set(places)) == 4
+
+
+def test_the_picture_is_as_wide_as_what_it_shows():
+    panel = Panel(picture(), ("model", "two lines"))
+    few, more = (ElementTree.fromstring(draw_scan([([panel] * n, 100.0)], 1000.0)) for n in (1, 5))
+    widths = [float(root.attrib["width"]) for root in (few, more)]
+    assert 440 < widths[0] < widths[1] < 900
+    long = ElementTree.fromstring(draw_scan([([panel, Panel(picture(), ("x" * 90,))], 100.0)], 1000.0))
+    assert 158 + 90 * 6 < float(long.attrib["width"]) < 1000
+    endless = ElementTree.fromstring(draw_scan([([Panel(picture(), ("x" * 900,))], 100.0)], 1000.0))
+    assert float(endless.attrib["width"]) == 1000
+
+
+def test_each_slice_says_to_which_side_its_edges_lie():
+    root = ElementTree.fromstring(draw_scan([([Panel(picture(), ("A",))], 200.0)], 400.0))
+    (group,) = root.findall("{http://www.w3.org/2000/svg}g")
+    left, top = map(float, re.findall(r"translate\((\S+) (\S+)\)", group.attrib["transform"])[0])
+    texts = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.attrib["class"] == "l"]
+    places = {text.text: (float(text.attrib["x"]) - left, float(text.attrib["y"]) - top) for text in texts}
+    # The slice is 100 wide and 200 high.
+    assert places["A"] == pytest.approx((3, 100), abs=1)
+    assert places["P"] == pytest.approx((97, 100), abs=1)
+    assert places["I"] == pytest.approx((50, 193), abs=1)
+    assert places["S"] == pytest.approx((50, 7), abs=1)

@@ -22,7 +22,7 @@ from cordlesion.report.tables.layout import MISSING, format_number
 
 FOLDER = "gallery"
 WIDTH = 1020.0
-"""Of a picture, in points."""
+"""Largest of a picture, in points."""
 _PROFILE, _SECTION = (300.0, 460.0), 130.0
 """Heights of sagittal (least, most) and axial slices."""
 _PROFILE_WIDTH = 110.0
@@ -92,9 +92,8 @@ def shown_runs(results: StudyResults) -> tuple[Run, ...]:
 
 def _entry(scan_id: str, row: pd.Series, path: Path | None, fault: str) -> Entry:
     n_lesions, n_found = int(row["n_reference_lesions"]), int(row["n_detected_lesions"])
-    n_false = int(row["n_predicted_lesions"] - row["n_true_predicted_lesions"])
     name = f"{FOLDER}/{path.name}" if path else ""
-    return Entry(scan_id, name, fault, float(row["voxel_f1"]), n_lesions, n_found, n_false)
+    return Entry(scan_id, name, fault, float(row["voxel_f1"]), n_lesions, n_found, int(row["n_false_lesions"]))
 
 
 def _overlap_then_false(one: Entry) -> tuple[bool, float, int, str]:
@@ -146,10 +145,9 @@ def _lines(results: StudyResults, scan_id: str, run: Run, threshold: float | Non
         cut = float(results.tested_by(run, scan_id)[1]["threshold"])
     name = results.label(run) + ("" if cut is None else f", t = {cut:.2f}")
     n_lesions, found = int(row["n_reference_lesions"]), int(row["n_detected_lesions"])
-    false = int(row["n_predicted_lesions"] - row["n_true_predicted_lesions"])
-    dice = format_number(float(row["voxel_f1"]))
-    first = f"Dice {dice}, {found} of {n_lesions} found" if dice != MISSING else "no lesion to find"
-    return name, first, f"{false} false"
+    overlap = format_number(float(row["voxel_f1"]))
+    first = f"overlap {overlap}, {found} of {n_lesions} found" if overlap != MISSING else "no lesion to find"
+    return name, first, f"{row['n_false_lesions']:.0f} false"
 
 
 def _sections(shown: Layers) -> list[Panel]:

@@ -17,9 +17,13 @@ COLUMN = 158.0
 """Smallest width of a panel with its title."""
 OPACITY = 0.5
 _MARGIN = 10.0
+_LEGEND_COLUMN = 110.0
+_LETTER = 6.5
+"""Room for a letter of what is written above a panel."""
 _STYLE = f"""\
 text{{font:11px "Helvetica Neue","Segoe UI",Arial,"Liberation Sans",sans-serif;fill:#ededed}}
-.t{{font-weight:600}}.s{{fill:#bdbdbd}}path{{stroke-width:1.3;vector-effect:non-scaling-stroke}}
+.t{{font-weight:600}}.l{{font-size:9px;stroke:#000;stroke-width:2px;paint-order:stroke;dominant-baseline:central}}
+.s{{fill:#bdbdbd}}path{{stroke-width:1.3;vector-effect:non-scaling-stroke}}
 .b,.m,.r,.o{{fill:none}}.b{{stroke:{TRUE_POSITIVE}}}.m{{stroke:{FALSE_POSITIVE}}}
 .bf{{stroke:none;fill:{TRUE_POSITIVE};fill-opacity:{OPACITY}}}.mf{{stroke:none}}
 .r{{stroke:{FALSE_NEGATIVE};stroke-dasharray:3 2}}
@@ -44,20 +48,21 @@ def draw_scan(rows: Sequence[tuple[Sequence[Panel], float]], width: float) -> st
 
     Args:
         rows: Panels, and the height of their slices in points; those of one row that show the same slice share it.
-        width: Of the whole picture in points; rows that are wider go on below.
+        width: Largest of the whole picture in points; rows that are wider go on below.
 
     Returns:
         A whole SVG file that loads nothing.
     """
     parts: list[str] = []
-    top = _MARGIN
+    top, right = _MARGIN, _MARGIN + _LEGEND_COLUMN * len(_LEGEND)
     for number, (panels, height) in enumerate(rows):
         images: dict[bytes, str] = {}
         for line in _break(panels, height, width):
             parts += _draw_line(line, height, top, images, f"i{number}-")
+            right = max(right, _right(line, height))
             top += height + LINE * max(len(panel.lines) for panel in line) + GAP
     parts.append(_legend(top))
-    total = top + LINE + _MARGIN
+    total, width = top + LINE + _MARGIN, min(right, width)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {total:.0f}" width="{width:.0f}" '
         f'height="{total:.0f}"><style>{_STYLE}</style>{_hatch("hatch", (1.0, 1.0))}'
@@ -110,6 +115,13 @@ def _column(panel: Panel, height: float) -> float:
     return max(panel_width(panel.picture, height), least)
 
 
+def _right(line: Sequence[Panel], height: float) -> float:
+    """Return where a line of panels ends, with a margin: after the last one, or after what is written above it."""
+    left = _MARGIN + sum(_column(panel, height) + GAP for panel in line[:-1])
+    written = _LETTER * max((len(text) for text in line[-1].lines), default=0)
+    return left + max(_column(line[-1], height), written) + _MARGIN
+
+
 def _draw_line(panels: Sequence[Panel], height: float, top: float, images: dict[bytes, str], prefix: str) -> list[str]:
     parts, left = [], _MARGIN
     n_lines = max(len(panel.lines) for panel in panels)
@@ -139,7 +151,23 @@ def _draw_picture(
         f'<path class="{kind}"{hatched if kind == "mf" else ""} d="{path}"/>' for kind, path in _overlays(picture)
     )
     left, top = place
-    return f'<g transform="translate({left:.1f} {top:.1f}) scale({scale[0]:.4f} {scale[1]:.4f})">{image}{overlays}</g>'
+    drawn = f'<g transform="translate({left:.1f} {top:.1f}) scale({scale[0]:.4f} {scale[1]:.4f})">{image}{overlays}</g>'
+    return drawn + _sides(picture, place, height)
+
+
+def _sides(picture: Picture, place: tuple[float, float], height: float) -> str:
+    """Write at each edge of a slice to which side of the body it lies."""
+    (left, top), width = place, panel_width(picture, height)
+    places = (
+        (left + 3, top + height / 2, "start"),
+        (left + width - 3, top + height / 2, "end"),
+        (left + width / 2, top + height - 7, "middle"),
+        (left + width / 2, top + 7, "middle"),
+    )
+    return "".join(
+        f'<text class="l" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{letter}</text>'
+        for letter, (x, y, anchor) in zip(picture.letters, places, strict=True)
+    )
 
 
 def _hatch(name: str, scale: tuple[float, float]) -> str:
@@ -170,7 +198,7 @@ def _paths(kind: str, inside: Mask) -> list[tuple[str, str]]:
 def _legend(top: float) -> str:
     parts = []
     for number, (kind, label) in enumerate(_LEGEND):
-        x = _MARGIN + number * 110
+        x = _MARGIN + number * _LEGEND_COLUMN
         box = f'transform="translate({x:.0f} {top:.0f})" d="M0 0h14v10h-14z"'
         filling = f'<path class="{kind}f" fill="url(#hatch)" {box}/>' if kind in "bm" else ""
         parts.append(f'{filling}<path class="{kind}" {box}/>')

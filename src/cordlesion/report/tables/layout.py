@@ -131,6 +131,17 @@ def format_interval(low: float, high: float, *, signed: bool = False) -> str:
     return _brackets(format_number(low, signed=signed), format_number(high, signed=signed))
 
 
+def with_interval(value: float, low: float, high: float, *, digits: int = 2, signed: bool = False) -> str:
+    """Print a value of a sentence with its interval in brackets; without one where there is none."""
+    printed = [format_fine(one, digits, signed=signed) for one in (value, low, high)]
+    return printed[0] if MISSING in printed[1:] else f"{printed[0]} {_brackets(*printed[1:])}"
+
+
+def format_percent(share: float) -> str:
+    """Print a share as a percentage, with a space before the sign."""
+    return MISSING if math.isnan(share) else f"{share:.0%}".replace("%", " %")
+
+
 def _brackets(low: str, high: str) -> str:
     return MISSING if low == high == MISSING else f"[{low}, {high}]"
 

@@ -1,0 +1,53 @@
+"""The recommendation in one line: whether it is settled, and what 0.5 did better on the test set."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from cordlesion.report.answers import enumerate_words
+from cordlesion.report.numbers import Numbers
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.report.standings import Standing, find_standings, settled
+
+
+def sum_up(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> str:
+    """Say how far the recommendation may be relied on, and its price against 0.5; nothing where neither can be told.
+
+    Args:
+        results: The study.
+        summary: What :func:`summarize_runs` makes of it.
+        numbers: What :func:`compute_numbers` makes of it.
+    """
+    parts = (_standing(find_standings(numbers.pairs, results.best.loss)), _price(results, summary, numbers.operation))
+    text = "; ".join(part for part in parts if part)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _standing(standings: Mapping[str, Standing]) -> str:
+    """Say whether the lead is settled, and who disputes it."""
+    if not standings:
+        return ""
+    better = [name for name, standing in standings.items() if standing.startswith("behind")]
+    equal = [name for name, standing in standings.items() if not standing.startswith("ahead")]
+    if better:
+        return f"{settled(standings)}: on the test set {enumerate_words(better)} did better"
+    if equal:
+        return f"{settled(standings)}: {enumerate_words(equal)} may be as good"
+    return settled(standings)
+
+
+def _price(results: StudyResults, summary: pd.DataFrame, operation: pd.DataFrame) -> str:
+    """Say where 0.5 did better, by the numbers as they are printed."""
+    best = results.best
+    if set(results.chosen(best).values()) == {DEFAULT_THRESHOLD}:
+        return ""
+    half, tuned = (of_run(operation, best, tuned=at_tuned).iloc[0] for at_tuned in (False, True))
+    overlap = of_run(summary, best, set="test", metric="voxel_f1").set_index("tuned")["value"].round(2)
+    better = {
+        "found more lesions": half["n_found"] > tuned["n_found"],
+        "marked fewer false lesions": round(half["false"], 1) < round(tuned["false"], 1),
+        "left more scans without lesions clean": half["n_clean"] > tuned["n_clean"],
+        "reached more overlap": overlap[False] > overlap[True],
+    }
+    said = enumerate_words([words for words, is_so in better.items() if is_so])
+    return f"on the test set 0.50 {said or 'did better in nothing of what stands below'}"

@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.report.numbers import Numbers, compute_numbers
+from cordlesion.report.results import StudyResults
+from cordlesion.report.summaries import summarize_runs
+from cordlesion.report.verdict import sum_up
+
+
+@pytest.fixture(scope="module")
+def summary(results: StudyResults) -> pd.DataFrame:
+    table = summarize_runs(results)
+    return table.assign(value=table["value"].where(table["metric"] != "voxel_f1", 0.4))
+
+
+@pytest.fixture(scope="module")
+def numbers(results: StudyResults) -> Numbers:
+    found = compute_numbers(results)
+    even = found.operation.assign(n_found=8, false=1.0, n_clean=3)
+    return replace(found, operation=even, pairs=found.pairs.assign(verdict="undecided"))
+
+
+def at_half(table: pd.DataFrame, **better: float) -> pd.DataFrame:
+    return table.assign(**{name: np.where(table["tuned"], table[name], value) for name, value in better.items()})
+
+
+@pytest.mark.parametrize(
+    ("better", "said"),
+    [
+        ({}, "on the test set 0.50 did better in nothing of what stands below."),
+        ({"false": 1.04}, "on the test set 0.50 did better in nothing of what stands below."),
+        ({"n_found": 9}, "on the test set 0.50 found more lesions."),
+        ({"false": 0.4}, "on the test set 0.50 marked fewer false lesions."),
+        (
+            {"false": 1.4, "n_found": 7, "n_clean": 2},
+            "on the test set 0.50 did better in nothing of what stands below.",
+        ),
+        (
+            {"false": 0.4, "n_clean": 4},
+            "on the test set 0.50 marked fewer false lesions and left more scans without lesions clean.",
+        ),
+    ],
+)
+def test_the_price_against_half_stands_beside_the_verdict(
+    results: StudyResults, summary: pd.DataFrame, numbers: Numbers, better: dict[str, float], said: str
+) -> None:
+    priced = replace(numbers, operation=at_half(numbers.operation, **better))
+    assert sum_up(results, summary, priced) == f"Not settled: BCE, Dice and SCT may be as good; {said}"
+
+
+def test_overlap_is_compared_as_printed(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> None:
+    assert "overlap" not in sum_up(results, at_half(summary, value=0.404), numbers)
+    assert sum_up(results, at_half(summary, value=0.41), numbers).endswith("on the test set 0.50 reached more overlap.")
+
+
+def test_what_cannot_be_told_is_left_out(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> None:
+    alone = replace(numbers, pairs=numbers.pairs.iloc[:0])
+    assert sum_up(results, summary, alone).startswith("On the test set 0.50")
+    half = replace(results, written_thresholds=results.written_thresholds.assign(threshold=0.5))
+    assert sum_up(half, summary, numbers) == "Not settled: BCE, Dice and SCT may be as good."
+    assert sum_up(half, summary, alone) == ""
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "lead", "said"),
+    [
+        (("better", "better", "better"), 0.1, "Settled on these scans; on"),
+        (("better", "seed noise unknown", "better"), 0.1, "Ahead on these scans, but trained once; on"),
+        (("seed noise unknown",) * 3, 0.1, "Ahead on these scans, but trained once; on"),
+        (("better", "undecided", "seed noise unknown"), 0.1, "Settled in part: Dice may be as good; on"),
+        (("undecided", "seed noise unknown", "too few subjects"), 0.1, "Not settled: BCE and SCT may be as good; on"),
+        (("undecided", "better", "undecided"), -0.1, "Doubtful: on the test set Dice did better; on"),
+        (("undecided", "seed noise unknown", "better"), -0.1, "Doubtful: on the test set Dice and SCT did better; on"),
+    ],
+)
+def test_only_a_lead_that_other_trainings_keep_is_settled(
+    results: StudyResults, summary: pd.DataFrame, numbers: Numbers, verdicts: tuple[str, ...], lead: float, said: str
+) -> None:
+    best, pairs = results.best.loss, numbers.pairs
+    other = pairs["first"].where(pairs["second"] == best, pairs["second"])
+    judged = pairs.assign(
+        verdict=other.map(dict(zip(("bce", "dice", "sct"), verdicts, strict=True))).fillna("undecided"),
+        median_difference=np.where(pairs["second"] == best, lead, -lead),
+    )
+    assert sum_up(results, summary, replace(numbers, pairs=judged)).startswith(said)
