@@ -349,10 +349,10 @@ def test_when_interrupted_the_tables_tell_of_every_mask_written(bundle, cohort, 
     segment_files(scans, bundle, tmp_path, centerlines=curves, threshold=1.0)
     whole = {"read_centerline": read_centerline, "montage": montage}[moment.rpartition(".")[2]]
 
-    def interrupt(first, *others):
+    def interrupt(first, *others, **named):
         if first == curves[1] or getattr(first, "path", None) == scans[1]:
             raise KeyboardInterrupt
-        return whole(first, *others)
+        return whole(first, *others, **named)
 
     monkeypatch.setattr(f"cordlesion.{moment}", interrupt)
     with pytest.raises(KeyboardInterrupt):
