@@ -30,6 +30,8 @@ _LEFT_INCHES, _LINE_INCHES, _MOST_LANES = 0.3, 0.17, 6
 """Beside the profile: room for the letters of slices, height of a line of text, bars of lesions side by side."""
 _NAME_WIDTH = 0.1
 """Room that a lesion's name takes beside it, as a share of a picture's width."""
+_NARROW = 0.75
+"""A picture of a smaller width, in its heights, has no room for a title of one line."""
 _LINE = 0.03
 """Height of a line of text, as a share of a panel's height."""
 
@@ -95,10 +97,11 @@ def montage(
         stack, start = slices.around_lesions(stack, crop_mm)
         marks = [replace(mark, voxels=mark.voxels - start) for mark in marks]
         curve = curve and replace(curve, x=curve.x - start[0], y=curve.y - start[1], z=curve.z - start[2])
+    edge_mm = slices.AXIAL_WINDOW_MM if crop_mm is None else 2 * crop_mm
     window = slices.sagittal_window(stack, curve)
     indices = slices.axial_indices(stack, [mark.voxels for mark in marks], curve)
     sections = [
-        replace(_section(stack, z, curve), name=f"{letter} · {slices.file_index(scan, stack.scan, z)}")
+        replace(_section(stack, z, curve, edge_mm), name=f"{letter} · {slices.file_index(scan, stack.scan, z)}")
         for letter, z in zip(ascii_lowercase, indices, strict=False)
     ]
     dark = _beyond(stack, curve) if cord_only and curve is not None else []
@@ -113,8 +116,8 @@ def lesion_marks(mask: Mask, spacing_mm: tuple[float, float, float]) -> list[Mar
     return [Mark(str(number), SEGMENTED, index) for number, index in enumerate(voxels, start=1)]
 
 
-def _section(stack: Layers, z: int, curve: Centerline | None) -> Section:
-    window = slices.axial_window(stack, z, curve)
+def _section(stack: Layers, z: int, curve: Centerline | None, edge_mm: float) -> Section:
+    window = slices.axial_window(stack, z, curve, edge_mm)
     picture = slices.axial(stack, z, window)
     if curve is not None:
         picture = replace(picture, gray=slices.cord_gray(stack, curve, z, z))
@@ -173,13 +176,19 @@ def _compose(
     for n, section in enumerate(sections):
         axes = figure.add_subplot(grid[n // n_columns, 1 + n % n_columns])
         draw(axes, section.picture, bar_mm=10, uncovered=_with_names(section.picture))
-        label = f"{section.name} · z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
-        axes.set_title(label, color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3)
+        axes.set_title(_heading(section), color=FOREGROUND, fontsize=_FONT_SIZE, fontweight="normal", pad=3)
         _names(axes, section, marks, stack)
     _legend(figure, profile, shadow, dark=bool(dark))
     if title:
         figure.suptitle(title, x=0.01, ha="left", color=FOREGROUND, fontsize=8)
     return figure
+
+
+def _heading(section: Section) -> str:
+    """Name a slice, in two lines above a narrow picture."""
+    width, height = section.picture.size_mm
+    between = " · " if width > _NARROW * height else "\n"
+    return f"{section.name}{between}z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
 
 
 def _legend(figure: Figure, profile: Picture, shadow: Mask, *, dark: bool) -> None:
@@ -189,7 +198,7 @@ def _legend(figure: Figure, profile: Picture, shadow: Mask, *, dark: bool) -> No
         handles += legend_handles(agreement=profile.reference is not None)
         handles.append(Line2D([], [], color=FOREGROUND, linewidth=0.6, linestyle=":", label=label))
     if dark:
-        label = "darkened: beyond the centerline, not searched"
+        label = "darkened: not searched"
         handles.append(Patch(facecolor=BACKGROUND, edgecolor=MUTED, linewidth=0.5, label=label))
     if not handles:
         return

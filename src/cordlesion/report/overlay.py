@@ -111,15 +111,17 @@ def _letters(axes: Axes, letters: tuple[str, str, str, str], room: Room, color: 
     width, height = room.size_mm
     side = _LETTER * min(width, height)
     edges = (
-        [Box(0.01 * width, at * height - side / 2, side, side) for at in _ALONG_EDGE],
-        [Box(0.99 * width - side, at * height - side / 2, side, side) for at in _ALONG_EDGE],
-        [Box(at * width - side / 2, 0.01 * height, side, side) for at in _ALONG_EDGE],
-        [Box(at * width - side / 2, 0.99 * height - side, side, side) for at in _ALONG_EDGE],
+        ("left", "center", [Box(0.01 * width, at * height - side / 2, side, side) for at in _ALONG_EDGE]),
+        ("right", "center", [Box(0.99 * width - side, at * height - side / 2, side, side) for at in _ALONG_EDGE]),
+        ("center", "bottom", [Box(at * width - side / 2, 0.01 * height, side, side) for at in _ALONG_EDGE]),
+        ("center", "top", [Box(at * width - side / 2, 0.99 * height - side, side, side) for at in _ALONG_EDGE]),
     )
+    share = {"left": 0.0, "bottom": 0.0, "center": 0.5, "right": 1.0, "top": 1.0}
     font = {"color": color, "fontsize": 7, "bbox": SHADE}
-    for letter, places in zip(letters, edges, strict=True):
+    for letter, (horizontal, vertical, places) in zip(letters, edges, strict=True):
         box = room.take(places)
-        axes.text(box.x + side / 2, box.y + side / 2, letter, font, ha="center", va="center")
+        place = (box.x + share[horizontal] * side, box.y + share[vertical] * side)
+        axes.text(*place, letter, font, ha=horizontal, va=vertical)
 
 
 def _scale_bar(axes: Axes, room: Room, bar_mm: float, color: str) -> None:

@@ -220,11 +220,13 @@ def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, npt.NDArray
     return Layers(Volume(stack.scan.data[box], affine), mask, reference), start
 
 
-def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) -> tuple[slice, slice]:
+def axial_window(
+    stack: Layers, z: int, centerline: Centerline | None = None, least_mm: float = AXIAL_WINDOW_MM
+) -> tuple[slice, slice]:
     """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions.
 
-    Where that square would not show all lesions of the slice, another does, up to twice as wide; where they are still
-    farther apart, it shows the largest of them.
+    Where that square would not show all lesions of the slice, another does, of ``least_mm`` up to twice as wide; where
+    they are still farther apart, it shows the largest of them.
     """
     marked = stack.lesions[:, :, z]
     in_slice, edge_mm = np.argwhere(marked), AXIAL_WINDOW_MM
@@ -240,7 +242,7 @@ def axial_window(stack: Layers, z: int, centerline: Centerline | None = None) ->
         labels, _ = ndimage.label(marked)
         in_slice = np.argwhere(labels == np.bincount(labels[marked]).argmax())
     center = (in_slice.min(axis=0) + in_slice.max(axis=0)) / 2
-    return _square(stack, center, float(np.clip(1.2 * extent_mm, edge_mm, 2 * edge_mm)))
+    return _square(stack, center, float(np.clip(1.2 * extent_mm, least_mm, 2 * edge_mm)))
 
 
 def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:
