@@ -150,3 +150,18 @@ def test_the_recommendation_is_on_the_first_screen(page: Page) -> None:
         box = page.locator(part).bounding_box()
         assert box is not None
         assert box["y"] + box["height"] <= 900
+
+
+def test_sorted_rows_are_ruled_as_a_whole_or_not_at_all(page: Page) -> None:
+    page.locator("#table-table2 thead button", has_text=re.compile("^V-F1$")).click()
+    rules = page.locator(ROWS).evaluate_all(
+        "rows => rows.map((row) => new Set([...row.cells].map((cell) => getComputedStyle(cell).borderTopWidth)).size)"
+    )
+    assert set(rules) == {1}
+
+
+def test_pictures_that_would_not_be_loaded_are_not_printed(page: Page) -> None:
+    assert page.locator("#scans").is_visible()
+    page.emulate_media(media="print")
+    assert not page.locator("#scans").is_visible()
+    assert page.locator("#limits").is_visible()
