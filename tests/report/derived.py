@@ -16,6 +16,7 @@ from plain_statistics import (
     bootstrap,
     bootstrap_share,
     brackets,
+    draws,
     fine,
     fine_brackets,
     holm,
@@ -284,6 +285,25 @@ class Derived:
             ]
             ratio = number(raw["sum_probability"] / raw["n_lesion_voxels"])
             rows.append([NAMES[loss], *map(number, (t, share, half, scaled["temperature"])), *errors, ratio])
+        return rows
+
+    def operation(self) -> list[list[str]]:
+        rows = [["Loss", "Cut", "t", "Lesions found", "False lesions per scan"]]
+        rows[0] += ["Clean scans without lesions", "False lesions per scan without lesions"]
+        for loss in self.losses:
+            kinds = ((self.tuned[loss], "tuned"), (0.5, "usual")) if loss in self.with_maps else ((GIVEN, "as given"),)
+            for t, told in kinds:
+                scans, free = self.scans(loss, "test", t), self.free(loss, "test", t)
+                k, n = scans["n_detected_lesions"], scans["n_reference_lesions"]
+                ends = brackets(*bootstrap_share(k, n, scans["subject"]))
+                found = f"{k.sum() / n.sum():.2f} ({k.sum()}/{n.sum()}) {ends}"
+                wrong, healthy = (s["n_predicted_lesions"] - s["n_true_predicted_lesions"] for s in (scans, free))
+                times = draws(scans["subject"])
+                ends = brackets(*np.percentile(times @ wrong.to_numpy() / times.sum(axis=1), [2.5, 97.5]))
+                false = f"{wrong.mean():.2f}{f' {ends}' if wrong.nunique() > 1 else ''}"
+                clean = [f"{(free['n_predicted_lesions'] == 0).sum()}/{len(free)}", f"{healthy.mean():.2f}"]
+                cut = "–" if t == GIVEN else number(t)
+                rows.append([NAMES[loss], told, cut, found, false, *clean])
         return rows
 
     def lesion_free(self) -> list[list[str]]:

@@ -32,6 +32,7 @@ def written(folder: Path) -> dict[str, list[list[str]]]:
 
 DERIVATIONS = {
     "cohort": Derived.cohort,
+    "operation": Derived.operation,
     "table1": lambda derived: derived.table(tuned=False),
     "table2": lambda derived: derived.table(tuned=True),
     "thresholds": Derived.thresholds,
