@@ -146,7 +146,7 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
 
     picture, page = _pictures(result, folder)
     scan, cord_only = output_name(result.scan.path), card.preprocess.region == "cord"
-    title = f"{scan}   p ≥ {result.threshold:g}   research use only"
+    title = f"{scan} · p ≥ {result.threshold:g} · research use only"
     figure = montage(result.scan, result.mask, result.centerline, title=title, cord_only=cord_only)
     save_png(figure, picture)
     source = Source(
