@@ -226,11 +226,11 @@ def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")]
     from cordlesion.report.html import write_report
 
     with shown(quiet):
-        print(write_report(study_dir))
-        if explorer:
+        if explorer:  # first: the report links to it where it lies
             from cordlesion.explorer.export import export_explorer
 
             print(export_explorer(study_dir))
+        print(write_report(study_dir))
 
 
 @study.command

@@ -2,6 +2,7 @@
 
 import webbrowser
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -25,11 +26,25 @@ def view(
     """
     from cordlesion.explorer.server import serve
 
-    with serve(study_dir, port) as server:
+    with serve(study_dir, port) as server, TemporaryDirectory(prefix="cordlesion-") as private:
         print(f"{server.address}  (Ctrl+C ends it)", flush=True)
         if browser:
-            webbrowser.open(server.address)
+            webbrowser.open(write_redirect(Path(private), server.address).as_uri())
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def write_redirect(folder: Path, address: str) -> Path:
+    """Write a page that only its owner can read and that leads to ``address``.
+
+    Everyone on a machine can read command lines, and so what a browser is started with; the key must not be there.
+    """
+    page = folder / "explorer.html"
+    page.touch(mode=0o600)
+    page.write_text(
+        f'<!DOCTYPE html>\n<meta charset="utf-8">\n<meta http-equiv="refresh" content="0; url={address}">\n'
+        f'<title>Explorer</title>\n<p><a href="{address}">Go on to the explorer</a></p>\n'
+    )
+    return page

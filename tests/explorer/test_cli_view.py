@@ -6,8 +6,9 @@ import webbrowser
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
-from cordlesion.cli_view import view
+from cordlesion.cli_view import view, write_redirect
 from cordlesion.explorer.server import ExplorerServer
 
 
@@ -25,13 +26,31 @@ def test_view_serves_until_it_is_stopped(study: Path) -> None:
     assert "Ctrl+C" in hint
 
 
-def test_view_opens_the_browser(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[str] = []
-    monkeypatch.setattr(webbrowser, "open", opened.append)
-    monkeypatch.setattr(ExplorerServer, "serve_forever", lambda self: opened.append(self.address))
+def test_the_browser_is_started_without_the_key(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user of a machine can read command lines."""
+    opened: list[Path] = []
+
+    def look(server: ExplorerServer) -> None:
+        (page,) = opened
+        assert server.key not in str(page)
+        assert page.stat().st_mode & 0o777 == 0o600
+        assert page.parent.stat().st_mode & 0o777 == 0o700
+        assert server.address in page.read_text()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(webbrowser, "open", lambda uri: opened.append(Path(uri.removeprefix("file://"))))
+    monkeypatch.setattr(ExplorerServer, "serve_forever", look)
     view(study)
-    assert len(opened) == 2
-    assert opened[0] == opened[1]
+    assert not opened[0].parent.exists()
+
+
+def test_the_page_that_is_opened_leads_to_the_explorer(
+    browser: Browser, server: ExplorerServer, tmp_path: Path
+) -> None:
+    page = browser.new_page()
+    page.goto(write_redirect(tmp_path, server.address).as_uri())
+    page.wait_for_url(f"{server.address}**")
+    page.close()
 
 
 def test_a_folder_without_a_study_is_told_in_a_sentence(cli, tmp_path: Path) -> None:

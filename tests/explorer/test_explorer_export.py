@@ -2,8 +2,8 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pytest
 from explorer_study import few_scans
 
 from cordlesion.config import read_study
@@ -59,9 +59,13 @@ def test_the_page_loads_every_script_and_nothing_else(site: Site) -> None:
     assert b"https:" not in page
 
 
-def test_report_writes_it(cli: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cordlesion.report.html.write_report", lambda folder: folder / "report.html")
-    monkeypatch.setattr("cordlesion.explorer.export.export_explorer", lambda folder: folder / "explorer/index.html")
-    both = cli("report", tmp_path, "--explorer")
-    assert (both.status, both.output.split()) == (0, [f"{tmp_path}/report.html", f"{tmp_path}/explorer/index.html"])
-    assert cli("report", tmp_path).output.split() == [f"{tmp_path}/report.html"]
+def test_the_report_links_to_it(cli: Callable[..., Any], exported: Path, tmp_path: Path) -> None:
+    study = shutil.copytree(exported.parents[2], tmp_path / "copy") / exported.parents[1].name
+    shutil.rmtree(study / "explorer")
+    link = 'href="explorer/index.html"'
+    assert cli("report", study, "--quiet").output.split() == [f"{study}/report.html"]
+    assert link not in (study / "report.html").read_text()
+    with few_scans():
+        both = cli("report", study, "--explorer", "--quiet")
+    assert (both.status, both.output.split()) == (0, [f"{study}/explorer/index.html", f"{study}/report.html"])
+    assert link in (study / "report.html").read_text()

@@ -233,6 +233,15 @@ def test_a_link_of_another_study_is_no_fault(opened, browser, server):
     other.page.close()
 
 
+def test_what_cannot_be_shown_of_a_link_is_left_out(opened, browser, server):
+    for broken in ("at=99999,0,0&pan=0,0,0,0&window=200,10", "at=-1,0,0&pan=0,0,0,13", "at=1.5,0,0&window=3,3"):
+        other = Opened(browser).open(f"{server.address}#{broken}")
+        assert other.faults == []
+        assert other.link() == opened.link()
+        assert other.place() == opened.place()
+        other.page.close()
+
+
 def test_masks_have_no_threshold_and_threshold_scans_are_called_so(opened):
     page = opened.page
     opened.after(lambda: page.locator('[data-side="b"] select').select_option("hard"))

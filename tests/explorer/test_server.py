@@ -1,5 +1,7 @@
 import http.client
 import socket
+import struct
+import threading
 
 import pytest
 
@@ -154,3 +156,42 @@ def test_a_fault_is_told_on_the_page(server, monkeypatch):
         answer.read()
         == b'cordlesion.receive("s0000/scan", {"error":"data/s0000/scan.js: damaged \\u003c/script\\u003e"});\n'
     )
+
+
+@pytest.fixture
+def handled(monkeypatch):
+    """Set when the server is done with a request."""
+    done = threading.Event()
+    shutdown = ExplorerServer.shutdown_request
+
+    def tell(server: ExplorerServer, request: socket.socket) -> None:
+        shutdown(server, request)
+        done.set()
+
+    monkeypatch.setattr(ExplorerServer, "shutdown_request", tell)
+    return done
+
+
+def test_a_page_that_is_closed_meanwhile_is_no_fault(server, handled, monkeypatch, capsys):
+    read, gone = server.site.read, threading.Event()
+
+    def wait(name: str) -> bytes | None:
+        gone.wait(20)
+        return read(name)
+
+    monkeypatch.setattr(server.site, "read", wait)
+    with socket.create_connection((HOST, server.server_port)) as connection:
+        path = below(server, "assets/niivue/niivue-0.69.0.umd.js")
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: {HOST}:{server.server_port}\r\n\r\n".encode())
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed at once
+    gone.set()
+    assert handled.wait(20)
+    assert capsys.readouterr().err == ""
+
+
+def test_other_faults_are_told(server, handled, monkeypatch, capsys):
+    monkeypatch.setattr(server.site, "read", lambda _: 1 / 0)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, below(server, "data/study.js"))
+    assert handled.wait(20)
+    assert "ZeroDivisionError" in capsys.readouterr().err

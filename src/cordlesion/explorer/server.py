@@ -1,9 +1,11 @@
 """The explorer on this machine: loopback only, read only, nothing but the files of one study."""
 
 import secrets
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.site import INDEX, Site
@@ -51,6 +53,11 @@ class ExplorerServer(ThreadingHTTPServer):
             raise CordlesionError(
                 f"Port {port} cannot be used ({error}). Leave --port out, or give another."
             ) from error
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
+        """Say what went wrong, but not that a page was closed or loaded again while it was answered."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

@@ -49,7 +49,7 @@
   async function showScan(scan, frame, models, wanted) {
     say("");
     Object.assign(shown, scan);
-    state.place = wanted.place || firstPlace(scan.data, models);
+    state.place = isInside(wanted.place, scan.data) ? wanted.place : firstPlace(scan.data, models);
     state.window = wanted.window || scan.data.window;
     await showFrame(frame);
     SIDES.forEach((side, n) => takeModel(side, models[n], wanted[`t${side}`]));
@@ -241,14 +241,18 @@
 
   function writeLesions() {
     const columns = SIDES.map((side) => ({ label: sides[side].model.label, data: sides[side].data, cut: state.cuts[side] }));
-    cordlesion.drawLesions(find("lesions"), shown.data.lesions, columns, state.place, goTo);
+    cordlesion.drawLesions(find("lesions"), shown.data, columns, state.place, goTo);
   }
 
   function writePlace() {
-    const [x, y, z] = state.place;
-    const world = shown.data.affine.slice(0, 3).map((row) => row[0] * x + row[1] * y + row[2] * z + row[3]);
-    const text = `x ${world[0].toFixed(1)}  y ${world[1].toFixed(1)}  z ${world[2].toFixed(1)} mm`;
+    const [x, y, z] = cordlesion.printedPlace(shown.data.affine, state.place);
+    const text = `x ${x}  y ${y}  z ${z} mm`;
     for (const side of SIDES) sides[side].find(".place").textContent = text;
+  }
+
+  // A link may have been written for another scan of this name.
+  function isInside(place, { shape }) {
+    return place !== undefined && place.every((index, axis) => index >= 0 && index < shape[axis]);
   }
 
   // The largest lesion of the reference; in a scan without, what is most probable.

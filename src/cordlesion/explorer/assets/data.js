@@ -22,9 +22,15 @@ const cordlesion = {};
     loaded.delete(name);
     const promise = known || request(name);
     loaded.set(name, promise); // now the youngest
-    if (loaded.size > KEPT) loaded.delete(loaded.keys().next().value);
+    forgetOldest();
     return promise;
   };
+
+  // What is still on its way stays: asked for again, it would be waited for twice and come once.
+  function forgetOldest() {
+    const arrived = [...loaded.keys()].filter((name) => !waiting.has(name));
+    for (const name of arrived.slice(0, Math.max(0, loaded.size - KEPT))) loaded.delete(name);
+  }
 
   function request(name) {
     const script = document.createElement("script");

@@ -121,5 +121,9 @@
     frame.reference = frame.fill(await cordlesion.unpack(scan.reference));
     return frame;
   };
+  // Where a place lies in the world, in millimetres with one digit.
+  cordlesion.printedPlace = (affine, [x, y, z]) => {
+    return affine.slice(0, 3).map((row) => (row[0] * x + row[1] * y + row[2] * z + row[3]).toFixed(1));
+  };
   cordlesion.clamp = clamp;
 })();

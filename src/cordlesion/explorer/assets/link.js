@@ -38,16 +38,16 @@
     keep("view", oneOf("view", ["cord", "stack", "full"]));
     keep("show", oneOf("show", ["agreement", "probability", "reference", "scan"]));
     keep("sort", oneOf("sort", Object.keys(cordlesion.ORDERS)));
-    keep("place", list(link.get("at"), 3));
-    keep("pan", list(link.get("pan"), 4));
-    keep("window", list(link.get("window"), 2));
+    keep("place", list(link.get("at"), 3, (place) => place.every(Number.isInteger)));
+    keep("pan", list(link.get("pan"), 4, ([, , , scale]) => scale >= 1 && scale <= cordlesion.LARGEST_ZOOM));
+    keep("window", list(link.get("window"), 2, ([low, high]) => low < high));
     found.together = link.get("together") === "1";
     found.hidden = new Set((link.get("hide") || "").split(",").filter((name) => name in cordlesion.COLORS));
     return found;
   };
 
-  function list(text, n) {
+  function list(text, n, makesSense) {
     const numbers = (text || "").split(",").map(Number);
-    return text && numbers.length === n && numbers.every(Number.isFinite) ? numbers : undefined;
+    return text && numbers.length === n && numbers.every(Number.isFinite) && makesSense(numbers) ? numbers : undefined;
   }
 })();

@@ -56,15 +56,15 @@
 
   // Draw the list of lesions.
   //   lesions: of the reference; sides: [{label, data, cut}]; selected: place of the chosen one
-  cordlesion.drawLesions = (parent, lesions, sides, selected, choose) => {
+  cordlesion.drawLesions = (parent, { lesions, affine }, sides, selected, choose) => {
     const table = make("table", {});
     const head = make("tr", {}, make("th", { scope: "col" }, "Lesion"), make("th", { scope: "col" }, "mm³"));
     for (const side of sides) head.append(make("th", { scope: "col", title: side.label }, side.label));
     table.append(make("thead", {}, head), body(referenceRows(lesions, sides), selected, choose));
     sides.forEach((side, n) => {
-      const rows = falseRows(side, n, sides.length);
+      const rows = falseRows(side, n, sides.length, affine);
       if (!rows.length) return;
-      const title = `False in ${side.label}${rows.length > MOST_FALSE ? `, the ${MOST_FALSE} largest of ${rows.length}` : ""}`;
+      const title = `False in ${side.label}${rows.length > MOST_FALSE ? `, the ${MOST_FALSE} most probable of ${rows.length}` : ""}`;
       const heading = make("th", { scope: "colgroup", colSpan: 2 + sides.length }, title);
       table.append(body(rows.slice(0, MOST_FALSE), selected, choose, make("tr", { className: "subhead" }, heading)));
     });
@@ -82,10 +82,12 @@
     }));
   }
 
-  function falseRows(side, column, n) {
-    const rows = side.data.predicted[side.cut].filter((lesion) => !lesion[5]).sort((a, b) => b[3] - a[3]);
-    return rows.map(([x, y, z, volume, peak], number) => ({
-      name: `False ${number + 1}`,
+  // By falling peak, and named by where the peak lies: neither changes with t for as long as the lesion is one.
+  function falseRows(side, column, n, affine) {
+    const rows = side.data.predicted[side.cut].filter((lesion) => !lesion[5]).sort((a, b) => b[4] - a[4]);
+    return rows.map(([x, y, z, volume, peak]) => ({
+      name: `z ${cordlesion.printedPlace(affine, [x, y, z])[2]} mm`,
+      title: `${cordlesion.printedPlace(affine, [x, y, z]).join(", ")} mm`,
       lesion: { place: [x, y, z], volume_mm3: volume },
       states: Array.from({ length: n }, (_, k) => (k === column ? { state: "false", peak } : null)),
     }));
@@ -96,8 +98,8 @@
       "tbody",
       {},
       ...heading,
-      ...rows.map(({ name, lesion, states }) => {
-        const button = make("button", { type: "button" }, name);
+      ...rows.map(({ name, title = "", lesion, states }) => {
+        const button = make("button", { type: "button", title }, name);
         const row = make("tr", {}, make("th", { scope: "row" }, button), make("td", {}, lesion.volume_mm3.toFixed(0)));
         row.append(...states.map(cell));
         if (String(lesion.place) === String(selected)) row.setAttribute("aria-current", "true");

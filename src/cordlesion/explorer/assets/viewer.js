@@ -7,8 +7,10 @@
   const RGBA = 2304; // and of colours with opacity
   const LARGEST_SAGITTAL = 0.7; // of the width
   const SMALLEST_AXIAL = 0.5; // of the width, where there is as much
-  const CROSS_PIXELS = 1; // width of the cross in the sagittal slice; it has the same millimetres in the axial one
+  const CROSS_GAP = 20; // around the middle of the cross, in halves of its width
   const LARGEST_RATIO = 4; // of the axial to the sagittal slice, in pixels per millimetre
+
+  cordlesion.LARGEST_ZOOM = 12;
 
   cordlesion.Viewer = class {
     // moved(place) is called when the cross was moved here; viewed() when zoom, position or window were changed here.
@@ -25,7 +27,7 @@
         fontColor: [0.85, 0.85, 0.85, 1],
         crosshairColor: [0.35, 0.75, 1, 0.7],
         crosshairWidthUnit: "mm",
-        crosshairGap: 6,
+        crosshairGap: CROSS_GAP,
         multiplanarShowRender: 0,
         dragAndDropEnabled: false,
         isForceMouseClickToVoxelCenters: true, // places are voxels
@@ -49,6 +51,7 @@
       for (const event of ["pointerup", "mouseup", "touchend"]) canvas.addEventListener(event, viewed);
       canvas.addEventListener("wheel", (event) => this.zoom(event, viewed), { capture: true, passive: false });
       smoothScanSharpOverlay(this.nv);
+      thinCross(this.nv);
     }
 
     async start() {
@@ -130,7 +133,7 @@
       event.preventDefault();
       event.stopImmediatePropagation();
       const [x, y, z, scale] = this.pan;
-      this.pan = [x, y, z, cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, 12)];
+      this.pan = [x, y, z, cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, cordlesion.LARGEST_ZOOM)];
       viewed();
     }
 
@@ -144,13 +147,27 @@
       const margin = (width - sagittal - axial) / 3;
       const place = (start, size) => [start / width, 0, size / width, 1];
       Object.assign(this.canvas.dataset, { sagittal: [margin, sagittal], axial: [2 * margin + sagittal, axial] }); // pixels
-      this.nv.opts.crosshairWidth = (CROSS_PIXELS * anterior) / sagittal;
       this.nv.setCustomLayout([
         { sliceType: SLICE_TYPE.SAGITTAL, position: place(margin, sagittal) },
         { sliceType: SLICE_TYPE.AXIAL, position: place(2 * margin + sagittal, axial) },
       ]);
     }
   };
+
+  // NiiVue gives the crosses of all slices one width in millimetres; here it is one pixel in each, at any zoom.
+  function thinCross(nv) {
+    const draw = nv.drawCrosshairs3D.bind(nv);
+    const kept = {}; // by slice: {width, cross}
+    nv.drawCrosshairs3D = (...how) => {
+      const { axCorSag, fovMM, leftTopWidthHeight } = nv.screenSlices.at(-1);
+      const width = (Math.abs(fovMM[0]) / leftTopWidthHeight[2]) * window.devicePixelRatio;
+      nv.crosshairs3D = kept[axCorSag]?.cross ?? null;
+      if (nv.crosshairs3D && kept[axCorSag].width !== width) nv.crosshairs3D.mm[0] = NaN; // made anew
+      nv.opts.crosshairWidth = width;
+      draw(...how);
+      kept[axCorSag] = { width, cross: nv.crosshairs3D };
+    };
+  }
 
   // NiiVue interpolates all layers or none; measured voxels are to be seen as they are, the scan smooth.
   function smoothScanSharpOverlay(nv) {

@@ -1,0 +1,120 @@
+"""The page at the sizes of laptops: what is read stands apart, and nothing moves while a slider does."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page
+
+from cordlesion.explorer.server import ExplorerServer
+
+FALSE = "#lesions tbody button[title]:not([title=''])"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, server: ExplorerServer) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(120_000)
+    page.goto(server.address)
+    page.locator("body[data-ready]").wait_for()
+    yield page
+    page.close()
+
+
+def move(page: Page, side: str, level: int) -> None:
+    before = page.locator("body").get_attribute("data-ready")
+    page.locator(f'[data-side="{side}"] input[type="range"]').fill(str(level))
+    page.locator(f"body[data-ready]:not([data-ready={before!r}])").wait_for()
+
+
+def boxes(page: Page, selector: str) -> list[Any]:
+    boxes = "(found) => found.map((one) => one.getBoundingClientRect()).map((b) => [b.x, b.y, b.width, b.height])"
+    return page.locator(selector).evaluate_all(boxes)
+
+
+def test_neighbouring_numbers_stand_apart(page):
+    """Ends of the texts, not of the cells."""
+    rows = page.locator(".metrics tr").evaluate_all(
+        """(rows) => rows.map((row) => [...row.cells].filter((cell) => cell.textContent).map((cell) => {
+            const text = document.createRange();
+            text.selectNodeContents(cell);
+            const { left, right } = text.getBoundingClientRect();
+            return [left, right, cell.scrollWidth - cell.clientWidth];
+        }))"""
+    )
+    assert len(rows) == 10
+    for cells in rows:
+        assert all(cut_off <= 0 for _, _, cut_off in cells)
+        assert all(right[0] - left[1] >= 8 for left, right in pairwise(cells))
+
+
+def test_nothing_moves_while_a_slider_does(page):
+    def seen() -> list[Any]:
+        return boxes(page, '.picture, input[type="range"], .metrics')
+
+    first = seen()
+    left, right = (boxes(page, f'[data-side="{side}"] .picture')[0] for side in "ab")
+    assert left[1:] == right[1:]
+    for level in (0, 1, 5, 20, 60, 99, 101):
+        move(page, "a", level)
+        assert seen() == first
+
+
+def test_all_numbers_are_above_the_footer_on_a_small_screen(page):
+    page.set_viewport_size({"width": 1280, "height": 760})
+    footer = boxes(page, "footer")[0][1]
+    assert all(y + height <= footer for _, y, _, height in boxes(page, ".metrics tr"))
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_a_false_lesion_keeps_its_name(page):
+    """While the slider moves; the name is where its peak lies, in millimetres."""
+    names: dict[str, set[str]] = {}
+    for level in (0, 2, 5, 10, 20, 30, 40, 50, 60):
+        move(page, "a", level)
+        for place, name in page.locator(FALSE).evaluate_all("(all) => all.map((b) => [b.title, b.innerText])"):
+            names.setdefault(place, set()).add(name)
+    assert len(names) > 2
+    assert all(len(given) == 1 for given in names.values())
+
+
+def test_what_is_still_awaited_is_not_dropped(browser, server):
+    page = browser.new_page()
+    page.goto(server.address)
+    page.locator("body[data-ready]").wait_for(timeout=120_000)
+    answers = page.evaluate(
+        """async () => {
+            document.head.append = () => {}; // nothing comes of itself
+            const names = Array.from({ length: 100 }, (_, n) => `slow${n}`);
+            const first = names.map((name) => cordlesion.load(name));
+            const second = cordlesion.load("slow0");
+            for (const name of names) cordlesion.receive(name, { name });
+            const late = new Promise((resolve) => setTimeout(resolve, 2000, "never"));
+            return [await Promise.race([first[0], late]), await Promise.race([second, late])];
+        }"""
+    )
+    assert answers == [{"name": "slow0"}, {"name": "slow0"}]
+    page.close()
+
+
+@pytest.mark.parametrize("zoomed", [False, True])
+def test_the_cross_is_a_pixel_wide_in_both_slices(page, zoomed):
+    canvas = page.locator('[data-side="a"] canvas')
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.keyboard.down("Control")
+    for _ in range(5 * zoomed):
+        page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_timeout(300)
+    picture = np.asarray(Image.open(BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+    page.keyboard.press("0")
+    blue = picture[..., 2] - picture[..., 0] > 100
+    for plane in ("sagittal", "axial"):
+        start, width = (float(n) for n in canvas.get_attribute(f"data-{plane}").split(","))
+        across = blue[:, round(start) : round(start + width)].sum(axis=1)
+        assert 1 <= np.median(across[(across > 0) & (across < width / 4)]) <= 2
