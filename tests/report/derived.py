@@ -288,22 +288,30 @@ class Derived:
         return rows
 
     def operation(self) -> list[list[str]]:
-        rows = [["Loss", "Cut", "t", "Lesions found", "False lesions per scan"]]
-        rows[0] += ["Clean scans without lesions", "False lesions per scan without lesions"]
+        counted = ["Clean scans without lesions", "False lesions per scan without lesions"]
+        rows = [["Loss", "Cut", "t", "Lesions found", "False lesions per scan", *counted]]
         for loss in self.losses:
             kinds = ((self.tuned[loss], "tuned"), (0.5, "usual")) if loss in self.with_maps else ((GIVEN, "as given"),)
             for t, told in kinds:
                 scans, free = self.scans(loss, "test", t), self.free(loss, "test", t)
                 k, n = scans["n_detected_lesions"], scans["n_reference_lesions"]
-                ends = brackets(*bootstrap_share(k, n, scans["subject"]))
-                found = f"{k.sum() / n.sum():.2f} ({k.sum()}/{n.sum()}) {ends}"
+                found = f"{k.sum() / n.sum():.2f} ({k.sum()}/{n.sum()}) "
+                found += brackets(*bootstrap_share(k, n, scans["subject"]))
                 wrong, healthy = (s["n_predicted_lesions"] - s["n_true_predicted_lesions"] for s in (scans, free))
-                times = draws(scans["subject"])
-                ends = brackets(*np.percentile(times @ wrong.to_numpy() / times.sum(axis=1), [2.5, 97.5]))
-                false = f"{wrong.mean():.2f}{f' {ends}' if wrong.nunique() > 1 else ''}"
-                clean = [f"{(free['n_predicted_lesions'] == 0).sum()}/{len(free)}", f"{healthy.mean():.2f}"]
-                cut = "–" if t == GIVEN else number(t)
-                rows.append([NAMES[loss], told, cut, found, false, *clean])
+                means = (times := draws(scans["subject"])) @ wrong.to_numpy() / times.sum(axis=1)
+                ends = f" {brackets(*np.percentile(means, [2.5, 97.5]))}" if wrong.nunique() > 1 else ""
+                clean = f"{(free['n_predicted_lesions'] == 0).sum()}/{len(free)}"
+                rows.append(
+                    [
+                        NAMES[loss],
+                        told,
+                        "–" if t == GIVEN else number(t),
+                        found,
+                        number(wrong.mean()) + ends,
+                        clean,
+                        number(healthy.mean()),
+                    ]
+                )
         return rows
 
     def lesion_free(self) -> list[list[str]]:
