@@ -301,17 +301,8 @@ class Derived:
                 means = (times := draws(scans["subject"])) @ wrong.to_numpy() / times.sum(axis=1)
                 ends = f" {brackets(*np.percentile(means, [2.5, 97.5]))}" if wrong.nunique() > 1 else ""
                 clean = f"{(free['n_predicted_lesions'] == 0).sum()}/{len(free)}"
-                rows.append(
-                    [
-                        NAMES[loss],
-                        told,
-                        "–" if t == GIVEN else number(t),
-                        found,
-                        number(wrong.mean()) + ends,
-                        clean,
-                        number(healthy.mean()),
-                    ]
-                )
+                named = [NAMES[loss], told, "–" if t == GIVEN else number(t)]
+                rows.append([*named, found, number(wrong.mean()) + ends, clean, number(healthy.mean())])
         return rows
 
     def lesion_free(self) -> list[list[str]]:
