@@ -6,17 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cordlesion.report.comparisons import name_compared
+from cordlesion.report.formats import format_fine, format_p, with_interval
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import COMPARED, SHIFT
 from cordlesion.report.style import METRIC_NAMES, loss_name
-from cordlesion.report.tables.layout import (
-    SIGNIFICANT,
-    format_fine,
-    format_p,
-    with_interval,
-)
+from cordlesion.report.tables.layout import SIGNIFICANT
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_PAIRS
 

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
+from cordlesion.report.formats import format_number, with_interval
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
 from cordlesion.report.standings import Standing, find_standings, settled
 from cordlesion.report.style import loss_name
-from cordlesion.report.tables.layout import format_number, with_interval
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_SUBJECTS
 

@@ -14,10 +14,10 @@ from cordlesion import __version__
 from cordlesion.artifacts import write_text
 from cordlesion.config import PostprocessConfig
 from cordlesion.lesion_table import Lesion, LesionList
+from cordlesion.report.formats import MISSING
 from cordlesion.report.page import page_environment
 from cordlesion.report.style import INK, style
 from cordlesion.report.svg import inline_svg, shorten_svg
-from cordlesion.report.tables.layout import MISSING
 
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""

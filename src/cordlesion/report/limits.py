@@ -9,11 +9,11 @@ import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig
 from cordlesion.report.answers import enumerate_words
+from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free, of_run
 from cordlesion.report.style import loss_name
-from cordlesion.report.tables.layout import format_number
 from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20

@@ -2,6 +2,7 @@
 
 from cordlesion.config import Blending, StudyConfig
 from cordlesion.metrics import LesionRule, resolve_rule
+from cordlesion.report.formats import format_percent
 from cordlesion.statistics import MIN_SUBJECTS
 
 _WINDOWS: dict[Blending, str] = {
@@ -13,7 +14,7 @@ _WINDOWS: dict[Blending, str] = {
 
 def describe_pipeline(config: StudyConfig) -> str:
     """Say how maps, masks, lesion-wise values and intervals came about; for the caption of each table of results."""
-    overlap = f"patches that overlap by {_percent(config.patches.overlap_fraction)} are"
+    overlap = f"patches that overlap by {format_percent(config.patches.overlap_fraction)} are"
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
     rule = config.evaluation.rule
@@ -52,17 +53,11 @@ def describe_rule(name: str) -> str:
 def _detected(rule: LesionRule) -> str:
     needed = []
     if rule.min_overlap:
-        needed.append(f"more than {_percent(rule.min_overlap)} is covered")
+        needed.append(f"more than {format_percent(rule.min_overlap)} is covered")
     if rule.min_overlap_voxels > 1 or not (rule.min_overlap or rule.min_iou):
         needed.append(f"{rule.min_overlap_voxels} or more voxels are covered")
     if rule.min_iou:
         needed.append(f"the IoU is at least {rule.min_iou:g}{', one to one' if rule.one_to_one else ''}")
     if rule.max_outside < 1:
-        needed.append(f"what covers it lies at most {_percent(rule.max_outside)} outside")
+        needed.append(f"what covers it lies at most {format_percent(rule.max_outside)} outside")
     return " and ".join(needed)
-
-
-def _percent(share: float) -> str:
-    from cordlesion.report.tables.layout import format_percent  # the tables import this module
-
-    return format_percent(share)

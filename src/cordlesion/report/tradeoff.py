@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from cordlesion.report.formats import format_percent
 from cordlesion.report.operation import operation_curve
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
 from cordlesion.report.style import INK, MUTED, loss_colors, style
-from cordlesion.report.tables.layout import format_percent
 
 SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2

@@ -1,8 +1,8 @@
 import pandas as pd
 
+from cordlesion.report.formats import MISSING
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.results import StudyResults
-from cordlesion.report.tables.layout import MISSING
 from cordlesion.report.tables.operation import operation_table
 
 

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from cordlesion.report.formats import format_fine, format_number
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, of_run
-from cordlesion.report.tables.layout import Cell, Group, Table, format_fine, format_number
+from cordlesion.report.tables.layout import Cell, Group, Table
 
 _COLUMNS = (
     *("Loss", "Tuned t", "Lesion share at t", "Half of F1", "Temperature", "ECE", "ECE scaled", "Brier"),

@@ -3,9 +3,10 @@
 import pandas as pd
 
 from cordlesion.config import SETS
+from cordlesion.report.formats import MISSING
 from cordlesion.report.results import StudyResults, lesion_bearing
 from cordlesion.report.style import SET_NAMES
-from cordlesion.report.tables.layout import MISSING, Cell, Group, Table
+from cordlesion.report.tables.layout import Cell, Group, Table
 
 _COLUMNS = (
     *("Set", "Scans", "with lesions", "without", "Subjects", "Sites"),

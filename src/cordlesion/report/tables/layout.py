@@ -1,14 +1,12 @@
-"""What a printed table is made of, and how numbers are printed (leaf of the tables)."""
+"""What a printed table is made of."""
 
 import csv
 import io
-import math
 from dataclasses import dataclass
 
 from cordlesion.report.style import METRIC_NAMES as METRIC_NAMES
 
 SIGNIFICANT = 0.05
-MISSING = "–"
 
 EMPTY_REFERENCE = (
     "Empty references: scans without a lesion in the reference have no L- and V-values and count in P-specificity "
@@ -105,49 +103,3 @@ class Table:
         stream = io.StringIO()
         csv.writer(stream, lineterminator="\n").writerows(self.cells)
         return "\ufeff" + stream.getvalue()
-
-
-def format_number(value: float, *, signed: bool = False) -> str:
-    """Print with two decimals and a real minus sign."""
-    if math.isnan(value):
-        return MISSING
-    return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
-
-
-def format_fine(value: float, digits: int = 3, *, signed: bool = False) -> str:
-    """Print small values with more decimals."""
-    if math.isnan(value):
-        return MISSING
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
-
-
-def format_fine_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval of small values in brackets; a dash where there is none."""
-    return _brackets(format_fine(low, signed=signed), format_fine(high, signed=signed))
-
-
-def format_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval in brackets; a dash where there is none."""
-    return _brackets(format_number(low, signed=signed), format_number(high, signed=signed))
-
-
-def with_interval(value: float, low: float, high: float, *, digits: int = 2, signed: bool = False) -> str:
-    """Print a value of a sentence with its interval in brackets; without one where there is none."""
-    printed = [format_fine(one, digits, signed=signed) for one in (value, low, high)]
-    return printed[0] if MISSING in printed[1:] else f"{printed[0]} {_brackets(*printed[1:])}"
-
-
-def format_percent(share: float) -> str:
-    """Print a share as a percentage, with a space before the sign."""
-    return MISSING if math.isnan(share) else f"{share:.0%}".replace("%", " %")
-
-
-def _brackets(low: str, high: str) -> str:
-    return MISSING if low == high == MISSING else f"[{low}, {high}]"
-
-
-def format_p(p: float) -> str:
-    """Print a p-value with three decimals, or as ``< 0.001``."""
-    if math.isnan(p):
-        return MISSING
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from cordlesion.report.formats import format_interval, format_number
 from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.summaries import summarize_lesion_free
-from cordlesion.report.tables.layout import Cell, Group, Table, format_interval, format_number
+from cordlesion.report.tables.layout import Cell, Group, Table
 
 _COLUMNS = ("Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³")
 

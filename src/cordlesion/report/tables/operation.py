@@ -4,9 +4,10 @@ import math
 
 import pandas as pd
 
+from cordlesion.report.formats import MISSING, format_interval, format_number
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, of_run
-from cordlesion.report.tables.layout import MISSING, Cell, Group, Table, format_interval, format_number
+from cordlesion.report.tables.layout import Cell, Group, Table
 
 _COLUMNS = ("Loss", "Cut", "t", "Lesions found", "False lesions per scan")
 _FREE_COLUMNS = ("Clean scans without lesions", "False lesions per scan without lesions")

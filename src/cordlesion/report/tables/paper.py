@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from cordlesion.report.formats import MISSING, format_number
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults
 from cordlesion.report.style import SET_NAMES, loss_name
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
-from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, MISSING, Cell, Group, Table, format_number
+from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, Cell, Group, Table
 from cordlesion.report.tables.scores import score_rows
 
 PRINTED = Path(__file__).parent / "hussein2023_table2.tsv"

@@ -4,19 +4,11 @@ import math
 
 import pandas as pd
 
+from cordlesion.report.formats import MISSING, format_number
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run
 from cordlesion.report.style import SET_NAMES
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
-from cordlesion.report.tables.layout import (
-    EMPTY_REFERENCE,
-    METRIC_NAMES,
-    MISSING,
-    SIGNIFICANT,
-    Cell,
-    Group,
-    Table,
-    format_number,
-)
+from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import format_summary
 
 _NOTE = (

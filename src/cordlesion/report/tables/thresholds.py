@@ -4,17 +4,9 @@ import math
 
 import pandas as pd
 
+from cordlesion.report.formats import MISSING, format_fine, format_interval, format_number
 from cordlesion.report.results import Run, StudyResults, of_run
-from cordlesion.report.tables.layout import (
-    EMPTY_REFERENCE,
-    MISSING,
-    Cell,
-    Group,
-    Table,
-    format_fine,
-    format_interval,
-    format_number,
-)
+from cordlesion.report.tables.layout import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.threshold import VOLUME
 
 _COLUMNS = (

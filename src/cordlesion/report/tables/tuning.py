@@ -4,6 +4,14 @@ import math
 
 import pandas as pd
 
+from cordlesion.report.formats import (
+    MISSING,
+    format_fine,
+    format_fine_interval,
+    format_interval,
+    format_number,
+    format_p,
+)
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
@@ -12,17 +20,11 @@ from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import (
     EMPTY_REFERENCE,
     METRIC_NAMES,
-    MISSING,
     SEEDS_AVERAGED,
     SIGNIFICANT,
     Cell,
     Group,
     Table,
-    format_fine,
-    format_fine_interval,
-    format_interval,
-    format_number,
-    format_p,
 )
 from cordlesion.statistics import MIN_PAIRS
 
