@@ -3,6 +3,7 @@ import subprocess
 import sys
 import urllib.request
 import webbrowser
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,15 +15,20 @@ from cordlesion.explorer.server import ExplorerServer
 
 def test_view_serves_until_it_is_stopped(study: Path) -> None:
     command = [sys.executable, "-m", "cordlesion", "view", study, "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    # What a shell starts in the background ignores Ctrl+C, and so would all that it starts.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
+    try:
         assert running.stdout is not None
-        assert running.stderr is not None
         address, _, hint = running.stdout.readline().partition(" ")
-        with urllib.request.urlopen(f"{address}data/study.js") as answer:
+        with urllib.request.urlopen(f"{address}data/study.js", timeout=60) as answer:
             assert answer.read().startswith(b'cordlesion.receive("study"')
         running.send_signal(signal.SIGINT)
-        assert running.wait(timeout=60) == 0
-        assert running.stderr.read() == ""
+        _, complaints = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 0
+    assert complaints == ""
     assert "Ctrl+C" in hint
 
 
