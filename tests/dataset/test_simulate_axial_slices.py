@@ -44,7 +44,9 @@ def test_around_the_centre_is_cord_and_around_that_bright_fluid(monkeypatch):
                 distance = np.hypot(x - drawn.center[0], y - drawn.center[1])
                 cord = drawn.image[distance < 2]
                 assert 0.7 < np.median(cord) < 2
-                ratios.append(drawn.image[(distance > 6) & (distance < 9)].mean() / np.median(cord))
+                # The cord may lie off the middle of the fluid.
+                around = np.quantile(drawn.image[(distance > 6) & (distance < 9)], 0.75)
+                ratios.append(around / np.median(cord))
     assert len(ratios) > 15
     assert np.median(ratios) > 1.4
 
