@@ -192,7 +192,8 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
         table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
     if missing := [name for name in columns if name not in table]:
         raise CordlesionError(
-            f"{path}: lacks the columns {', '.join(missing)}. Write it with this version of cordlesion."
+            f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it anew "
+            "or write to another folder."
         )
     numbers = table[[name for name in METRIC_COLUMNS if name in table]]
     if texts := [name for name in numbers if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
