@@ -105,6 +105,8 @@ def _without_advertising() -> Iterator[None]:
         with warnings.catch_warnings():
             # Patches come from memory: worker processes would only copy them.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Where SLURM is installed; a training is started by a study, not by srun.
+            warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
             # Lightning 2.6 calls a deprecated function of torch 2.13.
             warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
             yield
