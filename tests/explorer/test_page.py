@@ -58,9 +58,14 @@ class Opened:
     def text(self, side: str, selector: str) -> str:
         return self.page.locator(f'[data-side="{side}"] {selector}').inner_text()
 
+    def address(self) -> str:
+        """The page's address, once it says all that is seen."""
+        self.page.wait_for_timeout(50)  # a wheel's turn reaches the page a moment later
+        self.page.locator('body[data-link="written"]').wait_for()
+        return self.page.url
+
     def link(self) -> dict[str, str]:
-        self.page.wait_for_timeout(300)  # it is written when nothing has changed for a moment
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).fragment).items()}
+        return {name: values[0] for name, values in parse_qs(urlsplit(self.address()).fragment).items()}
 
     def place(self) -> list[float]:
         return [float(number) for number in re.findall(r"-?[\d.]+", self.text("a", ".place"))]
@@ -211,7 +216,7 @@ def test_a_link_restores_what_is_seen(opened, browser):
     page.keyboard.up("Control")
     page.mouse.click(canvas["x"] + 0.3 * canvas["width"], canvas["y"] + 0.6 * canvas["height"])
     link = opened.link()
-    other = Opened(browser).open(page.url)
+    other = Opened(browser).open(opened.address())
     assert other.link() == link
     for side in "ab":
         assert other.shown(side) == opened.shown(side)
@@ -222,6 +227,25 @@ def test_a_link_restores_what_is_seen(opened, browser):
         differing = (pixels(one) != pixels(same)).any(axis=2)
         assert differing.mean() < 1e-4  # NiiVue rounds the ends of the cross by what it drew before
     other.page.close()
+
+
+def test_a_link_is_followed_even_when_another_is_about_to_be_written(opened):
+    """A change asks for a new address a moment later; a link that comes in between wins."""
+    first = opened.link()
+    opened.after(
+        lambda: opened.page.evaluate(
+            """async () => {
+                document.querySelector('[data-side="a"] input[type="range"]').dispatchEvent(new Event("input"));
+                await new Promise((done) => setTimeout(done, 140));
+                location.hash = "#sort=errors&view=full";
+                const start = performance.now();
+                while (performance.now() < start + 30); // busy: the timer is due before the page hears of the link
+            }"""
+        )
+    )
+    opened.page.wait_for_timeout(1000)
+    assert opened.link()["view"] == "full"
+    assert opened.link()["scan"] == first["scan"]
 
 
 def test_a_link_of_another_study_is_no_fault(opened, browser, server):
@@ -336,7 +360,7 @@ def test_it_opens_as_a_file(browser, exported):
     opened.after(opened.page.get_by_role("button", name="Full scan").click)
     assert float(opened.link()["ta"]) != float(link["ta"])
     opened.after(lambda: opened.page.keyboard.press("n"))
-    other = Opened(browser).open(opened.page.url)
+    other = Opened(browser).open(opened.address())
     assert other.link() == opened.link()
     for one in (opened, other):
         assert one.faults == []

@@ -287,9 +287,11 @@
 
   function keepLink() {
     clearTimeout(linkTimer);
+    document.body.dataset.link = "late";
     linkTimer = setTimeout(() => {
       ownLink = cordlesion.writeLink(state, study);
       history.replaceState(null, "", ownLink);
+      document.body.dataset.link = "written"; // for whoever waits for it
     }, LINK_DELAY_MS);
   }
 
@@ -304,9 +306,10 @@
     setTimeout(() => (find("copy").textContent = "Copy link"), 1500);
   }
 
-  // Show what the address says, and the scan that went worst where it names none.
-  function follow() {
-    const { scan, ta, tb, place, pan, window: range, ...rest } = cordlesion.readLink(location.hash, study);
+  // Show what a link says, and the scan that went worst where it names none.
+  function follow(link) {
+    clearTimeout(linkTimer); // what was seen before is not to be written over it
+    const { scan, ta, tb, place, pan, window: range, ...rest } = cordlesion.readLink(link, study);
     Object.assign(state, defaults(), { set: study.scans[scan ?? 0].set }, rest);
     if (state.show !== "scan") state.last = state.show;
     return openScan(scan ?? cordlesion.sortScans(study, state)[0][0], { ta, tb, place, pan, window: range });
@@ -328,8 +331,9 @@
     click("copy", copyLink);
     for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => chooseView(button.dataset.view));
     for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => show(button.dataset.show));
-    window.addEventListener("hashchange", () => {
-      if (location.hash !== ownLink) follow();
+    window.addEventListener("hashchange", (event) => {
+      const link = new URL(event.newURL).hash; // the address may have been written since
+      if (link !== ownLink) follow(link);
     });
     cordlesion.listenToKeys(actions);
   }
@@ -342,7 +346,7 @@
       for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, cut, activate, moved, viewed });
       listen();
       await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
-      await follow();
+      await follow(location.hash);
     } catch (error) {
       say(error.message);
     }
