@@ -60,6 +60,7 @@ def test_every_lesion_agrees_with_plain_loops(masks, spacing_mm, rule):
     np.testing.assert_allclose(matches.reference_volumes_mm3, volumes_mm3)
     np.testing.assert_allclose(matches.predicted_volumes_mm3, predicted_mm3)
     assert (matches.detected.tolist(), matches.true_predicted.tolist()) == (detected, true)
+    assert evaluate(*masks, spacing_mm, rule).n_false_lesions == true.count(False)
 
 
 @settings(deadline=None)

@@ -139,13 +139,13 @@ class Catalog:
             "voxel_f1": voxel_f1,
             "lesion_f1": lesion_f1,
             "missed": int(row["n_reference_lesions"] - row["n_detected_lesions"]),
-            "false": int(row["n_predicted_lesions"] - row["n_true_predicted_lesions"]),
+            "false": int(row["n_false_lesions"]),
         }
 
     @cached_property
     def _evaluated(self) -> dict[tuple[Run, str], dict[str, dict[str, float]]]:
         """The metrics (and the fold) of every run in each set at its tuned threshold, by scan."""
-        columns = [*METRIC_COLUMNS, *self.results.evaluation.filter(["fold"])]
+        columns = [*METRIC_COLUMNS, "n_false_lesions", *self.results.evaluation.filter(["fold"])]
         tables = {
             (run, name): self.results.evaluated(run, name, self.results.tuned.get(run))[columns]
             for run in self.results.runs

@@ -39,6 +39,11 @@ class ScanMetrics:
     reference_volume_mm3: float
     predicted_volume_mm3: float
 
+    @property
+    def n_false_lesions(self) -> int:
+        """Predicted lesions that the reference does not confirm."""
+        return self.n_predicted_lesions - self.n_true_predicted_lesions
+
 
 @dataclass(frozen=True, eq=False)
 class LesionMatches:

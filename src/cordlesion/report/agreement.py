@@ -106,7 +106,7 @@ def write_agreement(
 
 def summarize(metrics: ScanMetrics) -> str:
     """Say in a line how well a mask agrees with its reference."""
-    n_false = metrics.n_predicted_lesions - metrics.n_true_predicted_lesions
+    n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
         return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
     many = "" if metrics.n_reference_lesions == 1 else "s"
