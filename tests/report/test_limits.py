@@ -28,7 +28,7 @@ def test_what_is_lacking_is_said(results: StudyResults, numbers: Numbers) -> Non
     )
     assert f"{undefined}scans played no part." in text
     assert "One reference per scan" in text
-    assert "rule “study”" in text
+    assert "(here the rule “study”, that of Hussein et al. 2023)" in text
     assert not set("`'") & set(text)
     grave = [limit.grave for limit in find_limits(results, numbers)]
     assert grave == sorted(grave, reverse=True)

@@ -2,7 +2,7 @@ import pytest
 
 from cordlesion.config import StudyConfig
 from cordlesion.metrics import RULES
-from cordlesion.report.pipeline import describe_pipeline
+from cordlesion.report.pipeline import RULE_OWNERS, describe_pipeline, describe_rule, name_rule
 
 
 def study(**sections):
@@ -11,9 +11,9 @@ def study(**sections):
 
 def test_the_study_in_words():
     assert describe_pipeline(study()) == (
-        "Probability maps: patches that overlap by 75 % are averaged. Masks: p ≥ t; nothing is removed. Lesions (rule "
-        "'study'): 6-connected, larger than 3 mm³; detected where more than 25 % is covered and what covers it lies at "
-        "most 70 % outside. Fewer than 5 subjects get no interval (–)."
+        "Probability maps: patches that overlap by 75 % are averaged. Masks: p ≥ t; nothing is removed. Lesions "
+        "(rule “study”, that of Hussein et al. 2023): 6-connected, larger than 3 mm³; detected where more than 25 % "
+        "is covered and what covers it lies at most 70 % outside. Fewer than 5 subjects get no interval (–)."
     )
 
 
@@ -38,5 +38,10 @@ def test_what_differs_is_said(section, words):
 
 
 def test_no_two_rules_read_alike():
-    texts = {describe_pipeline(study(evaluation={"rule": name})).split("'", 2)[2] for name in RULES}
-    assert len(texts) == len(RULES)
+    assert len({describe_rule(name) for name in RULES}) == len(RULES)
+
+
+def test_a_rule_is_named_with_whose_it_is():
+    assert name_rule("any_overlap") == "“any_overlap”"
+    assert all(name_rule(name) == f"“{name}”, {owner}" for name, owner in RULE_OWNERS.items())
+    assert set(RULE_OWNERS) == set(RULES) - {"any_overlap"}

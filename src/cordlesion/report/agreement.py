@@ -25,6 +25,7 @@ from cordlesion.preprocess.orient import to_las
 from cordlesion.progress import track
 from cordlesion.report.montage import Mark, montage
 from cordlesion.report.page import page_environment
+from cordlesion.report.pipeline import name_rule
 from cordlesion.report.slices import AXIAL_WINDOW_MM
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 from cordlesion.volume import Volume, read_mask, read_scan, require_same_grid
@@ -198,5 +199,5 @@ def _write_page(path: Path, shown: list[dict[str, Any]], rule: str) -> None:
             one["voxel_f1"] if one["reference_volume_mm3"] else -one["predicted_volume_mm3"],
         ),
     )
-    page = page_environment().get_template("agreement.html.j2").render(scans=order, rule=rule, version=__version__)
-    write_text(path, page)
+    template = page_environment().get_template("agreement.html.j2")
+    write_text(path, template.render(scans=order, rule=name_rule(rule), version=__version__))

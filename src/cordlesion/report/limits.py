@@ -12,6 +12,7 @@ from cordlesion.report.answers import enumerate_words
 from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
+from cordlesion.report.pipeline import name_rule
 from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free, of_run
 from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
@@ -202,7 +203,8 @@ def _repeated_subjects(facts: _Facts) -> Iterator[Limit]:
 def _lesion_rule(facts: _Facts) -> Iterator[Limit]:
     rules = facts.numbers.rules
     mine = rules.loc[rules["loss"] == facts.results.best.loss, "median"].dropna()
-    convention = f"What counts as a found or a false lesion is a convention (rule “{facts.config.evaluation.rule}”)"
+    rule = name_rule(facts.config.evaluation.rule)
+    convention = f"What counts as a found or a false lesion is a convention (here the rule {rule})"
     moved = (
         f", and lesion-wise values move with it: the median L-F1 of the recommended loss from "
         f"{format_number(mine.min())} to {format_number(mine.max())} under {len(mine)} rules (Table 9)"

@@ -11,6 +11,15 @@ _WINDOWS: dict[Blending, str] = {
     "hann": "blended by Hann windows",
 }
 
+RULE_OWNERS = {
+    "study": "that of Hussein et al. 2023",
+    "anima": "that of the MSSEG challenges",
+    "ivadomed": "that of ivadomed’s evaluation",
+    "multi_spine": "that of the MS-Multi-Spine challenge",
+    "iou50": "that of panoptic segmentation",
+}
+"""Whose rule a preset is; ``any_overlap`` is nobody's."""
+
 
 def describe_pipeline(config: StudyConfig) -> str:
     """Say how maps, masks, lesion-wise values and intervals came about; for the caption of each table of results."""
@@ -18,7 +27,7 @@ def describe_pipeline(config: StudyConfig) -> str:
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
     rule = config.evaluation.rule
-    lesions = f"Lesions (rule {rule!r}): {describe_rule(rule)}."
+    lesions = f"Lesions (rule {name_rule(rule)}): {describe_rule(rule)}."
     masks = f"{_masks(config)}{_comparators(config)}"
     return f"{maps} {masks} {lesions} Fewer than {MIN_SUBJECTS} subjects get no interval (–)."
 
@@ -41,6 +50,12 @@ def _comparators(config: StudyConfig) -> str:
     given = [one.name for one in config.comparators if not one.is_tuned]
     said = f" Not trained here, with maps of their own, cut and tuned likewise: {', '.join(tuned)}." if tuned else ""
     return said + (f" Not trained here, masks taken as they are: {', '.join(given)}." if given else "")
+
+
+def name_rule(name: str) -> str:
+    """Return the name of a rule as it is printed, and whose rule that is."""
+    owner = RULE_OWNERS.get(name)
+    return f"“{name}”, {owner}" if owner else f"“{name}”"
 
 
 def describe_rule(name: str) -> str:

@@ -67,7 +67,7 @@ def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> Non
         ({"postprocess": {"cord_margin_mm": 2.0, "minimum_volume_mm3": 5.0}}, "up to 5 mm³ were removed ["),
         ({"threshold": {"minimum_volumes_mm3": (0, 3)}}, "chosen together with the threshold among 0 and 3 mm³"),
         ({"threshold": {"grid": "fine"}}, "Of 24 thresholds"),
-        ({"evaluation": {"rule": "ivadomed"}}, "rule 'ivadomed' ["),
+        ({"evaluation": {"rule": "ivadomed"}}, "rule “ivadomed”, that of ivadomed’s evaluation ["),
         ({"comparators": ({"name": "theirs", "maps": "maps"},)}, "theirs (probability maps, whose threshold"),
         ({"comparators": ({"name": "hard", "masks": "m"},)}, "beside 1 other method"),
         ({"losses": ({"name": "combo", "optimizer": "adadelta", "learning_rate": 1.0},)}, "(Combo: Adadelta ["),

@@ -1,7 +1,7 @@
 """What the methods section says of thresholds, evaluation, statistics and software."""
 
 from cordlesion.report.methods.citing import Material
-from cordlesion.report.pipeline import describe_rule
+from cordlesion.report.pipeline import describe_rule, name_rule
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold import GRIDS
 
@@ -31,7 +31,7 @@ def evaluation(study: Material) -> str:
     sources = f" {study.cite(*_RULE_SOURCES[rule])}" if rule in _RULE_SOURCES else ""
     return (
         "On the grid of the reference we measured sensitivity, precision and F1 (Dice score) by voxel and by lesion. "
-        f"Lesions (rule {rule!r}{sources}) are components: {describe_rule(rule)}. Where the reference "
+        f"Lesions (rule {name_rule(rule)}{sources}) are components: {describe_rule(rule)}. Where the reference "
         "holds no lesion these values are undefined and were left out; there, false lesions were counted. By subject, "
         "sensitivity is the share of scans with lesions in which at least one was detected, and specificity the share "
         "of scans without lesions in which none was predicted. Calibration was measured over the voxels of the stack, "

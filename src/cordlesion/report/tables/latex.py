@@ -21,6 +21,8 @@ _ESCAPES = {
     "×": r"$\times$",
     "–": "--",
     "’": "'",
+    "“": "``",
+    "”": "''",
     "³": r"\textsuperscript{3}",
     "†": r"\textsuperscript{\dag}",
     "Σ": r"$\Sigma$",
