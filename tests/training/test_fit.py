@@ -187,3 +187,18 @@ def test_ctrl_c_reaches_the_caller_and_works_again(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         fit(run(), stacks(1), stacks(1), tmp_path / "x.ckpt")
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_srun_on_the_machine_and_a_job_around_it_change_nothing(tmp_path, monkeypatch):
+    program = tmp_path / "srun"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    alone = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "alone.ckpt")
+    for name, value in (("NTASKS", "1"), ("JOB_ID", "7"), ("PROCID", "0"), ("LOCALID", "0"), ("NODELIST", "host")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    handlers = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+    in_job = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "in_job.ckpt")
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
+    for name, value in weights(alone.network).items():
+        np.testing.assert_array_equal(value, weights(in_job.network)[name])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from cordlesion.artifacts import atomic_path
 from cordlesion.config import RunConfig
@@ -72,6 +73,8 @@ def fit(
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
+            # In a job of SLURM too: Lightning would take the job's signals for itself.
+            plugins=[LightningEnvironment()],
         )
         with _interruptible():
             trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
