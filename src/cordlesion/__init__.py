@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from cordlesion.metrics import evaluate as evaluate
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
-    from cordlesion.segmentation import Segmentation as Segmentation
     from cordlesion.segmentation import segment as segment
+    from cordlesion.segmentation_files import Segmentation as Segmentation
     from cordlesion.study import run_study as run_study
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
     from cordlesion.threshold import choose_threshold as choose_threshold
@@ -29,7 +29,7 @@ _HOMES = {
     "CordlesionError": "errors",
     "LesionRule": "metrics",
     "ScanMetrics": "metrics",
-    "Segmentation": "segmentation",
+    "Segmentation": "segmentation_files",
     "StudyConfig": "config",
     "ThresholdChoice": "threshold",
     "choose_threshold": "threshold",

@@ -1,23 +1,17 @@
-"""One scan, one bundle: probability map, mask, list of lesions, picture."""
+"""One scan, one bundle: probability map, mask, list of lesions; and scan after scan into one folder."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from cordlesion import __version__
-from cordlesion.artifacts import check_output_file, check_output_folder, file_hash, portable_path, write_json
+from cordlesion.artifacts import check_output_file, check_output_folder
 from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder
-from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
-from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
-from cordlesion.lesion_table import Lesion, LesionList, LesionLoad, measure_lesions
+from cordlesion.lesion_files import check_tables
+from cordlesion.lesion_table import measure_lesions
 from cordlesion.metrics import binarize
-from cordlesion.model.bundle import AnyBundle, Card, load_bundle, read_card
-from cordlesion.model.cut import choose_cut, describe_cut, gives_masks
-from cordlesion.model.wording import describe_model
+from cordlesion.model.bundle import AnyBundle, Card, load_bundle
+from cordlesion.model.cut import choose_cut, gives_masks
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import (
@@ -28,21 +22,8 @@ from cordlesion.preprocess.centerline import (
     read_centerline,
 )
 from cordlesion.progress import bar, say
-from cordlesion.volume import Volume, placement_remark, read_scan, transform_used, write_volume
-
-
-@dataclass(frozen=True, eq=False)
-class Segmentation:
-    """What a model finds in a scan; arrays lie on the scan's own grid."""
-
-    scan: Volume
-    given: CordGiven
-    centerline: Centerline | None
-    probability: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.bool_]
-    threshold: float
-    lesions: tuple[Lesion, ...]
-    load: LesionLoad
+from cordlesion.segmentation_files import Segmentation, add_to_qc, output_name, write_segmentation
+from cordlesion.volume import Volume, placement_remark, read_scan, write_volume
 
 
 def segment(
@@ -85,92 +66,6 @@ def _segment(image: Volume, model: AnyBundle, given: CordGiven, cut: float, find
     mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
     found = measure_lesions(image, mask, None if gives_masks(model.card) else probability, curve)
     return Segmentation(image, given, curve, probability, mask, cut, found.lesions, found.load)
-
-
-def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pictures: bool = True) -> list[Path]:
-    """Write probability map, mask, description, picture and one-page report of a scan; returns the files.
-
-    The lesions of several scans belong in one table: see :func:`cordlesion.lesion_files.add_to_tables`.
-
-    Args:
-        result: What was found.
-        folder: Where to write.
-        bundle: The model it was found with.
-        pictures: Write picture and report; without them the folder has none of this scan.
-
-    Raises:
-        CordlesionError: The folder cannot be written.
-    """
-    stem = f"{output_name(result.scan.path)}_label-lesion"
-    files = [folder / f"{stem}_{end}" for end in ("probseg.nii.gz", "mask.nii.gz", "mask.json")]
-    write_volume(files[0], result.probability, result.scan)
-    write_volume(files[1], result.mask, result.scan)
-    card, name = read_card(bundle), result.scan.path.name if result.scan.path else ""
-    write_json(
-        files[2],
-        {
-            "Description": "MS lesions of the spinal cord (research use only)",
-            "Sources": [name],
-            "Centerline": _curve_record(result),
-            "Transform": transform_used(result.scan),
-            "Remarks": _remarks(result, card),
-            "Threshold": result.threshold,
-            "Prediction": card.prediction.model_dump(mode="json"),
-            "Postprocessing": card.postprocess.model_dump(mode="json"),
-            "LesionLoad": asdict(result.load),
-            "Lesions": [asdict(lesion) for lesion in result.lesions],
-            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": portable_path(bundle, folder),
-                            "WeightsSHA256": file_hash(bundle / "model.safetensors")},
-        },
-    )  # fmt: skip
-    for stale in _pictures(result, folder):
-        stale.unlink(missing_ok=True)
-    return [*files, *(_write_pictures(result, folder, card) if pictures else [])]
-
-
-def _remarks(result: Segmentation, card: Card) -> list[str]:
-    scan, name = result.scan, result.scan.path.name if result.scan.path else ""
-    curve = result.centerline if card.preprocess.region == "cord" else None
-    return [told for told in (placement_remark(scan, name), curve and coverage_remark(curve, scan, name)) if told]
-
-
-def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
-    stem = f"{output_name(result.scan.path)}_label-lesion"
-    return folder / f"{stem}_mask.png", folder / f"{stem}_report.html"
-
-
-def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path]:
-    from cordlesion.report.lesion_report import Source, write_lesion_report
-    from cordlesion.report.montage import montage
-    from cordlesion.report.overlay import save_png
-
-    picture, page = _pictures(result, folder)
-    scan, cord_only = output_name(result.scan.path), card.preprocess.region == "cord"
-    title = f"{scan} · p ≥ {result.threshold:g} · research use only"
-    figure = montage(result.scan, result.mask, result.centerline, title=title, cord_only=cord_only)
-    save_png(figure, picture)
-    source = Source(
-        scan=scan,
-        file=result.scan.path.name if result.scan.path else "",
-        model=describe_model(card),
-        threshold=result.threshold,
-        threshold_origin=describe_cut(card.threshold, result.threshold),
-        removal=card.postprocess,
-        centerline=_curve_record(result),
-        peak_probability=None if gives_masks(card) else float(result.probability.max()),
-        remarks=_remarks(result, card),
-        cord_only=cord_only,
-    )
-    return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
-
-
-def _curve_record(result: Segmentation) -> dict[str, object] | None:
-    """Tell where a centerline comes from: file names only, because folders are those of one machine."""
-    curve, given = result.centerline, result.given
-    if curve is None:
-        return None
-    file = given.centerline or given.cord_mask
-    return {"Source": given.origin, "File": file.name if file else None, "Confidence": curve.confidence}
 
 
 def segment_files(
@@ -224,11 +119,11 @@ def segment_files(
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
             try:
-                _write_with_rows(result, folder, bundle, pictures)
+                write_segmentation(result, folder, bundle, pictures=pictures)
                 n_written += 1
                 advance()
                 if qc is not None:
-                    _add_to_qc(qc, result, bundle, folder)
+                    add_to_qc(qc, result, bundle, folder)
             except CordlesionError as error:
                 faults[name] = str(error)
     if not n_written:
@@ -265,29 +160,6 @@ def _kept(folder: Path, name: str) -> str:
     return f" What {folder} holds of this scan is of an earlier run and was left as it is." if earlier else ""
 
 
-def _write_with_rows(result: Segmentation, folder: Path, bundle: Path, pictures: bool) -> None:
-    """Write everything about one scan, the pictures last, so that an interrupt leaves no mask without its rows."""
-    try:
-        files = write_segmentation(result, folder, bundle, pictures=False)
-        rows = Segmented(result.threshold, result.load, result.lesions)
-        add_to_tables(folder, {output_name(result.scan.path): rows})
-        for path in [*files, *(_write_pictures(result, folder, read_card(bundle)) if pictures else [])]:
-            say(f"{path}")
-    except CordlesionError as error:
-        raise CordlesionError(f"{error} What {folder} holds of it may be incomplete: segment it again.") from error
-
-
-def _add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> None:
-    from cordlesion.report.sct_qc import write_qc_entry
-
-    here, scan = Path.cwd(), result.scan.path
-    places = {"-m": bundle, "-o": folder, "--qc": qc, **result.given.options}
-    options = [part for option, place in places.items() for part in (option, portable_path(place, here))]
-    named = portable_path(scan, here) if scan else ""
-    command_line = ["cordlesion", "segment", named, *options, "--threshold", f"{result.threshold:g}"]
-    say(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
-
-
 def predict_file(
     scan: Path,
     bundle: Path,
@@ -307,12 +179,6 @@ def predict_file(
     curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)
     say(f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own.")
-
-
-def output_name(scan: Path | None) -> str:
-    """Name a scan's outputs by its BIDS entities, or by its file name where it has none."""
-    file = scan.name if scan else "scan.nii.gz"
-    return scan_name(file) or file.split(".")[0]
 
 
 def _read(path: Path | str) -> Volume:

@@ -19,6 +19,7 @@ from plain_statistics import (
     draws,
     fine,
     fine_brackets,
+    froc_score,
     holm,
     medians,
     number,
@@ -46,7 +47,6 @@ HEAD = [
     "P-sensitivity",
     "P-specificity",
 ]
-RATES = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
 F1 = {"voxel_f1": "V-F1", "lesion_f1": "L-F1"}
 
 
@@ -223,6 +223,7 @@ class Derived:
 
     def strata(self) -> list[list[str]]:
         rows = [["Loss", "Share", "< 40 mm³", "40 to 100 mm³", "≥ 100 mm³", "FROC score"]]
+        of_test = self.sweep[self.sweep["set"] == "test"]
         for loss, sizes in self.sizes.groupby("loss", sort=False):
             for share, found, of in (
                 ("sensitivity", "n_detected_lesions", "n_reference_lesions"),
@@ -236,25 +237,9 @@ class Derived:
                         f" {brackets(*bootstrap_share(part[found], part[of], part['subject']))}" if enough else ""
                     )
                     cells.append(f"{k / n:.2f} ({k}/{n}){interval}")
-                froc = self.froc_score(loss) if loss in self.with_maps else "–"
+                froc = froc_score(of_test[of_test["loss"] == loss]) if loss in self.with_maps else "–"
                 rows.append([NAMES[loss], share, *cells, froc if share == "sensitivity" else ""])
         return rows
-
-    def froc_score(self, loss: str) -> str:
-        rows = self.sweep[(self.sweep["loss"] == loss) & (self.sweep["set"] == "test")]
-        counts = ["n_detected_lesions", "n_reference_lesions", "n_predicted_lesions", "n_true_predicted_lesions"]
-        subjects = list(rows.groupby("subject"))
-        table = np.array([part.groupby("threshold")[counts].sum().to_numpy() for _, part in subjects])
-        n_scans = [part["scan_id"].nunique() for _, part in subjects]
-
-        def score(times: np.ndarray) -> float:
-            detected, of, predicted, true = np.tensordot(times, table, 1).T
-            allowed = [(predicted - true) / np.dot(times, n_scans) <= rate for rate in RATES]
-            return np.mean([max(detected[inside] / of[inside], default=0) for inside in allowed])
-
-        n = len(subjects)
-        drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=2000)
-        return f"{score(np.ones(n)):.2f} {brackets(*np.percentile([score(times) for times in drawn], [2.5, 97.5]))}"
 
     def rules(self) -> list[list[str]]:
         losses = list(self.by_rule["loss"].unique())

@@ -4,6 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+RATES = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
+"""False lesions per scan at which sensitivities are averaged."""
+
 
 def number(value: float, sign: str = "") -> str:
     return f"{value:{sign}.2f}".replace("-", "−")
@@ -66,6 +69,23 @@ def bootstrap_share(found: pd.Series, of: pd.Series, subjects: pd.Series) -> tup
     drawn = draws(subjects)
     shares = [(times @ found.to_numpy()) / (times @ of.to_numpy()) for times in drawn if times @ of.to_numpy()]
     return tuple(np.percentile(shares, [2.5, 97.5]))
+
+
+def froc_score(rows: pd.DataFrame) -> str:
+    """Mean sensitivity at the rates, pooled over the scans of a sweep; the interval draws subjects 2000 times."""
+    counts = ["n_detected_lesions", "n_reference_lesions", "n_predicted_lesions", "n_true_predicted_lesions"]
+    subjects = list(rows.groupby("subject"))
+    table = np.array([part.groupby("threshold")[counts].sum().to_numpy() for _, part in subjects])
+    n_scans = [part["scan_id"].nunique() for _, part in subjects]
+
+    def score(times: np.ndarray) -> float:
+        detected, of, predicted, true = np.tensordot(times, table, 1).T
+        allowed = [(predicted - true) / np.dot(times, n_scans) <= rate for rate in RATES]
+        return np.mean([max(detected[inside] / of[inside], default=0) for inside in allowed])
+
+    n = len(subjects)
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=2000)
+    return f"{score(np.ones(n)):.2f} {brackets(*np.percentile([score(times) for times in drawn], [2.5, 97.5]))}"
 
 
 def bootstrap(values: pd.Series, subjects: pd.Series) -> tuple[float, float]:
