@@ -20,7 +20,7 @@ _PARTIAL = ".part-"
 _UMASK_LOCK = threading.Lock()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 """Raised when a change of the code changes results: what older code made then counts as not done."""
 
 

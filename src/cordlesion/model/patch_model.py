@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cordlesion import __version__
 from cordlesion.artifacts import file_hash
 from cordlesion.model.bundle import Bundle, ModelCard
+from cordlesion.model.standardize import standardize_patches
 
 RESEARCH_USE = "Research use only: this is no medical device and not for diagnosis or treatment."
 LICENSE = (
@@ -43,18 +44,9 @@ class PatchModel(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (B, 1, X, Y, Z) to probabilities of the same shape."""
-        standardized = _standardize(patches)
+        standardized = standardize_patches(patches)
         copies = [torch.sigmoid(self.network(standardized.flip(axes))).flip(axes) for axes in self.mirrored]
         return torch.stack(copies).mean(dim=0)
-
-
-def _standardize(patches: Tensor) -> Tensor:
-    """Do to each patch what :func:`cordlesion.preprocess.intensity.standardize_patch` does."""
-    own = (1, *_SPATIAL)
-    centered = patches - patches.mean(dim=own, keepdim=True)
-    deviation = centered.square().mean(dim=own, keepdim=True).sqrt()
-    constant = deviation <= 1e-6 * patches.abs().amax(dim=own, keepdim=True).clamp(min=1.0)
-    return torch.where(constant, torch.zeros_like(patches), centered / torch.where(constant, 1.0, deviation))
 
 
 def patch_shape(card: ModelCard) -> tuple[int, int, int]:

@@ -1,6 +1,8 @@
 """A scan's stack with its reference: made once, read by training and prediction."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -109,15 +111,32 @@ def read_stack(path: Path) -> CordStack:
     Raises:
         CordlesionError: The file is missing or damaged.
     """
+    with _opened(path) as stored:
+        geometry = _geometry(json.loads(stored.metadata()["geometry"]))
+        image, reference = stored.get_tensor("image"), stored.get_tensor("reference").astype(bool)
+    return CordStack(image, reference, geometry)
+
+
+def read_stack_shape(path: Path) -> tuple[int, int, int]:
+    """Read a stack's shape and none of its voxels.
+
+    Raises:
+        CordlesionError: The file is missing or damaged.
+    """
+    with _opened(path) as stored:
+        x, y, z = stored.get_slice("image").get_shape()
+    return x, y, z
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as stored:
-            geometry = _geometry(json.loads(stored.metadata()["geometry"]))
-            image, reference = stored.get_tensor("image"), stored.get_tensor("reference").astype(bool)
+            yield stored
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise CordlesionError(
             f"{path}: no readable cord stack ({error}). Delete it and run `cordlesion preprocess` again."
         ) from error
-    return CordStack(image, reference, geometry)
 
 
 def _geometry(place: dict[str, Any]) -> StackGeometry:

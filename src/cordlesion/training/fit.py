@@ -6,7 +6,7 @@ import math
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from cordlesion.model.unet3d import UNet3d
 from cordlesion.progress import bar
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
-from cordlesion.training.patch_dataset import TrainingStack, patch_loader
+from cordlesion.training.patch_dataset import patch_loader
+from cordlesion.training.stack_bank import StackBank
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +35,7 @@ class TrainedNetwork:
     history: list[dict[str, float]]
 
 
-def fit(
-    run: RunConfig, train: Sequence[TrainingStack], validation: Sequence[TrainingStack], checkpoint: Path
-) -> TrainedNetwork:
+def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path) -> TrainedNetwork:
     """Train a network; killed at any moment and called again, it ends with the same weights.
 
     Args:
@@ -53,8 +52,8 @@ def fit(
     module = LesionModule(_initial_network(run), make_loss(run.loss.name, run.loss.parameters), config)
     shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
     loaders = (
-        patch_loader(train, shape, overlap, config.batch_size, run.seed),
-        patch_loader(validation, shape, overlap, config.batch_size, None),
+        patch_loader(train, shape, overlap, config.batch_size, run.seed, hardware.device),
+        patch_loader(validation, shape, overlap, config.batch_size, None, hardware.device),
     )
     with (
         bar(f"train {run.name}", config.epochs) as advance,
@@ -106,7 +105,7 @@ def _without_advertising() -> Iterator[None]:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Patches come from memory: worker processes would only copy them.
+            # Patches are gathered on the device: there is nothing to be done beside it.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Where SLURM is installed; a training is started by a study, not by srun.
             warnings.filterwarnings("ignore", message=".*`srun` command is available.*")

@@ -1,26 +1,17 @@
 """Patches for training, with all randomness keyed by (seed, epoch, patch) and none by process history."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cordlesion.patches.augment import augment
-from cordlesion.patches.grid import extract_patch, patch_grid
-from cordlesion.preprocess.intensity import standardize_patch
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingStack:
-    """A stack on the standard intensity scale, with its reference; both of shape (X, Y, N)."""
-
-    image: npt.NDArray[np.float32]
-    lesion: npt.NDArray[np.bool_]
+from cordlesion.model.standardize import standardize_patches
+from cordlesion.patches.augment import Lattice, augment
+from cordlesion.patches.grid import patch_grid
+from cordlesion.training.stack_bank import Shape, StackBank
 
 
 class PatchKey(NamedTuple):
@@ -30,54 +21,74 @@ class PatchKey(NamedTuple):
     place: int
 
 
-class PatchDataset(Dataset[tuple[Tensor, Tensor]]):
-    """All patches of a set of stacks, with and without lesion.
+Batch = tuple[Tensor, Tensor]
+"""Standardised intensities and lesion, each (B, 1, X, Y, Z) float32."""
+
+
+class PatchDataset(Dataset[Batch]):
+    """All patches of a set of stacks, with and without lesion, made by the batch on the device that trains.
 
     Args:
-        stacks: The set's stacks.
+        bank: The set's stacks.
         shape: Edges of a patch in voxels.
         overlap_fraction: Shared part of consecutive patches.
         augment_seed: Seed of mirror and rotation; None leaves the patches as they are.
+        device: Where the patches are wanted.
     """
 
     def __init__(
         self,
-        stacks: Sequence[TrainingStack],
-        shape: tuple[int, int, int],
+        bank: StackBank,
+        shape: Shape,
         overlap_fraction: float,
         augment_seed: int | None = None,
+        device: torch.device | None = None,
     ) -> None:
-        self._stacks = stacks
+        self._device = device or torch.device("cpu")
+        self._bank = bank.on(self._device)
         self._shape = shape
         self._augment_seed = augment_seed
-        self._places = [
-            (stack, start)
-            for stack, values in enumerate(stacks)
-            for start in patch_grid(values.image.shape, shape, overlap_fraction)
-        ]
+        grids = [np.array(list(patch_grid(stack, shape, overlap_fraction))) for stack in bank.shapes]
+        self._stacks = np.repeat(np.arange(len(grids)), [len(grid) for grid in grids])
+        self._starts = np.concatenate(grids)
+        self._firsts = bank.firsts
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._starts)
 
-    def __getitem__(self, key: PatchKey) -> tuple[Tensor, Tensor]:
-        stack, start = self._places[key.place]
-        values = self._stacks[stack]
-        patch = standardize_patch(extract_patch(values.image, start, self._shape))
-        lesion = extract_patch(values.lesion, start, self._shape)
+    def __getitem__(self, keys: Sequence[PatchKey]) -> Batch:
+        """Cut, turn and standardise the patches of a batch."""
+        x, y, z = (
+            torch.from_numpy(np.stack(offsets)).to(self._bank.image.device)
+            for offsets in zip(*[self._lattice(key) for key in keys], strict=True)
+        )
+        voxels = x[:, None, :, None, None] + y[:, None, None, :, None] + z[:, None, None, None, :]
+        image, lesion = (values[voxels].to(self._device) for values in (self._bank.image, self._bank.lesion))
+        return standardize_patches(image.float()), lesion.float()
+
+    def _lattice(self, key: PatchKey) -> Lattice:
+        """Say where in the bank the voxels of a patch are; a stack shorter than that repeats its last slice."""
+        stack, start = self._stacks[key.place], self._starts[key.place]
+        nx, ny, nz = self._bank.shapes[stack]
+        x, y, z = (
+            np.minimum(first + np.arange(size), n - 1) * stride
+            for first, size, n, stride in zip(start, self._shape, (nx, ny, nz), (ny * nz, nz, 1), strict=True)
+        )
+        lattice = x + self._firsts[stack], y, z
         if self._augment_seed is None:
-            return _tensor(patch), _tensor(lesion)
-        turned = augment(patch, lesion, np.random.default_rng([self._augment_seed, key.epoch, key.place]))
-        return _tensor(turned[0]), _tensor(turned[1])
+            return lattice
+        return augment(lattice, np.random.default_rng([self._augment_seed, key.epoch, key.place]))
 
 
-class KeyedSampler(Sampler[PatchKey]):
-    """Order of the patches in an epoch, a function of (seed, epoch) alone.
+class KeyedSampler(Sampler[list[PatchKey]]):
+    """The batches of an epoch, a function of (seed, epoch) alone.
 
     Lightning calls ``set_epoch`` before every epoch, also after a resume.
     """
 
-    def __init__(self, n_patches: int, shuffle_seed: int | None) -> None:
+    def __init__(self, n_patches: int, batch_size: int, shuffle_seed: int | None) -> None:
         self._n_patches = n_patches
+        self._batch_size = batch_size
         self._shuffle_seed = shuffle_seed
         self._epoch = 0
 
@@ -86,27 +97,29 @@ class KeyedSampler(Sampler[PatchKey]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._n_patches
+        return -(-self._n_patches // self._batch_size)
 
-    def __iter__(self) -> Iterator[PatchKey]:
+    def __iter__(self) -> Iterator[list[PatchKey]]:
         order = np.arange(self._n_patches)
         if self._shuffle_seed is not None:
             order = np.random.default_rng([self._shuffle_seed, self._epoch]).permutation(self._n_patches)
-        return (PatchKey(self._epoch, int(index)) for index in order)
+        for first in range(0, self._n_patches, self._batch_size):
+            yield [PatchKey(self._epoch, int(place)) for place in order[first : first + self._batch_size]]
 
 
 def patch_loader(
-    stacks: Sequence[TrainingStack],
-    shape: tuple[int, int, int],
+    bank: StackBank,
+    shape: Shape,
     overlap_fraction: float,
     batch_size: int,
     seed: int | None,
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32; a seed shuffles and augments them."""
-    patches = PatchDataset(stacks, shape, overlap_fraction, seed)
+    device: torch.device | None = None,
+) -> DataLoader[Batch]:
+    """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32, on a device; a seed shuffles and augments.
+
+    Iterated, it gives the batches of one epoch; ``loader.sampler.set_epoch`` says of which.
+    """
+    patches = PatchDataset(bank, shape, overlap_fraction, seed, device)
+    sampler = KeyedSampler(len(patches), batch_size, seed)
     # Its own generator, or the loader would draw from the global random state.
-    return DataLoader(patches, batch_size, sampler=KeyedSampler(len(patches), seed), generator=torch.Generator())
-
-
-def _tensor(values: npt.NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None]
+    return DataLoader(patches, batch_size=None, sampler=sampler, generator=torch.Generator())

@@ -12,9 +12,9 @@ from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
-from cordlesion.preprocess.stack_file import CordStack, read_stack
+from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_shape
 from cordlesion.training.fit import fit
-from cordlesion.training.patch_dataset import TrainingStack
+from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +22,14 @@ class TrainingSets:
     """What the runs of a study learn from: both sets on the scale that was fitted on the training set alone."""
 
     landmarks: IntensityLandmarks
-    train: Sequence[TrainingStack]
-    validation: Sequence[TrainingStack]
+    train: StackBank
+    validation: StackBank
 
 
 def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> TrainingSets:
-    """Read the stack files of both sets and standardise their intensities."""
-    stacks = [read_stack(path) for path in train]
-    landmarks = fit_landmarks((stack.image, stack.geometry.measured(stack.image)) for stack in stacks)
-    held_out = [read_stack(path) for path in validation]
-    return TrainingSets(
-        landmarks, [_standardized(s, landmarks) for s in stacks], [_standardized(s, landmarks) for s in held_out]
-    )
+    """Read the stack files of both sets and standardise their intensities; one stack at a time is in memory as read."""
+    landmarks = fit_landmarks((stack.image, stack.geometry.measured(stack.image)) for stack in map(read_stack, train))
+    return TrainingSets(landmarks, _standardized(train, landmarks), _standardized(validation, landmarks))
 
 
 def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> None:
@@ -48,7 +44,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
     Raises:
         CordlesionError: No training patch holds lesion, or training failed.
     """
-    if not any(stack.lesion.any() for stack in sets.train):
+    if not sets.train.lesion.any():
         raise CordlesionError(
             "no lesion lies in any stack of the training set. Check the references and, for the cord, the centerlines."
         )
@@ -82,5 +78,10 @@ def remove_checkpoints(folder: Path) -> None:
         stale.unlink()
 
 
-def _standardized(stack: CordStack, landmarks: IntensityLandmarks) -> TrainingStack:
+def _standardized(paths: Sequence[Path], landmarks: IntensityLandmarks) -> StackBank:
+    stacks = (_on_standard_scale(read_stack(path), landmarks) for path in paths)
+    return bank_stacks(stacks, [read_stack_shape(path) for path in paths], folder=paths[0].parent)
+
+
+def _on_standard_scale(stack: CordStack, landmarks: IntensityLandmarks) -> TrainingStack:
     return TrainingStack(landmarks.apply(stack.image, stack.geometry.measured(stack.image)), stack.reference)

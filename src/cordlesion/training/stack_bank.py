@@ -1,0 +1,101 @@
+"""All stacks of a set in one piece of memory, from which patches are gathered."""
+
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cordlesion.errors import CordlesionError
+
+Shape: TypeAlias = tuple[int, int, int]
+
+MOST_BYTES_IN_MEMORY = 8 * 2**30
+"""Larger banks lie in a file, of which the system keeps in memory what it has room for."""
+_BYTES_PER_VOXEL = 3
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingStack:
+    """A stack on the standard intensity scale, with its reference; both of shape (X, Y, N)."""
+
+    image: npt.NDArray[np.float32]
+    lesion: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class StackBank:
+    """All stacks of a set, one after the other, each as its voxels in C order."""
+
+    image: Tensor
+    """Standardised intensities, float16, shape (V,): half of a float's memory, and steps of 1/2000 of a value."""
+    lesion: Tensor
+    """Reference, bool, shape (V,)."""
+    shapes: tuple[Shape, ...]
+
+    @property
+    def firsts(self) -> npt.NDArray[np.int64]:
+        """Index of each stack's first voxel."""
+        sizes = [math.prod(shape) for shape in self.shapes]
+        return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
+
+    def on(self, device: torch.device) -> "StackBank":
+        """Return the bank on a device, or this one where the device has no room for it beside a network."""
+        if device.type == "cuda" and _BYTES_PER_VOXEL * len(self.image) > torch.cuda.mem_get_info(device)[0] / 2:
+            return self
+        return StackBank(self.image.to(device), self.lesion.to(device), self.shapes)
+
+
+def bank_stacks(stacks: Iterable[TrainingStack], shapes: Sequence[Shape], folder: Path | None = None) -> StackBank:
+    """Put stacks into one piece of memory, one by one, so that they need not be in memory twice.
+
+    Args:
+        stacks: The set's stacks.
+        shapes: Their shapes, which say beforehand how much memory is needed.
+        folder: Where a bank of more than :data:`MOST_BYTES_IN_MEMORY` is kept, in a file that lives as long as it;
+            without a folder it is kept in memory.
+    """
+    voxels = sum(math.prod(shape) for shape in shapes)
+    memory = _memory(voxels * _BYTES_PER_VOXEL, folder)
+    image, lesion = memory[: 2 * voxels].view(np.float16), memory[2 * voxels :].view(np.bool_)
+    first = 0
+    for stack, shape in zip(stacks, shapes, strict=True):
+        place = slice(first, first := first + math.prod(shape))
+        # Beyond the last percentiles the standard scale is open; half precision is not.
+        image[place] = np.clip(stack.image, -_LARGEST, _LARGEST).ravel()
+        lesion[place] = stack.lesion.ravel()
+    return StackBank(torch.from_numpy(image), torch.from_numpy(lesion), tuple(shapes))
+
+
+def bank_of(stacks: Sequence[TrainingStack]) -> StackBank:
+    """Put stacks that are in memory already into one piece."""
+    return bank_stacks(stacks, [_shape(stack) for stack in stacks])
+
+
+def _shape(stack: TrainingStack) -> Shape:
+    x, y, z = stack.image.shape
+    return x, y, z
+
+
+def _memory(size: int, folder: Path | None) -> npt.NDArray[np.uint8]:
+    """Return bytes in memory, or in a file without a name, which the system removes when the process ends."""
+    if folder is None or size <= MOST_BYTES_IN_MEMORY:
+        return np.empty(size, np.uint8)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Now, because a disk that is full when a mapped page is written kills the process.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.uint8, "r+", shape=(size,))
+    except OSError as error:
+        raise CordlesionError(
+            f"{folder}: there is no room for the {size / 2**30:.1f} GiB that the stacks of a set take in a file "
+            f"({error.strerror}). Make room on this disk, or put the study's folder on another."
+        ) from error
