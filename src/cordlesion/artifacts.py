@@ -284,6 +284,10 @@ class StudyFolder:
         folder = self.root / ".done" / stage
         return sorted(path.relative_to(folder).as_posix().removesuffix(".json") for path in folder.rglob("*.json"))
 
+    def groups(self, stage: str) -> list[str]:
+        """Return what the units of a stage belong to (of ``predict`` methods), without looking at the units."""
+        return sorted(path.name for path in (self.root / ".done" / stage).glob("*/"))
+
     @contextlib.contextmanager
     def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
         """Run a stage: its done-marker is removed before and written after, with the time it took.

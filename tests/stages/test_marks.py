@@ -4,9 +4,13 @@ from pathlib import Path
 import pytest
 
 from cordlesion import preprocess
-from cordlesion.config import PreprocessConfig
+from cordlesion.artifacts import StudyFolder, fingerprint
+from cordlesion.config import PreprocessConfig, StudyConfig
+from cordlesion.dataset.scan import Scan
 from cordlesion.preprocess import sct_contrast
-from cordlesion.stages.marks import stack_mark
+from cordlesion.stages import marks, sets
+from cordlesion.stages.marks import map_marks, stack_mark, sweep_mark, train_mark
+from cordlesion.stages.sets import ClosedTest, FoldSets, Study
 
 HASHES = {"image": "i", "reference": "r", "cord_mask": "m", "centerline": "c", "centerline_network": "n"}
 
@@ -97,3 +101,28 @@ def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_p
     assert len(set(installed)) == len(installed)
     assert mark("again", centerline, deepseg, ("sct_version", "echo 6.1")) == installed[2]
     assert mark("broken", centerline, ("sct_version", "exit 1")) == installed[1]
+
+
+def test_marks_of_many_runs_and_scans_are_not_made_of_the_same_parts_again(monkeypatch, tmp_path):
+    scans = tuple(Scan(f"sub-{n}", f"sub-{n}", "", "", Path(f"{n}.nii.gz")) for n in range(8))
+    config = StudyConfig(name="s", dataset=tmp_path, output=tmp_path, losses=("bce", "dice"), seeds=(0, 1, 2))
+    learning = {"train": scans[:4], "validation": scans[4:5], "threshold": scans[5:]}
+    hashes = {scan.scan_id: {"image": scan.scan_id, "reference": "r"} for scan in scans}
+    study = Study(config, StudyFolder(tmp_path), hashes, {None: FoldSets(None, learning, ClosedTest(()))}, {}, {})
+    calls = {"stack": 0, "train": 0}
+
+    def count(name, function):
+        def counted(*arguments):
+            calls[name] += 1
+            return function(*arguments)
+
+        return counted
+
+    monkeypatch.setattr(sets, "stack_mark", count("stack", stack_mark))
+    monkeypatch.setattr(marks, "train_mark", count("train", train_mark))
+    for run in config.runs:
+        made = map_marks(study, run, scans[5:])
+        sweep_mark(study, run, scans[5:])
+    assert calls == {"stack": len(scans), "train": 2 * len(config.runs)}
+    prediction = fingerprint(train_mark(study, run), run.prediction.model_dump(mode="json"))
+    assert made[scans[6]] == fingerprint(prediction, stack_mark(config.preprocess, hashes["sub-6"]))

@@ -67,7 +67,7 @@ def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
 def _made_for(folder: StudyFolder) -> set[str]:
     """Return the names of all methods that something was made for."""
     runs = {path.name for path in (folder.root / "runs").glob("*")}
-    return runs | {unit.split("/")[0] for unit in folder.units("predict")} | set(folder.units("masks"))
+    return runs | set(folder.groups("predict")) | set(folder.units("masks"))
 
 
 def _tables(folder: StudyFolder, name: str) -> list[Path]:
@@ -80,7 +80,7 @@ def _maps(folder: StudyFolder, label: str) -> list[Path]:
 
 
 def _keys(folder: StudyFolder, name: str) -> list[str]:
-    maps = [f"predict/{unit}" for unit in folder.units("predict") if unit.split("/")[0] == name]
+    maps = [f"predict/{name}/{scan}" for scan in folder.units(f"predict/{name}")]
     return [*maps, *(f"sweep/{name}_{part}" for part in SETS), f"masks/{name}", f"analyze/{name}"]
 
 

@@ -17,7 +17,7 @@ from cordlesion.evaluation import MapPair, evaluate_mask, metric_row, read_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.progress import track
 from cordlesion.stages.comparators import bring_comparator
-from cordlesion.stages.marks import map_mark, predict_key, sweep_mark
+from cordlesion.stages.marks import map_marks, predict_key, sweep_mark
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS, VOLUME
 
@@ -101,7 +101,7 @@ def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:
 def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: SetName) -> None:
     """Write the probability map of each scan that has none yet from this very network."""
     folder = study.folder
-    marks = {scan: map_mark(study, run, scan) for scan in scans}
+    marks = map_marks(study, run, scans)
     maps = {scan: folder.probability(scan.scan_id, run.name) for scan in scans}
     pending = [scan for scan in scans if not folder.is_done(predict_key(scan, run), marks[scan], maps[scan])]
     if not pending:

@@ -1,13 +1,16 @@
 """Fingerprints: what the result of each unit of work depends on; and the names of their done-markers."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cordlesion.artifacts import fingerprint
 from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
-from cordlesion.stages.sets import Cohort, Study
 from cordlesion.threshold import GRIDS
+
+if TYPE_CHECKING:
+    from cordlesion.stages.sets import Cohort, Study
 
 
 def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
@@ -22,18 +25,20 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
     return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *([found] if found else []))
 
 
-def train_mark(study: Study, run: RunConfig) -> str:
+def train_mark(study: "Study", run: RunConfig) -> str:
     """Return the fingerprint of a training."""
     sets = {name: _stacks(study, study.in_set(name, run.fold)) for name in ("train", "validation")}
     return fingerprint(run.learned_from, sets)
 
 
-def map_mark(study: Study, run: RunConfig, scan: Scan) -> str:
-    """Return the fingerprint of a scan's probability map."""
-    return fingerprint(_prediction_mark(study, run), *_stacks(study, [scan]))
+def map_marks(study: "Study", run: RunConfig, scans: Sequence[Scan]) -> dict[Scan, str]:
+    """Return the fingerprint of each scan's probability map."""
+    # Once for all scans: it is made of every scan that the network was trained on.
+    prediction = _prediction_mark(study, run)
+    return {scan: fingerprint(prediction, study.stack_marks[scan.scan_id]) for scan in scans}
 
 
-def brought_mark(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> str:
+def brought_mark(study: "Cohort | Study", run: ComparatorRun, scan: Scan) -> str:
     """Return the fingerprint of a comparator's probability map of a scan (or, where it is given as masks, its mask)."""
     comparator, hashes = study.comparators[run.comparator.name], study.hashes[scan.scan_id]
     own = comparator.preprocess_in(study.config.preprocess)
@@ -42,7 +47,7 @@ def brought_mark(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> str:
     return fingerprint(comparator.origin(scan.scan_id), *inputs)
 
 
-def sweep_mark(study: Study, run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
+def sweep_mark(study: "Study", run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
     """Return the fingerprint of the metrics of some scans at every threshold (and minimum lesion volume)."""
     removal = run.postprocess
     cords = [study.hashes[scan.scan_id].get("cord_mask") for scan in scans if removal.cord_margin_mm is not None]
@@ -71,9 +76,9 @@ def predict_key(scan: Scan, run: Method) -> str:
     return f"predict/{run.maps_name}/{scan.scan_id}"
 
 
-def _stacks(study: Study, scans: Sequence[Scan]) -> list[str]:
-    return [stack_mark(study.config.preprocess, study.hashes[scan.scan_id]) for scan in scans]
+def _stacks(study: "Study", scans: Sequence[Scan]) -> list[str]:
+    return [study.stack_marks[scan.scan_id] for scan in scans]
 
 
-def _prediction_mark(study: Study, run: RunConfig) -> str:
+def _prediction_mark(study: "Study", run: RunConfig) -> str:
     return fingerprint(train_mark(study, run), run.prediction.model_dump(mode="json"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.stages.marks import stack_mark
 from cordlesion.threshold import VOLUME, parse_objective
 
 Hashes = Mapping[str, Mapping[str, str]]
@@ -117,6 +119,11 @@ class Study:
     """Why a scan takes no part."""
     comparators: Mapping[str, Comparator]
     """By name."""
+
+    @cached_property
+    def stack_marks(self) -> Mapping[str, str]:
+        """The fingerprint of each scan's stack: computed once, because every run asks for all of them."""
+        return {name: stack_mark(self.config.preprocess, hashes) for name, hashes in self.hashes.items()}
 
     def in_set(self, name: SetName, fold: int | None = None) -> tuple[Scan, ...]:
         """Return the scans of a set.
