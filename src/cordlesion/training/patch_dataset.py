@@ -63,8 +63,11 @@ class PatchDataset(Dataset[Batch]):
             for offsets in zip(*[self._lattice(key) for key in keys], strict=True)
         )
         voxels = x[:, None, :, None, None] + y[:, None, None, :, None] + z[:, None, None, None, :]
-        image, lesion = (values[voxels].to(self._device) for values in (self._bank.image, self._bank.lesion))
-        return standardize_patches(image.float()), lesion.float()
+        image, lesion = (
+            values.index_select(0, voxels.flatten()).reshape(voxels.shape).to(self._device).float()
+            for values in (self._bank.image, self._bank.lesion)
+        )
+        return standardize_patches(image), lesion
 
     def _lattice(self, key: PatchKey) -> Lattice:
         """Say where in the bank the voxels of a patch are; a stack shorter than that repeats its last slice."""
