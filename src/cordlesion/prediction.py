@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from cordlesion.model.bundle import AnyBundle, Bundle, SctBundle
 from cordlesion.model.hardware import Hardware, choose_hardware
+from cordlesion.model.standardize import standardize_patches
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
-from cordlesion.preprocess.intensity import standardize_patch
 from cordlesion.preprocess.orient import from_las
 from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
@@ -78,8 +78,11 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     standard = card.landmarks.apply(stack, geometry.measured(stack))
     grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
     # Cut when needed: overlapping along three axes, all patches together take many times the memory of the stack.
-    patches = (standardize_patch(extract_patch(standard, start, grid.patch_shape)) for start in grid)
-    return stitch_patches(_probabilities(bundle, patches, choose_hardware()), grid, card.prediction.blending)
+    patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
+    # SCT's network is not treated so: its results change when a patch is mirrored, and are to be compared with SCT's.
+    mirrored = _MIRRORED if card.prediction.mirror else _MIRRORED[:1]
+    maps = _probabilities(bundle.predictor, patches, standardize_patches, choose_hardware(), mirrored)
+    return stitch_patches(maps, grid, card.prediction.blending)
 
 
 def _predict_sct(bundle: SctBundle, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
@@ -96,31 +99,37 @@ def _predict_sct(bundle: SctBundle, scan: Volume, centerline: Centerline | None)
 
 def _predict_sct_stack(bundle: SctBundle, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     constants, overlap, length = bundle.card.preprocess, bundle.card.prediction.overlap_fraction, stack.shape[2]
+
+    def normalize(patches: Tensor) -> Tensor:
+        return (patches - constants.mean) / constants.deviation
+
     size = constants.crop_voxels
     # Zeros are added before the mean is taken off, as SCT does it.
     whole = max(size, length) if overlap else size * math.ceil(length / size)
     padded = np.pad(stack, [(0, 0), (0, 0), (0, whole - length)])
     grid = patch_grid(padded.shape, (size, size, size), overlap)
     blocks = [extract_patch(padded, start, grid.patch_shape) for start in grid]
-    normalized = ((block - constants.mean) / constants.deviation for block in blocks)
     # bfloat16 moves SCT's probabilities by up to 0.07, which a comparison with SCT should not contain.
     hardware = replace(choose_hardware(), half_precision=False)
-    predicted = _probabilities(bundle, normalized, hardware)
+    predicted = _probabilities(bundle.network, blocks, normalize, hardware)
     # What the network makes of nothing but slices without cord is no lesion.
     maps = (p if block.any() else np.zeros_like(p) for p, block in zip(predicted, blocks, strict=True))
     return stitch_patches(maps, grid)[..., :length]
 
 
 def _probabilities(
-    bundle: AnyBundle, patches: Iterable[npt.NDArray[np.float32]], hardware: Hardware
+    network: nn.Module,
+    patches: Iterable[npt.NDArray[np.float32]],
+    normalize: Callable[[Tensor], Tensor],
+    hardware: Hardware,
+    mirrored: Sequence[tuple[int, ...]] = _MIRRORED[:1],
 ) -> Iterator[npt.NDArray[np.float32]]:
-    network = bundle.network.to(hardware.device)
-    # SCT's network is used as SCT uses it; its results change when a patch is mirrored.
-    mirrored = _MIRRORED if isinstance(bundle, Bundle) and bundle.card.prediction.mirror else _MIRRORED[:1]
+    """Predict patches by the batch, on the device from the normalisation to the probability."""
+    network.to(hardware.device)
     remaining = iter(patches)
     while chunk := list(itertools.islice(remaining, _BATCH)):
-        batch = torch.from_numpy(np.stack(chunk))[:, None]
-        yield from _mean_probability(network, batch, hardware, mirrored)[:, 0].cpu().numpy()
+        batch = torch.from_numpy(np.stack(chunk))[:, None].to(hardware.device)
+        yield from _mean_probability(network, normalize(batch), hardware, mirrored)[:, 0].cpu().numpy()
 
 
 def _mean_probability(
@@ -129,4 +138,4 @@ def _mean_probability(
     """Average over mirrored copies of a batch, each prediction mirrored back."""
     with torch.inference_mode(), hardware.autocast():
         logits = [network(hardware.place(batch.flip(axes))).flip(axes) for axes in mirrored]
-        return torch.sigmoid(torch.stack(logits).float()).mean(dim=0)
+        return torch.stack([torch.sigmoid(z.float()) for z in logits]).mean(dim=0)

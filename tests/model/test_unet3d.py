@@ -2,8 +2,10 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
-from cordlesion.model.unet3d import UNet3d
+from cordlesion.model.unet3d import UNet3d, fold_normalizations
+from models import untrained_bundle
 
 
 def expected_parameters(filters):
@@ -99,3 +101,19 @@ def test_each_level_is_joined_with_the_one_above():
         from_skip = network(patch)
     assert from_skip.std() > 1e-3
     assert (whole - from_skip).abs().max() > 1e-5  # and the levels below had a part in it
+
+
+def test_folding_normalisations_into_convolutions_changes_nothing_but_rounding():
+    network = untrained_bundle(filters=(2, 4, 8)).network
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm3d):
+            nn.init.uniform_(layer.weight, 0.5, 2)
+            nn.init.uniform_(layer.bias, -1, 1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    patches = torch.randn((2, 1, 16, 16, 16), generator=torch.Generator().manual_seed(1))
+    folded = fold_normalizations(network)
+    assert not any(isinstance(layer, nn.BatchNorm3d) for layer in folded.modules())
+    with torch.no_grad():
+        torch.testing.assert_close(folded(patches), network(patches), rtol=1e-4, atol=1e-4)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)

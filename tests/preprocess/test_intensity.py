@@ -8,7 +8,6 @@ from cordlesion.preprocess.intensity import (
     STANDARD_RANGE,
     IntensityLandmarks,
     fit_landmarks,
-    standardize_patch,
 )
 
 
@@ -131,21 +130,3 @@ def test_a_stack_with_a_large_flat_part_is_mapped_to_finite_ordered_values():
 def test_landmarks_must_grow_and_match(percentiles, values):
     with pytest.raises(ValueError, match="percentiles"):
         IntensityLandmarks(percentiles, values)
-
-
-@settings(max_examples=50, deadline=None)
-@given(seeds, st.floats(1e-3, 1e4), st.floats(-1e3, 1e3))
-def test_patches_get_zero_mean_and_unit_deviation(seed, scale, offset):
-    patch = (np.random.default_rng(seed).normal(size=(5, 5, 5)) * scale + offset).astype(np.float32)
-    assume(patch.std() > 1e-4 * np.abs(patch).max())
-    standard = standardize_patch(patch)
-    assert standard.dtype == np.float32
-    assert float(standard.mean(dtype=np.float64)) == pytest.approx(0, abs=1e-4)
-    assert float(standard.std(dtype=np.float64)) == pytest.approx(1, abs=1e-4)
-    expected = (patch.astype(np.float64) - patch.mean(dtype=np.float64)) / patch.std(dtype=np.float64)
-    np.testing.assert_allclose(standard, expected, atol=1e-3)
-
-
-@pytest.mark.parametrize("value", [0.0, 7.0, 0.1, -1e5, 1e-8])
-def test_a_constant_patch_becomes_zeros(value):
-    np.testing.assert_array_equal(standardize_patch(np.full((4, 4, 4), value, np.float32)), np.zeros((4, 4, 4)))
