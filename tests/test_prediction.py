@@ -230,6 +230,8 @@ def test_half_precision_stays_close_and_is_used_only_where_the_processor_has_it(
     monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
     half = predict_stack(bundle, noise((16, 16, 32)), geometry)
     assert 0 < np.abs(half - full).max() < 0.1
+    plain = bundle.card.model_copy(update={"prediction": PredictionConfig(precision="float32")})
+    np.testing.assert_array_equal(predict_stack(Bundle(plain, bundle.network), noise((16, 16, 32)), geometry), full)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     from cordlesion.model.hardware import choose_hardware

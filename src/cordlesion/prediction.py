@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +80,8 @@ def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: Stac
     patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
     # SCT's network is not treated so: its results change when a patch is mirrored, and are to be compared with SCT's.
     mirrored = _MIRRORED if card.prediction.mirror else _MIRRORED[:1]
-    maps = _probabilities(bundle.predictor, patches, standardize_patches, choose_hardware(), mirrored)
+    hardware = choose_hardware().at(card.prediction.precision)
+    maps = _probabilities(bundle.predictor, patches, standardize_patches, hardware, mirrored)
     return stitch_patches(maps, grid, card.prediction.blending)
 
 
@@ -110,7 +110,7 @@ def _predict_sct_stack(bundle: SctBundle, stack: npt.NDArray[np.float32]) -> npt
     grid = patch_grid(padded.shape, (size, size, size), overlap)
     blocks = [extract_patch(padded, start, grid.patch_shape) for start in grid]
     # bfloat16 moves SCT's probabilities by up to 0.07, which a comparison with SCT should not contain.
-    hardware = replace(choose_hardware(), half_precision=False)
+    hardware = choose_hardware().at("float32")
     predicted = _probabilities(bundle.network, blocks, normalize, hardware)
     # What the network makes of nothing but slices without cord is no lesion.
     maps = (p if block.any() else np.zeros_like(p) for p, block in zip(predicted, blocks, strict=True))

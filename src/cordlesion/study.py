@@ -269,7 +269,7 @@ def _train(study: Study, run: RunConfig, sets: "TrainingSets", marks: Mapping[st
     folder, mark = study.folder.run(run.name), marks[run.name]
     try:
         with study.folder.stage(train_key(run), mark) as record:
-            record["hardware"] = choose_hardware().describe()
+            record["hardware"] = choose_hardware().at(run.training.precision).describe()
             train_run(run, sets, folder, mark)
     except CordlesionError as error:
         return str(error)

@@ -1,3 +1,4 @@
+import importlib
 import signal
 
 import numpy as np
@@ -6,10 +7,12 @@ import torch
 
 from cordlesion.config import LossConfig, TrainingConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.model.hardware import Hardware
 from cordlesion.training import TrainingStack, bank_of, fit
 from cordlesion.training.module import LesionModule
 from trainings import run, stacks, weights
 
+fit_module = importlib.import_module("cordlesion.training.fit")  # the package's name for it is that of its function
 STOPPING = TrainingConfig(epochs=30, batch_size=3, learning_rate=0.3, early_stopping_epochs=3)
 
 
@@ -124,6 +127,17 @@ def test_seeds_differ_and_equal_seeds_do_not(tmp_path):
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
     assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_the_precision_is_that_of_the_processor_unless_float32_is_asked_for(tmp_path, monkeypatch):
+    halves, full = Hardware(torch.device("cpu"), True), Hardware(torch.device("cpu"), False)
+    found = {}
+    for hardware, precision in ((halves, "auto"), (halves, "float32"), (full, "auto")):
+        monkeypatch.setattr(fit_module, "choose_hardware", lambda hardware=hardware: hardware)
+        plan = run(training=TrainingConfig(epochs=1, precision=precision))
+        trained = fit(plan, stacks(1), stacks(1), tmp_path / f"{len(found)}.ckpt")
+        found[hardware.half_precision, precision] = trained.history[0]["train_loss"]
+    assert found[True, "float32"] == found[False, "auto"] != found[True, "auto"]
 
 
 def test_the_losss_own_optimiser_wins(tmp_path):

@@ -20,6 +20,7 @@ from cordlesion.config.sections import LossConfig as LossConfig
 from cordlesion.config.sections import NetworkConfig as NetworkConfig
 from cordlesion.config.sections import PatchConfig as PatchConfig
 from cordlesion.config.sections import PostprocessConfig as PostprocessConfig
+from cordlesion.config.sections import Precision as Precision
 from cordlesion.config.sections import PredictionConfig as PredictionConfig
 from cordlesion.config.sections import PreprocessConfig as PreprocessConfig
 from cordlesion.config.sections import ReducedConfig as ReducedConfig

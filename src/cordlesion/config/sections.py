@@ -13,6 +13,7 @@ from cordlesion.located_yaml import fault_at
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 Blending = Literal["mean", "gaussian", "hann"]
+Precision = Literal["auto", "float32"]
 CenterlineSource = Literal["auto", "file", "cord_mask", "sct"]
 DRAWN: Mapping[str, str] = MappingProxyType({"file": "centerline", "cord_mask": "cord_mask"})
 """Sources of centerlines that are files of each scan, and the kind of file."""
@@ -169,6 +170,9 @@ class TrainingConfig(Section):
     """The rate is halved after this many epochs without a lower validation loss."""
     early_stopping_epochs: Annotated[int, Field(gt=0)] | None = None
     """Training ends after this many epochs without a lower validation loss; never by default (the study)."""
+    precision: Precision = "auto"
+    """``auto``: the network computes in bfloat16 where the processor does; ``float32``: nowhere. Weights, losses and
+    sums are float32 in any case."""
     logger: LoggerName | None = None
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
 
@@ -199,6 +203,8 @@ class PredictionConfig(Section):
     """How overlapping patches weigh along the stack: all alike (the study), or their middle more than their ends."""
     mirror: bool = False
     """Average over the patch mirrored along every combination of axes, in eight times the time."""
+    precision: Precision = "auto"
+    """As in ``training``."""
 
 
 class PostprocessConfig(Section):

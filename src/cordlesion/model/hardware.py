@@ -1,10 +1,12 @@
 """Device, precision and memory format, chosen once for training and prediction."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+
+from cordlesion.config import Precision
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Hardware:
     def precision(self) -> Literal["bf16-mixed", "32-true"]:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.half_precision else "32-true"
+
+    def at(self, precision: Precision) -> "Hardware":
+        """Return the hardware as it computes at a precision that a study asks for."""
+        return self if precision == "auto" else replace(self, half_precision=False)
 
     def describe(self) -> str:
         """Name device and precision for the manifest."""

@@ -1,6 +1,5 @@
 """Where SCT's centerline network sees the cord (Gros et al., NeuroImage 2019): a heatmap for each axial slice."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -106,7 +105,7 @@ def _resample(slices: npt.NDArray[np.generic], fx: int, fy: int) -> npt.NDArray[
 
 def _predict(network: SctCenterlineNet, slices: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     fx, fy, _ = slices.shape
-    hardware = replace(choose_hardware(), half_precision=False)
+    hardware = choose_hardware().at("float32")
     batch = torch.from_numpy(np.ascontiguousarray(np.moveaxis(slices, 2, 0)))[:, None].to(hardware.device)
     multiple = network.multiple
     with torch.inference_mode():

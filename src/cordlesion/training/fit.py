@@ -48,7 +48,7 @@ def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Pat
         CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed.
     """
     config = run.optimization
-    hardware = choose_hardware()
+    hardware = choose_hardware().at(config.precision)
     module = LesionModule(_initial_network(run), make_loss(run.loss.name, run.loss.parameters), config)
     shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
     loaders = (
