@@ -83,10 +83,12 @@ def test_of_several_folds_each_has_its_threshold(results: StudyResults) -> None:
     folds = pd.concat([written.assign(fold=1), written.assign(fold=2, threshold=0.9)], ignore_index=True)
     brief = brief_of(replace(results, written_thresholds=folds, sweep=results.sweep.assign(fold=1)))
     assert brief.threshold == f"{results.tuned[results.best]:.2f}, 0.90"
-    assert brief.meaning.startswith("Each of the 2 folds has a network and a threshold of its own")
+    assert brief.meaning.startswith("Each of the 2 folds has a network of its own and chose a threshold of its own")
     assert brief.bundle == ""
     assert "7 scans kept in each fold for choosing its threshold" in brief.why
     same = folds.assign(threshold=0.9, n_scans=folds["fold"] + 4)
     alike = brief_of(replace(results, written_thresholds=same, sweep=results.sweep.assign(fold=1)))
     assert alike.threshold == "0.90"
+    assert alike.meaning.startswith("Each of the 2 folds has a network of its own and chose a threshold, all the same;")
+    assert "0.90 or more" in alike.meaning
     assert "5 to 6 scans kept in each fold" in alike.why

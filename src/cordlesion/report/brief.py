@@ -134,8 +134,11 @@ def _score(chosen: pd.Series) -> str:
 def _meaning(results: StudyResults) -> str:
     chosen = of_run(results.written_thresholds, results.best)
     if len(chosen) > 1:
-        each = f"Each of the {len(chosen)} folds has a network and a threshold of its own; "
-        return f"{each}a voxel is marked as lesion where its probability is at least that of its fold."
+        each = f"Each of the {len(chosen)} folds has a network of its own and chose a threshold"
+        if chosen["threshold"].nunique() == 1:
+            t = results.threshold_text(results.best)
+            return f"{each}, all the same; a voxel is marked as lesion where its fold gives it {t} or more."
+        return f"{each} of its own; a voxel is marked as lesion where its probability is at least that of its fold."
     t = results.threshold_text(results.best)
     marked = f"A voxel is marked as lesion where this model gives it a probability of {t} or more"
     volume = float(chosen[VOLUME].iloc[0]) if VOLUME in chosen else 0.0
