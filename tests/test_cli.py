@@ -129,10 +129,13 @@ def test_split_init_preprocess_and_status_from_the_command_line(cli, tmp_path):
 
 
 def test_an_interruption_is_told_without_a_traceback(cli, monkeypatch, tmp_path):
-    def interrupt(*_args):
+    def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cordlesion.study.run_study", interrupt)
     ended = cli("preprocess", make_cohort(tmp_path), "-q")
     assert ended.status == 130
     assert ended.error == "cordlesion: stopped; the same command goes on from here.\n"
+    monkeypatch.setattr("cordlesion.segmentation.segment_files", interrupt)
+    ended = cli("segment", "a.nii", "b.nii", "-m", "bundle", "-o", tmp_path, "-q")
+    assert ended.error == "cordlesion: stopped; what is finished is kept, but the same command does it again.\n"

@@ -146,6 +146,7 @@ def test_unknown_rules_and_objectives_get_a_sentence(folders, tmp_path, argument
 
 def test_the_help_names_every_objective_rule_and_grid(cli):
     shown_help = "".join(cli("tune", "--help").output.split())
+    assert "neverthosethatresultsarereportedon" in shown_help
     for name in (*OBJECTIVES, *GRIDS, *RULES):
         assert name in shown_help
     assert all(rule in "".join(cli("evaluate", "--help").output.split()) for rule in RULES)

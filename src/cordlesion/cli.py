@@ -35,11 +35,15 @@ app.command("cordlesion.cli_view:view", name="view", help="Look at a finished st
 
 _MAPS = {
     "evaluate": "Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.",
-    "tune": "Choose the decision threshold for probability maps of any tool.",
+    "tune": "Choose the decision threshold for probability maps of any tool.\n\n"
+    "Give the scans of a threshold set only, never those that results are reported on: they would look too good.",
     "compare": "Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval.",
 }
 for _name, _help in _MAPS.items():
     app.command(f"cordlesion.cli_maps:{_name}", name=_name, help=_help)
+
+_GO_ON = (("demo",), ("simulate",), ("preprocess",), ("train",), ("study", "run"))
+"""Commands that go on where they stopped."""
 
 Quiet = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
@@ -285,8 +289,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line (``sys.argv`` by default): exit status 0, or 2 after a mistake, told in a sentence."""
     from cordlesion.errors import CordlesionError
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        status = app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=True)
+        status = app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(2)
     except CordlesionError as error:
@@ -297,9 +302,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         sys.exit(0)
     except KeyboardInterrupt:
-        print("cordlesion: stopped; the same command goes on from here.", file=sys.stderr)
+        print(f"cordlesion: stopped; {_after_stop(arguments)}.", file=sys.stderr)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _after_stop(arguments: Sequence[str]) -> str:
+    """Say what the same command does after an interruption: only those of ``_GO_ON`` keep track of what is done."""
+    if any(tuple(arguments[: len(names)]) == names for names in _GO_ON):
+        return "the same command goes on from here"
+    return "what is finished is kept, but the same command does it again"
 
 
 def _run(

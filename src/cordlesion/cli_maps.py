@@ -52,7 +52,7 @@ def tune(
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
 
-    Give the scans of a threshold set only: scans that are used again to report results would make them too good.
+    Give the scans of a threshold set only, never those that results are reported on: they would look too good.
 
     Args:
         reference: A mask, or a folder of masks.
