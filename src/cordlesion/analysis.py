@@ -17,7 +17,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, fingerprint
 from cordlesion.config import Method
-from cordlesion.evaluation import MapPair, read_table, write_table
+from cordlesion.evaluation import MapPair, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
 from cordlesion.metrics import (
     STRATA_MM3,
@@ -103,9 +103,13 @@ def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str,
 def collect_analyses(folder: StudyFolder, runs: Sequence[Method]) -> None:
     """Write the study's tables: those of its runs, one below the other, and the FROC curves from its sweep."""
     for name in _PER_RUN:
-        tables = [read_table(folder.run(run.name) / f"{name}.tsv") for run in runs if name in _tables_of(run)]
-        write_table(folder.table(name), pd.concat(tables, ignore_index=True))
-    write_table(folder.table("froc"), froc_table(read_table(folder.sweep)))
+        with table_in_parts(folder.table(name)) as append:
+            for run in runs:
+                if name in _tables_of(run):
+                    append(read_table(folder.run(run.name) / f"{name}.tsv"))
+    with table_in_parts(folder.table("froc")) as append:
+        for swept in read_in_parts(folder.sweep, _RUN):
+            append(froc_table(swept))
 
 
 def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -1,9 +1,13 @@
 """Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cordlesion.artifacts import atomic_path
@@ -17,6 +21,8 @@ from cordlesion.volume import read_mask, read_probability
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
+_FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
+_PART_ROWS = 50_000
 _NOTHING = PostprocessConfig()
 _OWN_FOLDER = "Put the files to be compared into a folder of their own."
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
@@ -168,7 +174,27 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
     """Write a table as TSV atomically; numbers keep every digit, undefined values become ``n/a``."""
     with atomic_path(Path(path)) as temporary:
-        table.to_csv(temporary, sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+        table.to_csv(temporary, **_FORMAT)
+
+
+@contextlib.contextmanager
+def table_in_parts(path: Path | str) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table part by part, atomically: the bytes of :func:`write_table`, the memory of the largest part.
+
+    Yields:
+        What is given the next part. The first one says which columns there are; those that a later one lacks are
+        undefined in its rows.
+    """
+    columns: list[str] = []
+    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+
+        def append(part: pd.DataFrame) -> None:
+            is_first = not columns
+            columns.extend(part.columns if is_first else ())
+            assert set(part) <= set(columns)
+            part.reindex(columns=columns).to_csv(stream, header=is_first, **_FORMAT)
+
+        yield append
 
 
 def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -178,15 +204,52 @@ def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
         CordlesionError: The file is missing, is no table, lacks one of ``columns``, or holds text among its metrics.
     """
     path = Path(path)
+    return _checked(next(_read(path)), path, columns)
+
+
+def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Read a TSV written by :func:`write_table` part by part, for what is summed up and need not be in memory at once.
+
+    Args:
+        path: The table.
+        by: Columns; neighbouring rows that are equal in all of them stay together.
+
+    Yields:
+        Parts of some ten thousand rows, in order; each as :func:`read_table` gives it.
+
+    Raises:
+        CordlesionError: As :func:`read_table`.
+    """
+    path = Path(path)
+    held = pd.DataFrame()
+    for rows in _read(path, _PART_ROWS):
+        held = pd.concat([held, _checked(rows, path, by)], ignore_index=True)
+        keys = held[[*by]].astype(str).fillna("")
+        *_, start = (0, *np.flatnonzero(keys.ne(keys.shift()).any(axis="columns")))
+        if start:
+            yield held.iloc[:start]
+            held = held.iloc[start:]
+    yield held
+
+
+def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
+    """Read so many rows at a time, or all; at least once, an empty table too."""
     if not path.is_file():
         raise CordlesionError(
             f"{path}: no such file; a table (.tsv) is needed. Check the path, or run the stage that writes it."
         )
     types = dict.fromkeys(_TEXT_COLUMNS, str)
     try:
-        table = pd.read_csv(path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False)
+        with pd.read_csv(
+            path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False, chunksize=n_rows or sys.maxsize
+        ) as parts:
+            yield from parts
     except ValueError as error:
         raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
+
+
+def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Return a table with empty texts, whole seeds and numbers for metrics, or refuse it."""
     table = table.fillna({name: "" for name in _TEXT_COLUMNS if name in table})
     if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
         table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers

@@ -19,7 +19,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import require_gradual, write_table
+from cordlesion.evaluation import require_gradual, table_in_parts, write_table
 from cordlesion.execution.local import EXECUTORS, Executor, map_scans, run_in_turn
 from cordlesion.intake import (
     faults_by_scan,
@@ -193,13 +193,12 @@ def evaluate_test(study: Study) -> Study:
         CordlesionError: The thresholds have not been chosen.
     """
     opened = {fold: study.open_test(fold) for fold in study.folds}
-    sweeps, evaluations = [], []
-    for method in study.config.methods:
-        swept, evaluated = _measure(study, method, opened[method.fold])
-        sweeps += swept
-        evaluations += evaluated
-    write_table(study.folder.sweep, pd.concat(sweeps, ignore_index=True))
-    write_table(study.folder.evaluation, pd.concat(evaluations, ignore_index=True))
+    with table_in_parts(study.folder.sweep) as sweep, table_in_parts(study.folder.evaluation) as evaluation:
+        for method in study.config.methods:
+            swept, evaluated = _measure(study, method, opened[method.fold])
+            for append, parts in ((sweep, swept), (evaluation, evaluated)):
+                for part in parts:
+                    append(part)
     for method in study.config.methods:
         test = opened[method.fold]
         scans = (*study.in_set("threshold", method.fold), *test.scans)
