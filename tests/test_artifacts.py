@@ -22,6 +22,7 @@ from cordlesion.artifacts import (
     folder_lock,
     portable_path,
     read_json,
+    remove_partial_files,
     waiting_lock,
     write_json,
     write_text,
@@ -294,3 +295,30 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
 )
 def test_a_path_that_is_passed_on_does_not_tell_of_the_machine(path, folder, expected):
     assert portable_path(Path(path), Path(folder)) == expected
+
+
+def test_the_times_of_all_units_in_the_order_of_their_names(tmp_path):
+    folder = StudyFolder(tmp_path)
+    for key in ("train/b", "predict/run/sub-2", "split", "predict/run/sub-10", "predict.x/sub-1"):
+        with folder.stage(key, "mark"):
+            pass
+    # What another process is just writing.
+    (tmp_path / ".done" / "train" / ".part-1-b.json").write_text("")
+    assert [name for name, _ in folder.seconds()] == [
+        ("predict", "run", "sub-10"),
+        ("predict", "run", "sub-2"),
+        ("predict.x", "sub-1"),
+        ("split",),
+        ("train", "b"),
+    ]
+    assert all(seconds == folder.finished("/".join(name))["seconds"] for name, seconds in folder.seconds())
+
+
+def test_partial_files_are_removed_wherever_they_are_and_nothing_else(tmp_path):
+    kept, partial = tmp_path / "a" / "map.json", tmp_path / "a" / "b" / ".part-1-map.json"
+    partial.parent.mkdir(parents=True)
+    kept.touch()
+    partial.touch()
+    remove_partial_files(tmp_path)
+    assert kept.exists()
+    assert not partial.exists()

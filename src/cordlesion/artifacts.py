@@ -163,8 +163,11 @@ def waiting_lock(lock: Path) -> Iterator[None]:
 
 def remove_partial_files(folder: Path) -> None:
     """Remove what writers that were killed have left; call it while holding the folder's lock."""
-    for partial in Path(folder).rglob(f"{_PARTIAL}*"):
-        partial.unlink(missing_ok=True)
+    # Not rglob, which takes twice the time: a large study has millions of files.
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith(_PARTIAL):
+                Path(place, name).unlink(missing_ok=True)
 
 
 def file_hash(path: Path) -> str:
@@ -288,6 +291,10 @@ class StudyFolder:
         """Return what the units of a stage belong to (of ``predict`` methods), without looking at the units."""
         return sorted(path.name for path in (self.root / ".done" / stage).glob("*/"))
 
+    def seconds(self) -> Iterator[tuple[tuple[str, ...], float]]:
+        """Yield the name of every done unit, ``("predict", "tversky_seed-0", "sub-01")``, and its time; in order."""
+        yield from _seconds_below(self.root / ".done", ())
+
     @contextlib.contextmanager
     def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
         """Run a stage: its done-marker is removed before and written after, with the time it took.
@@ -308,6 +315,16 @@ class StudyFolder:
 
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"
+
+
+def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Read the done-markers below a folder; by plain strings, because a large study has millions of them."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _seconds_below(entry.path, (*names, entry.name))
+        elif entry.name.endswith(".json") and not entry.name.startswith("."):
+            with open(entry.path, "rb") as stream:  # noqa: PTH123
+                yield (*names, entry.name.removesuffix(".json")), float(json.loads(stream.read())["seconds"])
 
 
 def _open_lock(lock: Path) -> IO[str]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, read_json, write_json
+from cordlesion.artifacts import StudyFolder, write_json
 from cordlesion.config import StudyConfig
 from cordlesion.dataset.scan import Scan
 
@@ -58,13 +58,11 @@ def _seconds(folder: StudyFolder, runs: Collection[str]) -> dict[str, float]:
     Trained models are kept when the study no longer names their ``runs``; their times are not of this study.
     """
     total: dict[str, float] = {}
-    markers = folder.root / ".done"
-    for path in sorted(markers.rglob("*.json")):
-        parts = path.relative_to(markers).with_suffix("").parts
+    for parts, seconds in folder.seconds():
         if parts[0] == "train" and parts[1] not in runs:
             continue
         stage = parts[0] if parts[0] in ("inspect", "preprocess") else "/".join(parts[:2])
-        total[stage] = round(total.get(stage, 0.0) + float(read_json(path)["seconds"]), 2)
+        total[stage] = round(total.get(stage, 0.0) + seconds, 2)
     return total
 
 
