@@ -94,6 +94,25 @@ def test_a_missing_artifact_names_its_stage(study_copy: Path, name: str, stage: 
         read_results(study_copy)
 
 
+def test_the_rows_of_all_runs_are_found_in_one_look_at_a_table(
+    results: StudyResults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, looks = results.sweep.copy(), []
+    groupby = pd.DataFrame.groupby
+    monkeypatch.setattr(pd.DataFrame, "groupby", lambda *a, **named: looks.append(a) or groupby(*a, **named))
+    for run in results.runs:
+        for set_name in ("threshold", "test"):
+            same = table["seed"].isna() if run.seed is None else table["seed"] == run.seed
+            expected = table[(table["loss"] == run.loss) & same.fillna(False) & (table["set"] == set_name)]
+            pd.testing.assert_frame_equal(of_run(table, run, set=set_name), expected)
+    assert len(looks) == 1
+    # A table that takes the place of one that is gone is another table.
+    for n_rows in range(5):
+        rows = table.iloc[:n_rows].copy()
+        assert len(of_run(rows, results.runs[0])) == n_rows
+        del rows
+
+
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(CordlesionError, match="no such folder"):
         read_results(tmp_path / "nothing")

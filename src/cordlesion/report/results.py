@@ -1,12 +1,15 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
 import itertools
+import weakref
+from collections import Counter
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, read_json
@@ -93,6 +96,8 @@ _TEXT = {
     "map",
 }
 _TABLES = tuple(name.removesuffix(".tsv") for name in _COLUMNS if name != "history.tsv")
+# By the identity of a table, for as long as it lives; tables are never changed in place once they are read.
+_ROWS: dict[int, dict[tuple[str, int | None], npt.NDArray[np.intp]]] = {}
 _ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
@@ -151,7 +156,7 @@ class StudyResults:
     def runs(self) -> tuple[Run, ...]:
         """Runs and comparators in the order of the evaluation, those of one loss together."""
         found = _runs(self.evaluation)
-        losses = [run.loss for run in found]
+        losses = list(dict.fromkeys(run.loss for run in found))
         return tuple(sorted(found, key=lambda run: losses.index(run.loss)))
 
     @cached_property
@@ -176,8 +181,12 @@ class StudyResults:
 
     def label(self, run: Run) -> str:
         """Return the printed name of a run; the seed is told only where a loss has several."""
-        several = sum(other.loss == run.loss for other in self.runs) > 1
+        several = self._n_seeds[run.loss] > 1
         return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
+
+    @cached_property
+    def _n_seeds(self) -> Counter[str]:
+        return Counter(run.loss for run in self.runs)
 
     def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
         """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
@@ -242,11 +251,11 @@ def run_stage(stage: str) -> str:
 
 def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
     """Return the rows of one run, and of those the ones in which each named column has the given value."""
-    seed = table["seed"].isna() if run.seed is None else table["seed"].eq(run.seed).fillna(False)
-    chosen = (table["loss"] == run.loss) & seed.astype(bool)
+    rows = table.iloc[_rows_by_run(table).get((run.loss, run.seed), [])]
+    chosen = np.ones(len(rows), bool)
     for column, value in where.items():
-        chosen &= table[column] == value
-    return table[chosen]
+        chosen &= (rows[column] == value).to_numpy(bool)
+    return rows[chosen]
 
 
 def lesion_bearing(rows: pd.DataFrame) -> pd.DataFrame:
@@ -267,6 +276,19 @@ def false_lesions(rows: pd.DataFrame) -> "pd.Series[Any]":
 def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
     pairs = table[["loss", "seed"]].drop_duplicates().itertuples(index=False)
     return tuple(Run(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in pairs)
+
+
+def _rows_by_run(table: pd.DataFrame) -> dict[tuple[str, int | None], npt.NDArray[np.intp]]:
+    """Return where the rows of each run are, looked up once per table: of many runs, each is asked for many times."""
+    if id(table) not in _ROWS:
+        numbers = table.groupby(["loss", "seed"], sort=False, dropna=False).ngroup().to_numpy()
+        order = np.argsort(numbers, kind="stable")
+        rows = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
+        owners = table[["loss", "seed"]].iloc[[int(some[0]) for some in rows]].itertuples(index=False)
+        named = [(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in owners]
+        _ROWS[id(table)] = dict(zip(named, rows, strict=True))
+        weakref.finalize(table, _ROWS.pop, id(table))
+    return _ROWS[id(table)]
 
 
 def _trainings(thresholds: pd.DataFrame) -> list[Run]:
