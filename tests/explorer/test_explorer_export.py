@@ -22,6 +22,28 @@ def test_the_export_is_what_the_server_answers(exported: Path) -> None:
             assert (folder / name).read_bytes() == site.read(name)
 
 
+def test_more_than_a_hundred_models_and_ten_thousand_scans_have_files_of_their_own(study: Path) -> None:
+    site = Site(study)
+    catalog = site._catalog
+    numbers = {"models": len(catalog.models), "scans": len(catalog.scans)}
+    repeated = {"models": -(-101 // numbers["models"]), "scans": -(-10_001 // numbers["scans"])}
+    for name, times in repeated.items():
+        vars(catalog)[name] = getattr(catalog, name) * times
+    files = site.files_by_scan()
+    hundredth, last = files[0][3 + 100], files[10_000][0]
+    assert (hundredth, last) == ("data/s0000/m100.js", "data/s10000/scan.js")
+    same = {"m100": 100 % numbers["models"], "s10000": 10_000 % numbers["scans"]}
+    assert _content(site, hundredth) == _content(site, f"data/s0000/m{same['m100']:02d}.js")
+    assert _content(site, last) == _content(site, f"data/s{same['s10000']:04d}/scan.js")
+
+
+def _content(site: Site, name: str) -> bytes:
+    """Return what a file holds, without its own name."""
+    content = site.read(name)
+    assert content is not None
+    return content.replace(name.removeprefix("data/").removesuffix(".js").encode(), b"name")
+
+
 def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
     old = exported.parent / "data" / "s0999" / "scan.js"
     old.parent.mkdir()

@@ -21,7 +21,8 @@ ASSETS = (
     *(f"assets/niivue/{name}" for name in _VENDORED),
 )
 _STUDY = "data/study.js"
-_SCAN_FILE = re.compile(r"data/s(\d{4})/(?:(scan|full|stack)|m(\d{2}))\.js", re.ASCII)
+# Padded to four and two digits, which many scans and models exceed.
+_SCAN_FILE = re.compile(r"data/s(\d{4}|[1-9]\d{4,7})/(?:(scan|full|stack)|m(\d{2}|[1-9]\d{2,7}))\.js", re.ASCII)
 # Scans whose arrays stay in memory: the one that is looked at and its neighbours.
 _KEPT_SCANS = 3
 
