@@ -1,6 +1,5 @@
 """Every lesion of one map at many thresholds: which of the reference are detected, which predicted ones are true."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +8,9 @@ import numpy.typing as npt
 
 from cordlesion.metrics import LesionRule, ScanMetrics, binarize
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
-from cordlesion.metrics.overlap import detect
+from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.scan import scan_metrics
-from cordlesion.metrics.voxel import Box, Mask, bounding_box
+from cordlesion.metrics.voxel import Mask
 
 Places = npt.NDArray[np.int64]
 
@@ -52,16 +51,15 @@ class Cut:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
-    """A part of a scan; contiguous, which makes labelling fast."""
+class _Voxels:
+    """The voxels that a threshold reaches, by falling probability; of equal ones the first in C order first."""
 
-    lesions: Components
+    index: Places
+    """Shape (N, 3)."""
     processed: npt.NDArray[np.float32]
     probability: npt.NDArray[np.float32]
-    corner: Places
-    """Its first voxel."""
-    falling: Places
-    """Voxels (numbers in C order) that any threshold reaches, by falling probability; of equal ones the first first."""
+    lesions: npt.NDArray[np.int32]
+    """Number of the component of the reference (from 1) at each, 0 outside."""
 
     @classmethod
     def of(
@@ -69,15 +67,31 @@ class _Part:
         reference: ReferenceLesions,
         processed: npt.NDArray[np.float32],
         probability: npt.NDArray[np.float32],
-        box: Box,
-        lowest: float | None,
-    ) -> "_Part":
-        lesions = Components(np.ascontiguousarray(reference.components.labels[box]), reference.components.sizes)
-        cut, p = (np.ascontiguousarray(array[box]) for array in (processed, probability))
-        # Where every voxel is lesion, in one component, its highest is enough.
-        reached = np.ravel(p.argmax()) if lowest is None else np.flatnonzero(binarize(cut, lowest))
-        falling = reached[np.argsort(-p.ravel()[reached], kind="stable")]
-        return cls(lesions, cut, p, np.array([edge.start for edge in box]), falling)
+        threshold: float,
+    ) -> "_Voxels":
+        """Find the voxels of a map that a threshold reaches."""
+        index = np.argwhere(binarize(processed, threshold))
+        index = index[np.argsort(-probability[tuple(index.T)], kind="stable")]
+        places = tuple(index.T)
+        return cls(index, processed[places], probability[places], reference.components.labels[places])
+
+    def reached(self, threshold: float) -> "_Voxels":
+        """Return those of them that a higher threshold reaches."""
+        inside = binarize(self.processed, threshold)
+        if inside.all():
+            return self
+        return _Voxels(self.index[inside], self.processed[inside], self.probability[inside], self.lesions[inside])
+
+    def components(self, connectivity: int) -> Components:
+        """Find their connected components; labels have shape (N,)."""
+        if not len(self.index):
+            return Components(self.lesions, np.zeros(0, np.int64))
+        low, high = self.index.min(axis=0), self.index.max(axis=0)
+        places = tuple((self.index - low).T)
+        mask = np.zeros(high - low + 1, bool)
+        mask[places] = True
+        found = every_component(mask, connectivity)
+        return Components(found.labels[places], found.sizes)
 
 
 def find_reference_lesions(reference: Mask, rule: LesionRule, voxel_mm3: float) -> ReferenceLesions:
@@ -114,41 +128,52 @@ def cut_at_each(
         rule: What a lesion is, and when it is detected.
         voxel_mm3: Volume of a voxel.
     """
-    x, y, z = (slice(0, n) for n in processed.shape)
-    above = [t for t in thresholds if np.float32(t) > processed.min()]
-    lowest = above[0] if above else math.inf
-    # Nothing lies outside this box at the lowest of them, nor at any that is higher.
-    reached = bounding_box((reference.components.labels > 0) | binarize(processed, lowest))
-    whole = _Part.of(reference, processed, probability, (x, y, z), None)
-    part = _Part.of(reference, processed, probability, reached, lowest)
-    return [_cut(part if t in above else whole, reference.counted, t, rule, voxel_mm3) for t in thresholds]
+    lowest = processed.min()
+    above = [t for t in thresholds if np.float32(t) > lowest]
+    judge = _Judge(reference, rule, voxel_mm3)
+    cuts = [judge.whole(probability)] * (len(thresholds) - len(above))
+    voxels = _Voxels.of(reference, processed, probability, above[0]) if above else None
+    for threshold in above:
+        assert voxels is not None
+        before, voxels = voxels, voxels.reached(threshold)
+        again = voxels is before and threshold != above[0]  # the same voxels, and so the same lesions
+        cuts.append(cuts[-1] if again else judge.cut(voxels))
+    return cuts
 
 
-def _cut(part: _Part, counted: Mask, threshold: float, rule: LesionRule, voxel_mm3: float) -> Cut:
-    found = every_component(binarize(part.processed, threshold), rule.connectivity)
-    overlaps = find_overlaps(part.lesions, found)
-    min_voxels = rule.min_voxels(voxel_mm3)
-    of_counted, true = detect(overlaps.without_small(min_voxels), rule)
-    detected = np.zeros(len(counted), bool)
-    detected[counted] = of_counted
-    kept = found.sizes >= min_voxels
-    peaks = _peaks(found.labels, part.falling)[kept]
-    places = np.stack(np.unravel_index(peaks, found.labels.shape), axis=1) + part.corner
-    predicted = PredictedLesions(found.sizes[kept], places, part.probability.ravel()[peaks], true)
-    return Cut(scan_metrics(overlaps, rule, voxel_mm3), detected, predicted)
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """What every cut of a map is compared with, and how."""
 
+    reference: ReferenceLesions
+    rule: LesionRule
+    voxel_mm3: float
 
-def _peaks(labels: npt.NDArray[np.int32], falling: Places) -> Places:
-    """Find the voxel with the highest probability in each component.
+    def whole(self, probability: npt.NDArray[np.float32]) -> Cut:
+        """Judge the cut that every voxel reaches: one lesion."""
+        sizes = self.reference.components.sizes
+        numbers = np.arange(len(sizes))
+        overlaps = Overlaps(sizes, np.array([probability.size]), numbers, np.zeros_like(numbers), sizes)
+        peak = np.unravel_index(probability.argmax(), probability.shape)
+        return self._cut(overlaps, np.array([peak], np.int64), probability[peak][np.newaxis])
 
-    Args:
-        labels: Number of the component (from 1) at each voxel, 0 outside.
-        falling: Numbers of voxels by falling probability, some of each component at least: its highest.
-    """
-    of_voxel = labels.ravel()[falling]
-    peaks = np.zeros(labels.max(initial=0) + 1, np.int64)
-    peaks[of_voxel[::-1]] = falling[::-1]  # what is assigned last stays
-    return peaks[1:]
+    def cut(self, voxels: _Voxels) -> Cut:
+        """Judge the cut that these voxels reach."""
+        found = voxels.components(self.rule.connectivity)
+        overlaps = find_overlaps(Components(voxels.lesions, self.reference.components.sizes), found)
+        peaks = np.zeros(len(found.sizes) + 1, np.int64)
+        falling = np.arange(len(voxels.index))
+        peaks[found.labels[::-1]] = falling[::-1]  # what is assigned last stays: the highest
+        return self._cut(overlaps, voxels.index[peaks[1:]], voxels.probability[peaks[1:]])
+
+    def _cut(self, overlaps: Overlaps, places: Places, peaks: npt.NDArray[np.float32]) -> Cut:
+        min_voxels = self.rule.min_voxels(self.voxel_mm3)
+        of_counted, true = detect(overlaps.without_small(min_voxels), self.rule)
+        detected = np.zeros(len(self.reference.counted), bool)
+        detected[self.reference.counted] = of_counted
+        kept = overlaps.candidate_sizes >= min_voxels
+        predicted = PredictedLesions(overlaps.candidate_sizes[kept], places[kept], peaks[kept], true)
+        return Cut(scan_metrics(overlaps, self.rule, self.voxel_mm3), detected, predicted)
 
 
 def _innermost(index: Places) -> Places:

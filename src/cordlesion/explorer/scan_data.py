@@ -1,6 +1,7 @@
 """One scan for the page: image, reference and geometry; and what a model makes of it at every threshold."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
 from cordlesion.explorer.lesion_lists import Cut, ReferenceLesions, cut_at_each, find_reference_lesions
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
-from cordlesion.metrics import LesionRule, resolve_rule
+from cordlesion.metrics import LesionRule, binarize, resolve_rule
 from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.preprocess.cord_stack import StackGeometry
@@ -64,7 +65,7 @@ class ScanData:
 
     def describe(self) -> dict[str, Any]:
         """Return the scan around the cord, its reference, and where everything lies."""
-        las, box = to_las(self.image), self._cord_box()
+        las, box = to_las(self.image), self._cord_box
         grey = self._grey(las.data[box])
         low, high = np.percentile(grey, _WINDOW_PERCENTILES)
         return {
@@ -113,12 +114,19 @@ class ScanData:
         }
 
     def _grey(self, data: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
-        shown = to_las(self.image).data[self._cord_box()].astype(np.float32)
-        low, high = np.percentile(shown, _GREY_PERCENTILES)
+        low, high = self._grey_range
         scaled: npt.NDArray[np.float32] = (data.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
         grey: npt.NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
         return grey
 
+    @cached_property
+    def _grey_range(self) -> tuple[float, float]:
+        """The intensities around the cord that are shown as black and white."""
+        shown = to_las(self.image).data[self._cord_box].astype(np.float32)
+        low, high = np.percentile(shown, _GREY_PERCENTILES)
+        return low, high
+
+    @cached_property
     def _cord_box(self) -> tuple[slice, slice, slice]:
         """Return the part of the scan (LAS) that holds the stack, a margin around it, and every reference lesion."""
         geometry, spacing = self.stack.geometry, to_las(self.image).spacing_mm
@@ -164,9 +172,14 @@ class ScanData:
         return [float(p) for p in highest[1:]]
 
     def _in_las(self, places: npt.NDArray[np.int64]) -> list[list[int]]:
-        to_index = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
-        moved: list[list[int]] = np.rint(nib.affines.apply_affine(to_index, places)).astype(int).tolist()
+        moved: list[list[int]] = np.rint(nib.affines.apply_affine(self._to_las_index, places)).astype(int).tolist()
         return moved
+
+    @cached_property
+    def _to_las_index(self) -> npt.NDArray[np.float64]:
+        """Maps a voxel of the scan to its place in left-anterior-superior order, shape (4, 4)."""
+        matrix: npt.NDArray[np.float64] = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
+        return matrix
 
     def _read_map(self, model: Model, applied: Application) -> Volume:
         path = self.catalog.results.folder.probability(self.scan.scan_id, applied.training.maps_name)
@@ -210,7 +223,10 @@ def _voxel_mm3(reference: Volume) -> float:
 def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
     """Number the highest threshold each voxel reaches: ``p >= thresholds[k]`` just where its level is k or more."""
     cuts = np.array(thresholds, np.float32)
-    return (np.searchsorted(cuts, processed, side="right") - 1).astype(np.uint8)
+    levels = np.zeros(processed.shape, np.uint8, order="F" if processed.flags.f_contiguous else "C")
+    reached = binarize(processed, thresholds[1])  # those below reach the first alone
+    levels[reached] = np.searchsorted(cuts, processed[reached], side="right") - 1
+    return levels
 
 
 def _as_map(mask: Volume) -> Volume:
