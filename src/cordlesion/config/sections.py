@@ -173,6 +173,9 @@ class TrainingConfig(Section):
     precision: Precision = "auto"
     """``auto``: the network computes in bfloat16 where the processor does; ``float32``: nowhere. Weights, losses and
     sums are float32 in any case."""
+    devices: Annotated[int, Field(gt=0)] = 1
+    """Processes of one machine that train one network together, each with its part of every batch: on a GPU each, or on
+    the CPU where there is none. The batches are the same; the weights too, but for rounding."""
     logger: LoggerName | None = None
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
 

@@ -73,10 +73,11 @@ class RunConfig(Section):
     def learned_from(self) -> dict[str, Any]:
         """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights.
 
-        Nor the fold and the preprocessing: the stacks of its sets tell what is learned from.
+        Nor how many processes make them, nor the fold and the preprocessing: the stacks of its sets tell what is
+        learned from.
         """
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
-        return self.model_dump(mode="json", exclude={**apart, "training": {"logger"}})
+        return self.model_dump(mode="json", exclude={**apart, "training": {"logger", "devices"}})
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -151,10 +152,10 @@ class StudyConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go.
 
-        Nor comparators: what they are is told by their files.
+        Nor how many processes train a network, nor comparators: what they are is told by their files.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators"), True)
-        content = self.model_dump(mode="json", exclude={**places, "training": {"logger"}})
+        content = self.model_dump(mode="json", exclude={**places, "training": {"logger", "devices"}})
         return content | {"preprocess": self.preprocess.portable.model_dump(mode="json")}
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from cordlesion.config import Precision
+from cordlesion.errors import CordlesionError
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,22 @@ class Hardware:
     def precision(self) -> Literal["bf16-mixed", "32-true"]:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.half_precision else "32-true"
+
+    def numbered(self, process: int) -> "Hardware":
+        """Return what one of several processes computes on: a GPU of its own, or its part of the CPU.
+
+        Raises:
+            CordlesionError: There are not so many GPUs.
+        """
+        if self.device.type != "cuda":
+            return self
+        if process >= torch.cuda.device_count():
+            found = torch.cuda.device_count()
+            raise CordlesionError(
+                f"`training.devices` asks for {process + 1} or more GPUs, but {found} can be used here. Lower it, or "
+                "get more GPUs."
+            )
+        return replace(self, device=torch.device("cuda", process))
 
     def at(self, precision: Precision) -> "Hardware":
         """Return the hardware as it computes at a precision that a study asks for."""

@@ -7,12 +7,12 @@ import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
 from cordlesion.artifacts import atomic_path
 from cordlesion.config import RunConfig
@@ -24,6 +24,8 @@ from cordlesion.progress import bar
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
 from cordlesion.training.patch_dataset import patch_loader
+from cordlesion.training.processes import Seat, seats
+from cordlesion.training.shared_batch import share_normalizations
 from cordlesion.training.stack_bank import StackBank
 
 
@@ -45,24 +47,38 @@ def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Pat
         checkpoint: Where the state is kept after every epoch; read first if it exists. Curves are drawn beside it.
 
     Raises:
-        CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed.
+        CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed, or there are not
+            as many GPUs as the run asks for.
     """
+    devices = run.optimization.devices
+    with seats(devices, _train, run, train, validation, checkpoint) as seat:
+        module = _train(run, train, validation, checkpoint, seat)
+    network = _initial_network(run)
+    network.load_state_dict(module.best_weights)
+    return TrainedNetwork(network.eval(), module.history)
+
+
+def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path, seat: Seat) -> LesionModule:
+    """Do one process's part of a training."""
     config = run.optimization
-    hardware = choose_hardware().at(config.precision)
-    module = LesionModule(_initial_network(run), make_loss(run.loss.name, run.loss.parameters), config)
+    hardware = choose_hardware().at(config.precision).numbered(seat.rank)
+    module = LesionModule(
+        _initial_network(run, shared=seat.n_processes > 1), make_loss(run.loss.name, run.loss.parameters), config
+    )
     shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
-    loaders = (
-        patch_loader(train, shape, overlap, config.batch_size, run.seed, hardware.device),
-        patch_loader(validation, shape, overlap, config.batch_size, None, hardware.device),
+    train_loader, validation_loader = (
+        patch_loader(bank, shape, overlap, config.batch_size, seed, hardware.device, seat.share)
+        for bank, seed in ((train, run.seed), (validation, None))
     )
     with (
         bar(f"train {run.name}", config.epochs) as advance,
-        learning_curves(config.logger, checkpoint.parent, run.name) as draw,
+        learning_curves(config.logger if seat.leads else None, checkpoint.parent, run.name) as draw,
         _without_advertising(),
     ):
         trainer = pl.Trainer(
             accelerator=hardware.device.type,
-            devices=1,
+            devices=seat.n_processes,
+            strategy=seat.strategy(hardware.device),
             precision=hardware.precision,
             max_epochs=config.epochs,
             callbacks=[_EpochEnd(checkpoint, config.early_stopping_epochs, advance, draw)],
@@ -72,15 +88,19 @@ def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Pat
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            # In a job of SLURM too: Lightning would take the job's signals for itself.
-            plugins=[LightningEnvironment()],
+            plugins=[seat.environment()],
         )
         with _interruptible():
-            trainer.fit(module, *loaders, ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=True)
+            trainer.fit(
+                module,
+                train_loader,
+                validation_loader,
+                ckpt_path=checkpoint if checkpoint.exists() else None,
+                weights_only=True,
+            )
         # Here too: a training killed after its last epoch has none left in which to draw.
         draw(module.history)
-    module.network.load_state_dict(module.best_weights)
-    return TrainedNetwork(module.network.eval(), module.history)
+    return module
 
 
 @contextlib.contextmanager
@@ -109,6 +129,8 @@ def _without_advertising() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Where SLURM is installed; a training is started by a study, not by srun.
             warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
+            # Of the last layer, whose kernel of one voxel has the same strides in any layout.
+            warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
             # Lightning 2.6 calls a deprecated function of torch 2.13.
             warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")
             yield
@@ -143,8 +165,9 @@ class _EpochEnd(pl.Callback):
                 f"{self._checkpoint.parent}: the loss became NaN or infinite in epoch {trainer.current_epoch}. "
                 "Lower `training.learning_rate`, or check the loss's parameters."
             )
-        with atomic_path(self._checkpoint) as temporary:
-            trainer.save_checkpoint(temporary)
+        # All processes are asked, the first one writes.
+        with atomic_path(self._checkpoint) if trainer.is_global_zero else nullcontext(self._checkpoint) as path:
+            trainer.save_checkpoint(path)
         trainer.should_stop = self._is_over(pl_module)
         self._draw(pl_module.history)
         self._advance(1, note=f"validation loss {last['validation_loss']:.4f}")
@@ -155,10 +178,12 @@ class _EpochEnd(pl.Callback):
         return patience is not None and module.epochs_without_progress >= patience
 
 
-def _initial_network(run: RunConfig) -> UNet3d:
+def _initial_network(run: RunConfig, shared: bool = False) -> UNet3d:
     """Draw the initial weights from the run's seed without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         network = UNet3d(run.network.filters)
     torch.nn.init.constant_(network.last.bias, math.log(run.network.prior / (1 - run.network.prior)))  # type: ignore[arg-type]
+    if shared:
+        share_normalizations(network)
     return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]

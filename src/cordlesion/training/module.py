@@ -14,6 +14,7 @@ from torch import Tensor
 from cordlesion.config import TrainingConfig
 from cordlesion.losses import Loss
 from cordlesion.model.unet3d import UNet3d
+from cordlesion.training.shared_batch import agreed, whole_batch
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     # One kernel for all weights; Adadelta has none.
@@ -52,13 +53,13 @@ class LesionModule(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], _index: int) -> Tensor:
         """Compute the loss of one batch."""
-        loss = self._batch_loss(batch)
-        self._train_losses.append((loss.detach(), len(batch[0])))
+        loss, patches = self._batch_loss(batch)
+        self._train_losses.append((loss.detach(), patches))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         """Add the loss of one validation batch."""
-        self._validation_losses.append((self._batch_loss(batch), len(batch[0])))
+        self._validation_losses.append(self._batch_loss(batch))
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's clock, and set the epoch's rate where it follows from its number."""
@@ -71,12 +72,12 @@ class LesionModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Close the epoch: note the losses, keep the weights if they are the best, lower the rate on a plateau."""
         # Stepped here, because Lightning steps plateau schedulers after the checkpoint of the epoch is written.
-        validation = _mean(self._validation_losses)
+        validation = agreed(_mean(self._validation_losses))
         best = min((row["validation_loss"] for row in self.history), default=float("inf"))
         self.history.append(
             {
                 "epoch": self.current_epoch,
-                "train_loss": _mean(self._train_losses),
+                "train_loss": agreed(_mean(self._train_losses)),
                 "validation_loss": validation,
                 "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
                 "seconds": round(time.perf_counter() - self._started, 2),
@@ -106,9 +107,13 @@ class LesionModule(pl.LightningModule):
         self.best_weights = checkpoint["study"]["best_weights"]
         self._plateau_state = checkpoint["study"]["plateau"]
 
-    def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+        """Return the loss of a batch, all of it wherever its parts are, and its number of patches."""
         patches, lesion = batch
-        return self._loss(self.network(patches.contiguous(memory_format=torch.channels_last_3d)), lesion)
+        logits = self.network(patches.contiguous(memory_format=torch.channels_last_3d))
+        # Most losses are no mean over patches: that of the whole batch is needed.
+        logits, lesion = whole_batch(logits.float()), whole_batch(lesion)
+        return self._loss(logits, lesion), len(lesion)
 
     def _scheduler(self) -> torch.optim.lr_scheduler.ReduceLROnPlateau:
         """Return the plateau rule, made when first needed because the optimiser must exist."""

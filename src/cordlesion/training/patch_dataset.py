@@ -1,7 +1,7 @@
 """Patches for training, with all randomness keyed by (seed, epoch, patch) and none by process history."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -21,8 +21,14 @@ class PatchKey(NamedTuple):
     place: int
 
 
-Batch = tuple[Tensor, Tensor]
+Batch: TypeAlias = tuple[Tensor, Tensor]
 """Standardised intensities and lesion, each (B, 1, X, Y, Z) float32."""
+Share: TypeAlias = Callable[[list[PatchKey]], list[PatchKey]]
+"""Takes a process's part of a batch."""
+
+
+def _all_of_it(batch: list[PatchKey]) -> list[PatchKey]:
+    return batch
 
 
 class PatchDataset(Dataset[Batch]):
@@ -58,9 +64,13 @@ class PatchDataset(Dataset[Batch]):
 
     def __getitem__(self, keys: Sequence[PatchKey]) -> Batch:
         """Cut, turn and standardise the patches of a batch."""
+        lattices = [self._lattice(key) for key in keys]
         x, y, z = (
-            torch.from_numpy(np.stack(offsets)).to(self._bank.image.device)
-            for offsets in zip(*[self._lattice(key) for key in keys], strict=True)
+            # Shaped, because a process's share of a small batch may be empty.
+            torch.tensor(np.array([lattice[axis] for lattice in lattices], np.int64).reshape(-1, size)).to(
+                self._bank.image.device
+            )
+            for axis, size in enumerate(self._shape)
         )
         voxels = x[:, None, :, None, None] + y[:, None, None, :, None] + z[:, None, None, None, :]
         image, lesion = (
@@ -89,10 +99,11 @@ class KeyedSampler(Sampler[list[PatchKey]]):
     Lightning calls ``set_epoch`` before every epoch, also after a resume.
     """
 
-    def __init__(self, n_patches: int, batch_size: int, shuffle_seed: int | None) -> None:
+    def __init__(self, n_patches: int, batch_size: int, shuffle_seed: int | None, share: Share = _all_of_it) -> None:
         self._n_patches = n_patches
         self._batch_size = batch_size
         self._shuffle_seed = shuffle_seed
+        self._share = share
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -107,7 +118,8 @@ class KeyedSampler(Sampler[list[PatchKey]]):
         if self._shuffle_seed is not None:
             order = np.random.default_rng([self._shuffle_seed, self._epoch]).permutation(self._n_patches)
         for first in range(0, self._n_patches, self._batch_size):
-            yield [PatchKey(self._epoch, int(place)) for place in order[first : first + self._batch_size]]
+            batch = order[first : first + self._batch_size]
+            yield self._share([PatchKey(self._epoch, int(place)) for place in batch])
 
 
 def patch_loader(
@@ -117,12 +129,14 @@ def patch_loader(
     batch_size: int,
     seed: int | None,
     device: torch.device | None = None,
+    share: Share = _all_of_it,
 ) -> DataLoader[Batch]:
     """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32, on a device; a seed shuffles and augments.
 
-    Iterated, it gives the batches of one epoch; ``loader.sampler.set_epoch`` says of which.
+    Where several processes train, ``share`` says what of a batch is this one's. Iterated, the loader gives the batches
+    of one epoch; ``loader.sampler.set_epoch`` says of which.
     """
     patches = PatchDataset(bank, shape, overlap_fraction, seed, device)
-    sampler = KeyedSampler(len(patches), batch_size, seed)
+    sampler = KeyedSampler(len(patches), batch_size, seed, share)
     # Its own generator, or the loader would draw from the global random state.
     return DataLoader(patches, batch_size=None, sampler=sampler, generator=torch.Generator())

@@ -1,0 +1,79 @@
+"""Two processes on the CPU, as several GPUs would train one network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cordlesion.config import TrainingConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.model.hardware import Hardware
+from cordlesion.training import fit
+from cordlesion.training.patch_dataset import PatchDataset, PatchKey
+from cordlesion.training.processes import Seat
+from cordlesion.training.shared_batch import SharedBatchNorm3d, agreed, share_normalizations, whole_batch
+from trainings import run, stacks, weights
+
+# Adadelta, because Adam makes whole steps of differences in the last digit. Of 12 patches, the last batch holds one.
+PLAN = TrainingConfig(epochs=3, batch_size=11, optimizer="adadelta", learning_rate=0.5, precision="float32")
+
+
+def test_two_processes_train_the_network_that_one_would_and_one_can_go_on_where_they_ended(tmp_path):
+    def trained(name, **changes):
+        plan = run(training=PLAN.model_copy(update=changes))
+        return fit(plan, stacks(3), stacks(2, seed=1), tmp_path / f"{name}.ckpt")
+
+    one, two = trained("one"), trained("two", devices=2)
+    longer, resumed = trained("one", epochs=4), trained("two", epochs=4)
+    for expected, found, epochs in ((one, two, 3), (longer, resumed, 4)):
+        assert len(found.history) == epochs
+        for a, b in zip(expected.history, found.history, strict=True):
+            assert b["train_loss"] == pytest.approx(a["train_loss"], abs=1e-6)
+            assert b["validation_loss"] == pytest.approx(a["validation_loss"], abs=1e-6)
+        for name, value in weights(expected.network).items():
+            np.testing.assert_allclose(weights(found.network)[name], value, atol=1e-5)
+    assert not any(isinstance(layer, SharedBatchNorm3d) for layer in two.network.modules())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.ckpt", "two.ckpt"]
+    assert not torch.distributed.is_initialized()
+
+
+@given(st.integers(0, 20), st.integers(1, 9))
+def test_the_parts_of_a_batch_are_the_batch_in_its_order(size, n_processes):
+    batch = [PatchKey(0, place) for place in range(size)]
+    parts = [Seat(rank, n_processes).share(batch) for rank in range(n_processes)]
+    assert [key for part in parts for key in part] == batch
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_an_empty_part_has_the_shape_of_patches():
+    intensities, lesion = PatchDataset(stacks(1), (8, 8, 8), 0.5, augment_seed=0)[[]]
+    assert intensities.shape == lesion.shape == (0, 1, 8, 8, 8)
+
+
+def test_a_process_alone_has_the_whole_batch():
+    part = torch.rand(3, 1, 2, 2, 2)
+    assert whole_batch(part) is part
+    assert agreed(0.1) == 0.1
+
+
+def test_every_normalisation_of_a_network_is_shared_and_predicts_as_before():
+    plain = nn.Sequential(nn.Conv3d(1, 3, 3), nn.BatchNorm3d(3))
+    names = list(plain.state_dict())
+    share_normalizations(plain)
+    assert isinstance(plain[1], SharedBatchNorm3d)
+    assert list(plain.state_dict()) == names
+    features = torch.randn(2, 3, 4, 4, 4)
+    torch.testing.assert_close(plain[1].eval()(features), nn.BatchNorm3d(3).eval()(features))
+
+
+def test_more_gpus_than_there_are_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    gpu, cpu = Hardware(torch.device("cuda"), True), Hardware(torch.device("cpu"), True)
+    assert gpu.numbered(1) == replace(gpu, device=torch.device("cuda", 1))
+    with pytest.raises(CordlesionError, match="asks for 3 or more GPUs, but 2"):
+        gpu.numbered(2)
+    assert cpu.numbered(5) == cpu
