@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nibabel.processing import resample_from_to
+from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.preprocess.centerline import Centerline
@@ -121,3 +122,24 @@ def test_a_binary_reference_stays_where_it_is():
     stack = sample_reference(stored, geometry)
     back = map_back(stack.astype(np.float32), geometry) >= 0.5
     np.testing.assert_array_equal(back, lesion)
+
+
+def test_a_long_cord_that_drifts_is_sampled_at_its_points():
+    rng = np.random.default_rng(0)
+    scan = Volume(rng.normal(size=(40, 60, 50)).astype(np.float32), np.diag([-0.7, 0.9, 2.5, 1.0]))
+    z = np.arange(50.0)
+    geometry = stack_geometry(scan, Centerline(20 + 12 * np.sin(z / 9), 5 + z, z), SMALL)
+    assert geometry.n_slices == 250
+    x, y, k = np.meshgrid(*[np.arange(n) for n in geometry.shape], indexing="ij")
+    points = (geometry.start_x + x, geometry.start_y + y, geometry.first_slice + k)
+    ends = zip(points, geometry.isotropic_shape, geometry.step, strict=True)
+    native = [(np.clip(at, 0, n - 1) + 0.5) * step - 0.5 for at, n, step in ends]
+    expected = ndimage.map_coordinates(scan.data, native, order=1, mode="nearest")
+    np.testing.assert_allclose(sample_stack(scan, geometry), expected, atol=1e-5)
+
+
+def test_equal_intensities_stay_what_they_are():
+    scan = Volume(np.full((30, 30, 20), 0.1, np.float32), np.diag([-0.7, 0.9, 2.3, 1.0]))
+    z = np.arange(20.0)
+    sampled = sample_stack(scan, stack_geometry(scan, Centerline(10 + z / 3, 12 + z / 4, z), SMALL))
+    assert (sampled == np.float32(0.1)).all()

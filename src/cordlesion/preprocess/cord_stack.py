@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.preprocess.centerline import Centerline
@@ -19,6 +18,9 @@ from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
 
 Floats = npt.NDArray[np.float64]
+
+# Slices that are sampled together; the cord leaves the crop's neighbourhood in longer ones, which would take memory.
+_RUN = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,20 +134,12 @@ def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float3
         Intensities, of the stack's shape.
     """
     data = to_las(scan).data
-    nx, ny, _ = geometry.isotropic_shape
-    x, y = geometry._isotropic_xy()
-    z = _to_native(geometry.first_slice + np.arange(geometry.n_slices), geometry.step[2])
-    native_x = _to_native(np.clip(x, 0, nx - 1), geometry.step[0])
-    native_y = _to_native(np.clip(y, 0, ny - 1), geometry.step[1])
     if geometry.is_block:
         # A block is large, but its points are a grid: one axis after the other, and no list of points.
-        return _interpolate(data, (native_x[:, 0], native_y[:, 0], z))
-    points = np.stack([np.broadcast_to(c, geometry.shape) for c in (native_x[:, None], native_y[None], z)])
-    window, points = _crop_to_points(data, points)
-    sampled: npt.NDArray[np.float32] = ndimage.map_coordinates(
-        window.astype(np.float32), points, order=1, mode="nearest", output=np.float32
-    )
-    return sampled
+        x, y = _native_span(geometry, 0, geometry.start_x), _native_span(geometry, 1, geometry.start_y)
+        return _interpolate(data, (x, y, _native_z(geometry, np.arange(geometry.n_slices))))
+    runs = np.array_split(np.arange(geometry.n_slices), math.ceil(geometry.n_slices / _RUN))
+    return np.concatenate([_sample_slices(data, geometry, run) for run in runs], axis=-1)
 
 
 def sample_reference(reference: Volume, geometry: StackGeometry) -> npt.NDArray[np.bool_]:
@@ -188,12 +182,45 @@ def _to_isotropic(native: npt.NDArray[np.integer] | Floats, step: float) -> Floa
     return (native.astype(np.float64) + 0.5) / step - 0.5
 
 
-def _crop_to_points(data: npt.NDArray[np.generic], points: Floats) -> tuple[npt.NDArray[np.generic], Floats]:
-    """Cut the box that the points touch, so that no other voxel is converted or copied."""
-    low = np.maximum(np.floor(points.min(axis=(1, 2, 3))).astype(int), 0)
-    high = np.minimum(np.ceil(points.max(axis=(1, 2, 3))).astype(int) + 1, data.shape)
-    window = data[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
-    return window, points - low[:, None, None, None]
+def _sample_slices(
+    data: npt.NDArray[np.generic], geometry: StackGeometry, slices: npt.NDArray[np.intp]
+) -> npt.NDArray[np.float32]:
+    """Sample some slices, each with a start of its own: rows and columns of all of them first, then each slice's part.
+
+    Args:
+        data: The scan in LAS order.
+        geometry: The stack's place.
+        slices: Numbers of consecutive slices of the stack.
+    """
+    starts_x, starts_y = geometry.start_x[slices], geometry.start_y[slices]
+    x, y = _native_span(geometry, 0, starts_x), _native_span(geometry, 1, starts_y)
+    z = np.clip(_native_z(geometry, slices), 0, data.shape[2] - 1)
+    below = np.floor(z).astype(int)
+    above = np.minimum(below + 1, data.shape[2] - 1)
+    box = _interpolate(data[:, :, below[0] : above[-1] + 1], (x, y, np.arange(above[-1] + 1 - below[0])))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.ascontiguousarray(np.moveaxis(box, 2, 0)), geometry.crop_voxels, axis=(1, 2)
+    )
+    lower, upper = (windows[k - below[0], starts_x - starts_x.min(), starts_y - starts_y.min()] for k in (below, above))
+    return np.moveaxis(_between(lower, upper, (z - below).astype(np.float32)[:, None, None]), 0, 2)
+
+
+def _native_span(geometry: StackGeometry, axis: int, starts: npt.NDArray[np.int64]) -> Floats:
+    """Return where all the columns (axis 0) or rows (1) of crops with these starts lie; the border is repeated."""
+    indices = np.arange(starts.min(), starts.max() + geometry.crop_voxels[axis])
+    return _to_native(np.clip(indices, 0, geometry.isotropic_shape[axis] - 1), geometry.step[axis])
+
+
+def _native_z(geometry: StackGeometry, slices: npt.NDArray[np.intp]) -> Floats:
+    return _to_native(geometry.first_slice + slices, geometry.step[2])
+
+
+def _between(
+    lower: npt.NDArray[np.float32], upper: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    # In this form equal values stay what they are, so that the half of a mask is not lost by rounding.
+    between: npt.NDArray[np.float32] = lower + (upper - lower) * weight
+    return between
 
 
 def _paste(
@@ -239,6 +266,6 @@ def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -
         above = np.minimum(below + 1, values.shape[axis] - 1)
         weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
         lower, upper = (np.take(values, index, axis).astype(np.float32, copy=False) for index in (below, above))
-        values = lower * (1 - weight) + upper * weight
+        values = _between(lower, upper, weight)
     interpolated: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
     return interpolated
