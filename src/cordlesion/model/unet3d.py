@@ -46,8 +46,7 @@ def fold_normalizations(network: UNet3d) -> UNet3d:
     What it computes is the same but for rounding, in a sixth less time.
     """
     folded = copy.deepcopy(network).eval().requires_grad_(False)
-    for block in (folded.first, *folded.down, *folded.merge):
-        assert isinstance(block, nn.Sequential)
+    for block in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:
         for k, (convolution, normalization) in enumerate(pairwise(block)):
             if isinstance(convolution, nn.Conv3d) and isinstance(normalization, nn.BatchNorm3d):
                 block[k], block[k + 1] = fuse_conv_bn_eval(convolution, normalization), nn.Identity()
