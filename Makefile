@@ -15,7 +15,7 @@ example-report: demo
 	$(BIN)/python docs/example_report/make_example.py demo/seven_losses demo/study
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff check
