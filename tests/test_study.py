@@ -14,12 +14,11 @@ from cordlesion.artifacts import StudyFolder, folder_lock
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
-from cordlesion.execution.local import EXECUTORS
 from cordlesion.intake import read_study_to_run
 from cordlesion.model.bundle import read_card
 from cordlesion.stages.marks import sweep_mark
 from cordlesion.stages.status import study_status
-from cordlesion.study import analyze, evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
 from tiny import make_cohort, write_scan
 
 KILLER = """
@@ -372,5 +371,5 @@ def test_no_stage_that_looks_at_the_test_set_runs_before_tuning(tmp_path, stage)
 
 
 def test_every_executor_of_the_command_line_exists(cli):
-    assert list(EXECUTORS) == ["local"]
-    assert "[choices: local]" in cli("study", "run", "--help").output
+    assert list(EXECUTORS) == ["local", "slurm"]
+    assert "[choices: local, slurm]" in cli("study", "run", "--help").output

@@ -249,7 +249,7 @@ def init(dataset: Path) -> None:
 def run(
     study_file: StudyFile,
     *,
-    executor: Literal["local"] = "local",
+    executor: Literal["local", "slurm"] = "local",
     until: str = "report",
     limit_scans: Count | None = None,
     epochs: Count | None = None,
@@ -258,7 +258,7 @@ def run(
     """Run a study; started again, it goes on where it stopped.
 
     Args:
-        executor: Where trainings happen.
+        executor: Where work happens: on this machine, or in jobs of SLURM (section `cluster`, extra `slurm`).
         limit_scans: Only try the study out, with at most so many scans, some of each kind for every set.
         epochs: Only try the study out, with so many epochs per training.
         until: Last stage: split, preprocess, train, tune, evaluate, analyze or report.

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -20,7 +19,9 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import require_gradual, table_in_parts, write_table
-from cordlesion.execution.local import EXECUTORS, Executor, map_scans, run_in_turn
+from cordlesion.execution.jobs import await_earlier_jobs, jobs_folder
+from cordlesion.execution.local import LOCAL, Executor, map_scans
+from cordlesion.execution.slurm import SlurmExecutor, require_slurm
 from cordlesion.intake import (
     faults_by_scan,
     inspect_for_study,
@@ -34,18 +35,22 @@ from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
 from cordlesion.stages.leftovers import forget_outdated, forget_strangers
-from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_masks
+from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, write_masks
 from cordlesion.stages.marks import train_key, train_mark
-from cordlesion.stages.sets import Cohort, FoldSets, OpenedTest, Study, close_test_sets, require_scans
-from cordlesion.stages.stacks import stack_cutter
+from cordlesion.stages.sets import Cohort, OpenedTest, Study, close_test_sets, require_scans
+from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 from cordlesion.stages.thresholds import at_volume, threshold_row
+from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
 from cordlesion.threshold import choose_threshold, parse_objective
-
-if TYPE_CHECKING:
-    from cordlesion.training import TrainingSets
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
+
+EXECUTORS: Mapping[str, Callable[[StudyConfig, StudyFolder], Executor]] = {
+    "local": lambda _config, _folder: LOCAL,
+    "slurm": lambda config, folder: SlurmExecutor(jobs_folder(folder.root), config.cluster),
+}
+"""Where a study's work happens, by the name that ``study run --executor`` takes."""
 
 
 def run_study(
@@ -57,7 +62,7 @@ def run_study(
         config: The study.
         until: Last stage, one of :data:`STAGES`.
         only: Name of the one run that is to be trained, for ``until="train"``.
-        executor: Where trainings happen, a row of :data:`cordlesion.execution.local.EXECUTORS`.
+        executor: Where work happens, a row of :data:`EXECUTORS`.
 
     Returns:
         The scans that had to be left out, each with the reason.
@@ -69,7 +74,9 @@ def run_study(
         raise CordlesionError(f"{until!r} is no stage; one of {', '.join(STAGES)} is needed.")
     _check_names(config, only, executor)
     folder = StudyFolder(config.output)
+    where = EXECUTORS[executor](config, folder)
     with folder_lock(folder.root):
+        await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
         require_same_extent(config, folder)
         cohort = open_study(config, folder)
@@ -82,12 +89,12 @@ def run_study(
         forget_outdated(cohort)
         if until == "split":
             return cohort.excluded
-        study = preprocess(cohort)
+        study = preprocess(cohort, where)
         _write_manifest(cohort, study)
         steps: dict[str, Callable[[Study], Study]] = {
-            "train": partial(train_runs, only=only, execute=EXECUTORS[executor]),
-            "tune": tune,
-            "evaluate": evaluate_test,
+            "train": partial(train_runs, only=only, executor=where),
+            "tune": partial(tune, executor=where),
+            "evaluate": partial(evaluate_test, executor=where),
             "analyze": analyze,
             "report": report,
         }
@@ -118,15 +125,21 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     return replace(cohort, comparators=match_comparators(config, by_name, measured))
 
 
-def preprocess(cohort: Cohort) -> Study:
+def preprocess(cohort: Cohort, executor: Executor = LOCAL) -> Study:
     """Cut the cord stack of every scan and close the test sets.
 
     A scan without a usable centerline is left out and listed. What comparators are given as files is brought in.
     """
     config, folder, measured = cohort.config, cohort.folder, cohort.names_in("threshold", "test")
     taking_part, cut = set(cohort.splits["scan_id"]), stack_cutter(cohort)
-    outcomes = map_scans(cut, [scan for name, scan in cohort.scans.items() if name in taking_part], "cut stacks")
-    faults = {o.item.scan_id: o.fault for o in outcomes if o.fault}
+    wanted = stacks_to_cut(cohort, [scan for name, scan in cohort.scans.items() if name in taking_part])
+    # Those that are there are only checked again, which is no work for a cluster.
+    outcomes = []
+    if done := [one for one in wanted if cut.is_done(one)]:
+        outcomes += map_scans(cut, done, "check stacks")
+    if pending := [one for one in wanted if not cut.is_done(one)]:
+        outcomes += executor.each_scan(cut, pending, "cut stacks")
+    faults = {o.item.unit: o.fault for o in outcomes if o.fault}
     splits = cohort.splits[~cohort.splits["scan_id"].isin(faults.keys())]
     if faults:
         require_scans(config, splits, f"First fault: {next(iter(faults.values()))}")
@@ -139,40 +152,39 @@ def preprocess(cohort: Cohort) -> Study:
     return study
 
 
-def train_runs(study: Study, only: str | None = None, execute: Executor = run_in_turn) -> Study:
-    """Train every run (loss x seed x fold) that is not trained yet, or the one named ``only``."""
+def train_runs(study: Study, only: str | None = None, executor: Executor = LOCAL) -> Study:
+    """Train every run (loss x seed x fold) that is not trained yet, or the one named ``only``.
+
+    Raises:
+        CordlesionError: Trainings failed, a sentence for each; the others are done.
+    """
     from cordlesion.model.bundle import set_inference
 
-    folder = study.folder
-    faults: list[str] = []
-    for fold in study.folds.values():
-        runs = [run for run in study.runs_of(fold.fold) if only in (None, run.name)]
-        marks = {run.name: train_mark(study, run) for run in runs}
-        pending = [
-            run
-            for run in runs
-            if not folder.is_done(train_key(run), marks[run.name], folder.bundle(run.name) / "model.json")
-        ]
-        if pending:
-            train = partial(_train, study, sets=_load_sets(study, fold), marks=marks)
-            faults += [fault for fault in execute(train, pending) if fault]
-    if faults:
-        raise CordlesionError("\n".join(faults))
-    for run in study.config.runs:
-        if only in (None, run.name):
-            volumes = study.config.threshold.minimum_volumes_mm3
-            set_inference(folder.bundle(run.name), run.prediction, run.postprocess, volumes)
+    runs = [run for run in study.config.runs if only in (None, run.name)]
+    if pending := pending_trainings(study, runs):
+        for training in pending:
+            failure_file(study.folder, training.run).unlink(missing_ok=True)
+        outcomes = executor.each_training(Trainer(study.folder), pending, sharing(pending))
+        failed = [outcome for outcome in outcomes if outcome.fault]
+        for outcome in failed:
+            write_text(failure_file(study.folder, outcome.item.run), f"{outcome.fault}\n")
+        if failed:
+            raise CordlesionError("\n".join(f"{outcome.item.unit}: {outcome.fault}" for outcome in failed))
+    for run in runs:
+        volumes = study.config.threshold.minimum_volumes_mm3
+        set_inference(study.folder.bundle(run.name), run.prediction, run.postprocess, volumes)
     return study
 
 
-def tune(study: Study) -> Study:
+def tune(study: Study, executor: Executor = LOCAL) -> Study:
     """Sweep the threshold sets and choose each method's decision threshold (Hussein et al. 2023, section 2.5)."""
     from cordlesion.model.bundle import GlobalThreshold, set_threshold
 
     rows = []
     config = study.config.threshold
-    for method in (method for method in study.config.methods if method.is_tuned):
-        scans = study.in_set("threshold", method.fold)
+    tuned = [(method, study.in_set("threshold", method.fold)) for method in study.config.methods if method.is_tuned]
+    write_maps(study, tuned, executor)
+    for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
         if isinstance(method, ComparatorRun):
             require_gradual(method.comparator.path, sweep)
@@ -186,13 +198,18 @@ def tune(study: Study) -> Study:
     return study
 
 
-def evaluate_test(study: Study) -> Study:
+def evaluate_test(study: Study, executor: Executor = LOCAL) -> Study:
     """Open the test sets, once the thresholds are fixed, and write the sweep and evaluation tables.
 
     Raises:
         CordlesionError: The thresholds have not been chosen.
     """
     opened = {fold: study.open_test(fold) for fold in study.folds}
+    measured = [
+        (method, (*study.in_set("threshold", method.fold), *opened[method.fold].scans))
+        for method in study.config.methods
+    ]
+    write_maps(study, measured, executor)
     with table_in_parts(study.folder.sweep) as sweep, table_in_parts(study.folder.evaluation) as evaluation:
         for method in study.config.methods:
             swept, evaluated = _measure(study, method, opened[method.fold])
@@ -246,35 +263,13 @@ def _check_names(config: StudyConfig, only: str | None, executor: str) -> None:
     ):
         if name not in table:
             raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(table)} is needed. Mend {place}.")
+    if executor == "slurm":
+        require_slurm()
 
 
 def _write_manifest(cohort: Cohort, study: Study) -> None:
     scans = {name: cohort.scans[name] for name in study.hashes}
     write_manifest(study.folder, study.config, scans, study.hashes, study.excluded)
-
-
-def _load_sets(study: Study, fold: FoldSets) -> "TrainingSets":
-    from cordlesion.training import load_training_sets
-
-    stacks = {name: [study.folder.stack(scan.scan_id) for scan in scans] for name, scans in fold.learning.items()}
-    return load_training_sets(stacks["train"], stacks["validation"])
-
-
-def _train(study: Study, run: RunConfig, sets: "TrainingSets", marks: Mapping[str, str]) -> str:
-    """Train one run; returns why it failed, so that the others are still trained."""
-    from cordlesion.model.hardware import choose_hardware
-    from cordlesion.training import remove_checkpoints, train_run
-
-    folder, mark = study.folder.run(run.name), marks[run.name]
-    try:
-        with study.folder.stage(train_key(run), mark) as record:
-            record["hardware"] = choose_hardware().at(run.training.precision).describe()
-            train_run(run, sets, folder, mark)
-    except CordlesionError as error:
-        return str(error)
-    # After the marker: a process killed in between takes the checkpoint up and is done at once.
-    remove_checkpoints(folder)
-    return ""
 
 
 def _measure(study: Study, method: Method, test: OpenedTest) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:

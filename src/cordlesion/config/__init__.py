@@ -8,11 +8,13 @@ from cordlesion.config.files import read_study as read_study
 from cordlesion.config.files import study_yaml as study_yaml
 from cordlesion.config.names import maps_name as maps_name
 from cordlesion.config.names import method_name as method_name
+from cordlesion.config.sections import BESIDE_TRAINING as BESIDE_TRAINING
 from cordlesion.config.sections import DRAWN as DRAWN
 from cordlesion.config.sections import NETWORK as NETWORK
 from cordlesion.config.sections import SETS as SETS
 from cordlesion.config.sections import Blending as Blending
 from cordlesion.config.sections import CenterlineSource as CenterlineSource
+from cordlesion.config.sections import ClusterConfig as ClusterConfig
 from cordlesion.config.sections import EvaluationConfig as EvaluationConfig
 from cordlesion.config.sections import FilePatterns as FilePatterns
 from cordlesion.config.sections import LoggerName as LoggerName

@@ -20,6 +20,8 @@ DRAWN: Mapping[str, str] = MappingProxyType({"file": "centerline", "cord_mask": 
 NETWORK = "centerline_network"
 """The kind of file that the Spinal Cord Toolbox's centerline network is: one for all scans."""
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
+BESIDE_TRAINING = {"logger", "devices", "runs_per_device"}
+"""Keys of ``training`` on which no weight depends."""
 
 
 class Section(BaseModel):
@@ -178,6 +180,9 @@ class TrainingConfig(Section):
     the CPU where there is none. The batches are the same; the weights too, but for rounding."""
     logger: LoggerName | None = None
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
+    runs_per_device: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
+    """Trainings side by side on each GPU (or on the processors), each in a process of its own; changes no result.
+    ``auto``: on a GPU as many as its memory and the processors bear, on processors one."""
 
 
 class LossConfig(Section):
@@ -264,3 +269,28 @@ class EvaluationConfig(Section):
 
     rule: str = "study"
     """A row of ``cordlesion.metrics.RULES``."""
+
+
+class ClusterConfig(Section):
+    """What jobs ask of SLURM, for ``study run --executor slurm``; changes no result."""
+
+    partition: str | None = None
+    """The site's default, if it has one."""
+    cpu_partition: str | None = None
+    """Of jobs that need no GPU, such as cutting stacks; ``partition`` by default."""
+    gpus: Annotated[int, Field(ge=0)] = 1
+    """Per job of trainings and predictions; 0 where there are none, or where ``options`` name them (``gres``)."""
+    cpus: Annotated[int, Field(gt=0)] = 4
+    """Processors per job."""
+    memory_gb: Annotated[float, Field(gt=0)] = 16
+    """Memory per job."""
+    time_limit_hours: Annotated[float, Field(gt=0)] = 4
+    """A job that reaches it is queued again and goes on where it was."""
+    requeues: Annotated[int, Field(ge=0)] = 20
+    """How often that may happen to a job before it counts as failed."""
+    parallel_jobs: Annotated[int, Field(gt=0)] = 100
+    """At most so many jobs run at the same time."""
+    scans_per_job: Annotated[int, Field(gt=0)] = 50
+    """Stacks that one job cuts, or maps that it predicts."""
+    options: dict[str, str | int | bool] = {}
+    """Further options of ``sbatch``, such as ``account`` and ``qos``."""

@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.names import maps_name, method_name, names_on_disk
 from cordlesion.config.sections import (
+    BESIDE_TRAINING,
+    ClusterConfig,
     EvaluationConfig,
     FilePatterns,
     LossConfig,
@@ -77,7 +79,7 @@ class RunConfig(Section):
         learned from.
         """
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
-        return self.model_dump(mode="json", exclude={**apart, "training": {"logger", "devices"}})
+        return self.model_dump(mode="json", exclude={**apart, "training": BESIDE_TRAINING})
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -106,6 +108,7 @@ class StudyConfig(Section):
     """Other methods, measured on the same scans."""
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    cluster: ClusterConfig = ClusterConfig()
     reduced: ReducedConfig | None = None
     """Set by ``study run --limit-scans`` and ``--epochs``: only a part of the study is run."""
 
@@ -150,12 +153,12 @@ class StudyConfig(Section):
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What the study's results depend on beside its files, as JSON: neither names, places nor where curves go.
+        """What the study's results depend on beside its files, as JSON: neither names nor places of work.
 
         Nor how many processes train a network, nor comparators: what they are is told by their files.
         """
-        places = dict.fromkeys(("name", "dataset", "output", "comparators"), True)
-        content = self.model_dump(mode="json", exclude={**places, "training": {"logger", "devices"}})
+        places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)
+        content = self.model_dump(mode="json", exclude={**places, "training": BESIDE_TRAINING})
         return content | {"preprocess": self.preprocess.portable.model_dump(mode="json")}
 
     @model_validator(mode="after")

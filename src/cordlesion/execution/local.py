@@ -1,5 +1,6 @@
-"""Work on this machine: scans side by side in threads, trainings one after the other."""
+"""Work on this machine: scans side by side in threads, networks one after the other, trainings as devices allow."""
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
@@ -7,11 +8,13 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from cordlesion.errors import CordlesionError
+from cordlesion.execution.devices import Sharing, training_slots
 from cordlesion.processors import available_processors
 from cordlesion.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_LAST_LINES = 12
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,76 @@ class Outcome(Generic[Item, Result]):
     item: Item
     result: Result | None
     fault: str = ""
+
+
+class Unit(Protocol):
+    """A piece of a stage's work with a done-marker of its own, small enough to be sent to another machine."""
+
+    @property
+    def unit(self) -> str:
+        """Its name in the stage."""
+
+
+Piece = TypeVar("Piece", bound=Unit)
+
+
+class Executor(Protocol):
+    """Where a study's work happens.
+
+    Every method applies ``work`` to every item; both must bear pickling. One that fails is noted and does not stop the
+    others.
+    """
+
+    @property
+    def maps_at_once(self) -> int:
+        """With so many maps at hand, more are not waited for: those of one method, or what an array holds."""
+
+    def each_scan(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """Do short work without a network: several at a time."""
+
+    def each_map(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """Do short work with a network, which uses the whole device: one after the other."""
+
+    def each_training(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
+    ) -> list[Outcome[Piece, Result]]:
+        """Do long work with a network: as many at a time as share a device."""
+
+
+class LocalExecutor:
+    """Does all work on this machine."""
+
+    maps_at_once = 1
+
+    def each_scan(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`Executor`."""
+        return map_scans(work, items, description)
+
+    def each_map(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`Executor`."""
+        return [_noted(work, item) for item in track(items, description, len(items))] if items else []
+
+    def each_training(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`Executor`."""
+        slots = training_slots(sharing)
+        if len(slots) == 1 or len(items) < 2:
+            return [attempt(work, item) for item in items]
+        from cordlesion.execution.side_by_side import map_side_by_side
+
+        return map_side_by_side(work, items, slots)
+
+
+LOCAL = LocalExecutor()
 
 
 def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description: str) -> list[Outcome[Item, Result]]:
@@ -35,16 +108,13 @@ def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description
         Outcomes in the order of ``items``.
     """
 
-    def attempt(item: Item, context: Context) -> Outcome[Item, Result]:
-        try:
-            return Outcome(item, context.run(work, item))
-        except CordlesionError as error:
-            return Outcome(item, None, str(error))
+    def note(item: Item, context: Context) -> Outcome[Item, Result]:
+        return context.run(_noted, work, item)
 
     # A thread starts without its caller's context, which says whether work may print.
     contexts = [copy_context() for _ in items]
     with ThreadPoolExecutor(available_processors()) as pool:
-        return list(track(pool.map(attempt, items, contexts), description, len(items)))
+        return list(track(pool.map(note, items, contexts), description, len(items)))
 
 
 def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], description: str) -> Iterator[Result]:
@@ -65,17 +135,21 @@ def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], descript
         yield from track(pool.map(work, items), description, len(items))
 
 
-class Executor(Protocol):
-    """Applies ``work`` to every item and returns the results in their order: how trainings are run."""
-
-    def __call__(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """Do the work."""
-
-
-def run_in_turn(work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Apply ``work`` to one item after the other, here: a training uses all processors by itself."""
-    return [work(item) for item in items]
+def attempt(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+    """Apply ``work`` to one item, which takes hours: whatever goes wrong is noted, and the others go on."""
+    try:
+        return _noted(work, item)
+    except Exception as error:
+        return Outcome(item, None, last_lines("".join(traceback.format_exception(error))))
 
 
-EXECUTORS: dict[str, Executor] = {"local": run_in_turn}
-"""Where trainings happen, by the name that ``study run --executor`` takes."""
+def last_lines(log: str) -> str:
+    """Return the end of a log, indented as it stands below a sentence."""
+    return "\n".join(f"    {line}" for line in log.strip().splitlines()[-_LAST_LINES:])
+
+
+def _noted(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
+    try:
+        return Outcome(item, work(item))
+    except CordlesionError as error:
+        return Outcome(item, None, str(error))

@@ -13,7 +13,7 @@ from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.stages.comparators import is_brought, require_no_faults
 from cordlesion.stages.marks import predict_key
 from cordlesion.stages.sets import Cohort
-from cordlesion.stages.stacks import stack_cutter
+from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 
 Looked: TypeAlias = Sequence[Outcome[Scan, FileContent]]
 
@@ -67,4 +67,5 @@ def _left_out(cohort: Cohort, scans: Sequence[Scan], looked: Sequence[Looked]) -
     doubtful = [scan for scan in scans if not all(scan in found for found in usable)]
     if not doubtful:
         return set()
-    return {o.item for o in map_scans(stack_cutter(cohort, keep=False), doubtful, "check scans") if o.fault}
+    outcomes = map_scans(stack_cutter(cohort, keep=False), stacks_to_cut(cohort, doubtful), "check scans")
+    return {outcome.item.scan for outcome in outcomes if outcome.fault}

@@ -1,7 +1,7 @@
 """Comparators in a study: their files matched with its scans, and their maps and masks brought into its folder."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,13 +18,12 @@ from cordlesion.comparators.match import (
     require_files,
     tell_strangers,
 )
-from cordlesion.config import ComparatorRun, StudyConfig
+from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import describe_comparator, describe_dataset, mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
 from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.progress import track
 from cordlesion.stages.marks import brought_mark, predict_key
 from cordlesion.stages.sets import Cohort, Study
 
@@ -91,28 +90,70 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
 
 
 def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) -> None:
-    """Bring the maps and masks of a comparator into the study folder, unless they are there already.
+    """Bring the maps and masks that a comparator has as files into the study folder, unless they are there already.
 
     Raises:
         CordlesionError: Files cannot be used, a sentence each.
     """
-    marks = {scan: brought_mark(study, run, scan) for scan in scans}
     pending = [scan for scan in scans if not is_brought(study, run, scan)]
     if not pending:
         return
     describe_dataset(study.folder, study.config.dataset)
-    bring = partial(_bring_scan, study, run, marks, _writer(study, run))
-    if run.comparator.kind == "bundle":
-        for scan in track(pending, f"predict {run.maps_name}", len(pending)):
-            bring(scan)
-        return
-    require_no_faults(study, run, map_scans(bring, pending, f"read {run.maps_name}"))
+    bringer = comparator_maps(study, run)
+    write = partial(bring_file, bringer.comparator)
+    outcomes = map_scans(
+        lambda scan: bringer.bring(scan, brought_mark(study, run, scan), write), pending, f"read {run.maps_name}"
+    )
+    require_no_faults(study, run, outcomes)
 
 
 def is_brought(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> bool:
     """Tell whether a comparator's map or mask of a scan is in the study folder, made from just these files."""
-    results = _results(study.folder, run, scan)
-    return study.folder.is_done(predict_key(scan, run), brought_mark(study, run, scan), *results)
+    return comparator_maps(study, run).is_done(scan, brought_mark(study, run, scan))
+
+
+@dataclass(frozen=True)
+class ComparatorMaps:
+    """The maps and masks of a comparator in a study folder, and how they come there."""
+
+    run: ComparatorRun
+    comparator: Comparator
+    folder: StudyFolder
+    dataset: Path
+    preprocess: PreprocessConfig | None
+    """A model's own; None for files."""
+
+    def load(self) -> Callable[[Scan, str], None]:
+        """Load the model and return what writes its map of a scan, given the map's fingerprint."""
+        from cordlesion.centerlines import study_finder
+        from cordlesion.model.bundle import load_bundle
+
+        own = self.preprocess
+        assert own is not None
+        bundle = load_bundle(self.run.comparator.path)
+        write = partial(predict_bundle, self.comparator, bundle, own, study_finder(own))
+        return lambda scan, mark: self.bring(scan, mark, write)
+
+    def bring(self, scan: Scan, mark: str, write: Writer) -> None:
+        """Write map and mask of a scan, describe them and mark them as done."""
+        probability = self.folder.probability(scan.scan_id, self.run.maps_name)
+        with self.folder.stage(predict_key(scan, self.run), mark) as record:
+            if content := write(scan, probability, mask_path(probability)):
+                record["content"] = asdict(content)
+            for path in _results(self.folder, self.run, scan):
+                what = "Lesion probability per voxel" if path == probability else "Lesion mask"
+                describe_comparator(path, scan.image, self.dataset, self.run.maps_name, what)
+
+    def is_done(self, scan: Scan, mark: str) -> bool:
+        """Tell whether map or mask of a scan are there, made from just these files."""
+        return self.folder.is_done(predict_key(scan, self.run), mark, *_results(self.folder, self.run, scan))
+
+
+def comparator_maps(study: Cohort | Study, run: ComparatorRun) -> ComparatorMaps:
+    """Return the maps and masks of a comparator in a study."""
+    comparator, config = study.comparators[run.comparator.name], study.config
+    own = comparator.preprocess_in(config.preprocess)
+    return ComparatorMaps(run, comparator, study.folder, config.dataset, own)
 
 
 def require_no_faults(study: Cohort | Study, run: ComparatorRun, outcomes: Sequence[Outcome[Scan, Any]]) -> None:
@@ -125,29 +166,6 @@ def require_no_faults(study: Cohort | Study, run: ComparatorRun, outcomes: Seque
     faults = [(files[o.item.scan_id], o.item.image, o.fault) for o in outcomes if o.fault]
     if faults:
         raise CordlesionError("\n".join(f"comparator {run.maps_name}: {fault}" for fault in fold_faults(faults)))
-
-
-def _writer(study: Study, run: ComparatorRun) -> Writer:
-    """Return what makes a scan's map and mask from the comparator; a model is loaded once."""
-    comparator = study.comparators[run.comparator.name]
-    if run.comparator.kind != "bundle":
-        return partial(bring_file, comparator)
-    from cordlesion.centerlines import study_finder
-    from cordlesion.model.bundle import load_bundle
-
-    own = comparator.preprocess_in(study.config.preprocess)
-    assert own is not None
-    return partial(predict_bundle, comparator, load_bundle(run.comparator.path), own, study_finder(own))
-
-
-def _bring_scan(study: Study, run: ComparatorRun, marks: Mapping[Scan, str], write: Writer, scan: Scan) -> None:
-    probability = study.folder.probability(scan.scan_id, run.maps_name)
-    with study.folder.stage(predict_key(scan, run), marks[scan]) as record:
-        if content := write(scan, probability, mask_path(probability)):
-            record["content"] = asdict(content)
-        for path in _results(study.folder, run, scan):
-            what = "Lesion probability per voxel" if path == probability else "Lesion mask"
-            describe_comparator(path, scan.image, study.config.dataset, run.maps_name, what)
 
 
 def _results(folder: StudyFolder, run: ComparatorRun, scan: Scan) -> list[Path]:

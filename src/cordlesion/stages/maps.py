@@ -1,7 +1,8 @@
 """Probability maps of runs and comparators, their metrics at every threshold, and the masks that are cut from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -9,15 +10,14 @@ from typing import TypeVar
 import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, fingerprint
-from cordlesion.config import ComparatorRun, Method, PostprocessConfig, RunConfig, SetName
+from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
 from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import MapPair, evaluate_mask, metric_row, read_table, sweep_map, write_table
-from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.progress import track
-from cordlesion.stages.comparators import bring_comparator
-from cordlesion.stages.marks import map_marks, predict_key, sweep_mark
+from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
+from cordlesion.stages.comparators import ComparatorMaps, bring_comparator, comparator_maps
+from cordlesion.stages.marks import brought_mark, map_marks, predict_key, sweep_mark
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS, VOLUME
 
@@ -25,14 +25,93 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def sweep_set(
-    study: Study, run: Method, set_name: SetName, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()
-) -> pd.DataFrame:
-    """Predict the scans of a set and measure their maps at every threshold, unless that is done.
+@dataclass(frozen=True)
+class RunMaps:
+    """The probability maps of a run in a study folder, and how they come there."""
+
+    run: RunConfig
+    folder: StudyFolder
+    dataset: Path
+
+    def load(self) -> Callable[[Scan, str], None]:
+        """Load the network and return what writes its map of a scan, given the map's fingerprint."""
+        from cordlesion.model.bundle import load_own_bundle
+        from cordlesion.prediction import predict_to_file
+
+        bundle = load_own_bundle(self.folder.bundle(self.run.name))
+
+        def write(scan: Scan, mark: str) -> None:
+            path = self.folder.probability(scan.scan_id, self.run.name)
+            with self.folder.stage(predict_key(scan, self.run), mark):
+                predict_to_file(bundle, scan.image, self.folder.stack(scan.scan_id), path)
+                describe_map(path, scan.image, self.dataset, self.run.name)
+
+        return write
+
+    def is_done(self, scan: Scan, mark: str) -> bool:
+        """Tell whether the map of a scan is there, from this very network."""
+        path = self.folder.probability(scan.scan_id, self.run.name)
+        return self.folder.is_done(predict_key(scan, self.run), mark, path)
+
+
+@dataclass(frozen=True)
+class MapToWrite:
+    """A scan of which a method has no map yet."""
+
+    maps: RunMaps | ComparatorMaps
+    scan: Scan
+    mark: str
+    """Fingerprint of the map."""
+
+    @property
+    def unit(self) -> str:
+        """Its name among the maps."""
+        return f"{self.maps.run.maps_name}/{self.scan.scan_id}"
+
+
+class MapWriter:
+    """Writes one map after another; a network is loaded once for all its maps that come in a row."""
+
+    def __init__(self) -> None:
+        self._maps: RunMaps | ComparatorMaps | None = None
+        self._write: Callable[[Scan, str], None] | None = None
+
+    def __call__(self, wanted: MapToWrite) -> None:
+        """Write one map, unless that is done."""
+        if wanted.maps.is_done(wanted.scan, wanted.mark):
+            return
+        if self._write is None or self._maps is not wanted.maps:
+            self._maps, self._write = wanted.maps, wanted.maps.load()
+        self._write(wanted.scan, wanted.mark)
+
+
+def write_maps(study: Study, scans: Sequence[tuple[Method, Sequence[Scan]]], executor: Executor = LOCAL) -> None:
+    """Write the probability maps of each method that are not there yet.
 
     Args:
         study: The study.
-        run: Whose network predicts (or which comparator's maps are taken), and how its maps are post-processed.
+        scans: Each method with the scans of which its maps are needed.
+        executor: Where networks predict.
+
+    Raises:
+        CordlesionError: A map cannot be written, a sentence for each.
+    """
+    pending: dict[str, MapToWrite] = {}  # by unit: a comparator's maps are the same in every fold
+    for k, (method, needed) in enumerate(scans, start=1):
+        pending |= {one.unit: one for one in _pending(study, method, needed)}
+        if pending and (len(pending) >= executor.maps_at_once or k == len(scans)):
+            _write(study, list(pending.values()), executor)
+            pending = {}
+
+
+def sweep_set(
+    study: Study, run: Method, set_name: SetName, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()
+) -> pd.DataFrame:
+    """Measure the maps of a set's scans at every threshold, unless that is done.
+
+    Args:
+        study: The study.
+        run: Whose maps, and how they are post-processed.
         set_name: For the table.
         scans: Of the set.
         volumes_mm3: Minimum lesion volumes to be measured, each, in place of the run's own.
@@ -43,10 +122,6 @@ def sweep_set(
     """
     folder, path = study.folder, study.folder.run_sweep(run.name, set_name)
     key, mark = f"sweep/{run.name}_{set_name}", sweep_mark(study, run, scans, volumes_mm3)
-    if isinstance(run, ComparatorRun):
-        bring_comparator(study, run, scans)
-    else:
-        _predict(study, run, scans, set_name)
     if not folder.is_done(key, mark, path):
         with folder.stage(key, mark):
             pairs = [map_pair(scan, folder, run) for scan in scans]
@@ -98,25 +173,6 @@ def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:
     return mask_path(folder.probability(scan_id, run.name if run.is_tuned else run.maps_name))
 
 
-def _predict(study: Study, run: RunConfig, scans: Sequence[Scan], set_name: SetName) -> None:
-    """Write the probability map of each scan that has none yet from this very network."""
-    folder = study.folder
-    marks = map_marks(study, run, scans)
-    maps = {scan: folder.probability(scan.scan_id, run.name) for scan in scans}
-    pending = [scan for scan in scans if not folder.is_done(predict_key(scan, run), marks[scan], maps[scan])]
-    if not pending:
-        return
-    from cordlesion.model.bundle import load_own_bundle
-    from cordlesion.prediction import predict_to_file
-
-    bundle = load_own_bundle(folder.bundle(run.name))
-    describe_dataset(folder, study.config.dataset)
-    for scan in track(pending, f"predict {run.name} ({set_name})", len(pending)):
-        with folder.stage(predict_key(scan, run), marks[scan]):
-            predict_to_file(bundle, scan.image, folder.stack(scan.scan_id), maps[scan])
-            describe_map(maps[scan], scan.image, study.config.dataset, run.name)
-
-
 def _sweep(
     pair: MapPair,
     thresholds: Sequence[float],
@@ -133,6 +189,28 @@ def _sweep(
         table.insert(list(table).index("threshold") + 1, VOLUME, volume)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _write(study: Study, pending: Sequence[MapToWrite], executor: Executor) -> None:
+    describe_dataset(study.folder, study.config.dataset)
+    methods = list(dict.fromkeys(one.maps.run.maps_name for one in pending))
+    outcomes = executor.each_map(MapWriter(), pending, f"predict {methods[0] if len(methods) == 1 else 'maps'}")
+    if faults := dict.fromkeys(outcome.fault for outcome in outcomes if outcome.fault):
+        raise CordlesionError("\n".join(faults))
+
+
+def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToWrite]:
+    maps: RunMaps | ComparatorMaps
+    if isinstance(method, RunConfig):
+        maps = RunMaps(method, study.folder, study.config.dataset)
+        wanted = [MapToWrite(maps, scan, mark) for scan, mark in map_marks(study, method, scans).items()]
+    elif method.comparator.kind == "bundle":
+        maps = comparator_maps(study, method)
+        wanted = [MapToWrite(maps, scan, brought_mark(study, method, scan)) for scan in scans]
+    else:
+        bring_comparator(study, method, scans)
+        wanted = []
+    return [one for one in wanted if not one.maps.is_done(one.scan, one.mark)]
 
 
 def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from cordlesion.artifacts import StudyFolder, read_json
-from cordlesion.config import read_study
+from cordlesion.config import RunConfig, read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.execution.jobs import queue, submissions, told
 from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key
+from cordlesion.stages.trainings import failure_file
 
 
 def study_status(root: Path) -> list[tuple[str, str, str]]:
@@ -22,8 +24,8 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
         raise CordlesionError(f"{root}: no study here; a folder with study.yaml is needed. Check the path.")
     config = read_study(folder.configuration)
     rows = _scans(folder)
-    trained = [(run.name, bool(folder.finished(train_key(run)))) for run in config.runs]
-    rows += [("train", name, _state(done)) for name, done in trained]
+    working = _on_cluster(folder)
+    rows += [("train", run.name, _training(folder, run, working.get(("train", run.name)))) for run in config.runs]
     rows += [("train", name, "kept, not in the study") for name in kept_models(config, folder)]
     rows += [("comparator", *_brought(folder, one.name)) for one in config.comparators]
     for stage, path in (
@@ -33,7 +35,8 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
         ("report", folder.root / "report.html"),
     ):
         rows.append((stage, path.name, _state(path.is_file())))
-    return rows
+    stages = dict.fromkeys(stage for stage, _ in working)
+    return rows + [("cluster", stage, told(s for (of, _), s in working.items() if of == stage)) for stage in stages]
 
 
 def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
@@ -60,6 +63,21 @@ def _counted(folder: StudyFolder, stage: str, scans: set[str]) -> tuple[str, str
     done = sum(bool(folder.finished(f"{stage}/{name}")) for name in scans - left_out)
     told = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
     return told, _state(done == len(scans - left_out))
+
+
+def _on_cluster(folder: StudyFolder) -> dict[tuple[str, str], str]:
+    """Return the state of each unit, with its stage, of which a job on a cluster has not been collected yet."""
+    if not (arrays := submissions(folder.root)):
+        return {}
+    queued = queue()
+    return {(array.stage, unit): state for array in arrays for unit, state in array.states(queued).items()}
+
+
+def _training(folder: StudyFolder, run: RunConfig, on_cluster: str | None) -> str:
+    if folder.finished(train_key(run)):
+        return "done"
+    failure = failure_file(folder, run)
+    return on_cluster or (f"failed: {failure.read_text(encoding='utf-8').strip()}" if failure.is_file() else "left")
 
 
 def _state(done: bool) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.artifacts import atomic_path
-from cordlesion.config import RunConfig
+from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
@@ -64,7 +64,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
             "cordlesion": __version__,
             "loss": run.loss.model_dump(mode="json"),
             "seed": run.seed,
-            "training": run.optimization.model_dump(mode="json", exclude={"logger"}),
+            "training": run.optimization.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
             "best_epoch": best["epoch"],
             "fingerprint": mark,
         },

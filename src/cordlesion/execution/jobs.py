@@ -1,0 +1,113 @@
+"""Jobs on a cluster that work for a study: written down when submitted, so that no command loses sight of them."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cordlesion.artifacts import read_json, write_json
+from cordlesion.errors import CordlesionError
+from cordlesion.progress import say
+
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The jobs of one array."""
+
+    file: Path
+    stage: str
+    units: Mapping[str, list[str]]
+    """What each job works on, by the name that SLURM gives to the job."""
+
+    def states(self, queued: Mapping[str, str] | None) -> dict[str, str]:
+        """Return the state of each unit, given the queue: of a job that is not there any more, that it has ended."""
+        jobs = {
+            job: "unknown: squeue does not answer" if queued is None else queued.get(job, "ended") for job in self.units
+        }
+        return {unit: jobs[job] for job, units in self.units.items() for unit in units}
+
+    def write(self) -> None:
+        """Keep it until its jobs have ended and their outcome is known."""
+        write_json(self.file, {"stage": self.stage, "units": dict(self.units)})
+
+
+def jobs_folder(study: Path) -> Path:
+    """Return the folder of a study's logs and of what is written down of its jobs."""
+    return study / "jobs"
+
+
+def submissions(study: Path) -> list[Submission]:
+    """Return the arrays of a study whose outcome has not been collected."""
+    found = [(path, read_json(path)) for path in sorted(jobs_folder(study).glob("*.json"))]
+    return [Submission(path, content["stage"], content["units"]) for path, content in found]
+
+
+def queue() -> dict[str, str] | None:
+    """Return the state of each job of this user that has not ended, by its name; None where SLURM does not answer.
+
+    Of a job that waits, the reason as well: some wait without end, because no partition allows their time limit, say.
+    """
+    if not shutil.which("squeue"):
+        return None
+    command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i|%T|%r"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    if answer.returncode:
+        return None
+    rows = [line.strip().split("|") for line in answer.stdout.splitlines()]
+    return {job: f"queued ({reason})" if state == "PENDING" else "running" for job, state, reason in rows}
+
+
+def told(states: Iterable[str]) -> str:
+    """Say how many jobs are in each state."""
+    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items(), reverse=True))
+
+
+def await_earlier_jobs(study: Path) -> None:
+    """Wait for the jobs that a command left when it was stopped; nobody else may work in the study until they end.
+
+    Raises:
+        CordlesionError: It cannot be told whether they work.
+    """
+    earlier, waits, is_told = submissions(study), Waits(), False
+    folder = jobs_folder(study)
+    while working := _working(earlier, folder):
+        if not is_told:
+            say(
+                f"waiting for jobs of an earlier command: {', '.join(sorted(working))} (logs in {folder}); "
+                f"`scancel {' '.join(sorted({job.split('_')[0] for job in working}))}` stops them"
+            )
+            is_told = True
+        waits.wait()
+    for submission in earlier:
+        # What they have done is told by done-markers, the rest is submitted again.
+        submission.file.unlink(missing_ok=True)
+
+
+class Waits:
+    """Asks soon at first and then less and less often: short work is not kept waiting, nor is the cluster bothered."""
+
+    def __init__(self) -> None:
+        self._delay_s = _FIRST_DELAY_S
+
+    def wait(self) -> None:
+        """Wait a little longer than the last time."""
+        time.sleep(self._delay_s)
+        self._delay_s = min(1.3 * self._delay_s, _LONGEST_DELAY_S)
+
+
+def _working(earlier: list[Submission], folder: Path) -> set[str]:
+    if not earlier:
+        return set()
+    states = queue()
+    if states is None:
+        raise CordlesionError(
+            f"{folder}: jobs of an earlier command may still work in this study, and `squeue` does not tell here. Run "
+            f"it where it does, or, if none is left, remove {', '.join(one.file.name for one in earlier)} there."
+        )
+    return {job for one in earlier for job in one.units if job in states}

@@ -1,0 +1,78 @@
+"""Trainings side by side on this machine, each in a process of its own: none can take another with it."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import TypeVar
+
+from cordlesion.execution.local import Outcome, attempt
+from cordlesion.processors import available_processors
+from cordlesion.progress import track
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def map_side_by_side(
+    work: Callable[[Item], Result], items: Sequence[Item], slots: Sequence[str | None]
+) -> list[Outcome[Item, Result]]:
+    """Apply ``work`` to every item, as many at a time as there are slots.
+
+    Args:
+        work: Bears pickling, as do the items and the results.
+        items: What to train.
+        slots: The device of each that runs at the same time: ``CUDA_VISIBLE_DEVICES``, or None for the processors.
+
+    Returns:
+        Outcomes in the order of ``items``; of a process that was killed, that it was.
+    """
+    free: SimpleQueue[str | None] = SimpleQueue()
+    for slot in slots:
+        free.put(slot)
+    processors = int(os.environ.get("OMP_NUM_THREADS", available_processors()))
+    threads = max(1, processors // len(slots))
+
+    def in_process(item: Item) -> Outcome[Item, Result]:
+        slot = free.get()
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_work_alone, args=(sender, slot, threads, work, item), daemon=True)
+        processes.append(process)
+        try:
+            process.start()
+            sender.close()
+            return _received(receiver, process, item)
+        finally:
+            free.put(slot)
+
+    context, processes = multiprocessing.get_context("spawn"), list[multiprocessing.context.SpawnProcess]()
+    pool = ThreadPoolExecutor(len(slots))
+    try:
+        return list(track(pool.map(in_process, items), "train side by side", len(items)))
+    finally:
+        # Where this process is stopped: its children are killed, and go on from their checkpoints the next time.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        pool.shutdown()
+
+
+def _received(receiver: Connection, process: multiprocessing.context.SpawnProcess, item: Item) -> Outcome[Item, Result]:
+    outcome: Outcome[Item, Result] | None = None
+    with contextlib.suppress(EOFError):
+        outcome = receiver.recv()
+    process.join()
+    return outcome or Outcome(item, None, f"its process ended with status {process.exitcode} (-9: it was killed).")
+
+
+def _work_alone(sender: Connection, slot: str | None, threads: int, work: Callable[[Item], Result], item: Item) -> None:
+    """Do the work in a new process, before torch is imported there."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if slot is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = slot
+    sender.send(attempt(work, item))

@@ -1,0 +1,253 @@
+"""Work on a cluster: job arrays of SLURM, submitted and waited for through submitit."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cordlesion.config import ClusterConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.execution.devices import Sharing
+from cordlesion.execution.jobs import Submission, Waits, queue, told
+from cordlesion.execution.local import LOCAL, Outcome, Piece, last_lines
+from cordlesion.progress import bar, say
+
+if TYPE_CHECKING:
+    from submitit import Job
+    from submitit.helpers import DelayedSubmission
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Some = Callable[[Callable[[Any], Any], Sequence[Any]], list[Outcome[Any, Any]]]
+"""Does some work on one machine."""
+LARGEST_ARRAY = 1000
+"""Jobs of one array; SLURM takes 1000 unless a site has raised that."""
+LOST_AFTER_S = 20.0
+"""So long a job is neither in the queue nor has left a result: file systems may show one late."""
+
+
+def require_slurm() -> None:
+    """Refuse to submit where that cannot work.
+
+    Raises:
+        CordlesionError: submitit or SLURM is missing.
+    """
+    try:
+        import submitit  # noqa: F401
+    except ImportError:
+        raise CordlesionError(
+            "--executor slurm: the package submitit is not installed; it is an extra. Install it with "
+            "`pip install 'cordlesion[slurm]'`."
+        ) from None
+    for program in ("sbatch", "srun", "squeue"):
+        if not shutil.which(program):
+            raise CordlesionError(
+                f"--executor slurm: {program} is not found; SLURM's programs are needed. Run it on a machine of the "
+                "cluster from which jobs are submitted, or use --executor local."
+            )
+
+
+class ChunkWork(Generic[Item, Result]):
+    """What one job does; queued again after a time limit or preemption, it does the same and finds what is done."""
+
+    def __init__(self, some: Some, work: Callable[[Item], Result]) -> None:
+        self._some = some
+        self._work = work
+
+    def __call__(self, chunk: Sequence[Item]) -> list[Outcome[Item, Result]]:
+        """Do the work on a chunk of the items."""
+        return self._some(self._work, chunk)
+
+    def checkpoint(self, chunk: Sequence[Item]) -> "DelayedSubmission":
+        """Return what is done when the job is queued again (called by submitit)."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, chunk)
+
+
+@dataclass(frozen=True)
+class SlurmExecutor:
+    """Does all work in jobs; this process only submits them, waits and collects what came of them."""
+
+    folder: Path
+    """Of logs, and of what jobs and this process tell each other."""
+    cluster: ClusterConfig
+
+    @property
+    def maps_at_once(self) -> int:
+        """See :class:`cordlesion.execution.local.Executor`."""
+        return LARGEST_ARRAY * self.cluster.scans_per_job
+
+    def each_scan(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`cordlesion.execution.local.Executor`."""
+        chunks = chunked(items, self.cluster.scans_per_job)
+        return _require_all(self._array(ChunkWork(_scans, work), chunks, description, gpus=0))
+
+    def each_map(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`cordlesion.execution.local.Executor`."""
+        chunks = chunked(items, self.cluster.scans_per_job)
+        return _require_all(self._array(ChunkWork(_maps, work), chunks, description, self.cluster.gpus))
+
+    def each_training(
+        self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
+    ) -> list[Outcome[Piece, Result]]:
+        """See :class:`cordlesion.execution.local.Executor`."""
+        # How much memory a job's GPU will have free is not known here.
+        per_device = 1 if sharing.runs_per_device == "auto" else sharing.runs_per_device
+        per_job = per_device * max(1, self.cluster.gpus) if sharing.devices_per_run == 1 else 1
+        chunks = chunked(items, per_job)
+        ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", self.cluster.gpus)
+        return [outcome for chunk in ended for outcome in chunk.outcomes()]
+
+    def _array(
+        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, gpus: int
+    ) -> list["_Ended[Piece, Result]"]:
+        if not chunks:
+            return []
+        jobs = self._submit(work, chunks, stage, gpus)
+        first = str(jobs[0].job_id).split("_")[0]
+        units = {str(job.job_id): [item.unit for item in chunk] for job, chunk in zip(jobs, chunks, strict=True)}
+        submission = Submission(self.folder / f"{first}.json", stage, units)
+        submission.write()
+        try:
+            ended = _collect(jobs, chunks, f"{stage} (job {first})")
+        except KeyboardInterrupt:
+            say(
+                f"job {first} goes on without this command, and `scancel {first}` stops it; the same command waits for "
+                "it and goes on from there"
+            )
+            raise
+        submission.file.unlink()
+        for job in jobs:
+            # What the two processes told each other is pickled; logs are kept.
+            for pickled in (job.paths.submitted_pickle, job.paths.result_pickle):
+                pickled.unlink(missing_ok=True)
+        return ended
+
+    def _submit(
+        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, gpus: int
+    ) -> "list[Job[list[Outcome[Piece, Result]]]]":
+        from submitit import SlurmExecutor as Submitter
+
+        cluster = self.cluster
+        submitter = Submitter(self.folder, max_num_timeout=cluster.requeues)
+        partition = cluster.partition if gpus else cluster.cpu_partition or cluster.partition
+        wanted = {"partition": partition, "gpus_per_node": gpus or None}
+        submitter.update_parameters(
+            job_name=f"cordlesion-{stage.replace(' ', '-')}",
+            time=math.ceil(60 * cluster.time_limit_hours),
+            cpus_per_task=cluster.cpus,
+            mem=f"{math.ceil(1024 * cluster.memory_gb)}M",
+            array_parallelism=cluster.parallel_jobs,
+            # A step gets one processor unless it is told; networks would take all of the machine.
+            srun_args=[f"--cpus-per-task={cluster.cpus}"],
+            setup=[f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{cluster.cpus}}}"],
+            additional_parameters={"requeue": True} | cluster.options,
+            **{key: value for key, value in wanted.items() if value},
+        )
+        try:
+            return submitter.map_array(work, list(chunks))
+        except RuntimeError as error:
+            raise CordlesionError(
+                f"sbatch refused the jobs of {stage!r}:\n{last_lines(str(error))}\nMend the section `cluster`."
+            ) from error
+
+
+@dataclass(frozen=True)
+class _Ended(Generic[Item, Result]):
+    """What came of a job."""
+
+    chunk: Sequence[Item]
+    results: list[Outcome[Item, Result]] | None
+    loss: str = ""
+    """Why there is no result: the job was killed, say."""
+
+    def outcomes(self) -> list[Outcome[Item, Result]]:
+        """Return the outcome of each item; where the job has left none, that."""
+        return self.results if self.results is not None else [Outcome(item, None, self.loss) for item in self.chunk]
+
+
+@dataclass(frozen=True)
+class _Trainings:
+    """Trains some networks on one machine."""
+
+    sharing: Sharing
+
+    def __call__(self, work: Callable[[Piece], Result], chunk: Sequence[Piece]) -> list[Outcome[Piece, Result]]:
+        return LOCAL.each_training(work, chunk, self.sharing)
+
+
+def chunked(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
+    """Cut items into chunks, larger ones where there would be more than an array holds."""
+    size = max(size, math.ceil(len(items) / LARGEST_ARRAY))
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _scans(work: Callable[[Piece], Result], chunk: Sequence[Piece]) -> list[Outcome[Piece, Result]]:
+    return LOCAL.each_scan(work, chunk, "")
+
+
+def _maps(work: Callable[[Piece], Result], chunk: Sequence[Piece]) -> list[Outcome[Piece, Result]]:
+    return LOCAL.each_map(work, chunk, "")
+
+
+def _collect(
+    jobs: "Sequence[Job[list[Outcome[Item, Result]]]]", chunks: Sequence[Sequence[Item]], description: str
+) -> list[_Ended[Item, Result]]:
+    """Wait until every job has left a result, or is gone without one."""
+    ended: dict[int, _Ended[Item, Result]] = {}
+    gone_since: dict[int, float] = {}
+    waits = Waits()
+    with bar(description, sum(map(len, chunks))) as advance:
+        while len(ended) < len(jobs):
+            states = queue()
+            for k, job in enumerate(jobs):
+                if k in ended:
+                    continue
+                if job.paths.result_pickle.exists():
+                    ended[k] = _result(job, chunks[k])
+                    advance(len(chunks[k]))
+                elif states is not None and str(job.job_id) not in states:
+                    if time.monotonic() - gone_since.setdefault(k, time.monotonic()) >= LOST_AFTER_S:
+                        ended[k] = _Ended(chunks[k], None, _lost(job, "ended without a result"))
+                        advance(len(chunks[k]))
+                else:
+                    gone_since.pop(k, None)
+            if states is not None:
+                advance(0, note=told(states[name] for job in jobs if (name := str(job.job_id)) in states))
+            if len(ended) < len(jobs):
+                waits.wait()
+    return [ended[k] for k in range(len(jobs))]
+
+
+def _result(job: "Job[list[Outcome[Item, Result]]]", chunk: Sequence[Item]) -> _Ended[Item, Result]:
+    from submitit.core.utils import UncompletedJobError
+
+    try:
+        return _Ended(chunk, job.result())
+    except UncompletedJobError:
+        return _Ended(chunk, None, _lost(job, "failed"))
+
+
+def _lost(job: "Job[Any]", how: str) -> str:
+    logs = [path for path in (job.paths.stderr, job.paths.stdout) if path.is_file() and path.stat().st_size]
+    ends = last_lines(logs[0].read_text(encoding="utf-8", errors="replace")) if logs else "    (there is no log)"
+    return f"job {job.job_id} {how}; {logs[0] if logs else job.paths.stderr} ends with:\n{ends}"
+
+
+def _require_all(ended: Sequence[_Ended[Item, Result]]) -> list[Outcome[Item, Result]]:
+    """Return all outcomes, none of which may be missing: a lost job is no fault of its scans.
+
+    Raises:
+        CordlesionError: Jobs have left no result.
+    """
+    if losses := [job.loss for job in ended if job.results is None]:
+        raise CordlesionError("\n".join(losses))
+    return [outcome for job in ended for outcome in job.outcomes()]

@@ -1,0 +1,80 @@
+"""A study on a real SLURM of one node, and what is said where there is none."""
+
+import os
+import shutil
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from cordlesion.artifacts import StudyFolder
+from cordlesion.config import read_study
+from cordlesion.execution.jobs import submissions
+from cordlesion.stages.status import study_status
+from cordlesion.study import run_study
+from slurm_cluster import slurm, why_not
+from tiny import make_cohort
+
+CLUSTER = "cluster: {gpus: 0, cpus: 1, memory_gb: 1, scans_per_job: 8}\n"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    if reason := why_not():
+        pytest.skip(reason)
+    with slurm() as variables, pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(name, value)
+        yield
+
+
+def wait_for(found, seconds=120):
+    start = time.monotonic()
+    while not (value := found()):
+        assert time.monotonic() - start < seconds
+        time.sleep(0.05)
+    return value
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_bytes(tmp_path):
+    """One training is told to make room, as before a time limit; the other is requeued without a word."""
+    file = make_cohort(tmp_path)
+    file.write_text(file.read_text().replace("epochs: 3", "epochs: 30") + CLUSTER)
+    run_study(read_study(file), until="evaluate")
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/cohort").symlink_to(tmp_path / "cohort")
+    on_cluster = Path(shutil.copy(file, tmp_path / "slurm"))
+    folder = StudyFolder(tmp_path / "slurm/study")
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(interrupt, folder, "bce_seed-0", ["scancel", "--signal=USR2"])
+        requeued = pool.submit(interrupt, folder, "tversky_seed-0", ["scontrol", "requeue"])
+        run_study(read_study(on_cluster), until="evaluate", executor="slurm")
+    assert told.result() == requeued.result() == "running"
+    logs = "".join(path.read_text() for path in (folder.root / "jobs").glob("*_log.out"))
+    assert logs.count("this job is preempted") == 1
+    for name in ("splits.tsv", "sweep.tsv", "thresholds.tsv", "evaluation.tsv"):
+        assert (folder.root / name).read_bytes() == (tmp_path / "study" / name).read_bytes()
+    assert not list((folder.root / "jobs").glob("*.json"))
+    assert not list((folder.root / "jobs").glob("*.pkl"))
+    assert not [row for row in study_status(folder.root) if row[0] == "cluster"]
+
+
+def interrupt(folder, run, command):
+    """Take a training off the node once it has left a checkpoint; returns what the status said before."""
+    wait_for(lambda: list(folder.run(run).glob("checkpoint-*.ckpt")))
+    ((job,),) = [[job for job, units in one.units.items() if units == [run]] for one in submissions(folder.root)]
+    state = {unit: state for stage, unit, state in study_status(folder.root) if stage == "train"}[run]
+    subprocess.run([*command, job], check=True)
+    return state
+
+
+def test_nothing_is_submitted_where_there_is_no_slurm(tmp_path, monkeypatch, cli):
+    monkeypatch.setenv("PATH", os.fspath(tmp_path))
+    ended = cli("study", "run", make_cohort(tmp_path), "--executor", "slurm", "-q")
+    assert ended.status == 2
+    assert "sbatch is not found" in ended.error
+    assert not (tmp_path / "study").exists()
