@@ -31,9 +31,10 @@ format: $(INSTALLED)
 docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# In an environment of its own: the peers ask for older versions of libraries we use.
+# Writes docs/benchmarks.md. In an environment of its own: the peers ask for older versions of libraries we use.
+# What measures no speed is run by itself: bench_brain_lesions.py, bench_centerline.py, bench_memory.py.
 bench: $(BENCH)/.installed
-	for script in benchmarks/bench_*.py; do $(BENCH)/bin/python $$script || exit 1; done
+	$(BENCH)/bin/python benchmarks/run.py
 
 $(BENCH)/.installed: pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv $(BENCH)

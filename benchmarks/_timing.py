@@ -42,15 +42,3 @@ def processor() -> str:
     lines = table.read_text().splitlines() if table.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def report(medians: Mapping[str, float], baseline: str) -> str:
-    """Return a line per candidate: median seconds, and how many times the baseline's."""
-    return "\n".join(
-        f"{name:<44}{seconds:>9.4f} s{seconds / medians[baseline]:>8.1f} x" for name, seconds in medians.items()
-    )
-
-
-def missing_peer(package: str) -> str:
-    """Return the sentence for a peer that is not installed."""
-    return f"{package}: not installed, so not measured. Install it with: pip install 'cordlesion[bench]'"

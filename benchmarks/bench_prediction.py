@@ -4,19 +4,22 @@ python benchmarks/bench_prediction.py [rounds]
 """
 
 import copy
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from _timing import alternate, header, report
+from _rows import Row, figures, run
+from _targets import PROBABILITY_MAP, PROBABILITY_MAP_FLOOR
+from _timing import alternate
 from torch import Tensor
 
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
 from cordlesion.model.bundle import Bundle, ModelCard
 from cordlesion.model.hardware import choose_hardware
+from cordlesion.model.standardize import standardize_patches
 from cordlesion.model.unet3d import UNet3d
+from cordlesion.patches.grid import extract_patch, patch_grid
 from cordlesion.prediction import predict_stack
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
@@ -64,24 +67,42 @@ def monai_prediction(bundle: Bundle, stack: Stack, geometry: StackGeometry) -> C
     return predict
 
 
-def main() -> None:
-    """Time both and compare their maps."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    bundle = make_bundle()
-    stack, geometry = make_stack()
-    hardware = choose_hardware()
-    ours = f"cordlesion ({hardware.precision}, channels last)"
+def bare_network(bundle: Bundle, stack: Stack) -> Callable[[], object]:
+    """Return the network on the same patches, cut and standardised before, their maps not put together."""
+    hardware, card = choose_hardware(), bundle.card
+    grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), OVERLAP)
+    patches = np.stack([extract_patch(stack, start, grid.patch_shape) for start in grid])
+    batches = standardize_patches(torch.from_numpy(patches)[:, None]).split(BATCH)
+    network = bundle.predictor.to(hardware.device)
+
+    def forward() -> None:
+        with torch.inference_mode(), hardware.autocast():
+            for batch in batches:
+                network(hardware.place(batch)).cpu()
+
+    return forward
+
+
+def measure(rounds: int) -> list[Row]:
+    """Time ours, MONAI's and the network alone, and compare the maps."""
+    bundle, (stack, geometry), hardware = make_bundle(), make_stack(), choose_hardware()
+    ours, peer, floor = f"cordlesion ({hardware.precision}, channels last)", "monai (float32)", "the network alone"
     monai = monai_prediction(bundle, stack, geometry)
-    candidates: dict[str, Callable[[], Stack]] = {
-        ours: lambda: predict_stack(bundle, stack, geometry),
-        "monai sliding_window_inference (float32)": monai,
-    }
-    print(header(["cordlesion", "torch", "monai", "numpy"]))
-    print(f"stack of {' x '.join(map(str, SHAPE))}, {OVERLAP:.0%} overlap, median of {rounds} rounds")
-    print(hardware.describe())
-    print(f"largest difference of the two maps: {np.abs(candidates[ours]() - monai()).max():.1e}")
-    print(report(alternate(candidates, rounds), ours))
+    difference = np.abs(predict_stack(bundle, stack, geometry) - monai()).max()
+    medians = alternate(
+        {
+            ours: lambda: predict_stack(bundle, stack, geometry),
+            peer: monai,
+            floor: bare_network(bundle, stack),
+        },
+        rounds,
+    )
+    note = f"{OVERLAP:.0%} overlap, {hardware.describe()}; largest difference of the two maps: {difference:.1e}."
+    return [
+        Row(PROBABILITY_MAP, *figures(medians, ours, [peer], floor), note=note),
+        Row(PROBABILITY_MAP_FLOOR, *figures(medians, ours, (), floor), note="The same run as above."),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 5, __doc__)

@@ -14,16 +14,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _timing import alternate, header, report
+from _rows import Figure, Row, run
+from _targets import SEGMENT
+from _timing import alternate
 
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
-from cordlesion.model.bundle import Bundle, GlobalThreshold, ModelCard, save_bundle
+from cordlesion.model.bundle import Bundle, GlobalThreshold, ModelCard, load_own_bundle, save_bundle
+from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
+from cordlesion.patches.grid import patch_grid
+from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
-from cordlesion.volume import Volume, write_volume
+from cordlesion.preprocess.region import place_stack
+from cordlesion.volume import Volume, read_scan, write_volume
 
 SHAPE, SPACING_MM = (320, 256, 19), (0.6875, 0.6875, 7.5)
-OURS = "cordlesion segment (whole process)"
+OURS, NO_PICTURES = "cordlesion segment (whole process)", "without pictures"
+RUN, BATCH = "from cordlesion.cli import main; main()", 8
+SCT = Figure("SCT, legacy pipeline, first run", 9.0, is_stated=True)
+"""First run of the Spinal Cord Toolbox's legacy pipeline, on two cores, 2026-11."""
 
 
 def write_inputs(folder: Path) -> None:
@@ -50,30 +59,55 @@ def process(code: str, *arguments: str) -> Callable[[], object]:
     return lambda: subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def main() -> None:
-    """Time the processes in turn."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+def network_alone(folder: Path) -> Callable[[], object]:
+    """Return the bare network on as many patches as the scan has."""
+    bundle, hardware = load_own_bundle(folder / "bundle"), choose_hardware()
+    scan = read_scan(folder / "scan.nii.gz")
+    geometry = place_stack(scan, read_centerline(folder / "centerline.nii.gz", scan), bundle.card.preprocess)
+    shape = bundle.card.patches.shape(bundle.card.preprocess)
+    n_patches = len(list(patch_grid(geometry.shape, shape, bundle.card.patches.overlap_fraction)))
+    batches = torch.randn(n_patches, 1, *shape).split(BATCH)
+
+    def forward() -> None:
+        with torch.inference_mode(), hardware.autocast():
+            for batch in batches:
+                bundle.predictor(hardware.place(batch))
+
+    return forward
+
+
+def measure(rounds: int) -> list[Row]:
+    """Time the processes and the network in turn."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)
-        scan, centerline, bundle, output = (
-            str(folder / part) for part in ("scan.nii.gz", "centerline.nii.gz", "bundle", "out")
-        )
-        run = "from cordlesion.cli import main; main()"
+        places = {part: str(folder / part) for part in ("scan.nii.gz", "centerline.nii.gz", "bundle", "out")}
+        scan, centerline, bundle, output = places.values()
         arguments = ("segment", scan, "--model", bundle, "--centerline", centerline, "--output", output, "--quiet")
+        torch_alone, network = "import torch", "the network alone, warm"
         medians = alternate(
             {
-                OURS: process(run, *arguments),
-                "import torch": process("import torch"),
-                "cordlesion --version": process(run, "--version"),
+                OURS: process(RUN, *arguments),
+                NO_PICTURES: process(RUN, *arguments, "--no-pictures"),
+                torch_alone: process("import torch"),
+                network: network_alone(folder),
+                "cordlesion --version": process(RUN, "--version"),
             },
             rounds,
         )
-    print(header(["cordlesion", "torch", "nibabel", "matplotlib"]))
-    print(f"scan of {SHAPE} voxels of {SPACING_MM} mm, median of {rounds} rounds, every process cold (files cached)")
-    print(report(medians, OURS))
-    print("Spinal Cord Toolbox: not measured here, it needs an installation of its own (see the top of this file).")
+    floor = Figure("importing torch and the network's time", medians[torch_alone] + medians[network])
+    others = [name for name in medians if name != OURS]
+    return [
+        Row(
+            SEGMENT,
+            Figure(OURS, medians[OURS]),
+            (SCT,),
+            floor,
+            tuple(Figure(other, medians[other]) for other in others),
+            f"{SHAPE} voxels of {SPACING_MM} mm, every process cold (files cached).",
+        )
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 5, __doc__)

@@ -1,16 +1,18 @@
-"""Simulated scans: seconds per scan, and what a cohort of the study's size takes (no peer).
+"""Simulated scans: a share of a cohort of the study's size, as `cordlesion simulate` makes it, files included.
 
 python benchmarks/bench_simulate.py [scans]
 """
 
-import os
-import statistics
-import sys
+import tempfile
 import time
+from pathlib import Path
 
-from _timing import header
+from _rows import Figure, Row, run
+from _targets import SIMULATION
 
-from cordlesion.dataset.simulate import ScanPlan, plan_cohort, simulate_scan
+from cordlesion.dataset.simulate import ScanPlan, plan_cohort
+from cordlesion.dataset.simulate.cohort import simulate_all
+from cordlesion.processors import available_processors
 
 STUDY_SCANS = 161
 
@@ -21,23 +23,17 @@ def sample_plans(scans: int) -> list[ScanPlan]:
     return [plans[index * len(plans) // scans] for index in range(scans)]
 
 
-def main() -> None:
-    """Time scans one by one in this process, after one that warms the caches."""
-    scans = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    plans = sample_plans(scans)
-    simulate_scan(plans[0])
-    seconds = []
-    for plan in plans:
+def measure(scans: int) -> list[Row]:
+    """Time a share of the cohort in all processes, their start included, and extrapolate."""
+    plans, processes = sample_plans(scans), available_processors()
+    with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        simulate_scan(plan)
-        seconds.append(time.perf_counter() - start)
-    mean, processes = statistics.mean(seconds), os.cpu_count() or 1
-    print(header(["cordlesion", "numpy", "scipy"]))
-    print(f"{scans} scans, one process: {mean:.2f} s per scan ({min(seconds):.2f} to {max(seconds):.2f})")
-    total = mean * STUDY_SCANS
-    print(f"{STUDY_SCANS} scans, extrapolated, files not included: {total:.0f} s in one process,")
-    print(f"{total / processes:.0f} s in {processes} processes if they do not slow each other")
+        for _ in simulate_all(Path(folder), plans, processes):
+            pass
+        seconds = time.perf_counter() - start
+    note = f"Extrapolated from {scans} of them, spread evenly; {processes} processes, files included. There is no peer."
+    return [Row(SIMULATION, Figure("cordlesion", seconds / scans * STUDY_SCANS), note=note)]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 20, __doc__)

@@ -3,12 +3,14 @@
 python benchmarks/bench_stack.py [rounds]
 """
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from _timing import alternate, header, missing_peer, report, version
+from _memory import in_own_process, peak_growth_mib
+from _rows import Figure, Row, figures, run
+from _targets import STACK, STACK_MEMORY
+from _timing import alternate, version
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
@@ -80,32 +82,72 @@ def monai_whole(image: Image) -> Callable[[], object]:
     return lambda: spacing(volume)
 
 
-PEERS = {"torchio": torchio_whole, "SimpleITK": simpleitk_whole, "monai": monai_whole}
+def scipy_whole(image: Image) -> Callable[[], object]:
+    """Return scipy's resampling of the whole volume."""
+    return lambda: zoom_whole(image)
 
 
-def main() -> None:
-    """Time ours and every peer that is installed."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+PEERS = {"torchio": torchio_whole, "SimpleITK": simpleitk_whole, "monai": monai_whole, "scipy": scipy_whole}
+OURS = "cordlesion, the stack's points only"
+
+
+def points_alone(scan: Volume, geometry: StackGeometry) -> Callable[[], object]:
+    """Return one linear interpolation at points that are there already, of an image that is float32 already."""
+    x, y = geometry._isotropic_xy()
+    starts = (x[:, None], y[None], geometry.first_slice + np.arange(geometry.n_slices))
+    native = [(np.asarray(at, np.float64) + 0.5) * step - 0.5 for at, step in zip(starts, geometry.step, strict=True)]
+    points = np.stack([np.broadcast_to(at, geometry.shape) for at in native])
+    image = np.ascontiguousarray(scan.data, np.float32)
+    return lambda: ndimage.map_coordinates(image, points, order=1, mode="nearest", output=np.float32)
+
+
+def candidate(name: str) -> Callable[[], object]:
+    """Return ours or a peer's work, ready to be run."""
+    scan, geometry = simulate()
+    if name == OURS:
+        return lambda: sample_stack(scan, geometry)
+    return PEERS[name](np.ascontiguousarray(scan.data, np.float32))
+
+
+def peak(name: str) -> float:
+    """Return the peak memory, MiB, of a candidate that has run before."""
+    work = candidate(name)
+    work()
+    return peak_growth_mib(work)
+
+
+def check() -> float:
+    """Return the largest difference of ours from the cropped whole volume.
+
+    Raises:
+        SystemExit: They are not the same stack.
+    """
     scan, geometry = simulate()
     image = np.ascontiguousarray(scan.data, np.float32)
-    difference = np.abs(sample_stack(scan, geometry) - crop(zoom_whole(image), geometry)).max()
+    difference = float(np.abs(sample_stack(scan, geometry) - crop(zoom_whole(image), geometry)).max())
     if difference > 1e-3 * np.ptp(image):
         raise SystemExit(f"The stack differs from the resampled volume by {difference:g}: no point in timing it.")
-    candidates: dict[str, Callable[[], object]] = {
-        "cordlesion, the stack's points only": lambda: sample_stack(scan, geometry),
-        "scipy zoom, whole volume, cropped": lambda: crop(zoom_whole(image), geometry),
-    }
-    for name, peer in PEERS.items():
-        if version(name):
-            candidates[f"{name}, whole volume"] = peer(image)
-    print(header(["cordlesion", "numpy", "scipy", "torch", *PEERS]))
-    print(f"{SHAPE} voxels of {SPACING_MM} mm to a stack of 48 x 48 x {geometry.n_slices}, median of {rounds} rounds")
-    print(f"largest difference from the cropped whole volume: {difference:.2g} of a range of {np.ptp(image):.0f}")
-    print(report(alternate(candidates, rounds), "cordlesion, the stack's points only"))
-    for name in PEERS:
-        if not version(name):
-            print(missing_peer(name))
+    return difference
+
+
+def measure(rounds: int) -> list[Row]:
+    """Time ours and every peer that is installed, then take the peak memory of each."""
+    scan, geometry = simulate()
+    peers = [name for name in PEERS if version(name)]
+    names = {name: f"{name}, whole volume" for name in peers}
+    floor = "copying a stack"
+    points = "scipy map_coordinates at points that are known"
+    stack = sample_stack(scan, geometry)
+    works = {OURS: candidate(OURS), points: points_alone(scan, geometry), floor: stack.copy}
+    seconds = alternate(works | {names[name]: candidate(name) for name in peers}, rounds)
+    megabytes = {names.get(name, name): in_own_process(__file__, f"peak({name!r})") for name in (OURS, *peers)}
+    note = f"{SHAPE} voxels of {SPACING_MM} mm to a stack of 48 × 48 × {geometry.n_slices}; "
+    same = f"largest difference from the cropped whole volume {check():.2g} of a range of {np.ptp(scan.data):.0f}."
+    return [
+        Row(STACK, *figures(seconds, OURS, names.values(), floor), (Figure(points, seconds[points]),), note + same),
+        Row(STACK_MEMORY, *figures(megabytes, OURS, names.values()), note="Beyond the image itself, second run."),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 7, __doc__)

@@ -3,12 +3,13 @@
 python benchmarks/bench_sweep.py [rounds]
 """
 
-import sys
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from _timing import alternate, header, missing_peer, report, version
+from _rows import Figure, Row, figures, run
+from _targets import SWEEP, SWEEP_ANIMA
+from _timing import alternate, version
 from scipy import ndimage
 
 from cordlesion.metrics import LesionRule, ScanMetrics, binarize, sweep
@@ -20,6 +21,7 @@ Maps = npt.NDArray[np.float32]
 
 SHAPE, SPACING_MM, N_LESIONS = (48, 48, 600), (0.5, 0.5, 0.5), 10
 RULE = LesionRule()
+OURS, PANOPTICA = "cordlesion", "panoptica (DSC, IoU, 26-connected)"
 # animaSegPerfAnalyzer -s -l of Anima-Public d9fb323d (ITK 5.2.1) on a pair of masks like these (ten lesions each), in a
 # process per threshold, with the time of writing 21 masks; median of interleaved rounds on two cores, 2026-11. Not run
 # here: Anima is a program in C++ that has to be compiled.
@@ -87,27 +89,31 @@ def panoptica_sweep(reference: Masks, p: Maps) -> Callable[[], object]:
     return lambda: [evaluator.evaluate(binarize(p, t).astype(np.uint8), target, verbose=False) for t in THRESHOLDS]
 
 
-def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+def measure(rounds: int) -> list[Row]:
+    """Time ours, the same rule without shortcuts, and panoptica."""
     reference, p = simulate()
     ours = sweep(reference, p, SPACING_MM, THRESHOLDS, RULE)
     plain = [counts for counts, *_ in whole_volume(reference, p)]
     if plain != [_lesion_counts(m) for m in ours]:
         raise SystemExit("The shortcuts change the result: no point in timing them.")
+    floor, same = "comparing the map with each threshold", "same rule, whole volumes, scipy"
     candidates: dict[str, Callable[[], object]] = {
-        "cordlesion": lambda: sweep(reference, p, SPACING_MM, THRESHOLDS, RULE),
-        "same rule, whole volume": lambda: whole_volume(reference, p),
+        OURS: lambda: sweep(reference, p, SPACING_MM, THRESHOLDS, RULE),
+        same: lambda: whole_volume(reference, p),
+        floor: lambda: [binarize(p, t) for t in THRESHOLDS],
     }
     if version("panoptica"):
-        candidates["panoptica (DSC, IoU, 26-connected)"] = panoptica_sweep(reference, p)
-    print(header(["cordlesion", "numpy", "scipy", "panoptica"]))
-    shape, n_lesions = " x ".join(map(str, SHAPE)), ours[0].n_reference_lesions
-    print(f"{shape} voxels, {n_lesions} lesions, {len(THRESHOLDS)} thresholds, median of {rounds} rounds")
+        candidates[PANOPTICA] = panoptica_sweep(reference, p)
     medians = alternate(candidates, rounds)
-    print(report(medians | {"Anima (stated, not run: see the source)": ANIMA_SECONDS}, "cordlesion"))
-    if not version("panoptica"):
-        print(missing_peer("panoptica"))
+    shape = " × ".join(map(str, SHAPE))
+    note = f"{shape} voxels, {ours[0].n_reference_lesions} lesions, {len(THRESHOLDS)} thresholds."
+    anima = Figure("Anima animaSegPerfAnalyzer", ANIMA_SECONDS, is_stated=True)
+    mine = Figure(OURS, medians[OURS])
+    return [
+        Row(SWEEP, *figures(medians, OURS, [name for name in (PANOPTICA, same) if name in medians], floor), note=note),
+        Row(SWEEP_ANIMA, mine, (anima,), note="Anima's figure is from a run of its own, as the source tells."),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 7, __doc__)

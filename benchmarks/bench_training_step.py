@@ -1,4 +1,4 @@
-"""One training step, batch of 8 patches of 48 x 48 x 48: ours, and what each of its two choices is worth.
+"""One training step, batch of 8 patches of 48 x 48 x 48: ours, and what each of its two choices is worth; the loop.
 
 The others are plain PyTorch: the same network, loss and optimiser without the precision or the memory format of ours.
 
@@ -6,17 +6,29 @@ python benchmarks/bench_training_step.py [rounds]
 """
 
 import contextlib
-import sys
-from collections.abc import Callable
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
-from _timing import alternate, header, report
+from _rows import Figure, Row, figures, run
+from _targets import TRAINING_LOOP, TRAINING_STEP, TRAINING_STEP_FLOAT32
+from _timing import alternate
 
+from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
 from cordlesion.losses import LOSSES
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
+from cordlesion.patches.grid import patch_starts
+from cordlesion.training import TrainingStack, bank_of, fit
+from cordlesion.training.module import OPTIMIZERS
 
 BATCH, SIZE = 8, 48
+LENGTHS = (276, 348)
+"""Slices of the stacks of the loop: 48 patches."""
 PLAIN = "plain PyTorch (float32, default layout)"
 
 
@@ -28,7 +40,7 @@ def make_step(half_precision: bool, channels_last: bool) -> Callable[[], object]
     network = UNet3d().to(device, memory_format=layout)
     patches = torch.randn(BATCH, 1, SIZE, SIZE, SIZE, device=device).contiguous(memory_format=layout)
     lesion = (torch.rand(patches.shape, device=device) < 0.01).float()
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    optimizer = OPTIMIZERS["adam"](network.parameters(), lr=1e-4)
 
     def step() -> None:
         optimizer.zero_grad()
@@ -43,19 +55,63 @@ def make_step(half_precision: bool, channels_last: bool) -> Callable[[], object]
     return step
 
 
-def main() -> None:
+def measure(rounds: int) -> list[Row]:
     """Time the four combinations; ours is what ``choose_hardware`` picks on this machine."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     hardware = choose_hardware()
     ours = f"cordlesion ({hardware.precision}, channels last)"
-    candidates = {ours: make_step(hardware.half_precision, True), PLAIN: make_step(False, False)}
+    step = make_step(hardware.half_precision, True)
+    candidates = {ours: step, PLAIN: make_step(False, False)}
     if hardware.half_precision:
         candidates["bfloat16, default layout"] = make_step(True, False)
         candidates["float32, channels last"] = make_step(False, True)
-    print(header(["cordlesion", "torch"]))
-    print(f"batch {BATCH} x {SIZE}^3, U-Net 16, 32, 64, {hardware.describe()}, median of {rounds} rounds")
-    print(report(alternate(candidates, rounds), ours))
+    medians = alternate(candidates, rounds)
+    mine, peers, _ = figures(medians, ours, [PLAIN])
+    others = tuple(Figure(name, medians[name]) for name in candidates if name not in (ours, PLAIN))
+    stage = TRAINING_STEP if hardware.half_precision else TRAINING_STEP_FLOAT32
+    note = f"U-Net 16, 32, 64, Tversky loss, Adam, {hardware.describe()}."
+    return [Row(stage, mine, peers, None, others, note), loop_row(step, rounds)]
+
+
+def loop_row(step: Callable[[], object], rounds: int) -> Row:
+    """Compare epochs of real trainings with as many bare steps."""
+    config = RunConfig(
+        loss=LossConfig(name="tversky"),
+        seed=0,
+        network=NetworkConfig(),
+        patches=PatchConfig(size_voxels=SIZE),
+        training=TrainingConfig(epochs=1, batch_size=BATCH, learning_rate=1e-4),
+    )
+    train, validation = bank_of(make_stacks(LENGTHS)), bank_of(make_stacks((SIZE,)))
+    n_patches = sum(len(patch_starts(length, SIZE, config.patches.overlap_fraction)) for length in LENGTHS)
+    n_steps = -(-n_patches // BATCH)
+
+    def epoch() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            return fit(config, train, validation, Path(folder) / "checkpoint.ckpt").history[0]["seconds"]
+
+    def bare() -> float:
+        start = time.perf_counter()
+        for _ in range(n_steps):
+            step()
+        return time.perf_counter() - start
+
+    pairs = [(epoch(), bare()) for _ in range(rounds + 1)][1:]  # the first one fills caches
+    loop, alone = (statistics.median(seconds) / n_steps for seconds in zip(*pairs, strict=True))
+    floor = Figure("the bare step, one batch in memory", alone)
+    note = f"Epochs of {n_steps} steps as studies train, the validation of one patch included; seconds per step."
+    return Row(TRAINING_LOOP, Figure("cordlesion, whole epoch", loop), (), floor, note=note)
+
+
+def make_stacks(lengths: Sequence[int]) -> list[TrainingStack]:
+    """Return cord stacks of noise with some lesion."""
+    rng = np.random.default_rng(0)
+    stacks = []
+    for length in lengths:
+        lesion = np.zeros((SIZE, SIZE, length), bool)
+        lesion[20:28, 20:28, 10:30] = True
+        stacks.append(TrainingStack(rng.normal(size=lesion.shape).astype(np.float32) + lesion, lesion))
+    return stacks
 
 
 if __name__ == "__main__":
-    main()
+    run(measure, 3, __doc__)

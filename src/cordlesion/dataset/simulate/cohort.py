@@ -44,7 +44,7 @@ def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int 
         waiting = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
         with bar("Simulating scans", total=scans) as advance:
             advance(scans - len(waiting))
-            for name in _simulate_all(out, waiting, jobs or available_processors()):
+            for name in simulate_all(out, waiting, jobs or available_processors()):
                 advance(1, name)
 
 
@@ -75,7 +75,7 @@ def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> N
         write_text(out / name, text)
 
 
-def _simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
+def simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
     """Simulate scans in this process or in others, yielding each one's name when it is on disk."""
     work = partial(_simulate_to_disk, out)
     if jobs == 1 or len(plans) < 2:
