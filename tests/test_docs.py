@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parent.parent
 DOCS = REPOSITORY / "docs"
 GUIDE = (
     *("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "reading_the_report"),
-    *("explorer", "method", "losses"),
+    *("explorer", "cluster", "method", "losses"),
 )
 BLOCK = re.compile(
     r"^<!-- test(?P<instead> instead)?(?: \([^)]*\))?: (?P<command>.*?) -->$"
