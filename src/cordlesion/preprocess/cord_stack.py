@@ -233,19 +233,21 @@ def _paste(
     high = [min(n, int(s.max()) + size + 1) for s, size, n in limits]
     box = np.zeros([max(0, b - a) for a, b in zip(low, high, strict=True)], np.float32)
     z = geometry.first_slice - low[2]
-    for k, (x, y) in enumerate(zip(geometry.start_x.tolist(), geometry.start_y.tolist(), strict=True)):
-        (from_x, to_x), (from_y, to_y) = (
-            _overlap(start - corner, size, n)
-            for start, corner, size, n in zip((x, y), low, geometry.crop_voxels, box.shape, strict=False)
-        )
+    x_places, y_places = (
+        _overlaps(start - corner, size, n)
+        for start, corner, size, n in zip(starts, low, geometry.crop_voxels, box.shape, strict=False)
+    )
+    for k, ((from_x, to_x), (from_y, to_y)) in enumerate(zip(x_places, y_places, strict=True)):
         box[to_x, to_y, z + k] = stack[from_x, from_y, k]
     return box, (low[0], low[1], low[2])
 
 
-def _overlap(start: int, size: int, length: int) -> tuple[slice, slice]:
-    """Return what of ``size`` voxels from ``start`` on lies in ``length`` voxels: the part of the former, its place."""
-    first, stop = max(0, -start), max(0, min(size, length - start))
-    return slice(first, max(first, stop)), slice(start + first, start + max(first, stop))
+def _overlaps(starts: npt.NDArray[np.int64], size: int, length: int) -> list[tuple[slice, slice]]:
+    """Return what of ``size`` voxels from each start on lies in ``length`` voxels: that part, and its place."""
+    first = np.maximum(0, -starts)
+    stop = np.maximum(first, np.minimum(size, length - starts))
+    edges = zip(starts.tolist(), first.tolist(), stop.tolist(), strict=True)
+    return [(slice(a, b), slice(start + a, start + b)) for start, a, b in edges]
 
 
 def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDArray[np.int64]:
