@@ -356,8 +356,10 @@ def test_one_failing_loss_does_not_stop_the_others(tmp_path, monkeypatch):
     train_run = cordlesion.training.train_run
     monkeypatch.setattr(cordlesion.training, "train_run", fail_bce)
     file = make_cohort(tmp_path)
-    with pytest.raises(CordlesionError, match="the loss became NaN"):
+    with pytest.raises(CordlesionError, match=r"bce_seed-0: the loss became NaN"):
         run_study(read_study(file), until="train")
+    assert ("train", "bce_seed-0", "failed: the loss became NaN") in study_status(tmp_path / "study")
+    assert ("train", "tversky_seed-0", "done") in study_status(tmp_path / "study")
     assert (tmp_path / "study/runs/tversky_seed-0/bundle/model.json").is_file()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
+from cordlesion.execution import slurm as slurm_executor
 from cordlesion.execution.jobs import submissions
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
@@ -70,6 +71,39 @@ def interrupt(folder, run, command):
     state = {unit: state for stage, unit, state in study_status(folder.root) if stage == "train"}[run]
     subprocess.run([*command, job], check=True)
     return state
+
+
+@pytest.mark.usefixtures("cluster")
+def test_what_sbatch_refuses_is_told_in_its_words(tmp_path, cli):
+    file = make_cohort(tmp_path)
+    file.write_text(file.read_text() + "cluster: {gpus: 0, partition: nowhere}\n")
+    ended = cli("study", "run", file, "--executor", "slurm", "-q")
+    assert ended.status == 2
+    assert "sbatch refused the jobs of 'cut stacks'" in ended.error
+    assert "invalid partition specified: nowhere" in ended.error
+    assert submissions(tmp_path / "study") == []
+
+
+@pytest.mark.usefixtures("cluster")
+def test_ctrl_c_leaves_the_jobs_and_the_same_command_waits_for_them(tmp_path, cli, monkeypatch):
+    file = make_cohort(tmp_path)
+    file.write_text(file.read_text() + CLUSTER)
+
+    def stop(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slurm_executor.Waits, "wait", stop)
+        ended = cli("study", "run", file, "--until", "preprocess", "--executor", "slurm")
+    assert ended.status == 130
+    assert "goes on without this command, and `scancel" in ended.output
+    assert ("cluster", "cut stacks") in [row[:2] for row in study_status(tmp_path / "study")]
+    ended = cli("study", "run", file, "--until", "preprocess")
+    assert ended.status == 0
+    assert "waiting for jobs of an earlier command" in ended.output
+    assert "cut stacks" not in ended.output
+    assert len(list((tmp_path / "study/stacks").iterdir())) == 14
+    assert not list((tmp_path / "study/jobs").glob("*.pkl"))
 
 
 def test_nothing_is_submitted_where_there_is_no_slurm(tmp_path, monkeypatch, cli):

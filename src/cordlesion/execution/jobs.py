@@ -84,9 +84,9 @@ def await_earlier_jobs(study: Path) -> None:
             )
             is_told = True
         waits.wait()
-    for submission in earlier:
-        # What they have done is told by done-markers, the rest is submitted again.
-        submission.file.unlink(missing_ok=True)
+    # What they have done is told by done-markers, the rest is submitted again.
+    for file in (*(submission.file for submission in earlier), *folder.glob("*.pkl")):
+        file.unlink(missing_ok=True)
 
 
 class Waits:
