@@ -1,0 +1,145 @@
+"""Seconds and peak memory of a study's stages, each up to and including one in a process of its own; files by kind."""
+
+import importlib
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cordlesion.config import StudyConfig, study_yaml
+
+STAGES = {
+    "open": "open_study",
+    "preprocess": "preprocess",
+    "train": "train_runs",
+    "tune": "tune",
+    "evaluate": "evaluate_test",
+    "analyze": "analyze",
+    "report": "report",
+}
+"""What is timed, and the function of :mod:`cordlesion.study` that does it."""
+_IMPORTED_LATE = ("cordlesion.training", "cordlesion.prediction", "cordlesion.model.bundle")
+_UNTIL = {"open": "split"}
+_KINDS = (
+    ("_probseg.nii.gz", "maps"),
+    ("_mask.nii.gz", "masks"),
+    ("_probseg.json", "sidecars"),
+    ("_mask.json", "sidecars"),
+)
+
+
+def measure_stages(config: StudyConfig, stages: tuple[str, ...] = tuple(STAGES)) -> dict[str, dict[str, float]]:
+    """Run a study up to and including each of some stages, every time in another process.
+
+    Returns:
+        By stage: its own ``seconds``, those of ``all`` that the process did, and the process's peak memory in ``mib``.
+    """
+    file = Path(config.output).with_suffix(".yaml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(study_yaml(config), encoding="utf-8")
+    return {stage: _in_process("stage", stage, file) for stage in stages}
+
+
+def measure_status(study: Path) -> dict[str, float]:
+    """Time `study status`."""
+    return _in_process("status", "", study)
+
+
+def measure_view(study: Path) -> dict[str, float]:
+    """Time what `view` does before it can show a scan."""
+    return _in_process("view", "", study)
+
+
+def disk_by_kind(folder: Path) -> dict[str, dict[str, int]]:
+    """Return number and bytes of the files of a study by kind; a file takes at least a block of the disk."""
+    found: dict[str, dict[str, int]] = defaultdict(lambda: {"files": 0, "bytes": 0})
+    for path in folder.rglob("*"):
+        if path.is_file():
+            kind = found[_kind(path.relative_to(folder))]
+            kind["files"] += 1
+            kind["bytes"] += path.stat().st_blocks * 512
+    return dict(found)
+
+
+def _kind(path: Path) -> str:
+    for ending, kind in _KINDS:
+        if path.name.endswith(ending):
+            return kind
+    if path.parts[0] == "runs":
+        return "tables of runs" if path.suffix == ".tsv" else "models"
+    named = {"stacks": "stacks", ".done": "done-markers", "gallery": "report", "figures": "report", "tables": "report"}
+    if path.parts[0] in named:
+        return named[path.parts[0]]
+    return "report" if path.name == "report.html" else "tables of the study"
+
+
+def _in_process(kind: str, stage: str, place: Path) -> dict[str, float]:
+    command = [sys.executable, __file__, kind, stage, str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
+    def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the stage takes and gives
+        start = time.perf_counter()
+        result = function(*arguments, **named)
+        spent[name] = time.perf_counter() - start
+        return result
+
+    return run
+
+
+def _run_stage(stage: str, file: Path) -> Mapping[str, float]:
+    from cordlesion import study
+    from cordlesion.config import read_study
+
+    spent: dict[str, float] = {}
+    # Importing takes seconds whatever the size, and would hide what grows with it.
+    for module in (*_IMPORTED_LATE, *(("cordlesion.report.html",) if stage == "report" else ())):
+        importlib.import_module(module)
+    for name, function in STAGES.items():
+        setattr(study, function, _timed(getattr(study, function), spent, name))
+    start = time.perf_counter()
+    study.run_study(read_study(file), until=_UNTIL.get(stage, stage))
+    return {"seconds": spent[stage], "all": time.perf_counter() - start}
+
+
+def _show_status(study: Path) -> Mapping[str, float]:
+    from cordlesion.stages.status import study_status
+
+    start = time.perf_counter()
+    study_status(study)
+    return {"seconds": time.perf_counter() - start}
+
+
+def _show_view(study: Path) -> Mapping[str, float]:
+    from cordlesion.explorer.site import Site
+
+    start = time.perf_counter()
+    size = len(Site(study).read("data/study.js") or b"")
+    return {"seconds": time.perf_counter() - start, "bytes": size}
+
+
+def _peak_mib() -> float:
+    """Return this program's peak memory; what getrusage tells begins with that of the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
+def _main(kind: str, stage: str, place: Path) -> None:
+    measured = {"stage": lambda: _run_stage(stage, place), "status": lambda: _show_status(place)}
+    measured["view"] = lambda: _show_view(place)
+    result = measured[kind]()
+    print(json.dumps({**result, "mib": _peak_mib()}))
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
