@@ -1,4 +1,8 @@
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -140,3 +144,18 @@ def test_a_run_that_was_not_evaluated_at_its_tuned_threshold(study_copy: Path) -
     rewrite(study_copy / "evaluation.tsv", lambda t: t[(t["loss"] != "bce") | (t["threshold"] == "0.5")])
     with pytest.raises(CordlesionError, match=r"set threshold for bce_seed-0 at its tuned threshold.*stage `evaluate`"):
         read_results(study_copy)
+
+
+def test_two_threads_may_ask_for_the_rows_of_one_table(results: StudyResults, monkeypatch: pytest.MonkeyPatch) -> None:
+    table, both, group = results.evaluation.copy(), threading.Barrier(2), pd.DataFrame.groupby
+
+    def together(*args: Any, **options: Any) -> Any:
+        both.wait(timeout=20)
+        return group(*args, **options)
+
+    monkeypatch.setattr(pd.DataFrame, "groupby", together)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(of_run, [table, table], [results.runs[0]] * 2)
+    pd.testing.assert_frame_equal(one, other)
+    del table
+    gc.collect()  # where this fails, pytest says so

@@ -287,7 +287,8 @@ def _rows_by_run(table: pd.DataFrame) -> dict[tuple[str, int | None], npt.NDArra
         owners = table[["loss", "seed"]].iloc[[int(some[0]) for some in rows]].itertuples(index=False)
         named = [(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in owners]
         _ROWS[id(table)] = dict(zip(named, rows, strict=True))
-        weakref.finalize(table, _ROWS.pop, id(table))
+        # Two threads may get here for one table: then the second finds its rows removed.
+        weakref.finalize(table, _ROWS.pop, id(table), None)
     return _ROWS[id(table)]
 
 
