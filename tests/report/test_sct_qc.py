@@ -134,3 +134,18 @@ def test_a_constant_slice_is_shown_dark(tmp_path):
     scan = Volume(data, scan_at("x").affine, None, tmp_path / "t2.nii.gz")
     _, background, _ = written(tmp_path / "qc", scan, np.zeros(data.shape, bool))
     assert not background[..., :3].any()
+
+
+def test_two_entries_of_the_same_moment_are_both_kept(tmp_path, monkeypatch):
+    class Stopped(datetime):
+        @classmethod
+        def now(cls):
+            return cls(2026, 5, 4, 3, 2, 1, 999_999)
+
+    monkeypatch.setattr("cordlesion.report.sct_qc.datetime", Stopped)
+    for name in ("sub-01_T2w.nii.gz", "sub-02_T2w.nii.gz"):
+        scan = scan_at(tmp_path / name)
+        write_qc_entry(tmp_path / "qc", scan, np.zeros(scan.data.shape, bool), STRAIGHT, ["cordlesion"])
+    entries = [json.loads(path.read_text()) for path in sorted((tmp_path / "qc" / "_json").glob("*.json"))]
+    assert [entry["inputFile"] for entry in entries] == ["sub-01_T2w.nii.gz", "sub-02_T2w.nii.gz"]
+    assert len({entry["overlayImage"] for entry in entries}) == 2

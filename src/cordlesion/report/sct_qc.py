@@ -9,7 +9,7 @@ import html
 import re
 import shlex
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import matplotlib.image
@@ -19,7 +19,7 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path, portable_path, write_json
+from cordlesion.artifacts import atomic_path, portable_path, waiting_lock, write_json
 from cordlesion.dataset.bids import entities
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
@@ -32,6 +32,7 @@ TILE = 96
 """Edge of an axial picture in pixels."""
 COLUMNS = 12
 _OPACITY = 0.6
+_TIME = "%Y_%m_%d_%H%M%S.%f"
 
 Pixels = npt.NDArray[np.float64]
 
@@ -54,12 +55,29 @@ def write_qc_entry(
     Raises:
         CordlesionError: The folder cannot be written.
     """
+    with waiting_lock(folder / ".cordlesion.lock"):
+        return _write_entry(folder, scan, mask, centerline, command_line, _free_time(folder))
+
+
+def _free_time(folder: Path) -> datetime:
+    """Return a time that names no entry yet; hold the folder's lock until one does."""
     now = datetime.now()
+    while _entry(folder, now).exists():
+        now += timedelta(microseconds=1)
+    return now
+
+
+def _entry(folder: Path, now: datetime) -> Path:
+    return folder / "_json" / f"qc_{now:{_TIME}}.json"
+
+
+def _write_entry(
+    folder: Path, scan: Volume, mask: Mask, centerline: Centerline | None, command_line: Sequence[str], now: datetime
+) -> Path:
     image = (scan.path or Path("scan.nii.gz")).resolve()
     # They become folders that the page links to.
     dataset, subject, contrast = (re.sub(r"[^\w.+-]", "_", name) for name in _place(image))
-    time = now.strftime("%Y_%m_%d_%H%M%S.%f")
-    pictures = Path(dataset, subject, contrast, COMMAND, time)
+    pictures = Path(dataset, subject, contrast, COMMAND, f"{now:{_TIME}}")
     tiles = _axial_tiles(scan, mask, centerline)
     _save(_background([picture for picture, _ in tiles]), folder / pictures / "background_img.png")
     _save(_overlay([inside for _, inside in tiles]), folder / pictures / "overlay_img.png")
@@ -79,7 +97,7 @@ def write_qc_entry(
         "rank": "",
         "qc": "",
     }
-    path = folder / "_json" / f"qc_{time}.json"
+    path = _entry(folder, now)
     # SCT's page shows these texts as HTML, in attributes too.
     write_json(path, {key: html.escape(value) for key, value in entry.items()})
     return path
