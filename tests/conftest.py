@@ -22,7 +22,8 @@ settings.load_profile("repeat")
 REPOSITORY = Path(__file__).parent.parent
 # Software rendering, and nothing that chromium asks of other machines by itself.
 CHROMIUM_FLAGS = (
-    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run"),
+    *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-rasterization"),
+    *("--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 
