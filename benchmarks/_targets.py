@@ -119,8 +119,8 @@ SLIDER = Stage(
     "explorer's slider step",
     "limit",
     50,
-    "≤ 50 ms, script and drawing",
-    "The browser draws by the processor here, without a graphics card; see script time and drawing apart.",
+    "≤ 50 ms from frame to frame while it moves",
+    "The browser draws by the processor here, without a graphics card.",
     "ms",
 )
 
