@@ -1,0 +1,44 @@
+"""A process that computes on the CPU keeps the memory that it frees (glibc)."""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MIB = 100
+SCRIPT = f"""
+import os
+import numpy as np
+import torch
+from cordlesion.model.hardware import choose_hardware
+
+def resident_mib():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+def growth_of_what_is_freed():
+    before = resident_mib()
+    blocks = [np.ones({MIB} * 2**20, np.uint8) for _ in range(3)]
+    del blocks
+    return resident_mib() - before
+
+print(growth_of_what_is_freed())
+choose_hardware()
+print(growth_of_what_is_freed())
+print(growth_of_what_is_freed())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc/self/statm: not Linux")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_freed_memory_is_kept_and_taken_again():
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=os.environ | {"CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr
+    by_default, kept, again = map(float, done.stdout.split())
+    assert by_default < MIB / 10
+    assert kept > 2.9 * MIB
+    assert again < MIB / 10
