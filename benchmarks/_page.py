@@ -9,7 +9,8 @@ INTRODUCTION = """\
 
 Written by `make bench`. Of each stage ours, what other libraries take for the same, and the floor: what
 no implementation could do without. The candidates of a stage take turns on one machine, so that other programs slow
-all of them alike: trust the ratios more than the times. Each figure is a median.
+all of them alike: trust the ratios more than the times. PyTorch and MONAI train and predict in processes of their own,
+so that the freed memory which ours keeps does not speed them up. Each figure is a median.
 """
 COLUMNS = ("stage", "ours", "fastest peer", "floor", "ratio", "target", "met?")
 MEANING = """\

@@ -3,12 +3,12 @@
 python benchmarks/bench_prediction.py [rounds]
 """
 
-import copy
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from _apart import Apart
 from _rows import Row, figures, run
 from _targets import PROBABILITY_MAP, PROBABILITY_MAP_FLOOR
 from _timing import alternate
@@ -47,11 +47,12 @@ def make_stack() -> tuple[Stack, StackGeometry]:
     return stack, StackGeometry((64, 64, SHAPE[2]), (1.0, 1.0, 1.0), SHAPE[:2], 0, starts, starts)
 
 
-def monai_prediction(bundle: Bundle, stack: Stack, geometry: StackGeometry) -> Callable[[], Stack]:
+def monai_prediction(device: torch.device) -> Callable[[], Stack]:
     """Return MONAI's sliding windows with its defaults (float32, plain memory format) over the same patches."""
     from monai.inferers import sliding_window_inference
 
-    network = copy.deepcopy(bundle.network).to(memory_format=torch.contiguous_format)
+    bundle, (stack, geometry) = make_bundle(), make_stack()
+    network = bundle.network.to(device, memory_format=torch.contiguous_format)
 
     def probability(patches: Tensor) -> Tensor:
         deviation, mean = torch.std_mean(patches, dim=(1, 2, 3, 4), keepdim=True, correction=0)
@@ -60,8 +61,9 @@ def monai_prediction(bundle: Bundle, stack: Stack, geometry: StackGeometry) -> C
     def predict() -> Stack:
         standard = torch.from_numpy(bundle.card.landmarks.apply(stack, geometry.inside()))
         with torch.inference_mode():
-            result = sliding_window_inference(standard[None, None], (SIZE,) * 3, BATCH, probability, overlap=OVERLAP)
-        found: Stack = result[0, 0].numpy()
+            scan = standard[None, None].to(device)
+            result = sliding_window_inference(scan, (SIZE,) * 3, BATCH, probability, overlap=OVERLAP)
+        found: Stack = result[0, 0].cpu().numpy()
         return found
 
     return predict
@@ -84,15 +86,14 @@ def bare_network(bundle: Bundle, stack: Stack) -> Callable[[], object]:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time ours, MONAI's and the network alone, and compare the maps."""
+    """Time ours, MONAI's in a process of its own and the network alone, and compare the maps."""
     bundle, (stack, geometry), hardware = make_bundle(), make_stack(), choose_hardware()
     ours, peer, floor = f"cordlesion ({hardware.precision}, channels last)", "monai (float32)", "the network alone"
-    monai = monai_prediction(bundle, stack, geometry)
-    difference = np.abs(predict_stack(bundle, stack, geometry) - monai()).max()
+    difference = np.abs(predict_stack(bundle, stack, geometry) - monai_prediction(hardware.device)()).max()
     medians = alternate(
         {
             ours: lambda: predict_stack(bundle, stack, geometry),
-            peer: monai,
+            peer: Apart(monai_prediction, hardware.device),
             floor: bare_network(bundle, stack),
         },
         rounds,

@@ -1,6 +1,7 @@
-"""One training step, batch of 8 patches of 48 x 48 x 48: ours, and what each of its two choices is worth; the loop.
+"""One training step, batch of 8 patches of 48 x 48 x 48: ours, and what each of its three choices is worth; the loop.
 
-The others are plain PyTorch: the same network, loss and optimiser without the precision or the memory format of ours.
+The others are PyTorch with the same network, loss and optimiser, but without the precision or the memory format of ours
+or, in processes of their own, without the freed memory that a process of ours keeps.
 
 python benchmarks/bench_training_step.py [rounds]
 """
@@ -14,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _apart import Apart
 from _rows import Figure, Row, figures, run
 from _targets import TRAINING_LOOP, TRAINING_STEP, TRAINING_STEP_FLOAT32
 from _timing import alternate
+from torch.utils.flop_counter import FlopCounterMode
 
 from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, RunConfig, TrainingConfig
 from cordlesion.losses import LOSSES
@@ -29,12 +32,13 @@ from cordlesion.training.module import OPTIMIZERS
 BATCH, SIZE = 8, 48
 LENGTHS = (276, 348)
 """Slices of the stacks of the loop: 48 patches."""
+N = 1024
+"""Rows and columns of the floor's matrices."""
 PLAIN = "plain PyTorch (float32, default layout)"
 
 
-def make_step(half_precision: bool, channels_last: bool) -> Callable[[], object]:
+def make_step(device: torch.device, half_precision: bool, channels_last: bool) -> Callable[[], object]:
     """Return a step (forward, Tversky loss, backward, Adam) on a network and a batch of its own."""
-    device = choose_hardware().device
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     network = UNet3d().to(device, memory_format=layout)
@@ -55,21 +59,44 @@ def make_step(half_precision: bool, channels_last: bool) -> Callable[[], object]
     return step
 
 
+def multiplications(step: Callable[[], object], device: torch.device, dtype: torch.dtype) -> Callable[[], object]:
+    """Return as many multiplications as a step needs, all of them in products of large matrices."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    matrix = torch.randn(N, N, device=device, dtype=dtype)
+    times = round(counter.get_total_flops() / (2 * N**3))
+
+    def multiply() -> None:
+        for _ in range(times):
+            matrix @ matrix
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return multiply
+
+
 def measure(rounds: int) -> list[Row]:
-    """Time the four combinations; ours is what ``choose_hardware`` picks on this machine."""
+    """Time ours, which is what ``choose_hardware`` picks on this machine, plain PyTorch, and what lies between."""
     hardware = choose_hardware()
-    ours = f"cordlesion ({hardware.precision}, channels last)"
-    step = make_step(hardware.half_precision, True)
-    candidates = {ours: step, PLAIN: make_step(False, False)}
-    if hardware.half_precision:
-        candidates["bfloat16, default layout"] = make_step(True, False)
-        candidates["float32, channels last"] = make_step(False, True)
+    device, half = hardware.device, hardware.half_precision
+    ours = f"cordlesion ({hardware.precision}, channels last, freed memory kept)"
+    step = make_step(device, half, True)
+    floor = f"its multiplications alone, as products of {N} × {N} matrices"
+    candidates: dict[str, Callable[[], object]] = {
+        ours: step,
+        floor: multiplications(step, device, torch.bfloat16 if half else torch.float32),
+        PLAIN: Apart(make_step, device, False, False),
+        "as ours, freed memory given back": Apart(make_step, device, half, True),
+        "as ours, default layout": make_step(device, half, False),
+        "as plain PyTorch, freed memory kept": make_step(device, False, False),
+    }
+    if half:
+        candidates["as ours, float32"] = make_step(device, False, True)
     medians = alternate(candidates, rounds)
-    mine, peers, _ = figures(medians, ours, [PLAIN])
-    others = tuple(Figure(name, medians[name]) for name in candidates if name not in (ours, PLAIN))
-    stage = TRAINING_STEP if hardware.half_precision else TRAINING_STEP_FLOAT32
+    others = tuple(Figure(name, medians[name]) for name in candidates if name not in (ours, PLAIN, floor))
     note = f"U-Net 16, 32, 64, Tversky loss, Adam, {hardware.describe()}."
-    return [Row(stage, mine, peers, None, others, note), loop_row(step, rounds)]
+    stage = TRAINING_STEP if half else TRAINING_STEP_FLOAT32
+    return [Row(stage, *figures(medians, ours, [PLAIN], floor), others, note), loop_row(step, rounds)]
 
 
 def loop_row(step: Callable[[], object], rounds: int) -> Row:
