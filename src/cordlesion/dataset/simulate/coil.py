@@ -1,7 +1,8 @@
 """Sensitivity of the receiver coil: bright near the back, uneven along the cord."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -24,13 +25,15 @@ class Coil:
     waves: tuple[tuple[float, float, float], ...]
     """Amplitude, wavelength in fields of view, and phase of the variation along the body."""
 
-    def sensitivity(self, axes: Sequence[Array], index: int) -> Array:
-        """Sensitivity on the in-plane grid of slice ``index``."""
+    def sensitivities(self, axes: Sequence[Array]) -> Iterator[Array]:
+        """Yield the sensitivity on the in-plane grid of each slice in turn."""
         if self.acquisition.plane == "sagittal":
-            return self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32)
-        z = self.acquisition.axis_mm(2)[index : index + 1]
+            # It changes only along the body and from front to back.
+            yield from repeat(self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32), self.acquisition.slices)
+            return
         sideways = 1 + 0.15 * (np.abs(axes[0]) / 80) ** 2
-        return (sideways[:, None] * self._at(axes[1][None, :], z[:, None])).astype(np.float32)
+        for z in self.acquisition.axis_mm(2)[:, None, None]:
+            yield (sideways[:, None] * self._at(axes[1][None, :], z)).astype(np.float32)
 
     def _at(self, y_mm: Array, z_mm: Array) -> Array:
         _, _, cord_y = self.frame.at_height(z_mm)

@@ -1,31 +1,13 @@
 """What lies above the cord: the arch of C1, the skull base, the posterior fossa with the cerebellum."""
 
-from dataclasses import fields, replace
-
 import numpy as np
 
-from cordlesion.dataset.simulate.painting import CORTEX_MM, Points, paint, ramp, within
+from cordlesion.dataset.simulate.painting import CORTEX_MM, Points, paint, ramp, within, within_reach
 from cordlesion.dataset.simulate.randomness import Array
 
-LOWEST_MM = 25.0
-"""Below this nothing of the head is in view."""
 
-
-def paint_head(points: Points, value: Array) -> Array:
-    """Paint the head over the rest, where it is in view."""
-    high = np.flatnonzero(points.s < LOWEST_MM)
-    if high.size == 0:
-        return value
-    part = replace(
-        points,
-        **{f.name: getattr(points, f.name)[..., high] for f in fields(points) if f.name not in ("anatomy", "signals")},
-    )
-    result = value.copy()
-    result[:, high] = _skull_base(part, _fossa(part, value[:, high]))
-    return result
-
-
-def _skull_base(points: Points, value: Array) -> Array:
+@within_reach(s=(-np.inf, 16.5), front=(-1.1, 18.1), side=(-1.0, 17.6))
+def paint_skull_base(points: Points, value: Array) -> Array:
     """The front arch of C1 and the clivus."""
     signals, s, front, side = points.signals, points.s, points.front, points.side
     arch = np.minimum(4.5 - np.abs(s - 11), 2.6 - np.abs(front - 14.5))
@@ -36,7 +18,8 @@ def _skull_base(points: Points, value: Array) -> Array:
     return paint(value, signals.fat * 0.9, ramp(clivus - CORTEX_MM) * ramp(13 - side, 2))
 
 
-def _fossa(points: Points, value: Array) -> Array:
+@within_reach(s=(-96.2, 4.2), behind=(-1.6, 59.9), side=(-1.0, 65.7))
+def paint_fossa(points: Points, value: Array) -> Array:
     """A rounded box behind the brain stem: bone, fluid, and the cerebellum with its leaves."""
     signals, s, behind = points.signals, points.s, points.behind
     wall = np.abs((behind - 24) / 30) ** 3 + np.abs((s + 46) / 42) ** 3 + np.abs(points.side / 55) ** 3

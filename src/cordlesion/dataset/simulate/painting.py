@@ -1,18 +1,21 @@
 """Points of the surroundings, and how one tissue is painted over another."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 
 import numpy as np
 
 from cordlesion.dataset.simulate.anatomy import Anatomy
 from cordlesion.dataset.simulate.canal import RIM_MM, Section
-from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.dataset.simulate.randomness import Array, Mask
 from cordlesion.dataset.simulate.signals import Signals
 
 AIR = 0.02
 """Signal of air, before noise."""
 CORTEX_MM = 0.9
 """Thickness of cortical bone and end plates."""
+Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +35,48 @@ class Points:
     """Distance behind the sac."""
     sac_half_rl: Array
 
+    def at(self, index: Array) -> "Points":
+        """Return the positions of ``index``."""
+        arrays = [field.name for field in fields(self) if field.name not in ("anatomy", "signals")]
+        return replace(self, **{name: getattr(self, name).take(index, axis=-1) for name in arrays})
+
     def noise(self, scale_mm: float | tuple[float, float, float], offset: int, shear: float = 0.0) -> Array:
         """Texture with correlation lengths along s, u, v; ``shear`` tilts its grain backwards on the way down."""
-        return self.anatomy.texture.at(self.s + np.float32(shear) * self.v, self.u, self.v, scale_mm, offset)
+        along = self.s + np.float32(shear) * self.v if shear else self.s
+        return self.anatomy.texture.at(along, self.u, self.v, scale_mm, offset)
+
+
+Layer = Callable[[Points, Array], Array]
+"""Paints a tissue over the signal of what lies below, shape (X, P), and returns the signal."""
+
+
+def within_reach(**reach: Bounds) -> Callable[[Layer], Layer]:
+    """Paint a layer only at the positions of which some point lies within its reach; most layers are small.
+
+    Args:
+        reach: Range of coordinates of :class:`Points`, mm, outside any of which the layer's weight is 0.
+    """
+
+    def restricted(layer: Layer) -> Layer:
+        @wraps(layer)
+        def paint_part(points: Points, value: Array) -> Array:
+            near = np.flatnonzero(_reached(points, reach))
+            if near.size:
+                value[:, near] = layer(points.at(near), value.take(near, axis=1))
+            return value
+
+        return paint_part
+
+    return restricted
+
+
+def _reached(points: Points, reach: dict[str, Bounds]) -> Mask:
+    """Tell which positions have a point within the bounds."""
+    reached: Mask = np.ones(points.v.shape, dtype=bool)
+    for name, (low, high) in reach.items():
+        coordinate = getattr(points, name)
+        reached &= (coordinate > low) & (coordinate < high)
+    return reached.any(axis=0)
 
 
 def points_at(anatomy: Anatomy, signals: Signals, section: Section, u: Array, v: Array) -> Points:

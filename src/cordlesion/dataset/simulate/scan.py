@@ -138,11 +138,11 @@ def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Array, Ar
     acquisition = artist.acquisition
     rng = keyed_rng("receiver", plan.seed, plan.subject, plan.scan)
     stacks: list[list[Array]] = [[], [], [], []]
-    for index in range(acquisition.slices):
+    for index, sensitivity in enumerate(coil.sensitivities(artist.fine)):
         drawn = artist.draw(index)
         shift = rng.normal(0, acquisition.artefacts.motion_mm, 2)
         image = acquire_slice(
-            _with_ghosts(drawn, acquisition, artist.scene.signals.csf) * coil.sensitivity(artist.fine, index),
+            _with_ghosts(drawn, acquisition, artist.scene.signals.csf) * sensitivity,
             acquisition.drawn_mm,
             acquisition.drawn_matrix,
             acquired_mm=acquisition.acquired_mm,

@@ -4,13 +4,14 @@ import numpy as np
 
 from cordlesion.dataset.simulate import levels
 from cordlesion.dataset.simulate.canal import DISCS
-from cordlesion.dataset.simulate.painting import CORTEX_MM, Points, paint, ramp, table, within
+from cordlesion.dataset.simulate.painting import CORTEX_MM, Points, paint, ramp, table, within, within_reach
 from cordlesion.dataset.simulate.randomness import Array
 
 DENS_TOP_MM = levels.top_mm("C2") - 21
 """The tip of the dens, in front of C1."""
 
 
+@within_reach(front=(-np.inf, 3.3), behind=(-np.inf, 12.1))
 def paint_arch(points: Points, value: Array) -> Array:
     """Pedicles and facets beside the canal, foramina with fat between them; ligament and epidural fat behind it."""
     signals = points.signals
@@ -32,6 +33,7 @@ def paint_arch(points: Points, value: Array) -> Array:
     return paint(value, signals.fat * 1.1, fat * interlaminar)
 
 
+@within_reach(behind=(2.0, 53.1), side=(-1.0, 10.0))
 def paint_processes(points: Points, value: Array) -> Array:
     """Spinous processes, leaning downwards, with fat and ligament between; the nuchal ligament behind."""
     signals, s, behind, side = points.signals, points.s, points.behind, points.side
@@ -53,6 +55,7 @@ def paint_processes(points: Points, value: Array) -> Array:
     return paint(value, signals.dark, 0.8 * nuchal)
 
 
+@within_reach(s=(DENS_TOP_MM - 0.1, np.inf), front=(-1.1, 33.1), side=(-1.0, 21.6))
 def paint_bodies(points: Points, value: Array) -> Array:
     """Vertebral bodies with end plates and basivertebral vein, and the discs between them."""
     signals, s, front, side = points.signals, points.s, points.front, points.side
