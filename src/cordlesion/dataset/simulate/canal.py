@@ -15,6 +15,8 @@ EDGE_MM = 0.5
 """Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
 RIM_MM = 1.2
 """Dura, ligament and cortical bone around the sac."""
+FADE_MM = 0.4
+"""How far the rim fades into its surroundings."""
 LAYERS = ("signal", "cover", "cord", "lesion", "excess", "csf")
 """Signal of the canal (times ``cover``); the share of a point that belongs to the canal, to the cord and to true
 lesions; what true lesions add to the signal; and the share that is fluid."""
@@ -76,20 +78,45 @@ def canal_layers(
     Returns:
         The layers of :data:`LAYERS`, shape (layers, X, P).
     """
+    layers = np.zeros((len(LAYERS), *u.shape))
+    distance = sac_distance(section, u, v)
+    near = np.flatnonzero((distance < RIM_MM + FADE_MM).any(axis=0))
+    u, v, distance = (array.take(near, axis=1) for array in (u, v, distance))
+    layers[..., near] = canal_layers_near(anatomy, section.at(near), u, v, distance, lesions, signals)
+    return layers
+
+
+def canal_layers_near(
+    anatomy: Anatomy,
+    section: Section,
+    u: Array,
+    v: Array,
+    sac_distance: Array,
+    lesions: Sequence[Lesion],
+    signals: Signals,
+) -> Array:
+    """Evaluate the layers where something of the canal is; what is hidden by its neighbours is left at 0."""
     cord = _inside(radius_ratio(u, v, section.half_rl, section.half_ap), u, v, section.half_rl, section.half_ap)
-    front = np.where(v > section.sac_shift, section.sac_half_ap - section.dent, section.sac_half_ap)
-    sac_v = v - section.sac_shift
-    sac_distance = _distance(radius_ratio(u, sac_v, section.sac_half_rl, front), u, sac_v, section.sac_half_rl, front)
     sac = np.clip(0.5 - sac_distance / EDGE_MM, 0, 1)
-    fissure = _fissure(section, u, v) * cord
-    tissue, lesion, excess = _cord_value(anatomy, section, u, v, lesions, signals)
+    solid = cord * (1 - _fissure(section, u, v) * cord)
+    tissue, lesion, excess = np.zeros((3, *u.shape), dtype=np.float32)
+    met = np.flatnonzero((cord > 0).any(axis=0))
+    tissue[:, met], lesion[:, met], excess[:, met] = _cord_value(
+        anatomy, section.at(met), u.take(met, axis=1), v.take(met, axis=1), lesions, signals
+    )
     fluid = _csf_value(anatomy, section, u, v, signals)
-    solid = cord * (1 - fissure)
     value = sac * (solid * tissue + (1 - solid) * fluid) + (1 - sac) * signals.rim
-    thickness = RIM_MM - 0.5 * (sac_v < 0)
-    cover = np.clip((thickness + 0.4 - sac_distance) / 0.6, 0, 1)
+    thickness = RIM_MM - 0.5 * (v < section.sac_shift)
+    cover = np.clip((thickness + FADE_MM - sac_distance) / 0.6, 0, 1)
     below = section.s > CORD_TOP_MM
     return np.stack([value * cover, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid)])
+
+
+def sac_distance(section: Section, u: Array, v: Array) -> Array:
+    """Signed distance to the wall of the sac, which discs dent in front, mm."""
+    front = np.where(v > section.sac_shift, section.sac_half_ap - section.dent, section.sac_half_ap)
+    sac_v = v - section.sac_shift
+    return _distance(radius_ratio(u, sac_v, section.sac_half_rl, front), u, sac_v, section.sac_half_rl, front)
 
 
 def _distance(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:

@@ -1,8 +1,7 @@
 """Points of the surroundings, and how one tissue is painted over another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import wraps
 
 import numpy as np
 
@@ -33,6 +32,8 @@ class Points:
     """Distance in front of the canal."""
     behind: Array
     """Distance behind the sac."""
+    depth: Array
+    """Depth below the skin, roughly; negative outside the body."""
     sac_half_rl: Array
 
     def at(self, index: Array) -> "Points":
@@ -46,44 +47,53 @@ class Points:
         return self.anatomy.texture.at(along, self.u, self.v, scale_mm, offset)
 
 
-Layer = Callable[[Points, Array], Array]
-"""Paints a tissue over the signal of what lies below, shape (X, P), and returns the signal."""
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A tissue that is painted only where it can be; most are small."""
+
+    everywhere: Callable[[Points, Array], Array]
+    """Paints it over the signal of what lies below, shape (X, P), and returns the signal."""
+    reach: Mapping[str, Bounds]
+    """Ranges of coordinates of :class:`Points`, mm; outside any of them the weight of the tissue is 0."""
+
+    def __call__(self, points: Points, value: Array) -> Array:
+        """Paint the tissue into ``value`` at the positions of which some point lies within its reach."""
+        near = np.flatnonzero(self._reached(points).any(axis=0))
+        if near.size:
+            value[:, near] = self.everywhere(points.at(near), value.take(near, axis=1))
+        return value
+
+    def _reached(self, points: Points) -> Mask:
+        reached: Mask = np.ones(points.v.shape, dtype=bool)
+        for name, (low, high) in self.reach.items():
+            coordinate = getattr(points, name)
+            reached &= (coordinate > low) & (coordinate < high)
+        return reached
 
 
-def within_reach(**reach: Bounds) -> Callable[[Layer], Layer]:
-    """Paint a layer only at the positions of which some point lies within its reach; most layers are small.
-
-    Args:
-        reach: Range of coordinates of :class:`Points`, mm, outside any of which the layer's weight is 0.
-    """
-
-    def restricted(layer: Layer) -> Layer:
-        @wraps(layer)
-        def paint_part(points: Points, value: Array) -> Array:
-            near = np.flatnonzero(_reached(points, reach))
-            if near.size:
-                value[:, near] = layer(points.at(near), value.take(near, axis=1))
-            return value
-
-        return paint_part
-
-    return restricted
-
-
-def _reached(points: Points, reach: dict[str, Bounds]) -> Mask:
-    """Tell which positions have a point within the bounds."""
-    reached: Mask = np.ones(points.v.shape, dtype=bool)
-    for name, (low, high) in reach.items():
-        coordinate = getattr(points, name)
-        reached &= (coordinate > low) & (coordinate < high)
-    return reached.any(axis=0)
+def within_reach(**reach: Bounds) -> Callable[[Callable[[Points, Array], Array]], Layer]:
+    """Make a :class:`Layer` of a function."""
+    return lambda everywhere: Layer(everywhere, reach)
 
 
 def points_at(anatomy: Anatomy, signals: Signals, section: Section, u: Array, v: Array) -> Points:
     """Describe points ``u`` and ``v`` of shape (X, P) of the ``P`` positions of ``section``."""
     front = v - (section.sac_shift + section.sac_half_ap - section.dent + RIM_MM)
     behind = (section.sac_shift - section.sac_half_ap) - v
-    return Points(anatomy, signals, section.s, u, v, np.abs(u), front, behind, section.sac_half_rl)
+    side = np.abs(u)
+    depth = _skin_depth(anatomy, section.s, side, v)
+    return Points(anatomy, signals, section.s, u, v, side, front, behind, depth, section.sac_half_rl)
+
+
+def _skin_depth(anatomy: Anatomy, s: Array, side: Array, v: Array) -> Array:
+    back = anatomy.posterior_depth_mm + table(s, [-110, -60, 10, 60, 150, 250, 500], [32, 22, 4, 0, 14, 20, 10])
+    chest = table(s, [-110, 20, 60, 100, 140, 180], [110, 105, 62, 62, 80, 130])
+    width = table(s, [-60, 30, 80, 130, 170], [78, 64, 62, 95, 170])
+    extent = np.where(v < 0, back, chest)
+    # A squarish outline; its level function times the local radius approximates the depth below the skin.
+    outline = ((side / width) ** 2.5 + (np.abs(v) / extent) ** 2.5) ** np.float32(0.4)
+    depth: Array = (1 - outline) * np.minimum(extent, width)
+    return depth
 
 
 def ramp(distance: Array, width: float = 0.8) -> Array:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
-from scipy.ndimage import zoom
 
 from cordlesion.dataset.simulate.acquisition import Acquisition
 from cordlesion.dataset.simulate.anatomy import S_MM, Anatomy
@@ -24,6 +23,8 @@ CANAL_POINTS = {"sagittal": 6, "axial": 5}
 """Points through the slice profile near the canal."""
 GROUND_POINTS = 2
 """Points through the slice profile elsewhere."""
+ROWS_AT_ONCE = 32
+"""Rows interpolated at once."""
 PROFILE_EXTENT = 1.15
 """Width over which the slice profile is integrated, in units of its full width at half maximum."""
 
@@ -45,6 +46,12 @@ class Scene:
     def section(self, s: Array) -> Section:
         """Shape of the canal at positions along the cord."""
         return section_at(self.anatomy, s)
+
+    @property
+    def canal_reach_mm(self) -> float:
+        """How far in front of or behind the cord's centre a point of the canal lies at most."""
+        section = self.section(S_MM)
+        return float(np.max(np.abs(section.sac_shift) + section.sac_half_ap)) + CANAL_MARGIN_MM + 1
 
     def canal(self, x_mm: Array, section: Section, v: Array) -> Array:
         """Layers of the canal (see :data:`LAYERS`) for columns ``x_mm`` and points (s, v): shape (layers, X, P)."""
@@ -88,9 +95,11 @@ class SliceArtist:
             s, self._ground_v = scene.frame.section(*_mesh(self.coarse))
             self._ground_section = scene.section(s)
             s, v = scene.frame.section(*_mesh(self.fine))
-            section = scene.section(s)
-            self._canal_index = near_canal(section, v)
-            self._canal_section, self._canal_v = section.at(self._canal_index), v[self._canal_index]
+            around = np.flatnonzero(np.abs(v) < scene.canal_reach_mm)
+            section = scene.section(s[around])
+            near = near_canal(section, v[around])
+            self._canal_index = around[near]
+            self._canal_section, self._canal_v = section.at(near), v[self._canal_index]
 
     def draw(self, index: int) -> Array:
         """Draw slice ``index``."""
@@ -99,7 +108,7 @@ class SliceArtist:
         layers = self._canal_of_sagittal(position) if sagittal else self._canal_of_axial(position)
         ground = self._ground_of_sagittal(position) if sagittal else self._ground_of_axial(position)
         cover = layers[LAYERS.index("cover")]
-        layers[0] += (1 - cover) * zoom(ground, 2, order=1, grid_mode=True, mode="nearest")
+        layers[0] += (1 - cover) * doubled(ground)
         return layers
 
     def _profile(self, count: int) -> tuple[Array, Array]:
@@ -148,6 +157,29 @@ class SliceArtist:
             s, v = self.scene.frame.section(self.coarse[1], np.full_like(self.coarse[1], z_mm + offset))
             ground += weight * self.scene.ground(self.coarse[0], self.scene.section(s), v)
         return ground
+
+
+def doubled(image: Array) -> Array:
+    """Interpolate linearly onto twice as many points over the same field of view; beyond its edge all is as at it.
+
+    In double precision, a few rows at a time: what stays in the processor's cache takes a tenth of the time.
+    """
+    rows, columns = image.shape
+    fine = np.empty((2 * rows, 2 * columns), dtype=np.float32)
+    framed = np.pad(image, 1, mode="edge")
+    for start in range(0, rows, ROWS_AT_ONCE):
+        part = _halfway(framed[start : start + ROWS_AT_ONCE + 2].astype(np.float64))
+        fine[2 * start : 2 * (start + ROWS_AT_ONCE)] = _halfway(part.T).T
+    return fine
+
+
+def _halfway(rows: Array) -> Array:
+    """Lay two rows between each two, a quarter and three quarters of the way; the outermost quarters fall away."""
+    near, far = 0.75 * rows[1:-1], 0.25 * rows
+    between = np.empty((2 * len(near), rows.shape[1]))
+    np.add(near, far[:-2], out=between[::2])
+    np.add(near, far[2:], out=between[1::2])
+    return between
 
 
 def _grid(count: int, size: float) -> Array:

@@ -65,29 +65,10 @@ def _vessels(points: Points, value: Array) -> Array:
     return paint(value, points.signals.dark * 0.6, vertebral * ramp(100 - points.s, 10))
 
 
+@within_reach(depth=(-np.inf, DEEPEST_FAT_MM))
 def _skin(points: Points, value: Array) -> Array:
     """Subcutaneous fat, skin and the air outside."""
-    depth = _depth_mm(points)
-    near = np.flatnonzero((depth < DEEPEST_FAT_MM).any(axis=0))
-    value[:, near] = _skin_at(points.at(near), depth.take(near, axis=1), value.take(near, axis=1))
-    return value
-
-
-def _depth_mm(points: Points) -> Array:
-    """Depth below the skin, roughly."""
-    s, v = points.s, points.v
-    back = points.anatomy.posterior_depth_mm + table(s, [-110, -60, 10, 60, 150, 250, 500], [32, 22, 4, 0, 14, 20, 10])
-    chest = table(s, [-110, 20, 60, 100, 140, 180], [110, 105, 62, 62, 80, 130])
-    width = table(s, [-60, 30, 80, 130, 170], [78, 64, 62, 95, 170])
-    extent = np.where(v < 0, back, chest)
-    # A squarish outline; its level function times the local radius approximates the depth below the skin.
-    outline = ((points.side / width) ** 2.5 + (np.abs(v) / extent) ** 2.5) ** np.float32(0.4)
-    depth: Array = (1 - outline) * np.minimum(extent, width)
-    return depth
-
-
-def _skin_at(points: Points, depth: Array, value: Array) -> Array:
-    s, v, fat = points.s, points.v, points.signals.fat
+    s, v, depth, fat = points.s, points.v, points.depth, points.signals.fat
     rear = table(s, [0, 60, 150, 300], [8, 9, 17, 12])
     layer = (5 + (rear - 5) * ramp(-20 - v, 60)) * (1 + 0.15 * points.noise(25, 13))
     value = paint(value, fat * (1 + 0.08 * points.noise(4, 14)), ramp(layer - depth, 1.5))
