@@ -45,7 +45,8 @@ def acquire_slice(
     white = rng.standard_normal((2, *kept), dtype=np.float32)
     passed = np.sum(weights[0] ** 2) * np.sum(weights[1] ** 2)
     amplitude = noise * matrix[0] * matrix[1] / np.sqrt(passed)
-    spectrum += np.float32(amplitude) * (white[0] + 1j * white[1])
+    spectrum.real += np.float32(amplitude) * white[0]
+    spectrum.imag += np.float32(amplitude) * white[1]
     spectrum *= np.outer(weights[0], weights[1])
     image = fft.ifft2(_pad(spectrum, matrix))
     return np.abs(image).astype(np.float32)
@@ -53,6 +54,8 @@ def acquire_slice(
 
 def sample_stored(fine: Array, matrix: tuple[int, int]) -> Array:
     """Sample a finely drawn slice at the stored pixel centres, linearly."""
+    if not fine.any():
+        return np.zeros(matrix, fine.dtype)
     for axis, count in enumerate(matrix):
         size = fine.shape[axis]
         position = np.clip((np.arange(count) + 0.5) * size / count - 0.5, 0, size - 1)

@@ -177,14 +177,20 @@ def _merge_neighbours(mask: Mask, evidence: Evidence, rng: np.random.Generator, 
         return
     reach = [max(round(settings.merge_gap_mm / 2 / step), 0) for step in evidence.spacing_mm]
     ball = np.ones([2 * n + 1 for n in reach], dtype=bool)
+    boxes = ndimage.find_objects(labels)
     for first in range(1, count + 1):
         for second in range(first + 1, count + 1):
-            pair = (labels == first) | (labels == second)
-            box = _grow(ndimage.find_objects(pair.astype(np.int8))[0], evidence, mask.shape)
-            closed = ndimage.binary_closing(pair[box], ball)
+            box = _grow(_hull(boxes[first - 1], boxes[second - 1]), evidence, mask.shape)
+            pair = (labels[box] == first) | (labels[box] == second)
+            closed = ndimage.binary_closing(pair, ball)
             joined = ndimage.label(closed, NEIGHBOURS)[1] == 1
             if joined and rng.random() < settings.merge_share:
                 mask[box] |= closed
+
+
+def _hull(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:
+    """Return the smallest box that holds two boxes."""
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
 
 
 def _false_lesion(evidence: Evidence, rng: np.random.Generator) -> Mask:
