@@ -32,6 +32,13 @@ def truncate(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def rewrite_end(path: Path, last: int, end: bytes) -> Path:
+    """Put other bytes in the place of a file's last ones."""
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) - last] + end)
+    return path
+
+
 def _with_value(value: float) -> np.ndarray:
     data = noise()
     data[3, 4, 5] = value
@@ -42,6 +49,8 @@ BROKEN = {
     "missing": (lambda path: path, "no such file"),
     "truncated gz": (lambda path: truncate(write_image(path, noise())), "truncated or damaged"),
     "truncated nii": (lambda path: truncate(write_image(path.with_suffix(""), noise())), "truncated or damaged"),
+    "wrong checksum": (lambda path: rewrite_end(write_image(path, noise()), 8, bytes(8)), "truncated or damaged"),
+    "bytes behind": (lambda path: rewrite_end(write_image(path, noise()), 0, b"behind"), "truncated or damaged"),
     "only a header": (lambda path: truncate(write_image(path.with_suffix(""), noise()), 0.002), "not a readable NIfTI"),
     "compressed, named .nii": (
         lambda path: write_image(path, noise()).rename(path.with_suffix("")),
