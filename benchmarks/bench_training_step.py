@@ -35,18 +35,19 @@ LENGTHS = (276, 348)
 N = 1024
 """Rows and columns of the floor's matrices."""
 PLAIN = "plain PyTorch (float32, default layout)"
+Step = Callable[..., None]
 
 
-def make_step(device: torch.device, half_precision: bool, channels_last: bool) -> Callable[[], object]:
-    """Return a step (forward, Tversky loss, backward, Adam) on a network and a batch of its own."""
+def make_step(device: torch.device, half_precision: bool, channels_last: bool) -> Step:
+    """Return a step (forward, Tversky loss, backward, Adam) on a network of its own, and a batch unless given one."""
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     network = UNet3d().to(device, memory_format=layout)
-    patches = torch.randn(BATCH, 1, SIZE, SIZE, SIZE, device=device).contiguous(memory_format=layout)
-    lesion = (torch.rand(patches.shape, device=device) < 0.01).float()
+    noise = torch.randn(BATCH, 1, SIZE, SIZE, SIZE, device=device).contiguous(memory_format=layout)
+    spots = (torch.rand(noise.shape, device=device) < 0.01).float()
     optimizer = OPTIMIZERS["adam"](network.parameters(), lr=1e-4)
 
-    def step() -> None:
+    def step(patches: torch.Tensor = noise, lesion: torch.Tensor = spots) -> None:
         optimizer.zero_grad()
         autocast = torch.autocast(device.type, dtype=torch.bfloat16) if half_precision else contextlib.nullcontext()
         with autocast:
@@ -99,7 +100,31 @@ def measure(rounds: int) -> list[Row]:
     return [Row(stage, *figures(medians, ours, [PLAIN], floor), others, note), loop_row(step, rounds)]
 
 
-def loop_row(step: Callable[[], object], rounds: int) -> Row:
+def monai_epoch(stacks: Sequence[TrainingStack], starts: Sequence[int], step: Step) -> Callable[[], float]:
+    """Return an epoch of the step on the same patches, mirrored, turned, standardised and batched by MONAI."""
+    from monai.data import DataLoader, Dataset
+    from monai.transforms import Compose, NormalizeIntensityd, RandFlipd, RandRotate90d
+
+    keys = ("image", "lesion")
+    patches = [
+        {key: torch.from_numpy(getattr(stack, key)[None, ..., start : start + SIZE]).float() for key in keys}
+        for stack, start in zip(stacks, starts, strict=True)
+    ]
+    flips = [RandFlipd(keys, prob=0.5, spatial_axis=axis) for axis in range(3)]
+    changes = Compose([*flips, RandRotate90d(keys, prob=0.75), NormalizeIntensityd("image")])
+    loader = DataLoader(Dataset(patches, changes), batch_size=BATCH, shuffle=True)
+    layout = {"device": choose_hardware().device, "memory_format": torch.channels_last_3d}
+
+    def epoch() -> float:
+        start = time.perf_counter()
+        for batch in loader:
+            step(*(batch[key].as_tensor().to(**layout) for key in keys))
+        return time.perf_counter() - start
+
+    return epoch
+
+
+def loop_row(step: Step, rounds: int) -> Row:
     """Compare epochs of real trainings with as many bare steps."""
     config = RunConfig(
         loss=LossConfig(name="tversky"),
@@ -108,9 +133,14 @@ def loop_row(step: Callable[[], object], rounds: int) -> Row:
         patches=PatchConfig(size_voxels=SIZE),
         training=TrainingConfig(epochs=1, batch_size=BATCH, learning_rate=1e-4),
     )
-    train, validation = bank_of(make_stacks(LENGTHS)), bank_of(make_stacks((SIZE,)))
-    n_patches = sum(len(patch_starts(length, SIZE, config.patches.overlap_fraction)) for length in LENGTHS)
-    n_steps = -(-n_patches // BATCH)
+    stacks = make_stacks(LENGTHS)
+    train, validation = bank_of(stacks), bank_of(make_stacks((SIZE,)))
+    places = [
+        (stack, start)
+        for stack, length in zip(stacks, LENGTHS, strict=True)
+        for start in patch_starts(length, SIZE, config.patches.overlap_fraction)
+    ]
+    n_steps = -(-len(places) // BATCH)
 
     def epoch() -> float:
         with tempfile.TemporaryDirectory() as folder:
@@ -122,11 +152,13 @@ def loop_row(step: Callable[[], object], rounds: int) -> Row:
             step()
         return time.perf_counter() - start
 
-    pairs = [(epoch(), bare()) for _ in range(rounds + 1)][1:]  # the first one fills caches
-    loop, alone = (statistics.median(seconds) / n_steps for seconds in zip(*pairs, strict=True))
+    monai = monai_epoch(*zip(*places, strict=True), step)
+    turns = [(epoch(), monai(), bare()) for _ in range(rounds + 1)][1:]  # the first one fills caches
+    loop, batched, alone = (statistics.median(seconds) / n_steps for seconds in zip(*turns, strict=True))
     floor = Figure("the bare step, one batch in memory", alone)
     note = f"Epochs of {n_steps} steps as studies train, the validation of one patch included; seconds per step."
-    return Row(TRAINING_LOOP, Figure("cordlesion, whole epoch", loop), (), floor, note=note)
+    peer = Figure("the same step, batches by MONAI's transforms and loader", batched)
+    return Row(TRAINING_LOOP, Figure("cordlesion, whole epoch", loop), (peer,), floor, note=note)
 
 
 def make_stacks(lengths: Sequence[int]) -> list[TrainingStack]:
