@@ -1,4 +1,8 @@
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
@@ -43,3 +47,15 @@ def test_curves_are_told_apart_without_colour(results: StudyResults) -> None:
     (axes,) = froc_figure(results).axes
     legend = [line for line in axes.lines if not line.get_label().startswith("_")]
     assert len({(line.get_marker(), line.get_linestyle()) for line in legend}) == len(legend) == 3
+
+
+def test_the_legend_of_many_losses_is_not_cut_off(results: StudyResults) -> None:
+    names = [f"loss{number}" for number in range(60)]
+    one = results.froc[results.froc["loss"] == "bce"]
+    froc = pd.concat([one.assign(loss=name) for name in names])
+    many = SimpleNamespace(froc=froc, runs=[SimpleNamespace(loss=name) for name in names], tuned=[])
+    figure = froc_figure(cast(StudyResults, many))
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert legend.get_window_extent().y0 >= 0
+    assert legend.get_window_extent().y1 <= figure.bbox.y1

@@ -20,6 +20,7 @@ _COLORS_PER_DASH = 6
 _DASHES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)))
 _MARKS = ("o", "s", "D", "^", "P", "X", "*")
 _LABELS = {0.125: "1/8", 0.25: "1/4", 0.5: "1/2"}
+_LEGEND_LINE_INCHES = 0.16
 
 
 def reliability_figure(results: StudyResults) -> Figure:
@@ -48,7 +49,8 @@ def froc_figure(results: StudyResults) -> Figure:
     losses = list(dict.fromkeys(rows["loss"]))
     colors = loss_colors(run.loss for run in results.runs)
     with style():
-        figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
+        height = max(3.6, 0.5 + _LEGEND_LINE_INCHES * len(losses))
+        figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
         axes = figure.add_subplot()
         for number, loss in enumerate(losses):
             curve = rows[rows["loss"] == loss].groupby("threshold")[["false_per_scan", "sensitivity"]].mean()
