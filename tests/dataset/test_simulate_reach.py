@@ -43,7 +43,7 @@ def test_the_canal_ends_where_its_rim_does(subject):
     anatomy, signals, section, u, v = subject
     lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_friends(anatomy))
     distance = sac_distance(section, u, v)
-    everywhere = canal_layers_near(anatomy, section, u, v, distance, lesions, signals)
+    everywhere = np.stack(canal_layers_near(anatomy, section, u, v, distance, lesions, signals))
     assert np.array_equal(canal_layers(anatomy, section, u, v, lesions, signals), everywhere)
 
 

@@ -82,7 +82,9 @@ def canal_layers(
     distance = sac_distance(section, u, v)
     near = np.flatnonzero((distance < RIM_MM + FADE_MM).any(axis=0))
     u, v, distance = (array.take(near, axis=1) for array in (u, v, distance))
-    layers[..., near] = canal_layers_near(anatomy, section.at(near), u, v, distance, lesions, signals)
+    found = canal_layers_near(anatomy, section.at(near), u, v, distance, lesions, signals)
+    for layer, values in zip(layers, found, strict=True):
+        layer[:, near] = values
     return layers
 
 
@@ -94,7 +96,7 @@ def canal_layers_near(
     sac_distance: Array,
     lesions: Sequence[Lesion],
     signals: Signals,
-) -> Array:
+) -> tuple[Array, ...]:
     """Evaluate the layers where something of the canal is; what is hidden by its neighbours is left at 0."""
     cord = _inside(radius_ratio(u, v, section.half_rl, section.half_ap), u, v, section.half_rl, section.half_ap)
     sac = np.clip(0.5 - sac_distance / EDGE_MM, 0, 1)
@@ -109,7 +111,7 @@ def canal_layers_near(
     thickness = RIM_MM - 0.5 * (v < section.sac_shift)
     cover = np.clip((thickness + FADE_MM - sac_distance) / 0.6, 0, 1)
     below = section.s > CORD_TOP_MM
-    return np.stack([value * cover, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid)])
+    return value * cover, cover, cord * below, lesion * cord, excess * cord, sac * (1 - solid)
 
 
 def sac_distance(section: Section, u: Array, v: Array) -> Array:
