@@ -1,4 +1,4 @@
-"""A SLURM of one node, this machine, for as long as a test needs it: no accounting, its files in one folder."""
+"""A SLURM of two nodes, both this machine, for as long as a test needs it: no accounting, its files in one folder."""
 
 import contextlib
 import os
@@ -14,19 +14,18 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
 CONFIGURATION = """\
 ClusterName=tests
 SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports[0]}
-SlurmdPort={ports[1]}
+SlurmctldPort={port}
 AuthType=auth/munge
 # A requeued job waits for cred_expire seconds (5 is the least) before it starts again.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/slurmd-%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -38,8 +37,10 @@ SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0,sched_min
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 KillWait=2
-NodeName={host} NodeAddr=127.0.0.1 CPUs={processors} RealMemory={memory_mb} State=UNKNOWN
 PartitionName=short Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+NODE = """\
+NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=1 RealMemory={memory_mb} State=UNKNOWN
 """
 
 
@@ -51,33 +52,35 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def slurm(processors: int = 2) -> Iterator[dict[str, str]]:
+def slurm() -> Iterator[dict[str, str]]:
     """Start munged, slurmctld and slurmd; yields the variables by which its commands find it, and stops them."""
     # Beside pytest's own folders, whose names are too long for a socket.
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))
     host = socket.gethostname().split(".")[0]
     (folder / "munge.key").write_bytes(os.urandom(128))
     (folder / "munge.key").chmod(0o600)
-    for name in ("state", "spool"):
+    # The first one bears the machine's own name, because by it the others find it.
+    nodes = [host, f"{host}-2"]
+    for name in ("state", *(f"spool-{node}" for node in nodes)):
         (folder / name).mkdir()
     configuration = folder / "slurm.conf"
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**21  # half of it
-    text = CONFIGURATION.format(
-        host=host, folder=folder, ports=_free_ports(2), processors=processors, memory_mb=memory_mb
-    )
-    configuration.write_text(text)
+    port, *ports = _free_ports(1 + len(nodes))
+    lines = [CONFIGURATION.format(host=host, folder=folder, port=port)]
+    lines += [NODE.format(name=n, host=host, port=p, memory_mb=memory_mb) for n, p in zip(nodes, ports, strict=True)]
+    configuration.write_text("".join(lines))
     variables = {"SLURM_CONF": str(configuration)}
     daemons = []
     try:
         for command in (
             ["munged", "--foreground", "--force", *_munge_files(folder)],
             ["slurmctld", "-D", "-c"],
-            ["slurmd", "-D", "-N", host],
+            *(["slurmd", "-D", "-N", node] for node in nodes),
         ):
             daemons.append(_start(command, variables, folder))
             if command[0] == "munged":
                 _wait(lambda: (folder / "munge.socket").exists(), folder)
-        _wait(lambda: _state(variables).startswith("idle"), folder)
+        _wait(lambda: _states(variables) == ["idle"] * len(nodes), folder)
         yield variables
     finally:
         for daemon in reversed(daemons):
@@ -93,7 +96,7 @@ def slurm(processors: int = 2) -> Iterator[dict[str, str]]:
 
 def _start(command: list[str], variables: dict[str, str], folder: Path) -> subprocess.Popen[bytes]:
     program = shutil.which(command[0], path=_search_path())
-    with (folder / f"{command[0]}.out").open("wb") as log:
+    with (folder / f"{command[0]}.out").open("ab") as log:
         return subprocess.Popen([program, *command[1:]], env=os.environ | variables, stdout=log, stderr=log)
 
 
@@ -102,11 +105,11 @@ def _munge_files(folder: Path) -> list[str]:
     return [f"--{option}={folder / name}" for option, name in {**names, "seed-file": "munge.seed"}.items()]
 
 
-def _state(variables: dict[str, str]) -> str:
+def _states(variables: dict[str, str]) -> list[str]:
     asked = subprocess.run(
-        ["sinfo", "-h", "-o", "%t"], env=os.environ | variables, capture_output=True, text=True, check=False
+        ["sinfo", "-h", "-N", "-o", "%t"], env=os.environ | variables, capture_output=True, text=True, check=False
     )
-    return asked.stdout.strip()
+    return asked.stdout.split()
 
 
 def _wait(ready, folder: Path, seconds: float = 30) -> None:

@@ -55,6 +55,18 @@ def write(folder, text):
             "preprocess.crop_voxels: 48 is no multiple of 32, which",
         ),
         (SOUND + "network: {filters: []}\n", "8:11", "network.filters: Tuple should have at least 1 item"),
+        (
+            SOUND + "training: {devices: 2}\ncluster: {gpus: 1}\n",
+            "9:11",
+            "cluster.gpus: `training.devices` is 2, and each needs a GPU",
+        ),
+        (SOUND + "cluster: {nodes: 2, gpus: 4}\n", "8:21", "cluster.gpus: `training.devices` is 1"),
+        (
+            SOUND + "training: {devices: 2, runs_per_device: 3}\n",
+            "8:24",
+            "training.runs_per_device: where `training.devices` or `cluster.nodes` gives a training several",
+        ),
+        (SOUND + "cluster: {options: {ntasks_per_node: 2}}\n", "8:21", "say `cluster.nodes`"),
         (SOUND + "reduced: {}\n", "8:1", "reduced: a number of scans or of epochs is needed"),
         (SOUND + "split: {folds: 0}\n", "8:9", "split.folds: Input should be greater than 0"),
         (SOUND + "threshold: {grid: coarse}\n", "8:13", "threshold.grid: Input should be 'paper' or 'fine'"),
@@ -113,6 +125,14 @@ def test_a_fault_is_told_with_its_place(tmp_path, text, place, sentence):
     assert told.startswith(f"{path}:{place} ")
     assert sentence in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize(
+    "cluster", ["{nodes: 2}", "{gpus: 2}", "{nodes: 3, gpus: 0}", "{nodes: 2, options: {gres: gpu:2}}"]
+)
+def test_a_training_may_have_several_machines_and_gpus(tmp_path, cluster):
+    study = read_study(write(tmp_path, SOUND + f"training: {{devices: 2}}\ncluster: {cluster}\n"))
+    assert read_study(write(tmp_path, study_yaml(study))).cluster == study.cluster
 
 
 def test_every_fault_is_told_at_once(tmp_path):

@@ -1,4 +1,4 @@
-"""A study on a real SLURM of one node, and what is said where there is none."""
+"""A study on a real SLURM of two nodes, and what is said where there is none."""
 
 import os
 import shutil
@@ -7,7 +7,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
@@ -71,6 +74,37 @@ def interrupt(folder, run, command):
     state = {unit: state for stage, unit, state in study_status(folder.root) if stage == "train"}[run]
     subprocess.run([*command, job], check=True)
     return state
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_two_nodes_train_the_network_that_one_machine_would_also_when_taken_off_half_way(tmp_path):
+    file = make_cohort(tmp_path)
+    # Adadelta, because Adam makes whole steps of differences in the last digit.
+    plan = "{epochs: 20, batch_size: 4, optimizer: adadelta, learning_rate: 0.1, precision: float32}"
+    text = file.read_text().replace("{epochs: 3, batch_size: 4, learning_rate: 0.01}", plan)
+    file.write_text(text.replace("[bce, tversky]", "[tversky]") + CLUSTER)
+    run_study(read_study(file), until="train")
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm/cohort").symlink_to(tmp_path / "cohort")
+    on_cluster = Path(shutil.copy(file, tmp_path / "slurm"))
+    on_cluster.write_text(file.read_text().replace("gpus: 0", "nodes: 2, gpus: 0"))
+    run_study(read_study(on_cluster), until="preprocess")
+    folder = StudyFolder(tmp_path / "slurm/study")
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(interrupt, folder, "tversky_seed-0", ["scancel", "--signal=USR2"])
+        run_study(read_study(on_cluster), until="train", executor="slurm")
+    assert told.result() == "running"
+    alone, together = (StudyFolder(path / "study").run("tversky_seed-0") for path in (tmp_path, tmp_path / "slurm"))
+    expected, found = (load_file(run / "bundle/model.safetensors") for run in (alone, together))
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-3)
+    histories = [pd.read_csv(run / "history.tsv", sep="\t").drop(columns="seconds") for run in (alone, together)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+    logs = [path.read_text() for path in (folder.root / "jobs").glob("*_log.out")]
+    assert sum("this job is preempted" in log for log in logs) == 2
+    assert sum("global_rank=1(2)" in log for log in logs) == 1
 
 
 @pytest.mark.usefixtures("cluster")

@@ -132,6 +132,39 @@ def test_a_lost_job_is_told_with_the_end_of_its_log_and_others_are_collected(clu
     assert not list(tmp_path.glob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("gpus", "sharing", "asked"),
+    [
+        (None, ALONE, [(1, 1)] * 4),
+        (2, Sharing(2, memory_gib=1), [(2, 1)]),
+        (None, Sharing("auto", memory_gib=1, devices_per_run=2), [(2, 1)] * 4),
+        (0, Sharing("auto", memory_gib=1, devices_per_run=2, nodes_per_run=3), [(0, 3)] * 4),
+    ],
+)
+def test_the_job_of_a_training_asks_for_its_machines_and_gpus(tmp_path, monkeypatch, gpus, sharing, asked):
+    def array(_executor, _work, chunks, _stage, *wanted):
+        submitted.extend([wanted] * len(chunks))
+        return []
+
+    submitted = []
+    monkeypatch.setattr(SlurmExecutor, "_array", array)
+    SlurmExecutor(tmp_path, ClusterConfig(gpus=gpus)).each_training(work, NUMBERS, sharing)
+    assert submitted == asked
+
+
+def test_several_machines_for_a_training_are_refused_where_there_is_one():
+    spread = Sharing("auto", memory_gib=1, nodes_per_run=2)
+    assert LOCAL.each_training(work, [], spread) == []
+    with pytest.raises(CordlesionError, match=r"asks for 2 machines .* Use --executor slurm"):
+        LOCAL.each_training(work, NUMBERS, spread)
+
+
+def test_each_machine_of_a_training_does_the_work_and_its_log_tells_what_went_wrong(capsys):
+    outcomes = slurm._Trainings(Sharing("auto", memory_gib=1, nodes_per_run=2))(work, NUMBERS[:2])
+    assert [outcome.result for outcome in outcomes] == [0, None]
+    assert "one is no number" in capsys.readouterr().err
+
+
 def test_a_lost_job_is_no_fault_of_its_scans(cluster):
     with pytest.raises(CordlesionError, match=r"job 7_1 ended without a result"):
         cluster.each_scan(lambda number: number.value, NUMBERS, "cut stacks")

@@ -171,6 +171,24 @@ def test_ctrl_c_reaches_the_caller_and_works_again(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
+def test_the_signals_of_a_job_are_its_own_while_a_network_trains(tmp_path, monkeypatch):
+    def record(*_):
+        found.update((number, signal.getsignal(number)) for number in job)
+        raise KeyboardInterrupt
+
+    job, found = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGCONT), {}
+    before = {number: signal.signal(number, lambda *_: None) for number in job}
+    handlers = {number: signal.getsignal(number) for number in job}
+    monkeypatch.setattr(LesionModule, "training_step", record)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(run(), stacks(1), stacks(1), tmp_path / "x.ckpt")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert found == handlers
+
+
 def test_srun_on_the_machine_and_a_job_around_it_change_nothing(tmp_path, monkeypatch):
     program = tmp_path / "srun"
     program.write_text("#!/bin/sh\n")
@@ -179,8 +197,6 @@ def test_srun_on_the_machine_and_a_job_around_it_change_nothing(tmp_path, monkey
     alone = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "alone.ckpt")
     for name, value in (("NTASKS", "1"), ("JOB_ID", "7"), ("PROCID", "0"), ("LOCALID", "0"), ("NODELIST", "host")):
         monkeypatch.setenv(f"SLURM_{name}", value)
-    handlers = [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
     in_job = fit(run(), stacks(3), stacks(2, seed=1), tmp_path / "in_job.ckpt")
-    assert handlers == [signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGUSR2)]
     for name, value in weights(alone.network).items():
         np.testing.assert_array_equal(value, weights(in_job.network)[name])

@@ -1,5 +1,6 @@
 """Two processes on the CPU, as several GPUs would train one network."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 from cordlesion.config import TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.hardware import Hardware
-from cordlesion.training import fit
+from cordlesion.training import fit, processes
+from cordlesion.training.nodes import Node
 from cordlesion.training.patch_dataset import PatchDataset, PatchKey
 from cordlesion.training.processes import Seat
 from cordlesion.training.shared_batch import SharedBatchNorm3d, agreed, share_normalizations, whole_batch
@@ -44,9 +46,40 @@ def test_two_processes_train_the_network_that_one_would_and_one_can_go_on_where_
 @given(st.integers(0, 20), st.integers(1, 9))
 def test_the_parts_of_a_batch_are_the_batch_in_its_order(size, n_processes):
     batch = [PatchKey(0, place) for place in range(size)]
-    parts = [Seat(rank, n_processes).share(batch) for rank in range(n_processes)]
+    parts = [Seat(place, n_processes).share(batch) for place in range(n_processes)]
     assert [key for part in parts for key in part] == batch
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_lightning_is_told_the_seats_that_a_training_has_on_several_machines(n_nodes, n_places):
+    seats = [Seat(place, n_places, Node(number, n_nodes, "n07", 29)) for number, place in np.ndindex(n_nodes, n_places)]
+    assert [seat.rank for seat in seats] == list(range(n_nodes * n_places))
+    assert [seat.leads for seat in seats] == [True] + [False] * (len(seats) - 1)
+    assert {seat.n_processes for seat in seats} == {len(seats)}
+    if len(seats) > 1:
+        told = [seat.environment() for seat in seats]
+        assert [one.node_rank() * n_places + one.local_rank() for one in told] == list(range(len(seats)))
+        assert {(one.main_address, one.main_port) for one in told} == {("n07", 29)}
+        assert all(one.creates_processes_externally for one in told)
+
+
+def test_a_machine_that_lost_the_others_says_so_but_not_while_its_job_is_ended(monkeypatch):
+    waited = []
+    monkeypatch.setattr(processes.time, "sleep", waited.append)
+    with (
+        pytest.raises(CordlesionError, match=r"machine 2 of the 3 of a training lost the connection"),
+        processes.seats(1, Node(1, 3, "n07", 29), print),
+    ):
+        raise RuntimeError("Connection closed by peer")
+    assert len(waited) == 1
+
+
+def test_machines_that_found_different_checkpoints_do_not_train(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[fit.__module__], "agreed", lambda epoch: epoch + 0.5)
+    with pytest.raises(CordlesionError, match="found different states"):
+        fit(run(), stacks(1), stacks(1), tmp_path / "a.ckpt")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_empty_part_has_the_shape_of_patches():

@@ -176,8 +176,9 @@ class TrainingConfig(Section):
     """``auto``: the network computes in bfloat16 where the processor does; ``float32``: nowhere. Weights, losses and
     sums are float32 in any case."""
     devices: Annotated[int, Field(gt=0)] = 1
-    """Processes of one machine that train one network together, each with its part of every batch: on a GPU each, or on
-    the CPU where there is none. The batches are the same; the weights too, but for rounding."""
+    """Processes of a machine that train one network together, each with its part of every batch: on a GPU each, or on
+    the CPU where there is none. The batches are the same; the weights too, but for rounding. Several machines:
+    ``cluster.nodes``."""
     logger: LoggerName | None = None
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
     runs_per_device: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
@@ -278,8 +279,12 @@ class ClusterConfig(Section):
     """The site's default, if it has one."""
     cpu_partition: str | None = None
     """Of jobs that need no GPU, such as cutting stacks; ``partition`` by default."""
-    gpus: Annotated[int, Field(ge=0)] = 1
-    """Per job of trainings and predictions; 0 where there are none, or where ``options`` name them (``gres``)."""
+    nodes: Annotated[int, Field(gt=0)] = 1
+    """Machines that train one network together, each with ``training.devices`` processes; all else a job asks for, it
+    asks for on each of them."""
+    gpus: Annotated[int, Field(ge=0)] | None = None
+    """Per job of trainings, as many as ``training.devices`` by default; predictions take one. 0 where there are none,
+    or where ``options`` name them (``gres``)."""
     cpus: Annotated[int, Field(gt=0)] = 4
     """Processors per job."""
     memory_gb: Annotated[float, Field(gt=0)] = 16
@@ -294,3 +299,11 @@ class ClusterConfig(Section):
     """Stacks that one job cuts, or maps that it predicts."""
     options: dict[str, str | int | bool] = {}
     """Further options of ``sbatch``, such as ``account`` and ``qos``."""
+
+    @model_validator(mode="after")
+    def _as_many_tasks_as_machines(self) -> Self:
+        for option in self.options:
+            if option.replace("_", "-") in {"nodes", "ntasks", "ntasks-per-node"}:
+                reason = "every task would do the work of the whole job; say `cluster.nodes`"
+                raise fault_at(reason, "options", option)
+        return self

@@ -181,6 +181,22 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _devices_of_one_training(self) -> Self:
+        """Refuse what cannot be where several devices train one network."""
+        devices, nodes, gpus = self.training.devices, self.cluster.nodes, self.cluster.gpus
+        if devices * nodes == 1:
+            return self
+        if self.training.runs_per_device not in ("auto", 1):
+            reason = (
+                "where `training.devices` or `cluster.nodes` gives a training several, none is shared; leave it out"
+            )
+            raise fault_at(reason, "training", "runs_per_device")
+        if gpus and gpus != devices:
+            reason = f"`training.devices` is {devices}, and each needs a GPU; ask for as many, or leave it out"
+            raise fault_at(reason, "cluster", "gpus")
+        return self
+
+    @model_validator(mode="after")
     def _distinct_seeds(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise fault_at("one seed is listed twice", "seeds")

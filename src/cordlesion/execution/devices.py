@@ -24,6 +24,8 @@ class Sharing:
     """That one of them takes on a GPU, estimated."""
     devices_per_run: int = 1
     """Where a training has several, trainings come one after the other."""
+    nodes_per_run: int = 1
+    """Machines that train one network together, each with so many devices."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,16 @@ class LocalExecutor:
     def each_training(
         self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
     ) -> list[Outcome[Piece, Result]]:
-        """See :class:`Executor`."""
+        """See :class:`Executor`.
+
+        Raises:
+            CordlesionError: A training is to have several machines.
+        """
+        if items and sharing.nodes_per_run > 1:
+            raise CordlesionError(
+                f"`cluster.nodes` asks for {sharing.nodes_per_run} machines per training, and --executor local has "
+                "this one alone. Use --executor slurm, or leave it out: models are the same but for rounding."
+            )
         slots = training_slots(sharing)
         if len(slots) == 1 or len(items) < 2:
             return [attempt(work, item) for item in items]

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from cordlesion.config import ClusterConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.execution.jobs import Submission, Waits, queue, told
-from cordlesion.execution.local import LOCAL, Outcome, Piece, last_lines
+from cordlesion.execution.local import LOCAL, Outcome, Piece, attempt, last_lines
 from cordlesion.progress import bar, say
 
 if TYPE_CHECKING:
@@ -86,32 +87,40 @@ class SlurmExecutor:
     ) -> list[Outcome[Piece, Result]]:
         """See :class:`cordlesion.execution.local.Executor`."""
         chunks = chunked(items, self.cluster.scans_per_job)
-        return _require_all(self._array(ChunkWork(_scans, work), chunks, description, gpus=0))
+        return _require_all(self._array(ChunkWork(_scans, work), chunks, description))
 
     def each_map(
         self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
     ) -> list[Outcome[Piece, Result]]:
         """See :class:`cordlesion.execution.local.Executor`."""
         chunks = chunked(items, self.cluster.scans_per_job)
-        return _require_all(self._array(ChunkWork(_maps, work), chunks, description, self.cluster.gpus))
+        # Networks predict on one device.
+        gpus = 0 if self.cluster.gpus == 0 else 1
+        return _require_all(self._array(ChunkWork(_maps, work), chunks, description, gpus))
 
     def each_training(
         self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
     ) -> list[Outcome[Piece, Result]]:
         """See :class:`cordlesion.execution.local.Executor`."""
+        gpus = sharing.devices_per_run if self.cluster.gpus is None else self.cluster.gpus
         # How much memory a job's GPU will have free is not known here.
         per_device = 1 if sharing.runs_per_device == "auto" else sharing.runs_per_device
-        per_job = per_device * max(1, self.cluster.gpus) if sharing.devices_per_run == 1 else 1
-        chunks = chunked(items, per_job)
-        ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", self.cluster.gpus)
+        alone = sharing.devices_per_run * sharing.nodes_per_run > 1
+        chunks = chunked(items, 1 if alone else per_device * max(1, gpus))
+        ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", gpus, sharing.nodes_per_run)
         return [outcome for chunk in ended for outcome in chunk.outcomes()]
 
     def _array(
-        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, gpus: int
+        self,
+        work: ChunkWork[Piece, Result],
+        chunks: Sequence[Sequence[Piece]],
+        stage: str,
+        gpus: int = 0,
+        nodes: int = 1,
     ) -> list["_Ended[Piece, Result]"]:
         if not chunks:
             return []
-        jobs = self._submit(work, chunks, stage, gpus)
+        jobs = self._submit(work, chunks, stage, gpus, nodes)
         first = str(jobs[0].job_id).split("_")[0]
         units = {str(job.job_id): [item.unit for item in chunk] for job, chunk in zip(jobs, chunks, strict=True)}
         submission = Submission(self.folder / f"{first}.json", stage, units)
@@ -126,13 +135,18 @@ class SlurmExecutor:
             raise
         submission.file.unlink()
         for job in jobs:
-            # What the two processes told each other is pickled; logs are kept.
-            for pickled in (job.paths.submitted_pickle, job.paths.result_pickle):
+            # What the processes told each other is pickled; logs are kept.
+            for pickled in (job.paths.submitted_pickle, *self.folder.glob(f"{job.job_id}_*_result.pkl")):
                 pickled.unlink(missing_ok=True)
         return ended
 
     def _submit(
-        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, gpus: int
+        self,
+        work: ChunkWork[Piece, Result],
+        chunks: Sequence[Sequence[Piece]],
+        stage: str,
+        gpus: int = 0,
+        nodes: int = 1,
     ) -> "list[Job[list[Outcome[Piece, Result]]]]":
         from submitit import SlurmExecutor as Submitter
 
@@ -143,6 +157,8 @@ class SlurmExecutor:
         submitter.update_parameters(
             job_name=f"cordlesion-{stage.replace(' ', '-')}",
             time=math.ceil(60 * cluster.time_limit_hours),
+            nodes=nodes,
+            ntasks_per_node=1,
             cpus_per_task=cluster.cpus,
             mem=f"{math.ceil(1024 * cluster.memory_gb)}M",
             array_parallelism=cluster.parallel_jobs,
@@ -153,7 +169,8 @@ class SlurmExecutor:
             **{key: value for key, value in wanted.items() if value},
         )
         try:
-            return submitter.map_array(work, list(chunks))
+            # Of a job with several tasks, what the first one has to say.
+            return [job.task(0) for job in submitter.map_array(work, list(chunks))]
         except RuntimeError as error:
             raise CordlesionError(
                 f"sbatch refused the jobs of {stage!r}:\n{last_lines(str(error))}\nMend the section `cluster`."
@@ -176,12 +193,18 @@ class _Ended(Generic[Item, Result]):
 
 @dataclass(frozen=True)
 class _Trainings:
-    """Trains some networks on one machine."""
+    """Trains some networks on one machine, or one after the other on several, each of which calls this."""
 
     sharing: Sharing
 
     def __call__(self, work: Callable[[Piece], Result], chunk: Sequence[Piece]) -> list[Outcome[Piece, Result]]:
-        return LOCAL.each_training(work, chunk, self.sharing)
+        if self.sharing.nodes_per_run == 1:
+            return LOCAL.each_training(work, chunk, self.sharing)
+        outcomes = [attempt(work, item) for item in chunk]
+        # Only what happened on the first machine is collected.
+        for fault in (outcome.fault for outcome in outcomes if outcome.fault):
+            print(fault, file=sys.stderr)
+        return outcomes
 
 
 def chunked(items: Sequence[Item], size: int) -> list[Sequence[Item]]:

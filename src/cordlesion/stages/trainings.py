@@ -31,6 +31,8 @@ class Training:
     """Fingerprint of the training."""
     train: tuple[Path, ...]
     validation: tuple[Path, ...]
+    nodes: int = 1
+    """Machines that train it together."""
 
     @property
     def unit(self) -> str:
@@ -46,16 +48,20 @@ class Trainer:
         self._loaded: tuple[tuple[Path, ...], TrainingSets] | None = None
 
     def __call__(self, training: Training) -> None:
-        """Train one run, unless that is done."""
+        """Train one run, unless that is done; where several machines train it, each of them is to call this."""
         from cordlesion.model.hardware import choose_hardware
-        from cordlesion.training import remove_checkpoints, train_run
+        from cordlesion.training import remove_checkpoints, this_node, train_run
 
         run, folder = training.run, self._folder.run(training.run.name)
         if _is_trained(self._folder, run, training.mark):
             return
+        node = this_node(training.nodes)
+        if not node.leads:
+            train_run(run, self._sets(training), folder, training.mark, node)
+            return
         with self._folder.stage(train_key(run), training.mark) as record:
             record["hardware"] = choose_hardware().at(run.training.precision).describe()
-            train_run(run, self._sets(training), folder, training.mark)
+            train_run(run, self._sets(training), folder, training.mark, node)
         # After the marker: a process killed in between takes the checkpoint up and is done at once.
         remove_checkpoints(folder)
 
@@ -79,15 +85,16 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
         for run in (run for run in runs if run.fold == fold.fold):
             mark = train_mark(study, run)
             if not _is_trained(study.folder, run, mark):
-                pending.append(Training(run, mark, stacks["train"], stacks["validation"]))
+                nodes = study.config.cluster.nodes
+                pending.append(Training(run, mark, stacks["train"], stacks["validation"], nodes))
     return pending
 
 
 def sharing(trainings: Sequence[Training]) -> Sharing:
     """Return how trainings may share a device."""
-    runs = [training.run for training in trainings]
-    training = runs[0].training
-    return Sharing(training.runs_per_device, max(_gpu_memory_gib(run) for run in runs), training.devices)
+    memory_gib = max(_gpu_memory_gib(training.run) for training in trainings)
+    training, nodes = trainings[0].run.training, trainings[0].nodes
+    return Sharing(training.runs_per_device, memory_gib, training.devices, nodes)
 
 
 def failure_file(folder: StudyFolder, run: RunConfig) -> Path:

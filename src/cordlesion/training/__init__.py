@@ -3,6 +3,7 @@
 from cordlesion.training.curves import require_logger as require_logger
 from cordlesion.training.fit import TrainedNetwork as TrainedNetwork
 from cordlesion.training.fit import fit as fit
+from cordlesion.training.nodes import this_node as this_node
 from cordlesion.training.patch_dataset import patch_loader as patch_loader
 from cordlesion.training.run import TrainingSets as TrainingSets
 from cordlesion.training.run import load_training_sets as load_training_sets

@@ -23,9 +23,10 @@ from cordlesion.model.unet3d import UNet3d
 from cordlesion.progress import bar
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
+from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import patch_loader
 from cordlesion.training.processes import Seat, seats
-from cordlesion.training.shared_batch import share_normalizations
+from cordlesion.training.shared_batch import agreed, share_normalizations
 from cordlesion.training.stack_bank import StackBank
 
 
@@ -37,7 +38,9 @@ class TrainedNetwork:
     history: list[dict[str, float]]
 
 
-def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path) -> TrainedNetwork:
+def fit(
+    run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path, node: Node = ALONE
+) -> TrainedNetwork:
     """Train a network; killed at any moment and called again, it ends with the same weights.
 
     Args:
@@ -45,13 +48,13 @@ def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Pat
         train: Stacks the network learns from.
         validation: Stacks that choose the epoch.
         checkpoint: Where the state is kept after every epoch; read first if it exists. Curves are drawn beside it.
+        node: Which of the machines this is that train the network; each of them is to call this.
 
     Raises:
         CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed, or there are not
             as many GPUs as the run asks for.
     """
-    devices = run.optimization.devices
-    with seats(devices, _train, run, train, validation, checkpoint) as seat:
+    with seats(run.optimization.devices, node, _train, run, train, validation, checkpoint) as seat:
         module = _train(run, train, validation, checkpoint, seat)
     network = _initial_network(run)
     network.load_state_dict(module.best_weights)
@@ -61,7 +64,7 @@ def fit(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Pat
 def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path, seat: Seat) -> LesionModule:
     """Do one process's part of a training."""
     config = run.optimization
-    hardware = choose_hardware().at(config.precision).numbered(seat.rank)
+    hardware = choose_hardware().at(config.precision).numbered(seat.place)
     module = LesionModule(
         _initial_network(run, shared=seat.n_processes > 1), make_loss(run.loss.name, run.loss.parameters), config
     )
@@ -77,11 +80,12 @@ def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: 
     ):
         trainer = pl.Trainer(
             accelerator=hardware.device.type,
-            devices=seat.n_processes,
+            devices=seat.n_places,
+            num_nodes=seat.node.count,
             strategy=seat.strategy(hardware.device),
             precision=hardware.precision,
             max_epochs=config.epochs,
-            callbacks=[_EpochEnd(checkpoint, config.early_stopping_epochs, advance, draw)],
+            callbacks=[_EpochEnd(checkpoint, config.early_stopping_epochs, advance, draw), _Termination()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -139,6 +143,20 @@ def _without_advertising() -> Iterator[None]:
             logger.setLevel(level)
 
 
+class _Termination(pl.Callback):
+    """Leaves SIGTERM to whom it was: SLURM sends it long before a job has to end.
+
+    Lightning would end the training, and answer with a collective operation that meets another one of other processes.
+    """
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002 - Lightning's
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
+
+
 class _EpochEnd(pl.Callback):
     """Writes the checkpoint, stops early, draws the curves and moves the progress bar."""
 
@@ -152,6 +170,11 @@ class _EpochEnd(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LesionModule)
+        if agreed(trainer.current_epoch) != trainer.current_epoch:
+            raise CordlesionError(
+                f"{self._checkpoint}: the machines of this training found different states of it; shared file systems "
+                "may show a file late. Run it again."
+            )
         if trainer.current_epoch:
             self._advance(trainer.current_epoch)
         # A training killed just after its last epoch has nothing left to do.

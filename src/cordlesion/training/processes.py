@@ -1,9 +1,13 @@
-"""Several processes of this machine that train one network: this one is the first, the others help it."""
+"""Several processes that train one network: this one is the first of its machine, the others help it."""
 
 import contextlib
+import multiprocessing
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,19 +18,34 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from cordlesion.errors import CordlesionError
+from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import PatchKey
 
 _PATIENCE = timedelta(minutes=10)
 """How long a process waits for another, which is busy with its part of a batch or with writing the checkpoint."""
+_END_OF_A_JOB_S = 10.0
+"""Within so much of each other the processes of a job end that is taken off its machines."""
 
 
 @dataclass(frozen=True)
 class Seat:
     """The place of a process among those of a training."""
 
-    rank: int = 0
-    n_processes: int = 1
-    port: int = 0
+    place: int = 0
+    """Number among the processes of its machine."""
+    n_places: int = 1
+    """Processes of each machine."""
+    node: Node = ALONE
+
+    @property
+    def rank(self) -> int:
+        """Number among all processes: those of a machine follow each other."""
+        return self.node.number * self.n_places + self.place
+
+    @property
+    def n_processes(self) -> int:
+        """How many processes train, on all machines."""
+        return self.node.count * self.n_places
 
     @property
     def leads(self) -> bool:
@@ -55,56 +74,62 @@ class _Seated(LightningEnvironment):
 
     def __init__(self, seat: Seat) -> None:
         super().__init__()
-        self._main_port = seat.port
+        self._main_port = seat.node.port
         self._seat = seat
 
     @property
     def creates_processes_externally(self) -> bool:
         return True
 
+    @property
+    def main_address(self) -> str:
+        return self._seat.node.address
+
     def local_rank(self) -> int:
-        return self._seat.rank
+        return self._seat.place
+
+    def node_rank(self) -> int:
+        return self._seat.node.number
 
 
 @contextlib.contextmanager
-def seats(n_processes: int, work: Callable[..., object], *args: Any) -> Iterator[Seat]:  # noqa: ANN401 - of ``work``
-    """Start the helpers of a training and yield the seat of this process; on leaving, the helpers end.
+def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) -> Iterator[Seat]:  # noqa: ANN401 - of ``work``
+    """Start the helpers of a training on this machine and yield the seat of this process; on leaving, they end.
 
     Args:
-        n_processes: All processes, this one included.
+        n_places: Processes of this machine, this one included.
+        node: Which of the training's machines this is.
         work: What a helper does, called with ``args`` and its seat.
         args: Whatever can be pickled; tensors are shared, not copied.
+
+    Raises:
+        CordlesionError: A process of the training ended before its time, or did not come.
     """
-    if n_processes == 1:
+    if n_places * node.count == 1:
         yield Seat()
         return
-    port = find_free_network_port()
+    if node.count == 1:
+        node = replace(node, port=find_free_network_port())
     # Not forked, because threads of torch and the state of a GPU do not survive it.
     context = torch.multiprocessing.get_context("spawn")
     threads = torch.get_num_threads()
-    each = max(1, threads // n_processes)
+    each = max(1, threads // n_places)
     helpers = [
-        context.Process(target=_help, args=(work, args, Seat(rank, n_processes, port), each), daemon=True)
-        for rank in range(1, n_processes)
+        context.Process(target=_help, args=(work, args, Seat(place, n_places, node), each), daemon=True)
+        for place in range(1, n_places)
     ]
     for helper in helpers:
         helper.start()
     torch.set_num_threads(each)
     try:
-        yield Seat(0, n_processes, port)
+        yield Seat(0, n_places, node)
         for helper in helpers:
             helper.join()
     except RuntimeError as error:
         # Of torch, which says that a connection was closed, but not why.
-        fallen = [rank for rank, helper in enumerate(helpers, 1) if helper.exitcode]
-        if not fallen:
-            raise
-        status = helpers[fallen[0] - 1].exitcode
-        raise CordlesionError(
-            f"process {fallen[0]} of the {n_processes} of a training ended with status {status}. It may say why above; "
-            "if it does not, the system may have ended it for want of memory: lower `training.devices`. What is "
-            "trained so far is kept."
-        ) from error
+        if why := _loss(node, [helper.exitcode for helper in helpers]):
+            raise CordlesionError(f"{why} What is trained so far is kept.") from error
+        raise
     finally:
         torch.set_num_threads(threads)
         if dist.is_initialized():
@@ -114,10 +139,40 @@ def seats(n_processes: int, work: Callable[..., object], *args: Any) -> Iterator
             helper.join()
 
 
+def _loss(node: Node, statuses: list[int | None]) -> str:
+    """Say which process was lost, given how the helpers of this machine ended; nothing where none was."""
+    for place, status in enumerate(statuses, 1):
+        if status:
+            return (
+                f"process {place} of the {len(statuses) + 1} of a training ended with status {status}. It may say why "
+                "above; if it does not, the system may have ended it for want of memory: lower `training.devices`."
+            )
+    if node.count == 1:
+        return ""
+    # A job that is queued again ends on one machine before the other; that must not pass for a failure.
+    time.sleep(_END_OF_A_JOB_S)
+    return (
+        f"machine {node.number + 1} of the {node.count} of a training lost the connection to the others, or they did "
+        f"not come within {_PATIENCE.seconds // 60} minutes. The logs of the job in `jobs`, one of each machine, may "
+        "say why; where machines do not find each other, name their network in GLOO_SOCKET_IFNAME and "
+        "NCCL_SOCKET_IFNAME."
+    )
+
+
 def _help(work: Callable[..., object], args: tuple[Any, ...], seat: Seat, threads: int) -> None:
-    # Ctrl-C reaches all processes of a terminal; the first one ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches all processes of a terminal, and what SLURM has to say all of a job; the first one ends the others.
+    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(told, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     torch.set_num_threads(threads)
     # What is wrong with the training, the first process says.
     with contextlib.suppress(CordlesionError):
         work(*args, seat)
+
+
+def _end_with_the_first() -> None:
+    """End this process when the first one was killed: on a GPU it would wait for it for minutes."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os._exit(1)

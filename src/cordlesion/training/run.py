@@ -14,6 +14,7 @@ from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
 from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_shape
 from cordlesion.training.fit import fit
+from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
 
 
@@ -32,7 +33,7 @@ def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> Tra
     return TrainingSets(landmarks, _standardized(train, landmarks), _standardized(validation, landmarks))
 
 
-def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> None:
+def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node: Node = ALONE) -> None:
     """Train one run into ``folder/bundle`` with ``folder/history.tsv``.
 
     Args:
@@ -40,6 +41,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
         sets: Training and validation set.
         folder: Folder of the run.
         mark: Fingerprint of all inputs; a checkpoint of other inputs is never taken up.
+        node: Which of the machines this is that train the run; the first one writes.
 
     Raises:
         CordlesionError: No training patch holds lesion, or training failed.
@@ -49,7 +51,9 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
             "no lesion lies in any stack of the training set. Check the references and, for the cord, the centerlines."
         )
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
-    trained = fit(run, sets.train, sets.validation, checkpoint)
+    trained = fit(run, sets.train, sets.validation, checkpoint, node)
+    if not node.leads:
+        return
     with atomic_path(folder / "history.tsv") as temporary:
         pd.DataFrame(trained.history).to_csv(temporary, sep="\t", index=False)
     best = min(trained.history, key=lambda row: row["validation_loss"])
@@ -65,6 +69,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str) -> No
             "loss": run.loss.model_dump(mode="json"),
             "seed": run.seed,
             "training": run.optimization.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
+            "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,
         },
