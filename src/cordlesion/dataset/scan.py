@@ -55,7 +55,8 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
     image = read_scan(scan.image)
     if remark := placement_remark(image):
         say(remark)
-    digest = hashlib.sha256(repr(image.data.shape).encode() + np.ascontiguousarray(image.data).tobytes()).hexdigest()
+    digest = hashlib.sha256(repr(image.data.shape).encode())
+    digest.update(np.ascontiguousarray(image.data).data)
     if scan.reference is None:
         # Unmarked is not lesion-free: such a scan would teach the network that its lesions are none.
         raise CordlesionError(
@@ -64,4 +65,4 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
         )
     reference = read_mask(scan.reference, like=image)
     load = evaluate(reference.data, reference.data, reference.spacing_mm, rule)
-    return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest)
+    return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest.hexdigest())
