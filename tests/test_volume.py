@@ -1,3 +1,4 @@
+import gzip
 import re
 
 import nibabel as nib
@@ -78,13 +79,29 @@ def test_values_survive_reading(tmp_path, dtype):
     np.testing.assert_array_equal(volume.data, data)
 
 
-def test_scaled_integers_are_read_as_the_numbers_they_stand_for(tmp_path):
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_scaled_integers_are_read_as_the_numbers_they_stand_for(tmp_path, name):
     image = nib.Nifti1Image(np.arange(60, dtype=np.int16).reshape(3, 4, 5), AFFINE)
     image.header.set_slope_inter(0.5, -3)
-    nib.save(image, tmp_path / "a.nii")
-    expected = nib.load(tmp_path / "a.nii").get_fdata()
+    nib.save(image, tmp_path / name)
+    expected = nib.load(tmp_path / name).get_fdata()
     assert expected[0, 0, 1] != 1  # the scaling is in the file
-    np.testing.assert_allclose(read_scan(tmp_path / "a.nii").data, expected)
+    np.testing.assert_allclose(read_scan(tmp_path / name).data, expected)
+
+
+def test_a_file_may_be_compressed_in_pieces_or_hold_more_than_the_image(tmp_path):
+    path, data = tmp_path / "a.nii.gz", noise((3, 4, 5))
+    content = gzip.decompress(write_image(path, data).read_bytes())
+    for pieces in ([content[:100], content[100:400], content[400:]], [content, b"more"], [content + b"more"]):
+        path.write_bytes(b"".join(map(gzip.compress, pieces)))
+        np.testing.assert_array_equal(read_volume(path).data, data)
+
+
+def test_a_soundly_compressed_part_of_an_image_gets_a_sentence(tmp_path):
+    path = write_image(tmp_path / "a.nii.gz", noise((3, 4, 5)))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
+    with pytest.raises(CordlesionError, match="truncated or damaged"):
+        read_volume(path)
 
 
 def test_a_fourth_axis_of_length_one_is_dropped(tmp_path):

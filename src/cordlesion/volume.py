@@ -91,7 +91,11 @@ def read_volume(path: Path | str) -> Volume:
     Raises:
         CordlesionError: The file is missing, a folder, truncated, not NIfTI, not 3-D, empty, or holds NaN or infinity.
     """
-    path = Path(path)
+    return _read_with_extremes(Path(path))[0]
+
+
+def _read_with_extremes(path: Path) -> tuple[Volume, float, float]:
+    """Read a volume, and its extremes, which have to be looked for anyway."""
     if path.is_dir():
         raise CordlesionError(f"{path}: is a folder; a NIfTI file (.nii or .nii.gz) is needed. Give one of its files.")
     if not path.is_file():
@@ -105,12 +109,12 @@ def read_volume(path: Path | str) -> Volume:
             f"{path}: the image has shape {image.shape}; one non-empty 3-D volume is needed. Extract it and try again."
         )
     data = _read_data(path, image).reshape(shape)
-    # The extremes tell of NaN and infinity without an array of answers as large as the image.
-    if not (math.isfinite(data.min()) and math.isfinite(data.max())):
+    low, high = float(data.min()), float(data.max())  # they tell of NaN and infinity without an array of answers
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise CordlesionError(
             f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again."
         )
-    return Volume(data, _checked_affine(path, image), image.header, path)
+    return Volume(data, _checked_affine(path, image), image.header, path), low, high
 
 
 def read_grid(path: Path | str) -> Volume:
@@ -164,7 +168,7 @@ def read_mask(path: Path | str, like: Volume | None = None) -> Volume:
     """
     volume = read_volume(path)
     inside = volume.data != 0
-    values = np.unique(volume.data[inside])
+    values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
     if len(values) > 1:
         raise CordlesionError(
             f"{path}: a mask with 0 and one other value is needed, found {len(values)} other values "
@@ -182,8 +186,7 @@ def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
     Raises:
         CordlesionError: As :func:`read_volume`; values outside [0, 1]; or another grid than ``like``.
     """
-    volume = read_volume(path)
-    low, high = float(volume.data.min()), float(volume.data.max())
+    volume, low, high = _read_with_extremes(Path(path))
     if low < 0 or high > 1:
         raise CordlesionError(
             f"{path}: values from {low:g} to {high:g} found; probabilities between 0 and 1 are needed. "
@@ -293,9 +296,9 @@ def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
     try:
         # The header of a loaded image no longer tells the scaling; only the array proxy does.
         stored: Any = image.dataobj
-        if isinstance(image, nib.Nifti1Image) and path.name.endswith(".gz"):
-            stored = _decompressed(path, stored)
         is_scaled = stored.slope != 1 or stored.inter != 0
+        if isinstance(image, nib.Nifti1Image) and path.name.endswith(".gz"):
+            stored = _decompressed(path, stored, is_scaled)
         data: npt.NDArray[np.generic] = np.asanyarray(stored, dtype=np.float32 if is_scaled else None)
     except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
         raise CordlesionError(
@@ -308,10 +311,24 @@ def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
     return data
 
 
-def _decompressed(path: Path, proxy: Any) -> nib.arrayproxy.ArrayProxy:  # noqa: ANN401 - nibabel's is not typed
-    """Decompress a file at once: in half the time of nibabel's piece by piece, and beside threads that read others."""
-    content = io.BytesIO(gzip.decompress(path.read_bytes()))
-    return nib.arrayproxy.ArrayProxy(content, (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter))
+def _decompressed(path: Path, proxy: Any, is_scaled: bool) -> Any:  # noqa: ANN401 - nibabel's are not typed
+    """Decompress a file at once, outside the interpreter lock: nibabel does it piece by piece, two files in turn.
+
+    The content itself is the array, which cannot be written to; scaled content is read by the proxy that is returned.
+    """
+    compressed = path.read_bytes()
+    n_bytes = proxy.offset + math.prod(proxy.shape) * proxy.dtype.itemsize
+    # Into memory of the right size: what grows is copied, and asking the system for it may take longer than zlib does.
+    content = zlib.decompress(compressed, zlib.MAX_WBITS | 16, n_bytes)
+    # A gzip file ends with the length of what it holds; if not, several are joined, or something else follows.
+    if len(content) < n_bytes or not compressed.endswith((len(content) % 2**32).to_bytes(4, "little")):
+        content = gzip.decompress(compressed)
+    if len(content) < n_bytes:
+        raise EOFError(f"{len(content)} bytes instead of {n_bytes}")
+    if not is_scaled:
+        return np.ndarray(proxy.shape, proxy.dtype, content, proxy.offset, order="F")
+    layout = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
+    return nib.arrayproxy.ArrayProxy(io.BytesIO(content), layout)
 
 
 def _checked_affine(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.float64]:
