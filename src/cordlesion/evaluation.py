@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,17 @@ def sweep_map(
     probability = read_probability(pair.prediction, like=reference)
     p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
     measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)
-    table = pd.DataFrame([metric_row(pair, metrics) for metrics in measured])
-    table.insert(3, "threshold", list(thresholds))
-    return table
+    columns = {name: [getattr(metrics, name) for metrics in measured] for name in METRIC_COLUMNS}
+    return pd.DataFrame(_names(pair) | {"threshold": list(thresholds)} | columns)
 
 
 def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:
     """Return a scan's row of ``metrics.tsv``: scan_id, subject, session and the metrics."""
-    return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session} | asdict(metrics)
+    return _names(pair) | vars(metrics)
+
+
+def _names(pair: MapPair) -> dict[str, str]:
+    return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session}
 
 
 def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NAMES) -> tuple[list[MapPair], list[str]]:

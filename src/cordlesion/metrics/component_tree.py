@@ -1,8 +1,9 @@
-"""Connected components of a probability map at falling thresholds, each level grown from the level above.
+"""Connected components of a probability map at falling thresholds, all from one spanning tree.
 
 Components of ``p >= t`` only grow and merge as t falls (they form a tree, the component tree or max-tree: Salembier
-et al., IEEE Trans. Image Process. 1998). So no level is labelled from scratch: its voxels join the components of the
-level above, and sizes and overlaps are sums over what merged. Only voxels that some threshold reaches are looked at.
+et al., IEEE Trans. Image Process. 1998). So no level is labelled: a minimum spanning tree of the voxels, in which an
+edge weighs as much as the level at which it appears, connects at every level what all edges do (Najman et al., ISMM
+2013), and sizes and overlaps are sums over what merged. Only voxels that some threshold reaches are looked at.
 """
 
 import itertools
@@ -33,35 +34,25 @@ class _Voxels:
 
 
 @dataclass(frozen=True, eq=False)
-class _Edges:
-    """The pairs of neighbours among them, those that appear at higher thresholds first."""
+class _Merging:
+    """Each voxel stands for a component, alone at first, until this merges into the component of another voxel."""
 
-    depths: npt.NDArray[np.integer]
-    """Depth of the lower voxel, rising, shape (E,)."""
-    ends: IntArray
-    """Numbers of both voxels, shape (2, E)."""
+    depths: IntArray
+    """The first level at which the voxel stands for none any more: T where it always does; shape (V,)."""
+    into: IntArray
+    """The voxel that stands for the merged component at that level, shape (V,)."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Level:
-    """The components at one threshold."""
+class _Pairs:
+    """The pairs of component and lesion that share voxels."""
 
-    sizes: IntArray
-    """Voxels of each component, shape (C,)."""
-    first: IntArray
-    """First voxel of each component in C order: components are listed as a labelling of the volume lists them."""
     components: IntArray
-    """Component of each pair of component and lesion, shape (P,)."""
+    """The voxel that stands for the component, shape (P,)."""
     lesions: IntArray
-    """Lesion of each pair, from 0, shape (P,)."""
+    """From 0, shape (P,)."""
     voxels: IntArray
-    """Common voxels of each pair, shape (P,)."""
-
-    def overlaps(self, lesion_sizes: IntArray) -> Overlaps:
-        order = np.argsort(self.first)
-        rank = np.empty_like(order)
-        rank[order] = np.arange(len(order))
-        return Overlaps(lesion_sizes, self.sizes[order], self.lesions, rank[self.components], self.voxels)
+    """How many they share, shape (P,)."""
 
 
 def overlaps_by_level(
@@ -84,9 +75,16 @@ def overlaps_by_level(
     if len(thresholds) == 0:
         return []
     voxels = _reached_voxels(probability, thresholds)
+    merging = _merging(voxels, len(thresholds), connectivity)
     lesion_of_voxel = lesions.labels[voxels.coordinates].astype(np.int64) - 1
-    falling = _grow(voxels, len(thresholds), lesion_of_voxel, connectivity)
-    return [level.overlaps(lesions.sizes) for level in falling][::-1]
+    listed = _components(voxels, merging, len(thresholds))
+    common = _pairs(voxels, merging, lesion_of_voxel, len(thresholds))
+    rank = np.empty(len(voxels.depths), dtype=np.int64)
+    levels = []
+    for (numbers, sizes), pairs in zip(listed, common, strict=True):
+        rank[numbers] = np.arange(len(numbers))
+        levels.append(Overlaps(lesions.sizes, sizes, pairs.lesions, rank[pairs.components], pairs.voxels))
+    return levels[::-1]
 
 
 def _reached_voxels(p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float32]) -> _Voxels:
@@ -100,25 +98,38 @@ def _reached_voxels(p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float
     return _Voxels(depths[rising], np.unravel_index(reached[rising], p.shape, order=order), p.shape)
 
 
-def _grow(voxels: _Voxels, n_levels: int, lesion_of_voxel: IntArray, connectivity: int) -> Iterator[_Level]:
-    """Yield the components of each level, from the highest threshold to the lowest."""
-    position = np.ravel_multi_index(voxels.coordinates, voxels.shape)
-    edges = _edges(voxels, connectivity)
-    # An edge appears with its later voxel. Both are sorted by depth, so that those of a level are a slice.
-    stops = [np.bincount(depths, minlength=n_levels).cumsum().tolist() for depths in (voxels.depths, edges.depths)]
-    node = np.empty(len(position), dtype=np.int64)
-    none = np.zeros(0, dtype=np.int64)
-    level, voxel_start, edge_start = _Level(none, none, none, none, none), 0, 0
-    for voxel_stop, edge_stop in zip(*stops, strict=True):
-        new = slice(voxel_start, voxel_stop)
-        node[new] = len(level.sizes) + np.arange(voxel_stop - voxel_start)
-        level, merged = _join(level, position[new], lesion_of_voxel[new], node[edges.ends[:, edge_start:edge_stop]])
-        node[:voxel_stop] = merged[node[:voxel_stop]]
-        yield level
-        voxel_start, edge_start = voxel_stop, edge_stop
+def _merging(voxels: _Voxels, n_levels: int, connectivity: int) -> _Merging:
+    """Say at which level the component of each voxel merges into which."""
+    # From the parent on to the next one on the way to the root whose own edge appears later. Those passed by may be
+    # left out at once, because none of them has an edge that appears later than that of the one that passes.
+    into, depths = _spanning_tree(voxels, n_levels, connectivity)
+    passing = np.arange(len(depths) - 1)
+    while len(passing := passing[depths[into[passing]] <= depths[passing]]):
+        into[passing] = into[into[passing]]
+    return _Merging(depths[:-1], into[:-1])
 
 
-def _edges(voxels: _Voxels, connectivity: int) -> _Edges:
+def _spanning_tree(voxels: _Voxels, n_levels: int, connectivity: int) -> tuple[IntArray, IntArray]:
+    """Return each voxel's parent in a minimum spanning tree, and at which depth the edge to it appears.
+
+    The last number is the root, which is no voxel: edges to it appear below the lowest level, at depth ``n_levels``.
+    """
+    n = len(voxels.depths)
+    first, second = _neighbours(voxels, connectivity)
+    # An edge appears with its later voxel. Weights begin with 1, because 0 stands for no edge.
+    weights = np.concatenate([voxels.depths[np.maximum(first, second)] + 1.0, np.full(n, n_levels + 1.0)])
+    ends = np.concatenate([first, np.arange(n)]), np.concatenate([second, np.full(n, n)])
+    tree = sparse.csgraph.minimum_spanning_tree(sparse.coo_array((weights, ends), shape=(n + 1, n + 1)))
+    _, parents = sparse.csgraph.breadth_first_order(tree, n, directed=False)
+    parents[n] = n
+    edges = tree.tocoo()
+    depths = np.full(n + 1, n_levels + 1)
+    depths[np.where(parents[edges.row] == edges.col, edges.row, edges.col)] = edges.data - 1
+    return parents.astype(np.int64), depths
+
+
+def _neighbours(voxels: _Voxels, connectivity: int) -> IntArray:
+    """Return the numbers of both voxels of each pair of neighbours, shape (2, E)."""
     # With a margin of one voxel no neighbour lies across a border.
     shape = tuple(n + 2 for n in voxels.shape)
     place = np.ravel_multi_index(tuple(axis + 1 for axis in voxels.coordinates), shape)
@@ -129,10 +140,7 @@ def _edges(voxels: _Voxels, connectivity: int) -> _Edges:
         neighbour = number[place + np.dot(step, (shape[1] * shape[2], shape[2], 1))]
         found = np.flatnonzero(neighbour)
         ends.append((found, neighbour[found] - 1))
-    both = np.concatenate(ends, axis=1)
-    depths = voxels.depths[both.max(axis=0)]
-    rising = np.argsort(depths, kind="stable")
-    return _Edges(depths[rising], both[:, rising])
+    return np.concatenate(ends, axis=1)
 
 
 def _half_of_the_neighbours(connectivity: int) -> list[tuple[int, ...]]:
@@ -141,40 +149,47 @@ def _half_of_the_neighbours(connectivity: int) -> list[tuple[int, ...]]:
     return [step for step in steps if step > (0, 0, 0) and sum(map(abs, step)) <= rank]
 
 
-def _join(level: _Level, position: IntArray, lesions: IntArray, edges: IntArray) -> tuple[_Level, IntArray]:
-    """Add new voxels to the components of the level above.
+def _components(voxels: _Voxels, merging: _Merging, n_levels: int) -> Iterator[tuple[IntArray, IntArray]]:
+    """Yield the components of each level, from the highest threshold to the lowest: their voxels, and their sizes."""
+    sizes = np.ones(len(merging.depths), dtype=np.int64)
+    # First voxel of each in C order: components are listed as a labelling of the volume lists them.
+    first = np.ravel_multi_index(voxels.coordinates, voxels.shape)
+    # Voxels that merge at the level that reaches them never stand for a component.
+    peaks = np.flatnonzero(voxels.depths < merging.depths)
+    for depth, merged in enumerate(_by_depth(merging.depths, n_levels)):
+        into = merging.into[merged]
+        np.add.at(sizes, into, sizes[merged])
+        np.minimum.at(first, into, first[merged])
+        standing = peaks[(voxels.depths[peaks] <= depth) & (depth < merging.depths[peaks])]
+        standing = standing[np.argsort(first[standing])]
+        yield standing, sizes[standing]
+
+
+def _pairs(voxels: _Voxels, merging: _Merging, lesion_of_voxel: IntArray, n_levels: int) -> Iterator[_Pairs]:
+    """Yield the pairs of each level, from the highest threshold to the lowest.
 
     Args:
-        level: The level above, of C components.
-        position: Of each new voxel in C order, shape (N,).
-        lesions: Lesion of each new voxel, from 0, or -1 outside, shape (N,).
-        edges: Pairs of neighbours: component c is number c, new voxel k is number C + k; shape (2, E).
-
-    Returns:
-        The next level, and the component of each of the C + N numbers.
+        voxels: Shape (V,).
+        merging: Of their components.
+        lesion_of_voxel: From 0, or -1 outside, shape (V,).
+        n_levels: How many there are.
     """
-    n_above, n_new = len(level.sizes), len(position)
-    ones = np.ones(n_new, dtype=np.int64)
-    graph = sparse.coo_array((np.ones(edges.shape[1]), tuple(edges)), shape=(n_above + n_new,) * 2)
-    n, numbers = sparse.csgraph.connected_components(graph, directed=False)
-    merged = numbers.astype(np.int64)
-    first = np.full(n, np.iinfo(np.int64).max)
-    np.minimum.at(first, merged, np.concatenate([level.first, position]))
-    inside = np.flatnonzero(lesions >= 0)
-    keys, pair = np.unique(
-        merged[np.concatenate([level.components, n_above + inside])] << 32
-        | np.concatenate([level.lesions, lesions[inside]]),
-        return_inverse=True,
-    )
-    return _Level(
-        sizes=_sums(merged, np.concatenate([level.sizes, ones]), n),
-        first=first,
-        components=keys >> 32,
-        lesions=keys & 0xFFFFFFFF,
-        voxels=_sums(pair, np.concatenate([level.voxels, ones[: len(inside)]]), len(keys)),
-    ), merged
+    inside = np.flatnonzero(lesion_of_voxel >= 0)
+    none = np.zeros(0, dtype=np.int64)
+    pairs = _Pairs(none, none, none)
+    for depth, places in enumerate(_by_depth(voxels.depths[inside], n_levels)):
+        new = inside[places]
+        components = np.concatenate([pairs.components, new])
+        components = np.where(merging.depths[components] <= depth, merging.into[components], components)
+        lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
+        keys, place = np.unique(components << 32 | lesions, return_inverse=True)
+        counts = np.bincount(place, np.concatenate([pairs.voxels, np.ones(len(new))]), minlength=len(keys))
+        pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts.astype(np.int64))
+        yield pairs
 
 
-def _sums(groups: npt.NDArray[np.integer], values: IntArray, n: int) -> IntArray:
-    """Sum whole numbers by group."""
-    return np.bincount(groups, values, minlength=n).astype(np.int64)
+def _by_depth(depths: npt.NDArray[np.integer], n_levels: int) -> list[IntArray]:
+    """Return the places of each depth."""
+    places = np.argsort(depths, kind="stable")
+    stops = np.bincount(depths, minlength=n_levels).cumsum()[:n_levels].tolist()
+    return [places[start:stop] for start, stop in itertools.pairwise([0, *stops])]

@@ -14,13 +14,14 @@ published by the same laboratory; the points that the paper leaves open are sett
 :mod:`cordlesion.metrics.rules` has this and the other rules of the field in one table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cordlesion.metrics.overlap import Overlaps, detect
+from cordlesion.metrics.overlap import IntArray, Overlaps, detect, side_by_side
 from cordlesion.metrics.rules import CONNECTIVITY_RANK, LesionRule
 from cordlesion.metrics.voxel import UNDEFINED, Mask, Scores, bounding_box
 
@@ -101,13 +102,33 @@ def count_lesions(reference: Components, prediction: Components, rule: LesionRul
         prediction: Lesions of the prediction, on the same grid.
         rule: Decides what is detected.
     """
-    return count_detected(find_overlaps(reference, prediction), rule)
+    return count_detected([find_overlaps(reference, prediction)], rule)[0]
 
 
-def count_detected(overlaps: Overlaps, rule: LesionRule) -> LesionCounts:
-    """Count the same from the overlaps of components that the rule counts as lesions."""
-    detected, true = detect(overlaps, rule)
-    return LesionCounts(len(detected), int(detected.sum()), len(true), int(true.sum()))
+def count_detected(overlaps: Sequence[Overlaps], rule: LesionRule, min_voxels: int = 1) -> list[LesionCounts]:
+    """Count the same from overlaps, of many predictions at once: they are judged as parts of one scan.
+
+    Args:
+        overlaps: Of each prediction with its reference.
+        rule: Decides what is detected.
+        min_voxels: Smaller components count as background.
+    """
+    if not overlaps:
+        return []
+    together = side_by_side(overlaps)
+    detected, true = detect(together.without_small(min_voxels), rule)
+    lesions = _parts([part.sizes for part in overlaps])[together.sizes >= min_voxels]
+    candidates = _parts([part.candidate_sizes for part in overlaps])[together.candidate_sizes >= min_voxels]
+    counts = [
+        np.bincount(parts, minlength=len(overlaps)).tolist()
+        for parts in (lesions, lesions[detected], candidates, candidates[true])
+    ]
+    return [LesionCounts(*numbers) for numbers in zip(*counts, strict=True)]
+
+
+def _parts(components: Sequence[IntArray]) -> IntArray:
+    """Say of each component of several parts to which one it belongs."""
+    return np.repeat(np.arange(len(components)), [len(part) for part in components])
 
 
 def lesion_scores(counts: LesionCounts) -> Scores:

@@ -1,5 +1,6 @@
 """Which lesions are detected, decided on sizes and overlaps alone: no volume is touched here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -48,6 +49,19 @@ class Overlaps:
             candidates.cumsum()[left.candidates] - 1,
             left.voxels,
         )
+
+
+def side_by_side(parts: Sequence[Overlaps]) -> Overlaps:
+    """Return several as one, in which the components of each part are numbered after those of the parts before it."""
+    lesion_starts = np.cumsum([0, *(len(part.sizes) for part in parts)])
+    candidate_starts = np.cumsum([0, *(len(part.candidate_sizes) for part in parts)])
+    return Overlaps(
+        np.concatenate([part.sizes for part in parts]),
+        np.concatenate([part.candidate_sizes for part in parts]),
+        np.concatenate([part.lesions + start for part, start in zip(parts, lesion_starts, strict=False)]),
+        np.concatenate([part.candidates + start for part, start in zip(parts, candidate_starts, strict=False)]),
+        np.concatenate([part.voxels for part in parts]),
+    )
 
 
 def detect(overlaps: Overlaps, rule: LesionRule) -> tuple[Mask, Mask]:

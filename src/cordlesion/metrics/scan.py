@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.metrics.lesion import count_detected, every_component, find_overlaps, lesion_scores
+from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps, lesion_scores
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
 from cordlesion.metrics.voxel import Mask, checked_mask, require_same_shape, voxel_scores, voxel_volume_mm3
@@ -143,7 +143,16 @@ def scan_metrics(overlaps: Overlaps, rule: LesionRule, voxel_mm3: float) -> Scan
         rule: Decides what is a lesion, and what is detected.
         voxel_mm3: Volume of a voxel.
     """
-    counts = count_detected(overlaps.without_small(rule.min_voxels(voxel_mm3)), rule)
+    return all_scan_metrics([overlaps], rule, voxel_mm3)[0]
+
+
+def all_scan_metrics(overlaps: Sequence[Overlaps], rule: LesionRule, voxel_mm3: float) -> list[ScanMetrics]:
+    """Put the metrics of several masks together as :func:`scan_metrics` does, many times faster than one by one."""
+    counts = count_detected(overlaps, rule, rule.min_voxels(voxel_mm3))
+    return [_metrics(*one, voxel_mm3) for one in zip(overlaps, counts, strict=True)]
+
+
+def _metrics(overlaps: Overlaps, counts: LesionCounts, voxel_mm3: float) -> ScanMetrics:
     n_reference, n_predicted = int(overlaps.sizes.sum()), int(overlaps.candidate_sizes.sum())
     voxel = voxel_scores(n_reference, n_predicted, int(overlaps.voxels.sum()))
     lesion = lesion_scores(counts)

@@ -10,8 +10,16 @@ from cordlesion.metrics.component_tree import overlaps_by_level
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps
 from cordlesion.metrics.rules import LesionRule, resolve_rule
-from cordlesion.metrics.scan import ScanMetrics, scan_metrics
-from cordlesion.metrics.voxel import binarize, checked_array, checked_mask, require_same_shape, voxel_volume_mm3
+from cordlesion.metrics.scan import ScanMetrics, all_scan_metrics
+from cordlesion.metrics.voxel import (
+    Mask,
+    binarize,
+    bounding_box,
+    checked_array,
+    checked_mask,
+    require_same_shape,
+    voxel_volume_mm3,
+)
 
 # Where more of the grid is reached (maps of an untrained network), labelling a level anew is faster than the tree.
 _DENSE_SHARE = 1 / 16
@@ -46,25 +54,25 @@ def sweep(
     mask, p = checked_mask(reference, "reference"), _checked_probability(probability)
     require_same_shape(mask, p, "probability map")
     cuts, places = np.unique(_checked_thresholds(thresholds), return_inverse=True)
-    lesions = every_component(mask, resolved.connectivity)
-    measured = [
-        scan_metrics(overlaps, resolved, voxel_mm3) for overlaps in _overlaps(lesions, p, cuts, resolved.connectivity)
-    ]
+    measured = all_scan_metrics(_overlaps(mask, p, cuts, resolved.connectivity), resolved, voxel_mm3)
     return [measured[place] for place in places]
 
 
 def _overlaps(
-    lesions: Components, p: npt.NDArray[np.float32], cuts: npt.NDArray[np.float32], connectivity: int
+    mask: Mask, p: npt.NDArray[np.float32], cuts: npt.NDArray[np.float32], connectivity: int
 ) -> list[Overlaps]:
     """Find the overlaps at rising, distinct thresholds."""
     whole = int(np.searchsorted(cuts, p.min(), side="right"))  # the first cut that some voxel does not reach
+    # Nothing is looked for beyond the box of what it or the reference reaches: most of a scan is not cord.
+    box = bounding_box(mask | (p >= cuts[whole]) if whole < len(cuts) else mask)
+    lesions, inside = every_component(mask[box], connectivity), p[box].copy(order="K")
     sparse = whole
-    while sparse < len(cuts) and np.count_nonzero(p >= cuts[sparse]) > _DENSE_SHARE * p.size:
+    while sparse < len(cuts) and np.count_nonzero(inside >= cuts[sparse]) > _DENSE_SHARE * p.size:
         sparse += 1
     return [
         *[_whole_grid(lesions, p.size)] * whole,
-        *(find_overlaps(lesions, every_component(binarize(p, cut), connectivity)) for cut in cuts[whole:sparse]),
-        *overlaps_by_level(p, cuts[sparse:], lesions, connectivity),
+        *(find_overlaps(lesions, every_component(binarize(inside, cut), connectivity)) for cut in cuts[whole:sparse]),
+        *overlaps_by_level(inside, cuts[sparse:], lesions, connectivity),
     ]
 
 
