@@ -16,12 +16,14 @@ import pandas as pd
 from _memory import in_own_process, peak_growth_mib
 from _rows import Figure, Row, run
 from _targets import EVALUATION, EVALUATION_MEMORY
+from _timing import version
+from bench_sweep import panoptica_sweep
 from scipy import ndimage
 
 from cordlesion.evaluation import PROBABILITY_NAMES, MapPair, pair_files, sweep_map, write_table
 from cordlesion.execution.local import map_scans
 from cordlesion.threshold import THRESHOLDS
-from cordlesion.volume import Volume, write_volume
+from cordlesion.volume import Volume, read_volume, write_volume
 
 SHAPE, SPACING_MM, CROP = (320, 256, 19), (0.6875, 0.6875, 7.5), 35
 DIFFERENT, PARTS = 20, ("seg", "probseg")
@@ -61,9 +63,21 @@ def evaluate(pairs: Sequence[MapPair], output: Path) -> None:
 
 
 def merely_read(pair: MapPair) -> None:
-    """Read the arrays of both files."""
+    """Read both files as ours does."""
+    for path in (pair.reference, pair.prediction):
+        read_volume(path)
+
+
+def read_by_nibabel(pair: MapPair) -> None:
+    """Read the arrays of both files as nibabel does."""
     for path in (pair.reference, pair.prediction):
         np.asanyarray(nib.load(path).dataobj)
+
+
+def evaluate_by_panoptica(pair: MapPair) -> None:
+    """Read both files by nibabel and evaluate them at all thresholds by panoptica."""
+    reference, p = (np.asanyarray(nib.load(path).dataobj) for path in (pair.reference, pair.prediction))
+    panoptica_sweep(reference, p)()
 
 
 def peak(folder: str, scans: int) -> float:
@@ -79,7 +93,8 @@ def _pairs(folder: Path) -> list[MapPair]:
 
 def measure(hundreds: int) -> list[Row]:
     """Evaluate and read a hundred scans in turn until all are done, then take the peak memory of 100 and of all."""
-    scans, ours, reading = 100 * hundreds, 0.0, 0.0
+    scans, with_peer = 100 * hundreds, version("panoptica") is not None
+    ours = reading = nibabel = panoptica = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pairs(folder, scans)
@@ -89,11 +104,16 @@ def measure(hundreds: int) -> list[Row]:
             part = pairs[first : first + 100]
             ours += seconds(partial(evaluate, part, folder / "table.tsv"))
             reading += seconds(partial(map_scans, merely_read, part, ""))
+            nibabel += seconds(partial(map_scans, read_by_nibabel, part, ""))
+            if with_peer:
+                panoptica += 100 * seconds(partial(evaluate_by_panoptica, part[first // 100 % DIFFERENT]))
         few, many = (in_own_process(__file__, f"peak({name!r}, {n})") for n in (100, scans))
     note = f"Maps and references of {SHAPE} voxels, compressed, in the file cache; {len(THRESHOLDS)} thresholds."
-    floor = Figure("merely reading the files, in as many threads", reading)
+    floor = Figure("merely reading the files, as ours reads them and in as many threads", reading)
+    others = (Figure("merely reading the files by nibabel, in as many threads", nibabel),)
+    peers = (Figure("panoptica (DSC, IoU), extrapolated from one scan in a hundred", panoptica),) if with_peer else ()
     return [
-        Row(EVALUATION, Figure(f"cordlesion, {scans} scans", ours), (), floor, note=note),
+        Row(EVALUATION, Figure(f"cordlesion, {scans} scans", ours), peers, floor, others, note),
         Row(EVALUATION_MEMORY, Figure(f"{scans} scans", many), (), Figure("100 scans", few), note="The same files."),
     ]
 
