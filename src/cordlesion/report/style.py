@@ -111,7 +111,12 @@ _RC: dict[Any, Any] = {
     "svg.hashsalt": "cordlesion",  # ids, and so whole files, are the same in every rerun
     "pdf.fonttype": 42,  # TrueType, which journals ask for
 }
-_METADATA = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {"Software": None}}
+# No dates and versions. Level 3 packs a noisy scan in half the time of the default, into 7 % more bytes.
+_SAVING: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 3}},
+}
 
 
 @contextlib.contextmanager
@@ -163,6 +168,6 @@ def save_figure(figure: Figure, path: Path) -> None:
     """
     kind = path.suffix.removeprefix(".")
     with style(), atomic_path(path) as temporary:
-        figure.savefig(temporary, format=kind, metadata=_METADATA[kind])
+        figure.savefig(temporary, format=kind, **_SAVING[kind])
         if kind == "svg":
             temporary.write_text(shorten_svg(temporary.read_text(encoding="utf-8")), encoding="utf-8")
