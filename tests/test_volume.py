@@ -1,5 +1,6 @@
 import gzip
 import re
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -115,6 +116,25 @@ def test_a_broken_file_gets_a_sentence(tmp_path, write, fault):
         read_volume(path)
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+@pytest.mark.parametrize(
+    ("place", "kind", "values", "fault"),
+    [
+        (42, "<3h", (32767, 32767, 32767), "truncated or damaged"),  # more than any machine's memory
+        (42, "<h", (-3,), "one non-empty 3-D volume is needed"),
+        (108, "<f", (1e18,), "truncated or damaged"),  # where the voxels begin
+        (108, "<f", (np.inf,), "not a readable NIfTI"),
+    ],
+)
+def test_a_header_of_nonsense_gets_a_sentence(tmp_path, name, place, kind, values, fault):
+    content = bytearray(write_image(tmp_path / "sound.nii", noise((3, 4, 5))).read_bytes())
+    struct.pack_into(kind, content, place, *values)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    with pytest.raises(CordlesionError, match=fault):
+        read_volume(path)
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("a.nii", "a.nii.gz"), ("a.nii.gz", "a.nii")])

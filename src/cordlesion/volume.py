@@ -19,7 +19,7 @@ from cordlesion.errors import CordlesionError
 
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
-
+_DAMAGE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
 _ENDIAN: tuple[Literal["little", "big"], ...] = ("little", "big")
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
@@ -104,7 +104,7 @@ def _read_with_extremes(path: Path) -> tuple[Volume, float, float]:
     shape = image.shape
     if len(shape) > 3 and all(n == 1 for n in shape[3:]):
         shape = shape[:3]
-    if len(shape) != 3 or 0 in shape:
+    if len(shape) != 3 or min(shape) < 1:
         raise CordlesionError(
             f"{path}: the image has shape {image.shape}; one non-empty 3-D volume is needed. Extract it and try again."
         )
@@ -261,7 +261,7 @@ def _tolerance_mm(grid: Volume) -> float:
 def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _DAMAGE as error:
         if renamed := _true_name(path):
             raise CordlesionError(
                 f"{path}: its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
@@ -300,7 +300,7 @@ def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
         if isinstance(image, nib.Nifti1Image) and path.name.endswith(".gz"):
             stored = _decompressed(path, stored, is_scaled)
         data: npt.NDArray[np.generic] = np.asanyarray(stored, dtype=np.float32 if is_scaled else None)
-    except (ImageFileError, OSError, EOFError, ValueError, zlib.error) as error:
+    except _DAMAGE as error:
         raise CordlesionError(
             f"{path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again."
         ) from error
