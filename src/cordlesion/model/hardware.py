@@ -12,8 +12,8 @@ import torch
 from cordlesion.config import Precision
 from cordlesion.errors import CordlesionError
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's ``mallopt``: free memory at the top that is kept, and size of a block mapped by itself."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
+"""Parameters of glibc's ``mallopt``: free memory at the top that is kept; size and number of blocks mapped singly."""
 
 
 @dataclass(frozen=True)
@@ -86,5 +86,7 @@ def _keep_freed_memory() -> None:
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
+    # Older versions refuse more than 32 MiB, and then would map all blocks above 128 KiB singly.
+    if not mallopt(_M_MMAP_THRESHOLD, 2**30):
+        mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
