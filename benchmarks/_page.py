@@ -10,7 +10,8 @@ INTRODUCTION = """\
 Written by `make bench`. Of each stage ours, what other libraries take for the same, and the floor: what
 no implementation could do without. The candidates of a stage take turns on one machine, so that other programs slow
 all of them alike: trust the ratios more than the times. PyTorch and MONAI train and predict in processes of their own,
-so that the freed memory which ours keeps does not speed them up. Each figure is a median.
+so that the freed memory which ours keeps does not speed them up; in the training loop, MONAI's batches feed our
+own step. Each time is a median of several rounds, or the sum over many scans.
 """
 COLUMNS = ("stage", "ours", "fastest peer", "floor", "ratio", "target", "met?")
 MEANING = """\
@@ -59,7 +60,7 @@ def _section(row: Row) -> str:
         (part, figure.name, _cell(figure, row.stage.unit), f"{figure.value / row.ours.value:.2f} ×")
         for part, figure in row.figures
     ]
-    table = _table(("", "candidate", "median", "of ours"), lines)
+    table = _table(("", "candidate", "figure", "of ours"), lines)
     return "\n\n".join(part for part in (f"### {row.stage.name}", row.note, table) if part)
 
 

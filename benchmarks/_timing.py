@@ -9,17 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
 def alternate(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return each candidate's median seconds; they take turns, so that a busy machine slows all of them alike."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
     for run in candidates.values():
         run()  # imports and caches
     for _ in range(rounds):
         for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(times) for name, times in seconds.items()}
+            taken[name].append(seconds(run))
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def header(packages: Sequence[str]) -> str:

@@ -5,8 +5,7 @@ python benchmarks/bench_evaluate.py [hundreds of scans]
 
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pandas as pd
 from _memory import in_own_process, peak_growth_mib
 from _rows import Figure, Row, run
 from _targets import EVALUATION, EVALUATION_MEMORY
-from _timing import version
+from _timing import seconds, version
 from bench_sweep import panoptica_sweep
 from scipy import ndimage
 
@@ -116,13 +115,6 @@ def measure(hundreds: int) -> list[Row]:
         Row(EVALUATION, Figure(f"cordlesion, {scans} scans", ours), peers, floor, others, note),
         Row(EVALUATION_MEMORY, Figure(f"{scans} scans", many), (), Figure("100 scans", few), note="The same files."),
     ]
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -4,12 +4,12 @@ python benchmarks/bench_simulate.py [scans]
 """
 
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from _rows import Figure, Row, run
 from _targets import SIMULATION
+from _timing import seconds
 
 from cordlesion.dataset.simulate import ScanPlan, plan_cohort
 from cordlesion.dataset.simulate.cohort import simulate_all
@@ -34,13 +34,6 @@ def writing_again(folder: Path) -> Callable[[], object]:
         write_volume(image[0], image[1].data, image[1])
 
     return lambda: map_scans(write, images, "")
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def measure(scans: int) -> list[Row]:

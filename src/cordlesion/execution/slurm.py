@@ -173,7 +173,8 @@ class SlurmExecutor:
             return [job.task(0) for job in submitter.map_array(work, list(chunks))]
         except RuntimeError as error:
             raise CordlesionError(
-                f"sbatch refused the jobs of {stage!r}:\n{last_lines(str(error))}\nMend the section `cluster`."
+                f"sbatch refused the jobs of {stage!r}:\n{last_lines(str(error))}\n"
+                "Mend the section `cluster` where it asks for what this cluster does not have."
             ) from error
 
 
