@@ -126,9 +126,10 @@ def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) ->
         for helper in helpers:
             helper.join()
     except RuntimeError as error:
-        # Of torch, which says that a connection was closed, but not why.
+        # Of torch, which may say that a connection was closed, but not why.
         if why := _loss(node, [helper.exitcode for helper in helpers]):
-            raise CordlesionError(f"{why} What is trained so far is kept.") from error
+            said = " ".join(str(error).split())
+            raise CordlesionError(f"{why} What is trained so far is kept. torch says here: {said}") from error
         raise
     finally:
         torch.set_num_threads(threads)
@@ -152,9 +153,9 @@ def _loss(node: Node, statuses: list[int | None]) -> str:
     # A job that is queued again ends on one machine before the other; that must not pass for a failure.
     time.sleep(_END_OF_A_JOB_S)
     return (
-        f"machine {node.number + 1} of the {node.count} of a training lost the connection to the others, or they did "
-        f"not come within {_PATIENCE.seconds // 60} minutes. The logs of the job in `jobs`, one of each machine, may "
-        "say why; where machines do not find each other, name their network in GLOO_SOCKET_IFNAME and "
+        f"machine {node.number + 1} of the {node.count} of a training stopped. If it lost the connection to the others "
+        f"or they did not come within {_PATIENCE.seconds // 60} minutes, the logs of the job in `jobs`, one of each "
+        "machine, may say why; where machines do not find each other, name their network in GLOO_SOCKET_IFNAME and "
         "NCCL_SOCKET_IFNAME."
     )
 
