@@ -22,6 +22,10 @@ NETWORK = "centerline_network"
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 BESIDE_TRAINING = {"logger", "devices", "runs_per_device"}
 """Keys of ``training`` on which no weight depends."""
+_TASKS = {"nodes", "ntasks", "ntasks-per-node"}
+_ASKED_FOR = {"cpus-per-task": "cpus", "mem": "memory_gb", "partition": "partition", "time": "time_limit_hours"}
+_BY_WHICH_JOBS_ARE_FOUND = {"array", "error", "open-mode", "output", "signal"}
+"""Options of ``sbatch`` that are not for a study to say."""
 
 
 class Section(BaseModel):
@@ -301,9 +305,16 @@ class ClusterConfig(Section):
     """Further options of ``sbatch``, such as ``account`` and ``qos``."""
 
     @model_validator(mode="after")
-    def _as_many_tasks_as_machines(self) -> Self:
+    def _other_options(self) -> Self:
         for option in self.options:
-            if option.replace("_", "-") in {"nodes", "ntasks", "ntasks-per-node"}:
+            name = option.replace("_", "-")
+            if name in _TASKS:
                 reason = "every task would do the work of the whole job; say `cluster.nodes`"
-                raise fault_at(reason, "options", option)
+            elif name in _ASKED_FOR:
+                reason = f"jobs ask for it twice; say `cluster.{_ASKED_FOR[name]}`"
+            elif name in _BY_WHICH_JOBS_ARE_FOUND:
+                reason = "`study run` would not find its jobs or their logs; remove it"
+            else:
+                continue
+            raise fault_at(reason, "options", option)
         return self
