@@ -288,7 +288,7 @@ class ClusterConfig(Section):
     asks for on each of them."""
     gpus: Annotated[int, Field(ge=0)] | None = None
     """Per job of trainings, as many as ``training.devices`` by default; predictions take one. 0 where there are none,
-    or where ``options`` name them (``gres``)."""
+    or where ``options`` name them (``gres``): then every job asks for them, so leave ``cpu_partition`` out."""
     cpus: Annotated[int, Field(gt=0)] = 4
     """Processors per job."""
     memory_gb: Annotated[float, Field(gt=0)] = 16
