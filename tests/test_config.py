@@ -68,6 +68,8 @@ def write(folder, text):
         ),
         (SOUND + "cluster: {options: {ntasks_per_node: 2}}\n", "8:21", "say `cluster.nodes`"),
         (SOUND + "cluster: {options: {cpus-per-task: 8}}\n", "8:21", "jobs ask for it twice; say `cluster.cpus`"),
+        (SOUND + "cluster:\n  # gpus: 1\n", "8:1", "cluster: holds nothing; give it a value, or remove the key"),
+        (SOUND + "seeds:\n", "8:1", "seeds: holds nothing"),
         (SOUND + "cluster: {options: {mem: 8G}}\n", "8:21", "jobs ask for it twice; say `cluster.memory_gb`"),
         (SOUND + "cluster: {options: {output: log.txt}}\n", "8:21", "`study run` would not find its jobs"),
         (SOUND + "reduced: {}\n", "8:1", "reduced: a number of scans or of epochs is needed"),

@@ -91,6 +91,8 @@ def _reason(fault: Any) -> str:  # noqa: ANN401
     if fault["type"] == "extra_forbidden":
         return "unknown key; remove it or check its spelling"
     found = fault["input"]
+    if found is None:
+        return "holds nothing; give it a value, or remove the key where it has a default"
     said = f", found {found!r}" if isinstance(found, str | int | float) else ""
     # Whoever writes YAML knows nothing of our classes.
     return re.sub(r" or instance of \w+", "", str(fault["msg"]).removeprefix("Value error, ")) + said
