@@ -32,7 +32,7 @@ docs: $(INSTALLED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Writes docs/benchmarks.md. In an environment of its own: the peers ask for older versions of libraries we use.
-# What measures no speed is run by itself: bench_brain_lesions.py, bench_centerline.py, bench_memory.py.
+# What measures no speed is run by itself: bench_brain_lesions.py, bench_centerline.py, bench_memory.py, bench_precision.py.
 bench: $(BENCH)/.installed
 	$(BENCH)/bin/python benchmarks/run.py
 
