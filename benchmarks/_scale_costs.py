@@ -48,7 +48,8 @@ def fit(studies: Sequence[Study], value: Callable[[Study], float], *units: Calla
 
 def training_step_seconds(steps: int = 4) -> float:
     """Return the fastest of some training steps of 8 patches at the paper's settings: others' work only ever adds."""
-    step = make_step(choose_hardware().half_precision, channels_last=True)
+    hardware = choose_hardware()
+    step = make_step(hardware.device, hardware.half_precision, channels_last=True)
     seconds = []
     for _ in range(steps + 1):
         start = time.perf_counter()
