@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cordlesion.model.bundle import AnyBundle, Bundle, SctBundle
-from cordlesion.model.hardware import Hardware, choose_hardware
+from cordlesion.model.hardware import Hardware, choose_hardware, give_back_memory
 from cordlesion.model.standardize import standardize_patches
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.centerline import Centerline
@@ -44,6 +44,7 @@ def predict_scan(bundle: AnyBundle, scan: Volume, centerline: Centerline | None)
     else:
         geometry = place_stack(scan, centerline, bundle.card.preprocess)
         las = map_back(predict_stack(bundle, sample_stack(scan, geometry), geometry), geometry)
+    give_back_memory()
     # A view: of the zeros beyond the stack's box, no memory is taken until they are copied.
     return np.asarray(from_las(las, scan), np.float32)
 

@@ -81,12 +81,19 @@ def _keep_freed_memory() -> None:
     """Have the C library keep up to 2 GiB that are freed: PyTorch frees and asks for each layer's output anew.
 
     glibc gives every block above 32 MiB back to the system at once, and gets it back page by page, filled with zeros.
-    That took a quarter of a training step and of a prediction. Other C libraries are left as they are.
+    That took a quarter of a training step and of a prediction. No layer of the study's batches is larger than 256 MiB;
+    what is larger, whole volumes, is given back as ever. Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt
     # Older versions refuse more than 32 MiB, and then would map all blocks above 128 KiB singly.
-    if not mallopt(_M_MMAP_THRESHOLD, 2**30):
+    if not mallopt(_M_MMAP_THRESHOLD, 2**28):
         mallopt(_M_MMAP_MAX, 0)
     mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_memory() -> None:
+    """Return the freed memory that was kept for the next layer: what comes now is a large scan's own (glibc)."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
