@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.execution import slurm as slurm_executor
-from cordlesion.execution.jobs import submissions
+from cordlesion.execution.jobs import queue, submissions
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from slurm_cluster import slurm, why_not
@@ -62,6 +62,9 @@ def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_by
     assert logs.count("this job is preempted") == 1
     for name in ("splits.tsv", "sweep.tsv", "thresholds.tsv", "evaluation.tsv"):
         assert (folder.root / name).read_bytes() == (tmp_path / "study" / name).read_bytes()
+    # A training that is done before it is taken off starts again all the same, and leaves its result once more.
+    wait_for(lambda: queue() == {})
+    run_study(read_study(on_cluster), until="evaluate", executor="slurm")
     assert not list((folder.root / "jobs").glob("*.json"))
     assert not list((folder.root / "jobs").glob("*.pkl"))
     assert not [row for row in study_status(folder.root) if row[0] == "cluster"]
