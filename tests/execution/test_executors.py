@@ -142,8 +142,8 @@ def test_a_lost_job_is_told_with_the_end_of_its_log_and_others_are_collected(clu
     ],
 )
 def test_the_job_of_a_training_asks_for_its_machines_and_gpus(tmp_path, monkeypatch, gpus, sharing, asked):
-    def array(_executor, _work, chunks, _stage, *wanted):
-        submitted.extend([wanted] * len(chunks))
+    def array(_executor, _work, chunks, _stage, machines):
+        submitted.extend([(machines.gpus, machines.nodes)] * len(chunks))
         return []
 
     submitted = []

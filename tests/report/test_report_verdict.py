@@ -30,13 +30,13 @@ def at_half(table: pd.DataFrame, **better: float) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("better", "said"),
     [
-        ({}, "on the test set 0.50 did better in nothing of what stands below."),
-        ({"false": 1.04}, "on the test set 0.50 did better in nothing of what stands below."),
+        ({}, "on the test set 0.50 is better in none of the figures below."),
+        ({"false": 1.04}, "on the test set 0.50 is better in none of the figures below."),
         ({"n_found": 9}, "on the test set 0.50 found more lesions."),
         ({"false": 0.4}, "on the test set 0.50 marked fewer false lesions."),
         (
             {"false": 1.4, "n_found": 7, "n_clean": 2},
-            "on the test set 0.50 did better in nothing of what stands below.",
+            "on the test set 0.50 is better in none of the figures below.",
         ),
         (
             {"false": 0.4, "n_clean": 4},

@@ -87,7 +87,7 @@ class SlurmExecutor:
     ) -> list[Outcome[Piece, Result]]:
         """See :class:`cordlesion.execution.local.Executor`."""
         chunks = chunked(items, self.cluster.scans_per_job)
-        return _require_all(self._array(ChunkWork(_scans, work), chunks, description))
+        return _require_all(self._array(ChunkWork(_scans, work), chunks, description, _Machines()))
 
     def each_map(
         self, work: Callable[[Piece], Result], items: Sequence[Piece], description: str
@@ -95,8 +95,8 @@ class SlurmExecutor:
         """See :class:`cordlesion.execution.local.Executor`."""
         chunks = chunked(items, self.cluster.scans_per_job)
         # Networks predict on one device.
-        gpus = 0 if self.cluster.gpus == 0 else 1
-        return _require_all(self._array(ChunkWork(_maps, work), chunks, description, gpus))
+        machine = _Machines(gpus=0 if self.cluster.gpus == 0 else 1)
+        return _require_all(self._array(ChunkWork(_maps, work), chunks, description, machine))
 
     def each_training(
         self, work: Callable[[Piece], Result], items: Sequence[Piece], sharing: Sharing
@@ -107,20 +107,16 @@ class SlurmExecutor:
         per_device = 1 if sharing.runs_per_device == "auto" else sharing.runs_per_device
         alone = sharing.devices_per_run * sharing.nodes_per_run > 1
         chunks = chunked(items, 1 if alone else per_device * max(1, gpus))
-        ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", gpus, sharing.nodes_per_run)
+        machines = _Machines(gpus, sharing.nodes_per_run)
+        ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", machines)
         return [outcome for chunk in ended for outcome in chunk.outcomes()]
 
     def _array(
-        self,
-        work: ChunkWork[Piece, Result],
-        chunks: Sequence[Sequence[Piece]],
-        stage: str,
-        gpus: int = 0,
-        nodes: int = 1,
+        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, machines: "_Machines"
     ) -> list["_Ended[Piece, Result]"]:
         if not chunks:
             return []
-        jobs = self._submit(work, chunks, stage, gpus, nodes)
+        jobs = self._submit(work, chunks, stage, machines)
         first = str(jobs[0].job_id).split("_")[0]
         units = {str(job.job_id): [item.unit for item in chunk] for job, chunk in zip(jobs, chunks, strict=True)}
         submission = Submission(self.folder / f"{first}.json", stage, units)
@@ -141,23 +137,18 @@ class SlurmExecutor:
         return ended
 
     def _submit(
-        self,
-        work: ChunkWork[Piece, Result],
-        chunks: Sequence[Sequence[Piece]],
-        stage: str,
-        gpus: int = 0,
-        nodes: int = 1,
+        self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, machines: "_Machines"
     ) -> "list[Job[list[Outcome[Piece, Result]]]]":
         from submitit import SlurmExecutor as Submitter
 
         cluster = self.cluster
         submitter = Submitter(self.folder, max_num_timeout=cluster.requeues)
-        partition = cluster.partition if gpus else cluster.cpu_partition or cluster.partition
-        wanted = {"partition": partition, "gpus_per_node": gpus or None}
+        partition = cluster.partition if machines.gpus else cluster.cpu_partition or cluster.partition
+        wanted = {"partition": partition, "gpus_per_node": machines.gpus or None}
         submitter.update_parameters(
             job_name=f"cordlesion-{stage.replace(' ', '-')}",
             time=math.ceil(60 * cluster.time_limit_hours),
-            nodes=nodes,
+            nodes=machines.nodes,
             ntasks_per_node=1,
             cpus_per_task=cluster.cpus,
             mem=f"{math.ceil(1024 * cluster.memory_gb)}M",
@@ -176,6 +167,14 @@ class SlurmExecutor:
                 f"sbatch refused the jobs of {stage!r}:\n{last_lines(str(error))}\n"
                 "Mend the section `cluster` where it asks for what this cluster does not have."
             ) from error
+
+
+@dataclass(frozen=True)
+class _Machines:
+    """How many machines a job has, and GPUs on each."""
+
+    gpus: int = 0
+    nodes: int = 1
 
 
 @dataclass(frozen=True)

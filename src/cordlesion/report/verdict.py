@@ -50,4 +50,4 @@ def _price(results: StudyResults, summary: pd.DataFrame, operation: pd.DataFrame
         "reached more overlap": overlap[False] > overlap[True],
     }
     said = enumerate_words([words for words, is_so in better.items() if is_so])
-    return f"on the test set 0.50 {said or 'did better in nothing of what stands below'}"
+    return f"on the test set 0.50 {said or 'is better in none of the figures below'}"
