@@ -1,0 +1,1 @@
+"""Generators of hostile inputs for ``fuzz_inputs.py``: a module per kind of file."""
