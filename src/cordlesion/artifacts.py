@@ -11,13 +11,21 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import IO, Any
 
 from cordlesion.errors import CordlesionError
+from cordlesion.reading import cannot_read, parse_json, read_record
+from cordlesion.reading import read_json as read_json
 
 _PARTIAL = ".part-"
 _UMASK_LOCK = threading.Lock()
+_READ_IN_FOLDERS = (
+    *("*.nii", "*.nii.gz", "sub-*.json", "sub-*_scans.tsv", "sub-*_sessions.tsv"),
+    *("participants.*", "dataset_description.json", "*.safetensors", "model.json", "study.yaml", "manifest.json"),
+)
+"""What commands read in folders they are given: scans, masks, maps and what describes them, models, studies."""
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 METHOD_VERSION = 2
@@ -68,24 +76,41 @@ def portable_path(path: Path, folder: Path) -> str:
 def check_output_file(path: Path, *inputs: Path | None) -> Path:
     """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
 
+    Every command that writes a file gives all that it reads: this is the one place where an output is kept from
+    replacing an input.
+
     Args:
         path: The file to write.
-        inputs: What it is made from, which must not be overwritten.
+        inputs: What it is made from, files and folders, which must not be overwritten.
 
     Raises:
-        CordlesionError: ``path`` is a folder, lies below a file, or is one of the inputs.
+        CordlesionError: ``path`` is a folder, lies below a file, is one of the inputs, or is a file that is read from
+            a folder among them.
     """
-    for existing in filter(None, inputs):
-        if path.exists() and existing.exists() and path.samefile(existing):
-            raise CordlesionError(
-                f"{path}: is the file that is read, and would be overwritten; another name is needed for the output."
-            )
+    for given in filter(None, inputs):
+        _require_other(path, given)
     if path.is_dir():
         raise CordlesionError(
             f"{path}: is a folder; the name of a file to write is needed. Add one, e.g. {path / 'x'}."
         )
     check_output_folder(path.parent)
     return path
+
+
+def _require_other(path: Path, given: Path) -> None:
+    if not (path.is_file() and given.exists()):
+        return
+    if path.samefile(given):
+        raise CordlesionError(
+            f"{path}: is the file that is read, and would be overwritten; another name is needed for the output."
+        )
+    within = given.is_dir() and path.resolve().is_relative_to(given.resolve())
+    # Tables and thresholds that an earlier call left in a folder of maps are replaced, as everywhere.
+    if within and any(fnmatch(path.name, pattern) for pattern in _READ_IN_FOLDERS):
+        raise CordlesionError(
+            f"{path}: is a file of the folder that is read, {given}, and would be overwritten; another name is needed "
+            "for the output."
+        )
 
 
 def check_output_folder(path: Path) -> Path:
@@ -109,21 +134,6 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused because JSON has none."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Read a JSON file.
-
-    Raises:
-        CordlesionError: The file is missing or is not JSON.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise CordlesionError(f"{path}: cannot be read ({reason}); a JSON file is needed. Check the path.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CordlesionError(f"{path}: not a JSON file ({error}).") from error
 
 
 @contextlib.contextmanager
@@ -174,7 +184,7 @@ def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes.
 
     Raises:
-        CordlesionError: The file is missing, or is a link to a missing one.
+        CordlesionError: The file is missing, is a link to a missing one, or cannot be read.
     """
     try:
         with Path(path).open("rb") as stream:
@@ -183,6 +193,8 @@ def file_hash(path: Path) -> str:
         raise CordlesionError(
             f"{path}: no such file, or a link to a file that is not there; its content is needed. Fetch or restore it."
         ) from error
+    except OSError as error:
+        raise cannot_read(path, error, "its content") from error
 
 
 def fingerprint(*parts: object) -> str:
@@ -280,7 +292,7 @@ class StudyFolder:
     def finished(self, stage: str) -> dict[str, Any]:
         """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done."""
         path = self._marker(stage)
-        return dict(read_json(path)) if path.is_file() else {}
+        return read_record(path, fingerprint=str) if path.is_file() else {}
 
     def units(self, stage: str) -> list[str]:
         """Return the units of a stage that have a done-marker: of ``predict``, ``tversky_seed-0/sub-01`` and so on."""
@@ -324,7 +336,11 @@ def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple
             yield from _seconds_below(entry.path, (*names, entry.name))
         elif entry.name.endswith(".json") and not entry.name.startswith("."):
             with open(entry.path, "rb") as stream:  # noqa: PTH123
-                yield (*names, entry.name.removesuffix(".json")), float(json.loads(stream.read())["seconds"])
+                record = parse_json(stream.read(), entry.path, dict)
+            seconds = record.get("seconds")
+            if not isinstance(seconds, int | float):
+                raise CordlesionError(f"{entry.path}: lacks seconds, so it is no done-marker of ours. Remove it.")
+            yield (*names, entry.name.removesuffix(".json")), float(seconds)
 
 
 def _open_lock(lock: Path) -> IO[str]:

@@ -49,6 +49,11 @@ class CordGiven:
         return {option: place for option, place in given.items() if place is not None}
 
 
+def network_file(source: CordSource) -> Path | None:
+    """Return the file that a source is, or None for one that needs no file."""
+    return None if str(source) in FINDERS else Path(source)
+
+
 def cord_finder(source: CordSource, advice: str) -> Finder:
     """Return what looks for the cord in a scan.
 

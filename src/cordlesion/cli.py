@@ -304,10 +304,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader of our output (`head`) has seen enough; without this Python complains again when it exits.
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
         sys.exit(0)
+    except OSError as error:
+        print(f"cordlesion: {_refused(error)}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f"cordlesion: stopped; {_after_stop(arguments)}.", file=sys.stderr)
         sys.exit(130)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refused(error: OSError) -> str:
+    """Say what the system did not allow, wherever that was: rights, names and disks are the user's."""
+    reason = error.strerror or str(error) or type(error).__name__
+    place = f"{error.filename}: cannot be used ({reason})" if error.filename else f"the system refused ({reason})"
+    return f"{place}; files and folders that may be read and written are needed. Check rights, names and free space."
 
 
 def _after_stop(arguments: Sequence[str]) -> str:

@@ -92,7 +92,7 @@ def compare(
     from cordlesion.standalone import COMPARISON_NOTE, compare_files
 
     if output is not None:
-        check_output_file(output)
+        check_output_file(output, first, second)
     table = compare_files(first, second, first_run, second_run)
     if output is not None:
         write_table(output, table)

@@ -16,6 +16,7 @@ from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.postprocess import postprocess, read_cord
+from cordlesion.reading import cannot_read
 from cordlesion.volume import read_mask, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
@@ -247,6 +248,8 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
             path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False, chunksize=n_rows or sys.maxsize
         ) as parts:
             yield from parts
+    except OSError as error:
+        raise cannot_read(path, error, "a table (.tsv)") from error
     except ValueError as error:
         raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
 

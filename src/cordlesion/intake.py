@@ -47,7 +47,7 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
     Returns:
         The scans that were left out, with the reason.
     """
-    check_output_file(output)
+    check_output_file(output, dataset, nnunet)
     if nnunet and config.folds > 1:
         raise CordlesionError(
             f"{nnunet}: brings its own folds, and {config.folds} were asked for; one of the two is needed. "
@@ -79,7 +79,7 @@ def export_split(splits: Path, output: Path) -> int:
     Raises:
         CordlesionError: The table is missing or is no split.
     """
-    check_output_file(output)
+    check_output_file(output, splits)
     folds = to_nnunet(read_table(splits, COLUMNS))
     write_json(output, folds)
     return len(folds)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cordlesion.artifacts import check_output_file
-from cordlesion.centerlines import CordSource, cord_finder
+from cordlesion.centerlines import CordSource, cord_finder, network_file
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_mask
 from cordlesion.preprocess.orient import to_las
@@ -32,7 +32,8 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     from cordlesion.report.overlay import save_png
 
     picture = output.with_name(f"{output.name.split('.nii')[0]}.png")
-    check_output_file(output, scan)
+    for written in (output, picture):
+        check_output_file(written, scan, network_file(source))
     if not overwrite:
         _check_absent(output, picture)
     find, image = cord_finder(source, BY_HAND), read_scan(scan)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import AnyBundle, Bundle, SctBundle
 from cordlesion.model.hardware import Hardware, choose_hardware, give_back_memory
 from cordlesion.model.standardize import standardize_patches
@@ -38,12 +39,16 @@ def predict_scan(bundle: AnyBundle, scan: Volume, centerline: Centerline | None)
 
     Returns:
         Probabilities in [0, 1] on the scan's own grid and in its own index order.
+
+    Raises:
+        CordlesionError: The network gives no numbers.
     """
     if isinstance(bundle, SctBundle):
         las = _predict_sct(bundle, scan, centerline)
     else:
         geometry = place_stack(scan, centerline, bundle.card.preprocess)
-        las = map_back(predict_stack(bundle, sample_stack(scan, geometry), geometry), geometry)
+        probability = predict_stack(bundle, sample_stack(scan, geometry), geometry)
+        las = map_back(_require_finite(probability, scan.path), geometry)
     give_back_memory()
     # A view: of the zeros beyond the stack's box, no memory is taken until they are copied.
     return np.asarray(from_las(las, scan), np.float32)
@@ -60,7 +65,7 @@ def predict_to_file(bundle: Bundle, image: Path, stack: Path, output: Path) -> N
     """
     grid, part = read_grid(image), read_stack(stack)
     probability = predict_stack(bundle, part.image, part.geometry)
-    write_volume(output, from_las(map_back(probability, part.geometry), grid), grid)
+    write_volume(output, from_las(map_back(_require_finite(probability, image), part.geometry), grid), grid)
 
 
 def predict_stack(bundle: Bundle, stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
@@ -91,7 +96,7 @@ def _predict_sct(bundle: SctBundle, scan: Volume, centerline: Centerline | None)
     assert centerline is not None
     constants, cut = bundle.card.preprocess, bundle.card.prediction.cut
     geometry = place_sct_stack(scan, centerline, constants)
-    probability = _predict_sct_stack(bundle, make_sct_stack(scan, geometry, constants))
+    probability = _require_finite(_predict_sct_stack(bundle, make_sct_stack(scan, geometry, constants)), scan.path)
     if cut is None:
         return map_sct_stack_back(probability, geometry)
     mask = (probability > cut).astype(np.float32)
@@ -116,6 +121,16 @@ def _predict_sct_stack(bundle: SctBundle, stack: npt.NDArray[np.float32]) -> npt
     # What the network makes of nothing but slices without cord is no lesion.
     maps = (p if block.any() else np.zeros_like(p) for p, block in zip(predicted, blocks, strict=True))
     return stitch_patches(maps, grid)[..., :length]
+
+
+def _require_finite(probability: npt.NDArray[np.float32], scan: Path | None) -> npt.NDArray[np.float32]:
+    """Refuse a map that would pass for one without lesions: no comparison with NaN is true."""
+    if not np.isfinite(probability).all():
+        raise CordlesionError(
+            f"{scan or 'the scan'}: the network gives values that are no numbers, so no map is written; weights "
+            "and intensities that it can compute with are needed. Check the scan, or train the model again."
+        )
+    return probability
 
 
 def _probabilities(

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cordlesion.artifacts import check_output_file, check_output_folder
-from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder
+from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder, network_file
 from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import check_tables
 from cordlesion.lesion_table import measure_lesions
 from cordlesion.metrics import binarize
-from cordlesion.model.bundle import AnyBundle, Card, load_bundle
+from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
@@ -22,7 +22,7 @@ from cordlesion.preprocess.centerline import (
     read_centerline,
 )
 from cordlesion.progress import bar, say
-from cordlesion.segmentation_files import Segmentation, add_to_qc, output_name, write_segmentation
+from cordlesion.segmentation_files import Segmentation, add_to_qc, map_files, output_name, write_segmentation
 from cordlesion.volume import Volume, placement_remark, read_scan, write_volume
 
 
@@ -98,13 +98,16 @@ def segment_files(
         The scans that could not be segmented, each with the reason; what the folder held of them stays as it was.
 
     Raises:
-        CordlesionError: No scan could be segmented, one is a folder, two scans have one name, there is not one
-            centerline or cord mask per scan, the folder cannot be one, or there is no valid threshold.
+        CordlesionError: No scan could be segmented, one is a folder, two scans have one name, an output would replace
+            an input, there is not one centerline or cord mask per scan, the folder cannot be one, or there is no valid
+            threshold.
     """
     for written in (folder, qc or folder):
         check_output_folder(written)
     check_tables(folder)
     cords = _cords(scans, centerlines, cord_masks, centerline_source)
+    for written in (file for scan in scans for file in map_files(folder, scan)):
+        check_output_file(written, *scans, *centerlines, *cord_masks)
     model = load_bundle(bundle)
     cut = choose_cut(model, threshold, bundle)
     find = cord_finder(centerline_source, BY_OPTION)
@@ -174,7 +177,7 @@ def predict_file(
     Raises:
         CordlesionError: As :func:`segment`.
     """
-    check_output_file(output, scan, centerline, cord_mask)
+    check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
     image, model = _read(scan), load_bundle(bundle)
     curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)

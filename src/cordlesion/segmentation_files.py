@@ -88,9 +88,14 @@ def output_name(scan: Path | None) -> str:
     return scan_name(file) or file.split(".")[0]
 
 
+def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
+    """Return the paths of a scan's probability map, mask, and the description of both."""
+    stem = f"{output_name(scan)}_label-lesion"
+    return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
+
+
 def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) -> list[Path]:
-    stem = f"{output_name(result.scan.path)}_label-lesion"
-    files = [folder / f"{stem}_{end}" for end in ("probseg.nii.gz", "mask.nii.gz", "mask.json")]
+    files = map_files(folder, result.scan.path)
     write_volume(files[0], result.probability, result.scan)
     write_volume(files[1], result.mask, result.scan)
     name = result.scan.path.name if result.scan.path else ""
@@ -113,7 +118,7 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
     )  # fmt: skip
     for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
-    return files
+    return [*files]
 
 
 def _remarks(result: Segmentation, card: Card) -> list[str]:

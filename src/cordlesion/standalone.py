@@ -67,7 +67,7 @@ def evaluate_files(
     Raises:
         CordlesionError: Nothing could be evaluated.
     """
-    check_output_file(output)
+    check_output_file(output, reference, prediction, images)
     if figures is not None:
         check_output_folder(figures)
     elif images is not None:
@@ -147,7 +147,7 @@ def tune_files(
     Raises:
         CordlesionError: Nothing could be evaluated, or the scans do not suit the objective.
     """
-    check_output_file(output)
+    check_output_file(output, reference, probability)
     _require_row(rule, RULES, "rule")
     _require_row(grid, GRIDS, "grid")
     goal = parse_objective(objective)

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from cordlesion.config import PostprocessConfig, PredictionConfig
 from cordlesion.errors import CordlesionError
@@ -24,10 +25,14 @@ def bundle():
     return untrained_bundle()
 
 
+def without_hash(card):
+    return card.model_copy(update={"weights_sha256": None})
+
+
 def test_a_bundle_survives_writing_bit_by_bit(bundle, tmp_path):
     save_bundle(tmp_path, bundle)
     again = load_bundle(tmp_path)
-    assert again.card == bundle.card
+    assert without_hash(again.card) == bundle.card
     first, second = bundle.network.state_dict(), again.network.state_dict()
     assert first.keys() == second.keys()
     for name in first:
@@ -60,7 +65,7 @@ def test_setting_the_threshold_changes_nothing_else(bundle, tmp_path):
     weights = (tmp_path / "model.safetensors").read_bytes()
     assert read_card(tmp_path).threshold is None
     set_threshold(tmp_path, THRESHOLD)
-    assert read_card(tmp_path) == bundle.card
+    assert without_hash(read_card(tmp_path)) == bundle.card
     assert (tmp_path / "model.safetensors").read_bytes() == weights
 
 
@@ -78,7 +83,7 @@ def test_a_threshold_tuned_for_another_use_is_dropped(bundle, tmp_path):
 def test_a_bundle_of_before_these_settings_is_used_as_it_was_then(bundle, tmp_path):
     save_bundle(tmp_path, bundle)
     card = json.loads((tmp_path / "model.json").read_text())
-    del card["prediction"], card["postprocess"]
+    del card["prediction"], card["postprocess"], card["weights_sha256"]
     (tmp_path / "model.json").write_text(json.dumps(card))
     assert load_bundle(tmp_path).card == bundle.card
 
@@ -106,6 +111,20 @@ def other_weights(folder):
     (folder / "other" / "model.safetensors").replace(folder / "model.safetensors")
 
 
+def retrained(folder):
+    other = untrained_bundle()
+    with torch.no_grad():
+        other.network.last.bias += 1
+    save_bundle(folder / "other", other)
+    (folder / "other" / "model.safetensors").replace(folder / "model.safetensors")
+
+
+def flip_a_bit(folder):
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[-1] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
 DAMAGES = {
     "no card": (lambda folder: (folder / "model.json").unlink(), "no bundle; a folder with model.json"),
     "card is no JSON": (write_card("{"), "not a JSON file"),
@@ -123,6 +142,12 @@ DAMAGES = {
     "truncated weights": (lambda folder: truncate(folder / "model.safetensors"), "the weights cannot be used"),
     "weights are text": (lambda folder: (folder / "model.safetensors").write_text("x"), "the weights cannot be used"),
     "weights of another network": (other_weights, "the weights cannot be used"),
+    "weights of another training": (retrained, "not those that model.json was written with, by their SHA-256"),
+    "one flipped bit": (flip_a_bit, "SHA-256"),
+    "landmarks are no numbers": (edit(landmarks__values=[float("nan")] * 11), "must be finite numbers"),
+    "percentiles beyond all": (edit(landmarks__percentiles=list(range(100, 111))), "between 0 and 100"),
+    "filters that no machine holds": (edit(network__filters=[10**9]), "network.filters.0"),
+    "more levels than any": (edit(network__filters=[1] * 99), "network.filters"),
     "filters of another network": (edit(network__filters=[2, 5]), "the weights cannot be used"),
 }
 
@@ -155,6 +180,45 @@ def test_a_damaged_bundle_gets_a_sentence(bundle, tmp_path, damage, fault):
         load_bundle(tmp_path)
     assert str(error.value).startswith(str(tmp_path))
     assert "\n" not in str(error.value)
+
+
+def stored_as(folder, change):
+    """Weights changed as ``change`` does, under a card of an earlier version, which does not know them."""
+    weights = {name: change(tensor) for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors")
+    card = json.loads((folder / "model.json").read_text())
+    del card["weights_sha256"]
+    (folder / "model.json").write_text(json.dumps(card))
+
+
+def on_floats(change):
+    return lambda tensor: change(tensor) if tensor.is_floating_point() else tensor
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_become_float32(bundle, tmp_path, dtype):
+    save_bundle(tmp_path, bundle)
+    stored_as(tmp_path, on_floats(lambda tensor: tensor.to(dtype)))
+    for name, tensor in load_bundle(tmp_path).network.state_dict().items():
+        expected = bundle.network.state_dict()[name]
+        assert tensor.dtype == expected.dtype
+        torch.testing.assert_close(tensor, expected, rtol=0.01, atol=0.01)
+
+
+UNUSABLE_WEIGHTS = {
+    "NaN": (on_floats(lambda t: t * torch.nan), "holds values that are no finite numbers"),
+    "infinite as float32": (on_floats(lambda t: t.double() * 1e300), "holds values that are no finite numbers"),
+    "whole numbers": (on_floats(lambda t: t.to(torch.int32)), "holds int32, float32 is needed"),
+    "larger than any": (lambda t: t.new_zeros(5_000_000), "bytes are more than the"),
+}
+
+
+@pytest.mark.parametrize(("change", "fault"), UNUSABLE_WEIGHTS.values(), ids=UNUSABLE_WEIGHTS)
+def test_weights_that_give_no_numbers_are_refused(bundle, tmp_path, change, fault):
+    save_bundle(tmp_path, bundle)
+    stored_as(tmp_path, change)
+    with pytest.raises(CordlesionError, match=fault):
+        load_bundle(tmp_path)
 
 
 def test_a_bundle_without_its_card_is_not_taken_for_whole(bundle, tmp_path, monkeypatch):

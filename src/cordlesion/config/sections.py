@@ -153,10 +153,14 @@ class PatchConfig(Section):
         return width, width, self.size_voxels
 
 
+Filters: TypeAlias = Annotated[int, Field(gt=0, le=4096)]
+"""No machine holds a network of more."""
+
+
 class NetworkConfig(Section):
     """The 3-D U-Net (Cicek et al. 2016)."""
 
-    filters: Annotated[tuple[Annotated[int, Field(gt=0)], ...], Field(min_length=1)] = (16, 32, 64)
+    filters: Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
     """Filters per level, finest first."""
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Lesion probability of the untrained network; a rare class is learned sooner from a low one (Lin et al. 2017)."""

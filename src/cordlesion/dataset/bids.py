@@ -8,6 +8,7 @@ from pathlib import Path
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.reading import cannot_read
 
 _DESCRIBES_THE_FILE = {"label", "desc", "space", "res", "den", "lesion", "seg"}
 """Entities that say what a derived file is, not which scan it belongs to (``lesion-manual`` and ``seg-manual`` too)."""
@@ -125,6 +126,8 @@ def _of_participants(folder: Path, column: str) -> dict[str, str]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             rows = list(csv.DictReader(stream, delimiter="\t"))
+    except OSError as error:
+        raise cannot_read(path, error, "the table of the subjects") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
     told = {row["participant_id"]: row.get(column) or "" for row in rows if row.get("participant_id")}

@@ -11,6 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing, training_slots
 from cordlesion.processors import available_processors
 from cordlesion.progress import track
+from cordlesion.reading import cannot_read
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -162,3 +163,5 @@ def _noted(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
         return Outcome(item, work(item))
     except CordlesionError as error:
         return Outcome(item, None, str(error))
+    except PermissionError as error:
+        return Outcome(item, None, str(cannot_read(error.filename or str(item), error, "the right to use it")))

@@ -118,8 +118,9 @@ def _spanning_tree(voxels: _Voxels, n_levels: int, connectivity: int) -> tuple[I
     first, second = _neighbours(voxels, connectivity)
     # An edge appears with its later voxel. Weights begin with 1, because 0 stands for no edge.
     weights = np.concatenate([voxels.depths[np.maximum(first, second)] + 1.0, np.full(n, n_levels + 1.0)])
-    ends = np.concatenate([first, np.arange(n)]), np.concatenate([second, np.full(n, n)])
-    tree = sparse.csgraph.minimum_spanning_tree(sparse.coo_array((weights, ends), shape=(n + 1, n + 1)))
+    # scipy before 1.17.1 reads the places of a tree's edges as 32-bit numbers only, which is what it makes of them.
+    ends = [np.concatenate(each).astype(np.int32) for each in ((first, np.arange(n)), (second, np.full(n, n)))]
+    tree = sparse.csgraph.minimum_spanning_tree(sparse.coo_array((weights, tuple(ends)), shape=(n + 1, n + 1)))
     _, parents = sparse.csgraph.breadth_first_order(tree, n, directed=False)
     parents[n] = n
     edges = tree.tocoo()

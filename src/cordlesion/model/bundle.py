@@ -1,5 +1,6 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,9 +11,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
+from torch import Tensor, nn
 
-from cordlesion.artifacts import atomic_path, read_json, write_json
+from cordlesion.artifacts import atomic_path, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.config.sections import Section
 from cordlesion.errors import CordlesionError
@@ -20,6 +22,11 @@ from cordlesion.model.sct_networks import SctLesionNet
 from cordlesion.model.unet3d import UNet3d, fold_normalizations
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.sct_stack import SctPreprocess
+from cordlesion.reading import cannot_read, read_json
+
+_LARGEST = 2
+"""Weights of 64 bits take twice the room of ours."""
+_HEADER_BYTES = 16 * 2**20
 
 
 class GlobalThreshold(BaseModel):
@@ -49,6 +56,8 @@ class ModelCard(BaseModel):
     threshold: GlobalThreshold | None = None
     """Absent until the threshold has been tuned."""
     provenance: dict[str, Any] = {}
+    weights_sha256: str | None = None
+    """Of ``model.safetensors``, which ties it to this card; bundles of earlier versions have none."""
 
 
 SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
@@ -83,6 +92,7 @@ class SctCard(BaseModel):
     postprocess: PostprocessConfig = PostprocessConfig()
     threshold: GlobalThreshold | None = None
     provenance: dict[str, Any] = {}
+    weights_sha256: str | None = None
 
 
 Card: TypeAlias = ModelCard | SctCard
@@ -120,27 +130,21 @@ def save_bundle(folder: Path, bundle: AnyBundle) -> None:
     with atomic_path(folder / "model.safetensors") as temporary:
         # Not save_file, which hides a full disk behind an error of its own.
         temporary.write_bytes(weights)
-    write_json(folder / "model.json", bundle.card.model_dump(mode="json"))
+    _update_card(folder, bundle.card, weights_sha256=hashlib.sha256(weights).hexdigest())
 
 
 def load_bundle(folder: Path | str) -> AnyBundle:
     """Read a bundle, in evaluation mode.
 
     Raises:
-        CordlesionError: The folder is no bundle, or card and weights do not fit.
+        CordlesionError: The folder is no bundle, card and weights do not belong together, or weights are no numbers.
     """
     folder = Path(folder)
     card = read_card(folder)
     with torch.device("meta"):  # no initial weights are drawn only to be replaced
         bundle = _empty(card)
     weights = folder / "model.safetensors"
-    try:
-        bundle.network.load_state_dict(load_file(weights), assign=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise CordlesionError(
-            f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again."
-        ) from error
+    bundle.network.load_state_dict(_read_weights(weights, bundle.network, card), assign=True)
     bundle.network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
     return bundle
 
@@ -160,10 +164,54 @@ def load_own_bundle(folder: Path | str) -> Bundle:
     return bundle
 
 
+def _read_weights(path: Path, network: nn.Module, card: Card) -> dict[str, Tensor]:
+    """Read the weights that a network needs, in its own types, once it is clear that they are the card's."""
+    wanted = network.state_dict()
+    try:
+        size, most = path.stat().st_size, _LARGEST * sum(t.nbytes for t in wanted.values()) + _HEADER_BYTES
+        if size > most:
+            raise _unusable(path, f"{size} bytes are more than the {most} that this network can take")
+        content = path.read_bytes()
+        found = load(content)
+    except PermissionError as error:
+        raise cannot_read(path, error, "the file with the weights") from error
+    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
+        raise _unusable(path, str(error).splitlines()[0]) from error
+    if card.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise _unusable(path, "they are not those that model.json was written with, by their SHA-256")
+    if other := sorted(wanted.keys() ^ found.keys()):
+        raise _unusable(path, f"only one of card and weights has {other[0]}")
+    return {name: _as_wanted(path, name, found[name], wanted[name]) for name in wanted}
+
+
+def _as_wanted(path: Path, name: str, found: Tensor, wanted: Tensor) -> Tensor:
+    if found.shape != wanted.shape:
+        raise _unusable(path, f"{name} has the shape {tuple(found.shape)}, the card asks for {tuple(wanted.shape)}")
+    if found.is_floating_point() != wanted.is_floating_point() or found.is_complex():
+        raise _unusable(path, f"{name} holds {_type(found)}, {_type(wanted)} is needed")
+    converted = found.to(wanted.dtype)
+    if not bool(converted.isfinite().all()):
+        raise _unusable(path, f"{name} holds values that are no finite numbers")
+    return converted
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _unusable(weights: Path, reason: str) -> CordlesionError:
+    return CordlesionError(f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again.")
+
+
 def _empty(card: Card) -> AnyBundle:
     if isinstance(card, SctCard):
         return SctBundle(card, SctLesionNet(card.network.filters))
     return Bundle(card, UNet3d(card.network.filters))
+
+
+def bundle_files(folder: Path) -> tuple[Path, Path]:
+    """Return the two files that a bundle consists of: card and weights."""
+    return Path(folder) / "model.json", Path(folder) / "model.safetensors"
 
 
 def read_card(folder: Path | str) -> Card:

@@ -11,7 +11,7 @@ import torch
 
 from cordlesion.artifacts import atomic_path, check_output_file
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import load_own_bundle
+from cordlesion.model.bundle import bundle_files, load_own_bundle
 from cordlesion.model.patch_model import PatchModel, example_patches, use_facts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def export_onnx(folder: Path, output: Path) -> None:
     Raises:
         CordlesionError: The bundle cannot be read, the file not be written, or the extra ``onnx`` is not installed.
     """
-    check_output_file(output)
+    check_output_file(output, *bundle_files(folder))
     if missing := [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]:
         raise CordlesionError(
             f"{output}: writing ONNX needs {' and '.join(missing)}, which is not installed. "

@@ -22,6 +22,10 @@ class IntensityLandmarks:
     def __post_init__(self) -> None:
         if len(self.values) != len(self.percentiles) or len(self.values) < 2:
             raise ValueError(f"{len(self.percentiles)} percentiles but {len(self.values)} values")
+        if not np.isfinite([*self.percentiles, *self.values]).all():
+            raise ValueError("percentiles and values must be finite numbers")
+        if self.percentiles[0] < 0 or self.percentiles[-1] > 100:
+            raise ValueError("percentiles must lie between 0 and 100")
         if any(a >= b for a, b in pairwise(self.percentiles)) or any(a > b for a, b in pairwise(self.values)):
             raise ValueError("percentiles and values must grow")
 

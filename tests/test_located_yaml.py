@@ -1,0 +1,52 @@
+"""Any text gives a study or a sentence that names the file, soon."""
+
+import time
+
+import pytest
+
+from cordlesion.config import read_study
+from cordlesion.errors import CordlesionError
+
+
+def aliases(levels: int, each: int) -> str:
+    """Each key stands for ``each`` times the one before."""
+    first = "k0: &k0 [x]\n"
+    return first + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}'] * each)}]\n" for n in range(1, levels))
+
+
+HOSTILE = {
+    "aliases that multiply": (aliases(12, 9), "by aliases"),
+    "aliases within aliases": (aliases(2000, 1), "by aliases"),
+    "a date that no calendar has": ("name: 2026-13-45\n", "month must be in 1..12"),
+    "a merge of a number": ("<<: 3\nname: x\n", "for merging"),
+    "an unknown tag": ("name: !foo bar\n", ":1:1 is no text, number, mapping or list"),
+    "a tag of Python": ("name: !!python/object/apply:os.system [ls]\n", "is no text, number, mapping or list"),
+    "400 brackets": (f"a: {'[' * 400}{']' * 400}", "nested too deep"),
+    "a number of 4 301 digits": (f"name: {'1' * 4301}", "4300 digits"),
+    "a number of 65 bits": (f"seeds: [{2**64}]", "is a number that is too large"),
+    "no number": ("a: {b: .nan}", ":1:5 is a number that is too large, or none"),
+    "bytes": ("name: !!binary aGVsbG8=", "is no text"),
+    "half a character": ('name: "\\ud800"', "half a character"),
+    "a list as key": ("[1, 2]: 3", "is no text"),
+    "too many bytes": (f"name: {'x' * 300_000}", "300006 bytes are more than any study has"),
+    "a null byte": ("name: a\0b", "cannot be read"),
+}
+
+
+@pytest.mark.parametrize(("text", "fault"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_study_gets_a_sentence(tmp_path, text, fault):
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    start = time.process_time()
+    with pytest.raises(CordlesionError, match=fault) as error:
+        read_study(path)
+    assert time.process_time() - start < 5
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_a_merged_key_that_is_wrong_is_named(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text("split: {<<: {seed: x}}\n")
+    with pytest.raises(CordlesionError, match="split.seed"):
+        read_study(path)
