@@ -101,10 +101,10 @@ def _require_scalar(path: Path, value: Any, place: str) -> None:  # noqa: ANN401
     """Refuse a value that is no text, number, date, true, false or null, or that no file of ours can hold."""
     if isinstance(value, str):
         fault = "" if _is_text(value) else "holds half a character"
-    elif isinstance(value, int | float):
-        fault = "" if abs(value) < _LARGEST else "is a number that is too large, or none"
-    else:
-        allowed = value is None or isinstance(value, datetime.date)
+    elif isinstance(value, int):
+        fault = "" if abs(value) < _LARGEST else "is a number that is too large"
+    else:  # that a number is finite, each setting asks by its name
+        allowed = value is None or isinstance(value, float | datetime.date)
         fault = "" if allowed else "is no text, number, mapping or list"
     if fault:
         raise CordlesionError(f"{path}{place} {fault}. Mend the value and try again.")

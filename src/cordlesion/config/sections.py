@@ -1,11 +1,12 @@
 """The sections of a study: frozen models with the paper's values as defaults."""
 
 from collections.abc import Mapping
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cordlesion.config.names import PlainName
 from cordlesion.located_yaml import fault_at
@@ -206,6 +207,13 @@ class LossConfig(Section):
     optimizer: Literal["adam", "adadelta"] | None = None
     """Differs from ``training`` where the loss was published so (Combo: Adadelta, rate 1)."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
+
+    @field_validator("parameters")
+    @classmethod
+    def _finite(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        if wrong := [name for name, value in parameters.items() if isinstance(value, float) and not isfinite(value)]:
+            raise fault_at(f"a finite number is needed, found {parameters[wrong[0]]}", wrong[0])
+        return parameters
 
     @property
     def title(self) -> str:
