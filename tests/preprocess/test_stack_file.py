@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.dataset.bids import find_scans
@@ -94,6 +95,47 @@ def drop_metadata(path):
 
 def drop_tensor(path):
     save_file({"image": np.zeros((2, 2, 2), np.float32)}, path, metadata={"geometry": json.dumps({})})
+
+
+def change_place(path, **changes):
+    with safe_open(path, framework="numpy") as stored:
+        place = json.loads(stored.metadata()["geometry"])
+    save_file(load_file(path), path, metadata={"geometry": json.dumps(place | changes)})
+
+
+def change_voxels(path, **changes):
+    with safe_open(path, framework="numpy") as stored:
+        metadata = stored.metadata()
+    tensors = load_file(path)
+    save_file(tensors | {name: change(tensors[name]) for name, change in changes.items()}, path, metadata=metadata)
+
+
+PLACES = {
+    "deep": lambda path: save_file(load_file(path), path, metadata={"geometry": "[" * 100_000}),
+    "long number": lambda path: save_file(load_file(path), path, metadata={"geometry": "1" * 5000}),
+    "list": lambda path: save_file(load_file(path), path, metadata={"geometry": "[]"}),
+    "shape is text": lambda path: change_place(path, native_shape="abc"),
+    "shape of two": lambda path: change_place(path, native_shape=[4, 4]),
+    "shape without end": lambda path: change_place(path, native_shape=[10**12, 4, 4]),
+    "step 0": lambda path: change_place(path, step=[0, 1, 1]),
+    "starts elsewhere": lambda path: change_place(path, start_x=[10**30]),
+    "starts are few": lambda path: change_place(path, start_x=[1]),
+    "crop": lambda path: change_place(path, crop_voxels=10**18),
+    "unknown key": lambda path: change_place(path, surprise=1),
+    "other type": lambda path: change_voxels(path, image=lambda a: a.astype(np.int16)),
+    "NaN": lambda path: change_voxels(path, image=lambda a: a * np.float32("nan")),
+    "no voxels": lambda path: change_voxels(path, image=lambda a: a[:0], reference=lambda a: a[:0]),
+    "reference of another": lambda path: change_voxels(path, reference=lambda a: a[:-1]),
+}
+
+
+@pytest.mark.parametrize("damage", PLACES.values(), ids=PLACES)
+def test_a_stack_whose_parts_do_not_fit_gets_a_sentence(scan, tmp_path, damage):
+    path = tmp_path / "a.safetensors"
+    write_stack(path, make_stack(scan, CONFIG, None))
+    damage(path)
+    with pytest.raises(CordlesionError, match=r"a\.safetensors: "):
+        read_stack(path)
 
 
 @pytest.mark.parametrize(

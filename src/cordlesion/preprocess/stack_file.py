@@ -26,7 +26,11 @@ from cordlesion.preprocess.centerline import (
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
 from cordlesion.progress import say
+from cordlesion.reading import parse_json
 from cordlesion.volume import Volume, read_mask, read_scan
+
+_LARGEST = 1_000_000
+"""No scan has so many voxels along an axis."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,9 +116,10 @@ def read_stack(path: Path) -> CordStack:
         CordlesionError: The file is missing or damaged.
     """
     with _opened(path) as stored:
-        geometry = _geometry(json.loads(stored.metadata()["geometry"]))
-        image, reference = stored.get_tensor("image"), stored.get_tensor("reference").astype(bool)
-    return CordStack(image, reference, geometry)
+        geometry = _geometry(parse_json(stored.metadata()["geometry"], path, dict))
+        image, reference = stored.get_tensor("image"), stored.get_tensor("reference")
+        _require_fit(image, reference, geometry)
+    return CordStack(image, reference.astype(bool), geometry)
 
 
 def read_stack_shape(path: Path) -> tuple[int, int, int]:
@@ -125,6 +130,8 @@ def read_stack_shape(path: Path) -> tuple[int, int, int]:
     """
     with _opened(path) as stored:
         x, y, z = stored.get_slice("image").get_shape()
+        if 0 in (x, y, z):
+            raise ValueError("it has no voxels")
     return x, y, z
 
 
@@ -133,15 +140,39 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="numpy") as stored:
             yield stored
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except CordlesionError:
+        raise
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CordlesionError(
             f"{path}: no readable cord stack ({error}). Delete it and run `cordlesion preprocess` again."
         ) from error
 
 
+def _between(value: Any, kind: Any, low: float, high: float) -> Any:  # noqa: ANN401 - a number of JSON
+    if not isinstance(value, kind) or not low <= value <= high:
+        raise ValueError(f"a place in the scan is {value!r}")
+    return value
+
+
+def _require_fit(image: npt.NDArray[Any], reference: npt.NDArray[Any], geometry: StackGeometry) -> None:
+    """Refuse voxels that are not those of the place, or no intensities and no mask."""
+    if image.dtype != np.float32 or reference.dtype != np.uint8:
+        raise ValueError(f"it holds {image.dtype} and {reference.dtype}, float32 and uint8 are needed")
+    if not image.shape == reference.shape == geometry.shape or 0 in image.shape:
+        raise ValueError(f"image {image.shape}, reference {reference.shape} and place {geometry.shape} do not fit")
+    if not np.isfinite(image).all():
+        raise ValueError("it holds intensities that are no finite numbers")
+
+
 def _geometry(place: dict[str, Any]) -> StackGeometry:
     starts = {axis: np.array(place[axis], np.int64) for axis in ("start_x", "start_y")}
-    shapes = {name: tuple(place[name]) for name in ("native_shape", "step")}
+    shapes = {
+        "native_shape": tuple(_between(n, int, 1, _LARGEST) for n in place["native_shape"]),
+        "step": tuple(_between(step, int | float, 1 / _LARGEST, _LARGEST) for step in place["step"]),
+    }
+    if {len(values) for values in shapes.values()} != {3} or any(abs(v).max() > _LARGEST for v in starts.values()):
+        raise ValueError("its place in the scan is none")
+    _between(place["first_slice"], int, 0, _LARGEST)
     # One number in files that were written when every crop was square.
     crop = tuple(np.broadcast_to(place["crop_voxels"], 2).tolist())
     return StackGeometry(**(place | shapes | starts | {"crop_voxels": crop}))

@@ -23,6 +23,18 @@ def test_csv_opens_in_a_spreadsheet() -> None:
     assert TABLE.csv() == '\ufeffLoss,"x, y"\na b c,"1*† (2) [0, 1]"\n'
 
 
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+cmd", "-2+3", "@SUM(1)", "-2 +cmd", "\t=1", "-cmd"])
+def test_a_spreadsheet_computes_nothing_that_a_dataset_says(name: str) -> None:
+    first, second = Table(("a",), (Group(name, ((),)),)).csv().splitlines()
+    assert first == "\ufeffa"
+    assert second.strip('"').startswith(("'=", "'+", "'-", "'@"))
+
+
+@pytest.mark.parametrize("cell", ["+0.12", "-0.5", "+0.12* [−0.10, +0.20]", "−0.26", "p = 0.2"])
+def test_numbers_are_numbers_for_a_spreadsheet(cell: str) -> None:
+    assert Table(("a",), (Group(cell, ((),)),)).csv().splitlines()[1].strip('"') == cell
+
+
 def test_captions_name_the_marks_of_their_medium() -> None:
     assert TABLE.caption(bold="Asterisk") == "Table 9. What it is. Asterisk: differs."
     assert TABLE.caption(bold="Bold", best="Shaded") == "Table 9. What it is. Shaded: highest. Bold: differs."

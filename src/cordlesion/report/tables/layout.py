@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 
 from cordlesion.report.style import METRIC_NAMES as METRIC_NAMES
@@ -13,6 +14,8 @@ EMPTY_REFERENCE = (
     "only; where a scan has lesions and nothing is predicted, its values are 0."
 )
 """The policy without which no score can be read; part of the caption of every table of scores."""
+_FORMULA_SIGNS = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-][\d.,]+[*†‡]*( [\[(].*)?")
 _KINDS = ("Set", "Metric", "Share", "Cut")
 SEEDS_AVERAGED = " Where a loss has several seeds, a scan’s value is their mean."
 
@@ -101,5 +104,14 @@ class Table:
     def csv(self) -> str:
         """Return the table as comma-separated text, for spreadsheets: they need the byte-order mark to read ``±``."""
         stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows(self.cells)
+        rows = [[_not_computed(value) for value in row] for row in self.cells]
+        csv.writer(stream, lineterminator="\n").writerows(rows)
         return "\ufeff" + stream.getvalue()
+
+
+def _not_computed(cell: str) -> str:
+    """Keep a spreadsheet from computing a cell, which would run what somebody wrote into a table of a dataset.
+
+    Numbers stay as they are: our own minus sign is none for a spreadsheet, and a plain one may begin a number.
+    """
+    return f"'{cell}" if cell.startswith(_FORMULA_SIGNS) and not _NUMBER.fullmatch(cell) else cell
