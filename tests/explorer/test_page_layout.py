@@ -64,10 +64,32 @@ def test_nothing_moves_while_a_slider_does(page):
         assert seen() == first
 
 
-def test_all_numbers_are_above_the_footer_on_a_small_screen(page):
+FONTS = {
+    "those of this machine": {},
+    "wide": {"letterSpacing": "0.08em"},
+    "narrow": {"letterSpacing": "-0.05em"},
+    "tall": {"lineHeight": "1.7"},
+    "wide and tall": {"letterSpacing": "0.05em", "lineHeight": "1.6"},
+}
+"""Styles of the page's body that stand for fonts this machine may lack: what differs between fonts is how wide and how
+high their lines are."""
+
+
+def style_body(page: Page, style: dict[str, str]) -> None:
+    # Elements that do not inherit a line height or spacing (buttons, lists) get it, too.
+    page.evaluate(
+        "(style) => document.querySelectorAll('body, body *').forEach((one) => Object.assign(one.style, style))", style
+    )
+
+
+@pytest.mark.parametrize("fonts", FONTS)
+def test_all_numbers_are_above_the_footer_on_a_small_screen(page, fonts):
     page.set_viewport_size({"width": 1280, "height": 760})
+    style_body(page, FONTS[fonts])
     footer = boxes(page, "footer")[0][1]
     assert all(y + height <= footer for _, y, _, height in boxes(page, ".metrics tr"))
+    assert all(height >= 110 for *_, height in boxes(page, ".picture"))
+    style_body(page, dict.fromkeys(FONTS[fonts], ""))
     page.set_viewport_size({"width": 1280, "height": 900})
 
 
