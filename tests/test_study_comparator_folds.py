@@ -115,4 +115,4 @@ def test_tables_and_the_example_are_drawn_from_pooled_comparators(folder):
     assert [group.name for group in tables["thresholds"].groups] == ["Tversky", "soft", "theirs"]
     assert {group.name for group in tables["table2"].groups} == {"Tversky", "soft", "hard", "theirs"}
     assert choose_example(results).runs[0] == results.best == Run("soft", None)
-    assert len(example_figure(results).axes) == 3
+    assert len(example_figure(results).axes) == 4  # image, reference, two masks

@@ -17,7 +17,7 @@ LARGEST_BYTES = 1_500_000
 
 
 def make_example(study: Path, target: Path) -> Path:
-    """Write the report of a study without the pictures of its scans, for the repository.
+    """Write the report of a study for the repository: of its scans it has Figure 3 only.
 
     Args:
         study: The folder of a finished study.
@@ -27,20 +27,19 @@ def make_example(study: Path, target: Path) -> Path:
         CordlesionError: The study is not finished, or the page is too large for a repository.
     """
     page = write_report(study).read_text(encoding="utf-8")
-    for part in ("example", "scans"):
-        page = re.sub(rf'<section id="{part}">.*?</section>\n', "", page, flags=re.DOTALL)
-        page = re.sub(rf'<a href="#{part}">.*?</a> ', "", page)
+    page = re.sub(r'<section id="scans">.*?</section>\n', "", page, flags=re.DOTALL)
+    page = re.sub(r'<a href="#scans">.*?</a> ', "", page)
     config = read_study(study / "study.yaml")
     note = (
-        f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, pictures '
-        f"of scans left out. Made by <code>{COMMAND}</code>.</p>\n</header>"
+        f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, '
+        f"scan by scan left out. Made by <code>{COMMAND}</code>.</p>\n</header>"
     )
     page = page.replace("</header>", note, 1)
     # Where the study lay on the machine that ran it is nobody's business.
     page = page.replace(str(config.output.parent), "demo")
     if (size := len(page.encode())) > LARGEST_BYTES:
         raise CordlesionError(
-            f"{study}: its report has {size / 1e6:.1f} MB without pictures of scans; at most {LARGEST_BYTES / 1e6:.3g} "
+            f"{study}: its report has {size / 1e6:.1f} MB without the gallery; at most {LARGEST_BYTES / 1e6:.3g} "
             "MB belong into a repository. Take a study with fewer losses or scans."
         )
     write_text(target, page)

@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from cordlesion.errors import CordlesionError
+from cordlesion.report import slices
 from cordlesion.report.example import choose_example, example_figure
 from cordlesion.report.results import StudyResults, read_results
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
@@ -49,31 +50,41 @@ def test_pixels_are_coloured_by_agreement(results: StudyResults) -> None:
     files = results.manifest["scans"][example.scan_id]
     reference = read_mask(results.folder.root / files["reference"])
     figure = example_figure(results)
-    assert [axes.get_title(loc="left").split("\n")[0] for axes in figure.axes[1:]] == [
-        f"{results.label(run)}, t = {results.tuned[run]:.2f}" for run in example.runs
+    titles = [axes.get_title(loc="left").split("\n") for axes in figure.axes]
+    names = ["T2w image", "Reference", *(f"{results.label(r)}, t = {results.tuned[r]:.2f}" for r in example.runs)]
+    assert [title[0] for title in titles] == [f"({letter}) {name}" for letter, name in zip("abcd", names, strict=True)]
+    masks = [
+        read_probability(results.folder.probability(example.scan_id, run.name)).data >= np.float32(results.tuned[run])
+        for run in example.runs
     ]
-    assert f"{example.dice[0]:.2f}" in figure.axes[1].get_title(loc="left")
-    # The slice with most of the reference; the fake scans' first axis is left-right.
-    x = int(reference.data.sum(axis=(1, 2)).argmax())
-    for axes, run in zip(figure.axes[1:], example.runs, strict=True):
-        p = read_probability(results.folder.probability(example.scan_id, run.name))
-        mask = p.data[x] >= np.float32(results.tuned[run])
-        truth = reference.data[x]
+    # The fake scans' first axis is left-right.
+    x = slices.comparing_index(reference.data.astype(bool), masks)
+    truth = reference.data[x]
+    for axes, mask, dice, title in zip(figure.axes[2:], masks, example.dice, titles[2:], strict=True):
         counts = {
-            TRUE_POSITIVE: (mask & truth).sum(),
-            FALSE_NEGATIVE: (~mask & truth).sum(),
-            FALSE_POSITIVE: (mask & ~truth).sum(),
+            TRUE_POSITIVE: (mask[x] & truth).sum(),
+            FALSE_NEGATIVE: (~mask[x] & truth).sum(),
+            FALSE_POSITIVE: (mask[x] & ~truth).sum(),
         }
+        in_slice = 2 * counts[TRUE_POSITIVE] / (mask[x].sum() + truth.sum())
+        assert title[1] == f"overlap {dice:.2f} (slice {in_slice:.2f})"
         drawn = {}
         for image in axes.images[1:]:
             rgba = np.asarray(image.get_array())
             drawn[to_hex(rgba[rgba[..., 3] > 0][0, :3]).upper()] = np.count_nonzero(rgba[..., 3])
-        # False positives far from the reference may lie outside the frame.
         for color in (TRUE_POSITIVE, FALSE_NEGATIVE):
             assert drawn.get(color, 0) == counts[color]
-        assert drawn.get(FALSE_POSITIVE, 0) <= counts[FALSE_POSITIVE]
-    outline = figure.axes[0].collections[0]
+        beyond = counts[FALSE_POSITIVE] - drawn.get(FALSE_POSITIVE, 0)
+        assert title[2:] == ([f"{beyond} marked voxels not shown"] if beyond else [])
+    assert len(figure.axes[0].images) == 1
+    assert not figure.axes[0].collections
+    outline = figure.axes[1].collections[0]
     assert to_hex(outline.get_colors()[0]) == REFERENCE.lower()
+
+
+def test_all_panels_have_the_same_shades(results: StudyResults) -> None:
+    limits = {axes.images[0].get_clim() for axes in example_figure(results).axes}
+    assert len(limits) == 1
 
 
 def test_a_missing_probability_map_names_the_stage(study_copy: Path) -> None:

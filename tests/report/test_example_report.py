@@ -12,13 +12,16 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "docs" / "example_report" / "make_example.py"
 
 
-def test_the_example_report_shows_no_scan_and_names_its_command(fake_study: FakeStudy, tmp_path: Path) -> None:
+def test_the_example_report_shows_one_scan_and_names_its_command(fake_study: FakeStudy, tmp_path: Path) -> None:
     study = Path(shutil.copytree(fake_study.folder, tmp_path / "study"))
     make = runpy.run_path(str(SCRIPT))
     page = make["make_example"](study, tmp_path / "example.html").read_text(encoding="utf-8")
-    assert "data:image" in (study / "report.html").read_text(encoding="utf-8")
-    assert "data:image" not in page
-    assert "#example" not in page
+    example = page.split('<section id="example">')[1].split("</section>")[0]
+    assert "Figure 3." in example
+    assert page.count("data:image") == example.count("data:image") >= 4
+    assert '<a href="#example">' in page
+    assert '<section id="scans">' not in page
+    assert '<a href="#scans">' not in page
     assert "gallery/" not in page
     assert "<img" not in page
     assert str(read_study(study / "study.yaml").output.parent) not in page

@@ -264,3 +264,44 @@ def test_centered_range_stays_inside(center: float, wanted: float, n: int) -> No
     window = slices.centered_range(center, wanted, n)
     assert 0 <= window.start < window.stop <= n
     assert window.stop - window.start == min(max(round(wanted), 1), n)
+
+
+def boxes(*places: tuple[int, int]) -> np.ndarray:
+    """A mask with so many voxels in slices: (slice, voxels)."""
+    mask = np.zeros((9, 20, 30), bool)
+    for x, n in places:
+        mask[x].flat[:n] = True
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("reference", "masks", "chosen"),
+    [
+        # By the reference alone it would be slice 4, which shows no mask at all.
+        (boxes((4, 100), (5, 90)), [boxes((5, 80))], 5),
+        # Agreement here, false voxels there: where the mask is.
+        (boxes((4, 100), (5, 90)), [boxes((4, 50), (5, 300))], 5),
+        # False voxels far from any lesion take no picture of the lesions away.
+        (boxes((4, 100), (5, 10)), [boxes((4, 60), (5, 100), (8, 500))], 4),
+        # A few voxels weigh a few.
+        (boxes((4, 100), (5, 60)), [boxes((5, 3))], 4),
+        # No mask where the reference is largest: where it is smaller.
+        (boxes((4, 100), (6, 10)), [boxes((6, 5)), boxes()], 6),
+        # No mask anywhere.
+        (boxes((2, 7), (4, 100)), [boxes(), boxes((8, 3))], 4),
+    ],
+)
+def test_masks_are_compared_where_reference_and_masks_are(reference, masks, chosen) -> None:
+    assert slices.comparing_index(reference, masks) == chosen
+
+
+def test_shades_are_those_around_the_lesions() -> None:
+    image = np.full(SHAPE, 100.0, np.float32)
+    image[:, 14, 15] = 900.0
+    image[:, :2] = 5000.0  # more than 9 mm in front
+    lesion = np.zeros(SHAPE, bool)
+    lesion[3, 14, 14:16] = True
+    everything = (slice(0, SHAPE[1]), slice(0, SHAPE[2]))
+    low, high = slices.gray_around(slices.layers(las_volume(image), lesion), 3, everything)
+    assert low == 100.0
+    assert 100.0 <= high <= 900.0

@@ -1,6 +1,7 @@
-"""One representative scan of the test set: the reference beside what two losses segment (the paper's Figure 3)."""
+"""One representative scan of the test set: the reference and what two losses segment (Figure 3 of paper and poster)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,12 +12,17 @@ from cordlesion.report.masks import cut_mask, read_with_reference
 from cordlesion.report.overlay import draw, legend_handles
 from cordlesion.report.results import Run, StudyResults, lesion_bearing
 from cordlesion.report.slices import Layers, Picture
-from cordlesion.report.style import REFERENCE, WIDTH_INCHES, style
+from cordlesion.report.style import MUTED, REFERENCE, WIDTH_INCHES, style
 
 MARGIN_MM = 15.0
-"""What is shown above and below the reference's lesions."""
+"""What is shown above and below the lesions."""
 DEPTH_MM = 45.0
 """Anterior-posterior width of the pictures."""
+MOST_HEIGHT_MM, MOST_HEIGHT_INCHES = 130.0, 4.8
+"""A longer picture would show lesions too small."""
+LEGEND_INCHES = 4.6
+REFERENCE_OPACITY = 0.45
+"""Of the reference where it stands alone: beside it the image is seen without."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +53,28 @@ def choose_example(results: StudyResults) -> Example:
 
 
 def example_figure(results: StudyResults) -> Figure:
-    """Draw Figure 3: the reference outlined on a sagittal slice, and each mask coloured by agreement with it.
+    """Draw Figure 3: a sagittal slice, the reference over it, and each mask coloured by agreement with it.
 
     Raises:
         CordlesionError: The scan, its reference or a probability map is missing.
     """
     example = choose_example(results)
     scan, reference = read_with_reference(results, example.scan_id)
+    compared = [slices.layers(scan, cut_mask(results, example.scan_id, run, scan), reference) for run in example.runs]
     truth = slices.layers(scan, None, reference)
-    x = slices.sagittal_index(truth)
-    window = _window(truth, x)
-    pictures = [("Reference", slices.sagittal(truth, x, window))]
-    for run, dice in zip(example.runs, example.dice, strict=True):
-        mask = cut_mask(results, example.scan_id, run, scan)
+    x = slices.comparing_index(truth.lesions, [one.mask for one in compared if one.mask is not None])
+    window = _window(truth, compared, x)
+    gray = slices.gray_around(truth, x, window)
+    panels = [
+        (("T2w image",), slices.sagittal(slices.layers(scan, None), x, window)),
+        (("Reference",), slices.sagittal(truth, x, window)),
+    ]
+    for run, dice, layers in zip(example.runs, example.dice, compared, strict=True):
         _, chosen = results.tested_by(run, example.scan_id)
-        title = f"{results.label(run)}, t = {chosen['threshold']:.2f}\noverlap {dice:.2f}"
-        pictures.append((title, slices.sagittal(slices.layers(scan, mask, reference), x, window)))
+        name = f"{results.label(run)}, t = {chosen['threshold']:.2f}"
+        panels.append(((name, *_agreement(layers, dice, x, window)), slices.sagittal(layers, x, window)))
     with style():
-        return _compose(pictures)
+        return _compose([(lines, replace(picture, gray=gray)) for lines, picture in panels])
 
 
 def _contrast(results: StudyResults) -> tuple[Run, ...]:
@@ -73,25 +83,41 @@ def _contrast(results: StudyResults) -> tuple[Run, ...]:
     return tuple(sorted(others, key=lambda run: run.loss != "dice")[:1])
 
 
-def _window(truth: Layers, x: int) -> tuple[slice, slice]:
-    """Frame the reference's lesions on slice ``x``: the cord around them, and a margin above and below."""
-    index = np.argwhere(truth.lesions[x])
-    low, high = index.min(axis=0), index.max(axis=0)
+def _agreement(layers: Layers, dice: float, x: int, window: tuple[slice, slice]) -> Iterator[str]:
+    """Say how well a mask agrees in the whole scan and in the slice, and what of the slice lies beyond the frame."""
+    assert layers.mask is not None
+    assert layers.reference is not None
+    mask, reference = layers.mask[x], layers.reference[x]
+    in_slice = 2 * np.count_nonzero(mask & reference) / (np.count_nonzero(mask) + np.count_nonzero(reference))
+    yield f"overlap {dice:.2f} (slice {in_slice:.2f})"
+    if beyond := np.count_nonzero(layers.lesions[x]) - np.count_nonzero(layers.lesions[x][window]):
+        yield f"{beyond} marked voxels not shown"
+
+
+def _window(truth: Layers, compared: Sequence[Layers], x: int) -> tuple[slice, slice]:
+    """Frame all that is marked along the cord on slice ``x``, with a margin; a long stretch around the reference."""
     _, depth_mm, height_mm = truth.scan.spacing_mm
     _, n_depth, n_height = truth.scan.data.shape
-    margin = round(MARGIN_MM / height_mm)
-    height = slice(max(low[1] - margin, 0), min(high[1] + margin + 1, n_height))
-    return slices.centered_range((low[0] + high[0]) / 2, DEPTH_MM / depth_mm, n_depth), height
+    reference = np.argwhere(truth.lesions[x])
+    everything = np.concatenate([np.argwhere(one.lesions[x]) for one in compared])
+    front, upper = reference.min(axis=0) + reference.max(axis=0)
+    low, high = everything[:, 1].min(), everything[:, 1].max()
+    wanted_mm = (high - low + 1) * height_mm + 2 * MARGIN_MM
+    center = (low + high) / 2 if wanted_mm <= MOST_HEIGHT_MM else upper / 2
+    depth = slices.centered_range(front / 2, DEPTH_MM / depth_mm, n_depth)
+    return depth, slices.centered_range(center, min(wanted_mm, MOST_HEIGHT_MM) / height_mm, n_height)
 
 
-def _compose(pictures: list[tuple[str, Picture]]) -> Figure:
-    width_mm, height_mm = pictures[0][1].size_mm
-    panel = min(WIDTH_INCHES / 3, 5.0 * width_mm / height_mm)
-    figure = Figure(figsize=(panel * len(pictures), panel * height_mm / width_mm + 0.7), layout="constrained")
-    grid = np.ravel(figure.subplots(1, len(pictures)))
-    for axes, (title, picture) in zip(grid, pictures, strict=True):
-        draw(axes, picture, bar_mm=10)
-        axes.set_title(title, fontsize=8)
-    handles = [Patch(facecolor="none", edgecolor=REFERENCE, label="reference"), *legend_handles(agreement=True)]
+def _compose(panels: Sequence[tuple[tuple[str, ...], Picture]]) -> Figure:
+    width_mm, height_mm = panels[0][1].size_mm
+    panel = min(WIDTH_INCHES / len(panels), MOST_HEIGHT_INCHES * width_mm / height_mm)
+    text_inches = 0.13 * max(len(lines) for lines, _ in panels) + 0.35
+    size = max(panel * len(panels), LEGEND_INCHES), panel * height_mm / width_mm + text_inches
+    figure = Figure(figsize=size, layout="constrained")
+    grid = np.ravel(figure.subplots(1, len(panels)))
+    for letter, axes, (lines, picture) in zip("abcd", grid, panels, strict=False):
+        draw(axes, picture, bar_mm=10, reference_opacity=REFERENCE_OPACITY)
+        axes.set_title("\n".join((f"({letter}) {lines[0]}", *lines[1:])), fontsize=7.5)
+    handles = [Patch(facecolor=REFERENCE, edgecolor=MUTED, label="reference"), *legend_handles(agreement=True)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure

@@ -42,14 +42,20 @@ def save_png(figure: Figure, path: Path) -> None:
 
 
 def draw(
-    axes: Axes, picture: Picture, *, bar_mm: float, color: str = FOREGROUND, uncovered: Mask | None = None
+    axes: Axes,
+    picture: Picture,
+    *,
+    bar_mm: float,
+    color: str = FOREGROUND,
+    uncovered: Mask | None = None,
+    reference_opacity: float = 0.0,
 ) -> None:
     """Draw a picture with its overlay, orientation letters and a scale bar of ``bar_mm`` millimetres.
 
     Letters and scale bar lie where no overlay is, and nothing of ``uncovered``, as far as there is such a place.
 
     With a mask and a reference, voxels are green (in both), red (mask only) and white (reference only); a mask alone is
-    outlined in blue, a reference alone in yellow.
+    outlined in blue, a reference alone in yellow, and filled by ``reference_opacity``.
     """
     width, height = picture.size_mm
     extent = (0.0, width, 0.0, height)
@@ -57,7 +63,7 @@ def draw(
     axes.imshow(
         picture.image, cmap="gray", vmin=low, vmax=max(high, low + 1e-6), extent=extent, interpolation="bilinear"
     )
-    for inside, tint, opacity in _overlays(picture):
+    for inside, tint, opacity in _overlays(picture, reference_opacity):
         rgba = np.zeros((*inside.shape, 4), np.float32)
         rgba[inside] = (*to_rgb(tint), opacity)
         axes.imshow(rgba, extent=extent, interpolation="nearest")
@@ -90,7 +96,7 @@ def legend_handles(*, agreement: bool) -> list[Patch]:
     return [Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=label) for label, tint in meanings.items()]
 
 
-def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
+def _overlays(picture: Picture, reference_opacity: float = 0.0) -> list[tuple[Mask, str, float]]:
     """Return (pixels, colour, opacity of the filling) of each overlay that is not empty."""
     mask, reference = picture.mask, picture.reference
     overlays: list[tuple[Mask, str, float]] = []
@@ -103,7 +109,7 @@ def _overlays(picture: Picture) -> list[tuple[Mask, str, float]]:
     elif mask is not None:
         overlays = [(mask, SEGMENTED, 0.25)]
     elif reference is not None:
-        overlays = [(reference, REFERENCE, 0.0)]
+        overlays = [(reference, REFERENCE, reference_opacity)]
     return [overlay for overlay in overlays if overlay[0].any()]
 
 

@@ -20,6 +20,8 @@ UNSEEN_MM = 20.0
 SLICES_WITHOUT_LESIONS = 6
 WIDE_ENOUGH = 0.75
 """A lesion is seen well in a slice where its area has this share of its largest."""
+REFERENCE_SEEN = 0.5
+"""A slice to compare masks in has this share of the reference's largest area, where it can."""
 AXIAL_WINDOW_MM = 40.0
 """Edge of an axial crop around the cord; twice that where the cord's place is unknown."""
 SAGITTAL_DEPTH_MM = (60.0, 120.0)
@@ -127,12 +129,48 @@ def cord_gray(stack: Layers, centerline: Centerline, first: int, last: int) -> t
     return float(low), float(high)
 
 
+def gray_around(stack: Layers, x: int, window: tuple[slice, slice]) -> tuple[float, float]:
+    """Choose the intensities to show black and white from what is near the lesions of a sagittal slice.
+
+    Fat, which is far brighter than the cord, would otherwise leave no shades for lesions.
+
+    Args:
+        stack: A scan with lesions on the slice.
+        x: Index of the slice.
+        window: What the picture shows of it.
+    """
+    spacing_mm = stack.scan.spacing_mm[1:]
+    near = ndimage.distance_transform_edt(~stack.lesions[x][window], sampling=spacing_mm) <= GRAY_RADIUS_MM
+    low, high = np.percentile(stack.scan.data[x][window][near], GRAY_PERCENTILES)
+    return float(low), float(high)
+
+
 def sagittal_index(stack: Layers, centerline: Centerline | None = None) -> int:
     """Choose the sagittal slice with most lesion voxels; among equals the one nearest to the middle."""
     counts = stack.lesions.sum(axis=(1, 2))
     middle = len(counts) / 2 - 0.5 if centerline is None else float(np.median(centerline.x))
     candidates = np.flatnonzero(counts == counts.max())
     return int(candidates[np.abs(candidates - middle).argmin()])
+
+
+def comparing_index(reference: Mask, masks: Sequence[Mask]) -> int:
+    """Choose the sagittal slice that shows best how masks agree with the reference: by all of them together.
+
+    Of the slices that hold at least :data:`REFERENCE_SEEN` of the reference's largest area it is the one with the
+    largest shares of reference and masks, so that false voxels are neither hidden nor sought. A mask smaller than the
+    reference weighs as many voxels as it has. Where none of these slices shows any mask, one with less reference does.
+
+    Args:
+        reference: In LAS order, with at least one voxel.
+        masks: On its grid.
+    """
+    area = reference.sum(axis=(1, 2))
+    layers = [layer.sum(axis=(1, 2)) for layer in masks]
+    share = area / area.sum() + sum(layer / max(layer.sum(), area.sum()) for layer in layers)
+    clear, held = area >= REFERENCE_SEEN * area.max(), area > 0
+    masked = np.any(layers, axis=0)
+    shown = next((some for some in (clear, held & masked) if (some & masked).any()), clear)
+    return int(np.where(shown, share, -1.0).argmax())
 
 
 def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tuple[slice, slice]:
