@@ -55,12 +55,12 @@ def clone_analyzed(finished: StudyConfig, study: Study) -> None:
         for scan in (*tuning, *tested.scans):
             _link_map(mask_path(donor.probability(scan.scan_id, original.name)), scan, folder, run)
         value = tested.thresholds[run.name].value
-        mark = fingerprint(sweep_mark(study, run, (*tuning, *tested.scans)), value)
+        mark = fingerprint("masks", sweep_mark(study, run, (*tuning, *tested.scans)), value)
         _mark(folder, f"masks/{run.name}", mark)
         for name in TABLES:
             if (table := donor.run(original.name) / f"{name}.tsv").is_file():
                 write_table(folder.run(run.name) / f"{name}.tsv", _jittered(read_table(table), run, rng))
-        _mark(folder, f"analyze/{run.name}", fingerprint(mark, names))
+        _mark(folder, f"analyze/{run.name}", fingerprint("analysis", mark, names))
 
 
 def _clone_training(donor: StudyFolder, study: Study, original: RunConfig, run: RunConfig) -> None:

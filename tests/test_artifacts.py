@@ -220,9 +220,9 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
 
 
 def test_fingerprints_tell_inputs_apart():
-    marks = [fingerprint(*parts) for parts in ((1, 2), (2, 1), ({"a": 1},), ({"a": 2},), ("1", 2), ((1, 2),))]
+    marks = [fingerprint("map", *parts) for parts in ((1, 2), (2, 1), ({"a": 1},), ({"a": 2},), ("1", 2), ((1, 2),))]
     assert len(set(marks)) == len(marks)
-    assert fingerprint({"a": 1, "b": Path("x")}) == fingerprint({"b": Path("x"), "a": 1})
+    assert fingerprint("map", {"a": 1, "b": Path("x")}) == fingerprint("map", {"b": Path("x"), "a": 1})
 
 
 def test_file_hash_is_sha256(tmp_path):

@@ -87,7 +87,7 @@ def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str,
     paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _tables_of(run)}
     # Masks depend on all that maps depend on, and on the threshold.
     names = {name: [scan.pair.scan_id for scan in members] for name, members in scans.items()}
-    mark = fingerprint(folder.finished(f"masks/{run.name}").get("fingerprint"), names)
+    mark = fingerprint("analysis", folder.finished(f"masks/{run.name}").get("fingerprint"), names)
     if folder.is_done(key := f"analyze/{run.name}", mark, *paths.values()):
         return
     with folder.stage(key, mark):

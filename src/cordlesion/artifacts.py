@@ -9,11 +9,12 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, Any
+from types import MappingProxyType
+from typing import IO, Any, Literal
 
 from cordlesion.errors import CordlesionError
 from cordlesion.reading import cannot_read, parse_json, read_record
@@ -30,6 +31,16 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 METHOD_VERSION = 2
 """Raised when a change of the code changes results: what older code made then counts as not done."""
+
+ResultKind = Literal[
+    "inspection", "stack", "drawn stack", "training", "map", "comparator", "sweep", "masks", "analysis", "results"
+]
+CHANGED_IN: Mapping[ResultKind, int] = MappingProxyType({"stack": 2, "drawn stack": 3, "training": 2, "map": 2})
+"""The :data:`METHOD_VERSION` that last changed results of a kind; those that are not named change with every one.
+
+What takes hours is named: a change of how maps are measured must not train a network anew. A stack is drawn where its
+curve is read from a file of the scan.
+"""
 
 
 @contextlib.contextmanager
@@ -197,9 +208,14 @@ def file_hash(path: Path) -> str:
         raise cannot_read(path, error, "its content") from error
 
 
-def fingerprint(*parts: object) -> str:
-    """Return a hash of JSON-like ``parts`` and the method's version: what a result depends on."""
-    return digest(METHOD_VERSION, *parts)
+def fingerprint(kind: ResultKind, *parts: object) -> str:
+    """Return a hash of JSON-like ``parts`` and of the version that last changed this kind of result."""
+    return digest(CHANGED_IN.get(kind, METHOD_VERSION), *parts)
+
+
+def earlier_fingerprints(kind: ResultKind, *parts: object) -> list[str]:
+    """Return what :func:`fingerprint` was in the versions before, for results that may not have changed after all."""
+    return [digest(version, *parts) for version in range(1, CHANGED_IN.get(kind, METHOD_VERSION))]
 
 
 def digest(*parts: object) -> str:
@@ -319,7 +335,20 @@ class StudyFolder:
         start = time.perf_counter()
         yield record
         seconds = round(time.perf_counter() - start, 2)
-        write_json(self._marker(stage), {"fingerprint": mark, "seconds": seconds, **record})
+        self.mark_done(stage, mark, {"seconds": seconds, **record})
+
+    def mark_done(self, stage: str, mark: str, record: Mapping[str, Any]) -> None:
+        """Write the done-marker of a stage: its fingerprint, and what is kept of it."""
+        write_json(self._marker(stage), {"fingerprint": mark} | {k: v for k, v in record.items() if k != "fingerprint"})
+
+    def renew(self, stage: str, mark: str) -> None:
+        """Let the done-marker of a stage stand for ``mark`` too: it was done again, with the very same result.
+
+        What was made from the result stays valid: the fingerprint under which that was made is kept beside the new one.
+        """
+        last = self.finished(stage)
+        since = last.get("unchanged_since", last["fingerprint"])
+        write_json(self._marker(stage), last | {"fingerprint": mark, "unchanged_since": since})
 
     def undo(self, stage: str) -> None:
         """Remove a stage's done-marker."""

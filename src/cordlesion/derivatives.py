@@ -37,7 +37,7 @@ def describe_comparator(path: Path, image: Path, dataset: Path, name: str, what:
 
 def _describe(path: Path, image: Path, dataset: Path, description: str) -> None:
     source = f"bids:raw:{image.relative_to(dataset).as_posix()}"
-    write_json(_sidecar(path), {"Description": description, "Sources": [source]})
+    write_json(sidecar(path), {"Description": description, "Sources": [source]})
 
 
 def mask_path(probability: Path) -> Path:
@@ -64,7 +64,7 @@ def write_mask(
     write_volume(path, binarize(kept, threshold), volume)
     tuned = "at the threshold tuned on the threshold set"
     write_json(
-        _sidecar(path),
+        sidecar(path),
         {
             "Description": f"Lesion mask, run {run.name}, {tuned} (research use only)",
             "Sources": [f"bids::{probability.relative_to(derivatives).as_posix()}"],
@@ -74,5 +74,6 @@ def write_mask(
     )
 
 
-def _sidecar(path: Path) -> Path:
+def sidecar(path: Path) -> Path:
+    """Name the JSON file beside a map or mask."""
     return path.with_name(path.name.replace(".nii.gz", ".json"))

@@ -199,7 +199,7 @@ def network_hash(config: PreprocessConfig) -> dict[str, str]:
 def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:
     """Read a scan's content, or take it from the last time if no file has changed."""
     hashes = {kind: file_hash(path) for kind, path in scan.files().items()}
-    key, mark = f"inspect/{scan.scan_id}", fingerprint(hashes, config.evaluation.rule)
+    key, mark = f"inspect/{scan.scan_id}", fingerprint("inspection", hashes, config.evaluation.rule)
     if not folder.is_done(key, mark):
         with folder.stage(key, mark) as record:
             record["content"] = asdict(inspect_scan(scan, config.evaluation.rule))

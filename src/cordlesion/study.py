@@ -34,9 +34,9 @@ from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
-from cordlesion.stages.leftovers import forget_outdated, forget_strangers
+from cordlesion.stages.leftovers import forget_outdated, forget_strangers, forget_thresholds
 from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, write_masks
-from cordlesion.stages.marks import train_key, train_mark
+from cordlesion.stages.models_aside import set_models_aside
 from cordlesion.stages.sets import Cohort, OpenedTest, Study, close_test_sets, require_scans
 from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 from cordlesion.stages.thresholds import at_volume, threshold_row
@@ -130,7 +130,7 @@ def preprocess(cohort: Cohort, executor: Executor = LOCAL) -> Study:
 
     A scan without a usable centerline is left out and listed. What comparators are given as files is brought in.
     """
-    config, folder, measured = cohort.config, cohort.folder, cohort.names_in("threshold", "test")
+    config, measured = cohort.config, cohort.names_in("threshold", "test")
     taking_part, cut = set(cohort.splits["scan_id"]), stack_cutter(cohort)
     wanted = stacks_to_cut(cohort, [scan for name, scan in cohort.scans.items() if name in taking_part])
     # Those that are there are only checked again, which is no work for a cluster.
@@ -145,9 +145,8 @@ def preprocess(cohort: Cohort, executor: Executor = LOCAL) -> Study:
         require_scans(config, splits, f"First fault: {next(iter(faults.values()))}")
     hashes = {name: files for name, files in cohort.hashes.items() if name not in faults}
     study = close_test_sets(replace(cohort, hashes=hashes, splits=splits, excluded={**cohort.excluded, **faults}))
-    for run in config.runs:
-        if not folder.is_done(train_key(run), train_mark(study, run)):
-            folder.undo(train_key(run))
+    set_models_aside(study)
+    forget_thresholds(cohort)
     bring_files(study, [cohort.scans[name] for name in sorted(measured & hashes.keys())])
     return study
 

@@ -124,5 +124,5 @@ def test_marks_of_many_runs_and_scans_are_not_made_of_the_same_parts_again(monke
         made = map_marks(study, run, scans[5:])
         sweep_mark(study, run, scans[5:])
     assert calls == {"stack": len(scans), "train": 2 * len(config.runs)}
-    prediction = fingerprint(train_mark(study, run), run.prediction.model_dump(mode="json"))
-    assert made[scans[6]] == fingerprint(prediction, stack_mark(config.preprocess, hashes["sub-6"]))
+    prediction = fingerprint("map", train_mark(study, run), run.prediction.model_dump(mode="json"))
+    assert made[scans[6]] == fingerprint("map", prediction, stack_mark(config.preprocess, hashes["sub-6"]))

@@ -1,6 +1,7 @@
 """The sections of a study: frozen models with the paper's values as defaults."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
@@ -29,10 +30,53 @@ _BY_WHICH_JOBS_ARE_FOUND = {"array", "error", "open-mode", "output", "signal"}
 """Options of ``sbatch`` that are not for a study to say."""
 
 
+@dataclass(frozen=True)
+class _Later:
+    """Marks a key, as an annotation of its field, that came after studies were finished without it."""
+
+
+LATER = _Later()
+"""``key: Annotated[int, LATER] = 0``: hashed only where it differs from its default, which changes no result.
+
+Every key that is added carries it, outermost in its annotation, and its default is what was done before the key was
+there: so the fingerprints of finished studies stay, and with them their trained models.
+"""
+
+
 class Section(BaseModel):
     """Frozen, and strict about unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def hashed(self, exclude: Any = None) -> dict[str, Any]:  # noqa: ANN401 - what pydantic takes
+        """Return what fingerprints are made of, as JSON.
+
+        Args:
+            exclude: Keys on which nothing depends, as ``model_dump`` takes them.
+
+        Returns:
+            All other keys, here and in sections below, but those marked with :data:`LATER` that have their default.
+        """
+        content: dict[str, Any] = _without_later(self, self.model_dump(mode="json", exclude=exclude))
+        return content
+
+
+def _without_later(value: object, content: Any) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Take out of ``content``, which is ``value`` as JSON, the keys with :data:`LATER` that have their default."""
+    if isinstance(value, tuple):
+        return [_without_later(*pair) for pair in zip(value, content, strict=True)]
+    if not isinstance(value, Section):
+        return content
+    return {
+        name: _without_later(getattr(value, name), below)
+        for name, below in content.items()
+        if not _is_later_default(value, name)
+    }
+
+
+def _is_later_default(section: Section, name: str) -> bool:
+    field = type(section).model_fields[name]
+    return LATER in field.metadata and getattr(section, name) == field.get_default(call_default_factory=True)
 
 
 def _is_source(value: object) -> object:
@@ -86,7 +130,7 @@ class SplitConfig(Section):
     @property
     def decisive(self) -> dict[str, Any]:
         """What a split depends on, as JSON; a single split is the one that was made before there were folds."""
-        return self.model_dump(mode="json", exclude={"folds"} if self.folds == 1 else None)
+        return self.hashed(exclude={"folds"} if self.folds == 1 else None)
 
     @model_validator(mode="after")
     def _all_sets(self) -> Self:
@@ -116,7 +160,7 @@ class PreprocessConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What a stack depends on beside the scan's files, as JSON: not the settings of the other region."""
         others = {"cord": {"region"}, "foreground": {"crop_voxels", "centerline", "centerline_smoothing_mm"}}
-        content = self.model_dump(mode="json", exclude=others[self.region])
+        content = self.hashed(exclude=others[self.region])
         # What is in that file counts (see guide), not where it lies.
         return content | {"centerline": NETWORK} if self.guide == NETWORK else content
 

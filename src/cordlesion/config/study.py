@@ -79,7 +79,7 @@ class RunConfig(Section):
         learned from.
         """
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
-        return self.model_dump(mode="json", exclude={**apart, "training": BESIDE_TRAINING})
+        return self.hashed(exclude={**apart, "training": BESIDE_TRAINING})
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -159,10 +159,8 @@ class StudyConfig(Section):
         comparison is the primary one: that is a claim about results, not a part of them.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)
-        content = self.model_dump(
-            mode="json", exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
-        )
-        return content | {"preprocess": self.preprocess.portable.model_dump(mode="json")}
+        content = self.hashed(exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}})
+        return content | {"preprocess": self.preprocess.portable.hashed()}
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:

@@ -1,40 +1,75 @@
 """What a curve that is found in a scan depends on beside the scan: its finder's weights and constants, or version."""
 
-from dataclasses import is_dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TypeAlias
 
 from cordlesion.config import NETWORK, PreprocessConfig
 from cordlesion.preprocess import best_path, cord_finder, cord_network, heatmap_curve, sct_contrast
 from cordlesion.preprocess.sct_centerline import sct_version
 
-_OURS = (cord_finder, cord_network, best_path)
-_ALONG_HEATMAP = (*_OURS, heatmap_curve, sct_contrast)
+Constants: TypeAlias = tuple[tuple[str, ModuleType, str], ...]
+"""The key of each under which it is hashed, and where it stands: module and name.
+
+Keys are those of the first studies and stay as they are when a module is moved or a constant is renamed, because
+another key is another fingerprint, and every network would be trained anew.
+"""
+
+_OURS: Constants = (
+    ("cordlesion.preprocess.cord_finder.SLAB_MM", cord_finder, "SLAB_MM"),
+    ("cordlesion.preprocess.cord_finder.MOST_LOG_ODDS", cord_finder, "MOST_LOG_ODDS"),
+    ("cordlesion.preprocess.cord_finder.STIFFNESS", cord_finder, "STIFFNESS"),
+    ("cordlesion.preprocess.cord_finder.STEEPEST", cord_finder, "STEEPEST"),
+    ("cordlesion.preprocess.cord_finder.WINDOW_CELLS", cord_finder, "WINDOW_CELLS"),
+    ("cordlesion.preprocess.cord_finder.SMOOTHING_MM", cord_finder, "SMOOTHING_MM"),
+    ("cordlesion.preprocess.cord_finder.LEAST_CONFIDENCE", cord_finder, "LEAST_CONFIDENCE"),
+    ("cordlesion.preprocess.cord_finder.SHORTEST_MM", cord_finder, "SHORTEST_MM"),
+    ("cordlesion.preprocess.cord_finder.SHORTEST_SHARE", cord_finder, "SHORTEST_SHARE"),
+    ("cordlesion.preprocess.cord_finder._BATCH_PIXELS", cord_finder, "_BATCH_PIXELS"),
+    ("cordlesion.preprocess.cord_finder.FEWEST_FOR_SPLINE", cord_finder, "FEWEST_FOR_SPLINE"),
+    ("cordlesion.preprocess.cord_finder.CELL_MM", cord_finder, "CELL_MM"),
+    ("cordlesion.preprocess.cord_finder.MULTIPLE", cord_finder, "MULTIPLE"),
+    ("cordlesion.preprocess.cord_finder.OFFSET_MM", cord_finder, "OFFSET_MM"),
+    ("cordlesion.preprocess.cord_finder.PIXEL_MM", cord_finder, "PIXEL_MM"),
+    ("cordlesion.preprocess.cord_network.CELL_MM", cord_network, "CELL_MM"),
+    ("cordlesion.preprocess.cord_network.MULTIPLE", cord_network, "MULTIPLE"),
+    ("cordlesion.preprocess.cord_network.OFFSET_MM", cord_network, "OFFSET_MM"),
+    ("cordlesion.preprocess.cord_network.PIXEL_MM", cord_network, "PIXEL_MM"),
+    ("cordlesion.preprocess.best_path._START", best_path, "_START"),
+)
+_ALONG_HEATMAP: Constants = (
+    *_OURS,
+    ("cordlesion.preprocess.heatmap_curve.APART_MM", heatmap_curve, "APART_MM"),
+    ("cordlesion.preprocess.heatmap_curve.NEIGHBOURHOOD_MM", heatmap_curve, "NEIGHBOURHOOD_MM"),
+    ("cordlesion.preprocess.heatmap_curve.CORD", heatmap_curve, "CORD"),
+    ("cordlesion.preprocess.heatmap_curve._STRIDE", heatmap_curve, "_STRIDE"),
+    ("cordlesion.preprocess.heatmap_curve.MOST_LOG_ODDS", heatmap_curve, "MOST_LOG_ODDS"),
+    ("cordlesion.preprocess.heatmap_curve.SMOOTHING_MM", heatmap_curve, "SMOOTHING_MM"),
+    ("cordlesion.preprocess.heatmap_curve.STEEPEST", heatmap_curve, "STEEPEST"),
+    ("cordlesion.preprocess.heatmap_curve.STIFFNESS", heatmap_curve, "STIFFNESS"),
+    ("cordlesion.preprocess.sct_contrast.SEEN_SPACING_MM", sct_contrast, "SEEN_SPACING_MM"),
+    ("cordlesion.preprocess.sct_contrast.SEEN_PERCENTILES", sct_contrast, "SEEN_PERCENTILES"),
+    ("cordlesion.preprocess.sct_contrast.SEEN_BRIGHTEST", sct_contrast, "SEEN_BRIGHTEST"),
+)
 
 
 def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
     """Return all of a finder that other curves could come from, as JSON; empty where curves are drawn, or not needed.
 
-    Constants are what stands in capitals at the top level of the finder's modules, so a new one counts by itself. The
-    file of a network that is the user's own is an input of the study, and told by its hash as other inputs are.
+    The file of a network that is the user's own is an input of the study, and its hash stands with those of other
+    inputs.
     """
     if config.region != "cord":
         return {}
     if config.guide == NETWORK:
-        # Of the file the content is an input, but its name alone tells the contrast.
+        # Of the file the content is an input, but its name alone says which contrast.
         contrast = sct_contrast.contrast_of(Path(config.centerline))
         normal = sct_contrast.CENTERLINE_CONTRASTS.get(contrast)
-        return {"contrast": [contrast, normal], **_constants(_ALONG_HEATMAP)}
+        return {"contrast": [contrast, normal], **_values(_ALONG_HEATMAP)}
     if config.centerline == "auto":
-        return {"weights": cord_network.shipped_weights_hash(), **_constants(_OURS)}
+        return {"weights": cord_network.shipped_weights_hash(), **_values(_OURS)}
     return {"sct": sct_version()} if config.centerline == "sct" else {}
 
 
-def _constants(modules: tuple[ModuleType, ...]) -> dict[str, object]:
-    """Return the constants of modules by name: numbers and groups of them, but no texts and places of files."""
-    return {
-        f"{module.__name__}.{name}": str(value)
-        for module in modules
-        for name, value in sorted(vars(module).items())
-        if name.isupper() and (isinstance(value, int | float | tuple) or is_dataclass(value))
-    }
+def _values(constants: Constants) -> dict[str, object]:
+    return {key: str(getattr(module, name)) for key, module, name in constants}

@@ -96,17 +96,21 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
     return CordStack(stack, sample_reference(read_mask(scan.reference, like=image), geometry), geometry)
 
 
-def write_stack(path: Path, stack: CordStack) -> None:
-    """Write a stack atomically."""
+def stack_content(stack: CordStack) -> bytes:
+    """Return a stack as the content of its file: equal stacks have equal content."""
     starts = {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "image": np.ascontiguousarray(stack.image),
         "reference": np.ascontiguousarray(stack.reference, np.uint8),
     }
-    content = save(tensors, metadata={"geometry": json.dumps(asdict(stack.geometry) | starts)})
+    # Not save_file, which hides a full disk behind an error of its own.
+    return save(tensors, metadata={"geometry": json.dumps(asdict(stack.geometry) | starts)})
+
+
+def write_stack(path: Path, stack: CordStack) -> None:
+    """Write a stack atomically."""
     with atomic_path(path) as temporary:
-        # Not save_file, which hides a full disk behind an error of its own.
-        temporary.write_bytes(content)
+        temporary.write_bytes(stack_content(stack))
 
 
 def read_stack(path: Path) -> CordStack:

@@ -3,38 +3,60 @@
 They are removed, so that nobody can take them for results; trained models never are.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from cordlesion.analysis import TABLES
 from cordlesion.artifacts import StudyFolder, file_label, fingerprint
 from cordlesion.config import SETS, StudyConfig
+from cordlesion.derivatives import mask_path, sidecar
 from cordlesion.progress import say
+from cordlesion.stages.models_aside import models_aside
 from cordlesion.stages.sets import Cohort
 
-_IN_DERIVATIVES = re.compile(r"_label-lesion_desc-([A-Za-z0-9]+)_(?:probseg|mask)\.(?:nii\.gz|json)")
 _REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pdf"), "gallery": (".svg",)}
 
 
 def forget_outdated(cohort: Cohort) -> None:
     """Remove the results of another configuration, other files or another split: none may be taken for this one's.
 
-    Thresholds in the trained models do not depend on comparators and stay there when only these have changed.
+    What was tuned for them goes out of the trained models later, see :func:`forget_thresholds`.
     """
-    folder, columns = cohort.folder, ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
-    comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
-    split = cohort.splits[columns].astype(str).to_numpy().tolist()
-    own = [cohort.config.decisive, cohort.hashes, split]
-    of_runs, mark = fingerprint(*own), fingerprint(*own, *([comparators] if comparators else []))
+    folder, (_, mark) = cohort.folder, _result_marks(cohort)
     if not folder.is_done("results", mark):
         last = folder.finished("results")
-        if of_runs not in (last.get("runs"), last.get("fingerprint")):
-            _forget_thresholds(cohort)
         analyses = [folder.table(name) for name in TABLES]
         _remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses, *_report(folder)])
         with folder.stage("results", mark) as record:
-            record["runs"] = of_runs
+            record["runs"] = last.get("runs", last.get("fingerprint"))
+
+
+def forget_thresholds(cohort: Cohort) -> None:
+    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it.
+
+    Only once models that are not this study's have been set aside: these stay as they were. Thresholds do not depend on
+    comparators and stay when only these have changed.
+    """
+    folder, (of_runs, mark) = cohort.folder, _result_marks(cohort)
+    if folder.finished("results").get("runs") == of_runs:
+        return
+    trained = [path for run in cohort.config.runs if (path := folder.bundle(run.name)).is_dir()]
+    if trained:
+        from cordlesion.model.bundle import forget_threshold
+
+        for path in trained:
+            forget_threshold(path)
+    with folder.stage("results", mark) as record:
+        record["runs"] = of_runs
+
+
+def _result_marks(cohort: Cohort) -> tuple[str, str]:
+    """Return the fingerprints of the results of the trainings, and of all."""
+    columns = ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
+    comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
+    split = cohort.splits[columns].astype(str).to_numpy().tolist()
+    own = [cohort.config.decisive, cohort.hashes, split]
+    return fingerprint("results", *own), fingerprint("results", *own, *([comparators] if comparators else []))
 
 
 def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
@@ -44,7 +66,7 @@ def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
     forgotten = []
     for name in sorted(_made_for(folder) - named):
         # Names may differ where labels do not: a file is that of the method which has the label now.
-        maps = [] if (label := file_label(name)).casefold() in labels else _maps(folder, label)
+        maps = [] if file_label(name).casefold() in labels else _maps(folder, name)
         if _remove([*_tables(folder, name), *maps]):
             forgotten.append(name)
         # After the files: a process killed in between finds them again by their markers.
@@ -61,22 +83,25 @@ def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
 def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
     """Return the runs whose trained model is there although the study no longer names them."""
     named = {run.name for run in config.runs}
-    return sorted({path.parent.name for path in (folder.root / "runs").glob("*/bundle")} - named)
+    there = {path.parent.name for path in (folder.root / "runs").glob("*/bundle")}
+    return sorted(there - named - set(models_aside(folder)))
 
 
 def _made_for(folder: StudyFolder) -> set[str]:
-    """Return the names of all methods that something was made for."""
-    runs = {path.name for path in (folder.root / "runs").glob("*")}
-    return runs | set(folder.groups("predict")) | set(folder.units("masks"))
+    """Return the names of all methods that something was made for, as done-markers name them."""
+    swept = {unit.rpartition("_")[0] for unit in folder.units("sweep")}
+    return swept.union(folder.groups("predict"), folder.units("masks"), folder.units("analyze"))
 
 
 def _tables(folder: StudyFolder, name: str) -> list[Path]:
     return [*(folder.run_sweep(name, part) for part in SETS), *(folder.run(name) / f"{table}.tsv" for table in TABLES)]
 
 
-def _maps(folder: StudyFolder, label: str) -> list[Path]:
-    files = folder.derivatives.rglob(f"*_desc-{label}_*")
-    return [path for path in files if (found := _IN_DERIVATIVES.search(path.name)) and found[1] == label]
+def _maps(folder: StudyFolder, name: str) -> list[Path]:
+    """Return the maps and masks of a method, with what describes them, of every scan of which there is any map."""
+    scans = {unit.partition("/")[2] for unit in folder.units("predict")}
+    maps = [folder.probability(scan, name) for scan in sorted(scans)]
+    return [file for path in maps for image in (path, mask_path(path)) for file in (image, sidecar(image))]
 
 
 def _keys(folder: StudyFolder, name: str) -> list[str]:
@@ -98,13 +123,3 @@ def _remove(paths: Iterable[Path]) -> int:
     for path in present:
         path.unlink()
     return len(present)
-
-
-def _forget_thresholds(cohort: Cohort) -> None:
-    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it."""
-    trained = [path for run in cohort.config.runs if (path := cohort.folder.bundle(run.name)).is_dir()]
-    if trained:
-        from cordlesion.model.bundle import forget_threshold
-
-        for path in trained:
-            forget_threshold(path)

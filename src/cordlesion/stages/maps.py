@@ -146,7 +146,7 @@ def write_masks(study: Study, run: Method, threshold: float | None, scans: Seque
     """
     folder = study.folder
     pairs = [map_pair(scan, folder, run) for scan in scans]
-    key, mark = f"masks/{run.name}", fingerprint(sweep_mark(study, run, scans), threshold)
+    key, mark = f"masks/{run.name}", fingerprint("masks", sweep_mark(study, run, scans), threshold)
     if folder.is_done(key, mark, *(mask_file(pair.scan_id, folder, run) for pair in pairs)):
         return
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cordlesion.artifacts import fingerprint
-from cordlesion.config import ComparatorRun, Method, PreprocessConfig, RunConfig
+from cordlesion.artifacts import ResultKind, earlier_fingerprints, fingerprint
+from cordlesion.config import DRAWN, ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
 from cordlesion.threshold import GRIDS
@@ -20,22 +20,34 @@ def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
         config: How it is cut.
         hashes: SHA-256 of the scan's files, and of the network that finds its centerline, if that is a file.
     """
+    kind, parts = _made_of(config, hashes)
+    return fingerprint(kind, *parts)
+
+
+def earlier_stack_marks(config: PreprocessConfig, hashes: Mapping[str, str]) -> list[str]:
+    """Return the fingerprints of a scan's stack in the versions before; arguments as for :func:`stack_mark`."""
+    kind, parts = _made_of(config, hashes)
+    return earlier_fingerprints(kind, *parts)
+
+
+def _made_of(config: PreprocessConfig, hashes: Mapping[str, str]) -> tuple[ResultKind, list[object]]:
     kinds = ("image", "reference", *([config.guide] if config.guide else []))
     found = finder_fingerprint(config)
-    return fingerprint(config.decisive, {kind: hashes.get(kind) for kind in kinds}, *([found] if found else []))
+    kind: ResultKind = "drawn stack" if config.guide in DRAWN.values() else "stack"
+    return kind, [config.decisive, {kind: hashes.get(kind) for kind in kinds}, *([found] if found else [])]
 
 
 def train_mark(study: "Study", run: RunConfig) -> str:
     """Return the fingerprint of a training."""
     sets = {name: _stacks(study, study.in_set(name, run.fold)) for name in ("train", "validation")}
-    return fingerprint(run.learned_from, sets)
+    return fingerprint("training", run.learned_from, sets)
 
 
 def map_marks(study: "Study", run: RunConfig, scans: Sequence[Scan]) -> dict[Scan, str]:
     """Return the fingerprint of each scan's probability map."""
     # Once for all scans: it is made of every scan that the network was trained on.
     prediction = _prediction_mark(study, run)
-    return {scan: fingerprint(prediction, study.stack_marks[scan.scan_id]) for scan in scans}
+    return {scan: fingerprint("map", prediction, study.stack_marks[scan.scan_id]) for scan in scans}
 
 
 def brought_mark(study: "Cohort | Study", run: ComparatorRun, scan: Scan) -> str:
@@ -43,8 +55,9 @@ def brought_mark(study: "Cohort | Study", run: ComparatorRun, scan: Scan) -> str
     comparator, hashes = study.comparators[run.comparator.name], study.hashes[scan.scan_id]
     own = comparator.preprocess_in(study.config.preprocess)
     # Files are compared with the reference too, of which they must be no copies.
-    inputs = [stack_mark(own, hashes)] if own else [hashes["image"], hashes["reference"]]
-    return fingerprint(comparator.origin(scan.scan_id), *inputs)
+    if own:
+        return fingerprint("map", comparator.origin(scan.scan_id), stack_mark(own, hashes))
+    return fingerprint("comparator", comparator.origin(scan.scan_id), hashes["image"], hashes["reference"])
 
 
 def sweep_mark(study: "Study", run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
@@ -54,7 +67,7 @@ def sweep_mark(study: "Study", run: Method, scans: Sequence[Scan], volumes_mm3: 
     measured = [
         study.config.evaluation.rule,
         list(GRIDS[study.config.threshold.grid]),
-        removal.model_dump(mode="json"),
+        removal.hashed(),
         cords,
         *([list(volumes_mm3)] if volumes_mm3 else []),
     ]
@@ -62,8 +75,13 @@ def sweep_mark(study: "Study", run: Method, scans: Sequence[Scan], volumes_mm3: 
     names = [(scan.scan_id, scan.subject, scan.session) for scan in scans]
     if isinstance(run, ComparatorRun):
         maps = [brought_mark(study, run, scan) for scan in scans]
-        return fingerprint(maps, [study.hashes[scan.scan_id]["reference"] for scan in scans], names, *measured)
-    return fingerprint(_prediction_mark(study, run), _stacks(study, scans), names, *measured)
+        return fingerprint("sweep", maps, [study.hashes[scan.scan_id]["reference"] for scan in scans], names, *measured)
+    return fingerprint("sweep", _prediction_mark(study, run), _stacks(study, scans), names, *measured)
+
+
+def stack_key(scan_id: str) -> str:
+    """Return the name of a stack's marker."""
+    return f"preprocess/{scan_id}"
 
 
 def train_key(run: RunConfig) -> str:
@@ -81,4 +99,4 @@ def _stacks(study: "Study", scans: Sequence[Scan]) -> list[str]:
 
 
 def _prediction_mark(study: "Study", run: RunConfig) -> str:
-    return fingerprint(train_mark(study, run), run.prediction.model_dump(mode="json"))
+    return fingerprint("map", train_mark(study, run), run.prediction.hashed())

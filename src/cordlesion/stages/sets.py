@@ -15,7 +15,7 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.stages.marks import stack_mark
+from cordlesion.stages.marks import stack_key, stack_mark
 from cordlesion.threshold import VOLUME, parse_objective
 
 Hashes = Mapping[str, Mapping[str, str]]
@@ -122,8 +122,16 @@ class Study:
 
     @cached_property
     def stack_marks(self) -> Mapping[str, str]:
-        """The fingerprint of each scan's stack: computed once, because every run asks for all of them."""
-        return {name: stack_mark(self.config.preprocess, hashes) for name, hashes in self.hashes.items()}
+        """The fingerprint of each scan's stack: computed once, because every run asks for all of them.
+
+        Of one that was cut again and came out the same, that of the first time: it is what networks have learned from.
+        """
+        marks = {name: stack_mark(self.config.preprocess, hashes) for name, hashes in self.hashes.items()}
+        return {name: self._unchanged_since(name, mark) for name, mark in marks.items()}
+
+    def _unchanged_since(self, scan_id: str, mark: str) -> str:
+        marker = self.folder.finished(stack_key(scan_id))
+        return str(marker.get("unchanged_since", mark)) if marker.get("fingerprint") == mark else mark
 
     def in_set(self, name: SetName, fold: int | None = None) -> tuple[Scan, ...]:
         """Return the scans of a set.

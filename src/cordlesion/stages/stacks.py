@@ -1,17 +1,17 @@
 """A scan's stack in a study: cut and kept, or only tried."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cordlesion.artifacts import StudyFolder
+from cordlesion.artifacts import StudyFolder, atomic_path
 from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.postprocess import read_cord
 from cordlesion.preprocess.centerline import Finder
-from cordlesion.preprocess.stack_file import make_stack, write_stack
-from cordlesion.stages.marks import stack_mark
+from cordlesion.preprocess.stack_file import make_stack, stack_content
+from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.stages.sets import Cohort
 from cordlesion.volume import read_grid
 
@@ -23,6 +23,8 @@ class StackToCut:
     scan: Scan
     mark: str
     """Fingerprint of the stack."""
+    earlier_marks: Sequence[str]
+    """What it was in versions before this one."""
     is_measured: bool
     """Whether it is in a threshold or test set."""
 
@@ -52,12 +54,21 @@ class StackCutter:
         if not self.keep:
             make_stack(scan, self.preprocess, self._find)
             return
-        with self.folder.stage(_key(wanted), wanted.mark):
-            write_stack(self.folder.stack(scan.scan_id), make_stack(scan, self.preprocess, self._find))
+        content = stack_content(make_stack(scan, self.preprocess, self._find))
+        if self._is_same(wanted, content):
+            self.folder.renew(_key(wanted), wanted.mark)
+            return
+        with self.folder.stage(_key(wanted), wanted.mark), atomic_path(self.folder.stack(scan.scan_id)) as temporary:
+            temporary.write_bytes(content)
 
     def is_done(self, wanted: StackToCut) -> bool:
         """Tell whether a stack is there, cut from just these files in just this way."""
         return self.folder.is_done(_key(wanted), wanted.mark, self.folder.stack(wanted.scan.scan_id))
+
+    def _is_same(self, wanted: StackToCut, content: bytes) -> bool:
+        """Tell whether an earlier version cut just this stack from just these files: then nothing changes after it."""
+        last, path = self.folder.finished(_key(wanted)).get("fingerprint"), self.folder.stack(wanted.scan.scan_id)
+        return last in wanted.earlier_marks and path.is_file() and path.read_bytes() == content
 
     @cached_property
     def _find(self) -> Finder | None:
@@ -72,8 +83,17 @@ def stack_cutter(cohort: Cohort, keep: bool = True) -> StackCutter:
 def stacks_to_cut(cohort: Cohort, scans: Iterable[Scan]) -> list[StackToCut]:
     """Return what is to be cut of scans."""
     measured, config = cohort.names_in("threshold", "test"), cohort.config.preprocess
-    return [StackToCut(s, stack_mark(config, cohort.hashes[s.scan_id]), s.scan_id in measured) for s in scans]
+    hashes = cohort.hashes
+    return [
+        StackToCut(
+            scan,
+            stack_mark(config, hashes[scan.scan_id]),
+            earlier_stack_marks(config, hashes[scan.scan_id]),
+            scan.scan_id in measured,
+        )
+        for scan in scans
+    ]
 
 
 def _key(wanted: StackToCut) -> str:
-    return f"preprocess/{wanted.unit}"
+    return stack_key(wanted.unit)

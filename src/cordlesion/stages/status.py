@@ -10,6 +10,7 @@ from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
 from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key
+from cordlesion.stages.models_aside import models_aside
 from cordlesion.stages.trainings import failure_file
 
 
@@ -27,6 +28,7 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     working = _on_cluster(folder)
     rows += [("train", run.name, _training(folder, run, working.get(("train", run.name)))) for run in config.runs]
     rows += [("train", name, "kept, not in the study") for name in kept_models(config, folder)]
+    rows += [("train", name, "set aside: of other settings or scans") for name in models_aside(folder)]
     rows += [("comparator", *_brought(folder, one.name)) for one in config.comparators]
     for stage, path in (
         ("tune", folder.thresholds),

@@ -53,7 +53,7 @@ class Trainer:
         from cordlesion.training import remove_checkpoints, this_node, train_run
 
         run, folder = training.run, self._folder.run(training.run.name)
-        if _is_trained(self._folder, run, training.mark):
+        if is_trained(self._folder, run, training.mark):
             return
         node = this_node(training.nodes)
         if not node.leads:
@@ -84,7 +84,7 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
         }
         for run in (run for run in runs if run.fold == fold.fold):
             mark = train_mark(study, run)
-            if not _is_trained(study.folder, run, mark):
+            if not is_trained(study.folder, run, mark):
                 nodes = study.config.cluster.nodes
                 pending.append(Training(run, mark, stacks["train"], stacks["validation"], nodes))
     return pending
@@ -109,5 +109,6 @@ def _gpu_memory_gib(run: RunConfig) -> float:
     return _CONTEXT_GIB + 4 * _TENSORS_PER_LEVEL * sum(per_level) / 2**30
 
 
-def _is_trained(folder: StudyFolder, run: RunConfig, mark: str) -> bool:
+def is_trained(folder: StudyFolder, run: RunConfig, mark: str) -> bool:
+    """Tell whether the model of a training is there."""
     return folder.is_done(train_key(run), mark, folder.bundle(run.name) / "model.json")

@@ -1,0 +1,124 @@
+"""Trained models of other settings or scans: never written over, but set aside, and taken back when they fit again."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from cordlesion.artifacts import StudyFolder, read_json, write_json
+from cordlesion.config import BESIDE_TRAINING, RunConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.progress import say
+from cordlesion.stages.marks import train_key, train_mark
+from cordlesion.stages.sets import Study
+from cordlesion.stages.trainings import is_trained
+
+_REPLACED, _DAMAGED = ".replaced-", ".damaged-"
+_MARKER = "train.json"
+"""The done-marker of a model that is set aside, in its folder."""
+
+
+def set_models_aside(study: Study) -> None:
+    """Make room for the trainings that are to come, and say so, model by model.
+
+    A model whose fingerprint is not its run's any more goes to ``runs/<run>.replaced-<fingerprint>``. One that has gone
+    there before and is the run's again comes back, and is not trained another time.
+    """
+    for run in study.config.runs:
+        mark = train_mark(study, run)
+        if not is_trained(study.folder, run, mark):
+            _make_room(study.folder, run, mark)
+            _take_back(study.folder, run, mark)
+
+
+def models_aside(folder: StudyFolder) -> list[str]:
+    """Return the names of the folders below ``runs`` that hold models which were set aside."""
+    found = [path.name for how in (_REPLACED, _DAMAGED) for path in (folder.root / "runs").glob(f"*{how}*")]
+    return sorted(found)
+
+
+def _make_room(folder: StudyFolder, run: RunConfig, mark: str) -> None:
+    place, key = folder.run(run.name), train_key(run)
+    marker, trained_from = folder.finished(key), _trained_from(place)
+    # One of this very fingerprint without a marker is whole: the process was killed before it could write that.
+    if _has_model(place) and (marker or trained_from != mark):
+        aside = _unused(place, _REPLACED if trained_from != mark else _DAMAGED, trained_from)
+        say(
+            f"{run.name}: {_reason(_card(place), run, mark)}; the model is kept as {aside.relative_to(folder.root)}, "
+            "and another one is trained in its place"
+        )
+        if marker:
+            write_json(place / _MARKER, marker)
+        place.rename(aside)
+        # An interrupted training of the new settings goes on where it was.
+        for state in aside.glob(f"checkpoint-{mark[:16]}.ckpt"):
+            place.mkdir()
+            state.rename(place / state.name)
+    folder.undo(key)
+
+
+def _take_back(folder: StudyFolder, run: RunConfig, mark: str) -> None:
+    place = folder.run(run.name)
+    for aside in _names(place, _REPLACED, mark):
+        if not aside.is_dir() or _has_model(place):
+            break
+        if _trained_from(aside) == mark:
+            # The model last: where it is, all that belongs to it is there.
+            for part in sorted(aside.iterdir(), key=lambda part: part.name == "bundle"):
+                place.mkdir(exist_ok=True)
+                if not (place / part.name).exists():
+                    part.rename(place / part.name)
+            say(f"{run.name}: the model in {aside.relative_to(folder.root)} is of these settings again, and is used")
+            if not any(aside.iterdir()):
+                aside.rmdir()
+    if (place / _MARKER).is_file() and _trained_from(place) == mark:
+        folder.mark_done(train_key(run), mark, read_json(place / _MARKER))
+        (place / _MARKER).unlink()
+
+
+def _has_model(run: Path) -> bool:
+    return (run / "bundle" / "model.json").is_file()
+
+
+def _unused(place: Path, how: str, trained_from: str) -> Path:
+    return next(path for path in _names(place, how, trained_from) if not path.exists())
+
+
+def _names(place: Path, how: str, trained_from: str) -> Iterator[Path]:
+    first = place.with_name(f"{place.name}{how}{trained_from[:8]}")
+    yield first
+    yield from (first.with_name(f"{first.name}-{number}") for number in range(2, 10_000))
+
+
+def _card(run: Path) -> Mapping[str, Any]:
+    """Return the content of a model's card, or nothing where it cannot be read: the model is kept all the same."""
+    try:
+        content = read_json(run / "bundle" / "model.json")
+    except CordlesionError:
+        return {}
+    return content if isinstance(content, dict) and isinstance(content.get("provenance", {}), dict) else {}
+
+
+def _trained_from(run: Path) -> str:
+    """Return the fingerprint of the training that made a model."""
+    return str(_card(run).get("provenance", {}).get("fingerprint", "unknown"))
+
+
+def _reason(card: Mapping[str, Any], run: RunConfig, mark: str) -> str:
+    """Say why a model is not the one that its run needs."""
+    provenance = card.get("provenance", {})
+    if provenance.get("fingerprint") == mark:
+        return "its weights are not those that were trained here"
+    now = {
+        "network": run.network.hashed(),
+        "patches": run.patches.hashed(),
+        "loss": run.loss.hashed(),
+        "training": run.optimization.hashed(exclude=BESIDE_TRAINING),
+    }
+    changed = [
+        f"{section}.{key} {was[key]} -> {value}"
+        for section, content in now.items()
+        for was in [(card if section in ("network", "patches") else provenance).get(section)]
+        for key, value in content.items()
+        if isinstance(was, dict) and key in was and was[key] != value
+    ]
+    return f"its settings are others now ({', '.join(changed)})" if changed else "its scans or stacks are others now"
