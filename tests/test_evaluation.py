@@ -8,14 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion import evaluation
+from cordlesion.dataset.pairing import PROBABILITY_NAMES, pair_files
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
-    PROBABILITY_NAMES,
     MapPair,
     evaluate_mask,
     metric_row,
-    pair_files,
     read_in_parts,
     read_table,
     require_gradual,
@@ -89,7 +88,8 @@ def test_files_without_a_partner_are_listed(tmp_path):
     prediction = touch(tmp_path / "p", "sub-01_seg.nii.gz", "sub-03_seg.nii.gz")
     pairs, unmatched = pair_files(reference, prediction)
     assert [pair.scan_id for pair in pairs] == ["sub-01"]
-    assert [sentence.split(":")[0] for sentence in unmatched] == [
+    assert all(sentence.startswith(f"{name}: ") for name, sentence in unmatched)
+    assert [name for name, _ in unmatched] == [
         str(reference / "sub-02_seg.nii.gz"),
         str(prediction / "sub-03_seg.nii.gz"),
     ]

@@ -188,6 +188,7 @@ def segment(
     threshold: float | None = None,
     qc: Path | None = None,
     pictures: bool = True,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
@@ -201,6 +202,8 @@ def segment(
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
+        overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
+            they are kept, and such scans are listed.
     """
     from cordlesion.progress import shown
     from cordlesion.segmentation import segment_files
@@ -216,6 +219,7 @@ def segment(
             threshold=threshold,
             qc=qc,
             pictures=pictures,
+            overwrite=overwrite,
         )
         return leftovers(faults)
 
@@ -241,9 +245,12 @@ def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")]
 @study.command
 def init(dataset: Path) -> None:
     """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
-    from cordlesion.intake import initial_study
+    from cordlesion.intake import study_to_start_from
 
-    print(initial_study(dataset), end="")
+    text, remarks = study_to_start_from(dataset)
+    print(text, end="")
+    for remark in remarks:
+        print(f"cordlesion: {remark}", file=sys.stderr)
 
 
 @study.command

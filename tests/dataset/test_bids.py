@@ -1,9 +1,10 @@
 import pytest
 
 from cordlesion.config import FilePatterns
-from cordlesion.dataset.bids import entities, find_scans, scan_name
+from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
+from cordlesion.scan_names import scan_file
 from images import box, noise, write_image
 
 LABELS = "derivatives/labels/sub-01/anat"
@@ -28,15 +29,14 @@ def touch(folder, *names):
         ("sub-01_lesion-manual.nii.gz", "sub-01"),
         ("sub-01_T2w_lesion-manual.nii.gz", "sub-01"),
         ("sub-01_acq-ax_T2w_seg-manual.nii.gz", "sub-01_acq-ax"),
-        ("t2.nii.gz", ""),
     ],
 )
-def test_a_files_scan_is_told_by_its_entities(name, scan):
-    assert scan_name(name) == scan
+def test_a_files_scan_is_known_by_its_entities(name, scan):
+    assert scan_file(name).name == scan
 
 
 def test_entities():
-    assert entities("sub-01_acq-a-b_T2w.nii.gz") == {"sub": "01", "acq": "a-b"}
+    assert scan_file("sub-01_acq-a-b_T2w.nii.gz").entities == {"sub": "01", "acq": "a-b"}
 
 
 @pytest.mark.parametrize(
@@ -112,8 +112,9 @@ def test_a_reference_without_an_image_is_listed(tmp_path):
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", f"{LABELS}/sub-09_label-lesion_seg.nii.gz")
     scans, orphans = find_scans(tmp_path)
     assert [scan.scan_id for scan in scans] == ["sub-01"]
-    (sentence,) = orphans
-    assert sentence.startswith(str(tmp_path / LABELS / "sub-09_label-lesion_seg.nii.gz"))
+    ((name, sentence),) = orphans
+    assert sentence.startswith(name)
+    assert name == str(tmp_path / LABELS / "sub-09_label-lesion_seg.nii.gz")
     assert "sub-09_T2w.nii.gz is needed" in sentence
 
 
