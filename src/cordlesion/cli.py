@@ -1,6 +1,7 @@
 """The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -300,7 +301,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Importing torch and matplotlib makes a million objects and no garbage: searching them took 4 % of `segment`.
     gc.set_threshold(50_000)
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     try:
+        _require_utf8(arguments)
         status = app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(2)
@@ -325,6 +330,16 @@ def _refused(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     place = f"{error.filename}: cannot be used ({reason})" if error.filename else f"the system refused ({reason})"
     return f"{place}; files and folders that may be read and written are needed. Check rights, names and free space."
+
+
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse names that could not stand in any table, before anything is written."""
+    from cordlesion.errors import CordlesionError
+    from cordlesion.scan_names import illegible
+
+    for argument in arguments:
+        if fault := illegible(Path(argument)):
+            raise CordlesionError(fault)
 
 
 def _after_stop(arguments: Sequence[str]) -> str:

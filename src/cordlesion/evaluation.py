@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.artifacts import atomic_path
+from cordlesion.artifacts import atomic_path, utf8_only
 from cordlesion.config import PostprocessConfig
 from cordlesion.dataset.pairing import MapPair as MapPair
 from cordlesion.errors import CordlesionError
@@ -96,7 +96,7 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
     """Write a table as TSV atomically; numbers keep every digit, undefined values become ``n/a``."""
-    with atomic_path(Path(path)) as temporary:
+    with atomic_path(Path(path)) as temporary, utf8_only(Path(path)):
         table.to_csv(temporary, **_FORMAT)
 
 

@@ -44,7 +44,7 @@ class ScanFile:
     version: tuple[str, ...] = ()
     """Entities that tell versions apart, e.g. ``desc-denoised`` or ``space-other``."""
     unclear: str = ""
-    """A last part without a hyphen and without a capital letter, which may name an image (``bold``) or not (``pred``)."""
+    """A last part without a hyphen or a capital letter, which may name an image (``bold``) or not (``pred``)."""
     is_derived: bool = False
     """Its name says that it is a mask or a map of a scan."""
 
@@ -102,7 +102,7 @@ def scan_file(path: Path | str) -> ScanFile:
     if re.match(r"sub-[^_]", stem):
         return _bids_file(path, stem.split("_"))
     plain = _OF_A_RESULT.sub("", stem)
-    return ScanFile(path, plain or stem, is_derived=plain != stem)
+    return ScanFile(path, plain or stem or path.name, is_derived=plain != stem)
 
 
 def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:

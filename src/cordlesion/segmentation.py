@@ -127,8 +127,9 @@ def segment_files(
         for scan, given in zip(scans, cords, strict=True):
             name = output_name(scan)
             try:
+                image = _read(scan)
                 check_earlier(folder, scan, overwrite=overwrite)
-                result = _segment(_read(scan), model, given, cut, find)
+                result = _segment(image, model, given, cut, find)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue

@@ -114,10 +114,10 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
             f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
             "another output folder or rename the scan, or replace what is there with --overwrite."
         )
-    if _mask_hash(read_mask(mask).data) not in written.get(_MASK, []):
+    if not _is_as_written(mask, written):
         raise CordlesionError(
-            f"{mask}: differs from what was written, so it may have been corrected by hand; nothing is replaced. Choose "
-            "another output folder, or replace it with --overwrite."
+            f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
+            "Choose another output folder, or replace it with --overwrite."
         )
 
 
@@ -135,6 +135,15 @@ def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
     if isinstance(digest := written.get(_SOURCE), str) and digest != file_hash(scan):
         return f"another image named {scan.name}"
     return None
+
+
+def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
+    recorded = written.get(_MASK)
+    try:
+        return isinstance(recorded, list) and _mask_hash(read_mask(mask).data) in recorded
+    except CordlesionError:
+        # We write no mask that cannot be read as one: somebody changed it.
+        return False
 
 
 def _mask_hash(mask: npt.NDArray[Any]) -> str:

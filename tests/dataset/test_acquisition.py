@@ -78,14 +78,13 @@ def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, abou
     ("content", "fault"),
     [
         (b"{", "not a JSON file"),
-        (b"[1]", "holds a list; a JSON object"),
+        (b"[1]", "holds a list; an object is needed"),
         (b"", "not a JSON file"),
         (b'{"Manufacturer": "GE",}', "not a JSON file"),
         (b'{"Manufacturer": "Siemens", "InstitutionName": "H\xf4pital"}', "not a JSON file"),
-        (b'\xef\xbb\xbf{"Manufacturer": "Siemens"}', "not a JSON file"),
         (b'{"Manufacturer": "Siemens", "Comment": "a\rb"}', "not a JSON file"),
     ],
-    ids=["cut", "a list", "empty", "trailing comma", "Latin-1", "byte-order mark", "control character"],
+    ids=["cut", "a list", "empty", "trailing comma", "Latin-1", "control character"],
 )
 def test_a_damaged_json_file_leaves_the_scanner_to_the_participants_and_is_named_once(tmp_path, capsys, content, fault):
     scan = scan_with(tmp_path, scanner="Philips 3T")
@@ -96,6 +95,12 @@ def test_a_damaged_json_file_leaves_the_scanner_to_the_participants_and_is_named
     said = capsys.readouterr().out
     assert said.count("sub-01_T2w.json") == 1
     assert fault in said
+
+
+def test_a_mark_of_the_encoding_is_no_damage(tmp_path):
+    scan = scan_with(tmp_path)
+    (tmp_path / "sub-01_T2w.json").write_bytes(b'\xef\xbb\xbf{"Manufacturer": "Siemens"}')
+    assert read_acquisition(scan).scanner == "Siemens"
 
 
 @pytest.mark.parametrize("strength", ["NaN", "Infinity", "true", '"3"', "null"])

@@ -85,14 +85,9 @@ def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
     about: dict[str, Any] = {}
     for path in _sidecars(image):
         try:
-            said = read_json(path)
+            about |= read_json(path, dict)
         except CordlesionError as error:
             faults.append(str(error))
-            continue
-        if isinstance(said, dict):
-            about |= said
-        else:
-            faults.append(f"{path}: holds a {type(said).__name__}; a JSON object is needed. Mend or remove it.")
     return about
 
 
