@@ -46,7 +46,8 @@ AnyCenterlineSource: TypeAlias = Annotated[CenterlineSource | Path, BeforeValida
 
 
 class FilePatterns(Section):
-    """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts."""
+    """How files of a BIDS dataset are recognised; globs on the file name, or on its place in the dataset where they have
+    a ``/``; the first that matches counts."""
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
     """Scans, inside ``sub-*`` folders."""
