@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import threading
 import time
@@ -158,10 +159,11 @@ def utf8_only(path: Path) -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        at = str(error.object)[max(error.start - 40, 0) : error.end + 20]
-        shown = os.fsencode(at).decode("utf-8", "backslashreplace")
+        before, after = str(error.object)[: error.start], str(error.object)[error.start :]
+        name = re.split(r'["\t\n]', before)[-1] + re.split(r'["\t\n]', after)[0]
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
         raise CordlesionError(
-            f"{path}: would hold a file or folder name that is not UTF-8 ({shown!r}). Rename that file or folder."
+            f"{path}: would hold a file or folder name that is not UTF-8 ({shown}). Rename that file or folder."
         ) from error
 
 

@@ -194,7 +194,7 @@ def raters(folder):
 )
 def test_a_pattern_with_a_folder_chooses_among_raters(tmp_path, pattern):
     folder, names = raters(tmp_path)
-    with pytest.raises(CordlesionError, match="one of the references is needed.*rater1"):
+    with pytest.raises(CordlesionError, match=r"one of the references is needed.*rater1"):
         find_scans(folder)
     ((scan,), _) = find_scans(folder, FilePatterns(reference=(pattern,)))
     assert scan.reference == folder / names[1]
@@ -232,7 +232,7 @@ def test_masks_that_are_not_needed_are_no_reason_to_refuse(tmp_path):
     ((scan,), _) = find_scans(tmp_path)
     assert scan.cord_mask is None
     assert "one of the cord masks is needed" in scan.why_none("cord_mask")
-    with pytest.raises(CordlesionError, match="no centerline cord mask found.*one of the cord masks is needed"):
+    with pytest.raises(CordlesionError, match=r"no centerline cord mask found.*one of the cord masks is needed"):
         scan_centerline(scan, None, PreprocessConfig(centerline="cord_mask"), None)
 
 

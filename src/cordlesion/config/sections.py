@@ -46,8 +46,10 @@ AnyCenterlineSource: TypeAlias = Annotated[CenterlineSource | Path, BeforeValida
 
 
 class FilePatterns(Section):
-    """How files of a BIDS dataset are recognised; globs on the file name, or on its place in the dataset where they have
-    a ``/``; the first that matches counts."""
+    """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts.
+
+    A glob with a ``/`` is compared with the file's place in the dataset (``derivatives/rater1/*_seg.nii.gz``).
+    """
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
     """Scans, inside ``sub-*`` folders."""

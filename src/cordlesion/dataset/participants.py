@@ -41,8 +41,8 @@ class Participants:
             if lacking:
                 named = ", ".join(lacking[:_MOST_NAMED]) + (" ..." if len(lacking) > _MOST_NAMED else "")
                 said.append(
-                    f"{self.path}: the {column} is unknown of {len(lacking)} of the subjects ({named}): no row, or several "
-                    "that differ and none of the scan's session. Add rows with `participant_id` (and `session_id`)."
+                    f"{self.path}: the {column} is unknown of {len(lacking)} of the subjects ({named}): no row, or "
+                    "several that differ and none of the scan's session. Add rows (`participant_id`, `session_id`)."
                 )
         return said
 
