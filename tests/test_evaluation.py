@@ -1,4 +1,5 @@
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion import evaluation
+from cordlesion.dataset.pairing import MASK_NAMES, PROBABILITY_NAMES, pair_files
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
-    PROBABILITY_NAMES,
     MapPair,
     evaluate_mask,
     metric_row,
-    pair_files,
     read_in_parts,
     read_table,
     require_gradual,
@@ -89,7 +89,8 @@ def test_files_without_a_partner_are_listed(tmp_path):
     prediction = touch(tmp_path / "p", "sub-01_seg.nii.gz", "sub-03_seg.nii.gz")
     pairs, unmatched = pair_files(reference, prediction)
     assert [pair.scan_id for pair in pairs] == ["sub-01"]
-    assert [sentence.split(":")[0] for sentence in unmatched] == [
+    assert all(sentence.startswith(f"{name}: ") for name, sentence in unmatched)
+    assert [name for name, _ in unmatched] == [
         str(reference / "sub-02_seg.nii.gz"),
         str(prediction / "sub-03_seg.nii.gz"),
     ]
@@ -110,6 +111,88 @@ def test_folders_that_cannot_be_matched_get_a_sentence(tmp_path, files, fault):
     with pytest.raises(CordlesionError, match=fault) as error:
         pair_files(tmp_path / "r", tmp_path / "p")
     assert str(error.value).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["patient01_2021-03-04", "patient02_2021-03-04"],
+        ["case.001", "case.002"],
+        ["patient-1_baseline", "patient-1_followup"],
+        ["P01_T2-TSE", "P01_T2-STIR"],
+        ["T2_1.3.12.2.1107", "T2_1.3.12.2.1108"],
+        ["sub-01_T2w", "sub-01_PSIR"],
+        ["sub-01_STIR_label-lesion_seg", "sub-01_T2w_label-lesion_seg"],
+        ["sub-01_desc-a_label-lesion_seg", "sub-01_desc-b_label-lesion_seg"],
+        ["sub-01_a", "sub-01_b"],
+    ],
+)
+def test_files_of_equal_names_are_pairs_and_of_others_are_none(tmp_path, names):
+    reference = touch(tmp_path / "r", *(f"{name}.nii.gz" for name in names))
+    prediction = touch(tmp_path / "p", *(f"{name}.nii.gz" for name in names))
+    pairs, unmatched = pair_files(reference, prediction)
+    assert unmatched == []
+    assert sorted((pair.reference.name, pair.prediction.name) for pair in pairs) == [
+        (f"{name}.nii.gz", f"{name}.nii.gz") for name in sorted(names)
+    ]
+    assert len({pair.scan_id for pair in pairs}) == 2
+    if "desc" not in names[0] and names[0] != "sub-01_a":
+        (reference / f"{names[1]}.nii.gz").unlink()
+        (prediction / f"{names[0]}.nii.gz").unlink()
+        with pytest.raises(CordlesionError, match="none of its 1 NIfTI files matches one of the 1"):
+            pair_files(reference, prediction)
+
+
+def test_what_segment_writes_of_a_scan_is_matched_with_its_reference(tmp_path):
+    reference = touch(tmp_path / "r", "patient01_2021-03-04.nii.gz", "case_007.nii.gz")
+    ends = ("label-lesion_mask", "label-lesion_probseg")
+    names = ("patient01_2021-03-04", "case_007")
+    prediction = touch(tmp_path / "p", *(f"{name}_{end}.nii.gz" for name in names for end in ends))
+    for kinds, end in ((MASK_NAMES, ends[0]), (PROBABILITY_NAMES, ends[1])):
+        pairs, unmatched = pair_files(reference, prediction, kinds)
+        assert unmatched == []
+        assert [(pair.scan_id, pair.prediction.name) for pair in pairs] == [
+            (name, f"{name}_{end}.nii.gz") for name in sorted(names)
+        ]
+
+
+@pytest.mark.parametrize("theirs", ["consensus.nii.gz", "mine/pred.nii.gz"])
+def test_a_folder_per_patient_with_one_file_name_is_paired_by_folder(tmp_path, theirs):
+    reference = touch(tmp_path / "r", "p1/consensus.nii.gz", "p2/consensus.nii.gz", "p3/consensus.nii.gz")
+    prediction = touch(tmp_path / "p", *(f"{patient}/{theirs}" for patient in ("p1", "p2", "p4")))
+    if "/" in theirs:
+        with pytest.raises(CordlesionError, match=r"is of the same scan as .*lay both trees out in the same folders"):
+            pair_files(reference, prediction)
+        return
+    pairs, unmatched = pair_files(reference, prediction)
+    assert [(pair.scan_id, pair.subject, pair.prediction.parent.name) for pair in pairs] == [
+        ("p1", "p1", "p1"),
+        ("p2", "p2", "p2"),
+    ]
+    assert [name.removeprefix(str(tmp_path)) for name, _ in unmatched] == [
+        "/r/p3/consensus.nii.gz",
+        "/p/p4/consensus.nii.gz",
+    ]
+
+
+def test_folders_that_are_patients_may_hold_files_of_other_names(tmp_path):
+    reference = touch(tmp_path / "r", "p1/consensus.nii.gz", "p2/consensus.nii.gz")
+    prediction = touch(tmp_path / "p", "p1/pred.nii.gz", "p2/pred.nii.gz")
+    assert [pair.scan_id for pair in pair_files(reference, prediction)[0]] == ["p1", "p2"]
+    touch(tmp_path / "r", "p1/first.nii.gz", "p2/first.nii.gz")
+    touch(tmp_path / "p", "p1/consensus.nii.gz", "p2/first.nii.gz")
+    pairs, _ = pair_files(reference, prediction)
+    assert [pair.scan_id for pair in pairs] == ["p1_consensus", "p2_first"]
+
+
+def test_linked_folders_are_followed_and_names_that_are_not_utf8_are_listed(tmp_path):
+    store = touch(tmp_path / "store", "case7.nii.gz")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "linked").symlink_to(store)
+    touch(tmp_path / "p", "case7.nii.gz", os.fsdecode(b"H\xf4pital.nii.gz"))
+    pairs, unmatched = pair_files(tmp_path / "r", tmp_path / "p")
+    assert [pair.scan_id for pair in pairs] == ["case7"]
+    assert [r"H\xf4pital.nii.gz: its name is not UTF-8" in reason for _, reason in unmatched] == [True]
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import gzip
 import html
 import json
 import re
@@ -12,14 +13,14 @@ from scipy import ndimage
 from cordlesion.artifacts import file_hash
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.evaluation import read_table, write_table
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.report.montage import montage
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
-from cordlesion.volume import read_scan, read_volume
+from cordlesion.volume import read_scan, read_volume, write_volume
 from images import SHAPE, box, noise, truncate, write_image
 from models import THRESHOLD, untrained_bundle
 from strategies import make_scan
@@ -240,7 +241,7 @@ def test_a_model_of_the_foreground_needs_no_centerline(cohort, tmp_path):
 def test_scans_that_would_overwrite_each_other_are_refused(bundle, cohort, tmp_path):
     twin = write_image(tmp_path / "other" / "sub-01_acq-x_space-y_T2w.nii.gz", noise())
     same = write_image(tmp_path / "other" / "sub-01_T2w.nii", noise())
-    with pytest.raises(CordlesionError, match="another scan has the same name"):
+    with pytest.raises(CordlesionError, match=r"other/sub-01_T2w\.nii: its outputs would get the same name \(sub-01\)"):
         segment_files([scan_of(cohort), twin, same], bundle, tmp_path / "o")
     assert not (tmp_path / "o").exists()
 
@@ -387,10 +388,12 @@ def test_a_scan_that_fails_keeps_files_and_rows_of_an_earlier_run(bundle, cohort
 
 
 def test_files_that_cannot_be_written_are_told_with_what_to_do(bundle, cohort, tmp_path):
-    (tmp_path / "sub-01_label-lesion_mask.json").mkdir()
-    with pytest.raises(CordlesionError, match=r"mask\.json: cannot be written .* may be incomplete: segment it again"):
+    (tmp_path / "lesions.tsv").mkdir()
+    with pytest.raises(
+        CordlesionError, match=r"lesions\.tsv: cannot be written .* may be incomplete: segment it again"
+    ):
         segment_files([scan_of(cohort)], bundle, tmp_path, centerlines=[label_of(cohort, "centerline")])
-    assert not (tmp_path / "lesions.tsv").exists()
+    assert not (tmp_path / "lesion_load.tsv").exists()
 
 
 @pytest.mark.parametrize("command", [("segment", "-m", "model"), ("predict", "-m", "model"), ("centerline",)])
@@ -432,3 +435,116 @@ def test_what_finds_the_cord_is_made_once_for_all_scans(bundle, cohort, tmp_path
     assert segment_files(scans, bundle, tmp_path, centerline_source="network.h5") == {}
     assert made == ["network.h5"]
     assert json.loads((tmp_path / "sub-02_label-lesion_mask.json").read_text())["Centerline"]["Source"] == "network.h5"
+
+
+def written(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*_label-lesion_*"))}
+
+
+def copy_of(scan, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(scan, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("patient01_2021-03-04", "patient02_2021-03-04"),
+        ("T2_1.3.12.2.1107", "T2_1.3.12.2.1108"),
+        ("sub-01_T2w", "sub-01_STIR"),
+        ("sub-01_T2w", "sub-01_desc-denoised_T2w"),
+    ],
+)
+def test_two_scans_have_two_sets_of_files(bundle, cohort, tmp_path, names):
+    curve, out = label_of(cohort, "centerline"), tmp_path / "out"
+    scans = [copy_of(scan_of(cohort), tmp_path / f"{name}.nii.gz") for name in names]
+    for scan in scans:
+        assert segment_files([scan], bundle, out, centerlines=[curve], pictures=False) == {}
+    assert len(written(out)) == 6
+    ids = [output_name(scan) for scan in scans]
+    assert read_table(out / "lesion_load.tsv")["scan_id"].tolist() == ids
+    for scan, name in zip(scans, ids, strict=True):
+        assert json.loads((out / f"{name}_label-lesion_mask.json").read_text())["Sources"] == [scan.name]
+
+
+def test_another_patients_scan_of_the_same_name_replaces_nothing(bundle, cohort, tmp_path):
+    out, curve = tmp_path / "out", label_of(cohort, "centerline")
+    scans = [copy_of(scan_of(cohort, n), tmp_path / f"p{n}" / "T2.nii.gz") for n in (1, 2)]
+    with pytest.raises(CordlesionError, match=r"its outputs would get the same name \(T2\) as those of .*p1/T2"):
+        segment_files(scans, bundle, out, centerlines=[curve] * 2)
+    segment_files(scans[:1], bundle, out, centerlines=[curve])
+    before, rows = written(out), (out / "lesions.tsv").read_bytes()
+    with pytest.raises(CordlesionError, match=r"was made from another image named T2\.nii\.gz, not from .*p2/T2"):
+        segment_files(scans[1:], bundle, out, centerlines=[curve])
+    twin = tmp_path / "T2.nii"
+    twin.write_bytes(gzip.decompress(scans[0].read_bytes()))
+    with pytest.raises(CordlesionError, match=r"was made from T2\.nii\.gz, not from "):
+        segment_files([twin], bundle, out, centerlines=[curve])
+    assert (written(out), (out / "lesions.tsv").read_bytes()) == (before, rows)
+    curve = label_of(cohort, "centerline", 2)
+    assert segment_files(scans[1:], bundle, out, centerlines=[curve], overwrite=True) == {}
+    assert written(out) != before
+
+
+def test_a_mask_that_was_corrected_is_kept_and_that_is_said(bundle, cohort, tmp_path, cli):
+    scan, curve, out = scan_of(cohort), label_of(cohort, "centerline"), tmp_path / "out"
+    command = ("segment", scan, "-m", bundle, "-o", out, "--centerline", curve, "--no-pictures")
+    for threshold in (0.5, 0.4, 0.4):
+        assert cli(*command, "--threshold", threshold).status == 0
+    mask = out / "sub-01_label-lesion_mask.nii.gz"
+    image = nib.load(mask)
+    nib.save(image, mask)  # saved again by a viewer, unchanged
+    assert cli(*command).status == 0
+    corrected = np.asarray(image.dataobj).copy()
+    corrected[:2] = 1
+    nib.save(nib.Nifti1Image(corrected, None, image.header), mask)
+    before = written(out)
+    ended = cli(*command)
+    assert ended.status == 2
+    assert f"{mask}: is not what its JSON file records, so it may have been corrected by hand" in ended.error
+    assert "--overwrite" in ended.error
+    assert written(out) == before
+    assert cli(*command, "--overwrite").status == 0
+    assert written(out) != before
+
+
+@pytest.mark.parametrize("moment", ["probability", "mask"])
+def test_what_was_killed_while_it_was_written_can_be_done_again(bundle, cohort, tmp_path, monkeypatch, moment):
+    given = {"centerlines": [label_of(cohort, "centerline")], "pictures": False}
+    segment_files([scan_of(cohort)], bundle, tmp_path, threshold=1.0, **given)
+
+    def killed(path, data, like):
+        if (data.dtype == bool) == (moment == "mask"):
+            raise KeyboardInterrupt
+        write_volume(path, data, like)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cordlesion.segmentation_files.write_volume", killed)
+        with pytest.raises(KeyboardInterrupt):
+            segment_files([scan_of(cohort)], bundle, tmp_path, **given)
+    assert segment_files([scan_of(cohort)], bundle, tmp_path, **given) == {}
+    fresh = tmp_path / "fresh"
+    segment_files([scan_of(cohort)], bundle, fresh, **given)
+    maps = [name for name in written(fresh) if name.endswith(".nii.gz")]
+    assert [nib.load(tmp_path / name).get_fdata().sum() for name in maps] == [
+        nib.load(fresh / name).get_fdata().sum() for name in maps
+    ]
+
+
+def test_columns_that_people_add_to_the_tables_are_kept(bundle, cohort, tmp_path):
+    scans, curves = [scan_of(cohort, n) for n in (1, 2)], [label_of(cohort, "centerline", n) for n in (1, 2)]
+    segment_files(scans[:1], bundle, tmp_path, centerlines=curves[:1], pictures=False)
+    for name in ("lesions", "lesion_load"):
+        table = read_table(tmp_path / f"{name}.tsv")
+        write_table(tmp_path / f"{name}.tsv", table.assign(level=[f"C{n}" for n in range(len(table))]))
+    about = json.loads((tmp_path / "lesions.json").read_text()) | {"level": {"Description": "Vertebra"}}
+    (tmp_path / "lesions.json").write_text(json.dumps(about))
+    assert segment_files(scans[::-1], bundle, tmp_path, centerlines=curves[::-1], pictures=False) == {}
+    for name in ("lesions", "lesion_load"):
+        after = read_table(tmp_path / f"{name}.tsv")
+        mine = after[after["scan_id"] == "sub-01"]
+        assert mine["level"].tolist() == [f"C{n}" for n in range(len(mine))]
+        assert after.loc[after["scan_id"] == "sub-02", "level"].isna().all()
+        described = json.loads((tmp_path / f"{name}.json").read_text())
+        assert described["level"]["Description"] == ("Vertebra" if name == "lesions" else "Added by hand")

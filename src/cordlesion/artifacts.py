@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 import threading
 import time
@@ -21,6 +22,8 @@ from cordlesion.reading import cannot_read, parse_json, read_record
 from cordlesion.reading import read_json as read_json
 
 _PARTIAL = ".part-"
+_LONGEST_NAME = 255
+"""Bytes, of the file systems in use."""
 _UMASK_LOCK = threading.Lock()
 _READ_IN_FOLDERS = (
     *("*.nii", "*.nii.gz", "sub-*.json", "sub-*_scans.tsv", "sub-*_sessions.tsv"),
@@ -55,7 +58,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + path.name, dir=path.parent)
+        # The end of a long name only: with what is put before it, the whole could be too long for a file system.
+        end = os.fsdecode(os.fsencode(path.name)[-_LONGEST_NAME // 2 :])
+        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + end, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error
@@ -95,9 +100,10 @@ def check_output_file(path: Path, *inputs: Path | None) -> Path:
         inputs: What it is made from, files and folders, which must not be overwritten.
 
     Raises:
-        CordlesionError: ``path`` is a folder, lies below a file, is one of the inputs, or is a file that is read from
-            a folder among them.
+        CordlesionError: ``path`` is a folder, lies below a file, has too long a name, is one of the inputs, or is a
+            file that is read from a folder among them.
     """
+    require_short_name(path)
     for given in filter(None, inputs):
         _require_other(path, given)
     if path.is_dir():
@@ -136,10 +142,40 @@ def check_output_folder(path: Path) -> Path:
     return path
 
 
+def require_short_name(path: Path) -> None:
+    """Refuse a name that is longer than file systems allow.
+
+    Raises:
+        CordlesionError: It is.
+    """
+    if (n_bytes := len(os.fsencode(path.name))) > _LONGEST_NAME:
+        raise CordlesionError(
+            f"{path}: its name has {n_bytes} bytes; file systems allow {_LONGEST_NAME}. Choose a shorter name."
+        )
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path`` atomically."""
-    with atomic_path(path) as temporary:
+    """Write ``text`` (UTF-8) to ``path`` atomically.
+
+    Raises:
+        CordlesionError: The folder cannot be written, or the text names a file whose name is not UTF-8.
+    """
+    with atomic_path(path) as temporary, utf8_only(path):
         temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextlib.contextmanager
+def utf8_only(path: Path) -> Iterator[None]:
+    """Turn what happens where names that are not UTF-8 are written to ``path`` into a sentence."""
+    try:
+        yield
+    except UnicodeEncodeError as error:
+        before, after = str(error.object)[: error.start], str(error.object)[error.start :]
+        name = re.split(r'["\t\n]', before)[-1] + re.split(r'["\t\n]', after)[0]
+        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        raise CordlesionError(
+            f"{path}: would hold a file or folder name that is not UTF-8 ({shown}). Rename that file or folder."
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

@@ -1,6 +1,7 @@
 """The command line: one subcommand per stage, each calls one API function; heavy imports happen inside."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -188,6 +189,7 @@ def segment(
     threshold: float | None = None,
     qc: Path | None = None,
     pictures: bool = True,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
@@ -201,6 +203,8 @@ def segment(
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
+        overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
+            they are kept, and such scans are listed.
     """
     from cordlesion.progress import shown
     from cordlesion.segmentation import segment_files
@@ -216,6 +220,7 @@ def segment(
             threshold=threshold,
             qc=qc,
             pictures=pictures,
+            overwrite=overwrite,
         )
         return leftovers(faults)
 
@@ -241,9 +246,12 @@ def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")]
 @study.command
 def init(dataset: Path) -> None:
     """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
-    from cordlesion.intake import initial_study
+    from cordlesion.intake import study_to_start_from
 
-    print(initial_study(dataset), end="")
+    text, remarks = study_to_start_from(dataset)
+    print(text, end="")
+    for remark in remarks:
+        print(f"cordlesion: {remark}", file=sys.stderr)
 
 
 @study.command
@@ -293,7 +301,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Importing torch and matplotlib makes a million objects and no garbage: searching them took 4 % of `segment`.
     gc.set_threshold(50_000)
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that a terminal cannot show
     try:
+        _require_utf8(arguments)
         status = app(arguments, exit_on_error=False, print_error=True)
     except CycloptsError:
         sys.exit(2)
@@ -318,6 +330,16 @@ def _refused(error: OSError) -> str:
     reason = error.strerror or str(error) or type(error).__name__
     place = f"{error.filename}: cannot be used ({reason})" if error.filename else f"the system refused ({reason})"
     return f"{place}; files and folders that may be read and written are needed. Check rights, names and free space."
+
+
+def _require_utf8(arguments: Sequence[str]) -> None:
+    """Refuse names that could not stand in any table, before anything is written."""
+    from cordlesion.errors import CordlesionError
+    from cordlesion.scan_names import illegible
+
+    for argument in arguments:
+        if fault := illegible(Path(argument)):
+            raise CordlesionError(fault)
 
 
 def _after_stop(arguments: Sequence[str]) -> str:

@@ -2,17 +2,17 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cordlesion.artifacts import atomic_path
-from cordlesion.config import FilePatterns, PostprocessConfig
-from cordlesion.dataset.bids import scan_name
+from cordlesion.artifacts import atomic_path, utf8_only
+from cordlesion.config import PostprocessConfig
+from cordlesion.dataset.pairing import MapPair as MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.postprocess import postprocess, read_cord
@@ -21,27 +21,9 @@ from cordlesion.volume import read_mask, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
-IMAGE_SUFFIXES = (".nii.gz", ".nii")
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
 _PART_ROWS = 50_000
 _NOTHING = PostprocessConfig()
-_OWN_FOLDER = "Put the files to be compared into a folder of their own."
-MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
-"""Names by which a lesion mask is told from the other files of its scan."""
-PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
-
-
-@dataclass(frozen=True)
-class MapPair:
-    """A scan's reference and what was predicted for it (a mask or a probability map)."""
-
-    scan_id: str
-    subject: str
-    session: str
-    reference: Path
-    prediction: Path
-    cord_mask: Path | None = None
-    """Needed only where lesions are restricted to the cord."""
 
 
 def evaluate_mask(pair: MapPair, rule: str | LesionRule = "study") -> ScanMetrics:
@@ -92,69 +74,6 @@ def _names(pair: MapPair) -> dict[str, str]:
     return {"scan_id": pair.scan_id, "subject": pair.subject, "session": pair.session}
 
 
-def pair_files(reference: Path, prediction: Path, names: Sequence[str] = MASK_NAMES) -> tuple[list[MapPair], list[str]]:
-    """Match references with predictions: two files, or the files of two folders by their BIDS entities.
-
-    Files without BIDS entities are matched by equal names. Where a folder holds several kinds of files, only those
-    named as lesion masks (or, of the predictions, as in ``names``) count.
-
-    Args:
-        reference: A file, or a folder.
-        prediction: A file, or a folder.
-        names: How predictions are named where they lie beside other files.
-
-    Returns:
-        The pairs, sorted by name, and a sentence for each file without a partner.
-
-    Raises:
-        CordlesionError: A path does not exist, two files fit one scan, or nothing matches.
-    """
-    if reference.is_file() and prediction.is_file():
-        return [_pair(_key(reference), reference, prediction)], []
-    references, predictions = by_scan(list_files(reference), MASK_NAMES), by_scan(list_files(prediction), names)
-    common = sorted(references.keys() & predictions.keys())
-    if not common:
-        raise CordlesionError(
-            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in "
-            f"{reference}; equal BIDS entities (sub-, ses-, acq- ...) or equal file names are needed. Rename them."
-        )
-    unmatched = [*_alone(references, predictions, "prediction"), *_alone(predictions, references, "reference")]
-    return [_pair(key, references[key], predictions[key]) for key in common], unmatched
-
-
-def by_scan(files: Sequence[Path], names: Sequence[str], remedy: str = _OWN_FOLDER) -> dict[str, Path]:
-    """Tell by their BIDS entities which scan each file belongs to; by its name where it has none.
-
-    Args:
-        files: Of one folder.
-        names: Patterns; where a file fits one of them, only those that do count.
-        remedy: What the user can do where two files fit one scan, a sentence.
-
-    Raises:
-        CordlesionError: Two files fit one scan.
-    """
-    named = [path for path in files if any(path.match(name) for name in names)]
-    table: dict[str, Path] = {}
-    for path in named or files:
-        if (key := _key(path)) in table:
-            raise CordlesionError(f"{path}: is of the same scan as {table[key]}; one file per scan is needed. {remedy}")
-        table[key] = path
-    return table
-
-
-def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files of a kind in a folder and below it, sorted; a file itself is the only one.
-
-    Raises:
-        CordlesionError: There is no such file or folder.
-    """
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")
-    return [p for p in sorted(folder.rglob("*")) if p.name.endswith(suffixes) and not p.name.startswith(".")]
-
-
 def require_gradual(probability: Path, table: pd.DataFrame) -> None:
     """Refuse maps that hold 0 and 1 only: masks, which any threshold leaves as they are.
 
@@ -177,7 +96,7 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
 
 def write_table(path: Path | str, table: pd.DataFrame) -> None:
     """Write a table as TSV atomically; numbers keep every digit, undefined values become ``n/a``."""
-    with atomic_path(Path(path)) as temporary:
+    with atomic_path(Path(path)) as temporary, utf8_only(Path(path)):
         table.to_csv(temporary, **_FORMAT)
 
 
@@ -268,20 +187,3 @@ def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd
     if texts := [name for name in numbers if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
         raise CordlesionError(f"{path}: the column {texts[0]} holds text; numbers or n/a are needed. Mend the table.")
     return table
-
-
-def _key(path: Path) -> str:
-    return scan_name(path.name) or path.name.split(".")[0]
-
-
-def _pair(key: str, reference: Path, prediction: Path) -> MapPair:
-    named = dict(part.split("-", 1) for part in key.split("_") if "-" in part)
-    subject = f"sub-{named['sub']}" if "sub" in named else key
-    return MapPair(key, subject, named.get("ses", ""), reference, prediction)
-
-
-def _alone(files: Mapping[str, Path], others: Mapping[str, Path], wanted: str) -> list[str]:
-    return [
-        f"{files[key]}: no {wanted} for {key}; one file each is needed. Add it, or remove this one."
-        for key in sorted(files.keys() - others.keys())
-    ]

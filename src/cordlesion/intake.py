@@ -22,8 +22,8 @@ from cordlesion.config import (
     read_study,
     study_yaml,
 )
-from cordlesion.dataset.acquisition import read_acquisition
-from cordlesion.dataset.bids import find_scans
+from cordlesion.dataset.acquisition import read_acquisitions
+from cordlesion.dataset.bids import Dataset, find_scans, read_dataset
 from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
 from cordlesion.dataset.nnunet_raw import check_dataset_folder, nnunet_cases, write_nnunet_description
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
@@ -33,6 +33,8 @@ from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.located_yaml import parse_yaml, plain
 from cordlesion.progress import say
+
+_MOST_SHOWN = 3
 
 
 def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
@@ -54,7 +56,7 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
             "Leave out --folds."
         )
     nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
-    scans, orphans = find_scans(dataset)
+    scans, unusable = find_scans(dataset)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in contents]
@@ -67,7 +69,7 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
     sizes = ", ".join(f"{name} {int((table['set'] == name).sum())}" for name in SETS)
     how = sizes if n_folds == 1 else f"{n_folds} folds"
     say(f"{output}: {table['scan_id'].nunique()} scans of {table['subject'].nunique()} subjects ({how})")
-    return faults_by_scan(outcomes, orphans)
+    return faults_by_scan(outcomes, unusable)
 
 
 def export_split(splits: Path, output: Path) -> int:
@@ -167,16 +169,36 @@ def read_study_to_run(path: Path) -> StudyConfig:
 
 def initial_study(dataset: Path) -> str:
     """Return the paper's study for a BIDS dataset, as YAML to start from."""
-    scans, _ = find_scans(dataset)
+    return study_to_start_from(dataset)[0]
+
+
+def study_to_start_from(dataset: Path) -> tuple[str, list[str]]:
+    """Return what :func:`initial_study` does, and what is to be done before it can run, a sentence each."""
+    found = read_dataset(dataset)
+    scans = found.scans
     with_reference = sum(scan.reference is not None for scan in scans)
     # What people have drawn or checked is better than what we find, if no scan lacks it.
-    source = next((s for s, kind in DRAWN.items() if all(getattr(scan, kind) for scan in scans)), "auto")
+    source = next((s for s, kind in DRAWN.items() if scans and all(getattr(scan, kind) for scan in scans)), "auto")
     text = builtin_study("isbi2023").read_text(encoding="utf-8")
-    text = text.replace("dataset: ../cohort", f"dataset: {json.dumps(str(dataset.resolve()))}").replace(
-        "../isbi2023", "study"
-    )
-    found = f"# {len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference.\n"
-    return found + text.replace("centerline: auto", f"centerline: {source}")
+    place = json.dumps(str(dataset.resolve()), ensure_ascii=False)
+    text = text.replace("dataset: ../cohort", f"dataset: {place}").replace("../isbi2023", "study")
+    counts = f"{len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference."
+    remarks = _to_do(dataset, found, with_reference)
+    head = "".join(f"# {line}\n" for line in [counts, *remarks])
+    return head + text.replace("centerline: auto", f"centerline: {source}"), remarks
+
+
+def _to_do(dataset: Path, found: Dataset, with_reference: int) -> list[str]:
+    """Say what keeps a study from being made of a dataset, or should be known before."""
+    patterns = [*found.refusals[:_MOST_SHOWN]]
+    if n_more := len(found.refusals) - len(patterns):
+        patterns.append(f"{n_more} more scans are alike.")
+    if not with_reference and not found.refusals:
+        patterns.append(
+            f"{dataset}: has no reference; masks named *_label-lesion_seg.nii.gz or *_lesion-manual.nii.gz are needed. "
+            "Add them, all zeros where a scan has no lesion, or add `patterns` to the study."
+        )
+    return [*patterns, *found.remarks]
 
 
 def network_hash(config: PreprocessConfig) -> dict[str, str]:
@@ -277,12 +299,12 @@ def _with_facts(table: pd.DataFrame, scans: Sequence[Scan], contents: Mapping[st
 
 def _with_acquisition(table: pd.DataFrame, scans: Sequence[Scan]) -> pd.DataFrame:
     """Add how each scan was acquired: scanner, orientation and spacing of the slices."""
-    by_name = {scan.scan_id: asdict(read_acquisition(scan)) for scan in scans}
+    by_name = {name: asdict(acquired) for name, acquired in read_acquisitions(scans).items()}
     facts = pd.DataFrame([by_name[name] for name in table["scan_id"]], index=table.index)
     return table.assign(**{str(name): facts[name] for name in facts})
 
 
-def faults_by_scan(outcomes: Sequence[Outcome[Scan, Any]], orphans: Sequence[str]) -> dict[str, str]:
+def faults_by_scan(outcomes: Sequence[Outcome[Scan, Any]], unusable: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return why scans and files cannot be used, by scan (or by the file that belongs to none)."""
     by_scan = {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
-    return by_scan | {sentence.split(":")[0]: sentence for sentence in orphans}
+    return by_scan | dict(unusable)

@@ -6,10 +6,13 @@ Beside each lies the JSON file that describes its columns, as in BIDS.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
-from cordlesion.artifacts import waiting_lock, write_json
+from cordlesion.artifacts import read_json, waiting_lock, write_json
+from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.lesion_table import Lesion, LesionLoad
 
@@ -95,24 +98,52 @@ def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
             path = folder / name
             rows = _with_others(path, table(scans), scans)
             write_table(path, rows)
-            write_json(path.with_suffix(".json"), describe_columns(rows))
+            about = path.with_suffix(".json")
+            write_json(about, describe_columns(rows, _held(about)))
+
+
+def _held(about: Path) -> dict[str, Any]:
+    """Return what a JSON file says of columns; nothing where it was damaged, since only added columns need it."""
+    try:
+        held = read_json(about) if about.is_file() else {}
+    except CordlesionError:
+        return {}
+    return held if isinstance(held, dict) else {}
 
 
 def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented]) -> pd.DataFrame:
-    """Put the rows of other scans, as far as the table is there, before those of ``scans``."""
+    """Put the rows of other scans, as far as the table is there, before those of ``scans``; added columns are kept."""
     if not path.is_file():
         return rows
-    others = read_table(path, rows.columns)
+    held = read_table(path, rows.columns)
+    rows = _with_added(held, rows)
     # A table without rows has no types, and would change those of the other.
-    filled = [part for part in (others[~others["scan_id"].isin(list(scans))], rows) if len(part)]
+    filled = [part for part in (held[~held["scan_id"].isin(list(scans))], rows) if len(part)]
     return pd.concat(filled, ignore_index=True) if filled else rows
 
 
-def describe_columns(table: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """Say what the columns of a table of lesions hold, as BIDS wants it beside the table."""
-    return {str(column): _described(str(column)) for column in table}
+def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Give rows what people noted in columns of their own about the same scan, or the same lesion of it."""
+    added = [name for name in held if name not in rows]
+    if not added:
+        return rows
+    same = [name for name in ("scan_id", "lesion", "n_voxels") if name in rows]
+    notes = held[[*same, *added]].drop_duplicates(same)
+    return rows.merge(notes.astype({name: rows[name].dtype for name in same}), on=same, how="left")
 
 
-def _described(column: str) -> dict[str, str]:
+def describe_columns(table: pd.DataFrame, held: Mapping[str, Any] = MappingProxyType({})) -> dict[str, dict[str, Any]]:
+    """Say what the columns of a table of lesions hold, as BIDS wants it beside the table.
+
+    Args:
+        table: Ours, perhaps with columns that people have added.
+        held: What was said of the columns before; it is kept for those that were added.
+    """
+    return {str(column): _described(str(column), held.get(str(column))) for column in table}
+
+
+def _described(column: str, held: object) -> dict[str, Any]:
+    if column not in _COLUMNS:
+        return held if isinstance(held, dict) else {"Description": "Added by hand"}
     description, units = _COLUMNS[column]
     return {"Description": description} | ({"Units": units} if units else {})

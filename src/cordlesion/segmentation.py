@@ -22,7 +22,14 @@ from cordlesion.preprocess.centerline import (
     read_centerline,
 )
 from cordlesion.progress import bar, say
-from cordlesion.segmentation_files import Segmentation, add_to_qc, map_files, output_name, write_segmentation
+from cordlesion.segmentation_files import (
+    Segmentation,
+    add_to_qc,
+    check_earlier,
+    map_files,
+    output_name,
+    write_segmentation,
+)
 from cordlesion.volume import Volume, placement_remark, read_scan, write_volume
 
 
@@ -79,6 +86,7 @@ def segment_files(
     threshold: float | None = None,
     qc: Path | None = None,
     pictures: bool = True,
+    overwrite: bool = False,
 ) -> dict[str, str]:
     """Segment scans and write everything about them to ``folder``, with one table of all their lesions.
 
@@ -93,6 +101,8 @@ def segment_files(
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
         qc: A quality-control report of the Spinal Cord Toolbox; every scan is added to it.
         pictures: Write a picture and a one-page report of every scan.
+        overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
+            such scans are refused.
 
     Returns:
         The scans that could not be segmented, each with the reason; what the folder held of them stays as it was.
@@ -117,7 +127,9 @@ def segment_files(
         for scan, given in zip(scans, cords, strict=True):
             name = output_name(scan)
             try:
-                result = _segment(_read(scan), model, given, cut, find)
+                image = _read(scan)
+                check_earlier(folder, scan, overwrite=overwrite)
+                result = _segment(image, model, given, cut, find)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
@@ -143,9 +155,10 @@ def _cords(
         if scan.is_dir():
             raise CordlesionError(f"{scan}: is a folder; scans are needed. Give the scans in it, one by one.")
     if len(set(names)) < len(names):
-        twice = next(scan for scan, name in zip(scans, names, strict=True) if names.count(name) > 1)
+        twice = next(name for name in names if names.count(name) > 1)
+        first, second = [scan for scan, name in zip(scans, names, strict=True) if name == twice][:2]
         raise CordlesionError(
-            f"{twice}: another scan has the same name, and their outputs would overwrite each other; names must "
+            f"{second}: its outputs would get the same name ({twice}) as those of {first}; names must "
             "differ. Segment them into two folders."
         )
     for option, files in (("--centerline", centerlines), ("--cord-mask", cord_masks)):

@@ -1,15 +1,17 @@
 """What is written of one segmented scan: probability map, mask, rows of the tables, picture, report, entry for SCT."""
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion import __version__
-from cordlesion.artifacts import file_hash, portable_path, write_json
+from cordlesion.artifacts import file_hash, portable_path, read_json, write_json
 from cordlesion.centerlines import CordGiven
-from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import Segmented, add_to_tables
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
@@ -18,7 +20,11 @@ from cordlesion.model.cut import describe_cut, gives_masks
 from cordlesion.model.wording import describe_model
 from cordlesion.preprocess.centerline import Centerline, coverage_remark
 from cordlesion.progress import say
-from cordlesion.volume import Volume, placement_remark, transform_used, write_volume
+from cordlesion.scan_names import scan_file
+from cordlesion.volume import Volume, placement_remark, read_mask, transform_used, write_volume
+
+_SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"
+"""Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +89,72 @@ def add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> Non
 
 
 def output_name(scan: Path | None) -> str:
-    """Name a scan's outputs by its BIDS entities, or by its file name where it has none."""
-    file = scan.name if scan else "scan.nii.gz"
-    return scan_name(file) or file.split(".")[0]
+    """Name a scan's outputs by its BIDS entities and suffix, or by its file name where it has none."""
+    return scan_file(scan or "scan.nii.gz").as_image().name
+
+
+def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
+    """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
+
+    Args:
+        folder: Where the scan is going to be written.
+        scan: The image.
+        overwrite: Replace it all the same.
+
+    Raises:
+        CordlesionError: Something would be lost.
+    """
+    mask = folder / f"{output_name(scan)}_label-lesion_mask.nii.gz"
+    record = folder / f"{output_name(scan)}_label-lesion_mask.json"
+    if overwrite or not mask.is_file():
+        return
+    written = _record(record)
+    if (source := _other_source(written, scan)) is not None:
+        raise CordlesionError(
+            f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
+            "another output folder or rename the scan, or replace what is there with --overwrite."
+        )
+    if not _is_as_written(mask, written):
+        raise CordlesionError(
+            f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
+            "Choose another output folder, or replace it with --overwrite."
+        )
+
+
+def _record(path: Path) -> dict[str, Any]:
+    held = read_json(path) if path.is_file() else {}
+    return held if isinstance(held, dict) else {}
+
+
+def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
+    """Return what another image was that a record is of; None where it is of this one, or does not say."""
+    names = written.get("Sources")
+    name = names[0] if isinstance(names, list) and names else None
+    if isinstance(name, str) and name != scan.name:
+        return name
+    if isinstance(digest := written.get(_SOURCE), str) and digest != file_hash(scan):
+        return f"another image named {scan.name}"
+    return None
+
+
+def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
+    recorded = written.get(_MASK)
+    try:
+        return isinstance(recorded, list) and _mask_hash(read_mask(mask).data) in recorded
+    except CordlesionError:
+        # We write no mask that cannot be read as one: somebody changed it.
+        return False
+
+
+def _mask_hash(mask: npt.NDArray[Any]) -> str:
+    """Return a hash of a mask's voxels, which are the same however a program stores them."""
+    return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask.astype(np.bool_)).tobytes()).hexdigest()
+
+
+def _masks_written(result: Segmentation, record: Path) -> list[str]:
+    """Return the hashes of the masks that may lie beside a record: the new one, and until it is there the last one."""
+    held = _record(record).get(_MASK)
+    return list(dict.fromkeys([_mask_hash(result.mask), *(held[:1] if isinstance(held, list) else [])]))
 
 
 def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
@@ -96,14 +165,15 @@ def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
 
 def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) -> list[Path]:
     files = map_files(folder, result.scan.path)
-    write_volume(files[0], result.probability, result.scan)
-    write_volume(files[1], result.mask, result.scan)
     name = result.scan.path.name if result.scan.path else ""
+    # Before the mask: what is killed in between must not take its own mask for a corrected one.
     write_json(
         files[2],
         {
             "Description": "MS lesions of the spinal cord (research use only)",
             "Sources": [name],
+            _SOURCE: file_hash(result.scan.path) if result.scan.path else None,
+            _MASK: _masks_written(result, files[2]),
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
             "Remarks": _remarks(result, card),
@@ -116,6 +186,8 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
                             "WeightsSHA256": file_hash(bundle / "model.safetensors")},
         },
     )  # fmt: skip
+    write_volume(files[0], result.probability, result.scan)
+    write_volume(files[1], result.mask, result.scan)
     for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
     return [*files]

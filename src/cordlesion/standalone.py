@@ -9,17 +9,20 @@ import pandas as pd
 
 from cordlesion.artifacts import check_output_file, check_output_folder, write_json
 from cordlesion.config import FilePatterns
-from cordlesion.dataset.bids import entities, find_scans
+from cordlesion.dataset.bids import read_dataset
+from cordlesion.dataset.pairing import (
+    PROBABILITY_NAMES,
+    MapPair,
+    images_behind,
+    list_files,
+    named_files,
+    pair_files,
+)
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
-    PROBABILITY_NAMES,
-    MapPair,
-    by_scan,
     evaluate_mask,
-    list_files,
     metric_row,
-    pair_files,
     read_table,
     require_gradual,
     sweep_map,
@@ -28,6 +31,7 @@ from cordlesion.evaluation import (
 from cordlesion.execution.local import map_scans
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
+from cordlesion.scan_names import scan_file
 from cordlesion.statistics import bootstrap_median, holm, wilcoxon
 from cordlesion.threshold import GRIDS, THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
 
@@ -105,20 +109,20 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
         return {pairs[0].scan_id: images}
     if images is not None:
         root = images
-        files = [path for path in list_files(images) if "label" not in entities(path.name)]
-        found = by_scan(files, FilePatterns().image)
+        given = named_files(list_files(images), FilePatterns().image)
+        found = images_behind(pairs, [file for file in given if not file.is_derived], root)
     else:
         folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
         root = next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)
         try:
-            found = {scan.scan_id: scan.image for scan in find_scans(root)[0]}
+            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root)
         except CordlesionError:
             found = {}
     missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
     if missing:
         say(
             f"{root}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
-            "masks are drawn on black. Tell with --images where the scans are."
+            "masks are drawn on black. Say with --images where the scans are."
         )
     return found
 
@@ -284,8 +288,8 @@ def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
     return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
 
 
-def _faults(by_scan: dict[str, str], unmatched: list[str]) -> dict[str, str]:
-    return {name: fault for name, fault in by_scan.items() if fault} | {text.split(":")[0]: text for text in unmatched}
+def _faults(by_scan: dict[str, str], unmatched: list[tuple[str, str]]) -> dict[str, str]:
+    return {name: fault for name, fault in by_scan.items() if fault} | dict(unmatched)
 
 
 def _require_row(name: str, table: Iterable[str], kind: str) -> None:

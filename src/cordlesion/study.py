@@ -107,9 +107,9 @@ def run_study(
 def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     """Find and check the scans, assign them to sets (written once, then read), and find the files of comparators."""
     network = network_hash(config.preprocess)
-    scans, orphans = find_scans(config.dataset, config.patterns)
+    scans, unusable = find_scans(config.dataset, config.patterns)
     outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder), scans, "read scans")
-    excluded = faults_by_scan(outcomes, orphans)
+    excluded = faults_by_scan(outcomes, unusable)
     read = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in read]
     if config.reduced and config.reduced.scans:

@@ -262,6 +262,10 @@ def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
     except _DAMAGE as error:
+        if fetch := _not_fetched(path):
+            raise CordlesionError(
+                f"{path}: is a pointer to a file whose content is not here; the content is needed. Fetch it ({fetch})."
+            ) from error
         if renamed := _true_name(path):
             raise CordlesionError(
                 f"{path}: its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
@@ -275,6 +279,18 @@ def _load(path: Path) -> nib.Nifti1Pair:
             f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz."
         )
     return image
+
+
+def _not_fetched(path: Path) -> str:
+    """Return the command that fetches a file of which only a pointer is here (git-annex, Git LFS); else nothing."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(200)
+    except OSError:
+        return ""
+    if start.startswith(b"version https://git-lfs"):
+        return "git lfs pull"
+    return "git annex get, or datalad get" if start.startswith(b"/annex/objects/") else ""
 
 
 def _true_name(path: Path) -> Path | None:

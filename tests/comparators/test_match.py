@@ -11,7 +11,7 @@ from cordlesion.model.bundle import save_bundle
 from models import untrained_bundle
 
 MEASURED = ["sub-01_ses-01", "sub-02_ses-01"]
-SCANS = [*MEASURED, "sub-03_ses-01"]
+SCANS = {name: Path(f"{name}_T2w.nii.gz") for name in (*MEASURED, "sub-03_ses-01")}
 
 
 def touch(folder: Path, *names: str) -> Path:

@@ -20,7 +20,9 @@ def test_sct_is_compared_along_the_centerline_of_the_study(tmp_path, source):
     (scan,), _ = find_scans(tmp_path / "cohort")
     save_bundle(tmp_path / "sct", sct_bundle("shipped"))
     sct = match_comparator(
-        ComparatorConfig(name="sct_shipped", bundle=tmp_path / "sct", threshold=0.1), {scan.scan_id}, {scan.scan_id}
+        ComparatorConfig(name="sct_shipped", bundle=tmp_path / "sct", threshold=0.1),
+        {scan.scan_id},
+        {scan.scan_id: scan.image},
     )
     study, bundle = PreprocessConfig(centerline=source), load_bundle(tmp_path / "sct")
     own = sct.preprocess_in(study)

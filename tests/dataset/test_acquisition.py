@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -6,12 +7,12 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SplitConfig
-from cordlesion.dataset.acquisition import Acquisition, read_acquisition
+from cordlesion.dataset.acquisition import Acquisition, read_acquisition, read_acquisitions
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, inspect_scan
-from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.intake import split_dataset, split_for_study
+from cordlesion.progress import shown
 from images import box, noise, write_image
 
 TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}
@@ -73,10 +74,53 @@ def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, abou
     assert (told.manufacturer, told.scanner) == (manufacturer, scanner)
 
 
-@pytest.mark.parametrize(("about", "fault"), [("{", "not a JSON file"), ("[1]", "holds a list; a JSON object")])
-def test_a_damaged_json_file_is_named(tmp_path, about, fault):
-    with pytest.raises(CordlesionError, match=rf"sub-01_T2w.json: {fault}"):
-        read_acquisition(scan_with(tmp_path, about))
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"{", "not a JSON file"),
+        (b"[1]", "holds a list; an object is needed"),
+        (b"", "not a JSON file"),
+        (b'{"Manufacturer": "GE",}', "not a JSON file"),
+        (b'{"Manufacturer": "Siemens", "InstitutionName": "H\xf4pital"}', "not a JSON file"),
+        (b'{"Manufacturer": "Siemens", "Comment": "a\rb"}', "not a JSON file"),
+    ],
+    ids=["cut", "a list", "empty", "trailing comma", "Latin-1", "control character"],
+)
+def test_a_damaged_json_file_leaves_the_scanner_to_the_participants_and_is_named_once(tmp_path, capsys, content, fault):
+    scan = scan_with(tmp_path, scanner="Philips 3T")
+    (tmp_path / "sub-01_T2w.json").write_bytes(content)
+    with shown():
+        acquired = read_acquisitions([scan, replace(scan, scan_id="sub-02")])
+    assert {(one.manufacturer, one.scanner) for one in acquired.values()} == {("", "Philips 3T")}
+    said = capsys.readouterr().out
+    assert said.count("sub-01_T2w.json") == 1
+    assert fault in said
+
+
+def test_a_mark_of_the_encoding_is_no_damage(tmp_path):
+    scan = scan_with(tmp_path)
+    (tmp_path / "sub-01_T2w.json").write_bytes(b'\xef\xbb\xbf{"Manufacturer": "Siemens"}')
+    assert read_acquisition(scan).scanner == "Siemens"
+
+
+@pytest.mark.parametrize("strength", ["NaN", "Infinity", "true", '"3"', "null"])
+def test_a_field_strength_that_is_no_number_is_left_out(tmp_path, strength):
+    scan = scan_with(tmp_path, f'{{"Manufacturer": "GE", "MagneticFieldStrength": {strength}}}')
+    assert read_acquisition(scan).scanner == "GE"
+
+
+def test_json_files_above_hold_for_the_images_below(tmp_path):
+    """BIDS' inheritance: nearer files and those with more entities count more; other suffixes and entities do not."""
+    image = write_image(tmp_path / "sub-01/ses-1/anat/sub-01_ses-1_acq-ax_T2w.nii.gz", noise((4, 4, 4)))
+    for place, about in {
+        "T2w.json": {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3},
+        "acq-sag_T2w.json": {"Manufacturer": "Other"},
+        "T1w.json": {"Manufacturer": "Other"},
+        "sub-01/ses-1/sub-01_ses-1_T2w.json": {"MagneticFieldStrength": 1.5},
+        "sub-01/ses-1/anat/sub-01_ses-1_acq-ax_T2w.json": {"ManufacturersModelName": "Aera"},
+    }.items():
+        (tmp_path / place).write_text(json.dumps(about))
+    assert read_acquisition(Scan("sub-01_ses-1_acq-ax", "sub-01", "1", "", image)).scanner == "Siemens Aera 1.5T"
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
+import os
+
 import pytest
 
-from cordlesion.config import FilePatterns
-from cordlesion.dataset.bids import entities, find_scans, scan_name
+from cordlesion.config import FilePatterns, PreprocessConfig, read_study
+from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
+from cordlesion.preprocess.stack_file import scan_centerline
+from cordlesion.scan_names import scan_file
 from images import box, noise, write_image
 
 LABELS = "derivatives/labels/sub-01/anat"
@@ -28,15 +32,14 @@ def touch(folder, *names):
         ("sub-01_lesion-manual.nii.gz", "sub-01"),
         ("sub-01_T2w_lesion-manual.nii.gz", "sub-01"),
         ("sub-01_acq-ax_T2w_seg-manual.nii.gz", "sub-01_acq-ax"),
-        ("t2.nii.gz", ""),
     ],
 )
-def test_a_files_scan_is_told_by_its_entities(name, scan):
-    assert scan_name(name) == scan
+def test_a_files_scan_is_known_by_its_entities(name, scan):
+    assert scan_file(name).name == scan
 
 
 def test_entities():
-    assert entities("sub-01_acq-a-b_T2w.nii.gz") == {"sub": "01", "acq": "a-b"}
+    assert scan_file("sub-01_acq-a-b_T2w.nii.gz").entities == {"sub": "01", "acq": "a-b"}
 
 
 @pytest.mark.parametrize(
@@ -112,8 +115,9 @@ def test_a_reference_without_an_image_is_listed(tmp_path):
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", f"{LABELS}/sub-09_label-lesion_seg.nii.gz")
     scans, orphans = find_scans(tmp_path)
     assert [scan.scan_id for scan in scans] == ["sub-01"]
-    (sentence,) = orphans
-    assert sentence.startswith(str(tmp_path / LABELS / "sub-09_label-lesion_seg.nii.gz"))
+    ((name, sentence),) = orphans
+    assert sentence.startswith(name)
+    assert name == str(tmp_path / LABELS / "sub-09_label-lesion_seg.nii.gz")
     assert "sub-09_T2w.nii.gz is needed" in sentence
 
 
@@ -133,6 +137,135 @@ def test_an_unusable_dataset_gets_a_sentence(tmp_path, names, fault):
     with pytest.raises(CordlesionError, match=fault) as error:
         find_scans(touch(tmp_path, *names))
     assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "suffix", ["PD", "MP2RAGE", "T1map", "T2", "MTR", "UNIT1", "dwi", "inplaneT2", "Chimap", "mine"]
+)
+def test_a_mask_of_any_other_suffix_is_no_reference(tmp_path, suffix):
+    touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", f"{LABELS}/sub-01_{suffix}_lesion-manual.nii.gz")
+    ((scan,), orphans) = find_scans(tmp_path)
+    assert (scan.reference, orphans) == (None, [])
+    image = FilePatterns(image=(f"*_{suffix}.nii.gz",))
+    touch(tmp_path, f"sub-01/anat/sub-01_{suffix}.nii.gz")
+    ((scan,), _) = find_scans(tmp_path, image)
+    assert (scan.scan_id, scan.reference.name) == ("sub-01", f"sub-01_{suffix}_lesion-manual.nii.gz")
+
+
+def test_words_of_ones_own_patterns_are_no_suffix(tmp_path):
+    names = [f"{LABELS}/sub-01_{end}.nii.gz" for end in ("lesion_manual", "PD_lesion_manual", "rater_final")]
+    touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", *names)
+    for pattern, expected in (("*_lesion_manual.nii.gz", 0), ("*_PD_lesion_manual.nii.gz", 1), ("*_rater_final.*", 2)):
+        ((scan,), _) = find_scans(tmp_path, FilePatterns(reference=(pattern,)))
+        assert scan.reference == tmp_path / names[expected]
+
+
+def test_versions_and_copies_of_masks_do_not_stand_in_the_way(tmp_path):
+    """As in spine-generic's tree: other spaces, soft masks, raw copies; what differs least from the scan is taken."""
+    touch(
+        tmp_path,
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        "derivatives/data_preprocessed/sub-01/anat/sub-01_space-other_T2w.nii.gz",
+        f"{LABELS}/sub-01_T2w_label-SC_seg.nii.gz",
+        f"{LABELS}/sub-01_space-other_T2w_label-SC_seg.nii.gz",
+        "derivatives/labels_softseg_bin/sub-01/anat/sub-01_T2w_desc-softseg_label-SC_seg.nii.gz",
+        f"{LABELS}/sub-01_T2w_label-lesion_seg.nii.gz",
+        "sourcedata/old/sub-01_T2w_label-lesion_seg.nii.gz",
+        "sourcedata/old/sub-07_T2w_label-lesion_seg.nii.gz",
+    )
+    ((scan,), orphans) = find_scans(tmp_path)
+    assert scan.cord_mask == tmp_path / LABELS / "sub-01_T2w_label-SC_seg.nii.gz"
+    assert scan.reference == tmp_path / LABELS / "sub-01_T2w_label-lesion_seg.nii.gz"
+    assert orphans == []
+
+
+def dataset_of(study, folder):
+    (folder / "study.yaml").write_text(study, encoding="utf-8")
+    return str(read_study(folder / "study.yaml").dataset)
+
+
+def raters(folder):
+    names = [f"derivatives/rater{n}/sub-01/anat/sub-01_T2w_label-lesion_seg.nii.gz" for n in (1, 2)]
+    return touch(folder, "sub-01/anat/sub-01_T2w.nii.gz", *names), names
+
+
+@pytest.mark.parametrize(
+    "pattern", ["derivatives/rater2/*_seg.nii.gz", "derivatives/rater2/**/*_label-lesion_seg.nii*"]
+)
+def test_a_pattern_with_a_folder_chooses_among_raters(tmp_path, pattern):
+    folder, names = raters(tmp_path)
+    with pytest.raises(CordlesionError, match=r"one of the references is needed.*rater1"):
+        find_scans(folder)
+    ((scan,), _) = find_scans(folder, FilePatterns(reference=(pattern,)))
+    assert scan.reference == folder / names[1]
+
+
+def test_a_study_can_be_set_up_for_a_dataset_in_which_something_must_be_chosen(tmp_path, cli):
+    folder, names = raters(tmp_path / "cohort")
+    ended = cli("study", "init", folder)
+    assert ended.status == 0
+    assert "1 scans of 1 subjects, 0 with a reference" in ended.output
+    assert dataset_of(ended.output, tmp_path) == str(folder)
+    for said in (ended.output, ended.error):
+        assert str(folder / names[1]) in said
+        assert "set `patterns`" in said
+
+
+def test_a_dataset_without_references_is_named_as_such(tmp_path, cli):
+    ended = cli("study", "init", touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz"))
+    assert ended.status == 0
+    assert f"cordlesion: {tmp_path}: has no reference; masks named *_label-lesion_seg.nii.gz" in ended.error
+
+
+def test_a_folder_of_any_characters_is_found_again(tmp_path, cli):
+    folder = touch(tmp_path / "köhörte \N{BRAIN} #1: x", "sub-01/anat/sub-01_T2w.nii.gz")
+    assert dataset_of(cli("study", "init", folder).output, tmp_path) == str(folder)
+
+
+def test_masks_that_are_not_needed_are_no_reason_to_refuse(tmp_path):
+    touch(
+        tmp_path,
+        "sub-01/anat/sub-01_T2w.nii.gz",
+        f"{LABELS}/sub-01_T2w_label-lesion_seg.nii.gz",
+        *(f"derivatives/{tool}/sub-01/anat/sub-01_T2w_label-SC_seg.nii.gz" for tool in ("sct", "manual")),
+    )
+    ((scan,), _) = find_scans(tmp_path)
+    assert scan.cord_mask is None
+    assert "one of the cord masks is needed" in scan.why_none("cord_mask")
+    with pytest.raises(CordlesionError, match=r"no centerline cord mask found.*one of the cord masks is needed"):
+        scan_centerline(scan, None, PreprocessConfig(centerline="cord_mask"), None)
+
+
+def test_linked_subjects_are_scans_and_a_file_that_is_linked_twice_is_one(tmp_path):
+    touch(tmp_path / "store", "sub-01/anat/sub-01_T2w.nii.gz", "labels/sub-01_label-lesion_seg.nii.gz")
+    (tmp_path / "bids/derivatives").mkdir(parents=True)
+    (tmp_path / "bids/sub-01").symlink_to("../store/sub-01")
+    for name in ("labels", "labels_of_today"):
+        (tmp_path / "bids/derivatives" / name).symlink_to("../../store/labels")
+    ((scan,), _) = find_scans(tmp_path / "bids")
+    assert scan.image == tmp_path / "bids/sub-01/anat/sub-01_T2w.nii.gz"
+    assert scan.reference.resolve() == tmp_path / "store/labels/sub-01_label-lesion_seg.nii.gz"
+
+
+def test_scans_that_entities_do_not_tell_apart_are_named_by_suffix_and_version(tmp_path):
+    names = ["T2w", "desc-denoised_T2w", "STIR"]
+    touch(tmp_path, *(f"sub-01/anat/sub-01_{name}.nii.gz" for name in names), f"{LABELS}/sub-01_STIR_lesion-manual.nii")
+    scans, _ = find_scans(tmp_path, FilePatterns(image=("*_*.nii.gz",)))
+    assert {scan.scan_id: scan.reference is not None for scan in scans} == {
+        "sub-01": False,
+        "sub-01_desc-denoised": False,
+        "sub-01_STIR": True,
+    }
+    assert {scan.subject for scan in scans} == {"sub-01"}
+
+
+def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
+    anat = touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz") / "sub-01/anat"
+    (anat / os.fsdecode(b"sub-01_acq-H\xf4_T2w.nii.gz")).touch()
+    scans, unusable = find_scans(tmp_path)
+    assert [scan.scan_id for scan in scans] == ["sub-01"]
+    ((_, reason),) = unusable
+    assert r"sub-01_acq-H\xf4_T2w.nii.gz: its name is not UTF-8" in reason
 
 
 def test_a_missing_dataset_gets_a_sentence(tmp_path):

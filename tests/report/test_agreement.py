@@ -11,12 +11,12 @@ from matplotlib.colors import to_hex
 from scipy import ndimage
 from test_lesion_report import Page
 
-from cordlesion.dataset.bids import scan_name
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import MapPair, read_table
 from cordlesion.metrics import RULES, ScanMetrics, evaluate
 from cordlesion.report.agreement import judge_lesions, summarize, write_agreement
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
+from cordlesion.scan_names import scan_file
 from cordlesion.standalone import evaluate_files
 from images import box, noise, write_image
 
@@ -137,7 +137,7 @@ def test_names_that_are_markup_stay_text(tmp_path, cli) -> None:
     (picture,) = (attributes for tag, attributes in parsed.elements if tag == "img")
     assert set(picture) == {"src", "alt", "loading"}
     assert HOSTILE in parsed.text
-    drawn = (tmp_path / "figures" / f"{scan_name(HOSTILE)}.svg").read_text(encoding="utf-8")
+    drawn = (tmp_path / "figures" / f"{scan_file(HOSTILE).name}.svg").read_text(encoding="utf-8")
     inside = Page(drawn[drawn.index("<svg") :])
     assert "img" not in inside.tags
     assert HOSTILE in inside.text

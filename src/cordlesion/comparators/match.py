@@ -9,9 +9,17 @@ import pandas as pd
 
 from cordlesion.artifacts import digest, file_hash, portable_path
 from cordlesion.config import ComparatorConfig, ComparatorKind, PreprocessConfig
+from cordlesion.dataset.pairing import (
+    IMAGE_SUFFIXES,
+    MASK_NAMES,
+    PROBABILITY_NAMES,
+    list_files,
+    named_files,
+    one_file_each,
+)
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import IMAGE_SUFFIXES, MASK_NAMES, PROBABILITY_NAMES, by_scan, list_files
 from cordlesion.progress import say
+from cordlesion.scan_names import ScanFile, files_below, scan_file
 
 COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
 """Of ``comparators.tsv``."""
@@ -56,13 +64,13 @@ class Comparator:
         return digest(self.config.name, self.config.kind, self.config.lesion_class, self.config.threshold, self.hashes)
 
 
-def match_comparator(config: ComparatorConfig, measured: Collection[str], scans: Collection[str]) -> Comparator:
+def match_comparator(config: ComparatorConfig, measured: Collection[str], scans: Mapping[str, Path]) -> Comparator:
     """Find a comparator's files for the scans that are to be measured, and hash them.
 
     Args:
         config: The comparator.
         measured: Names of the scans that are in a threshold or test set.
-        scans: Names of all scans of the dataset.
+        scans: The images of all scans of the dataset, by name.
 
     Raises:
         CordlesionError: The folder is missing, two of its files fit one scan, or it is no bundle.
@@ -73,10 +81,12 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
         )
     if config.kind == "bundle":
         return _bundle(config)
-    found = _found(config)
+    given = _given(config)
+    remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
+    found = one_file_each(given, {name: scan_file(image).as_image() for name, image in scans.items()}, remedy)
     files = {name: path for name, path in found.items() if name in measured}
-    others = {name: path for name, path in found.items() if name in scans and name not in measured}
-    strangers = {name: path for name, path in found.items() if name not in scans}
+    others = {name: path for name, path in found.items() if name not in measured}
+    strangers = _strangers(given, set(found.values()))
     hashes = {name: file_hash(path) for name, path in files.items()}
     return Comparator(config, files, hashes, others, strangers)
 
@@ -168,12 +178,11 @@ def _bundle(config: ComparatorConfig) -> Comparator:
         )
     # Of SCT's preprocessing, none of which is ours, only the source of the centerline is looked at.
     preprocess = card.preprocess if isinstance(card.preprocess, PreprocessConfig) else PreprocessConfig()
-    files = sorted(path for path in config.path.rglob("*") if path.is_file() and not path.name.startswith("."))
-    hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files}
+    hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files_below(config.path)}
     return Comparator(config, {}, hashes, preprocess=preprocess)
 
 
-def _found(config: ComparatorConfig) -> dict[str, Path]:
+def _given(config: ComparatorConfig) -> list[ScanFile]:
     files = [path for path in list_files(config.path, _SUFFIXES[config.kind]) if fnmatch(path.name, config.files)]
     if not files:
         wanted = " or ".join(f"*{suffix}" for suffix in _SUFFIXES[config.kind])
@@ -181,8 +190,16 @@ def _found(config: ComparatorConfig) -> dict[str, Path]:
             f"{config.path}: holds no file {wanted} named {config.files}; the comparator {config.name!r} needs one per "
             "scan. Check `files` and the path in the study."
         )
-    remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
-    return by_scan(files, _NAMES[config.kind] if config.files == "*" else (), remedy)
+    return named_files(files, _NAMES[config.kind] if config.files == "*" else ())
+
+
+def _strangers(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, Path]:
+    """Name the files of no scan by the scans that they would belong to, or by themselves where several do."""
+    strangers: dict[str, Path] = {}
+    for file in given:
+        if file.path not in used:
+            strangers[file.path.name if file.name in strangers else file.name] = file.path
+    return strangers
 
 
 def _unmatched(names: Sequence[str]) -> str:

@@ -90,7 +90,10 @@ AnyCenterlineSource: TypeAlias = Annotated[CenterlineSource | Path, BeforeValida
 
 
 class FilePatterns(Section):
-    """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts."""
+    """How files of a BIDS dataset are recognised; globs on the file name, the first that matches counts.
+
+    A glob with a ``/`` is compared with the file's place in the dataset (``derivatives/rater1/*_seg.nii.gz``).
+    """
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
     """Scans, inside ``sub-*`` folders."""

@@ -1,6 +1,10 @@
 """How a scan was acquired: by which scanner, and how its slices lie."""
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +13,10 @@ import numpy as np
 from cordlesion.artifacts import read_json
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.progress import say
 from cordlesion.volume import read_grid
 
+_ENDING = re.compile(r"\.nii(\.gz)?$")
 _NEARLY_CUBIC = 1.25
 """Voxels whose longest edge exceeds the next by less have no slice direction to speak of."""
 _ORIENTATIONS = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
@@ -21,40 +27,89 @@ class Acquisition:
     """What scans can be grouped by besides their site."""
 
     manufacturer: str
-    """As the JSON file beside the scan has it; empty where it tells none."""
+    """As the JSON file beside the scan has it; empty where it has none."""
     scanner: str
-    """Manufacturer, model and field strength (``Siemens Skyra 3T``); empty where nothing tells it."""
+    """Manufacturer, model and field strength (``Siemens Skyra 3T``); empty where nothing says it."""
     orientation: str
     """``sagittal``, ``coronal`` or ``axial`` slices (oblique ones: the nearest of these), or ``isotropic``."""
     slice_spacing_mm: float
     """Distance between slice centres, thickness and gap together: the longest edge of a voxel."""
 
 
-def read_acquisition(scan: Scan) -> Acquisition:
-    """Tell how a scan was acquired from its NIfTI header, its JSON file and participants.tsv.
+def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
+    """Find out how scans were acquired, from NIfTI headers, JSON files and participants.tsv.
 
-    The JSON file comes first where both name a scanner, because a subject's scans may come from several.
+    The JSON file comes first where both name a scanner, because a subject's scans may come from several. One that
+    cannot be read leaves the scanner to participants.tsv; that is said once.
+
+    Returns:
+        By name of the scan.
 
     Raises:
-        CordlesionError: A file is damaged.
+        CordlesionError: An image is damaged.
     """
-    about = _sidecar(scan.image)
-    manufacturer, model = (str(about.get(key) or "").strip() for key in ("Manufacturer", "ManufacturersModelName"))
+    faults: list[str] = []
+    found = {scan.scan_id: read_acquisition(scan, faults) for scan in scans}
+    if distinct := sorted(set(faults)):
+        others = f" So have {len(distinct) - 1} others." if len(distinct) > 1 else ""
+        say(f"{distinct[0]} It is not used: what it says of the scanner is unknown.{others}")
+    return found
+
+
+def read_acquisition(scan: Scan, faults: list[str] | None = None) -> Acquisition:
+    """Find out how a scan was acquired, as :func:`read_acquisitions` does.
+
+    Args:
+        scan: Any.
+        faults: Takes a sentence for each JSON file that cannot be read.
+
+    Raises:
+        CordlesionError: The image is damaged.
+    """
+    about = _sidecar(scan.image, [] if faults is None else faults)
+    manufacturer, model = (_text(about.get(key)) for key in ("Manufacturer", "ManufacturersModelName"))
     strength = about.get("MagneticFieldStrength")
-    field = f"{strength:g}T" if isinstance(strength, int | float) else ""
+    is_number = isinstance(strength, int | float) and not isinstance(strength, bool) and math.isfinite(strength)
+    field = f"{strength:g}T" if is_number else ""
     named = " ".join(part for part in (manufacturer, model, field) if part) if manufacturer or model else scan.scanner
     orientation, slice_spacing_mm = _slices(scan.image)
     return Acquisition(manufacturer, named, orientation, slice_spacing_mm)
 
 
-def _sidecar(image: Path) -> dict[str, Any]:
-    path = image.with_name(image.name.split(".nii")[0] + ".json")
-    if not path.is_file():
-        return {}
-    about = read_json(path)
-    if not isinstance(about, dict):
-        raise CordlesionError(f"{path}: holds a {type(about).__name__}; a JSON object is needed. Mend or remove it.")
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
+    """Return what the JSON files of an image say: its own before those above, which hold for all images (BIDS)."""
+    about: dict[str, Any] = {}
+    for path in _sidecars(image):
+        try:
+            about |= read_json(path, dict)
+        except CordlesionError as error:
+            faults.append(str(error))
     return about
+
+
+def _sidecars(image: Path) -> list[Path]:
+    """List the JSON files that hold for an image, from the dataset's root down: equal suffix, no other entity."""
+    parts = _ENDING.sub("", image.name).split("_")
+    found = []
+    for folder in _folders_from_root(image):
+        named = {path: path.stem.split("_") for path in sorted(folder.glob(f"*{escape(parts[-1])}.json"))}
+        fitting = [path for path, own in named.items() if own[-1] == parts[-1] and set(own) <= set(parts)]
+        # What names more entities is nearer to the image.
+        found += sorted(fitting, key=lambda path: len(named[path]))
+    return [path for path in found if path.is_file()]
+
+
+def _folders_from_root(image: Path) -> list[Path]:
+    """Return the dataset's root and the folders down to an image; that of the image alone outside of a BIDS dataset."""
+    inside = [folder for folder in image.parents if folder.name.startswith("sub-")]
+    if not inside:
+        return [image.parent]
+    root = inside[0].parent
+    return [folder for folder in reversed(image.parents) if folder.is_relative_to(root)]
 
 
 def _slices(image: Path) -> tuple[str, float]:

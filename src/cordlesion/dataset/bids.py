@@ -1,34 +1,39 @@
 """Find the scans of a BIDS dataset and the masks that belong to them, by file names alone."""
 
-import csv
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from cordlesion.config import FilePatterns
+from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import cannot_read
+from cordlesion.progress import say
+from cordlesion.scan_names import ScanFile, files_below, illegible, nearest_files, scan_file
 
-_DESCRIBES_THE_FILE = {"label", "desc", "space", "res", "den", "lesion", "seg"}
-"""Entities that say what a derived file is, not which scan it belongs to (``lesion-manual`` and ``seg-manual`` too)."""
-_CONTRASTS = {"T1w", "T2w", "PDw", "T2starw", "T2star", "FLAIR", "PSIR", "STIR", "UNIT1", "MTS", "inplaneT2", "dwi"}
-"""Suffixes of images; a mask may keep that of the image it was drawn on (``sub-01_T2w_label-lesion_seg``)."""
-
-
-def entities(name: str) -> dict[str, str]:
-    """Split a BIDS file name into its ``key-value`` pairs; suffixes such as ``T2w`` are left out."""
-    stem = name.split(".")[0]
-    return dict(part.split("-", 1) for part in stem.split("_") if "-" in part)
+KINDS = ("reference", "cord_mask", "centerline")
+_WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
+"""Words that masks are named by in patterns of one's own (``sub-01_lesion_manual``); they name no image."""
+_MOST_SHOWN = 3
 
 
-def scan_name(name: str) -> str:
-    """Return the entities of a file name that name its scan, e.g. ``sub-001_ses-01_acq-sag``."""
-    kept = (f"{key}-{value}" for key, value in entities(name).items() if key not in _DESCRIBES_THE_FILE)
-    return "_".join(kept)
+@dataclass(frozen=True)
+class Dataset:
+    """What a BIDS dataset holds, as far as file names say it."""
+
+    scans: list[Scan]
+    """Sorted by name."""
+    unusable: list[tuple[str, str]] = field(default_factory=list)
+    """Files that belong to no scan or cannot be named, each with the reason."""
+    refusals: list[str] = field(default_factory=list)
+    """Why a study cannot be made of it: scans of one name, references of which one must be chosen; a sentence each."""
+    remarks: list[str] = field(default_factory=list)
+    """What participants.tsv lacks, or was read although BIDS spells it otherwise."""
 
 
-def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tuple[list[Scan], list[str]]:
+def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tuple[list[Scan], list[tuple[str, str]]]:
     """List the scans of a BIDS dataset, with reference, cord mask and centerline where there are any.
 
     Args:
@@ -36,99 +41,162 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
         patterns: How files are recognised.
 
     Returns:
-        The scans, sorted by name, and a sentence for each reference without an image.
+        The scans, sorted by name, and the references without an image, each with the reason why it cannot be used.
 
     Raises:
-        CordlesionError: The folder holds no scan, two scans have one name, or two masks of one kind fit one scan.
+        CordlesionError: The folder holds no scan, two scans have one name, or two references fit one scan.
+    """
+    dataset = read_dataset(folder, patterns)
+    for remark in dataset.remarks:
+        say(remark)
+    if dataset.refusals:
+        n_more = len(dataset.refusals) - _MOST_SHOWN
+        more = [f"{n_more} more scans are alike."] if n_more > 0 else []
+        raise CordlesionError("\n".join([*dataset.refusals[:_MOST_SHOWN], *more]))
+    return dataset.scans, dataset.unusable
+
+
+def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Dataset:
+    """Find out what a dataset holds, refusing nothing that can be shown.
+
+    Args:
+        folder: The dataset.
+        patterns: How files are recognised.
+
+    Raises:
+        CordlesionError: There is no such folder, it cannot be read, or it holds no scan.
     """
     folder, patterns = Path(folder), patterns or FilePatterns()
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a BIDS dataset is needed. Check the path.")
-    # A link to a file that was never fetched (DataLad) counts: reading it tells the user, leaving it out would not.
-    files = sorted(p for p in folder.rglob("*") if (p.is_file() or p.is_symlink()) and not p.name.startswith("."))
-    images = _by_scan(_matching((p for p in files if _is_raw(p.relative_to(folder))), patterns.image), "images")
-    if not images:
+    if fault := illegible(folder):
+        raise CordlesionError(fault)
+    files = files_below(folder)
+    raw = [path for path in files if _is_raw(path.relative_to(folder))]
+    unusable = [(str(path), fault) for path in _matching_any(raw, folder, patterns.image) if (fault := illegible(path))]
+    images, refusals = _images([path for path in raw if not illegible(path)], folder, patterns.image)
+    if not (images or refusals or unusable):
         raise CordlesionError(
             f"{folder}: no scan found; files named {' or '.join(patterns.image)} in sub-* folders are needed. "
             "Check the folder, or set `patterns` in the study."
         )
-    drawn = _drawn_on({suffix for path in images.values() for suffix in _suffixes(path.name)}, files)
-    references = _by_scan(_matching(drawn, patterns.reference), "references")
-    cord_masks = _by_scan(_matching(drawn, patterns.cord_mask), "cord masks")
-    centerlines = _by_scan(_matching(drawn, patterns.centerline), "centerlines")
-    sites, scanners = _of_participants(folder, "site"), _of_participants(folder, "scanner")
-    scans = [
-        Scan(name, _subject(name), entities(name).get("ses", ""), sites.get(_subject(name), ""), image,
-             references.get(name), cord_masks.get(name), centerlines.get(name), scanners.get(_subject(name), ""))
-        for name, image in images.items()
-    ]  # fmt: skip
-    orphans = [
-        f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove the mask."
-        for name, path in references.items()
-        if name not in images
-    ]
-    return scans, orphans
-
-
-def _subject(scan_id: str) -> str:
-    return f"sub-{entities(scan_id)['sub']}"
-
-
-def _suffixes(name: str) -> list[str]:
-    return [part for part in name.split(".")[0].split("_") if "-" not in part]
-
-
-def _drawn_on(contrasts: set[str], files: Iterable[Path]) -> list[Path]:
-    """Leave out the files that name another contrast than the images have: masks of the same subject's other scans."""
-    other = _CONTRASTS - contrasts
-    return [path for path in files if not other.intersection(_suffixes(path.name))]
+    masks = {kind: _masks(images, files, folder, kind, getattr(patterns, kind)) for kind in KINDS}
+    people = read_participants(folder / "participants.tsv")
+    scans = [_scan(name, file, masks, people) for name, file in sorted(images.items())]
+    refusals += masks["reference"].unclear.values()
+    return Dataset(scans, [*unusable, *masks["reference"].alone], refusals, people.remarks(list(images.values())))
 
 
 def _is_raw(relative: Path) -> bool:
     return (
         "derivatives" not in relative.parts
         and relative.parts[0].startswith("sub-")
-        and "sub" in entities(relative.name)
+        and relative.name.startswith("sub-")
     )
 
 
-def _matching(files: Iterable[Path], patterns: tuple[str, ...]) -> list[Path]:
-    """Return the files of every pattern; a file of an earlier pattern hides those of later ones for its scan."""
-    files = list(files)
-    found: dict[str, list[Path]] = {}
+@dataclass
+class _Masks:
+    """The files of one kind, by scan."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    unclear: dict[str, str] = field(default_factory=dict)
+    """Why a scan has none although there are some, a sentence."""
+    alone: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _scan(name: str, image: ScanFile, masks: Mapping[str, _Masks], people: Participants) -> Scan:
+    reference, cord_mask, centerline = (masks[kind].files.get(name) for kind in KINDS)
+    unclear = tuple((kind, found.unclear[name]) for kind, found in masks.items() if name in found.unclear)
+    site, scanner = (people.value(image, column) for column in ("site", "scanner"))
+    return Scan(
+        name, image.subject, image.session, site, image.path, reference, cord_mask, centerline, scanner, unclear
+    )
+
+
+def _images(files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> tuple[dict[str, ScanFile], list[str]]:
+    """Name the images by their entities, and where these are the same by suffix and version, too."""
+    by_base: dict[str, list[ScanFile]] = {}
     for pattern in patterns:
-        matches = [p for p in files if fnmatch(p.name, pattern)]
-        taken = set(found)
-        for path in matches:
-            if scan_name(path.name) not in taken:
-                found.setdefault(scan_name(path.name), []).append(path)
-    return [path for paths in found.values() for path in paths]
+        hidden = set(by_base)
+        for path in _matching(files, folder, pattern):
+            if (file := scan_file(path).as_image()).base not in hidden:
+                by_base.setdefault(file.base, []).append(replace(file, is_derived=False))
+    images: dict[str, ScanFile] = {}
+    refusals = []
+    for base, alike in by_base.items():
+        for file in alike:
+            name = base if len(alike) == 1 else file.name
+            if name in images:
+                refusals.append(_second(file.path, images[name].path, name, "image"))
+            images.setdefault(name, file)
+    return images, refusals
 
 
-def _by_scan(files: Iterable[Path], kind: str) -> Mapping[str, Path]:
-    table: dict[str, Path] = {}
+def _masks(
+    images: Mapping[str, ScanFile], files: Sequence[Path], folder: Path, kind: str, patterns: Sequence[str]
+) -> _Masks:
+    """Find the files of a kind; those of an earlier pattern hide those of later ones for their scan."""
+    found, orphans = _Masks(), dict[str, Path]()
+    words, bases = {word for file in images.values() for word in file.words}, {file.base for file in images.values()}
+    for pattern in patterns:
+        candidates = [_mask_file(path, pattern, words) for path in _matching(files, folder, pattern)]
+        for name, fitting in _nearest(candidates, images, folder).items():
+            if name not in found.files and name not in found.unclear:
+                _settle(found, name, fitting, kind)
+        for file in candidates:
+            if file.base not in bases and words.issuperset(file.words) and not _is_source(file.path, folder):
+                orphans.setdefault(file.base, file.path)
+    found.alone = [
+        (str(path), f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove it.")
+        for name, path in sorted(orphans.items())
+    ]
+    return found
+
+
+def _mask_file(path: Path, pattern: str, words: set[str]) -> ScanFile:
+    """Read a mask's name; words that its pattern spells out, or that masks are named by, are of no image."""
+    spelled = set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS
+    return scan_file(path).without(spelled - words)
+
+
+def _nearest(files: Sequence[ScanFile], images: Mapping[str, ScanFile], folder: Path) -> dict[str, list[ScanFile]]:
+    """Assign masks to scans; those in ``sourcedata`` count only for scans that have no other."""
+    own = [file for file in files if not _is_source(file.path, folder)]
+    copies = [file for file in files if _is_source(file.path, folder)]
+    return nearest_files(copies, images) | nearest_files(own, images)
+
+
+def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
+    """Take a scan's only file of a kind, which may be linked twice, or say why none is taken."""
+    distinct = list({file.path.resolve(): file.path for file in fitting}.values())
+    if len(distinct) == 1:
+        found.files[name] = distinct[0]
+    else:
+        found.unclear[name] = _second(distinct[1], distinct[0], name, kind.replace("_", " "))
+
+
+def _second(path: Path, first: Path, name: str, kind: str) -> str:
+    return (
+        f"{path}: a second file beside {first} for scan {name}; one of the {kind}s is needed. Rename or move the "
+        "other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
+    )
+
+
+def _is_source(path: Path, folder: Path) -> bool:
+    return path.relative_to(folder).parts[0] == "sourcedata"
+
+
+def _matching(files: Iterable[Path], folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files that a pattern fits: by name, or by their place in the dataset where the pattern has a ``/``."""
+    by_place = "/" in pattern
+    glob = pattern.replace("**/", "*").removeprefix("./").removeprefix("/")
     for path in files:
-        name = scan_name(path.name)
-        if name in table:
-            raise CordlesionError(
-                f"{path}: a second file beside {table[name]} for scan {name}; one of the {kind} is needed. "
-                "Rename or move the other, or set `patterns` in the study."
-            )
-        table[name] = path
-    return dict(sorted(table.items()))
+        if fnmatch(path.relative_to(folder).as_posix() if by_place else path.name, glob) and path.name.startswith(
+            "sub-"
+        ):
+            yield path
 
 
-def _of_participants(folder: Path, column: str) -> dict[str, str]:
-    """Return a column of participants.tsv by subject; nothing where there is no such table."""
-    path = folder / "participants.tsv"
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream, delimiter="\t"))
-    except OSError as error:
-        raise cannot_read(path, error, "the table of the subjects") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
-    told = {row["participant_id"]: row.get(column) or "" for row in rows if row.get("participant_id")}
-    return {subject: value for subject, value in told.items() if value != "n/a"}
+def _matching_any(files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in _matching(files, folder, pattern)})

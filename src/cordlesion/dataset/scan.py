@@ -22,18 +22,24 @@ class Scan:
     session: str
     """Empty where the dataset has no sessions."""
     site: str
-    """Empty where participants.tsv does not tell."""
+    """Empty where participants.tsv does not say."""
     image: Path
     reference: Path | None = None
     cord_mask: Path | None = None
     centerline: Path | None = None
     scanner: str = ""
-    """As participants.tsv tells it."""
+    """As participants.tsv has it."""
+    unclear: tuple[tuple[str, str], ...] = ()
+    """Kinds of files of which there are several and none is chosen, each with a sentence."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""
         kinds = ("image", "reference", "cord_mask", "centerline")
         return {kind: path for kind in kinds if (path := getattr(self, kind)) is not None}
+
+    def why_none(self, kind: str) -> str:
+        """Say why a kind of file is missing although there are some, to be added to a sentence; else nothing."""
+        return next((f" {sentence}" for name, sentence in self.unclear if name == kind), "")
 
 
 @dataclass(frozen=True)

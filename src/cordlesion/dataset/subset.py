@@ -29,6 +29,11 @@ def choose_subset(
     Raises:
         CordlesionError: So few scans cannot fill every set.
     """
+    if not scans:
+        raise CordlesionError(
+            f"--limit-scans {n_scans}: the dataset has no usable scan with a reference, so there is nothing to choose "
+            "from. Add references (*_label-lesion_seg.nii.gz), or set `patterns` in the study."
+        )
     by_subject: dict[str, list[Scan]] = {}
     for scan in sorted(scans, key=lambda s: s.scan_id):
         by_subject.setdefault(scan.subject, []).append(scan)

@@ -70,6 +70,7 @@ def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig, find: F
         raise CordlesionError(
             f"{scan.image}: no centerline {source.replace('_', ' ')} found; {_WANTED[source]} is needed beside the "
             "scan or in derivatives. Add it, or set `preprocess.centerline` or `patterns` in the study."
+            f"{scan.why_none(DRAWN[source])}"
         )
     curve = _READERS[source](file, image)
     if remark := coverage_remark(curve, image):

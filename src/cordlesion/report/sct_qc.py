@@ -20,11 +20,11 @@ from scipy import ndimage
 
 from cordlesion import __version__
 from cordlesion.artifacts import atomic_path, portable_path, waiting_lock, write_json
-from cordlesion.dataset.bids import entities
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import SEGMENTED
+from cordlesion.scan_names import scan_file
 from cordlesion.volume import Volume
 
 COMMAND = "cordlesion_segment"
@@ -107,10 +107,9 @@ def _place(image: Path) -> tuple[str, str, str]:
     """Name dataset, subject and contrast: by the folders of BIDS where there are any, else by the file's own."""
     subject = next((part for part in image.parts[:-1] if part.startswith("sub-")), "")
     above = image.parts[image.parts.index(subject) - 1] if subject else image.parent.name
-    named = entities(image.name).get("sub")
-    stem = image.name.split(".")[0]
-    contrast = stem.split("_")[-1] if subject or named else stem
-    return above.strip("/") or "dataset", subject or (f"sub-{named}" if named else stem), contrast
+    file = scan_file(image).as_image()
+    contrast = file.words[-1] if file.words else file.base
+    return above.strip("/") or "dataset", subject or file.subject, contrast
 
 
 def _axial_tiles(scan: Volume, mask: Mask, centerline: Centerline | None) -> list[tuple[Pixels, Pixels]]:

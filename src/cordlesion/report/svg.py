@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _HREF, _USE, _GROUP = f"{{{_XLINK}}}href", f"{{{_SVG}}}use", f"{{{_SVG}}}g"
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Control characters, which a name of a site may hold."""
 _PATH = f"{{{_SVG}}}path"
 
 ElementTree.register_namespace("", _SVG)
@@ -18,7 +20,7 @@ def shorten_svg(text: str) -> str:
     Coordinates end at a hundredth of a point, points of one look share it, round ones become dots of one line, and
     indentation is left out.
     """
-    root = ElementTree.fromstring(text)
+    root = ElementTree.fromstring(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
     for element in root.iter():
         for name in ("d", "x", "y"):
             if name in element.attrib:

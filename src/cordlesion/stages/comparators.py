@@ -49,7 +49,8 @@ def match_comparators(
     Raises:
         CordlesionError: A folder is missing or no bundle, two files fit one scan, or a file is a reference.
     """
-    found = {one.name: match_comparator(one, measured, scans) for one in config.comparators}
+    images = {name: scan.image for name, scan in scans.items()}
+    found = {one.name: match_comparator(one, measured, images) for one in config.comparators}
     for comparator in found.values():
         refuse_references(comparator, {name: scan.reference for name, scan in scans.items()})
     return found

@@ -8,6 +8,7 @@ from cordlesion.artifacts import StudyFolder, atomic_path
 from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
 from cordlesion.postprocess import read_cord
 from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import make_stack, stack_content
@@ -48,7 +49,7 @@ class StackCutter:
         """Cut one stack."""
         scan = wanted.scan
         if wanted.is_measured:
-            read_cord(scan.cord_mask, read_grid(scan.image), self.postprocess)
+            self._check_cord(scan)
         if self.is_done(wanted):
             return
         if not self.keep:
@@ -60,6 +61,12 @@ class StackCutter:
             return
         with self.folder.stage(_key(wanted), wanted.mark), atomic_path(self.folder.stack(scan.scan_id)) as temporary:
             temporary.write_bytes(content)
+
+    def _check_cord(self, scan: Scan) -> None:
+        try:
+            read_cord(scan.cord_mask, read_grid(scan.image), self.postprocess)
+        except CordlesionError as error:
+            raise CordlesionError(f"{error}{scan.why_none('cord_mask')}") from None
 
     def is_done(self, wanted: StackToCut) -> bool:
         """Tell whether a stack is there, cut from just these files in just this way."""

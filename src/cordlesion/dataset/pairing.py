@@ -1,0 +1,229 @@
+"""References and what any tool predicted for them, matched by the names of their scans."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cordlesion.config import FilePatterns
+from cordlesion.errors import CordlesionError
+from cordlesion.scan_names import (
+    DEFAULT_SUFFIX,
+    Scan,
+    ScanFile,
+    files_below,
+    illegible,
+    nearest_files,
+    nearest_scans,
+    scan_file,
+)
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii")
+MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
+"""Names by which a lesion mask is told from the other files of its scan."""
+PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
+_OWN_FOLDER = "Put the files to be compared into a folder of their own."
+
+
+@dataclass(frozen=True)
+class MapPair:
+    """A scan's reference and what was predicted for it (a mask or a probability map)."""
+
+    scan_id: str
+    subject: str
+    session: str
+    reference: Path
+    prediction: Path
+    cord_mask: Path | None = None
+    """Needed only where lesions are restricted to the cord."""
+
+
+def pair_files(
+    reference: Path, prediction: Path, names: Sequence[str] = MASK_NAMES
+) -> tuple[list[MapPair], list[tuple[str, str]]]:
+    """Match references with predictions: two files, or the files of two folders by the names of their scans.
+
+    Names of BIDS are matched by their entities and suffixes, others by equal names. Where a folder has one name several
+    times (a folder per patient, the same file name in each), files are matched by their place in it. Where a folder
+    holds several kinds of files, only those named as lesion masks (or, of the predictions, as in ``names``) count.
+
+    Args:
+        reference: A file, or a folder.
+        prediction: A file, or a folder.
+        names: How predictions are named where they lie beside other files.
+
+    Returns:
+        The pairs, sorted by name; and each file that cannot be used, with the reason.
+
+    Raises:
+        CordlesionError: A path does not exist, two files fit one scan, or nothing matches.
+    """
+    if reference.is_file() and prediction.is_file():
+        return _named({scan_file(reference): prediction}), []
+    listed, shown = list_files(reference), list_files(prediction)
+    unusable = [(str(path), fault) for path in (*listed, *shown) if (fault := illegible(path))]
+    references, predictions = _by_place(
+        reference, named_files(listed, MASK_NAMES), prediction, named_files(shown, names)
+    )
+    _refuse_twins(references, predictions)
+    found = one_file_each(predictions, {file: file for file in references})
+    if not found:
+        _refuse_repeated(named_files(listed, MASK_NAMES), named_files(shown, names))
+        raise CordlesionError(
+            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in "
+            f"{reference}; equal BIDS entities (sub-, ses-, acq- ...) and suffixes or equal file names are needed. "
+            "Rename them."
+        )
+    used = set(found.values())
+    alone = [_alone(file, "prediction") for file in references if file not in found]
+    alone += [_alone(file, "reference") for file in predictions if file.path not in used]
+    return _named(found), [*unusable, *alone]
+
+
+def one_file_each(
+    files: Sequence[ScanFile], scans: Mapping[Scan, ScanFile], remedy: str = _OWN_FOLDER
+) -> dict[Scan, Path]:
+    """Find the file of each scan.
+
+    Args:
+        files: Of one kind.
+        scans: What is known of each scan's name.
+        remedy: What the user can do where two files fit one scan, a sentence.
+
+    Raises:
+        CordlesionError: Two files fit one scan alike, or a file two scans.
+    """
+    found = nearest_files(files, scans)
+    for fitting in found.values():
+        if len(fitting) > 1:
+            raise _twins(fitting[0], fitting[1], remedy)
+    return {scan: fitting[0].path for scan, fitting in found.items()}
+
+
+def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Path) -> dict[str, Path]:
+    """Find the image of each pair, by the name of its reference.
+
+    Args:
+        pairs: As :func:`pair_files` made them.
+        images: Images of any scans.
+        root: The folder they lie in.
+
+    Returns:
+        By ``scan_id``; pairs without an image are left out.
+
+    Raises:
+        CordlesionError: Two images fit one pair alike.
+    """
+    by_base: dict[str, list[ScanFile]] = {}
+    for image in _placed(images, root, True) if _repeats(images) else images:
+        by_base.setdefault(image.base, []).append(image.as_image())
+    found: dict[str, Path] = {}
+    for pair in pairs:
+        file = scan_file(pair.reference)
+        near = nearest_scans(file if file.entities else replace(file, base=pair.scan_id), by_base)
+        if len(near) > 1:
+            raise _twins(near[0], near[1], _OWN_FOLDER)
+        if near:
+            found[pair.scan_id] = near[0].path
+    return found
+
+
+def named_files(files: Sequence[Path], names: Sequence[str]) -> list[ScanFile]:
+    """Read the names of files; where some fit one of the patterns ``names``, only those count.
+
+    Files whose names cannot stand in a table are left out.
+    """
+    named = [path for path in files if any(path.match(name) for name in names)]
+    return [scan_file(path) for path in named or files if not illegible(path)]
+
+
+def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the files of a kind in a folder and below it, sorted; a file itself is the only one.
+
+    Raises:
+        CordlesionError: There is no such file or folder.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")
+    return [path for path in files_below(folder) if path.name.endswith(suffixes)]
+
+
+def _by_place(
+    reference: Path, references: list[ScanFile], prediction: Path, predictions: list[ScanFile]
+) -> tuple[list[ScanFile], list[ScanFile]]:
+    """Name files of equal names by their folders, in both trees, where the names alone do not tell scans apart."""
+    if not (_repeats(references) or _repeats(predictions)):
+        return references, predictions
+    alike = len({file.base for file in (*references, *predictions)}) == 1
+    placed = _placed(references, reference, alike), _placed(predictions, prediction, alike)
+    if {file.base for file in placed[0]} & {file.base for file in placed[1]}:
+        return placed
+    # Other names in the two trees: the folders tell patients apart where each holds one file.
+    folders = _placed(references, reference, True), _placed(predictions, prediction, True)
+    return placed if any(map(_repeats, folders)) else folders
+
+
+def _repeats(files: Sequence[ScanFile]) -> bool:
+    """Say whether a name that is not of BIDS occurs twice."""
+    counts = Counter(file.base for file in files if not file.entities)
+    return any(number > 1 for number in counts.values())
+
+
+def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[ScanFile]:
+    """Put the folders below ``root`` into the names that are not of BIDS, or let them be the names."""
+    if not root.is_dir():
+        return list(files)
+    folders = [file.path.parent.relative_to(root).parts for file in files]
+    return [
+        file
+        if file.entities or not folder
+        else replace(file, base="_".join(folder if by_folder else (*folder, file.base)))
+        for file, folder in zip(files, folders, strict=True)
+    ]
+
+
+def _named(found: Mapping[ScanFile, Path]) -> list[MapPair]:
+    """Make pairs that are named by their references, as briefly as tells them apart."""
+    brief = {file: _brief_name(file) for file in found}
+    counts = Counter(brief.values())
+    full = {file: name if counts[name] == 1 else _full_name(file) for file, name in brief.items()}
+    ordered = sorted(found, key=lambda file: full[file])
+    return [MapPair(full[file], file.subject, file.session, file.path, found[file]) for file in ordered]
+
+
+def _brief_name(file: ScanFile) -> str:
+    return "_".join([file.base, *(word for word in file.words if word != DEFAULT_SUFFIX)])
+
+
+def _full_name(file: ScanFile) -> str:
+    return "_".join(filter(None, [file.base, *file.version, *file.words, file.unclear]))
+
+
+def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
+    """Refuse two references of one name, of which a prediction would belong to either."""
+    predicted, first = {file.base for file in predictions}, dict[str, ScanFile]()
+    for file in references:
+        twin = first.setdefault(_full_name(file), file)
+        if twin is not file and file.base in predicted:
+            raise _twins(twin, file, _OWN_FOLDER)
+
+
+def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
+    """Say that names occur several times in a tree, which is why nothing matches."""
+    for files in trees:
+        first: dict[str, ScanFile] = {}
+        for file in files:
+            if (twin := first.setdefault(file.base, file)) is not file and not file.entities:
+                raise _twins(twin, file, "Let the file names differ, or lay both trees out in the same folders.")
+
+
+def _twins(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionError:
+    return CordlesionError(f"{other.path}: is of the same scan as {one.path}; one file per scan is needed. {remedy}")
+
+
+def _alone(file: ScanFile, wanted: str) -> tuple[str, str]:
+    return str(
+        file.path
+    ), f"{file.path}: no {wanted} for {file.name}; one file each is needed. Add it, or remove this one."

@@ -1,0 +1,106 @@
+"""What participants.tsv says of each person: site and scanner."""
+
+import csv
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cordlesion.errors import CordlesionError
+from cordlesion.reading import cannot_read
+from cordlesion.scan_names import ScanFile
+
+_SESSION = ("session_id", "session", "ses")
+_NOTHING = {"", "n/a"}
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Participants:
+    """The rows of participants.tsv, in BIDS' spelling, and where the file differs from it."""
+
+    path: Path
+    columns: frozenset[str] = frozenset()
+    rows: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
+    """By subject (``sub-01``)."""
+    spelling: tuple[str, ...] = ()
+    """What was read although BIDS spells it otherwise, or what keeps the table from being used; sentences."""
+
+    def value(self, scan: ScanFile, column: str) -> str:
+        """Return what the table has for a scan: in the row of its session where a person has several; else nothing."""
+        rows = self.rows.get(scan.subject, ())
+        if len({row.get(column, "") for row in rows}) > 1:
+            rows = [row for row in rows if _session(row) == scan.session]
+        values = {row.get(column, "") for row in rows}
+        return next(iter(values)) if len(values) == 1 else ""
+
+    def remarks(self, scans: Collection[ScanFile]) -> list[str]:
+        """Say what of the table could not be used for the scans, or was read although BIDS spells it otherwise."""
+        said = [f"{self.path}: {remark}" for remark in self.spelling]
+        for column in sorted(self.columns & {"site", "scanner"}):
+            lacking = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
+            if lacking:
+                named = ", ".join(lacking[:_MOST_NAMED]) + (" ..." if len(lacking) > _MOST_NAMED else "")
+                said.append(
+                    f"{self.path}: the {column} is unknown of {len(lacking)} of the subjects ({named}): no row, or "
+                    "several that differ and none of the scan's session. Add rows (`participant_id`, `session_id`)."
+                )
+        return said
+
+    def _is_unclear(self, scan: ScanFile, column: str) -> bool:
+        rows = self.rows.get(scan.subject, ())
+        return not rows or (not self.value(scan, column) and any(row.get(column) for row in rows))
+
+
+def read_participants(path: Path) -> Participants:
+    """Read participants.tsv, also where it is spelled as people do: commas, capitals, ids without ``sub-``.
+
+    Raises:
+        CordlesionError: The file is no text in UTF-8.
+    """
+    if not path.is_file():
+        return Participants(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            lines = [line for line in stream if line.strip()]
+        delimiter = _delimiter(lines[0]) if lines else "\t"
+        header, *table = list(csv.reader(lines, delimiter=delimiter)) or [[]]
+    except OSError as error:
+        raise cannot_read(path, error, "the table of the subjects") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
+    names = [name.strip().casefold() for name in header]
+    if "participant_id" not in names:
+        return Participants(
+            path, spelling=("has no column participant_id, so sites and scanners are unknown. Add it.",)
+        )
+    rows = [dict(zip(names, (_cell(cell) for cell in row), strict=False)) for row in table]
+    rows = [row for row in rows if row.get("participant_id")]
+    remarks = [_SPELLINGS[delimiter]] if delimiter in _SPELLINGS else []
+    changed = [name for name, read in zip(header, names, strict=True) if name != read and read in ("site", "scanner")]
+    remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
+    if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
+        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is put before them.")
+    by_subject: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
+    return Participants(path, frozenset(names), by_subject, tuple(remarks))
+
+
+_SPELLINGS = {
+    ",": "is separated by commas, and read so; BIDS wants tabs.",
+    ";": "is separated by semicolons, and read so; BIDS wants tabs.",
+}
+
+
+def _delimiter(header: str) -> str:
+    return next((mark for mark in ("\t", ",", ";") if mark in header), "\t")
+
+
+def _cell(text: str) -> str:
+    text = text.strip()
+    return "" if text.casefold() in _NOTHING else text
+
+
+def _session(row: Mapping[str, str]) -> str:
+    given = next((row[name] for name in _SESSION if row.get(name)), "")
+    return given.removeprefix("ses-")
