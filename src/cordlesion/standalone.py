@@ -33,7 +33,16 @@ from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.scan_names import scan_file
 from cordlesion.statistics import bootstrap_median, holm, wilcoxon
-from cordlesion.threshold import GRIDS, THRESHOLDS, ThresholdChoice, choose_threshold, parse_objective
+from cordlesion.threshold import (
+    GRIDS,
+    THRESHOLDS,
+    ThresholdChoice,
+    choose_threshold,
+    describe_cut,
+    describe_maps,
+    find_cut,
+    parse_objective,
+)
 
 COMPARISON_NOTE = (
     "n_undefined: scans left out because a table has no score for them, as a rule those without lesions. "
@@ -149,7 +158,8 @@ def tune_files(
         The files that could not be used, each with the reason.
 
     Raises:
-        CordlesionError: Nothing could be evaluated, or the scans do not suit the objective.
+        CordlesionError: Nothing could be evaluated, the scans do not suit the objective, or no threshold does better
+            than marking every voxel.
     """
     check_output_file(output, reference, probability)
     _require_row(rule, RULES, "rule")
@@ -164,12 +174,33 @@ def tune_files(
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
     choice = choose_threshold(table, objective)
-    how = {"rule": rule, "grid": grid, "lesion_free_scans": goal.lesion_free}
+    if not choice.learned:
+        finer = "" if grid == "fine" else _finer([o.item for o in outcomes if o.result is not None], objective, rule)
+        raise CordlesionError(_refusal(probability, table, choice, finer))
+    cut = find_cut(table)
+    how = {"rule": rule, "grid": grid, "lesion_free_scans": goal.lesion_free, "maps_cut_at": cut}
     write_json(output, _choice_record(choice) | how | {"curve": _without_nan(choice.curve)})
     say(f"threshold {choice.value:g} ({objective} {choice.score:.3f}; {choice.basis}): {output}")
+    if cut is not None:
+        say(f"{probability}: {describe_cut(table, cut)}.")
     if grid == "paper" and choice.value == THRESHOLDS[1]:
         say(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
     return faults
+
+
+def _finer(pairs: Sequence[MapPair], objective: str, rule: str) -> str:
+    """Say what the fine grid finds where the study's grid finds nothing; nothing where it does not either."""
+    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS["fine"], rule), pairs, "sweep finer thresholds")
+    choice = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), objective)
+    return f"--grid fine does better: t = {choice.value:g} reaches {choice.score:.3g}" if choice.learned else ""
+
+
+def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, finer: str) -> str:
+    """Say why maps have no threshold, and what to do."""
+    apparent = describe_maps(sweep)
+    why = f"{choice.shortfall}{f' ({apparent})' if apparent else ''}"
+    remedy = finer or "Check that these are the lesion's probabilities, or give the objective another number or name"
+    return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
 
 
 def compare_files(first: Path, second: Path, first_run: str = "", second_run: str = "") -> pd.DataFrame:

@@ -13,12 +13,12 @@ from cordlesion.artifacts import (
     remove_partial_files,
     write_text,
 )
-from cordlesion.config import ComparatorRun, Method, RunConfig, StudyConfig, study_yaml
+from cordlesion.config import Method, RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import require_gradual, table_in_parts, write_table
+from cordlesion.evaluation import table_in_parts, write_table
 from cordlesion.execution.jobs import await_earlier_jobs, jobs_folder
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.slurm import SlurmExecutor, require_slurm
@@ -39,9 +39,9 @@ from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, w
 from cordlesion.stages.models_aside import set_models_aside
 from cordlesion.stages.sets import Cohort, OpenedTest, Study, close_test_sets, require_scans
 from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
-from cordlesion.stages.thresholds import at_volume, threshold_row
+from cordlesion.stages.thresholds import at_volume, choose_for
 from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
-from cordlesion.threshold import choose_threshold, parse_objective
+from cordlesion.threshold import parse_objective
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""
@@ -185,13 +185,13 @@ def tune(study: Study, executor: Executor = LOCAL) -> Study:
     write_maps(study, tuned, executor)
     for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
-        if isinstance(method, ComparatorRun):
-            require_gradual(method.comparator.path, sweep)
-        choice = choose_threshold(sweep, config.objective)
+        choice, row = choose_for(method, sweep, config.objective)
         if isinstance(method, RunConfig):
-            threshold = GlobalThreshold(value=choice.value, objective=config.objective, interval=choice.interval)
+            threshold = GlobalThreshold(
+                value=choice.value, objective=config.objective, interval=choice.interval, learned=choice.learned
+            )
             set_threshold(study.folder.bundle(method.name), threshold, choice.minimum_volume_mm3)
-        rows.append({**method.columns, "objective": config.objective, **threshold_row(choice)})
+        rows.append(row)
     # Comparators have no seed; those of runs stay whole numbers.
     write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}))
     return study

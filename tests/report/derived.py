@@ -152,12 +152,14 @@ class Derived:
         return rows[rows["threshold"].sub(t).abs() < 1e-9].set_index("scan_id")["voxel_f1"].dropna()
 
     def tuning(self) -> list[list[str]]:
-        rows, p = {}, {}
+        rows, p, beyond = {}, {}, {}
         for loss, metric in ((loss, metric) for loss in self.with_maps for metric in F1):
             half, tuned = (self.bearing(loss, "test", t) for t in (0.5, self.tuned[loss]))
             change = tuned[metric] - half[metric]
+            low, high = bootstrap(change, tuned["subject"])
+            beyond[metric, loss] = low > 0 or high < 0
             moved = change.round(12) != 0
-            ends = brackets(*bootstrap(change, tuned["subject"]), sign="+")
+            ends = brackets(low, high, sign="+")
             medians = [number(x[metric].median()) for x in (half, tuned)]
             p[metric, loss] = wilcoxon(change) if moved.any() else np.nan
             cells = [number(change.median(), "+"), ends, number(rank_biserial(change), "+"), p_text(p[metric, loss])]
@@ -165,7 +167,8 @@ class Derived:
         for metric in F1:
             for (_, loss), adjusted in holm({key: x for key, x in p.items() if key[0] == metric and x == x}).items():
                 effect = rows[loss, metric][7]
-                said = "undecided" if adjusted > 0.05 else "harms" if effect.startswith("−") else "helps"
+                sure = adjusted <= 0.05 and beyond[metric, loss]
+                said = "undecided" if not sure else "harms" if effect.startswith("−") else "helps"
                 rows[loss, metric] += [p_text(adjusted) + "*" * bool(adjusted <= 0.05), said]
         head = [
             "Loss",
@@ -186,16 +189,19 @@ class Derived:
         for loss in self.with_maps:
             t = self.tuned[loss]
             here = self.swept(loss, "test", t)
-            sides = [self.swept(loss, "test", t + shift) for shift in (-0.05, 0.05)]
+            sides = [self.swept(loss, "test", t + shift) for shift in (-0.05, 0.05) if t + shift > 0.001]
             changes[loss] = pd.concat([(side - here).abs() for side in sides if len(side)], axis=1).mean(axis=1)
         subject = self.bearing(self.best, "test", self.tuned[self.best])["subject"]
         order = sorted(changes, key=lambda loss: changes[loss].median())
-        rows = [["Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p"]]
+        rows = [["Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval"]]
+        rows[0] += ["p", "p (all pairs)"]
+        pairs = holm({pair: wilcoxon(changes[pair[1]] - changes[pair[0]]) for pair in itertools.combinations(order, 2)})
         for loss in order:
             change, excess = changes[loss], (changes[loss] - changes[order[0]]).round(15)
             row = [NAMES[loss], str(len(change)), fine(change.median()), fine_brackets(change, subject)]
             more = [fine(excess.median(), "+"), fine_brackets(excess, subject, "+"), p_text(wilcoxon(excess))]
-            rows.append([*row, *(more if loss != order[0] else ["–"] * 3)])
+            more += [p_text(pairs.get((order[0], loss), 1))]
+            rows.append([*row, *(more if loss != order[0] else ["–"] * 4)])
         return rows
 
     def pairs(self) -> list[list[str]]:

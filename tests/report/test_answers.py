@@ -11,6 +11,7 @@ from cordlesion.report.losses import run_scores
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.pairs import pairs_table
+from cordlesion.report.tables.tuning import tuning_verdict
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +50,10 @@ def test_every_question_is_answered_with_intervals(results: StudyResults, number
 
 def test_what_tuning_does_follows_the_corrected_test() -> None:
     named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2, "n": 9}
+    above, below = {"low": 0.05}, {"difference": -0.1, "low": -0.2, "high": -0.05}
     rows = [
-        {**named, "loss": "bce", "effect": 0.9, "p_value": 0.001, "p_holm": 0.004},
-        {**named, "loss": "dice", "effect": -0.9, "p_value": 0.002, "p_holm": 0.006},
+        {**named, **above, "loss": "bce", "effect": 0.9, "p_value": 0.001, "p_holm": 0.004},
+        {**named, **below, "loss": "dice", "effect": -0.9, "p_value": 0.002, "p_holm": 0.006},
         {**named, "loss": "combo", "effect": 0.5, "p_value": 0.04, "p_holm": 0.08},
         {**named, "loss": "tversky", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan},
         # One large change up and two small ones down: an effect of 0, and not "no change".
@@ -60,11 +62,33 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
     text = tuning_answer(pd.DataFrame(rows))
     ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
     assert re.match(
-        rf"It helps BCE {ends}\. It harms Dice {ends}\. It is undecided for Combo {ends} "
-        r"\(p above 0.05 after Holm's correction\)\. "
+        r"It helps BCE \(\+0.10 \[\+0.05, \+0.20\]\)\. It harms Dice \(−0.10 \[−0.20, −0.05\]\)\. "
+        rf"It is undecided for Combo {ends} \(p above 0.05 after Holm's correction, or an interval that holds 0\)\. "
         rf"It changes no scan of Tversky {ends}\. There are too few scans to test it for Focal {ends}\.",
         text,
     )
+
+
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "effect", "p_holm", "verdict"),
+    [
+        (0.10, 0.02, 0.2, 0.9, 0.01, "helps"),
+        (0.10, 0.0, 0.2, 0.9, 0.01, "undecided"),
+        (0.0, 0.0, 0.025, 0.9, 0.01, "undecided"),  # as of 14 zeros, 8 gains and 4 tiny losses
+        (0.10, np.nan, np.nan, 0.9, 0.01, "undecided"),
+        (0.10, 0.02, 0.2, 0.9, 0.06, "undecided"),
+        (0.10, 0.02, 0.2, -0.1, 0.01, "undecided"),
+        (0.003, 0.001, 0.004, 0.9, 0.01, "negligible"),
+        (-0.003, -0.004, -0.001, -0.9, 0.01, "negligible"),
+        (-0.10, -0.2, -0.02, -0.9, 0.01, "harms"),
+        (-0.10, -0.2, 0.0, -0.9, 0.01, "undecided"),
+    ],
+)
+def test_tuning_helps_where_p_direction_and_interval_agree(
+    difference: float, low: float, high: float, effect: float, p_holm: float, verdict: str
+) -> None:
+    row = {"n": 26, "difference": difference, "low": low, "high": high, "effect": effect, "p_value": p_holm}
+    assert tuning_verdict(pd.Series(row | {"p_holm": p_holm})) == verdict
 
 
 def test_where_there_is_no_interval_none_is_printed() -> None:
@@ -75,7 +99,7 @@ def test_where_there_is_no_interval_none_is_printed() -> None:
 
 def test_few_scans_are_not_called_chance() -> None:
     row = {"loss": "bce", "n": 3, "change": 0.1, "low": np.nan, "high": np.nan}
-    more = {"excess": 0.2, "excess_low": np.nan, "excess_high": np.nan, "p_value": np.nan}
+    more = {"excess": 0.2, "excess_low": np.nan, "excess_high": np.nan, "p_value": np.nan, "p_all_pairs": np.nan}
     text = stability_answer(pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}]))
     assert "the next, Dice, it is +0.200: too few scans to test it (Table 4b)." in text
     assert "–" not in text

@@ -180,8 +180,60 @@ def test_a_budget_of_false_lesions_is_kept():
     assert (choice.value, choice.score) == (0.5, 0.5)
     assert np.isnan(choice.curve["score"]).tolist() == [True, False, False]
     assert choice.stability.plateau == (0.5, 0.5)
-    with pytest.raises(CordlesionError, match=r"condition of 'lesion_sensitivity:0'.*by 1 per scan"):
+    with pytest.raises(CordlesionError, match=r"at most 0 false.*nearest is t = 0\.5, which finds 1 of 2"):
         choose_threshold(rows[rows["threshold"] < 0.9], "lesion_sensitivity:0")
+
+
+@pytest.mark.parametrize(
+    ("curve", "learned"),
+    [
+        ([0.1, 0.1, 0.1, 0, 0], False),
+        ([0.1, 0.05, 0, 0, 0], False),
+        ([0.1, 0.1 + 1e-14, 0, 0, 0], False),
+        ([0.1, 0.1001, 0, 0, 0], True),
+        ([0, 0, 0, 0, 0], False),
+        ([0, 0, 0, 0, 0.01], True),
+    ],
+)
+@pytest.mark.parametrize("objective", ["median_voxel_f1", "mean_voxel_f1"])
+def test_a_score_no_better_than_marking_everything_is_nothing_learned(curve, learned, objective):
+    choice = choose_threshold(table([curve] * 3), objective, n_resamples=10)
+    assert choice.learned == learned
+    assert bool(choice.shortfall) != learned
+
+
+def test_what_was_not_learned_is_said_with_the_score_of_marking_everything():
+    name = "median voxel F1"
+    choice = choose_threshold(table([[0.106, 0, 0, 0, 0]] * 3))
+    everything = "which marking every voxel as lesion (t = 0) does"
+    assert choice.shortfall == f"no threshold above 0 reaches a higher {name} than 0.106, {everything}"
+    assert choose_threshold(table([[0] * 5] * 3)).shortfall == f"at no threshold is the {name} above 0"
+    # Without t = 0 among the thresholds any score will do.
+    assert choose_threshold(table([[0.1, 0]] * 3, thresholds=(0.5, 0.9))).learned
+
+
+def test_a_budget_that_only_masks_of_everything_or_nothing_meet_is_nothing_learned():
+    """At t = 0 the whole image is one component: one false lesion per scan, as many as are allowed."""
+    rows = lesion_table(lesions((0, 2, 0), (1, 6, 0)), lesions((0, 1, 0), (1, 4, 0)))
+    rows["threshold"] = rows["threshold"].replace({0.1: 0.0})
+    choice = choose_threshold(rows, "lesion_sensitivity:1", n_resamples=10)
+    assert (choice.learned, choice.score) == (False, 0)
+    said = "no threshold finds a lesion with at most 1 false lesions per scan"
+    assert choice.shortfall == f"{said}; nearest is t = 0.5, which finds 3 of 4 lesions with 5 false lesions per scan"
+    assert choose_threshold(rows, "lesion_sensitivity:5", n_resamples=10).learned
+    blind = rows.assign(n_detected_lesions=0)
+    assert choose_threshold(blind, "lesion_sensitivity:1").shortfall == "no threshold finds any lesion"
+
+
+def test_with_minimum_volumes_marking_everything_counts_at_each_of_them():
+    rows = pd.concat(
+        [table([[0.3, 0.1, 0.1, 0, 0]] * 3).assign(minimum_volume_mm3=v) for v in (0.0, 3.0)], ignore_index=True
+    )
+    assert not choose_threshold(rows, n_resamples=10).learned
+    better = (rows["minimum_volume_mm3"] == 3) & (rows["threshold"] == 0.5)
+    rows.loc[better, "voxel_f1"] = 0.4
+    choice = choose_threshold(rows, n_resamples=10)
+    assert (choice.learned, choice.value, choice.minimum_volume_mm3) == (True, 0.5, 3.0)
 
 
 def test_lesion_free_scans_are_seen_where_the_objective_says_so():

@@ -15,8 +15,8 @@ GRID = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
         ([0, 0.94, 1, 0.96, 0.95], 2, (0.5, 1.0)),
         ([1, 0.5, 0, 0, 0], 0, (0.0, 0.0)),
         ([1, 0, 1, 1, 0], 2, (0.5, 0.75)),
-        ([1, 1, 1, 1, 1], 2, (0.0, 1.0)),
-        ([0.95, 1, -0.3, 1, 1], 1, (0.0, 0.25)),
+        ([1, 1, 1, 1, 1], 2, (0.25, 1.0)),
+        ([0.95, 1, -0.3, 1, 1], 1, (0.25, 0.25)),
     ],
 )
 def test_plateau_around_the_choice(curve, best, plateau):
@@ -40,19 +40,37 @@ def test_loss_between_thresholds_of_the_grid_and_outside_it():
     assert stability.loss_above == pytest.approx(curve[3] - (0.4 * curve[4] + 0.6 * curve[5]))
     assert math.isnan(stability.loss_below)
     assert math.isnan(measure_stability(GRID, np.ones(5), 4).loss_above)
-    # Both ends of the grid belong to it.
-    assert measure_stability(np.array(THRESHOLDS), np.ones(21), 1).loss_below == 0
+    # The upper end of the grid belongs to it.
     assert measure_stability(np.array(THRESHOLDS), np.ones(21), 19).loss_above == 0
 
 
 def test_a_broken_condition_scores_nothing():
     stability = measure_stability(np.array([0.0, 0.05, 0.1]), np.array([-2.0, 0.6, 0.6]), 1)
-    assert stability.loss_below == 0.6
-    assert stability.area == pytest.approx((0.3 + 0.6) / 2)
+    assert (stability.loss_above, stability.area) == (0, 0.6)
+    broken = measure_stability(np.array([0.0, 0.05, 0.1]), np.array([0.0, -2.0, 0.6]), 2)
+    assert (broken.loss_below, broken.area) == (0.6, pytest.approx(0.3))
+
+
+@pytest.mark.parametrize("at_zero", [0.0, 0.44, 1.0])
+def test_t_0_is_no_neighbour(at_zero):
+    """There every voxel is lesion: what is lost by going there says nothing of the maps."""
+    stability = measure_stability(np.array(THRESHOLDS), np.array([at_zero, 0.45, 0.44, *[0.2] * 18]), 1)
+    assert math.isnan(stability.loss_below)
+    assert stability.loss_above == pytest.approx(0.01)
+    assert stability.plateau == (0.05, 0.1)
+    assert stability.area == pytest.approx(np.trapezoid([0.45, 0.44, *[0.2] * 18], THRESHOLDS[1:]) / 0.95)
+
+
+def test_t_0_itself_has_no_stability():
+    stability = measure_stability(GRID, np.array([0.5, 0.2, 0.2, 0.2, 0.2]), 0)
+    assert stability.plateau == (0.0, 0.0)
+    assert math.isnan(stability.loss_below)
+    assert math.isnan(stability.loss_above)
+    assert stability.area == pytest.approx(0.2)
 
 
 def test_area_under_the_curve():
-    assert measure_stability(GRID, np.array([0, 1, 1, 1, 0.0]), 2).area == pytest.approx(0.75)
+    assert measure_stability(GRID, np.array([9, 1, 1, 1, 0.0]), 2).area == pytest.approx(2.5 / 3)
     assert measure_stability(np.array([0.2, 0.4]), np.array([0.5, 0.7]), 1).area == pytest.approx(0.6)
     assert measure_stability(np.array([0.2]), np.array([0.5]), 0).area == 0.5
 

@@ -65,9 +65,10 @@ class Catalog:
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """Best on the threshold set first, those without a tuned threshold last."""
+        """Best on the threshold set first, then those that learned nothing, those without a tuned threshold last."""
         untuned = tuple(run for run in self.results.runs if run not in self.results.tuned)
-        return tuple(Model(run, self._kind(run)) for run in (*self.results.ranked, *untuned))
+        tuned = (*self.results.ranked, *self.results.unlearned)
+        return tuple(Model(run, self._kind(run)) for run in (*tuned, *untuned))
 
     @cached_property
     def scans(self) -> tuple[ShownScan, ...]:

@@ -9,7 +9,14 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -39,6 +46,14 @@ class GlobalThreshold(BaseModel):
     """What was optimised on the threshold set."""
     interval: tuple[float, float] | None
     """95 % bootstrap interval over subjects; null where they are too few for one."""
+    learned: bool = True
+    """Whether the model does better at this threshold than marking every voxel does; written only where it does not."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_goes_without_saying(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Files of models that learned stay as they are, readable by versions that do not know the field.
+        written: dict[str, Any] = serialize(self)
+        return {name: value for name, value in written.items() if (name, value) != ("learned", True)}
 
 
 class ModelCard(BaseModel):

@@ -30,10 +30,10 @@ def choose_cut(bundle: AnyBundle, threshold: float | None, name: object) -> floa
         raise CordlesionError(
             f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
         )
-    if bundle.card.threshold.value == 0:
+    if bundle.card.threshold.value == 0 or not bundle.card.threshold.learned:
         raise CordlesionError(
-            f"{name}: its tuned threshold is 0, which marks every voxel: the model learned too little. "
-            "Train it longer, or give --threshold."
+            f"{name}: the model learned too little: when it was tuned, no threshold did better than 0, which marks "
+            "every voxel. Train it longer, or give --threshold."
         )
     return bundle.card.threshold.value
 

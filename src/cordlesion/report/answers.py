@@ -54,7 +54,8 @@ def tuning_answer(tuning: pd.DataFrame) -> str:
     words = {
         "helps": "It helps {}.",
         "harms": "It harms {}.",
-        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction).",
+        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction, or an interval that holds 0).",
+        "negligible": "It changes {} by less than 0.005, which is negligible.",
         "no change": "It changes no scan of {}.",
         "not tested": "There are too few scans to test it for {}.",
     }
@@ -64,12 +65,13 @@ def tuning_answer(tuning: pd.DataFrame) -> str:
 
 
 def stability_answer(stability: pd.DataFrame) -> str:
-    """Say which loss minds a threshold that is a little off least, which most, and whether that is chance."""
+    """Say which loss changes least by a threshold that is a little off, which most, and whether that is chance."""
     first, second, last = (stability.iloc[place] for place in (0, 1, -1))
     moved = f"{_moved(first)} least: by {_median_and_interval(first, 'change', 'low', 'high')} in the median test scan"
     most = f"; {_moved(last)} most: by {_median_and_interval(last, 'change', 'low', 'high')}"
-    p = float(second["p_value"])
-    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)})"
+    p = float(second["p_all_pairs"])
+    all_pairs = "" if len(stability) == 2 else " after Holm's correction over all pairs of losses"
+    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs})"
     beyond = chance if second["n"] >= MIN_PAIRS else "too few scans to test it"
     excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
     return (

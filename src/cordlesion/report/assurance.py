@@ -27,6 +27,7 @@ _TUNING = {
     "helps": "better, beyond chance",
     "harms": "worse, beyond chance",
     "undecided": "not beyond chance",
+    "negligible": "beyond chance, but hardly",
     "no change": "no scan changes",
     "not tested": "too few scans to test it",
 }
@@ -74,7 +75,7 @@ def beside_half(results: StudyResults, tuning: pd.DataFrame, operation: pd.DataF
     if set(results.chosen(best).values()) == {DEFAULT_THRESHOLD}:
         return "0.5 is what tuning chose."
     row = tuning[(tuning["loss"] == best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
-    seeds = sum(run.loss == best.loss for run in results.runs)
+    seeds = sum(run.loss == best.loss for run in results.ranked)
     mean = f" (mean over the {seeds} seeds of {loss_name(best.loss)})" if seeds > 1 else ""
     changed = with_interval(row["difference"], row["low"], row["high"], signed=True)
     overlap = f"Within a scan the overlap{mean} changes by {changed} in the median ({_TUNING[tuning_verdict(row)]})."

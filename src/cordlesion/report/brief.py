@@ -9,7 +9,7 @@ from cordlesion.report.answers import Answer, answer_questions
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.formats import format_interval, format_number, format_percent
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, of_run
+from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
 from cordlesion.report.style import loss_name
 from cordlesion.report.verdict import sum_up
 from cordlesion.threshold import VOLUME
@@ -59,6 +59,8 @@ class Brief:
     bundle: str
     """Where the model lies in the study folder; empty for what was not trained here, and of several folds."""
     answers: tuple[Answer, ...]
+    recommends: bool = True
+    """False where no method learned anything: then ``model`` is an example, and the rest is empty."""
 
 
 def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> Brief:
@@ -69,6 +71,8 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
         summary: What :func:`summarize_runs` makes of it.
         numbers: What :func:`compute_numbers` makes of it.
     """
+    if not results.ranked:
+        return _nothing_to_recommend(results)
     best = results.best
     thresholds = results.chosen(best)
     reasons = {
@@ -94,19 +98,41 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
     )
 
 
+def _nothing_to_recommend(results: StudyResults) -> Brief:
+    learned = "None of the methods whose threshold was tuned has learned anything"
+    why = f"{learned}: no threshold has a higher {results.objective} than marking every voxel as lesion does (t = 0)."
+    return Brief(
+        model=results.label(results.best),
+        trained_with="",
+        verdict=f"{why} Train longer, or on more scans; the curves of training are in Figure 6.",
+        threshold=results.threshold_text(results.best),
+        meaning="",
+        why="",
+        n_test=int(results.evaluation.loc[results.evaluation["set"] == "test", "scan_id"].nunique()),
+        reasons=(),
+        expectations=(),
+        has_default=False,
+        has_lesions=False,
+        bundle="",
+        answers=(Answer("What did the study find?", f"{learned}, so that nothing can be compared."),),
+        recommends=False,
+    )
+
+
 def _why(results: StudyResults) -> str:
     chosen = of_run(results.thresholds, results.best).iloc[0]
     objective = results.objective.replace("voxel F1", "overlap (voxel F1)")
     n_scans = _kept(results)
-    if len(results.tuned) == 1:
-        return f"Nothing else had a threshold to choose. On the {n_scans} its {objective} is {_score(chosen)}."
+    if len(results.ranked) == 1:
+        alone = "Nothing else learned anything" if results.unlearned else "Nothing else had a threshold to choose"
+        return f"{alone}. On the {n_scans} its {objective} is {_score(chosen)}."
     second = results.ranked[1]
     runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
-    n_losses = len({run.loss for run in results.tuned})
-    kind = "methods" if any(run.seed is None for run in results.tuned) else "loss functions"
-    others = {run.loss for run in results.runs} - {run.loss for run in results.tuned}
+    n_losses = len({run.loss for run in results.ranked})
+    kind = "methods" if any(run.seed is None for run in results.ranked) else "loss functions"
+    others = {run.loss for run in learned_runs(results)} - {run.loss for run in results.ranked}
     compared = f"{n_losses} {kind} {'whose threshold was tuned' if others else 'compared'}"
-    models = f", {len(results.tuned)} models in all" if len(results.tuned) > n_losses else ""
+    models = f", {len(results.ranked)} models in all" if len(results.ranked) > n_losses else ""
     return f"Of {compared}{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; {runner_up}."
 
 

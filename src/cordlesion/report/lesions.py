@@ -10,7 +10,7 @@ import pandas as pd
 
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.report.losses import mean_over_seeds
-from cordlesion.report.results import StudyResults
+from cordlesion.report.results import StudyResults, rows_of_learned
 from cordlesion.statistics import MIN_SUBJECTS, bootstrap_median, bootstrap_share, summarize
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
 
@@ -27,18 +27,21 @@ _RESAMPLES = 2000
 def summarize_rules(results: StudyResults) -> pd.DataFrame:
     """Summarise the lesion F1 of every loss under every lesion rule, on the test set at tuned thresholds.
 
+    Runs that learned nothing are left out: where any overlap counts, a mask of everything finds every lesion.
+
     Returns:
         A row per rule and loss: ``rule loss median mean std n n_undefined low high``; the interval of the median is a
         bootstrap over subjects.
     """
     rows = []
-    for rule, of_rule in results.rules.groupby("rule", sort=False):
+    for rule, of_rule in rows_of_learned(results, results.rules).groupby("rule", sort=False):
         scans = mean_over_seeds(of_rule[of_rule["reference_volume_mm3"] > 0], ["lesion_f1"])
         for summary in summarize(scans, ["loss"], ["lesion_f1"]).to_dict("records"):
             mine = scans[scans["loss"] == summary["loss"]]
             low, high = bootstrap_median(mine["lesion_f1"], mine["subject"])
             rows.append({"rule": rule, **summary, "low": low, "high": high})
-    return pd.DataFrame(rows).drop(columns="metric")
+    columns = ["rule", "loss", "median", "mean", "std", "n", "n_undefined", "low", "high"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def summarize_strata(results: StudyResults) -> pd.DataFrame:

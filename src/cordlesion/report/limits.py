@@ -13,7 +13,7 @@ from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import name_rule
-from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free, of_run
+from cordlesion.report.results import StudyResults, learned_methods, lesion_bearing, lesion_free, of_run
 from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 
@@ -84,6 +84,32 @@ def _reduced(facts: _Facts) -> Iterator[Limit]:
         )
 
 
+def _unlearned(facts: _Facts) -> Iterator[Limit]:
+    results = facts.results
+    if not results.unlearned:
+        return
+    names = enumerate_words([results.label(run) for run in results.unlearned])
+    also = [loss_name(loss) for loss in learned_methods(results) if loss in {run.loss for run in results.unlearned}]
+    rest = f" What is said of {enumerate_words(also)} rests on its other seeds alone." if also else ""
+    yield Limit(
+        f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). No ranking, test "
+        f"or recommendation knows {'it' if len(results.unlearned) == 1 else 'them'}.{rest}",
+        grave=True,
+    )
+
+
+def _cut_maps(facts: _Facts) -> Iterator[Limit]:
+    thresholds = facts.results.thresholds
+    for run in facts.results.tuned if "maps_cut_at" in thresholds else ():
+        cut = float(of_run(thresholds, run)["maps_cut_at"].iloc[0])
+        if not np.isnan(cut):
+            yield Limit(
+                f"The maps of {facts.results.label(run)} have no values below {cut:g}, as where a tool sets what lies "
+                "below its own cut to 0: lower thresholds could not be tried.",
+                grave=run == facts.results.best,
+            )
+
+
 def _few_subjects(facts: _Facts) -> Iterator[Limit]:
     chose, tested = (lesion_bearing(_scans(facts, name))["subject"].nunique() for name in ("threshold", "test"))
     folds = of_run(facts.results.written_thresholds, facts.results.best)["n_subjects"].astype(int)
@@ -143,6 +169,8 @@ def _no_lesion_counts(facts: _Facts) -> Iterator[Limit]:
 
 
 def _wide_interval(facts: _Facts) -> Iterator[Limit]:
+    if not facts.results.ranked:
+        return
     chosen = of_run(facts.results.written_thresholds, facts.results.best)
     width = float((chosen["interval_high"] - chosen["interval_low"]).max())
     if width > _WIDE:
@@ -154,7 +182,8 @@ def _wide_interval(facts: _Facts) -> Iterator[Limit]:
 
 def _edge_of_grid(facts: _Facts) -> Iterator[Limit]:
     grid = np.unique(facts.results.sweep["threshold"].dropna())
-    ends = [run for run, t in facts.results.tuned.items() if t <= grid[1] or t >= grid[-2]]
+    tuned = facts.results.tuned
+    ends = [run for run in facts.results.ranked if tuned[run] <= grid[1] or tuned[run] >= grid[-2]]
     if ends:
         yield Limit(
             f"The best threshold of {enumerate_words([facts.results.label(run) for run in ends])} lies at the end of "
@@ -247,10 +276,12 @@ _RULES: tuple[Callable[[_Facts], Iterator[Limit]], ...] = (
     *(
         _simulated,
         _reduced,
+        _unlearned,
         _few_subjects,
         _one_seed,
         _wide_interval,
         _edge_of_grid,
+        _cut_maps,
         _unseen_false_lesions,
         _no_lesion_counts,
     ),

@@ -39,6 +39,14 @@ def mean_over_seeds(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return rows.groupby(by, sort=False)[list(columns)].mean().reset_index()
 
 
+def without_rank(results: StudyResults) -> str:
+    """Name the runs that learned nothing, in a sentence for captions, after a space; nothing where there are none."""
+    if not results.unlearned:
+        return ""
+    names = ", ".join(results.label(run) for run in results.unlearned)
+    return f" Learned nothing (no threshold scores above t = 0), so neither marked nor tested: {names}."
+
+
 def several_seeds(results: StudyResults) -> bool:
     """Tell whether any loss was trained with more than one seed."""
     return len(results.runs) > len(losses(results))

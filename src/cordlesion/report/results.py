@@ -273,6 +273,13 @@ def learned_runs(results: StudyResults) -> tuple[Run, ...]:
     return tuple(run for run in results.runs if run not in results.unlearned)
 
 
+def rows_of_learned(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the runs that learned, of a table with the columns ``loss`` and ``seed``."""
+    without = {(run.loss, run.seed) for run in results.unlearned}
+    named = zip(table["loss"], table["seed"], strict=True)
+    return table[[(str(loss), None if pd.isna(seed) else int(seed)) not in without for loss, seed in named]]
+
+
 def learned_methods(results: StudyResults) -> list[str]:
     """Return the losses and comparators of which any run learned, in the order of the evaluation."""
     return list(dict.fromkeys(run.loss for run in learned_runs(results)))

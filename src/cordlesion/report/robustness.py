@@ -1,5 +1,6 @@
-"""The numbers behind two answers: does tuning help each loss, and which loss hardly minds a threshold a little off?"""
+"""The numbers behind two answers: does tuning help each loss, and which loss suffers least when t is a little off?"""
 
+import itertools
 import math
 from typing import Any
 
@@ -15,9 +16,12 @@ COMPARED = ("voxel_f1", "lesion_f1")
 SHIFT = 0.05
 """By how much the paper moves a threshold (section 3)."""
 
+_TUNING = (*("loss", "metric", "n", "default", "tuned", "difference", "low", "high", "effect", "p_value", "p_holm"),)
+_STABILITY = (*("loss", "n", "change", "low", "high", "excess", "excess_low", "excess_high", "p_value", "p_all_pairs"),)
+
 
 def summarize_tuning(results: StudyResults) -> pd.DataFrame:
-    """Compare the tuned threshold of every loss that has one with t = 0.5 on the test set, scan by scan.
+    """Compare the tuned threshold of every loss that learned one with t = 0.5 on the test set, scan by scan.
 
     Returns:
         A row per loss and metric (voxel and lesion F1): ``loss metric n default tuned difference low high effect
@@ -25,7 +29,7 @@ def summarize_tuning(results: StudyResults) -> pd.DataFrame:
         subjects, and Wilcoxon's test, corrected over the losses of a metric.
     """
     scores = (run_scores(results, "test", tuned=tuned) for tuned in (False, True))
-    with_maps = {run.loss for run in results.tuned}
+    with_maps = {run.loss for run in results.ranked}
     default, tuned = (
         mean_over_seeds(rows[rows["loss"].isin(with_maps)], COMPARED).set_index(["loss", "scan_id"]) for rows in scores
     )
@@ -34,27 +38,37 @@ def summarize_tuning(results: StudyResults) -> pd.DataFrame:
         for metric in COMPARED
         for loss, scans in default.groupby("loss", sort=False)
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=list(_TUNING[:-1]))
     return table.assign(p_holm=table.groupby("metric", sort=False)["p_value"].transform(holm))
 
 
 def summarize_stability(results: StudyResults) -> pd.DataFrame:
-    """Measure how much each loss minds a threshold that is off by 0.05, on the test set.
+    """Measure how much the score of each loss changes when its threshold is off by 0.05, on the test set.
 
     A scan's change is the mean of ``|F1(t - 0.05) - F1(t)|`` and ``|F1(t + 0.05) - F1(t)|``, t being the tuned
-    threshold; where one of the two lies outside the grid, the other alone.
+    threshold; where one of the two lies outside the grid, the other alone. t = 0 lies outside, as t > 1 does: there
+    every voxel is lesion, whatever the map.
 
     Returns:
         A row per loss, the most stable first: ``loss n change low high`` (median over scans of the change and its
-        bootstrap interval over subjects) and ``excess excess_low excess_high p_value`` (the same of the change less
-        that of the most stable loss, and Wilcoxon's test of it; undefined for that loss itself).
+        bootstrap interval over subjects), ``excess excess_low excess_high p_value`` (the same of the change less
+        that of the most stable loss, and Wilcoxon's test of it; undefined for that loss itself) and ``p_all_pairs``:
+        that p-value after Holm's correction over all pairs of losses. The most stable loss is picked as the one with
+        the smallest change, so only a correction over all the pairs that might have been picked is fair to it.
     """
-    changes = pd.concat([_changes(results, run) for run in results.tuned], ignore_index=True)
+    if not results.ranked:
+        return pd.DataFrame(columns=list(_STABILITY))
+    changes = pd.concat([_changes(results, run) for run in results.ranked], ignore_index=True)
     scans = mean_over_seeds(changes, ["change"])
     wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
     wide = wide[wide.median().sort_values(kind="stable").index]
     subjects = wide.index.get_level_values("subject")
-    return pd.DataFrame([_stability(wide, str(loss), subjects) for loss in wide])
+    pairs = list(itertools.combinations(wide.columns, 2))
+    p_values = dict(zip(pairs, (wilcoxon(wide[a], wide[b]).p_value for a, b in pairs), strict=True))
+    p_holm = dict(zip(pairs, holm(list(p_values.values())).tolist(), strict=True))
+    rows = [_stability(wide, str(loss), subjects) for loss in wide]
+    first = wide.columns[0]
+    return pd.DataFrame([{**row, "p_all_pairs": p_holm.get((first, row["loss"]), math.nan)} for row in rows])
 
 
 def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[str, Any]:
@@ -83,6 +97,7 @@ def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
 
 
 def _changes_around(rows: pd.DataFrame, t: float) -> pd.DataFrame:
+    rows = rows[rows["threshold"] > 0]
     wide = rows.pivot(index=["subject", "scan_id"], columns="threshold", values="voxel_f1")
     thresholds = wide.columns.to_numpy(dtype=float)
     moved = [_interpolate(wide.to_numpy(), thresholds, round(t + shift, 9)) for shift in (-SHIFT, SHIFT)]
@@ -94,7 +109,7 @@ def _changes_around(rows: pd.DataFrame, t: float) -> pd.DataFrame:
 def _interpolate(
     curves: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], t: float
 ) -> npt.NDArray[np.float64]:
-    """Read each row's curve at ``t``; NaN outside the grid."""
+    """Read each row's curve at ``t``; NaN outside the thresholds."""
     return np.array([np.interp(t, thresholds, curve, left=np.nan, right=np.nan) for curve in curves])
 
 

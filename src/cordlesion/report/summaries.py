@@ -26,7 +26,8 @@ def summarize_runs(results: StudyResults) -> pd.DataFrame:
         count low high p_value p_holm``. For scan metrics ``value`` is the median over scans with lesions and the
         interval a bootstrap over subjects; for subject metrics it is the share ``count / n`` with its Clopper-Pearson
         interval. The threshold of masks is undefined. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon
-        signed-rank over scans; undefined where the two are the same), ``p_holm`` is corrected over all of these.
+        signed-rank over scans; undefined where the two are the same, and of runs that learned nothing), ``p_holm`` is
+        corrected over all of these.
     """
     table = pd.DataFrame([row for run in results.runs for row in _run_rows(results, run)])
     return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64", "count": "Int64"})
@@ -68,8 +69,9 @@ def _run_rows(results: StudyResults, run: Run) -> Iterator[dict[str, Any]]:
         default, tuned = (_at(results, run, set_name, tuned=tuned) for tuned in (False, True))
         yield from ({**_named(results, run, tuned=False), "set": set_name, **row} for row in _scores(default))
         for row in _scores(tuned):
-            # At equal thresholds there is nothing to test.
-            tested = row["metric"] in SCAN_METRICS and not default["threshold"].equals(tuned["threshold"])
+            # At equal thresholds there is nothing to test, nor where tuning found nothing.
+            moved = run not in results.unlearned and not default["threshold"].equals(tuned["threshold"])
+            tested = row["metric"] in SCAN_METRICS and moved
             p_value = _p_value(default, tuned, str(row["metric"])) if tested else math.nan
             yield {**_named(results, run, tuned=True), "set": set_name, **row, "p_value": p_value}
 

@@ -1,11 +1,14 @@
-"""A choice of thresholds as a row of ``thresholds.tsv``."""
+"""The choice of a method's threshold in a study, and its row of ``thresholds.tsv``."""
 
 import math
 
 import pandas as pd
 
+from cordlesion.config import ComparatorRun, Method
+from cordlesion.evaluation import require_gradual
+from cordlesion.progress import say
 from cordlesion.stages.sets import TunedThreshold
-from cordlesion.threshold import VOLUME, ThresholdChoice
+from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, describe_cut, describe_maps, find_cut
 
 _NO_INTERVAL = (math.nan, math.nan)
 
@@ -13,6 +16,36 @@ _NO_INTERVAL = (math.nan, math.nan)
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
     """Return the rows at the tuned minimum volume: all where it is not tuned."""
     return sweep if tuned.minimum_volume_mm3 is None else sweep[sweep[VOLUME] == tuned.minimum_volume_mm3]
+
+
+def choose_for(
+    method: Method, sweep: pd.DataFrame, objective: str
+) -> tuple[ThresholdChoice, dict[str, float | str | int | None]]:
+    """Choose the threshold of a method and say what there is to know of its maps.
+
+    Args:
+        method: A run, or a comparator that comes as maps.
+        sweep: Of its threshold set, a row per scan and threshold.
+        objective: What is maximised.
+
+    Returns:
+        The choice, and its row of ``thresholds.tsv``.
+
+    Raises:
+        CordlesionError: A comparator's maps are masks, or no threshold meets the objective's condition.
+    """
+    cut = None
+    if isinstance(method, ComparatorRun):
+        require_gradual(method.comparator.path, sweep)
+        cut = find_cut(sweep)
+    choice = choose_threshold(sweep, objective)
+    if not choice.learned:
+        why = "; ".join(part for part in (choice.shortfall, describe_maps(sweep)) if part)
+        say(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")
+    if cut is not None:
+        say(f"{method.name}: {describe_cut(sweep, cut)}.")
+    row = {**method.columns, "objective": objective, **threshold_row(choice)}
+    return choice, row | {"maps_cut_at": math.nan if cut is None else cut}
 
 
 def threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:

@@ -5,6 +5,9 @@ from cordlesion.threshold.choice import choose_threshold as choose_threshold
 from cordlesion.threshold.grid import FINE_THRESHOLDS as FINE_THRESHOLDS
 from cordlesion.threshold.grid import GRIDS as GRIDS
 from cordlesion.threshold.grid import THRESHOLDS as THRESHOLDS
+from cordlesion.threshold.maps import describe_cut as describe_cut
+from cordlesion.threshold.maps import describe_maps as describe_maps
+from cordlesion.threshold.maps import find_cut as find_cut
 from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
 from cordlesion.threshold.objective import parse_objective as parse_objective

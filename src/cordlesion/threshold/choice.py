@@ -8,7 +8,7 @@ import pandas as pd
 from cordlesion.errors import CordlesionError
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import TIE, FloatArray, Grid
-from cordlesion.threshold.objective import parse_objective
+from cordlesion.threshold.objective import Objective, parse_objective
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
 
@@ -43,9 +43,16 @@ class ThresholdChoice:
     """Those without any lesion voxel among them."""
     n_left_out: int
     """Scans of the table that take no part, because the objective is not defined for them."""
-    learned: bool
-    """Whether the score is above 0 and above that of t = 0, where every voxel is lesion. Where it is not, the maps hold
-    nothing that a threshold could find, and neither t nor score says anything."""
+    shortfall: str
+    """Why the score says nothing of the maps: half a sentence, empty where they learned something."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether the score is above 0 and above that of t = 0, where every voxel is lesion.
+
+        Where it is not, the maps hold nothing that a threshold could find, and t is as good as any other.
+        """
+        return not self.shortfall
 
     @property
     def basis(self) -> str:
@@ -90,7 +97,7 @@ def choose_threshold(
     grid = scans.grid
     curve = goal.summarize(scans.measures)
     v, t = grid.best(curve)
-    _require_feasible(objective, curve)
+    _require_feasible(goal, scans, curve)
     counts = _counts(scans)
     volume_interval, interval = None, None
     if counts["n_subjects"] >= MIN_SUBJECTS:
@@ -107,17 +114,34 @@ def choose_threshold(
         objective=objective,
         minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
         minimum_volume_interval=volume_interval if grid.tunes_volume else None,
-        learned=bool(at_volume[t] > grid.score_of_marking_all(curve) + TIE),
+        shortfall=_shortfall(goal, scans, curve),
         **counts,
     )
 
 
-def _require_feasible(objective: str, curve: FloatArray) -> None:
+def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> None:
     if curve.max() < 0:
-        raise CordlesionError(
-            f"No threshold meets the condition of {objective!r}: the best one exceeds its budget by {-curve.max():.3g} "
-            "per scan. Allow more, or choose another objective."
-        )
+        failure = _failure(goal, scans)
+        raise CordlesionError(f"{failure[0].upper()}{failure[1:]}. Allow more, or choose another objective.")
+
+
+def _shortfall(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> str:
+    """Say why the best score is worth nothing; nothing where it is worth something."""
+    marking_all = scans.grid.score_of_marking_all(curve)
+    if curve.max() > marking_all + TIE:
+        return ""
+    if curve.max() <= TIE:
+        return _failure(goal, scans)
+    return (
+        f"no threshold above 0 reaches a higher {goal.title} than {marking_all:.3g}, which marking every voxel as "
+        "lesion (t = 0) does"
+    )
+
+
+def _failure(goal: Objective, scans: ThresholdScans) -> str:
+    """Say that no threshold above 0 has a score above 0."""
+    cells = scans.grid.above_zero
+    return goal.failure(scans.measures[..., cells], lambda number: scans.grid.name(int(cells[number])))
 
 
 def _interval(chosen: FloatArray) -> tuple[float, float]:

@@ -47,6 +47,17 @@ class Grid:
         volume = int(tied.any(axis=1).argmax())
         return volume, _middle_of_widest_run(np.flatnonzero(tied[volume]), self.thresholds)
 
+    def name(self, cell: int) -> str:
+        """Name a cell, numbered as in a curve of shape (V * T,)."""
+        v, t = divmod(cell, len(self.thresholds))
+        volume = f" and a minimum volume of {self.volumes_mm3[v]:g} mm3" if self.tunes_volume else ""
+        return f"t = {self.thresholds[t]:g}{volume}"
+
+    @property
+    def above_zero(self) -> npt.NDArray[np.intp]:
+        """The cells of a curve of shape (V * T,) whose threshold is above 0."""
+        return np.flatnonzero(np.tile(self.thresholds > 0, len(self.volumes_mm3)))
+
     def score_of_marking_all(self, curve: FloatArray) -> float:
         """Return what t = 0, where every voxel is lesion, scores in ``curve``, shape (V * T,).
 

@@ -51,6 +51,15 @@ class Objective(ABC):
         condition.
         """
 
+    def failure(self, measures: FloatArray, name: Callable[[int], str]) -> str:  # noqa: ARG002 - only some need them
+        """Say that no cell has a score above 0, and which one comes nearest, where there is a condition to be met.
+
+        Args:
+            measures: Shape (M, scans, cells).
+            name: Gives the printed name of a cell.
+        """
+        return f"at no threshold is the {self.title} above 0"
+
     def with_number(self, _: float) -> Self:
         """Return the objective with the number that its name was given; most take none.
 
@@ -183,6 +192,19 @@ class LesionSensitivity(Objective):
         excess = false / np.sum(~np.isnan(measures[2]), axis=-2) - self.false_lesions_per_scan
         score: FloatArray = np.where(excess <= _ROUNDING, detected / reference, -excess)
         return score
+
+    def failure(self, measures: FloatArray, name: Callable[[int], str]) -> str:  # noqa: D102
+        detected, reference, false = np.nansum(measures, axis=-2)
+        if not detected.any():
+            return "no threshold finds any lesion"
+        per_scan = false / np.sum(~np.isnan(measures[2]), axis=-2)
+        # Of those that find a lesion the one with the fewest false ones; of equals the one that finds most.
+        near = int(np.lexsort((-detected, per_scan, detected == 0))[0])
+        return (
+            f"no threshold finds a lesion with at most {self.false_lesions_per_scan:g} false lesions per scan; nearest "
+            f"is {name(near)}, which finds {detected[near]:.0f} of {reference[near]:.0f} lesions with "
+            f"{per_scan[near]:.3g} false lesions per scan"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,14 @@ class Stability:
     """How much the threshold may move before the score suffers."""
 
     plateau: tuple[float, float]
-    """Lowest and highest threshold around the chosen one between which the score stays within 5 % of the best."""
+    """Lowest and highest threshold above 0 around the chosen one between which the score stays within 5 % of the best.
+    """
     loss_below: float
-    """Score lost at t - 0.05 (negative where it gains); NaN where that lies outside the grid."""
+    """Score lost at t - 0.05 (negative where it gains); NaN where that lies outside the grid or is 0."""
     loss_above: float
     """Score lost at t + 0.05, likewise."""
     area: float
-    """Area under the curve over the width of the grid: the mean score of a threshold taken at random."""
+    """Area under the curve above t = 0 over its width: the mean score of a threshold taken at random."""
 
     @property
     def width(self) -> float:
@@ -37,17 +38,25 @@ class Stability:
 def measure_stability(thresholds: FloatArray, curve: FloatArray, best: int) -> Stability:
     """Measure the stability of one threshold of a curve.
 
+    t = 0 lies outside, as t > 1 does: there every voxel is lesion, so that its score says nothing of the maps. What
+    was chosen there has no plateau and no neighbours.
+
     Args:
         thresholds: Ascending, shape (T,).
         curve: Score at each, shape (T,); negative where the objective's condition is broken, which scores 0 here.
         best: Index of the chosen one.
     """
-    scores = np.maximum(curve, 0)
+    inside = thresholds > 0
+    x, y = thresholds[inside], np.maximum(curve, 0)[inside]
+    area = _mean_height(x, y)
+    if thresholds[best] == 0:
+        return Stability(plateau=(0.0, 0.0), loss_below=math.nan, loss_above=math.nan, area=area)
+    here = best - int(np.sum(~inside))
     return Stability(
-        plateau=_plateau(thresholds, scores, best),
-        loss_below=_loss(thresholds, scores, best, -_SHIFT),
-        loss_above=_loss(thresholds, scores, best, _SHIFT),
-        area=_mean_height(thresholds, scores),
+        plateau=_plateau(x, y, here),
+        loss_below=_loss(x, y, here, -_SHIFT),
+        loss_above=_loss(x, y, here, _SHIFT),
+        area=area,
     )
 
 
@@ -68,6 +77,6 @@ def _loss(thresholds: FloatArray, scores: FloatArray, best: int, shift: float) -
 
 
 def _mean_height(thresholds: FloatArray, scores: FloatArray) -> float:
-    if len(thresholds) == 1:
-        return float(scores[0])
+    if len(thresholds) < 2:
+        return float(scores.max(initial=0.0))
     return float(np.trapezoid(scores, thresholds) / (thresholds[-1] - thresholds[0]))

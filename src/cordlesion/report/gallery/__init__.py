@@ -85,7 +85,7 @@ def write_gallery(results: StudyResults) -> tuple[Entry, ...]:
 def shown_runs(results: StudyResults) -> tuple[Run, ...]:
     """Return whose masks are shown: of each loss the model that came out best on the threshold set, then masks."""
     of_loss: dict[str, Run] = {}
-    for run in (*results.ranked, *results.runs):
+    for run in (results.best, *results.ranked, *results.runs):
         of_loss.setdefault(run.loss, run)
     return tuple(of_loss.values())
 

@@ -5,7 +5,8 @@ import math
 import pandas as pd
 
 from cordlesion.report.formats import MISSING, format_number
-from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run
+from cordlesion.report.losses import without_rank
+from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run, rows_of_learned
 from cordlesion.report.style import SET_NAMES
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
@@ -29,14 +30,16 @@ def scores_table(results: StudyResults, summary: pd.DataFrame, *, tuned: bool) -
     dagger where that holds after Holm's correction over all comparisons of the table.
     """
     shown = summary[summary["tuned"] == tuned]
-    values = shown.groupby(["set", "metric"])["value"]
-    shown = shown.assign(best=(shown["value"] == values.transform("max")) & (values.transform("nunique") > 1))
+    ranked = rows_of_learned(results, shown)
+    values = ranked.groupby(["set", "metric"])["value"]
+    best = (ranked["value"] == values.transform("max")) & (values.transform("nunique") > 1)
+    shown = shown.assign(best=best.reindex(shown.index, fill_value=False))
     return Table(
         columns=("Loss", "Set", *(("Optimal threshold",) if tuned else ()), "Scans", *METRIC_NAMES.values()),
         groups=tuple(Group(results.label(run), score_rows(shown, run, tuned=tuned)) for run in results.runs),
         n_words=2,
         label="Table 2." if tuned else "Table 1.",
-        note=_NOTE.format(_NOTE_TUNED if tuned else "Decision threshold t = 0.5."),
+        note=_NOTE.format(_NOTE_TUNED if tuned else "Decision threshold t = 0.5.") + without_rank(results),
         bold=_BOLD.format(int(summary["p_value"].notna().sum())) if tuned else "",
         best="highest value of its column and set" if len(results.runs) > 1 else "",
     )

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from cordlesion.report.formats import MISSING, format_fine, format_interval, format_number
+from cordlesion.report.losses import without_rank
 from cordlesion.report.results import Run, StudyResults, of_run
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.threshold import VOLUME
@@ -28,9 +29,11 @@ def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
             f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
             "interval of t, resampling subjects. Plateau: thresholds around t where the score stays within 5 % of its "
             "best value; the wider, the less the choice matters. Lost: what the score loses when t is moved (– outside "
-            "the grid). Area under the curve: the score of a threshold taken at random. "
+            "the grid, whose t = 0 does not count). Area under the curve: the score of a threshold above 0 taken at "
+            "random. "
             f"{_VOLUME_NOTE if tunes_volume else ''}Basis: "
-            f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}. {EMPTY_REFERENCE}"
+            f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}.{without_rank(results)} "
+            f"{EMPTY_REFERENCE}"
         ),
         best="highest score",
     )
@@ -39,7 +42,8 @@ def thresholds_table(results: StudyResults, _: pd.DataFrame) -> Table:
 def _rows(results: StudyResults, run: Run) -> tuple[tuple[Cell, ...], ...]:
     """One row, or one for each fold: each fold has chosen for itself."""
     written = of_run(results.written_thresholds, run)
-    return tuple(_row(row, best=run == results.best and len(written) == 1) for _, row in written.iterrows())
+    best = run in results.ranked[:1] and len(written) == 1
+    return tuple(_row(row, best=best) for _, row in written.iterrows())
 
 
 def _row(row: pd.Series, *, best: bool) -> tuple[Cell, ...]:

@@ -32,7 +32,11 @@ _TUNING_COLUMNS = (
     *("Loss", "Metric", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "Effect", "p", "p (Holm)"),
     "Tuning",
 )
-_STABILITY_COLUMNS = ("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p")
+# As format_number prints.
+_PRINTED_DIGITS = 2
+_STABILITY_COLUMNS = (
+    *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
+)
 
 
 def tuning_table(results: StudyResults, numbers: Numbers) -> Table:
@@ -49,7 +53,9 @@ def tuning_table(results: StudyResults, numbers: Numbers) -> Table:
         note=(
             "Does tuning help? Test set, tuned threshold against t = 0.5: medians over scans, and the median of (tuned "
             "− 0.5) with its 95 % bootstrap interval over subjects. Wilcoxon signed-rank test; Holm’s correction over "
-            f"the losses of each metric. Effect: matched-pairs rank-biserial correlation, from −1 to 1."
+            "the losses of each metric. Effect: matched-pairs rank-biserial correlation, from −1 to 1. Tuning helps "
+            f"where p (Holm) is at most {SIGNIFICANT:g} and the interval lies above 0; negligible: so, but by less "
+            "than is printed."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
@@ -67,23 +73,32 @@ def stability_table(results: StudyResults, numbers: Numbers) -> Table:
         label="Table 4b.",
         note=(
             "Which loss is most stable? Test set: by how much a scan’s V-F1 changes, up or down, when the tuned "
-            f"threshold is moved by {SHIFT:g} (mean of both directions; median over scans, 95 % bootstrap interval "
-            "over subjects), the most stable loss first, and how much more that is than for the first (median of the "
-            "differences within scans, Wilcoxon signed-rank test, not corrected)."
+            f"threshold is moved by {SHIFT:g} (mean of both directions, one of them where the other ends at or below 0 "
+            "or above 1; median over scans, 95 % bootstrap interval over subjects), the most stable loss first, and "
+            "how much more that is than for the first (median of the differences within scans, Wilcoxon signed-rank "
+            "test). The first is picked as the smallest: the interval and p of a difference from it know nothing of "
+            "that; p (all pairs) is corrected by Holm’s method over all pairs of losses, and does."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
     )
 
 
 def tuning_verdict(row: pd.Series) -> str:
-    """Say what a row of :func:`summarize_tuning` says: ``helps``, ``harms``, ``undecided`` and so on."""
+    """Say what a row of :func:`summarize_tuning` says: ``helps``, ``harms``, ``undecided`` and so on.
+
+    Tuning helps where the corrected p-value, the direction of most changes and the interval of the median change agree,
+    and where that median, as printed, is not 0: then the gain is ``negligible``.
+    """
     if row["n"] < MIN_PAIRS:
         return "not tested"
     if math.isnan(row["p_value"]):
         return "no change"
-    if not row["p_holm"] <= SIGNIFICANT:
+    sign = 1 if row["effect"] > 0 else -1
+    if not (row["p_holm"] <= SIGNIFICANT and min(sign * row["low"], sign * row["high"]) > 0):
         return "undecided"
-    return "helps" if row["effect"] > 0 else "harms"
+    if not round(abs(row["difference"]), _PRINTED_DIGITS):
+        return "negligible"
+    return "helps" if sign > 0 else "harms"
 
 
 def _tuning_row(row: pd.Series) -> tuple[Cell, ...]:
@@ -110,4 +125,5 @@ def _stability_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(format_fine(row["excess"], signed=True)),
         Cell(MISSING if first else format_fine_interval(row["excess_low"], row["excess_high"], signed=True)),
         Cell(format_p(row["p_value"])),
+        Cell(format_p(row["p_all_pairs"])),
     )

@@ -1,0 +1,55 @@
+"""What a sweep over thresholds says of the probability maps themselves."""
+
+import pandas as pd
+
+from cordlesion.threshold.scans import VOLUME
+
+# Of a few maps the two lowest thresholds may give the same masks by chance.
+_STEPS = 3
+
+
+def find_cut(sweep: pd.DataFrame) -> float | None:
+    """Return the value below which no map has any other value than (about) 0, as of maps that were cut before.
+
+    Args:
+        sweep: A row per scan and threshold (and minimum volume), with ``predicted_volume_mm3``.
+
+    Returns:
+        The highest threshold t such that the lowest threshold above 0 gives every scan the masks that t gives: no map
+        has a value between the two. None where fewer than three thresholds do so, and where no map reaches any.
+    """
+    marked = _marked(sweep)
+    # Masks of one map are nested, so equal volumes are equal masks.
+    same = (marked.to_numpy() == marked.to_numpy()[:, :1]).all(axis=0)
+    n_same = len(same) if same.all() else int(same.argmin())
+    return float(marked.columns[n_same - 1]) if n_same >= _STEPS and marked.iloc[:, 0].any() else None
+
+
+def describe_cut(sweep: pd.DataFrame, cut: float) -> str:
+    """Say what it means that maps have no values below a cut (see :func:`find_cut`)."""
+    lowest = _marked(sweep).columns[0]
+    return (
+        f"no map has a value from {lowest:g} to below {cut:g}, as where a tool sets what lies below its own cut to 0: "
+        f"every threshold up to {cut:g} gives the same masks, and lower ones could not be tried"
+    )
+
+
+def describe_maps(sweep: pd.DataFrame) -> str:
+    """Say why maps may hold nothing that a threshold finds, half a sentence; nothing where that is not apparent."""
+    marked = _marked(sweep)
+    lowest, volumes = float(marked.columns[0]), marked.iloc[:, 0].to_numpy()
+    if not volumes.any():
+        return f"no map has a value of {lowest:g} or more"
+    whole = sweep[sweep["threshold"] == 0].groupby("scan_id")["predicted_volume_mm3"].max().to_numpy()
+    if len(whole) and (volumes > whole / 2).all():
+        share = 100 * (volumes / whole).min()
+        return f"t = {lowest:g} marks {share:.0f} % of the voxels of every map or more: the background's probability?"
+    return ""
+
+
+def _marked(sweep: pd.DataFrame) -> pd.DataFrame:
+    """Return the volume that each threshold above 0 marks, a row per scan; at the lowest minimum volume."""
+    rows = sweep[sweep["threshold"] > 0]
+    if VOLUME in rows:
+        rows = rows[rows[VOLUME] == rows[VOLUME].min()]
+    return rows.pivot(index="scan_id", columns="threshold", values="predicted_volume_mm3")

@@ -1,0 +1,57 @@
+"""What a study says of a method's maps when it chooses the method's threshold, and what it writes."""
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cordlesion.config import ComparatorConfig, ComparatorRun
+from cordlesion.progress import shown
+from cordlesion.stages.thresholds import choose_for
+
+GRID = (0.0, 0.05, 0.1, 0.15, 0.5, 0.9)
+
+
+def sweep(f1, volumes):
+    return pd.DataFrame(
+        {
+            "scan_id": f"scan-{n}",
+            "subject": f"sub-{n}",
+            "threshold": t,
+            "voxel_f1": score,
+            "predicted_volume_mm3": volume,
+        }
+        for n in range(3)
+        for t, score, volume in zip(GRID, f1, volumes, strict=True)
+    )
+
+
+@pytest.fixture
+def method():
+    return ComparatorRun(comparator=ComparatorConfig(name="tool", maps=Path("maps")))
+
+
+def test_what_learned_nothing_is_said_and_written(method, capsys):
+    with shown():
+        choice, row = choose_for(method, sweep((0.1, 0, 0, 0, 0, 0), (99, 0, 0, 0, 0, 0)), "median_voxel_f1")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "tool: has learned nothing: no threshold above 0 reaches a higher median voxel F1 than 0.1" in said
+    assert "no map has a value of 0.05 or more. It takes part in no ranking, test or recommendation." in said
+    assert (choice.learned, row["learned"], row["threshold"]) == (False, False, 0)
+    assert list(row)[-2:] == ["learned", "maps_cut_at"]
+
+
+def test_cut_maps_are_said_and_written(method, capsys):
+    with shown():
+        choice, row = choose_for(method, sweep((0.1, 0.6, 0.6, 0.6, 0.6, 0.2), (99, 9, 9, 9, 9, 2)), "median_voxel_f1")
+    assert "tool: no map has a value from 0.05 to below 0.5" in " ".join(capsys.readouterr().out.split())
+    assert (choice.learned, row["learned"], row["maps_cut_at"]) == (True, True, 0.5)
+
+
+def test_of_gradual_maps_nothing_is_said(method, capsys):
+    with shown():
+        _, row = choose_for(method, sweep((0.1, 0.4, 0.5, 0.6, 0.6, 0.2), (99, 19, 14, 9, 8, 2)), "median_voxel_f1")
+    assert capsys.readouterr().out == ""
+    assert row["learned"]
+    assert math.isnan(row["maps_cut_at"])
