@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cordlesion.config import SetName
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, lesion_bearing
 
 
 def losses(results: StudyResults) -> list[str]:
@@ -14,12 +14,15 @@ def losses(results: StudyResults) -> list[str]:
 
 
 def run_scores(results: StudyResults, set_name: SetName, *, tuned: bool) -> pd.DataFrame:
-    """Return the evaluation of every run at one kind of threshold: a row per scan with lesions and run."""
+    """Return the evaluation of every run that learned, at one kind of threshold: a row per scan with lesions and run.
+
+    No row where no run learned anything.
+    """
     tables = [
         results.evaluated(run, set_name, results.tuned.get(run) if tuned else DEFAULT_THRESHOLD).reset_index()
-        for run in results.runs
+        for run in learned_runs(results)
     ]
-    return lesion_bearing(pd.concat(tables, ignore_index=True))
+    return lesion_bearing(pd.concat(tables or [results.evaluation.iloc[:0]], ignore_index=True))
 
 
 def mean_over_seeds(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -165,14 +165,29 @@ class StudyResults:
         return dict(zip(_runs(self.thresholds), self.thresholds["threshold"].astype(float).tolist(), strict=True))
 
     @cached_property
+    def unlearned(self) -> tuple[Run, ...]:
+        """Runs that learned nothing: in a fold or in the whole, no threshold scored above t = 0 (every voxel lesion).
+
+        They are shown, but take no part in any ranking, test or recommendation.
+        """
+        return _runs(self.written_thresholds[~_has_learned(self.written_thresholds)])
+
+    @cached_property
     def ranked(self) -> tuple[Run, ...]:
-        """Runs by their score on the threshold set, highest first; the first one listed among equals."""
-        return _runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
+        """Runs that learned by their score on the threshold set, highest first; the first one listed among equals."""
+        return tuple(run for run in self._by_score if run not in self.unlearned)
 
     @property
     def best(self) -> Run:
-        """The run with the highest score on the threshold set."""
-        return self.ranked[0]
+        """The run that is recommended: the one with the highest score on the threshold set among those that learned.
+
+        Where none did, the highest of all: it is shown as an example, and nothing is recommended.
+        """
+        return (self.ranked or self._by_score)[0]
+
+    @cached_property
+    def _by_score(self) -> tuple[Run, ...]:
+        return _runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
 
     @property
     def objective(self) -> str:
@@ -244,6 +259,19 @@ def read_results(folder: Path) -> StudyResults:
     return results
 
 
+def learned_runs(results: StudyResults) -> tuple[Run, ...]:
+    """Return the runs and comparators that rankings, tests and verdicts are about, in the order of the evaluation.
+
+    All but those that learned nothing. Masks of a comparator, which have no threshold, take part as they are.
+    """
+    return tuple(run for run in results.runs if run not in results.unlearned)
+
+
+def learned_methods(results: StudyResults) -> list[str]:
+    """Return the losses and comparators of which any run learned, in the order of the evaluation."""
+    return list(dict.fromkeys(run.loss for run in learned_runs(results)))
+
+
 def run_stage(stage: str) -> str:
     """Return the advice that ends a message about something missing."""
     return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
@@ -290,6 +318,13 @@ def _rows_by_run(table: pd.DataFrame) -> dict[tuple[str, int | None], npt.NDArra
         # Two threads may get here for one table: then the second finds its rows removed.
         weakref.finalize(table, _ROWS.pop, id(table), None)
     return _ROWS[id(table)]
+
+
+def _has_learned(thresholds: pd.DataFrame) -> "pd.Series[bool]":
+    if "learned" in thresholds:
+        return thresholds["learned"].astype(bool)
+    # A table from before there was this column: of such maps t = 0 was chosen, or no threshold scored at all.
+    return (thresholds["threshold"] > 0) & (thresholds["score"] > 0)
 
 
 def _trainings(thresholds: pd.DataFrame) -> list[Run]:
@@ -343,6 +378,8 @@ def _read_checked(path: Path) -> pd.DataFrame:
     for column in set(columns) - _TEXT:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise CordlesionError(f"{path}: the column {column} holds text; numbers or n/a are needed. {again}")
+    if "learned" in table and not pd.api.types.is_bool_dtype(table["learned"]):
+        raise CordlesionError(f"{path}: the column learned holds other words than True and False. {again}")
     if "seed" in table:
         table["seed"] = table["seed"].astype("Int64")
     return table

@@ -38,4 +38,5 @@ def threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
         "n_lesion_free": choice.n_lesion_free,
         "n_left_out": choice.n_left_out,
         "basis": choice.basis,
+        "learned": choice.learned,
     }

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.threshold.grid import FloatArray, Grid
+from cordlesion.threshold.grid import TIE, FloatArray, Grid
 from cordlesion.threshold.objective import parse_objective
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
@@ -43,6 +43,9 @@ class ThresholdChoice:
     """Those without any lesion voxel among them."""
     n_left_out: int
     """Scans of the table that take no part, because the objective is not defined for them."""
+    learned: bool
+    """Whether the score is above 0 and above that of t = 0, where every voxel is lesion. Where it is not, the maps hold
+    nothing that a threshold could find, and neither t nor score says anything."""
 
     @property
     def basis(self) -> str:
@@ -104,6 +107,7 @@ def choose_threshold(
         objective=objective,
         minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
         minimum_volume_interval=volume_interval if grid.tunes_volume else None,
+        learned=bool(at_volume[t] > grid.score_of_marking_all(curve) + TIE),
         **counts,
     )
 

@@ -19,8 +19,8 @@ FINE_THRESHOLDS: tuple[float, ...] = tuple(sorted({0.01, 0.02, 0.03, *THRESHOLDS
 GRIDS: Mapping[str, tuple[float, ...]] = MappingProxyType({"paper": THRESHOLDS, "fine": FINE_THRESHOLDS})
 """Grids by name."""
 
-# Scores closer than this are tied; means of the same numbers differ by rounding.
-_TIE = 1e-12
+TIE = 1e-12
+"""Scores closer than this are tied; means of the same numbers differ by rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,17 @@ class Grid:
         Of tied cells those with the lowest minimum volume count, and of their thresholds the middle of the widest run
         (the lower of two middles, the lower of two widest runs).
         """
-        tied = curve.reshape(len(self.volumes_mm3), -1) >= curve.max() - _TIE
+        tied = curve.reshape(len(self.volumes_mm3), -1) >= curve.max() - TIE
         volume = int(tied.any(axis=1).argmax())
         return volume, _middle_of_widest_run(np.flatnonzero(tied[volume]), self.thresholds)
+
+    def score_of_marking_all(self, curve: FloatArray) -> float:
+        """Return what t = 0, where every voxel is lesion, scores in ``curve``, shape (V * T,).
+
+        0 where it breaks the objective's condition or is not part of the grid: no score is worth less.
+        """
+        at_zero = curve.reshape(len(self.volumes_mm3), -1)[:, self.thresholds == 0]
+        return float(at_zero.max(initial=0.0))
 
 
 def _middle_of_widest_run(tied: npt.NDArray[np.intp], thresholds: FloatArray) -> int:
