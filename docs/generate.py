@@ -46,10 +46,12 @@ def settings() -> str:
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:
+    """Yield the sections of a model, each followed by those inside it."""
     for name, field in _keys(model):
         for leaf in _leaves(field.annotation):
             if inspect.isclass(leaf) and issubclass(leaf, Section):
                 yield name, leaf
+                yield from _sections(leaf)
 
 
 def _keys(model: type[Section]) -> list[tuple[str, FieldInfo]]:

@@ -7,10 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, write_json
-from cordlesion.config import StudyConfig
+from cordlesion.artifacts import StudyFolder, digest, read_json, write_json
+from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.progress import say
 
+BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
+"""When the primary comparison was declared, as ``primary.declared`` says it."""
 _PACKAGES = ("torch", "lightning", "monai", "nibabel", "numpy", "scipy", "pandas", "pydantic", "safetensors")
 
 
@@ -23,8 +27,10 @@ def write_manifest(
 ) -> None:
     """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage.
 
-    First of all it says whether the study was reduced.
+    First of all it says whether the study was reduced. Which primary comparison was declared when the test set was
+    opened is taken over from the manifest that is there.
     """
+    opened = _opened_with(folder)
     write_json(
         folder.manifest,
         {
@@ -44,8 +50,58 @@ def write_manifest(
             "scans": {name: _files(scan) | {"sha256": dict(hashes[name])} for name, scan in scans.items()},
             "excluded": dict(excluded),
             "seconds": _seconds(folder, {run.name for run in config.runs}),
+            "primary": _registered(config.evaluation.primary, opened),
+            "test_set_opened": opened,
         },
     )
+
+
+def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
+    """Record, once and for all, which primary comparison was declared when the test set was opened.
+
+    One that was declared or changed afterwards is let in, but recorded as such, and that is said.
+    """
+    if _opened_with(folder) is None:
+        opened = {"primary_sha256": _hash(config.evaluation.primary)}
+        registered = {"primary": _registered(config.evaluation.primary, opened), "test_set_opened": opened}
+        write_json(folder.manifest, {**_previous(folder), **registered})
+    primary = config.evaluation.primary
+    if primary and not declared_before(primary, _previous(folder)):
+        say(f"evaluation.primary: declared {AFTER}; the manifest and the report say so")
+
+
+def declared_before(primary: PrimaryConfig, manifest: Mapping[str, Any]) -> bool:
+    """Say whether a manifest shows that this very comparison was declared before the test set was opened."""
+    recorded = manifest.get("primary") or {}
+    return recorded.get("sha256") == _hash(primary) and recorded.get("declared") == BEFORE
+
+
+def _registered(primary: PrimaryConfig | None, opened: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if primary is None:
+        return None
+    in_time = opened is None or opened["primary_sha256"] == _hash(primary)
+    return primary.model_dump(mode="json") | {"sha256": _hash(primary), "declared": BEFORE if in_time else AFTER}
+
+
+def _opened_with(folder: StudyFolder) -> dict[str, Any] | None:
+    """Return what the manifest says of the opening; None where the test set is closed yet."""
+    recorded: dict[str, Any] | None = _previous(folder).get("test_set_opened")
+    # A study that was evaluated before this was recorded, or whose manifest is gone, shows no declaration.
+    evaluated = folder.evaluation.is_file() or folder.sweep.is_file()
+    return {"primary_sha256": None} if recorded is None and evaluated else recorded
+
+
+def _previous(folder: StudyFolder) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = read_json(folder.manifest)
+    except CordlesionError:
+        # Missing, or damaged: it is written anew, and then proves nothing about the past.
+        content = {}
+    return content
+
+
+def _hash(primary: PrimaryConfig | None) -> str | None:
+    return digest(primary.model_dump(mode="json")) if primary else None
 
 
 def _files(scan: Scan) -> dict[str, Any]:

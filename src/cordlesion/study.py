@@ -29,7 +29,7 @@ from cordlesion.intake import (
     require_same_extent,
     split_for_study,
 )
-from cordlesion.manifest import write_manifest
+from cordlesion.manifest import record_opening, write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
@@ -205,6 +205,7 @@ def evaluate_test(study: Study, executor: Executor = LOCAL) -> Study:
         CordlesionError: The thresholds have not been chosen.
     """
     opened = {fold: study.open_test(fold) for fold in study.folds}
+    record_opening(study.folder, study.config)
     measured = [
         (method, (*study.in_set("threshold", method.fold), *opened[method.fold].scans))
         for method in study.config.methods

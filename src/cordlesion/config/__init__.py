@@ -25,6 +25,7 @@ from cordlesion.config.sections import PostprocessConfig as PostprocessConfig
 from cordlesion.config.sections import Precision as Precision
 from cordlesion.config.sections import PredictionConfig as PredictionConfig
 from cordlesion.config.sections import PreprocessConfig as PreprocessConfig
+from cordlesion.config.sections import PrimaryConfig as PrimaryConfig
 from cordlesion.config.sections import ReducedConfig as ReducedConfig
 from cordlesion.config.sections import SetName as SetName
 from cordlesion.config.sections import SplitConfig as SplitConfig

@@ -269,11 +269,32 @@ class ReducedConfig(Section):
         return f"reduced run: {', '.join(parts)}"
 
 
+class PrimaryConfig(Section):
+    """The one question that the study is to answer; declared before the test set is opened."""
+
+    metric: Literal["voxel_f1", "lesion_f1"]
+    """The primary endpoint: the median over test scans of this score, at tuned thresholds."""
+    first: str
+    """A loss or comparator, as it is named in tables."""
+    second: str
+    """The one that it is compared with: the difference is second - first."""
+
+    @model_validator(mode="after")
+    def _two_methods(self) -> Self:
+        if self.first == self.second:
+            raise fault_at("two different methods are needed, first and second are the same", "second")
+        return self
+
+
 class EvaluationConfig(Section):
     """How lesions are compared."""
 
     rule: str = "study"
     """A row of ``cordlesion.metrics.RULES``."""
+    primary: PrimaryConfig | None = None
+    """The primary endpoint and comparison: every other one is exploratory. It changes no result; ``manifest.json``
+    records whether it was declared before the test set was opened. By default none is declared, and all are
+    exploratory."""
 
 
 class ClusterConfig(Section):

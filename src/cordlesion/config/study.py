@@ -155,10 +155,13 @@ class StudyConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What the study's results depend on beside its files, as JSON: neither names nor places of work.
 
-        Nor how many processes train a network, nor comparators: what they are is told by their files.
+        Nor how many processes train a network, nor comparators: what they are is told by their files. Nor which
+        comparison is the primary one: that is a claim about results, not a part of them.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)
-        content = self.model_dump(mode="json", exclude={**places, "training": BESIDE_TRAINING})
+        content = self.model_dump(
+            mode="json", exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
+        )
         return content | {"preprocess": self.preprocess.portable.model_dump(mode="json")}
 
     @model_validator(mode="after")
@@ -217,4 +220,14 @@ class StudyConfig(Section):
                 )
                 raise fault_at(reason, *place, key)
             taken |= dict.fromkeys(names, f"{place[0]}.{place[1]} ({title})")
+        return self
+
+    @model_validator(mode="after")
+    def _primary_of_the_study(self) -> Self:
+        if primary := self.evaluation.primary:
+            named = [loss.title for loss in self.losses] + [one.name for one in self.comparators]
+            for key in ("first", "second"):
+                if (title := getattr(primary, key)) not in named:
+                    reason = f"{title} is no loss or comparator of this study; one of {', '.join(named)} is needed"
+                    raise fault_at(reason, "evaluation", "primary", key)
         return self

@@ -18,6 +18,7 @@ from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.report.pooling import pool_folds
+from cordlesion.report.primary import Primary, read_primary
 from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 
@@ -151,6 +152,11 @@ class StudyResults:
     def config(self) -> StudyConfig:
         """The configuration, checked."""
         return read_study(self.folder.configuration)
+
+    @cached_property
+    def primary(self) -> Primary | None:
+        """The comparison that the study declares as its primary one; None where all are exploratory."""
+        return read_primary(self.config, self.manifest)
 
     @cached_property
     def runs(self) -> tuple[Run, ...]:
