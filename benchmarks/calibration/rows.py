@@ -66,8 +66,8 @@ def print_rows(rows: Sequence[Row]) -> str:
         figures = list(dict.fromkeys(row.figure for row in mine))
         cells = {(row.design, row.figure): _cell(row) for row in mine}
         lines = [["design", *figures], ["---"] * (len(figures) + 1)]
-        for design in dict.fromkeys(row.design for row in mine):
-            lines.append([design, *(cells.get((design, figure), "") for figure in figures)])
+        designs = dict.fromkeys(row.design for row in mine)
+        lines += [[design, *(cells.get((design, figure), "") for figure in figures)] for design in designs]
         parts.append(f"## {table}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
     return "\n\n".join(parts)
 
