@@ -30,30 +30,6 @@ def medians(values, subjects, draws):
     return [statistics.median(values[scan] for scan in drawn_scans(subjects, counts)) for counts in draws]
 
 
-def differences(first, second, subjects, subject_draws, first_draws, second_draws, widening):
-    """The median of second - first of each sample of subjects and seeds; no draws of seeds: their plain mean."""
-    result = []
-    for sample, counts in enumerate(subject_draws):
-        gains = []
-        for scan in drawn_scans(subjects, counts):
-            before, after = (
-                mean_over_seeds([row[scan] for row in scores], None if draws is None else draws[sample], widening)
-                for scores, draws in ((first, first_draws), (second, second_draws))
-            )
-            gains.append(after - before)
-        result.append(statistics.median(gains))
-    return result
-
-
-def mean_over_seeds(scores, counts, widening):
-    """The mean of all seeds, moved towards that of the drawn ones and beyond it by the widening."""
-    plain = sum(scores) / len(scores)
-    if counts is None:
-        return plain
-    drawn = [score for score, count in zip(scores, counts, strict=True) for _ in range(count)]
-    return plain + widening * (sum(drawn) / len(drawn) - plain)
-
-
 def best_cell(scores, thresholds):
     """The cell (volume, threshold) with the highest of the scores; ties as documented, looked at one by one."""
     highest = max(scores.values())

@@ -1,6 +1,13 @@
 """Summaries, paired tests, multiplicity, intervals and seeds: tables and arrays in, tables and numbers out."""
 
-from cordlesion.statistics.hierarchical import bootstrap_difference as bootstrap_difference
+from cordlesion.statistics.comparison import Family as Family
+from cordlesion.statistics.comparison import LossComparison as LossComparison
+from cordlesion.statistics.comparison import Role as Role
+from cordlesion.statistics.comparison import Verdict as Verdict
+from cordlesion.statistics.crossed import CrossedTest as CrossedTest
+from cordlesion.statistics.crossed import SeedNoise as SeedNoise
+from cordlesion.statistics.crossed import crossed_test as crossed_test
+from cordlesion.statistics.crossed import estimate_seed_noise as estimate_seed_noise
 from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
 from cordlesion.statistics.intervals import bootstrap_median as bootstrap_median
 from cordlesion.statistics.intervals import bootstrap_share as bootstrap_share
@@ -15,6 +22,4 @@ from cordlesion.statistics.seeds import decompose_variance as decompose_variance
 from cordlesion.statistics.seeds import spread_over_seeds as spread_over_seeds
 from cordlesion.statistics.summary import format_summary as format_summary
 from cordlesion.statistics.summary import summarize as summarize
-from cordlesion.statistics.verdict import LossComparison as LossComparison
-from cordlesion.statistics.verdict import Verdict as Verdict
 from cordlesion.statistics.verdict import compare_losses as compare_losses

@@ -1,115 +1,21 @@
-"""Which loss beats which, over subjects and over seeds, and when seed noise explains a difference.
+"""Which loss beats which, over subjects and over seeds, and what remains open.
 
 A loss may also be a method that is not trained here (a comparator): its seed is undefined, and it has no seed noise.
 """
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
-from cordlesion.statistics.hierarchical import bootstrap_difference
-from cordlesion.statistics.intervals import FloatArray, percentile_interval
+from cordlesion.statistics.comparison import SIGNIFICANT, Family, LossComparison
+from cordlesion.statistics.crossed import CrossedTest, FloatArray, SeedNoise, crossed_test, estimate_seed_noise
 from cordlesion.statistics.paired import MIN_PAIRS, holm, wilcoxon
 
-Verdict: TypeAlias = Literal[
-    "better", "worse", "undecided", "within seed noise", "seed noise unknown", "too few subjects"
-]
-"""Of the second loss against the first. ``within seed noise``: these trainings differ by more than chance between
-subjects, but not by more than chance between seeds; ``seed noise unknown``: they differ, and one has one seed only;
-``too few subjects``: fewer than :data:`MIN_PAIRS`, which decide nothing."""
-
-_CONFIDENCE = 0.95
-_SIGNIFICANT = 0.05
 _NO_SEED = -1
-_UNKNOWN = (math.nan, math.nan, math.nan)
-
-_SENTENCES: dict[Verdict, str] = {
-    "better": "{second} beats {first} in {column}: {difference} in the median scan (95 % interval {both} over "
-    "{drawn}).",
-    "worse": "{second} is beaten by {first} in {column}: {difference} in the median scan (95 % interval {both} over "
-    "{drawn}).",
-    "undecided": "{second} and {first} cannot be told apart in {column}: {difference} in the median scan (95 % "
-    "interval {subjects} over subjects, corrected p {p_subjects}).",
-    "within seed noise": "Seed noise explains the difference between {second} and {first} in {column}: {difference} "
-    "for these trainings (95 % interval {subjects} over subjects), but {both} with other seeds (corrected p {p_both}).",
-    "seed noise unknown": "These trainings of {second} and {first} differ in {column} by {difference} (95 % interval "
-    "{subjects} over subjects), but from one seed the noise between seeds is unknown; train several.",
-    "too few subjects": f"{{second}} and {{first}} cannot be compared in {{column}}: at least {MIN_PAIRS} subjects are "
-    "needed.",
-}
-
-
-@dataclass(frozen=True)
-class LossComparison:
-    """How the second of two losses differs from the first."""
-
-    first: str
-    second: str
-    n_scans: int
-    n_subjects: int
-    n_undefined: int
-    """Scans left out because a run has no score for them, as a rule those without lesions."""
-    n_seeds_first: int
-    """0 for a method without seeds."""
-    n_seeds_second: int
-    median_difference: float
-    """Median over scans of second - first, each the mean over its seeds."""
-    subjects_low: float
-    """95 % bootstrap interval of the difference over subjects: of these trainings."""
-    subjects_high: float
-    low: float
-    """95 % bootstrap interval over subjects and seeds; NaN where one seed leaves it unknown."""
-    high: float
-    rank_biserial: float
-    p_value: float
-    """Wilcoxon signed-rank test."""
-    p_holm: float
-    p_subjects: float
-    """Of the bootstrap over subjects, Holm-corrected."""
-    p_subjects_and_seeds: float
-    """Of the bootstrap over subjects and seeds, Holm-corrected."""
-
-    @property
-    def verdict(self) -> Verdict:
-        """What may be said."""
-        if self.n_subjects < MIN_PAIRS:
-            return "too few subjects"
-        if self.p_subjects > _SIGNIFICANT:
-            return "undecided"
-        if 1 in (self.n_seeds_first, self.n_seeds_second):
-            return "seed noise unknown"
-        if not self.p_subjects_and_seeds <= _SIGNIFICANT:
-            return "within seed noise"
-        return "better" if self.median_difference > 0 else "worse"
-
-    def sentence(self, column: str) -> str:
-        """Say it plainly, with what it rests on; ``column`` names the score."""
-        has_seeds = bool(self.n_seeds_first or self.n_seeds_second)
-        text = _SENTENCES[self.verdict].format(
-            first=self.first,
-            second=self.second,
-            column=column,
-            difference=f"{self.median_difference:+.3f}",
-            subjects=f"{self.subjects_low:+.3f} to {self.subjects_high:+.3f}",
-            both=f"{self.low:+.3f} to {self.high:+.3f}",
-            drawn="subjects and seeds" if has_seeds else "subjects; no seeds to draw",
-            p_subjects=f"{self.p_subjects:.3f}",
-            p_both=f"{self.p_subjects_and_seeds:.3f}",
-        )
-        return f"{text} Basis: {self._basis}."
-
-    @property
-    def _basis(self) -> str:
-        seeds = [
-            f"{loss} {n or 'no'} seed{'' if n == 1 else 's'}"
-            for loss, n in ((self.first, self.n_seeds_first), (self.second, self.n_seeds_second))
-        ]
-        out = f"; {self.n_undefined} scans left out, for which it is undefined" if self.n_undefined else ""
-        return f"{self.n_scans} scans of {self.n_subjects} subjects, {', '.join(seeds)}{out}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,25 +23,40 @@ class _Pair:
     """Two losses on the scans for which every run has a score."""
 
     names: tuple[str, str]
-    scores: tuple[FloatArray, FloatArray]
-    """Shape (seeds, scans) each."""
-    trained: tuple[bool, bool]
-    subjects: pd.Index
+    scores: tuple[pd.DataFrame, pd.DataFrame]
+    """A row per scan (subject, scan_id), a column per seed."""
+    n_seeds: tuple[int, int]
+    """0 of a method without seeds."""
     n_undefined: int
 
+    @property
+    def n_subjects(self) -> int:
+        return int(self.scores[0].index.get_level_values("subject").nunique())
 
-def compare_losses(table: pd.DataFrame, column: str, *, n_resamples: int = 10_000, seed: int = 0) -> pd.DataFrame:
-    """Compare every pair of losses scan by scan, and say which beats which and when seed noise explains it.
 
-    Each scan's score is the mean over seeds. The verdict rests on two bootstraps, Holm-corrected over the pairs: one of
-    subjects alone (are these trainings different on other subjects?) and one of subjects and seeds (are the losses?).
+def compare_losses(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    recommended: str | None = None,
+    primary: tuple[str, str] | None = None,
+    endpoint: bool = True,
+) -> pd.DataFrame:
+    """Compare every pair of losses, and say which beats which over subjects and seeds.
+
+    The test is :func:`cordlesion.statistics.crossed_test`, with subjects as units. P-values are corrected by Holm's
+    method: of comparisons with the recommended loss over these (it was recommended by other scans); of the others over
+    all pairs, and they are no smaller than the smallest of the recommended loss: where nothing differs from that, no
+    other pair is called different, and so false verdicts of both families together stay rare.
 
     Args:
         table: A row per scan and run at the threshold to be compared, with the columns ``scan_id``, ``subject``,
             ``loss``, ``seed`` and ``column``; an undefined seed marks a method that is not trained here.
         column: Score; scans for which it is not defined are left out and counted.
-        n_resamples: Bootstrap samples.
-        seed: Of the bootstrap.
+        recommended: A loss that was recommended by its score on other scans.
+        primary: The two losses of a comparison that was declared before these scans were looked at: it is not
+            corrected, and all others are exploratory.
+        endpoint: Whether the score is the primary endpoint; comparisons by another one are all exploratory.
 
     Returns:
         A row per pair, in the order in which the losses appear: the fields of :class:`LossComparison`, ``verdict`` and
@@ -144,68 +65,136 @@ def compare_losses(table: pd.DataFrame, column: str, *, n_resamples: int = 10_00
     Raises:
         ValueError: A run has several rows of one scan.
     """
-    pairs = [_pair(table, column, a, b) for a, b in itertools.combinations(table["loss"].unique(), 2)]
-    raw = [_compare(pair, n_resamples, seed) for pair in pairs]
-    corrected = zip(
-        raw,
-        holm([one.p_value for one in raw]).tolist(),
-        holm([one.p_subjects for one in raw]).tolist(),
-        holm([one.p_subjects_and_seeds for one in raw]).tolist(),
-        strict=True,
-    )
-    rows = [replace(one, p_holm=a, p_subjects=b, p_subjects_and_seeds=c) for one, a, b, c in corrected]
+    losses = [str(name) for name in table["loss"].unique()]
+    scores = {name: _scores_of(table[table["loss"] == name], column) for name in losses}
+    noise = _noise_of(scores)
+    tested = [_compare(_pair(scores, a, b), noise) for a, b in itertools.combinations(losses, 2)]
+    families = [_family(one.pair.names, recommended, primary) for one in tested]
+    ours = _primary_family(recommended, primary) if endpoint else None
+    rows = [
+        replace(row, family=family, role="primary" if family == ours else "exploratory")
+        for row, family in zip(_corrected(tested, families), families, strict=True)
+    ]
     return pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
 
 
-def _pair(table: pd.DataFrame, column: str, first: str, second: str) -> _Pair:
-    rows = table[table["loss"].isin([first, second])]
+def _family(pair: tuple[str, str], recommended: str | None, primary: tuple[str, str] | None) -> Family:
+    if primary and set(pair) == set(primary):
+        return "primary"
+    return "recommended" if recommended in pair else "all"
+
+
+def _primary_family(recommended: str | None, primary: tuple[str, str] | None) -> Family:
+    """Return the family of the comparisons that are not exploratory."""
+    if primary:
+        return "primary"
+    return "recommended" if recommended else "all"
+
+
+def _corrected(tested: Sequence["_Tested"], families: Sequence[Family]) -> list[LossComparison]:
+    """Correct p-values over their families, and say what each comparison could have found."""
+    p_values = np.array([[one.both.p_value, one.alone.p_value] if one.is_tested else [np.nan] * 2 for one in tested])
+    p_values = p_values.reshape(-1, 2).astype(np.float64)
+    corrected, counts = p_values.copy(), np.ones(len(tested), dtype=int)
+    for family in ("recommended", "all"):
+        mine = np.array([one == family for one in families], dtype=bool)
+        # Exploratory comparisons are corrected over all pairs, those of other families among them.
+        over = mine if family == "recommended" else np.ones_like(mine)
+        for column in (0, 1):
+            corrected[mine, column] = holm(np.where(over, p_values[:, column], np.nan))[mine]
+        counts[mine] = np.count_nonzero(~np.isnan(p_values[over, 0]))
+    first = np.array([one == "recommended" for one in families], dtype=bool)
+    if counts[first].any():
+        others = np.array([one == "all" for one in families], dtype=bool)
+        corrected[others] = np.maximum(corrected[others], np.nanmin(corrected[first], axis=0))
+    return [
+        one.corrected(float(p[0]), float(p[1]), int(n)) for one, p, n in zip(tested, corrected, counts, strict=True)
+    ]
+
+
+def _scores_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a row per scan (subject, scan_id) and a column per seed."""
     # A pivot drops undefined keys, so methods without seeds get a number that is no seed.
     keyed = rows.assign(seed=rows["seed"].astype("Int64").fillna(_NO_SEED).astype(int))
-    wide = keyed.pivot(index=["subject", "scan_id"], columns=["loss", "seed"], values=column)
-    defined = wide.dropna()
-    a, b = defined[first], defined[second]
+    wide: pd.DataFrame = keyed.pivot(index=["subject", "scan_id"], columns="seed", values=column)
+    return wide
+
+
+def _noise_of(scores: dict[str, pd.DataFrame]) -> dict[str, SeedNoise]:
+    """Return the noise between seeds of the losses that have several."""
+    means = {name: _by_subject(wide.dropna()) for name, wide in scores.items()}
+    several = {name: one for name, one in means.items() if min(one.shape) > 1}
+    return dict(zip(several, estimate_seed_noise(list(several.values())), strict=True))
+
+
+def _by_subject(wide: pd.DataFrame) -> FloatArray:
+    """Return means over the scans of each subject, shape (seeds, subjects)."""
+    means: FloatArray = wide.groupby(level="subject").mean().to_numpy(dtype=np.float64).T
+    return means
+
+
+def _pair(scores: dict[str, pd.DataFrame], first: str, second: str) -> _Pair:
+    both = pd.concat({name: scores[name] for name in (first, second)}, axis=1)
+    defined = both.dropna()
+    trained = [_NO_SEED not in scores[name].columns for name in (first, second)]
     return _Pair(
         names=(first, second),
-        scores=(a.to_numpy(dtype=np.float64).T, b.to_numpy(dtype=np.float64).T),
-        trained=(_NO_SEED not in a.columns, _NO_SEED not in b.columns),
-        subjects=defined.index.get_level_values("subject"),
-        n_undefined=len(wide) - len(defined),
+        scores=(pd.DataFrame(defined[first]), pd.DataFrame(defined[second])),
+        n_seeds=(both[first].shape[1] * trained[0], both[second].shape[1] * trained[1]),
+        n_undefined=len(both) - len(defined),
     )
 
 
-def _compare(pair: _Pair, n_resamples: int, seed: int) -> LossComparison:
-    """Compare one pair, without correction for the others."""
-    test = wilcoxon(*(scores.mean(axis=0) for scores in pair.scores))
-    n_seeds = [len(s) if trained else 0 for s, trained in zip(pair.scores, pair.trained, strict=True)]
-    enough = pair.subjects.nunique() >= MIN_PAIRS
-    over_subjects = _interval_and_p(pair, (False, False), n_resamples, seed) if enough else _UNKNOWN
-    over_both = _interval_and_p(pair, pair.trained, n_resamples, seed) if enough and 1 not in n_seeds else _UNKNOWN
-    return LossComparison(
-        *pair.names,
-        n_scans=len(pair.subjects),
-        n_subjects=pair.subjects.nunique(),
-        n_undefined=pair.n_undefined,
-        n_seeds_first=n_seeds[0],
-        n_seeds_second=n_seeds[1],
-        median_difference=test.median_difference,
-        subjects_low=over_subjects[0],
-        subjects_high=over_subjects[1],
-        low=over_both[0],
-        high=over_both[1],
-        rank_biserial=test.rank_biserial,
-        p_value=test.p_value,
-        p_holm=math.nan,
-        p_subjects=over_subjects[2],
-        p_subjects_and_seeds=over_both[2],
-    )
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A pair and its tests, not corrected for others; only described where there are too few subjects."""
+
+    pair: _Pair
+    alone: CrossedTest
+    """Over subjects."""
+    both: CrossedTest
+    """Over subjects and seeds, as far as noise between seeds is known."""
+    rank_biserial: float
+
+    @property
+    def is_tested(self) -> bool:
+        return self.pair.n_subjects >= MIN_PAIRS
+
+    def corrected(self, p_holm: float, p_subjects: float, n_compared: int) -> LossComparison:
+        """Return what is known of the pair, with its corrected p-values."""
+        first, second = self.pair.scores
+        unknown = math.nan, math.nan
+        subjects = self.alone.interval if self.is_tested else unknown
+        both = self.both.interval if self.is_tested and 1 not in self.pair.n_seeds else unknown
+        return LossComparison(
+            *self.pair.names,
+            family="all",
+            role="exploratory",
+            n_compared=n_compared,
+            n_scans=len(first),
+            n_subjects=self.pair.n_subjects,
+            n_undefined=self.pair.n_undefined,
+            n_seeds_first=self.pair.n_seeds[0],
+            n_seeds_second=self.pair.n_seeds[1],
+            difference=float(self.both.difference),
+            subjects_low=float(subjects[0]),
+            subjects_high=float(subjects[1]),
+            low=float(both[0]),
+            high=float(both[1]),
+            median_difference=float((second.mean(axis=1) - first.mean(axis=1)).median()),
+            rank_biserial=self.rank_biserial,
+            p_value=float(self.both.p_value) if self.is_tested else math.nan,
+            p_holm=p_holm,
+            p_subjects=p_subjects,
+            detectable=float(self.both.detectable(SIGNIFICANT / n_compared)) if self.is_tested else math.nan,
+        )
 
 
-def _interval_and_p(
-    pair: _Pair, resample_seeds: tuple[bool, bool], n_resamples: int, seed: int
-) -> tuple[float, float, float]:
-    """Return the interval of the difference and its two-sided bootstrap p-value (never 0)."""
-    drawn = bootstrap_difference(
-        *pair.scores, pair.subjects, resample_seeds=resample_seeds, n_resamples=n_resamples, seed=seed
-    )
-    beyond = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
-    return *percentile_interval(drawn, _CONFIDENCE), min(1.0, 2 * (beyond + 1) / (n_resamples + 1))
+def _compare(pair: _Pair, noise: dict[str, SeedNoise]) -> _Tested:
+    """Test one pair, without correction for the others."""
+    first, second = (_by_subject(one) for one in pair.scores)
+    alone = crossed_test(first, second)
+    several = [noise[name] for name, n in zip(pair.names, pair.n_seeds, strict=True) if n > 1 and name in noise]
+    both = crossed_test(first, second, several) if 1 not in pair.n_seeds else alone
+    effect = wilcoxon(first.mean(axis=0), second.mean(axis=0)).rank_biserial
+    return _Tested(pair, alone, both, effect)

@@ -1,0 +1,150 @@
+"""What may be said of a difference between two losses, and the sentence that says it."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from cordlesion.statistics.paired import MIN_PAIRS
+
+Verdict: TypeAlias = Literal[
+    "better", "worse", "undecided", "within seed noise", "seed noise unknown", "too few subjects"
+]
+"""Of the second loss against the first. ``within seed noise``: these trainings differ by more than chance between
+subjects, and the luck of the seeds may explain it; ``seed noise unknown``: they differ, and one has one seed only;
+``too few subjects``: fewer than :data:`MIN_PAIRS`, which decide nothing."""
+
+Family: TypeAlias = Literal["primary", "recommended", "all"]
+"""Over which comparisons a p-value is corrected: ``primary``, the declared one alone; ``recommended``, those with the
+recommended loss; ``all``, all pairs, looked at only where a comparison with the recommended loss is significant."""
+
+Role: TypeAlias = Literal["primary", "exploratory"]
+
+SIGNIFICANT = 0.05
+_LEAST_PRINTED = 0.001
+
+_SENTENCES: dict[Verdict, str] = {
+    "better": "{second} beats {first} in {column}: {difference} in the mean over subjects (95 % interval {both} over "
+    "{drawn}, corrected p {p}).",
+    "worse": "{second} is beaten by {first} in {column}: {difference} in the mean over subjects (95 % interval {both} "
+    "over {drawn}, corrected p {p}).",
+    "undecided": "{second} and {first} are not shown to differ in {column}: {difference} in the mean over subjects "
+    "(95 % interval {tested} over {drawn}, corrected p {p}).",
+    "within seed noise": "These trainings of {second} and {first} differ in {column}: {difference} in the mean over "
+    "subjects (95 % interval {subjects} over subjects, corrected p {p_subjects}); but seed noise may explain it: "
+    "{both} over subjects and seeds (corrected p {p}).",
+    "seed noise unknown": "These trainings of {second} and {first} differ in {column}: {difference} in the mean over "
+    "subjects (95 % interval {subjects} over subjects, corrected p {p_subjects}); but from one seed the noise between "
+    "seeds is unknown, and nothing follows for other trainings. Train several seeds.",
+    "too few subjects": f"{{second}} and {{first}} cannot be compared in {{column}}: at least {MIN_PAIRS} subjects are "
+    "needed.",
+}
+
+
+@dataclass(frozen=True)
+class LossComparison:
+    """How the second of two losses differs from the first."""
+
+    first: str
+    second: str
+    family: Family
+    role: Role
+    n_compared: int
+    """Comparisons over which the p-values are corrected."""
+    n_scans: int
+    n_subjects: int
+    n_undefined: int
+    """Scans left out because a run has no score for them, as a rule those without lesions."""
+    n_seeds_first: int
+    """0 for a method without seeds."""
+    n_seeds_second: int
+    difference: float
+    """Mean over subjects of second - first, each the mean over its scans and seeds."""
+    subjects_low: float
+    """95 % interval of the difference over subjects: of these trainings."""
+    subjects_high: float
+    low: float
+    """95 % interval over subjects and seeds; NaN where one seed leaves it unknown."""
+    high: float
+    median_difference: float
+    """Median over scans; the test is about ``difference``."""
+    rank_biserial: float
+    """Effect size of the subjects' differences in [-1, 1], positive where the second is better."""
+    p_value: float
+    """Of the difference over subjects and seeds; over subjects where one seed leaves the other unknown."""
+    p_holm: float
+    """The same, corrected over the family."""
+    p_subjects: float
+    """Over subjects alone, corrected over the family."""
+    detectable: float
+    """The smallest true difference that this design finds with a power of 80 % at the corrected level; infinite where
+    the subjects are too few for any."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What may be said."""
+        if self.n_subjects < MIN_PAIRS:
+            return "too few subjects"
+        unknown = 1 in (self.n_seeds_first, self.n_seeds_second)
+        if self.p_holm <= SIGNIFICANT and not unknown:
+            return "better" if self.difference > 0 else "worse"
+        if self.p_subjects <= SIGNIFICANT:
+            return "seed noise unknown" if unknown else "within seed noise"
+        return "undecided"
+
+    def sentence(self, column: str) -> str:
+        """Say it plainly, with what it rests on; ``column`` names the score."""
+        said = _SENTENCES[self.verdict].format(**self._values, column=column)
+        open_still = self.verdict in ("undecided", "within seed noise")
+        parts = [
+            "Exploratory:" if self.role == "exploratory" else "",
+            said,
+            self._could_find if open_still else "",
+            f"Basis: {self._basis}.",
+        ]
+        return " ".join(part for part in parts if part)
+
+    @property
+    def _values(self) -> dict[str, str]:
+        """What sentences name, as printed."""
+        known = 1 not in (self.n_seeds_first, self.n_seeds_second)
+        subjects, both = (f"{low:+.3f} to {high:+.3f}" for low, high in self._intervals)
+        return {
+            "first": self.first,
+            "second": self.second,
+            "difference": f"{self.difference:+.3f}",
+            "subjects": subjects,
+            "both": both,
+            "tested": both if known else subjects,
+            "drawn": "subjects and seeds" if known and (self.n_seeds_first or self.n_seeds_second) else "subjects",
+            "p": _p(self.p_holm),
+            "p_subjects": _p(self.p_subjects),
+        }
+
+    @property
+    def _intervals(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        return (self.subjects_low, self.subjects_high), (self.low, self.high)
+
+    @property
+    def _could_find(self) -> str:
+        if math.isinf(self.detectable):
+            return (
+                f"{self.n_subjects} subjects are too few to find any difference in one of {self.n_compared} "
+                "comparisons."
+            )
+        return (
+            f"A true difference of {self.detectable:.3f} would be found in 80 % of such studies; a smaller one may be "
+            "there."
+        )
+
+    @property
+    def _basis(self) -> str:
+        seeds = [
+            f"{loss} {n or 'no'} seed{'' if n == 1 else 's'}"
+            for loss, n in ((self.first, self.n_seeds_first), (self.second, self.n_seeds_second))
+        ]
+        out = f"; {self.n_undefined} scans left out, for which it is undefined" if self.n_undefined else ""
+        return f"{self.n_scans} scans of {self.n_subjects} subjects, {', '.join(seeds)}{out}"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= _LEAST_PRINTED else f"below {_LEAST_PRINTED}"

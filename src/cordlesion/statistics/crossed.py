@@ -1,0 +1,149 @@
+"""The test of a difference between two methods whose scores are crossed: every training on every subject.
+
+Scores are means by subject, shape (..., seeds, subjects); leading axes (..., such as many simulated studies) are kept.
+The model is a sum of effects of the subject, the loss, the loss on a subject, the training (seed) and a rest. Both the
+variance between subjects and that between seeds hold a share of the rest, which is taken off once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+FloatArray = npt.NDArray[np.float64]
+
+POWER = 0.8
+"""With which the smallest detectable difference would be found."""
+_CONFIDENCE = 0.95
+_MIN_POOLED = 3
+"""So many losses with several seeds say something on the noise between seeds of a fourth one."""
+_MIN_SUBJECTS = 2
+# Differences of scores below this are rounding.
+_DIGITS = 12
+
+
+@dataclass(frozen=True, eq=False)
+class SeedNoise:
+    """What the mean score of a loss over its seeds owes to their luck; arrays of the leading shape."""
+
+    variance: FloatArray
+    """Of the mean over seeds."""
+    freedom: FloatArray
+    """Degrees of freedom of the variance."""
+    rest: FloatArray
+    """The part of the variance that the variance between subjects holds too."""
+    total_freedom: int
+    """Degrees of freedom of all losses together."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossedTest:
+    """A difference, its variance and Student's t test of it; arrays of the leading shape."""
+
+    difference: FloatArray
+    """Mean over subjects of second - first."""
+    variance: FloatArray
+    freedom: FloatArray
+    """Degrees of freedom, by Satterthwaite's approximation."""
+    p_value: FloatArray
+    """Two-sided; never below that of equal signs in all subjects, 2 / 2^n."""
+    least_p: float
+    """2 / 2^n for n subjects: what no test that works for every shape of the differences can go below."""
+
+    @property
+    def interval(self) -> tuple[FloatArray, FloatArray]:
+        """The 95 % interval of the difference that belongs to the test."""
+        half = stats.t.ppf((1 + _CONFIDENCE) / 2, self.freedom) * np.sqrt(self.variance)
+        return self.difference - half, self.difference + half
+
+    def detectable(self, significant: float) -> FloatArray:
+        """Return the smallest true difference that would be found with a power of 80 %, given these variances.
+
+        Args:
+            significant: The largest p-value that counts, such as 0.05 divided by the number of comparisons.
+
+        Returns:
+            Infinite where the subjects are too few for any difference.
+        """
+        if self.least_p > significant:
+            return np.full_like(self.variance, np.inf)
+        reach = stats.t.ppf(1 - significant / 2, self.freedom) + stats.t.ppf(POWER, self.freedom)
+        found: FloatArray = reach * np.sqrt(self.variance)
+        return found
+
+
+def estimate_seed_noise(scores: Sequence[FloatArray]) -> list[SeedNoise]:
+    """Estimate the noise between seeds of every loss, with what the others say of it.
+
+    A loss's own variance has few degrees of freedom (n - 1 of n seeds) and may be small by luck. From three losses on,
+    it counts as no less than the mean variance of all. One that counts by its own value has 2 n - 3 degrees of freedom:
+    more than n - 1, because the mean of all keeps it from below; how many was settled by simulation.
+
+    Args:
+        scores: Of each loss with several seeds, shape (..., seeds, subjects); leading axes alike.
+    """
+    own = [one.mean(axis=-1).var(axis=-1, ddof=1) for one in scores]
+    freedoms = [one.shape[-2] - 1 for one in scores]
+    total = sum(freedoms)
+    floor = sum(n * variance for n, variance in zip(freedoms, own, strict=True)) / total if scores else 0.0
+    if len(scores) < _MIN_POOLED:
+        floor = np.zeros_like(floor)
+    return [
+        SeedNoise(
+            variance=np.maximum(variance, floor) / (n + 1),
+            freedom=np.where(variance > floor, min(2 * n - 1, total) if len(scores) >= _MIN_POOLED else n, total),
+            rest=_rest(one) / (one.shape[-1] * (n + 1)),
+            total_freedom=total,
+        )
+        for one, n, variance in zip(scores, freedoms, own, strict=True)
+    ]
+
+
+def crossed_test(first: FloatArray, second: FloatArray, noise: Sequence[SeedNoise] = ()) -> CrossedTest:
+    """Test whether two methods differ, over subjects and over the seeds whose noise is given.
+
+    Args:
+        first: Scores, shape (..., seeds, subjects). Of fewer than two subjects only the difference is known.
+        second: The same subjects, (..., other seeds, subjects).
+        noise: Between seeds of the first, the second or both; none for these trainings alone (one-sample t test over
+            subjects).
+    """
+    gains = second.mean(axis=-2) - first.mean(axis=-2)
+    n = gains.shape[-1]
+    if n < _MIN_SUBJECTS:
+        unknown = np.full(gains.shape[:-1], np.nan)
+        return CrossedTest(gains.mean(axis=-1) if n else unknown, unknown, unknown, unknown, 1.0)
+    difference = np.round(gains.mean(axis=-1), _DIGITS)
+    variance, freedom = _combine(gains.var(axis=-1, ddof=1) / n, n - 1, noise)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.abs(difference) / np.sqrt(variance)
+    least = 2.0 ** (1 - n)
+    p_value = np.where(difference == 0, 1.0, np.maximum(2 * stats.t.sf(t, freedom), least))
+    return CrossedTest(difference, variance, freedom, p_value, least)
+
+
+def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> tuple[FloatArray, FloatArray]:
+    """Add the variances between subjects and between seeds; return the sum and its degrees of freedom."""
+    if not noise:
+        return subjects, np.full_like(subjects, n_free)
+    seeds = np.sum([one.variance for one in noise], axis=0)
+    rest = np.sum([one.rest for one in noise], axis=0)
+    total = np.maximum(subjects + seeds - rest, np.maximum(subjects, seeds))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = np.sum([np.square(one.variance) / one.freedom for one in noise], axis=0)
+        # Two losses may both count by the mean of all: then their sum has no more freedom than that has.
+        of_seeds = np.minimum(np.square(seeds) / spread, noise[0].total_freedom)
+        of_seeds = np.where(seeds > 0, of_seeds, noise[0].total_freedom)
+        freedom = np.square(total) / (np.square(subjects) / n_free + np.square(seeds) / of_seeds)
+    return total, np.where(total > 0, np.maximum(freedom, 1), n_free)
+
+
+def _rest(scores: FloatArray) -> FloatArray:
+    """Return the variance of what neither subject nor seed explains."""
+    n_seeds, n_subjects = scores.shape[-2:]
+    means = [scores.mean(axis=axis, keepdims=True) for axis in (-1, -2, (-1, -2))]
+    rest = scores - means[0] - means[1] + means[2]
+    variance: FloatArray = np.square(rest).sum(axis=(-1, -2)) / ((n_seeds - 1) * (n_subjects - 1))
+    return variance
