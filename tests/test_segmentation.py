@@ -540,7 +540,10 @@ def test_columns_that_people_add_to_the_tables_are_kept(bundle, cohort, tmp_path
         write_table(tmp_path / f"{name}.tsv", table.assign(level=[f"C{n}" for n in range(len(table))]))
     about = json.loads((tmp_path / "lesions.json").read_text()) | {"level": {"Description": "Vertebra"}}
     (tmp_path / "lesions.json").write_text(json.dumps(about))
+    with (tmp_path / "lesions.tsv").open("a") as stream:  # a lesion noted by hand, without numbers
+        stream.write("sub-07" + "\tn/a" * (len(read_table(tmp_path / "lesions.tsv").columns) - 2) + "\tC7\n")
     assert segment_files(scans[::-1], bundle, tmp_path, centerlines=curves[::-1], pictures=False) == {}
+    assert read_table(tmp_path / "lesions.tsv").set_index("scan_id").loc["sub-07", "level"] == "C7"
     for name in ("lesions", "lesion_load"):
         after = read_table(tmp_path / f"{name}.tsv")
         mine = after[after["scan_id"] == "sub-01"]

@@ -127,9 +127,17 @@ def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     added = [name for name in held if name not in rows]
     if not added:
         return rows
-    same = [name for name in ("scan_id", "lesion", "n_voxels") if name in rows]
-    notes = held[[*same, *added]].drop_duplicates(same)
-    return rows.merge(notes.astype({name: rows[name].dtype for name in same}), on=same, how="left")
+    notes = held[added].set_axis(_same(held, rows))
+    kept = notes[~notes.index.duplicated()].reindex(_same(rows, rows))
+    return rows.assign(**{name: kept[name].to_numpy() for name in added})
+
+
+def _same(table: pd.DataFrame, rows: pd.DataFrame) -> pd.MultiIndex:
+    """Return what makes a row of ``table`` that of the same scan, and of a lesion of the same size and number."""
+    keys = [name for name in ("scan_id", "lesion", "n_voxels") if name in rows]
+    return pd.MultiIndex.from_arrays(
+        [table[name] if name == "scan_id" else pd.to_numeric(table[name], errors="coerce") * 1.0 for name in keys]
+    )
 
 
 def describe_columns(table: pd.DataFrame, held: Mapping[str, Any] = MappingProxyType({})) -> dict[str, dict[str, Any]]:

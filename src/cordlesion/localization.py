@@ -8,6 +8,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_mask
 from cordlesion.preprocess.orient import to_las
 from cordlesion.progress import bar
+from cordlesion.scan_names import file_stem
 from cordlesion.volume import Volume, read_scan, write_volume
 
 BY_HAND = "Try another --source, or draw the curve yourself: one voxel in each axial slice that shows the cord."
@@ -31,7 +32,7 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     from cordlesion.report.curve_picture import curve_picture
     from cordlesion.report.overlay import save_png
 
-    picture = output.with_name(f"{output.name.split('.nii')[0]}.png")
+    picture = output.with_name(f"{file_stem(output)}.png")
     for written in (output, picture):
         check_output_file(written, scan, network_file(source))
     if not overwrite:

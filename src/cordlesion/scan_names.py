@@ -25,6 +25,8 @@ _OF_MASKS = {"label", "lesion", "seg"}
 _OF_VERSIONS = {"desc", "space", "res", "den"}
 """Entities that tell versions of a file apart, not scans: a mask of another version belongs to the scan as well."""
 _SUFFIXES_OF_MASKS = {"seg", "mask", "dseg", "probseg", "centerline"}
+_WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
+"""Words that masks are named by (``sub-01_lesion_manual``); they name no image."""
 DEFAULT_SUFFIX = "T2w"
 """Left out of a scan's name, since scans are T2w images unless their name says otherwise."""
 _MOST_LINKS = 100_000
@@ -69,9 +71,14 @@ class ScanFile:
         """Return the same of a file that is known to be an image, whose last part therefore is its suffix."""
         return replace(self, words=(*self.words, self.unclear), unclear="") if self.unclear else self
 
-    def without(self, words: Iterable[str]) -> "ScanFile":
-        """Return the same without words that name no image, such as those that a pattern spells out."""
-        gone = set(words)
+    def as_matched(self, pattern: str, suffixes: Iterable[str]) -> "ScanFile":
+        """Return the same without the words that a pattern spells out: they say what is looked for, not of which image.
+
+        Args:
+            pattern: That the name fits, such as ``*_lesion_manual.nii.gz``.
+            suffixes: Words that name images, which stay.
+        """
+        gone = (set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS) - set(suffixes)
         return replace(self, words=tuple(word for word in self.words if word not in gone))
 
     def mismatch(self, other: "ScanFile") -> int | None:
@@ -98,7 +105,7 @@ def scan_file(path: Path | str) -> ScanFile:
     path = Path(path)
     if fault := illegible(path):
         raise CordlesionError(fault)
-    stem = _CHANNEL.sub("", _ENDING.sub("", path.name))
+    stem = _CHANNEL.sub("", file_stem(path))
     if re.match(r"sub-[^_]", stem):
         return _bids_file(path, stem.split("_"))
     plain = _OF_A_RESULT.sub("", stem)
@@ -120,6 +127,11 @@ def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
     version = tuple(part for key, part in zip(keys, parts, strict=True) if key in _OF_VERSIONS)
     unclear = last if is_doubtful and not is_derived else ""
     return ScanFile(path, "_".join(named), entities, tuple(words), version, unclear, is_derived)
+
+
+def file_stem(path: Path) -> str:
+    """Return a file's name without ``.nii.gz`` and the like, dots within it included."""
+    return _ENDING.sub("", path.name)
 
 
 def illegible(path: Path) -> str:

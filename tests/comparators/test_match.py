@@ -67,6 +67,21 @@ def test_a_pattern_chooses_among_files_of_one_scan(tmp_path):
     assert sorted(path.name for path in found.files.values()) == [name for name in names if "lesionseg" in name]
 
 
+def test_files_of_another_suffix_belong_to_no_scan(tmp_path):
+    folder = touch(tmp_path, *(f"{scan}_{word}_probseg.nii.gz" for scan in MEASURED for word in ("T2w", "PSIR")))
+    assert sorted(path.name for path in match(folder).files.values()) == [f"{n}_T2w_probseg.nii.gz" for n in MEASURED]
+    alone = touch(tmp_path / "alone", *(f"{scan}_PSIR_probseg.nii.gz" for scan in MEASURED))
+    assert match(alone).files == {}
+    with pytest.raises(CordlesionError, match="must be spelled out by `files`"):
+        require_files(comparator_table([match(alone)], MEASURED, tmp_path))
+
+
+def test_a_word_that_the_pattern_spells_out_is_no_suffix(tmp_path):
+    folder = touch(tmp_path, *(f"{scan}_nnUNet_probseg.nii.gz" for scan in MEASURED))
+    assert match(folder).files == {}
+    assert set(match(folder, files="*_nnUNet_probseg.nii.gz").files) == set(MEASURED)
+
+
 def test_what_changes_a_file_changes_its_origin_alone(tmp_path):
     folder = touch(tmp_path, *(f"{scan}_probseg.nii.gz" for scan in MEASURED))
     before = match(folder)

@@ -1,6 +1,8 @@
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cordlesion.config import FilePatterns, PreprocessConfig, read_study
 from cordlesion.dataset.bids import find_scans
@@ -245,6 +247,25 @@ def test_linked_subjects_are_scans_and_a_file_that_is_linked_twice_is_one(tmp_pa
     ((scan,), _) = find_scans(tmp_path / "bids")
     assert scan.image == tmp_path / "bids/sub-01/anat/sub-01_T2w.nii.gz"
     assert scan.reference.resolve() == tmp_path / "store/labels/sub-01_label-lesion_seg.nii.gz"
+
+
+labels = st.text("abzAZ019", min_size=1, max_size=4)
+optional = st.one_of(st.none(), labels)
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels, *[optional] * 4)
+def test_scans_of_finished_studies_keep_their_names(tmp_path_factory, subject, session, acquisition, run, version):
+    """A scan's name is made of its entities but for label, desc, space, res and den, as it always was."""
+    folder = tmp_path_factory.mktemp("bids")
+    named = [("sub", subject), ("ses", session), ("acq", acquisition), ("run", run)]
+    base = "_".join(f"{key}-{value}" for key, value in named if value is not None)
+    image = base + (f"_desc-{version}" if version else "") + "_T2w"
+    mask = f"derivatives/x/{base}_T2w_desc-mine_label-lesion_seg.nii.gz"
+    touch(folder, f"sub-{subject}/anat/{image}.nii.gz", mask)
+    ((scan,), _) = find_scans(folder)
+    assert (scan.scan_id, scan.subject, scan.session) == (base, f"sub-{subject}", session or "")
+    assert scan.reference == folder / mask
 
 
 def test_scans_that_entities_do_not_tell_apart_are_named_by_suffix_and_version(tmp_path):

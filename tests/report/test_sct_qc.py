@@ -62,6 +62,7 @@ def test_an_entry_has_the_keys_and_places_that_the_page_reads(tmp_path):
     [
         ("study/t2_ms.nii.gz", ("study", "t2_ms", "t2_ms")),
         ("study/sub-7_T2w.nii.gz", ("study", "sub-7", "T2w")),
+        ("study/T2_2021-03-04.1.3.nii.gz", ("study", "T2_2021-03-04.1.3", "T2_2021-03-04.1.3")),
         ("a/sub-7/anat/sub-7_T2w.nii", ("a", "sub-7", "T2w")),
     ],
 )

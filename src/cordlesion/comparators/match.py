@@ -81,9 +81,11 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
         )
     if config.kind == "bundle":
         return _bundle(config)
-    given = _given(config)
+    names = {name: scan_file(image).as_image() for name, image in scans.items()}
+    suffixes = {word for name in names.values() for word in name.words}
+    given = [file.as_matched(config.files, suffixes) for file in _given(config)]
     remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
-    found = one_file_each(given, {name: scan_file(image).as_image() for name, image in scans.items()}, remedy)
+    found = one_file_each(given, names, remedy)
     files = {name: path for name, path in found.items() if name in measured}
     others = {name: path for name, path in found.items() if name not in measured}
     strangers = _strangers(given, set(found.values()))
@@ -204,7 +206,12 @@ def _strangers(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, P
 
 def _unmatched(names: Sequence[str]) -> str:
     """Name the files that may be those that are missed, under another name."""
-    return f" Of its files, {len(names)} match no scan ({_some(names)})." if names else ""
+    if not names:
+        return ""
+    return (
+        f" Of its files, {len(names)} match no scan ({_some(names)}). A word in their names that is no suffix of the "
+        "scans must be spelled out by `files` (*_nnUNet_probseg.nii.gz)."
+    )
 
 
 def _some(names: Sequence[str], most: int = 3) -> str:

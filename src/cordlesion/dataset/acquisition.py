@@ -1,7 +1,6 @@
 """How a scan was acquired: by which scanner, and how its slices lie."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import escape
@@ -14,9 +13,9 @@ from cordlesion.artifacts import read_json
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import say
+from cordlesion.scan_names import file_stem
 from cordlesion.volume import read_grid
 
-_ENDING = re.compile(r"\.nii(\.gz)?$")
 _NEARLY_CUBIC = 1.25
 """Voxels whose longest edge exceeds the next by less have no slice direction to speak of."""
 _ORIENTATIONS = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
@@ -93,7 +92,7 @@ def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
 
 def _sidecars(image: Path) -> list[Path]:
     """List the JSON files that hold for an image, from the dataset's root down: equal suffix, no other entity."""
-    parts = _ENDING.sub("", image.name).split("_")
+    parts = file_stem(image).split("_")
     found = []
     for folder in _folders_from_root(image):
         named = {path: path.stem.split("_") for path in sorted(folder.glob(f"*{escape(parts[-1])}.json"))}

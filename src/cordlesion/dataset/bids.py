@@ -1,6 +1,5 @@
 """Find the scans of a BIDS dataset and the masks that belong to them, by file names alone."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -14,8 +13,6 @@ from cordlesion.progress import say
 from cordlesion.scan_names import ScanFile, files_below, illegible, nearest_files, scan_file
 
 KINDS = ("reference", "cord_mask", "centerline")
-_WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
-"""Words that masks are named by in patterns of one's own (``sub-01_lesion_manual``); they name no image."""
 _MOST_SHOWN = 3
 
 
@@ -140,7 +137,7 @@ def _masks(
     found, orphans = _Masks(), dict[str, Path]()
     words, bases = {word for file in images.values() for word in file.words}, {file.base for file in images.values()}
     for pattern in patterns:
-        candidates = [_mask_file(path, pattern, words) for path in _matching(files, folder, pattern)]
+        candidates = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
         for name, fitting in _nearest(candidates, images, folder).items():
             if name not in found.files and name not in found.unclear:
                 _settle(found, name, fitting, kind)
@@ -152,12 +149,6 @@ def _masks(
         for name, path in sorted(orphans.items())
     ]
     return found
-
-
-def _mask_file(path: Path, pattern: str, words: set[str]) -> ScanFile:
-    """Read a mask's name; words that its pattern spells out, or that masks are named by, are of no image."""
-    spelled = set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS
-    return scan_file(path).without(spelled - words)
 
 
 def _nearest(files: Sequence[ScanFile], images: Mapping[str, ScanFile], folder: Path) -> dict[str, list[ScanFile]]:
