@@ -155,18 +155,21 @@ def legible(path: Path | str) -> str:
 Scan = TypeVar("Scan")
 
 
-def nearest_files(files: Iterable[ScanFile], scans: Mapping[Scan, ScanFile]) -> dict[Scan, list[ScanFile]]:
+def nearest_files(
+    files: Iterable[ScanFile], scans: Mapping[Scan, ScanFile], ties: dict[Path, str] | None = None
+) -> dict[Scan, list[ScanFile]]:
     """Assign each file to the scan whose name is nearest to its own, and to each scan those files that are nearest.
 
     Args:
         files: Of one kind.
         scans: What is known of each scan's name.
+        ties: Takes the files that fit two scans alike, each with a sentence.
 
     Returns:
         For each scan that has any, the files that fit it best: more than one where they fit it alike.
 
     Raises:
-        CordlesionError: A file fits two scans alike.
+        CordlesionError: A file fits two scans alike, and there is nothing to take it.
     """
     by_base: dict[str, list[ScanFile]] = {}
     for name in scans.values():
@@ -175,14 +178,20 @@ def nearest_files(files: Iterable[ScanFile], scans: Mapping[Scan, ScanFile]) -> 
     found: dict[Scan, list[tuple[int, ScanFile]]] = {}
     for file in files:
         best = nearest_scans(file, by_base)
-        if len(best) > 1:
-            raise CordlesionError(
-                f"{file.path}: fits {best[0].path} and {best[1].path} alike; a name that tells them apart is needed. "
-                "Add the entities or the suffix of its scan to its name."
-            )
-        for name in best:
-            found.setdefault(known[name], []).append((file.mismatch(name) or 0, file))
+        if len(best) > 1 and ties is None:
+            raise CordlesionError(_tie(file, best))
+        if len(best) > 1 and ties is not None:
+            ties[file.path] = _tie(file, best)
+        if len(best) == 1:
+            found.setdefault(known[best[0]], []).append((file.mismatch(best[0]) or 0, file))
     return {scan: _least(ranked) for scan, ranked in found.items()}
+
+
+def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
+    return (
+        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that tells them apart is needed. Add the "
+        "entities or the suffix of its scan to its name."
+    )
 
 
 def nearest_scans(file: ScanFile, by_base: Mapping[str, Sequence[ScanFile]]) -> list[ScanFile]:

@@ -148,6 +148,7 @@ def test_a_mask_of_any_other_suffix_is_no_reference(tmp_path, suffix):
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", f"{LABELS}/sub-01_{suffix}_lesion-manual.nii.gz")
     ((scan,), orphans) = find_scans(tmp_path)
     assert (scan.reference, orphans) == (None, [])
+    assert f"sub-01_{suffix}_lesion-manual.nii.gz names {suffix}, so it is not of" in scan.why_none("reference")
     image = FilePatterns(image=(f"*_{suffix}.nii.gz",))
     touch(tmp_path, f"sub-01/anat/sub-01_{suffix}.nii.gz")
     ((scan,), _) = find_scans(tmp_path, image)
@@ -278,6 +279,18 @@ def test_scans_that_entities_do_not_tell_apart_are_named_by_suffix_and_version(t
         "sub-01_STIR": True,
     }
     assert {scan.subject for scan in scans} == {"sub-01"}
+
+
+def test_a_mask_that_fits_two_scans_alike_is_listed(tmp_path):
+    touch(tmp_path, *(f"sub-01/anat/sub-01_{day}_T2w.nii.gz" for day in ("20210304", "20220304")))
+    touch(tmp_path, f"{LABELS}/sub-01_20220304_lesion-manual.nii.gz", f"{LABELS}/sub-01_label-lesion_seg.nii.gz")
+    touch(tmp_path, f"{LABELS}/sub-01_label-SC_seg.nii.gz")
+    scans, unusable = find_scans(tmp_path)
+    assert {scan.scan_id: bool(scan.reference) for scan in scans} == {"sub-01_20210304": False, "sub-01_20220304": True}
+    ((name, sentence),) = unusable
+    assert name == str(tmp_path / LABELS / "sub-01_label-lesion_seg.nii.gz")
+    assert "20210304_T2w.nii.gz and " in sentence
+    assert "alike; a name that tells them apart" in sentence
 
 
 def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):

@@ -77,7 +77,8 @@ def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Da
             f"{folder}: no scan found; files named {' or '.join(patterns.image)} in sub-* folders are needed. "
             "Check the folder, or set `patterns` in the study."
         )
-    masks = {kind: _masks(images, files, folder, kind, getattr(patterns, kind)) for kind in KINDS}
+    named = [path for path in files if not illegible(path)]
+    masks = {kind: _masks(images, named, folder, kind, getattr(patterns, kind)) for kind in KINDS}
     people = read_participants(folder / "participants.tsv")
     scans = [_scan(name, file, masks, people) for name, file in sorted(images.items())]
     refusals += masks["reference"].unclear.values()
@@ -99,12 +100,15 @@ class _Masks:
     files: dict[str, Path] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
     """Why a scan has none although there are some, a sentence."""
+    passed: dict[str, str] = field(default_factory=dict)
+    """Why a scan has none although a file could be meant for it, a sentence."""
     alone: list[tuple[str, str]] = field(default_factory=list)
 
 
 def _scan(name: str, image: ScanFile, masks: Mapping[str, _Masks], people: Participants) -> Scan:
     reference, cord_mask, centerline = (masks[kind].files.get(name) for kind in KINDS)
-    unclear = tuple((kind, found.unclear[name]) for kind, found in masks.items() if name in found.unclear)
+    reasons = {kind: found.unclear.get(name) or found.passed.get(name, "") for kind, found in masks.items()}
+    unclear = tuple((kind, reason) for kind, reason in reasons.items() if reason)
     site, scanner = (people.value(image, column) for column in ("site", "scanner"))
     return Scan(
         name, image.subject, image.session, site, image.path, reference, cord_mask, centerline, scanner, unclear
@@ -134,28 +138,36 @@ def _masks(
     images: Mapping[str, ScanFile], files: Sequence[Path], folder: Path, kind: str, patterns: Sequence[str]
 ) -> _Masks:
     """Find the files of a kind; those of an earlier pattern hide those of later ones for their scan."""
-    found, orphans = _Masks(), dict[str, Path]()
+    found, orphans, ties, others = _Masks(), dict[str, Path](), dict[Path, str](), dict[str, ScanFile]()
     words, bases = {word for file in images.values() for word in file.words}, {file.base for file in images.values()}
     for pattern in patterns:
         candidates = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
-        for name, fitting in _nearest(candidates, images, folder).items():
+        for name, fitting in _nearest(candidates, images, folder, ties).items():
             if name not in found.files and name not in found.unclear:
                 _settle(found, name, fitting, kind)
         for file in candidates:
             if file.base not in bases and words.issuperset(file.words) and not _is_source(file.path, folder):
                 orphans.setdefault(file.base, file.path)
-    found.alone = [
+            if not words.issuperset(file.words):
+                others.setdefault(file.base, file)
+    for name, image in images.items():
+        if name not in found.files and name not in found.unclear and image.base in others:
+            found.passed[name] = _of_another_suffix(others[image.base], image)
+    found.alone = [(str(path), sentence) for path, sentence in ties.items()]
+    found.alone += [
         (str(path), f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove it.")
         for name, path in sorted(orphans.items())
     ]
     return found
 
 
-def _nearest(files: Sequence[ScanFile], images: Mapping[str, ScanFile], folder: Path) -> dict[str, list[ScanFile]]:
+def _nearest(
+    files: Sequence[ScanFile], images: Mapping[str, ScanFile], folder: Path, ties: dict[Path, str]
+) -> dict[str, list[ScanFile]]:
     """Assign masks to scans; those in ``sourcedata`` count only for scans that have no other."""
     own = [file for file in files if not _is_source(file.path, folder)]
     copies = [file for file in files if _is_source(file.path, folder)]
-    return nearest_files(copies, images) | nearest_files(own, images)
+    return nearest_files(copies, images, ties) | nearest_files(own, images, ties)
 
 
 def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
@@ -171,6 +183,13 @@ def _second(path: Path, first: Path, name: str, kind: str) -> str:
     return (
         f"{path}: a second file beside {first} for scan {name}; one of the {kind}s is needed. Rename or move the "
         "other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
+    )
+
+
+def _of_another_suffix(file: ScanFile, image: ScanFile) -> str:
+    return (
+        f"{file.path} names {', '.join(file.words)}, so it is not of {image.path.name}; if it is, put the image's "
+        "suffix into its name, or spell the word out in `patterns`."
     )
 
 

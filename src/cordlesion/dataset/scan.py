@@ -30,7 +30,7 @@ class Scan:
     scanner: str = ""
     """As participants.tsv has it."""
     unclear: tuple[tuple[str, str], ...] = ()
-    """Kinds of files of which there are several and none is chosen, each with a sentence."""
+    """Kinds of files of which the scan has none although there are some, each with a sentence that says why."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""
@@ -67,7 +67,7 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
         # Unmarked is not lesion-free: such a scan would teach the network that its lesions are none.
         raise CordlesionError(
             f"{scan.image}: no reference found; a mask named like *_label-lesion_seg.nii.gz is needed. "
-            "Add it, all zeros if the scan has no lesion."
+            f"Add it, all zeros if the scan has no lesion.{scan.why_none('reference')}"
         )
     reference = read_mask(scan.reference, like=image)
     load = evaluate(reference.data, reference.data, reference.spacing_mm, rule)
