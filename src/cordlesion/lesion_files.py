@@ -124,12 +124,12 @@ def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented])
 
 def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Give rows what people noted in columns of their own about the same scan, or the same lesion of it."""
-    added = [name for name in held if name not in rows]
+    added = [str(name) for name in held if name not in rows]
     if not added:
         return rows
     notes = held[added].set_axis(_same(held, rows))
     kept = notes[~notes.index.duplicated()].reindex(_same(rows, rows))
-    return rows.assign(**{name: kept[name].to_numpy() for name in added})
+    return rows.assign(**{str(name): kept[name].to_numpy() for name in added})
 
 
 def _same(table: pd.DataFrame, rows: pd.DataFrame) -> pd.MultiIndex:
