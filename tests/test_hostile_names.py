@@ -108,6 +108,12 @@ def test_a_pointer_says_how_the_file_is_fetched(tmp_path, content, command, name
         read_scan(tmp_path / name)
 
 
+def test_a_link_to_what_was_not_fetched_says_how_it_is_fetched(tmp_path):
+    (tmp_path / "scan.nii.gz").symlink_to("../.git/annex/objects/Xv/2k/SHA256E-s896332--71a1699d.nii.gz")
+    with pytest.raises(CordlesionError, match="git annex get"):
+        read_scan(tmp_path / "scan.nii.gz")
+
+
 def test_a_part_of_no_scan_gets_a_sentence():
     with pytest.raises(CordlesionError, match="--limit-scans 12: the dataset has no usable scan with a reference"):
         choose_subset([], {}, 12, SplitConfig())

@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from cordlesion.errors import CordlesionError
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
 _DAMAGE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
+_POINTERS = {b"version https://git-lfs": "git lfs pull", b"annex/objects/": "git annex get, or datalad get"}
+"""How what stands for a file that was not fetched begins, or where it links to."""
 _ENDIAN: tuple[Literal["little", "big"], ...] = ("little", "big")
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
@@ -99,6 +102,7 @@ def _read_with_extremes(path: Path) -> tuple[Volume, float, float]:
     if path.is_dir():
         raise CordlesionError(f"{path}: is a folder; a NIfTI file (.nii or .nii.gz) is needed. Give one of its files.")
     if not path.is_file():
+        _require_fetched(path)
         raise CordlesionError(f"{path}: no such file. Check the name; a NIfTI file (.nii or .nii.gz) is needed.")
     image = _load(path)
     shape = image.shape
@@ -262,10 +266,7 @@ def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
     except _DAMAGE as error:
-        if fetch := _not_fetched(path):
-            raise CordlesionError(
-                f"{path}: is a pointer to a file whose content is not here; the content is needed. Fetch it ({fetch})."
-            ) from error
+        _require_fetched(path)
         if renamed := _true_name(path):
             raise CordlesionError(
                 f"{path}: its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
@@ -281,16 +282,18 @@ def _load(path: Path) -> nib.Nifti1Pair:
     return image
 
 
-def _not_fetched(path: Path) -> str:
-    """Return the command that fetches a file of which only a pointer is here (git-annex, Git LFS); else nothing."""
+def _require_fetched(path: Path) -> None:
+    """Refuse a file of which only a pointer is here (git-annex, Git LFS), naming the command that fetches it."""
     try:
         with path.open("rb") as stream:
             start = stream.read(200)
     except OSError:
-        return ""
-    if start.startswith(b"version https://git-lfs"):
-        return "git lfs pull"
-    return "git annex get, or datalad get" if start.startswith(b"/annex/objects/") else ""
+        start = os.fsencode(path.readlink()) if path.is_symlink() else b""
+    command = next((command for mark, command in _POINTERS.items() if mark in start), None)
+    if command is not None:
+        raise CordlesionError(
+            f"{path}: is a pointer to a file whose content is not here; the content is needed. Fetch it ({command})."
+        )
 
 
 def _true_name(path: Path) -> Path | None:
