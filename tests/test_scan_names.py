@@ -8,7 +8,7 @@ import pytest
 from conftest import REPOSITORY
 from cordlesion.dataset.pairing import pair_files
 from cordlesion.errors import CordlesionError
-from cordlesion.scan_names import files_below, nearest_files, scan_file
+from cordlesion.scan_names import best_files, files_below, files_by_scan, scan_file
 
 TABLE = re.findall(
     r"^\| `([^`]+)`(?: beside `([^`]+)`)? \| `([^`]+)` \| (image|mask or map) \|$",
@@ -60,10 +60,19 @@ def test_a_mask_goes_to_the_scan_whose_name_is_nearest():
         "sub-01_STIR_label-lesion_desc-mine_seg",
         "sub-01_space-other_T2w_label-lesion_seg",
     ]
-    found = nearest_files([scan_file(f"{name}.nii.gz") for name in files], scans)
+    found = files_by_scan([scan_file(f"{name}.nii.gz") for name in files], scans)
     assert {scan: [file.path.name for file in fitting] for scan, fitting in found.items()} == {
         name: [f"{file}.nii.gz"] for name, file in zip(names, files, strict=True)
     }
+
+
+def test_of_several_masks_that_which_differs_least_fits_best():
+    scan = scan_file("sub-01_T2w.nii.gz").as_image()
+    names = ["T2w_desc-a_label-SC_seg", "space-x_T2w_label-SC_seg", "label-SC_seg", "T2w_label-SC_seg"]
+    files = [scan_file(f"sub-01_{name}.nii.gz") for name in names]
+    assert best_files(files, scan) == files[2:]
+    assert best_files(files[:2], scan) == files[:2]
+    assert files_by_scan(files, {"sub-01": scan})["sub-01"] == [*files[2:], *files[:2]]
 
 
 @pytest.mark.parametrize(

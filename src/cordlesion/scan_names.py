@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ _OF_A_RESULT = re.compile(
     r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_probseg|_lesion-manual)$"
 )
 """How our own results, and references, end where the rest is no name of BIDS."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTITY = re.compile(r"[A-Za-z]+-.")
 _OF_MASKS = {"label", "lesion", "seg"}
 """Entities that say what a mask or map shows (``lesion-manual`` and ``seg-manual`` too)."""
@@ -141,7 +143,7 @@ def illegible(path: Path) -> str:
         name.encode()
     except UnicodeEncodeError:
         return f"{legible(path)}: its name is not UTF-8; a name in UTF-8 is needed. Rename it."
-    if any(ord(character) < 32 or ord(character) == 127 for character in name):
+    if _CONTROL.search(name):
         return f"{legible(path)}: its name holds a control character, such as a line break. Rename it."
     return ""
 
@@ -155,10 +157,10 @@ def legible(path: Path | str) -> str:
 Scan = TypeVar("Scan")
 
 
-def nearest_files(
+def files_by_scan(
     files: Iterable[ScanFile], scans: Mapping[Scan, ScanFile], ties: dict[Path, str] | None = None
 ) -> dict[Scan, list[ScanFile]]:
-    """Assign each file to the scan whose name is nearest to its own, and to each scan those files that are nearest.
+    """Assign each file to the scan whose name is nearest to its own.
 
     Args:
         files: Of one kind.
@@ -166,7 +168,7 @@ def nearest_files(
         ties: Takes the files that fit two scans alike, each with a sentence.
 
     Returns:
-        For each scan that has any, the files that fit it best: more than one where they fit it alike.
+        The files of each scan that has any, those first that fit it best.
 
     Raises:
         CordlesionError: A file fits two scans alike, and there is nothing to take it.
@@ -184,7 +186,12 @@ def nearest_files(
             ties[file.path] = _tie(file, best)
         if len(best) == 1:
             found.setdefault(known[best[0]], []).append((file.mismatch(best[0]) or 0, file))
-    return {scan: _least(ranked) for scan, ranked in found.items()}
+    return {scan: [file for _, file in sorted(ranked, key=itemgetter(0))] for scan, ranked in found.items()}
+
+
+def best_files(files: Sequence[ScanFile], scan: ScanFile) -> list[ScanFile]:
+    """Return those of a scan's files that fit it best: more than one where they fit it alike."""
+    return _least([(file.mismatch(scan) or 0, file) for file in files])
 
 
 def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:

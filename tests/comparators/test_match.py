@@ -82,6 +82,12 @@ def test_a_word_that_the_pattern_spells_out_is_no_suffix(tmp_path):
     assert set(match(folder, files="*_nnUNet_probseg.nii.gz").files) == set(MEASURED)
 
 
+def test_versions_of_a_file_must_be_chosen_from(tmp_path):
+    folder = touch(tmp_path, *(f"{MEASURED[0]}{version}.npz" for version in ("", "_desc-2")))
+    with pytest.raises(CordlesionError, match=r"is of the same scan as .* Narrow them to one per scan by `files:`"):
+        match(folder, "npz")
+
+
 def test_what_changes_a_file_changes_its_origin_alone(tmp_path):
     folder = touch(tmp_path, *(f"{scan}_probseg.nii.gz" for scan in MEASURED))
     before = match(folder)

@@ -10,7 +10,7 @@ from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import say
-from cordlesion.scan_names import ScanFile, files_below, illegible, nearest_files, scan_file
+from cordlesion.scan_names import ScanFile, best_files, files_below, files_by_scan, illegible, scan_file
 
 KINDS = ("reference", "cord_mask", "centerline")
 _MOST_SHOWN = 3
@@ -138,27 +138,39 @@ def _masks(
     images: Mapping[str, ScanFile], files: Sequence[Path], folder: Path, kind: str, patterns: Sequence[str]
 ) -> _Masks:
     """Find the files of a kind; those of an earlier pattern hide those of later ones for their scan."""
-    found, orphans, ties, others = _Masks(), dict[str, Path](), dict[Path, str](), dict[str, ScanFile]()
-    words, bases = {word for file in images.values() for word in file.words}, {file.base for file in images.values()}
+    found, ties = _Masks(), dict[Path, str]()
+    words = {word for file in images.values() for word in file.words}
+    candidates: list[ScanFile] = []
     for pattern in patterns:
-        candidates = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
-        for name, fitting in _nearest(candidates, images, folder, ties).items():
+        fitting = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
+        for name, nearest in _nearest(fitting, images, folder, ties).items():
             if name not in found.files and name not in found.unclear:
-                _settle(found, name, fitting, kind)
-        for file in candidates:
-            if file.base not in bases and words.issuperset(file.words) and not _is_source(file.path, folder):
-                orphans.setdefault(file.base, file.path)
-            if not words.issuperset(file.words):
-                others.setdefault(file.base, file)
-    for name, image in images.items():
-        if name not in found.files and name not in found.unclear and image.base in others:
-            found.passed[name] = _of_another_suffix(others[image.base], image)
-    found.alone = [(str(path), sentence) for path, sentence in ties.items()]
-    found.alone += [
-        (str(path), f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove it.")
-        for name, path in sorted(orphans.items())
-    ]
+                _settle(found, name, nearest, kind)
+        candidates += fitting
+    _pass_over(found, images, [file for file in candidates if not words.issuperset(file.words)])
+    own = [file for file in candidates if words.issuperset(file.words) and not _is_source(file.path, folder)]
+    found.alone = [(str(path), sentence) for path, sentence in ties.items()] + _without_image(own, images)
     return found
+
+
+def _pass_over(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
+    """Note for scans without a file which one of another suffix could be meant for it."""
+    by_base = {file.base: file for file in reversed(others)}
+    for name, image in images.items():
+        if name not in found.files and (file := by_base.get(image.base)):
+            found.passed[name] = (
+                f"{file.path} names {', '.join(file.words)}, so it is not of {image.path.name}; if it is, put the "
+                "image's suffix into its name, or spell the word out in `patterns`."
+            )
+
+
+def _without_image(files: Sequence[ScanFile], images: Mapping[str, ScanFile]) -> list[tuple[str, str]]:
+    known = {image.base for image in images.values()}
+    first = {file.base: file.path for file in reversed(files) if file.base not in known}
+    return [
+        (str(path), f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove it.")
+        for name, path in sorted(first.items())
+    ]
 
 
 def _nearest(
@@ -167,12 +179,14 @@ def _nearest(
     """Assign masks to scans; those in ``sourcedata`` count only for scans that have no other."""
     own = [file for file in files if not _is_source(file.path, folder)]
     copies = [file for file in files if _is_source(file.path, folder)]
-    return nearest_files(copies, images, ties) | nearest_files(own, images, ties)
+    found = files_by_scan(copies, images, ties) | files_by_scan(own, images, ties)
+    return {name: best_files(fitting, images[name]) for name, fitting in found.items()}
 
 
 def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
     """Take a scan's only file of a kind, which may be linked twice, or say why none is taken."""
-    distinct = list({file.path.resolve(): file.path for file in fitting}.values())
+    paths = [file.path for file in fitting]
+    distinct = paths if len(paths) == 1 else list({path.resolve(): path for path in paths}.values())
     if len(distinct) == 1:
         found.files[name] = distinct[0]
     else:
@@ -183,13 +197,6 @@ def _second(path: Path, first: Path, name: str, kind: str) -> str:
     return (
         f"{path}: a second file beside {first} for scan {name}; one of the {kind}s is needed. Rename or move the "
         "other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
-    )
-
-
-def _of_another_suffix(file: ScanFile, image: ScanFile) -> str:
-    return (
-        f"{file.path} names {', '.join(file.words)}, so it is not of {image.path.name}; if it is, put the image's "
-        "suffix into its name, or spell the word out in `patterns`."
     )
 
 

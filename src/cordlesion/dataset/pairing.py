@@ -12,8 +12,8 @@ from cordlesion.scan_names import (
     Scan,
     ScanFile,
     files_below,
+    files_by_scan,
     illegible,
-    nearest_files,
     nearest_scans,
     scan_file,
 )
@@ -91,12 +91,12 @@ def one_file_each(
         remedy: What the user can do where two files fit one scan, a sentence.
 
     Raises:
-        CordlesionError: Two files fit one scan alike, or a file two scans.
+        CordlesionError: Two files are of one scan, or a file fits two scans alike.
     """
-    found = nearest_files(files, scans)
+    found = files_by_scan(files, scans)
     for fitting in found.values():
-        if len(fitting) > 1:
-            raise _twins(fitting[0], fitting[1], remedy)
+        if len(fitting) > 1 and (others := [file for file in fitting if not file.path.samefile(fitting[0].path)]):
+            raise _twins(fitting[0], others[0], remedy)
     return {scan: fitting[0].path for scan, fitting in found.items()}
 
 
