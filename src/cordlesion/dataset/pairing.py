@@ -95,7 +95,9 @@ def one_file_each(
     """
     found = files_by_scan(files, scans)
     for fitting in found.values():
-        if len(fitting) > 1 and (others := [file for file in fitting if not file.path.samefile(fitting[0].path)]):
+        # A file that is reached by two links is one.
+        others = [file for file in fitting[1:] if file.path.resolve() != fitting[0].path.resolve()]
+        if others:
             raise _twins(fitting[0], others[0], remedy)
     return {scan: fitting[0].path for scan, fitting in found.items()}
 
