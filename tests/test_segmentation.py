@@ -482,6 +482,9 @@ def test_another_patients_scan_of_the_same_name_replaces_nothing(bundle, cohort,
     with pytest.raises(CordlesionError, match=r"was made from T2\.nii\.gz, not from "):
         segment_files([twin], bundle, out, centerlines=[curve])
     assert (written(out), (out / "lesions.tsv").read_bytes()) == (before, rows)
+    (out / "T2_label-lesion_mask.nii.gz").unlink()
+    with pytest.raises(CordlesionError, match="was made from another image"):
+        segment_files(scans[1:], bundle, out, centerlines=[curve])
     curve = label_of(cohort, "centerline", 2)
     assert segment_files(scans[1:], bundle, out, centerlines=[curve], overwrite=True) == {}
     assert written(out) != before

@@ -104,9 +104,8 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
     Raises:
         CordlesionError: Something would be lost.
     """
-    mask = folder / f"{output_name(scan)}_label-lesion_mask.nii.gz"
-    record = folder / f"{output_name(scan)}_label-lesion_mask.json"
-    if overwrite or not mask.is_file():
+    _, mask, record = map_files(folder, scan)
+    if overwrite:
         return
     written = _record(record)
     if (source := _other_source(written, scan)) is not None:
@@ -114,7 +113,7 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
             f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
             "another output folder or rename the scan, or replace what is there with --overwrite."
         )
-    if not _is_as_written(mask, written):
+    if mask.is_file() and not _is_as_written(mask, written):
         raise CordlesionError(
             f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
             "Choose another output folder, or replace it with --overwrite."
