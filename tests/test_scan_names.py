@@ -4,6 +4,8 @@ import os
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from conftest import REPOSITORY
 from cordlesion.dataset.pairing import pair_files
@@ -88,6 +90,43 @@ def test_a_name_that_cannot_stand_in_a_table_gets_a_sentence(name, fault, shown)
         scan_file(name)
     assert shown in str(error.value)
     str(error.value).encode()
+
+
+names = st.text(st.characters(blacklist_characters="/\0"), min_size=1, max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(names)
+def test_any_name_is_a_scans_or_gets_a_sentence(name):
+    try:
+        file = scan_file(name)
+    except CordlesionError as error:
+        str(error).encode()
+        return
+    for scan in (file.name, file.as_image().name, file.subject):
+        assert scan
+        assert "/" not in scan
+    assert file.mismatch(file) == 0
+
+
+parts = st.lists(
+    st.sampled_from(
+        ["sub-01", "ses-1", "acq-x", "run-2", "desc-a", "space-b", "T2w", "STIR", "PSIR", "20210304", "dwi", "t2"]
+    ),
+    min_size=1,
+)
+plain = st.text("ab12._-", min_size=1, max_size=12).filter(lambda name: not name.endswith("_0000"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.tuples(plain, plain), st.tuples(parts, parts).map(lambda two: tuple(map("_".join, two)))))
+def test_two_images_of_different_names_are_two_scans(two):
+    """But for T2w, which is left out, and the order in which suffixes and versions stand."""
+    first, second = (scan_file(f"{name}.nii.gz").as_image() for name in two)
+    if first.name == second.name:
+        same = [sorted(part for part in name.split("_") if part != "T2w" or not file.entities) for name, file in
+                zip(two, (first, second), strict=True)]  # fmt: skip
+        assert same[0] == same[1]
 
 
 def below(folder):
