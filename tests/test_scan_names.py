@@ -109,12 +109,8 @@ def test_any_name_is_a_scans_or_gets_a_sentence(name):
     assert file.mismatch(file) == 0
 
 
-parts = st.lists(
-    st.sampled_from(
-        ["sub-01", "ses-1", "acq-x", "run-2", "desc-a", "space-b", "T2w", "STIR", "PSIR", "20210304", "dwi", "t2"]
-    ),
-    min_size=1,
-)
+PARTS = ["sub-01", "ses-1", "acq-x", "run-2", "desc-a", "space-b", "T2w", "STIR", "PSIR", "20210304", "dwi", "t2"]
+parts = st.lists(st.sampled_from(PARTS), min_size=1)
 plain = st.text("ab12._-", min_size=1, max_size=12).filter(lambda name: not name.endswith("_0000"))
 
 

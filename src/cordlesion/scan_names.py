@@ -25,7 +25,7 @@ _ENTITY = re.compile(r"[A-Za-z]+-.")
 _OF_MASKS = {"label", "lesion", "seg"}
 """Entities that say what a mask or map shows (``lesion-manual`` and ``seg-manual`` too)."""
 _OF_VERSIONS = {"desc", "space", "res", "den"}
-"""Entities that tell versions of a file apart, not scans: a mask of another version belongs to the scan as well."""
+"""Entities that distinguish versions of a file, not scans: a mask of another version belongs to the scan as well."""
 _SUFFIXES_OF_MASKS = {"seg", "mask", "dseg", "probseg", "centerline"}
 _WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
 """Words that masks are named by (``sub-01_lesion_manual``); they name no image."""
@@ -46,7 +46,7 @@ class ScanFile:
     words: tuple[str, ...] = ()
     """Parts without a hyphen that name an image, as its suffix does: ``T2w``, ``PSIR``, a date."""
     version: tuple[str, ...] = ()
-    """Entities that tell versions apart, e.g. ``desc-denoised`` or ``space-other``."""
+    """Entities that distinguish versions, e.g. ``desc-denoised`` or ``space-other``."""
     unclear: str = ""
     """A last part without a hyphen or a capital letter, which may name an image (``bold``) or not (``pred``)."""
     is_derived: bool = False
@@ -196,7 +196,7 @@ def best_files(files: Sequence[ScanFile], scan: ScanFile) -> list[ScanFile]:
 
 def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
     return (
-        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that tells them apart is needed. Add the "
+        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that distinguishes them is needed. Add the "
         "entities or the suffix of its scan to its name."
     )
 

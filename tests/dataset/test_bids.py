@@ -290,7 +290,7 @@ def test_a_mask_that_fits_two_scans_alike_is_listed(tmp_path):
     ((name, sentence),) = unusable
     assert name == str(tmp_path / LABELS / "sub-01_label-lesion_seg.nii.gz")
     assert "20210304_T2w.nii.gz and " in sentence
-    assert "alike; a name that tells them apart" in sentence
+    assert "alike; a name that distinguishes them" in sentence
 
 
 def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):

@@ -20,7 +20,7 @@ from cordlesion.scan_names import (
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
-"""Names by which a lesion mask is told from the other files of its scan."""
+"""Names that set a lesion mask apart from the other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
 _OWN_FOLDER = "Put the files to be compared into a folder of their own."
 
@@ -155,14 +155,14 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list
 def _by_place(
     reference: Path, references: list[ScanFile], prediction: Path, predictions: list[ScanFile]
 ) -> tuple[list[ScanFile], list[ScanFile]]:
-    """Name files of equal names by their folders, in both trees, where the names alone do not tell scans apart."""
+    """Name files of equal names by their folders, in both trees, where the names alone do not distinguish scans."""
     if not (_repeats(references) or _repeats(predictions)):
         return references, predictions
     alike = len({file.base for file in (*references, *predictions)}) == 1
     placed = _placed(references, reference, alike), _placed(predictions, prediction, alike)
     if {file.base for file in placed[0]} & {file.base for file in placed[1]}:
         return placed
-    # Other names in the two trees: the folders tell patients apart where each holds one file.
+    # Other names in the two trees: the folders distinguish patients where each holds one file.
     folders = _placed(references, reference, True), _placed(predictions, prediction, True)
     return placed if any(map(_repeats, folders)) else folders
 
@@ -187,7 +187,7 @@ def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[Scan
 
 
 def _named(found: Mapping[ScanFile, Path]) -> list[MapPair]:
-    """Make pairs that are named by their references, as briefly as tells them apart."""
+    """Make pairs that are named by their references, as briefly as distinguishes them."""
     brief = {file: _brief_name(file) for file in found}
     counts = Counter(brief.values())
     full = {file: name if counts[name] == 1 else _full_name(file) for file, name in brief.items()}
