@@ -196,8 +196,8 @@ def best_files(files: Sequence[ScanFile], scan: ScanFile) -> list[ScanFile]:
 
 def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
     return (
-        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that distinguishes them is needed. Add the "
-        "entities or the suffix of its scan to its name."
+        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that distinguishes them is needed. Add "
+        "the entities or the suffix of its scan to its name."
     )
 
 
