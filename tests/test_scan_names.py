@@ -2,19 +2,19 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import REPOSITORY
 from cordlesion.dataset.pairing import pair_files
 from cordlesion.errors import CordlesionError
 from cordlesion.scan_names import best_files, files_below, files_by_scan, scan_file
 
 TABLE = re.findall(
     r"^\| `([^`]+)`(?: beside `([^`]+)`)? \| `([^`]+)` \| (image|mask or map) \|$",
-    (REPOSITORY / "docs" / "file_formats.md").read_text(encoding="utf-8"),
+    (Path(__file__).parent.parent / "docs" / "file_formats.md").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
 
