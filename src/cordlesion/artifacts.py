@@ -10,20 +10,30 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 
-from cordlesion.errors import CordlesionError
+from cordlesion.errors import CordlesionError, RunError
 from cordlesion.reading import cannot_read, parse_json, read_record
 from cordlesion.reading import read_json as read_json
 
+Kept = TypeVar("Kept")
+_PARTIAL_NAME = re.compile(r"\.part-[a-z0-9_]{8}-")
+_ABANDONED_S = 60.0
+"""What is older than this and held by no process was left by one that was killed."""
+_SWEPT: set[Path] = set()
 _PARTIAL = ".part-"
 _LONGEST_NAME = 255
 """Bytes, of the file systems in use."""
+_BEFORE_A_STUDY = {".lock", ".DS_Store", "jobs", "splits.tsv", "study.yaml"}
+"""What may lie in the folder of a study that has not begun: a split made by hand, its configuration, logs of jobs."""
+_WRITTEN: ContextVar[list[Path] | None] = ContextVar("written", default=None)
+_UNFINISHED = ".unfinished"
 _UMASK_LOCK = threading.Lock()
 _READ_IN_FOLDERS = (
     *("*.nii", "*.nii.gz", "sub-*.json", "sub-*_scans.tsv", "sub-*_sessions.tsv"),
@@ -53,29 +63,70 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary name keeps all suffixes of ``path``, because writers choose their format (``.nii.gz``) by name.
 
     Raises:
-        CordlesionError: The folder cannot be written (missing rights, read-only or full file system).
+        RunError: The folder cannot be written (missing rights, read-only or full file system).
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
         # The end of a long name only: with what is put before it, the whole could be too long for a file system.
         end = os.fsdecode(os.fsencode(path.name)[-_LONGEST_NAME // 2 :])
         handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + end, dir=path.parent)
-        os.close(handle)
     except OSError as error:
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
+        _hold(handle)
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         # mkstemp creates files private to the user; a result must be as readable as any other file.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        if (written := _WRITTEN.get()) is not None:
+            written.append(path)
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        # Where the folder has become read-only, that has been said above.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _hold(handle: int) -> bool:
+    """Take a file for this process until it ends, if nobody has it; no file can be had where there are no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove, once for each folder, what writers that were killed have left in it."""
+    if folder in _SWEPT:
+        return
+    _SWEPT.add(folder)
+    for entry in os.scandir(folder):
+        if is_partial(entry.name):
+            with contextlib.suppress(OSError):
+                if time.time() - entry.stat().st_mtime > _ABANDONED_S:
+                    handle = os.open(entry.path, os.O_RDWR)
+                    if _hold(handle):
+                        Path(entry.path).unlink(missing_ok=True)
+                    os.close(handle)
+
+
+@contextlib.contextmanager
+def written_files() -> Iterator[list[Path]]:
+    """Collect the paths of all files that are written inside, in the order in which they are whole."""
+    written: list[Path] = []
+    token = _WRITTEN.set(written)
+    try:
+        yield written
+    finally:
+        _WRITTEN.reset(token)
 
 
 def portable_path(path: Path, folder: Path) -> str:
@@ -154,6 +205,32 @@ def require_short_name(path: Path) -> None:
         )
 
 
+def check_new_folder(path: Path) -> None:
+    """Refuse a folder that holds anything, unless :func:`new_folder` was ended before it had filled it.
+
+    Raises:
+        CordlesionError: ``path`` holds something, or is a file, or lies below one.
+    """
+    check_output_folder(path)
+    held = [entry.name for entry in path.iterdir() if not is_partial(entry.name)] if path.is_dir() else []
+    if held and _UNFINISHED not in held:
+        raise CordlesionError(f"{path}: is not empty; a new folder is needed. Choose another one, or delete it.")
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[None]:
+    """Fill a new folder; killed at any moment, or on a full disk, the same command fills it again.
+
+    Raises:
+        CordlesionError: As :func:`check_new_folder`, or it cannot be written.
+    """
+    check_new_folder(path)
+    write_text(path / _UNFINISHED, "This folder is not whole: cordlesion was ended while it wrote it.\n")
+    yield
+    remove_partial_files(path)
+    remove_file(path / _UNFINISHED)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` atomically.
 
@@ -184,20 +261,30 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON 
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path) -> Iterator[str]:
     """Hold ``folder`` for this process; the system frees the lock when the process ends, however it ends.
+
+    Yields:
+        A remark where the file system has no locks (some network file systems) and nobody is kept out; else nothing.
 
     Raises:
         CordlesionError: Another process holds the folder, or the folder cannot be written.
     """
-    with _open_lock(Path(folder) / ".lock") as stream:
+    lock, remark = Path(folder) / ".lock", ""
+    with _open_lock(lock) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise CordlesionError(
                 f"{folder}: another cordlesion process works in this folder. Wait until it ends, or stop it."
             ) from error
-        yield
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise _cannot_write(lock, error) from error
+            remark = (
+                f"{folder}: its file system has no locks ({error.strerror}); start no second command in this folder"
+            )
+        yield remark
 
 
 @contextlib.contextmanager
@@ -218,13 +305,54 @@ def waiting_lock(lock: Path) -> Iterator[None]:
         yield
 
 
+def require_own_folder(root: Path) -> None:
+    """Refuse a folder that holds anything but a study: nothing that others have put there is ever touched.
+
+    Raises:
+        CordlesionError: It holds other files.
+    """
+    if not root.is_dir() or (root / ".done").is_dir() or _is_manifest(root / "manifest.json"):
+        return
+    others = sorted(e.name for e in root.iterdir() if e.name not in _BEFORE_A_STUDY and not is_partial(e.name))
+    if others:
+        raise CordlesionError(
+            f"{root}: holds {', '.join(others[:3])}{' ...' if len(others) > 3 else ''} and no study; a new or empty "
+            "folder is needed. Choose another `output` folder."
+        )
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        content = read_json(path)
+    except CordlesionError:
+        return False
+    return isinstance(content, dict) and "cordlesion" in content
+
+
+def is_partial(name: str) -> bool:
+    """Tell whether a file of this name is one that :func:`atomic_path` was writing."""
+    return _PARTIAL_NAME.match(name) is not None
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove what writers that were killed have left; call it while holding the folder's lock."""
     # Not rglob, which takes twice the time: a large study has millions of files.
     for place, _, names in os.walk(folder):
         for name in names:
-            if name.startswith(_PARTIAL):
-                Path(place, name).unlink(missing_ok=True)
+            if is_partial(name):
+                remove_file(Path(place, name))
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        RunError: Its folder cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def file_hash(path: Path) -> str:
@@ -337,14 +465,46 @@ class StudyFolder:
         Args:
             stage: Name of the stage.
             mark: Fingerprint of its inputs.
-            results: Files it made; one that was deleted makes it undone.
+            results: Files it made; one that was deleted, or is not as it was written, makes it undone.
         """
-        return self.finished(stage).get("fingerprint") == mark and all(path.is_file() for path in results)
+        marker = self.finished(stage)
+        return marker.get("fingerprint") == mark and all(self._is_whole(path, stage, marker) for path in results)
+
+    def _is_whole(self, path: Path, stage: str, marker: Mapping[str, Any]) -> bool:
+        if not path.is_file():
+            return False
+        written = marker.get("files", {}).get(path.relative_to(self.root).as_posix())
+        # Versions before wrote none down.
+        if written is None:
+            return True
+        if not isinstance(written, list) or len(written) != 3:
+            raise _damaged_marker(self._marker(stage))
+        return _is_as_written(path, *written)
 
     def finished(self, stage: str) -> dict[str, Any]:
-        """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done."""
+        """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done.
+
+        Raises:
+            CordlesionError: The marker is damaged.
+        """
         path = self._marker(stage)
-        return read_record(path, fingerprint=str) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        marker = read_record(path, fingerprint=str)
+        if not isinstance(marker.get("files", {}), dict):
+            raise _damaged_marker(path)
+        return marker
+
+    def kept(self, stage: str, name: str, kind: type[Kept]) -> Kept:
+        """Return a small result that a stage has kept in its marker.
+
+        Raises:
+            CordlesionError: The marker is damaged.
+        """
+        try:
+            return kind(**self.finished(stage)[name])
+        except (KeyError, TypeError) as error:
+            raise _damaged_marker(self._marker(stage)) from error
 
     def units(self, stage: str) -> list[str]:
         """Return the units of a stage that have a done-marker: of ``predict``, ``tversky_seed-0/sub-01`` and so on."""
@@ -360,8 +520,13 @@ class StudyFolder:
         yield from _seconds_below(self.root / ".done", ())
 
     @contextlib.contextmanager
-    def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
+    def stage(self, stage: str, mark: str, *results: Path) -> Iterator[dict[str, Any]]:
         """Run a stage: its done-marker is removed before and written after, with the time it took.
+
+        Args:
+            stage: Name of the stage.
+            mark: Fingerprint of its inputs.
+            results: Files it makes, whose size, time and SHA-256 are written down, so that damage is noticed.
 
         Yields:
             A dictionary for small results that are to be kept in the marker.
@@ -371,7 +536,8 @@ class StudyFolder:
         start = time.perf_counter()
         yield record
         seconds = round(time.perf_counter() - start, 2)
-        self.mark_done(stage, mark, {"seconds": seconds, **record})
+        files = {path.relative_to(self.root).as_posix(): _written(path) for path in results if path.is_file()}
+        self.mark_done(stage, mark, {"seconds": seconds, **record} | ({"files": files} if files else {}))
 
     def mark_done(self, stage: str, mark: str, record: Mapping[str, Any]) -> None:
         """Write the done-marker of a stage: its fingerprint, and what is kept of it."""
@@ -386,12 +552,70 @@ class StudyFolder:
         since = last.get("unchanged_since", last["fingerprint"])
         write_json(self._marker(stage), last | {"fingerprint": mark, "unchanged_since": since})
 
+    @contextlib.contextmanager
+    def listed(self, stage: str) -> Iterator[Callable[[], None]]:
+        """Keep a list of all files that are written inside: what is not on it is not this program's, and is left alone.
+
+        Yields:
+            What removes the files of the last time that were not written again.
+        """
+        earlier = self.list_of(stage) or []
+
+        def forget() -> None:
+            self.remove([path for path in earlier if path not in written])
+
+        with written_files() as written:
+            try:
+                yield forget
+            finally:
+                known = dict.fromkeys([*written, *(path for path in earlier if path.is_file())])
+                names = sorted(path.relative_to(self.root).as_posix() for path in known)
+                self.mark_done(stage, "", {"list": names})
+
+    def list_of(self, stage: str) -> list[Path] | None:
+        """Return the files that a stage is known to have written; None where none has been listed."""
+        names = self.finished(stage).get("list")
+        if not isinstance(names, list):
+            return None
+        return [self.root / name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
+
+    def remove(self, paths: Iterable[Path]) -> int:
+        """Remove those of the files that are there and lie in this folder itself, not behind a link.
+
+        Returns:
+            How many there were.
+        """
+        root = self.root.resolve()
+        present = [path for path in paths if path.is_file() and path.parent.resolve().is_relative_to(root)]
+        for path in present:
+            remove_file(path)
+        return len(present)
+
     def undo(self, stage: str) -> None:
         """Remove a stage's done-marker."""
-        self._marker(stage).unlink(missing_ok=True)
+        remove_file(self._marker(stage))
 
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"
+
+
+def _damaged_marker(path: Path) -> CordlesionError:
+    return CordlesionError(
+        f"{path}: is no readable done-marker; it says what of the study is done. Remove it: what it stands for is done "
+        "again."
+    )
+
+
+def _written(path: Path) -> tuple[int, int, str]:
+    """Return what a file is known by: its size in bytes, its time in ns, and its SHA-256."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, file_hash(path)
+
+
+def _is_as_written(path: Path, size: int, time_ns: int, sha256: str) -> bool:
+    """Tell whether a file is as it was; of one with the same size and time that is taken for granted, not read."""
+    found = path.stat()
+    return found.st_size == size and (found.st_mtime_ns == time_ns or file_hash(path) == sha256)
 
 
 def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -402,6 +626,8 @@ def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple
         elif entry.name.endswith(".json") and not entry.name.startswith("."):
             with open(entry.path, "rb") as stream:  # noqa: PTH123
                 record = parse_json(stream.read(), entry.path, dict)
+            if "list" in record:
+                continue
             seconds = record.get("seconds")
             if not isinstance(seconds, int | float):
                 raise CordlesionError(f"{entry.path}: lacks seconds, so it is no done-marker of ours. Remove it.")
@@ -424,8 +650,6 @@ def _umask() -> int:
     return mask
 
 
-def _cannot_write(path: Path, error: OSError) -> CordlesionError:
+def _cannot_write(path: Path, error: OSError) -> RunError:
     reason = error.strerror or str(error)
-    return CordlesionError(
-        f"{path}: cannot be written ({reason}). Choose an output folder with space and write access."
-    )
+    return RunError(f"{path}: cannot be written ({reason}). Choose an output folder with space and write access.")

@@ -48,6 +48,13 @@ def write_report(study_folder: Path) -> Path:
             cannot be written.
     """
     results = read_results(Path(study_folder))
+    with results.folder.listed("report") as forget_others:
+        page = _write_page(results)
+        forget_others()
+    return page
+
+
+def _write_page(results: StudyResults) -> Path:
     page = results.folder.root / "report.html"
     with bar("write report", total=len(FIGURES) + 2) as advance:
         figures = {}
