@@ -4,12 +4,26 @@ import errno
 import fcntl
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder, atomic_path, folder_lock, read_json, require_own_folder, write_text
+from cordlesion import artifacts
+from cordlesion.artifacts import (
+    StudyFolder,
+    atomic_path,
+    folder_lock,
+    new_folder,
+    read_json,
+    require_own_folder,
+    write_text,
+)
 from cordlesion.config import read_study
 from cordlesion.dataset.simulate.cohort import simulate_cohort
 from cordlesion.errors import CordlesionError, RunError
@@ -19,6 +33,7 @@ from cordlesion.explorer.export import export_explorer
 from cordlesion.progress import shown
 from cordlesion.report.html import write_report
 from cordlesion.stages import maps, stacks
+from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from tiny import make_cohort
 
@@ -35,7 +50,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-    import shutil
 
     shutil.copytree(finished.parent, tmp_path / "copy")
     return tmp_path / "copy" / finished.name
@@ -169,7 +183,6 @@ def test_files_with_other_times_are_whole_all_the_same(copy):
     ],
 )
 def test_a_file_that_is_replaced_during_a_run_ends_it(copy, monkeypatch, step, kind, until):
-    import shutil
 
     config = read_study(copy)
     shutil.rmtree(config.output / "stacks" if until == "preprocess" else config.output / "derivatives")
@@ -271,3 +284,109 @@ def test_what_cannot_be_removed_is_an_output_fault(tmp_path, monkeypatch):
         folder.undo("split")
     with pytest.raises(RunError, match="cannot be written"), atomic_path(tmp_path / "a") as temporary:
         raise PermissionError(errno.EACCES, f"{temporary}")
+
+
+def test_status_of_a_study_with_a_damaged_manifest_or_without_rights_gets_a_sentence(copy, monkeypatch):
+    manifest = folder_of(copy).manifest
+    for content in ("[]", '{"scans": 3}', '{"excluded": []}'):
+        manifest.write_text(content)
+        with pytest.raises(CordlesionError, match=r"manifest\.json: is no manifest of a study"):
+            study_status(folder_of(copy).root)
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    with pytest.raises(CordlesionError, match=r"study\.yaml: may not be read"):
+        study_status(folder_of(copy).root)
+
+
+def test_page_and_manifest_name_no_place_on_this_machine_and_no_times(finished, tmp_path):
+
+    config = read_study(finished)
+    page, manifest = (config.output / name for name in ("report.html", "manifest.json"))
+    assert str(finished.parent) not in page.read_text(encoding="utf-8")
+    assert str(finished.parent) not in manifest.read_text(encoding="utf-8")
+    assert read_json(manifest)["scans"]["sub-01"]["image"] == "sub-01/anat/sub-01_T2w.nii.gz"
+    elsewhere = shutil.copytree(finished.parent, tmp_path / "another place", ignore=shutil.ignore_patterns("study"))
+    run_study(read_study(elsewhere / finished.name))
+    again = (elsewhere / "study" / "report.html").read_bytes()
+    assert again == page.read_bytes()
+
+
+def test_a_report_of_an_older_study_finds_its_scans_and_names_no_place_either(copy):
+    config = read_study(copy)
+    content = read_json(path := config.output / "manifest.json")
+    for files in content["scans"].values():
+        files |= {kind: str(config.dataset / value) for kind, value in files.items() if isinstance(value, str)}
+    path.write_text(json.dumps(content))
+    write_report(config.output)
+    assert str(copy.parent) not in (config.output / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_file_but_not_what_is_being_written(tmp_path):
+    left, fresh, mine = (tmp_path / name for name in (".part-abcdefgh-a", ".part-12345678-b", ".part-of-my-work"))
+    for path in (left, fresh, mine):
+        path.write_text("x")
+    for path in (left, mine):
+        os.utime(path, (1, 1))
+    with atomic_path(tmp_path / "c") as temporary:
+        os.utime(temporary, (1, 1))
+        artifacts._SWEPT.clear()
+        write_text(tmp_path / "d", "d")
+        assert temporary.exists()
+    assert not left.exists()
+    assert fresh.exists()
+    assert mine.exists()
+
+
+def test_a_new_folder_that_was_not_filled_is_filled_by_the_same_command(tmp_path):
+    place = tmp_path / "new"
+    write_text(place / "a", "half")
+    write_text(place / ".part-abcdefgh-b", "less")
+    write_text(place / ".unfinished", "as new_folder leaves it where it is killed")
+    with new_folder(place):
+        write_text(place / "a", "whole")
+    assert [path.name for path in place.iterdir()] == ["a"]
+    with pytest.raises(CordlesionError, match="is not empty; a new folder is needed"), new_folder(place):
+        pass
+
+
+SIMULATION = "from cordlesion.dataset.simulate.cohort import simulate_cohort as s; s({!r}, scans=40, jobs=2)"
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, how):
+    program = f"if __name__ == '__main__':\n    {SIMULATION.format(str(tmp_path / 'cohort'))}\n"
+    (script := tmp_path / "simulate.py").write_text(program)
+    with subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(600):
+            if list((tmp_path / "cohort").rglob("*_T2w.nii.gz")):
+                break
+            time.sleep(0.1)
+        workers = children(process.pid)
+        assert len(workers) >= 2
+        process.send_signal(how)
+        _, said = process.communicate(timeout=60)
+    for _ in range(100):
+        if not [pid for pid in workers if Path(f"/proc/{pid}/cmdline").is_file() and is_running(pid)]:
+            break
+        time.sleep(0.1)
+    assert not [pid for pid in workers if is_running(pid)]
+    assert "BrokenProcessPool" not in said
+    write_text(tmp_path / "cohort" / ".part-abcdefgh-x", "left")
+    simulate_cohort(tmp_path / "cohort", scans=40, jobs=2)
+    assert not list((tmp_path / "cohort").rglob(".part-*"))
+
+
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
