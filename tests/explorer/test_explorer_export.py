@@ -51,7 +51,8 @@ def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
     old.write_text("old")
     # As an export of more scans would have listed it.
     marker = exported.parents[1] / ".done" / "explorer.json"
-    write_json(marker, {"list": [*read_json(marker)["list"], old.relative_to(exported.parents[1]).as_posix()]})
+    listed = [*read_json(marker)["list"], old.relative_to(exported.parents[1]).as_posix()]
+    write_json(marker, {"fingerprint": "", "list": listed})
     with few_scans():
         assert export_explorer(exported.parent.parent) == exported
     assert not old.exists()
