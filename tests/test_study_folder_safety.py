@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import html
 import json
 import os
 import shutil
@@ -256,13 +257,13 @@ def test_a_lock_that_fails_for_another_reason_is_no_other_process(monkeypatch, t
         pass
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "{", '"x"', '{"files": 3}', "[" * 100_000, "\xff"])
-@pytest.mark.parametrize("key", ["preprocess/sub-01", f"train/{RUN}", "inspect/sub-02", "results"])
-def test_a_damaged_marker_names_its_file(copy, content, key):
-    path = folder_of(copy).root / ".done" / f"{key}.json"
+@pytest.mark.parametrize("content", ["[]", "3", "{", '"x"', '{"fingerprint": "m", "files": 3}', "[" * 100_000, "\xff"])
+def test_a_damaged_marker_names_its_file(tmp_path, content):
+    path = tmp_path / ".done" / "train" / f"{RUN}.json"
+    path.parent.mkdir(parents=True)
     path.write_bytes(content.encode("latin-1"))
-    with pytest.raises(CordlesionError, match=rf"{path.name}: .*(emove it|no readable done-marker)"):
-        run_study(read_study(copy), until="train")
+    with pytest.raises(CordlesionError, match=rf"{path.name}: .*([Rr]emove it|Restore it)"):
+        StudyFolder(tmp_path).finished(f"train/{RUN}")
 
 
 def test_a_marker_without_what_it_has_kept_names_its_file(copy):
@@ -317,13 +318,15 @@ def test_page_and_manifest_name_no_place_on_this_machine_and_no_times(finished, 
 
 
 def test_a_report_of_an_older_study_finds_its_scans_and_names_no_place_either(copy):
-    config = read_study(copy)
-    content = read_json(path := config.output / "manifest.json")
+    config = read_study(read_study(copy).output / "study.yaml")
+    content = read_json(path := copy.parent / "study" / "manifest.json")
     for files in content["scans"].values():
         files |= {kind: str(config.dataset / value) for kind, value in files.items() if isinstance(value, str)}
     path.write_text(json.dumps(content))
-    write_report(config.output)
-    assert str(copy.parent) not in (config.output / "report.html").read_text(encoding="utf-8")
+    write_report(path.parent)
+    page = path.with_name("report.html").read_text(encoding="utf-8")
+    assert str(config.dataset) not in page
+    assert '"image": "sub-01/anat/sub-01_T2w.nii.gz"' in html.unescape(page)
 
 
 def test_what_a_killed_writer_left_goes_with_the_next_file_but_not_what_is_being_written(tmp_path):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cordlesion.errors import CordlesionError
+from cordlesion.errors import CordlesionError, RunError
 from cordlesion.fingerprints import CHANGED_IN as CHANGED_IN
 from cordlesion.fingerprints import METHOD_VERSION as METHOD_VERSION
 from cordlesion.fingerprints import ResultKind as ResultKind
@@ -162,12 +162,15 @@ class StudyFolder:
         """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done.
 
         Raises:
-            CordlesionError: The marker is damaged.
+            RunError: The marker is damaged, which is no fault of the scan that it belongs to.
         """
         path = self._marker(stage)
         if not path.is_file():
             return {}
-        marker = read_record(path, fingerprint=str)
+        try:
+            marker = read_record(path, fingerprint=str)
+        except CordlesionError as error:
+            raise RunError(str(error)) from error
         if not isinstance(marker.get("files", {}), dict):
             raise _damaged_marker(path)
         return marker
@@ -176,7 +179,7 @@ class StudyFolder:
         """Return a small result that a stage has kept in its marker.
 
         Raises:
-            CordlesionError: The marker is damaged.
+            RunError: The marker is damaged, which is no fault of the scan that it belongs to.
         """
         try:
             return kind(**self.finished(stage)[name])
@@ -276,8 +279,8 @@ class StudyFolder:
         return self.root / ".done" / f"{stage}.json"
 
 
-def _damaged_marker(path: Path) -> CordlesionError:
-    return CordlesionError(
+def _damaged_marker(path: Path) -> RunError:
+    return RunError(
         f"{path}: is no readable done-marker; it says what of the study is done. Remove it: what it stands for is done "
         "again."
     )

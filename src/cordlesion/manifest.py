@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, digest, read_json, write_json
+from cordlesion.artifacts import StudyFolder, digest, portable_path, read_json, write_json
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -33,6 +33,11 @@ def write_manifest(
     opened is taken over from the manifest that is there.
     """
     opened = _opened_with(folder)
+
+    def within(text: str) -> str:
+        """Name files by their place in the dataset, which is of use on other machines too."""
+        return text.replace(f"{config.dataset}/", "")
+
     write_json(
         folder.manifest,
         {
@@ -50,7 +55,7 @@ def write_manifest(
             },
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
             "scans": {n: _files(scan, config.dataset) | {"sha256": dict(hashes[n])} for n, scan in scans.items()},
-            "excluded": {name: reason.replace(f"{config.dataset}/", "") for name, reason in excluded.items()},
+            "excluded": {within(name): within(reason) for name, reason in excluded.items()},
             "seconds": _seconds(folder, {run.name for run in config.runs}),
             "primary": _registered(config.evaluation.primary, opened),
             "test_set_opened": opened,
@@ -119,7 +124,7 @@ def read_manifest(path: Path, dataset: Path) -> dict[str, Any]:
 def manifest_to_show(path: Path, dataset: Path) -> dict[str, Any]:
     """Return a manifest for a page that is sent to others: without times, and with no place on this machine."""
     content = _checked(path)
-    scans = {n: _relative(files, dataset) for n, files in content.get("scans", {}).items()}
+    scans = {n: _portable(files, dataset, path.parent) for n, files in content.get("scans", {}).items()}
     return {key: value for key, value in content.items() if key != "seconds"} | {"scans": scans}
 
 
@@ -138,10 +143,15 @@ def _located(files: Any, dataset: Path) -> Any:  # noqa: ANN401 - whatever JSON 
     return {kind: str(dataset / value) if isinstance(value, str) else value for kind, value in files.items()}
 
 
-def _relative(files: Any, dataset: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
+def _portable(files: Any, dataset: Path, folder: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
     if not isinstance(files, dict):
         return files
-    return {kind: v.removeprefix(f"{dataset}/") if isinstance(v, str) else v for kind, v in files.items()}
+    return {kind: _place(v, dataset, folder) if isinstance(v, str) else v for kind, v in files.items()}
+
+
+def _place(file: str, dataset: Path, folder: Path) -> str:
+    within = file.removeprefix(f"{dataset}/")
+    return portable_path(Path(within), folder) if Path(within).is_absolute() else within
 
 
 def _files(scan: Scan, dataset: Path) -> dict[str, Any]:
