@@ -10,6 +10,7 @@ from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
 from cordlesion.artifacts import (
     StudyFolder,
     folder_lock,
+    remove_file,
     remove_partial_files,
     require_own_folder,
     write_text,
@@ -166,7 +167,7 @@ def train_runs(study: Study, only: str | None = None, executor: Executor = LOCAL
     runs = [run for run in study.config.runs if only in (None, run.name)]
     if pending := pending_trainings(study, runs):
         for training in pending:
-            failure_file(study.folder, training.run).unlink(missing_ok=True)
+            remove_file(failure_file(study.folder, training.run))
         outcomes = executor.each_training(Trainer(study.folder), pending, sharing(pending))
         failed = [outcome for outcome in outcomes if outcome.fault]
         for outcome in failed:
