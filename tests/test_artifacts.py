@@ -211,7 +211,7 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("cordlesion.artifacts.fcntl.flock", refuse)
+    monkeypatch.setattr("cordlesion.writing.fcntl.flock", refuse)
     with waiting_lock(tmp_path / "new" / ".lock"):
         assert (tmp_path / "new").is_dir()
     (tmp_path / "file").touch()

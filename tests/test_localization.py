@@ -1,10 +1,14 @@
+import errno
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from cordlesion.centerlines import FINDERS
+from cordlesion.errors import CordlesionError
+from cordlesion.localization import centerline_file
 from cordlesion.preprocess.centerline import (
     Centerline,
     centerline_from_cord_mask,
@@ -53,6 +57,19 @@ def test_a_curve_that_leaves_the_image_is_drawn_at_its_border(scan):
     outside = Centerline(CURVE.x + 100, CURVE.y, CURVE.z)
     x, _, _ = np.nonzero(to_las(replace(image, data=centerline_mask(outside, image))).data)
     assert set(x) == {to_las(image).data.shape[0] - 1}
+
+
+@pytest.mark.usefixtures("found")
+def test_where_the_picture_cannot_be_written_there_is_no_curve_either(scan, tmp_path, monkeypatch):
+    def full(_: object, path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cordlesion.report.overlay.save_png", full)
+        with pytest.raises(CordlesionError, match=r"curve\.png: cannot be written \(No space left on device\)"):
+            centerline_file(scan, tmp_path / "curve.nii.gz")
+    assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]
+    centerline_file(scan, tmp_path / "curve.nii.gz")
 
 
 @pytest.mark.usefixtures("found")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion import artifacts
+from cordlesion import fingerprints
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, read_study
 from cordlesion.model.bundle import GlobalThreshold, read_card, set_threshold
@@ -111,7 +111,7 @@ def test_a_model_whose_marker_could_not_be_written_stays_where_it_is(study_file)
 def test_stacks_that_a_new_version_cuts_alike_train_nothing_anew(study_file, monkeypatch, same):
     def in_version(version: int, work: Callable[[], object]) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(artifacts, "CHANGED_IN", artifacts.CHANGED_IN | {"drawn stack": version})
+            patch.setattr(fingerprints, "CHANGED_IN", fingerprints.CHANGED_IN | {"drawn stack": version})
             work()
 
     config = read_study(study_file)

@@ -5,7 +5,7 @@ voxels only sums are kept, so memory does not grow with the number of scans.
 """
 
 import operator
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -72,7 +72,13 @@ class Calibration:
     n_scans: int
 
 
-def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str, Sequence[MappedScan]]) -> None:
+def analyze_run(
+    folder: StudyFolder,
+    run: Method,
+    rule: str,
+    scans: Mapping[str, Sequence[MappedScan]],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Analyse one run's masks and maps and write its tables into its folder, unless they are there already.
 
     Args:
@@ -80,6 +86,7 @@ def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str,
         run: Whose masks have been written; a comparator that is given as masks has no maps to be calibrated.
         rule: When a lesion counts as detected, where one rule is to be used.
         scans: Of the sets ``threshold`` and ``test``.
+        check: Called before anything is written: raises an error where files are not what they were.
 
     Raises:
         CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
@@ -90,12 +97,13 @@ def analyze_run(folder: StudyFolder, run: Method, rule: str, scans: Mapping[str,
     mark = fingerprint("analysis", folder.finished(f"masks/{run.name}").get("fingerprint"), names)
     if folder.is_done(key := f"analyze/{run.name}", mark, *paths.values()):
         return
-    with folder.stage(key, mark):
+    with folder.stage(key, mark, *paths.values()):
         rules, strata = analyze_masks(scans["test"], rule, f"lesions {run.name}")
         tables = [rules.assign(set="test"), strata.assign(set="test")]
         if run.is_tuned:
             found = calibrate(scans["threshold"], scans["test"], f"calibration {run.name}")
             tables += [calibration_table(found), reliability_table(found)]
+        check()
         for path, table in zip(paths.values(), tables, strict=True):
             write_table(path, _run_first(table.assign(**run.columns)))
 

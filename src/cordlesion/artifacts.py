@@ -1,262 +1,67 @@
-"""Files that are never half-written; the folder of a study: paths, done-markers, lock (leaf, standard library only)."""
+"""The folder of a study: paths, done-markers, what is its own; and, for those who use it, how files are written."""
 
 import contextlib
-import errno
-import fcntl
-import hashlib
-import json
 import os
-import re
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Any, Literal
+from typing import Any, TypeVar
 
-from cordlesion.errors import CordlesionError
-from cordlesion.reading import cannot_read, parse_json, read_record
+from cordlesion.errors import CordlesionError, RunError
+from cordlesion.fingerprints import CHANGED_IN as CHANGED_IN
+from cordlesion.fingerprints import METHOD_VERSION as METHOD_VERSION
+from cordlesion.fingerprints import ResultKind as ResultKind
+from cordlesion.fingerprints import digest as digest
+from cordlesion.fingerprints import earlier_fingerprints as earlier_fingerprints
+from cordlesion.fingerprints import file_hash as file_hash
+from cordlesion.fingerprints import fingerprint as fingerprint
+from cordlesion.outputs import check_new_folder as check_new_folder
+from cordlesion.outputs import check_output_file as check_output_file
+from cordlesion.outputs import check_output_folder as check_output_folder
+from cordlesion.outputs import new_folder as new_folder
+from cordlesion.outputs import portable_path as portable_path
+from cordlesion.outputs import require_short_name as require_short_name
+from cordlesion.reading import parse_json, read_record
 from cordlesion.reading import read_json as read_json
+from cordlesion.writing import atomic_path as atomic_path
+from cordlesion.writing import folder_lock as folder_lock
+from cordlesion.writing import is_partial as is_partial
+from cordlesion.writing import remove_file as remove_file
+from cordlesion.writing import remove_partial_files as remove_partial_files
+from cordlesion.writing import utf8_only as utf8_only
+from cordlesion.writing import waiting_lock as waiting_lock
+from cordlesion.writing import write_json as write_json
+from cordlesion.writing import write_text as write_text
+from cordlesion.writing import written_files as written_files
 
-_PARTIAL = ".part-"
-_LONGEST_NAME = 255
-"""Bytes, of the file systems in use."""
-_UMASK_LOCK = threading.Lock()
-_READ_IN_FOLDERS = (
-    *("*.nii", "*.nii.gz", "sub-*.json", "sub-*_scans.tsv", "sub-*_sessions.tsv"),
-    *("participants.*", "dataset_description.json", "*.safetensors", "model.json", "study.yaml", "manifest.json"),
-)
-"""What commands read in folders they are given: scans, masks, maps and what describes them, models, studies."""
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-METHOD_VERSION = 2
-"""Raised when a change of the code changes results: what older code made then counts as not done."""
-
-ResultKind = Literal[
-    "inspection", "stack", "drawn stack", "training", "map", "comparator", "sweep", "masks", "analysis", "results"
-]
-CHANGED_IN: Mapping[ResultKind, int] = MappingProxyType({"stack": 2, "drawn stack": 3, "training": 2, "map": 2})
-"""The :data:`METHOD_VERSION` that last changed results of a kind; those that are not named change with every one.
-
-What takes hours is named: a change of how maps are measured must not train a network anew. A stack is drawn where its
-curve is read from a file of the scan.
-"""
+Kept = TypeVar("Kept")
+_BEFORE_A_STUDY = {".lock", ".DS_Store", "jobs", "splits.tsv", "study.yaml"}
+"""What may lie in the folder of a study that has not begun: a split made by hand, its configuration, logs of jobs."""
 
 
-@contextlib.contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed, on failure removed.
-
-    The temporary name keeps all suffixes of ``path``, because writers choose their format (``.nii.gz``) by name.
+def require_own_folder(root: Path) -> None:
+    """Refuse a folder that holds anything but a study: nothing that others have put there is ever touched.
 
     Raises:
-        CordlesionError: The folder cannot be written (missing rights, read-only or full file system).
+        CordlesionError: It holds other files.
     """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # The end of a long name only: with what is put before it, the whole could be too long for a file system.
-        end = os.fsdecode(os.fsencode(path.name)[-_LONGEST_NAME // 2 :])
-        handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + end, dir=path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    temporary = Path(name)
-    try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        # mkstemp creates files private to the user; a result must be as readable as any other file.
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def portable_path(path: Path, folder: Path) -> str:
-    """Return a path as it may stand in a file below ``folder`` that is passed on to others: relative to the folder.
-
-    Where the two have nothing but the root in common, the way from one to the other would tell of this machine and be
-    of no use on another; then it is the name alone.
-    """
-    path, folder = path.resolve(), folder.resolve()
-    together = len(Path(os.path.commonpath([path, folder])).parts) > 1
-    return Path(os.path.relpath(path, folder)).as_posix() if together else path.name
-
-
-def check_output_file(path: Path, *inputs: Path | None) -> Path:
-    """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
-
-    Every command that writes a file gives all that it reads: this is the one place where an output is kept from
-    replacing an input.
-
-    Args:
-        path: The file to write.
-        inputs: What it is made from, files and folders, which must not be overwritten.
-
-    Raises:
-        CordlesionError: ``path`` is a folder, lies below a file, has too long a name, is one of the inputs, or is a
-            file that is read from a folder among them.
-    """
-    require_short_name(path)
-    for given in filter(None, inputs):
-        _require_other(path, given)
-    if path.is_dir():
-        raise CordlesionError(
-            f"{path}: is a folder; the name of a file to write is needed. Add one, e.g. {path / 'x'}."
-        )
-    check_output_folder(path.parent)
-    return path
-
-
-def _require_other(path: Path, given: Path) -> None:
-    if not (path.is_file() and given.exists()):
+    if not root.is_dir() or (root / ".done").is_dir() or _is_manifest(root / "manifest.json"):
         return
-    if path.samefile(given):
+    others = sorted(e.name for e in root.iterdir() if e.name not in _BEFORE_A_STUDY and not is_partial(e.name))
+    if others:
         raise CordlesionError(
-            f"{path}: is the file that is read, and would be overwritten; another name is needed for the output."
-        )
-    within = given.is_dir() and path.resolve().is_relative_to(given.resolve())
-    # Tables and thresholds that an earlier call left in a folder of maps are replaced, as everywhere.
-    if within and any(fnmatch(path.name, pattern) for pattern in _READ_IN_FOLDERS):
-        raise CordlesionError(
-            f"{path}: is a file of the folder that is read, {given}, and would be overwritten; another name is needed "
-            "for the output."
+            f"{root}: holds {', '.join(others[:3])}{' ...' if len(others) > 3 else ''} and no study; a new or empty "
+            "folder is needed. Choose another `output` folder."
         )
 
 
-def check_output_folder(path: Path) -> Path:
-    """Refuse a path that cannot become a folder, before any work is spent on what it is to hold.
-
-    Raises:
-        CordlesionError: ``path`` is a file, or lies below one.
-    """
-    for existing in (path, *path.parents):
-        if existing.is_file():
-            raise CordlesionError(f"{existing}: is a file; a folder to write into is needed. Choose another name.")
-    return path
-
-
-def require_short_name(path: Path) -> None:
-    """Refuse a name that is longer than file systems allow.
-
-    Raises:
-        CordlesionError: It is.
-    """
-    if (n_bytes := len(os.fsencode(path.name))) > _LONGEST_NAME:
-        raise CordlesionError(
-            f"{path}: its name has {n_bytes} bytes; file systems allow {_LONGEST_NAME}. Choose a shorter name."
-        )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) to ``path`` atomically.
-
-    Raises:
-        CordlesionError: The folder cannot be written, or the text names a file whose name is not UTF-8.
-    """
-    with atomic_path(path) as temporary, utf8_only(path):
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextlib.contextmanager
-def utf8_only(path: Path) -> Iterator[None]:
-    """Turn what happens where names that are not UTF-8 are written to ``path`` into a sentence."""
+def _is_manifest(path: Path) -> bool:
     try:
-        yield
-    except UnicodeEncodeError as error:
-        before, after = str(error.object)[: error.start], str(error.object)[error.start :]
-        name = re.split(r'["\t\n]', before)[-1] + re.split(r'["\t\n]', after)[0]
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        raise CordlesionError(
-            f"{path}: would hold a file or folder name that is not UTF-8 ({shown}). Rename that file or folder."
-        ) from error
-
-
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused because JSON has none."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-@contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process; the system frees the lock when the process ends, however it ends.
-
-    Raises:
-        CordlesionError: Another process holds the folder, or the folder cannot be written.
-    """
-    with _open_lock(Path(folder) / ".lock") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise CordlesionError(
-                f"{folder}: another cordlesion process works in this folder. Wait until it ends, or stop it."
-            ) from error
-        yield
-
-
-@contextlib.contextmanager
-def waiting_lock(lock: Path) -> Iterator[None]:
-    """Hold the file ``lock`` for this process once nobody else does: for work of moments, such as adding to a table.
-
-    A file system that has no locks (some network file systems) stops nobody: there processes are not kept apart.
-
-    Raises:
-        CordlesionError: The file cannot be written.
-    """
-    with _open_lock(Path(lock)) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise _cannot_write(lock, error) from error
-        yield
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove what writers that were killed have left; call it while holding the folder's lock."""
-    # Not rglob, which takes twice the time: a large study has millions of files.
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if name.startswith(_PARTIAL):
-                Path(place, name).unlink(missing_ok=True)
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes.
-
-    Raises:
-        CordlesionError: The file is missing, is a link to a missing one, or cannot be read.
-    """
-    try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise CordlesionError(
-            f"{path}: no such file, or a link to a file that is not there; its content is needed. Fetch or restore it."
-        ) from error
-    except OSError as error:
-        raise cannot_read(path, error, "its content") from error
-
-
-def fingerprint(kind: ResultKind, *parts: object) -> str:
-    """Return a hash of JSON-like ``parts`` and of the version that last changed this kind of result."""
-    return digest(CHANGED_IN.get(kind, METHOD_VERSION), *parts)
-
-
-def earlier_fingerprints(kind: ResultKind, *parts: object) -> list[str]:
-    """Return what :func:`fingerprint` was in the versions before, for results that may not have changed after all."""
-    return [digest(version, *parts) for version in range(1, CHANGED_IN.get(kind, METHOD_VERSION))]
-
-
-def digest(*parts: object) -> str:
-    """Return a hash of JSON-like ``parts``."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        content = read_json(path)
+    except CordlesionError:
+        return False
+    return isinstance(content, dict) and "cordlesion" in content
 
 
 def file_label(name: str) -> str:
@@ -337,14 +142,49 @@ class StudyFolder:
         Args:
             stage: Name of the stage.
             mark: Fingerprint of its inputs.
-            results: Files it made; one that was deleted makes it undone.
+            results: Files it made; one that was deleted, or is not as it was written, makes it undone.
         """
-        return self.finished(stage).get("fingerprint") == mark and all(path.is_file() for path in results)
+        marker = self.finished(stage)
+        return marker.get("fingerprint") == mark and all(self._is_whole(path, stage, marker) for path in results)
+
+    def _is_whole(self, path: Path, stage: str, marker: Mapping[str, Any]) -> bool:
+        if not path.is_file():
+            return False
+        written = marker.get("files", {}).get(path.relative_to(self.root).as_posix())
+        # Versions before wrote none down.
+        if written is None:
+            return True
+        if not isinstance(written, list) or len(written) != 3:
+            raise _damaged_marker(self._marker(stage))
+        return _is_as_written(path, *written)
 
     def finished(self, stage: str) -> dict[str, Any]:
-        """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done."""
+        """Return the done-marker of a stage: its fingerprint and seconds; empty where it is not done.
+
+        Raises:
+            RunError: The marker is damaged, which is no fault of the scan that it belongs to.
+        """
         path = self._marker(stage)
-        return read_record(path, fingerprint=str) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        try:
+            marker = read_record(path, fingerprint=str)
+        except CordlesionError as error:
+            raise RunError(str(error)) from error
+        if not isinstance(marker.get("files", {}), dict):
+            raise _damaged_marker(path)
+        return marker
+
+    def kept(self, stage: str, name: str, kind: type[Kept]) -> Kept:
+        """Return a small result that a stage has kept in its marker.
+
+        Raises:
+            RunError: The marker is damaged, which is no fault of the scan that it belongs to.
+        """
+        try:
+            return kind(**self.finished(stage)[name])
+        except (KeyError, TypeError) as error:
+            raise _damaged_marker(self._marker(stage)) from error
 
     def units(self, stage: str) -> list[str]:
         """Return the units of a stage that have a done-marker: of ``predict``, ``tversky_seed-0/sub-01`` and so on."""
@@ -360,8 +200,13 @@ class StudyFolder:
         yield from _seconds_below(self.root / ".done", ())
 
     @contextlib.contextmanager
-    def stage(self, stage: str, mark: str) -> Iterator[dict[str, Any]]:
+    def stage(self, stage: str, mark: str, *results: Path) -> Iterator[dict[str, Any]]:
         """Run a stage: its done-marker is removed before and written after, with the time it took.
+
+        Args:
+            stage: Name of the stage.
+            mark: Fingerprint of its inputs.
+            results: Files it makes, whose size, time and SHA-256 are written down, so that damage is noticed.
 
         Yields:
             A dictionary for small results that are to be kept in the marker.
@@ -371,7 +216,8 @@ class StudyFolder:
         start = time.perf_counter()
         yield record
         seconds = round(time.perf_counter() - start, 2)
-        self.mark_done(stage, mark, {"seconds": seconds, **record})
+        files = {path.relative_to(self.root).as_posix(): _written(path) for path in results if path.is_file()}
+        self.mark_done(stage, mark, {"seconds": seconds, **record} | ({"files": files} if files else {}))
 
     def mark_done(self, stage: str, mark: str, record: Mapping[str, Any]) -> None:
         """Write the done-marker of a stage: its fingerprint, and what is kept of it."""
@@ -386,12 +232,70 @@ class StudyFolder:
         since = last.get("unchanged_since", last["fingerprint"])
         write_json(self._marker(stage), last | {"fingerprint": mark, "unchanged_since": since})
 
+    @contextlib.contextmanager
+    def listed(self, stage: str) -> Iterator[Callable[[], None]]:
+        """Keep a list of all files that are written inside: what is not on it is not this program's, and is left alone.
+
+        Yields:
+            What removes the files of the last time that were not written again.
+        """
+        earlier = self.list_of(stage) or []
+
+        def forget() -> None:
+            self.remove([path for path in earlier if path not in written])
+
+        with written_files() as written:
+            try:
+                yield forget
+            finally:
+                known = dict.fromkeys([*written, *(path for path in earlier if path.is_file())])
+                names = sorted(path.relative_to(self.root).as_posix() for path in known)
+                self.mark_done(stage, "", {"list": names})
+
+    def list_of(self, stage: str) -> list[Path] | None:
+        """Return the files that a stage is known to have written; None where none has been listed."""
+        names = self.finished(stage).get("list")
+        if not isinstance(names, list):
+            return None
+        return [self.root / name for name in names if isinstance(name, str) and ".." not in Path(name).parts]
+
+    def remove(self, paths: Iterable[Path]) -> int:
+        """Remove those of the files that are there and lie in this folder itself, not behind a link.
+
+        Returns:
+            How many there were.
+        """
+        root = self.root.resolve()
+        present = [path for path in paths if path.is_file() and path.parent.resolve().is_relative_to(root)]
+        for path in present:
+            remove_file(path)
+        return len(present)
+
     def undo(self, stage: str) -> None:
         """Remove a stage's done-marker."""
-        self._marker(stage).unlink(missing_ok=True)
+        remove_file(self._marker(stage))
 
     def _marker(self, stage: str) -> Path:
         return self.root / ".done" / f"{stage}.json"
+
+
+def _damaged_marker(path: Path) -> RunError:
+    return RunError(
+        f"{path}: is no readable done-marker; it says what of the study is done. Remove it: what it stands for is done "
+        "again."
+    )
+
+
+def _written(path: Path) -> tuple[int, int, str]:
+    """Return what a file is known by: its size in bytes, its time in ns, and its SHA-256."""
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, file_hash(path)
+
+
+def _is_as_written(path: Path, size: int, time_ns: int, sha256: str) -> bool:
+    """Tell whether a file is as it was; of one with the same size and time that is taken for granted, not read."""
+    found = path.stat()
+    return found.st_size == size and (found.st_mtime_ns == time_ns or file_hash(path) == sha256)
 
 
 def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -402,30 +306,9 @@ def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple
         elif entry.name.endswith(".json") and not entry.name.startswith("."):
             with open(entry.path, "rb") as stream:  # noqa: PTH123
                 record = parse_json(stream.read(), entry.path, dict)
+            if "list" in record:
+                continue
             seconds = record.get("seconds")
             if not isinstance(seconds, int | float):
                 raise CordlesionError(f"{entry.path}: lacks seconds, so it is no done-marker of ours. Remove it.")
             yield (*names, entry.name.removesuffix(".json")), float(seconds)
-
-
-def _open_lock(lock: Path) -> IO[str]:
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        return lock.open("a+")
-    except OSError as error:
-        raise _cannot_write(lock, error) from error
-
-
-def _umask() -> int:
-    """Read the mask, which needs setting it: one thread at a time, or later files would be open to all."""
-    with _UMASK_LOCK:
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
-
-
-def _cannot_write(path: Path, error: OSError) -> CordlesionError:
-    reason = error.strerror or str(error)
-    return CordlesionError(
-        f"{path}: cannot be written ({reason}). Choose an output folder with space and write access."
-    )

@@ -1,5 +1,12 @@
-"""The one exception whose text is shown to the user without a traceback."""
+"""The exceptions whose text is shown to the user without a traceback."""
 
 
 class CordlesionError(Exception):
     """A mistake the user can mend: one sentence that names the file, what was found, what is needed and what to do."""
+
+
+class RunError(CordlesionError):
+    """A fault of the whole run and of no single scan: it ends the run at once, and no scan is left out for it.
+
+    The folder of results cannot be written, say, or a file was replaced while the run was under way.
+    """

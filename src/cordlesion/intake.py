@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, write_json
+from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, new_folder, write_json
 from cordlesion.config import (
     DRAWN,
     NETWORK,
@@ -111,9 +111,10 @@ def export_nnunet(study_dir: Path, output: Path) -> Mapping[str, str]:
             f"{config.dataset}: has no image of {', '.join(missing)}, which the study's split names; every scan is "
             "needed. Bring them back."
         )
-    outcomes = map_scans(lambda case: case.write(output), nnunet_cases(table, scans), "export scans")
-    faults = {outcome.item.scan.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
-    write_nnunet_description(output, table[~table["scan_id"].isin(faults)])
+    with new_folder(output):
+        outcomes = map_scans(lambda case: case.write(output), nnunet_cases(table, scans), "export scans")
+        faults = {outcome.item.scan.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
+        write_nnunet_description(output, table[~table["scan_id"].isin(faults)])
     return faults
 
 
@@ -225,7 +226,7 @@ def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> t
     if not folder.is_done(key, mark):
         with folder.stage(key, mark) as record:
             record["content"] = asdict(inspect_scan(scan, config.evaluation.rule))
-    return ScanContent(**folder.finished(key)["content"]), hashes
+    return folder.kept(key, "content", ScanContent), hashes
 
 
 def split_for_study(

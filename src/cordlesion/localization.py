@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import check_output_file
+from cordlesion.artifacts import atomic_path, check_output_file
 from cordlesion.centerlines import CordSource, cord_finder, network_file
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline, centerline_mask
@@ -41,8 +41,10 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     with bar("find the cord", 1) as advance:
         curve = find(image)
         advance()
-    write_volume(output, centerline_mask(curve, image), image)
-    save_png(curve_picture(image, curve), picture)
+    # Both are whole before either has its name: where the disk is full, the same command can be given again.
+    with atomic_path(output) as curve_file, atomic_path(picture) as picture_file:
+        write_volume(curve_file, centerline_mask(curve, image), image)
+        save_png(curve_picture(image, curve), picture_file)
     return f"{output}: {_found(curve, to_las(image))}; look at {picture}, and give it to `segment --centerline`."
 
 

@@ -1,13 +1,15 @@
 """The manifest of a study: what it ran on, with which versions, and how long it took."""
 
+import os
 import platform
 import sys
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, digest, read_json, write_json
+from cordlesion.artifacts import StudyFolder, digest, portable_path, read_json, write_json
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -31,6 +33,11 @@ def write_manifest(
     opened is taken over from the manifest that is there.
     """
     opened = _opened_with(folder)
+
+    def within(text: str) -> str:
+        """Name files by their place in the dataset, which is of use on other machines too."""
+        return text.replace(f"{config.dataset}/", "")
+
     write_json(
         folder.manifest,
         {
@@ -47,8 +54,8 @@ def write_manifest(
                 ),
             },
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
-            "scans": {name: _files(scan) | {"sha256": dict(hashes[name])} for name, scan in scans.items()},
-            "excluded": dict(excluded),
+            "scans": {n: _files(scan, config.dataset) | {"sha256": dict(hashes[n])} for n, scan in scans.items()},
+            "excluded": {within(name): within(reason) for name, reason in excluded.items()},
             "seconds": _seconds(folder, {run.name for run in config.runs}),
             "primary": _registered(config.evaluation.primary, opened),
             "test_set_opened": opened,
@@ -93,7 +100,7 @@ def _opened_with(folder: StudyFolder) -> dict[str, Any] | None:
 
 def _previous(folder: StudyFolder) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = read_json(folder.manifest)
+        content = _checked(folder.manifest)
     except CordlesionError:
         # Missing, or damaged: it is written anew, and then proves nothing about the past.
         content = {}
@@ -104,8 +111,51 @@ def _hash(primary: PrimaryConfig | None) -> str | None:
     return digest(primary.model_dump(mode="json")) if primary else None
 
 
-def _files(scan: Scan) -> dict[str, Any]:
-    return {kind: str(path) for kind, path in scan.files().items()}
+def read_manifest(path: Path, dataset: Path) -> dict[str, Any]:
+    """Read a manifest; the files of the scans, which it names by their place in the dataset, become paths.
+
+    Raises:
+        CordlesionError: The file is missing or damaged.
+    """
+    content = _checked(path)
+    return content | {"scans": {name: _located(files, dataset) for name, files in content.get("scans", {}).items()}}
+
+
+def manifest_to_show(path: Path, dataset: Path) -> dict[str, Any]:
+    """Return a manifest for a page that is sent to others: without times, and with no place on this machine."""
+    content = _checked(path)
+    scans = {n: _portable(files, dataset, path.parent) for n, files in content.get("scans", {}).items()}
+    return {key: value for key, value in content.items() if key != "seconds"} | {"scans": scans}
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    parts = [content.get(name, {}) for name in ("scans", "excluded")] if isinstance(content, dict) else [None]
+    if not isinstance(content, dict) or not all(isinstance(part, dict) for part in parts):
+        raise CordlesionError(f"{path}: is no manifest of a study. Run the study again: it is written anew.")
+    return content
+
+
+def _located(files: Any, dataset: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """Versions before wrote whole paths, which stay as they are."""
+    if not isinstance(files, dict):
+        return files
+    return {kind: str(dataset / value) if isinstance(value, str) else value for kind, value in files.items()}
+
+
+def _portable(files: Any, dataset: Path, folder: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    if not isinstance(files, dict):
+        return files
+    return {kind: _place(v, dataset, folder) if isinstance(v, str) else v for kind, v in files.items()}
+
+
+def _place(file: str, dataset: Path, folder: Path) -> str:
+    within = file.removeprefix(f"{dataset}/")
+    return portable_path(Path(within), folder) if Path(within).is_absolute() else within
+
+
+def _files(scan: Scan, dataset: Path) -> dict[str, Any]:
+    return {kind: Path(os.path.relpath(path, dataset)).as_posix() for kind, path in scan.files().items()}
 
 
 def _seconds(folder: StudyFolder, runs: Collection[str]) -> dict[str, float]:

@@ -21,8 +21,8 @@ def shown(quiet: bool = False) -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Print one line about what was done, unless quiet."""
-    if not _quiet.get():
+    """Print one line about what was done, unless quiet or there is nothing to be said."""
+    if message and not _quiet.get():
         _console_print(message)
 
 

@@ -10,7 +10,9 @@ from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
 from cordlesion.artifacts import (
     StudyFolder,
     folder_lock,
+    remove_file,
     remove_partial_files,
+    require_own_folder,
     write_text,
 )
 from cordlesion.config import Method, RunConfig, StudyConfig, study_yaml
@@ -34,6 +36,7 @@ from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
+from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.leftovers import forget_outdated, forget_strangers, forget_thresholds
 from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, write_masks
 from cordlesion.stages.models_aside import set_models_aside
@@ -75,7 +78,9 @@ def run_study(
     _check_names(config, only, executor)
     folder = StudyFolder(config.output)
     where = EXECUTORS[executor](config, folder)
-    with folder_lock(folder.root):
+    require_own_folder(folder.root)
+    with folder_lock(folder.root) as remark:
+        say(remark)
         await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
         require_same_extent(config, folder)
@@ -162,7 +167,7 @@ def train_runs(study: Study, only: str | None = None, executor: Executor = LOCAL
     runs = [run for run in study.config.runs if only in (None, run.name)]
     if pending := pending_trainings(study, runs):
         for training in pending:
-            failure_file(study.folder, training.run).unlink(missing_ok=True)
+            remove_file(failure_file(study.folder, training.run))
         outcomes = executor.each_training(Trainer(study.folder), pending, sharing(pending))
         failed = [outcome for outcome in outcomes if outcome.fault]
         for outcome in failed:
@@ -231,7 +236,8 @@ def analyze(study: Study) -> Study:
             name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)]
             for name in ("threshold", "test")
         }
-        analyze_run(study.folder, method, study.config.evaluation.rule, scans)
+        check = partial(_require_references, study, method)
+        analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
     collect_analyses(study.folder, study.config.methods)
     return study
 
@@ -285,6 +291,12 @@ def _measure(study: Study, method: Method, test: OpenedTest) -> tuple[list[pd.Da
         sweep_set(study, method, "test", test.scans, volume),
     ]
     return tables, [table[table["threshold"].isin({0.5, tuned.value})] for table in tables]
+
+
+def _require_references(study: Study, method: Method) -> None:
+    for name in ("threshold", "test"):
+        for scan in study.in_set(name, method.fold):
+            require_unchanged(scan, study.hashes[scan.scan_id], ["reference"])
 
 
 def _mapped(scan: Scan, folder: StudyFolder, method: Method) -> MappedScan:

@@ -132,6 +132,17 @@ def remove_a_scan(study):
     return "Dataset501_Tiny"
 
 
+def test_an_export_that_was_stopped_is_completed_by_the_same_command(study, cli):
+    output = study / "Dataset501_Tiny"
+    output.mkdir()
+    (output / ".unfinished").touch()
+    (output / "imagesTr").mkdir()
+    (output / "imagesTr" / ".part-abcdefgh-sub-01_0000.nii.gz").touch()
+    assert cli("export", "nnunet", study / "study", "-o", output, "-q").status == 0
+    assert not list(output.rglob(".*"))
+    assert cli("export", "nnunet", study / "study", "-o", output, "-q").status == 2
+
+
 @pytest.mark.parametrize(
     ("prepare", "fault"),
     [

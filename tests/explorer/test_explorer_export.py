@@ -6,6 +6,7 @@ from typing import Any
 
 from explorer_study import few_scans
 
+from cordlesion.artifacts import read_json, write_json
 from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
@@ -48,6 +49,10 @@ def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
     old = exported.parent / "data" / "s0999" / "scan.js"
     old.parent.mkdir()
     old.write_text("old")
+    # As an export of more scans would have listed it.
+    marker = exported.parents[1] / ".done" / "explorer.json"
+    listed = [*read_json(marker)["list"], old.relative_to(exported.parents[1]).as_posix()]
+    write_json(marker, {"fingerprint": "", "list": listed})
     with few_scans():
         assert export_explorer(exported.parent.parent) == exported
     assert not old.exists()

@@ -1,5 +1,7 @@
+import errno
 import json
 import warnings
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -145,6 +147,20 @@ def test_a_blending_that_monai_lacks_is_refused(tmp_path):
     with pytest.raises(CordlesionError, match="Hann window, which MONAI does not have"):
         export_monai(tmp_path / "ours", tmp_path / "theirs")
     assert not (tmp_path / "theirs").exists()
+
+
+def test_a_full_disk_gets_a_sentence_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    save_bundle(tmp_path / "ours", untrained_bundle())
+
+    def full(path: Path, _: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(CordlesionError, match=r"model\.ts: cannot be written \(No space left on device\)"):
+            export_monai(tmp_path / "ours", tmp_path / "theirs")
+    export_monai(tmp_path / "ours", tmp_path / "theirs")
+    assert sorted(path.name for path in (tmp_path / "theirs").iterdir()) == ["LICENSE", "configs", "docs", "models"]
 
 
 def test_a_folder_with_content_is_left_alone(tmp_path):

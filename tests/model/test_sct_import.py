@@ -103,6 +103,14 @@ def test_a_model_is_not_overwritten(tmp_path, file):
     assert (tmp_path / "bundle" / "model.json").read_bytes() == before
 
 
+def test_the_same_import_again_finds_it_done(tmp_path, file):
+    said = import_sct(file, tmp_path / "bundle", "soft")
+    set_threshold(tmp_path / "bundle", THRESHOLD)
+    before = (tmp_path / "bundle" / "model.json").read_bytes()
+    assert import_sct(file, tmp_path / "bundle", "soft") == said
+    assert (tmp_path / "bundle" / "model.json").read_bytes() == before
+
+
 def test_the_suffix_may_be_in_capitals(tmp_path, file):
     import_sct(file.rename(tmp_path / "t2s_lesion.H5"), tmp_path / "bundle")
     assert load_bundle(tmp_path / "bundle").card.preprocess.mean == 1011.31

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 from fingerprints_of_studies import STUDIES, all_hashes
 
-from cordlesion import artifacts
+from cordlesion import fingerprints
 from cordlesion.artifacts import StudyFolder, fingerprint, read_json
 from cordlesion.config import LossConfig, RunConfig, StudyConfig, builtin_study, read_study
 from cordlesion.config.sections import LATER, Section, TrainingConfig
@@ -87,7 +87,7 @@ def test_later_keys_are_left_out_at_any_depth():
 def test_a_new_way_to_measure_trains_no_network_anew(monkeypatch):
     kinds = ("stack", "training", "map", "sweep", "results")
     before = {kind: fingerprint(kind, "x") for kind in kinds}
-    monkeypatch.setattr(artifacts, "METHOD_VERSION", 99)
+    monkeypatch.setattr(fingerprints, "METHOD_VERSION", 99)
     assert {kind for kind in kinds if fingerprint(kind, "x") == before[kind]} == {"stack", "training", "map"}
 
 

@@ -1,6 +1,7 @@
 """Two processes on the CPU, as several GPUs would train one network."""
 
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -110,3 +111,46 @@ def test_more_gpus_than_there_are_is_refused(monkeypatch):
     with pytest.raises(CordlesionError, match="asks for 3 or more GPUs, but 2"):
         gpu.numbered(2)
     assert cpu.numbered(5) == cpu
+
+
+def of_this_process_alone(logits: torch.Tensor, lesion: torch.Tensor) -> torch.Tensor:
+    """A loss that nobody has registered in the processes that help."""
+    return (logits - lesion).square().mean()
+
+
+def test_a_loss_that_a_helper_does_not_know_is_refused_at_once_with_its_own_words(tmp_path, monkeypatch):
+    from cordlesion.losses import LOSSES
+
+    monkeypatch.setitem(LOSSES, "here_alone", of_this_process_alone)
+    plan = run(training=PLAN.model_copy(update={"devices": 2}))
+    plan = plan.model_copy(update={"loss": plan.loss.model_copy(update={"name": "here_alone"})})
+    start = time.monotonic()
+    with pytest.raises(CordlesionError, match=r"process 1 of the 2 of a training: There is no loss 'here_alone'"):
+        fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "a.ckpt")
+    assert time.monotonic() - start < 60
+
+
+def fails(_: Seat) -> None:
+    raise ZeroDivisionError("in the helper")
+
+
+def leaves(_: Seat) -> None:
+    sys.exit(3)
+
+
+@pytest.mark.parametrize(
+    ("work", "said"), [(fails, "training: ZeroDivisionError: in the helper"), (leaves, "ended with status 3")]
+)
+def test_what_ends_a_helper_before_the_processes_meet_is_said(work, said):
+    with pytest.raises(CordlesionError, match=said), processes.seats(2, processes.ALONE, work) as seat:
+        seat.ready()
+
+
+def test_a_full_shared_memory_gets_a_sentence(monkeypatch):
+    def full(_: object) -> None:
+        raise RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.multiprocessing.get_context("spawn").Process, "start", full)
+    refused = pytest.raises(CordlesionError, match=r"/dev/shm must have room .* No space left")
+    with refused, processes.seats(2, processes.ALONE, leaves):
+        pytest.fail("it began")

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path, check_output_folder, write_json
+from cordlesion.artifacts import atomic_path, check_new_folder, write_json
 from cordlesion.dataset.nnunet import to_nnunet
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -65,14 +65,12 @@ def check_dataset_folder(folder: Path) -> None:
     Raises:
         CordlesionError: Its name is no ``Dataset<three digits>_<name>``, it is not empty, or cannot be a folder.
     """
-    check_output_folder(folder)
+    check_new_folder(folder)
     if not re.fullmatch(r"Dataset\d{3}_\w+", folder.resolve().name):
         raise CordlesionError(
             f"{folder}: nnU-Net asks for folders named like Dataset501_Cord (three digits and a name). "
             "Choose such a name."
         )
-    if folder.is_dir() and any(folder.iterdir()):
-        raise CordlesionError(f"{folder}: is not empty; a new folder is needed. Choose another one, or delete it.")
 
 
 def nnunet_cases(table: pd.DataFrame, scans: Mapping[str, Scan]) -> Sequence[Case]:

@@ -44,8 +44,22 @@ def jobs_folder(study: Path) -> Path:
 
 def submissions(study: Path) -> list[Submission]:
     """Return the arrays of a study whose outcome has not been collected."""
-    found = [(path, read_json(path)) for path in sorted(jobs_folder(study).glob("*.json"))]
-    return [Submission(path, content["stage"], content["units"]) for path, content in found]
+    return [_submission(path) for path in sorted(jobs_folder(study).glob("*.json"))]
+
+
+def _submission(path: Path) -> Submission:
+    content = read_json(path)
+    stage, units = (content.get("stage"), content.get("units")) if isinstance(content, dict) else (None, None)
+    if (
+        not isinstance(stage, str)
+        or not isinstance(units, dict)
+        or not all(isinstance(u, list) for u in units.values())
+    ):
+        raise CordlesionError(
+            f"{path}: does not say which jobs were submitted; what an earlier command wrote is needed. If none of them "
+            "is left (`squeue`), remove it."
+        )
+    return Submission(path, stage, units)
 
 
 def queue() -> dict[str, str] | None:

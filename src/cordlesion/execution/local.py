@@ -7,7 +7,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from cordlesion.errors import CordlesionError
+from cordlesion.errors import CordlesionError, RunError
 from cordlesion.execution.devices import Sharing, training_slots
 from cordlesion.processors import available_processors
 from cordlesion.progress import track
@@ -25,6 +25,8 @@ class Outcome(Generic[Item, Result]):
     item: Item
     result: Result | None
     fault: str = ""
+    ends_run: bool = False
+    """Whether the fault is one of the whole run (:class:`cordlesion.errors.RunError`), in another process."""
 
 
 class Unit(Protocol):
@@ -41,8 +43,8 @@ Piece = TypeVar("Piece", bound=Unit)
 class Executor(Protocol):
     """Where a study's work happens.
 
-    Every method applies ``work`` to every item; both must bear pickling. One that fails is noted and does not stop the
-    others.
+    Every method applies ``work`` to every item; both can be pickled. One that fails is noted and does not stop the
+    others, unless the whole run has to end (:class:`cordlesion.errors.RunError`).
     """
 
     @property
@@ -116,6 +118,9 @@ def map_scans(work: Callable[[Item], Result], items: Sequence[Item], description
 
     Returns:
         Outcomes in the order of ``items``.
+
+    Raises:
+        RunError: The whole run has to end: what waits is not begun.
     """
 
     def note(item: Item, context: Context) -> Outcome[Item, Result]:
@@ -141,16 +146,40 @@ def stream_scans(work: Callable[[Item], Result], items: Sequence[Item], descript
     Raises:
         CordlesionError: The first one that ``work`` raised.
     """
+    contexts = [copy_context() for _ in items]
     with ThreadPoolExecutor(available_processors()) as pool:
-        yield from track(pool.map(work, items), description, len(items))
+        results = pool.map(lambda item, context: context.run(work, item), items, contexts)
+        yield from track(results, description, len(items))
 
 
 def attempt(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
     """Apply ``work`` to one item, which takes hours: whatever goes wrong is noted, and the others go on."""
     try:
         return _noted(work, item)
+    except RunError:
+        raise
     except Exception as error:
         return Outcome(item, None, last_lines("".join(traceback.format_exception(error))))
+
+
+def carried(do: Callable[[], Sequence[Outcome[Item, Result]]], items: Sequence[Item]) -> list[Outcome[Item, Result]]:
+    """Do work of another process: a fault of the whole run becomes an outcome, which can be sent to the first one."""
+    try:
+        return list(do())
+    except RunError as fault:
+        return [Outcome(item, None, str(fault), ends_run=True) for item in items]
+
+
+def require_run(outcomes: Sequence[Outcome[Item, Result]]) -> list[Outcome[Item, Result]]:
+    """Return outcomes of other processes.
+
+    Raises:
+        RunError: One of them is a fault of the whole run.
+    """
+    for outcome in outcomes:
+        if outcome.ends_run:
+            raise RunError(outcome.fault)
+    return list(outcomes)
 
 
 def last_lines(log: str) -> str:
@@ -161,6 +190,8 @@ def last_lines(log: str) -> str:
 def _noted(work: Callable[[Item], Result], item: Item) -> Outcome[Item, Result]:
     try:
         return Outcome(item, work(item))
+    except RunError:
+        raise
     except CordlesionError as error:
         return Outcome(item, None, str(error))
     except PermissionError as error:

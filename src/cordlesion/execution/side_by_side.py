@@ -3,15 +3,14 @@
 import contextlib
 import multiprocessing
 import os
-import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import TypeVar
 
-from cordlesion.execution.local import Outcome, attempt
-from cordlesion.processors import available_processors
+from cordlesion.execution.local import Outcome, attempt, carried, require_run
+from cordlesion.processors import available_processors, end_with_the_first
 from cordlesion.progress import track
 
 Item = TypeVar("Item")
@@ -66,13 +65,15 @@ def _received(receiver: Connection, process: multiprocessing.context.SpawnProces
     with contextlib.suppress(EOFError):
         outcome = receiver.recv()
     process.join()
-    return outcome or Outcome(item, None, f"its process ended with status {process.exitcode} (-9: it was killed).")
+    if outcome:
+        return require_run([outcome])[0]
+    return Outcome(item, None, f"its process ended with status {process.exitcode} (-9: it was killed).")
 
 
 def _work_alone(sender: Connection, slot: str | None, threads: int, work: Callable[[Item], Result], item: Item) -> None:
     """Do the work in a new process, before torch is imported there."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its children
+    end_with_the_first()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if slot is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
-    sender.send(attempt(work, item))
+    sender.send(carried(lambda: [attempt(work, item)], [item])[0])

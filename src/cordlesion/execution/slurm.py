@@ -13,7 +13,7 @@ from cordlesion.config import ClusterConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.execution.jobs import Submission, Waits, queue, told
-from cordlesion.execution.local import LOCAL, Outcome, Piece, attempt, last_lines
+from cordlesion.execution.local import LOCAL, Outcome, Piece, attempt, carried, last_lines, require_run
 from cordlesion.progress import bar, say
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class ChunkWork(Generic[Item, Result]):
 
     def __call__(self, chunk: Sequence[Item]) -> list[Outcome[Item, Result]]:
         """Do the work on a chunk of the items."""
-        return self._some(self._work, chunk)
+        return carried(lambda: self._some(self._work, chunk), chunk)
 
     def checkpoint(self, chunk: Sequence[Item]) -> "DelayedSubmission":
         """Return what is done when the job is queued again (called by submitit)."""
@@ -109,7 +109,7 @@ class SlurmExecutor:
         chunks = chunked(items, 1 if alone else per_device * max(1, gpus))
         machines = _Machines(gpus, sharing.nodes_per_run)
         ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", machines)
-        return [outcome for chunk in ended for outcome in chunk.outcomes()]
+        return require_run([outcome for chunk in ended for outcome in chunk.outcomes()])
 
     def _array(
         self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, machines: "_Machines"
@@ -273,4 +273,4 @@ def _require_all(ended: Sequence[_Ended[Item, Result]]) -> list[Outcome[Item, Re
     """
     if losses := [job.loss for job in ended if job.results is None]:
         raise CordlesionError("\n".join(losses))
-    return [outcome for job in ended for outcome in job.outcomes()]
+    return require_run([outcome for job in ended for outcome in job.outcomes()])

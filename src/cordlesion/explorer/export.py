@@ -1,9 +1,9 @@
 """The explorer as a folder of files that opens from disk, without a server."""
 
-import shutil
 from pathlib import Path
 
-from cordlesion.artifacts import atomic_path
+from cordlesion.artifacts import StudyFolder, atomic_path
+from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import stream_scans
 from cordlesion.explorer.site import INDEX, Site
 
@@ -14,7 +14,8 @@ FOLDER = "explorer"
 def export_explorer(study_folder: Path) -> Path:
     """Write the explorer of a finished study below its folder, for a browser that opens it as a file.
 
-    What an earlier export left is removed. The folder holds images, so it is to be kept like the scans themselves.
+    What an earlier export wrote and this one does not is removed. The folder holds images, so it is to be kept like
+    the scans themselves.
 
     Args:
         study_folder: Where the study's artifacts lie.
@@ -25,11 +26,19 @@ def export_explorer(study_folder: Path) -> Path:
     Raises:
         CordlesionError: An artifact is missing or damaged, or the folder cannot be written.
     """
-    site = Site(study_folder)
-    folder = Path(study_folder) / FOLDER
-    (folder / INDEX).unlink(missing_ok=True)
-    shutil.rmtree(folder / "data", ignore_errors=True)
+    site, study = Site(study_folder), StudyFolder(Path(study_folder))
+    folder = study.root / FOLDER
+    for place in (folder, folder / "data"):
+        if place.is_symlink():
+            raise CordlesionError(f"{place}: is a link; a folder of the study itself is needed. Remove the link.")
+    with study.listed(FOLDER) as forget_others:
+        study.remove([folder / INDEX])
+        _write(site, folder)
+        forget_others()
+    return folder / INDEX
 
+
+def _write(site: Site, folder: Path) -> None:
     def write(names: list[str]) -> None:
         for name in names:
             content = site.read(name)
@@ -40,4 +49,3 @@ def export_explorer(study_folder: Path) -> Path:
     for _ in stream_scans(write, site.files_by_scan(), "write explorer"):
         pass
     write(site.common_files())  # the page last: where it is, all it needs is there
-    return folder / INDEX

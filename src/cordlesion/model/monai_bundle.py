@@ -4,6 +4,7 @@ The network is TorchScript, because that is what MONAI and its deployment tools 
 Python objects; safetensors would hold the weights only, and need our classes around them.
 """
 
+import io
 import warnings
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import torch
 
-from cordlesion.artifacts import atomic_path, check_output_folder, write_json, write_text
+from cordlesion.artifacts import atomic_path, check_new_folder, new_folder, write_json, write_text
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle
 from cordlesion.model.patch_model import (
@@ -39,9 +40,7 @@ def export_monai(folder: Path, output: Path) -> None:
         CordlesionError: The bundle cannot be read, its blending has no counterpart in MONAI, or the folder is not empty
             or cannot be written.
     """
-    check_output_folder(output)
-    if output.is_dir() and any(output.iterdir()):
-        raise CordlesionError(f"{output}: is not empty; a new folder is needed. Choose another one.")
+    check_new_folder(output)
     bundle = load_own_bundle(folder)
     if bundle.card.prediction.blending == "hann":
         raise CordlesionError(
@@ -49,21 +48,25 @@ def export_monai(folder: Path, output: Path) -> None:
             "Set `prediction.blending` and tune again."
         )
     metadata = _metadata(bundle, folder)
-    _write_network(bundle, output / "models" / "model.ts")
-    write_json(output / "configs" / "inference.json", _inference(bundle))
-    write_json(output / "docs" / "model.json", bundle.card.model_dump(mode="json"))
-    write_text(output / "docs" / "README.md", _readme(bundle))
-    write_text(output / "LICENSE", f"{LICENSE}\n\n{RESEARCH_USE}\n")
-    write_json(output / "configs" / "metadata.json", metadata)
+    with new_folder(output):
+        _write_network(bundle, output / "models" / "model.ts")
+        write_json(output / "configs" / "inference.json", _inference(bundle))
+        write_json(output / "docs" / "model.json", bundle.card.model_dump(mode="json"))
+        write_text(output / "docs" / "README.md", _readme(bundle))
+        write_text(output / "LICENSE", f"{LICENSE}\n\n{RESEARCH_USE}\n")
+        write_json(output / "configs" / "metadata.json", metadata)
 
 
 def _write_network(bundle: Bundle, path: Path) -> None:
-    with warnings.catch_warnings(), atomic_path(path) as temporary:
+    with warnings.catch_warnings():
         # TorchScript is on its way out, but has no successor yet that MONAI reads.
         warnings.simplefilter("ignore", DeprecationWarning)
         network, patches = PatchModel(bundle), example_patches(bundle.card)
         traced = torch.jit.trace(network, patches, check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, temporary)
+        # Not into the file, since torch aborts the process where the disk is full.
+        torch.jit.save(traced, content := io.BytesIO())
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def _metadata(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from cordlesion.model.bundle import (
     SctCard,
     SctNetworkConfig,
     SctPredictionConfig,
+    read_card,
     save_bundle,
 )
 from cordlesion.model.foreign_file import ForeignFileError
@@ -68,26 +69,35 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
         CordlesionError: The file cannot be used, its contrast is not known, or the folder holds a bundle already.
     """
     check_output_folder(folder)
-    if (folder / "model.json").exists():
-        raise CordlesionError(f"{folder}: holds a model already; a new folder is needed. Choose another --output.")
+    held = read_card(folder) if (folder / "model.json").exists() else None
+    if held and "sha256" not in held.provenance:
+        raise CordlesionError(_other_model(folder))
     _require_lesion_file(file)
     constants = SCT_CONTRASTS[_contrast(file, contrast)]
-    network, filters = read_lesion_network(file)
-    prediction, threshold = VARIANTS[variant]
-    card = SctCard(
-        network=SctNetworkConfig(filters=filters),
-        preprocess=constants,
-        prediction=prediction,
-        threshold=threshold,
-        provenance={
-            "source": file.name,
-            "sha256": file_hash(file),
-            "variant": f"sct_{variant}",
-            "reference": "Gros et al., NeuroImage 2019, doi:10.1016/j.neuroimage.2018.09.081",
-        },
-    )
-    save_bundle(folder, SctBundle(card, network))
+    provenance = {
+        "source": file.name,
+        "sha256": file_hash(file),
+        "variant": f"sct_{variant}",
+        "reference": "Gros et al., NeuroImage 2019, doi:10.1016/j.neuroimage.2018.09.081",
+    }
+    if held and (held.provenance, held.preprocess) != (provenance, constants):
+        raise CordlesionError(_other_model(folder))
+    if not held:
+        network, filters = read_lesion_network(file)
+        prediction, threshold = VARIANTS[variant]
+        card = SctCard(
+            network=SctNetworkConfig(filters=filters),
+            preprocess=constants,
+            prediction=prediction,
+            threshold=threshold,
+            provenance=provenance,
+        )
+        save_bundle(folder, SctBundle(card, network))
     return f"{folder}: SCT's {file.name} ({variant}). {_NEXT[variant].format(folder=folder)}"
+
+
+def _other_model(folder: Path) -> str:
+    return f"{folder}: holds a model already, and not this one; a new folder is needed. Choose another --output."
 
 
 def _require_lesion_file(file: Path) -> None:

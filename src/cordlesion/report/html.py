@@ -8,8 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cordlesion.artifacts import write_text
-from cordlesion.config import SetName
+from cordlesion.artifacts import portable_path, write_text
+from cordlesion.config import NETWORK, SetName
+from cordlesion.manifest import manifest_to_show
 from cordlesion.progress import bar
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
@@ -48,6 +49,13 @@ def write_report(study_folder: Path) -> Path:
             cannot be written.
     """
     results = read_results(Path(study_folder))
+    with results.folder.listed("report") as forget_others:
+        page = _write_page(results)
+        forget_others()
+    return page
+
+
+def _write_page(results: StudyResults) -> Path:
     page = results.folder.root / "report.html"
     with bar("write report", total=len(FIGURES) + 2) as advance:
         figures = {}
@@ -105,6 +113,17 @@ def _words(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
     }
 
 
+def _portable_configuration(results: StudyResults) -> str:
+    """Return the configuration as it is, but for places on this machine, which are of no use to others."""
+    text, config = results.configuration, results.config
+    places = [config.dataset, config.output, *(one.path for one in config.comparators)]
+    if config.preprocess.guide == NETWORK:
+        places.append(Path(config.preprocess.centerline))
+    for place in sorted(map(str, places), key=len, reverse=True):
+        text = text.replace(place, portable_path(Path(place), results.folder.root))
+    return text
+
+
 def _facts(results: StudyResults) -> dict[str, Any]:
     """What the page says about the study besides its results."""
     finished = datetime.fromtimestamp(results.folder.evaluation.stat().st_mtime, tz=UTC)
@@ -124,6 +143,8 @@ def _facts(results: StudyResults) -> dict[str, Any]:
         "label": results.label,
         "tuned": results.tuned,
         "explorer": EXPLORER if (results.folder.root / EXPLORER).is_file() else "",
-        "configuration": results.configuration,
-        "manifest": json.dumps(results.manifest, indent=2, ensure_ascii=False),
+        "configuration": _portable_configuration(results),
+        "manifest": json.dumps(
+            manifest_to_show(results.folder.manifest, results.config.dataset), indent=2, ensure_ascii=False
+        ),
     }

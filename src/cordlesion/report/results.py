@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder, read_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
+from cordlesion.manifest import read_manifest
 from cordlesion.report.pooling import pool_folds
 from cordlesion.report.primary import Primary, read_primary
 from cordlesion.report.style import loss_name
@@ -252,11 +253,12 @@ def read_results(folder: Path) -> StudyResults:
     tables = {name: _read_checked(study.table(name)) for name in _TABLES}
     written = tables["thresholds"]
     pooled = pool_folds({**tables, "splits": _with_acquisition(tables["splits"], study.splits)})
+    config = read_study(_required(study.configuration))
     results = StudyResults(
         folder=study,
-        name=read_study(_required(study.configuration)).title,
+        name=config.title,
         configuration=study.configuration.read_text(encoding="utf-8"),
-        manifest=read_json(_required(study.manifest)),
+        manifest=read_manifest(_required(study.manifest), config.dataset),
         written_thresholds=written,
         histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in _trainings(written)},
         **pooled,

@@ -57,7 +57,7 @@ def _look(cohort: Cohort, run: ComparatorRun, scans: Sequence[Scan]) -> Looked:
 
 def _content(cohort: Cohort, run: ComparatorRun, scan: Scan) -> FileContent:
     if is_brought(cohort, run, scan):
-        return FileContent(**cohort.folder.finished(predict_key(scan, run))["content"])
+        return cohort.folder.kept(predict_key(scan, run), "content", FileContent)
     return check_file(cohort.comparators[run.comparator.name], scan)
 
 

@@ -24,6 +24,7 @@ from cordlesion.derivatives import describe_comparator, describe_dataset, mask_p
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
 from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.stages.inputs import require_same, require_unchanged
 from cordlesion.stages.marks import brought_mark, predict_key
 from cordlesion.stages.sets import Cohort, Study
 
@@ -86,8 +87,8 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
     for run in {one.maps_name: one for one in study.config.comparator_runs}.values():
         if run.comparator.kind != "bundle":
             bring_comparator(study, run, scans)
-            records = [study.folder.finished(predict_key(scan, run)) for scan in scans]
-            require_findings(run.comparator, [FileContent(**record["content"]) for record in records])
+            keys = [predict_key(scan, run) for scan in scans]
+            require_findings(run.comparator, [study.folder.kept(key, "content", FileContent) for key in keys])
 
 
 def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) -> None:
@@ -100,10 +101,12 @@ def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) ->
     if not pending:
         return
     describe_dataset(study.folder, study.config.dataset)
-    bringer = comparator_maps(study, run)
+    bringer, hashes = comparator_maps(study, run), study.hashes
     write = partial(bring_file, bringer.comparator)
     outcomes = map_scans(
-        lambda scan: bringer.bring(scan, brought_mark(study, run, scan), write), pending, f"read {run.maps_name}"
+        lambda scan: bringer.bring(scan, brought_mark(study, run, scan), hashes[scan.scan_id], write),
+        pending,
+        f"read {run.maps_name}",
     )
     require_no_faults(study, run, outcomes)
 
@@ -111,6 +114,10 @@ def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) ->
 def is_brought(study: Cohort | Study, run: ComparatorRun, scan: Scan) -> bool:
     """Tell whether a comparator's map or mask of a scan is in the study folder, made from just these files."""
     return comparator_maps(study, run).is_done(scan, brought_mark(study, run, scan))
+
+
+MapOf: TypeAlias = Callable[[Scan, str, Mapping[str, str]], None]
+"""Writes the map of a scan, given its fingerprint and the SHA-256 of the scan's files."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +131,8 @@ class ComparatorMaps:
     preprocess: PreprocessConfig | None
     """A model's own; None for files."""
 
-    def load(self) -> Callable[[Scan, str], None]:
-        """Load the model and return what writes its map of a scan, given the map's fingerprint."""
+    def load(self) -> MapOf:
+        """Load the model and return what writes its map of a scan."""
         from cordlesion.centerlines import study_finder
         from cordlesion.model.bundle import load_bundle
 
@@ -133,17 +140,21 @@ class ComparatorMaps:
         assert own is not None
         bundle = load_bundle(self.run.comparator.path)
         write = partial(predict_bundle, self.comparator, bundle, own, study_finder(own))
-        return lambda scan, mark: self.bring(scan, mark, write)
+        return lambda scan, mark, hashes: self.bring(scan, mark, hashes, write)
 
-    def bring(self, scan: Scan, mark: str, write: Writer) -> None:
+    def bring(self, scan: Scan, mark: str, hashes: Mapping[str, str], write: Writer) -> None:
         """Write map and mask of a scan, describe them and mark them as done."""
         probability = self.folder.probability(scan.scan_id, self.run.maps_name)
-        with self.folder.stage(predict_key(scan, self.run), mark) as record:
+        results = _results(self.folder, self.run, scan)
+        with self.folder.stage(predict_key(scan, self.run), mark, *results) as record:
             if content := write(scan, probability, mask_path(probability)):
                 record["content"] = asdict(content)
-            for path in _results(self.folder, self.run, scan):
+            for path in results:
                 what = "Lesion probability per voxel" if path == probability else "Lesion mask"
                 describe_comparator(path, scan.image, self.dataset, self.run.maps_name, what)
+            require_unchanged(scan, hashes, ["image", "reference"])
+            if file := self.comparator.files.get(scan.scan_id):
+                require_same(file, self.comparator.hashes[scan.scan_id])
 
     def is_done(self, scan: Scan, mark: str) -> bool:
         """Tell whether map or mask of a scan are there, made from just these files."""

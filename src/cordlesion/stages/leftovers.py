@@ -3,32 +3,41 @@
 They are removed, so that nobody can take them for results; trained models never are.
 """
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
 from cordlesion.analysis import TABLES
 from cordlesion.artifacts import StudyFolder, file_label, fingerprint
-from cordlesion.config import SETS, StudyConfig
+from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.derivatives import mask_path, sidecar
 from cordlesion.progress import say
-from cordlesion.stages.models_aside import models_aside
-from cordlesion.stages.sets import Cohort
+from cordlesion.stages.marks import train_mark
+from cordlesion.stages.models_aside import models_aside, trained_from
+from cordlesion.stages.sets import Cohort, close_test_sets
 
-_REPORTED = {"tables": (".tsv", ".csv", ".tex", ".md"), "figures": (".svg", ".pdf"), "gallery": (".svg",)}
+_UNLISTED = {"report": ("report.html", "tables", "figures", "gallery"), "explorer": ("explorer",)}
+"""Where reports and explorers lie; versions before left no list of their files."""
 
 
 def forget_outdated(cohort: Cohort) -> None:
     """Remove the results of another configuration, other files or another split: none may be taken for this one's.
 
-    What was tuned for them goes out of the trained models later, see :func:`forget_thresholds`.
+    What was tuned for them goes out of the trained models, too: here of those that certainly are this study's, and of
+    the others once it is known which these are, see :func:`forget_thresholds`.
     """
-    folder, (_, mark) = cohort.folder, _result_marks(cohort)
+    folder, (of_runs, mark) = cohort.folder, _result_marks(cohort)
     if not folder.is_done("results", mark):
         last = folder.finished("results")
         analyses = [folder.table(name) for name in TABLES]
-        _remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses, *_report(folder)])
+        if last:
+            folder.remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses])
+            _forget_pages(folder)
+        if of_runs != (tuned_for := last.get("runs", last.get("fingerprint"))):
+            study = close_test_sets(cohort)
+            _forget(folder, [r for r in cohort.config.runs if trained_from(folder, r) == train_mark(study, r)])
         with folder.stage("results", mark) as record:
-            record["runs"] = last.get("runs", last.get("fingerprint"))
+            record["runs"] = tuned_for
 
 
 def forget_thresholds(cohort: Cohort) -> None:
@@ -40,14 +49,18 @@ def forget_thresholds(cohort: Cohort) -> None:
     folder, (of_runs, mark) = cohort.folder, _result_marks(cohort)
     if folder.finished("results").get("runs") == of_runs:
         return
-    trained = [path for run in cohort.config.runs if (path := folder.bundle(run.name)).is_dir()]
+    _forget(folder, cohort.config.runs)
+    with folder.stage("results", mark) as record:
+        record["runs"] = of_runs
+
+
+def _forget(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
+    trained = [path for run in runs if (path := folder.bundle(run.name)).is_dir()]
     if trained:
         from cordlesion.model.bundle import forget_threshold
 
         for path in trained:
             forget_threshold(path)
-    with folder.stage("results", mark) as record:
-        record["runs"] = of_runs
 
 
 def _result_marks(cohort: Cohort) -> tuple[str, str]:
@@ -67,7 +80,7 @@ def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
     for name in sorted(_made_for(folder) - named):
         # Names may differ where labels do not: a file is that of the method which has the label now.
         maps = [] if file_label(name).casefold() in labels else _maps(folder, name)
-        if _remove([*_tables(folder, name), *maps]):
+        if folder.remove([*_tables(folder, name), *maps]):
             forgotten.append(name)
         # After the files: a process killed in between finds them again by their markers.
         for key in _keys(folder, name):
@@ -109,17 +122,19 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
     return [*maps, *(f"sweep/{name}_{part}" for part in SETS), f"masks/{name}", f"analyze/{name}"]
 
 
-def _report(folder: StudyFolder) -> list[Path]:
-    parts = [
-        path for part, endings in _REPORTED.items() for path in (folder.root / part).glob("*") if path.suffix in endings
-    ]
-    explorer = folder.root / "explorer"
-    return [folder.root / "report.html", explorer / "index.html", *explorer.glob("data/**/*.js"), *parts]
+def _forget_pages(folder: StudyFolder) -> None:
+    """Remove report and explorer: the files that they have listed, and no others.
 
-
-def _remove(paths: Iterable[Path]) -> int:
-    """Remove the files that are there and return how many there were."""
-    present = [path for path in paths if path.is_file()]
-    for path in present:
-        path.unlink()
-    return len(present)
+    What versions before have written is on no list. It is moved, as it is, to where nobody takes it for this study's.
+    """
+    for stage, names in _UNLISTED.items():
+        if (listed := folder.list_of(stage)) is not None:
+            folder.remove(listed)
+            folder.undo(stage)
+        elif there := [folder.root / name for name in names if (folder.root / name).exists()]:
+            places = (folder.root / f"{stage}.replaced{number or ''}" for number in itertools.count())
+            aside = next(place for place in places if not place.exists())
+            aside.mkdir()
+            for path in there:
+                path.rename(aside / path.name)
+            say(f"the {stage} of earlier results was moved to {aside}")

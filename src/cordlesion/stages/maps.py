@@ -1,7 +1,7 @@
 """Probability maps of runs and comparators, their metrics at every threshold, and the masks that are cut from them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from cordlesion.derivatives import describe_dataset, describe_map, mask_path, wr
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import MapPair, evaluate_mask, metric_row, read_table, sweep_map, write_table
 from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
-from cordlesion.stages.comparators import ComparatorMaps, bring_comparator, comparator_maps
+from cordlesion.stages.comparators import ComparatorMaps, MapOf, bring_comparator, comparator_maps
+from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import brought_mark, map_marks, predict_key, sweep_mark
 from cordlesion.stages.sets import Study
 from cordlesion.threshold import GRIDS, VOLUME
@@ -33,18 +34,19 @@ class RunMaps:
     folder: StudyFolder
     dataset: Path
 
-    def load(self) -> Callable[[Scan, str], None]:
-        """Load the network and return what writes its map of a scan, given the map's fingerprint."""
+    def load(self) -> MapOf:
+        """Load the network and return what writes its map of a scan."""
         from cordlesion.model.bundle import load_own_bundle
         from cordlesion.prediction import predict_to_file
 
         bundle = load_own_bundle(self.folder.bundle(self.run.name))
 
-        def write(scan: Scan, mark: str) -> None:
+        def write(scan: Scan, mark: str, hashes: Mapping[str, str]) -> None:
             path = self.folder.probability(scan.scan_id, self.run.name)
-            with self.folder.stage(predict_key(scan, self.run), mark):
+            with self.folder.stage(predict_key(scan, self.run), mark, path):
                 predict_to_file(bundle, scan.image, self.folder.stack(scan.scan_id), path)
                 describe_map(path, scan.image, self.dataset, self.run.name)
+                require_unchanged(scan, hashes, ["image"])
 
         return write
 
@@ -62,6 +64,8 @@ class MapToWrite:
     scan: Scan
     mark: str
     """Fingerprint of the map."""
+    hashes: Mapping[str, str]
+    """SHA-256 of the scan's files."""
 
     @property
     def unit(self) -> str:
@@ -74,7 +78,7 @@ class MapWriter:
 
     def __init__(self) -> None:
         self._maps: RunMaps | ComparatorMaps | None = None
-        self._write: Callable[[Scan, str], None] | None = None
+        self._write: MapOf | None = None
 
     def __call__(self, wanted: MapToWrite) -> None:
         """Write one map, unless that is done."""
@@ -82,7 +86,7 @@ class MapWriter:
             return
         if self._write is None or self._maps is not wanted.maps:
             self._maps, self._write = wanted.maps, wanted.maps.load()
-        self._write(wanted.scan, wanted.mark)
+        self._write(wanted.scan, wanted.mark, wanted.hashes)
 
 
 def write_maps(study: Study, scans: Sequence[tuple[Method, Sequence[Scan]]], executor: Executor = LOCAL) -> None:
@@ -123,12 +127,13 @@ def sweep_set(
     folder, path = study.folder, study.folder.run_sweep(run.name, set_name)
     key, mark = f"sweep/{run.name}_{set_name}", sweep_mark(study, run, scans, volumes_mm3)
     if not folder.is_done(key, mark, path):
-        with folder.stage(key, mark):
+        with folder.stage(key, mark, path):
             pairs = [map_pair(scan, folder, run) for scan in scans]
             thresholds, rule = GRIDS[study.config.threshold.grid], study.config.evaluation.rule
             sweep = partial(_sweep, thresholds=thresholds, rule=rule, removal=run.postprocess, volumes_mm3=volumes_mm3)
             measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
+            _require_unchanged(study, run, scans)
             table = pd.concat(tables, ignore_index=True)
             about = pd.DataFrame({"set": set_name, **run.columns}, index=table.index)
             write_table(path, pd.concat([table.iloc[:, :3], about, table.iloc[:, 3:]], axis="columns"))
@@ -147,7 +152,8 @@ def write_masks(study: Study, run: Method, threshold: float | None, scans: Seque
     folder = study.folder
     pairs = [map_pair(scan, folder, run) for scan in scans]
     key, mark = f"masks/{run.name}", fingerprint("masks", sweep_mark(study, run, scans), threshold)
-    if folder.is_done(key, mark, *(mask_file(pair.scan_id, folder, run) for pair in pairs)):
+    masks = [mask_file(pair.scan_id, folder, run) for pair in pairs]
+    if folder.is_done(key, mark, *masks):
         return
 
     def cut(pair: MapPair) -> Path:
@@ -156,7 +162,7 @@ def write_masks(study: Study, run: Method, threshold: float | None, scans: Seque
             write_mask(pair.prediction, path, folder.derivatives, threshold, run, pair.cord_mask)
         return path
 
-    with folder.stage(key, mark):
+    with folder.stage(key, mark, *masks):
         _results(map_scans(cut, pairs, f"write masks {run.name}"))
 
 
@@ -203,14 +209,25 @@ def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToW
     maps: RunMaps | ComparatorMaps
     if isinstance(method, RunConfig):
         maps = RunMaps(method, study.folder, study.config.dataset)
-        wanted = [MapToWrite(maps, scan, mark) for scan, mark in map_marks(study, method, scans).items()]
+        wanted = [
+            MapToWrite(maps, scan, mark, study.hashes[scan.scan_id])
+            for scan, mark in map_marks(study, method, scans).items()
+        ]
     elif method.comparator.kind == "bundle":
         maps = comparator_maps(study, method)
-        wanted = [MapToWrite(maps, scan, brought_mark(study, method, scan)) for scan in scans]
+        wanted = [
+            MapToWrite(maps, scan, brought_mark(study, method, scan), study.hashes[scan.scan_id]) for scan in scans
+        ]
     else:
         bring_comparator(study, method, scans)
         wanted = []
     return [one for one in wanted if not one.maps.is_done(one.scan, one.mark)]
+
+
+def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None:
+    kinds = ["reference", *(["cord_mask"] if run.postprocess.cord_margin_mm is not None else [])]
+    for scan in scans:
+        require_unchanged(scan, study.hashes[scan.scan_id], kinds)
 
 
 def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:

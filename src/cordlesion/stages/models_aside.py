@@ -30,6 +30,11 @@ def set_models_aside(study: Study) -> None:
             _take_back(study.folder, run, mark)
 
 
+def trained_from(folder: StudyFolder, run: RunConfig) -> str:
+    """Return the fingerprint of the training that made the model of a run, or what is no fingerprint."""
+    return _trained_from(folder.run(run.name))
+
+
 def models_aside(folder: StudyFolder) -> list[str]:
     """Return the names of the folders below ``runs`` that hold models which were set aside."""
     found = [path.name for how in (_REPLACED, _DAMAGED) for path in (folder.root / "runs").glob(f"*{how}*")]

@@ -1,6 +1,6 @@
 """A scan's stack in a study: cut and kept, or only tried."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +12,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.postprocess import read_cord
 from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import make_stack, stack_content
+from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.stages.sets import Cohort
 from cordlesion.volume import read_grid
@@ -26,6 +27,8 @@ class StackToCut:
     """Fingerprint of the stack."""
     earlier_marks: Sequence[str]
     """What it was in versions before this one."""
+    hashes: Mapping[str, str]
+    """SHA-256 of the scan's files."""
     is_measured: bool
     """Whether it is in a threshold or test set."""
 
@@ -56,10 +59,12 @@ class StackCutter:
             make_stack(scan, self.preprocess, self._find)
             return
         content = stack_content(make_stack(scan, self.preprocess, self._find))
+        require_unchanged(scan, wanted.hashes, {"image", "reference", self.preprocess.guide or ""})
         if self._is_same(wanted, content):
             self.folder.renew(_key(wanted), wanted.mark)
             return
-        with self.folder.stage(_key(wanted), wanted.mark), atomic_path(self.folder.stack(scan.scan_id)) as temporary:
+        path = self.folder.stack(scan.scan_id)
+        with self.folder.stage(_key(wanted), wanted.mark, path), atomic_path(path) as temporary:
             temporary.write_bytes(content)
 
     def _check_cord(self, scan: Scan) -> None:
@@ -96,6 +101,7 @@ def stacks_to_cut(cohort: Cohort, scans: Iterable[Scan]) -> list[StackToCut]:
             scan,
             stack_mark(config, hashes[scan.scan_id]),
             earlier_stack_marks(config, hashes[scan.scan_id]),
+            hashes[scan.scan_id],
             scan.scan_id in measured,
         )
         for scan in scans

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder, read_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import RunConfig, read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
+from cordlesion.manifest import read_manifest
 from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key
 from cordlesion.stages.models_aside import models_aside
@@ -18,11 +19,17 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
     """List what is done and what is left: (stage, unit, state), without reading any scan.
 
     Raises:
-        CordlesionError: The folder holds no study.
+        CordlesionError: The folder holds no study, or may not be read.
     """
-    folder = StudyFolder(root)
+    try:
+        return _rows(StudyFolder(root))
+    except PermissionError as error:
+        raise CordlesionError(f"{error.filename or root}: may not be read. Check who may read the study.") from error
+
+
+def _rows(folder: StudyFolder) -> list[tuple[str, str, str]]:
     if not folder.configuration.is_file():
-        raise CordlesionError(f"{root}: no study here; a folder with study.yaml is needed. Check the path.")
+        raise CordlesionError(f"{folder.root}: no study here; a folder with study.yaml is needed. Check the path.")
     config = read_study(folder.configuration)
     rows = _scans(folder)
     working = _on_cluster(folder)
@@ -61,7 +68,8 @@ def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
 
 def _counted(folder: StudyFolder, stage: str, scans: set[str]) -> tuple[str, str]:
     """Count the scans of which a stage is done; those that the study had to leave out are not waited for."""
-    left_out = scans.intersection(read_json(folder.manifest)["excluded"] if folder.manifest.is_file() else ())
+    excluded = read_manifest(folder.manifest, folder.root).get("excluded", {}) if folder.manifest.is_file() else {}
+    left_out = scans.intersection(excluded)
     done = sum(bool(folder.finished(f"{stage}/{name}")) for name in scans - left_out)
     told = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
     return told, _state(done == len(scans - left_out))

@@ -59,7 +59,7 @@ class Trainer:
         if not node.leads:
             train_run(run, self._sets(training), folder, training.mark, node)
             return
-        with self._folder.stage(train_key(run), training.mark) as record:
+        with self._folder.stage(train_key(run), training.mark, _weights(self._folder, run)) as record:
             record["hardware"] = choose_hardware().at(run.training.precision).describe()
             train_run(run, self._sets(training), folder, training.mark, node)
         # After the marker: a process killed in between takes the checkpoint up and is done at once.
@@ -111,4 +111,9 @@ def _gpu_memory_gib(run: RunConfig) -> float:
 
 def is_trained(folder: StudyFolder, run: RunConfig, mark: str) -> bool:
     """Tell whether the model of a training is there."""
-    return folder.is_done(train_key(run), mark, folder.bundle(run.name) / "model.json")
+    return folder.is_done(train_key(run), mark, folder.bundle(run.name) / "model.json", _weights(folder, run))
+
+
+def _weights(folder: StudyFolder, run: RunConfig) -> Path:
+    """Return the file of a model that stays as it was trained; in its card, thresholds change."""
+    return folder.bundle(run.name) / "model.safetensors"

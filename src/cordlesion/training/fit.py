@@ -94,6 +94,7 @@ def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: 
             use_distributed_sampler=False,
             plugins=[seat.environment()],
         )
+        seat.ready()
         with _interruptible():
             trainer.fit(
                 module,

@@ -2,13 +2,14 @@
 
 import contextlib
 import multiprocessing
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
+from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
@@ -18,13 +19,19 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from cordlesion.errors import CordlesionError
+from cordlesion.processors import end_with_the_first
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import PatchKey
 
+_READY = ""
 _PATIENCE = timedelta(minutes=10)
 """How long a process waits for another, which is busy with its part of a batch or with writing the checkpoint."""
 _END_OF_A_JOB_S = 10.0
 """Within so much of each other the processes of a job end that is taken off its machines."""
+
+
+def _alone() -> None:
+    """Wait for nobody."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Seat:
     n_places: int = 1
     """Processes of each machine."""
     node: Node = ALONE
+    ready: Callable[[], None] = _alone
+    """Called before the processes meet: a helper reports, and the first one waits for all of its machine."""
 
     @property
     def rank(self) -> int:
@@ -103,7 +112,7 @@ def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) ->
         args: Whatever can be pickled; tensors are shared, not copied.
 
     Raises:
-        CordlesionError: A process of the training ended before its time, or did not come.
+        CordlesionError: A process of the training ended before its time, or did not come, with what it said.
     """
     if n_places * node.count == 1:
         yield Seat()
@@ -114,20 +123,23 @@ def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) ->
     context = torch.multiprocessing.get_context("spawn")
     threads = torch.get_num_threads()
     each = max(1, threads // n_places)
+    pipes = [context.Pipe(duplex=False) for _ in range(1, n_places)]
     helpers = [
-        context.Process(target=_help, args=(work, args, Seat(place, n_places, node), each), daemon=True)
-        for place in range(1, n_places)
+        _Helper(context.Process(target=_help, args=(work, args, seat, each, sender), daemon=True), receiver, seat)
+        for place, (receiver, sender) in enumerate(pipes, 1)
+        for seat in [Seat(place, n_places, node)]
     ]
-    for helper in helpers:
-        helper.start()
     torch.set_num_threads(each)
     try:
-        yield Seat(0, n_places, node)
+        _start(helpers)
+        for _, sender in pipes:
+            sender.close()  # theirs alone now: where one ends, its pipe does
+        yield Seat(0, n_places, node, partial(_await_ready, helpers))
         for helper in helpers:
-            helper.join()
+            helper.process.join()
     except RuntimeError as error:
         # Of torch, which may say that a connection was closed, but not why.
-        if why := _loss(node, [helper.exitcode for helper in helpers]):
+        if why := _loss(node, helpers):
             said = " ".join(str(error).split())
             raise CordlesionError(f"{why} What is trained so far is kept. torch says here: {said}") from error
         raise
@@ -136,18 +148,73 @@ def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) ->
         if dist.is_initialized():
             dist.destroy_process_group()
         for helper in helpers:
-            helper.kill()
-            helper.join()
+            if helper.process.pid:
+                helper.process.kill()
+                helper.process.join()
 
 
-def _loss(node: Node, statuses: list[int | None]) -> str:
-    """Say which process was lost, given how the helpers of this machine ended; nothing where none was."""
-    for place, status in enumerate(statuses, 1):
-        if status:
-            return (
-                f"process {place} of the {len(statuses) + 1} of a training ended with status {status}. It may say why "
-                "above; if it does not, the system may have ended it for want of memory: lower `training.devices`."
-            )
+@dataclass(frozen=True)
+class _Helper:
+    """A process that helps, and the end of the pipe at which it is heard."""
+
+    process: multiprocessing.context.SpawnProcess
+    receiver: Connection
+    seat: Seat
+
+    def heard(self) -> str | None:
+        """Return what it says, :data:`_READY` or what is wrong with it; None where it ended without a word."""
+        try:
+            return str(self.receiver.recv())
+        except EOFError:
+            self.process.join()
+            return None
+
+    def fault(self, said: str | None) -> str:
+        """Say what is wrong with it."""
+        which = f"process {self.seat.place} of the {self.seat.n_places} of a training"
+        return f"{which}: {said}" if said else f"{which} {_ended(self.process.exitcode)}"
+
+
+def _start(helpers: Sequence[_Helper]) -> None:
+    """Start the helpers, which share the stacks of this process.
+
+    Raises:
+        CordlesionError: There is no room for what they share.
+    """
+    try:
+        for helper in helpers:
+            helper.process.start()
+    except (OSError, RuntimeError) as error:
+        said = " ".join(str(error).split())
+        raise CordlesionError(
+            "the stacks cannot be shared by several processes; /dev/shm must have room for them (`df -h /dev/shm`). "
+            f"Free some, or leave out `training.devices`. The system says: {said}"
+        ) from error
+
+
+def _await_ready(helpers: Sequence[_Helper]) -> None:
+    """Wait until all helpers are about to meet: one that fails before would be waited for in vain.
+
+    Raises:
+        CordlesionError: One has failed.
+    """
+    for helper in helpers:
+        if (said := helper.heard()) != _READY:
+            raise CordlesionError(helper.fault(said))
+
+
+def _ended(status: int | None) -> str:
+    return (
+        f"ended with status {status}. It may say why above; if it does not, the system may have ended it for want of "
+        "memory: lower `training.devices`."
+    )
+
+
+def _loss(node: Node, helpers: Sequence[_Helper]) -> str:
+    """Say which process was lost and what it said; nothing where none was."""
+    for helper in helpers:
+        if helper.process.exitcode:
+            return helper.fault(helper.heard() if helper.receiver.poll() else None)
     if node.count == 1:
         return ""
     # A job that is queued again ends on one machine before the other; that must not pass for a failure.
@@ -160,20 +227,17 @@ def _loss(node: Node, statuses: list[int | None]) -> str:
     )
 
 
-def _help(work: Callable[..., object], args: tuple[Any, ...], seat: Seat, threads: int) -> None:
+def _help(work: Callable[..., object], args: tuple[Any, ...], seat: Seat, threads: int, sender: Connection) -> None:
     # Ctrl-C reaches all processes of a terminal, and what SLURM has to say all of a job; the first one ends the others.
-    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(told, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_first, daemon=True).start()
+    for sent in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(sent, signal.SIG_IGN)
+    end_with_the_first()
     torch.set_num_threads(threads)
-    # What is wrong with the training, the first process says.
-    with contextlib.suppress(CordlesionError):
-        work(*args, seat)
-
-
-def _end_with_the_first() -> None:
-    """End this process when the first one was killed: on a GPU it would wait for it for minutes."""
-    first = multiprocessing.parent_process()
-    assert first is not None
-    first.join()
-    os._exit(1)
+    try:
+        work(*args, replace(seat, ready=partial(sender.send, _READY)))
+    except CordlesionError as error:
+        # What is wrong with the training, the first process says too, unless it is wrong here alone.
+        sender.send(str(error))
+    except Exception as error:
+        sender.send("".join(traceback.format_exception_only(error)).strip())
+        raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path
+from cordlesion.artifacts import atomic_path, remove_file
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
@@ -80,7 +80,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
 def remove_checkpoints(folder: Path) -> None:
     """Remove the states of a training that has ended."""
     for stale in folder.glob("checkpoint-*.ckpt"):
-        stale.unlink()
+        remove_file(stale)
 
 
 def _standardized(paths: Sequence[Path], landmarks: IntensityLandmarks) -> StackBank:

@@ -3,17 +3,18 @@
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
 import cordlesion
-from cordlesion.artifacts import folder_lock, read_json, write_json, write_text
+from cordlesion.artifacts import folder_lock, is_partial, read_json, remove_partial_files, write_json, write_text
 from cordlesion.dataset.simulate import bids
 from cordlesion.dataset.simulate.plan import SubjectPlan, plan_cohort
 from cordlesion.dataset.simulate.scan import ScanPlan, simulate_scan
 from cordlesion.errors import CordlesionError
-from cordlesion.processors import available_processors
-from cordlesion.progress import bar
+from cordlesion.processors import available_processors, end_with_the_first
+from cordlesion.progress import bar, say
 
 
 def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
@@ -37,7 +38,9 @@ def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int 
     if jobs is not None and jobs < 1:
         raise CordlesionError(f"{jobs} processes were asked for; at least 1 is needed. Choose a number from 1 up.")
     _require_free(out, scans, seed)
-    with folder_lock(out):
+    with folder_lock(out) as remark:
+        say(remark)
+        remove_partial_files(out)
         subjects = plan_cohort(scans, seed)
         write_json(out / bids.MARKER, _marker(scans, seed))
         _write_dataset(out, subjects, seed)
@@ -52,7 +55,7 @@ def _require_free(out: Path, scans: int, seed: int) -> None:
     """Refuse a folder with other content."""
     if out.exists() and not out.is_dir():
         raise CordlesionError(f"{out}: is a file; a folder for the simulated dataset is needed. Choose another name.")
-    if not out.is_dir() or all(entry.name == ".lock" for entry in out.iterdir()):
+    if not out.is_dir() or all(e.name == ".lock" or is_partial(e.name) for e in out.iterdir()):
         return
     if not (out / bids.MARKER).is_file():
         raise CordlesionError(f"{out}: the folder is not empty; a new or empty folder is needed. Choose another name.")
@@ -83,10 +86,15 @@ def simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
         return
     # Fresh processes: forking is unsafe once torch or a viewer has started threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context) as pool:
+    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context, initializer=end_with_the_first) as pool:
         try:
             for future in as_completed([pool.submit(work, plan) for plan in plans]):
                 yield future.result()
+        except BrokenProcessPool as error:
+            raise CordlesionError(
+                f"{out}: a process was ended by the system, which may lack memory. Run it again with fewer --jobs; "
+                "what is there is not made anew."
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
