@@ -216,7 +216,7 @@ def froc_table(sweep: pd.DataFrame) -> pd.DataFrame:
 
 def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Return probability and reference of the scan's own voxels that its cord stack covers wholly, shape (V,) each."""
-    reference = read_mask(scan.pair.reference)
+    reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     probability = read_probability(scan.pair.prediction, like=reference)
     geometry = read_stack(scan.stack).geometry
     covered = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
@@ -236,7 +236,7 @@ def _run_first(table: pd.DataFrame) -> pd.DataFrame:
 
 def _score_mask(scan: MappedScan, rule: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
     """Return a scan's rows by rule and by size."""
-    reference = read_mask(scan.pair.reference)
+    reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     masks = reference.data, read_mask(scan.mask, like=reference).data
     named = {"scan_id": scan.pair.scan_id, "subject": scan.pair.subject, "session": scan.pair.session}
     scores = {name: asdict(one) for name, one in evaluate_rules(*masks, reference.spacing_mm).items()}

@@ -93,6 +93,7 @@ def split(
     seed: int = 0,
     folds: Count = 1,
     nnunet: Path | None = None,
+    lesion_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.
@@ -100,13 +101,14 @@ def split(
     Args:
         folds: Cross-validation: each subject is in the test set of one fold.
         nnunet: splits_final.json of nnU-Net: its val becomes test, its train is shared among the other sets.
+        lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
     """
     from cordlesion.config import SplitConfig
     from cordlesion.intake import split_dataset
     from cordlesion.progress import shown
 
     with shown(quiet):
-        return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet))
+        return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet, lesion_value))
 
 
 @app.command

@@ -17,6 +17,8 @@ def evaluate(
     figures: Path | None = None,
     images: Path | None = None,
     figure_format: Literal["png", "svg"] = "png",
+    lesion_value: int | None = None,
+    predicted_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -29,13 +31,24 @@ def evaluate(
             table of the lesions of both masks.
         images: The scans behind the masks: a scan, or a folder; by default those of the references' BIDS dataset.
         figure_format: Of the pictures; svg has labels that can be edited.
+        lesion_value: The value that is lesion, where masks hold others too, such as 2 beside 1 for the cord. By default
+            all references must mark by one value, and all predictions.
+        predicted_value: The same for the predictions, where it is another than in the references.
     """
     from cordlesion.progress import shown
     from cordlesion.standalone import evaluate_files
 
     with shown(quiet):
         faults = evaluate_files(
-            reference, prediction, output, rule, figures=figures, images=images, figure_format=figure_format
+            reference,
+            prediction,
+            output,
+            rule,
+            figures=figures,
+            images=images,
+            figure_format=figure_format,
+            lesion_value=lesion_value,
+            predicted_value=predicted_value,
         )
         return leftovers(faults)
 
@@ -48,6 +61,7 @@ def tune(
     objective: str = "median_voxel_f1",
     rule: str = "study",
     grid: Literal["paper", "fine"] = "paper",
+    lesion_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
@@ -62,12 +76,13 @@ def tune(
             scan) or joint_f1_specificity (needs scans without lesions too).
         rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
         grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
+        lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
     """
     from cordlesion.progress import shown
     from cordlesion.standalone import tune_files
 
     with shown(quiet):
-        return leftovers(tune_files(reference, probability, output, objective, rule, grid))
+        return leftovers(tune_files(reference, probability, output, objective, rule, grid, lesion_value))
 
 
 def compare(

@@ -14,10 +14,11 @@ from cordlesion.artifacts import atomic_path, utf8_only
 from cordlesion.config import PostprocessConfig
 from cordlesion.dataset.pairing import MapPair as MapPair
 from cordlesion.errors import CordlesionError
+from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.reading import cannot_read
-from cordlesion.volume import read_mask, read_probability
+from cordlesion.volume import Volume, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
@@ -26,14 +27,36 @@ _PART_ROWS = 50_000
 _NOTHING = PostprocessConfig()
 
 
-def evaluate_mask(pair: MapPair, rule: str | LesionRule = "study") -> ScanMetrics:
+def read_masks(
+    pair: MapPair, references: MaskValues | None = None, predictions: MaskValues | None = None
+) -> tuple[Volume, Volume]:
+    """Read reference and predicted mask, on one grid.
+
+    Args:
+        pair: The files.
+        references: Remembers by which value the reference marks.
+        predictions: The same of the prediction.
+
+    Raises:
+        CordlesionError: A file is missing, damaged or no mask, or the grids differ.
+    """
+    reference = (references or MaskValues("references", pair.lesion_value)).read(pair.reference)
+    predictions = predictions or MaskValues("predictions", pair.predicted_value)
+    return reference, predictions.read(pair.prediction, like=reference)
+
+
+def evaluate_mask(
+    pair: MapPair,
+    rule: str | LesionRule = "study",
+    references: MaskValues | None = None,
+    predictions: MaskValues | None = None,
+) -> ScanMetrics:
     """Compare a predicted mask with the reference, on the reference's grid.
 
     Raises:
         CordlesionError: A file is missing, damaged or no mask, or the grids differ.
     """
-    reference = read_mask(pair.reference)
-    prediction = read_mask(pair.prediction, like=reference)
+    reference, prediction = read_masks(pair, references, predictions)
     return evaluate(reference.data, prediction.data, reference.spacing_mm, rule)
 
 
@@ -42,6 +65,7 @@ def sweep_map(
     thresholds: Sequence[float],
     rule: str | LesionRule = "study",
     removal: PostprocessConfig = _NOTHING,
+    references: MaskValues | None = None,
 ) -> pd.DataFrame:
     """Compare a probability map with the reference at every threshold.
 
@@ -50,6 +74,7 @@ def sweep_map(
         thresholds: Where the map is cut.
         rule: When a lesion counts as detected.
         removal: How the map is post-processed before; not at all by default.
+        references: Remembers by which value the reference marks.
 
     Returns:
         A row per threshold: scan_id, subject, session, threshold and the metrics.
@@ -57,7 +82,7 @@ def sweep_map(
     Raises:
         CordlesionError: A file is missing or damaged, values are no probabilities, or the grids differ.
     """
-    reference = read_mask(pair.reference)
+    reference = (references or MaskValues("references", pair.lesion_value)).read(pair.reference)
     probability = read_probability(pair.prediction, like=reference)
     p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
     measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)

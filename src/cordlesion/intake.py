@@ -32,12 +32,19 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.located_yaml import parse_yaml, plain
+from cordlesion.mask_values import MaskValues
 from cordlesion.progress import say
 
 _MOST_SHOWN = 3
 
 
-def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path | None = None) -> Mapping[str, str]:
+def split_dataset(
+    dataset: Path,
+    output: Path,
+    config: SplitConfig,
+    nnunet: Path | None = None,
+    lesion_value: float | None = None,
+) -> Mapping[str, str]:
     """Write the split of a BIDS dataset without a study.
 
     Args:
@@ -45,6 +52,7 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
         output: Path of the table.
         config: Proportions, folds and seed.
         nnunet: ``splits_final.json`` of nnU-Net, whose folds are taken over.
+        lesion_value: The value that is lesion, in references that hold others too.
 
     Returns:
         The scans that were left out, with the reason.
@@ -57,7 +65,9 @@ def split_dataset(dataset: Path, output: Path, config: SplitConfig, nnunet: Path
         )
     nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
     scans, unusable = find_scans(dataset)
-    outcomes = map_scans(lambda scan: inspect_scan(scan, "study"), scans, "read scans")
+    references = MaskValues("references", lesion_value)
+    outcomes = map_scans(lambda scan: inspect_scan(scan, "study", references), scans, "read scans")
+    references.require_one()
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in contents]
     if nnunet:
@@ -219,14 +229,27 @@ def network_hash(config: PreprocessConfig) -> dict[str, str]:
     return {NETWORK: file_hash(path)}
 
 
-def inspect_for_study(scan: Scan, config: StudyConfig, folder: StudyFolder) -> tuple[ScanContent, dict[str, str]]:
-    """Read a scan's content, or take it from the last time if no file has changed."""
+def inspect_for_study(
+    scan: Scan, config: StudyConfig, folder: StudyFolder, references: MaskValues
+) -> tuple[ScanContent, dict[str, str]]:
+    """Read a scan's content, or take it from the last time if no file has changed.
+
+    Args:
+        scan: The scan.
+        config: The study.
+        folder: Where what was read lies.
+        references: Remembers by which value the reference marks.
+    """
     hashes = {kind: file_hash(path) for kind, path in scan.files().items()}
-    key, mark = f"inspect/{scan.scan_id}", fingerprint("inspection", hashes, config.evaluation.rule)
+    value = [] if scan.lesion_value is None else [scan.lesion_value]
+    key, mark = f"inspect/{scan.scan_id}", fingerprint("inspection", hashes, config.evaluation.rule, *value)
     if not folder.is_done(key, mark):
         with folder.stage(key, mark) as record:
-            record["content"] = asdict(inspect_scan(scan, config.evaluation.rule))
-    return folder.kept(key, "content", ScanContent), hashes
+            record["content"] = asdict(inspect_scan(scan, config.evaluation.rule, references))
+    content = folder.kept(key, "content", ScanContent)
+    if scan.reference is not None:
+        references.add(scan.reference, content.reference_value)
+    return content, hashes
 
 
 def split_for_study(
@@ -248,7 +271,7 @@ def split_for_study(
     Raises:
         CordlesionError: The split leaks, or was written for other scans or another configuration.
     """
-    mark = digest(config.decisive, {name: vars(content) for name, content in contents.items()})
+    mark = digest(config.decisive, {name: content.decisive for name, content in contents.items()})
     if not folder.splits.is_file():
         with folder.stage("split", mark) as record:
             write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans))

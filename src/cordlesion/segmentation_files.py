@@ -195,7 +195,9 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
 def _remarks(result: Segmentation, card: Card) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
     curve = result.centerline if card.preprocess.region == "cord" else None
-    return [told for told in (placement_remark(scan, name), curve and coverage_remark(curve, scan, name)) if told]
+    of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
+    told = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
+    return [remark for remark in told if remark]
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:

@@ -1,7 +1,8 @@
 """Evaluate masks, choose thresholds for maps and compare tables of any tool, from files (no torch)."""
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +30,7 @@ from cordlesion.evaluation import (
     write_table,
 )
 from cordlesion.execution.local import map_scans
+from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.scan_names import scan_file
@@ -62,6 +64,8 @@ def evaluate_files(
     figures: Path | None = None,
     images: Path | None = None,
     figure_format: Literal["png", "svg"] = "png",
+    lesion_value: float | None = None,
+    predicted_value: float | None = None,
 ) -> dict[str, str]:
     """Compare predicted masks with references and write ``metrics.tsv``; draw them, where that is asked for.
 
@@ -73,6 +77,9 @@ def evaluate_files(
         figures: Folder for a picture of each scan, a page of them and a table of the lesions of both masks.
         images: The scan behind the masks, or a folder of scans; by default those of the BIDS dataset of the references.
         figure_format: Of the pictures.
+        lesion_value: The value that is lesion, in masks that hold others too; by default all references must mark by
+            one value, and all predictions.
+        predicted_value: The same for the predictions, where it is another.
 
     Returns:
         The files that could not be used, each with the reason.
@@ -87,8 +94,15 @@ def evaluate_files(
         raise CordlesionError(f"{images}: images are given but no folder for the figures; add --figures, too.")
     _require_row(rule, RULES, "rule")
     pairs, unmatched = pair_files(reference, prediction)
+    predicted = lesion_value if predicted_value is None else predicted_value
+    pairs = [replace(pair, lesion_value=lesion_value, predicted_value=predicted) for pair in pairs]
     behind = {} if figures is None else _images(reference, images, pairs)
-    outcomes = map_scans(lambda pair: metric_row(pair, evaluate_mask(pair, rule)), pairs, "evaluate masks")
+    references, predictions = MaskValues("references", lesion_value), MaskValues("predictions", predicted)
+    outcomes = map_scans(
+        lambda pair: metric_row(pair, evaluate_mask(pair, rule, references, predictions)), pairs, "evaluate masks"
+    )
+    references.require_one()
+    predictions.require_one()
     faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
     rows = [o.result for o in outcomes if o.result is not None]
     if not rows:
@@ -143,6 +157,7 @@ def tune_files(
     objective: str = "median_voxel_f1",
     rule: str = "study",
     grid: str = "paper",
+    lesion_value: float | None = None,
 ) -> dict[str, str]:
     """Choose the decision threshold of probability maps and write it, with its curve, to ``thresholds.json``.
 
@@ -153,6 +168,7 @@ def tune_files(
         objective: A name in :data:`cordlesion.threshold.OBJECTIVES`, some with a number: ``f_beta:2``.
         rule: A name in :data:`cordlesion.metrics.RULES`.
         grid: A name in :data:`cordlesion.threshold.GRIDS`.
+        lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
 
     Returns:
         The files that could not be used, each with the reason.
@@ -166,7 +182,12 @@ def tune_files(
     _require_row(grid, GRIDS, "grid")
     goal = parse_objective(objective)
     pairs, unmatched = pair_files(reference, probability, PROBABILITY_NAMES)
-    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS[grid], rule), pairs, "sweep thresholds")
+    pairs = [replace(pair, lesion_value=lesion_value) for pair in pairs]
+    references = MaskValues("references", lesion_value)
+    outcomes = map_scans(
+        lambda pair: sweep_map(pair, GRIDS[grid], rule, references=references), pairs, "sweep thresholds"
+    )
+    references.require_one()
     faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
     tables = [o.result for o in outcomes if o.result is not None]
     if not tables:
@@ -178,7 +199,13 @@ def tune_files(
         finer = "" if grid == "fine" else _finer([o.item for o in outcomes if o.result is not None], objective, rule)
         raise CordlesionError(_refusal(probability, table, choice, finer))
     cut = find_cut(table)
-    how = {"rule": rule, "grid": grid, "lesion_free_scans": goal.lesion_free, "maps_cut_at": cut}
+    how = {
+        "rule": rule,
+        "grid": grid,
+        "lesion_free_scans": goal.lesion_free,
+        "maps_cut_at": cut,
+        "left_out": _without_places(faults, reference, probability),
+    }
     write_json(output, _choice_record(choice) | how | {"curve": _without_nan(choice.curve)})
     say(f"threshold {choice.value:g} ({objective} {choice.score:.3f}; {choice.basis}): {output}")
     if cut is not None:
@@ -312,6 +339,14 @@ def _choice_record(choice: ThresholdChoice) -> dict[str, object]:
         "n_lesion_free": choice.n_lesion_free,
         "n_left_out": choice.n_left_out,
     }
+
+
+def _without_places(faults: Mapping[str, str], *roots: Path) -> dict[str, str]:
+    """Return why files were left out, without the folders of this machine: the record is passed on."""
+    for root in roots:
+        folder = root if root.is_dir() else root.parent
+        faults = {name: fault.replace(f"{folder}/", "") for name, fault in faults.items()}
+    return dict(faults)
 
 
 def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:

@@ -32,6 +32,7 @@ from cordlesion.intake import (
     split_for_study,
 )
 from cordlesion.manifest import record_opening, write_manifest
+from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
@@ -113,7 +114,9 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     """Find and check the scans, assign them to sets (written once, then read), and find the files of comparators."""
     network = network_hash(config.preprocess)
     scans, unusable = find_scans(config.dataset, config.patterns)
-    outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder), scans, "read scans")
+    references = MaskValues("references", config.patterns.lesion_value)
+    outcomes = map_scans(lambda scan: inspect_for_study(scan, config, folder, references), scans, "read scans")
+    references.require_one()
     excluded = faults_by_scan(outcomes, unusable)
     read = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in read]

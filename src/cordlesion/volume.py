@@ -1,31 +1,34 @@
 """Volumes: an array with its place in space; safe NIfTI reading and atomic writing (leaf module)."""
 
-import gzip
-import io
 import math
-import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
-from cordlesion.artifacts import atomic_path
 from cordlesion.errors import CordlesionError
+from cordlesion.nifti_file import open_nifti, unit_factor
+from cordlesion.probability import as_probabilities
+from cordlesion.writing import atomic_path
 
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
-_DAMAGE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error)
-_POINTERS = {b"version https://git-lfs": "git lfs pull", b"annex/objects/": "git annex get, or datalad get"}
-"""How what stands for a file that was not fetched begins, or where it links to."""
-_ENDIAN: tuple[Literal["little", "big"], ...] = ("little", "big")
+VALUE_ROUNDING = 1e-6
+"""Values of a mask closer than this, relative to the larger, are one value."""
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
+
+
+class SeveralValuesError(CordlesionError):
+    """A mask marks by several values, and nothing says which one is meant."""
+
+    def __init__(self, message: str, n_values: int) -> None:
+        super().__init__(message)
+        self.n_values = n_values
+        """How many beside 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,9 @@ class Volume:
     """Header of the file it came from; outputs on the same grid copy its geometry exactly."""
     path: Path | None = None
     """The file it came from, for messages."""
+    mask_value: float | None = None
+    """Of a mask: the value of its voxels in the file; where it was read for a given value that it lacks, the highest of
+    the others. None where the file holds none, or it is not from a file."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -79,13 +85,13 @@ def placement_remark(volume: Volume, name: str | None = None) -> str | None:
     if header is None or not (header["sform_code"] > 0 and header["qform_code"] > 0):
         return None
     try:
-        qform = header.get_qform()
-    except ValueError:
+        qform = _in_mm(header.get_qform(), header)
+    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
         return f"{named}: its sform is used; its qform is invalid."
     shift_mm = _farthest_mm(volume.affine, qform, volume.data.shape)
     if shift_mm <= _tolerance_mm(volume):
         return None
-    return f"{named}: its sform is used; its qform would place voxels up to {shift_mm:.1f} mm elsewhere."
+    return f"{named}: its sform is used; its qform would place voxels up to {_length(shift_mm, 1)} mm elsewhere."
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -94,42 +100,27 @@ def read_volume(path: Path | str) -> Volume:
     Raises:
         CordlesionError: The file is missing, a folder, truncated, not NIfTI, not 3-D, empty, or holds NaN or infinity.
     """
-    return _read_with_extremes(Path(path))[0]
-
-
-def _read_with_extremes(path: Path) -> tuple[Volume, float, float]:
-    """Read a volume, and its extremes, which have to be looked for anyway."""
-    if path.is_dir():
-        raise CordlesionError(f"{path}: is a folder; a NIfTI file (.nii or .nii.gz) is needed. Give one of its files.")
-    if not path.is_file():
-        _require_fetched(path)
-        raise CordlesionError(f"{path}: no such file. Check the name; a NIfTI file (.nii or .nii.gz) is needed.")
-    image = _load(path)
-    shape = image.shape
-    if len(shape) > 3 and all(n == 1 for n in shape[3:]):
-        shape = shape[:3]
-    if len(shape) != 3 or min(shape) < 1:
-        raise CordlesionError(
-            f"{path}: the image has shape {image.shape}; one non-empty 3-D volume is needed. Extract it and try again."
-        )
-    data = _read_data(path, image).reshape(shape)
-    low, high = float(data.min()), float(data.max())  # they tell of NaN and infinity without an array of answers
+    path = Path(path)
+    file = open_nifti(path)
+    data = file.read()
+    low, high = float(data.min()), float(data.max())  # NaN and infinity show in them, without an array of answers
     if not (math.isfinite(low) and math.isfinite(high)):
+        n = sum(int(np.count_nonzero(~np.isfinite(part))) for part in np.moveaxis(data, -1, 0))
         raise CordlesionError(
-            f"{path}: holds NaN or infinite voxels; finite intensities are needed. Replace them and try again."
+            f"{path}: holds NaN or infinite voxels ({n} of {data.size}); finite intensities are needed. "
+            "Replace them and try again."
         )
-    return Volume(data, _checked_affine(path, image), image.header, path), low, high
+    return Volume(data, file.affine, file.header, path)
 
 
 def read_grid(path: Path | str) -> Volume:
     """Read only the header of a NIfTI file: a volume of zeros that takes no memory, to write others like it.
 
     Raises:
-        CordlesionError: The file is missing or is not NIfTI.
+        CordlesionError: The file is missing, is not NIfTI, or its header is not valid.
     """
-    path = Path(path)
-    image = _load(path)
-    return Volume(np.broadcast_to(np.uint8(0), image.shape[:3]), _checked_affine(path, image), image.header, path)
+    file = open_nifti(Path(path))
+    return Volume(np.broadcast_to(np.uint8(0), file.shape), file.affine, file.header, file.path)
 
 
 def read_scan(path: Path | str) -> Volume:
@@ -164,39 +155,57 @@ def _holds_only(data: npt.NDArray[np.generic], low: float, high: float) -> bool:
     return all(bool(np.all((part == low) | (part == high))) for part in np.moveaxis(data, -1, 0))
 
 
-def read_mask(path: Path | str, like: Volume | None = None) -> Volume:
-    """Read a mask as a boolean volume; any single non-zero value (1, 255) counts as inside.
+def read_mask(path: Path | str, like: Volume | None = None, value: float | None = None) -> Volume:
+    """Read a mask as a boolean volume.
+
+    Args:
+        path: The file.
+        like: The grid it must share.
+        value: Only voxels of this value are inside, whatever others there are; by default any single value but 0 (1,
+            255), which the result's ``mask_value`` holds.
 
     Raises:
-        CordlesionError: As :func:`read_volume`; more than one non-zero value; or another grid than ``like``.
+        CordlesionError: As :func:`read_volume`; more than one non-zero value (:class:`SeveralValuesError`); or another
+            grid than ``like``.
     """
     volume = read_volume(path)
-    inside = volume.data != 0
-    values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
-    if len(values) > 1:
-        raise CordlesionError(
-            f"{path}: a mask with 0 and one other value is needed, found {len(values)} other values "
-            f"({values[0]:g} to {values[-1]:g}). Binarise it first."
-        )
-    mask = Volume(inside, volume.affine, volume.header, volume.path)
+    inside = volume.data != 0 if value is None else np.isclose(volume.data, value, rtol=VALUE_ROUNDING, atol=0)
+    found = _only_value(volume, inside) if value is None else _given_value(volume, inside, value)
+    mask = Volume(inside, volume.affine, volume.header, volume.path, found)
     if like is not None:
         require_same_grid(mask, like)
     return mask
 
 
+def _given_value(volume: Volume, inside: npt.NDArray[np.bool_], value: float) -> float | None:
+    """Return the value where the mask holds it, else the highest of the others; None where there is none."""
+    return value if inside.any() else float(volume.data.max()) or None
+
+
+def _only_value(volume: Volume, inside: npt.NDArray[np.bool_]) -> float | None:
+    values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
+    if not len(values):
+        return None
+    low, high = float(values[0]), float(values[-1])
+    if high - low > VALUE_ROUNDING * max(abs(low), abs(high)):
+        raise SeveralValuesError(
+            f"{volume.path}: a mask with 0 and one other value is needed, found {len(values)} other values "
+            f"({low:.9g} to {high:.9g}). Say which one is lesion (--lesion-value; `lesion_value` in a study), "
+            "or binarise it first.",
+            len(values),
+        )
+    return high
+
+
 def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
-    """Read a probability map as float32.
+    """Read a probability map as float32; what lies outside [0, 1] by rounding, up to 1e-3, is clipped.
 
     Raises:
-        CordlesionError: As :func:`read_volume`; values outside [0, 1]; or another grid than ``like``.
+        CordlesionError: As :func:`read_volume`; values farther outside [0, 1]; or another grid than ``like``.
     """
-    volume, low, high = _read_with_extremes(Path(path))
-    if low < 0 or high > 1:
-        raise CordlesionError(
-            f"{path}: values from {low:g} to {high:g} found; probabilities between 0 and 1 are needed. "
-            "Export probabilities, not logits or percentages."
-        )
-    probability = Volume(volume.data.astype(np.float32, copy=False), volume.affine, volume.header, volume.path)
+    volume = read_volume(path)
+    data = as_probabilities(volume.data, path, "Export probabilities, not logits or percentages.")
+    probability = Volume(data, volume.affine, volume.header, volume.path)
     if like is not None:
         require_same_grid(probability, like)
     return probability
@@ -218,8 +227,9 @@ def require_same_grid(volume: Volume, like: Volume) -> None:
     if distance_mm > _tolerance_mm(like):
         remarks = [f" {remark}" for one in (volume, like) if (remark := placement_remark(one))]
         raise CordlesionError(
-            f"{name}: lies up to {distance_mm:.2f} mm away from {other} although both have shape {like.data.shape}; "
-            f"both must share one grid. Resample the first one to the second with nearest neighbour.{''.join(remarks)}"
+            f"{name}: lies up to {_length(distance_mm, 2)} mm away from {other} although both have shape "
+            f"{like.data.shape}; both must share one grid. Resample the first one to the second with nearest neighbour."
+            f"{''.join(remarks)}"
         )
 
 
@@ -241,7 +251,8 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
     if data.shape != like.data.shape:
         raise ValueError(f"data has shape {data.shape}, the grid has {like.data.shape}")
     stored = data.view(np.uint8) if data.dtype == bool else data
-    image = nib.Nifti1Image(stored, like.affine)
+    # In the unit of the header, which is copied: the affine of a volume is in millimetres.
+    image = nib.Nifti1Image(stored, like.affine if like.header is None else like.header.get_best_affine())
     if like.header is not None:
         _copy_geometry(like.header, image.header)
     else:
@@ -262,99 +273,16 @@ def _tolerance_mm(grid: Volume) -> float:
     return max(GRID_TOLERANCE_MM, 0.05 * min(grid.spacing_mm))
 
 
-def _load(path: Path) -> nib.Nifti1Pair:
-    try:
-        image = nib.load(path)
-    except _DAMAGE as error:
-        _require_fetched(path)
-        if renamed := _true_name(path):
-            raise CordlesionError(
-                f"{path}: its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
-                f"both must agree. Rename it to {renamed.name}."
-            ) from error
-        raise CordlesionError(
-            f"{path}: not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz."
-        ) from error
-    if not isinstance(image, nib.Nifti1Pair):
-        raise CordlesionError(
-            f"{path}: is a {type(image).__name__}, not a NIfTI file. Export the scan as .nii or .nii.gz."
-        )
-    return image
+def _in_mm(affine: npt.NDArray[np.float64], header: nib.Nifti1Header) -> npt.NDArray[np.float64]:
+    """Return an affine of a header in millimetres."""
+    factor = unit_factor(header)
+    scaled: npt.NDArray[np.float64] = affine * np.array([[factor], [factor], [factor], [1.0]])
+    return scaled
 
 
-def _require_fetched(path: Path) -> None:
-    """Refuse a file of which only a pointer is here (git-annex, Git LFS), naming the command that fetches it."""
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(200)
-    except OSError:
-        start = os.fsencode(path.readlink()) if path.is_symlink() else b""
-    command = next((command for mark, command in _POINTERS.items() if mark in start), None)
-    if command is not None:
-        raise CordlesionError(
-            f"{path}: is a pointer to a file whose content is not here; the content is needed. Fetch it ({command})."
-        )
-
-
-def _true_name(path: Path) -> Path | None:
-    """Return the name that fits the content of a NIfTI file whose name tells of the wrong compression."""
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(4)
-    except OSError:
-        return None
-    if path.name.endswith(".nii") and start.startswith(b"\x1f\x8b"):
-        return path.with_name(f"{path.name}.gz")
-    # A NIfTI file begins with the size of its header.
-    if path.name.endswith(".nii.gz") and any(int.from_bytes(start, order) in (348, 540) for order in _ENDIAN):
-        return path.with_suffix("")
-    return None
-
-
-def _read_data(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.generic]:
-    try:
-        # The header of a loaded image no longer tells the scaling; only the array proxy does.
-        stored: Any = image.dataobj
-        is_scaled = stored.slope != 1 or stored.inter != 0
-        if isinstance(image, nib.Nifti1Image) and path.name.endswith(".gz"):
-            stored = _decompressed(path, stored, is_scaled)
-        data: npt.NDArray[np.generic] = np.asanyarray(stored, dtype=np.float32 if is_scaled else None)
-    except _DAMAGE as error:
-        raise CordlesionError(
-            f"{path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again."
-        ) from error
-    if not (np.issubdtype(data.dtype, np.integer) or np.issubdtype(data.dtype, np.floating)):
-        raise CordlesionError(
-            f"{path}: voxels are of type {data.dtype}; real numbers are needed. Convert it to float32."
-        )
-    return data
-
-
-def _decompressed(path: Path, proxy: Any, is_scaled: bool) -> Any:  # noqa: ANN401 - nibabel's are not typed
-    """Decompress a file at once, outside the interpreter lock: nibabel does it piece by piece, two files in turn.
-
-    The content itself is the array, which cannot be written to; scaled content is read by the proxy that is returned.
-    """
-    compressed = path.read_bytes()
-    n_bytes = proxy.offset + math.prod(proxy.shape) * proxy.dtype.itemsize
-    # Into memory of the right size: what grows is copied, and asking the system for it may take longer than zlib does.
-    content = zlib.decompress(compressed, zlib.MAX_WBITS | 16, n_bytes)
-    # A gzip file ends with the length of what it holds; if not, several are joined, or something else follows.
-    if len(content) < n_bytes or not compressed.endswith((len(content) % 2**32).to_bytes(4, "little")):
-        content = gzip.decompress(compressed)
-    if len(content) < n_bytes:
-        raise EOFError(f"{len(content)} bytes instead of {n_bytes}")
-    if not is_scaled:
-        return np.ndarray(proxy.shape, proxy.dtype, content, proxy.offset, order="F")
-    layout = (proxy.shape, proxy.dtype, proxy.offset, proxy.slope, proxy.inter)
-    return nib.arrayproxy.ArrayProxy(io.BytesIO(content), layout)
-
-
-def _checked_affine(path: Path, image: nib.Nifti1Pair) -> npt.NDArray[np.float64]:
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise CordlesionError(f"{path}: the header's affine is singular; voxel sizes are needed. Repair the header.")
-    return affine
+def _length(mm: float, decimals: int) -> str:
+    """Return a length with so many decimals, or with its first digit where those would be zeros."""
+    return f"{mm:.{decimals}f}" if mm >= 0.5 * 10**-decimals else f"{mm:.1g}"
 
 
 def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:
@@ -362,7 +290,3 @@ def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:
     for field in _GEOMETRY:
         target[field] = source[field]
     target["pixdim"][:4] = source["pixdim"][:4]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,11 +1,13 @@
 """Softmax exports: the right class in the right order, and no file makes more than the scan's size be allocated."""
 
 import io
+import json
 import pickle
 import tracemalloc
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from comparator_files import save_softmax
 from cordlesion.comparators.softmax import read_softmax
 from cordlesion.errors import CordlesionError
+from cordlesion.progress import shown
 from cordlesion.volume import Volume
 
 SHAPE = (4, 6, 9)
@@ -55,6 +58,66 @@ def test_any_class_can_be_lesion_in_either_memory_order(tmp_path_factory, which,
     np.testing.assert_array_equal(read_softmax(path, SCAN, which), expected)
 
 
+@pytest.mark.parametrize("codes", ["RAS", "LAS", "LPS", "SAL", "PIR"])
+@pytest.mark.parametrize("shows", ["plans.json", "dataset.json", "mask"])
+@pytest.mark.parametrize("reorients", [True, False])
+def test_an_export_is_turned_back_where_its_reader_turned_the_scan(tmp_path, codes, shows, reorients):
+    scan, lesion = turned_scan(codes)
+    reader = "NibabelIOWithReorient" if reorients else "SimpleITKIO"
+    if shows == "mask":
+        nib.save(nib.Nifti1Image((lesion >= 0.5).astype(np.uint8), scan.affine), tmp_path / "x.nii.gz")
+    else:
+        key = "image_reader_writer" if shows == "plans.json" else "overwrite_image_reader_writer"
+        (tmp_path / shows).write_text(json.dumps({key: reader}))
+    canonical = nib.as_closest_canonical(nib.Nifti1Image(lesion, scan.affine)).get_fdata(dtype=np.float32)
+    path = save_softmax(tmp_path / "x.npz", canonical if reorients else lesion, np.float32)
+    np.testing.assert_array_equal(read_softmax(path, scan), lesion)
+
+
+def turned_scan(codes: str) -> tuple[Volume, np.ndarray]:
+    """A scan in some orientation, and a map of it."""
+    image = nib.Nifti1Image(LESION, np.diag([0.5, 0.6, 0.7, 1]))
+    image = image.as_reoriented(nib.orientations.ornt_transform(*map(nib.orientations.axcodes2ornt, ("RAS", codes))))
+    data = np.asarray(image.dataobj)
+    return Volume(np.broadcast_to(np.uint8(0), data.shape), image.affine, None, Path("scan.nii.gz")), data
+
+
+def test_dataset_json_overrules_plans_json_which_may_name_no_reader(tmp_path):
+    scan, lesion = turned_scan("LAS")
+    (tmp_path / "plans.json").write_text('{"image_reader_writer": "NibabelIOWithReorient"}')
+    (tmp_path / "dataset.json").write_text('{"overwrite_image_reader_writer": "NibabelIO"}')
+    path = save_softmax(tmp_path / "x.npz", lesion, np.float32)
+    np.testing.assert_array_equal(read_softmax(path, scan), lesion)
+    (tmp_path / "dataset.json").write_text('{"labels": {}}')
+    np.testing.assert_array_equal(read_softmax(path, scan), lesion[::-1])
+
+
+def test_what_nothing_says_is_said(tmp_path, capsys):
+    scan, lesion = turned_scan("LAS")
+    path = save_softmax(tmp_path / "x.npz", lesion, np.float32)
+    with shown():
+        for _ in range(2):
+            np.testing.assert_array_equal(read_softmax(path, scan), lesion)
+    assert capsys.readouterr().out.replace("\n", " ").count("names nnU-Net's reader") == 1
+
+
+@pytest.mark.parametrize("other", [0.3 * LESION, np.clip(1.02 - LESION, 0, 1)])
+def test_two_channels_of_no_softmax_need_a_class(tmp_path, other):
+    channels = np.stack([LESION, other.astype(np.float32)]).transpose(0, 3, 2, 1)
+    np.savez(tmp_path / "x.npz", probabilities=channels)
+    with pytest.raises(CordlesionError, match=r"two channels sum to .*, not to 1.*Set `lesion_class`"):
+        read_softmax(tmp_path / "x.npz", SCAN)
+    np.testing.assert_array_equal(read_softmax(tmp_path / "x.npz", SCAN, 0), LESION)
+
+
+def test_nan_is_counted(tmp_path):
+    lesion = LESION.copy()
+    lesion[0, 0, :2] = np.nan
+    path = save_softmax(tmp_path / "x.npz", lesion, np.float32)
+    with pytest.raises(CordlesionError, match="holds NaN in 2 of 216 voxels"):
+        read_softmax(path, SCAN)
+
+
 def test_rounding_beyond_one_is_no_fault(tmp_path):
     path = save_softmax(tmp_path / "x.npz", np.full(SHAPE, 1.0001, np.float32), np.float32)
     assert read_softmax(path, SCAN).max() == 1
@@ -84,7 +147,7 @@ def test_rounding_beyond_one_is_no_fault(tmp_path):
         ),
         (lambda path: save_softmax(path, LESION), 2, "has 2 classes, numbered from 0, so there is no class 2"),
         (lambda path: save_softmax(path, 3 * LESION - 1), None, "values from -.* found; probabilities between 0 and 1"),
-        (lambda path: save_softmax(path, LESION * np.nan), None, "values from nan to nan"),
+        (lambda path: save_softmax(path, LESION * np.nan), None, "holds NaN in 216 of 216 voxels"),
         (lambda path: path.write_text("no archive"), None, r"no readable \.npz file \(File is not a zip file\)"),
         (lambda path: path.write_bytes(b""), None, r"no readable \.npz file"),
         (lambda path: path.write_bytes(pickle.dumps(Trap())), None, r"no readable \.npz file"),

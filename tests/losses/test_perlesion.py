@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from cordlesion.losses import LOSSES
 from cordlesion.losses.perlesion import voronoi_regions, without_other_lesions
@@ -45,6 +46,22 @@ def test_voronoi_regions_are_the_nearest_voxels_of_each_lesion(mask):
     for voxel in np.ndindex(mask.shape) if lesions else ():
         owner = loss_formulas.nearest(voxel, lesions)
         assert [region[voxel] for region in regions] == [number == owner for number in range(len(lesions))]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.2])
+def test_one_transform_gives_the_regions_of_one_per_lesion(share):
+    """Ties, of which there are many, go to the first lesion."""
+    mask = np.random.default_rng(0).random((24, 20, 16)) < share
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    nearest, least = np.zeros(mask.shape, int), np.full(mask.shape, np.inf)
+    for number in range(1, count + 1):
+        distance = ndimage.distance_transform_edt(labels != number)
+        nearest[distance < least] = number
+        least = np.minimum(least, distance)
+    regions = list(voronoi_regions(mask))
+    assert len(regions) == count
+    for number, region in enumerate(regions, start=1):
+        np.testing.assert_array_equal(region, nearest == number)
 
 
 @settings(deadline=None, max_examples=50)

@@ -34,7 +34,19 @@ def test_a_probability_equal_to_the_threshold_is_lesion(step, dtype):
     p = np.array([[[step / 20]]], dtype=dtype)
     assert binarize(p, 0.05 * step).all()
     assert binarize(p, round(0.05 * step, 2)).all()
-    assert not binarize(np.nextafter(p.astype(np.float32), np.float32(-1)), step / 20).any()
+
+
+@pytest.mark.parametrize("step", range(1, 21))
+def test_two_units_in_the_last_place_are_rounding_and_three_are_not(step):
+    p = np.full((1, 1, 1), step / 20, np.float32)
+    for n_units in range(1, 5):
+        p = np.nextafter(p, np.float32(0))
+        assert binarize(p, step / 20).all() == (n_units <= 2)
+
+
+def test_zero_reaches_no_threshold_above_zero():
+    assert not binarize(np.zeros((1, 1, 1)), np.finfo(np.float32).smallest_subnormal).any()
+    assert binarize(np.zeros((1, 1, 1)), 0).all()
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=3, max_dims=3, max_side=5)))
@@ -69,6 +81,17 @@ def test_arrays_that_are_no_volume_are_refused(array):
 
 def test_voxel_volume():
     assert voxel_volume_mm3((0.5, 0.5, 3)) == 0.75
-    for bad in [(1, 1), (1, 1, 0), (1, 1, -1), (1, 1, math.nan), (1, math.inf, 1)]:
+    for bad in [
+        1.0,
+        None,
+        "abc",
+        np.float64(0.5),
+        np.array(1.0),
+        (1, 1),
+        (1, 1, 0),
+        (1, 1, -1),
+        (1, 1, math.nan),
+        (1, math.inf, 1),
+    ]:
         with pytest.raises(CordlesionError, match="three positive lengths"):
             voxel_volume_mm3(bad)

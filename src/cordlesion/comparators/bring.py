@@ -1,5 +1,6 @@
 """A comparator's maps and masks are brought into the study folder, on the scan's own grid, checked on the way."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from cordlesion.comparators.content import FileContent, look_at
 from cordlesion.comparators.match import Comparator
 from cordlesion.comparators.softmax import read_softmax
 from cordlesion.config import ComparatorConfig, PreprocessConfig
-from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.metrics import binarize
 from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import scan_centerline
@@ -35,12 +36,12 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
         CordlesionError: The file is damaged, lies on another grid, or is no map or mask.
     """
     grid = read_grid(scan.image)
-    data = _read(comparator, scan, grid)
+    volume = _read(comparator, scan, grid)
     if comparator.config.kind == "masks":
-        write_volume(mask, data, grid)
+        write_volume(mask, volume.data, grid)
     else:
-        _write(comparator.config, data.astype(np.float32, copy=False), grid, probability, mask)
-    return _content(comparator, scan, data, grid)
+        _write(comparator.config, volume.data.astype(np.float32, copy=False), grid, probability, mask)
+    return _content(comparator, scan, volume, grid)
 
 
 def check_file(comparator: Comparator, scan: Scan) -> FileContent:
@@ -83,18 +84,18 @@ def predict_bundle(
     _write(comparator.config, predict_scan(bundle, image, centerline), image, probability, mask)
 
 
-def _read(comparator: Comparator, scan: Scan, grid: Volume) -> npt.NDArray[np.generic]:
+def _read(comparator: Comparator, scan: Scan, grid: Volume) -> Volume:
     config, source = comparator.config, comparator.files[scan.scan_id]
     if config.kind == "masks":
-        return read_mask(source, like=grid).data
+        return read_mask(source, like=grid, value=config.lesion_value)
     if config.kind == "npz":
-        return read_softmax(source, grid, config.lesion_class)
-    return read_probability(source, like=grid).data.astype(np.float32, copy=False)
+        return replace(grid, data=read_softmax(source, grid, config.lesion_class))
+    return read_probability(source, like=grid)
 
 
-def _content(comparator: Comparator, scan: Scan, data: npt.NDArray[np.generic], grid: Volume) -> FileContent:
-    reference = read_mask(scan.reference, like=grid).data.astype(bool, copy=False) if scan.reference else None
-    return look_at(comparator.config, data, reference)
+def _content(comparator: Comparator, scan: Scan, volume: Volume, grid: Volume) -> FileContent:
+    reference = read_reference(scan, grid).data.astype(bool, copy=False) if scan.reference else None
+    return replace(look_at(comparator.config, volume.data, reference), mask_value=volume.mask_value)
 
 
 def _write(config: ComparatorConfig, data: FloatArray, grid: Volume, probability: Path, mask: Path) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cordlesion.config import ComparatorConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import binarize
 
 
@@ -20,6 +21,8 @@ class FileContent:
     """Zeros; one other value, as masks do; or several."""
     is_reference: bool | None
     """Whether its lesions are the reference, voxel by voxel; None where the reference holds no lesion."""
+    mask_value: float | None = None
+    """Of a mask: by which value it marks; None where it is empty."""
 
 
 def look_at(
@@ -44,6 +47,8 @@ def look_at(
 def require_findings(config: ComparatorConfig, contents: Sequence[FileContent]) -> None:
     """Refuse files that cannot be what a method found: copies of the references, and masks where maps are needed.
 
+    Masks that mark by different values are refused too: one of them may mark the cord.
+
     Args:
         config: The comparator.
         contents: Of all its files.
@@ -57,6 +62,10 @@ def require_findings(config: ComparatorConfig, contents: Sequence[FileContent]) 
             f"{config.path}: its lesions are those of the references, voxel by voxel, in every scan that has any; what "
             f"the comparator {config.name!r} found is needed. Give another folder, or narrow it by `files`."
         )
+    masks = MaskValues(f"masks of the comparator {config.name!r}", config.lesion_value)
+    for number, content in enumerate(contents):
+        masks.add(config.path / f"file {number + 1}", content.mask_value)
+    masks.require_one()
     held = {content.holds for content in contents}
     if config.is_tuned and "mask" in held and "map" not in held:
         remedy = "Give them" if config.kind == "maps" else "Save them as NIfTI files and give them"

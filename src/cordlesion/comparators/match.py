@@ -49,7 +49,7 @@ class Comparator:
     def origin(self, scan_id: str) -> str:
         """Return a fingerprint of what a scan's map or mask is made from, beside the scan itself."""
         source = self.hashes if self.config.kind == "bundle" else self.hashes[scan_id]
-        return digest(self.config.kind, self.config.lesion_class, self.config.threshold, source)
+        return digest(self.config.kind, self.config.lesion_class, self.config.threshold, source, *self._lesion_value)
 
     def preprocess_in(self, study: PreprocessConfig) -> PreprocessConfig | None:
         """Return a model's own preprocessing, but for where centerlines come from, which is a matter of the dataset."""
@@ -61,7 +61,19 @@ class Comparator:
     @property
     def fingerprint(self) -> str:
         """A hash of all that the comparator's results depend on beside the scans."""
-        return digest(self.config.name, self.config.kind, self.config.lesion_class, self.config.threshold, self.hashes)
+        return digest(
+            self.config.name,
+            self.config.kind,
+            self.config.lesion_class,
+            self.config.threshold,
+            self.hashes,
+            *self._lesion_value,
+        )
+
+    @property
+    def _lesion_value(self) -> list[int]:
+        # What is not set is left out, so that older fingerprints stay what they are.
+        return [] if self.config.lesion_value is None else [self.config.lesion_value]
 
 
 def match_comparator(config: ComparatorConfig, measured: Collection[str], scans: Mapping[str, Path]) -> Comparator:

@@ -1,10 +1,13 @@
 """nnU-Net's softmax exports: one class of an ``.npz`` file as a probability map on the scan's grid.
 
 nnU-Net (Isensee et al. 2021) writes ``probabilities`` (``softmax`` in its first version) of shape (classes, z, y, x):
-the voxels of the scan's NIfTI file in reverse index order. The place of the voxels is that of the scan itself, so the
-pickle beside the array is never opened. What the file declares is checked before anything of its size is allocated.
+the voxels of the scan's NIfTI file in reverse index order, or, where its reader reorients, those of the file turned to
+right-anterior-superior. ``plans.json`` or ``dataset.json`` of the export names the reader; without them the mask beside
+the array shows it. The pickle beside the array is never opened.
+What the file declares is checked before anything of its size is allocated.
 """
 
+import functools
 import io
 import lzma
 import math
@@ -12,15 +15,20 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.volume import Volume
+from cordlesion.probability import as_probabilities
+from cordlesion.progress import say
+from cordlesion.reading import read_json
+from cordlesion.volume import Volume, read_volume, require_same_grid
 
 ARRAYS = ("probabilities", "softmax")
 """Names of the array, by version of nnU-Net."""
@@ -34,8 +42,13 @@ _BROKEN = (
     # Headers are Python literals, and numpy lets through what their parser says.
     *(SyntaxError, TypeError, MemoryError, tokenize.TokenError),
 )
-# Sums of rounded terms may exceed 1 a little.
-_ROUNDING = 1e-3
+# Two classes of a softmax sum to 1, but for rounding to 16 bits; two sigmoid channels of regions do not.
+_SUM_TOLERANCE = 1e-2
+_READER_KEYS = {"dataset.json": "overwrite_image_reader_writer", "plans.json": "image_reader_writer"}
+"""Files of an export that name nnU-Net's reader, the first that does counts; and the key."""
+_REORIENTS = "WithReorient"
+# In nibabel's letters, as both readers that reorient mean them.
+_RAS = nib.orientations.axcodes2ornt("RAS")
 
 
 @dataclass(frozen=True)
@@ -59,27 +72,33 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
     Args:
         path: The ``.npz`` file.
         scan: The scan it was predicted from; its grid alone is looked at.
-        lesion_class: Number of the class that is lesion; 1 where it is not given and there are two.
+        lesion_class: Number of the class that is lesion; 1 where it is not given and there are two that sum to 1.
 
     Returns:
         Probabilities on the scan's grid and in its index order.
 
     Raises:
         CordlesionError: The file is damaged, holds no such array or one of other objects than numbers, the array does
-            not fit the scan, the class is not among its classes, or its values are no probabilities.
+            not fit the scan, the class is not among its classes, its values are no probabilities, or nothing says in
+            which orientation it is.
     """
+    reorients = _reader_reorients(path)
     try:
         with zipfile.ZipFile(path) as archive:
             declared = _declared(path, archive)
-            _check(path, declared, scan)
+            _check(path, declared, _shapes(scan, reorients), scan)
             which = _lesion_class(path, declared.shape[0], lesion_class)
             # Not numpy.load, which looks the name up again and may find another member than the one that was checked.
             with archive.open(declared.member) as stream:
                 probability = _read_class(stream, declared, which).astype(np.float32).transpose()
+            probability = as_probabilities(probability, path, "Export the softmax, not the logits.")
+            if lesion_class is None:
+                with archive.open(declared.member) as stream:
+                    _require_softmax(path, probability, _read_class(stream, declared, 1 - which).transpose())
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CordlesionError(f"{path}: no readable .npz file ({reason}). Export or copy it again.") from error
-    return _checked(path, probability)
+    return _on_grid(path, probability, scan, which, reorients)
 
 
 def _declared(path: Path, archive: zipfile.ZipFile) -> _Declared:
@@ -132,16 +151,16 @@ def _read_values(stream: IO[bytes], dtype: np.dtype[np.generic], count: int) -> 
     return np.frombuffer(values, dtype)
 
 
-def _check(path: Path, declared: _Declared, scan: Volume) -> None:
+def _check(path: Path, declared: _Declared, shapes: Sequence[tuple[int, ...]], scan: Volume) -> None:
     """Refuse what is not of numbers, or not of the scan's shape: so its size is bounded by the scan's."""
     if declared.dtype.kind != "f" or declared.dtype.itemsize not in _FLOAT_BYTES:
         raise CordlesionError(
             f"{path}: {declared.name!r} holds values of type {declared.dtype}; floating-point probabilities are "
             "needed, and nothing else is opened. Export the softmax of nnU-Net again."
         )
-    expected = tuple(reversed(scan.data.shape))
-    if len(declared.shape) != 4 or declared.shape[1:] != expected:
-        wanted = ", ".join(map(str, expected))
+    expected = [tuple(reversed(shape)) for shape in shapes]
+    if len(declared.shape) != 4 or declared.shape[1:] not in expected:
+        wanted = ", ".join(map(str, expected[0]))
         raise CordlesionError(
             f"{path}: {declared.name!r} has shape {declared.shape}; (classes, {wanted}) is needed, the axes of "
             f"{scan.path} in reverse order. Predict from that very scan; nnU-Net 1 crops its exports: pad them first."
@@ -170,11 +189,75 @@ def _lesion_class(path: Path, n_classes: int, wanted: int | None) -> int:
     return which
 
 
-def _checked(path: Path, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    low, high = float(probability.min()), float(probability.max())
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+def _reader_reorients(path: Path) -> bool | None:
+    """Say whether nnU-Net's reader turned the scan to right-anterior-superior; None where no file of the export says.
+
+    Raises:
+        CordlesionError: Such a file is damaged.
+    """
+    for name, key in _READER_KEYS.items():
+        beside = path.parent / name
+        if beside.is_file() and isinstance(reader := read_json(beside, dict).get(key), str):
+            return reader.endswith(_REORIENTS)
+    return None
+
+
+def _shapes(scan: Volume, reorients: bool | None) -> list[tuple[int, ...]]:
+    """Return the shapes, in index order, that the array may have: the scan's own, and turned."""
+    own = scan.data.shape
+    axes = np.argsort(nib.io_orientation(scan.affine)[:, 0])
+    turned = tuple(own[axis] for axis in axes)
+    return [own] if reorients is False else [turned] if reorients else [own, turned]
+
+
+def _on_grid(
+    path: Path, probability: npt.NDArray[np.float32], scan: Volume, which: int, reorients: bool | None
+) -> npt.NDArray[np.float32]:
+    """Return an array in the scan's index order, turned back where nnU-Net's reader turned the scan."""
+    back = nib.orientations.ornt_transform(_RAS, nib.io_orientation(scan.affine))
+    turned = np.ascontiguousarray(nib.orientations.apply_orientation(probability, back))
+    if reorients is not None:
+        return turned if reorients else probability
+    candidates = [one for one in (probability, turned) if one.shape == scan.data.shape]
+    if len(candidates) == 1 or np.array_equal(probability, turned):
+        return candidates[0]
+    if (mask := _mask_beside(path, scan, which)) is not None:
+        wrong = [np.count_nonzero((one >= 0.5) != mask) for one in candidates]
+        if wrong[0] != wrong[1]:
+            return candidates[int(np.argmin(wrong))]
+    _say_unknown(path.parent)
+    return probability
+
+
+@functools.cache
+def _say_unknown(folder: Path) -> None:
+    """Say once that an orientation is taken for granted."""
+    say(
+        f"{folder}: has no plans.json or dataset.json that names nnU-Net's reader, so arrays are taken to be in the "
+        "scans' own orientation, as all readers but ...WithReorient write them. Copy these files of the export there."
+    )
+
+
+def _mask_beside(path: Path, scan: Volume, which: int) -> npt.NDArray[np.bool_] | None:
+    """Read the mask that nnU-Net writes beside its array; None where there is none."""
+    for ending in (".nii.gz", ".nii"):
+        beside = path.with_name(f"{path.name.removesuffix('.npz')}{ending}")
+        if beside.is_file():
+            labels = read_volume(beside)
+            require_same_grid(labels, scan)
+            of_class: npt.NDArray[np.bool_] = labels.data == which
+            return of_class if of_class.any() else np.asarray(labels.data != 0)
+    return None
+
+
+def _require_softmax(path: Path, lesion: npt.NDArray[np.float32], other: npt.NDArray[np.generic]) -> None:
+    """Refuse two channels that are no two classes of one softmax: nothing says then which of them is lesion."""
+    excess = np.subtract(other, 1, dtype=np.float32)
+    excess += lesion
+    low, high = 1 + float(excess.min()), 1 + float(excess.max())
+    if not (low >= 1 - _SUM_TOLERANCE and high <= 1 + _SUM_TOLERANCE):
         raise CordlesionError(
-            f"{path}: values from {low:g} to {high:g} found; probabilities between 0 and 1 are needed. "
-            "Export the softmax, not the logits."
+            f"{path}: its two channels sum to {low:.3g} to {high:.3g}, not to 1, so they are no background and lesion "
+            "of one softmax (an export of regions, or small logits?). Set `lesion_class` of the comparator to 0 or 1, "
+            "the number of the channel that is lesion."
         )
-    return np.clip(probability, 0, 1)

@@ -31,6 +31,8 @@ class ComparatorConfig(Section):
     """Glob on the file names, where the folder holds other files too."""
     lesion_class: Annotated[int, Field(ge=0)] | None = None
     """Which class of an ``npz`` file is lesion; 1 where there are two."""
+    lesion_value: Annotated[int, Field(gt=0)] | None = None
+    """The value that marks lesions in ``masks`` that hold others too; by default all must mark by one value."""
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
     """A published threshold: maps are cut there and the masks taken as they are. By default it is tuned as a run's."""
 
@@ -66,6 +68,7 @@ class ComparatorConfig(Section):
     def _options_of_its_kind(self) -> Self:
         misplaced = {
             "lesion_class": self.lesion_class is not None and self.npz is None,
+            "lesion_value": self.lesion_value is not None and self.masks is None,
             "threshold": self.threshold is not None and self.masks is not None,
             "files": self.files != "*" and self.bundle is not None,
         }

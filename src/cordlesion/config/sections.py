@@ -112,6 +112,9 @@ class FilePatterns(Section):
         "*_label-centerline_mask.nii*",
     )
     """Centerlines drawn on a NIfTI grid."""
+    lesion_value: Annotated[int, Field(gt=0)] | None = None
+    """The value that marks lesions in the references, where they hold others too, as where the cord is 1 and lesions
+    are 2. By default all must mark by one value, whatever it is."""
 
 
 class SplitConfig(Section):
@@ -148,15 +151,15 @@ class PreprocessConfig(Section):
     region: Literal["cord", "foreground"] = "cord"
     """What the stack holds: the surroundings of the cord, or all that is brighter than the image's background, for
     lesions elsewhere; the settings of the crop and of the centerline have no meaning there."""
-    spacing_mm: Annotated[float, Field(gt=0)] = 0.5
+    spacing_mm: Annotated[float, Field(gt=0, le=20)] = 0.5
     """Isotropic voxel size."""
-    crop_voxels: Annotated[int, Field(ge=8)] = 48
+    crop_voxels: Annotated[int, Field(ge=8, le=1024)] = 48
     """Edge of the axial crop around the centerline; the network halves it at every level but the first."""
     centerline: AnyCenterlineSource = "auto"
     """Where the centerline comes from: our own detector, a curve drawn beside each scan, the centre of mass of a cord
     mask, the Spinal Cord Toolbox (SCT), where it is installed, or SCT's centerline network: its file ``t2_ctr.h5``,
     relative to the YAML file."""
-    centerline_smoothing_mm: Annotated[float, Field(ge=0)] = 60.0
+    centerline_smoothing_mm: Annotated[float, Field(ge=0, le=10_000)] = 60.0
     """Waves of the centerline shorter than this are damped by more than half; 0 takes the points as they are."""
 
     @property
@@ -190,7 +193,7 @@ class PreprocessConfig(Section):
 class PatchConfig(Section):
     """Patches along the cord, or along all three axes of the foreground."""
 
-    size_voxels: Annotated[int, Field(ge=8)] = 48
+    size_voxels: Annotated[int, Field(ge=8, le=1024)] = 48
     """Length of a patch along the cord; edge of a cube in the foreground."""
     overlap_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.75
     """Shared part of consecutive patches, in training and in prediction."""

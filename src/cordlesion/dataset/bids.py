@@ -80,7 +80,10 @@ def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Da
     named = [path for path in files if not illegible(path)]
     masks = {kind: _masks(images, named, folder, kind, getattr(patterns, kind)) for kind in KINDS}
     people = read_participants(folder / "participants.tsv")
-    scans = [_scan(name, file, masks, people) for name, file in sorted(images.items())]
+    scans = [
+        replace(_scan(name, file, masks, people), lesion_value=patterns.lesion_value)
+        for name, file in sorted(images.items())
+    ]
     refusals += masks["reference"].unclear.values()
     return Dataset(scans, [*unusable, *masks["reference"].alone], refusals, people.remarks(list(images.values())))
 

@@ -17,9 +17,9 @@ import pandas as pd
 from cordlesion import __version__
 from cordlesion.artifacts import atomic_path, check_new_folder, write_json
 from cordlesion.dataset.nnunet import to_nnunet
-from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
-from cordlesion.volume import read_mask, read_volume, write_volume
+from cordlesion.volume import read_volume, write_volume
 
 _ENDING = ".nii.gz"
 _LEARNING = ("train", "validation")
@@ -46,7 +46,7 @@ class Case:
         if self.labelled:
             if self.scan.reference is None:
                 raise CordlesionError(f"{self.scan.image}: has no reference; one is needed to learn from. Add it.")
-            reference = read_mask(self.scan.reference, like=image).data
+            reference = read_reference(self.scan, image).data
             # With the image's own header, since nnU-Net refuses transforms that differ by rounding.
             write_volume(dataset / "labelsTr" / f"{name}{_ENDING}", reference.astype(np.uint8), image)
         target = dataset / self.images / f"{name}_0000{_ENDING}"

@@ -36,6 +36,10 @@ class MapPair:
     prediction: Path
     cord_mask: Path | None = None
     """Needed only where lesions are restricted to the cord."""
+    lesion_value: float | None = None
+    """The value that is lesion in the reference, where it may hold others."""
+    predicted_value: float | None = None
+    """The same of a predicted mask."""
 
 
 def pair_files(

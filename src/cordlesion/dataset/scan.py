@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cordlesion.errors import CordlesionError
+from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import LesionRule, evaluate
 from cordlesion.progress import say
-from cordlesion.volume import placement_remark, read_mask, read_scan
+from cordlesion.volume import Volume, placement_remark, read_scan
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Scan:
     """As participants.tsv has it."""
     unclear: tuple[tuple[str, str], ...] = ()
     """Kinds of files of which the scan has none although there are some, each with a sentence that says why."""
+    lesion_value: float | None = None
+    """The value that is lesion in the reference, where it may hold others."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""
@@ -50,10 +53,37 @@ class ScanContent:
     lesion_volume_mm3: float
     image_hash: str
     """SHA-256 of shape and voxel values: equal images are equal however they were compressed."""
+    reference_value: float | None = None
+    """By which value the reference marks lesions; None where it has none. No result depends on it."""
+
+    @property
+    def decisive(self) -> dict[str, object]:
+        """What a split depends on, as JSON."""
+        return {name: value for name, value in vars(self).items() if name != "reference_value"}
 
 
-def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
+def read_reference(scan: Scan, like: Volume, references: MaskValues | None = None) -> Volume:
+    """Read the reference of a scan, which has one.
+
+    Args:
+        scan: The scan.
+        like: Its image, or another volume on the image's grid.
+        references: Remembers by which value it marks.
+
+    Raises:
+        CordlesionError: As :func:`cordlesion.volume.read_mask`.
+    """
+    assert scan.reference is not None
+    return (references or MaskValues("references", scan.lesion_value)).read(scan.reference, like)
+
+
+def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | None = None) -> ScanContent:
     """Read a scan and its reference once: are both sound, how many lesions, and what image is it.
+
+    Args:
+        scan: The scan.
+        rule: When a lesion counts.
+        references: Remembers by which value the reference marks, and says which one is lesion.
 
     Raises:
         CordlesionError: There is no reference, a file is missing or damaged, or the grids differ.
@@ -69,6 +99,6 @@ def inspect_scan(scan: Scan, rule: LesionRule | str) -> ScanContent:
             f"{scan.image}: no reference found; a mask named like *_label-lesion_seg.nii.gz is needed. "
             f"Add it, all zeros if the scan has no lesion.{scan.why_none('reference')}"
         )
-    reference = read_mask(scan.reference, like=image)
+    reference = read_reference(scan, image, references)
     load = evaluate(reference.data, reference.data, reference.spacing_mm, rule)
-    return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest.hexdigest())
+    return ScanContent(load.n_reference_lesions, load.reference_volume_mm3, digest.hexdigest(), reference.mask_value)

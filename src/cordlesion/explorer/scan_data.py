@@ -21,6 +21,7 @@ from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.stack_file import CordStack, read_stack
+from cordlesion.probability import count_reached
 from cordlesion.report.results import run_stage
 from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
@@ -57,7 +58,7 @@ class ScanData:
         """
         files = _files(catalog, scan)
         image = read_scan(files["image"])
-        reference = read_mask(files["reference"], like=image)
+        reference = read_mask(files["reference"], like=image, value=catalog.config.patterns.lesion_value)
         stack = read_stack(catalog.results.folder.stack(scan.scan_id))
         rule = resolve_rule(catalog.config.evaluation.rule)
         lesions = find_reference_lesions(reference.data.astype(bool, copy=False), rule, _voxel_mm3(reference))
@@ -222,10 +223,9 @@ def _voxel_mm3(reference: Volume) -> float:
 
 def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
     """Number the highest threshold each voxel reaches: ``p >= thresholds[k]`` just where its level is k or more."""
-    cuts = np.array(thresholds, np.float32)
     levels = np.zeros(processed.shape, np.uint8, order="F" if processed.flags.f_contiguous else "C")
     reached = binarize(processed, thresholds[1])  # those below reach the first alone
-    levels[reached] = np.searchsorted(cuts, processed[reached], side="right") - 1
+    levels[reached] = count_reached(processed[reached], thresholds) - 1
     return levels
 
 

@@ -135,13 +135,35 @@ def voronoi_regions(lesion: Mask) -> Iterator[Mask]:
     Voxels as near to two lesions go to the first. Distances are in voxels, which are isotropic in a cord stack.
     """
     labels, count = _label(lesion)
-    nearest, least = np.zeros(lesion.shape, dtype=np.intp), np.full(lesion.shape, np.inf)
-    for number in range(1, count + 1):
-        distance = ndimage.distance_transform_edt(labels != number)
-        nearest[distance < least] = number
-        least = np.minimum(least, distance)
+    nearest = _nearest_label(labels, count)
     for number in range(1, count + 1):
         yield nearest == number
+
+
+def _nearest_label(labels: npt.NDArray[np.signedinteger], count: int) -> npt.NDArray[np.signedinteger]:
+    """Return the label nearest to each voxel, the smallest of those that are equally near.
+
+    One exact distance transform for all labels, axis by axis (Saito & Toriwaki, Pattern Recognition 1994), of squared
+    distances that are integers: their last digit, to the base of the number of labels, is the label. So the smallest
+    number is the nearest label, and of equals the first. scipy's transform leaves open which of equals it returns.
+
+    Args:
+        labels: 0 outside, else 1 to ``count``, at least one voxel each.
+        count: How many there are.
+    """
+    base = count + 1
+    far = sum(n * n for n in labels.shape) * base
+    nearest = np.where(labels > 0, labels, far).astype(np.int64)
+    for axis in range(labels.ndim):
+        line = np.ascontiguousarray(np.moveaxis(nearest, axis, 0))
+        best = line.copy()
+        for step in range(1, len(line)):
+            if (cost := step * step * base) > best.max():
+                break
+            np.minimum(best[step:], line[:-step] + cost, out=best[step:])
+            np.minimum(best[:-step], line[step:] + cost, out=best[:-step])
+        nearest = np.moveaxis(best, 0, axis)
+    return nearest % base
 
 
 def _label(lesion: Mask) -> tuple[npt.NDArray[np.signedinteger], int]:

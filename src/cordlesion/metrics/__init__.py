@@ -24,4 +24,4 @@ from cordlesion.metrics.strata import stratum_scores as stratum_scores
 from cordlesion.metrics.subject import SubjectScores as SubjectScores
 from cordlesion.metrics.subject import subject_scores as subject_scores
 from cordlesion.metrics.sweep import sweep as sweep
-from cordlesion.metrics.voxel import binarize as binarize
+from cordlesion.probability import binarize as binarize

@@ -14,6 +14,7 @@ from scipy import optimize, special
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics.voxel import Mask
+from cordlesion.probability import ROUNDING, count_reached
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -134,7 +135,7 @@ def count_reliability(probability: npt.ArrayLike, lesion: npt.ArrayLike, n_bins:
         CordlesionError: Shapes differ, or values lie outside their range.
     """
     p, y = _checked(probability, lesion)
-    bins = np.minimum((p * n_bins).astype(np.int64), n_bins - 1)
+    bins = count_reached(p, np.arange(1, n_bins) / n_bins)  # limits are reached as thresholds are
     return ReliabilityCounts(
         n_voxels=_by_bin(bins, np.ones_like(p), n_bins),
         n_lesion=_by_bin(bins, y.astype(np.float64), n_bins),
@@ -192,20 +193,20 @@ def fit_temperature(counts: LogitCounts) -> Temperature:
 
 
 def _checked(probability: npt.ArrayLike, lesion: npt.ArrayLike) -> tuple[FloatArray, Mask]:
-    p, y = np.asarray(probability, dtype=np.float64).ravel(), np.asarray(lesion).ravel()
+    given, y = np.asarray(probability, dtype=np.float64).ravel(), np.asarray(lesion).ravel()
     if np.shape(probability) != np.shape(lesion):
         raise CordlesionError(
             f"The probabilities have shape {np.shape(probability)} but the reference has {np.shape(lesion)}; a label "
             "for each probability is needed."
         )
-    if not ((p >= 0) & (p <= 1)).all():  # NaN fails too
+    if not ((given >= -ROUNDING) & (given <= 1 + ROUNDING)).all():  # NaN fails too
         raise CordlesionError("Some probabilities lie outside 0 to 1. Give probabilities, not logits or percentages.")
     inside: Mask = y.astype(np.bool_)
     if not (inside == y).all():
         raise CordlesionError(
             "The reference has values other than 0 and 1; a binary mask is needed. Binarise it first."
         )
-    return p, inside
+    return np.clip(given, 0, 1), inside
 
 
 def _by_bin(bins: npt.NDArray[np.int64], values: FloatArray, n_bins: int) -> FloatArray:

@@ -19,6 +19,7 @@ from scipy import sparse
 from cordlesion.metrics.lesion import Components
 from cordlesion.metrics.overlap import IntArray, Overlaps
 from cordlesion.metrics.rules import CONNECTIVITY_RANK
+from cordlesion.probability import binarize, count_reached
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +92,8 @@ def _reached_voxels(p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float
     # In the order of the memory, which is Fortran's in NIfTI files: any other is many times slower.
     order: Literal["F", "C"] = "F" if p.flags.f_contiguous else "C"
     values = p.ravel(order=order)
-    reached = np.flatnonzero(values >= thresholds[0])
-    depths = len(thresholds) - np.searchsorted(thresholds, values[reached], side="right")
+    reached = np.flatnonzero(binarize(values, thresholds[0]))
+    depths = len(thresholds) - count_reached(values[reached], thresholds)
     depths = depths.astype(np.min_scalar_type(len(thresholds)))  # sorted by radix in linear time
     rising = np.argsort(depths, kind="stable")
     return _Voxels(depths[rising], np.unravel_index(reached[rising], p.shape, order=order), p.shape)

@@ -13,13 +13,13 @@ from cordlesion.metrics.rules import LesionRule, resolve_rule
 from cordlesion.metrics.scan import ScanMetrics, all_scan_metrics
 from cordlesion.metrics.voxel import (
     Mask,
-    binarize,
     bounding_box,
     checked_array,
     checked_mask,
     require_same_shape,
     voxel_volume_mm3,
 )
+from cordlesion.probability import as_probabilities, binarize, count_reached
 
 # Where more of the grid is reached (maps of an untrained network), labelling a level anew is faster than the tree.
 _DENSE_SHARE = 1 / 16
@@ -34,12 +34,12 @@ def sweep(
 ) -> list[ScanMetrics]:
     """Compare a probability map with the reference at each threshold, where a voxel is lesion when p >= t.
 
-    The result is exactly that of :func:`evaluate` on ``binarize(probability, t)`` (compared in float32), one threshold
-    at a time, but the map is labelled once: see :mod:`cordlesion.metrics.component_tree`.
+    The result is exactly that of :func:`evaluate` on ``binarize(probability, t)``, one threshold at a time,
+    but the map is labelled once: see :mod:`cordlesion.metrics.component_tree`.
 
     Args:
         reference: Booleans, or 0 and 1, shape (X, Y, Z).
-        probability: Values in [0, 1], the same shape.
+        probability: Values in [0, 1], the same shape; what lies outside by rounding (up to 1e-3) is clipped.
         spacing_mm: Voxel size along the three axes.
         thresholds: Values in [0, 1], in any order.
         rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
@@ -53,27 +53,27 @@ def sweep(
     resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
     mask, p = checked_mask(reference, "reference"), _checked_probability(probability)
     require_same_shape(mask, p, "probability map")
-    cuts, places = np.unique(_checked_thresholds(thresholds), return_inverse=True)
-    measured = all_scan_metrics(_overlaps(mask, p, cuts, resolved.connectivity), resolved, voxel_mm3)
+    distinct, places = np.unique(_checked_thresholds(thresholds), return_inverse=True)
+    measured = all_scan_metrics(_overlaps(mask, p, distinct, resolved.connectivity), resolved, voxel_mm3)
     return [measured[place] for place in places]
 
 
 def _overlaps(
-    mask: Mask, p: npt.NDArray[np.float32], cuts: npt.NDArray[np.float32], connectivity: int
+    mask: Mask, p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float32], connectivity: int
 ) -> list[Overlaps]:
     """Find the overlaps at rising, distinct thresholds."""
-    whole = int(np.searchsorted(cuts, p.min(), side="right"))  # the first cut that some voxel does not reach
+    whole = int(count_reached(p.min(), thresholds))  # the first threshold that some voxel does not reach
     # Nothing is looked for beyond the box of what it or the reference reaches: most of a scan is not cord.
-    box = bounding_box(mask | (p >= cuts[whole]) if whole < len(cuts) else mask)
+    box = bounding_box(mask | binarize(p, thresholds[whole]) if whole < len(thresholds) else mask)
     lesions, inside = every_component(mask[box], connectivity), p[box].copy(order="K")
-    sparse = whole
-    while sparse < len(cuts) and np.count_nonzero(inside >= cuts[sparse]) > _DENSE_SHARE * p.size:
+    levels, sparse = [_whole_grid(lesions, p.size)] * whole, whole
+    while sparse < len(thresholds):
+        reached = binarize(inside, thresholds[sparse])
+        if np.count_nonzero(reached) <= _DENSE_SHARE * p.size:
+            break
+        levels.append(find_overlaps(lesions, every_component(reached, connectivity)))
         sparse += 1
-    return [
-        *[_whole_grid(lesions, p.size)] * whole,
-        *(find_overlaps(lesions, every_component(binarize(inside, cut), connectivity)) for cut in cuts[whole:sparse]),
-        *overlaps_by_level(inside, cuts[sparse:], lesions, connectivity),
-    ]
+    return [*levels, *overlaps_by_level(inside, thresholds[sparse:], lesions, connectivity)]
 
 
 def _whole_grid(lesions: Components, n_voxels: int) -> Overlaps:
@@ -83,14 +83,7 @@ def _whole_grid(lesions: Components, n_voxels: int) -> Overlaps:
 
 
 def _checked_probability(probability: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    p = checked_array(probability, "probability map").astype(np.float32, copy=False)
-    low, high = p.min(), p.max()
-    if not (low >= 0 and high <= 1):  # NaN fails too
-        raise CordlesionError(
-            f"The probability map has values from {low:g} to {high:g}; probabilities between 0 and 1 are needed. "
-            "Give probabilities, not logits or percentages."
-        )
-    return p
+    return as_probabilities(checked_array(probability, "probability map"), "The probability map")
 
 
 def _checked_thresholds(thresholds: Sequence[float] | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

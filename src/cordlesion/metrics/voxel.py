@@ -43,15 +43,6 @@ def voxel_scores(n_reference: int, n_predicted: int, n_common: int) -> Scores:
     return Scores(n_common / n_reference, precision, 2 * n_common / (n_reference + n_predicted))
 
 
-def binarize(probability: npt.ArrayLike, threshold: float) -> Mask:
-    """Cut a probability map: a voxel is lesion when ``p >= threshold``.
-
-    Both sides are rounded to float32, the precision of probability maps, before they are compared. So a map that holds
-    0.7 is cut as expected at 0.7, although the float32 nearest to 0.7 lies below the float64 nearest to it.
-    """
-    return np.asarray(probability, dtype=np.float32) >= np.float32(threshold)
-
-
 def checked_mask(mask: npt.ArrayLike, name: str) -> Mask:
     """Return ``mask`` as a boolean array of shape (X, Y, Z).
 
@@ -101,7 +92,13 @@ def voxel_volume_mm3(spacing_mm: Sequence[float]) -> float:
     Raises:
         CordlesionError: Not three positive, finite lengths.
     """
-    lengths = [float(length) for length in spacing_mm]
+    try:
+        lengths = [float(length) for length in spacing_mm]
+    except (TypeError, ValueError):
+        raise CordlesionError(
+            f"The voxel spacing is {spacing_mm!r}; three positive lengths in mm are needed, one for each axis. "
+            "Give them as (1.0, 1.0, 1.0)."
+        ) from None
     if len(lengths) != 3 or not all(math.isfinite(length) and length > 0 for length in lengths):
         raise CordlesionError(
             f"The voxel spacing is {tuple(lengths)}; three positive lengths in mm are needed. Check the image header."

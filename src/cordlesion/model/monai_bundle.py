@@ -23,6 +23,7 @@ from cordlesion.model.patch_model import (
     patch_shape,
     use_facts,
 )
+from cordlesion.probability import least_lesion
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 _REACH = 1000.0
@@ -102,6 +103,7 @@ def _inference(bundle: Bundle) -> dict[str, Any]:
     values = card.landmarks.values
     outer = (values[0] - _REACH * (values[1] - values[0]), values[-1] + _REACH * (values[-1] - values[-2]))
     own = "np.percentile(image, @percentiles)"
+    threshold = card.threshold.value if card.threshold else 0.5
     reach = f"(lambda p: np.r_[p[0] - {_REACH} * (p[1] - p[0]), p, p[-1] + {_REACH} * (p[-1] - p[-2])])"
     return {
         "imports": ["$import glob", "$import numpy as np", "$import torch"],
@@ -113,7 +115,8 @@ def _inference(bundle: Bundle) -> dict[str, Any]:
         "percentiles": list(card.landmarks.percentiles),
         "landmarks": [outer[0], *values, outer[1]],
         "to_landmarks": f"$lambda image: torch.from_numpy(np.interp(image, {reach}({own}), @landmarks)).float()",
-        "threshold": card.threshold.value if card.threshold else 0.5,
+        "threshold": threshold,
+        "least_lesion": float(least_lesion(threshold)),
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(card.preprocess.spacing_mm)},
         "dataset": {
             "_target_": "Dataset",
@@ -150,7 +153,7 @@ def _postprocessing() -> list[dict[str, Any]]:
     return [
         back | {"nearest_interp": False, "to_tensor": True},
         saved | {"output_postfix": "probseg", "resample": False},
-        {"_target_": "AsDiscreted", "keys": "pred", "threshold": "@threshold"},
+        {"_target_": "AsDiscreted", "keys": "pred", "threshold": "@least_lesion"},
         saved | {"output_postfix": "mask", "resample": False},
     ]
 

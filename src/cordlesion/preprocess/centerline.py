@@ -13,11 +13,15 @@ from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.orient import from_las, to_las
+from cordlesion.preprocess.stray_voxels import Kept, centers, on_one_cord, without_specks
+from cordlesion.progress import say
 from cordlesion.volume import Volume, read_mask
 
 LEAST_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be one that was not finished."""
 FEWEST_FOR_SPLINE = 5
+DRAWN_CURVES = "stray voxels left out"
+"""How curves are read from drawn files; whoever changes what comes out changes this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +34,8 @@ class Centerline:
     """Strictly increasing; a gap is bridged by a straight line."""
     confidence: float | None = None
     """Mean probability along the curve that the cord's centre is there; None where the curve was not found by us."""
+    remarks: tuple[str, ...] = ()
+    """What its user should know of it, sentences without the name of its file."""
 
     def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return x and y at the axial positions ``z``; beyond an end the end's centre holds."""
@@ -49,7 +55,7 @@ class Centerline:
         z_mm = self.z * spacing_mm[2]
         penalty = spline_penalty(wavelength_mm, float(np.mean(np.diff(z_mm))))
         x, y = (make_smoothing_spline(z_mm, values, lam=penalty)(z_mm) for values in (self.x, self.y))
-        return Centerline(x, y, self.z, self.confidence)
+        return Centerline(x, y, self.z, self.confidence, self.remarks)
 
 
 def spline_penalty(wavelength_mm: float, step_mm: float) -> float:
@@ -71,7 +77,8 @@ Finder: TypeAlias = Callable[[Volume], Centerline]
 def read_centerline(path: Path | str, scan: Volume) -> Centerline:
     """Read a curve drawn on a NIfTI grid (one or more voxels in each axial slice that holds cord).
 
-    The curve may lie on another grid than the scan: its points are carried over through world coordinates.
+    The curve may lie on another grid than the scan: its points are carried over through world coordinates. Stray voxels
+    are left out, and that is said.
 
     Raises:
         CordlesionError: The file is no mask, holds no voxel, or the curve leaves the image.
@@ -80,7 +87,7 @@ def read_centerline(path: Path | str, scan: Volume) -> Centerline:
 
 
 def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
-    """Take the centre of mass of a cord mask in each axial slice that has cord.
+    """Take the centre of mass of a cord mask in each axial slice that has cord; stray voxels are left out.
 
     Raises:
         CordlesionError: The file is no mask, is empty, or is not on the scan's grid.
@@ -121,20 +128,39 @@ def centerline_mask(centerline: Centerline, scan: Volume) -> npt.NDArray[np.bool
 
 def _centers_of_mass(mask: Volume, scan: Volume) -> Centerline:
     las = to_las(mask)
-    index = np.argwhere(las.data)
-    if not len(index):
+    marked = las.data.astype(bool, copy=False)
+    if not marked.any():
         raise CordlesionError(
             f"{mask.path}: holds no voxel; the cord must be marked in at least one axial slice. Draw it and try again."
         )
-    slices, inverse, counts = np.unique(index[:, 2], return_inverse=True, return_counts=True)
-    centers = np.stack([np.bincount(inverse, weights=index[:, axis]) / counts for axis in (0, 1)] + [slices], axis=1)
+    cord = without_specks(marked)
+    found = centers(cord)
+    kept = on_one_cord(found, las.spacing_mm)
+    remarks = _remarks(int(marked.sum() - cord.sum()), kept)
+    for remark in remarks:
+        say(f"{mask.path}: {remark}")
     target = to_las(scan)
-    points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, centers)
+    points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, found[kept.points])
     _require_inside(points, target, mask.path)
     # On a rotated grid the order of slices need not be the order along the scan's axis.
     _, first = np.unique(np.round(points[:, 2], 6), return_index=True)
     x, y, z = points[first].T
-    return Centerline(x, y, z)
+    return Centerline(x, y, z, remarks=remarks)
+
+
+def _remarks(n_specks: int, kept: Kept) -> tuple[str, ...]:
+    """Say what of a drawn cord was not followed."""
+    remarks = []
+    if n_specks:
+        remarks.append(f"{n_specks} voxels apart from the cord were left out of its centerline.")
+    if n_stray := int((~kept.points).sum()):
+        remarks.append(f"{n_stray} points far aside of the others were left out of the centerline.")
+    if kept.is_steep:
+        remarks.append(
+            "the centerline runs more steeply to the side than a cord does; lesions are looked for along it all the "
+            "same. Check that it follows the cord."
+        )
+    return tuple(remarks)
 
 
 def _require_inside(points: npt.NDArray[np.float64], scan: Volume, path: Path | None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.orient import to_las
 from cordlesion.volume import Volume
@@ -21,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 # Slices that are sampled together; the cord leaves the crop's neighbourhood in longer ones, which would take memory.
 _RUN = 64
+# 4 GiB of float32: many times the foreground of the largest scan at 0.5 mm.
+_MOST_VOXELS = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,7 @@ def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfi
     n_slices = _isotropic_length(las.data.shape[2], step_z)
     top, bottom = _to_isotropic(np.array([centerline.z[0] - 0.5, centerline.z[-1] + 0.5]), step_z)
     first, last = max(0, round(top + 0.5)), min(n_slices - 1, round(bottom - 0.5))
+    _require_size(scan, (config.crop_voxels, config.crop_voxels, max(1, last + 1 - first)), config.spacing_mm)
     slices = np.arange(first, max(first, last) + 1)
     smooth = centerline.smoothed(las.spacing_mm, config.centerline_smoothing_mm)
     x, y = smooth.at(_to_native(slices, step_z))
@@ -121,8 +125,18 @@ def block_geometry(
         start = min(math.floor(first / step), whole - 1)
         starts.append(start)
         sizes.append(max(1, min(math.ceil(last / step), whole) - start))
+    _require_size(scan, sizes, spacing_mm)
     x, y = (np.full(sizes[2], start) for start in starts[:2])
     return StackGeometry((nx, ny, nz), (step_x, step_y, step_z), (sizes[0], sizes[1]), starts[2], x, y, background)
+
+
+def _require_size(scan: Volume, shape: Sequence[int], spacing_mm: float) -> None:
+    """Refuse a stack that no memory holds, before anything of its size is made."""
+    if math.prod(map(int, shape)) > _MOST_VOXELS:
+        raise CordlesionError(
+            f"{scan.path or 'the scan'}: a stack of {' x '.join(map(str, shape))} voxels would be cut, at "
+            f"{spacing_mm:g} mm; at most {_MOST_VOXELS} are. Give `preprocess.spacing_mm` a larger value."
+        )
 
 
 def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from cordlesion.artifacts import atomic_path
 from cordlesion.config import DRAWN, PreprocessConfig
-from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.centerline import (
     Centerline,
@@ -27,7 +27,7 @@ from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sa
 from cordlesion.preprocess.region import place_stack
 from cordlesion.progress import say
 from cordlesion.reading import parse_json
-from cordlesion.volume import Volume, read_mask, read_scan
+from cordlesion.volume import Volume, read_scan
 
 _LARGEST = 1_000_000
 """No scan has so many voxels along an axis."""
@@ -94,7 +94,7 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
     stack = sample_stack(image, geometry)
     if scan.reference is None:
         return CordStack(stack, np.zeros(stack.shape, bool), geometry)
-    return CordStack(stack, sample_reference(read_mask(scan.reference, like=image), geometry), geometry)
+    return CordStack(stack, sample_reference(read_reference(scan, image), geometry), geometry)
 
 
 def stack_content(stack: CordStack) -> bytes:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from cordlesion import __version__
 from cordlesion.artifacts import write_json, write_text
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import MapPair, write_table
+from cordlesion.evaluation import MapPair, read_masks, write_table
 from cordlesion.lesion_files import describe_columns
 from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
@@ -28,7 +28,7 @@ from cordlesion.report.page import page_environment
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.slices import AXIAL_WINDOW_MM
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
-from cordlesion.volume import Volume, read_mask, read_scan, require_same_grid
+from cordlesion.volume import Volume, read_scan, require_same_grid
 
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
@@ -128,8 +128,7 @@ class _Scan:
 
 
 def _read(pair: MapPair, path: Path | None) -> _Scan:
-    reference = read_mask(pair.reference)
-    prediction = read_mask(pair.prediction, like=reference)
+    reference, prediction = read_masks(pair)
     if path is None:
         black = np.broadcast_to(np.float32(0), reference.data.shape)
         return _Scan(Volume(black, reference.affine), reference, prediction, None, has_image=False)

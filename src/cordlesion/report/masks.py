@@ -22,7 +22,8 @@ def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Vo
             f"its pictures need both. {run_stage('split')}"
         )
     scan = read_scan(results.folder.root / files["image"])
-    return scan, read_mask(results.folder.root / files["reference"], like=scan)
+    value = results.config.patterns.lesion_value
+    return scan, read_mask(results.folder.root / files["reference"], like=scan, value=value)
 
 
 def cut_mask(results: StudyResults, scan_id: str, run: Run, scan: Volume, threshold: float | None = None) -> Mask:

@@ -171,7 +171,9 @@ def map_pair(scan: Scan, folder: StudyFolder, run: Method) -> MapPair:
     assert scan.reference is not None
     probability = folder.probability(scan.scan_id, run.maps_name)
     prediction = probability if run.is_tuned else mask_path(probability)
-    return MapPair(scan.scan_id, scan.subject, scan.session, scan.reference, prediction, scan.cord_mask)
+    return MapPair(
+        scan.scan_id, scan.subject, scan.session, scan.reference, prediction, scan.cord_mask, scan.lesion_value
+    )
 
 
 def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:

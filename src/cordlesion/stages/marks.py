@@ -13,28 +13,36 @@ if TYPE_CHECKING:
     from cordlesion.stages.sets import Cohort, Study
 
 
-def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str]) -> str:
+def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str], lesion_value: float | None = None) -> str:
     """Return the fingerprint of a scan's stack.
 
     Args:
         config: How it is cut.
         hashes: SHA-256 of the scan's files, and of the network that finds its centerline, if that is a file.
+        lesion_value: The value that is lesion in the reference, where it was given.
     """
-    kind, parts = _made_of(config, hashes)
+    kind, parts = _made_of(config, hashes, lesion_value)
     return fingerprint(kind, *parts)
 
 
-def earlier_stack_marks(config: PreprocessConfig, hashes: Mapping[str, str]) -> list[str]:
+def earlier_stack_marks(
+    config: PreprocessConfig, hashes: Mapping[str, str], lesion_value: float | None = None
+) -> list[str]:
     """Return the fingerprints of a scan's stack in the versions before; arguments as for :func:`stack_mark`."""
-    kind, parts = _made_of(config, hashes)
+    kind, parts = _made_of(config, hashes, lesion_value)
     return earlier_fingerprints(kind, *parts)
 
 
-def _made_of(config: PreprocessConfig, hashes: Mapping[str, str]) -> tuple[ResultKind, list[object]]:
+def _made_of(
+    config: PreprocessConfig, hashes: Mapping[str, str], lesion_value: float | None
+) -> tuple[ResultKind, list[object]]:
     kinds = ("image", "reference", *([config.guide] if config.guide else []))
     found = finder_fingerprint(config)
     kind: ResultKind = "drawn stack" if config.guide in DRAWN.values() else "stack"
-    return kind, [config.decisive, {kind: hashes.get(kind) for kind in kinds}, *([found] if found else [])]
+    # What is not set is left out, so that older fingerprints stay what they are.
+    parts: list[object] = [found] if found else []
+    parts += [] if lesion_value is None else [{"lesion_value": lesion_value}]
+    return kind, [config.decisive, {kind: hashes.get(kind) for kind in kinds}, *parts]
 
 
 def train_mark(study: "Study", run: RunConfig) -> str:
@@ -55,9 +63,11 @@ def brought_mark(study: "Cohort | Study", run: ComparatorRun, scan: Scan) -> str
     comparator, hashes = study.comparators[run.comparator.name], study.hashes[scan.scan_id]
     own = comparator.preprocess_in(study.config.preprocess)
     # Files are compared with the reference too, of which they must be no copies.
+    value = study.config.patterns.lesion_value
     if own:
-        return fingerprint("map", comparator.origin(scan.scan_id), stack_mark(own, hashes))
-    return fingerprint("comparator", comparator.origin(scan.scan_id), hashes["image"], hashes["reference"])
+        return fingerprint("map", comparator.origin(scan.scan_id), stack_mark(own, hashes, value))
+    given = [] if value is None else [value]
+    return fingerprint("comparator", comparator.origin(scan.scan_id), hashes["image"], hashes["reference"], *given)
 
 
 def sweep_mark(study: "Study", run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:

@@ -126,7 +126,8 @@ class Study:
 
         Of one that was cut again and came out the same, that of the first time: it is what networks have learned from.
         """
-        marks = {name: stack_mark(self.config.preprocess, hashes) for name, hashes in self.hashes.items()}
+        value = self.config.patterns.lesion_value
+        marks = {name: stack_mark(self.config.preprocess, hashes, value) for name, hashes in self.hashes.items()}
         return {name: self._unchanged_since(name, mark) for name, mark in marks.items()}
 
     def _unchanged_since(self, scan_id: str, mark: str) -> str:

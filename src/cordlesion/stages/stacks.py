@@ -95,12 +95,12 @@ def stack_cutter(cohort: Cohort, keep: bool = True) -> StackCutter:
 def stacks_to_cut(cohort: Cohort, scans: Iterable[Scan]) -> list[StackToCut]:
     """Return what is to be cut of scans."""
     measured, config = cohort.names_in("threshold", "test"), cohort.config.preprocess
-    hashes = cohort.hashes
+    hashes, value = cohort.hashes, cohort.config.patterns.lesion_value
     return [
         StackToCut(
             scan,
-            stack_mark(config, hashes[scan.scan_id]),
-            earlier_stack_marks(config, hashes[scan.scan_id]),
+            stack_mark(config, hashes[scan.scan_id], value),
+            earlier_stack_marks(config, hashes[scan.scan_id], value),
             hashes[scan.scan_id],
             scan.scan_id in measured,
         )
