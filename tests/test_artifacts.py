@@ -315,10 +315,11 @@ def test_the_times_of_all_units_in_the_order_of_their_names(tmp_path):
 
 
 def test_partial_files_are_removed_wherever_they_are_and_nothing_else(tmp_path):
-    kept, partial = tmp_path / "a" / "map.json", tmp_path / "a" / "b" / ".part-1-map.json"
+    kept = [tmp_path / "a" / name for name in ("map.json", ".part-of-my-work", ".part-1-mine")]
+    partial = tmp_path / "a" / "b" / ".part-k3_x9w0a-map.json"
     partial.parent.mkdir(parents=True)
-    kept.touch()
-    partial.touch()
+    for path in (*kept, partial):
+        path.touch()
     remove_partial_files(tmp_path)
-    assert kept.exists()
+    assert all(path.exists() for path in kept)
     assert not partial.exists()
