@@ -20,8 +20,8 @@ _READ_IN_FOLDERS = (
 def portable_path(path: Path, folder: Path) -> str:
     """Return a path as it may stand in a file below ``folder`` that is passed on to others: relative to the folder.
 
-    Where the two have nothing but the root in common, the way from one to the other would name places of this machine
-    and be of no use on another; then it is the name alone.
+    Where the two have only the root in common, the path between them would name places of this machine and be of no use
+    on another; then it is the name alone.
     """
     path, folder = path.resolve(), folder.resolve()
     together = len(Path(os.path.commonpath([path, folder])).parts) > 1

@@ -112,7 +112,7 @@ class FilePatterns(Section):
         "*_label-centerline_mask.nii*",
     )
     """Centerlines drawn on a NIfTI grid."""
-    lesion_value: Annotated[int, Field(gt=0)] | None = None
+    lesion_value: Annotated[Annotated[int, Field(gt=0)] | None, LATER] = None
     """The value that marks lesions in the references, where they hold others too, as where the cord is 1 and lesions
     are 2. By default all must mark by one value, whatever it is."""
 
