@@ -125,7 +125,8 @@ class SplitConfig(Section):
     }
     """Shares of the lesion-bearing scans, in any unit."""
     lesion_free: Literal["test", "stratified"] = "test"
-    """Where subjects without any lesion go: all to the test set (the study) or in the same proportions."""
+    """Where lesion-free scans go: to the test set, with all scans of their subjects (the study), or, as ``stratified``,
+    in the same proportions as the others."""
     folds: Annotated[int, Field(gt=0)] = 1
     """Cross-validation: every subject is in the test set of one fold; the others share the rest in the proportions."""
     seed: int = 0

@@ -8,7 +8,7 @@ from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitCon
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.limits import is_simulated
 from cordlesion.report.methods.citing import Cite, Material
-from cordlesion.report.results import lesion_bearing
+from cordlesion.report.results import lesion_bearing, lesion_free
 from cordlesion.report.style import SET_NAMES
 
 _CENTERLINES: dict[CenterlineSource, str] = {
@@ -48,9 +48,7 @@ def scans(study: Material) -> str:
     )
     excluded = len(study.results.manifest.get("excluded", {}))
     left_out = f" {excluded} further {'scan was' if excluded == 1 else 'scans were'} left out." if excluded else ""
-    return (
-        f"{counts}{left_out} {_split(study.config.split)} {_sizes(study.results.splits, study.config.split)}".rstrip()
-    )
+    return f"{counts}{left_out} {_split(study.config.split, study.results.splits)} {_sizes(study.results.splits, study.config.split)}".rstrip()
 
 
 def preprocessing(study: Material) -> str:
@@ -87,14 +85,9 @@ def _where(config: StudyConfig) -> str:
     return " of the spinal cord" if config.preprocess.region == "cord" else ""
 
 
-def _split(split: SplitConfig) -> str:
+def _split(split: SplitConfig, splits: pd.DataFrame) -> str:
     shares = " : ".join(f"{split.proportions[name]:g}" for name in SETS)
     names = enumerate_words([SET_NAMES[name] for name in SETS])
-    free = (
-        "Subjects without lesions went to the test set."
-        if split.lesion_free == "test"
-        else "Subjects without lesions were shared out in the same proportions."
-    )
     drawn = (
         f"Subjects were split into {names} sets ({shares}, by scans with lesions), balanced for number and volume of "
         "lesions, with all scans of a subject in one set."
@@ -105,7 +98,15 @@ def _split(split: SplitConfig) -> str:
             f"were split into training, validation and threshold sets ({shares}, the last being test, by scans with "
             "lesions), with all scans of a subject in one set of a fold."
         )
-    return f"{drawn} {free}"
+    return f"{drawn} {_lesion_free(split, splits)}"
+
+
+def _lesion_free(split: SplitConfig, splits: pd.DataFrame) -> str:
+    if split.lesion_free == "stratified":
+        return "Subjects without lesions were shared out in the same proportions."
+    if (lesion_free(splits)["set"] != "test").any():  # a split of an earlier version, or made by hand
+        return "Subjects without lesions went to the test set."
+    return "Scans without lesions went to the test set, with all scans of their subjects."
 
 
 def _sizes(splits: pd.DataFrame, split: SplitConfig) -> str:
