@@ -141,8 +141,8 @@ def test_where_nobody_can_be_learned_from_the_sentence_names_the_way_out():
         split_scans(scans, contents, SplitConfig())
     assert str(refusal.value) == (
         "the dataset has 0 subjects with lesions in all their scans, beside 8 who have a lesion-free scan too and so "
-        "go to test; at least 3 are needed, one for each of the sets train, validation, threshold. Add references (files "
-        "named *_label-lesion_seg.nii.gz), or let those subjects be shared (`split.lesion_free: stratified`)."
+        "go to test; at least 3 are needed, one for each of the sets train, validation, threshold. Add references "
+        "(files named *_label-lesion_seg.nii.gz), or let those subjects be shared (`split.lesion_free: stratified`)."
     )
 
 
