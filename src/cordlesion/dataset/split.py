@@ -182,7 +182,8 @@ def _single_split(
     held = any(contents[scan.scan_id].lesion_volume_mm3 > 0 for scan in tested)
     purpose = f"one for each of the sets {', '.join(LEARNING_SETS if held else SETS)}"
     groups = share_out(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
-    return {subject: SETS[group] for subject, group in groups.items()} | {scan.subject: "test" for scan in tested}
+    sets: dict[str, str] = {subject: SETS[group] for subject, group in groups.items()}
+    return sets | {scan.subject: "test" for scan in tested}
 
 
 def _folds(

@@ -48,7 +48,8 @@ def scans(study: Material) -> str:
     )
     excluded = len(study.results.manifest.get("excluded", {}))
     left_out = f" {excluded} further {'scan was' if excluded == 1 else 'scans were'} left out." if excluded else ""
-    return f"{counts}{left_out} {_split(study.config.split, study.results.splits)} {_sizes(study.results.splits, study.config.split)}".rstrip()
+    drawn = _split(study.config.split, study.results.splits)
+    return f"{counts}{left_out} {drawn} {_sizes(study.results.splits, study.config.split)}".rstrip()
 
 
 def preprocessing(study: Material) -> str:
