@@ -26,7 +26,7 @@ from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, Pre
 from cordlesion.config.sections import Section
 from cordlesion.errors import CordlesionError
 from cordlesion.model.sct_networks import SctLesionNet
-from cordlesion.model.unet3d import UNet3d, fold_normalizations
+from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.sct_stack import SctPreprocess
 from cordlesion.reading import cannot_read, read_json
@@ -221,7 +221,7 @@ def _unusable(weights: Path, reason: str) -> CordlesionError:
 def _empty(card: Card) -> AnyBundle:
     if isinstance(card, SctCard):
         return SctBundle(card, SctLesionNet(card.network.filters))
-    return Bundle(card, UNet3d(card.network.filters))
+    return Bundle(card, make_unet(card.network))
 
 
 def bundle_files(folder: Path) -> tuple[Path, Path]:
