@@ -27,8 +27,8 @@ _NOTE = (
 )
 _OF_TABLE_1 = (
     "The paper’s rows were read from the text of its PDF, which has lost the lines of the table: P-specificities "
-    "cannot be assigned to losses, and the L-sensitivity and L-precision of the Focal Tversky loss on the threshold set may "
-    "be exchanged."
+    "cannot be assigned to losses, and L-sensitivity and L-precision of the Focal Tversky loss on the threshold set "
+    "may be exchanged."
 )
 _OF_TABLE_2 = (
     "The paper gives one P-specificity per loss; its threshold set has no scan without lesions, so that value stands "
