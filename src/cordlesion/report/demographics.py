@@ -1,6 +1,7 @@
 """Who was scanned by what: ages, sexes, brands and voxels, as far as the dataset tells them."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,8 +42,8 @@ class Demographics:
 
     def brands_of(self, scans: Iterable[str]) -> list[str]:
         """Return the brands of scanners, those of most scans first."""
-        known = pd.Series([self.brands[scan] for scan in scans if scan in self.brands], dtype=str)
-        return list(known.value_counts(sort=True).index)
+        counts = Counter(self.brands[scan] for scan in scans if scan in self.brands)
+        return sorted(counts, key=lambda brand: (-counts[brand], brand))
 
     def voxel(self, scans: Iterable[str]) -> str:
         """Return mean and standard deviation of the edges in mm: ``0.58 ± 0.12 × 0.58 ± 0.12 × 2.81 ± 0.20``."""
