@@ -140,7 +140,7 @@ class Derived:
     def _voxel(self, part: pd.DataFrame) -> str:
         """Of the scans whose files the manifest names."""
         scans = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))["scans"]
-        files = [self.folder / scans[scan]["image"] for scan in part["scan_id"] if scan in scans]
+        files = [self.folder / "bids" / scans[scan]["image"] for scan in part["scan_id"] if scan in scans]
         edges = [sorted(nib.load(file).header.get_zooms()[:3]) for file in files]
         if not edges:
             return "–"

@@ -23,7 +23,7 @@ COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n
 YAML = """\
 # Three losses on a simulated cohort.
 name: {name}
-dataset: ../bids
+dataset: bids
 output: .
 losses:
   - bce
@@ -327,7 +327,7 @@ def _write_scan(rng, folder: Path, scan: str, shape: tuple[int, int, int]) -> di
         shift = ndimage.shift(soft, (0, rng.uniform(-1, 1), rng.uniform(-2, 2)), order=1)
         probability = np.clip(shift * rng.uniform(0.6, 1.2) + 0.06 * noise * (radius < 5), 0, 1)
         _save(out / f"{scan}_label-lesion_desc-{run}_probseg.nii.gz", probability.astype(np.float32), affine)
-    return {key: str(path.relative_to(folder)) for key, path in paths.items()}
+    return {key: str(path.relative_to(folder / "bids")) for key, path in paths.items()}
 
 
 def _save(path: Path, data, affine) -> None:
