@@ -15,8 +15,9 @@ from cordlesion.centerlines import CordGiven
 from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import Segmented, add_to_tables
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
-from cordlesion.model.bundle import Card, read_card
+from cordlesion.model.bundle import Card, ModelCard, read_card
 from cordlesion.model.cut import describe_cut, gives_masks
+from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.model.wording import describe_model
 from cordlesion.preprocess.centerline import Centerline, coverage_remark
 from cordlesion.progress import say
@@ -179,6 +180,7 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
+            "Model": _experience(card),
             "LesionLoad": asdict(result.load),
             "Lesions": [asdict(lesion) for lesion in result.lesions],
             "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": portable_path(bundle, folder),
@@ -190,6 +192,13 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
     for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
     return [*files]
+
+
+def _experience(card: Card) -> dict[str, object]:
+    """Return what is known of a model's training and errors; null where nothing is."""
+    data, error = (card.training_data, card.test_error) if isinstance(card, ModelCard) else (None, None)
+    known = {"TrainingData": data, "TestError": error}
+    return {name: None if one is None else one.model_dump(mode="json") for name, one in known.items()}
 
 
 def _remarks(result: Segmentation, card: Card) -> list[str]:
@@ -221,6 +230,7 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
         model=describe_model(card),
         threshold=result.threshold,
         threshold_origin=describe_cut(card.threshold, result.threshold),
+        **_experience_in_words(card, result.threshold),
         removal=card.postprocess,
         centerline=_curve_record(result),
         peak_probability=None if gives_masks(card) else float(result.probability.max()),
@@ -228,6 +238,13 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
         cord_only=cord_only,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
+
+
+def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:
+    if not isinstance(card, ModelCard):
+        return {}
+    training, errors = describe_training(card.training_data), describe_error(card.test_error, threshold)
+    return {"trained_on": training, "errors": errors}
 
 
 def _curve_record(result: Segmentation) -> dict[str, object] | None:

@@ -37,6 +37,7 @@ from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
+from cordlesion.stages.experience import record_experience
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.leftovers import forget_outdated, forget_strangers, forget_thresholds
 from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, write_masks
@@ -229,6 +230,7 @@ def evaluate_test(study: Study, executor: Executor = LOCAL) -> Study:
         scans = (*study.in_set("threshold", method.fold), *test.scans)
         tuned = test.thresholds.get(method.name)
         write_masks(study, tuned.applied_to(method) if tuned else method, tuned.value if tuned else None, scans)
+    record_experience(study)
     return study
 
 

@@ -76,7 +76,8 @@ def test_another_file_is_refused(tmp_path, content):
 
 def test_train_and_validation_go_out_and_test_and_threshold_stay(dataset):
     scans, contents = dataset
-    for config in (SplitConfig(), SplitConfig(folds=3)):
+    for n_folds in (1, 3):
+        config = SplitConfig(folds=n_folds, lesion_free="stratified")
         table = split_scans(scans, contents, config)
         folds = to_nnunet(table)
         assert len(folds) == config.folds

@@ -35,7 +35,7 @@ cohorts = st.dictionaries(
     st.lists(st.sampled_from([0.0, 4.0, 250.0]), min_size=1, max_size=3),
     min_size=6,
     max_size=20,
-).filter(lambda subjects: sum(any(volumes) for volumes in subjects.values()) >= len(SETS))
+).filter(lambda subjects: sum(all(volumes) for volumes in subjects.values()) >= len(SETS))
 
 
 @settings(max_examples=15, deadline=None)
@@ -48,6 +48,8 @@ def test_every_scan_once_no_subject_twice_no_set_without_lesion(subjects, lesion
     assert table.groupby("subject")["set"].nunique().max() == 1
     assert set(table.loc[table["reference_volume_mm3"] > 0, "set"]) == set(SETS)
     assert (table["reason"].str.len() > 0).all()
+    if lesion_free == "test":
+        assert set(table.loc[table["reference_volume_mm3"] == 0, "set"]) <= {"test"}
     check_split(table, hashes(contents))
 
 
@@ -64,7 +66,7 @@ def test_every_subject_is_tested_in_one_fold_and_no_fold_leaks(subjects, lesion_
     assert table.groupby(["fold", "subject"])["set"].nunique().max() == 1
     bearing = table[table["reference_volume_mm3"] > 0]
     assert (bearing.groupby("fold")["set"].nunique() == len(SETS)).all()
-    free = {subject for subject, volumes in subjects.items() if not any(volumes)}
+    free = {subject for subject, volumes in subjects.items() if not all(volumes)}
     learning = table[table["subject"].isin(free) & (table["set"] != "test")]
     assert learning.empty or lesion_free == "stratified"
     check_split(table, hashes(contents))
@@ -108,16 +110,50 @@ def test_the_studys_proportions_and_balance():
     assert (shares - 0.5).abs().max() < 0.2
 
 
-def test_lesion_free_scans_of_a_patient_stay_with_the_patient():
+def test_who_has_a_lesion_free_scan_is_tested_with_all_scans():
+    """Both rules of the paper hold: lesion-free scans are in the unseen set, and a subject is in one set."""
+    mixed = {f"sub-{n:02d}": [100.0, 0.0] for n in range(3)}
+    scans, contents = cohort(mixed | {f"sub-{n:02d}": [100.0] for n in range(3, 43)} | {"sub-43": [0.0]})
+    table = split_scans(scans, contents, SplitConfig()).set_index("scan_id")
+    assert set(table.loc[table["reference_volume_mm3"] == 0, "set"]) == {"test"}
+    reason = "subject with a lesion-free scan, which goes to test: so do all scans of the subject"
+    for n in range(3):
+        assert (table.loc[[f"sub-{n:02d}_ses-0", f"sub-{n:02d}_ses-1"], "set"] == "test").all()
+        assert (table.loc[[f"sub-{n:02d}_ses-0", f"sub-{n:02d}_ses-1"], "reason"] == reason).all()
+    assert table.loc["sub-43_ses-0", ["set", "reason"]].tolist() == ["test", "subject without lesions (test)"]
+    bearing = table[table["reference_volume_mm3"] > 0]
+    # The proportions count the lesion-bearing scans that had to go to test.
+    wanted = 43 * np.array([62, 13, 14, 26]) / 115
+    np.testing.assert_allclose(bearing.groupby("set").size()[list(SETS)], wanted, atol=1)
+    assert set(bearing.loc[bearing["subject"] >= "sub-03", "reason"]) == {"balanced for lesion load and site"}
+
+
+def test_three_who_can_be_learned_from_are_enough_beside_those_who_must_be_tested():
+    scans, contents = cohort({f"sub-{n}": [100.0] for n in range(3)} | {"sub-3": [100.0, 0.0], "sub-4": [0.0]})
+    table = split_scans(scans, contents, SplitConfig())
+    assert set(table.loc[table["subject"].isin(["sub-3", "sub-4"]), "set"]) == {"test"}
+    assert set(table.loc[~table["subject"].isin(["sub-3", "sub-4"]), "set"]) == set(SETS) - {"test"}
+
+
+def test_where_nobody_can_be_learned_from_the_sentence_names_the_way_out():
     scans, contents = cohort({f"sub-{n}": [100.0, 0.0] for n in range(8)} | {"sub-8": [0.0]})
-    table = split_scans(scans, contents, EVEN).set_index("scan_id")
+    with pytest.raises(CordlesionError) as refusal:
+        split_scans(scans, contents, SplitConfig())
+    assert str(refusal.value) == (
+        "the dataset has 0 subjects with lesions in all their scans, beside 8 who have a lesion-free scan too and so "
+        "go to test; at least 3 are needed, one for each of the sets train, validation, threshold. Add references "
+        "(files named *_label-lesion_seg.nii.gz), or let those subjects be shared (`split.lesion_free: stratified`)."
+    )
+
+
+def test_stratified_scans_of_a_patient_stay_with_the_patient():
+    scans, contents = cohort({f"sub-{n}": [100.0, 0.0] for n in range(8)} | {"sub-8": [0.0]})
+    table = split_scans(scans, contents, replace_option(EVEN, "stratified")).set_index("scan_id")
     for n in range(8):
         assert table.loc[f"sub-{n}_ses-0", "set"] == table.loc[f"sub-{n}_ses-1", "set"]
-    assert (
-        table.loc["sub-0_ses-1", "reason"]
-        == "lesion-free scan of a subject with lesions: a subject's scans stay together"
-    )
-    assert table.loc["sub-8_ses-0", ["set", "reason"]].tolist() == ["test", "subject without lesions (test)"]
+    together = "lesion-free scan of a subject with lesions: a subject's scans stay together"
+    assert table.loc["sub-0_ses-1", "reason"] == together
+    assert table.loc["sub-8_ses-0", "reason"] == "subject without lesions (stratified)"
 
 
 def test_lesion_free_subjects_can_be_spread():

@@ -36,7 +36,7 @@ def test_the_subset_spans_the_lesion_loads_in_proportion():
 
 def test_a_subjects_scans_come_together_and_never_too_many():
     scans, contents = cohort({f"sub-{n}": [10.0 * n + 1, 5.0, 0.0] for n in range(10)})
-    chosen = choose_subset(scans, contents, 14, SplitConfig())
+    chosen = choose_subset(scans, contents, 14, SplitConfig(lesion_free="stratified"))
     assert len(chosen) == 12
     assert {s.subject for s in scans if s not in chosen}.isdisjoint(s.subject for s in chosen)
 
@@ -45,3 +45,13 @@ def test_too_few_scans_get_a_sentence():
     scans, contents = cohort(SUBJECTS)
     with pytest.raises(CordlesionError, match=r"--limit-scans 4: leaves a set without scans; .* fills every set has 5"):
         choose_subset(scans, contents, 4, SplitConfig())
+
+
+@pytest.mark.parametrize("n_scans", [5, 9, 15])
+def test_enough_of_those_who_can_be_learned_from_are_chosen(n_scans):
+    """Who has a lesion-free scan goes to test, so 3 others must come along whatever the numbers."""
+    scans, contents = cohort(
+        {f"sub-{n}": [10.0 * n + 5, 0.0] for n in range(6)} | {f"sub-1{n}": [50.0] for n in range(3)}
+    )
+    table = split_scans(choose_subset(scans, contents, n_scans, SplitConfig()), contents, SplitConfig())
+    assert set(table.loc[table["subject"].str.len() > 5, "set"]) == {"train", "validation", "threshold"}

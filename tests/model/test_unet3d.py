@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cordlesion.model.unet3d import UNet3d, fold_normalizations
+from cordlesion.config import NetworkConfig
+from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from models import untrained_bundle
 
 
@@ -117,3 +118,48 @@ def test_folding_normalisations_into_convolutions_changes_nothing_but_rounding()
         torch.testing.assert_close(folded(patches), network(patches), rtol=1e-4, atol=1e-4)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+GLOROT = NetworkConfig(filters=(4, 8), initialization="glorot", normalization_momentum=0.01, normalization_epsilon=1e-3)
+
+
+def test_first_weights_are_those_of_pytorch_by_default():
+    torch.manual_seed(3)
+    usual = make_unet(NetworkConfig(filters=(4, 8)))
+    torch.manual_seed(3)
+    before = UNet3d((4, 8))
+    for name, values in before.state_dict().items():
+        assert torch.equal(usual.state_dict()[name], values)
+    assert {(layer.eps, layer.momentum) for layer in usual.modules() if isinstance(layer, nn.BatchNorm3d)} == {
+        (1e-5, 0.1)
+    }
+
+
+def test_glorots_weights_have_the_spread_that_inputs_and_outputs_give():
+    """Uniform up to sqrt(6 / (inputs + outputs)), a kernel's voxels counted in both; biases 0 (glorot_uniform)."""
+    torch.manual_seed(3)
+    for layer in make_unet(GLOROT).modules():
+        if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+            voxels = layer.weight[0, 0].numel()
+            limit = (6 / (voxels * (layer.in_channels + layer.out_channels))) ** 0.5
+            assert layer.weight.abs().max() <= limit
+            if layer.weight.numel() > 100:
+                assert layer.weight.abs().max() > 0.9 * limit
+                assert layer.weight.std().item() == pytest.approx(limit / 3**0.5, rel=0.2)
+            assert layer.bias is None or not layer.bias.any()
+
+
+def test_batch_normalisation_follows_its_settings_in_training_and_in_prediction():
+    torch.manual_seed(3)
+    network = make_unet(GLOROT)
+    patches = torch.randn(2, 1, 8, 8, 8)
+    network.train()(patches)
+    convolution, normalization = network.first[0], network.first[1]
+    features = convolution(patches)
+    torch.testing.assert_close(normalization.running_mean, 0.01 * features.mean(dim=(0, 2, 3, 4)))
+    network.eval()
+    seen = normalization(features)
+    scale = (normalization.running_var + 1e-3).rsqrt()[:, None, None, None]
+    torch.testing.assert_close(seen, (features - normalization.running_mean[:, None, None, None]) * scale)
+    with torch.inference_mode():
+        torch.testing.assert_close(fold_normalizations(network)(patches), network(patches), rtol=1e-4, atol=1e-5)

@@ -3,13 +3,16 @@
 What ``evaluation.tsv`` cannot tell is read beside it: the sets that are not evaluated and how scans were acquired
 (``splits.tsv``), intervals and plateaus of thresholds (``thresholds.tsv``), curves over thresholds (``sweep.tsv``),
 what the analysis counted (``rules.tsv``, ``strata.tsv``, ``calibration.tsv``, ``reliability.tsv``), and the paper's
-table.
+tables.
 """
 
 import itertools
+import json
 import re
+from collections import Counter
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 from plain_statistics import (
@@ -54,6 +57,7 @@ class Derived:
     """The study's tables as lists of rows of text."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         evaluation, self.splits, self.chosen, self.sweep, self.by_rule, self.sizes, self.calibrated, self.bins = (
             pd.read_csv(folder / f"{name}.tsv", sep="\t", na_values="n/a")
             for name in (
@@ -126,7 +130,21 @@ class Derived:
                 bearing[["n_reference_lesions", "reference_volume_mm3"]].quantile([0.5, 0.25, 0.75]).T.to_numpy()
             )
             rows.append([label, *map(str, counts), *("{:.0f} [{:.0f}, {:.0f}]".format(*q) for q in quartiles)])
-        return [[*head, "mm³ per scan"], *rows]
+            rows[-1] += [self._brands(part), self._voxel(part)]
+        return [[*head, "mm³ per scan", "Brands", "Voxel (mm)"], *rows]
+
+    def _brands(self, part: pd.DataFrame) -> str:
+        counts = Counter(part["manufacturer"].dropna())
+        return ", ".join(sorted(counts, key=lambda brand: (-counts[brand], brand)))
+
+    def _voxel(self, part: pd.DataFrame) -> str:
+        """Of the scans whose files the manifest names."""
+        scans = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))["scans"]
+        files = [self.folder / "bids" / scans[scan]["image"] for scan in part["scan_id"] if scan in scans]
+        edges = [sorted(nib.load(file).header.get_zooms()[:3]) for file in files]
+        if not edges:
+            return "–"
+        return " × ".join(f"{np.mean(one):.2f} ± {np.std(one, ddof=1):.2f}" for one in zip(*edges, strict=True))
 
     def thresholds(self) -> list[list[str]]:
         head = ["Loss", "Tuned t", "95 % interval", "Plateau", "Width", "Score", "Lost at t − 0.05", "Lost at t + 0.05"]
@@ -310,16 +328,17 @@ class Derived:
                 rows.append([NAMES[loss], told if t == GIVEN else number(t) + told, str(n), share, ends, *false])
         return rows
 
-    def paper(self) -> list[list[str]]:
-        rows = [["Loss", "Set", "Source", "Optimal threshold", "Scans", *HEAD]]
-        ours = self.scores(tuned=True, marks=False)
+    def paper(self, *, tuned: bool) -> list[list[str]]:
+        rows = [["Loss", "Set", "Source", *(["Optimal threshold"] if tuned else []), "Scans", *HEAD]]
+        ours = self.scores(tuned=tuned, marks=False)
         scans = {"threshold": "14", "test": "26 + 46 without"}
-        for line in PRINTED.read_text(encoding="utf-8").splitlines()[2:]:
+        for line in PRINTED[tuned].read_text(encoding="utf-8").splitlines()[2:]:
             loss, name, threshold, *cells = line.split("\t")
             cells = [re.sub(r"[\d.]+", lambda found: f"{float(found[0]):.2f}", c).replace("±", " ± ") for c in cells]
-            cells[-1] = "–" if name == "threshold" else cells[-1]
+            cells[-1] = "–" if name == "threshold" or not tuned else cells[-1]
+            cut = [number(float(threshold))] if tuned else []
             if loss in self.losses:
-                rows.append([NAMES[loss], name, "paper", number(float(threshold)), scans[name], *cells])
+                rows.append([NAMES[loss], name, "paper", *cut, scans[name], *cells])
                 rows.append([NAMES[loss], name, "this study", *ours[loss, name]])
         return rows
 

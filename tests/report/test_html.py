@@ -54,7 +54,18 @@ def text(folder: Path) -> str:
 def test_all_files_are_written(folder: Path) -> None:
     printed = [
         *("by_manufacturer", "by_orientation", "by_scanner", "by_site", "by_slice_spacing", "cohort"),
-        *("calibration", "lesion_free", "operation", "pairs", "paper", "rules", "seeds", "stability", "strata"),
+        *(
+            "calibration",
+            "lesion_free",
+            "operation",
+            "pairs",
+            "paper",
+            "paper_untuned",
+            "rules",
+            "seeds",
+            "stability",
+            "strata",
+        ),
         *("table1", "table2", "thresholds", "tuning"),
     ]
     for suffix, others in (

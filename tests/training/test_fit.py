@@ -146,6 +146,37 @@ def test_the_losss_own_optimiser_wins(tmp_path):
     assert fit(own, stacks(2), stacks(1), tmp_path / "x.ckpt").history[0]["learning_rate"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "settings", "expected"),
+    [
+        # PyTorch's own, as before there were settings.
+        ("adam", {}, {"lr": 0.1, "eps": 1e-8, "betas": (0.9, 0.999)}),
+        ("adadelta", {}, {"lr": 0.1, "eps": 1e-6, "rho": 0.9}),
+        ("adam", {"rho": 0.95, "epsilon": 1e-7}, {"eps": 1e-7}),
+        ("adadelta", {"rho": 0.95, "epsilon": 1e-7}, {"eps": 1e-7, "rho": 0.95}),
+    ],
+)
+def test_optimisers_follow_their_settings(optimizer, settings, expected):
+    plan = TrainingConfig(optimizer=optimizer, learning_rate=0.1, **settings)
+    made = LesionModule(torch.nn.Linear(1, 1), torch.nn.functional.mse_loss, plan).configure_optimizers()
+    assert {key: made.defaults[key] for key in expected} == expected
+
+
+def test_combo_needs_no_keys_to_be_trained_as_in_the_study(tmp_path):
+    plain = run(loss=LossConfig(name="combo"))
+    explicit = run(loss=LossConfig(name="combo", optimizer="adadelta", learning_rate=1.0))
+    first, second = (fit(one, stacks(2), stacks(1), tmp_path / f"{n}.ckpt") for n, one in enumerate((plain, explicit)))
+    assert first.history[0]["learning_rate"] == 1.0
+    np.testing.assert_equal(weights(first.network), weights(second.network))
+
+
+def test_the_first_weights_follow_the_settings(tmp_path):
+    usual = run(training=TrainingConfig(epochs=1))
+    glorot = usual.model_copy(update={"network": usual.network.model_copy(update={"initialization": "glorot"})})
+    first, second = (fit(one, stacks(2), stacks(1), tmp_path / f"{n}.ckpt") for n, one in enumerate((usual, glorot)))
+    assert not np.array_equal(*(weights(one.network)["first.0.weight"] for one in (first, second)))
+
+
 def test_a_loss_that_becomes_nan_stops_the_run(tmp_path):
     broken = bank_of([TrainingStack(np.full((8, 8, 20), np.nan, np.float32), np.ones((8, 8, 20), bool))])
     with pytest.raises(CordlesionError, match="NaN"):

@@ -50,5 +50,5 @@ def study_yaml(study: StudyConfig) -> str:
     writer = YAML()
     writer.default_flow_style = None
     writer.width = 120
-    writer.dump(study.model_dump(mode="json"), stream)
+    writer.dump(study.explicit.model_dump(mode="json"), stream)
     return stream.getvalue()

@@ -16,6 +16,7 @@ SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 Blending = Literal["mean", "gaussian", "hann"]
 Precision = Literal["auto", "float32"]
+Optimizer = Literal["adam", "adadelta"]
 CenterlineSource = Literal["auto", "file", "cord_mask", "sct"]
 DRAWN: Mapping[str, str] = MappingProxyType({"file": "centerline", "cord_mask": "cord_mask"})
 """Sources of centerlines that are files of each scan, and the kind of file."""
@@ -128,7 +129,8 @@ class SplitConfig(Section):
     }
     """Shares of the lesion-bearing scans, in any unit."""
     lesion_free: Literal["test", "stratified"] = "test"
-    """Where subjects without any lesion go: all to the test set (the study) or in the same proportions."""
+    """Where lesion-free scans go: to the test set, with all scans of their subjects (the study), or, as ``stratified``,
+    in the same proportions as the others."""
     folds: Annotated[int, Field(gt=0)] = 1
     """Cross-validation: every subject is in the test set of one fold; the others share the rest in the proportions."""
     seed: int = 0
@@ -215,6 +217,14 @@ class NetworkConfig(Section):
     """Filters per level, finest first."""
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Lesion probability of the untrained network; a rare class is learned sooner from a low one (Lin et al. 2017)."""
+    initialization: Annotated[Literal["pytorch", "glorot"], LATER] = "pytorch"
+    """First weights: ``pytorch``, uniform up to 1 / sqrt(inputs), biases too; ``glorot``, uniform up to
+    sqrt(6 / (inputs + outputs)), biases 0 (Glorot & Bengio 2010; TensorFlow 2.9)."""
+    normalization_momentum: Annotated[float, Field(gt=0, le=1), LATER] = 0.1
+    """Share of each batch in the running mean and variance of batch normalisation. TensorFlow 2.9: 0.01, which it calls
+    a momentum of 0.99."""
+    normalization_epsilon: Annotated[float, Field(gt=0), LATER] = 1e-5
+    """Added to the variance in batch normalisation. TensorFlow 2.9: 1e-3."""
 
 
 class TrainingConfig(Section):
@@ -222,7 +232,7 @@ class TrainingConfig(Section):
 
     epochs: Annotated[int, Field(gt=0)] = 300
     batch_size: Annotated[int, Field(gt=0)] = 8
-    optimizer: Literal["adam", "adadelta"] = "adam"
+    optimizer: Optimizer = "adam"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     schedule: Literal["plateau", "cosine"] = "plateau"
     """``plateau``: halve the rate when the validation loss stops falling (the study); ``cosine``: lower it to 0 by the
@@ -240,6 +250,10 @@ class TrainingConfig(Section):
     ``cluster.nodes``."""
     logger: LoggerName | None = None
     """Draws the learning curves in the run's folder too, while it trains; changes no result."""
+    rho: Annotated[float, Field(gt=0, lt=1), LATER] = 0.9
+    """Decay of Adadelta's running averages; PyTorch's by default. TensorFlow 2.9 and Zeiler (2012): 0.95."""
+    epsilon: Annotated[Annotated[float, Field(gt=0)] | None, LATER] = None
+    """Keeps the steps of Adam and Adadelta finite; by default PyTorch's, 1e-8 and 1e-6. TensorFlow 2.9: 1e-7."""
     runs_per_device: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     """Trainings side by side on each GPU (or on the processors), each in a process of its own; changes no result.
     ``auto``: on a GPU as many as its memory and the processors bear, on processors one."""
@@ -254,9 +268,10 @@ class LossConfig(Section):
     """Keyword arguments that differ from the defaults."""
     label: PlainName | None = None
     """Name in tables and folders; needed when one loss is listed twice."""
-    optimizer: Literal["adam", "adadelta"] | None = None
-    """Differs from ``training`` where the loss was published so (Combo: Adadelta, rate 1)."""
+    optimizer: Optimizer | None = None
+    """By default that of ``training``, but for ``combo``, which the study trained with Adadelta at a rate of 1."""
     learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """By default that of ``training``, or the published one, where the optimiser is the published one too."""
 
     @field_validator("parameters")
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.names import maps_name, method_name, names_on_disk
+from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
 from cordlesion.config.sections import (
     BESIDE_TRAINING,
     ClusterConfig,
@@ -67,9 +68,8 @@ class RunConfig(Section):
 
     @property
     def optimization(self) -> TrainingConfig:
-        """The training configuration with the loss's own optimiser and rate, where it has them."""
-        own = {key: value for key in ("optimizer", "learning_rate") if (value := getattr(self.loss, key)) is not None}
-        return self.training.model_copy(update=own)
+        """The training configuration with the loss's own optimiser and rate, or the study's for this loss."""
+        return optimization(self.training, self.loss)
 
     @property
     def learned_from(self) -> dict[str, Any]:
@@ -79,7 +79,8 @@ class RunConfig(Section):
         learned from.
         """
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
-        return self.hashed(exclude={**apart, "training": BESIDE_TRAINING})
+        how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
+        return self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -116,6 +117,11 @@ class StudyConfig(Section):
     def title(self) -> str:
         """The study's name as printed; nobody may take a reduced run for the study."""
         return f"{self.name} ({self.reduced.description})" if self.reduced else self.name
+
+    @property
+    def explicit(self) -> Self:
+        """The study with keys in place of what it takes from tables, which another version may have otherwise."""
+        return self.model_copy(update={"losses": tuple(explicit(self.training, loss) for loss in self.losses)})
 
     @property
     def folds(self) -> list[int | None]:
@@ -159,7 +165,10 @@ class StudyConfig(Section):
         comparison is the primary one: that is a claim about results, not a part of them.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)
-        content = self.hashed(exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}})
+        losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
+        content = self.model_copy(update={"losses": losses}).hashed(
+            exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
+        )
         return content | {"preprocess": self.preprocess.portable.hashed()}
 
     @model_validator(mode="after")

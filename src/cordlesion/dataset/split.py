@@ -1,19 +1,14 @@
 """Subject-wise sets and folds, balanced for lesion load and site (Hussein et al. 2023, section 2.2)."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.stats import wasserstein_distance
 
 from cordlesion.config import SETS, SetName, SplitConfig
+from cordlesion.dataset.balance import share_out
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
-
-_CANDIDATES = 500
-"""Random assignments that are compared; the best balanced one is taken."""
 
 COLUMNS = ("scan_id", "subject", "session", "site", "set", "n_reference_lesions", "reference_volume_mm3", "reason")
 """Of ``splits.tsv``; a column ``fold`` comes before ``set`` where there are several folds."""
@@ -21,30 +16,20 @@ COLUMNS = ("scan_id", "subject", "session", "site", "set", "n_reference_lesions"
 LEARNING_SETS: tuple[SetName, ...] = SETS[:-1]
 """The sets among which a fold shares what it does not test."""
 
-
-@dataclass(frozen=True)
-class _Load:
-    """Lesion load of one subject: a value for each of its lesion-bearing scans."""
-
-    subject: str
-    site: str
-    n_lesions: tuple[int, ...]
-    log_volumes: tuple[float, ...]
-
-    @property
-    def n_scans(self) -> int:
-        return len(self.n_lesions)
+BALANCED = "balanced for lesion load and site"
+TESTED_WHOLE = "subject with a lesion-free scan, which goes to test: so do all scans of the subject"
 
 
 def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> pd.DataFrame:
     """Assign every scan to a set; all scans of a subject stay together.
 
     Subjects with lesions are spread in the configured proportions of lesion-bearing scans, so that number and volume of
-    lesions and the sites are balanced. Subjects without any lesion follow ``config.lesion_free``.
+    lesions and the sites are balanced. By default every lesion-free scan goes to the test set (the study), and with it
+    all scans of its subject; ``config.lesion_free`` can have such subjects stratified as well.
 
     With several folds each subject is in the test set of exactly one, the folds' test sets are balanced among
     themselves, and each fold shares the other subjects among train, validation and threshold in their proportions.
-    Lesion-free subjects are in no other set than their test set unless they are to be stratified.
+    Subjects with lesion-free scans are in no other set than their test set unless they are to be stratified.
 
     Args:
         scans: The scans of the dataset.
@@ -57,13 +42,14 @@ def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], conf
     Raises:
         CordlesionError: Fewer subjects with lesions than sets or folds need, or one image in two sets.
     """
-    with_lesions = {load.subject for load in _loads(scans, contents)}
+    learning = _learning(scans, contents, config)
     if config.folds == 1:
-        sets = [_single_split(scans, contents, config, with_lesions)]
+        sets = [_single_split(scans, contents, config, learning)]
     else:
-        sets = list(_folds(scans, contents, config, with_lesions))
-    reason, reason_free = "balanced for lesion load and site", f"subject without lesions ({config.lesion_free})"
-    return split_table(scans, contents, sets, reason, reason_free)
+        sets = list(_folds(scans, contents, config, learning))
+    reason_free = f"subject without lesions ({config.lesion_free})"
+    reason_mixed = TESTED_WHOLE if config.lesion_free == "test" else ""
+    return split_table(scans, contents, sets, BALANCED, reason_free, reason_mixed)
 
 
 def split_table(
@@ -72,6 +58,7 @@ def split_table(
     folds: Sequence[Mapping[str, str]],
     reason: str,
     reason_free: str,
+    reason_mixed: str = "",
 ) -> pd.DataFrame:
     """Lay out ``splits.tsv`` and check it.
 
@@ -81,14 +68,15 @@ def split_table(
         folds: The set of each subject that takes part, one mapping per fold.
         reason: Why lesion-bearing scans are where they are.
         reason_free: Why those of subjects without lesions are.
+        reason_mixed: Why those of subjects with both kinds of scans are, if that is another reason.
 
     Raises:
         CordlesionError: As :func:`check_split`.
     """
-    with_lesions = {load.subject for load in _loads(scans, contents)}
+    reasons = _reasons(scans, contents, reason, reason_free, reason_mixed)
     rows = [
         {**_facts(scan, contents[scan.scan_id]), "fold": fold, "set": sets[scan.subject]}
-        | {"reason": _reason(contents[scan.scan_id], scan.subject in with_lesions, reason, reason_free)}
+        | {"reason": reasons[scan.scan_id]}
         for fold, sets in enumerate(folds, start=1)
         for scan in scans
         if scan.subject in sets
@@ -126,7 +114,7 @@ def share_subjects(
     """
     wanted = np.array([config.proportions[name] for name in names], dtype=np.float64)
     purpose = f"one for each of the sets {', '.join(names)}"
-    groups = _share(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
+    groups = share_out(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
     return {subject: names[group] for subject, group in groups.items()}
 
 
@@ -177,105 +165,37 @@ def _refuse_shared(table: pd.DataFrame, key: "pd.Series[str]", what: str, remedy
             raise CordlesionError(f"{where}: one {what} in two sets: {places}. {remedy}")
 
 
-def _loads(scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> list[_Load]:
-    by_subject: dict[str, list[Scan]] = {}
-    for scan in sorted(scans, key=lambda s: s.scan_id):
-        if contents[scan.scan_id].lesion_volume_mm3 > 0:
-            by_subject.setdefault(scan.subject, []).append(scan)
-    return [_load(subject, mine, contents) for subject, mine in by_subject.items()]
-
-
-def _load(subject: str, scans: Sequence[Scan], contents: Mapping[str, ScanContent]) -> _Load:
-    mine = [contents[scan.scan_id] for scan in scans]
-    volumes = tuple(float(np.log(content.lesion_volume_mm3)) for content in mine)
-    return _Load(subject, scans[0].site, tuple(content.n_lesions for content in mine), volumes)
+def _learning(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> list[Scan]:
+    """Return the scans that may be learned from: by default those of subjects with lesions in each of their scans."""
+    if config.lesion_free == "stratified":
+        return list(scans)
+    tested = {scan.subject for scan in scans if not contents[scan.scan_id].lesion_volume_mm3 > 0}
+    return [scan for scan in scans if scan.subject not in tested]
 
 
 def _single_split(
-    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, with_lesions: Collection[str]
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, learning: Sequence[Scan]
 ) -> dict[str, str]:
-    if config.lesion_free == "stratified":
-        return share_subjects(scans, contents, SETS, config)
-    bearing = [scan for scan in scans if scan.subject in with_lesions]
-    free = sorted({scan.subject for scan in scans} - set(with_lesions))
-    return share_subjects(bearing, contents, SETS, config) | dict.fromkeys(free, "test")
+    wanted = np.array([config.proportions[name] for name in SETS], dtype=np.float64)
+    learned = {scan.subject for scan in learning}
+    tested = [scan for scan in scans if scan.subject not in learned]
+    held = any(contents[scan.scan_id].lesion_volume_mm3 > 0 for scan in tested)
+    purpose = f"one for each of the sets {', '.join(LEARNING_SETS if held else SETS)}"
+    groups = share_out(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
+    sets: dict[str, str] = {subject: SETS[group] for subject, group in groups.items()}
+    return sets | {scan.subject: "test" for scan in tested}
 
 
 def _folds(
-    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, with_lesions: Collection[str]
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, learning: Sequence[Scan]
 ) -> Iterator[dict[str, str]]:
     even = np.full(config.folds, 1 / config.folds)
-    tested_in = _share(scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold")
-    learning = [scan for scan in scans if config.lesion_free == "stratified" or scan.subject in with_lesions]
+    tested_in = share_out(scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold")
     for fold in range(config.folds):
         rest = [scan for scan in learning if tested_in[scan.subject] != fold]
         tested = {subject: "test" for subject, home in tested_in.items() if home == fold}
         whole = f"the dataset without the test set of fold {fold + 1}"
         yield tested | share_subjects(rest, contents, LEARNING_SETS, config, (2, fold + 1), whole)
-
-
-def _share(
-    scans: Sequence[Scan],
-    contents: Mapping[str, ScanContent],
-    shares: npt.NDArray[np.float64],
-    key: Sequence[int],
-    whole: str,
-    purpose: str,
-) -> dict[str, int]:
-    """Return the group of each subject: those with lesions balanced, the others in random order."""
-    loads = _loads(scans, contents)
-    if len(loads) < len(shares):
-        raise CordlesionError(
-            f"{whole} has {len(loads)} subjects with lesions; at least {len(shares)} are needed, {purpose}. "
-            "Add references (files named *_label-lesion_seg.nii.gz)."
-        )
-    groups = _balanced(loads, shares, np.random.default_rng([*key, 0]))
-    free = sorted({scan.subject for scan in scans} - {load.subject for load in loads})
-    order = np.random.default_rng([*key, 1]).permutation(len(free))
-    # The last group first: with few lesion-free subjects, test and threshold set need them most.
-    free_groups = len(shares) - 1 - _fill(np.ones(len(free)), shares[::-1], order)
-    named = zip([load.subject for load in loads] + free, [*groups, *free_groups], strict=True)
-    return {subject: int(group) for subject, group in named}
-
-
-def _balanced(
-    loads: Sequence[_Load], shares: npt.NDArray[np.float64], rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    sizes = np.array([load.n_scans for load in loads], dtype=np.float64)
-    candidates = (_fill(sizes, shares, rng.permutation(len(loads))) for _ in range(_CANDIDATES))
-    return min(candidates, key=lambda groups: _imbalance(loads, groups, shares))
-
-
-def _fill(
-    sizes: npt.NDArray[np.float64], shares: npt.NDArray[np.float64], order: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """Give subjects in ``order`` to the group that lacks the largest share of its scans; each group gets one first."""
-    wanted = shares * sizes.sum()
-    filled = np.zeros(len(shares))
-    groups = np.zeros(len(sizes), dtype=np.int64)
-    for rank, index in enumerate(order):
-        chosen = rank if rank < len(shares) else int(np.argmax((wanted - filled) / wanted))
-        groups[index] = chosen
-        filled[chosen] += sizes[index]
-    return groups
-
-
-def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> float:
-    """Distance of each group from the whole: distributions of lesion number and volume, number of scans, site shares.
-
-    Distributions are compared as such (Wasserstein): two groups may agree in the mean and differ in the median.
-    """
-    set_of_scan = np.repeat(sets, [load.n_scans for load in loads])
-    values = [np.concatenate([load.n_lesions for load in loads]), np.concatenate([load.log_volumes for load in loads])]
-    sites = np.array([[load.site == name for name in sorted({o.site for o in loads})] for load in loads], dtype=float)
-    cost = 0.0
-    for index, share in enumerate(shares):
-        mine = set_of_scan == index
-        for value in values:
-            cost += mine.sum() * (wasserstein_distance(value[mine], value) / (value.std() + 1e-9)) ** 2
-        cost += (mine.sum() - share * len(mine)) ** 2
-        cost += 0.5 * np.abs(sites[sets == index].mean(axis=0) - sites.mean(axis=0)).sum()
-    return float(cost)
 
 
 def _facts(scan: Scan, content: ScanContent) -> dict[str, object]:
@@ -289,9 +209,17 @@ def _facts(scan: Scan, content: ScanContent) -> dict[str, object]:
     }
 
 
-def _reason(content: ScanContent, subject_has_lesions: bool, reason: str, reason_free: str) -> str:
-    if content.lesion_volume_mm3 > 0:
-        return reason
-    if subject_has_lesions:
-        return "lesion-free scan of a subject with lesions: a subject's scans stay together"
-    return reason_free
+def _reasons(
+    scans: Sequence[Scan], contents: Mapping[str, ScanContent], reason: str, reason_free: str, reason_mixed: str
+) -> dict[str, str]:
+    """Return why each scan is where it is, by scan."""
+    bearing = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
+    with_lesions = {scan.subject for scan in scans if scan.scan_id in bearing}
+    mixed = with_lesions & {scan.subject for scan in scans if scan.scan_id not in bearing}
+    follows = reason_mixed or "lesion-free scan of a subject with lesions: a subject's scans stay together"
+    return {
+        scan.scan_id: reason_free if scan.subject not in with_lesions
+        else follows if scan.subject in mixed and (reason_mixed or scan.scan_id not in bearing)
+        else reason
+        for scan in scans
+    }  # fmt: skip

@@ -37,9 +37,12 @@ def choose_subset(
     by_subject: dict[str, list[Scan]] = {}
     for scan in sorted(scans, key=lambda s: s.scan_id):
         by_subject.setdefault(scan.subject, []).append(scan)
-    volume = {name: sum(contents[s.scan_id].lesion_volume_mm3 for s in mine) for name, mine in by_subject.items()}
-    bearing = sorted((name for name in by_subject if volume[name] > 0), key=lambda name: volume[name])
-    free = [name for name in by_subject if not volume[name] > 0]
+    volumes = {name: [contents[s.scan_id].lesion_volume_mm3 for s in mine] for name, mine in by_subject.items()}
+    # Who has a lesion-free scan goes to the test set, so the other sets cannot count on them.
+    learned = any if config.lesion_free == "stratified" else all
+    bearing = sorted((n for n in by_subject if learned(v > 0 for v in volumes[n])), key=lambda n: sum(volumes[n]))
+    # The one with most lesions first, which is always chosen: where few can be learned from, it makes the test set.
+    free = sorted(by_subject.keys() - set(bearing), key=lambda n: (-sum(volumes[n]), n))
     least_bearing, least_free = min(_fewest(config), len(bearing)), min(_fewest_free(config), len(free))
     for n_subjects in range(len(by_subject), least_bearing + least_free - 1, -1):
         n_free = round(n_subjects * len(free) / len(by_subject))

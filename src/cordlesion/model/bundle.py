@@ -25,8 +25,9 @@ from cordlesion.artifacts import atomic_path, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.config.sections import Section
 from cordlesion.errors import CordlesionError
+from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.sct_networks import SctLesionNet
-from cordlesion.model.unet3d import UNet3d, fold_normalizations
+from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.sct_stack import SctPreprocess
 from cordlesion.reading import cannot_read, read_json
@@ -73,6 +74,9 @@ class ModelCard(BaseModel):
     provenance: dict[str, Any] = {}
     weights_sha256: str | None = None
     """Of ``model.safetensors``, which ties it to this card; bundles of earlier versions have none."""
+    training_data: TrainingData | None = None
+    """Written, as the next, when the study has evaluated its test set."""
+    test_error: TestError | None = None
 
 
 SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
@@ -221,7 +225,7 @@ def _unusable(weights: Path, reason: str) -> CordlesionError:
 def _empty(card: Card) -> AnyBundle:
     if isinstance(card, SctCard):
         return SctBundle(card, SctLesionNet(card.network.filters))
-    return Bundle(card, UNet3d(card.network.filters))
+    return Bundle(card, make_unet(card.network))
 
 
 def bundle_files(folder: Path) -> tuple[Path, Path]:
@@ -263,7 +267,8 @@ def set_threshold(folder: Path, threshold: GlobalThreshold, minimum_volume_mm3: 
     postprocess = card.postprocess
     if minimum_volume_mm3 is not None:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
-    _update_card(folder, card, threshold=threshold, postprocess=postprocess)
+    same = (card.threshold, card.postprocess) == (threshold, postprocess)
+    _update_card(folder, card, threshold=threshold, postprocess=postprocess, **({} if same else _unmeasured(card)))
 
 
 def set_inference(
@@ -282,14 +287,28 @@ def set_inference(
     if card.threshold is not None and tuned in volumes_mm3:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
     if (card.prediction, card.postprocess) != (prediction, postprocess):
-        _update_card(folder, card, prediction=prediction, postprocess=postprocess, threshold=None)
+        changed = {"prediction": prediction, "postprocess": postprocess, "threshold": None}
+        _update_card(folder, card, **changed, **_unmeasured(card))
 
 
 def forget_threshold(folder: Path) -> None:
     """Take the tuned threshold out of a bundle; what it was tuned for has changed."""
     card = read_card(folder)
     if card.threshold is not None:
-        _update_card(folder, card, threshold=None)
+        _update_card(folder, card, threshold=None, **_unmeasured(card))
+
+
+def set_experience(folder: Path, training_data: TrainingData, test_error: TestError) -> None:
+    """Store what a model was trained on, and what it found and falsely marked in the test set."""
+    card = read_card(folder)
+    known = {"training_data": training_data, "test_error": test_error}
+    if isinstance(card, ModelCard) and (card.training_data, card.test_error) != tuple(known.values()):
+        _update_card(folder, card, **known)
+
+
+def _unmeasured(card: Card) -> dict[str, None]:
+    """Return what to change of a card whose masks are no longer those that were measured."""
+    return {"test_error": None} if isinstance(card, ModelCard) else {}
 
 
 def _update_card(folder: Path, card: Card, **changes: object) -> None:

@@ -1,12 +1,15 @@
 """The 3-D U-Net (Cicek et al., MICCAI 2016) at the size of Hussein et al. 2023, section 2.4."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cordlesion.config import NetworkConfig
 
 
 class UNet3d(nn.Module):
@@ -14,17 +17,20 @@ class UNet3d(nn.Module):
 
     Args:
         filters: Filters of each level, finest first; every level but the first halves the resolution.
+        epsilon: Added to the variance in batch normalisation.
+        momentum: Share of each batch in the running mean and variance of batch normalisation.
     """
 
-    def __init__(self, filters: Sequence[int] = (16, 32, 64)) -> None:
+    def __init__(self, filters: Sequence[int] = (16, 32, 64), *, epsilon: float = 1e-5, momentum: float = 0.1) -> None:
         super().__init__()
         below = list(pairwise(filters))
-        self.first = _two_convolutions(1, filters[0])
-        self.down = nn.ModuleList(_two_convolutions(fine, coarse) for fine, coarse in below)
+        normalize = partial(nn.BatchNorm3d, eps=epsilon, momentum=momentum)
+        self.first = _two_convolutions(1, filters[0], normalize)
+        self.down = nn.ModuleList(_two_convolutions(fine, coarse, normalize) for fine, coarse in below)
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(coarse, fine, kernel_size=2, stride=2) for fine, coarse in reversed(below)
         )
-        self.merge = nn.ModuleList(_two_convolutions(2 * fine, fine) for fine, _ in reversed(below))
+        self.merge = nn.ModuleList(_two_convolutions(2 * fine, fine, normalize) for fine, _ in reversed(below))
         self.last = nn.Conv3d(filters[0], 1, kernel_size=1)
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -40,6 +46,18 @@ class UNet3d(nn.Module):
         return logits
 
 
+def make_unet(config: NetworkConfig) -> UNet3d:
+    """Return an untrained network; its weights are drawn from torch's random state."""
+    network = UNet3d(config.filters, epsilon=config.normalization_epsilon, momentum=config.normalization_momentum)
+    if config.initialization == "glorot":
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv3d | nn.ConvTranspose3d):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+    return network
+
+
 def fold_normalizations(network: UNet3d) -> UNet3d:
     """Return a copy for prediction only, in which every normalisation is a part of the convolution before it.
 
@@ -53,13 +71,13 @@ def fold_normalizations(network: UNet3d) -> UNet3d:
     return folded.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
 
 
-def _two_convolutions(channels: int, filters: int) -> nn.Sequential:
+def _two_convolutions(channels: int, filters: int, normalize: Callable[[int], nn.Module]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width in (channels, filters):
         # The batch normalisation that follows has the bias.
         layers += [
             nn.Conv3d(width, filters, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm3d(filters),
+            normalize(filters),
             nn.ReLU(inplace=True),
         ]
     return nn.Sequential(*layers)

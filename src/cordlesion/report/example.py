@@ -65,7 +65,7 @@ def example_figure(results: StudyResults) -> Figure:
     x = slices.comparing_index(truth.lesions, [one.mask for one in compared if one.mask is not None])
     window = _window(truth, compared, x)
     gray = slices.gray_around(truth, x, window)
-    panels = [
+    panels: list[tuple[tuple[str, ...], Picture]] = [
         (("T2w image",), slices.sagittal(slices.layers(scan, None), x, window)),
         (("Reference",), slices.sagittal(truth, x, window)),
     ]

@@ -45,6 +45,9 @@ class Source:
     """Largest probability anywhere in the scan; None where the model gives a mask."""
     remarks: Sequence[str] = ()
     """What a reader must know of this scan before its numbers."""
+    trained_on: str = ""
+    errors: str = ""
+    """What is known of the model's training and of its errors; empty where the model has no place for it."""
     cord_only: bool = True
     """Lesions were looked for along the centerline, and nowhere else."""
 

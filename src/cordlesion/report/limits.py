@@ -1,6 +1,5 @@
 """What the study cannot say, each limit read from the study itself; the grave ones stand beside the recommendation."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig
+from cordlesion.dataset import origin
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
@@ -19,7 +19,6 @@ from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20
 """Below, one subject more or less moves a share of subjects by more than 5 %."""
-_SIMULATOR = "cordlesion simulate"
 _WIDE = 0.3
 """An interval of t that spans more of [0, 1] leaves the threshold open."""
 _LOAD_RATIO = 1.5
@@ -58,12 +57,8 @@ def find_limits(results: StudyResults, numbers: Numbers) -> tuple[Limit, ...]:
 
 
 def is_simulated(config: StudyConfig) -> bool:
-    """Tell whether the dataset says of itself that `cordlesion simulate` made it; one that is gone says nothing."""
-    try:
-        described = json.loads((config.dataset / "dataset_description.json").read_text(encoding="utf-8"))
-        return any(maker.get("Name") == _SIMULATOR for maker in described.get("GeneratedBy", []))
-    except (OSError, ValueError, AttributeError, TypeError):
-        return False
+    """Say whether the dataset says of itself that `cordlesion simulate` made it; one that is gone says nothing."""
+    return origin.is_simulated(config.dataset)
 
 
 def _simulated(facts: _Facts) -> Iterator[Limit]:

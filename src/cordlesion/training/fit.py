@@ -19,7 +19,7 @@ from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.losses import make_loss
 from cordlesion.model.hardware import choose_hardware
-from cordlesion.model.unet3d import UNet3d
+from cordlesion.model.unet3d import UNet3d, make_unet
 from cordlesion.progress import bar
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
@@ -206,7 +206,7 @@ def _initial_network(run: RunConfig, shared: bool = False) -> UNet3d:
     """Draw the initial weights from the run's seed without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        network = UNet3d(run.network.filters)
+        network = make_unet(run.network)
     torch.nn.init.constant_(network.last.bias, math.log(run.network.prior / (1 - run.network.prior)))  # type: ignore[arg-type]
     if shared:
         share_normalizations(network)

@@ -91,7 +91,13 @@ class LesionModule(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make the optimiser of the configuration."""
-        return OPTIMIZERS[self._config.optimizer](self.network.parameters(), lr=self._config.learning_rate)
+        config = self._config
+        own: dict[str, float] = {"lr": config.learning_rate}
+        if config.optimizer == "adadelta":
+            own["rho"] = config.rho
+        if config.epsilon is not None:
+            own["eps"] = config.epsilon
+        return OPTIMIZERS[config.optimizer](self.network.parameters(), **own)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not know of."""

@@ -1,11 +1,13 @@
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cordlesion.losses import LOSSES
 from cordlesion.report.methods import write_methods
-from cordlesion.report.methods.networks import _LOSSES
+from cordlesion.report.methods.networks import _LOSSES, _PARAMETERS
 from cordlesion.report.methods.references import REFERENCES
 from cordlesion.report.results import StudyResults, read_results
 
@@ -29,7 +31,10 @@ def test_the_default_study_is_told(results: StudyResults) -> None:
         "16, 32, 64 filters",
         "Adam",
         "There were 120 epochs",
-        "Tversky (fn weight 0.7, fp weight 0.3)",
+        "Tversky (α = 0.7 on false negatives, 0.3 on false positives) [",
+        "Dice (sums of squares in the denominator) [",
+        "Overlaps were of sums over the whole batch; 1 was added to both sides of the ratio.",
+        "Images were reoriented to left-anterior-superior, resampled to",
         "Of 21 thresholds from 0 to 1, the one with the highest median voxel F1",
         "Nothing was removed from the masks.",
         "cordlesion 0.1.0 on Python 3.11.9",
@@ -71,6 +76,18 @@ def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> Non
         ({"comparators": ({"name": "theirs", "maps": "maps"},)}, "theirs (probability maps, whose threshold"),
         ({"comparators": ({"name": "hard", "masks": "m"},)}, "beside 1 other method"),
         ({"losses": ({"name": "combo", "optimizer": "adadelta", "learning_rate": 1.0},)}, "(Combo: Adadelta ["),
+        ({"losses": ("combo",)}, "(Combo: Adadelta ["),
+        ({"losses": ("focal_tversky",)}, "(α = 0.7 on false negatives, 0.3 on false positives, γ = 0.75)"),
+        ({"losses": ("generalized_dice", "dice")}, "the ratio, but not in Generalized Dice."),
+        (
+            {"losses": ({"name": "dice", "parameters": {"per_patch": True}},)},
+            "the whole batch (of Dice: over each patch)",
+        ),
+        ({"training": {"epsilon": 1e-7}}, "at a rate of 0.0001, ε = 1e-07"),
+        (
+            {"network": {"initialization": "glorot", "normalization_epsilon": 1e-3}},
+            "Glorot and Bengio, biases 0 and 0.001",
+        ),
         ({"losses": ({"name": "monai:DiceFocalLoss", "label": "mine"},)}, "The loss function was mine ["),
         ({"reduced": {"scans": 9}}, "This is a reduced run: at most 9 scans."),
     ],
@@ -98,3 +115,9 @@ def test_excluded_scans_are_told(study_copy: Path) -> None:
     path = study_copy / "manifest.json"
     path.write_text(path.read_text().replace('"excluded": {}', '"excluded": {"sub-9": "no cord"}'))
     assert "1 further scan was left out." in write_methods(read_results(study_copy)).text
+
+
+def test_the_parameters_that_are_named_are_those_that_are_computed_with() -> None:
+    for name, named in _PARAMETERS.items():
+        defaults = {key: p.default for key, p in inspect.signature(LOSSES[name]).parameters.items()}
+        assert {key: defaults[key] for key in named} == named

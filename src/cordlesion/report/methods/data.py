@@ -6,9 +6,10 @@ import pandas as pd
 
 from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitConfig, StudyConfig
 from cordlesion.report.answers import enumerate_words
+from cordlesion.report.demographics import read_demographics
 from cordlesion.report.limits import is_simulated
 from cordlesion.report.methods.citing import Cite, Material
-from cordlesion.report.results import lesion_bearing
+from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free
 from cordlesion.report.style import SET_NAMES
 
 _CENTERLINES: dict[CenterlineSource, str] = {
@@ -48,9 +49,27 @@ def scans(study: Material) -> str:
     )
     excluded = len(study.results.manifest.get("excluded", {}))
     left_out = f" {excluded} further {'scan was' if excluded == 1 else 'scans were'} left out." if excluded else ""
-    return (
-        f"{counts}{left_out} {_split(study.config.split)} {_sizes(study.results.splits, study.config.split)}".rstrip()
-    )
+    drawn = _split(study.config.split, study.results.splits)
+    people = _people(study.results)
+    return f"{counts}{people}{left_out} {drawn} {_sizes(study.results.splits, study.config.split)}".rstrip()
+
+
+def _people(results: StudyResults) -> str:
+    """Say how old the subjects were, how many were women, which brands scanned them, and the size of voxels."""
+    everything, known = results.splits.drop_duplicates("scan_id"), read_demographics(results)
+    subjects, scans = everything["subject"].astype(str).unique(), everything["scan_id"].astype(str)
+    said = ""
+    if age := known.age(subjects):
+        said += f" The subjects were {age} years old (mean ± standard deviation)."
+    women, sexes = known.n_women(subjects)
+    if sexes:
+        said += f" Of {sexes} subjects of known sex {women} {'was a woman' if women == 1 else 'were women'}."
+    if brands := known.brands_of(scans):
+        one = "one brand" if len(brands) == 1 else f"{len(brands)} brands"
+        said += f" Scanners were of {one} ({enumerate_words(brands)})."
+    if voxel := known.voxel(scans):
+        said += f" Voxels measured {voxel} mm (mean ± standard deviation of each edge)."
+    return said
 
 
 def preprocessing(study: Material) -> str:
@@ -62,13 +81,17 @@ def preprocessing(study: Material) -> str:
     if options.region == "cord":
         found = _centerline(options, study.cite)
         region = (
-            f"Images were {grid} and cropped to {options.crop_voxels} × {options.crop_voxels} voxels around the "
+            f"Images were reoriented to left-anterior-superior, {grid} and cropped to {options.crop_voxels} × "
+            f"{options.crop_voxels} voxels around the "
             f"centerline of the cord in each axial slice. The centerline was {found}"
         )
         region += f", smoothed over {options.centerline_smoothing_mm:g} mm." if options.centerline_smoothing_mm else "."
     else:
         otsu = study.cite("otsu1979")
-        region = f"Images were {grid} within the largest connected part that is brighter than the background {otsu}."
+        region = (
+            f"Images were reoriented to left-anterior-superior and {grid} within the largest connected part that is "
+            f"brighter than the background {otsu}."
+        )
     return (
         f"{region} Intensities were standardised by landmarks {study.cite('nyul2000')} that were fitted on the "
         f"training set only, and each patch of {shape} voxels (overlap {overlap}) was scaled to zero mean and unit "
@@ -87,14 +110,9 @@ def _where(config: StudyConfig) -> str:
     return " of the spinal cord" if config.preprocess.region == "cord" else ""
 
 
-def _split(split: SplitConfig) -> str:
+def _split(split: SplitConfig, splits: pd.DataFrame) -> str:
     shares = " : ".join(f"{split.proportions[name]:g}" for name in SETS)
     names = enumerate_words([SET_NAMES[name] for name in SETS])
-    free = (
-        "Subjects without lesions went to the test set."
-        if split.lesion_free == "test"
-        else "Subjects without lesions were shared out in the same proportions."
-    )
     drawn = (
         f"Subjects were split into {names} sets ({shares}, by scans with lesions), balanced for number and volume of "
         "lesions, with all scans of a subject in one set."
@@ -105,7 +123,15 @@ def _split(split: SplitConfig) -> str:
             f"were split into training, validation and threshold sets ({shares}, the last being test, by scans with "
             "lesions), with all scans of a subject in one set of a fold."
         )
-    return f"{drawn} {free}"
+    return f"{drawn} {_lesion_free(split, splits)}"
+
+
+def _lesion_free(split: SplitConfig, splits: pd.DataFrame) -> str:
+    if split.lesion_free == "stratified":
+        return "Subjects without lesions were shared out in the same proportions."
+    if (lesion_free(splits)["set"] != "test").any():  # a split of an earlier version, or made by hand
+        return "Subjects without lesions went to the test set."
+    return "Scans without lesions went to the test set, with all scans of their subjects."
 
 
 def _sizes(splits: pd.DataFrame, split: SplitConfig) -> str:

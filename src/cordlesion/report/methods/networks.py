@@ -1,5 +1,7 @@
 """What the methods section says of networks, losses, comparators and masks."""
 
+from collections.abc import Sequence
+
 from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.methods.citing import Cite, Material
@@ -23,6 +25,22 @@ _LOSSES: dict[str, tuple[str, ...]] = {
     "cc_dice_ce": ("bouteille2025",),
 }
 """Where each loss comes from."""
+_PARAMETERS: dict[str, dict[str, float | bool]] = {
+    "dice": {"squared": True},
+    "sct_dice": {"squared": False},
+    "combo": {"ce_weight": 0.5, "lesion_weight": 0.5},
+    "tversky": {"fn_weight": 0.7, "fp_weight": 0.3},
+    "focal_tversky": {"fn_weight": 0.7, "fp_weight": 0.3, "exponent": 0.75},
+}
+"""What a reader must know of the study's losses to compute them: the defaults of ``LOSSES``, which need torch."""
+_WORDS: dict[str, str] = {
+    "fn_weight": "α = {:g} on false negatives",
+    "fp_weight": "{:g} on false positives",
+    "exponent": "γ = {:g}",
+    "ce_weight": "{:g} on the cross-entropy",
+    "lesion_weight": "{:g} on lesion in it",
+}
+_NO_OVERLAP, _NO_SMOOTHING = {"bce", "focal"}, {"generalized_dice", "lovasz_hinge"}
 _OPTIMIZERS = {"adam": ("Adam", "kingma2015"), "adadelta": ("Adadelta", "zeiler2012")}
 _KINDS = {
     "bundle": "a trained model, run with its own preprocessing",
@@ -44,8 +62,8 @@ def training(study: Material) -> str:
     network = f"The network was a 3-D U-Net {study.cite('cicek2016')} with {filters} filters at its levels, two"
     return (
         f"{network} 3 × 3 × 3 convolutions per level, each followed by batch normalisation and a rectified linear unit."
-        f"{_prior(study.config, study.cite)} Training used batches of {how.batch_size} patches with and without "
-        "lesion, mirrored and turned by quarter turns in the axial plane at random, and "
+        f"{_prior(study.config, study.cite)}{_layers(study.config.network)} Training used batches of {how.batch_size} "
+        "patches with and without lesion, mirrored and turned by quarter turns in the axial plane at random, and "
         f"{_optimizer(how, study.cite)}{_exceptions(study.config, study.cite)}; {_schedule(how, study.cite)}. "
         f"{_length(how)}, and the epoch with the lowest validation loss was kept."
     )
@@ -55,7 +73,20 @@ def losses(study: Material) -> str:
     """Name the losses, with their sources and what differs from the published parameters."""
     named = enumerate_words([_loss(loss, study.cite) for loss in study.config.losses])
     was = "The loss function was" if len(study.config.losses) == 1 else "The loss functions were"
-    return f"{was} {named}, with the parameters of their publications where none are given."
+    published = "with the parameters of their publications where none are given"
+    return f"{was} {named}, {published}.{_sums(study.config.losses)}"
+
+
+def _sums(losses: Sequence[LossConfig]) -> str:
+    """Say over what the sums of overlap losses run, and what is added to them."""
+    overlap = [loss for loss in losses if loss.name in _LOSSES and loss.name not in _NO_OVERLAP]
+    if not overlap:
+        return ""
+    apart = enumerate_words([loss_name(loss.title) for loss in overlap if loss.parameters.get("per_patch")])
+    bare = enumerate_words([loss_name(loss.title) for loss in overlap if loss.name in _NO_SMOOTHING])
+    patches = f" (of {apart}: over each patch)" if apart else ""
+    smoothed = "" if all(loss.name in _NO_SMOOTHING for loss in overlap) else "; 1 was added to both sides of the ratio"
+    return f" Overlaps were of sums over the whole batch{patches}{smoothed}{f', but not in {bare}' if bare else ''}."
 
 
 def comparators(study: Material) -> str:
@@ -94,20 +125,35 @@ def _length(how: TrainingConfig) -> str:
     return f"There {'was one epoch' if how.epochs == 1 else f'were {how.epochs} epochs'}"
 
 
-def _optimizer(how: TrainingConfig | LossConfig, cite: Cite) -> str:
-    name, key = _OPTIMIZERS[how.optimizer or "adam"]
-    rate = f" at a rate of {how.learning_rate:g}" if how.learning_rate else ""
-    return f"{name} {cite(key)}{rate}"
+def _optimizer(how: TrainingConfig, cite: Cite) -> str:
+    name, key = _OPTIMIZERS[how.optimizer]
+    rho = f", ρ = {how.rho:g}" if how.optimizer == "adadelta" else ""
+    epsilon = f", ε = {how.epsilon:g}" if how.epsilon else ""
+    return f"{name} {cite(key)} at a rate of {how.learning_rate:g}{rho}{epsilon}"
+
+
+def _layers(network: NetworkConfig) -> str:
+    """Say what of the layers differs from PyTorch's defaults."""
+    usual, said = NetworkConfig(), []
+    if network.initialization == "glorot":
+        said.append("first weights were uniform after Glorot and Bengio, biases 0")
+    if network.normalization_momentum != usual.normalization_momentum:
+        said.append(
+            f"each batch entered the running mean and variance with a share of {network.normalization_momentum:g}"
+        )
+    if network.normalization_epsilon != usual.normalization_epsilon:
+        said.append(f"{network.normalization_epsilon:g} was added to variances")
+    return f" Of its layers, {enumerate_words(said)}." if said else ""
 
 
 def _exceptions(config: StudyConfig, cite: Cite) -> str:
     """Say which losses were trained with an optimiser or a rate of their own."""
-    own = [loss for loss in config.losses if loss.optimizer or loss.learning_rate]
+    usual = (config.training.optimizer, config.training.learning_rate)
+    runs = {run.loss.title: run for run in config.runs}
     said = [
-        f"{loss_name(loss.title)}: {_optimizer(run.optimization, cite)}"
-        for loss in own
-        for run in config.runs[:: len(config.seeds) * len(config.folds)]
-        if run.loss == loss
+        f"{loss_name(title)}: {_optimizer(run.optimization, cite)}"
+        for title, run in runs.items()
+        if (run.optimization.optimizer, run.optimization.learning_rate) != usual
     ]
     return f" ({'; '.join(said)})" if said else ""
 
@@ -120,10 +166,18 @@ def _schedule(how: TrainingConfig, cite: Cite) -> str:
 
 def _loss(loss: LossConfig, cite: Cite) -> str:
     keys = ("monai2022",) if loss.name.startswith("monai:") else _LOSSES.get(loss.name, ())
-    given = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in loss.parameters.items())
+    given = ", ".join(_parameter(*one) for one in (_PARAMETERS.get(loss.name, {}) | loss.parameters).items())
     name = loss_name(loss.title)
     printed = "binary cross-entropy" if loss.title == "bce" else name
     return printed + (f" ({given})" if given else "") + (f" {cite(*keys)}" if keys else "")
+
+
+def _parameter(key: str, value: object) -> str:
+    if key == "squared":
+        return "sums of squares in the denominator" if value else "plain sums in the denominator"
+    if key in _WORDS and isinstance(value, int | float):
+        return _WORDS[key].format(value)
+    return f"{key.replace('_', ' ')} {value}"
 
 
 def _comparator(one: ComparatorConfig) -> str:

@@ -32,6 +32,7 @@ TABLES: dict[str, Callable[[StudyResults, pd.DataFrame], Table]] = {
     "table2": partial(scores_table, tuned=True),
     "thresholds": thresholds_table,
     "lesion_free": lesion_free_table,
+    "paper_untuned": partial(paper_table, tuned=False),
     "paper": paper_table,
 }
 """Tables of cohort, scores and thresholds, by the name of their files."""

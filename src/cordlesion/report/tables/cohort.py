@@ -1,8 +1,11 @@
 """Who is in which set."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from cordlesion.config import SETS
+from cordlesion.report.demographics import Demographics, read_demographics
 from cordlesion.report.formats import MISSING
 from cordlesion.report.results import StudyResults, lesion_bearing
 from cordlesion.report.style import SET_NAMES
@@ -12,18 +15,48 @@ _COLUMNS = (
     *("Set", "Scans", "with lesions", "without", "Subjects", "Sites"),
     *("Lesions", "Lesions per scan", "mm³ per scan"),
 )
+_DEMOGRAPHICS = ("Age (years)", "Women", "Brands", "Voxel (mm)")
+"""Columns that a table has where the dataset says them of some scan."""
 
 
 def cohort_table(results: StudyResults, _: pd.DataFrame) -> Table:
-    """Lay out who is in which set: scans, subjects, sites, lesions."""
-    splits = results.splits
-    groups = [Group(SET_NAMES[name], (_row(splits[splits["set"] == name]),)) for name in SETS]
+    """Lay out who is in which set: scans, subjects, sites, lesions; ages, sexes, brands and voxels where known."""
+    splits, known = results.splits, read_demographics(results)
+    parts = {SET_NAMES[name]: splits[splits["set"] == name] for name in SETS} | {
+        "all": splits.drop_duplicates("scan_id")
+    }
+    described = {name: _described(scans, known) for name, scans in parts.items()}
+    shown = [column for column in _DEMOGRAPHICS if any(row[column].main != MISSING for row in described.values())]
     return Table(
-        columns=_COLUMNS,
-        groups=(*groups, Group("all", (_row(splits.drop_duplicates("scan_id")),))),
+        columns=(*_COLUMNS, *shown),
+        groups=tuple(
+            Group(name, ((*_row(scans), *(described[name][column] for column in shown)),))
+            for name, scans in parts.items()
+        ),
         label="Cohort by set.",
-        note=f"{_sets(results)} Lesions and volumes: median [quartiles] per scan with lesions.",
+        note=f"{_sets(results)} Lesions and volumes: median [quartiles] per scan with lesions.{_note(shown)}",
     )
+
+
+def _described(scans: pd.DataFrame, known: Demographics) -> dict[str, Cell]:
+    subjects, names = scans["subject"].astype(str).unique(), scans["scan_id"].astype(str)
+    women, sexes = known.n_women(subjects)
+    texts = (
+        known.age(subjects),
+        f"{women} of {sexes}" if sexes else "",
+        ", ".join(known.brands_of(names)),
+        known.voxel(names),
+    )
+    return {column: Cell(text or MISSING) for column, text in zip(_DEMOGRAPHICS, texts, strict=True)}
+
+
+def _note(shown: Sequence[str]) -> str:
+    said = {
+        "Age (years)": " Age: mean ± standard deviation over subjects.",
+        "Women": " Women: of subjects of known sex.",
+        "Voxel (mm)": " Voxel: mean ± standard deviation of each edge over scans, shortest first.",
+    }
+    return "".join(said.get(column, "") for column in shown)
 
 
 def _sets(results: StudyResults) -> str:

@@ -1,0 +1,62 @@
+"""Which optimiser a loss is trained with: its own, that of the study for this loss, or the one of all others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from cordlesion.config.sections import LossConfig, Optimizer, TrainingConfig
+
+
+@dataclass(frozen=True)
+class Published:
+    """How a loss was trained in the study."""
+
+    optimizer: Optimizer
+    learning_rate: float
+
+
+PUBLISHED: Mapping[str, Published] = MappingProxyType({"combo": Published("adadelta", 1.0)})
+"""Losses that Hussein et al. 2023 (section 2.4) trained otherwise than the others; ``losses: [combo]`` means this."""
+
+
+def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
+    """Return how a loss is trained: by its own keys, else as in the study, else as all losses.
+
+    A published learning rate belongs to its optimiser: with another one the rate is that of ``training``.
+    """
+    published = PUBLISHED.get(loss.name)
+    optimizer = loss.optimizer or (published.optimizer if published else training.optimizer)
+    as_published = published is not None and published.optimizer == optimizer
+    rate = published.learning_rate if published and as_published else training.learning_rate
+    return training.model_copy(update={"optimizer": optimizer, "learning_rate": loss.learning_rate or rate})
+
+
+def explicit(training: TrainingConfig, loss: LossConfig) -> LossConfig:
+    """Return a loss whose keys say how it is trained where the study trained it otherwise than the others."""
+    if loss.name not in PUBLISHED:
+        return loss
+    how = optimization(training, loss)
+    return loss.model_copy(update={"optimizer": how.optimizer, "learning_rate": how.learning_rate})
+
+
+def as_hashed(training: TrainingConfig, loss: LossConfig) -> LossConfig:
+    """Return a loss as it enters fingerprints: the same however its optimiser is given, and as in earlier versions.
+
+    Those knew no table of published optimisers: a loss without keys was trained as all others.
+    """
+    published = PUBLISHED.get(loss.name)
+    if published is None:
+        return loss
+    how = optimization(training, loss)
+    if how.optimizer == published.optimizer:
+        return loss.model_copy(update={"optimizer": how.optimizer, "learning_rate": how.learning_rate})
+    keys = ("optimizer", "learning_rate")
+    own = {key: None if getattr(how, key) == getattr(training, key) else getattr(how, key) for key in keys}
+    return loss.model_copy(update=own)
+
+
+def training_as_hashed(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
+    """Return ``training`` as it enters the fingerprint of a loss's training: without what its optimiser has not."""
+    if optimization(training, loss).optimizer == "adadelta":
+        return training
+    return training.model_copy(update={"rho": TrainingConfig().rho})

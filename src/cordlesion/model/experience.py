@@ -1,0 +1,70 @@
+"""What a study knows of a model: the scans it was trained on, and its errors on the test set."""
+
+from pydantic import BaseModel, ConfigDict
+
+_MOST_NAMED = 3
+
+
+class TrainingData(BaseModel):
+    """The training set of a model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    simulated: bool
+    """The dataset says of itself that ``cordlesion simulate`` made it."""
+    n_scans: int
+    n_subjects: int
+    scanners: tuple[str, ...] = ()
+    """Those that are known."""
+
+
+class TestError(BaseModel):
+    """What a model found in the test set, and what it marked falsely, at one threshold."""
+
+    __test__ = False  # no test, whatever its name looks like
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    threshold: float
+    rule: str
+    """By which lesions count as found."""
+    n_scans: int
+    n_subjects: int
+    n_lesions: int
+    n_found: int
+    false_lesions_per_scan: float
+    n_lesion_free: int
+    """Scans without lesions."""
+    n_lesion_free_marked: int
+    """Those of them in which something was marked."""
+
+
+def describe_training(data: TrainingData | None) -> str:
+    """Say what a model was trained on; that nothing is known where that is so."""
+    if data is None:
+        return "not recorded"
+    kind = "simulated scans" if data.simulated else "scans"
+    many = f"{len(data.scanners)} kinds of scanners"
+    scanners = f" ({', '.join(data.scanners) if len(data.scanners) <= _MOST_NAMED else many})" if data.scanners else ""
+    only = ": it has seen no patient" if data.simulated else ""
+    return f"{data.n_scans} {kind} of {_subjects(data.n_subjects)}{scanners}{only}"
+
+
+def describe_error(error: TestError | None, threshold: float) -> str:
+    """Say what a model finds and marks falsely, as its study measured it.
+
+    Args:
+        error: As measured; None where nobody did.
+        threshold: The one in use.
+    """
+    if error is None:
+        return "not recorded: what this model misses and marks falsely is unknown"
+    parts = [
+        f"{error.n_found} of {error.n_lesions} lesions found",
+        f"{error.false_lesions_per_scan:.1f} false lesions per scan",
+    ]
+    if error.n_lesion_free:
+        parts.append(f"{error.n_lesion_free_marked} of {error.n_lesion_free} scans without lesions marked")
+    other = "" if error.threshold == threshold else f" (measured at p ≥ {error.threshold:g}, not at that of this mask)"
+    return f"on {error.n_scans} test scans of {_subjects(error.n_subjects)}: {', '.join(parts)}{other}"
+
+
+def _subjects(n: int) -> str:
+    return f"{n} subject{'' if n == 1 else 's'}"

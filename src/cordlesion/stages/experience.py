@@ -1,0 +1,62 @@
+"""What a study found out about its models, written into them: who uses one elsewhere has no report beside it."""
+
+import pandas as pd
+
+from cordlesion.config import RunConfig
+from cordlesion.dataset.origin import is_simulated
+from cordlesion.evaluation import read_table
+from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.stages.sets import Study
+
+_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
+
+
+def record_experience(study: Study) -> None:
+    """Write training data and test error into the bundle of every run, once the test sets are evaluated."""
+    from cordlesion.model.bundle import set_experience
+
+    folder = study.folder
+    splits = read_table(folder.splits, ("scan_id", "subject", "set"))
+    evaluation = read_table(folder.evaluation, ("scan_id", "subject", "set", "loss", "seed", "threshold", *_COUNTS))
+    simulated = is_simulated(study.config.dataset)
+    for run in study.config.runs:
+        tuned = study.open_test(run.fold).thresholds[run.name].value
+        rows = _of_run(evaluation[(evaluation["set"] == "test") & (evaluation["threshold"] == tuned)], run)
+        learned = splits[splits["set"] == "train"]
+        learned = learned if run.fold is None else learned[learned["fold"] == run.fold]
+        error = measure_error(rows, tuned, study.config.evaluation.rule)
+        set_experience(folder.bundle(run.name), describe_training_set(learned, simulated=simulated), error)
+
+
+def describe_training_set(scans: pd.DataFrame, *, simulated: bool) -> TrainingData:
+    """Sum up the rows of ``splits.tsv`` that a model learned from."""
+    named = scans["scanner"].dropna().astype(str) if "scanner" in scans else pd.Series([], dtype=str)
+    return TrainingData(
+        simulated=simulated,
+        n_scans=len(scans),
+        n_subjects=scans["subject"].nunique(),
+        scanners=tuple(sorted(set(named) - {""})),
+    )
+
+
+def measure_error(rows: pd.DataFrame, threshold: float, rule: str) -> TestError:
+    """Sum up the rows of ``evaluation.tsv`` of a model's test scans at its threshold."""
+    free = rows[rows["reference_volume_mm3"] == 0]
+    false = rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"]
+    return TestError(
+        threshold=threshold,
+        rule=rule,
+        n_scans=len(rows),
+        n_subjects=rows["subject"].nunique(),
+        n_lesions=int(rows["n_reference_lesions"].sum()),
+        n_found=int(rows["n_detected_lesions"].sum()),
+        false_lesions_per_scan=float(false.mean()),
+        n_lesion_free=len(free),
+        n_lesion_free_marked=int((free["n_predicted_lesions"] > 0).sum()),
+    )
+
+
+def _of_run(rows: pd.DataFrame, run: RunConfig) -> pd.DataFrame:
+    for column, value in run.columns.items():
+        rows = rows[rows[column] == value]
+    return rows
