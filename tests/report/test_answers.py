@@ -107,16 +107,15 @@ def test_few_scans_are_not_called_chance() -> None:
 
 @pytest.mark.parametrize(
     ("noise", "said"),
-    [(0.0, "Dice beats BCE"), (0.4, "2 differ on these subjects, but seed noise may explain it (a true")],
+    [(0.0, "Dice beats BCE"), (0.4, "differ on these subjects, but seed noise may explain")],
 )
 def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
     seeded = with_seeds(results, noise)
     pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
     text = ranking_answer(pairs, seeds, several=True)
     assert said in text
-    assert re.search(
-        r"V-F1, of the 2 comparisons with \w+: .*V-F1, exploratory, of the one other pair of losses: ", text
-    )
+    assert "V-F1, of the 2 comparisons with " in text
+    assert "V-F1, exploratory, of the one other pair of losses: " in text
     medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
     assert ("which does not show that there is none" in text) == (noise > 0)
