@@ -89,15 +89,14 @@ class _Reference:
     share: FloatArray | None = None
     """Of the seeds in the variance, where the two are kept apart."""
 
-    def critical(self, tail: npt.ArrayLike) -> FloatArray:
+    def critical(self, tail: float | FloatArray) -> FloatArray:
         """Return the value that is exceeded with the probability ``tail``.
 
         Apart, it is the root of the mean of the squares of both, weighted by their variances (Banerjee 1960): of few
         seeds without other losses beside them, Satterthwaite's approximation is too sure.
         """
         if self.seeds is None or self.share is None:
-            one: FloatArray = stats.t.isf(tail, self.freedom)
-            return one
+            return np.asarray(stats.t.isf(tail, self.freedom))
         squares = np.square(stats.t.isf(tail, self.subjects)), np.square(stats.t.isf(tail, self.seeds))
         apart: FloatArray = np.sqrt((1 - self.share) * squares[0] + self.share * squares[1])
         return apart
@@ -105,8 +104,7 @@ class _Reference:
     def p_value(self, t: FloatArray) -> FloatArray:
         """Return the two-sided p-value of ``t`` >= 0."""
         if self.seeds is None:
-            p: FloatArray = 2 * stats.t.sf(t, self.freedom)
-            return p
+            return np.asarray(2 * stats.t.sf(t, self.freedom))
         low, high = np.full_like(t, _LEAST_TAIL), np.full_like(t, 0.5)
         for _ in range(_HALVINGS):
             # Tails span many orders of magnitude, so their logarithms are halved.
@@ -157,7 +155,8 @@ def crossed_test(first: FloatArray, second: FloatArray, noise: Sequence[SeedNois
     n = gains.shape[-1]
     if n < _MIN_SUBJECTS:
         unknown = np.full(gains.shape[:-1], np.nan)
-        return CrossedTest(gains.mean(axis=-1) if n else unknown, *[unknown] * 3, 1.0, _Reference(unknown))
+        difference = gains.mean(axis=-1) if n else unknown
+        return CrossedTest(difference, unknown, unknown, unknown, 1.0, _Reference(unknown))
     difference = np.round(gains.mean(axis=-1), _DIGITS)
     variance, reference = _combine(gains.var(axis=-1, ddof=1) / n, n - 1, noise)
     with np.errstate(divide="ignore", invalid="ignore"):
