@@ -116,4 +116,7 @@ def _components(seeds: pd.DataFrame) -> str:
         f"{format_fine(rows['between_seeds'].iloc[0] ** 0.5)} between seeds of one loss"
         for metric, rows in seeds.groupby("metric", sort=False)
     ]
-    return f"Standard deviations (one-way random effects): {'; '.join(parts)}."
+    return (
+        f"Standard deviations (one-way random effects): {'; '.join(parts)}. One of 0 between losses does not show that "
+        "they are equal."
+    )
