@@ -45,7 +45,8 @@ def statistics(study: Material) -> str:
     return (
         "Values are medians over scans. Thresholds and losses were compared scan by scan by Wilcoxon's signed-rank "
         f"test {cite('wilcoxon1945')} and by bootstraps over subjects {cite('efron1993')}, with Holm's correction "
-        f"{cite('holm1979')}. {_losses(study)} Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
+        f"{cite('holm1979')}. {_losses(study)} "
+        "Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
         f"subjects with all their scans (at least {MIN_SUBJECTS} subjects), of shares of scans those of Clopper and "
         f"Pearson {cite('clopper1934')}."
     )
