@@ -4,7 +4,7 @@ import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.formats import format_number, with_interval
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
 from cordlesion.report.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.style import loss_name
 from cordlesion.report.tables.tuning import tuning_verdict
@@ -66,7 +66,7 @@ def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> st
 
 def _about_the_loss(results: StudyResults) -> str:
     """Say what is compared where the recommended run is one of several of its loss."""
-    seeds = sum(run.loss == results.best.loss for run in results.runs)
+    seeds = sum(run.loss == results.best.loss for run in learned_runs(results))
     loss = loss_name(results.best.loss)
     return f" This is about {loss} in the mean of its {seeds} seeds, not about this one training." if seeds > 1 else ""
 
