@@ -3,7 +3,7 @@
 import math
 import statistics
 
-from scipy import stats
+from scipy import optimize, stats
 
 
 def mean(values):
@@ -45,7 +45,7 @@ def seed_noise(tables):
         used = max(v, floor)
         alone = min(2 * len(table) - 3, total) if len(tables) >= 3 else n
         free = alone if v > floor else total
-        result.append((used / len(table), free, rest(table) / (len(table) * len(table[0])), total))
+        result.append((used / len(table), free, rest(table) / (len(table) * len(table[0])), total, len(tables) >= 3))
     return result
 
 
@@ -67,4 +67,17 @@ def test(first, second, noise):
     if difference == 0:
         return difference, total, free, 1.0
     t = abs(difference) / math.sqrt(total) if total else math.inf
-    return difference, total, free, max(2 * stats.t.sf(t, free), 2 / 2**n)
+    p = 2 * stats.t.sf(t, free)
+    if noise and not noise[0][4] and total:
+        p = p_apart(t, (subjects, n - 1), (seeds, of_seeds))
+    return difference, total, free, max(p, 2 / 2**n)
+
+
+def p_apart(t, subjects, seeds):
+    """Two-sided p of a squared critical value that is the mean of two, weighted by their variances."""
+
+    def excess(tail):
+        squares = [v * stats.t.isf(tail, free) ** 2 for v, free in (subjects, seeds)]
+        return sum(squares) / (subjects[0] + seeds[0]) - t**2
+
+    return 2 * optimize.brentq(excess, 1e-12, 0.5, xtol=1e-15) if excess(1e-12) > 0 else 0.0

@@ -24,7 +24,6 @@ from plain_statistics import (
     fine_brackets,
     froc_score,
     holm,
-    medians,
     number,
     p_text,
     rank_biserial,
@@ -223,27 +222,33 @@ class Derived:
         return rows
 
     def pairs(self) -> list[list[str]]:
-        rows = []
-        for metric in F1:
-            scores = {loss: self.bearing(loss, "test", self.tuned[loss])[metric] for loss in self.losses}
-            subject = self.bearing(self.best, "test", self.tuned[self.best])["subject"]
-            changes = {(a, b): scores[b] - scores[a] for a, b in itertools.combinations(self.losses, 2)}
-            p = {pair: wilcoxon(change) for pair, change in changes.items()}
-            drawn = {pair: medians(change, subject) for pair, change in changes.items()}
-            beyond = {pair: 2 * (min((x <= 0).sum(), (x >= 0).sum()) + 1) / (len(x) + 1) for pair, x in drawn.items()}
-            corrected, sure = holm(p), holm({pair: min(1.0, value) for pair, value in beyond.items()})
-            for (a, b), change in changes.items():
-                # Every loss has one seed, which leaves its noise unknown; comparators have no seeds.
-                noise = "seed noise unknown" if self.trained.intersection((a, b)) else None
-                verdict = "undecided" if sure[a, b] > 0.05 else noise or ("better" if change.median() > 0 else "worse")
-                ends = brackets(*np.percentile(drawn[a, b], [2.5, 97.5]), sign="+")
-                effect, adjusted = number(rank_biserial(change), "+"), corrected[a, b]
-                tested = [effect, p_text(p[a, b]), p_text(adjusted) + "*" * bool(adjusted <= 0.05)]
-                words = [F1[metric], NAMES[b], NAMES[a], verdict]
-                both = "–" if noise else ends
-                rows.append([*words, str(len(change)), number(change.median(), "+"), ends, both, *tested])
+        """Every loss has one seed, which leaves its noise unknown; comparators have no seeds."""
         head = ["Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"]
-        return [[*head, "95 % over subjects and seeds", "Effect", "p", "p (Holm)"], *rows]
+        head += ["95 % over subjects and seeds", "Effect", "p", "p (Holm)", "Subjects", "p over subjects (Holm)"]
+        rows = [[*head, "Detectable", "Compared", "Role"]]
+        for metric in F1:
+            scans = {loss: self.bearing(loss, "test", self.tuned[loss]) for loss in self.losses}
+            people = {loss: part.groupby("subject")[metric].mean() for loss, part in scans.items()}
+            changes = {(a, b): people[b] - people[a] for a, b in itertools.combinations(self.losses, 2)}
+            tests = {pair: stats.ttest_1samp(change, 0) for pair, change in changes.items()}
+            p = {pair: max(one.pvalue, 2 / 2 ** len(changes[pair])) for pair, one in tests.items()}
+            mine = holm({pair: one for pair, one in p.items() if self.best in pair})
+            over_all = {pair: max(one, min(mine.values())) for pair, one in holm(p).items()}
+            for (a, b), change in changes.items():
+                first = self.best in (a, b)
+                adjusted, m = (mine[a, b], len(mine)) if first else (over_all[a, b], len(p))
+                unknown = bool(self.trained.intersection((a, b)))
+                decided = "seed noise unknown" if unknown else "better" if change.mean() > 0 else "worse"
+                ends = brackets(*tests[a, b].confidence_interval(), sign="+")
+                free = len(change) - 1
+                reach = stats.t.ppf(1 - 0.025 / m, free) + stats.t.ppf(0.8, free)
+                gap = number(reach * change.sem()) if 2 / 2 ** len(change) <= 0.05 / m else "–"
+                words = [F1[metric], NAMES[b], NAMES[a], decided if adjusted <= 0.05 else "undecided"]
+                cells = [str(len(scans[a])), number(change.mean(), "+"), ends, "–" if unknown else ends]
+                cells += [number(rank_biserial(change), "+"), p_text(p[a, b])]
+                cells += [p_text(adjusted) + "*" * bool(adjusted <= 0.05), str(len(change)), p_text(adjusted), gap]
+                rows.append([*words, *cells, str(m), "primary" if first and metric == "voxel_f1" else "exploratory"])
+        return rows
 
     def strata(self) -> list[list[str]]:
         rows = [["Loss", "Share", "< 40 mm³", "40 to 100 mm³", "≥ 100 mm³", "FROC score"]]

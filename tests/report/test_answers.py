@@ -105,15 +105,20 @@ def test_few_scans_are_not_called_chance() -> None:
     assert "–" not in text
 
 
-@pytest.mark.parametrize(("noise", "said"), [(0.0, "Dice beats BCE"), (0.4, "2 differ no more than seeds of one loss")])
+@pytest.mark.parametrize(
+    ("noise", "said"),
+    [(0.0, "Dice beats BCE"), (0.4, "differ on these subjects, but seed noise may explain")],
+)
 def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
     seeded = with_seeds(results, noise)
     pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
     text = ranking_answer(pairs, seeds, several=True)
     assert said in text
-    assert "1 cannot be told apart" in text
+    assert "V-F1, of the 2 comparisons with " in text
+    assert "V-F1, exploratory, of the one other pair of losses: " in text
     medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
+    assert ("which does not show that there is none" in text) == (noise > 0)
 
 
 def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: StudyResults) -> None:
@@ -128,8 +133,10 @@ def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: 
     assert {row[2].text for row in group.rows} == {"too few subjects"}
     assert found.pairs["sentence"].str.contains("cannot be compared in .*: at least 6 subjects are needed").all()
     *_, ranking = answer_questions(few, found)
-    said = "of the 6 pairs of losses and comparators: 6 cannot be compared on fewer than 6 subjects."
-    assert f"V-F1, {said} L-F1, {said}" in ranking.text
+    said = "3 cannot be compared on fewer than 6 subjects."
+    best, other = f"of the 3 comparisons with {few.label(few.best)}", "of the 3 other pairs of losses and comparators"
+    assert f"V-F1, {best}: {said} V-F1, exploratory, {other}: {said}" in ranking.text
+    assert f"L-F1, exploratory, {best}: {said} L-F1, exploratory, {other}: {said}" in ranking.text
 
 
 def test_comparators_are_not_called_losses(results: StudyResults, numbers: Numbers) -> None:

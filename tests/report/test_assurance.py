@@ -20,8 +20,8 @@ def pairs(results: StudyResults) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("verdict", "lead", "said"),
     [
-        ("undecided", 0.1, "Not settled. It cannot be told apart"),
-        ("within seed noise", 0.1, "no more than trainings of one loss differ"),
+        ("undecided", 0.1, "Not settled. It is not shown to differ from"),
+        ("within seed noise", 0.1, "but noise between seeds may explain it (a true difference of"),
         ("too few subjects", 0.1, "There are too few subjects to compare it with"),
         (
             "seed noise unknown",
@@ -29,7 +29,7 @@ def pairs(results: StudyResults) -> pd.DataFrame:
             "Ahead on these scans, but trained once. Its masks overlap",
         ),
         ("seed noise unknown", -0.1, "Doubtful. The masks of"),
-        ("better", 0.1, "Settled on these scans. Its masks overlap"),
+        ("better", 0.1, "Ahead on these scans, but noise between trainings is not known for all. Its masks overlap"),
         ("better", -0.1, "overlap the reference better on the test set, beyond chance. The recommendation follows"),
     ],
 )
@@ -38,12 +38,25 @@ def test_the_model_is_as_sure_as_its_comparisons(
 ) -> None:
     best = results.best.loss
     side = np.where(pairs["second"] == best, lead, -lead)
-    text = sure_of_model(results, pairs.assign(verdict=verdict, median_difference=side))
+    text = sure_of_model(results, pairs.assign(verdict=verdict, difference=side))
     assert said in text
     others = [results.label(run) for run in results.runs if run.loss != best]
     assert all(name in text for name in others)
     assert not (lead < 0 and "ahead" in text)
-    assert ("Settled" in text) == (verdict == "better" and lead > 0)
+    assert "Settled" not in text
+    trained = pairs.assign(verdict=verdict, difference=side, n_seeds_first=3, n_seeds_second=3)
+    assert ("Settled on these scans. " in sure_of_model(results, trained)) == (verdict == "better" and lead > 0)
+
+
+def test_the_comparison_is_one_of_losses_where_the_model_is_one_of_several_seeds(
+    results: StudyResults, pairs: pd.DataFrame
+) -> None:
+    assert "this one training" not in sure_of_model(results, pairs)
+    again = replace(results.best, seed=7)
+    rows = results.evaluation[results.evaluation["loss"] == again.loss].assign(seed=7).astype({"seed": "Int64"})
+    several = replace(results, evaluation=pd.concat([results.evaluation, rows], ignore_index=True))
+    text = sure_of_model(several, pairs)
+    assert text.endswith("in the mean of its 2 seeds, not about this one training.")
 
 
 def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame) -> None:
@@ -52,7 +65,7 @@ def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame)
     other = pairs["first"].where(pairs["second"] == best, pairs["second"])
     beaten = other == other[first].iloc[0]
     lead = np.where(pairs["second"] == best, 0.1, -0.1)
-    mixed = pairs.assign(verdict=np.where(beaten, "better", "undecided"), median_difference=lead)
+    mixed = pairs.assign(verdict=np.where(beaten, "better", "undecided"), difference=lead)
     assert sure_of_model(results, mixed).startswith("Settled in part. Its masks")
     once = mixed.assign(verdict=mixed["verdict"].replace("better", "seed noise unknown"))
     assert sure_of_model(results, once).startswith("Not settled. Its masks")

@@ -11,6 +11,7 @@ from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import COMPARED, SHIFT
+from cordlesion.report.standings import name_reach
 from cordlesion.report.style import METRIC_NAMES, loss_name
 from cordlesion.report.tables.layout import SIGNIFICANT
 from cordlesion.report.tables.tuning import tuning_verdict
@@ -22,10 +23,14 @@ _UNKNOWN_SEEDS = (
 )
 _VERDICTS = {
     "seed noise unknown": "differ on these subjects, but a loss in each has one seed only",
-    "within seed noise": "differ no more than seeds of one loss do",
-    "undecided": "cannot be told apart on these subjects",
+    "within seed noise": "differ on these subjects, but seed noise may explain it",
+    "undecided": "not shown to differ",
     "too few subjects": f"cannot be compared on fewer than {MIN_PAIRS} subjects",
 }
+
+
+_OPEN = ("undecided", "within seed noise")
+"""Verdicts beside which stands what could have been found."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def stability_answer(stability: pd.DataFrame) -> str:
 
 
 def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, *, several: bool) -> str:
-    """Say how many pairs of methods differ, and in which of them noise between seeds can explain it."""
+    """Say how many pairs of methods differ, and in which of them noise between seeds may explain it."""
     first = _components(seeds) if several else _UNKNOWN_SEEDS
     return " ".join([first, *(_counted(pairs, metric) for metric in COMPARED)])
 
@@ -109,9 +114,13 @@ def _relation(p: float) -> str:
 
 
 def _counted(pairs: pd.DataFrame, metric: str) -> str:
-    """Say what became of the pairs in one metric."""
+    """Say what became of the pairs in one metric, family by family."""
     rows = pairs[pairs["metric"] == metric]
-    n = len(rows)
+    families = [rows[rows["family"] == family] for family in ("primary", "recommended", "all")]
+    return " ".join(_counted_family(family, METRIC_NAMES[metric], rows) for family in families if len(family))
+
+
+def _counted_family(rows: pd.DataFrame, metric: str, others: pd.DataFrame) -> str:
     won = rows[rows["verdict"].isin(["better", "worse"])]
     better = [
         " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
@@ -120,9 +129,23 @@ def _counted(pairs: pd.DataFrame, metric: str) -> str:
     ]
     counts = rows["verdict"].value_counts()
     parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
-    parts += [f"{counts[verdict]} {words}" for verdict, words in _VERDICTS.items() if verdict in counts]
-    pair = "the one pair" if n == 1 else f"the {n} pairs"
-    return f"{METRIC_NAMES[metric]}, of {pair} of {name_compared(pairs)}: {'; '.join(parts)}."
+    for verdict, words in _VERDICTS.items():
+        if verdict in counts:
+            reach = name_reach(rows[rows["verdict"] == verdict]) if verdict in _OPEN else ""
+            parts.append(f"{counts[verdict]} {words}{f' ({reach})' if reach else ''}")
+    exploratory = ", exploratory" if (rows["role"] == "exploratory").all() else ""
+    return f"{metric}{exploratory}, of {_name_family(rows, others)}: {'; '.join(parts)}."
+
+
+def _name_family(rows: pd.DataFrame, others: pd.DataFrame) -> str:
+    """Name the comparisons over which p-values are corrected together, as a part of all that there are."""
+    family, n = rows["family"].iloc[0], len(rows)
+    if family == "primary":
+        return "the declared comparison"
+    if family == "recommended":
+        return f"the {'one comparison' if n == 1 else f'{n} comparisons'} with {loss_name(rows['recommended'].iloc[0])}"
+    other = "other " if len(others) > n else ""
+    return f"the {f'one {other}pair' if n == 1 else f'{n} {other}pairs'} of {name_compared(others)}"
 
 
 def _untrained(rows: pd.DataFrame) -> str:
@@ -135,8 +158,8 @@ def _untrained(rows: pd.DataFrame) -> str:
 
 def _components(seeds: pd.DataFrame) -> str:
     rows = seeds[seeds["metric"] == "voxel_f1"].iloc[0]
-    spread = [format_fine(rows[name] ** 0.5) for name in ("between_losses", "between_seeds")]
-    return (
-        f"Medians of V-F1 have a standard deviation of {spread[0]} between losses and of {spread[1]} between seeds of "
-        "one loss."
-    )
+    losses, luck = (format_fine(rows[name] ** 0.5) for name in ("between_losses", "between_seeds"))
+    said = f"Medians of V-F1 have a standard deviation of {luck} between seeds of one loss"
+    if not rows["between_losses"]:
+        return f"{said}; a spread of losses beyond that cannot be made out, which does not show that there is none."
+    return f"{said} and, by a rough estimate from {len(seeds['loss'].unique())} losses, of {losses} between losses."

@@ -4,19 +4,22 @@ import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.formats import format_number, with_interval
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
-from cordlesion.report.standings import Standing, find_standings, settled
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
+from cordlesion.report.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.style import loss_name
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_SUBJECTS
 
 _SENTENCES: dict[Standing, str] = {
-    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and, as far as "
-    "there are several seeds, between trainings.",
+    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "
+    "trainings.",
+    "ahead, untrained": "Its masks overlap the reference better than those of {}, beyond chance between subjects and "
+    "between seeds as far as there are any; one of each two was not trained here, and noise between its trainings is "
+    "unknown.",
     "ahead, one seed": "Its masks overlap the reference better than those of {}, beyond chance between subjects; but a "
     "loss in each of these pairs was trained once, so this may be luck of the training.",
-    "open": "It cannot be told apart from {} on these scans.",
-    "seeds": "From {} it differs no more than trainings of one loss differ from each other.",
+    "open": "It is not shown to differ from {} on these scans{reach}.",
+    "seeds": "These trainings differ from those of {}, but noise between seeds may explain it{reach}.",
     "behind, one seed": "The masks of {} overlap the reference better on the test set, beyond chance between subjects, "
     "though a loss in each of these pairs was trained once. The recommendation follows the threshold set.",
     "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
@@ -48,8 +51,24 @@ def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
     by_standing = {
         standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
     }
-    said = [_SENTENCES[standing].format(enumerate_words(names)) for standing, names in by_standing.items() if names]
-    return f"{settled(standings)}. {' '.join(said)}"
+    said = [
+        _SENTENCES[standing].format(enumerate_words(names), reach=_reach(results, pairs, standing))
+        for standing, names in by_standing.items()
+        if names
+    ]
+    return f"{settled(standings)}. {' '.join(said)}{_about_the_loss(results)}"
+
+
+def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
+    reach = find_reach(pairs, results.best.loss, standing)
+    return f" ({reach})" if reach else ""
+
+
+def _about_the_loss(results: StudyResults) -> str:
+    """Say what is compared where the recommended run is one of several of its loss."""
+    seeds = sum(run.loss == results.best.loss for run in learned_runs(results))
+    loss = loss_name(results.best.loss)
+    return f" This is about {loss} in the mean of its {seeds} seeds, not about this one training." if seeds > 1 else ""
 
 
 def sure_of_threshold(results: StudyResults) -> str:

@@ -87,7 +87,7 @@ def write_brief(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) 
         verdict=sum_up(results, summary, numbers),
         threshold=results.threshold_text(best),
         meaning=_meaning(results),
-        why=_why(results),
+        why=f"{_why(results)} {_optimistic(results, summary)}",
         n_test=int(of_run(numbers.operation, best)["n_scans"].iloc[0]),
         reasons=tuple(Answer(question, text) for question, text in reasons.items()),
         expectations=_expectations(best, summary, numbers.operation),
@@ -134,6 +134,16 @@ def _why(results: StudyResults) -> str:
     compared = f"{n_losses} {kind} {'whose threshold was tuned' if others else 'compared'}"
     models = f", {len(results.ranked)} models in all" if len(results.ranked) > n_losses else ""
     return f"Of {compared}{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; {runner_up}."
+
+
+def _optimistic(results: StudyResults, summary: pd.DataFrame) -> str:
+    """Set the score on the test set beside the one by which model and threshold were picked."""
+    row = of_run(summary, results.best, set="test", metric="voxel_f1", tuned=True).iloc[0]
+    picked = "the model and its threshold were" if len(results.ranked) > 1 else "the threshold was"
+    return (
+        f"That score is optimistic, since {picked} picked by it; on the test set the median overlap is "
+        f"{format_number(float(row['value']))}."
+    )
 
 
 def _kept(results: StudyResults) -> str:

@@ -1,6 +1,7 @@
 """The numbers behind the ranking: every pair of losses, and how much of their difference is noise between seeds."""
 
 from dataclasses import fields
+from typing import TypedDict
 
 import pandas as pd
 
@@ -10,21 +11,43 @@ from cordlesion.report.robustness import COMPARED
 from cordlesion.report.style import METRIC_NAMES, loss_name
 from cordlesion.statistics import LossComparison, compare_losses, decompose_variance, spread_over_seeds
 
+_SEED_COLUMNS = ("loss", "n_seeds", "mean", "std", "lowest", "highest", "metric", "between_losses", "between_seeds")
+
+
+class _Question(TypedDict):
+    endpoint: bool
+    primary: tuple[str, str] | None
+
 
 def compare_pairs(results: StudyResults) -> pd.DataFrame:
-    """Compare every pair of losses on the test set, at tuned thresholds.
+    """Compare every pair of methods that learned on the test set, at tuned thresholds.
 
     Returns:
-        A row per metric (voxel and lesion F1) and pair: ``metric``, the fields of
-        :class:`cordlesion.statistics.LossComparison`, ``verdict`` (of the second against the first) and ``sentence``.
-        Each metric has corrections of its own.
+        A row per metric (voxel and lesion F1) and pair: ``metric recommended`` (the recommended loss; empty where
+        nothing is), the fields of :class:`cordlesion.statistics.LossComparison`, ``verdict`` (of the second against
+        the first) and ``sentence``. Each metric has corrections of its own. Primary is the comparison that the study
+        declared in time; where it declared none, those with the recommended loss in voxel F1.
     """
     scans = run_scores(results, "test", tuned=True)
-    tables = [compare_losses(scans, metric).assign(metric=metric) for metric in COMPARED]
+    recommended = results.best.loss if results.ranked else None
+    tables = [
+        compare_losses(scans, metric, recommended=recommended, **_question(results, metric)).assign(metric=metric)
+        for metric in COMPARED
+    ]
     pairs = pd.concat(tables, ignore_index=True)
     if pairs.empty:
         return pairs
-    return pairs.assign(sentence=[_sentence(row, METRIC_NAMES[row["metric"]]) for _, row in pairs.iterrows()])
+    sentences = [_sentence(row, METRIC_NAMES[row["metric"]]) for _, row in pairs.iterrows()]
+    return pairs.assign(sentence=sentences, recommended=recommended or "")
+
+
+def _question(results: StudyResults, metric: str) -> _Question:
+    """Say which comparisons by a metric are not exploratory."""
+    declared = results.primary if results.primary and results.primary.in_time else None
+    if declared is None:
+        return {"endpoint": metric == COMPARED[0], "primary": None}
+    endpoint = metric == declared.metric
+    return {"endpoint": endpoint, "primary": (declared.first, declared.second) if endpoint else None}
 
 
 def name_compared(pairs: pd.DataFrame) -> str:
@@ -34,13 +57,15 @@ def name_compared(pairs: pd.DataFrame) -> str:
 
 
 def summarize_seeds(results: StudyResults) -> pd.DataFrame:
-    """Tell how the medians of runs vary, on the test set at tuned thresholds.
+    """Return how the medians of runs vary, on the test set at tuned thresholds.
 
     Returns:
         A row per metric and loss: ``metric loss n_seeds mean std lowest highest between_losses between_seeds``; the
         last two are the variance components of the metric, the same in all of its rows.
     """
     scans = run_scores(results, "test", tuned=True)
+    if scans.empty:
+        return pd.DataFrame(columns=list(_SEED_COLUMNS))
     tables = []
     for metric in COMPARED:
         parts = decompose_variance(scans, metric)

@@ -139,7 +139,7 @@ def _one_seed(facts: _Facts) -> Iterator[Limit]:
     if facts.results.histories and not several_seeds(facts.results) and len(losses(facts.results)) > 1:
         yield Limit(
             "Every loss was trained with one seed, so differences between losses include the luck of the training. "
-            "Three seeds or more tell the two apart (seeds in the configuration).",
+            "Three seeds or more show how large that luck is (seeds in the configuration).",
             grave=True,
         )
 

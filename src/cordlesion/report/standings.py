@@ -1,14 +1,19 @@
 """Where the recommended loss stands against every other on the test set, and whether that settles anything."""
 
+import math
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import pandas as pd
 
+from cordlesion.report.formats import format_number
 from cordlesion.report.style import loss_name
 from cordlesion.statistics import Verdict
 
-Standing: TypeAlias = Literal["ahead", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"]
+Standing: TypeAlias = Literal[
+    "ahead", "ahead, untrained", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"
+]
+"""``ahead, untrained``: one of the two has no seeds, so noise between its trainings is not known."""
 
 _UNDIRECTED: dict[Verdict, Standing] = {
     "undecided": "open",
@@ -24,13 +29,34 @@ def find_standings(pairs: pd.DataFrame, loss: str) -> dict[str, Standing]:
         pairs: What :func:`compare_pairs` makes of a study.
         loss: The one that is recommended.
     """
-    if pairs.empty:
-        return {}
-    mine = pairs[(pairs["metric"] == "voxel_f1") & ((pairs["first"] == loss) | (pairs["second"] == loss))]
     return {
         loss_name(str(row["first"] if row["second"] == loss else row["second"])): _standing(row, loss)
-        for _, row in mine.iterrows()
+        for _, row in _mine(pairs, loss).iterrows()
     }
+
+
+def find_reach(pairs: pd.DataFrame, loss: str, standing: Standing = "open") -> str:
+    """Say which difference the comparisons of one standing could have found; empty where there is none.
+
+    Args:
+        pairs: What :func:`compare_pairs` makes of a study.
+        loss: The one that is recommended.
+        standing: Of which comparisons.
+    """
+    mine = _mine(pairs, loss)
+    return name_reach(mine[[_standing(row, loss) == standing for _, row in mine.iterrows()]])
+
+
+def name_reach(rows: pd.DataFrame) -> str:
+    """Say which true difference would be found by comparisons, each a row of :func:`compare_pairs`."""
+    found = sorted(float(value) for value in rows["detectable"].dropna()) if len(rows) else []
+    if not found:
+        return ""
+    if math.isinf(found[-1]):
+        return "with so few subjects no difference could be found"
+    least, most = (format_number(end) for end in (found[0], found[-1]))
+    gap = least if least == most else f"{least} to {most}"
+    return f"a true difference of {gap} would be found in 80 % of such studies"
 
 
 def settled(standings: Mapping[str, Standing]) -> str:
@@ -45,15 +71,25 @@ def settled(standings: Mapping[str, Standing]) -> str:
         return "Doubtful"
     if found == {"ahead"}:
         return "Settled on these scans"
-    if found <= {"ahead", "ahead, one seed"}:
+    if found <= {"ahead", "ahead, untrained"}:
+        return "Ahead on these scans, but noise between trainings is not known for all"
+    if found <= {"ahead", "ahead, untrained", "ahead, one seed"}:
         return "Ahead on these scans, but trained once"
     return "Settled in part" if "ahead" in found else "Not settled"
 
 
+def _mine(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:
+    if pairs.empty:
+        return pairs
+    return pairs[(pairs["metric"] == "voxel_f1") & ((pairs["first"] == loss) | (pairs["second"] == loss))]
+
+
 def _standing(row: pd.Series, loss: str) -> Standing:
-    lead = row["median_difference"] if row["second"] == loss else -row["median_difference"]
+    lead = row["difference"] if row["second"] == loss else -row["difference"]
     if row["verdict"] in _UNDIRECTED:
         return _UNDIRECTED[row["verdict"]]
     if row["verdict"] == "seed noise unknown":
         return "ahead, one seed" if lead > 0 else "behind, one seed"
-    return "ahead" if lead > 0 else "behind"
+    if lead > 0:
+        return "ahead, untrained" if 0 in (row["n_seeds_first"], row["n_seeds_second"]) else "ahead"
+    return "behind"

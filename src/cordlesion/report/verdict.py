@@ -7,23 +7,25 @@ import pandas as pd
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
-from cordlesion.report.standings import Standing, find_standings, settled
+from cordlesion.report.standings import Standing, find_reach, find_standings, settled
 
 
 def sum_up(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> str:
-    """Say how far the recommendation may be relied on, and its price against 0.5; nothing where neither can be told.
+    """Say how far the recommendation may be relied on, and its price against 0.5; nothing where neither is known.
 
     Args:
         results: The study.
         summary: What :func:`summarize_runs` makes of it.
         numbers: What :func:`compute_numbers` makes of it.
     """
-    parts = (_standing(find_standings(numbers.pairs, results.best.loss)), _price(results, summary, numbers.operation))
+    best = results.best.loss
+    reach = find_reach(numbers.pairs, best)
+    parts = (_standing(find_standings(numbers.pairs, best), reach), _price(results, summary, numbers.operation))
     text = "; ".join(part for part in parts if part)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
-def _standing(standings: Mapping[str, Standing]) -> str:
+def _standing(standings: Mapping[str, Standing], reach: str) -> str:
     """Say whether the lead is settled, and who disputes it."""
     if not standings:
         return ""
@@ -32,7 +34,7 @@ def _standing(standings: Mapping[str, Standing]) -> str:
     if better:
         return f"{settled(standings)}: on the test set {enumerate_words(better)} did better"
     if equal:
-        return f"{settled(standings)}: {enumerate_words(equal)} may be as good"
+        return f"{settled(standings)}: {enumerate_words(equal)} may be as good{f' ({reach})' if reach else ''}"
     return settled(standings)
 
 

@@ -20,6 +20,7 @@ _CONFIDENCE = 0.95
 _MIN_POOLED = 3
 """So many losses with several seeds say something on the noise between seeds of a fourth one."""
 _MIN_SUBJECTS = 2
+_LEAST_TAIL, _HALVINGS = 1e-16, 50
 # Differences of scores below this are rounding.
 _DIGITS = 12
 
@@ -36,6 +37,8 @@ class SeedNoise:
     """The part of the variance that the variance between subjects holds too."""
     total_freedom: int
     """Degrees of freedom of all losses together."""
+    is_pooled: bool
+    """Whether other losses keep the variance from being small by luck."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +54,13 @@ class CrossedTest:
     """Two-sided; never below that of equal signs in all subjects, 2 / 2^n."""
     least_p: float
     """2 / 2^n for n subjects: what no test that works for every shape of the differences can go below."""
+    reference: "_Reference"
+    """What the difference over its standard error is compared with."""
 
     @property
     def interval(self) -> tuple[FloatArray, FloatArray]:
         """The 95 % interval of the difference that belongs to the test."""
-        half = stats.t.ppf((1 + _CONFIDENCE) / 2, self.freedom) * np.sqrt(self.variance)
+        half = self.reference.critical((1 - _CONFIDENCE) / 2) * np.sqrt(self.variance)
         return self.difference - half, self.difference + half
 
     def detectable(self, significant: float) -> FloatArray:
@@ -69,9 +74,44 @@ class CrossedTest:
         """
         if self.least_p > significant:
             return np.full_like(self.variance, np.inf)
-        reach = stats.t.ppf(1 - significant / 2, self.freedom) + stats.t.ppf(POWER, self.freedom)
+        reach = self.reference.critical(significant / 2) + stats.t.ppf(POWER, self.freedom)
         found: FloatArray = reach * np.sqrt(self.variance)
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """Student's t: with one number of degrees of freedom, or that of subjects and that of seeds apart."""
+
+    freedom: FloatArray
+    subjects: int = 0
+    seeds: FloatArray | None = None
+    share: FloatArray | None = None
+    """Of the seeds in the variance, where the two are kept apart."""
+
+    def critical(self, tail: float | FloatArray) -> FloatArray:
+        """Return the value that is exceeded with the probability ``tail``.
+
+        Apart, it is the root of the mean of the squares of both, weighted by their variances (Banerjee 1960): of few
+        seeds without other losses beside them, Satterthwaite's approximation is too sure.
+        """
+        if self.seeds is None or self.share is None:
+            return np.asarray(stats.t.isf(tail, self.freedom))
+        squares = np.square(stats.t.isf(tail, self.subjects)), np.square(stats.t.isf(tail, self.seeds))
+        apart: FloatArray = np.sqrt((1 - self.share) * squares[0] + self.share * squares[1])
+        return apart
+
+    def p_value(self, t: FloatArray) -> FloatArray:
+        """Return the two-sided p-value of ``t`` >= 0."""
+        if self.seeds is None:
+            return np.asarray(2 * stats.t.sf(t, self.freedom))
+        low, high = np.full_like(t, _LEAST_TAIL), np.full_like(t, 0.5)
+        for _ in range(_HALVINGS):
+            # Tails span many orders of magnitude, so their logarithms are halved.
+            middle = np.sqrt(low * high)
+            beyond = self.critical(middle) > t
+            low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
+        return 2 * high
 
 
 def estimate_seed_noise(scores: Sequence[FloatArray]) -> list[SeedNoise]:
@@ -96,6 +136,7 @@ def estimate_seed_noise(scores: Sequence[FloatArray]) -> list[SeedNoise]:
             freedom=np.where(variance > floor, min(2 * n - 1, total) if len(scores) >= _MIN_POOLED else n, total),
             rest=_rest(one) / (one.shape[-1] * (n + 1)),
             total_freedom=total,
+            is_pooled=len(scores) >= _MIN_POOLED,
         )
         for one, n, variance in zip(scores, freedoms, own, strict=True)
     ]
@@ -114,20 +155,21 @@ def crossed_test(first: FloatArray, second: FloatArray, noise: Sequence[SeedNois
     n = gains.shape[-1]
     if n < _MIN_SUBJECTS:
         unknown = np.full(gains.shape[:-1], np.nan)
-        return CrossedTest(gains.mean(axis=-1) if n else unknown, unknown, unknown, unknown, 1.0)
+        difference = gains.mean(axis=-1) if n else unknown
+        return CrossedTest(difference, unknown, unknown, unknown, 1.0, _Reference(unknown))
     difference = np.round(gains.mean(axis=-1), _DIGITS)
-    variance, freedom = _combine(gains.var(axis=-1, ddof=1) / n, n - 1, noise)
+    variance, reference = _combine(gains.var(axis=-1, ddof=1) / n, n - 1, noise)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.abs(difference) / np.sqrt(variance)
     least = 2.0 ** (1 - n)
-    p_value = np.where(difference == 0, 1.0, np.maximum(2 * stats.t.sf(t, freedom), least))
-    return CrossedTest(difference, variance, freedom, p_value, least)
+    p_value = np.where(difference == 0, 1.0, np.maximum(reference.p_value(t), least))
+    return CrossedTest(difference, variance, reference.freedom, p_value, least, reference)
 
 
-def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> tuple[FloatArray, FloatArray]:
-    """Add the variances between subjects and between seeds; return the sum and its degrees of freedom."""
+def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> tuple[FloatArray, _Reference]:
+    """Add the variances between subjects and between seeds; return the sum and what to compare with."""
     if not noise:
-        return subjects, np.full_like(subjects, n_free)
+        return subjects, _Reference(np.full_like(subjects, n_free))
     seeds = np.sum([one.variance for one in noise], axis=0)
     rest = np.sum([one.rest for one in noise], axis=0)
     total = np.maximum(subjects + seeds - rest, np.maximum(subjects, seeds))
@@ -137,7 +179,11 @@ def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> t
         of_seeds = np.minimum(np.square(seeds) / spread, noise[0].total_freedom)
         of_seeds = np.where(seeds > 0, of_seeds, noise[0].total_freedom)
         freedom = np.square(total) / (np.square(subjects) / n_free + np.square(seeds) / of_seeds)
-    return total, np.where(total > 0, np.maximum(freedom, 1), n_free)
+        share = np.where(seeds > 0, seeds / (subjects + seeds), 0.0)
+    freedom = np.where(total > 0, np.maximum(freedom, 1), n_free)
+    if noise[0].is_pooled:
+        return total, _Reference(freedom)
+    return total, _Reference(freedom, n_free, of_seeds, share)
 
 
 def _rest(scores: FloatArray) -> FloatArray:

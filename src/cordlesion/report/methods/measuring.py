@@ -41,15 +41,24 @@ def evaluation(study: Material) -> str:
 
 def statistics(study: Material) -> str:
     """Say which tests and intervals there are."""
-    cite, seeds = study.cite, ""
-    if len(study.config.seeds) > 1:
-        seeds = f" A loss is said to beat another where that holds over subjects and over seeds {cite('rao1988')}."
+    cite = study.cite
     return (
         "Values are medians over scans. Thresholds and losses were compared scan by scan by Wilcoxon's signed-rank "
         f"test {cite('wilcoxon1945')} and by bootstraps over subjects {cite('efron1993')}, with Holm's correction "
-        f"{cite('holm1979')}.{seeds} Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
+        f"{cite('holm1979')}. {_losses(study)} "
+        "Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
         f"subjects with all their scans (at least {MIN_SUBJECTS} subjects), of shares of scans those of Clopper and "
         f"Pearson {cite('clopper1934')}."
+    )
+
+
+def _losses(study: Material) -> str:
+    """Say how losses were compared; called where it is printed, since references are numbered as they are cited."""
+    over = "subjects and seeds" if len(study.config.seeds) > 1 else "subjects"
+    return (
+        f"Losses were compared with each other by the mean difference over subjects and its variance over {over}, by "
+        f"Student's t with Satterthwaite's degrees of freedom {study.cite('satterthwaite1946')}; comparisons other "
+        "than the primary ones are exploratory."
     )
 
 

@@ -265,12 +265,12 @@ REFERENCES = MappingProxyType(
         "efron1993": Reference(
             "B. Efron and R. J. Tibshirani", "An introduction to the bootstrap", "Chapman & Hall", 1993
         ),
-        "rao1988": Reference(
-            "J. N. K. Rao and C. F. J. Wu",
-            "Resampling inference with complex survey data",
-            "Journal of the American Statistical Association",
-            1988,
-            "83:231-241",
+        "satterthwaite1946": Reference(
+            "F. E. Satterthwaite",
+            "An approximate distribution of estimates of variance components",
+            "Biometrics Bulletin",
+            1946,
+            "2:110-114",
         ),
     }
 )

@@ -1,5 +1,6 @@
 """Every pair of losses, and how much of their differences is noise between seeds."""
 
+import numpy as np
 import pandas as pd
 
 from cordlesion.report.comparisons import name_compared
@@ -13,12 +14,13 @@ from cordlesion.statistics import MIN_PAIRS
 
 _COLUMNS = (
     *("Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"),
-    *("95 % over subjects and seeds", "Effect", "p", "p (Holm)"),
+    *("95 % over subjects and seeds", "Effect", "p", "p (Holm)", "Subjects", "p over subjects (Holm)"),
+    *("Detectable", "Compared", "Role"),
 )
 _SEED_COLUMNS = ("Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowest", "Highest")
 
 
-def pairs_table(_: StudyResults, numbers: Numbers) -> Table:
+def pairs_table(results: StudyResults, numbers: Numbers) -> Table:
     """Lay out every pair of losses and comparators on the test set; no rows where there is one loss only."""
     groups = () if numbers.pairs.empty else numbers.pairs.groupby("metric", sort=False)
     return Table(
@@ -30,12 +32,14 @@ def pairs_table(_: StudyResults, numbers: Numbers) -> Table:
         n_words=4,
         label="Table 6.",
         note=(
-            f"Every pair of {name_compared(numbers.pairs)}: test set, tuned thresholds. Difference: median over scans "
-            "of (loss − against), each scan’s score being its mean over seeds. Intervals: bootstrap over subjects (of "
-            "these trainings), and over subjects and seeds (of the losses; unknown where a loss has one seed). The "
-            f"verdict rests on the bootstraps, Holm-corrected over the pairs of a metric; fewer than {MIN_PAIRS} "
-            "subjects decide nothing. p: Wilcoxon signed-rank test, Holm-corrected in the same way. Effect: "
-            f"matched-pairs rank-biserial correlation. {EMPTY_REFERENCE}"
+            f"Every pair of {name_compared(numbers.pairs)}: test set, tuned thresholds. {_roles(results)} Difference: "
+            "mean over subjects of (loss − against), each the mean over its scans and seeds. Intervals: of the tests, "
+            "not corrected; over subjects (of these trainings), and over subjects and seeds (of the losses; unknown "
+            "where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and seeds "
+            "(over subjects where seeds are unknown), also corrected by Holm’s method over the number of comparisons "
+            "under Compared. p over subjects: of these trainings alone. Detectable: the true difference that would be "
+            f"found in 80 % of such studies. Fewer than {MIN_PAIRS} subjects decide nothing. Effect: matched-pairs "
+            f"rank-biserial correlation over subjects. {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
@@ -65,12 +69,34 @@ def _pair_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(loss_name(str(row["first"]))),
         Cell(str(row["verdict"])),
         Cell(str(row["n_scans"])),
-        Cell(format_number(row["median_difference"], signed=True)),
+        Cell(format_number(row["difference"], signed=True)),
         Cell(_interval(row["subjects_low"], row["subjects_high"])),
         Cell(_interval(row["low"], row["high"])),
         Cell(format_number(row["rank_biserial"], signed=True)),
         Cell(format_p(row["p_value"])),
         Cell(format_p(row["p_holm"]), bold=bool(row["p_holm"] <= SIGNIFICANT)),
+        Cell(str(row["n_subjects"])),
+        Cell(format_p(row["p_subjects"])),
+        Cell(MISSING if np.isinf(row["detectable"]) else format_number(row["detectable"])),
+        Cell(str(row["n_compared"])),
+        Cell(str(row["role"])),
+    )
+
+
+def _roles(results: StudyResults) -> str:
+    """Say which comparisons are primary, and why the others are not."""
+    declared = results.primary
+    if declared and declared.in_time:
+        pair = f"{loss_name(declared.second)} against {loss_name(declared.first)}"
+        return f"Primary: {pair} in {METRIC_NAMES[declared.metric]}, as declared; all others are exploratory."
+    late = (
+        "The declared comparison was declared after the test set was opened and counts as others do. "
+        if declared
+        else ""
+    )
+    return (
+        f"{late}Primary: V-F1 of the recommended loss against each other one, chosen on the threshold set; all others "
+        "are exploratory, and they count only where one of these is significant."
     )
 
 
@@ -90,4 +116,7 @@ def _components(seeds: pd.DataFrame) -> str:
         f"{format_fine(rows['between_seeds'].iloc[0] ** 0.5)} between seeds of one loss"
         for metric, rows in seeds.groupby("metric", sort=False)
     ]
-    return f"Standard deviations (one-way random effects): {'; '.join(parts)}."
+    return (
+        f"Standard deviations (one-way random effects): {'; '.join(parts)}. One of 0 between losses does not show that "
+        "they are equal."
+    )
