@@ -1,6 +1,5 @@
 """What the study cannot say, each limit read from the study itself; the grave ones stand beside the recommendation."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -8,6 +7,8 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.reading import read_json
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
@@ -60,9 +61,9 @@ def find_limits(results: StudyResults, numbers: Numbers) -> tuple[Limit, ...]:
 def is_simulated(config: StudyConfig) -> bool:
     """Tell whether the dataset says of itself that `cordlesion simulate` made it; one that is gone says nothing."""
     try:
-        described = json.loads((config.dataset / "dataset_description.json").read_text(encoding="utf-8"))
+        described = read_json(config.dataset / "dataset_description.json", dict)
         return any(maker.get("Name") == _SIMULATOR for maker in described.get("GeneratedBy", []))
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (CordlesionError, AttributeError, TypeError):
         return False
 
 
