@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -250,11 +251,8 @@ def _place(text: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    with (
-        Path(os.devnull).open("w") as nowhere,
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
         yield
 
 

@@ -13,7 +13,8 @@ from fuzzing.case import Case
 _NAMES = ("sub-01_T2w.nii.gz", "sub-_T2w.nii.gz", "sub-01_ses-_T2w.nii.gz", "_T2w.nii.gz", "sub-01_acq-a_T2w.nii",
           "sub-ä_T2w.nii.gz", "sub-01_T2w.nii.gz.nii.gz", "sub-01_ses-01_ses-02_T2w.nii.gz", "sub-a b_T2w.nii.gz",
           "sub-01_label-lesion_seg.nii.gz", "sub-\x01_T2w.nii.gz", "sub-01_T2w.nii.gz\n",
-          "sub-" + "9" * 200 + "_T2w.nii.gz", "sub-=cmd_T2w.nii.gz", "sub-<b>_T2w.nii.gz", ".sub-01_T2w.nii.gz", "sub-01_T1w.nii.gz")  # fmt: skip
+          "sub-" + "9" * 200 + "_T2w.nii.gz", "sub-=cmd_T2w.nii.gz", "sub-<b>_T2w.nii.gz",
+          ".sub-01_T2w.nii.gz", "sub-01_T1w.nii.gz")  # fmt: skip
 
 
 def _rename(rng: np.random.Generator, path: Path) -> None:

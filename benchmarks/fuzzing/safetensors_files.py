@@ -27,8 +27,8 @@ def stack(rng: np.random.Generator, common: Path, folder: Path) -> Case:
     """A damaged stack, read."""
     content, done = _damaged(rng, (common / "a_stack.safetensors").read_bytes())
     path = valid.replace(folder / "sub-01.safetensors", content)
-    return Case(done, (str(path),), mutate.pick(rng, ("cordlesion.preprocess.stack_file:read_stack",
-                                                      "cordlesion.preprocess.stack_file:read_stack_shape")))  # fmt: skip
+    reader = mutate.pick(rng, ("read_stack", "read_stack_shape"))
+    return Case(done, (str(path),), f"cordlesion.preprocess.stack_file:{reader}")
 
 
 def _damaged(rng: np.random.Generator, content: bytes) -> tuple[bytes, str]:
