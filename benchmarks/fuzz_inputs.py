@@ -11,6 +11,7 @@ import contextlib
 import gc
 import importlib
 import io
+import itertools
 import json
 import os
 import pkgutil
@@ -67,19 +68,28 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kinds", nargs="*", help="only these kinds")
     parser.add_argument("--only", type=int, help="only the case of this number")
+    parser.add_argument("--minutes", type=float, default=60, help="start no case after this time")
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"))
     given = parser.parse_args()
     start = time.perf_counter()
     numbers = range(given.cases) if given.only is None else [given.only]
-    tally = fuzz(numbers, given.seed, given.jobs, given.keep, given.kinds)
+    tally = fuzz(numbers, given.seed, given.jobs, given.keep, given.kinds, given.minutes)
     print(table(tally))
     print(f"{sum(tally.counts.values())} cases, seed {given.seed}, {time.perf_counter() - start:.0f} s")
     sys.exit(1 if tally.places else 0)
 
 
-def fuzz(numbers: range | list[int], seed: int, jobs: int, keep: Path, kinds: list[str] | None = None) -> Tally:
+def fuzz(
+    numbers: range | list[int],
+    seed: int,
+    jobs: int,
+    keep: Path,
+    kinds: list[str] | None = None,
+    minutes: float = 60,
+) -> Tally:
     """Run the cases of the given numbers, so many at a time."""
     _import_all()
+    stop = time.monotonic() + 60 * minutes
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as place:
         common = Path(place, "common")
@@ -89,7 +99,7 @@ def fuzz(numbers: range | list[int], seed: int, jobs: int, keep: Path, kinds: li
             generators = {name: made for name, made in generators.items() if name in kinds}
         names = sorted(generators)
         running: dict[int, tuple[int, str, Path]] = {}
-        for number in numbers:
+        for number in itertools.takewhile(lambda _: time.monotonic() < stop, numbers):
             while len(running) >= jobs:
                 _collect(running, tally, keep)
             kind = names[number % len(names)]
