@@ -164,7 +164,13 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
     types = dict.fromkeys(_TEXT_COLUMNS, str)
     try:
         with pd.read_csv(
-            path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False, chunksize=n_rows or sys.maxsize
+            path,
+            sep="\t",
+            dtype=types,
+            na_values=["n/a"],
+            keep_default_na=False,
+            chunksize=n_rows or sys.maxsize,
+            float_precision="round_trip",  # pandas 2 lost the last digit otherwise
         ) as parts:
             yield from parts
     except OSError as error:
