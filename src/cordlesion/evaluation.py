@@ -22,6 +22,8 @@ from cordlesion.volume import read_mask, read_probability
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+"""How pandas reads every digit; from version 3 on it does by itself."""
 _PART_ROWS = 50_000
 _NOTHING = PostprocessConfig()
 
@@ -170,7 +172,7 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
             na_values=["n/a"],
             keep_default_na=False,
             chunksize=n_rows or sys.maxsize,
-            float_precision="round_trip",  # pandas 2 lost the last digit otherwise
+            **_EXACT,
         ) as parts:
             yield from parts
     except OSError as error:
