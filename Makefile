@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
+FLOORS := .venv-floors
 
-.PHONY: demo example-report test check format docs bench clean
+.PHONY: demo example-report test check floors format docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
@@ -22,6 +23,19 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The lowest versions that pyproject.toml declares, in an environment of its own: import, command line, sweep, losses.
+FLOOR_TESTS := tests/metrics tests/threshold tests/losses tests/test_cli.py tests/test_public_api.py tests/test_evaluation.py
+
+floors: $(FLOORS)/.installed
+	$(FLOORS)/bin/cordlesion --help > /dev/null
+	$(FLOORS)/bin/pytest -m "not slow" $(FLOOR_TESTS)
+
+$(FLOORS)/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/pip install --quiet --upgrade pip
+	$(FLOORS)/bin/pip install --quiet -c constraints-lowest.txt -e '.[sct,slurm]' pytest pytest-xdist hypothesis
+	touch $@
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix
@@ -49,4 +63,4 @@ $(INSTALLED): pyproject.toml constraints-cpu.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(BENCH) demo site
+	rm -rf $(VENV) $(BENCH) $(FLOORS) demo site

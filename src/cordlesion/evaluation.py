@@ -23,6 +23,8 @@ from cordlesion.volume import Volume, read_probability
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+"""How pandas reads every digit; from version 3 on it does by itself."""
 _PART_ROWS = 50_000
 _NOTHING = PostprocessConfig()
 
@@ -189,7 +191,13 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
     types = dict.fromkeys(_TEXT_COLUMNS, str)
     try:
         with pd.read_csv(
-            path, sep="\t", dtype=types, na_values=["n/a"], keep_default_na=False, chunksize=n_rows or sys.maxsize
+            path,
+            sep="\t",
+            dtype=types,
+            na_values=["n/a"],
+            keep_default_na=False,
+            chunksize=n_rows or sys.maxsize,
+            **_EXACT,
         ) as parts:
             yield from parts
     except OSError as error:

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from cordlesion import __version__
 from cordlesion.artifacts import StudyFolder, digest, portable_path, read_json, write_json
 from cordlesion.config import PrimaryConfig, StudyConfig
@@ -18,6 +20,21 @@ from cordlesion.progress import say
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
 """When the primary comparison was declared, as ``primary.declared`` says it."""
 _PACKAGES = ("torch", "lightning", "monai", "nibabel", "numpy", "scipy", "pandas", "pydantic", "safetensors")
+
+
+class _Hardware(BaseModel):
+    training: list[str] = []
+
+
+class _Manifest(BaseModel):
+    """What later steps take from a manifest; the rest is for people."""
+
+    cordlesion: str = ""
+    python: str = ""
+    packages: dict[str, str] = {}
+    hardware: _Hardware = _Hardware()
+    scans: dict[str, dict[str, str | dict[str, str]]] = {}
+    excluded: dict[str, str] = {}
 
 
 def write_manifest(
@@ -129,10 +146,15 @@ def manifest_to_show(path: Path, dataset: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path) -> dict[str, Any]:
-    content = read_json(path)
-    parts = [content.get(name, {}) for name in ("scans", "excluded")] if isinstance(content, dict) else [None]
-    if not isinstance(content, dict) or not all(isinstance(part, dict) for part in parts):
-        raise CordlesionError(f"{path}: is no manifest of a study. Run the study again: it is written anew.")
+    content: dict[str, Any] = read_json(path)
+    try:
+        _Manifest.model_validate(content, strict=True)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = f"{'.'.join(map(str, fault['loc']))}: " if fault["loc"] else ""
+        raise CordlesionError(
+            f"{path}: is no manifest of a study ({where}{fault['msg']}). Run the study again: it is written anew."
+        ) from None
     return content
 
 

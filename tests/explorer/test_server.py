@@ -1,7 +1,9 @@
+import contextlib
 import http.client
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -195,3 +197,29 @@ def test_other_faults_are_told(server, handled, monkeypatch, capsys):
         ask(server, below(server, "data/study.js"))
     assert handled.wait(20)
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_connections_beyond_its_room_are_closed_at_once_and_room_comes_back(server, monkeypatch):
+    monkeypatch.setattr(server, "_room", threading.BoundedSemaphore(2))
+    idle = [socket.create_connection((HOST, server.server_port), timeout=20) for _ in range(2)]
+    third = socket.create_connection((HOST, server.server_port), timeout=20)
+    with contextlib.suppress(ConnectionError):
+        assert third.recv(1) == b""
+    for one in (*idle, third):
+        one.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ConnectionError):
+            assert ask(server, below(server, "")).status == 200
+            return
+    pytest.fail("no room comes back")
+
+
+def test_a_file_that_may_not_be_read_is_told_on_the_page(server, monkeypatch):
+    def refuse(_name: str) -> bytes:
+        raise PermissionError(13, "Permission denied", "/there/map.nii.gz")
+
+    monkeypatch.setattr(server.site, "read", refuse)
+    assert (
+        b"/there/map.nii.gz: cannot be read (Permission denied)" in ask(server, below(server, "data/study.js")).read()
+    )

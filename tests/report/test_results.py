@@ -1,5 +1,6 @@
 import gc
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,52 @@ def test_two_threads_may_ask_for_the_rows_of_one_table(results: StudyResults, mo
     pd.testing.assert_frame_equal(one, other)
     del table
     gc.collect()  # where this fails, pytest says so
+
+
+def same_row_twice(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([table, table.iloc[[0]]])
+
+
+def with_first(column: str, value: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table.loc[0, column] = value
+        return table
+
+    return change
+
+
+DAMAGES = {
+    "doubled evaluation": ("evaluation.tsv", same_row_twice, "has two rows for scan_id sub-"),
+    "doubled sweep": ("sweep.tsv", same_row_twice, "has two rows for scan_id sub-"),
+    "doubled thresholds": ("thresholds.tsv", same_row_twice, "has two rows for loss bce"),
+    "doubled split": ("splits.tsv", same_row_twice, "has two rows for scan_id sub-"),
+    "cut evaluation": ("evaluation.tsv", lambda t: t.drop(t.index[t["set"] == "test"][0]), "lacks sub-.* every method"),
+    "another scan": ("splits.tsv", lambda t: t[t["set"] != "test"], "has the scan .*does not have"),
+    "half a seed": ("evaluation.tsv", with_first("seed", "0.5"), "seed holds parts of a whole"),
+    "no threshold": ("thresholds.tsv", with_first("threshold", "n/a"), "threshold lacks a number"),
+    "threshold of 7": ("thresholds.tsv", with_first("threshold", "7"), "threshold holds numbers outside of 0 to 1"),
+    "infinite volume": ("evaluation.tsv", with_first("reference_volume_mm3", "inf"), "numbers outside of 0 to 1e"),
+    "no lesion count": ("evaluation.tsv", with_first("n_reference_lesions", "n/a"), "lacks a number"),
+    "long number": ("evaluation.tsv", with_first("n_reference_lesions", "9" * 5000), "n_reference_lesions holds"),
+    "true": ("evaluation.tsv", lambda t: t.assign(voxel_f1="True"), "voxel_f1 holds text"),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "fault"), DAMAGES.values(), ids=DAMAGES)
+def test_tables_that_are_cut_or_doubled_or_of_another_type(
+    study_copy: Path, name: str, change: object, fault: str
+) -> None:
+    rewrite(study_copy / name, change)
+    with pytest.raises(CordlesionError, match=fault) as error:
+        read_results(study_copy)
+    assert str(study_copy / "evaluation.tsv") in str(error.value) or name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[]", "{", '{"scans": []}', '{"scans": {"a": 1}}', '{"excluded": [1]}', '{"hardware": {"training": 5}}'],
+)
+def test_a_damaged_manifest_is_named(study_copy: Path, content: str) -> None:
+    (study_copy / "manifest.json").write_text(content)
+    with pytest.raises(CordlesionError, match=r"manifest\.json: "):
+        read_results(study_copy)

@@ -1,7 +1,9 @@
 """Where a dataset comes from, as it says itself."""
 
-import json
 from pathlib import Path
+
+from cordlesion.errors import CordlesionError
+from cordlesion.reading import read_json
 
 _SIMULATOR = "cordlesion simulate"
 
@@ -9,7 +11,7 @@ _SIMULATOR = "cordlesion simulate"
 def is_simulated(dataset: Path) -> bool:
     """Say whether a dataset says of itself that `cordlesion simulate` made it; one that is gone says nothing."""
     try:
-        described = json.loads((dataset / "dataset_description.json").read_text(encoding="utf-8"))
+        described = read_json(dataset / "dataset_description.json", dict)
         return any(maker.get("Name") == _SIMULATOR for maker in described.get("GeneratedBy", []))
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (CordlesionError, AttributeError, TypeError):
         return False

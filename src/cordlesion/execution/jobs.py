@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cordlesion.artifacts import read_json, write_json
+from cordlesion.artifacts import write_json
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import say
+from cordlesion.reading import read_json
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 
@@ -48,13 +49,10 @@ def submissions(study: Path) -> list[Submission]:
 
 
 def _submission(path: Path) -> Submission:
-    content = read_json(path)
-    stage, units = (content.get("stage"), content.get("units")) if isinstance(content, dict) else (None, None)
-    if (
-        not isinstance(stage, str)
-        or not isinstance(units, dict)
-        or not all(isinstance(u, list) for u in units.values())
-    ):
+    content = read_json(path, dict)
+    stage, units = content.get("stage"), content.get("units")
+    named = isinstance(units, dict) and all(isinstance(u, list) and {*map(type, u)} <= {str} for u in units.values())
+    if not isinstance(stage, str) or not named:
         raise CordlesionError(
             f"{path}: does not say which jobs were submitted; what an earlier command wrote is needed. If none of them "
             "is left (`squeue`), remove it."

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.site import INDEX, Site
+from cordlesion.reading import cannot_read
 
 HOST = "127.0.0.1"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
@@ -33,6 +35,8 @@ class ExplorerServer(ThreadingHTTPServer):
     """Answers for one study, on the loopback interface."""
 
     daemon_threads = True
+    most_connections = 64
+    """Answered at the same time; a browser opens six. Further ones are closed at once, so that none takes a thread."""
 
     def __init__(self, site: Site, port: int = 0) -> None:
         """Listen.
@@ -45,6 +49,7 @@ class ExplorerServer(ThreadingHTTPServer):
             CordlesionError: The port is taken, or may not be used.
         """
         self.site = site
+        self._room = threading.BoundedSemaphore(self.most_connections)
         self.key = secrets.token_urlsafe(16)
         """Part of the address, so that nobody else who works on this machine can guess it."""
         try:
@@ -53,6 +58,25 @@ class ExplorerServer(ThreadingHTTPServer):
             raise CordlesionError(
                 f"Port {port} cannot be used ({error}). Leave --port out, or give another."
             ) from error
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002
+        """Take a connection only while there is room; see the base class."""
+        return self._room.acquire(blocking=False)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answer in a thread of its own; the room is given back where there can be none."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
+        """Answer, and make room."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
         """Say what went wrong, but not that a page was closed or loaded again while it was answered."""
@@ -110,6 +134,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self.server.site.read(name)
         except CordlesionError as error:
             body = self.server.site.fault(name, error)
+        except OSError as error:
+            body = self.server.site.fault(name, cannot_read(error.filename or name, error, "a file of the study"))
         if body is None:
             return HTTPStatus.NOT_FOUND, "text/plain", b"not found\n"
         return HTTPStatus.OK, _TYPES[Path(name).suffix], body

@@ -16,88 +16,17 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.manifest import read_manifest
 from cordlesion.report.pooling import pool_folds
 from cordlesion.report.primary import Primary, read_primary
+from cordlesion.report.study_tables import TABLES, read_checked, required
+from cordlesion.report.study_tables import run_stage as run_stage
 from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 
 DEFAULT_THRESHOLD = 0.5
 REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
-_MEASURED = (
-    *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
-    *METRIC_COLUMNS,
-)
-_LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
-_COLUMNS = {
-    "splits.tsv": (
-        *("scan_id", "subject", "session", "site", "set"),
-        *("n_reference_lesions", "reference_volume_mm3", "reason"),
-    ),
-    "sweep.tsv": _MEASURED,
-    "evaluation.tsv": _MEASURED,
-    "thresholds.tsv": (
-        *("loss", "seed", "objective", "threshold", "score", "interval_low", "interval_high"),
-        *(
-            "plateau_low",
-            "plateau_high",
-            "loss_below",
-            "loss_above",
-            "area",
-            "n_scans",
-            "n_subjects",
-            "n_lesion_free",
-            "basis",
-        ),
-    ),
-    "rules.tsv": (
-        *("scan_id", "subject", "session", "set", "loss", "seed", "rule"),
-        *("lesion_sensitivity", "lesion_precision", "lesion_f1", *_LESION_COUNTS, "reference_volume_mm3"),
-    ),
-    "strata.tsv": (
-        *("scan_id", "subject", "session", "set", "loss", "seed", "stratum", "low_mm3", "high_mm3", *_LESION_COUNTS),
-    ),
-    "froc.tsv": (
-        *("set", "loss", "seed", "threshold", "sensitivity", "false_per_scan", "n_scans", "n_reference_lesions"),
-    ),
-    "calibration.tsv": (
-        *("set", "loss", "seed", "map", "temperature", "expected_calibration_error", "brier_score"),
-        *("n_scans", "n_voxels", "n_lesion_voxels", "sum_probability"),
-    ),
-    "reliability.tsv": (
-        *("set", "loss", "seed", "map", "bin_low", "bin_high", "n_voxels", "n_lesion_voxels"),
-        *("mean_probability", "lesion_share"),
-    ),
-    "history.tsv": ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds"),
-}
-# The stage that writes each file.
-_STAGE = {
-    "study.yaml": "split",
-    "manifest.json": "split",
-    "splits.tsv": "split",
-    "history.tsv": "train",
-    "sweep.tsv": "evaluate",
-    "thresholds.tsv": "tune",
-    "evaluation.tsv": "evaluate",
-    **dict.fromkeys(("rules.tsv", "strata.tsv", "froc.tsv", "calibration.tsv", "reliability.tsv"), "analyze"),
-}
-_TEXT = {
-    "scan_id",
-    "subject",
-    "session",
-    "site",
-    "set",
-    "loss",
-    "objective",
-    "reason",
-    "basis",
-    "rule",
-    "stratum",
-    "map",
-}
-_TABLES = tuple(name.removesuffix(".tsv") for name in _COLUMNS if name != "history.tsv")
 # By the identity of a table, for as long as it lives; tables are never changed in place once they are read.
 _ROWS: dict[int, dict[tuple[str, int | None], npt.NDArray[np.intp]]] = {}
 _ACQUISITION = tuple(field.name for field in fields(Acquisition))
@@ -250,17 +179,17 @@ def read_results(folder: Path) -> StudyResults:
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
-    tables = {name: _read_checked(study.table(name)) for name in _TABLES}
+    tables = {name: read_checked(study.table(name)) for name in TABLES}
     written = tables["thresholds"]
     pooled = pool_folds({**tables, "splits": _with_acquisition(tables["splits"], study.splits)})
-    config = read_study(_required(study.configuration))
+    config = read_study(required(study.configuration))
     results = StudyResults(
         folder=study,
         name=config.title,
         configuration=study.configuration.read_text(encoding="utf-8"),
-        manifest=read_manifest(_required(study.manifest), config.dataset),
+        manifest=read_manifest(required(study.manifest), config.dataset),
         written_thresholds=written,
-        histories={run: _read_checked(study.run(run.name) / "history.tsv") for run in _trainings(written)},
+        histories={run: read_checked(study.run(run.name) / "history.tsv") for run in _trainings(written)},
         **pooled,
     )
     _require_complete(results)
@@ -285,11 +214,6 @@ def rows_of_learned(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
 def learned_methods(results: StudyResults) -> list[str]:
     """Return the losses and comparators of which any run learned, in the order of the evaluation."""
     return list(dict.fromkeys(run.loss for run in learned_runs(results)))
-
-
-def run_stage(stage: str) -> str:
-    """Return the advice that ends a message about something missing."""
-    return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
 
 
 def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
@@ -353,9 +277,22 @@ def _trainings(thresholds: pd.DataFrame) -> list[Run]:
 def _require_complete(results: StudyResults) -> None:
     """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
     wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
+    in_set = {name: set(rows["scan_id"]) for name, rows in results.evaluation.groupby("set")}
+    if unknown := sorted(set().union(*in_set.values()) - set(results.splits["scan_id"])):
+        raise CordlesionError(
+            f"{results.folder.evaluation}: has the scan {unknown[0]}, which {results.folder.splits} does not have; "
+            f"tables of one study are needed. {run_stage('evaluate')}"
+        )
     for run, set_name, tuned in wanted:
         threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
-        if lesion_bearing(results.evaluated(run, set_name, threshold)).empty:
+        rows = results.evaluated(run, set_name, threshold)
+        if missing := sorted(in_set.get(set_name, set()) - set(rows.index)):
+            raise CordlesionError(
+                f"{results.folder.evaluation}: lacks {missing[0]} of the set {set_name} for {run.name} at "
+                f"{'its tuned threshold' if tuned else 't = 0.5'}; every method is needed on the same scans. "
+                f"{run_stage('evaluate')}"
+            )
+        if lesion_bearing(rows).empty:
             raise CordlesionError(
                 f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
                 f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
@@ -375,26 +312,3 @@ def _with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
             f"{path}: the column slice_spacing_mm holds text; millimetres or n/a are needed. Mend the table."
         ) from error
     return splits.assign(**words, slice_spacing_mm=spacing)
-
-
-def _required(path: Path) -> Path:
-    if not path.is_file():
-        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage(_STAGE[path.name])}")
-    return path
-
-
-def _read_checked(path: Path) -> pd.DataFrame:
-    """Read one of the study's tables: its columns, some rows, and numbers where numbers belong."""
-    columns = _COLUMNS[_required(path).name]
-    table = read_table(path, columns)
-    again = run_stage(_STAGE[path.name])
-    if table.empty:
-        raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
-    for column in set(columns) - _TEXT:
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            raise CordlesionError(f"{path}: the column {column} holds text; numbers or n/a are needed. {again}")
-    if "learned" in table and not pd.api.types.is_bool_dtype(table["learned"]):
-        raise CordlesionError(f"{path}: the column learned holds other words than True and False. {again}")
-    if "seed" in table:
-        table["seed"] = table["seed"].astype("Int64")
-    return table

@@ -76,7 +76,7 @@ def _take_back(folder: StudyFolder, run: RunConfig, mark: str) -> None:
             if not any(aside.iterdir()):
                 aside.rmdir()
     if (place / _MARKER).is_file() and _trained_from(place) == mark:
-        folder.mark_done(train_key(run), mark, read_json(place / _MARKER))
+        folder.mark_done(train_key(run), mark, read_json(place / _MARKER, dict))
         (place / _MARKER).unlink()
 
 

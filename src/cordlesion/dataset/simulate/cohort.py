@@ -59,7 +59,7 @@ def _require_free(out: Path, scans: int, seed: int) -> None:
         return
     if not (out / bids.MARKER).is_file():
         raise CordlesionError(f"{out}: the folder is not empty; a new or empty folder is needed. Choose another name.")
-    found = read_json(out / bids.MARKER)
+    found = read_json(out / bids.MARKER, dict)
     if found != _marker(scans, seed):
         raise CordlesionError(
             f"{out}: holds a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} (version "
