@@ -21,7 +21,7 @@ from cordlesion.reading import cannot_read
 from cordlesion.volume import Volume, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
-_TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss")
+_TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss", "rule")
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 """How pandas reads every digit; from version 3 on it does by itself."""
@@ -212,6 +212,7 @@ def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd
     if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
         table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
     if missing := [name for name in columns if name not in table]:
+        _require_tabs(table, path)
         raise CordlesionError(
             f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it anew "
             "or write to another folder."
@@ -220,3 +221,13 @@ def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd
     if texts := [name for name in numbers if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
         raise CordlesionError(f"{path}: the column {texts[0]} holds text; numbers or n/a are needed. Mend the table.")
     return table
+
+
+def _require_tabs(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table of one column whose name holds the separator of another format."""
+    header = str(table.columns[0])
+    found = [word for sign, word in ((",", "commas"), (";", "semicolons")) if sign in header]
+    if len(table.columns) == 1 and found:
+        raise CordlesionError(
+            f"{path}: is separated by {found[0]}; tabs are needed. Save it as a tab-separated table (.tsv)."
+        )

@@ -9,6 +9,8 @@ from typing import Literal
 import pandas as pd
 
 from cordlesion.artifacts import check_output_file, check_output_folder, write_json
+from cordlesion.comparison import COMPARISON_NOTE as COMPARISON_NOTE
+from cordlesion.comparison import compare_files as compare_files
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
 from cordlesion.dataset.pairing import (
@@ -21,10 +23,8 @@ from cordlesion.dataset.pairing import (
 )
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
-    METRIC_COLUMNS,
     evaluate_mask,
     metric_row,
-    read_table,
     require_gradual,
     sweep_map,
     write_table,
@@ -34,7 +34,6 @@ from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import RULES
 from cordlesion.progress import say
 from cordlesion.scan_names import scan_file
-from cordlesion.statistics import bootstrap_median, holm, wilcoxon
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLDS,
@@ -45,14 +44,6 @@ from cordlesion.threshold import (
     find_cut,
     parse_objective,
 )
-
-COMPARISON_NOTE = (
-    "n_undefined: scans left out because a table has no score for them, as a rule those without lesions. "
-    "Fewer than 6 pairs are not tested (NaN)."
-)
-"""What a reader of :func:`compare_files`' table must know."""
-
-_RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 
 
 def evaluate_files(
@@ -107,7 +98,7 @@ def evaluate_files(
     rows = [o.result for o in outcomes if o.result is not None]
     if not rows:
         raise CordlesionError(next(iter(faults.values())))
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).assign(rule=rule)
     write_table(output, table)
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
@@ -228,99 +219,6 @@ def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, fi
     why = f"{choice.shortfall}{f' ({apparent})' if apparent else ''}"
     remedy = finer or "Check that these are the lesion's probabilities, or give the objective another number or name"
     return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
-
-
-def compare_files(first: Path, second: Path, first_run: str = "", second_run: str = "") -> pd.DataFrame:
-    """Compare two tables of metrics scan by scan.
-
-    Args:
-        first: A ``metrics.tsv``, or a study's ``evaluation.tsv``.
-        second: Another, or the same.
-        first_run: Which rows of the first are meant where it has several runs, as in
-            ``set=test,loss=dice,seed=0,threshold=0.5``.
-        second_run: Likewise of the second.
-
-    Returns:
-        A row per metric: the number of pairs, of scans left out because the metric is undefined for one of the two
-        (``n_undefined``) or because only one table has them (``n_unmatched``), both medians, the median difference
-        (second - first) with its 95 % bootstrap interval over subjects, the effect size (rank-biserial correlation),
-        the p-value of the Wilcoxon signed-rank test, and that value after Holm's correction over the metrics.
-
-    Raises:
-        CordlesionError: A table cannot be read or has several runs, or they have no scan in common.
-    """
-    tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
-    merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
-    if merged.empty:
-        raise CordlesionError(
-            f"{second}: has no scan in common with {first}; equal scan_id and subject are needed. Check both tables."
-        )
-    result = pd.DataFrame([_comparison(merged, metric) for metric in METRIC_COLUMNS[:6]])
-    result.insert(list(result).index("n_undefined") + 1, "n_unmatched", sum(map(len, tables)) - 2 * len(merged))
-    return result.assign(p_holm=holm(result["p_value"]))
-
-
-def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
-    """Read a table and keep the rows of one run, one per scan."""
-    table = read_table(path, ("scan_id", "subject", *METRIC_COLUMNS))
-    for condition in filter(None, run.split(",")):
-        table = _rows_where(path, table, condition, option)
-    several = [name for name in _RUN_COLUMNS if name in table and table[name].nunique(dropna=False) > 1]
-    if several:
-        found = "; ".join(f"{name}: {', '.join(map(_printed, table[name].unique()))}" for name in several)
-        example = ",".join(f"{name}={_printed(table[name].iloc[-1])}" for name in several)
-        raise CordlesionError(
-            f"{path}: has rows of several runs or sets ({found}); those of one are needed. "
-            f"Name it, for example: {option} {','.join(filter(None, [run, example]))}"
-        )
-    if table["scan_id"].duplicated().any():
-        raise CordlesionError(f"{path}: has several rows for one scan; one row each is needed. Remove the others.")
-    return table
-
-
-def _rows_where(path: Path, table: pd.DataFrame, condition: str, option: str) -> pd.DataFrame:
-    name, equals, value = condition.partition("=")
-    if not equals or name not in _RUN_COLUMNS or name not in table:
-        there = ", ".join(column for column in _RUN_COLUMNS if column in table) or "none of them"
-        raise CordlesionError(
-            f"{option} has {condition!r}, but {path} can be narrowed by column=value only, where column is one of: "
-            f"{there}. Mend the option."
-        )
-    rows = table[[_printed(each) == _printed(value) for each in table[name]]]
-    if rows.empty:
-        found = ", ".join(map(_printed, table[name].unique()))
-        raise CordlesionError(f"{path}: has no rows with {condition}; {name} is one of: {found}. Mend {option}.")
-    return rows
-
-
-def _printed(value: object) -> str:
-    """Return a cell as one writes it: numbers without trailing zeros, ``n/a`` for undefined ones."""
-    if value is pd.NA:
-        return "n/a"
-    try:
-        number = float(str(value))
-    except ValueError:
-        return str(value)
-    return "n/a" if math.isnan(number) else f"{number:g}"
-
-
-def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
-    both = merged[["subject", f"{metric}_first", f"{metric}_second"]].dropna()
-    first, second = both[f"{metric}_first"], both[f"{metric}_second"]
-    test = wilcoxon(first, second)
-    low, high = bootstrap_median(second - first, both["subject"])
-    return {
-        "metric": metric,
-        "n_pairs": test.n_pairs,
-        "n_undefined": len(merged) - test.n_pairs,
-        "median_first": first.median(),
-        "median_second": second.median(),
-        "median_difference": test.median_difference,
-        "interval_low": low,
-        "interval_high": high,
-        "rank_biserial": test.rank_biserial,
-        "p_value": test.p_value,
-    }
 
 
 def _choice_record(choice: ThresholdChoice) -> dict[str, object]:

@@ -222,9 +222,10 @@ def evaluate_test(study: Study, executor: Executor = LOCAL) -> Study:
     with table_in_parts(study.folder.sweep) as sweep, table_in_parts(study.folder.evaluation) as evaluation:
         for method in study.config.methods:
             swept, evaluated = _measure(study, method, opened[method.fold])
-            for append, parts in ((sweep, swept), (evaluation, evaluated)):
-                for part in parts:
-                    append(part)
+            for part in swept:
+                sweep(part)
+            for part in evaluated:
+                evaluation(part.assign(rule=study.config.evaluation.rule))
     for method in study.config.methods:
         test = opened[method.fold]
         scans = (*study.in_set("threshold", method.fold), *test.scans)

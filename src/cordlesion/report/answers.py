@@ -62,7 +62,7 @@ def tuning_answer(tuning: pd.DataFrame) -> str:
         "undecided": "It is undecided for {} (p above 0.05 after Holm's correction, or an interval that holds 0).",
         "negligible": "It changes {} by less than 0.005, which is negligible.",
         "no change": "It changes no scan of {}.",
-        "not tested": "There are too few scans to test it for {}.",
+        "not tested": "There are too few subjects to test it for {}.",
     }
     named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
     said = [sentence.format(enumerate_words(named[verdict])) for verdict, sentence in words.items() if verdict in named]
@@ -76,8 +76,9 @@ def stability_answer(stability: pd.DataFrame) -> str:
     most = f"; {_moved(last)} most: by {_median_and_interval(last, 'change', 'low', 'high')}"
     p = float(second["p_all_pairs"])
     all_pairs = "" if len(stability) == 2 else " after Holm's correction over all pairs of losses"
-    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs})"
-    beyond = chance if second["n"] >= MIN_PAIRS else "too few scans to test it"
+    counted = f"{second['n_subjects']} subjects"
+    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs}, {counted})"
+    beyond = chance if second["n_subjects"] >= MIN_PAIRS else "too few subjects to test it"
     excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
     return (
         f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "

@@ -11,7 +11,7 @@ import pandas as pd
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.report.losses import mean_over_seeds
 from cordlesion.report.results import StudyResults, rows_of_learned
-from cordlesion.statistics import MIN_SUBJECTS, bootstrap_median, bootstrap_share, summarize
+from cordlesion.statistics import MIN_SUBJECTS, median_interval, share_interval, summarize
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,15 +30,15 @@ def summarize_rules(results: StudyResults) -> pd.DataFrame:
     Runs that learned nothing are left out: where any overlap counts, a mask of everything finds every lesion.
 
     Returns:
-        A row per rule and loss: ``rule loss median mean std n n_undefined low high``; the interval of the median is a
-        bootstrap over subjects.
+        A row per rule and loss: ``rule loss median mean std n n_undefined low high``; the interval is of the median,
+        with subjects as units.
     """
     rows = []
     for rule, of_rule in rows_of_learned(results, results.rules).groupby("rule", sort=False):
         scans = mean_over_seeds(of_rule[of_rule["reference_volume_mm3"] > 0], ["lesion_f1"])
         for summary in summarize(scans, ["loss"], ["lesion_f1"]).to_dict("records"):
             mine = scans[scans["loss"] == summary["loss"]]
-            low, high = bootstrap_median(mine["lesion_f1"], mine["subject"])
+            low, high = median_interval(mine["lesion_f1"], mine["subject"])
             rows.append({"rule": rule, **summary, "low": low, "high": high})
     columns = ["rule", "loss", "median", "mean", "std", "n", "n_undefined", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
@@ -49,8 +49,8 @@ def summarize_strata(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per loss, stratum and part (``sensitivity`` of the reference's lesions of that size, ``precision`` of the
-        predicted ones): ``loss stratum low_mm3 high_mm3 part count n value low high``; the interval is a bootstrap over
-        subjects.
+        predicted ones): ``loss stratum low_mm3 high_mm3 part count n value low high``; the interval takes subjects
+        as units.
     """
     rows: list[dict[str, Any]] = []
     for (loss, stratum, low_mm3, high_mm3), scans in results.strata.groupby(
@@ -83,7 +83,7 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
 def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for part, (hit, tried) in _PARTS.items():
         count, n = int(scans[hit].sum()), int(scans[tried].sum())
-        low, high = bootstrap_share(scans[hit], scans[tried], scans["subject"])
+        low, high = share_interval(scans[hit], scans[tried], scans["subject"])
         value = count / n if n else math.nan
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 

@@ -219,8 +219,8 @@ def _repeated_subjects(facts: _Facts) -> Iterator[Limit]:
     tested = _scans(facts, "test")
     if (n := tested["subject"].nunique()) < len(tested):
         yield Limit(
-            f"The {len(tested)} test scans are of {_subjects(n)}. The tests that pair scans take them as independent; "
-            "intervals resample subjects and do not."
+            f"The {len(tested)} test scans are of {_subjects(n)}. Tests and intervals take subjects as independent, "
+            "not scans, so further scans of the same people add little to what is known."
         )
 
 

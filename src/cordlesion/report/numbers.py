@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cordlesion.report.calibrated import summarize_calibration
+from cordlesion.report.changes import summarize_changes
 from cordlesion.report.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.lesions import summarize_froc, summarize_rules, summarize_strata
 from cordlesion.report.operation import summarize_operation
@@ -25,6 +26,7 @@ class Numbers:
     froc: pd.DataFrame
     calibration: pd.DataFrame
     operation: pd.DataFrame
+    changes: pd.DataFrame
 
 
 def compute_numbers(results: StudyResults) -> Numbers:
@@ -39,4 +41,5 @@ def compute_numbers(results: StudyResults) -> Numbers:
         froc=summarize_froc(results),
         calibration=summarize_calibration(results),
         operation=summarize_operation(results),
+        changes=summarize_changes(results),
     )

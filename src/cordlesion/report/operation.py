@@ -3,14 +3,10 @@
 import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, lesion_free, of_run
-from cordlesion.statistics import MIN_SUBJECTS, bootstrap_share
-from cordlesion.statistics.intervals import draw_counts, percentile_interval
-
-_RESAMPLES = 10_000
+from cordlesion.statistics import rate_interval, share_interval
 
 
 def summarize_operation(results: StudyResults) -> pd.DataFrame:
@@ -18,10 +14,10 @@ def summarize_operation(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per run and threshold (one of masks): ``loss seed tuned threshold n_scans``; ``n_lesions n_found found
-        found_low found_high`` (lesions of all scans together, share found, bootstrap interval over subjects); ``false
-        false_low false_high`` (false lesions per scan, mean and bootstrap interval over subjects; scans without lesions
-        count) and ``n_free n_clean false_free`` (scans without lesions, those of them with none predicted, false
-        lesions per such scan).
+        found_low found_high`` (lesions of all scans together, share found and its interval); ``false false_low
+        false_high`` (false lesions per scan, mean and approximate interval; scans without lesions count; subjects are
+        the units of both intervals) and ``n_free n_clean false_free`` (scans without lesions, those of them with none
+        predicted, false lesions per such scan).
     """
     rows = [
         {"loss": run.loss, "seed": run.seed, "tuned": tuned, "threshold": threshold, **_counts(scans)}
@@ -45,19 +41,6 @@ def operation_curve(results: StudyResults, run: Run) -> pd.DataFrame:
     return pd.DataFrame({"found": found, "false": rows.groupby("threshold")["false"].mean()})
 
 
-def mean_interval(values: "pd.Series[Any]", subjects: "pd.Series[Any]") -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean over scans, resampling subjects with all their scans.
-
-    NaN where there are fewer than :data:`MIN_SUBJECTS` subjects, or where all values agree: then all samples do too.
-    """
-    by_subject = values.astype(float).groupby(subjects.to_numpy()).agg(["sum", "size"])
-    if len(by_subject) < MIN_SUBJECTS or values.nunique() == 1:
-        return math.nan, math.nan
-    drawn = draw_counts(len(by_subject), _RESAMPLES, np.random.default_rng(0))
-    means = (drawn @ by_subject["sum"].to_numpy()) / (drawn @ by_subject["size"].to_numpy())
-    return percentile_interval(means, 0.95)
-
-
 def _thresholds(results: StudyResults, run: Run) -> list[tuple[bool, float]]:
     tuned = results.tuned.get(run)
     # Masks are the same at every threshold.
@@ -67,8 +50,8 @@ def _thresholds(results: StudyResults, run: Run) -> list[tuple[bool, float]]:
 def _counts(scans: pd.DataFrame) -> dict[str, Any]:
     false, free = false_lesions(scans), lesion_free(scans)
     found, lesions = scans["n_detected_lesions"], scans["n_reference_lesions"]
-    found_low, found_high = bootstrap_share(found, lesions, scans["subject"])
-    false_low, false_high = mean_interval(false, scans["subject"])
+    found_low, found_high = share_interval(found, lesions, scans["subject"])
+    false_low, false_high = rate_interval(false, scans["subject"])
     return {
         "n_scans": len(scans),
         "n_lesions": int(lesions.sum()),

@@ -10,14 +10,20 @@ import pandas as pd
 
 from cordlesion.report.losses import mean_over_seeds, run_scores
 from cordlesion.report.results import Run, StudyResults, lesion_bearing, of_run
-from cordlesion.statistics import bootstrap_median, holm, wilcoxon
+from cordlesion.statistics import holm, median_interval, wilcoxon
 
 COMPARED = ("voxel_f1", "lesion_f1")
 SHIFT = 0.05
 """By how much the paper moves a threshold (section 3)."""
 
-_TUNING = (*("loss", "metric", "n", "default", "tuned", "difference", "low", "high", "effect", "p_value", "p_holm"),)
-_STABILITY = (*("loss", "n", "change", "low", "high", "excess", "excess_low", "excess_high", "p_value", "p_all_pairs"),)
+_TUNING = (
+    *("loss", "metric", "n", "default", "tuned", "difference", "low", "high", "effect", "p_value", "p_holm"),
+    "n_subjects",
+)
+_STABILITY = (
+    *("loss", "n", "change", "low", "high", "excess", "excess_low", "excess_high", "p_value", "p_all_pairs"),
+    "n_subjects",
+)
 
 
 def summarize_tuning(results: StudyResults) -> pd.DataFrame:
@@ -25,8 +31,8 @@ def summarize_tuning(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per loss and metric (voxel and lesion F1): ``loss metric n default tuned difference low high effect
-        p_value p_holm``: medians at both thresholds, the median of (tuned - default) with its bootstrap interval over
-        subjects, and Wilcoxon's test, corrected over the losses of a metric.
+        p_value p_holm n_subjects``: medians at both thresholds, the median of (tuned - default) with its interval, and
+        Wilcoxon's test of ``n_subjects`` subjects, corrected over the losses of a metric.
     """
     scores = (run_scores(results, "test", tuned=tuned) for tuned in (False, True))
     with_maps = {run.loss for run in results.ranked}
@@ -38,8 +44,9 @@ def summarize_tuning(results: StudyResults) -> pd.DataFrame:
         for metric in COMPARED
         for loss, scans in default.groupby("loss", sort=False)
     ]
-    table = pd.DataFrame(rows, columns=list(_TUNING[:-1]))
-    return table.assign(p_holm=table.groupby("metric", sort=False)["p_value"].transform(holm))
+    table = pd.DataFrame(rows, columns=[name for name in _TUNING if name != "p_holm"])
+    table.insert(_TUNING.index("p_holm"), "p_holm", table.groupby("metric", sort=False)["p_value"].transform(holm))
+    return table
 
 
 def summarize_stability(results: StudyResults) -> pd.DataFrame:
@@ -51,10 +58,11 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per loss, the most stable first: ``loss n change low high`` (median over scans of the change and its
-        bootstrap interval over subjects), ``excess excess_low excess_high p_value`` (the same of the change less
-        that of the most stable loss, and Wilcoxon's test of it; undefined for that loss itself) and ``p_all_pairs``:
-        that p-value after Holm's correction over all pairs of losses. The most stable loss is picked as the one with
-        the smallest change, so only a correction over all the pairs that might have been picked is fair to it.
+        interval), ``excess excess_low excess_high p_value`` (the same of the change less that of the most stable loss,
+        and Wilcoxon's test of it; undefined for that loss itself), ``p_all_pairs``: that p-value after Holm's
+        correction over all pairs of losses, and ``n_subjects``, the units of the test. The most stable loss is picked
+        as the one with the smallest change, so only a correction over all the pairs that might have been picked is fair
+        to it.
     """
     if not results.ranked:
         return pd.DataFrame(columns=list(_STABILITY))
@@ -64,16 +72,17 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
     wide = wide[wide.median().sort_values(kind="stable").index]
     subjects = wide.index.get_level_values("subject")
     pairs = list(itertools.combinations(wide.columns, 2))
-    p_values = dict(zip(pairs, (wilcoxon(wide[a], wide[b]).p_value for a, b in pairs), strict=True))
-    p_holm = dict(zip(pairs, holm(list(p_values.values())).tolist(), strict=True))
+    p_values = [wilcoxon(wide[a], wide[b], subjects).p_value for a, b in pairs]
+    p_holm = dict(zip(pairs, holm(p_values).tolist(), strict=True))
     rows = [_stability(wide, str(loss), subjects) for loss in wide]
     first = wide.columns[0]
-    return pd.DataFrame([{**row, "p_all_pairs": p_holm.get((first, row["loss"]), math.nan)} for row in rows])
+    table = pd.DataFrame([{**row, "p_all_pairs": p_holm.get((first, row["loss"]), math.nan)} for row in rows])
+    return table[list(_STABILITY)].astype({"n_subjects": "Int64"})
 
 
 def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[str, Any]:
-    test = wilcoxon(default, tuned)
-    low, high = bootstrap_median(tuned - default, subjects)
+    test = wilcoxon(default, tuned, subjects)
+    low, high = median_interval(tuned - default, subjects)
     return {
         "n": test.n_pairs,
         "default": default.median(),
@@ -84,6 +93,7 @@ def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[s
         "effect": test.rank_biserial,
         # Where nothing was moved there is nothing to test.
         "p_value": test.p_value if test.n_nonzero else math.nan,
+        "n_subjects": test.n_subjects,
     }
 
 
@@ -114,17 +124,18 @@ def _interpolate(
 
 
 def _stability(wide: pd.DataFrame, loss: str, subjects: pd.Index) -> dict[str, Any]:
-    low, high = bootstrap_median(wide[loss], subjects)
+    low, high = median_interval(wide[loss], subjects)
     row = {"loss": loss, "n": int(wide[loss].notna().sum()), "change": wide[loss].median(), "low": low, "high": high}
     if loss == wide.columns[0]:
-        return {**row, **dict.fromkeys(("excess", "excess_low", "excess_high", "p_value"), math.nan)}
+        return {**row, **dict.fromkeys(("excess", "excess_low", "excess_high", "p_value", "n_subjects"), math.nan)}
     excess = wide[loss] - wide.iloc[:, 0]
-    test = wilcoxon(wide.iloc[:, 0], wide[loss])
-    excess_low, excess_high = bootstrap_median(excess, subjects)
+    test = wilcoxon(wide.iloc[:, 0], wide[loss], subjects)
+    excess_low, excess_high = median_interval(excess, subjects)
     return {
         **row,
         "excess": test.median_difference,
         "excess_low": excess_low,
         "excess_high": excess_high,
         "p_value": test.p_value,
+        "n_subjects": test.n_subjects,
     }

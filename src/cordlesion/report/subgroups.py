@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.report.results import StudyResults, lesion_bearing
-from cordlesion.statistics import bootstrap_median, summarize
+from cordlesion.statistics import median_interval, summarize
 
 SUBGROUPS = {
     "site": "Site",
@@ -35,7 +35,7 @@ def summarize_subgroups(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per subgroup, metric and loss: ``by value metric loss n_seeds median mean std n n_undefined n_subjects low
-        high``; the interval is a bootstrap over subjects.
+        high``; the interval is of the median, with subjects as units.
     """
     scans = _scores(results)
     rows = [row for column in SUBGROUPS for row in _rows(scans, column)]
@@ -70,7 +70,7 @@ def _rows(scans: pd.DataFrame, column: str) -> Iterator[dict[str, Any]]:
 def _row(scans: pd.DataFrame, metric: str) -> dict[str, Any]:
     (summary,) = summarize(scans, ["n_seeds"], [metric]).to_dict("records")
     n_subjects = scans.loc[scans[metric].notna(), "subject"].nunique()
-    low, high = bootstrap_median(scans[metric], scans["subject"])
+    low, high = median_interval(scans[metric], scans["subject"])
     return {**{str(key): value for key, value in summary.items()}, "n_subjects": n_subjects, "low": low, "high": high}
 
 

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName
-from cordlesion.metrics.subject import LesionCountsOfScan, subject_scores
 from cordlesion.report.results import DEFAULT_THRESHOLD, REPORTED_SETS, Run, StudyResults, lesion_bearing, lesion_free
-from cordlesion.statistics import bootstrap_median, clopper_pearson, holm, summarize, wilcoxon
+from cordlesion.statistics import PairedTest, holm, median_interval, share_interval, summarize, wilcoxon
 
 SCAN_METRICS = (
     *("lesion_sensitivity", "lesion_precision", "lesion_f1"),
@@ -23,14 +23,15 @@ def summarize_runs(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per run, set, threshold and metric: ``loss seed set tuned threshold metric value mean std n n_undefined
-        count low high p_value p_holm``. For scan metrics ``value`` is the median over scans with lesions and the
-        interval a bootstrap over subjects; for subject metrics it is the share ``count / n`` with its Clopper-Pearson
-        interval. The threshold of masks is undefined. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon
-        signed-rank over scans; undefined where the two are the same, and of runs that learned nothing), ``p_holm`` is
-        corrected over all of these.
+        count low high p_value p_holm n_subjects``. For scan metrics ``value`` is the median over scans with lesions,
+        for subject metrics the share ``count / n``; intervals take subjects as units. The threshold of masks is
+        undefined. ``p_value`` compares the tuned threshold with 0.5 (Wilcoxon signed-rank test of ``n_subjects``; both
+        undefined where the two thresholds are the same, and of runs that learned nothing), ``p_holm`` is corrected over
+        all of these.
     """
     table = pd.DataFrame([row for run in results.runs for row in _run_rows(results, run)])
-    return table.assign(p_holm=holm(table["p_value"])).astype({"seed": "Int64", "count": "Int64"})
+    table = table.assign(p_holm=holm(table["p_value"]), n_subjects=table.pop("n_subjects"))
+    return table.astype({"seed": "Int64", "count": "Int64", "n_subjects": "Int64"})
 
 
 def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
@@ -38,8 +39,8 @@ def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per run and threshold (one of masks): ``loss seed tuned threshold n n_clean low high`` (scans without a
-        predicted lesion, Clopper-Pearson interval), and per scan ``lesions_mean lesions_max volume_mean volume_max`` of
-        what is found.
+        predicted lesion, interval with subjects as units), and per scan ``lesions_mean lesions_max volume_mean
+        volume_max`` of what is found.
     """
     rows = []
     for run in results.runs:
@@ -47,7 +48,7 @@ def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
         for tuned in (False, True) if run in results.tuned else (True,):
             scans = lesion_free(_at(results, run, "test", tuned=tuned))
             n_clean = int((scans["n_predicted_lesions"] == 0).sum())
-            low, high = clopper_pearson(n_clean, len(scans))
+            low, high = share_interval(scans["n_predicted_lesions"] == 0, np.ones(len(scans)), scans["subject"])
             rows.append(
                 {
                     **_named(results, run, tuned=tuned),
@@ -71,9 +72,9 @@ def _run_rows(results: StudyResults, run: Run) -> Iterator[dict[str, Any]]:
         for row in _scores(tuned):
             # At equal thresholds there is nothing to test, nor where tuning found nothing.
             moved = run not in results.unlearned and not default["threshold"].equals(tuned["threshold"])
-            tested = row["metric"] in SCAN_METRICS and moved
-            p_value = _p_value(default, tuned, str(row["metric"])) if tested else math.nan
-            yield {**_named(results, run, tuned=True), "set": set_name, **row, "p_value": p_value}
+            test = _test(default, tuned, str(row["metric"])) if row["metric"] in SCAN_METRICS and moved else None
+            p_value, n = (test.p_value, test.n_subjects) if test else (math.nan, None)
+            yield {**_named(results, run, tuned=True), "set": set_name, **row, "p_value": p_value, "n_subjects": n}
 
 
 def _named(results: StudyResults, run: Run, *, tuned: bool) -> dict[str, Any]:
@@ -91,15 +92,24 @@ def _scores(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
     bearing = lesion_bearing(scans)
     table = summarize(bearing, ["set"], SCAN_METRICS).rename(columns={"median": "value"})
     for row in table.to_dict("records"):
-        low, high = bootstrap_median(bearing[row["metric"]], bearing["subject"])
+        low, high = median_interval(bearing[row["metric"]], bearing["subject"])
         yield {**{str(name): value for name, value in row.items()}, "low": low, "high": high}
-    counts = subject_scores(cast("Iterator[LesionCountsOfScan]", scans.itertuples()))
-    shares = ((counts.n_found, counts.n_with_lesions), (counts.n_clean, counts.n_lesion_free))
-    for metric, (count, n) in zip(SUBJECT_METRICS, shares, strict=True):
-        low, high = clopper_pearson(count, n) if n else (math.nan, math.nan)
+    for metric, hits in subject_hits(scans).items():
+        count, n = int(hits.sum()), len(hits)
+        low, high = share_interval(hits, np.ones(n), scans.loc[hits.index, "subject"])
         value = count / n if n else math.nan
         yield {"metric": metric, "value": value, "n": n, "count": count, "low": low, "high": high}
 
 
-def _p_value(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> float:
-    return wilcoxon(first[metric], second[metric].reindex(first.index)).p_value
+def subject_hits(scans: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
+    """Return which scans P-sensitivity and P-specificity count, and whether each is a success, by metric.
+
+    As :func:`cordlesion.metrics.subject.subject_scores` does: found is a lesion that is correctly detected.
+    """
+    bearing, free = scans[scans["n_reference_lesions"] > 0], lesion_free(scans)
+    hits = (bearing["n_detected_lesions"] > 0, free["n_predicted_lesions"] == 0)
+    return dict(zip(SUBJECT_METRICS, hits, strict=True))
+
+
+def _test(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> PairedTest:
+    return wilcoxon(first[metric], second[metric].reindex(first.index), first["subject"])

@@ -1,10 +1,10 @@
-"""Paired tests and their correction for multiplicity."""
+"""Paired tests of subjects, and their correction for multiplicity."""
 
 import itertools
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from scipy import stats
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MIN_PAIRS = 6
-"""With fewer pairs no signed-rank test can reach p <= 0.05 (the smallest possible value for five is 2 / 32)."""
+"""Subjects; with fewer no test of signs can reach p <= 0.05 (the smallest possible value for five is 2 / 32)."""
 
 # Up to here the exact null distribution is used; above, the normal approximation is good to three digits.
 _EXACT_PAIRS = 50
@@ -24,50 +24,75 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Wilcoxon signed-rank test of paired differences."""
+    """Wilcoxon signed-rank test of the subjects' mean differences."""
 
     n_pairs: int
     """Pairs in which both values are defined."""
     n_nonzero: int
-    """Pairs that differ; only these carry ranks."""
+    """Subjects whose mean difference is not 0; only these carry ranks."""
     median_difference: float
-    """Median of second - first."""
+    """Median over pairs of second - first."""
     rank_biserial: float
     """Effect size in [-1, 1]: (positive - negative rank sum) / total; positive when the second is larger, 0 for no
     difference at all."""
     p_value: float
-    """Two-sided; 1 when no pair differs; NaN for fewer than six pairs, which cannot reach 0.05."""
+    """Two-sided; 1 when no subject differs; NaN for fewer than six subjects, who cannot reach 0.05."""
     method: str
     """``exact`` (from all signs of the ranks), ``approximate`` (normal, corrected for ties), ``no difference`` or
-    ``too few pairs``."""
+    ``too few subjects``."""
+    n_subjects: int
+    """The units of the test: subjects with a defined pair."""
 
 
-def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike) -> PairedTest:
+def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLike | None = None) -> PairedTest:
     """Test whether paired values differ, with Wilcoxon's signed-rank test (two-sided, zero differences dropped).
 
-    The null distribution is exact for up to 50 differing pairs, ties included; above, the normal approximation with
-    correction for ties. Fewer than six pairs are described but not tested.
+    Pairs of one subject are not independent: their mean difference is one value. The null distribution is exact for up
+    to 50 differing subjects, ties included; above, the normal approximation with correction for ties. Fewer than six
+    subjects are described but not tested.
 
     Args:
         first: One value per pair, shape (N,); NaN leaves the pair out.
         second: The same pairs.
+        subjects: The subject of each pair; None where every pair is of another subject.
     """
-    difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
-    difference = np.round(difference[~np.isnan(difference)], _DIGITS)
+    pairs = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    defined = ~np.isnan(pairs)
+    owners = np.arange(len(pairs)) if subjects is None else np.asarray(subjects)
+    difference, pairs = _subject_means(pairs[defined], owners[defined]), np.round(pairs[defined], _DIGITS)
+    median = float(np.median(pairs)) if len(pairs) else math.nan
     nonzero = difference[difference != 0]
-    median = float(np.median(difference)) if len(difference) else math.nan
-    if len(nonzero) == 0:
-        few = len(difference) < MIN_PAIRS
-        p_value, method = (math.nan, "too few pairs") if few else (1.0, "no difference")
-        return PairedTest(len(difference), 0, median, 0.0, p_value, method)
     ranks = stats.rankdata(np.abs(nonzero))
     positive, total = float(ranks[nonzero > 0].sum()), float(ranks.sum())
-    effect = 2 * positive / total - 1
-    if len(difference) < MIN_PAIRS:
-        return PairedTest(len(difference), len(nonzero), median, effect, math.nan, "too few pairs")
-    exact = len(nonzero) <= _EXACT_PAIRS
-    p_value = _exact_p(ranks, positive) if exact else _normal_p(ranks, positive)
-    return PairedTest(len(difference), len(nonzero), median, effect, p_value, "exact" if exact else "approximate")
+    p_value, method = _signed_ranks(ranks, positive, len(difference))
+    return PairedTest(
+        n_pairs=len(pairs),
+        n_nonzero=len(nonzero),
+        median_difference=median,
+        rank_biserial=2 * positive / total - 1 if total else 0.0,
+        p_value=p_value,
+        method=method,
+        n_subjects=len(difference),
+    )
+
+
+def sign_flips(differences: npt.ArrayLike, subjects: npt.ArrayLike) -> float:
+    """Return the p-value of a difference of counts, among all ways to give each subject's sum a sign (two-sided).
+
+    With one scan per subject, each 0 or 1 on both sides, this is McNemar's exact test. Above 50 subjects with a
+    difference the normal approximation is used.
+
+    Args:
+        differences: Second - first of each scan, whole numbers, shape (N,).
+        subjects: The subject of each scan.
+
+    Returns:
+        1 where no subject differs; NaN for fewer than :data:`MIN_PAIRS` subjects.
+    """
+    _, owner = np.unique(np.asarray(subjects), return_inverse=True)
+    sums = np.bincount(owner, np.asarray(differences, dtype=np.float64)) if len(owner) else np.zeros(0)
+    nonzero = sums[sums != 0]
+    return _signed_ranks(np.abs(nonzero), float(nonzero[nonzero > 0].sum()), len(sums))[0]
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
@@ -87,6 +112,7 @@ def compare_paired(
     condition: str,
     pairs: Sequence[tuple[Hashable, Hashable]] | None,
     column: str,
+    subject: str | None = None,
 ) -> pd.DataFrame:
     """Test several pairs of conditions on the same scans, with Holm's correction over the pairs.
 
@@ -96,6 +122,7 @@ def compare_paired(
         condition: Column that tells the conditions apart, such as ``loss``.
         pairs: Conditions to compare, (first, second) each; None for every pair, in the order of their appearance.
         column: Score to compare.
+        subject: That one of ``pair_by`` which names the subject; None where every scan is of another subject.
 
     Returns:
         A row per pair: ``first, second``, the fields of :class:`PairedTest` and ``p_holm``.
@@ -106,9 +133,28 @@ def compare_paired(
     wide = table.pivot(index=list(pair_by), columns=condition, values=column)
     if pairs is None:
         pairs = list(itertools.combinations(table[condition].unique(), 2))
-    rows = [{"first": a, "second": b, **vars(wilcoxon(wide[a], wide[b]))} for a, b in pairs]
+    owners = None if subject is None else wide.index.get_level_values(subject)
+    rows = [{"first": a, "second": b, **vars(wilcoxon(wide[a], wide[b], owners))} for a, b in pairs]
     result = pd.DataFrame(rows)
     return result.assign(p_holm=holm(result["p_value"])) if rows else result
+
+
+def _subject_means(values: FloatArray, owners: npt.NDArray[Any]) -> FloatArray:
+    """Return the mean of each subject's values, without what rounding makes of equal scores."""
+    _, owner, sizes = np.unique(owners, return_inverse=True, return_counts=True)
+    means: FloatArray = np.round(np.bincount(owner, values, len(sizes)) / sizes, _DIGITS)
+    return means
+
+
+def _signed_ranks(ranks: FloatArray, positive: float, n_subjects: int) -> tuple[float, str]:
+    """Return the two-sided p-value of the sum of the positive ranks, and how it was found."""
+    if n_subjects < MIN_PAIRS:
+        return math.nan, "too few subjects"
+    if not len(ranks):
+        return 1.0, "no difference"
+    if len(ranks) <= _EXACT_PAIRS:
+        return _exact_p(ranks, positive), "exact"
+    return _normal_p(ranks, positive), "approximate"
 
 
 def _exact_p(ranks: FloatArray, positive: float) -> float:

@@ -43,12 +43,14 @@ def statistics(study: Material) -> str:
     """Say which tests and intervals there are."""
     cite = study.cite
     return (
-        "Values are medians over scans. Thresholds and losses were compared scan by scan by Wilcoxon's signed-rank "
-        f"test {cite('wilcoxon1945')} and by bootstraps over subjects {cite('efron1993')}, with Holm's correction "
-        f"{cite('holm1979')}. {_losses(study)} "
-        "Intervals are at 95 %: of medians and pooled shares from bootstraps that resample "
-        f"subjects with all their scans (at least {MIN_SUBJECTS} subjects), of shares of scans those of Clopper and "
-        f"Pearson {cite('clopper1934')}."
+        "Values are medians over scans; subjects are the units of all tests and intervals. Tuned thresholds were "
+        f"compared with 0.5 by Wilcoxon's signed-rank test of the subjects' mean differences {cite('wilcoxon1945')}, "
+        f"with Holm's correction {cite('holm1979')}. {_losses(study)} Intervals are at 95 % (at least {MIN_SUBJECTS} "
+        f"subjects): of medians those of the sign test, interpolated {cite('hettmansperger1986')}; of shares those of "
+        f"Clopper and Pearson {cite('clopper1934')} with the effective number of trials {cite('korn1998')}; of the FROC "
+        f"score a bootstrap over subjects {cite('efron1993')}; of false lesions per scan from the ratio estimator on "
+        f"the log scale, with cluster-robust standard errors {cite('cochran1977')}; of differences between paired "
+        f"shares those of Agresti and Min {cite('agresti2005')}. The last three are approximate."
     )
 
 

@@ -262,6 +262,29 @@ REFERENCES = MappingProxyType(
             1934,
             "26:404-413",
         ),
+        "hettmansperger1986": Reference(
+            "T. P. Hettmansperger and S. J. Sheather",
+            "Confidence intervals based on interpolated order statistics",
+            "Statistics & Probability Letters",
+            1986,
+            "4:75-79",
+        ),
+        "korn1998": Reference(
+            "E. L. Korn and B. I. Graubard",
+            "Confidence intervals for proportions with small expected number of positive counts estimated from survey "
+            "data",
+            "Survey Methodology",
+            1998,
+            "24:193-201",
+        ),
+        "cochran1977": Reference("W. G. Cochran", "Sampling techniques", "Wiley", 1977),
+        "agresti2005": Reference(
+            "A. Agresti and Y. Min",
+            "Simple improved confidence intervals for comparing matched proportions",
+            "Statistics in Medicine",
+            2005,
+            "24:729-740",
+        ),
         "efron1993": Reference(
             "B. Efron and R. J. Tibshirani", "An introduction to the bootstrap", "Chapman & Hall", 1993
         ),

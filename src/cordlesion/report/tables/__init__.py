@@ -13,6 +13,7 @@ from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.results import StudyResults
 from cordlesion.report.subgroups import summarize_subgroups
 from cordlesion.report.tables.calibration import calibration_table
+from cordlesion.report.tables.changes import changes_table
 from cordlesion.report.tables.cohort import cohort_table
 from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import Table
@@ -39,6 +40,7 @@ TABLES: dict[str, Callable[[StudyResults, pd.DataFrame], Table]] = {
 
 ANSWERS: dict[str, Callable[[StudyResults, Numbers], Table]] = {
     "operation": operation_table,
+    "changes": changes_table,
     "tuning": tuning_table,
     "stability": stability_table,
     "calibration": calibration_table,

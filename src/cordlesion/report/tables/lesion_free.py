@@ -20,8 +20,9 @@ def lesion_free_table(results: StudyResults, _: pd.DataFrame) -> Table:
         groups=tuple(Group(results.label(run), mine) for run, mine in rows.items() if mine),
         label="Table 10.",
         note=(
-            "Test scans with an empty reference. Clean: scans without any predicted lesion (P-specificity) with the "
-            "95 % interval of Clopper and Pearson. False lesions and their volume: mean (largest) per scan."
+            "Test scans with an empty reference. Clean: scans without any predicted lesion (P-specificity) with its "
+            "95 % interval (Clopper and Pearson’s; where subjects have several scans, of the effective number of "
+            "scans). False lesions and their volume: mean (largest) per scan."
         ),
     )
 

@@ -35,10 +35,10 @@ def strata_table(results: StudyResults, numbers: Numbers) -> Table:
         note=(
             "Which lesions are found? Test set, tuned thresholds, pooled over scans. Sensitivity: detected lesions by "
             "their volume in the reference; precision: true predicted lesions by their predicted volume. 95 % "
-            "bootstrap intervals over subjects (exact where all or none count). FROC score: mean sensitivity, over all "
-            f"lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty references: scans without "
-            "a lesion add no lesion to the sensitivities; what is predicted in them counts as false, in precision and "
-            "in the FROC score."
+            "intervals with subjects as units. FROC score (95 % bootstrap interval over subjects): mean sensitivity, "
+            f"over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty references: scans "
+            "without a lesion add no lesion to the sensitivities; what is predicted in them counts as false, in "
+            "precision and in the FROC score."
         ),
     )
 
@@ -58,7 +58,7 @@ def rules_table(results: StudyResults, numbers: Numbers) -> Table:
         label="Table 9.",
         note=(
             "L-F1 depends on the rule: the same masks (test set, tuned thresholds) under six rules. Median (mean ± "
-            f"standard deviation) over scans, 95 % bootstrap interval over subjects. {_described(numbers.rules)}"
+            f"standard deviation) over scans, 95 % interval with subjects as units. {_described(numbers.rules)}"
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE} A rule that removes small lesions "
             "leaves out scans whose lesions are all removed."
         ),

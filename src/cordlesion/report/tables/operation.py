@@ -27,8 +27,9 @@ def operation_table(results: StudyResults, numbers: Numbers) -> Table:
         label="At a glance.",
         note=(
             "Test set. Lesions found: share of the lesions of all scans together. False lesions per scan: predicted "
-            "lesions that are none, mean over all scans, scans without lesions included. 95 % bootstrap intervals over "
-            "subjects. Clean: scans without lesions in which none is predicted. Empty references: scans without a "
+            "lesions that are none, mean over all scans, scans without lesions included. 95 % intervals with subjects "
+            "as units, that of false lesions approximate. "
+            "Clean: scans without lesions in which none is predicted. Empty references: scans without a "
             "lesion add none to be found; what is predicted in them counts as false."
         ),
     )

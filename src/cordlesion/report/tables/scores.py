@@ -18,15 +18,16 @@ _NOTE = (
 )
 _NOTE_TUNED = "Tuned decision threshold; on the threshold set, where it was chosen, values and tests are optimistic."
 _BOLD = (
-    f"differs from t = 0.5 (Wilcoxon signed-rank test over scans, p ≤ {SIGNIFICANT:g}, not corrected, as in the study "
-    "by Hussein et al.; shares are not tested); †: also after Holm’s correction over the {} comparisons of this table"
+    f"differs from t = 0.5 (Wilcoxon signed-rank test of the mean differences of {{}}, p ≤ {SIGNIFICANT:g}, not "
+    "corrected, as in the study by Hussein et al.; for shares see the table of changes); †: also after Holm’s "
+    "correction over the {} comparisons of this table"
 )
 
 
 def scores_table(results: StudyResults, summary: pd.DataFrame, *, tuned: bool) -> Table:
     """Lay out the paper's Table 1 (t = 0.5) or Table 2 (tuned t): two rows per run, ``median (mean ± std)``.
 
-    In Table 2 a value is bold where it differs from t = 0.5 (Wilcoxon signed-rank test over scans, p <= 0.05), with a
+    In Table 2 a value is bold where it differs from t = 0.5 (Wilcoxon signed-rank test of subjects, p <= 0.05), with a
     dagger where that holds after Holm's correction over all comparisons of the table.
     """
     shown = summary[summary["tuned"] == tuned]
@@ -40,7 +41,7 @@ def scores_table(results: StudyResults, summary: pd.DataFrame, *, tuned: bool) -
         n_words=2,
         label="Table 2." if tuned else "Table 1.",
         note=_NOTE.format(_NOTE_TUNED if tuned else "Decision threshold t = 0.5.") + without_rank(results),
-        bold=_BOLD.format(int(summary["p_value"].notna().sum())) if tuned else "",
+        bold=_BOLD.format(_tested(summary), int(summary["p_value"].notna().sum())) if tuned else "",
         best="highest value of its column and set" if len(results.runs) > 1 else "",
     )
 
@@ -63,6 +64,15 @@ def score_rows(shown: pd.DataFrame, run: Run, *, tuned: bool) -> tuple[tuple[Cel
         cells += [_share_cell(scores[metric]) for metric in SUBJECT_METRICS]
         rows.append((Cell(SET_NAMES[set_name]), *threshold, scans, *cells))
     return tuple(rows)
+
+
+def _tested(summary: pd.DataFrame) -> str:
+    """Say how many subjects were tested; a metric that is undefined in some scans may have fewer."""
+    tested = summary["n_subjects"].dropna()
+    if tested.empty:
+        return "no subject"
+    least, most = int(tested.min()), int(tested.max())
+    return f"{least} subjects" if least == most else f"{least} to {most} subjects"
 
 
 def _score_cell(score: pd.Series, n_expected: int) -> Cell:

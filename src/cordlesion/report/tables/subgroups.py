@@ -50,7 +50,7 @@ def _note(title: str, column: str, *, several_seeds: bool) -> str:
     seeds = " Where a loss has several seeds, a scan’s value is their mean." if several_seeds else ""
     return (
         f"Test set by {title.lower()} ({_HOW_READ[column]}), each loss at its tuned threshold.{seeds} Median (mean ± "
-        "standard deviation) over scans with lesions, 95 % bootstrap interval over subjects. Rows "
+        "standard deviation) over scans with lesions, 95 % interval with subjects as units. Rows "
         "marked as too few describe those scans and estimate nothing. "
         f"Subgroups differ in more than what names them, and are not tested against each other. {EMPTY_REFERENCE}"
     )

@@ -30,13 +30,14 @@ from cordlesion.statistics import MIN_PAIRS
 
 _TUNING_COLUMNS = (
     *("Loss", "Metric", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "Effect", "p", "p (Holm)"),
-    "Tuning",
+    *("Tuning", "Subjects"),
+)
+_STABILITY_COLUMNS = (
+    *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
+    "Subjects",
 )
 # As format_number prints.
 _PRINTED_DIGITS = 2
-_STABILITY_COLUMNS = (
-    *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
-)
 
 
 def tuning_table(results: StudyResults, numbers: Numbers) -> Table:
@@ -52,10 +53,10 @@ def tuning_table(results: StudyResults, numbers: Numbers) -> Table:
         label="Table 4a.",
         note=(
             "Does tuning help? Test set, tuned threshold against t = 0.5: medians over scans, and the median of (tuned "
-            "− 0.5) with its 95 % bootstrap interval over subjects. Wilcoxon signed-rank test; Holm’s correction over "
-            "the losses of each metric. Effect: matched-pairs rank-biserial correlation, from −1 to 1. Tuning helps "
-            f"where p (Holm) is at most {SIGNIFICANT:g} and the interval lies above 0; negligible: so, but by less "
-            "than is printed."
+            "− 0.5) with its 95 % interval. Wilcoxon signed-rank test of the subjects’ mean differences, whose number "
+            "stands at the end; Holm’s correction over the losses of each metric. Effect: matched-pairs rank-biserial "
+            f"correlation, from −1 to 1. Tuning helps where p (Holm) is at most {SIGNIFICANT:g} and the interval lies "
+            "above 0; negligible: so, but by less than is printed."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
@@ -74,10 +75,11 @@ def stability_table(results: StudyResults, numbers: Numbers) -> Table:
         note=(
             "Which loss is most stable? Test set: by how much a scan’s V-F1 changes, up or down, when the tuned "
             f"threshold is moved by {SHIFT:g} (mean of both directions, one of them where the other ends at or below 0 "
-            "or above 1; median over scans, 95 % bootstrap interval over subjects), the most stable loss first, and "
-            "how much more that is than for the first (median of the differences within scans, Wilcoxon signed-rank "
-            "test). The first is picked as the smallest: the interval and p of a difference from it know nothing of "
-            "that; p (all pairs) is corrected by Holm’s method over all pairs of losses, and does."
+            "or above 1; median over scans, 95 % interval), the most stable loss first, and how much more that is than "
+            "for the first (median of the differences within scans, Wilcoxon signed-rank test of the subjects’ mean "
+            "differences, whose number stands at the end). The first is picked as the smallest: the interval and p of a "
+            "difference from it know nothing of that; p (all pairs) is corrected by Holm’s method over all pairs of "
+            "losses, and does."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
     )
@@ -89,7 +91,7 @@ def tuning_verdict(row: pd.Series) -> str:
     Tuning helps where the corrected p-value, the direction of most changes and the interval of the median change agree,
     and where that median, as printed, is not 0: then the gain is ``negligible``.
     """
-    if row["n"] < MIN_PAIRS:
+    if row["n_subjects"] < MIN_PAIRS:
         return "not tested"
     if math.isnan(row["p_value"]):
         return "no change"
@@ -113,6 +115,7 @@ def _tuning_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(format_p(row["p_value"])),
         Cell(format_p(row["p_holm"]), bold=bool(row["p_holm"] <= SIGNIFICANT)),
         Cell(tuning_verdict(row)),
+        Cell(str(row["n_subjects"])),
     )
 
 
@@ -126,4 +129,5 @@ def _stability_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(MISSING if first else format_fine_interval(row["excess_low"], row["excess_high"], signed=True)),
         Cell(format_p(row["p_value"])),
         Cell(format_p(row["p_all_pairs"])),
+        Cell(MISSING if first else str(row["n_subjects"])),
     )

@@ -1,0 +1,199 @@
+"""Two tables of metrics compared scan by scan, with subjects as the units (no torch)."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import METRIC_COLUMNS, read_table
+from cordlesion.progress import say
+from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
+
+COMPARISON_NOTE = (
+    "n_undefined: scans left out because a table has no score for them, as a rule those without lesions. "
+    f"The test compares n_subjects people, each by the mean difference of their scans; fewer than {MIN_PAIRS} are not "
+    "tested (NaN)."
+)
+"""What a reader of :func:`compare_files`' table must know."""
+
+_SCORES = METRIC_COLUMNS[:6]
+_RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
+_VOLUME = "reference_volume_mm3"
+_REFERENCE_LESIONS = "n_reference_lesions"
+# By which two tables show the same masks, and what only the lesion rule makes of them.
+_OF_MASKS = ("voxel_sensitivity", "voxel_precision", "predicted_volume_mm3")
+_OF_RULE = ("n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
+_SAME_VOLUME = 1e-3
+"""Volumes that differ by a smaller share are the same up to rounding."""
+
+
+def compare_files(first: Path, second: Path, first_run: str = "", second_run: str = "") -> pd.DataFrame:
+    """Compare two tables of metrics scan by scan.
+
+    Args:
+        first: A ``metrics.tsv``, or a study's ``evaluation.tsv``.
+        second: Another, or the same.
+        first_run: Which rows of the first are meant where it has several runs, as in
+            ``set=test,loss=dice,seed=0,threshold=0.5``.
+        second_run: Likewise of the second.
+
+    Returns:
+        A row per metric: the number of pairs, of scans left out because the metric is undefined for one of the two
+        (``n_undefined``) or because only one table has them (``n_unmatched``), both medians, the median difference
+        (second - first) with its 95 % interval, the effect size (rank-biserial correlation), the p-value of the
+        Wilcoxon signed-rank test of the subjects' mean differences, that value after Holm's correction over the
+        metrics, and the number of subjects, who are the units of test and interval.
+
+    Raises:
+        CordlesionError: A table cannot be read, has several runs or values that are no scores, or the two have no scan
+            in common, other references or another lesion rule.
+    """
+    tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
+    tables = [table if "rule" in table else table.assign(rule="") for table in tables]
+    merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
+    if merged.empty:
+        raise CordlesionError(
+            f"{second}: has no scan in common with {first}; equal scan_id and subject are needed. Check both tables."
+        )
+    _require_same_references(first, second, merged)
+    _require_same_rule(first, second, merged)
+    result = pd.DataFrame([_comparison(merged, metric) for metric in _SCORES])
+    result.insert(list(result).index("n_undefined") + 1, "n_unmatched", sum(map(len, tables)) - 2 * len(merged))
+    return result.assign(p_holm=holm(result["p_value"]), n_subjects=result.pop("n_subjects"))
+
+
+def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
+    """Read a table and keep the rows of one run, one per scan."""
+    table = read_table(path, ("scan_id", "subject", *METRIC_COLUMNS))
+    for condition in filter(None, run.split(",")):
+        table = _rows_where(path, table, condition, option)
+    several = [name for name in _RUN_COLUMNS if name in table and table[name].nunique(dropna=False) > 1]
+    if several:
+        found = "; ".join(f"{name}: {', '.join(map(_printed, table[name].unique()))}" for name in several)
+        example = ",".join(f"{name}={_printed(table[name].iloc[-1])}" for name in several)
+        raise CordlesionError(
+            f"{path}: has rows of several runs or sets ({found}); those of one are needed. "
+            f"Name it, for example: {option} {','.join(filter(None, [run, example]))}"
+        )
+    if table["scan_id"].duplicated().any():
+        raise CordlesionError(f"{path}: has several rows for one scan; one row each is needed. Remove the others.")
+    _require_scores(path, table)
+    return table
+
+
+def _require_scores(path: Path, table: pd.DataFrame) -> None:
+    """Refuse per cent, infinite values and what else cannot be a score, a number or a volume."""
+    for name in METRIC_COLUMNS:
+        highest, needed = (1, "between 0 and 1") if name in _SCORES else (sys.float_info.max, "of 0 or more")
+        wrong = table[(table[name] < 0) | (table[name] > highest)]
+        if len(wrong):
+            scan, value = wrong.iloc[0][["scan_id", name]]
+            raise CordlesionError(
+                f"{path}: the column {name} holds {value:g} for {scan}; values {needed} are needed"
+                f"{' (per cent divided by 100)' if highest == 1 else ''}. Mend the table."
+            )
+
+
+def _rows_where(path: Path, table: pd.DataFrame, condition: str, option: str) -> pd.DataFrame:
+    name, equals, value = condition.partition("=")
+    if not equals or name not in _RUN_COLUMNS or name not in table:
+        there = ", ".join(column for column in _RUN_COLUMNS if column in table) or "none of them"
+        raise CordlesionError(
+            f"{option} has {condition!r}, but {path} can be narrowed by column=value only, where column is one of: "
+            f"{there}. Mend the option."
+        )
+    rows = table[[_printed(each) == _printed(value) for each in table[name]]]
+    if rows.empty:
+        found = ", ".join(map(_printed, table[name].unique()))
+        raise CordlesionError(f"{path}: has no rows with {condition}; {name} is one of: {found}. Mend {option}.")
+    return rows
+
+
+def _printed(value: object) -> str:
+    """Return a cell as one writes it: numbers without trailing zeros, ``n/a`` for undefined ones."""
+    if value is pd.NA:
+        return "n/a"
+    try:
+        number = float(str(value))
+    except ValueError:
+        return str(value)
+    return "n/a" if math.isnan(number) else f"{number:g}"
+
+
+def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
+    both = merged[["subject", f"{metric}_first", f"{metric}_second"]].dropna()
+    first, second = both[f"{metric}_first"], both[f"{metric}_second"]
+    test = wilcoxon(first, second, both["subject"])
+    low, high = median_interval(second - first, both["subject"])
+    return {
+        "metric": metric,
+        "n_pairs": test.n_pairs,
+        "n_undefined": len(merged) - test.n_pairs,
+        "median_first": first.median(),
+        "median_second": second.median(),
+        "median_difference": test.median_difference,
+        "interval_low": low,
+        "interval_high": high,
+        "rank_biserial": test.rank_biserial,
+        "p_value": test.p_value,
+        "n_subjects": test.n_subjects,
+    }
+
+
+def _require_same_references(first: Path, second: Path, merged: pd.DataFrame) -> None:
+    """Refuse tables in which a scan has two references, which their lesion volumes show."""
+    before, after = (merged[f"{_VOLUME}_{side}"].to_numpy(dtype=np.float64) for side in ("first", "second"))
+    differ = ~np.isclose(before, after, rtol=_SAME_VOLUME, atol=1e-9, equal_nan=True)
+    if differ.any():
+        scan = merged.loc[differ].iloc[0]
+        said = " against ".join(f"{scan[f'{_VOLUME}_{side}']:g}" for side in ("first", "second"))
+        raise CordlesionError(
+            f"{second}: rests on other references than {first}: their lesions differ in volume in {differ.sum()} of "
+            f"{len(merged)} scans ({scan['scan_id']}: {said} mm3). Evaluate both against the same references."
+        )
+
+
+def _require_same_rule(first: Path, second: Path, merged: pd.DataFrame) -> None:
+    """Refuse tables of two lesion rules: as they are recorded or, where they are not, as the lesion counts show."""
+    rules = [_recorded_rule(merged, side) for side in ("first", "second")]
+    if all(rules):
+        if rules[0] != rules[1]:
+            raise CordlesionError(
+                f"{second}: was evaluated with the lesion rule {rules[1]}, {first} with {rules[0]}; one rule is "
+                "needed. Evaluate one of the two anew."
+            )
+        return
+    if fault := _other_counts(merged):
+        raise CordlesionError(
+            f"{second}: {fault} than in {first}, so the lesion rules differ; one rule is needed. Evaluate both anew "
+            "with the same rule."
+        )
+    unknown = [str(path) for path, rule in zip((first, second), rules, strict=True) if not rule]
+    say(
+        f"{' and '.join(dict.fromkeys(unknown))}: the lesion rule is not recorded (no column rule). Lesion scores of "
+        "two rules cannot be compared; make sure that both tables come from one."
+    )
+
+
+def _recorded_rule(merged: pd.DataFrame, side: str) -> str:
+    """Return the rule of a table, or rules, if it has several; empty where none is recorded."""
+    return ", ".join(sorted(set(merged[f"rule_{side}"]) - {""}))
+
+
+def _other_counts(merged: pd.DataFrame) -> str:
+    """Say by which lesion counts two tables of the same references show two rules; empty where nothing does."""
+    if _differ(merged, (_REFERENCE_LESIONS,)).any():
+        return "the same references hold another number of lesions"
+    same_masks = ~_differ(merged, _OF_MASKS).any()
+    return "the same masks hold another number of lesions" if same_masks and _differ(merged, _OF_RULE).any() else ""
+
+
+def _differ(merged: pd.DataFrame, columns: tuple[str, ...]) -> "pd.Series[bool]":
+    """Return in which scans the two tables differ in one of the columns."""
+    before, after = (
+        merged[[f"{name}_{side}" for name in columns]].to_numpy(dtype=np.float64) for side in ("first", "second")
+    )
+    return pd.Series(~np.isclose(before, after, equal_nan=True).all(axis=1), merged.index)

@@ -1,0 +1,192 @@
+"""Intervals of shares and rates, and of their paired differences, with subjects as the units.
+
+A share or rate is the ratio of two sums over scans. Its variance is that of a ratio between subjects, whose scans may
+be alike (cluster-robust; Cochran 1977, section 6.3), with Student's t of (subjects - 1) degrees of freedom.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from cordlesion.statistics.intervals import MIN_SUBJECTS
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+Interval: TypeAlias = tuple[float, float]
+
+_UNKNOWN = (math.nan, math.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class _Ratio:
+    """A ratio of two sums, subject by subject."""
+
+    events: FloatArray
+    """Sum of each subject, shape (G,)."""
+    units: FloatArray
+    """What they are counted out of, or per; every subject has some."""
+
+    @property
+    def n_subjects(self) -> int:
+        return len(self.units)
+
+    @property
+    def value(self) -> float:
+        return float(self.events.sum() / self.units.sum())
+
+    @property
+    def variance(self) -> float:
+        """Cluster-robust, with the factor G / (G - 1)."""
+        n = self.n_subjects
+        residuals = self.events - self.value * self.units
+        return float(n / (n - 1) * np.square(residuals).sum() / self.units.sum() ** 2)
+
+
+def share_interval(
+    successes: npt.ArrayLike, trials: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95
+) -> Interval:
+    """Return the interval of a share pooled over scans: Clopper and Pearson's, of the effective number of trials.
+
+    Trials of one subject may be alike, so they count as fewer (Korn & Graubard 1998): n / (their variance over that of
+    independent trials), never more than n, less what few subjects leave open. With one trial per subject this is
+    Clopper and Pearson's interval itself. Where all or none succeed, nothing is known of the variance, and each subject
+    counts as one trial.
+
+    Args:
+        successes: How many in each scan, shape (N,).
+        trials: Out of how many, shape (N,); may be 0.
+        subjects: The subject of each scan.
+        confidence: Of the interval.
+
+    Returns:
+        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a trial and some have several.
+    """
+    ratio = _by_subject(successes, trials, subjects)
+    n, share = float(ratio.units.sum()), ratio.value if ratio.n_subjects else math.nan
+    tail = (1 - confidence) / 2
+    if n == ratio.n_subjects:
+        return _beta_ends(share, n, tail) if n else _UNKNOWN
+    if ratio.n_subjects < MIN_SUBJECTS:
+        return _UNKNOWN
+    if share in (0, 1):
+        return _beta_ends(share, ratio.n_subjects, tail)
+    return _beta_ends(share, _effective_trials(ratio, n, tail), tail)
+
+
+def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Return the approximate interval of the number of events per scan, on the log scale.
+
+    Counts are skewed: a sample without the rare scan with many events has a low mean and a low spread. So the upper end
+    of the t interval is raised by the square of the relative standard error, which is the order of the error of the
+    logarithm. Without any event the lower end is 0, and the upper end that of Poisson counts in as many scans as there
+    are subjects (3.7 / subjects: the rule of three, two-sided).
+
+    Args:
+        events: In each scan, shape (N,).
+        subjects: The subject of each scan.
+        confidence: Of the interval.
+
+    Returns:
+        Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
+    """
+    ratio = _by_subject(events, np.ones(len(np.asarray(events))), subjects)
+    tail = (1 - confidence) / 2
+    if ratio.n_subjects < MIN_SUBJECTS:
+        return _UNKNOWN
+    if ratio.value == 0:
+        return 0.0, _most_unseen_events(ratio.n_subjects, tail)
+    error = math.sqrt(ratio.variance) / ratio.value
+    half = _t(ratio.n_subjects, tail) * error
+    return ratio.value * math.exp(-half), ratio.value * math.exp(half + error**2)
+
+
+def change_of_shares(differences: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Return the approximate interval of the difference of two paired shares of scans.
+
+    Agresti and Min's (2005) for matched pairs: two scans are added, one for each side. Both are as large as the scans
+    of a subject are together, so that with one scan per subject it is theirs.
+
+    Args:
+        differences: Second - first of each scan: -1, 0 or 1, shape (N,).
+        subjects: The subject of each scan.
+        confidence: Of the interval.
+
+    Returns:
+        Lower and upper end, within [-1, 1]; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
+    """
+    ratio = _by_subject(differences, np.ones(len(np.asarray(differences))), subjects)
+    if ratio.n_subjects < MIN_SUBJECTS:
+        return _UNKNOWN
+    added = float(np.square(ratio.units).sum() / ratio.units.sum())
+    n = ratio.units.sum() + 2 * added
+    center = float(ratio.events.sum() / n)
+    spread = ratio.n_subjects / (ratio.n_subjects - 1) * np.square(ratio.events - center * ratio.units).sum()
+    half = _t(ratio.n_subjects, (1 - confidence) / 2) * math.sqrt(float(spread) + added**2) / n
+    return max(-1.0, float(center - half)), min(1.0, float(center + half))
+
+
+def change_of_ratios(
+    differences: npt.ArrayLike,
+    units: npt.ArrayLike,
+    subjects: npt.ArrayLike,
+    *,
+    is_share: bool = False,
+    confidence: float = 0.95,
+) -> Interval:
+    """Return the approximate interval of the difference of two paired ratios of sums that share their units.
+
+    Args:
+        differences: Second - first of each scan, shape (N,).
+        units: What is counted out of, or per, shape (N,); may be 0.
+        subjects: The subject of each scan.
+        is_share: Of shares, which change by 1 at most. Where no scan differs, the interval reaches to either side as
+            far as that of :func:`share_interval` or :func:`rate_interval` does without any event.
+        confidence: Of the interval.
+
+    Returns:
+        Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects with units.
+    """
+    ratio = _by_subject(differences, units, subjects)
+    n, tail = ratio.n_subjects, (1 - confidence) / 2
+    if n < MIN_SUBJECTS:
+        return _UNKNOWN
+    if not ratio.events.any():
+        reach = _beta_ends(0, n, tail)[1] if is_share else _most_unseen_events(n, tail)
+        return -reach, reach
+    half = _t(n, tail) * math.sqrt(ratio.variance)
+    return ratio.value - half, ratio.value + half
+
+
+def _by_subject(events: npt.ArrayLike, units: npt.ArrayLike, subjects: npt.ArrayLike) -> _Ratio:
+    """Sum by subject, without subjects that have nothing to count."""
+    _, owner = np.unique(np.asarray(subjects), return_inverse=True)
+    sums, sizes = (
+        np.bincount(owner, np.asarray(values, dtype=np.float64)).astype(np.float64) for values in (events, units)
+    )
+    return _Ratio(sums[sizes > 0], sizes[sizes > 0])
+
+
+def _effective_trials(ratio: _Ratio, n: float, tail: float) -> float:
+    independent = ratio.value * (1 - ratio.value) / (n - 1)
+    trials = n * independent / ratio.variance if ratio.variance else n
+    few = (_t(n, tail) / _t(ratio.n_subjects, tail)) ** 2
+    return min(n, trials * few)
+
+
+def _beta_ends(share: float, trials: float, tail: float) -> Interval:
+    """Return Clopper and Pearson's interval; trials need not be a whole number."""
+    hits = share * trials
+    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if share > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if share < 1 else 1.0
+    return low, high
+
+
+def _most_unseen_events(n_subjects: int, tail: float) -> float:
+    return -math.log(tail) / n_subjects
+
+
+def _t(n: float, tail: float) -> float:
+    return float(stats.t.ppf(1 - tail, n - 1))
