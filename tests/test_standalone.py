@@ -41,7 +41,7 @@ def masks(tmp_path):
 def test_masks_are_evaluated_into_one_tidy_table(folders, masks, tmp_path):
     assert evaluate_files(folders[0], masks, tmp_path / "out" / "metrics.tsv") == {}
     table = read_table(tmp_path / "out" / "metrics.tsv")
-    assert list(table.columns) == ["scan_id", "subject", "session", *METRIC_COLUMNS]
+    assert list(table.columns) == ["scan_id", "subject", "session", *METRIC_COLUMNS, "rule"]
     assert table["scan_id"].tolist() == [f"sub-{n}" for n in range(4)]
     assert table["voxel_sensitivity"].tolist()[:3] == pytest.approx([1, 5 / 6, 4 / 6])
     assert np.isnan(table["voxel_f1"].iloc[3])
@@ -185,7 +185,8 @@ def test_what_is_printed_counts_the_scans_that_were_done(folders, masks, tmp_pat
 
 def metric_table(path, f1, scans=None):
     scans = scans or [f"sub-{k:02d}" for k in range(len(f1))]
-    metrics = {name: np.linspace(0.1, 0.9, len(f1)) for name in METRIC_COLUMNS} | {"voxel_f1": f1}
+    metrics = {name: np.linspace(0.1, 0.9, len(f1)) for name in METRIC_COLUMNS[:6]} | {"voxel_f1": f1}
+    metrics |= dict.fromkeys(METRIC_COLUMNS[6:], 10)
     write_table(path, pd.DataFrame({"scan_id": scans, "subject": scans, "session": ""} | metrics))
     return path
 
@@ -248,6 +249,7 @@ def evaluation_table(path):
         {"scan_id": f"sub-{k}", "subject": f"sub-{k}", "set": "test" if k < 8 else "threshold", "loss": loss}
         | {"seed": seed, "threshold": t}
         | dict.fromkeys(METRIC_COLUMNS, rng.random())
+        | {"reference_volume_mm3": 30.0 + k, "n_reference_lesions": 2}
         for loss, seed, t in runs
         for k in range(10)
     ]
@@ -333,3 +335,69 @@ def test_evaluate_tune_and_compare_work_where_torch_does_not_exist(folders, mask
     assert read_table(tmp_path / "c.tsv")["metric"].tolist() == list(METRIC_COLUMNS[:6])
     assert "voxel_f1" in done.stdout
     assert COMPARISON_NOTE in done.stdout
+
+
+def visits(path, column, value, n=8):
+    """Eight visits of one person, or (n = 1) one each of eight people, with one column changed."""
+    rows = {name: np.linspace(0.1, 0.8, 8) for name in METRIC_COLUMNS[:6]} | dict.fromkeys(METRIC_COLUMNS[6:], 2)
+    scans = {"scan_id": [f"s{k}" for k in range(8)], "subject": [f"sub-{k // n}" for k in range(8)], "session": ""}
+    write_table(path, pd.DataFrame(scans | rows | {column: value}))
+    return path
+
+
+def test_visits_of_one_person_are_not_tested(tmp_path):
+    a = visits(tmp_path / "a.tsv", "voxel_f1", np.linspace(0.1, 0.8, 8))
+    table = compare_files(a, visits(tmp_path / "b.tsv", "voxel_f1", np.linspace(0.2, 0.95, 8))).set_index("metric")
+    row = table.loc["voxel_f1"]
+    assert list(table)[-1] == "n_subjects"
+    assert (row["n_pairs"], row["n_subjects"]) == (8, 1)
+    assert row[["p_value", "p_holm", "interval_low", "interval_high"]].isna().all()
+    assert row["median_difference"] > 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "fault"),
+    [
+        ("rule", "iou50", r"b\.tsv: was evaluated with the lesion rule iou50, .*a\.tsv with study; one rule is needed"),
+        (
+            "reference_volume_mm3",
+            [2] * 7 + [3],
+            r"b\.tsv: rests on other references .* in 1 of 8 scans \(s7: 2 against 3",
+        ),
+        ("voxel_f1", 46.2, r"b\.tsv: the column voxel_f1 holds 46\.2 for s0; values between 0 and 1 .*divided by 100"),
+        ("lesion_f1", np.inf, r"b\.tsv: the column lesion_f1 holds inf for s0"),
+        ("predicted_volume_mm3", -1, r"b\.tsv: the column predicted_volume_mm3 holds -1 for s0; values of 0 or more"),
+    ],
+)
+def test_tables_that_have_nothing_in_common_are_refused(tmp_path, column, value, fault):
+    with pytest.raises(CordlesionError, match=fault):
+        compare_files(visits(tmp_path / "a.tsv", "rule", "study", 1), visits(tmp_path / "b.tsv", column, value, 1))
+
+
+@pytest.mark.parametrize(
+    ("column", "fault"),
+    [
+        ("n_reference_lesions", "the same references hold another number of lesions than in"),
+        ("n_detected_lesions", "the same masks hold another number of lesions than in"),
+    ],
+)
+def test_two_rules_show_where_none_is_recorded(tmp_path, column, fault, capsys):
+    a, b = visits(tmp_path / "a.tsv", "session", "", 1), visits(tmp_path / "b.tsv", column, [2] * 7 + [1], 1)
+    with pytest.raises(CordlesionError, match=fault):
+        compare_files(a, b)
+    with shown():
+        compare_files(a, visits(tmp_path / "b.tsv", "voxel_f1", 0.5, 1))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the lesion rule is not recorded (no column rule)" in said
+    # Another tool's masks may well hold other lesions.
+    other = pd.read_csv(b, sep="\t").assign(voxel_precision=0.3, n_reference_lesions=2)
+    write_table(b, other)
+    assert len(compare_files(a, b)) == 6
+
+
+@pytest.mark.parametrize(("sign", "word"), [(",", "commas"), (";", "semicolons")])
+def test_a_table_of_another_separator_is_named_as_such(tmp_path, sign, word):
+    path = visits(tmp_path / "a.csv", "session", "")
+    path.write_text(path.read_text().replace("\t", sign))
+    with pytest.raises(CordlesionError, match=rf"a\.csv: is separated by {word}; tabs are needed\. Save it"):
+        compare_files(path, path)

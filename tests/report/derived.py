@@ -16,17 +16,20 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from plain_statistics import (
-    bootstrap,
-    bootstrap_share,
     brackets,
-    draws,
+    change_of_ratio,
+    change_of_scans,
     fine,
     fine_brackets,
+    flipped,
     froc_score,
     holm,
+    median_interval,
     number,
     p_text,
     rank_biserial,
+    rate,
+    share,
     spread,
     subgroup_cell,
     wilcoxon,
@@ -169,11 +172,11 @@ class Derived:
         return rows[rows["threshold"].sub(t).abs() < 1e-9].set_index("scan_id")["voxel_f1"].dropna()
 
     def tuning(self) -> list[list[str]]:
-        rows, p, beyond = {}, {}, {}
+        rows, p, beyond, tested = {}, {}, {}, {}
         for loss, metric in ((loss, metric) for loss in self.with_maps for metric in F1):
             half, tuned = (self.bearing(loss, "test", t) for t in (0.5, self.tuned[loss]))
             change = tuned[metric] - half[metric]
-            low, high = bootstrap(change, tuned["subject"])
+            low, high = median_interval(change, tuned["subject"])
             beyond[metric, loss] = low > 0 or high < 0
             moved = change.round(12) != 0
             ends = brackets(low, high, sign="+")
@@ -181,6 +184,7 @@ class Derived:
             p[metric, loss] = wilcoxon(change) if moved.any() else np.nan
             cells = [number(change.median(), "+"), ends, number(rank_biserial(change), "+"), p_text(p[metric, loss])]
             rows[loss, metric] = [NAMES[loss], F1[metric], str(len(change)), *medians, *cells]
+            tested[loss, metric] = str(tuned["subject"][change.notna()].nunique())
         for metric in F1:
             for (_, loss), adjusted in holm({key: x for key, x in p.items() if key[0] == metric and x == x}).items():
                 effect = rows[loss, metric][7]
@@ -199,7 +203,8 @@ class Derived:
             "p",
             "p (Holm)",
         ]
-        return [[*head, "Tuning"], *((row if len(row) > 9 else [*row, "–", "no change"]) for row in rows.values())]
+        full = {key: row if len(row) > 9 else [*row, "–", "no change"] for key, row in rows.items()}
+        return [[*head, "Tuning", "Subjects"], *([*row, tested[key]] for key, row in full.items())]
 
     def stability(self) -> list[list[str]]:
         changes = {}
@@ -211,14 +216,14 @@ class Derived:
         subject = self.bearing(self.best, "test", self.tuned[self.best])["subject"]
         order = sorted(changes, key=lambda loss: changes[loss].median())
         rows = [["Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval"]]
-        rows[0] += ["p", "p (all pairs)"]
+        rows[0] += ["p", "p (all pairs)", "Subjects"]
         pairs = holm({pair: wilcoxon(changes[pair[1]] - changes[pair[0]]) for pair in itertools.combinations(order, 2)})
         for loss in order:
             change, excess = changes[loss], (changes[loss] - changes[order[0]]).round(15)
             row = [NAMES[loss], str(len(change)), fine(change.median()), fine_brackets(change, subject)]
             more = [fine(excess.median(), "+"), fine_brackets(excess, subject, "+"), p_text(wilcoxon(excess))]
-            more += [p_text(pairs.get((order[0], loss), 1))]
-            rows.append([*row, *(more if loss != order[0] else ["–"] * 4)])
+            more += [p_text(pairs.get((order[0], loss), 1)), str(subject[excess.notna()].nunique())]
+            rows.append([*row, *(more if loss != order[0] else ["–"] * 5)])
         return rows
 
     def pairs(self) -> list[list[str]]:
@@ -254,7 +259,7 @@ class Derived:
         rows = [["Loss", "Share", "< 40 mm³", "40 to 100 mm³", "≥ 100 mm³", "FROC score"]]
         of_test = self.sweep[self.sweep["set"] == "test"]
         for loss, sizes in self.sizes.groupby("loss", sort=False):
-            for share, found, of in (
+            for name, found, of in (
                 ("sensitivity", "n_detected_lesions", "n_reference_lesions"),
                 ("precision", "n_true_predicted_lesions", "n_predicted_lesions"),
             ):
@@ -262,12 +267,10 @@ class Derived:
                 for _, part in sizes.groupby("low_mm3"):
                     k, n = part[found].sum(), part[of].sum()
                     enough = part.loc[part[of] > 0, "subject"].nunique() >= 5
-                    interval = (
-                        f" {brackets(*bootstrap_share(part[found], part[of], part['subject']))}" if enough else ""
-                    )
+                    interval = f" {brackets(*share(part[found], part[of], part['subject']))}" if enough else ""
                     cells.append(f"{k / n:.2f} ({k}/{n}){interval}")
                 froc = froc_score(of_test[of_test["loss"] == loss]) if loss in self.with_maps else "–"
-                rows.append([NAMES[loss], share, *cells, froc if share == "sensitivity" else ""])
+                rows.append([NAMES[loss], name, *cells, froc if name == "sensitivity" else ""])
         return rows
 
     def rules(self) -> list[list[str]]:
@@ -277,7 +280,7 @@ class Derived:
             cells = []
             for loss in losses:
                 scans = of_rule[of_rule["loss"] == loss]
-                interval = brackets(*bootstrap(scans["lesion_f1"], scans["subject"]))
+                interval = brackets(*median_interval(scans["lesion_f1"], scans["subject"]))
                 cells.append(f"{spread(scans['lesion_f1'])} {interval}")
             rows.append([rule, *cells])
         return rows
@@ -310,14 +313,44 @@ class Derived:
                 scans, free = self.scans(loss, "test", t), self.free(loss, "test", t)
                 k, n = scans["n_detected_lesions"], scans["n_reference_lesions"]
                 found = f"{k.sum() / n.sum():.2f} ({k.sum()}/{n.sum()}) "
-                found += brackets(*bootstrap_share(k, n, scans["subject"]))
+                found += brackets(*share(k, n, scans["subject"]))
                 wrong, healthy = (s["n_predicted_lesions"] - s["n_true_predicted_lesions"] for s in (scans, free))
-                means = (times := draws(scans["subject"])) @ wrong.to_numpy() / times.sum(axis=1)
-                ends = f" {brackets(*np.percentile(means, [2.5, 97.5]))}" if wrong.nunique() > 1 else ""
+                ends = f" {brackets(*rate(wrong, scans['subject']))}"
                 clean = f"{(free['n_predicted_lesions'] == 0).sum()}/{len(free)}"
                 named = [NAMES[loss], told, "–" if t == GIVEN else number(t)]
                 rows.append([*named, found, number(wrong.mean()) + ends, clean, number(healthy.mean())])
         return rows
+
+    def changes(self) -> list[list[str]]:
+        head = ["Loss", "Metric", "t = 0.5", "Tuned t", "Difference", "95 % interval", "p", "p (Holm)", "Scans"]
+        rows, p = {}, {}
+        for loss in (loss for loss in self.with_maps if self.tuned[loss] != 0.5):
+            half, tuned = (self.scans(loss, "test", t) for t in (0.5, self.tuned[loss]))
+            subject, of = half["subject"], half["n_reference_lesions"]
+            false = [s["n_predicted_lesions"] - s["n_true_predicted_lesions"] for s in (half, tuned)]
+            free = half["reference_volume_mm3"] == 0
+            kinds = {
+                "Lesions found": ([s["n_detected_lesions"] for s in (half, tuned)], of),
+                "False lesions per scan": (false, of * 0 + 1),
+                "P-sensitivity": ([(s["n_detected_lesions"] > 0)[of > 0] for s in (half, tuned)], None),
+                "P-specificity": ([(s["n_predicted_lesions"] == 0)[free] for s in (half, tuned)], None),
+            }
+            for name, ((before, after), units) in kinds.items():
+                moved, here = after.astype(int) - before.astype(int), subject[before.index]
+                if units is None:
+                    ends, n = change_of_scans(moved, here), len(moved)
+                else:
+                    ends, n = change_of_ratio(moved, units, here, is_share=name == "Lesions found"), units.sum()
+                counted = here if units is None else here[units > 0]
+                p[name, loss] = flipped(moved[counted.index], counted)
+                values = [number(before.sum() / n), number(after.sum() / n), number(moved.sum() / n, "+")]
+                counts = [str(len(counted)), str(counted.nunique())]
+                rows[name, loss] = [[NAMES[loss], name, *values, brackets(*ends, "+")], counts]
+        adjusted = {}
+        for name in {name for name, _ in p}:
+            adjusted |= holm({key: x for key, x in p.items() if key[0] == name and x == x})
+        texts = {key: [p_text(p[key]), p_text(x) + "*" * bool(x <= 0.05)] for key, x in adjusted.items()}
+        return [[*head, "Subjects"], *([*left, *texts[key], *right] for key, (left, right) in rows.items())]
 
     def lesion_free(self) -> list[list[str]]:
         rows = [["Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³"]]
@@ -327,10 +360,10 @@ class Derived:
                 free = self.free(loss, "test", t)
                 lesions, volume = free["n_predicted_lesions"], free["predicted_volume_mm3"]
                 k, n = (lesions == 0).sum(), len(free)
-                share = f"{k / n:.2f} ({k}/{n})"
+                clean = f"{k / n:.2f} ({k}/{n})"
                 ends = brackets(*stats.binomtest(int(k), n).proportion_ci())
                 false = [f"{lesions.mean():.2f} ({lesions.max():.0f})", f"{volume.mean():.0f} ({volume.max():.0f})"]
-                rows.append([NAMES[loss], told if t == GIVEN else number(t) + told, str(n), share, ends, *false])
+                rows.append([NAMES[loss], told if t == GIVEN else number(t) + told, str(n), clean, ends, *false])
         return rows
 
     def paper(self, *, tuned: bool) -> list[list[str]]:

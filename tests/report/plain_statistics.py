@@ -1,5 +1,7 @@
 """Numbers as the tables print them, and their statistics once more with numpy and scipy alone."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -25,7 +27,7 @@ def fine(value: float, sign: str = "") -> str:
 
 
 def fine_brackets(values: pd.Series, subjects: pd.Series, sign: str = "") -> str:
-    low, high = bootstrap(values, subjects)
+    low, high = median_interval(values, subjects)
     return f"[{fine(low, sign)}, {fine(high, sign)}]"
 
 
@@ -36,7 +38,7 @@ def spread(values: pd.Series) -> str:
 def subgroup_cell(values: pd.Series, subjects: pd.Series, n_subjects: int) -> str:
     if len(values) == 1:
         return f"{values.iloc[0]:.2f} (one scan)"
-    return spread(values) + (f" {brackets(*bootstrap(values, subjects))}" if n_subjects >= 5 else "")
+    return spread(values) + (f" {brackets(*median_interval(values, subjects))}" if n_subjects >= 5 else "")
 
 
 def wilcoxon(difference: pd.Series) -> float:
@@ -62,13 +64,68 @@ def rank_biserial(difference: pd.Series) -> float:
     return (ranks * np.sign(difference[difference != 0])).sum() / ranks.sum() if len(ranks) else 0.0
 
 
-def bootstrap_share(found: pd.Series, of: pd.Series, subjects: pd.Series) -> tuple[float, float]:
-    """As :func:`bootstrap`, of a share pooled over scans; exact where all or none count."""
-    if found.sum() in (0, of.sum()):
-        return tuple(stats.binomtest(int(found.sum()), int(of.sum())).proportion_ci())
-    drawn = draws(subjects)
-    shares = [(times @ found.to_numpy()) / (times @ of.to_numpy()) for times in drawn if times @ of.to_numpy()]
-    return tuple(np.percentile(shares, [2.5, 97.5]))
+def alone(subjects: pd.Series, *values: pd.Series) -> list[list[float]]:
+    """Sums of each subject, in lists."""
+    return [list(pd.Series(one.to_numpy(float)).groupby(subjects.to_numpy()).sum()) for one in values]
+
+
+def ratio(events: pd.Series, units: pd.Series, subjects: pd.Series) -> tuple[float, float, int]:
+    """A ratio of sums, its cluster-robust variance, and how many subjects have units."""
+    pairs = [(e, u) for e, u in zip(*alone(subjects, events, units), strict=True) if u]
+    value, n = sum(e for e, _ in pairs) / sum(u for _, u in pairs), len(pairs)
+    squares = sum((e - value * u) ** 2 for e, u in pairs)
+    return value, n / (n - 1) * squares / sum(u for _, u in pairs) ** 2, n
+
+
+def share(found: pd.Series, of: pd.Series, subjects: pd.Series) -> tuple[float, float]:
+    """Clopper and Pearson's interval, of as many trials as clustered ones are worth."""
+    p, variance, n_subjects = ratio(found, of, subjects)
+    n = of.sum()
+    if p in (0, 1) or n == n_subjects:
+        return tuple(stats.binomtest(round(p * n_subjects), n_subjects).proportion_ci())
+    few = (stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, n_subjects - 1)) ** 2
+    worth = min(n, n * p * (1 - p) / (n - 1) / variance * few)
+    k = p * worth
+    return stats.beta.ppf(0.025, k, worth - k + 1), stats.beta.ppf(0.975, k + 1, worth - k)
+
+
+def rate(events: pd.Series, subjects: pd.Series) -> tuple[float, float]:
+    """Events per scan, on the log scale; without any, a bound as of one scan per subject."""
+    mean, variance, n = ratio(events, events * 0 + 1, subjects)
+    if mean == 0:
+        return 0.0, -np.log(0.025) / n
+    error, t = variance**0.5 / mean, stats.t.ppf(0.975, n - 1)
+    return mean * np.exp(-t * error), mean * np.exp(t * error + error**2)
+
+
+def change_of_ratio(moved: pd.Series, units: pd.Series, subjects: pd.Series, *, is_share: bool) -> tuple[float, float]:
+    value, variance, n = ratio(moved, units, subjects)
+    if (moved == 0).all():
+        reach = 1 - 0.025 ** (1 / n) if is_share else -np.log(0.025) / n
+        return -reach, reach
+    half = stats.t.ppf(0.975, n - 1) * variance**0.5
+    return value - half, value + half
+
+
+def change_of_scans(moved: pd.Series, subjects: pd.Series) -> tuple[float, float]:
+    """Agresti and Min's interval; here every subject has one scan."""
+    assert subjects.is_unique
+    n, gained, lost = len(moved), (moved > 0).sum(), (moved < 0).sum()
+    center = (gained - lost) / (n + 2)
+    squares = sum((x - center) ** 2 for x in moved)
+    half = stats.t.ppf(0.975, n - 1) * (n / (n - 1) * squares + 1) ** 0.5 / (n + 2)
+    return max(-1, center - half), min(1, center + half)
+
+
+def flipped(moved: pd.Series, subjects: pd.Series) -> float:
+    """Each subject's sum with either sign, all ways."""
+    (sums,) = alone(subjects, moved)
+    if len(sums) < 6:
+        return np.nan
+    sums = np.array([x for x in sums if x])
+    signs = np.array(list(itertools.product([-1, 1], repeat=len(sums)))).reshape(-1, len(sums))
+    totals = signs @ np.abs(sums)
+    return min(1.0, 2 * min((totals <= sums.sum()).mean(), (totals >= sums.sum()).mean()))
 
 
 def froc_score(rows: pd.DataFrame) -> str:
@@ -88,8 +145,21 @@ def froc_score(rows: pd.DataFrame) -> str:
     return f"{score(np.ones(n)):.2f} {brackets(*np.percentile([score(times) for times in drawn], [2.5, 97.5]))}"
 
 
-def bootstrap(values: pd.Series, subjects: pd.Series) -> tuple[float, float]:
-    return tuple(np.percentile(medians(values, subjects), [2.5, 97.5]))
+def median_interval(values: pd.Series, subjects: pd.Series) -> tuple[float, float]:
+    """Sign test of subjects turned round, all signs tried out, ends interpolated; every subject has one scan."""
+    values, subjects = values[values.notna()], subjects[values.notna()]
+    if subjects.nunique() < 5:
+        return np.nan, np.nan
+    x = np.sort(values.to_numpy())
+    assert subjects.is_unique
+    n = len(x)
+    chance = np.cumsum([stats.binom.pmf(k, n, 0.5) for k in range(n + 1)])
+    k = int(np.argmax(chance > 0.025))
+    if k == 0:
+        return x[0], x[-1]
+    part = (0.025 - chance[k - 1]) / (chance[k] - chance[k - 1])
+    weight = (n - k) * part / (k + (n - 2 * k) * part)
+    return x[k - 1] + weight * (x[k] - x[k - 1]), x[n - k] - weight * (x[n - k] - x[n - k - 1])
 
 
 def medians(values: pd.Series, subjects: pd.Series) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_every_question_is_answered_with_intervals(results: StudyResults, number
 
 
 def test_what_tuning_does_follows_the_corrected_test() -> None:
-    named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2, "n": 9}
+    named = {"metric": "voxel_f1", "difference": 0.1, "low": 0.0, "high": 0.2, "n": 9, "n_subjects": 9}
     above, below = {"low": 0.05}, {"difference": -0.1, "low": -0.2, "high": -0.05}
     rows = [
         {**named, **above, "loss": "bce", "effect": 0.9, "p_value": 0.001, "p_holm": 0.004},
@@ -57,14 +57,14 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
         {**named, "loss": "combo", "effect": 0.5, "p_value": 0.04, "p_holm": 0.08},
         {**named, "loss": "tversky", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan},
         # One large change up and two small ones down: an effect of 0, and not "no change".
-        {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n": 3},
+        {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n_subjects": 3},
     ]
     text = tuning_answer(pd.DataFrame(rows))
     ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
     assert re.match(
         r"It helps BCE \(\+0.10 \[\+0.05, \+0.20\]\)\. It harms Dice \(−0.10 \[−0.20, −0.05\]\)\. "
         rf"It is undecided for Combo {ends} \(p above 0.05 after Holm's correction, or an interval that holds 0\)\. "
-        rf"It changes no scan of Tversky {ends}\. There are too few scans to test it for Focal {ends}\.",
+        rf"It changes no scan of Tversky {ends}\. There are too few subjects to test it for Focal {ends}\.",
         text,
     )
 
@@ -87,21 +87,30 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
 def test_tuning_helps_where_p_direction_and_interval_agree(
     difference: float, low: float, high: float, effect: float, p_holm: float, verdict: str
 ) -> None:
-    row = {"n": 26, "difference": difference, "low": low, "high": high, "effect": effect, "p_value": p_holm}
+    row = {"n_subjects": 26, "difference": difference, "low": low, "high": high, "effect": effect, "p_value": p_holm}
     assert tuning_verdict(pd.Series(row | {"p_holm": p_holm})) == verdict
 
 
 def test_where_there_is_no_interval_none_is_printed() -> None:
-    row = {"metric": "voxel_f1", "difference": 0.1, "low": np.nan, "high": np.nan, "n": 3, "loss": "bce"}
+    row = {
+        "metric": "voxel_f1",
+        "difference": 0.1,
+        "low": np.nan,
+        "high": np.nan,
+        "n": 9,
+        "n_subjects": 3,
+        "loss": "bce",
+    }
     untested = dict.fromkeys(("effect", "p_value", "p_holm"), np.nan)
     assert "to test it for BCE (+0.10). Median" in tuning_answer(pd.DataFrame([row | untested]))
 
 
-def test_few_scans_are_not_called_chance() -> None:
-    row = {"loss": "bce", "n": 3, "change": 0.1, "low": np.nan, "high": np.nan}
+def test_few_subjects_are_not_called_chance() -> None:
+    row = {"loss": "bce", "n": 9, "change": 0.1, "low": np.nan, "high": np.nan}
     more = {"excess": 0.2, "excess_low": np.nan, "excess_high": np.nan, "p_value": np.nan, "p_all_pairs": np.nan}
+    more["n_subjects"] = 3
     text = stability_answer(pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}]))
-    assert "the next, Dice, it is +0.200: too few scans to test it (Table 4b)." in text
+    assert "the next, Dice, it is +0.200: too few subjects to test it (Table 4b)." in text
     assert "–" not in text
 
 

@@ -13,6 +13,7 @@ from cordlesion.report.results import StudyResults
 
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
+    "changes",
     *("tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
     *("operation", "subgroups"),
 ]
@@ -56,6 +57,7 @@ def test_all_files_are_written(folder: Path) -> None:
         *("by_manufacturer", "by_orientation", "by_scanner", "by_site", "by_slice_spacing", "cohort"),
         *(
             "calibration",
+            "changes",
             "lesion_free",
             "operation",
             "pairs",

@@ -83,7 +83,7 @@ def test_what_is_not_lacking_is_not_said(results: StudyResults, numbers: Numbers
         ({"site": "Rennes"}, "All test scans come from one site (Rennes)."),
         ({"site": ""}, "The site of the test scans is not recorded"),
         ({"orientation": "axial"}, "All test scans have axial slices."),
-        ({"subject": "sub-1"}, "The 15 test scans are of 1 subject. The"),
+        ({"subject": "sub-1"}, "The 15 test scans are of 1 subject. Tests and"),
     ],
 )
 def test_limits_of_the_test_scans(results: StudyResults, numbers: Numbers, change: dict[str, str], limit: str) -> None:

@@ -1,10 +1,7 @@
-import math
-
-import numpy as np
-import pandas as pd
 import pytest
 
-from cordlesion.report.operation import mean_interval, operation_curve, summarize_operation
+from cordlesion.report.changes import summarize_changes
+from cordlesion.report.operation import operation_curve, summarize_operation
 from cordlesion.report.results import StudyResults
 
 
@@ -24,7 +21,7 @@ def test_lesions_are_counted_over_scans_and_false_ones_per_scan(results: StudyRe
         assert row.found == pytest.approx(found / lesions)
         assert row.false == pytest.approx(false / n)
         assert row.found_low <= row.found <= row.found_high
-        assert row.false == 0 or row.false_low <= row.false <= row.false_high
+        assert row.false_low <= row.false < row.false_high
 
 
 def test_the_curve_meets_the_evaluation_at_both_thresholds(results: StudyResults) -> None:
@@ -37,17 +34,17 @@ def test_the_curve_meets_the_evaluation_at_both_thresholds(results: StudyResults
         assert curve.loc[row.threshold, "false"] == pytest.approx(row.false)
 
 
-def test_the_interval_of_a_mean_resamples_subjects() -> None:
-    values, subjects = pd.Series([0, 0, 0, 0, 6, 6, 6, 6]), pd.Series(list("abcdeeee"))
-    low, high = mean_interval(values, subjects)
-    assert low == 0 < mean_interval(values, pd.Series(list("abcdefgh")))[0]
-    rng = np.random.default_rng(1)
-    groups = {name: values[subjects == name].tolist() for name in "abcde"}
-    choices = [[groups[name] for name in rng.choice(list("abcde"), 5)] for _ in range(4000)]
-    drawn = [np.mean(np.concatenate(choice)) for choice in choices]
-    np.testing.assert_allclose((low, high), np.quantile(drawn, [0.025, 0.975]), atol=0.4)
-
-
-@pytest.mark.parametrize(("values", "subjects"), [([1, 2, 3, 4], "abcd"), ([0] * 8, "abcdefgh")])
-def test_few_subjects_or_equal_values_have_no_interval(values: list[int], subjects: str) -> None:
-    assert all(math.isnan(end) for end in mean_interval(pd.Series(values), pd.Series(list(subjects))))
+def test_changes_are_those_of_the_same_scans(results: StudyResults) -> None:
+    table, operation = summarize_changes(results), summarize_operation(results)
+    moved = [run for run, t in results.tuned.items() if t != 0.5]
+    assert len(table) == 4 * len(moved)
+    for (loss, _), rows in table.groupby(["loss", "seed"], dropna=False):
+        half, tuned = (operation[(operation["loss"] == loss) & (operation["tuned"] == kind)].iloc[0] for kind in (0, 1))
+        changes = rows.set_index("measure")
+        for name in ("found", "false"):
+            assert changes["difference"][name] == pytest.approx(tuned[name] - half[name])
+        free = (tuned["n_clean"] - half["n_clean"]) / tuned["n_free"]
+        assert changes["difference"]["subject_specificity"] == pytest.approx(free)
+        assert (changes["low"] <= changes["difference"]).all()
+        assert (changes["difference"] <= changes["high"]).all()
+        assert changes["n_scans"]["false"] == tuned["n_scans"]

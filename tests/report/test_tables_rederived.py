@@ -33,6 +33,7 @@ def written(folder: Path) -> dict[str, list[list[str]]]:
 DERIVATIONS = {
     "cohort": Derived.cohort,
     "operation": Derived.operation,
+    "changes": Derived.changes,
     "table1": lambda derived: derived.table(tuned=False),
     "table2": lambda derived: derived.table(tuned=True),
     "thresholds": Derived.thresholds,

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import bootstrap_median, bootstrap_share, clopper_pearson
-from oracles import bootstrap_oracle
+from cordlesion.statistics import bootstrap_median, median_interval
+from oracles import bootstrap_oracle, signs_oracle
 
 FEW = "cordlesion.statistics.intervals.MIN_SUBJECTS"  # set to 1 where small cases show what larger ones would
 
@@ -45,37 +45,53 @@ def test_few_subjects_get_no_interval():
     assert np.isnan(bootstrap_median(values, few)).all()
     assert np.isfinite(bootstrap_median(values, enough)).all()
     assert np.isnan(bootstrap_median([math.nan], ["a"])).all()
-    assert np.isnan(bootstrap_share([1, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0], few)).all()
-    assert np.isfinite(bootstrap_share([1, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0], enough)).all()
-    assert np.isnan(bootstrap_share([0], [0], ["a"])).all()
+    assert np.isnan(median_interval(values, few)).all()
+    assert median_interval(values, enough) == (0.1, 0.5)
+    assert np.isnan(median_interval([math.nan], ["a"])).all()
 
 
-@pytest.mark.parametrize("confidence", [0.9, 0.95])
-@pytest.mark.parametrize(("successes", "trials"), [(0, 14), (9, 14), (14, 14), (11, 46)])
-def test_clopper_pearson_against_scipy(successes, trials, confidence):
-    expected = stats.binomtest(successes, trials).proportion_ci(confidence, method="exact")
-    assert clopper_pearson(successes, trials, confidence) == pytest.approx((expected.low, expected.high))
+@settings(deadline=None, max_examples=300)
+@given(
+    n_scans=st.integers(5, 14),
+    n_subjects=st.integers(5, 9),
+    confidence=st.floats(0.5, 0.99),
+    seed=st.integers(0, 2**32),
+)
+def test_the_interval_of_a_median_against_all_signs_of_subjects(n_scans, n_subjects, confidence, seed):
+    rng = np.random.default_rng(seed)
+    values = (rng.integers(0, 5, n_scans) / 4).tolist()
+    subjects = [f"sub-{k}" for k in rng.integers(0, n_subjects, n_scans)]
+    with patch(FEW, 1):
+        got = median_interval([*values, math.nan], [*subjects, "x"], confidence=confidence)
+    assert got == pytest.approx(signs_oracle.median_interval(values, subjects, (1 - confidence) / 2))
+    assert got[0] <= np.median(values) <= got[1]
 
 
-def test_clopper_pearson_at_the_ends():
-    assert clopper_pearson(0, 0) == (0, 1)
-    assert clopper_pearson(0, 10) == pytest.approx((0, 1 - 0.025 ** (1 / 10)))
-    with pytest.raises(ValueError, match="5 successes of 4"):
-        clopper_pearson(5, 4)
+@pytest.mark.parametrize("n", [6, 11, 14, 26, 50])
+def test_with_one_scan_per_subject_the_ends_lie_between_order_statistics_of_the_sign_test(n):
+    values = np.random.default_rng(n).normal(size=n)
+    low, high = median_interval(values, range(n))
+    rank = int(stats.binom.ppf(0.025, n, 0.5))  # P(at most rank - 1 below the median) <= 2.5 % < P(at most rank)
+    ordered = np.sort(values)
+    assert ordered[rank - 1] <= low <= ordered[rank]
+    assert ordered[-rank - 1] <= high <= ordered[-rank]
+    assert median_interval(-values, range(n)) == pytest.approx((-high, -low))
 
 
-def test_the_interval_of_a_pooled_share_draws_subjects_with_all_their_scans():
-    successes, trials = np.array([1, 0, 3, 2, 0, 1, 1]), np.array([2, 0, 4, 2, 3, 1, 2])
-    subjects = np.array(["b", "a", "b", "c", "d", "e", "f"])
-    codes = np.array([1, 0, 1, 2, 3, 4, 5])
-    drawn = np.random.default_rng(0).multinomial(6, np.full(6, 1 / 6), size=10_000)
-    shares = [
-        successes.repeat(times[codes]).sum() / trials.repeat(times[codes]).sum() for times in drawn if times[1:].any()
-    ]
-    assert bootstrap_share(successes, trials, subjects) == pytest.approx(tuple(np.percentile(shares, [2.5, 97.5])))
+def test_exact_and_approximate_intervals_agree_where_they_meet():
+    values = np.random.default_rng(0).normal(size=50)
+    exact = median_interval(values, range(50))
+    with patch("cordlesion.statistics.intervals._EXACT_SUBJECTS", 5):
+        assert median_interval(values, range(50)) == pytest.approx(exact, abs=0.03)
 
 
-def test_a_pooled_share_of_all_or_none_has_the_exact_interval():
-    trials, subjects = [2, 3, 1, 1, 1], list("abcde")
-    assert bootstrap_share(trials, trials, subjects) == clopper_pearson(8, 8)
-    assert bootstrap_share([0] * 5, trials, subjects) == clopper_pearson(0, 8)
+@pytest.mark.parametrize(("n_scans", "n_subjects"), [(11, 8), (14, 10), (26, 20)])
+def test_the_interval_of_a_median_holds_the_truth_as_often_as_it_says(n_scans, n_subjects):
+    rng = np.random.default_rng(1)
+    subjects = [*range(n_subjects), *range(n_scans - n_subjects)]
+    hits = 0
+    for _ in range(400):
+        of_subject = rng.normal(size=n_subjects)[subjects]
+        low, high = median_interval((of_subject + rng.normal(size=n_scans)) ** 3, subjects)
+        hits += low <= 0 <= high
+    assert hits / 400 >= 0.93

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import MIN_PAIRS, compare_paired, holm, wilcoxon
+from cordlesion.statistics import MIN_PAIRS, compare_paired, holm, sign_flips, wilcoxon
+from oracles import signs_oracle
 
 differences = st.lists(st.integers(-6, 6), min_size=6, max_size=9)
 
@@ -66,11 +67,63 @@ def test_wilcoxon_without_difference():
     assert math.isnan(wilcoxon([math.nan], [1.0]).median_difference)
 
 
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(-4, 4)), min_size=1, max_size=16))
+def test_scans_of_one_subject_are_tested_as_one(rows):
+    subjects, d = zip(*rows, strict=True)
+    test = wilcoxon(np.zeros(len(d)), d, subjects)
+    means = [round(mean, 12) for mean in signs_oracle.subject_means(d, subjects)]
+    alone = wilcoxon(np.zeros(len(means)), means)
+    assert (test.p_value, test.rank_biserial) == pytest.approx((alone.p_value, alone.rank_biserial), nan_ok=True)
+    assert (test.n_pairs, test.n_subjects, test.n_nonzero) == (len(d), len(means), sum(x != 0 for x in means))
+    assert test.median_difference == statistics.median(d)
+    # Scanned twice with the same result, a subject is no further evidence.
+    more = [*range(len(d)), *(k for k, subject in enumerate(subjects) if subject == subjects[0])]
+    again = wilcoxon(np.zeros(len(more)), np.take(d, more), np.take(subjects, more))
+    assert again.p_value == pytest.approx(test.p_value, nan_ok=True)
+
+
+def test_eight_visits_of_one_person_are_no_test():
+    test = wilcoxon(np.linspace(0.5, 0.6, 8), np.linspace(0.51, 0.62, 8), ["sub-01"] * 8)
+    assert (test.n_pairs, test.n_subjects) == (8, 1)
+    assert math.isnan(test.p_value)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(-3, 3)), min_size=1, max_size=16))
+def test_sign_flips_against_all_signs_of_subjects(rows):
+    subjects, d = zip(*rows, strict=True)
+    sums = [sum(group) for group in signs_oracle.by_subject(d, subjects).values()]
+    expected = signs_oracle.p_of_sums(sums) if len(sums) >= MIN_PAIRS else math.nan
+    assert sign_flips(d, subjects) == pytest.approx(expected, nan_ok=True)
+
+
+def test_sign_flips_of_one_scan_each_are_mcnemars_exact_test():
+    for gained, lost in ((0, 0), (5, 0), (9, 2), (20, 11)):
+        d = [1] * gained + [-1] * lost + [0] * 12
+        expected = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+        assert sign_flips(d, range(len(d))) == pytest.approx(expected)
+    assert math.isnan(sign_flips([], []))
+
+
+@pytest.mark.parametrize(("n_scans", "n_subjects"), [(26, 20), (26, 13), (26, 8), (12, 1)])
+@pytest.mark.parametrize("alike", [0.5, 0.8])
+def test_equal_methods_rarely_differ_however_scans_cluster(n_scans, n_subjects, alike):
+    rng = np.random.default_rng(4)
+    rejected = 0
+    for _ in range(400):
+        subjects = np.concatenate([np.arange(n_subjects), rng.integers(0, n_subjects, n_scans - n_subjects)])
+        of_subject = rng.normal(size=n_subjects)[subjects]
+        d = math.sqrt(alike) * of_subject + math.sqrt(1 - alike) * rng.normal(size=n_scans)
+        rejected += wilcoxon(np.zeros(n_scans), d, subjects).p_value <= 0.05
+    assert rejected / 400 <= 0.07
+
+
 @pytest.mark.parametrize("second", [[1, 2, 3, 4, 5, math.nan], [0, 0, 0, 0, 0, math.nan], [math.nan] * 6])
 def test_too_few_pairs_are_described_but_not_tested(second):
     test = wilcoxon(np.zeros(6), second)
     assert math.isnan(test.p_value)
-    assert test.method == "too few pairs"
+    assert test.method == "too few subjects"
     assert test.rank_biserial == (1 if second[0] > 0 else 0)
 
 
@@ -122,5 +175,8 @@ def test_compare_pairs_by_scan():
         ("dice", "tversky"),
     ]
     assert every["p_holm"].tolist() == holm(every["p_value"]).tolist()
+    visits = table.assign(subject=table["scan_id"].map(lambda scan: f"sub-{int(scan[1:]) // 2}"))
+    of_people = compare_paired(visits, ["subject", "scan_id"], "loss", [("dice", "tversky")], "f1", "subject")
+    assert of_people["n_subjects"].tolist() == [6]
     with pytest.raises(ValueError, match="duplicate"):
         compare_paired(pd.concat([table, table]), ["scan_id"], "loss", [("dice", "bce")], "f1")

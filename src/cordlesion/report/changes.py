@@ -24,9 +24,9 @@ def summarize_changes(results: StudyResults) -> pd.DataFrame:
     """Compare each run's tuned threshold with t = 0.5 on the test set, in the same scans.
 
     Returns:
-        A row per run that learned another threshold than 0.5 and measure (those of :data:`MEASURES` that are defined): ``loss
-        seed measure default tuned difference low high p_value p_holm n_scans n_subjects``. The approximate interval and
-        the test take subjects as units: signs of subjects' sums are flipped, which is McNemar's exact test for shares
+        A row per run that learned another threshold than 0.5 and measure (see :data:`MEASURES`): ``loss seed measure
+        default tuned difference low high p_value p_holm n_scans n_subjects``. The approximate interval and the test
+        take subjects as units: signs of subjects' sums are flipped, which is McNemar's exact test for shares
         of scans where each subject has one. ``p_holm`` is corrected over the runs of a measure.
     """
     rows = [

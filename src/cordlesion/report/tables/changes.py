@@ -25,7 +25,8 @@ def changes_table(results: StudyResults, numbers: Numbers) -> Table:
             "P-sensitivity: share of scans with lesions in which one is found; P-specificity: share of scans without "
             "lesions in which none is predicted. Intervals are approximate. p: the sign of each subject’s difference "
             "is flipped (for shares of scans McNemar’s exact test, where each subject has one scan); Holm’s correction "
-            "over the runs of a metric. Scans and subjects: those that the metric counts."
+            "over the runs of a metric. Scans and subjects: those that the metric counts. Empty "
+            "references: they count in P-specificity and false lesions only."
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
