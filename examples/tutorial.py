@@ -24,7 +24,7 @@ import cordlesion
 from cordlesion.dataset.bids import find_scans
 from cordlesion.metrics import evaluate_rules
 from cordlesion.preprocess.orient import to_las
-from cordlesion.statistics import bootstrap_median, wilcoxon
+from cordlesion.statistics import median_interval, wilcoxon
 from cordlesion.threshold import THRESHOLDS
 from cordlesion.volume import read_mask, read_scan
 
@@ -171,13 +171,13 @@ tuned = judged[judged["threshold"] == choice.value].set_index("scan_id")
 for title, rows in (("0.5", half), ("tuned", tuned)):
     print(f"{title:6} voxel F1 {rows['voxel_f1'].median():.2f}, lesion F1 {rows['lesion_f1'].median():.2f}")
 gain = tuned["voxel_f1"] - half["voxel_f1"]
-low, high = bootstrap_median(gain, tuned["subject"])
-p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"]).p_value
+low, high = median_interval(gain, tuned["subject"])
+p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"], half["subject"]).p_value
 print(f"gain within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
 
 # %% [markdown]
-# The interval resamples subjects, because two scans of one person are not two observations. Scans without lesions have
-# no F1; they are left out here. They are looked at next.
+# Interval and test take subjects as units, because two scans of one person are not two observations. Scans without
+# lesions have no F1; they are left out here. They are looked at next.
 #
 # ## What F1 does not see
 #

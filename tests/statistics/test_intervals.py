@@ -7,44 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import bootstrap_median, median_interval
-from oracles import bootstrap_oracle, signs_oracle
+from cordlesion.statistics import median_interval
+from oracles import signs_oracle
 
 FEW = "cordlesion.statistics.intervals.MIN_SUBJECTS"  # set to 1 where small cases show what larger ones would
 
 
-@settings(deadline=None, max_examples=500)
-@given(
-    n_scans=st.integers(1, 9), n_subjects=st.integers(1, 5), confidence=st.floats(0.5, 0.99), seed=st.integers(0, 2**32)
-)
-def test_bootstrap_of_a_median_against_loops(n_scans, n_subjects, confidence, seed):
-    rng = np.random.default_rng(seed)
-    values = rng.integers(0, 5, n_scans) / 4
-    subjects = [f"sub-{k}" for k in rng.integers(0, n_subjects, n_scans)]
-    gaps = [math.nan, math.nan]
-    with patch(FEW, 1):
-        got = bootstrap_median(
-            [*values, *gaps], [*subjects, "x", subjects[0]], confidence=confidence, n_resamples=20, seed=5
-        )
-    n = len(set(subjects))
-    draws = np.random.default_rng(5).multinomial(n, [1 / n] * n, size=20)
-    medians = bootstrap_oracle.medians(values, subjects, draws)
-    tail = (1 - confidence) / 2
-    assert got == pytest.approx([bootstrap_oracle.quantile(medians, share) for share in (tail, 1 - tail)])
-
-
 def test_many_scans_of_one_subject_are_one_opinion():
     values, subjects = [0.1] * 30 + [0.9] * 4, ["a"] * 30 + list("bcde")
-    assert bootstrap_median(values, subjects) == (0.1, 0.9)
-    assert bootstrap_median(values, range(34)) == (0.1, 0.1)
+    assert median_interval(values, subjects) == (0.1, 0.9)
+    assert median_interval(values, range(34)) == (0.1, 0.1)
 
 
 def test_few_subjects_get_no_interval():
     """Scans without a value or a trial make no subject count."""
     values, few, enough = [0.1, 0.2, 0.3, 0.4, 0.5, math.nan], list("aabcde"), list("abcdea")
-    assert np.isnan(bootstrap_median(values, few)).all()
-    assert np.isfinite(bootstrap_median(values, enough)).all()
-    assert np.isnan(bootstrap_median([math.nan], ["a"])).all()
     assert np.isnan(median_interval(values, few)).all()
     assert median_interval(values, enough) == (0.1, 0.5)
     assert np.isnan(median_interval([math.nan], ["a"])).all()

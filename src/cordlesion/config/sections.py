@@ -350,7 +350,7 @@ class PrimaryConfig(Section):
     """The one question that the study is to answer; declared before the test set is opened."""
 
     metric: Literal["voxel_f1", "lesion_f1"]
-    """The primary endpoint: the median over test scans of this score, at tuned thresholds."""
+    """The primary endpoint: the mean over test subjects of this score, at tuned thresholds."""
     first: str
     """A loss or comparator, as it is named in tables."""
     second: str

@@ -13,7 +13,7 @@ class Primary:
     """The primary endpoint and comparison, and whether it was declared in time."""
 
     metric: str
-    """The endpoint: a score whose median over test scans is compared, such as ``voxel_f1``."""
+    """The endpoint: a score whose mean over test subjects is compared, such as ``voxel_f1``."""
     first: str
     second: str
     """The difference is second - first, as in the table of pairs."""

@@ -9,7 +9,6 @@ from cordlesion.statistics.crossed import SeedNoise as SeedNoise
 from cordlesion.statistics.crossed import crossed_test as crossed_test
 from cordlesion.statistics.crossed import estimate_seed_noise as estimate_seed_noise
 from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
-from cordlesion.statistics.intervals import bootstrap_median as bootstrap_median
 from cordlesion.statistics.intervals import median_interval as median_interval
 from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
 from cordlesion.statistics.paired import PairedTest as PairedTest

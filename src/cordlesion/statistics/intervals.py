@@ -42,36 +42,6 @@ def median_interval(values: npt.ArrayLike, subjects: npt.ArrayLike, *, confidenc
     return _lower_end(x, owner, tail), 0.0 - _lower_end(-x, owner, tail)
 
 
-def bootstrap_median(
-    values: npt.ArrayLike,
-    subjects: npt.ArrayLike,
-    *,
-    confidence: float = 0.95,
-    n_resamples: int = 10_000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a median, resampling subjects with all their scans.
-
-    Args:
-        values: One value per scan, shape (N,); NaN is left out.
-        subjects: The subject of each scan.
-        confidence: Of the interval.
-        n_resamples: Bootstrap samples.
-        seed: Of the bootstrap.
-
-    Returns:
-        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a value.
-    """
-    x = np.asarray(values, dtype=np.float64)
-    defined = ~np.isnan(x)
-    names, owner = np.unique(np.asarray(subjects)[defined], return_inverse=True)
-    if len(names) < MIN_SUBJECTS:
-        return math.nan, math.nan
-    drawn = draw_counts(len(names), n_resamples, np.random.default_rng(seed))
-    counts = drawn[:, owner]
-    return percentile_interval(weighted_medians(np.broadcast_to(x[defined], counts.shape), counts), confidence)
-
-
 def percentile_interval(resampled: FloatArray, confidence: float) -> tuple[float, float]:
     """Return the interval that holds the central ``confidence`` of bootstrap values."""
     tails = (1 - confidence) / 2
@@ -82,18 +52,6 @@ def percentile_interval(resampled: FloatArray, confidence: float) -> tuple[float
 def draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator, n_drawn: int | None = None) -> Counts:
     """Return how often each unit is drawn in each resample, shape (n_resamples, n_units); by default n_units draws."""
     return rng.multinomial(n_units if n_drawn is None else n_drawn, np.full(n_units, 1 / n_units), size=n_resamples)
-
-
-def weighted_medians(values: FloatArray, counts: Counts) -> FloatArray:
-    """Return the median of each row of values, in which the k-th occurs ``counts[:, k]`` times."""
-    order = np.argsort(values, axis=1, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=1)
-    below = np.take_along_axis(counts, order, axis=1).cumsum(axis=1)
-    n = below[:, -1:]
-    middle = ((below <= place).sum(axis=1, keepdims=True) for place in ((n - 1) // 2, n // 2))
-    low, high = (np.take_along_axis(ordered, place, axis=1)[:, 0] for place in middle)
-    medians: FloatArray = (low + high) / 2
-    return medians
 
 
 def _lower_end(values: FloatArray, owner: npt.NDArray[np.intp], tail: float) -> float:

@@ -78,8 +78,8 @@ def stability_table(results: StudyResults, numbers: Numbers) -> Table:
             "below 0 or above 1; median over scans, 95 % interval), the most stable loss first, and how much more that "
             "is than for the first (median of the differences within scans, Wilcoxon signed-rank test of the subjects’ "
             "mean differences, whose number stands at the end). The first is picked as the smallest: the interval and "
-            "p of a difference from it know nothing of that; p (all pairs) is corrected by Holm’s method over all pairs "
-            "of losses, and does."
+            "p of a difference from it know nothing of that; p (all pairs) is corrected by Holm’s method over all "
+            "pairs of losses, and does."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
     )
