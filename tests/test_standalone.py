@@ -401,3 +401,14 @@ def test_a_table_of_another_separator_is_named_as_such(tmp_path, sign, word):
     path.write_text(path.read_text().replace("\t", sign))
     with pytest.raises(CordlesionError, match=rf"a\.csv: is separated by {word}; tabs are needed\. Save it"):
         compare_files(path, path)
+
+
+def test_the_cases_of_real_inputs_get_the_right_answers(shared):
+    folder = shared("cases", "metrics", "compare")
+    table = compare_files(folder / "one_person_a.tsv", folder / "one_person_b.tsv")
+    assert (table["n_subjects"] == 1).all()
+    assert table["p_value"].isna().all()
+    with pytest.raises(CordlesionError, match="the lesion rules differ"):
+        compare_files(folder / "rule_study.tsv", folder / "rule_iou50.tsv")
+    with pytest.raises(CordlesionError, match="is separated by commas"):
+        compare_files(folder / "comma.csv", folder / "one_person_a.tsv")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import stats
 
 from calibration.generators import owners
@@ -19,6 +20,7 @@ from cordlesion.statistics import (
     rate_interval,
     share_interval,
 )
+from cordlesion.threshold import choose_threshold
 
 Array = npt.NDArray[np.float64]
 Subjects = npt.NDArray[np.int64]
@@ -33,6 +35,7 @@ LEAST = 0.93
 _ALIKE = 0.5
 _LARGE = 200_000
 """Scans that stand for all."""
+_GRID = np.round(np.arange(1, 20) * 0.05, 2)
 
 
 def rows(rng: np.random.Generator, n_studies: int = 1500) -> list[Row]:
@@ -45,6 +48,7 @@ def rows(rng: np.random.Generator, n_studies: int = 1500) -> list[Row]:
     return [
         *_table(rng, n_studies, "Coverage: medians over scans (nominal 95 %)", _MEDIANS, DESIGNS, LEAST),
         *_table(rng, n_studies, "Coverage: shares (nominal 95 %)", _SHARES, OF_SHARES, LEAST),
+        *_table(rng, n_studies // 10, "Coverage: tuned threshold (nominal 95 %)", _THRESHOLDS, DESIGNS, LEAST),
         *_table(rng, n_studies, "Coverage: false lesions per scan (approximate)", _RATES, DESIGNS, None),
         *_table(rng, n_studies, "Coverage: tuned t against 0.5, paired (approximate)", _CHANGES, OF_SHARES, None),
     ]
@@ -178,6 +182,39 @@ def _change_of_false_lesions(default: float, tuned: float) -> Study:
     return simulate
 
 
+def _curves(rng: np.random.Generator, latent: Array, spread: float) -> Array:
+    """Draw the score of each scan at every threshold, shape (scans, thresholds): one peak each, elsewhere per scan."""
+    logit = np.log(_GRID / (1 - _GRID))
+    peak = -1.0 + spread * rng.standard_normal(len(latent))
+    height = _score(latent, 0.12)
+    return height[:, None] * np.exp(-(((logit - peak[:, None]) / 2.5) ** 2))
+
+
+def _threshold(spread: float) -> Study:
+    """The threshold with the highest median score over all scans there are, and the interval of the chosen one."""
+    everybody = np.random.default_rng(0)
+    truth = float(_GRID[np.median(_curves(everybody, everybody.standard_normal(_LARGE), spread), axis=0).argmax()])
+
+    def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
+        scores = _curves(rng, _latent(rng, of_scan), spread)
+        n_scans, n_thresholds = scores.shape
+        table = pd.DataFrame(
+            {
+                "scan_id": np.repeat(np.arange(n_scans), n_thresholds).astype(str),
+                "subject": np.repeat(of_scan, n_thresholds).astype(str),
+                "threshold": np.tile(_GRID, n_scans),
+                "voxel_f1": scores.ravel(),
+                "reference_volume_mm3": 1.0,
+                "predicted_volume_mm3": 1.0,
+            }
+        )
+        interval = choose_threshold(table).interval
+        assert interval is not None
+        return interval, truth
+
+    return simulate
+
+
 _MEDIANS: dict[str, Study] = {
     "V-F1, 12 % zeros": _median_score(0.12),
     "V-F1, 25 % zeros": _median_score(0.25),
@@ -189,6 +226,7 @@ _SHARES: dict[str, Study] = {
     **{f"scans, {share:.2f}": _share_of_scans(share) for share in (0.5, 0.8, 0.95)},
     **{f"lesions, {share:.2f}": _share_of_lesions(share) for share in (0.52, 0.78, 0.93)},
 }
+_THRESHOLDS: dict[str, Study] = {f"peaks {spread:g} apart": _threshold(spread) for spread in (0.5, 1.5)}
 _RATES: dict[str, Study] = {
     f"mean {mean:g}, shape {shape:g}": _false_lesions(mean, shape)
     for mean in (3.4, 1.0, 0.2, 0.05)

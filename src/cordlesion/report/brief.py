@@ -189,7 +189,11 @@ def _expectations(best: Run, summary: pd.DataFrame, operation: pd.DataFrame) -> 
     }
     found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
     lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
-    rows = [Expectation("False lesions per scan", f"{scans} test scans", *map(_false, (tuned, default)))]
+    rows = [
+        Expectation(
+            "False lesions per scan", f"{scans} test scans; interval approximate", *map(_false, (tuned, default))
+        )
+    ]
     if tuned["n_lesions"]:
         rows.insert(0, Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))))
         rows.append(
