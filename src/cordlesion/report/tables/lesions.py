@@ -35,10 +35,10 @@ def strata_table(results: StudyResults, numbers: Numbers) -> Table:
         note=(
             "Which lesions are found? Test set, tuned thresholds, pooled over scans. Sensitivity: detected lesions by "
             "their volume in the reference; precision: true predicted lesions by their predicted volume. 95 % "
-            "intervals with subjects as units. FROC score (approximate 95 % bootstrap interval over subjects): mean sensitivity, "
-            f"over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty references: scans "
-            "without a lesion add no lesion to the sensitivities; what is predicted in them counts as false, in "
-            "precision and in the FROC score."
+            "intervals with subjects as units. FROC score (approximate 95 % bootstrap interval over subjects): mean "
+            f"sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty "
+            "references: scans without a lesion add no lesion to the sensitivities; what is predicted in them counts "
+            "as false, in precision and in the FROC score."
         ),
     )
 
