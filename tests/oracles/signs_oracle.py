@@ -93,12 +93,19 @@ def rate_interval(events, subjects) -> tuple[float, float]:
 
 
 def change_interval(differences, units, subjects, *, is_share: bool) -> tuple[float, float]:
-    change, variance, n = ratio_and_variance(differences, units, subjects)
-    if not any(differences):
-        reach = 1 - 0.025 ** (1 / n) if is_share else math.log(40) / n
-        return -reach, reach
-    half = stats.t(n - 1).ppf(0.975) * math.sqrt(variance)
-    return change - half, change + half
+    """Gains and losses apart, their distances squared and added."""
+    gains, losses = [max(x, 0) for x in differences], [max(-x, 0) for x in differences]
+    ends = []
+    for some in (gains, losses):
+        if not any(some) and any(differences):
+            ends.append((0, 0, 0))
+        elif is_share:
+            ends.append((sum(some) / sum(units), *share_interval(some, units, subjects)))
+        else:
+            ends.append((sum(some) / sum(units), *rate_interval(some, subjects)))
+    (gain, gain_low, gain_high), (loss, loss_low, loss_high) = ends
+    low = gain - loss - math.sqrt((gain - gain_low) ** 2 + (loss_high - loss) ** 2)
+    return low, gain - loss + math.sqrt((gain_high - gain) ** 2 + (loss - loss_low) ** 2)
 
 
 def change_of_shares(differences, subjects) -> tuple[float, float]:

@@ -99,12 +99,16 @@ def rate(events: pd.Series, subjects: pd.Series) -> tuple[float, float]:
 
 
 def change_of_ratio(moved: pd.Series, units: pd.Series, subjects: pd.Series, *, is_share: bool) -> tuple[float, float]:
-    value, variance, n = ratio(moved, units, subjects)
-    if (moved == 0).all():
-        reach = 1 - 0.025 ** (1 / n) if is_share else -np.log(0.025) / n
-        return -reach, reach
-    half = stats.t.ppf(0.975, n - 1) * variance**0.5
-    return value - half, value + half
+    """Gains and losses apart; the squares of their distances add up."""
+    ends = []
+    for some in (moved.clip(lower=0), (-moved).clip(lower=0)):
+        if (some == 0).all() and (moved != 0).any():
+            ends.append((0, 0, 0))
+        else:
+            interval = share(some, units, subjects) if is_share else rate(some, subjects)
+            ends.append((some.sum() / units.sum(), *interval))
+    (gain, low, high), (loss, least, most) = ends
+    return gain - loss - np.hypot(gain - low, most - loss), gain - loss + np.hypot(high - gain, loss - least)
 
 
 def change_of_scans(moved: pd.Series, subjects: pd.Series) -> tuple[float, float]:

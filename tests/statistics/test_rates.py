@@ -74,10 +74,12 @@ def test_changes_against_loops(seed):
     rng, subjects, n = scans(seed)
     units = rng.integers(0, 5, n) + (np.arange(n) < 5)
     change = rng.binomial(units, 0.3) - rng.binomial(units, rng.choice([0.1, 0.3]))
-    for some in (change, np.zeros(n)):
-        for is_share in (True, False):
-            expected = signs_oracle.change_interval(some, units, subjects, is_share=is_share)
-            assert change_of_ratios(some, units, subjects, is_share=is_share) == pytest.approx(expected)
+    for some in (change, np.maximum(change, 0), np.zeros(n)):
+        for is_share, per in ((True, units), (False, np.ones(n))):
+            expected = signs_oracle.change_interval(some, per, subjects, is_share=is_share)
+            got = change_of_ratios(some, per, subjects, is_share=is_share)
+            assert got == pytest.approx(expected)
+            assert got[0] <= some.sum() / per.sum() <= got[1]
     of_scans = np.sign(change)
     got = change_of_shares(of_scans, subjects)
     assert got == pytest.approx(signs_oracle.change_of_shares(of_scans, subjects))

@@ -64,16 +64,7 @@ def share_interval(
     Returns:
         Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a trial and some have several.
     """
-    ratio = _by_subject(successes, trials, subjects)
-    n, share = float(ratio.units.sum()), ratio.value if ratio.n_subjects else math.nan
-    tail = (1 - confidence) / 2
-    if n == ratio.n_subjects:
-        return _beta_ends(share, n, tail) if n else _UNKNOWN
-    if ratio.n_subjects < MIN_SUBJECTS:
-        return _UNKNOWN
-    if share in (0, 1):
-        return _beta_ends(share, ratio.n_subjects, tail)
-    return _beta_ends(share, _effective_trials(ratio, n, tail), tail)
+    return _share_ends(_by_subject(successes, trials, subjects), (1 - confidence) / 2)
 
 
 def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -93,14 +84,7 @@ def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence:
         Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
     """
     ratio = _by_subject(events, np.ones(len(np.asarray(events))), subjects)
-    tail = (1 - confidence) / 2
-    if ratio.n_subjects < MIN_SUBJECTS:
-        return _UNKNOWN
-    if ratio.value == 0:
-        return 0.0, _most_unseen_events(ratio.n_subjects, tail)
-    error = math.sqrt(ratio.variance) / ratio.value
-    half = _t(ratio.n_subjects, tail) * error
-    return ratio.value * math.exp(-half), ratio.value * math.exp(half + error**2)
+    return _rate_ends(ratio, (1 - confidence) / 2)
 
 
 def change_of_shares(differences: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -138,26 +122,37 @@ def change_of_ratios(
 ) -> Interval:
     """Return the approximate interval of the difference of two paired ratios of sums that share their units.
 
+    What was gained and what was lost have an interval each, that of :func:`share_interval` or :func:`rate_interval`,
+    which are as skewed as counts are; the squares of their distances add up (Zou & Donner 2008).
+
     Args:
         differences: Second - first of each scan, shape (N,).
         units: What is counted out of, or per, shape (N,); may be 0.
         subjects: The subject of each scan.
-        is_share: Of shares, which change by 1 at most. Where no scan differs, the interval reaches to either side as
-            far as that of :func:`share_interval` or :func:`rate_interval` does without any event.
+        is_share: Of shares, which change by 1 at most; else of rates.
         confidence: Of the interval.
 
     Returns:
         Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects with units.
     """
-    ratio = _by_subject(differences, units, subjects)
-    n, tail = ratio.n_subjects, (1 - confidence) / 2
-    if n < MIN_SUBJECTS:
+    signed = np.asarray(differences, dtype=np.float64)
+    parts = [_by_subject(np.maximum(some, 0), units, subjects) for some in (signed, -signed)]
+    if parts[0].n_subjects < MIN_SUBJECTS:
         return _UNKNOWN
-    if not ratio.events.any():
-        reach = _beta_ends(0, n, tail)[1] if is_share else _most_unseen_events(n, tail)
-        return -reach, reach
-    half = _t(n, tail) * math.sqrt(ratio.variance)
-    return ratio.value - half, ratio.value + half
+    tail = (1 - confidence) / 2
+    # Of one direction alone nothing is said of the other; without either, each may have gone unseen.
+    unseen = not signed.any()
+    (gain, *ends), (loss, *other) = (_with_ends(part, tail, is_share=is_share, unseen=unseen) for part in parts)
+    low = gain - loss - math.hypot(gain - ends[0], other[1] - loss)
+    high = gain - loss + math.hypot(ends[1] - gain, loss - other[0])
+    return low, high
+
+
+def _with_ends(part: _Ratio, tail: float, *, is_share: bool, unseen: bool) -> tuple[float, float, float]:
+    """Return a ratio with its interval, which is a point where there are no events, unless some may be unseen."""
+    if not (part.events.any() or unseen):
+        return 0.0, 0.0, 0.0
+    return part.value, *(_share_ends(part, tail) if is_share else _rate_ends(part, tail))
 
 
 def _by_subject(events: npt.ArrayLike, units: npt.ArrayLike, subjects: npt.ArrayLike) -> _Ratio:
@@ -167,6 +162,27 @@ def _by_subject(events: npt.ArrayLike, units: npt.ArrayLike, subjects: npt.Array
         np.bincount(owner, np.asarray(values, dtype=np.float64)).astype(np.float64) for values in (events, units)
     )
     return _Ratio(sums[sizes > 0], sizes[sizes > 0])
+
+
+def _share_ends(ratio: _Ratio, tail: float) -> Interval:
+    n, share = float(ratio.units.sum()), ratio.value if ratio.n_subjects else math.nan
+    if n == ratio.n_subjects:
+        return _beta_ends(share, n, tail) if n else _UNKNOWN
+    if ratio.n_subjects < MIN_SUBJECTS:
+        return _UNKNOWN
+    if share in (0, 1):
+        return _beta_ends(share, ratio.n_subjects, tail)
+    return _beta_ends(share, _effective_trials(ratio, n, tail), tail)
+
+
+def _rate_ends(ratio: _Ratio, tail: float) -> Interval:
+    if ratio.n_subjects < MIN_SUBJECTS:
+        return _UNKNOWN
+    if ratio.value == 0:
+        return 0.0, -math.log(tail) / ratio.n_subjects
+    error = math.sqrt(ratio.variance) / ratio.value
+    half = _t(ratio.n_subjects, tail) * error
+    return ratio.value * math.exp(-half), ratio.value * math.exp(half + error**2)
 
 
 def _effective_trials(ratio: _Ratio, n: float, tail: float) -> float:
@@ -182,10 +198,6 @@ def _beta_ends(share: float, trials: float, tail: float) -> Interval:
     low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if share > 0 else 0.0
     high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if share < 1 else 1.0
     return low, high
-
-
-def _most_unseen_events(n_subjects: int, tail: float) -> float:
-    return -math.log(tail) / n_subjects
 
 
 def _t(n: float, tail: float) -> float:
