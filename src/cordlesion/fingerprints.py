@@ -10,7 +10,7 @@ from typing import Literal
 from cordlesion.errors import CordlesionError
 from cordlesion.reading import cannot_read
 
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 """Raised when a change of the code changes results: what older code made then counts as not done."""
 ResultKind = Literal[
     "inspection", "stack", "drawn stack", "training", "map", "comparator", "sweep", "masks", "analysis", "results"
