@@ -54,7 +54,7 @@ COMMANDS = {
     "a folder of a model": ("model info model", "model", _DENIED),
     "a table": ("compare first.tsv first.tsv", "first.tsv", _DENIED),
     "a study": ("study status study", "study/study.yaml", _DENIED),
-    "a folder of a study": ("study status study", "study", _DENIED),
+    "a folder of a study": ("study status study", "study", "may not be read"),
     "participants": ("split cohort -o splits.tsv -q", "cohort/participants.tsv", _DENIED),
     "a file of YAML": ("study run study.yaml -q --until split", "study.yaml", _DENIED),
     "a split of nnU-Net": (
