@@ -48,8 +48,8 @@ def statistics(study: Material) -> str:
         f"with Holm's correction {cite('holm1979')}. {_losses(study)} Intervals are at 95 % (at least {MIN_SUBJECTS} "
         f"subjects): of medians those of the sign test, interpolated {cite('hettmansperger1986')}; of shares those of "
         f"Clopper and Pearson {cite('clopper1934')} with the effective number of trials {cite('korn1998')}; of the "
-        f"FROC score a bootstrap over subjects {cite('efron1993')}; of false lesions per scan from the ratio estimator on "
-        f"the log scale, with cluster-robust standard errors {cite('cochran1977')}; of differences between paired "
+        f"FROC score a bootstrap over subjects {cite('efron1993')}; of false lesions per scan from the ratio estimator "
+        f"on the log scale, with cluster-robust standard errors {cite('cochran1977')}; of differences between paired "
         f"shares those of Agresti and Min {cite('agresti2005')}. The last three are approximate."
     )
 
