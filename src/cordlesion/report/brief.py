@@ -41,7 +41,7 @@ class Brief:
     trained_with: str
     """The loss as the headline names it; empty for what was not trained here."""
     verdict: str
-    """How far the recommendation may be relied on, in a line; empty where nothing can be told."""
+    """How far the recommendation may be relied on, in a line; empty where nothing is known of it."""
     threshold: str
     """As printed; of several folds each one's."""
     meaning: str
