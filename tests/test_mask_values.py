@@ -1,6 +1,7 @@
 """A mask of ones may be a cord: one value per folder marks lesions, or the one that is given."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -121,7 +122,9 @@ def test_only_masks_have_a_lesion_value():
 
 def test_masks_of_a_comparator_that_mark_by_two_values_are_refused():
     config = ComparatorConfig(name="a", masks="masks")
-    contents = [FileContent("mask", None, value) for value in (None, 1.0, 2.0)]
-    require_findings(config, contents[:2])
-    with pytest.raises(CordlesionError, match=r"masks of the comparator 'a' mark by different values \(1 in .*, 2 in"):
+    contents = {Path(f"m{n}.nii.gz"): FileContent("mask", None, value) for n, value in enumerate((None, 1.0))}
+    require_findings(config, contents)
+    contents[Path("m2.nii.gz")] = FileContent("mask", None, 2.0)
+    said = r"masks of the comparator 'a' mark by different values \(1 in m1.nii.gz, 2 in m2.nii.gz\)"
+    with pytest.raises(CordlesionError, match=said):
         require_findings(config, contents)

@@ -7,7 +7,7 @@ import pytest
 from cordlesion.artifacts import StudyFolder, read_json
 from cordlesion.config import read_study, study_yaml
 from cordlesion.errors import CordlesionError
-from cordlesion.manifest import AFTER, BEFORE, declared_before, record_opening, write_manifest
+from cordlesion.manifest import AFTER, BEFORE, declared_before, read_manifest, record_opening, write_manifest
 from cordlesion.report.primary import Primary, read_primary
 
 STUDY = """\
@@ -91,8 +91,12 @@ def test_a_study_evaluated_earlier_shows_no_declaration(study):
     assert not declared_before(declared.evaluation.primary, {})
 
 
-def test_whichever_order_it_is_the_same_pair():
-    primary = Primary("voxel_f1", "bce", "ours", in_time=True)
-    assert primary.is_of("voxel_f1", "ours", "bce")
-    assert not primary.is_of("lesion_f1", "ours", "bce")
-    assert not primary.is_of("voxel_f1", "ours", "dice")
+@pytest.mark.parametrize("damage", [{"test_set_opened": {}}, {"test_set_opened": [1]}, {"primary": "bce"}])
+def test_a_damaged_record_of_the_opening_shows_no_declaration(study, damage):
+    declared = study("voxel_f1", "bce", "ours")
+    folder, manifest = write(declared)
+    folder.evaluation.write_text("")
+    folder.manifest.write_text(json.dumps(manifest | damage))
+    with pytest.raises(CordlesionError, match="is no manifest of a study"):
+        read_manifest(folder.manifest, declared.dataset)
+    assert write(declared)[1]["primary"]["declared"] == AFTER

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder, fingerprint
 from cordlesion.config import Method
-from cordlesion.evaluation import MapPair, read_in_parts, read_table, table_in_parts, write_table
+from cordlesion.evaluation import LESION_COUNTS, MapPair, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
 from cordlesion.metrics import (
     STRATA_MM3,
@@ -39,7 +39,6 @@ from cordlesion.volume import read_mask, read_probability
 
 MapKind: TypeAlias = Literal["raw", "scaled"]
 """A probability map as it was predicted, or after temperature scaling."""
-LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 RULE_COLUMNS = ("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_COUNTS, "reference_volume_mm3")
 """What of a scan's metrics depends on the lesion rule, and the volume that tells a lesion-free reference."""
 
@@ -130,7 +129,7 @@ def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> t
 
     Returns:
         A row per scan and rule (``scan_id subject session rule`` and :data:`RULE_COLUMNS`), and a row per scan and size
-        (``scan_id subject session stratum low_mm3 high_mm3`` and :data:`LESION_COUNTS`).
+        (``scan_id subject session stratum low_mm3 high_mm3`` and :data:`cordlesion.evaluation.LESION_COUNTS`).
 
     Raises:
         CordlesionError: A file is missing or damaged.

@@ -242,7 +242,8 @@ class StudyFolder:
         earlier = self.list_of(stage) or []
 
         def forget() -> None:
-            self.remove([path for path in earlier if path not in written])
+            again = set(written)
+            self.remove([path for path in earlier if path not in again])
 
         with written_files() as written:
             try:
@@ -293,7 +294,7 @@ def _written(path: Path) -> tuple[int, int, str]:
 
 
 def _is_as_written(path: Path, size: int, time_ns: int, sha256: str) -> bool:
-    """Tell whether a file is as it was; of one with the same size and time that is taken for granted, not read."""
+    """Say whether a file is unchanged: by size and time, and where only the time differs by its SHA-256."""
     found = path.stat()
     return found.st_size == size and (found.st_mtime_ns == time_ns or file_hash(path) == sha256)
 

@@ -39,7 +39,7 @@ _MAPS = {
     "evaluate": "Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.",
     "tune": "Choose the decision threshold for probability maps of any tool.\n\n"
     "Give the scans of a threshold set only, never those that results are reported on: they would look too good.",
-    "compare": "Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval.",
+    "compare": "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",
 }
 for _name, _help in _MAPS.items():
     app.command(f"cordlesion.cli_maps:{_name}", name=_name, help=_help)

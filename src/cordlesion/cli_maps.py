@@ -93,7 +93,7 @@ def compare(
     second_run: str = "",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
 ) -> None:
-    """Compare two metrics.tsv scan by scan: Wilcoxon signed-rank test, effect size, interval of the difference.
+    """Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.
 
     Args:
         first: A metrics.tsv, or a study's evaluation.tsv.

@@ -21,6 +21,7 @@ from cordlesion.reading import cannot_read
 from cordlesion.volume import Volume, read_probability
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
+LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 _TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss", "rule")
 _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}

@@ -35,8 +35,6 @@ from cordlesion.located_yaml import parse_yaml, plain
 from cordlesion.mask_values import MaskValues
 from cordlesion.progress import say
 
-_MOST_SHOWN = 3
-
 
 def split_dataset(
     dataset: Path,
@@ -201,15 +199,13 @@ def study_to_start_from(dataset: Path) -> tuple[str, list[str]]:
 
 def _to_do(dataset: Path, found: Dataset, with_reference: int) -> list[str]:
     """Say what keeps a study from being made of a dataset, or should be known before."""
-    patterns = [*found.refusals[:_MOST_SHOWN]]
-    if n_more := len(found.refusals) - len(patterns):
-        patterns.append(f"{n_more} more scans are alike.")
+    remarks = found.refusals_to_show
     if not with_reference and not found.refusals:
-        patterns.append(
+        remarks.append(
             f"{dataset}: has no reference; masks named *_label-lesion_seg.nii.gz or *_lesion-manual.nii.gz are needed. "
             "Add them, all zeros where a scan has no lesion, or add `patterns` to the study."
         )
-    return [*patterns, *found.remarks]
+    return [*remarks, *found.remarks]
 
 
 def network_hash(config: PreprocessConfig) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""YAML that remembers where each key stands, so that a fault is told with file:line:column (leaf module)."""
+"""YAML that remembers where each key stands, so that a fault is reported with file:line:column (leaf module)."""
 
 import datetime
 import re

@@ -26,6 +26,15 @@ class _Hardware(BaseModel):
     training: list[str] = []
 
 
+class _Primary(BaseModel):
+    sha256: str | None = None
+    declared: str = ""
+
+
+class _Opening(BaseModel):
+    primary_sha256: str | None
+
+
 class _Manifest(BaseModel):
     """What later steps take from a manifest; the rest is for people."""
 
@@ -35,6 +44,8 @@ class _Manifest(BaseModel):
     hardware: _Hardware = _Hardware()
     scans: dict[str, dict[str, str | dict[str, str]]] = {}
     excluded: dict[str, str] = {}
+    primary: _Primary | None = None
+    test_set_opened: _Opening | None = None
 
 
 def write_manifest(

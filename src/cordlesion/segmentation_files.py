@@ -191,7 +191,7 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
     write_volume(files[1], result.mask, result.scan)
     for stale in _pictures(result, folder):
         stale.unlink(missing_ok=True)
-    return [*files]
+    return list(files)
 
 
 def _experience(card: Card) -> dict[str, object]:
@@ -205,8 +205,8 @@ def _remarks(result: Segmentation, card: Card) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
     curve = result.centerline if card.preprocess.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
-    told = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
-    return [remark for remark in told if remark]
+    remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
+    return [remark for remark in remarks if remark]
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:

@@ -85,9 +85,11 @@ def _remove_abandoned(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat().st_mtime > _ABANDONED_S:
                     handle = os.open(entry.path, os.O_RDWR)
-                    if _hold(handle):
-                        Path(entry.path).unlink(missing_ok=True)
-                    os.close(handle)
+                    try:
+                        if _hold(handle):
+                            Path(entry.path).unlink(missing_ok=True)
+                    finally:
+                        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -176,7 +178,7 @@ def waiting_lock(lock: Path) -> Iterator[None]:
 
 
 def is_partial(name: str) -> bool:
-    """Tell whether a file of this name is one that :func:`atomic_path` was writing."""
+    """Say whether a file of this name is one that :func:`atomic_path` was writing."""
     return _PARTIAL_NAME.match(name) is not None
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +17,10 @@ MASKS = ComparatorConfig(name="hard", masks="masks")
 SHIPPED = ComparatorConfig(name="shipped", maps="maps", threshold=0.5)
 NPZ = ComparatorConfig(name="nnunet", npz="npz")
 COPY = FileContent("mask", is_reference=True)
+
+
+def named(*contents):
+    return {Path(f"{number}.nii.gz"): content for number, content in enumerate(contents)}
 
 
 @given(hnp.arrays(np.float32, (2, 2, 2), elements=st.sampled_from([np.float32(x) for x in (0, 0.25, 0.5, 1)])))
@@ -48,7 +54,7 @@ def test_copies_of_the_references_are_refused(config):
     with pytest.raises(
         CordlesionError, match=rf"{config.path}: its lesions are those of the references, .* every scan"
     ):
-        require_findings(config, [COPY, clean, COPY])
+        require_findings(config, named(COPY, clean, COPY))
 
 
 @pytest.mark.parametrize(
@@ -57,13 +63,13 @@ def test_copies_of_the_references_are_refused(config):
 def test_masks_are_no_maps(config, remedy):
     mask, nothing = FileContent("mask", is_reference=False), FileContent("nothing", is_reference=False)
     with pytest.raises(CordlesionError, match=rf"every file holds 0 and one other value, as masks do.*{remedy}"):
-        require_findings(config, [mask, nothing, COPY])
+        require_findings(config, named(mask, nothing, COPY))
 
 
 def test_what_may_have_been_found_is_accepted():
     mask, soft, nothing = (FileContent(holds, is_reference=False) for holds in ("mask", "map", "nothing"))
-    require_findings(MAPS, [mask, soft, COPY])
-    require_findings(MAPS, [nothing, nothing])
-    require_findings(MASKS, [mask, COPY])
-    require_findings(SHIPPED, [mask, mask])
-    require_findings(MASKS, [FileContent("nothing", is_reference=None)])
+    require_findings(MAPS, named(mask, soft, COPY))
+    require_findings(MAPS, named(nothing, nothing))
+    require_findings(MASKS, named(mask, COPY))
+    require_findings(SHIPPED, named(mask, mask))
+    require_findings(MASKS, named(FileContent("nothing", is_reference=None)))

@@ -1,7 +1,8 @@
-"""What a comparator's files hold: masks given as maps, and copies of the references, are told before any training."""
+"""What a comparator's files hold: masks given as maps and copies of the references are refused before any training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -44,29 +45,29 @@ def look_at(
     )
 
 
-def require_findings(config: ComparatorConfig, contents: Sequence[FileContent]) -> None:
+def require_findings(config: ComparatorConfig, contents: Mapping[Path, FileContent]) -> None:
     """Refuse files that cannot be what a method found: copies of the references, and masks where maps are needed.
 
     Masks that mark by different values are refused too: one of them may mark the cord.
 
     Args:
         config: The comparator.
-        contents: Of all its files.
+        contents: Of all its files, by file.
 
     Raises:
         CordlesionError: They are the references wherever these hold lesions, or masks whose threshold cannot be tuned.
     """
-    same = [content.is_reference for content in contents if content.is_reference is not None]
+    same = [content.is_reference for content in contents.values() if content.is_reference is not None]
     if same and all(same):
         raise CordlesionError(
             f"{config.path}: its lesions are those of the references, voxel by voxel, in every scan that has any; what "
             f"the comparator {config.name!r} found is needed. Give another folder, or narrow it by `files`."
         )
     masks = MaskValues(f"masks of the comparator {config.name!r}", config.lesion_value)
-    for number, content in enumerate(contents):
-        masks.add(config.path / f"file {number + 1}", content.mask_value)
+    for file, content in contents.items():
+        masks.add(file, content.mask_value)
     masks.require_one()
-    held = {content.holds for content in contents}
+    held = {content.holds for content in contents.values()}
     if config.is_tuned and "mask" in held and "map" not in held:
         remedy = "Give them" if config.kind == "maps" else "Save them as NIfTI files and give them"
         raise CordlesionError(

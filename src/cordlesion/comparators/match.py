@@ -41,7 +41,7 @@ class Comparator:
     """SHA-256 of each of the files, by scan; of a model's, by file name."""
     others: Mapping[str, Path] = field(default_factory=dict)
     """Of other scans of the dataset, by scan."""
-    strangers: Mapping[str, Path] = field(default_factory=dict)
+    of_no_scan: Mapping[str, Path] = field(default_factory=dict)
     """Of no scan of the dataset, by the name that such a scan would have."""
     preprocess: PreprocessConfig | None = None
     """A model's own; None for files."""
@@ -100,9 +100,9 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
     found = one_file_each(given, names, remedy)
     files = {name: path for name, path in found.items() if name in measured}
     others = {name: path for name, path in found.items() if name not in measured}
-    strangers = _strangers(given, set(found.values()))
+    of_no_scan = _of_no_scan(given, set(found.values()))
     hashes = {name: file_hash(path) for name, path in files.items()}
-    return Comparator(config, files, hashes, others, strangers)
+    return Comparator(config, files, hashes, others, of_no_scan)
 
 
 def refuse_references(comparator: Comparator, references: Mapping[str, Path | None]) -> None:
@@ -143,16 +143,16 @@ def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str],
             state, file = (USED, portable_path(path, folder)) if path else (MISSING, "n/a")
             rows.append((*about, name, state, file, comparator.hashes.get(name, "n/a")))
         left_out = {name: path for name, path in comparator.files.items() if name not in measured}
-        for state, files in ((NOT_NEEDED, {**left_out, **comparator.others}), (NO_SCAN, comparator.strangers)):
+        for state, files in ((NOT_NEEDED, {**left_out, **comparator.others}), (NO_SCAN, comparator.of_no_scan)):
             rows += [(*about, name, state, portable_path(path, folder), "n/a") for name, path in files.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def tell_strangers(comparator: Comparator, table: Path) -> None:
+def say_of_no_scan(comparator: Comparator, table: Path) -> None:
     """Say which of a comparator's files belong to no scan; ``table`` lists them all."""
-    if n := len(comparator.strangers):
+    if n := len(comparator.of_no_scan):
         files = "1 file matches" if n == 1 else f"{n} files match"
-        say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.strangers))}): {table}")
+        say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.of_no_scan))}): {table}")
 
 
 def require_files(table: pd.DataFrame) -> None:
@@ -207,13 +207,13 @@ def _given(config: ComparatorConfig) -> list[ScanFile]:
     return named_files(files, _NAMES[config.kind] if config.files == "*" else ())
 
 
-def _strangers(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, Path]:
+def _of_no_scan(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, Path]:
     """Name the files of no scan by the scans that they would belong to, or by themselves where several do."""
-    strangers: dict[str, Path] = {}
+    of_no_scan: dict[str, Path] = {}
     for file in given:
         if file.path not in used:
-            strangers[file.path.name if file.name in strangers else file.name] = file.path
-    return strangers
+            of_no_scan[file.path.name if file.name in of_no_scan else file.name] = file.path
+    return of_no_scan
 
 
 def _unmatched(names: Sequence[str]) -> str:

@@ -161,7 +161,7 @@ class StudyConfig(Section):
     def decisive(self) -> dict[str, Any]:
         """What the study's results depend on beside its files, as JSON: neither names nor places of work.
 
-        Nor how many processes train a network, nor comparators: what they are is told by their files. Nor which
+        Nor how many processes train a network, nor comparators: their files say what they are. Nor which
         comparison is the primary one: that is a claim about results, not a part of them.
         """
         places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)

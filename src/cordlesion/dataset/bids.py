@@ -29,6 +29,13 @@ class Dataset:
     remarks: list[str] = field(default_factory=list)
     """What participants.tsv lacks, or was read although BIDS spells it otherwise."""
 
+    @property
+    def refusals_to_show(self) -> list[str]:
+        """The first refusals, and a sentence that counts the others: a large dataset may have hundreds."""
+        n_more = len(self.refusals) - _MOST_SHOWN
+        more = [f"{n_more} more are refused for the same reasons."] if n_more > 0 else []
+        return [*self.refusals[:_MOST_SHOWN], *more]
+
 
 def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tuple[list[Scan], list[tuple[str, str]]]:
     """List the scans of a BIDS dataset, with reference, cord mask and centerline where there are any.
@@ -47,9 +54,7 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
     for remark in dataset.remarks:
         say(remark)
     if dataset.refusals:
-        n_more = len(dataset.refusals) - _MOST_SHOWN
-        more = [f"{n_more} more scans are alike."] if n_more > 0 else []
-        raise CordlesionError("\n".join([*dataset.refusals[:_MOST_SHOWN], *more]))
+        raise CordlesionError("\n".join(dataset.refusals_to_show))
     return dataset.scans, dataset.unusable
 
 

@@ -20,8 +20,6 @@ from cordlesion.volume import Volume, read_mask
 LEAST_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be one that was not finished."""
 FEWEST_FOR_SPLINE = 5
-DRAWN_CURVES = "stray voxels left out"
-"""How curves are read from drawn files; whoever changes what comes out changes this."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ _TUNING = {
     "undecided": "not beyond chance",
     "negligible": "beyond chance, but hardly",
     "no change": "no scan changes",
-    "not tested": "too few scans to test it",
+    "not tested": "too few subjects to test it",
 }
 
 

@@ -1,4 +1,4 @@
-"""Who was scanned by what: ages, sexes, brands and voxels, as far as the dataset tells them."""
+"""Who was scanned by what: ages, sexes, brands and voxels, as far as the dataset says."""
 
 import math
 from collections import Counter

@@ -85,10 +85,11 @@ def _unlearned(facts: _Facts) -> Iterator[Limit]:
         return
     names = enumerate_words([results.label(run) for run in results.unlearned])
     also = [loss_name(loss) for loss in learned_methods(results) if loss in {run.loss for run in results.unlearned}]
+    they = "It takes" if len(results.unlearned) == 1 else "They take"
     rest = f" What is said of {enumerate_words(also)} rests on its other seeds alone." if also else ""
     yield Limit(
-        f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). No ranking, test "
-        f"or recommendation knows {'it' if len(results.unlearned) == 1 else 'them'}.{rest}",
+        f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). {they} "
+        f"part in no ranking, test or recommendation.{rest}",
         grave=True,
     )
 

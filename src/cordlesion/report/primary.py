@@ -20,10 +20,6 @@ class Primary:
     in_time: bool
     """Declared before the test set was opened, which the manifest shows."""
 
-    def is_of(self, metric: str, first: str, second: str) -> bool:
-        """Say whether a comparison of two methods, in whichever order, is the primary one."""
-        return metric == self.metric and {first, second} == {self.first, self.second}
-
 
 def read_primary(config: StudyConfig, manifest: Mapping[str, Any]) -> Primary | None:
     """Return the primary comparison of a study; None where none is declared."""

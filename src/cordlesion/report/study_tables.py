@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS, read_table
+from cordlesion.evaluation import LESION_COUNTS, METRIC_COLUMNS, read_table
 
 _MEASURED = (
     *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
     *METRIC_COLUMNS,
 )
-_LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 _COLUMNS = {
     "splits.tsv": (
         *("scan_id", "subject", "session", "site", "set"),
@@ -38,10 +37,10 @@ _COLUMNS = {
     ),
     "rules.tsv": (
         *("scan_id", "subject", "session", "set", "loss", "seed", "rule"),
-        *("lesion_sensitivity", "lesion_precision", "lesion_f1", *_LESION_COUNTS, "reference_volume_mm3"),
+        *("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_COUNTS, "reference_volume_mm3"),
     ),
     "strata.tsv": (
-        *("scan_id", "subject", "session", "set", "loss", "seed", "stratum", "low_mm3", "high_mm3", *_LESION_COUNTS),
+        *("scan_id", "subject", "session", "set", "loss", "seed", "stratum", "low_mm3", "high_mm3", *LESION_COUNTS),
     ),
     "froc.tsv": (
         *("set", "loss", "seed", "threshold", "sensitivity", "false_per_scan", "n_scans", "n_reference_lesions"),
@@ -94,11 +93,11 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "reliability.tsv": ("set", "loss", "seed", "fold", "map", "bin_low"),
     "history.tsv": ("epoch",),
 }
-"""What tells the rows of a table apart."""
+"""The columns that together name a row: no two rows of a table are equal in all of them."""
 _KNOWN: dict[str, tuple[str, ...]] = defaultdict(tuple) | {
     "splits.tsv": ("n_reference_lesions", "reference_volume_mm3"),
-    "sweep.tsv": (*_LESION_COUNTS, "reference_volume_mm3"),
-    "evaluation.tsv": (*_LESION_COUNTS, "reference_volume_mm3"),
+    "sweep.tsv": (*LESION_COUNTS, "reference_volume_mm3"),
+    "evaluation.tsv": (*LESION_COUNTS, "reference_volume_mm3"),
     "thresholds.tsv": ("threshold", "score"),
 }
 """Columns in which every row has a number."""
@@ -107,11 +106,11 @@ _SHARES = (
     *("threshold", "plateau_low", "plateau_high", "lesion_share", "mean_probability", "bin_low", "bin_high"),
     *(name for name in METRIC_COLUMNS if name.startswith(("voxel_", "lesion_"))),
 )
-_WHOLE = ("seed", "fold", "epoch", *_LESION_COUNTS)
+_WHOLE = ("seed", "fold", "epoch", *LESION_COUNTS)
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_SHARES, (0, 1)),
     "high_mm3": (0, math.inf),
-    **dict.fromkeys((*_LESION_COUNTS, "reference_volume_mm3", "predicted_volume_mm3", "n_scans"), (0, _LARGEST)),
+    **dict.fromkeys((*LESION_COUNTS, "reference_volume_mm3", "predicted_volume_mm3", "n_scans"), (0, _LARGEST)),
 }
 TABLES = tuple(name.removesuffix(".tsv") for name in _COLUMNS if name != "history.tsv")
 """All of them but the learning curves."""

@@ -37,7 +37,8 @@ def check_comparators(cohort: Cohort) -> None:
     for run, outcomes in looked:
         counted = [outcome for outcome in outcomes if outcome.item not in left_out]
         require_no_faults(cohort, run, counted)
-        require_findings(run.comparator, [outcome.result for outcome in counted if outcome.result])
+        files = cohort.comparators[run.comparator.name].files
+        require_findings(run.comparator, {files[o.item.scan_id]: o.result for o in counted if o.result})
     for run in runs:
         if run.comparator.kind == "bundle" and not all(is_brought(cohort, run, scan) for scan in scans):
             _require_loadable(run)

@@ -16,7 +16,7 @@ from cordlesion.comparators.match import (
     match_comparator,
     refuse_references,
     require_files,
-    tell_strangers,
+    say_of_no_scan,
 )
 from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
@@ -64,7 +64,7 @@ def list_comparators(cohort: Cohort) -> None:
         path.unlink(missing_ok=True)
         return
     for comparator in cohort.comparators.values():
-        tell_strangers(comparator, path)
+        say_of_no_scan(comparator, path)
     write_table(path, comparator_table(cohort.comparators.values(), measured, cohort.folder.root))
 
 
@@ -87,8 +87,11 @@ def bring_files(study: Study, scans: Sequence[Scan]) -> None:
     for run in {one.maps_name: one for one in study.config.comparator_runs}.values():
         if run.comparator.kind != "bundle":
             bring_comparator(study, run, scans)
-            keys = [predict_key(scan, run) for scan in scans]
-            require_findings(run.comparator, [study.folder.kept(key, "content", FileContent) for key in keys])
+            files = study.comparators[run.comparator.name].files
+            contents = {
+                files[scan.scan_id]: study.folder.kept(predict_key(scan, run), "content", FileContent) for scan in scans
+            }
+            require_findings(run.comparator, contents)
 
 
 def bring_comparator(study: Study, run: ComparatorRun, scans: Sequence[Scan]) -> None:

@@ -4,11 +4,9 @@ import pandas as pd
 
 from cordlesion.config import RunConfig
 from cordlesion.dataset.origin import is_simulated
-from cordlesion.evaluation import read_table
+from cordlesion.evaluation import LESION_COUNTS, read_table
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.stages.sets import Study
-
-_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 
 
 def record_experience(study: Study) -> None:
@@ -17,7 +15,9 @@ def record_experience(study: Study) -> None:
 
     folder = study.folder
     splits = read_table(folder.splits, ("scan_id", "subject", "set"))
-    evaluation = read_table(folder.evaluation, ("scan_id", "subject", "set", "loss", "seed", "threshold", *_COUNTS))
+    evaluation = read_table(
+        folder.evaluation, ("scan_id", "subject", "set", "loss", "seed", "threshold", *LESION_COUNTS)
+    )
     simulated = is_simulated(study.config.dataset)
     for run in study.config.runs:
         tuned = study.open_test(run.fold).thresholds[run.name].value

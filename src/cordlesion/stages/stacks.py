@@ -78,7 +78,7 @@ class StackCutter:
         return self.folder.is_done(_key(wanted), wanted.mark, self.folder.stack(wanted.scan.scan_id))
 
     def _is_same(self, wanted: StackToCut, content: bytes) -> bool:
-        """Tell whether an earlier version cut just this stack from just these files: then nothing changes after it."""
+        """Say whether an earlier version cut the same stack from the same files: results made of it then stay valid."""
         last, path = self.folder.finished(_key(wanted)).get("fingerprint"), self.folder.stack(wanted.scan.scan_id)
         return last in wanted.earlier_marks and path.is_file() and path.read_bytes() == content
 

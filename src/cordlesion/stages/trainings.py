@@ -110,7 +110,7 @@ def _gpu_memory_gib(run: RunConfig) -> float:
 
 
 def is_trained(folder: StudyFolder, run: RunConfig, mark: str) -> bool:
-    """Tell whether the model of a training is there."""
+    """Say whether the model of a training is there."""
     return folder.is_done(train_key(run), mark, folder.bundle(run.name) / "model.json", _weights(folder, run))
 
 

@@ -49,9 +49,9 @@ def percentile_interval(resampled: FloatArray, confidence: float) -> tuple[float
     return float(low), float(high)
 
 
-def draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator, n_drawn: int | None = None) -> Counts:
-    """Return how often each unit is drawn in each resample, shape (n_resamples, n_units); by default n_units draws."""
-    return rng.multinomial(n_units if n_drawn is None else n_drawn, np.full(n_units, 1 / n_units), size=n_resamples)
+def draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Counts:
+    """Return how often each unit is drawn in each resample of n_units draws, shape (n_resamples, n_units)."""
+    return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
 
 
 def _lower_end(values: FloatArray, owner: npt.NDArray[np.intp], tail: float) -> float:

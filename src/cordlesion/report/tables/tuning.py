@@ -56,7 +56,7 @@ def tuning_table(results: StudyResults, numbers: Numbers) -> Table:
             "− 0.5) with its 95 % interval. Wilcoxon signed-rank test of the subjects’ mean differences, whose number "
             "stands at the end; Holm’s correction over the losses of each metric. Effect: matched-pairs rank-biserial "
             f"correlation, from −1 to 1. Tuning helps where p (Holm) is at most {SIGNIFICANT:g} and the interval lies "
-            "above 0; negligible: so, but by less than is printed."
+            "above 0; negligible: the same, but the difference is printed as 0.00."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
@@ -77,9 +77,9 @@ def stability_table(results: StudyResults, numbers: Numbers) -> Table:
             f"threshold is moved by {SHIFT:g} (mean of both directions, one of them where the other ends at or "
             "below 0 or above 1; median over scans, 95 % interval), the most stable loss first, and how much more that "
             "is than for the first (median of the differences within scans, Wilcoxon signed-rank test of the subjects’ "
-            "mean differences, whose number stands at the end). The first is picked as the smallest: the interval and "
-            "p of a difference from it know nothing of that; p (all pairs) is corrected by Holm’s method over all "
-            "pairs of losses, and does."
+            "mean differences, whose number stands at the end). The first is picked because its change is the "
+            "smallest. The interval and p of a difference from it are not corrected for this choice; p (all pairs) is, "
+            "by Holm’s method over all pairs of losses."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
         ),
     )
