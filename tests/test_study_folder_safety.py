@@ -5,6 +5,7 @@ import fcntl
 import html
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -51,7 +52,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> Path:
-
     shutil.copytree(finished.parent, tmp_path / "copy")
     return tmp_path / "copy" / finished.name
 
@@ -142,23 +142,23 @@ def test_an_exported_explorer_removes_only_what_it_wrote_and_follows_no_link(cop
 
 
 @pytest.mark.parametrize(
-    ("place", "made_again"),
+    "place",
     [
-        (lambda folder: folder.stack("sub-01"), True),
-        (lambda folder: next(folder.derivatives.rglob("*_probseg.nii.gz")), True),
-        (lambda folder: next(folder.derivatives.rglob("*_mask.nii.gz")), True),
-        (lambda folder: folder.run_sweep(RUN, "test"), True),
-        (lambda folder: folder.bundle(RUN) / "model.safetensors", True),
+        lambda folder: folder.stack("sub-01"),
+        lambda folder: next(folder.derivatives.rglob("*_probseg.nii.gz")),
+        lambda folder: next(folder.derivatives.rglob("*_mask.nii.gz")),
+        lambda folder: folder.run_sweep(RUN, "test"),
+        lambda folder: folder.bundle(RUN) / "model.safetensors",
     ],
     ids=["stack", "map", "mask", "sweep", "weights"],
 )
-def test_a_damaged_file_is_noticed_and_made_again(copy, place, made_again):
+def test_a_damaged_file_is_noticed_and_made_again(copy, place):
     folder = folder_of(copy)
     content = (path := place(folder)).read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     run_study(read_study(copy), until="evaluate")
-    assert (path.read_bytes() == content) is made_again
-    if path.suffix == ".safetensors" and path.name == "model.safetensors":
+    assert path.read_bytes() == content
+    if path.name == "model.safetensors":
         (aside,) = (folder.root / "runs").glob(f"{RUN}.damaged-*")
         assert (aside / "bundle" / "model.safetensors").read_bytes() != content
 
@@ -186,7 +186,6 @@ def test_files_with_other_times_are_whole_all_the_same(copy):
     ],
 )
 def test_a_file_that_is_replaced_during_a_run_ends_it(copy, monkeypatch, step, kind, until):
-
     config = read_study(copy)
     shutil.rmtree(config.output / "stacks" if until == "preprocess" else config.output / "derivatives")
     (config.output / ".done" / "sweep" / f"{RUN}_threshold.json").unlink()
@@ -305,7 +304,6 @@ def test_status_of_a_study_with_a_damaged_manifest_or_without_rights_gets_a_sent
 
 
 def test_page_and_manifest_name_no_place_on_this_machine_and_no_times(finished, tmp_path):
-
     config = read_study(finished)
     page, manifest = (config.output / name for name in ("report.html", "manifest.json"))
     assert str(finished.parent) not in page.read_text(encoding="utf-8")
@@ -313,8 +311,10 @@ def test_page_and_manifest_name_no_place_on_this_machine_and_no_times(finished, 
     assert read_json(manifest)["scans"]["sub-01"]["image"] == "sub-01/anat/sub-01_T2w.nii.gz"
     elsewhere = shutil.copytree(finished.parent, tmp_path / "another place", ignore=shutil.ignore_patterns("study"))
     run_study(read_study(elsewhere / finished.name))
-    again = (elsewhere / "study" / "report.html").read_bytes()
-    assert again == page.read_bytes()
+    # But for the day of the evaluation, which may be another one around midnight.
+    pages = [re.sub(r"<p class=\"meta\">.*? · ", "", one.read_text(encoding="utf-8"), count=1)
+             for one in (page, elsewhere / "study" / "report.html")]  # fmt: skip
+    assert pages[0] == pages[1]
 
 
 def test_a_report_of_an_older_study_finds_its_scans_and_names_no_place_either(copy):

@@ -46,7 +46,7 @@ def test_a_model_of_other_settings_is_set_aside_and_comes_back_with_them(study_f
     said = " ".join(capsys.readouterr().out.split())
     aside = folder.root / "runs" / f"{RUN}.replaced-{marker['fingerprint'][:8]}"
     assert (
-        f"its settings are others now (training.learning_rate 0.01 -> 0.02); the model is kept as runs/{aside.name}"
+        f"its settings have changed (training.learning_rate 0.01 -> 0.02); the model is kept as runs/{aside.name}"
         in said
     )
     assert said.index("is kept as") < said.rindex(f"train {RUN}")
@@ -75,7 +75,7 @@ def test_a_model_of_other_scans_is_set_aside(study_file, capsys):
     for path in config.dataset.rglob(f"{learned}_*"):
         path.unlink()
     trained(study_file)
-    assert "its scans or stacks are others now" in " ".join(capsys.readouterr().out.split())
+    assert "its scans or stacks have changed" in " ".join(capsys.readouterr().out.split())
     (aside,) = (path for path in (folder.root / "runs").iterdir() if path.name != RUN)
     assert weights(aside) == first
 

@@ -163,12 +163,12 @@ def _require_same_rule(first: Path, second: Path, merged: pd.DataFrame) -> None:
         if rules[0] != rules[1]:
             raise CordlesionError(
                 f"{second}: was evaluated with the lesion rule {rules[1]}, {first} with {rules[0]}; one rule is "
-                "needed. Evaluate one of the two anew."
+                "needed. Evaluate one of the two again."
             )
         return
     if fault := _other_counts(merged):
         raise CordlesionError(
-            f"{second}: {fault} than in {first}, so the lesion rules differ; one rule is needed. Evaluate both anew "
+            f"{second}: {fault} than in {first}, so the lesion rules differ; one rule is needed. Evaluate both again "
             "with the same rule."
         )
     unknown = [str(path) for path, rule in zip((first, second), rules, strict=True) if not rule]

@@ -54,8 +54,8 @@ def _load(path: Path, text: str) -> Any:  # noqa: ANN401
     except RecursionError:
         raise _unreadable(path, "nested too deep") from None
     except Exception as error:
-        # A date that no calendar has, a number of thousands of digits, a merge with no mapping: whatever the parser's
-        # parts raise of a text, they raise as it is.
+        # A date that no calendar has, a number of thousands of digits, a merge with no mapping: the parser raises
+        # errors of many types, and all are faults of the text.
         raise _unreadable(path, str(error) or type(error).__name__) from None
 
 

@@ -164,7 +164,7 @@ def _checked(path: Path) -> dict[str, Any]:
         fault = error.errors()[0]
         where = f"{'.'.join(map(str, fault['loc']))}: " if fault["loc"] else ""
         raise CordlesionError(
-            f"{path}: is no manifest of a study ({where}{fault['msg']}). Run the study again: it is written anew."
+            f"{path}: is no manifest of a study ({where}{fault['msg']}). Run the study again: it then writes a new one."
         ) from None
     return content
 

@@ -244,7 +244,7 @@ def _require_size(file: NiftiFile, data_path: Path) -> None:
 
 
 def _decompressed(path: Path, n_bytes: int) -> bytearray:
-    """Decompress just so many bytes, outside the interpreter lock: what follows is never held.
+    """Decompress just so many bytes, outside the interpreter lock: what follows is never kept in memory.
 
     nibabel does it piece by piece, two files in turn.
     """

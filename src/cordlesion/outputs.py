@@ -113,7 +113,7 @@ def new_folder(path: Path) -> Iterator[None]:
         CordlesionError: As :func:`check_new_folder`, or it cannot be written.
     """
     check_new_folder(path)
-    write_text(path / _UNFINISHED, "This folder is not whole: cordlesion was ended while it wrote it.\n")
+    write_text(path / _UNFINISHED, "This folder is incomplete: cordlesion ended while it was writing here.\n")
     yield
     remove_partial_files(path)
     remove_file(path / _UNFINISHED)

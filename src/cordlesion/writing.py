@@ -67,7 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def _hold(handle: int) -> bool:
-    """Take a file for this process until it ends, if nobody has it; no file can be had where there are no locks."""
+    """Lock a file until it is closed; False where another process has it, or where the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -76,7 +76,7 @@ def test_the_threshold_is_as_sure_as_its_interval(results: StudyResults) -> None
     mine = chosen[chosen["loss"] == results.best.loss].iloc[0]
     text = sure_of_threshold(results)
     where = f"between {mine['interval_low']:.2f} and {mine['interval_high']:.2f}"
-    assert f"Chosen on other subjects like these, as many, it would come out {where} roughly 8 times in 10." in text
+    assert f"Chosen on as many other subjects like these, it would come out {where} roughly 8 times in 10." in text
     many = replace(results, written_thresholds=chosen.assign(n_subjects=10))
     assert f"{where} roughly 9 times in 10." in sure_of_threshold(many)
     if mine["plateau_low"] < mine["plateau_high"]:

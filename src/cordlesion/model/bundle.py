@@ -51,7 +51,7 @@ class GlobalThreshold(BaseModel):
     """Whether the model does better at this threshold than marking every voxel does; written only where it does not."""
 
     @model_serializer(mode="wrap")
-    def _without_what_goes_without_saying(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_the_usual_answer(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Files of models that learned stay as they are, readable by versions that do not know the field.
         written: dict[str, Any] = serialize(self)
         return {name: value for name, value in written.items() if (name, value) != ("learned", True)}

@@ -80,7 +80,7 @@ def sure_of_threshold(results: StudyResults) -> str:
     where = f"between {format_number(low)} and {format_number(high)}"
     who = "it" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
     often = _often(int(chosen["n_subjects"].min()))
-    return f"Chosen on other subjects like these, as many, {who} would come out {where} {often}. {_plateau(chosen)}"
+    return f"Chosen on as many other subjects like these, {who} would come out {where} {often}. {_plateau(chosen)}"
 
 
 def _often(n_subjects: int) -> str:

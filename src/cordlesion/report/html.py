@@ -114,7 +114,7 @@ def _words(results: StudyResults, numbers: Numbers) -> dict[str, Any]:
 
 
 def _portable_configuration(results: StudyResults) -> str:
-    """Return the configuration as it is, but for places on this machine, which are of no use to others."""
+    """Return the configuration as it is, except for places on this machine, which are of no use to others."""
     text, config = results.configuration, results.config
     places = [config.dataset, config.output, *(one.path for one in config.comparators)]
     if config.preprocess.guide == NETWORK:

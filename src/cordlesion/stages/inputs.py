@@ -9,7 +9,7 @@ from cordlesion.errors import RunError
 
 
 def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[str]) -> None:
-    """Refuse to keep what was made of files that are others by now; called when it has been made.
+    """Refuse to keep what was made of files that have changed since the study began; called when it has been made.
 
     Args:
         scan: Whose files.
@@ -25,7 +25,7 @@ def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[s
 
 
 def require_same(path: Path, sha256: str) -> None:
-    """Refuse a file that is another one by now.
+    """Refuse a file that has changed since the study began.
 
     Raises:
         RunError: It was replaced.
@@ -33,5 +33,5 @@ def require_same(path: Path, sha256: str) -> None:
     if file_hash(path) != sha256:
         raise RunError(
             f"{path}: was replaced while the study ran, so that results would be of two files; nothing was kept of it. "
-            "Run the study again: what depends on the file is done anew."
+            "Run the study again: what depends on the file is done again."
         )

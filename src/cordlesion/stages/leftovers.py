@@ -125,7 +125,8 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
 def _forget_pages(folder: StudyFolder) -> None:
     """Remove report and explorer: the files that they have listed, and no others.
 
-    What versions before have written is on no list. It is moved, as it is, to where nobody takes it for this study's.
+    What earlier versions have written is on no list. It is moved, unchanged, to a folder beside, so that nobody takes
+    it for results of this study.
     """
     for stage, names in _UNLISTED.items():
         if (listed := folder.list_of(stage)) is not None:

@@ -126,4 +126,4 @@ def _reason(card: Mapping[str, Any], run: RunConfig, mark: str) -> str:
         for key, value in content.items()
         if isinstance(was, dict) and key in was and was[key] != value
     ]
-    return f"its settings are others now ({', '.join(changed)})" if changed else "its scans or stacks are others now"
+    return f"its settings have changed ({', '.join(changed)})" if changed else "its scans or stacks have changed"

@@ -93,7 +93,7 @@ def simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
         except BrokenProcessPool as error:
             raise CordlesionError(
                 f"{out}: a process was ended by the system, which may lack memory. Run it again with fewer --jobs; "
-                "what is there is not made anew."
+                "what is there is kept."
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
