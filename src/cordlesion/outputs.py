@@ -43,7 +43,7 @@ def check_output_file(path: Path, *inputs: Path | None) -> Path:
             file that is read from a folder among them.
     """
     require_short_name(path)
-    for given in filter(None, inputs) if path.is_file() else ():
+    for given in filter(None, inputs):
         _require_other(path, given)
     if path.is_dir():
         raise CordlesionError(
@@ -54,7 +54,7 @@ def check_output_file(path: Path, *inputs: Path | None) -> Path:
 
 
 def _require_other(path: Path, given: Path) -> None:
-    if not given.exists():
+    if not (path.is_file() and given.exists()):
         return
     if path.samefile(given):
         raise CordlesionError(
