@@ -17,9 +17,7 @@ from pydantic import (
     ValidationError,
     model_serializer,
 )
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from safetensors.torch import save
 
 from cordlesion.artifacts import atomic_path, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
@@ -28,13 +26,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.sct_networks import SctLesionNet
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
+from cordlesion.model.weights_file import read_weights
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.sct_stack import SctPreprocess
-from cordlesion.reading import cannot_read, read_json
-
-_LARGEST = 2
-"""Weights of 64 bits take twice the room of ours."""
-_HEADER_BYTES = 16 * 2**20
+from cordlesion.reading import read_json
 
 
 class GlobalThreshold(BaseModel):
@@ -163,7 +158,7 @@ def load_bundle(folder: Path | str) -> AnyBundle:
     with torch.device("meta"):  # no initial weights are drawn only to be replaced
         bundle = _empty(card)
     weights = folder / "model.safetensors"
-    bundle.network.load_state_dict(_read_weights(weights, bundle.network, card), assign=True)
+    bundle.network.load_state_dict(read_weights(weights, bundle.network, card.weights_sha256), assign=True)
     bundle.network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
     return bundle
 
@@ -181,45 +176,6 @@ def load_own_bundle(folder: Path | str) -> Bundle:
             "trained with cordlesion is needed. Give another bundle."
         )
     return bundle
-
-
-def _read_weights(path: Path, network: nn.Module, card: Card) -> dict[str, Tensor]:
-    """Read the weights that a network needs, in its own types, once it is clear that they are the card's."""
-    wanted = network.state_dict()
-    try:
-        size, most = path.stat().st_size, _LARGEST * sum(t.nbytes for t in wanted.values()) + _HEADER_BYTES
-        if size > most:
-            raise _unusable(path, f"{size} bytes are more than the {most} that this network can take")
-        content = path.read_bytes()
-        found = load(content)
-    except PermissionError as error:
-        raise cannot_read(path, error, "the file with the weights") from error
-    except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
-        raise _unusable(path, str(error).splitlines()[0]) from error
-    if card.weights_sha256 not in (None, hashlib.sha256(content).hexdigest()):
-        raise _unusable(path, "they are not those that model.json was written with, by their SHA-256")
-    if other := sorted(wanted.keys() ^ found.keys()):
-        raise _unusable(path, f"only one of card and weights has {other[0]}")
-    return {name: _as_wanted(path, name, found[name], wanted[name]) for name in wanted}
-
-
-def _as_wanted(path: Path, name: str, found: Tensor, wanted: Tensor) -> Tensor:
-    if found.shape != wanted.shape:
-        raise _unusable(path, f"{name} has the shape {tuple(found.shape)}, the card asks for {tuple(wanted.shape)}")
-    if found.is_floating_point() != wanted.is_floating_point() or found.is_complex():
-        raise _unusable(path, f"{name} holds {_type(found)}, {_type(wanted)} is needed")
-    converted = found.to(wanted.dtype)
-    if not bool(converted.isfinite().all()):
-        raise _unusable(path, f"{name} holds values that are no finite numbers")
-    return converted
-
-
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _unusable(weights: Path, reason: str) -> CordlesionError:
-    return CordlesionError(f"{weights}: the weights cannot be used ({reason}). Copy or train the bundle again.")
 
 
 def _empty(card: Card) -> AnyBundle:
