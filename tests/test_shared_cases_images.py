@@ -40,7 +40,7 @@ def test_micrometres(shared, tmp_path):
     for unit in ("mm", "micron"):
         files = (folder / f"{unit}_{kind}.nii.gz" for kind in ("reference", "prediction"))
         evaluate_files(*files, tmp_path / f"{unit}.tsv")
-        tables.append(read_table(tmp_path / f"{unit}.tsv").drop(columns=["scan_id", "subject", "session"]))
+        tables.append(read_table(tmp_path / f"{unit}.tsv").drop(columns=["scan_id", "subject", "session", "rule"]))
     np.testing.assert_allclose(tables[0].to_numpy(float), tables[1].to_numpy(float), rtol=1e-5)
     assert tables[0]["reference_volume_mm3"].iloc[0] == pytest.approx(37.97, abs=0.01)
     scans = [read_grid(folder / f"{unit}_scan.nii.gz") for unit in ("mm", "micron")]
