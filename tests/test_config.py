@@ -113,6 +113,14 @@ def write(folder, text):
             "8:23",
             "split.proportions.train: Input should be greater than 0",
         ),
+        *(
+            (SOUND + f"{key}: {value}\n", "8:", "Input should be less than or equal to")
+            for key, value in (
+                ("postprocess", "{minimum_volume_mm3: 1e+308}"),
+                ("postprocess", "{cord_margin_mm: 1e+308}"),
+                ("threshold", "{minimum_volumes_mm3: [1e+308]}"),
+            )
+        ),
         (SOUND + "name: other\n", "8:1", 'found duplicate key "name"'),
         (SOUND + "seeds: [0, 1\n", "9:1", "expected ',' or ']'"),
         (SOUND + "\tseeds: [0]\n", "8:1", "cannot start any token"),
