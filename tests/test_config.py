@@ -114,11 +114,11 @@ def write(folder, text):
             "split.proportions.train: Input should be greater than 0",
         ),
         *(
-            (SOUND + f"{key}: {value}\n", "8:", "Input should be less than or equal to")
-            for key, value in (
-                ("postprocess", "{minimum_volume_mm3: 1e+308}"),
-                ("postprocess", "{cord_margin_mm: 1e+308}"),
-                ("threshold", "{minimum_volumes_mm3: [1e+308]}"),
+            (SOUND + text, place, "Input should be less than or equal to")
+            for text, place in (
+                ("postprocess: {minimum_volume_mm3: 1e+308}\n", "8:15"),
+                ("postprocess: {cord_margin_mm: 1e+308}\n", "8:15"),
+                ("threshold: {minimum_volumes_mm3: [1e+308]}\n", "8:35"),
             )
         ),
         (SOUND + "name: other\n", "8:1", 'found duplicate key "name"'),
