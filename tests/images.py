@@ -79,7 +79,8 @@ UNUSABLE_SCANS = BROKEN | {
 }
 
 UNUSABLE_MASKS = BROKEN | {
-    "not binary": (lambda path: write_image(path, np.arange(27, dtype=np.int16).reshape(3, 3, 3)), "26 other values"),
+    # No whole numbers: those would number the parts of a segmentation, and no mask of the folder could be trusted.
+    "not binary": (lambda path: write_image(path, np.arange(0, 13.5, 0.5).reshape(3, 3, 3)), "26 other values"),
     "another shape": (lambda path: write_image(path, box((2, 5), (2, 5), (2, 5), shape=(24, 24, 41))), "one grid"),
     "another affine": (
         lambda path: write_image(path, box((2, 5), (2, 5), (2, 5)), AFFINE + 0.5 * np.eye(4, k=3)),

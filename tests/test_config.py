@@ -113,6 +113,14 @@ def write(folder, text):
             "8:23",
             "split.proportions.train: Input should be greater than 0",
         ),
+        *(
+            (SOUND + text, place, "Input should be less than or equal to")
+            for text, place in (
+                ("postprocess: {minimum_volume_mm3: 1e+308}\n", "8:15"),
+                ("postprocess: {cord_margin_mm: 1e+308}\n", "8:15"),
+                ("threshold: {minimum_volumes_mm3: [1e+308]}\n", "8:35"),
+            )
+        ),
         (SOUND + "name: other\n", "8:1", 'found duplicate key "name"'),
         (SOUND + "seeds: [0, 1\n", "9:1", "expected ',' or ']'"),
         (SOUND + "\tseeds: [0]\n", "8:1", "cannot start any token"),

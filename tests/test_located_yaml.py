@@ -22,6 +22,8 @@ HOSTILE = {
     "an unknown tag": ("name: !foo bar\n", ":1:1 is no text, number, mapping or list"),
     "a tag of Python": ("name: !!python/object/apply:os.system ls\n", "is no text, number, mapping or list"),
     "400 brackets": (f"a: {'[' * 400}{']' * 400}", "nested too deep"),
+    "100 000 brackets": ("[" * 100_000, "nested too deep"),
+    "100 000 braces": ("{" * 100_000, "nested too deep"),
     "a number of 4 301 digits": (f"name: {'1' * 4301}", "4300 digits"),
     "a number of 65 bits": (f"seeds: [{2**64}]", "is a number that is too large"),
     "bytes": ("name: !!binary aGVsbG8=", "is no text"),
@@ -39,7 +41,7 @@ def test_a_hostile_study_gets_a_sentence(tmp_path, text, fault):
     start = time.process_time()
     with pytest.raises(CordlesionError, match=fault) as error:
         read_study(path)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 2
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
 
@@ -55,4 +57,11 @@ def test_a_parameter_that_is_no_number_is_named(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("name: a\ndataset: a\noutput: b\nlosses:\n- {name: tversky, parameters: {fn_weight: .nan}}\n")
     with pytest.raises(CordlesionError, match=r":5:\d+ losses\.0\.parameters\.fn_weight: a finite number is needed"):
+        read_study(path)
+
+
+def test_brackets_side_by_side_are_not_nested(tmp_path):
+    path = tmp_path / "study.yaml"
+    path.write_text(f"notes: [{'[], {}, ' * 300}]\n")
+    with pytest.raises(CordlesionError, match="notes: unknown key"):
         read_study(path)

@@ -27,10 +27,11 @@ def folder(path, masks, ending="label-lesion_seg"):
 
 
 LABELS = [CORD + LESION, CORD]  # cord 1, lesion 2; the second scan has no lesion
+NUMBERED = [CORD + LESION * np.arange(1, SHAPE[2] + 1, dtype=np.uint8), CORD]  # cord 1, each lesion a number of its own
 PLAIN = [LESION, 0 * LESION]
 
 
-@pytest.mark.parametrize("masks", [LABELS, [2 * LESION, CORD], [LESION, 2 * LESION], [255 * LESION, CORD]])
+@pytest.mark.parametrize("masks", [LABELS, NUMBERED, [2 * LESION, CORD], [LESION, 2 * LESION], [255 * LESION, CORD]])
 @pytest.mark.parametrize("which", ["reference", "prediction"])
 def test_a_folder_of_several_values_is_refused_whole(tmp_path, masks, which):
     folders = {"reference": PLAIN, "prediction": PLAIN} | {which: masks}

@@ -33,17 +33,17 @@ def ended(call, name):
 print(json.dumps([ended(*each) for each in json.loads(sys.argv[1])]))
 """
 _SEGMENT = "segment scan.nii.gz -m model -o out --cord-mask cord.nii.gz -q"
-_DENIED, _UNREADABLE = "(Permission denied)", "not a readable NIfTI file"
+_DENIED = "(Permission denied)"
 COMMANDS = {
     "a scan": (
         _SEGMENT,
         "scan.nii.gz",
-        _UNREADABLE,
+        _DENIED,
     ),
     "a cord mask": (
         _SEGMENT,
         "cord.nii.gz",
-        _UNREADABLE,
+        _DENIED,
     ),
     "a card": ("model info model", "model/model.json", _DENIED),
     "weights": (
@@ -65,7 +65,7 @@ COMMANDS = {
     "a reference": (
         "evaluate --reference cord.nii.gz --prediction scan.nii.gz -o out/m.tsv",
         "cord.nii.gz",
-        _UNREADABLE,
+        _DENIED,
     ),
 }
 

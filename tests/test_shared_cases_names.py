@@ -50,11 +50,17 @@ def test_two_people_are_two_rows(shared, tmp_path, name, scans):
     assert table["voxel_f1"].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("case", ["segment_names", "01_names_with_dots"])
-def test_two_scans_are_segmented_into_two_sets_of_files(shared, tmp_path, case):
-    folder = shared("cases", "metrics" if case == "segment_names" else "io", case)
+@pytest.mark.parametrize(
+    ("kind", "case", "images"),
+    [
+        *(("metrics", "segment_names", images) for images in ("patient*", "spine.*")),
+        ("io", "01_names_with_dots", "T2_*"),
+    ],
+)
+def test_two_scans_are_segmented_into_two_sets_of_files(shared, tmp_path, kind, case, images):
+    folder = shared("cases", kind, case)
     save_bundle(tmp_path / "model", untrained_bundle())
-    scans = sorted(folder.glob("patient*.nii.gz" if case == "segment_names" else "T2_*.nii.gz"))
+    scans = sorted(folder.glob(f"{images}.nii.gz"))
     curves = sorted((folder / "curves").glob("*.nii.gz"))[: len(scans)]
     assert len(scans) == 2
     for n, scan in enumerate(scans):

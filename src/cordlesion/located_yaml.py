@@ -1,6 +1,7 @@
 """YAML that remembers where each key stands, so that a fault is reported with file:line:column (leaf module)."""
 
 import datetime
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from cordlesion.errors import CordlesionError
 _MOST_BYTES, _MOST_NODES, _MOST_LEVELS = 2**18, 100_000, 50
 """Far beyond any study."""
 _LARGEST = 2**63
+_NESTING = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parse_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever YAML can hold
@@ -44,6 +46,8 @@ def _load(path: Path, text: str) -> Any:  # noqa: ANN401
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError
 
+    if _deepest(text) > _MOST_LEVELS:  # the parser's time grows with the square of it
+        raise _unreadable(path, "nested too deep")
     try:
         return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
@@ -57,6 +61,11 @@ def _load(path: Path, text: str) -> Any:  # noqa: ANN401
         # A date that no calendar has, a number of thousands of digits, a merge with no mapping: the parser raises
         # errors of many types, and all are faults of the text.
         raise _unreadable(path, str(error) or type(error).__name__) from None
+
+
+def _deepest(text: str) -> int:
+    """Return how deep brackets are nested; those in comments and texts count as well."""
+    return max(itertools.accumulate(_NESTING.get(character, 0) for character in text), default=0)
 
 
 def _unreadable(path: Path, reason: str) -> CordlesionError:

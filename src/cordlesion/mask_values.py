@@ -11,8 +11,6 @@ from pathlib import Path
 from cordlesion.errors import CordlesionError
 from cordlesion.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
 
-# A mask of more values is no segmentation of anatomy, and says nothing about the others.
-_MOST_KINDS = 9
 _REMEDY = "Say which value is lesion (--lesion-value; in a study `lesion_value`), or binarise the masks."
 
 
@@ -36,7 +34,7 @@ class MaskValues:
         try:
             mask = read_mask(path, like, self.value)
         except SeveralValuesError as error:
-            if error.n_values <= _MOST_KINDS:
+            if error.are_labels:  # an image in a mask's place says nothing about the other masks
                 self._several[path] = error
             raise
         self.add(path, mask.mask_value)

@@ -134,8 +134,6 @@ def _require_file(path: Path) -> None:
 def _load(path: Path) -> nib.Nifti1Pair:
     try:
         image = nib.load(path)
-    except PermissionError as error:
-        raise CordlesionError(f"{path}: cannot be opened ({error.strerror}). Change the rights of the file.") from error
     except _DAMAGE as error:
         _require_fetched(path)
         raise CordlesionError(f"{path}: {_unreadable(path, error)}") from error
@@ -155,10 +153,12 @@ def _unreadable(path: Path, error: BaseException) -> str:
 
 
 def _require_fetched(path: Path) -> None:
-    """Refuse a file of which only a pointer is here (git-annex, Git LFS), naming the command that fetches it."""
+    """Refuse a file that may not be opened, or of which only a pointer is here (git-annex, Git LFS)."""
     try:
         with path.open("rb") as stream:
             start = stream.read(200)
+    except PermissionError as error:
+        raise CordlesionError(f"{path}: cannot be opened ({error.strerror}). Change the rights of the file.") from error
     except OSError:
         start = os.fsencode(path.readlink()) if path.is_symlink() else b""
     command = next((command for mark, command in _POINTERS.items() if mark in start), None)

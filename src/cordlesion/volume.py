@@ -18,6 +18,9 @@ from cordlesion.writing import atomic_path
 GRID_TOLERANCE_MM = 1e-3
 VALUE_ROUNDING = 1e-6
 """Values of a mask closer than this, relative to the larger, are one value."""
+# So many values beside 0 are parts of the anatomy whatever they are, and whole numbers up to an 8-bit label are.
+_FEW_VALUES = 9
+_MOST_LABELS = 255
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
              "sform_code", "srow_x", "srow_y", "srow_z", "xyzt_units")  # fmt: skip
 
@@ -25,10 +28,10 @@ _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "
 class SeveralValuesError(CordlesionError):
     """A mask marks by several values, and nothing says which one is meant."""
 
-    def __init__(self, message: str, n_values: int) -> None:
+    def __init__(self, message: str, are_labels: bool) -> None:
         super().__init__(message)
-        self.n_values = n_values
-        """How many beside 0."""
+        self.are_labels = are_labels
+        """Whether the values number parts of the anatomy or lesions, as those of an image do not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,9 +195,15 @@ def _only_value(volume: Volume, inside: npt.NDArray[np.bool_]) -> float | None:
             f"{volume.path}: a mask with 0 and one other value is needed, found {len(values)} other values "
             f"({low:.9g} to {high:.9g}). Say which one is lesion (--lesion-value; `lesion_value` in a study), "
             "or binarise it first.",
-            len(values),
+            _are_labels(values),
         )
     return high
+
+
+def _are_labels(values: npt.NDArray[np.generic]) -> bool:
+    """Say whether values are those of a segmentation: a few, or whole numbers that number its parts."""
+    whole = len(values) <= _MOST_LABELS and bool(np.array_equal(values, np.round(values)))
+    return len(values) <= _FEW_VALUES or whole
 
 
 def read_probability(path: Path | str, like: Volume | None = None) -> Volume:

@@ -16,14 +16,14 @@ from tiny import STUDY, make_cohort
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """A study that has its split, with a scan that is not compressed, a mask of 255 and a scan with a fourth axis."""
+    """A study that has its split, with a scan that is not compressed, masks of 255 and a scan with a fourth axis."""
     folder = tmp_path_factory.mktemp("original")
     make_cohort(folder)
     anat = folder / "cohort/sub-01/anat"
     (anat / "sub-01_T2w.nii").write_bytes(gzip.decompress((anat / "sub-01_T2w.nii.gz").read_bytes()))
     (anat / "sub-01_T2w.nii.gz").unlink()
-    mask = folder / "cohort/derivatives/labels/sub-02/anat/sub-02_label-lesion_seg.nii.gz"
-    rewrite(mask, lambda data: data * np.uint8(255))
+    for mask in folder.rglob("*_label-lesion_seg.nii.gz"):
+        rewrite(mask, lambda data: data * np.uint8(255))
     rewrite(folder / "cohort/sub-03/anat/sub-03_T2w.nii.gz", lambda data: data[..., None])
     return folder
 

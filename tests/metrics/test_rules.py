@@ -24,6 +24,7 @@ def blocks(*spans, n=40):
         {"gamma": 1.01},
         {"min_volume_mm3": -1.0},
         {"min_volume_mm3": float("inf")},
+        {"min_volume_mm3": 1e308},
         {"min_overlap": float("nan")},
         {"connectivity": 8},
         {"min_overlap_voxels": 0},

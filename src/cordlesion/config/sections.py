@@ -25,6 +25,8 @@ NETWORK = "centerline_network"
 LoggerName = Literal["tensorboard", "mlflow", "wandb"]
 BESIDE_TRAINING = {"logger", "devices", "runs_per_device"}
 """Keys of ``training`` on which no weight depends."""
+LesionVolume: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
+"""In mm3, at most a cubic metre."""
 _TASKS = {"nodes", "ntasks", "ntasks-per-node"}
 _ASKED_FOR = {"cpus-per-task": "cpus", "mem": "memory_gb", "partition": "partition", "time": "time_limit_hours"}
 _BY_WHICH_JOBS_ARE_FOUND = {"array", "error", "open-mode", "output", "signal"}
@@ -300,9 +302,9 @@ class PredictionConfig(Section):
 class PostprocessConfig(Section):
     """What is no lesion however probable; applied before maps are cut and measured, never to the maps on disk."""
 
-    minimum_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
+    minimum_volume_mm3: LesionVolume = 0.0
     """Predicted components (6-connected) are lesions when *larger* than this; 0 keeps all."""
-    cord_margin_mm: Annotated[float, Field(ge=0)] | None = None
+    cord_margin_mm: Annotated[float, Field(ge=0, le=1e4)] | None = None
     """Nothing farther than this from the cord mask is lesion; needs cord masks. By default nothing is restricted."""
 
 
@@ -313,7 +315,7 @@ class ThresholdConfig(Section):
     """A row of ``cordlesion.threshold.OBJECTIVES``, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``."""
     grid: Literal["paper", "fine"] = "paper"
     """Thresholds that are tried, a row of ``cordlesion.threshold.GRIDS``."""
-    minimum_volumes_mm3: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
     """Values of ``postprocess.minimum_volume_mm3`` among which one is chosen together with the threshold; by default it
     is not tuned."""
 

@@ -29,6 +29,7 @@ CONNECTIVITY_RANK = {6: 1, 18: 2, 26: 3}
 """Faces, edges or corners that join two voxels -> rank of scipy's structuring element."""
 # Spacings come from float32 headers: 24 voxels of 0.5 mm must not be "more than 3 mm3" by a rounding error.
 _VOLUME_TOLERANCE = 1e-6
+_LARGEST_MM3 = 1e9
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,11 @@ class LesionRule:
             ("min_overlap", 0 <= self.min_overlap < 1, "at least 0 and below 1"),
             ("max_outside", 0 <= self.max_outside <= 1, "between 0 and 1"),
             ("gamma", 0 < self.gamma <= 1, "above 0 and at most 1"),
-            ("min_volume_mm3", 0 <= self.min_volume_mm3 < math.inf, "0 or a positive volume"),
+            (
+                "min_volume_mm3",
+                0 <= self.min_volume_mm3 <= _LARGEST_MM3,
+                "0 or a positive volume, at most a cubic metre",
+            ),
             ("connectivity", self.connectivity in CONNECTIVITY_RANK, "6, 18 or 26"),
             ("min_overlap_voxels", self.min_overlap_voxels >= 1, "1 or more"),
             ("min_iou", 0 <= self.min_iou <= 1, "between 0 and 1"),
