@@ -141,7 +141,7 @@ def test_a_device_or_pipe_is_never_replaced(cli, place):
     os.mkfifo(place / "pipe.tsv")
     ended = cli("compare", place / "first.tsv", place / "second.tsv", "-o", place / "pipe.tsv")
     assert (ended.status, "is a device, pipe or socket" in ended.error) == (2, True)
-    with pytest.raises(CordlesionError, match="pipe.tsv: is a device"), atomic_path(place / "pipe.tsv"):
+    with pytest.raises(CordlesionError, match="is a device"), atomic_path(place / "pipe.tsv"):
         pass
     assert (place / "pipe.tsv").is_fifo()
 

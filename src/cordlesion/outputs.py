@@ -7,7 +7,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.writing import LONGEST_NAME, is_partial, remove_file, remove_partial_files, require_no_device, write_text
+from cordlesion.writing import (
+    LONGEST_NAME,
+    is_partial,
+    remove_file,
+    remove_partial_files,
+    require_no_device,
+    write_text,
+)
 
 _UNFINISHED = ".unfinished"
 _READ_IN_FOLDERS = (

@@ -92,7 +92,8 @@ def _training(folder: StudyFolder, run: RunConfig, on_cluster: str | None) -> st
 
 def _result(folder: StudyFolder, path: Path) -> str:
     """Return the state of a table or of the report, which a change of the method makes invalid."""
-    if path.is_file() and folder.finished("results").get("method") != METHOD_VERSION:
+    made = folder.finished("results")
+    if path.is_file() and made and made.get("method") != METHOD_VERSION:
         return "left: there is one made by an earlier version"
     return _state(path.is_file())
 
