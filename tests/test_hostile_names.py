@@ -1,6 +1,7 @@
 """File and folder names that people have: not UTF-8, control characters, colons, a leading dot, very long."""
 
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -31,6 +32,16 @@ def test_a_name_that_is_not_utf8_is_listed_and_the_others_are_evaluated(tmp_path
     assert ended.status == 2
     assert r"H\xf4pital.nii.gz: its name is not UTF-8" in ended.error
     assert read_table(tmp_path / "metrics.tsv")["scan_id"].tolist() == ["case-1"]
+
+
+@pytest.mark.parametrize("place", ["{}.nii.gz", "{}/lesion.nii.gz", "sub-{}_T2w_label-lesion_mask.nii.gz"])
+def test_accents_of_a_mac_are_those_of_other_systems(tmp_path, cli, place):
+    for name in ("Zoë", "Müller"):
+        for tree, form in (("r", "NFC"), ("p", "NFD")):
+            write_image(tmp_path / tree / place.format(unicodedata.normalize(form, name)), LESION)
+    given = "--reference", tmp_path / "r", "--prediction", tmp_path / "p"
+    assert cli("evaluate", *given, "-o", tmp_path / "metrics.tsv").status == 0
+    assert len(read_table(tmp_path / "metrics.tsv")) == 2
 
 
 @pytest.mark.parametrize("name", [LATIN, "a\x07b", "a\nb"])

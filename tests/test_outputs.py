@@ -2,12 +2,15 @@
 
 import inspect
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cordlesion.artifacts import atomic_path
 from cordlesion.cli import app
+from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import save_bundle
 from images import box, noise, write_image
 from models import untrained_bundle
@@ -132,6 +135,15 @@ def test_an_input_is_known_by_other_names_too(cli, place):
     for name in ("link.tsv", "hard.tsv", "maps/../first.tsv"):
         ended = cli("compare", place / "first.tsv", place / "second.tsv", "-o", place / name)
         assert "would be overwritten" in ended.error
+
+
+def test_a_device_or_pipe_is_never_replaced(cli, place):
+    os.mkfifo(place / "pipe.tsv")
+    ended = cli("compare", place / "first.tsv", place / "second.tsv", "-o", place / "pipe.tsv")
+    assert (ended.status, "is a device, pipe or socket" in ended.error) == (2, True)
+    with pytest.raises(CordlesionError, match="is a device"), atomic_path(place / "pipe.tsv"):
+        pass
+    assert (place / "pipe.tsv").is_fifo()
 
 
 def test_a_table_of_an_earlier_call_is_replaced(cli, place):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion import writing
+from cordlesion import fingerprints, writing
 from cordlesion.artifacts import (
     StudyFolder,
     atomic_path,
@@ -34,7 +34,7 @@ from cordlesion.execution.side_by_side import map_side_by_side
 from cordlesion.explorer.export import export_explorer
 from cordlesion.progress import shown
 from cordlesion.report.html import write_report
-from cordlesion.stages import maps, stacks
+from cordlesion.stages import leftovers, maps, stacks, status
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from tiny import make_cohort
@@ -107,6 +107,18 @@ def test_a_report_without_a_list_is_moved_as_it_is(copy, capsys):
     assert (folder.root / "report.replaced" / "figures" / "mine.pdf").read_text() == "mine"
     assert (folder.root / "report.replaced" / "report.html").is_file()
     assert not (folder.root / "figures").exists()
+
+
+def test_results_of_an_earlier_version_are_named_before_they_are_made_anew(copy, capsys, monkeypatch):
+    for module in (fingerprints, leftovers, status):
+        monkeypatch.setattr(module, "METHOD_VERSION", 99)
+    states = {stage: state for stage, _, state in study_status(folder_of(copy).root)}
+    assert {states[stage] for stage in ("split", "preprocess", "train")} == {"done"}
+    earlier = {states[stage] for stage in ("tune", "evaluate", "analyze", "report")}
+    assert earlier == {"left: there is one made by an earlier version"}
+    with shown():
+        run_study(read_study(copy), until="split")
+    assert "made by an earlier version of cordlesion" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_report_that_is_written_again_removes_what_it_writes_no_more_and_nothing_else(copy):

@@ -182,6 +182,19 @@ def _change_of_false_lesions(default: float, tuned: float) -> Study:
     return simulate
 
 
+def _rare_changes(of_lesions: bool) -> Study:
+    """As much gained as lost, both in few scans: a study may see one direction alone, or none."""
+    rate = 0.05
+
+    def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
+        units = _lesions(rng, of_scan) if of_lesions else np.ones(len(of_scan), int)
+        changed = rng.binomial(units, 2 * rate) if of_lesions else rng.poisson(2 * rate, len(units))
+        gained = rng.binomial(changed, 0.5)
+        return change_of_ratios(2 * gained - changed, units, of_scan, is_share=of_lesions), 0.0
+
+    return simulate
+
+
 def _curves(rng: np.random.Generator, latent: Array, spread: float) -> Array:
     """Draw the score of each scan at every threshold, shape (scans, thresholds): one peak each, elsewhere per scan."""
     logit = np.log(_GRID / (1 - _GRID))
@@ -239,4 +252,6 @@ _CHANGES: dict[str, Study] = {
     "lesions found, +0.01": _change_of_lesions(0.5, 0.51),
     "false lesions, +1": _change_of_false_lesions(1, 2),
     "false lesions, +0.05": _change_of_false_lesions(1, 1.05),
+    "lesions found, +0.05 −0.05": _rare_changes(of_lesions=True),
+    "false lesions, +0.05 −0.05": _rare_changes(of_lesions=False),
 }

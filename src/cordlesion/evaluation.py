@@ -186,8 +186,9 @@ def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]
 def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
     """Read so many rows at a time, or all; at least once, an empty table too."""
     if not path.is_file():
+        found = "is a folder" if path.is_dir() else "no such file"
         raise CordlesionError(
-            f"{path}: no such file; a table (.tsv) is needed. Check the path, or run the stage that writes it."
+            f"{path}: {found}; a table (.tsv) is needed. Check the path, or run the stage that writes it."
         )
     types = dict.fromkeys(_TEXT_COLUMNS, str)
     try:

@@ -7,7 +7,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.writing import LONGEST_NAME, is_partial, remove_file, remove_partial_files, write_text
+from cordlesion.writing import (
+    LONGEST_NAME,
+    is_partial,
+    remove_file,
+    remove_partial_files,
+    require_no_device,
+    write_text,
+)
 
 _UNFINISHED = ".unfinished"
 _READ_IN_FOLDERS = (
@@ -39,10 +46,11 @@ def check_output_file(path: Path, *inputs: Path | None) -> Path:
         inputs: What it is made from, files and folders, which must not be overwritten.
 
     Raises:
-        CordlesionError: ``path`` is a folder, lies below a file, has too long a name, is one of the inputs, or is a
-            file that is read from a folder among them.
+        CordlesionError: ``path`` is a folder or a device, lies below a file, has too long a name, is one of the
+            inputs, or is a file that is read from a folder among them.
     """
     require_short_name(path)
+    require_no_device(path)
     for given in filter(None, inputs):
         _require_other(path, given)
     if path.is_dir():

@@ -5,6 +5,7 @@ Every part of the program asks :func:`scan_file`. ``docs/file_formats.md`` shows
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
@@ -60,6 +61,11 @@ class ScanFile:
         return "_".join([self.base, *own, *(word for word in words if word != DEFAULT_SUFFIX)])
 
     @property
+    def key(self) -> str:
+        """What ``base`` is compared by: letters with accents are the same in either form of Unicode (macOS)."""
+        return unicodedata.normalize("NFC", self.base)
+
+    @property
     def subject(self) -> str:
         """``sub-`` and its label; the name itself where it is not of BIDS."""
         return f"sub-{self.entities['sub']}" if "sub" in self.entities else self.base
@@ -89,7 +95,7 @@ class ScanFile:
         A name that says less may belong to one that says more; different suffixes (``T2w``, ``PSIR``) never do.
         """
         mine, theirs = set(self.words), set(other.words)
-        if self.base != other.base or not (mine <= theirs or theirs <= mine):
+        if self.key != other.key or not (mine <= theirs or theirs <= mine):
             return None
         apart = len((mine ^ theirs) - {DEFAULT_SUFFIX}) + len(set(self.version) ^ set(other.version))
         return apart + (bool(self.unclear and other.unclear) and self.unclear != other.unclear)
@@ -175,7 +181,7 @@ def files_by_scan(
     """
     by_base: dict[str, list[ScanFile]] = {}
     for name in scans.values():
-        by_base.setdefault(name.base, []).append(name)
+        by_base.setdefault(name.key, []).append(name)
     known = {name: scan for scan, name in scans.items()}
     found: dict[Scan, list[tuple[int, ScanFile]]] = {}
     for file in files:
@@ -202,8 +208,8 @@ def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
 
 
 def nearest_scans(file: ScanFile, by_base: Mapping[str, Sequence[ScanFile]]) -> list[ScanFile]:
-    """Return those of the names, given by their ``base``, that are nearest to a file's."""
-    apart = [(steps, name) for name in by_base.get(file.base, ()) if (steps := file.mismatch(name)) is not None]
+    """Return those of the names, given by their ``key``, that are nearest to a file's."""
+    apart = [(steps, name) for name in by_base.get(file.key, ()) if (steps := file.mismatch(name)) is not None]
     return _least(apart) if apart else []
 
 

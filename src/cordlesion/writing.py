@@ -35,9 +35,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary name keeps all suffixes of ``path``, because writers choose their format (``.nii.gz``) by name.
 
     Raises:
+        CordlesionError: ``path`` is a device, pipe or socket.
         RunError: The folder cannot be written (missing rights, read-only or full file system).
     """
     path = Path(path)
+    require_no_device(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
@@ -64,6 +66,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+def require_no_device(path: Path) -> None:
+    """Refuse a device, pipe or socket, such as ``/dev/null``, which a file would replace for every program.
+
+    Raises:
+        CordlesionError: It is one.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CordlesionError(
+            f"{path}: is a device, pipe or socket; the name of a file to write is needed. Choose another name."
+        )
 
 
 def _hold(handle: int) -> bool:

@@ -97,9 +97,7 @@ def change_interval(differences, units, subjects, *, is_share: bool) -> tuple[fl
     gains, losses = [max(x, 0) for x in differences], [max(-x, 0) for x in differences]
     ends = []
     for some in (gains, losses):
-        if not any(some) and any(differences):
-            ends.append((0, 0, 0))
-        elif is_share:
+        if is_share:
             ends.append((sum(some) / sum(units), *share_interval(some, units, subjects)))
         else:
             ends.append((sum(some) / sum(units), *rate_interval(some, subjects)))

@@ -32,6 +32,17 @@ def test_box_plots_and_points_show_every_scan_with_lesions(results: StudyResults
     assert [tick.get_text() for tick in volumes.get_xticklabels()][3] == "test\nn = 9"
 
 
+def test_ticks_of_volumes_within_a_decade_are_numbers(results: StudyResults) -> None:
+    volumes = results.splits["reference_volume_mm3"].rank(pct=True) * 50 + 15
+    splits = results.splits.assign(reference_volume_mm3=volumes.where(results.splits["n_reference_lesions"] > 0, 0))
+    figure = cohort_figure(replace(results, splits=splits))
+    figure.draw_without_rendering()
+    ticks = figure.axes[1].get_yticklabels(which="both")
+    labels = [tick.get_text() for tick in ticks if tick.get_text()]
+    assert len(labels) > 1
+    assert all(float(label) > 0 for label in labels)
+
+
 @pytest.mark.parametrize("set_name", ["threshold", "test"])
 def test_threshold_panels(results: StudyResults, set_name: str) -> None:
     panels = threshold_figure(results, set_name).axes

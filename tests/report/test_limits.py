@@ -19,6 +19,12 @@ def said(results: StudyResults, numbers: Numbers) -> str:
     return "\n".join(limit.text for limit in find_limits(results, numbers))
 
 
+def test_scores_that_no_rule_moves_are_not_said_to_move(results: StudyResults, numbers: Numbers) -> None:
+    assert "move with it: the median L-F1" in said(results, numbers)
+    alike = replace(numbers, rules=numbers.rules.assign(median=1.0))
+    assert "is a convention (here the rule “study”, that of Hussein et al. 2023)." in said(results, alike)
+
+
 def test_what_is_lacking_is_said(results: StudyResults, numbers: Numbers) -> None:
     text = said(results, numbers)
     assert "7 subjects with lesions chose the thresholds and 9 subjects with lesions tested them" in text

@@ -25,6 +25,13 @@ def test_both_curves_and_both_thresholds_are_drawn(results: StudyResults) -> Non
     assert false.get_ylim()[1] >= max(curve.loc[[t, 0.5], "false"])
 
 
+def test_no_value_stands_on_the_labels_of_the_axis(results: StudyResults) -> None:
+    clean = replace(results, sweep=results.sweep.assign(n_predicted_lesions=0, n_true_predicted_lesions=0))
+    *_, false = tradeoff_figure(clean).axes
+    assert false.texts
+    assert all(text.get_position()[1] > 0 for text in false.texts)
+
+
 def test_thresholds_of_folds_are_all_marked_without_values(results: StudyResults) -> None:
     written = results.written_thresholds
     folds = pd.concat([written.assign(fold=1), written.assign(fold=2, threshold=0.9)], ignore_index=True)

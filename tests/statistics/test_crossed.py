@@ -100,6 +100,11 @@ def test_few_subjects_cannot_give_a_small_p_value():
     assert np.isfinite(test.detectable(0.05))
 
 
+def test_scores_that_are_all_equal_say_nothing_of_a_detectable_difference():
+    ones = np.ones((2, 7))
+    assert np.isnan(crossed_test(ones, ones).detectable(0.05))
+
+
 def test_equal_gains_in_all_subjects():
     scores = np.full((1, 8), 0.5)
     assert crossed_test(scores, scores).p_value == 1

@@ -87,6 +87,14 @@ def test_changes_against_loops(seed):
     assert got == pytest.approx((-swapped[1], -swapped[0]))
 
 
+def test_one_changed_scan_shows_no_direction():
+    """The p-value of the same change is 1: its interval must not lie on one side of 0."""
+    change = [-1] + [0] * 8
+    for is_share in (True, False):
+        low, high = change_of_ratios(change, np.ones(9), range(9), is_share=is_share)
+        assert low < -1 / 9 < 0 < high
+
+
 def test_a_paired_share_by_hand():
     """Agresti & Min (2005) with Student's t: 3 and 8 discordant pairs of 40."""
     difference = [1] * 8 + [-1] * 3 + [0] * 29

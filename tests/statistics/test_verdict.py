@@ -11,12 +11,12 @@ RNG = np.random.default_rng(4)
 EASE = RNG.normal(0.5, 0.15, 20)
 
 
-def scores(**runs):
+def scores(spread=0.02, **runs):
     """A row per scan and run; each run is a list of gains over the scans' ease, one per seed."""
     rows = []
     for loss, gains in runs.items():
         for seed, gain in enumerate(gains):
-            noise = np.random.default_rng([seed, *map(ord, loss)]).normal(0, 0.02, 20)
+            noise = np.random.default_rng([seed, *map(ord, loss)]).normal(0, spread, 20)
             rows += [
                 {"scan_id": f"scan-{k:02d}", "subject": f"sub-{k:02d}", "loss": loss, "seed": seed, "f1": score}
                 for k, score in enumerate(EASE + gain + noise)
@@ -95,6 +95,13 @@ def test_equal_losses_are_not_shown_to_differ():
     assert row["low"] < 0 < row["high"]
     assert "are not shown to differ in f1" in row["sentence"]
     assert f"A true difference of {row['detectable']:.3f} would be found" in row["sentence"]
+
+
+def test_scores_that_never_differ_have_no_detectable_difference():
+    row = only(scores(bce=[0.0, 0.0], dice=[0.0, 0.0], spread=0.0))
+    assert row["verdict"] == "undecided"
+    assert math.isnan(row["detectable"])
+    assert "leaves open how small a difference would be found" in row["sentence"]
 
 
 def test_a_method_without_seeds_has_no_seed_noise():

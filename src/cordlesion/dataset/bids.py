@@ -163,9 +163,9 @@ def _masks(
 
 def _pass_over(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
     """Note for scans without a file which one of another suffix could be meant for it."""
-    by_base = {file.base: file for file in reversed(others)}
+    by_base = {file.key: file for file in reversed(others)}
     for name, image in images.items():
-        if name not in found.files and (file := by_base.get(image.base)):
+        if name not in found.files and (file := by_base.get(image.key)):
             found.passed[name] = (
                 f"{file.path} names {', '.join(file.words)}, so it is not of {image.path.name}; if it is, put the "
                 "image's suffix into its name, or spell the word out in `patterns`."
@@ -173,8 +173,8 @@ def _pass_over(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[S
 
 
 def _without_image(files: Sequence[ScanFile], images: Mapping[str, ScanFile]) -> list[tuple[str, str]]:
-    known = {image.base for image in images.values()}
-    first = {file.base: file.path for file in reversed(files) if file.base not in known}
+    known = {image.key for image in images.values()}
+    first = {file.key: file.path for file in reversed(files) if file.key not in known}
     return [
         (str(path), f"{path}: a reference without an image; {name}_T2w.nii.gz is needed. Add the scan or remove it.")
         for name, path in sorted(first.items())

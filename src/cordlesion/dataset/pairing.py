@@ -122,7 +122,7 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
     """
     by_base: dict[str, list[ScanFile]] = {}
     for image in _placed(images, root, True) if _repeats(images) else images:
-        by_base.setdefault(image.base, []).append(image.as_image())
+        by_base.setdefault(image.key, []).append(image.as_image())
     found: dict[str, Path] = {}
     for pair in pairs:
         file = scan_file(pair.reference)
@@ -162,9 +162,9 @@ def _by_place(
     """Name files of equal names by their folders, in both trees, where the names alone do not distinguish scans."""
     if not (_repeats(references) or _repeats(predictions)):
         return references, predictions
-    alike = len({file.base for file in (*references, *predictions)}) == 1
+    alike = len({file.key for file in (*references, *predictions)}) == 1
     placed = _placed(references, reference, alike), _placed(predictions, prediction, alike)
-    if {file.base for file in placed[0]} & {file.base for file in placed[1]}:
+    if {file.key for file in placed[0]} & {file.key for file in placed[1]}:
         return placed
     # Other names in the two trees: the folders distinguish patients where each holds one file.
     folders = _placed(references, reference, True), _placed(predictions, prediction, True)
@@ -173,7 +173,7 @@ def _by_place(
 
 def _repeats(files: Sequence[ScanFile]) -> bool:
     """Say whether a name that is not of BIDS occurs twice."""
-    counts = Counter(file.base for file in files if not file.entities)
+    counts = Counter(file.key for file in files if not file.entities)
     return any(number > 1 for number in counts.values())
 
 
@@ -209,10 +209,10 @@ def _full_name(file: ScanFile) -> str:
 
 def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
     """Refuse two references of one name, of which a prediction would belong to either."""
-    predicted, first = {file.base for file in predictions}, dict[str, ScanFile]()
+    predicted, first = {file.key for file in predictions}, dict[str, ScanFile]()
     for file in references:
         twin = first.setdefault(_full_name(file), file)
-        if twin is not file and file.base in predicted:
+        if twin is not file and file.key in predicted:
             raise _twins(twin, file, _OWN_FOLDER)
 
 
@@ -221,7 +221,7 @@ def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
     for files in trees:
         first: dict[str, ScanFile] = {}
         for file in files:
-            if (twin := first.setdefault(file.base, file)) is not file and not file.entities:
+            if (twin := first.setdefault(file.key, file)) is not file and not file.entities:
                 raise _twins(twin, file, "Let the file names differ, or lay both trees out in the same folders.")
 
 

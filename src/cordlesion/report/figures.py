@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from cordlesion.config import SETS, SetName
 from cordlesion.report.curves import froc_figure, reliability_figure
@@ -66,6 +66,8 @@ def cohort_figure(results: StudyResults) -> Figure:
         counts.yaxis.set_major_locator(MaxNLocator(integer=True))
         volumes.set(title="Total lesion volume", ylabel="mm³ per scan (logarithmic)", yscale="log")
         volumes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        # Within a decade the ticks between the powers of ten have labels too.
+        volumes.yaxis.set_minor_formatter(LogFormatter())
         return figure
 
 

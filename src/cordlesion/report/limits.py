@@ -230,11 +230,12 @@ def _lesion_rule(facts: _Facts) -> Iterator[Limit]:
     mine = rules.loc[rules["loss"] == facts.results.best.loss, "median"].dropna()
     rule = name_rule(facts.config.evaluation.rule)
     convention = f"What counts as a found or a false lesion is a convention (here the rule {rule})"
+    least, most = format_number(mine.min()), format_number(mine.max())
     moved = (
         f", and lesion-wise values move with it: the median L-F1 of the recommended loss from "
-        f"{format_number(mine.min())} to {format_number(mine.max())} under {len(mine)} rules (Table 9)"
+        f"{least} to {most} under {len(mine)} rules (Table 9)"
     )
-    yield Limit(f"{convention}{moved if len(mine) > 1 else ''}.")
+    yield Limit(f"{convention}{moved if least != most else ''}.")
 
 
 def _comparators(facts: _Facts) -> Iterator[Limit]:

@@ -17,6 +17,9 @@ SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2
 """The axis of false lesions ends at this many times the largest value of interest: beyond, nobody would go."""
 
+_NEAR_BOTTOM = 0.1
+"""What lies below this share of an axis has no room for a label under it."""
+
 
 def tradeoff_figure(results: StudyResults) -> Figure:
     """Draw lesions found and false lesions per scan against the threshold, test set, for the recommended model.
@@ -35,13 +38,13 @@ def tradeoff_figure(results: StudyResults) -> Figure:
                 axes.axvspan(low, high, color=MUTED, alpha=0.15 / len(marks), linewidth=0)
             axes.grid(axis="y")
         if len(panels) > 1:
-            _draw(panels[0], curve["found"], marks, color, format_percent)
             panels[0].set(title="Lesions found", ylim=(0, 1.12), yticks=np.linspace(0, 1, 5))
+            _draw(panels[0], curve["found"], marks, color, format_percent)
             panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_percent(value)))
         false = panels[-1]
-        _draw(false, curve["false"], marks, color, "{:.1f}".format)
         false.set(title="False lesions per scan", xlabel="decision threshold t", xlim=(0, 1.02))
         false.set_ylim(0, _top(curve["false"], [*marks, DEFAULT_THRESHOLD, *intervals.ravel()]))
+        _draw(false, curve["false"], marks, color, "{:.1f}".format)
         false.yaxis.set_major_locator(MaxNLocator(4))
         return figure
 
@@ -61,7 +64,9 @@ def _draw(
         if len(marks) == 1:
             # The curve falls: below it is room at the left, above it at the right.
             left = t == min(t for t, *_ in looks) and t > 0.25 and len(looks) > 1
-            place, side = ((-7, -13), "right") if left else ((7, 7), "left")
+            # Below a point at the bottom there are the labels of the axis.
+            down = -13 if here > _NEAR_BOTTOM * axes.get_ylim()[1] else 7
+            place, side = ((-7, down), "right") if left else ((7, 7), "left")
             axes.annotate(f"{name}: {form(here)}", (t, here), place, textcoords="offset points", fontsize=8, ha=side)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cordlesion.analysis import TABLES
-from cordlesion.artifacts import StudyFolder, file_label, fingerprint
+from cordlesion.artifacts import METHOD_VERSION, StudyFolder, earlier_fingerprints, file_label, fingerprint
 from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.derivatives import mask_path, sidecar
 from cordlesion.progress import say
@@ -31,13 +31,18 @@ def forget_outdated(cohort: Cohort) -> None:
         last = folder.finished("results")
         analyses = [folder.table(name) for name in TABLES]
         if last:
+            if last["fingerprint"] in _earlier_marks(cohort):
+                say(
+                    "the results here were made by an earlier version of cordlesion, whose method has changed since: "
+                    "thresholds, tables and report are made anew; networks and maps are kept where they are still valid"
+                )
             folder.remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses])
             _forget_pages(folder)
         if of_runs != (tuned_for := last.get("runs", last.get("fingerprint"))):
             study = close_test_sets(cohort)
             _forget(folder, [r for r in cohort.config.runs if trained_from(folder, r) == train_mark(study, r)])
         with folder.stage("results", mark) as record:
-            record["runs"] = tuned_for
+            record |= {"runs": tuned_for, "method": METHOD_VERSION}
 
 
 def forget_thresholds(cohort: Cohort) -> None:
@@ -51,7 +56,7 @@ def forget_thresholds(cohort: Cohort) -> None:
         return
     _forget(folder, cohort.config.runs)
     with folder.stage("results", mark) as record:
-        record["runs"] = of_runs
+        record |= {"runs": of_runs, "method": METHOD_VERSION}
 
 
 def _forget(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
@@ -65,11 +70,22 @@ def _forget(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
 
 def _result_marks(cohort: Cohort) -> tuple[str, str]:
     """Return the fingerprints of the results of the trainings, and of all."""
+    own, comparators = _result_parts(cohort)
+    return fingerprint("results", *own), fingerprint("results", *own, *comparators)
+
+
+def _earlier_marks(cohort: Cohort) -> list[str]:
+    """Return what the fingerprint of all results was in the versions before."""
+    own, comparators = _result_parts(cohort)
+    return earlier_fingerprints("results", *own, *comparators)
+
+
+def _result_parts(cohort: Cohort) -> tuple[list[object], list[object]]:
+    """Return what the results of the trainings depend on, and what comparators add to that."""
     columns = ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
     comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
     split = cohort.splits[columns].astype(str).to_numpy().tolist()
-    own = [cohort.config.decisive, cohort.hashes, split]
-    return fingerprint("results", *own), fingerprint("results", *own, *([comparators] if comparators else []))
+    return [cohort.config.decisive, cohort.hashes, split], [comparators] if comparators else []
 
 
 def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:

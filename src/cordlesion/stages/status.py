@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder
+from cordlesion.artifacts import METHOD_VERSION, StudyFolder
 from cordlesion.config import RunConfig, read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
@@ -43,7 +43,7 @@ def _rows(folder: StudyFolder) -> list[tuple[str, str, str]]:
         ("analyze", folder.table("calibration")),
         ("report", folder.root / "report.html"),
     ):
-        rows.append((stage, path.name, _state(path.is_file())))
+        rows.append((stage, path.name, _result(folder, path)))
     stages = dict.fromkeys(stage for stage, _ in working)
     return rows + [("cluster", stage, told(s for (of, _), s in working.items() if of == stage)) for stage in stages]
 
@@ -88,6 +88,14 @@ def _training(folder: StudyFolder, run: RunConfig, on_cluster: str | None) -> st
         return "done"
     failure = failure_file(folder, run)
     return on_cluster or (f"failed: {failure.read_text(encoding='utf-8').strip()}" if failure.is_file() else "left")
+
+
+def _result(folder: StudyFolder, path: Path) -> str:
+    """Return the state of a table or of the report, which a change of the method makes invalid."""
+    made = folder.finished("results")
+    if path.is_file() and made and made.get("method") != METHOD_VERSION:
+        return "left: there is one made by an earlier version"
+    return _state(path.is_file())
 
 
 def _state(done: bool) -> str:

@@ -77,7 +77,7 @@ class LossComparison:
     """Over subjects alone, corrected over the family."""
     detectable: float
     """The smallest true difference that this design finds with a power of 80 % at the corrected level; infinite where
-    the subjects are too few for any."""
+    the subjects are too few for any, NaN where it is the same in all of them."""
 
     @property
     def verdict(self) -> Verdict:
@@ -131,6 +131,8 @@ class LossComparison:
                 f"{self.n_subjects} subjects are too few to find any difference in one of {self.n_compared} "
                 "comparisons."
             )
+        if math.isnan(self.detectable):
+            return "It is the same in every subject here, which leaves open how small a difference would be found."
         return (
             f"A true difference of {self.detectable:.3f} would be found in 80 % of such studies; a smaller one may be "
             "there."

@@ -70,13 +70,13 @@ class CrossedTest:
             significant: The largest p-value that counts, such as 0.05 divided by the number of comparisons.
 
         Returns:
-            Infinite where the subjects are too few for any difference.
+            Infinite where the subjects are too few for any difference; NaN where no difference varies, which says
+            nothing of how much others would.
         """
         if self.least_p > significant:
             return np.full_like(self.variance, np.inf)
         reach = self.reference.critical(significant / 2) + stats.t.ppf(POWER, self.freedom)
-        found: FloatArray = reach * np.sqrt(self.variance)
-        return found
+        return np.where(self.variance > 0, reach * np.sqrt(self.variance), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,8 @@ def change_of_ratios(
     """Return the approximate interval of the difference of two paired ratios of sums that share their units.
 
     What was gained and what was lost have an interval each, that of :func:`share_interval` or :func:`rate_interval`,
-    which are as skewed as counts are; the squares of their distances add up (Zou & Donner 2008).
+    which are as skewed as counts are; the squares of their distances add up (Zou & Donner 2008). So does the upper end
+    of what was not seen at all: without it, intervals of rare changes in both directions held the truth half the time.
 
     Args:
         differences: Second - first of each scan, shape (N,).
@@ -140,19 +141,15 @@ def change_of_ratios(
     if parts[0].n_subjects < MIN_SUBJECTS:
         return _UNKNOWN
     tail = (1 - confidence) / 2
-    # Of one direction alone nothing is said of the other; without either, each may have gone unseen.
-    unseen = not signed.any()
-    (gain, *ends), (loss, *other) = (_with_ends(part, tail, is_share=is_share, unseen=unseen) for part in parts)
+    # Where only gains were seen, losses may have gone unseen: their interval reaches above 0 all the same.
+    (gain, *ends), (loss, *other) = ((part.value, *_ends(part, tail, is_share=is_share)) for part in parts)
     low = gain - loss - math.hypot(gain - ends[0], other[1] - loss)
     high = gain - loss + math.hypot(ends[1] - gain, loss - other[0])
     return low, high
 
 
-def _with_ends(part: _Ratio, tail: float, *, is_share: bool, unseen: bool) -> tuple[float, float, float]:
-    """Return a ratio with its interval, which is a point where there are no events, unless some may be unseen."""
-    if not (part.events.any() or unseen):
-        return 0.0, 0.0, 0.0
-    return part.value, *(_share_ends(part, tail) if is_share else _rate_ends(part, tail))
+def _ends(ratio: _Ratio, tail: float, *, is_share: bool) -> Interval:
+    return _share_ends(ratio, tail) if is_share else _rate_ends(ratio, tail)
 
 
 def _by_subject(events: npt.ArrayLike, units: npt.ArrayLike, subjects: npt.ArrayLike) -> _Ratio:
