@@ -102,11 +102,8 @@ def change_of_ratio(moved: pd.Series, units: pd.Series, subjects: pd.Series, *, 
     """Gains and losses apart; the squares of their distances add up."""
     ends = []
     for some in (moved.clip(lower=0), (-moved).clip(lower=0)):
-        if (some == 0).all() and (moved != 0).any():
-            ends.append((0, 0, 0))
-        else:
-            interval = share(some, units, subjects) if is_share else rate(some, subjects)
-            ends.append((some.sum() / units.sum(), *interval))
+        interval = share(some, units, subjects) if is_share else rate(some, subjects)
+        ends.append((some.sum() / units.sum(), *interval))
     (gain, low, high), (loss, least, most) = ends
     return gain - loss - np.hypot(gain - low, most - loss), gain - loss + np.hypot(high - gain, loss - least)
 
