@@ -100,7 +100,8 @@ def test_files_without_a_partner_are_listed(tmp_path):
     ("files", "fault"),
     [
         (["r/sub-01_seg.nii.gz", "p/sub-02_seg.nii.gz"], "none of its 1 NIfTI files matches one of the 1"),
-        (["r/sub-01_seg.nii.gz", "p/notes.txt"], "none of its 0 NIfTI files"),
+        (["r/sub-01_seg.nii.gz", "p/notes.txt"], "no NIfTI file found"),
+        (["r/sub-01_seg.nii.gz", "p/sub-01.npz"], r"Convert nnU-Net's \.npz exports first"),
         (["r/sub-01_seg.nii.gz"], "no such file or folder"),
         (["r/sub-01_seg.nii.gz", "p/sub-01_a.nii.gz", "p/sub-01_b.nii.gz"], "is of the same scan as"),
         (["r/a/case7.nii", "r/b/case7.nii", "p/case7.nii"], "is of the same scan as"),
@@ -263,7 +264,7 @@ def test_identifiers_stay_text(tmp_path):
     ("content", "fault"),
     [
         (b"", "not a table"),
-        (b"\xff\xfe\x00", "not a table"),
+        (b"\xff\xfe\x00", "not a table.*Save it in UTF-8"),
         (b"scan_id\tsubject\na\tb\nc\td\te\tf\n", "not a table"),
         (b"scan_id\nsub-01\n", "lacks the columns subject"),
         (b"scan_id\tsubject\tvoxel_f1\na\ta\tgood\n", "the column voxel_f1 holds text"),

@@ -205,7 +205,8 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
     except OSError as error:
         raise cannot_read(path, error, "a table (.tsv)") from error
     except ValueError as error:
-        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.") from error
+        remedy = " Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
+        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.{remedy}") from error
 
 
 def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:

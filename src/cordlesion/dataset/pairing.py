@@ -65,6 +65,8 @@ def pair_files(
     if reference.is_file() and prediction.is_file():
         return _named({scan_file(reference): prediction}), []
     listed, shown = list_files(reference), list_files(prediction)
+    for folder, images in ((reference, listed), (prediction, shown)):
+        _require_images(folder, images)
     unusable = [(str(path), fault) for path in (*listed, *shown) if (fault := illegible(path))]
     references, predictions = _by_place(
         reference, named_files(listed, MASK_NAMES), prediction, named_files(shown, names)
@@ -82,6 +84,16 @@ def pair_files(
     alone = [_alone(file, "prediction") for file in references if file not in found]
     alone += [_alone(file, "reference") for file in predictions if file.path not in used]
     return _named(found), [*unusable, *alone]
+
+
+def _require_images(folder: Path, images: Sequence[Path]) -> None:
+    """Refuse a folder without a NIfTI file, and say what is there instead where that is known."""
+    if images:
+        return
+    # nnU-Net's exports lack the scan's place in space, so they are no files to be paired by themselves.
+    exports = any(path.suffix == ".npz" for path in files_below(folder))
+    remedy = "Convert nnU-Net's .npz exports first (see the guide to thresholds)" if exports else "Check the folder"
+    raise CordlesionError(f"{folder}: no NIfTI file found; .nii.gz or .nii files are needed. {remedy}.")
 
 
 def one_file_each(
