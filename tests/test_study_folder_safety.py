@@ -279,7 +279,8 @@ def test_a_damaged_marker_names_its_file(tmp_path, content):
 
 def test_a_marker_without_what_it_has_kept_names_its_file(copy):
     path = folder_of(copy).root / ".done" / "inspect" / "sub-01.json"
-    for content in ({}, {"content": 3}, {"content": {"n": 1}}):
+    kept = read_json(path)["content"]
+    for content in ({}, {"content": 3}, {"content": {"n": 1}}, {"content": kept | {"n_lesions": "3"}}):
         path.write_text(json.dumps({"fingerprint": read_json(path)["fingerprint"], **content}))
         with pytest.raises(CordlesionError, match=r"sub-01\.json: is no readable done-marker"):
             run_study(read_study(copy), until="split")

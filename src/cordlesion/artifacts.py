@@ -1,12 +1,15 @@
 """The folder of a study: paths, done-markers, what is its own; and, for those who use it, how files are written."""
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.fingerprints import CHANGED_IN as CHANGED_IN
@@ -36,6 +39,7 @@ from cordlesion.writing import write_text as write_text
 from cordlesion.writing import written_files as written_files
 
 Kept = TypeVar("Kept")
+
 _BEFORE_A_STUDY = {".lock", ".DS_Store", "jobs", "splits.tsv", "study.yaml"}
 """What may lie in the folder of a study that has not begun: a split made by hand, its configuration, logs of jobs."""
 
@@ -176,15 +180,17 @@ class StudyFolder:
         return marker
 
     def kept(self, stage: str, name: str, kind: type[Kept]) -> Kept:
-        """Return a small result that a stage has kept in its marker.
+        """Return a small result, a dataclass, that a stage has kept in its marker; its types are checked.
 
         Raises:
             RunError: The marker is damaged, which is no fault of the scan that it belongs to.
         """
         try:
-            return kind(**self.finished(stage)[name])
-        except (KeyError, TypeError) as error:
+            # Read as JSON, which has no tuples, and strictly: the text "3" is no number of lesions.
+            kept: Kept = TypeAdapter(kind).validate_json(json.dumps(self.finished(stage)[name]), strict=True)
+        except (KeyError, ValidationError) as error:
             raise _damaged_marker(self._marker(stage)) from error
+        return kept
 
     def units(self, stage: str) -> list[str]:
         """Return the units of a stage that have a done-marker: of ``predict``, ``tversky_seed-0/sub-01`` and so on."""
