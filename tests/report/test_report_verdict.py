@@ -31,6 +31,13 @@ def numbers(results: StudyResults) -> Numbers:
     )
 
 
+def test_of_losses_trained_once_the_reach_is_that_of_these_trainings(
+    results: StudyResults, summary: pd.DataFrame, numbers: Numbers
+) -> None:
+    once = replace(numbers, pairs=numbers.pairs.assign(n_seeds_first=1))
+    assert "a true difference of 0.15 between these trainings would be found" in sum_up(results, summary, once)
+
+
 def at_half(table: pd.DataFrame, **better: float) -> pd.DataFrame:
     return table.assign(**{name: np.where(table["tuned"], table[name], value) for name, value in better.items()})
 

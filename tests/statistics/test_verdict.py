@@ -80,6 +80,12 @@ def test_seed_noise_that_may_explain_a_difference():
     assert f"A true difference of {row['detectable']:.3f} would be found in 80 % of such studies" in row["sentence"]
 
 
+def test_what_one_seed_could_find_is_said_of_these_trainings_only():
+    row = only(scores(bce=[0.0], dice=[0.001, 0.002]))
+    assert row["verdict"] == "undecided"
+    assert f"of {row['detectable']:.3f} between these trainings would be found" in row["sentence"]
+
+
 def test_one_seed_leaves_seed_noise_unknown():
     row = only(scores(bce=[0.0], dice=[0.2, 0.21]))
     assert row["verdict"] == "seed noise unknown"

@@ -56,7 +56,9 @@ def name_reach(rows: pd.DataFrame) -> str:
         return "with so few subjects no difference could be found"
     least, most = (format_number(end) for end in (found[0], found[-1]))
     gap = least if least == most else f"{least} to {most}"
-    return f"a true difference of {gap} would be found in 80 % of such studies"
+    # Of losses that are trained once nothing is known beyond these trainings.
+    of_these = " between these trainings" if (rows[["n_seeds_first", "n_seeds_second"]] == 1).any(axis=None) else ""
+    return f"a true difference of {gap}{of_these} would be found in 80 % of such studies"
 
 
 def settled(standings: Mapping[str, Standing]) -> str:

@@ -133,9 +133,11 @@ class LossComparison:
             )
         if math.isnan(self.detectable):
             return "It is the same in every subject here, which leaves open how small a difference would be found."
+        # Of losses that are trained once nothing is known beyond these trainings.
+        of_these = " between these trainings" if 1 in (self.n_seeds_first, self.n_seeds_second) else ""
         return (
-            f"A true difference of {self.detectable:.3f} would be found in 80 % of such studies; a smaller one may be "
-            "there."
+            f"A true difference of {self.detectable:.3f}{of_these} would be found in 80 % of such studies; a smaller "
+            "one may be there."
         )
 
     @property
