@@ -180,6 +180,11 @@ DAMAGES = {
     "doubled thresholds": ("thresholds.tsv", same_row_twice, "has two rows for loss bce"),
     "doubled split": ("splits.tsv", same_row_twice, "has two rows for scan_id sub-"),
     "cut evaluation": ("evaluation.tsv", lambda t: t.drop(t.index[t["set"] == "test"][0]), "lacks sub-.* every method"),
+    "a scan in another set": (
+        "splits.tsv",
+        lambda t: t.assign(set=t["set"].mask(t["set"] == "test", "train")),
+        "in the set test, which .*does not have there",
+    ),
     "another scan": ("splits.tsv", lambda t: t[t["set"] != "test"], "has the scan .*does not have"),
     "half a seed": ("evaluation.tsv", with_first("seed", "0.5"), "seed holds parts of a whole"),
     "no threshold": ("thresholds.tsv", with_first("threshold", "n/a"), "threshold lacks a number"),

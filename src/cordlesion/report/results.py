@@ -278,10 +278,11 @@ def _require_complete(results: StudyResults) -> None:
     """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
     wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
     in_set = {name: set(rows["scan_id"]) for name, rows in results.evaluation.groupby("set")}
-    if unknown := sorted(set().union(*in_set.values()) - set(results.splits["scan_id"])):
+    split = set(zip(results.splits["set"], results.splits["scan_id"], strict=True))
+    if unknown := sorted({(str(name), scan) for name, scans in in_set.items() for scan in scans} - split):
         raise CordlesionError(
-            f"{results.folder.evaluation}: has the scan {unknown[0]}, which {results.folder.splits} does not have; "
-            f"tables of one study are needed. {run_stage('evaluate')}"
+            f"{results.folder.evaluation}: has the scan {unknown[0][1]} in the set {unknown[0][0]}, which "
+            f"{results.folder.splits} does not have there; tables of one study are needed. {run_stage('evaluate')}"
         )
     for run, set_name, tuned in wanted:
         threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
