@@ -13,26 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import (
-    StudyFolder,
-    atomic_path,
-    check_output_file,
-    file_hash,
-    fingerprint,
-    folder_lock,
-    portable_path,
-    read_json,
-    remove_partial_files,
-    waiting_lock,
-    write_json,
-    write_text,
-)
+from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
+from cordlesion.fingerprints import file_hash, fingerprint
 from cordlesion.model.bundle import save_bundle
+from cordlesion.outputs import check_output_file, portable_path
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, write_stack
+from cordlesion.reading import read_json
 from cordlesion.volume import Volume, write_volume
+from cordlesion.writing import atomic_path, folder_lock, remove_partial_files, waiting_lock, write_json, write_text
 from images import AFFINE, noise
 from models import untrained_bundle
 

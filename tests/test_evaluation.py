@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion import evaluation
-from cordlesion.dataset.pairing import MASK_NAMES, PROBABILITY_NAMES, pair_files
+from cordlesion.dataset.pairing import MASK_NAMES, PROBABILITY_NAMES, MapPair, pair_files
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,
-    MapPair,
     evaluate_mask,
     metric_row,
     read_in_parts,

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder, read_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study, study_yaml
 from cordlesion.errors import CordlesionError
 from cordlesion.manifest import AFTER, BEFORE, declared_before, read_manifest, record_opening, write_manifest
+from cordlesion.reading import read_json
 from cordlesion.report.primary import Primary, read_primary
 
 STUDY = """\

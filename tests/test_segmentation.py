@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cordlesion.artifacts import file_hash
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
+from cordlesion.fingerprints import file_hash
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.preprocess.centerline import read_centerline

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cordlesion.artifacts import file_hash
 from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.segmentation import predict_file, segment, segment_files

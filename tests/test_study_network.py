@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cordlesion.artifacts import StudyFolder, file_hash
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
+from cordlesion.fingerprints import file_hash
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.centerline import centerline_from_cord_mask
 from cordlesion.preprocess.cord_stack import stack_geometry

@@ -7,10 +7,10 @@ import re
 import sys
 from pathlib import Path
 
-from cordlesion.artifacts import write_text
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
+from cordlesion.writing import write_text
 
 COMMAND = "make example-report"
 LARGEST_BYTES = 1_500_000

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder, fingerprint
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
-from cordlesion.evaluation import LESION_COUNTS, MapPair, read_in_parts, read_table, table_in_parts, write_table
+from cordlesion.dataset.pairing import MapPair
+from cordlesion.evaluation import LESION_COUNTS, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
+from cordlesion.fingerprints import fingerprint
 from cordlesion.metrics import (
     STRATA_MM3,
     LogitCounts,

@@ -11,32 +11,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from cordlesion.config.names import file_label
 from cordlesion.errors import CordlesionError, RunError
-from cordlesion.fingerprints import CHANGED_IN as CHANGED_IN
-from cordlesion.fingerprints import METHOD_VERSION as METHOD_VERSION
-from cordlesion.fingerprints import ResultKind as ResultKind
-from cordlesion.fingerprints import digest as digest
-from cordlesion.fingerprints import earlier_fingerprints as earlier_fingerprints
-from cordlesion.fingerprints import file_hash as file_hash
-from cordlesion.fingerprints import fingerprint as fingerprint
-from cordlesion.outputs import check_new_folder as check_new_folder
-from cordlesion.outputs import check_output_file as check_output_file
-from cordlesion.outputs import check_output_folder as check_output_folder
-from cordlesion.outputs import new_folder as new_folder
-from cordlesion.outputs import portable_path as portable_path
-from cordlesion.outputs import require_short_name as require_short_name
-from cordlesion.reading import parse_json, read_record
-from cordlesion.reading import read_json as read_json
-from cordlesion.writing import atomic_path as atomic_path
-from cordlesion.writing import folder_lock as folder_lock
-from cordlesion.writing import is_partial as is_partial
-from cordlesion.writing import remove_file as remove_file
-from cordlesion.writing import remove_partial_files as remove_partial_files
-from cordlesion.writing import utf8_only as utf8_only
-from cordlesion.writing import waiting_lock as waiting_lock
-from cordlesion.writing import write_json as write_json
-from cordlesion.writing import write_text as write_text
-from cordlesion.writing import written_files as written_files
+from cordlesion.fingerprints import file_hash
+from cordlesion.reading import parse_json, read_json, read_record
+from cordlesion.writing import is_partial, remove_file, write_json, written_files
 
 Kept = TypeVar("Kept")
 
@@ -66,11 +45,6 @@ def _is_manifest(path: Path) -> bool:
     except CordlesionError:
         return False
     return isinstance(content, dict) and "cordlesion" in content
-
-
-def file_label(name: str) -> str:
-    """Return a run's name as it stands in file names, where BIDS allows letters and digits only."""
-    return "".join(character for character in name if character.isalnum())
 
 
 @dataclass(frozen=True)

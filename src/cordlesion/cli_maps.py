@@ -102,8 +102,8 @@ def compare(
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
     """
-    from cordlesion.artifacts import check_output_file
     from cordlesion.evaluation import write_table
+    from cordlesion.outputs import check_output_file
     from cordlesion.standalone import COMPARISON_NOTE, compare_files
 
     if output is not None:

@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, write_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.volume import read_probability, write_volume
+from cordlesion.writing import write_json
 
 
 def describe_dataset(folder: StudyFolder, dataset: Path) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.artifacts import atomic_path, utf8_only
 from cordlesion.config import PostprocessConfig
-from cordlesion.dataset.pairing import MapPair as MapPair
+from cordlesion.dataset.pairing import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.reading import cannot_read
 from cordlesion.volume import Volume, read_probability
+from cordlesion.writing import atomic_path, utf8_only
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from cordlesion.artifacts import StudyFolder, check_output_file, digest, file_hash, fingerprint, new_folder, write_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import (
     DRAWN,
     NETWORK,
@@ -31,9 +31,12 @@ from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.fingerprints import digest, file_hash, fingerprint
 from cordlesion.located_yaml import parse_yaml, plain
 from cordlesion.mask_values import MaskValues
+from cordlesion.outputs import check_output_file, new_folder
 from cordlesion.progress import say
+from cordlesion.writing import write_json
 
 
 def split_dataset(

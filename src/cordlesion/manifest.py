@@ -11,11 +11,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder, digest, portable_path, read_json, write_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.fingerprints import digest
+from cordlesion.outputs import portable_path
 from cordlesion.progress import say
+from cordlesion.reading import read_json
+from cordlesion.writing import write_json
 
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
 """When the primary comparison was declared, as ``primary.declared`` says it."""

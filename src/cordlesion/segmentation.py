@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cordlesion.artifacts import check_output_file, check_output_folder
 from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder, network_file
 from cordlesion.errors import CordlesionError
 from cordlesion.lesion_files import check_tables
@@ -12,6 +11,7 @@ from cordlesion.lesion_table import measure_lesions
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks
+from cordlesion.outputs import check_output_file, check_output_folder
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import (

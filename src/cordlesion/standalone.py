@@ -8,7 +8,6 @@ from typing import Literal
 
 import pandas as pd
 
-from cordlesion.artifacts import check_output_file, check_output_folder, write_json
 from cordlesion.comparison import COMPARISON_NOTE as COMPARISON_NOTE
 from cordlesion.comparison import compare_files as compare_files
 from cordlesion.config import FilePatterns
@@ -32,6 +31,7 @@ from cordlesion.evaluation import (
 from cordlesion.execution.local import map_scans
 from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import RULES
+from cordlesion.outputs import check_output_file, check_output_folder
 from cordlesion.progress import say
 from cordlesion.scan_names import scan_file
 from cordlesion.threshold import (
@@ -44,6 +44,7 @@ from cordlesion.threshold import (
     find_cut,
     parse_objective,
 )
+from cordlesion.writing import write_json
 
 
 def evaluate_files(

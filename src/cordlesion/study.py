@@ -7,14 +7,7 @@ from functools import partial
 import pandas as pd
 
 from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
-from cordlesion.artifacts import (
-    StudyFolder,
-    folder_lock,
-    remove_file,
-    remove_partial_files,
-    require_own_folder,
-    write_text,
-)
+from cordlesion.artifacts import StudyFolder, require_own_folder
 from cordlesion.config import Method, RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
@@ -47,6 +40,7 @@ from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 from cordlesion.stages.thresholds import at_volume, choose_for
 from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
 from cordlesion.threshold import parse_objective
+from cordlesion.writing import folder_lock, remove_file, remove_partial_files, write_text
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""

@@ -6,11 +6,12 @@ from typing import Any
 
 from explorer_study import few_scans
 
-from cordlesion.artifacts import read_json, write_json
 from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
+from cordlesion.reading import read_json
 from cordlesion.study import run_study
+from cordlesion.writing import write_json
 
 
 def test_the_export_is_what_the_server_answers(exported: Path) -> None:

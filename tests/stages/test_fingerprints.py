@@ -7,9 +7,11 @@ import pytest
 from fingerprints_of_studies import STUDIES, all_hashes
 
 from cordlesion import fingerprints
-from cordlesion.artifacts import StudyFolder, fingerprint, read_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import LossConfig, RunConfig, StudyConfig, builtin_study, read_study
 from cordlesion.config.sections import LATER, Section, TrainingConfig
+from cordlesion.fingerprints import fingerprint
+from cordlesion.reading import read_json
 
 GOLDEN = Path(__file__).with_name("fingerprints.json")
 REMEDY = """\

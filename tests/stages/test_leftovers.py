@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder, read_json
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, study_yaml
 from cordlesion.manifest import write_manifest
 from cordlesion.progress import shown
+from cordlesion.reading import read_json
 from cordlesion.stages.leftovers import forget_strangers, kept_models
 from cordlesion.stages.status import study_status
 

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from cordlesion import preprocess
-from cordlesion.artifacts import StudyFolder, fingerprint
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.fingerprints import fingerprint
 from cordlesion.preprocess import sct_contrast
 from cordlesion.stages import marks, sets
 from cordlesion.stages.marks import map_marks, stack_mark, sweep_mark, train_mark

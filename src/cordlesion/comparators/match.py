@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.artifacts import digest, file_hash, portable_path
 from cordlesion.config import ComparatorConfig, ComparatorKind, PreprocessConfig
 from cordlesion.dataset.pairing import (
     IMAGE_SUFFIXES,
@@ -18,6 +17,8 @@ from cordlesion.dataset.pairing import (
     one_file_each,
 )
 from cordlesion.errors import CordlesionError
+from cordlesion.fingerprints import digest, file_hash
+from cordlesion.outputs import portable_path
 from cordlesion.progress import say
 from cordlesion.scan_names import ScanFile, files_below, scan_file
 

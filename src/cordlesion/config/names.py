@@ -5,7 +5,10 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator
 
-from cordlesion.artifacts import file_label
+
+def file_label(name: str) -> str:
+    """Return a run's name as it stands in file names, where BIDS allows letters and digits only."""
+    return "".join(character for character in name if character.isalnum())
 
 
 def _plain(name: str) -> str:

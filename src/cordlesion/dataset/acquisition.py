@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from cordlesion.artifacts import read_json
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import say
+from cordlesion.reading import read_json
 from cordlesion.scan_names import file_stem
 from cordlesion.volume import read_grid
 

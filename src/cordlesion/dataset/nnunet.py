@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from cordlesion.artifacts import read_json
 from cordlesion.config import SplitConfig
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.dataset.split import LEARNING_SETS, share_subjects, split_table
 from cordlesion.errors import CordlesionError
+from cordlesion.reading import read_json
 
 NnunetFold: TypeAlias = dict[str, list[str]]
 

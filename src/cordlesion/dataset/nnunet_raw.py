@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path, check_new_folder, write_json
 from cordlesion.dataset.nnunet import to_nnunet
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
+from cordlesion.outputs import check_new_folder
 from cordlesion.volume import read_volume, write_volume
+from cordlesion.writing import atomic_path, write_json
 
 _ENDING = ".nii.gz"
 _LEARNING = ("train", "validation")

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cordlesion.artifacts import write_json
 from cordlesion.errors import CordlesionError
 from cordlesion.progress import say
 from cordlesion.reading import read_json
+from cordlesion.writing import write_json
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder, atomic_path
+from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import stream_scans
 from cordlesion.explorer.site import INDEX, Site
+from cordlesion.writing import atomic_path
 
 FOLDER = "explorer"
 """Below the study folder."""

@@ -22,7 +22,7 @@ from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.stack_file import CordStack, read_stack
 from cordlesion.probability import count_reached
-from cordlesion.report.results import run_stage
+from cordlesion.report.study_tables import run_stage
 from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
 MARGIN_MM = 6.0

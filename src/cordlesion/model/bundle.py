@@ -19,7 +19,6 @@ from pydantic import (
 )
 from safetensors.torch import save
 
-from cordlesion.artifacts import atomic_path, write_json
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.config.sections import Section
 from cordlesion.errors import CordlesionError
@@ -30,6 +29,7 @@ from cordlesion.model.weights_file import read_weights
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.sct_stack import SctPreprocess
 from cordlesion.reading import read_json
+from cordlesion.writing import atomic_path, write_json
 
 
 class GlobalThreshold(BaseModel):

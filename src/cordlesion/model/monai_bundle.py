@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from cordlesion.artifacts import atomic_path, check_new_folder, new_folder, write_json, write_text
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle
 from cordlesion.model.patch_model import (
@@ -23,7 +22,9 @@ from cordlesion.model.patch_model import (
     patch_shape,
     use_facts,
 )
+from cordlesion.outputs import check_new_folder, new_folder
 from cordlesion.probability import least_lesion
+from cordlesion.writing import atomic_path, write_json, write_text
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 _REACH = 1000.0

@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from cordlesion.artifacts import check_output_folder, file_hash
 from cordlesion.errors import CordlesionError
+from cordlesion.fingerprints import file_hash
 from cordlesion.model.bundle import (
     GlobalThreshold,
     SctBundle,
@@ -24,6 +24,7 @@ from cordlesion.model.keras_file import KerasFile, KerasLayer, open_keras
 from cordlesion.model.sct_layers import centerline_plan, lesion_plan, require_plan
 from cordlesion.model.sct_networks import SctCenterlineNet, SctLesionNet
 from cordlesion.model.sct_onnx import read_onnx_network
+from cordlesion.outputs import check_output_folder
 from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
 
 Variant = Literal["shipped", "soft"]

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cordlesion.artifacts import atomic_path
 from cordlesion.config import DRAWN, PreprocessConfig
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
@@ -28,6 +27,7 @@ from cordlesion.preprocess.region import place_stack
 from cordlesion.progress import say
 from cordlesion.reading import parse_json
 from cordlesion.volume import Volume, read_scan
+from cordlesion.writing import atomic_path
 
 _LARGEST = 1_000_000
 """No scan has so many voxels along an axis."""

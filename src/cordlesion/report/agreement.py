@@ -12,9 +12,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cordlesion import __version__
-from cordlesion.artifacts import write_json, write_text
+from cordlesion.dataset.pairing import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import MapPair, read_masks, write_table
+from cordlesion.evaluation import read_masks, write_table
 from cordlesion.lesion_files import describe_columns
 from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
@@ -29,6 +29,7 @@ from cordlesion.report.pipeline import name_rule
 from cordlesion.report.slices import AXIAL_WINDOW_MM
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 from cordlesion.volume import Volume, read_scan, require_same_grid
+from cordlesion.writing import write_json, write_text
 
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""

@@ -4,8 +4,9 @@ from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
-from cordlesion.report.results import Run, StudyResults, run_stage
+from cordlesion.report.results import Run, StudyResults
 from cordlesion.report.slices import Mask
+from cordlesion.report.study_tables import run_stage
 from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
 

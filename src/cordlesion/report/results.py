@@ -19,8 +19,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.manifest import read_manifest
 from cordlesion.report.pooling import pool_folds
 from cordlesion.report.primary import Primary, read_primary
-from cordlesion.report.study_tables import TABLES, read_checked, required
-from cordlesion.report.study_tables import run_stage as run_stage
+from cordlesion.report.study_tables import TABLES, read_checked, required, run_stage
 from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 

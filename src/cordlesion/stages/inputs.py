@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from cordlesion.artifacts import file_hash
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import RunError
+from cordlesion.fingerprints import file_hash
 
 
 def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[str]) -> None:

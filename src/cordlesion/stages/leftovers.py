@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cordlesion.analysis import TABLES
-from cordlesion.artifacts import METHOD_VERSION, StudyFolder, earlier_fingerprints, file_label, fingerprint
+from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SETS, RunConfig, StudyConfig
+from cordlesion.config.names import file_label
 from cordlesion.derivatives import mask_path, sidecar
+from cordlesion.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
 from cordlesion.progress import say
 from cordlesion.stages.marks import train_mark
 from cordlesion.stages.models_aside import models_aside, trained_from

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cordlesion.artifacts import StudyFolder, atomic_path
+from cordlesion.artifacts import StudyFolder
 from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan
@@ -16,6 +16,7 @@ from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.stages.sets import Cohort
 from cordlesion.volume import read_grid
+from cordlesion.writing import atomic_path
 
 
 @dataclass(frozen=True)

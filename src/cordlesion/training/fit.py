@@ -14,7 +14,6 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 
-from cordlesion.artifacts import atomic_path
 from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.losses import make_loss
@@ -28,6 +27,7 @@ from cordlesion.training.patch_dataset import patch_loader
 from cordlesion.training.processes import Seat, seats
 from cordlesion.training.shared_batch import agreed, share_normalizations
 from cordlesion.training.stack_bank import StackBank
+from cordlesion.writing import atomic_path
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.artifacts import atomic_path, remove_file
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
@@ -16,6 +15,7 @@ from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_s
 from cordlesion.training.fit import fit
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
+from cordlesion.writing import atomic_path, remove_file
 
 
 @dataclass(frozen=True, eq=False)
