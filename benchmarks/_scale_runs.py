@@ -15,7 +15,7 @@ from cordlesion.config import RunConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import mask_path
 from cordlesion.evaluation import read_table, write_table
-from cordlesion.fingerprints import fingerprint
+from cordlesion.io.fingerprints import fingerprint
 from cordlesion.stages.marks import map_marks, predict_key, sweep_mark, train_key, train_mark
 from cordlesion.stages.sets import Study
 from cordlesion.study import open_study, preprocess

@@ -22,8 +22,8 @@ from scipy import ndimage
 from cordlesion.dataset.pairing import PROBABILITY_NAMES, MapPair, pair_files
 from cordlesion.evaluation import sweep_map, write_table
 from cordlesion.execution.local import map_scans
+from cordlesion.io.volume import Volume, read_volume, write_volume
 from cordlesion.threshold import THRESHOLDS
-from cordlesion.volume import Volume, read_volume, write_volume
 
 SHAPE, SPACING_MM, CROP = (320, 256, 19), (0.6875, 0.6875, 7.5), 35
 DIFFERENT, PARTS = 20, ("seg", "probseg")

@@ -50,7 +50,7 @@ def step(name: str, folder: Path) -> None:
     if name == "import":
         import cordlesion.segmentation  # noqa: F401
     elif name == "read":
-        from cordlesion.volume import read_scan
+        from cordlesion.io.volume import read_scan
 
         read_scan(folder / "scan.nii.gz")
     else:

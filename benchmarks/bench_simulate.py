@@ -14,8 +14,8 @@ from _timing import seconds
 from cordlesion.dataset.simulate import ScanPlan, plan_cohort
 from cordlesion.dataset.simulate.cohort import simulate_all
 from cordlesion.execution.local import map_scans
-from cordlesion.processors import available_processors
-from cordlesion.volume import Volume, read_volume, write_volume
+from cordlesion.io.processors import available_processors
+from cordlesion.io.volume import Volume, read_volume, write_volume
 
 STUDY_SCANS = 161
 

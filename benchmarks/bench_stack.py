@@ -14,9 +14,9 @@ from _timing import alternate, version
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_stack, stack_geometry
-from cordlesion.volume import Volume
 
 SHAPE, SPACING_MM = (320, 256, 19), (0.6875, 0.6875, 7.5)
 CONFIG = PreprocessConfig()

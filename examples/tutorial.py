@@ -22,11 +22,11 @@ from scipy import ndimage
 
 import cordlesion
 from cordlesion.dataset.bids import find_scans
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import read_mask, read_scan
 from cordlesion.metrics import evaluate_rules
-from cordlesion.preprocess.orient import to_las
 from cordlesion.statistics import median_interval, wilcoxon
 from cordlesion.threshold import THRESHOLDS
-from cordlesion.volume import read_mask, read_scan
 
 COHORT = Path("demo/tutorial")
 

@@ -16,14 +16,14 @@ import pytest
 from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
-from cordlesion.fingerprints import file_hash, fingerprint
+from cordlesion.io.fingerprints import file_hash, fingerprint
+from cordlesion.io.outputs import check_output_file, portable_path
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume, write_volume
+from cordlesion.io.writing import atomic_path, folder_lock, remove_partial_files, waiting_lock, write_json, write_text
 from cordlesion.model.bundle import save_bundle
-from cordlesion.outputs import check_output_file, portable_path
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, write_stack
-from cordlesion.reading import read_json
-from cordlesion.volume import Volume, write_volume
-from cordlesion.writing import atomic_path, folder_lock, remove_partial_files, waiting_lock, write_json, write_text
 from images import AFFINE, noise
 from models import untrained_bundle
 
@@ -202,7 +202,7 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("cordlesion.writing.fcntl.flock", refuse)
+    monkeypatch.setattr("cordlesion.io.writing.fcntl.flock", refuse)
     with waiting_lock(tmp_path / "new" / ".lock"):
         assert (tmp_path / "new").is_dir()
     (tmp_path / "file").touch()

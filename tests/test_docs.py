@@ -14,9 +14,9 @@ from scipy import ndimage
 from cordlesion.config import read_study
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.simulate import simulate_cohort
+from cordlesion.io.volume import read_mask, write_volume
 from cordlesion.losses import LOSSES
 from cordlesion.study import run_study
-from cordlesion.volume import read_mask, write_volume
 from tiny import STUDY, make_cohort
 
 REPOSITORY = Path(__file__).parent.parent

@@ -10,9 +10,9 @@ from cordlesion.config import SplitConfig
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.io.volume import read_scan
+from cordlesion.io.writing import atomic_path, write_json
 from cordlesion.report.svg import shorten_svg
-from cordlesion.volume import read_scan
-from cordlesion.writing import atomic_path, write_json
 from images import box, noise, write_image
 
 LESION = box((4, 10), (4, 10), (4, 10))

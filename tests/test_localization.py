@@ -8,6 +8,8 @@ import pytest
 
 from cordlesion.centerlines import FINDERS
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import read_scan, write_volume
 from cordlesion.localization import centerline_file
 from cordlesion.preprocess.centerline import (
     Centerline,
@@ -15,8 +17,6 @@ from cordlesion.preprocess.centerline import (
     centerline_mask,
     read_centerline,
 )
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import read_scan, write_volume
 from strategies import make_scan
 from test_volume import assert_same_geometry
 

@@ -12,7 +12,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskValues
 from cordlesion.standalone import evaluate_files, tune_files
 from images import SHAPE, box, noise, write_image
 

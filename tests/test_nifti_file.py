@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.volume import placement_remark, read_grid, read_mask, read_scan, read_volume, write_volume
+from cordlesion.io.volume import placement_remark, read_grid, read_mask, read_scan, read_volume, write_volume
 from images import AFFINE, box, noise, write_image
 from test_volume import assert_same_geometry
 

@@ -10,8 +10,8 @@ import pytest
 
 from cordlesion.cli import app
 from cordlesion.errors import CordlesionError
+from cordlesion.io.writing import atomic_path
 from cordlesion.model.bundle import save_bundle
-from cordlesion.writing import atomic_path
 from images import box, noise, write_image
 from models import untrained_bundle
 from tiny import make_cohort

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import special
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.probability import as_probabilities, binarize, count_reached, least_lesion
 from cordlesion.metrics import count_reliability, sweep
 from cordlesion.metrics.voxel import checked_array
-from cordlesion.probability import as_probabilities, binarize, count_reached, least_lesion
 from cordlesion.threshold import THRESHOLDS
 
 F = np.float32

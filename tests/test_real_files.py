@@ -13,12 +13,12 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import Bundle, load_bundle, save_bundle
-from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.preprocess.stack_file import make_stack, read_stack
 from cordlesion.segmentation import segment, segment_files
 from cordlesion.study import run_study
-from cordlesion.volume import Volume
 from models import untrained_bundle
 from strategies import AXES, make_scan
 from test_volume import assert_same_geometry

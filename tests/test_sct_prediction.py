@@ -5,12 +5,12 @@ import torch
 
 from cordlesion.dataset.bids import find_scans
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import from_las
 from cordlesion.model.bundle import load_bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.sct_import import import_sct
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.orient import from_las
 from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.segmentation import segment
 from sct_models import sct_bundle

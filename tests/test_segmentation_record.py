@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.volume import read_mask, read_scan, write_volume
 from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.segmentation import predict_file, segment, segment_files
-from cordlesion.volume import read_mask, read_scan, write_volume
 from keras_networks import centerline_layers, lesion_layers, write_keras
 from models import untrained_bundle
 from sct_models import sct_bundle

@@ -8,9 +8,9 @@ import pytest
 from cordlesion.comparators.softmax import read_softmax
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.io.volume import read_grid, read_probability, read_volume
 from cordlesion.preprocess.centerline import centerline_from_cord_mask, read_centerline
 from cordlesion.standalone import evaluate_files, tune_files
-from cordlesion.volume import read_grid, read_probability, read_volume
 
 
 def tuned(reference, maps, output):

@@ -10,11 +10,11 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.io.progress import shown
+from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
-from cordlesion.progress import shown
 from cordlesion.segmentation import segment_files
 from cordlesion.standalone import evaluate_files
-from cordlesion.volume import read_scan
 from images import noise, write_image
 from models import untrained_bundle
 

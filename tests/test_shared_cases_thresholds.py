@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.progress import shown
+from cordlesion.io.progress import shown
 from cordlesion.standalone import tune_files
 
 

@@ -15,11 +15,11 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.intake import read_study_to_run
+from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import read_card
 from cordlesion.stages.marks import sweep_mark
 from cordlesion.stages.status import study_status
 from cordlesion.study import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
-from cordlesion.writing import folder_lock
 from tiny import make_cohort, write_scan
 
 KILLER = """

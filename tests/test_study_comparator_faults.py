@@ -11,7 +11,7 @@ from comparator_files import COMPARATORS, save, save_softmax, write_comparators
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.progress import shown
+from cordlesion.io.progress import shown
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from tiny import make_cohort

@@ -11,7 +11,7 @@ from comparator_files import save, write_comparators
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import read_card
 from cordlesion.study import run_study
 from tiny import make_cohort

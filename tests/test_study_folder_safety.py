@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion import fingerprints, writing
 from cordlesion.artifacts import StudyFolder, require_own_folder
 from cordlesion.config import read_study
 from cordlesion.dataset.simulate.cohort import simulate_cohort
@@ -24,14 +23,15 @@ from cordlesion.errors import CordlesionError, RunError
 from cordlesion.execution.local import Outcome, carried, map_scans, require_run
 from cordlesion.execution.side_by_side import map_side_by_side
 from cordlesion.explorer.export import export_explorer
-from cordlesion.outputs import new_folder
-from cordlesion.progress import shown
-from cordlesion.reading import read_json
+from cordlesion.io import fingerprints, writing
+from cordlesion.io.outputs import new_folder
+from cordlesion.io.progress import shown
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import atomic_path, folder_lock, write_text
 from cordlesion.report.html import write_report
 from cordlesion.stages import leftovers, maps, stacks, status
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
-from cordlesion.writing import atomic_path, folder_lock, write_text
 from tiny import make_cohort
 
 RUN = "bce_seed-0"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion import fingerprints
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, read_study
+from cordlesion.io import fingerprints
+from cordlesion.io.progress import shown
 from cordlesion.model.bundle import GlobalThreshold, read_card, set_threshold
-from cordlesion.progress import shown
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
 from tiny import make_cohort

@@ -9,14 +9,14 @@ import pytest
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.centerline import centerline_from_cord_mask
 from cordlesion.preprocess.cord_stack import stack_geometry
-from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study import run_study
-from cordlesion.volume import Volume, read_scan
 from keras_networks import centerline_layers, random_weights, write_keras
 from tiny import make_cohort
 

@@ -11,6 +11,7 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import read_centerline
@@ -18,7 +19,6 @@ from cordlesion.report.results import Run, read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.paper import paper_table
 from cordlesion.study import run_study
-from cordlesion.volume import read_scan
 from test_sct_prediction import sct_bundle
 from tiny import make_cohort
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.progress import shown
+from cordlesion.io.progress import shown
 from cordlesion.standalone import tune_files
 from images import SHAPE, box, write_image
 from images import noise as percent

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.volume import (
+from cordlesion.io.volume import (
     Volume,
     read_grid,
     read_mask,

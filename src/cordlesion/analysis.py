@@ -20,7 +20,9 @@ from cordlesion.config import Method
 from cordlesion.dataset.pairing import MapPair
 from cordlesion.evaluation import LESION_COUNTS, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
-from cordlesion.fingerprints import fingerprint
+from cordlesion.io.fingerprints import fingerprint
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.metrics import (
     STRATA_MM3,
     LogitCounts,
@@ -35,9 +37,7 @@ from cordlesion.metrics import (
     stratum_scores,
 )
 from cordlesion.preprocess.cord_stack import map_back
-from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.stack_file import read_stack
-from cordlesion.volume import read_mask, read_probability
 
 MapKind: TypeAlias = Literal["raw", "scaled"]
 """A probability map as it was predicted, or after temperature scaling."""

@@ -13,9 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from cordlesion.config.names import file_label
 from cordlesion.errors import CordlesionError, RunError
-from cordlesion.fingerprints import file_hash
-from cordlesion.reading import parse_json, read_json, read_record
-from cordlesion.writing import is_partial, remove_file, write_json, written_files
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.reading import parse_json, read_json, read_record
+from cordlesion.io.writing import is_partial, remove_file, write_json, written_files
 
 Kept = TypeVar("Kept")
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 from cordlesion.config import DRAWN, PreprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline, Finder
 from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.sct_centerline import centerline_from_sct
-from cordlesion.volume import Volume
 
 CordSource: TypeAlias = Path | str
 """A row of :data:`FINDERS`, or the file of SCT's centerline network (``t2_ctr.h5``)."""

@@ -62,7 +62,7 @@ StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
 def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
     """Simulate a cohort, run a small study on it, and write the report."""
     from cordlesion.demo import run_demo
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
 
     with shown(quiet):
         return leftovers(run_demo(output))
@@ -79,7 +79,7 @@ def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None 
         jobs: Processes; all processors by default.
     """
     from cordlesion.dataset.simulate import simulate_cohort
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
 
     with shown(quiet):
         simulate_cohort(output, scans=scans, seed=seed, jobs=jobs)
@@ -105,7 +105,7 @@ def split(
     """
     from cordlesion.config import SplitConfig
     from cordlesion.intake import split_dataset
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
 
     with shown(quiet):
         return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet, lesion_value))
@@ -145,8 +145,8 @@ def centerline(
             network: its file t2_ctr.h5 (extra `sct`).
         overwrite: Replace the curve and the picture of an earlier run; without it they are kept, as they may be edited.
     """
+    from cordlesion.io.progress import say, shown
     from cordlesion.localization import centerline_file
-    from cordlesion.progress import say, shown
 
     with shown(quiet):
         say(centerline_file(scan, output, source, overwrite=overwrite))
@@ -170,7 +170,7 @@ def predict(
         centerline: The cord's centre, drawn on a NIfTI grid; without it and without a cord mask the cord is found.
         cord_mask: A cord mask on the scan's grid, in place of a centerline.
     """
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.segmentation import predict_file
 
     with shown():
@@ -208,7 +208,7 @@ def segment(
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
             they are kept, and such scans are listed.
     """
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.segmentation import segment_files
 
     with shown(quiet):
@@ -234,7 +234,7 @@ def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")]
     Args:
         explorer: Also write the explorer (see `view`) as a folder that opens without a server; it holds the scans.
     """
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.report.html import write_report
 
     with shown(quiet):
@@ -361,7 +361,7 @@ def _run(
     epochs: int | None = None,
 ) -> int:
     from cordlesion.intake import read_study_to_run, reduce_study
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.study import run_study
 
     with shown(quiet):

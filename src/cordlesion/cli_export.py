@@ -61,7 +61,7 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
         output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
     """
     from cordlesion.intake import export_nnunet
-    from cordlesion.progress import say, shown
+    from cordlesion.io.progress import say, shown
 
     with shown(quiet):
         faults = export_nnunet(study_dir, output)

@@ -35,7 +35,7 @@ def evaluate(
             all references must mark by one value, and all predictions.
         predicted_value: The same for the predictions, where it is another than in the references.
     """
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.standalone import evaluate_files
 
     with shown(quiet):
@@ -78,7 +78,7 @@ def tune(
         grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
         lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
     """
-    from cordlesion.progress import shown
+    from cordlesion.io.progress import shown
     from cordlesion.standalone import tune_files
 
     with shown(quiet):
@@ -103,7 +103,7 @@ def compare(
         output: Where to write the comparison (.tsv).
     """
     from cordlesion.evaluation import write_table
-    from cordlesion.outputs import check_output_file
+    from cordlesion.io.outputs import check_output_file
     from cordlesion.standalone import COMPARISON_NOTE, compare_files
 
     if output is not None:

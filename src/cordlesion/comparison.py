@@ -9,7 +9,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
-from cordlesion.progress import say
+from cordlesion.io.progress import say
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
 
 COMPARISON_NOTE = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cordlesion.config import builtin_study, read_study
 from cordlesion.dataset.simulate import simulate_cohort
-from cordlesion.progress import say
+from cordlesion.io.progress import say
 from cordlesion.study import run_study
 
 SCANS = 120

@@ -6,10 +6,10 @@ from pathlib import Path
 from cordlesion import __version__
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
+from cordlesion.io.volume import read_probability, write_volume
+from cordlesion.io.writing import write_json
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
-from cordlesion.volume import read_probability, write_volume
-from cordlesion.writing import write_json
 
 
 def describe_dataset(folder: StudyFolder, dataset: Path) -> None:

@@ -13,12 +13,12 @@ import pandas as pd
 from cordlesion.config import PostprocessConfig
 from cordlesion.dataset.pairing import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.reading import cannot_read
+from cordlesion.io.volume import Volume, read_probability
+from cordlesion.io.writing import atomic_path, utf8_only
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.postprocess import postprocess, read_cord
-from cordlesion.reading import cannot_read
-from cordlesion.volume import Volume, read_probability
-from cordlesion.writing import atomic_path, utf8_only
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")

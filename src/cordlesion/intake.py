@@ -31,12 +31,12 @@ from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.fingerprints import digest, file_hash, fingerprint
-from cordlesion.located_yaml import parse_yaml, plain
-from cordlesion.mask_values import MaskValues
-from cordlesion.outputs import check_output_file, new_folder
-from cordlesion.progress import say
-from cordlesion.writing import write_json
+from cordlesion.io.fingerprints import digest, file_hash, fingerprint
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.outputs import check_output_file, new_folder
+from cordlesion.io.progress import say
+from cordlesion.io.writing import write_json
+from cordlesion.io.yaml import parse_yaml, plain
 
 
 def split_dataset(

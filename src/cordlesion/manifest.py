@@ -15,11 +15,11 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import digest
-from cordlesion.outputs import portable_path
-from cordlesion.progress import say
-from cordlesion.reading import read_json
-from cordlesion.writing import write_json
+from cordlesion.io.fingerprints import digest
+from cordlesion.io.outputs import portable_path
+from cordlesion.io.progress import say
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import write_json
 
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
 """When the primary comparison was declared, as ``primary.declared`` says it."""

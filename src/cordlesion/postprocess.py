@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import Volume, read_mask
 from cordlesion.metrics import LesionRule, binarize, label_components
-from cordlesion.volume import Volume, read_mask
 
 # Spacings come from float32 headers: a voxel at just the margin must not drop out by a rounding error.
 _MARGIN_TOLERANCE = 1e-6

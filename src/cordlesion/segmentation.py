@@ -6,12 +6,14 @@ from pathlib import Path
 
 from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder, network_file
 from cordlesion.errors import CordlesionError
+from cordlesion.io.outputs import check_output_file, check_output_folder
+from cordlesion.io.progress import bar, say
+from cordlesion.io.volume import Volume, placement_remark, read_scan, write_volume
 from cordlesion.lesion_files import check_tables
 from cordlesion.lesion_table import measure_lesions
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks
-from cordlesion.outputs import check_output_file, check_output_folder
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.preprocess.centerline import (
@@ -21,7 +23,6 @@ from cordlesion.preprocess.centerline import (
     coverage_remark,
     read_centerline,
 )
-from cordlesion.progress import bar, say
 from cordlesion.segmentation_files import (
     Segmentation,
     add_to_qc,
@@ -30,7 +31,6 @@ from cordlesion.segmentation_files import (
     output_name,
     write_segmentation,
 )
-from cordlesion.volume import Volume, placement_remark, read_scan, write_volume
 
 
 def segment(

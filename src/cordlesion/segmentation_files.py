@@ -12,20 +12,20 @@ import numpy.typing as npt
 from cordlesion import __version__
 from cordlesion.centerlines import CordGiven
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.outputs import portable_path
+from cordlesion.io.progress import say
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume, placement_remark, read_mask, transform_used, write_volume
+from cordlesion.io.writing import write_json
 from cordlesion.lesion_files import Segmented, add_to_tables
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
 from cordlesion.model.bundle import Card, ModelCard, read_card
 from cordlesion.model.cut import describe_cut, gives_masks
 from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.model.wording import describe_model
-from cordlesion.outputs import portable_path
 from cordlesion.preprocess.centerline import Centerline, coverage_remark
-from cordlesion.progress import say
-from cordlesion.reading import read_json
 from cordlesion.scan_names import scan_file
-from cordlesion.volume import Volume, placement_remark, read_mask, transform_used, write_volume
-from cordlesion.writing import write_json
 
 _SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"
 """Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""

@@ -29,10 +29,11 @@ from cordlesion.evaluation import (
     write_table,
 )
 from cordlesion.execution.local import map_scans
-from cordlesion.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.outputs import check_output_file, check_output_folder
+from cordlesion.io.progress import say
+from cordlesion.io.writing import write_json
 from cordlesion.metrics import RULES
-from cordlesion.outputs import check_output_file, check_output_folder
-from cordlesion.progress import say
 from cordlesion.scan_names import scan_file
 from cordlesion.threshold import (
     GRIDS,
@@ -44,7 +45,6 @@ from cordlesion.threshold import (
     find_cut,
     parse_objective,
 )
-from cordlesion.writing import write_json
 
 
 def evaluate_files(

@@ -24,10 +24,11 @@ from cordlesion.intake import (
     require_same_extent,
     split_for_study,
 )
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.progress import say
+from cordlesion.io.writing import folder_lock, remove_file, remove_partial_files, write_text
 from cordlesion.manifest import record_opening, write_manifest
-from cordlesion.mask_values import MaskValues
 from cordlesion.metrics import RULES
-from cordlesion.progress import say
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
 from cordlesion.stages.experience import record_experience
@@ -40,7 +41,6 @@ from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 from cordlesion.stages.thresholds import at_volume, choose_for
 from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
 from cordlesion.threshold import parse_objective
-from cordlesion.writing import folder_lock, remove_file, remove_partial_files, write_text
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
 """In the order in which they must happen: the test set is opened only after the thresholds are written."""

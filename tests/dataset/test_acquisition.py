@@ -12,7 +12,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, inspect_scan
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.intake import split_dataset, split_for_study
-from cordlesion.progress import shown
+from cordlesion.io.progress import shown
 from images import box, noise, write_image
 
 TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}

@@ -3,7 +3,7 @@
 import pytest
 
 from cordlesion.dataset.bids import find_scans
-from cordlesion.progress import shown
+from cordlesion.io.progress import shown
 
 ROWS = [("sub-01", "A"), ("sub-02", "B")]
 

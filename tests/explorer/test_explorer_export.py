@@ -9,9 +9,9 @@ from explorer_study import few_scans
 from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
-from cordlesion.reading import read_json
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import write_json
 from cordlesion.study import run_study
-from cordlesion.writing import write_json
 
 
 def test_the_export_is_what_the_server_answers(exported: Path) -> None:

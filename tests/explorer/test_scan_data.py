@@ -13,10 +13,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.scan_data import ScanData
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.metrics import evaluate
-from cordlesion.preprocess.orient import to_las
 from cordlesion.report.results import read_results
-from cordlesion.volume import Volume, read_mask, read_probability
 from test_postprocess import naive_removal
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cordlesion.config import PredictionConfig
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.patch_model import PatchModel, example_patches, patch_shape, use_facts

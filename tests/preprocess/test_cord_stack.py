@@ -7,10 +7,10 @@ from nibabel.processing import resample_from_to
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import map_back, sample_reference, sample_stack, stack_geometry
-from cordlesion.preprocess.orient import from_las, to_las
-from cordlesion.volume import Volume
 from strategies import AXES, centerlines, make_scan, scans
 
 SMALL = PreprocessConfig(crop_voxels=8, centerline_smoothing_mm=0)

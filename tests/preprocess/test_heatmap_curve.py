@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.heatmap_curve import curve_in_heatmap
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 from strategies import make_scan
 
 SHAPE, SPACING = (40, 44, 30), (1.0, 1.1, 2.0)

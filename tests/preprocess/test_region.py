@@ -7,11 +7,11 @@ from test_cord_stack import isotropic_grid, resample
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import block_geometry, map_back, sample_reference, sample_stack, stack_geometry
-from cordlesion.preprocess.orient import from_las, to_las
 from cordlesion.preprocess.region import MARGIN_MM, foreground_geometry, otsu_threshold, place_stack
-from cordlesion.volume import Volume
 from strategies import AXES, make_scan, scans
 
 FOREGROUND = PreprocessConfig(region="foreground", spacing_mm=1.0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import read_scan
 from cordlesion.preprocess.sct_centerline import centerline_from_sct
-from cordlesion.volume import read_scan
 from images import noise, write_image
 
 

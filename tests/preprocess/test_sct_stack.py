@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume, read_scan
 from cordlesion.preprocess.centerline import Centerline, read_centerline
-from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.sct_stack import (
     SCT_CONTRASTS,
     make_sct_stack,
@@ -15,7 +16,6 @@ from cordlesion.preprocess.sct_stack import (
     sample_sct_stack,
     standardize_sct_stack,
 )
-from cordlesion.volume import Volume, read_scan
 from strategies import make_scan
 
 T2_AX = SCT_CONTRASTS["t2_ax"]

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from playwright.sync_api import Browser
 
 from cordlesion.config import PostprocessConfig
+from cordlesion.io.volume import Volume
 from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
 from cordlesion.report.lesion_report import MAX_ROWS, Source, write_lesion_report
 from cordlesion.report.montage import montage
-from cordlesion.volume import Volume
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert('x')</script> & \"$5$\" {{ 7 * 7 }} </style>"
 LESION = Lesion(

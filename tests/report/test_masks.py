@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import read_probability, write_volume
 from cordlesion.report.masks import cut_mask, read_with_reference
 from cordlesion.report.results import Run, StudyResults, read_results
-from cordlesion.volume import read_probability, write_volume
 
 
 def first_scan(results: StudyResults) -> str:

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
-from cordlesion.volume import Volume
 
 ORIENTATIONS = [
     "".join(letters)

@@ -5,7 +5,7 @@ from pathlib import Path
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PreprocessConfig, StudyConfig, builtin_study, read_study
 from cordlesion.dataset.scan import Scan
-from cordlesion.fingerprints import digest
+from cordlesion.io.fingerprints import digest
 from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
 from cordlesion.stages.marks import map_marks, stack_mark, train_mark
 from cordlesion.stages.sets import ClosedTest, FoldSets, Study

@@ -6,9 +6,9 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, study_yaml
+from cordlesion.io.progress import shown
+from cordlesion.io.reading import read_json
 from cordlesion.manifest import write_manifest
-from cordlesion.progress import shown
-from cordlesion.reading import read_json
 from cordlesion.stages.leftovers import forget_strangers, kept_models
 from cordlesion.stages.status import study_status
 

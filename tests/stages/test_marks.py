@@ -7,7 +7,7 @@ from cordlesion import preprocess
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.fingerprints import fingerprint
+from cordlesion.io.fingerprints import fingerprint
 from cordlesion.preprocess import sct_contrast
 from cordlesion.stages import marks, sets
 from cordlesion.stages.marks import map_marks, stack_mark, sweep_mark, train_mark

@@ -4,8 +4,8 @@ import pytest
 from cordlesion.dataset.simulate import ScanPlan, simulate_scan
 from cordlesion.dataset.simulate.anatomy import Person
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
 from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.orient import to_las
 from cordlesion.training import cord_validation
 from cordlesion.training.cord_disturbances import DISTURBANCES, LocatedScan
 from cordlesion.training.cord_validation import (

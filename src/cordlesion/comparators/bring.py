@@ -12,10 +12,10 @@ from cordlesion.comparators.match import Comparator
 from cordlesion.comparators.softmax import read_softmax
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan, read_reference
+from cordlesion.io.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import scan_centerline
-from cordlesion.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 
 if TYPE_CHECKING:
     from cordlesion.model.bundle import AnyBundle

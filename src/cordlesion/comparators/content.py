@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cordlesion.config import ComparatorConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskValues
 from cordlesion.metrics import binarize
 
 

@@ -17,9 +17,9 @@ from cordlesion.dataset.pairing import (
     one_file_each,
 )
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import digest, file_hash
-from cordlesion.outputs import portable_path
-from cordlesion.progress import say
+from cordlesion.io.fingerprints import digest, file_hash
+from cordlesion.io.outputs import portable_path
+from cordlesion.io.progress import say
 from cordlesion.scan_names import ScanFile, files_below, scan_file
 
 COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")

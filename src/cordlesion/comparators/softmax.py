@@ -25,10 +25,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.probability import as_probabilities
-from cordlesion.progress import say
-from cordlesion.reading import read_json
-from cordlesion.volume import Volume, read_volume, require_same_grid
+from cordlesion.io.probability import as_probabilities
+from cordlesion.io.progress import say
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume, read_volume, require_same_grid
 
 ARRAYS = ("probabilities", "softmax")
 """Names of the array, by version of nnU-Net."""

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from cordlesion.config.names import PlainName, maps_name, method_name
 from cordlesion.config.sections import PostprocessConfig, Section
-from cordlesion.located_yaml import fault_at
+from cordlesion.io.yaml import fault_at
 
 ComparatorKind = Literal["bundle", "maps", "masks", "npz"]
 KINDS: tuple[ComparatorKind, ...] = get_args(ComparatorKind)

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from cordlesion.config.study import StudyConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.located_yaml import located_faults, parse_yaml, plain
+from cordlesion.io.yaml import located_faults, parse_yaml, plain
 
 
 def read_study(path: Path | str) -> StudyConfig:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cordlesion.config.names import PlainName
-from cordlesion.located_yaml import fault_at
+from cordlesion.io.yaml import fault_at
 
 SetName = Literal["train", "validation", "threshold", "test"]
 SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")

@@ -25,7 +25,7 @@ from cordlesion.config.sections import (
     ThresholdConfig,
     TrainingConfig,
 )
-from cordlesion.located_yaml import fault_at
+from cordlesion.io.yaml import fault_at
 
 
 def _name_only(value: object) -> object:

@@ -9,7 +9,7 @@ from cordlesion.config import FilePatterns
 from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.progress import say
+from cordlesion.io.progress import say
 from cordlesion.scan_names import ScanFile, best_files, files_below, files_by_scan, illegible, scan_file
 
 KINDS = ("reference", "cord_mask", "centerline")

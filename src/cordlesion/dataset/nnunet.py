@@ -14,7 +14,7 @@ from cordlesion.config import SplitConfig
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.dataset.split import LEARNING_SETS, share_subjects, split_table
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import read_json
+from cordlesion.io.reading import read_json
 
 NnunetFold: TypeAlias = dict[str, list[str]]
 

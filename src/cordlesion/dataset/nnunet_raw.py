@@ -18,9 +18,9 @@ from cordlesion import __version__
 from cordlesion.dataset.nnunet import to_nnunet
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
-from cordlesion.outputs import check_new_folder
-from cordlesion.volume import read_volume, write_volume
-from cordlesion.writing import atomic_path, write_json
+from cordlesion.io.outputs import check_new_folder
+from cordlesion.io.volume import read_volume, write_volume
+from cordlesion.io.writing import atomic_path, write_json
 
 _ENDING = ".nii.gz"
 _LEARNING = ("train", "validation")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import read_json
+from cordlesion.io.reading import read_json
 
 _SIMULATOR = "cordlesion simulate"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import cannot_read
+from cordlesion.io.reading import cannot_read
 from cordlesion.scan_names import ScanFile
 
 _SESSION = ("session_id", "session", "ses")

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from cordlesion.errors import CordlesionError
-from cordlesion.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.progress import say
+from cordlesion.io.volume import Volume, placement_remark, read_scan
 from cordlesion.metrics import LesionRule, evaluate
-from cordlesion.progress import say
-from cordlesion.volume import Volume, placement_remark, read_scan
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def read_reference(scan: Scan, like: Volume, references: MaskValues | None = Non
         references: Remembers by which value it marks.
 
     Raises:
-        CordlesionError: As :func:`cordlesion.volume.read_mask`.
+        CordlesionError: As :func:`cordlesion.io.volume.read_mask`.
     """
     assert scan.reference is not None
     return (references or MaskValues("references", scan.lesion_value)).read(scan.reference, like)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Literal
 
-from cordlesion.processors import available_processors
+from cordlesion.io.processors import available_processors
 
 _PROCESSORS_PER_RUN = 2
 """One prepares what the device computes, one is left for the rest."""

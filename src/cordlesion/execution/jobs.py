@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.progress import say
-from cordlesion.reading import read_json
-from cordlesion.writing import write_json
+from cordlesion.io.progress import say
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import write_json
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.5, 30.0
 

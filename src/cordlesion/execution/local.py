@@ -9,9 +9,9 @@ from typing import Generic, Protocol, TypeVar
 
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.execution.devices import Sharing, training_slots
-from cordlesion.processors import available_processors
-from cordlesion.progress import track
-from cordlesion.reading import cannot_read
+from cordlesion.io.processors import available_processors
+from cordlesion.io.progress import track
+from cordlesion.io.reading import cannot_read
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -10,8 +10,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from cordlesion.execution.local import Outcome, attempt, carried, require_run
-from cordlesion.processors import available_processors, end_with_the_first
-from cordlesion.progress import track
+from cordlesion.io.processors import available_processors, end_with_the_first
+from cordlesion.io.progress import track
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

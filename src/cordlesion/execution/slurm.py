@@ -14,7 +14,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.execution.jobs import Submission, Waits, queue, told
 from cordlesion.execution.local import LOCAL, Outcome, Piece, attempt, carried, last_lines, require_run
-from cordlesion.progress import bar, say
+from cordlesion.io.progress import bar, say
 
 if TYPE_CHECKING:
     from submitit import Job

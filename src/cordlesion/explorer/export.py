@@ -6,7 +6,7 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import stream_scans
 from cordlesion.explorer.site import INDEX, Site
-from cordlesion.writing import atomic_path
+from cordlesion.io.writing import atomic_path
 
 FOLDER = "explorer"
 """Below the study folder."""

@@ -15,15 +15,15 @@ from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
 from cordlesion.explorer.lesion_lists import Cut, ReferenceLesions, cut_at_each, find_reference_lesions
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
+from cordlesion.io.orient import to_las
+from cordlesion.io.probability import count_reached
+from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import LesionRule, binarize, resolve_rule
 from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.preprocess.cord_stack import StackGeometry
-from cordlesion.preprocess.orient import to_las
 from cordlesion.preprocess.stack_file import CordStack, read_stack
-from cordlesion.probability import count_reached
 from cordlesion.report.study_tables import run_stage
-from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
 MARGIN_MM = 6.0
 """What is shown of the scan around the cord's crop, within the slices."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.site import INDEX, Site
-from cordlesion.reading import cannot_read
+from cordlesion.io.reading import cannot_read
 
 HOST = "127.0.0.1"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}

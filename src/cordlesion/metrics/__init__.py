@@ -1,5 +1,6 @@
 """Agreement of predictions with references: voxels, lesions, subjects (numpy and scipy only)."""
 
+from cordlesion.io.probability import binarize as binarize
 from cordlesion.metrics.calibration import LogitCounts as LogitCounts
 from cordlesion.metrics.calibration import ReliabilityCounts as ReliabilityCounts
 from cordlesion.metrics.calibration import Temperature as Temperature
@@ -24,4 +25,3 @@ from cordlesion.metrics.strata import stratum_scores as stratum_scores
 from cordlesion.metrics.subject import SubjectScores as SubjectScores
 from cordlesion.metrics.subject import subject_scores as subject_scores
 from cordlesion.metrics.sweep import sweep as sweep
-from cordlesion.probability import binarize as binarize

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.probability import ROUNDING, count_reached
 from cordlesion.metrics.voxel import Mask
-from cordlesion.probability import ROUNDING, count_reached
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from cordlesion.io.probability import binarize, count_reached
 from cordlesion.metrics.lesion import Components
 from cordlesion.metrics.overlap import IntArray, Overlaps
 from cordlesion.metrics.rules import CONNECTIVITY_RANK
-from cordlesion.probability import binarize, count_reached
 
 
 @dataclass(frozen=True, eq=False)

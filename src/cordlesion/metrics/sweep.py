@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.probability import as_probabilities, binarize, count_reached
 from cordlesion.metrics.component_tree import overlaps_by_level
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps
@@ -19,7 +20,6 @@ from cordlesion.metrics.voxel import (
     require_same_shape,
     voxel_volume_mm3,
 )
-from cordlesion.probability import as_probabilities, binarize, count_reached
 
 # Where more of the grid is reached (maps of an untrained network), labelling a level anew is faster than the tree.
 _DENSE_SHARE = 1 / 16

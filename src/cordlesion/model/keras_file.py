@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.model.foreign_file import ForeignFileError, foreign_file
+from cordlesion.io.foreign_file import ForeignFileError, foreign_file
 
 if TYPE_CHECKING:
     import h5py

@@ -13,6 +13,9 @@ from typing import Any
 import torch
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.outputs import check_new_folder, new_folder
+from cordlesion.io.probability import least_lesion
+from cordlesion.io.writing import atomic_path, write_json, write_text
 from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle
 from cordlesion.model.patch_model import (
     LICENSE,
@@ -22,9 +25,6 @@ from cordlesion.model.patch_model import (
     patch_shape,
     use_facts,
 )
-from cordlesion.outputs import check_new_folder, new_folder
-from cordlesion.probability import least_lesion
-from cordlesion.writing import atomic_path, write_json, write_text
 
 _SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 _REACH = 1000.0

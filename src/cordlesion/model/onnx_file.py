@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.outputs import check_output_file
+from cordlesion.io.writing import atomic_path
 from cordlesion.model.bundle import bundle_files, load_own_bundle
 from cordlesion.model.patch_model import PatchModel, example_patches, use_facts
-from cordlesion.outputs import check_output_file
-from cordlesion.writing import atomic_path
 
 if TYPE_CHECKING:
     import onnx

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cordlesion import __version__
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, ModelCard
 from cordlesion.model.standardize import standardize_patches
 

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from cordlesion.errors import CordlesionError
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.foreign_file import ForeignFileError
+from cordlesion.io.outputs import check_output_folder
 from cordlesion.model.bundle import (
     GlobalThreshold,
     SctBundle,
@@ -19,12 +21,10 @@ from cordlesion.model.bundle import (
     read_card,
     save_bundle,
 )
-from cordlesion.model.foreign_file import ForeignFileError
 from cordlesion.model.keras_file import KerasFile, KerasLayer, open_keras
 from cordlesion.model.sct_layers import centerline_plan, lesion_plan, require_plan
 from cordlesion.model.sct_networks import SctCenterlineNet, SctLesionNet
 from cordlesion.model.sct_onnx import read_onnx_network
-from cordlesion.outputs import check_output_folder
 from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
 
 Variant = Literal["shipped", "soft"]

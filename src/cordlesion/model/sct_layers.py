@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cordlesion.model.foreign_file import ForeignFileError
+from cordlesion.io.foreign_file import ForeignFileError
 from cordlesion.model.keras_file import KerasLayer
 
 _PER_AXIS = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from cordlesion.model.foreign_file import ForeignFileError, foreign_file
+from cordlesion.io.foreign_file import ForeignFileError, foreign_file
 from cordlesion.model.sct_networks import EPSILON, SctLesionNet
 
 if TYPE_CHECKING:

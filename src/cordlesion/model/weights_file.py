@@ -8,7 +8,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import cannot_read
+from cordlesion.io.reading import cannot_read
 
 _LARGEST = 2
 """Weights of 64 bits take twice the room of ours."""

@@ -13,6 +13,8 @@ from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.best_path import BestPath, best_path
 from cordlesion.preprocess.centerline import FEWEST_FOR_SPLINE, Centerline, spline_penalty
 from cordlesion.preprocess.cord_network import (
@@ -24,8 +26,6 @@ from cordlesion.preprocess.cord_network import (
     shipped_weights,
     standardize,
 )
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 
 SLAB_MM = 3.0
 """Slices thinner than this are averaged to about this, for less noise and less work."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load
 
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
 
 PIXEL_MM = 1.0
 """Pixels of the slices given to the network."""

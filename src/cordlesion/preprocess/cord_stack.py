@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 
 Floats = npt.NDArray[np.float64]
 

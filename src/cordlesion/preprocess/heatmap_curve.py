@@ -11,11 +11,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.best_path import BestPath, best_path
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_finder import MOST_LOG_ODDS, SMOOTHING_MM, STEEPEST, STIFFNESS, require_cord
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 
 APART_MM = 3.0
 """Of thinner slices only every second, third ... needs a map: to make one takes SCT's network half a second."""

@@ -6,10 +6,10 @@ from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, stack_geometry
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 
 MARGIN_MM = 5.0
 """What is added on every side of the foreground, which ends where the image gets dark: at fluid, in many contrasts."""

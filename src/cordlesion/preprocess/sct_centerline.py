@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
-from cordlesion.volume import Volume
 
 TIMEOUT_S = 600
 _PROGRAMS = ("sct_get_centerline", "sct_deepseg")

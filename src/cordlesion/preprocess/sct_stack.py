@@ -16,10 +16,10 @@ from pydantic import Field
 from scipy import ndimage
 
 from cordlesion.config.sections import Section
+from cordlesion.io.orient import to_las
+from cordlesion.io.volume import Volume
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
-from cordlesion.preprocess.orient import to_las
-from cordlesion.volume import Volume
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

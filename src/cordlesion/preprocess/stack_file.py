@@ -15,6 +15,10 @@ from safetensors.numpy import save
 from cordlesion.config import DRAWN, PreprocessConfig
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
+from cordlesion.io.progress import say
+from cordlesion.io.reading import parse_json
+from cordlesion.io.volume import Volume, read_scan
+from cordlesion.io.writing import atomic_path
 from cordlesion.preprocess.centerline import (
     Centerline,
     Finder,
@@ -24,10 +28,6 @@ from cordlesion.preprocess.centerline import (
 )
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
-from cordlesion.progress import say
-from cordlesion.reading import parse_json
-from cordlesion.volume import Volume, read_scan
-from cordlesion.writing import atomic_path
 
 _LARGEST = 1_000_000
 """No scan has so many voxels along an axis."""

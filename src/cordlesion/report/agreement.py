@@ -15,21 +15,21 @@ from cordlesion import __version__
 from cordlesion.dataset.pairing import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks, write_table
+from cordlesion.io.orient import to_las
+from cordlesion.io.progress import track
+from cordlesion.io.volume import Volume, read_scan, require_same_grid
+from cordlesion.io.writing import write_json, write_text
 from cordlesion.lesion_files import describe_columns
 from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.metrics.voxel import Mask
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_finder import find_cord
-from cordlesion.preprocess.orient import to_las
-from cordlesion.progress import track
 from cordlesion.report.montage import Mark, montage
 from cordlesion.report.page import page_environment
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.slices import AXIAL_WINDOW_MM
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
-from cordlesion.volume import Volume, read_scan, require_same_grid
-from cordlesion.writing import write_json, write_text
 
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cordlesion.io.formats import format_fine, format_p, with_interval
 from cordlesion.report.comparisons import name_compared
-from cordlesion.report.formats import format_fine, format_p, with_interval
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults

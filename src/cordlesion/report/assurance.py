@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from cordlesion.io.formats import format_number, with_interval
 from cordlesion.report.answers import enumerate_words
-from cordlesion.report.formats import format_number, with_interval
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
 from cordlesion.report.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.style import loss_name

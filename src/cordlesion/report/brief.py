@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cordlesion.io.formats import format_interval, format_number, format_percent
 from cordlesion.report.answers import Answer, answer_questions
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
-from cordlesion.report.formats import format_interval, format_number, format_percent
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
 from cordlesion.report.style import loss_name

@@ -9,9 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from cordlesion.config import NETWORK, SetName
+from cordlesion.io.outputs import portable_path
+from cordlesion.io.progress import bar
+from cordlesion.io.writing import write_text
 from cordlesion.manifest import manifest_to_show
-from cordlesion.outputs import portable_path
-from cordlesion.progress import bar
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
 from cordlesion.report.figures import FIGURES, draw_and_save, shows_points
@@ -31,7 +32,6 @@ from cordlesion.report.tables import write_tables
 from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.subgroups import subgroup_name
-from cordlesion.writing import write_text
 
 EXPLORER = "explorer/index.html"
 

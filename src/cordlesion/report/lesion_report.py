@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from cordlesion import __version__
 from cordlesion.config import PostprocessConfig
+from cordlesion.io.formats import MISSING
+from cordlesion.io.writing import write_text
 from cordlesion.lesion_table import Lesion, LesionList
-from cordlesion.report.formats import MISSING
 from cordlesion.report.page import page_environment
 from cordlesion.report.style import INK, style
 from cordlesion.report.svg import inline_svg, shorten_svg
-from cordlesion.writing import write_text
 
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""

@@ -8,8 +8,8 @@ import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig
 from cordlesion.dataset import origin
+from cordlesion.io.formats import format_number
 from cordlesion.report.answers import enumerate_words
-from cordlesion.report.formats import format_number
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import name_rule

@@ -2,12 +2,12 @@
 
 from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.report.results import Run, StudyResults
 from cordlesion.report.slices import Mask
 from cordlesion.report.study_tables import run_stage
-from cordlesion.volume import Volume, read_mask, read_probability, read_scan
 
 
 def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:

@@ -14,13 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
+from cordlesion.io.volume import Volume
 from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
 from cordlesion.report.slices import Layers, Mask, Picture
 from cordlesion.report.style import MUTED, SEGMENTED, style
-from cordlesion.volume import Volume
 
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}

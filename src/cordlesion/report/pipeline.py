@@ -1,8 +1,8 @@
 """How the numbers of a study were made, in words."""
 
 from cordlesion.config import Blending, StudyConfig
+from cordlesion.io.formats import format_percent
 from cordlesion.metrics import LesionRule, resolve_rule
-from cordlesion.report.formats import format_percent
 from cordlesion.statistics import MIN_SUBJECTS
 
 _WINDOWS: dict[Blending, str] = {

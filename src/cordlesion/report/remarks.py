@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from cordlesion.io.formats import format_number
 from cordlesion.report.answers import enumerate_words
-from cordlesion.report.formats import format_number
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.style import loss_name

@@ -19,14 +19,14 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from cordlesion import __version__
-from cordlesion.outputs import portable_path
+from cordlesion.io.outputs import portable_path
+from cordlesion.io.volume import Volume
+from cordlesion.io.writing import atomic_path, waiting_lock, write_json
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import SEGMENTED
 from cordlesion.scan_names import scan_file
-from cordlesion.volume import Volume
-from cordlesion.writing import atomic_path, waiting_lock, write_json
 
 COMMAND = "cordlesion_segment"
 TILE = 96

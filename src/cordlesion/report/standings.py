@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 import pandas as pd
 
-from cordlesion.report.formats import format_number
+from cordlesion.io.formats import format_number
 from cordlesion.report.style import loss_name
 from cordlesion.statistics import Verdict
 

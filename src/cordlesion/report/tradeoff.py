@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from cordlesion.report.formats import format_percent
+from cordlesion.io.formats import format_percent
 from cordlesion.report.operation import operation_curve
 from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
 from cordlesion.report.style import INK, MUTED, loss_colors, style

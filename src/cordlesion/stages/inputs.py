@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import RunError
-from cordlesion.fingerprints import file_hash
+from cordlesion.io.fingerprints import file_hash
 
 
 def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[str]) -> None:

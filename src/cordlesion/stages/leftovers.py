@@ -12,8 +12,8 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.config.names import file_label
 from cordlesion.derivatives import mask_path, sidecar
-from cordlesion.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
-from cordlesion.progress import say
+from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
+from cordlesion.io.progress import say
 from cordlesion.stages.marks import train_mark
 from cordlesion.stages.models_aside import models_aside, trained_from
 from cordlesion.stages.sets import Cohort, close_test_sets

@@ -17,7 +17,7 @@ from cordlesion.derivatives import describe_dataset, describe_map, mask_path, wr
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import evaluate_mask, metric_row, read_table, sweep_map, write_table
 from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
-from cordlesion.fingerprints import fingerprint
+from cordlesion.io.fingerprints import fingerprint
 from cordlesion.stages.comparators import ComparatorMaps, MapOf, bring_comparator, comparator_maps
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import brought_mark, map_marks, predict_key, sweep_mark

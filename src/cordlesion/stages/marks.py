@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from cordlesion.config import DRAWN, ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.fingerprints import ResultKind, earlier_fingerprints, fingerprint
+from cordlesion.io.fingerprints import ResultKind, earlier_fingerprints, fingerprint
 from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
 from cordlesion.threshold import GRIDS
 

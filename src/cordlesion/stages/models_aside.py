@@ -7,12 +7,12 @@ from typing import Any
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.progress import say
-from cordlesion.reading import read_json
+from cordlesion.io.progress import say
+from cordlesion.io.reading import read_json
+from cordlesion.io.writing import write_json
 from cordlesion.stages.marks import train_key, train_mark
 from cordlesion.stages.sets import Study
 from cordlesion.stages.trainings import is_trained
-from cordlesion.writing import write_json
 
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
 _MARKER = "train.json"

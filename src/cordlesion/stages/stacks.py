@@ -9,14 +9,14 @@ from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.io.volume import read_grid
+from cordlesion.io.writing import atomic_path
 from cordlesion.postprocess import read_cord
 from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import make_stack, stack_content
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.stages.sets import Cohort
-from cordlesion.volume import read_grid
-from cordlesion.writing import atomic_path
 
 
 @dataclass(frozen=True)

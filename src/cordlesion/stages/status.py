@@ -8,7 +8,7 @@ from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
-from cordlesion.fingerprints import METHOD_VERSION
+from cordlesion.io.fingerprints import METHOD_VERSION
 from cordlesion.manifest import read_manifest
 from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cordlesion.config import ComparatorRun, Method
 from cordlesion.evaluation import require_gradual
-from cordlesion.progress import say
+from cordlesion.io.progress import say
 from cordlesion.stages.sets import TunedThreshold
 from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, describe_cut, describe_maps, find_cut
 

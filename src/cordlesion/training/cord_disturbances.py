@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, zoom
 
-from cordlesion.volume import Volume
+from cordlesion.io.volume import Volume
 
 Floats = npt.NDArray[np.float32]
 Spacing = tuple[float, float, float]

@@ -18,10 +18,10 @@ from cordlesion.dataset.simulate.axial_slices import cordless_slice, draw_stack
 from cordlesion.dataset.simulate.frame import cord_frame
 from cordlesion.dataset.simulate.randomness import keyed_rng
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.io.progress import track
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_finder import find_cord
-from cordlesion.preprocess.orient import to_las
-from cordlesion.progress import track
 from cordlesion.training.cord_disturbances import DISTURBANCES, Floats, LocatedScan
 
 WORST_MM = 10.0

@@ -16,10 +16,11 @@ import torch
 
 from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.progress import bar
+from cordlesion.io.writing import atomic_path
 from cordlesion.losses import make_loss
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d, make_unet
-from cordlesion.progress import bar
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
 from cordlesion.training.nodes import ALONE, Node
@@ -27,7 +28,6 @@ from cordlesion.training.patch_dataset import patch_loader
 from cordlesion.training.processes import Seat, seats
 from cordlesion.training.shared_batch import agreed, share_normalizations
 from cordlesion.training.stack_bank import StackBank
-from cordlesion.writing import atomic_path
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from cordlesion.errors import CordlesionError
-from cordlesion.processors import end_with_the_first
+from cordlesion.io.processors import end_with_the_first
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import PatchKey
 

@@ -9,13 +9,13 @@ import pandas as pd
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.writing import atomic_path, remove_file
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
 from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_shape
 from cordlesion.training.fit import fit
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
-from cordlesion.writing import atomic_path, remove_file
 
 
 @dataclass(frozen=True, eq=False)

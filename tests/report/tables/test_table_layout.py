@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from cordlesion.report.formats import format_interval, format_number, format_p
+from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.report.tables.layout import Cell, Group, Table
 
 TABLE = Table(

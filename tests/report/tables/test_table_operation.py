@@ -1,6 +1,6 @@
 import pandas as pd
 
-from cordlesion.report.formats import MISSING
+from cordlesion.io.formats import MISSING
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.operation import operation_table

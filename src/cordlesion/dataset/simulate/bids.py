@@ -10,8 +10,8 @@ import cordlesion
 from cordlesion.dataset.simulate.plan import SubjectPlan
 from cordlesion.dataset.simulate.scan import ScanPlan, SimulatedScan
 from cordlesion.dataset.simulate.site import draw_site
-from cordlesion.volume import Volume, write_volume
-from cordlesion.writing import write_json
+from cordlesion.io.volume import Volume, write_volume
+from cordlesion.io.writing import write_json
 
 MARKER = Path("code/simulation.json")
 """Tells a simulated cohort from any other folder; BIDS leaves ``code/`` to the authors."""

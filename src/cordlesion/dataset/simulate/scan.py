@@ -20,7 +20,7 @@ from cordlesion.dataset.simulate.settings import LESIONS
 from cordlesion.dataset.simulate.signals import Signals, draw_signals
 from cordlesion.dataset.simulate.site import Site, draw_site
 from cordlesion.dataset.simulate.spindle import Lesion
-from cordlesion.volume import Volume
+from cordlesion.io.volume import Volume
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ import pandas as pd
 from scipy import ndimage
 
 from cordlesion.execution.local import map_scans
-from cordlesion.fingerprints import digest
+from cordlesion.io.fingerprints import digest
+from cordlesion.io.formats import MISSING, format_number
+from cordlesion.io.writing import write_text
 from cordlesion.report import slices
-from cordlesion.report.formats import MISSING, format_number
 from cordlesion.report.gallery.picture import Panel, draw_scan, panel_width
 from cordlesion.report.masks import cut_mask, read_with_reference
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults
 from cordlesion.report.slices import Layers, Mask
-from cordlesion.writing import write_text
 
 FOLDER = "gallery"
 WIDTH = 1020.0

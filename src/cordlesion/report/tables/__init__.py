@@ -7,6 +7,7 @@ from functools import partial
 import pandas as pd
 
 from cordlesion.evaluation import write_table
+from cordlesion.io.writing import write_text
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.results import StudyResults
@@ -25,7 +26,6 @@ from cordlesion.report.tables.scores import scores_table
 from cordlesion.report.tables.subgroups import subgroup_tables
 from cordlesion.report.tables.thresholds import thresholds_table
 from cordlesion.report.tables.tuning import stability_table, tuning_table
-from cordlesion.writing import write_text
 
 TABLES: dict[str, Callable[[StudyResults, pd.DataFrame], Table]] = {
     "cohort": cohort_table,

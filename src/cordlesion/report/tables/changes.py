@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.report.changes import MEASURES
-from cordlesion.report.formats import format_interval, format_number, format_p
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.tables.layout import SIGNIFICANT, Cell, Group, Table

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cordlesion.config import SETS
+from cordlesion.io.formats import MISSING
 from cordlesion.report.demographics import Demographics, read_demographics
-from cordlesion.report.formats import MISSING
 from cordlesion.report.results import StudyResults, lesion_bearing
 from cordlesion.report.style import SET_NAMES
 from cordlesion.report.tables.layout import Cell, Group, Table

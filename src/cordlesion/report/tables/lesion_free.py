@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cordlesion.report.formats import format_interval, format_number
+from cordlesion.io.formats import format_interval, format_number
 from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.summaries import summarize_lesion_free
 from cordlesion.report.tables.layout import Cell, Group, Table

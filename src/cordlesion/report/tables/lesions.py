@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
+from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.metrics import RULES
-from cordlesion.report.formats import MISSING, format_interval, format_number
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_rule

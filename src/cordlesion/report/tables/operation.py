@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from cordlesion.report.formats import MISSING, format_interval, format_number
+from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.tables.layout import Cell, Group, Table

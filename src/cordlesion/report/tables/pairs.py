@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from cordlesion.io.formats import MISSING, format_fine, format_interval, format_number, format_p
 from cordlesion.report.comparisons import name_compared
-from cordlesion.report.formats import MISSING, format_fine, format_interval, format_number, format_p
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.report.formats import MISSING, format_number
+from cordlesion.io.formats import MISSING, format_number
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults
 from cordlesion.report.style import SET_NAMES, loss_name
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from cordlesion.report.formats import MISSING, format_number
+from cordlesion.io.formats import MISSING, format_number
 from cordlesion.report.losses import without_rank
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run, rows_of_learned
 from cordlesion.report.style import SET_NAMES

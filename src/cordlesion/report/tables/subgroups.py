@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cordlesion.report.formats import MISSING, format_interval
+from cordlesion.io.formats import MISSING, format_interval
 from cordlesion.report.results import StudyResults
 from cordlesion.report.style import loss_name
 from cordlesion.report.subgroups import SUBGROUPS

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from cordlesion.report.formats import MISSING, format_fine, format_interval, format_number
+from cordlesion.io.formats import MISSING, format_fine, format_interval, format_number
 from cordlesion.report.losses import without_rank
 from cordlesion.report.results import Run, StudyResults, of_run
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Cell, Group, Table

@@ -4,14 +4,7 @@ import math
 
 import pandas as pd
 
-from cordlesion.report.formats import (
-    MISSING,
-    format_fine,
-    format_fine_interval,
-    format_interval,
-    format_number,
-    format_p,
-)
+from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_interval, format_number, format_p
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults

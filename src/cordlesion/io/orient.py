@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.volume import Volume
+from cordlesion.io.volume import Volume
 
 _LAS = nib.orientations.axcodes2ornt("LAS")
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.nifti_file import open_nifti, unit_factor
-from cordlesion.probability import as_probabilities
-from cordlesion.writing import atomic_path
+from cordlesion.io.nifti_file import open_nifti, unit_factor
+from cordlesion.io.probability import as_probabilities
+from cordlesion.io.writing import atomic_path
 
 # Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3

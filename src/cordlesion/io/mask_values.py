@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
+from cordlesion.io.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
 
 _REMEDY = "Say which value is lesion (--lesion-value; in a study `lesion_value`), or binarise the masks."
 
@@ -29,7 +29,7 @@ class MaskValues:
         """Read a mask and remember by which value it marks.
 
         Raises:
-            CordlesionError: As :func:`cordlesion.volume.read_mask`.
+            CordlesionError: As :func:`cordlesion.io.volume.read_mask`.
         """
         try:
             mask = read_mask(path, like, self.value)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from cordlesion.errors import CordlesionError
-from cordlesion.reading import cannot_read
+from cordlesion.io.reading import cannot_read
 
 METHOD_VERSION = 3
 """Raised when a change of the code changes results: what older code made then counts as not done."""

@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.writing import (
+from cordlesion.io.writing import (
     LONGEST_NAME,
     is_partial,
     remove_file,
