@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from cordlesion.config import StudyConfig, builtin_study, read_study
-from cordlesion.dataset.simulate import simulate_cohort
+from cordlesion.simulate import simulate_cohort
 
 SIMULATED = 20
 """Different scans; all others are copies of them with noise, because a study refuses the same image twice."""

@@ -24,13 +24,13 @@ import numpy.typing as npt
 from _timing import header
 from scipy import ndimage
 
-from cordlesion.dataset.simulate import plan_cohort
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.processors import available_processors
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask
 from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.simulate import plan_cohort
 
 if TYPE_CHECKING:
     from cordlesion.training.cord_disturbances import LocatedScan

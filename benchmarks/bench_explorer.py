@@ -13,8 +13,8 @@ from _rows import Figure, Row, run
 from _targets import SLIDER
 
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig, SplitConfig, StudyConfig, TrainingConfig
-from cordlesion.dataset.simulate import simulate_cohort
 from cordlesion.explorer.export import export_explorer
+from cordlesion.simulate import simulate_cohort
 from cordlesion.study import run_study
 
 SCANS = 8

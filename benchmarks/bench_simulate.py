@@ -11,11 +11,11 @@ from _rows import Figure, Row, run
 from _targets import SIMULATION
 from _timing import seconds
 
-from cordlesion.dataset.simulate import ScanPlan, plan_cohort
-from cordlesion.dataset.simulate.cohort import simulate_all
 from cordlesion.execution.local import map_scans
 from cordlesion.io.processors import available_processors
 from cordlesion.io.volume import Volume, read_volume, write_volume
+from cordlesion.simulate import ScanPlan, plan_cohort
+from cordlesion.simulate.cohort import simulate_all
 
 STUDY_SCANS = 161
 

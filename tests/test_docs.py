@@ -13,9 +13,9 @@ from scipy import ndimage
 
 from cordlesion.config import read_study
 from cordlesion.dataset.bids import find_scans
-from cordlesion.dataset.simulate import simulate_cohort
 from cordlesion.io.volume import read_mask, write_volume
 from cordlesion.losses import LOSSES
+from cordlesion.simulate import simulate_cohort
 from cordlesion.study import run_study
 from tiny import STUDY, make_cohort
 

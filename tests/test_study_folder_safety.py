@@ -18,7 +18,6 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder, require_own_folder
 from cordlesion.config import read_study
-from cordlesion.dataset.simulate.cohort import simulate_cohort
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.execution.local import Outcome, carried, map_scans, require_run
 from cordlesion.execution.side_by_side import map_side_by_side
@@ -29,6 +28,7 @@ from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, folder_lock, write_text
 from cordlesion.report.html import write_report
+from cordlesion.simulate.cohort import simulate_cohort
 from cordlesion.stages import leftovers, maps, stacks, status
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
@@ -365,7 +365,7 @@ def test_a_new_folder_that_was_not_filled_is_filled_by_the_same_command(tmp_path
         pass
 
 
-SIMULATION = "from cordlesion.dataset.simulate.cohort import simulate_cohort as s; s({!r}, scans=6, jobs=2)"
+SIMULATION = "from cordlesion.simulate.cohort import simulate_cohort as s; s({!r}, scans=6, jobs=2)"
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
@@ -389,7 +389,7 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, monkeypatc
     assert not [pid for pid in workers if is_running(pid)]
     assert "BrokenProcessPool" not in said
     write_text(tmp_path / "cohort" / ".part-abcdefgh-x", "left")
-    monkeypatch.setattr("cordlesion.dataset.simulate.cohort.simulate_all", lambda *_: [])
+    monkeypatch.setattr("cordlesion.simulate.cohort.simulate_all", lambda *_: [])
     simulate_cohort(tmp_path / "cohort", scans=6)
     assert not list((tmp_path / "cohort").rglob(".part-*"))
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from cordlesion import losses as losses
     from cordlesion.config import StudyConfig as StudyConfig
     from cordlesion.config import read_study as read_study
-    from cordlesion.dataset.simulate import simulate_cohort as simulate_cohort
     from cordlesion.errors import CordlesionError as CordlesionError
     from cordlesion.metrics import LesionRule as LesionRule
     from cordlesion.metrics import ScanMetrics as ScanMetrics
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from cordlesion.model.bundle import load_bundle as load_bundle
     from cordlesion.segmentation import segment as segment
     from cordlesion.segmentation_files import Segmentation as Segmentation
+    from cordlesion.simulate import simulate_cohort as simulate_cohort
     from cordlesion.study import run_study as run_study
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
     from cordlesion.threshold import choose_threshold as choose_threshold

@@ -78,8 +78,8 @@ def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None 
         seed: The same seed gives the same files, byte for byte.
         jobs: Processes; all processors by default.
     """
-    from cordlesion.dataset.simulate import simulate_cohort
     from cordlesion.io.progress import shown
+    from cordlesion.simulate import simulate_cohort
 
     with shown(quiet):
         simulate_cohort(output, scans=scans, seed=seed, jobs=jobs)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cordlesion.config import builtin_study, read_study
-from cordlesion.dataset.simulate import simulate_cohort
 from cordlesion.io.progress import say
+from cordlesion.simulate import simulate_cohort
 from cordlesion.study import run_study
 
 SCANS = 120

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.anatomy import S_MM, Person, draw_anatomy, radius_ratio
-from cordlesion.dataset.simulate.canal import LAYERS, canal_layers, section_at
-from cordlesion.dataset.simulate.frame import Pose, cord_frame
-from cordlesion.dataset.simulate.randomness import NoiseTile, keyed_rng, smooth_line
-from cordlesion.dataset.simulate.signals import draw_signals
+from cordlesion.simulate import levels
+from cordlesion.simulate.anatomy import S_MM, Person, draw_anatomy, radius_ratio
+from cordlesion.simulate.canal import LAYERS, canal_layers, section_at
+from cordlesion.simulate.frame import Pose, cord_frame
+from cordlesion.simulate.randomness import NoiseTile, keyed_rng, smooth_line
+from cordlesion.simulate.signals import draw_signals
 
 WOMAN = Person(36.0, "F")
 POSE = Pose(centre_s_mm=85.0, forward_mm=-10.0, pitch=0.1, offset_mm=1.0, tilt=0.03, roll=0.05)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate import axial_slices
-from cordlesion.dataset.simulate.axial_slices import SIZE, draw_slices
-from cordlesion.dataset.simulate.signals import Signals
+from cordlesion.simulate import axial_slices
+from cordlesion.simulate.axial_slices import SIZE, draw_slices
+from cordlesion.simulate.signals import Signals
 
 FIXED = Signals(3.0, 1.0, 0.8, 0.7, 0.2, 0.2, 0.27, 1.3, 1.0, 0.05, 0.1, 1000)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.dataset.simulate import plan_cohort, simulate_cohort
-from cordlesion.dataset.simulate.bids import scan_name
 from cordlesion.errors import CordlesionError
+from cordlesion.simulate import plan_cohort, simulate_cohort
+from cordlesion.simulate.bids import scan_name
 
 SCANS, SEED = 3, 1
 LABELS = "derivatives/labels"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cordlesion.dataset.simulate import levels, plan_cohort, second_reader, simulate_scan
-from cordlesion.dataset.simulate.anatomy import S_MM, radius_ratio
-from cordlesion.dataset.simulate.canal import DISCS, RIM_MM, section_at
-from cordlesion.dataset.simulate.frame import cord_frame
+from cordlesion.simulate import levels, plan_cohort, second_reader, simulate_scan
+from cordlesion.simulate.anatomy import S_MM, radius_ratio
+from cordlesion.simulate.canal import DISCS, RIM_MM, section_at
+from cordlesion.simulate.frame import cord_frame
 
 SEED = 2023
 SCANS = 44

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate.kspace import acquire_slice, sample_stored
+from cordlesion.simulate.kspace import acquire_slice, sample_stored
 
 FIELD = (60.0, 80.0)
 MATRIX = (120, 160)

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate.anatomy import Person, draw_anatomy, radius_ratio
-from cordlesion.dataset.simulate.lesions import COLUMNS, draw_friends, draw_lesion, draw_lesions, draw_overlooked
-from cordlesion.dataset.simulate.randomness import NoiseTile
-from cordlesion.dataset.simulate.settings import LESIONS, LesionSettings
-from cordlesion.dataset.simulate.spindle import Placement, signal_gain, spindle
+from cordlesion.simulate.anatomy import Person, draw_anatomy, radius_ratio
+from cordlesion.simulate.lesions import COLUMNS, draw_friends, draw_lesion, draw_lesions, draw_overlooked
+from cordlesion.simulate.randomness import NoiseTile
+from cordlesion.simulate.settings import LESIONS, LesionSettings
+from cordlesion.simulate.spindle import Placement, signal_gain, spindle
 
 TILE = NoiseTile((0,))
 

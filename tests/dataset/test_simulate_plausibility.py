@@ -7,10 +7,10 @@ they were fixed before the simulator was written.
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate import levels, plan_cohort
-from cordlesion.dataset.simulate.anatomy import draw_anatomy, radius_ratio
-from cordlesion.dataset.simulate.canal import section_at
-from cordlesion.dataset.simulate.lesions import draw_lesions
+from cordlesion.simulate import levels, plan_cohort
+from cordlesion.simulate.anatomy import draw_anatomy, radius_ratio
+from cordlesion.simulate.canal import section_at
+from cordlesion.simulate.lesions import draw_lesions
 
 SEED = 2023
 SUBJECTS = 300

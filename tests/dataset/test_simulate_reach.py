@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
-from cordlesion.dataset.simulate import surroundings
-from cordlesion.dataset.simulate.anatomy import Person, draw_anatomy
-from cordlesion.dataset.simulate.canal import canal_layers, canal_layers_near, sac_distance, section_at
-from cordlesion.dataset.simulate.frame import Pose, cord_frame
-from cordlesion.dataset.simulate.lesions import draw_friends, draw_lesions
-from cordlesion.dataset.simulate.painting import points_at
-from cordlesion.dataset.simulate.randomness import keyed_rng
-from cordlesion.dataset.simulate.render import Scene, doubled, near_canal
-from cordlesion.dataset.simulate.signals import draw_signals
+from cordlesion.simulate import surroundings
+from cordlesion.simulate.anatomy import Person, draw_anatomy
+from cordlesion.simulate.canal import canal_layers, canal_layers_near, sac_distance, section_at
+from cordlesion.simulate.frame import Pose, cord_frame
+from cordlesion.simulate.lesions import draw_friends, draw_lesions
+from cordlesion.simulate.painting import points_at
+from cordlesion.simulate.randomness import keyed_rng
+from cordlesion.simulate.render import Scene, doubled, near_canal
+from cordlesion.simulate.signals import draw_signals
 
 POSITIONS = 30_000
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cordlesion.dataset.simulate.reader import Evidence, read_lesions
-from cordlesion.dataset.simulate.settings import READER, ReaderSettings
+from cordlesion.simulate.reader import Evidence, read_lesions
+from cordlesion.simulate.settings import READER, ReaderSettings
 
 SPACING = (2.8, 0.6, 0.6)
 CAREFUL = ReaderSettings(lapse=0.0, offset_sd_mm=0.0, bias_sd_mm=0.0, fill_threshold=(0.5, 0.0), false_lesions=0.0)

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cordlesion.dataset.simulate import ScanPlan, second_reader, simulate_scan
-from cordlesion.dataset.simulate.acquisition import draw_acquisition
-from cordlesion.dataset.simulate.anatomy import Person
-from cordlesion.dataset.simulate.site import ORIENTATIONS, draw_site
+from cordlesion.simulate import ScanPlan, second_reader, simulate_scan
+from cordlesion.simulate.acquisition import draw_acquisition
+from cordlesion.simulate.anatomy import Person
+from cordlesion.simulate.site import ORIENTATIONS, draw_site
 
 SAGITTAL = ScanPlan(
     seed=5, subject=3, scan=0, site=1, person=Person(40.0, "F"), session=1, plane="sagittal", region="cervical",

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from cordlesion.dataset.simulate import ScanPlan, simulate_scan
-from cordlesion.dataset.simulate.anatomy import Person
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.preprocess.centerline import Centerline
+from cordlesion.simulate import ScanPlan, simulate_scan
+from cordlesion.simulate.anatomy import Person
 from cordlesion.training import cord_validation
 from cordlesion.training.cord_disturbances import DISTURBANCES, LocatedScan
 from cordlesion.training.cord_validation import (

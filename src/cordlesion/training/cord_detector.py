@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cordlesion.dataset.simulate.axial_slices import draw_slices
 from cordlesion.io.processors import available_processors
 from cordlesion.io.progress import track
 from cordlesion.io.writing import atomic_path
 from cordlesion.preprocess import cord_network
+from cordlesion.simulate.axial_slices import draw_slices
 from cordlesion.training.cord_augment import Sample, augment
 from cordlesion.training.cord_disturbances import LocatedScan
 from cordlesion.training.cord_validation import draw_validation_scans, search_error_mm

@@ -13,15 +13,15 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.dataset.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
-from cordlesion.dataset.simulate.axial_slices import cordless_slice, draw_stack
-from cordlesion.dataset.simulate.frame import cord_frame
-from cordlesion.dataset.simulate.randomness import keyed_rng
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_finder import find_cord
+from cordlesion.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
+from cordlesion.simulate.axial_slices import cordless_slice, draw_stack
+from cordlesion.simulate.frame import cord_frame
+from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.training.cord_disturbances import DISTURBANCES, Floats, LocatedScan
 
 WORST_MM = 10.0

@@ -6,21 +6,21 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from cordlesion.dataset.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
-from cordlesion.dataset.simulate.anatomy import Anatomy, Person, draw_anatomy
-from cordlesion.dataset.simulate.canal import LAYERS
-from cordlesion.dataset.simulate.coil import Coil, draw_coil
-from cordlesion.dataset.simulate.frame import CordFrame, cord_frame
-from cordlesion.dataset.simulate.kspace import acquire_slice, sample_stored
-from cordlesion.dataset.simulate.lesions import draw_friends, draw_lesions, draw_overlooked
-from cordlesion.dataset.simulate.randomness import Array, Mask, keyed_rng
-from cordlesion.dataset.simulate.reader import Evidence, read_lesions
-from cordlesion.dataset.simulate.render import Scene, SliceArtist
-from cordlesion.dataset.simulate.settings import LESIONS
-from cordlesion.dataset.simulate.signals import Signals, draw_signals
-from cordlesion.dataset.simulate.site import Site, draw_site
-from cordlesion.dataset.simulate.spindle import Lesion
 from cordlesion.io.volume import Volume
+from cordlesion.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
+from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
+from cordlesion.simulate.canal import LAYERS
+from cordlesion.simulate.coil import Coil, draw_coil
+from cordlesion.simulate.frame import CordFrame, cord_frame
+from cordlesion.simulate.kspace import acquire_slice, sample_stored
+from cordlesion.simulate.lesions import draw_friends, draw_lesions, draw_overlooked
+from cordlesion.simulate.randomness import Array, Mask, keyed_rng
+from cordlesion.simulate.reader import Evidence, read_lesions
+from cordlesion.simulate.render import Scene, SliceArtist
+from cordlesion.simulate.settings import LESIONS
+from cordlesion.simulate.signals import Signals, draw_signals
+from cordlesion.simulate.site import Site, draw_site
+from cordlesion.simulate.spindle import Lesion
 
 
 @dataclass(frozen=True)

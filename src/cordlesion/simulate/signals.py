@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordlesion.dataset.simulate.randomness import lognormal
-from cordlesion.dataset.simulate.spindle import Lesion
+from cordlesion.simulate.randomness import lognormal
+from cordlesion.simulate.spindle import Lesion
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import gamma
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal, normal, smooth_line
+from cordlesion.simulate import levels
+from cordlesion.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal, normal, smooth_line
 
 S_MM: Array = np.arange(-110.0, 530.0, 1.0)
 """Positions at which everything below is tabulated."""

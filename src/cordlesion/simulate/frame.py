@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
-from cordlesion.dataset.simulate.anatomy import S_MM, Anatomy
-from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.simulate.anatomy import S_MM, Anatomy
+from cordlesion.simulate.randomness import Array
 
 MAP_STEP_MM = 2.0
 """Step of the map from (y, z) to (s, v); both are smooth, so linear interpolation errs by less than 0.01 mm."""

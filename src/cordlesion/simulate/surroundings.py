@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.anatomy import Anatomy
-from cordlesion.dataset.simulate.canal import Section
-from cordlesion.dataset.simulate.head import paint_fossa, paint_skull_base
-from cordlesion.dataset.simulate.painting import AIR, Points, paint, points_at, ramp, table, within, within_reach
-from cordlesion.dataset.simulate.randomness import Array
-from cordlesion.dataset.simulate.signals import Signals
-from cordlesion.dataset.simulate.spine import paint_arch, paint_bodies, paint_processes
+from cordlesion.simulate import levels
+from cordlesion.simulate.anatomy import Anatomy
+from cordlesion.simulate.canal import Section
+from cordlesion.simulate.head import paint_fossa, paint_skull_base
+from cordlesion.simulate.painting import AIR, Points, paint, points_at, ramp, table, within, within_reach
+from cordlesion.simulate.randomness import Array
+from cordlesion.simulate.signals import Signals
+from cordlesion.simulate.spine import paint_arch, paint_bodies, paint_processes
 
 DEEPEST_FAT_MM = 35.0
 """Deeper than this there is no subcutaneous fat, however uneven it is: 17 mm and six SD of 15 % are 33 mm."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
-from cordlesion.dataset.simulate.acquisition import Acquisition
-from cordlesion.dataset.simulate.anatomy import S_MM, Anatomy
-from cordlesion.dataset.simulate.canal import LAYERS, Section, canal_layers, section_at
-from cordlesion.dataset.simulate.frame import CordFrame
-from cordlesion.dataset.simulate.randomness import Array
-from cordlesion.dataset.simulate.signals import Signals
-from cordlesion.dataset.simulate.spindle import Lesion
-from cordlesion.dataset.simulate.surroundings import surroundings_signal
+from cordlesion.simulate.acquisition import Acquisition
+from cordlesion.simulate.anatomy import S_MM, Anatomy
+from cordlesion.simulate.canal import LAYERS, Section, canal_layers, section_at
+from cordlesion.simulate.frame import CordFrame
+from cordlesion.simulate.randomness import Array
+from cordlesion.simulate.signals import Signals
+from cordlesion.simulate.spindle import Lesion
+from cordlesion.simulate.surroundings import surroundings_signal
 
 FINE_MM = 0.42
 """Step of the grid on which slices are drawn; half of it is finer than any acquired resolution."""

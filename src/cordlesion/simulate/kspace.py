@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft
 
-from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.simulate.randomness import Array
 
 
 def acquire_slice(

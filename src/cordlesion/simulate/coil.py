@@ -6,9 +6,9 @@ from itertools import repeat
 
 import numpy as np
 
-from cordlesion.dataset.simulate.acquisition import Acquisition
-from cordlesion.dataset.simulate.frame import CordFrame
-from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.simulate.acquisition import Acquisition
+from cordlesion.simulate.frame import CordFrame
+from cordlesion.simulate.randomness import Array
 
 BACK_DEPTH_MM = 70.0
 """Distance over which the sensitivity falls from the back to the front value."""

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordlesion.dataset.simulate.acquisition import Plane, Region
-from cordlesion.dataset.simulate.anatomy import Person
-from cordlesion.dataset.simulate.randomness import keyed_rng
-from cordlesion.dataset.simulate.scan import ScanPlan
+from cordlesion.simulate.acquisition import Plane, Region
+from cordlesion.simulate.anatomy import Person
+from cordlesion.simulate.randomness import keyed_rng
+from cordlesion.simulate.scan import ScanPlan
 
 STUDY_SCANS, STUDY_SUBJECTS, STUDY_SITES = 161, 108, 13
 STUDY_LESION_FREE, STUDY_WOMEN = 46, 86

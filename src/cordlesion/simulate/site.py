@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cordlesion.dataset.simulate.randomness import keyed_rng, lognormal, normal
+from cordlesion.simulate.randomness import keyed_rng, lognormal, normal
 
 SCANNERS = (
     ("Siemens", "Aera", 1.5), ("Siemens", "Skyra", 3.0), ("Siemens", "Avanto", 1.5), ("Siemens", "Verio", 3.0),

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from cordlesion.dataset.simulate.anatomy import Anatomy
-from cordlesion.dataset.simulate.canal import RIM_MM, Section
-from cordlesion.dataset.simulate.randomness import Array, Mask
-from cordlesion.dataset.simulate.signals import Signals
+from cordlesion.simulate.anatomy import Anatomy
+from cordlesion.simulate.canal import RIM_MM, Section
+from cordlesion.simulate.randomness import Array, Mask
+from cordlesion.simulate.signals import Signals
 
 AIR = 0.02
 """Signal of air, before noise."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
-from cordlesion.dataset.simulate.randomness import Array
-from cordlesion.dataset.simulate.signals import Signals
-from cordlesion.dataset.simulate.spindle import Lesion, signal_gain, spindle
+from cordlesion.simulate import levels
+from cordlesion.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
+from cordlesion.simulate.randomness import Array
+from cordlesion.simulate.signals import Signals
+from cordlesion.simulate.spindle import Lesion, signal_gain, spindle
 
 EDGE_MM = 0.5
 """Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import cordlesion
-from cordlesion.dataset.simulate import bids
-from cordlesion.dataset.simulate.plan import SubjectPlan, plan_cohort
-from cordlesion.dataset.simulate.scan import ScanPlan, simulate_scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.processors import available_processors, end_with_the_first
 from cordlesion.io.progress import bar, say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
+from cordlesion.simulate import bids
+from cordlesion.simulate.plan import SubjectPlan, plan_cohort
+from cordlesion.simulate.scan import ScanPlan, simulate_scan
 
 
 def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:

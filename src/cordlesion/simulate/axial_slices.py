@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
-from cordlesion.dataset.simulate.anatomy import Anatomy, Person, draw_anatomy
-from cordlesion.dataset.simulate.canal import LAYERS
-from cordlesion.dataset.simulate.frame import Pose, cord_frame
-from cordlesion.dataset.simulate.lesions import draw_friends, draw_lesions
-from cordlesion.dataset.simulate.randomness import Array, keyed_rng, lognormal, normal
-from cordlesion.dataset.simulate.render import Scene, near_canal
-from cordlesion.dataset.simulate.signals import Signals, draw_signals
+from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
+from cordlesion.simulate.canal import LAYERS
+from cordlesion.simulate.frame import Pose, cord_frame
+from cordlesion.simulate.lesions import draw_friends, draw_lesions
+from cordlesion.simulate.randomness import Array, keyed_rng, lognormal, normal
+from cordlesion.simulate.render import Scene, near_canal
+from cordlesion.simulate.signals import Signals, draw_signals
 
 SIZE = 160
 """Edge of a slice, in pixels of 1 mm."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cordlesion.dataset.simulate.randomness import Array
+from cordlesion.simulate.randomness import Array
 
 
 class Level(NamedTuple):

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from cordlesion.dataset.simulate.randomness import Array, Mask
-from cordlesion.dataset.simulate.settings import READER, ReaderSettings
+from cordlesion.simulate.randomness import Array, Mask
+from cordlesion.simulate.settings import READER, ReaderSettings
 
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)

@@ -7,11 +7,11 @@ import nibabel as nib
 import numpy as np
 
 import cordlesion
-from cordlesion.dataset.simulate.plan import SubjectPlan
-from cordlesion.dataset.simulate.scan import ScanPlan, SimulatedScan
-from cordlesion.dataset.simulate.site import draw_site
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.io.writing import write_json
+from cordlesion.simulate.plan import SubjectPlan
+from cordlesion.simulate.scan import ScanPlan, SimulatedScan
+from cordlesion.simulate.site import draw_site
 
 MARKER = Path("code/simulation.json")
 """Tells a simulated cohort from any other folder; BIDS leaves ``code/`` to the authors."""

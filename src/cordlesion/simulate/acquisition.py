@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.frame import Pose
-from cordlesion.dataset.simulate.randomness import Array, keyed_rng, lognormal, normal
-from cordlesion.dataset.simulate.site import Site
+from cordlesion.simulate import levels
+from cordlesion.simulate.frame import Pose
+from cordlesion.simulate.randomness import Array, keyed_rng, lognormal, normal
+from cordlesion.simulate.site import Site
 
 Plane = Literal["sagittal", "axial"]
 Region = Literal["cervical", "cervicothoracic", "thoracic"]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from cordlesion.dataset.simulate import levels
-from cordlesion.dataset.simulate.anatomy import Anatomy, radius_ratio
-from cordlesion.dataset.simulate.randomness import Array, keyed_rng, lognormal
-from cordlesion.dataset.simulate.settings import LESIONS, LesionSettings
-from cordlesion.dataset.simulate.spindle import Lesion, Placement
+from cordlesion.simulate import levels
+from cordlesion.simulate.anatomy import Anatomy, radius_ratio
+from cordlesion.simulate.randomness import Array, keyed_rng, lognormal
+from cordlesion.simulate.settings import LESIONS, LesionSettings
+from cordlesion.simulate.spindle import Lesion, Placement
 
 COLUMNS = ("lateral", "posterior", "anterior", "central")
 FRIEND_COLUMNS = (0.3, 0.3, 0.1, 0.3)

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-from cordlesion.dataset.simulate.anatomy import radius_ratio
-from cordlesion.dataset.simulate.randomness import Array, NoiseTile
+from cordlesion.simulate.anatomy import radius_ratio
+from cordlesion.simulate.randomness import Array, NoiseTile
 
 Kind = Literal["lesion", "friend", "diffuse"]
 """A true lesion, a spot that only looks like one, or diffuse change."""
