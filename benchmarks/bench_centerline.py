@@ -24,16 +24,16 @@ import numpy.typing as npt
 from _timing import header
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask
+from cordlesion.cord.finder import find_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.processors import available_processors
 from cordlesion.io.volume import Volume, read_scan
-from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask
-from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.simulate import plan_cohort
 
 if TYPE_CHECKING:
-    from cordlesion.training.cord_disturbances import LocatedScan
+    from cordlesion.cord.training.disturbances import LocatedScan
 
 SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))
 REAL = {
@@ -123,7 +123,7 @@ def largest_center(mask: npt.NDArray[np.bool_]) -> tuple[float, ...] | None:
 def simulated_rows(count: int) -> Iterator[str]:
     """Find the cord of simulated scans of sites and subjects that neither training nor its validation saw."""
     # The package of trainings imports torch, which would count as memory of the search in a large volume.
-    from cordlesion.training.cord_validation import DRAWN_GAPS_MM, draw_validation_scans, located_scan
+    from cordlesion.cord.training.validation import DRAWN_GAPS_MM, draw_validation_scans, located_scan
 
     plans = [plan for subject in plan_cohort(count, SIMULATED_SEED) for plan in subject.scans(SIMULATED_SEED)]
     for plane in ("sagittal", "axial"):
@@ -139,7 +139,7 @@ def simulated_rows(count: int) -> Iterator[str]:
 
 def simulated_row(name: str, scans: "list[LocatedScan]") -> str:
     """Return one line of the table over all slices of all scans; slices without curve are counted apart."""
-    from cordlesion.training.cord_validation import slice_errors_mm
+    from cordlesion.cord.training.validation import slice_errors_mm
 
     errors, refused = [], 0
     start = time.perf_counter()

@@ -19,12 +19,12 @@ from _targets import SEGMENT
 from _timing import alternate
 
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.io.volume import Volume, read_scan, write_volume
 from cordlesion.model.bundle import Bundle, GlobalThreshold, ModelCard, load_own_bundle, save_bundle
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import patch_grid
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
 

@@ -14,8 +14,8 @@ from _timing import alternate, version
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_stack, stack_geometry
 
 SHAPE, SPACING_MM = (320, 256, 19), (0.6875, 0.6875, 7.5)

@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 from hypothesis import strategies as st
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 
 AXES = [
     "".join(letters) for order in itertools.permutations(("RL", "AP", "IS")) for letters in itertools.product(*order)

@@ -11,10 +11,10 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.evaluation import read_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import save_bundle
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.study import run_study
 from images import AFFINE, SHAPE, UNUSABLE_MASKS, UNUSABLE_SCANS, box, noise, truncate, write_image
 from models import untrained_bundle

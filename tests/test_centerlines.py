@@ -5,10 +5,10 @@ import pytest
 
 from cordlesion.centerlines import BY_OPTION, FINDERS, IN_A_STUDY, cord_finder, study_finder
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
-from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from images import noise
 from keras_networks import centerline_layers, lesion_layers, write_keras
 

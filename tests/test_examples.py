@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.losses import LOSSES
-from cordlesion.preprocess.centerline import Centerline
 from tiny import make_cohort
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

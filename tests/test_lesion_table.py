@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.orient import from_las, to_las
@@ -18,7 +19,6 @@ from cordlesion.io.volume import Volume
 from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
 from cordlesion.lesion_table import Lesion, LesionLoad, cord_ruler, measure_lesions, number_lesions
 from cordlesion.metrics import LesionRule
-from cordlesion.preprocess.centerline import Centerline
 from strategies import centerlines, make_scan, scans
 
 STRAIGHT = Centerline(np.full(2, 11.0), np.full(2, 12.0), np.array([5.0, 34.0]))

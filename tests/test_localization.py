@@ -7,16 +7,11 @@ import numpy as np
 import pytest
 
 from cordlesion.centerlines import FINDERS
+from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, centerline_mask, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import read_scan, write_volume
 from cordlesion.localization import centerline_file
-from cordlesion.preprocess.centerline import (
-    Centerline,
-    centerline_from_cord_mask,
-    centerline_mask,
-    read_centerline,
-)
 from strategies import make_scan
 from test_volume import assert_same_geometry
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from cordlesion.config import PredictionConfig, PreprocessConfig
+from cordlesion.cord.centerline import Centerline, read_centerline
 from cordlesion.dataset.bids import find_scans
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.prediction import predict_scan, predict_stack, predict_to_file
-from cordlesion.preprocess.centerline import Centerline, read_centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, map_back, sample_stack, stack_geometry
 from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.stack_file import make_stack, write_stack

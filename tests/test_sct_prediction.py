@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.dataset.bids import find_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las
@@ -10,7 +11,6 @@ from cordlesion.model.bundle import load_bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.sct_import import import_sct
 from cordlesion.prediction import predict_scan
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.segmentation import segment
 from sct_models import sct_bundle

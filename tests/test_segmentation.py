@@ -11,6 +11,7 @@ import pytest
 from scipy import ndimage
 
 from cordlesion.config import PostprocessConfig, PreprocessConfig
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.fingerprints import file_hash
@@ -18,7 +19,6 @@ from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import read_scan, read_volume, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.report.montage import montage
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
 from images import SHAPE, box, noise, truncate, write_image

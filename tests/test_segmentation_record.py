@@ -9,12 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.volume import read_mask, read_scan, write_volume
 from cordlesion.model.bundle import Bundle, save_bundle
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.segmentation import predict_file, segment, segment_files
 from keras_networks import centerline_layers, lesion_layers, write_keras
 from models import untrained_bundle

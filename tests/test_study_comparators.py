@@ -15,11 +15,11 @@ import pytest
 from comparator_files import COMPARATORS, save, write_comparators
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.prediction import predict_scan
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.stages.sets import ClosedTest
 from cordlesion.stages.status import study_status
 from cordlesion.standalone import compare_files

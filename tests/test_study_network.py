@@ -8,12 +8,12 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
+from cordlesion.cord.centerline import centerline_from_cord_mask
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.bundle import read_card
-from cordlesion.preprocess.centerline import centerline_from_cord_mask
 from cordlesion.preprocess.cord_stack import stack_geometry
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study import run_study

@@ -9,12 +9,12 @@ import pytest
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.report.results import Run, read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.paper import paper_table

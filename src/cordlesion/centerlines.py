@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from cordlesion.config import DRAWN, PreprocessConfig
+from cordlesion.cord.centerline import Centerline, Finder
+from cordlesion.cord.finder import find_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline, Finder
-from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.preprocess.sct_centerline import centerline_from_sct
 
 CordSource: TypeAlias = Path | str

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.metrics import RULES, LesionRule
 from cordlesion.metrics.lesion import every_component
 from cordlesion.metrics.voxel import Mask, bounding_box
-from cordlesion.preprocess.centerline import Centerline
 
 STUDY_RULE = RULES["study"]
 CORD_SMOOTHING_MM = 40.0

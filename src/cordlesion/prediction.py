@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las
 from cordlesion.io.volume import Volume, read_grid, write_volume
@@ -17,7 +18,6 @@ from cordlesion.model.bundle import AnyBundle, Bundle, SctBundle
 from cordlesion.model.hardware import Hardware, choose_hardware, give_back_memory
 from cordlesion.model.standardize import standardize_patches
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder, network_file
+from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import bar, say
@@ -16,13 +17,6 @@ from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
-from cordlesion.preprocess.centerline import (
-    Centerline,
-    Finder,
-    centerline_from_cord_mask,
-    coverage_remark,
-    read_centerline,
-)
 from cordlesion.segmentation_files import (
     Segmentation,
     add_to_qc,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from cordlesion import __version__
 from cordlesion.centerlines import CordGiven
+from cordlesion.cord.centerline import Centerline, coverage_remark
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.outputs import portable_path
@@ -24,7 +25,6 @@ from cordlesion.model.bundle import Card, ModelCard, read_card
 from cordlesion.model.cut import describe_cut, gives_masks
 from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.model.wording import describe_model
-from cordlesion.preprocess.centerline import Centerline, coverage_remark
 from cordlesion.scan_names import scan_file
 
 _SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"

@@ -3,13 +3,13 @@ import pytest
 import torch
 from scipy import ndimage
 
+from cordlesion.cord.centerline import centerline_from_cord_mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.sct_heatmap import sct_centerline_heatmap, sct_cord_finder
 from cordlesion.model.sct_import import read_centerline_network
 from cordlesion.model.sct_networks import SctCenterlineNet
-from cordlesion.preprocess.centerline import centerline_from_cord_mask
 from keras_networks import centerline_layers, write_keras
 from strategies import make_scan
 

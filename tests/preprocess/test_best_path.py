@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.preprocess.best_path import best_path
+from cordlesion.cord.best_path import best_path
 
 
 def path_score(evidence, positions, extents, pixel, stiffness, steepest, first, path):

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from images import UNUSABLE_MASKS, write_image
 from strategies import AXES, make_scan
 

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.centerline import centerline_from_cord_mask
+from cordlesion.cord.finder import _resampling, _slabs, find_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
-from cordlesion.preprocess.centerline import centerline_from_cord_mask
-from cordlesion.preprocess.cord_finder import _resampling, _slabs, find_cord
 from cordlesion.simulate import ScanPlan, simulate_scan
 from cordlesion.simulate.anatomy import Person
 from cordlesion.simulate.axial_slices import SIZE, _brain, _limb

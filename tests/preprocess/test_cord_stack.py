@@ -7,9 +7,9 @@ from nibabel.processing import resample_from_to
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import map_back, sample_reference, sample_stack, stack_geometry
 from strategies import AXES, centerlines, make_scan, scans
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.heatmap_curve import curve_in_heatmap
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.heatmap_curve import curve_in_heatmap
 from strategies import make_scan
 
 SHAPE, SPACING = (40, 44, 30), (1.0, 1.1, 2.0)

@@ -6,10 +6,10 @@ from scipy import ndimage
 from test_cord_stack import isotropic_grid, resample
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import block_geometry, map_back, sample_reference, sample_stack, stack_geometry
 from cordlesion.preprocess.region import MARGIN_MM, foreground_geometry, otsu_threshold, place_stack
 from strategies import AXES, make_scan, scans

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.centerline import Centerline, read_centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
-from cordlesion.preprocess.centerline import Centerline, read_centerline
 from cordlesion.preprocess.sct_stack import (
     SCT_CONTRASTS,
     make_sct_stack,

@@ -8,11 +8,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import read_centerline
 from cordlesion.dataset.bids import find_scans
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
 from cordlesion.io.volume import read_mask, read_scan, write_volume
-from cordlesion.preprocess.centerline import read_centerline
 from cordlesion.preprocess.cord_stack import sample_reference, sample_stack
 from cordlesion.preprocess.stack_file import make_stack, read_stack, write_stack
 from images import truncate

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerline
+from cordlesion.cord.stray_voxels import centers, on_one_cord, without_specks
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_mask
-from cordlesion.preprocess.centerline import centerline_from_cord_mask, read_centerline
-from cordlesion.preprocess.stray_voxels import centers, on_one_cord, without_specks
 from images import write_image
 
 SPACING = (0.75, 0.75, 1.5)

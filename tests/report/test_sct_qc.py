@@ -11,10 +11,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import from_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import save_bundle
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report.sct_qc import COLUMNS, TILE, write_qc_entry
 from cordlesion.report.style import SEGMENTED
 from images import box, noise

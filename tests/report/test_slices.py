@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 
 ORIENTATIONS = [

@@ -44,7 +44,7 @@ def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
         "reference",
     }
     others = [stack_mark(source, HASHES) for source in DRAWN]
-    monkeypatch.setattr("cordlesion.preprocess.cord_network.shipped_weights_hash", lambda: "other weights")
+    monkeypatch.setattr("cordlesion.cord.network.shipped_weights_hash", lambda: "other weights")
     assert stack_mark(config, HASHES) != before
     assert [stack_mark(source, HASHES) for source in DRAWN] == others
 

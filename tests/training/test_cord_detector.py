@@ -3,9 +3,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from cordlesion.preprocess.cord_network import OFFSET_MM, cord_evidence, shipped_weights
-from cordlesion.training.cord_augment import augment
-from cordlesion.training.cord_detector import CordNetwork, detector_loss, draw_samples, main, train, write_weights
+from cordlesion.cord.network import OFFSET_MM, cord_evidence, shipped_weights
+from cordlesion.cord.training.augment import augment
+from cordlesion.cord.training.detector import CordNetwork, detector_loss, draw_samples, main, train, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights_and_training_learns(samples):
 
 
 def test_the_network_that_errs_least_is_kept_and_weights_are_averages(samples, monkeypatch):
-    monkeypatch.setattr("cordlesion.training.cord_detector.STEPS_PER_VALIDATION", 2)
+    monkeypatch.setattr("cordlesion.cord.training.detector.STEPS_PER_VALIDATION", 2)
     errors = iter((3.0, 1.0, 2.0))
     judged = []
 

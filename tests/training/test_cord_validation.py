@@ -1,20 +1,20 @@
 import numpy as np
 import pytest
 
-from cordlesion.errors import CordlesionError
-from cordlesion.io.orient import to_las
-from cordlesion.preprocess.centerline import Centerline
-from cordlesion.simulate import ScanPlan, simulate_scan
-from cordlesion.simulate.anatomy import Person
-from cordlesion.training import cord_validation
-from cordlesion.training.cord_disturbances import DISTURBANCES, LocatedScan
-from cordlesion.training.cord_validation import (
+from cordlesion.cord.centerline import Centerline
+from cordlesion.cord.training import validation as cord_validation
+from cordlesion.cord.training.disturbances import DISTURBANCES, LocatedScan
+from cordlesion.cord.training.validation import (
     WORST_MM,
     draw_validation_scans,
     located_scan,
     search_error_mm,
     slice_errors_mm,
 )
+from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
+from cordlesion.simulate import ScanPlan, simulate_scan
+from cordlesion.simulate.anatomy import Person
 
 SPACING = (1.4, 0.8, 3.0)
 COARSE_MM = 1.5

@@ -8,14 +8,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from cordlesion.cord.centerline import Centerline, Finder
+from cordlesion.cord.heatmap_curve import APART_MM, curve_in_heatmap
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.sct_import import read_centerline_network
 from cordlesion.model.sct_networks import SctCenterlineNet
-from cordlesion.preprocess.centerline import Centerline, Finder
-from cordlesion.preprocess.heatmap_curve import APART_MM, curve_in_heatmap
 from cordlesion.preprocess.sct_contrast import (
     CENTERLINE_CONTRASTS,
     SEEN_BRIGHTEST,

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 
 Floats = npt.NDArray[np.float64]
 

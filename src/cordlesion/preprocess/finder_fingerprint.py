@@ -5,7 +5,10 @@ from types import ModuleType
 from typing import TypeAlias
 
 from cordlesion.config import NETWORK, PreprocessConfig
-from cordlesion.preprocess import best_path, cord_finder, cord_network, heatmap_curve, sct_contrast
+from cordlesion.cord import best_path, heatmap_curve
+from cordlesion.cord import finder as cord_finder
+from cordlesion.cord import network as cord_network
+from cordlesion.preprocess import sct_contrast
 from cordlesion.preprocess.sct_centerline import sct_version
 
 Constants: TypeAlias = tuple[tuple[str, ModuleType, str], ...]

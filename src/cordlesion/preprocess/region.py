@@ -5,10 +5,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, stack_geometry
 
 MARGIN_MM = 5.0

@@ -7,9 +7,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline, centerline_from_cord_mask, read_centerline
 
 TIMEOUT_S = 600
 _PROGRAMS = ("sct_get_centerline", "sct_deepseg")

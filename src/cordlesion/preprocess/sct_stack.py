@@ -16,9 +16,9 @@ from pydantic import Field
 from scipy import ndimage
 
 from cordlesion.config.sections import Section
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 
 Floats = npt.NDArray[np.float64]

@@ -13,19 +13,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cordlesion.config import DRAWN, PreprocessConfig
+from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 from cordlesion.io.reading import parse_json
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.io.writing import atomic_path
-from cordlesion.preprocess.centerline import (
-    Centerline,
-    Finder,
-    centerline_from_cord_mask,
-    coverage_remark,
-    read_centerline,
-)
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
 

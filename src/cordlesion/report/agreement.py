@@ -12,6 +12,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cordlesion import __version__
+from cordlesion.cord.centerline import Centerline
+from cordlesion.cord.finder import find_cord
 from cordlesion.dataset.pairing import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks, write_table
@@ -23,8 +25,6 @@ from cordlesion.lesion_files import describe_columns
 from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.metrics.voxel import Mask
-from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.report.montage import Mark, montage
 from cordlesion.report.page import page_environment
 from cordlesion.report.pipeline import name_rule

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, draw
 from cordlesion.report.slices import Layers

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
 from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
 from cordlesion.report.slices import Layers, Mask, Picture

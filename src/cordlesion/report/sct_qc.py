@@ -19,10 +19,10 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from cordlesion import __version__
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, waiting_lock, write_json
-from cordlesion.preprocess.centerline import Centerline
 from cordlesion.report import slices
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import SEGMENTED

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, require_same_grid
-from cordlesion.preprocess.centerline import Centerline
 
 MAX_AXIAL_SLICES, FULL_ROWS = 9, (3, 4, 6, 9)
 """Axial slices at most, and how many leave no place of a sheet empty."""

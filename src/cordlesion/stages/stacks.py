@@ -7,12 +7,12 @@ from functools import cached_property
 from cordlesion.artifacts import StudyFolder
 from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
+from cordlesion.cord.centerline import Finder
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_grid
 from cordlesion.io.writing import atomic_path
 from cordlesion.postprocess import read_cord
-from cordlesion.preprocess.centerline import Finder
 from cordlesion.preprocess.stack_file import make_stack, stack_content
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark

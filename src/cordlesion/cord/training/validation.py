@@ -13,16 +13,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.cord.centerline import Centerline
+from cordlesion.cord.finder import find_cord
+from cordlesion.cord.training.disturbances import DISTURBANCES, Floats, LocatedScan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
-from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.cord_finder import find_cord
 from cordlesion.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
 from cordlesion.simulate.axial_slices import cordless_slice, draw_stack
 from cordlesion.simulate.frame import cord_frame
 from cordlesion.simulate.randomness import keyed_rng
-from cordlesion.training.cord_disturbances import DISTURBANCES, Floats, LocatedScan
 
 WORST_MM = 10.0
 """The error of a slice where the cord was not found, and the most that any slice counts."""

@@ -12,20 +12,12 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
 
+from cordlesion.cord.best_path import BestPath, best_path
+from cordlesion.cord.centerline import FEWEST_FOR_SPLINE, Centerline, spline_penalty
+from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.best_path import BestPath, best_path
-from cordlesion.preprocess.centerline import FEWEST_FOR_SPLINE, Centerline, spline_penalty
-from cordlesion.preprocess.cord_network import (
-    CELL_MM,
-    MULTIPLE,
-    OFFSET_MM,
-    PIXEL_MM,
-    cord_evidence,
-    shipped_weights,
-    standardize,
-)
 
 SLAB_MM = 3.0
 """Slices thinner than this are averaged to about this, for less noise and less work."""

@@ -1,6 +1,6 @@
 """Training of the network that finds the cord, on simulated slices only.
 
-``python -m cordlesion.training.cord_detector`` draws the slices, trains, keeps the weights that find the cord of other
+``python -m cordlesion.cord.training.detector`` draws the slices, trains, keeps the weights that find the cord of other
 simulated scans best, and writes them into the package.
 """
 
@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from cordlesion.cord import network as cord_network
+from cordlesion.cord.training.augment import Sample, augment
+from cordlesion.cord.training.disturbances import LocatedScan
+from cordlesion.cord.training.validation import draw_validation_scans, search_error_mm
 from cordlesion.io.processors import available_processors
 from cordlesion.io.progress import track
 from cordlesion.io.writing import atomic_path
-from cordlesion.preprocess import cord_network
 from cordlesion.simulate.axial_slices import draw_slices
-from cordlesion.training.cord_augment import Sample, augment
-from cordlesion.training.cord_disturbances import LocatedScan
-from cordlesion.training.cord_validation import draw_validation_scans, search_error_mm
 
 FILTERS = (16, 32, 64)
 SLICES_PER_SUBJECT = 14
@@ -46,7 +46,7 @@ OFFSET_WEIGHT = 0.5
 
 
 class CordNetwork(nn.Module):
-    """The network of :mod:`cordlesion.preprocess.cord_network`, to be trained."""
+    """The network of :mod:`cordlesion.cord.network`, to be trained."""
 
     def __init__(self) -> None:
         """Draw the weights."""
@@ -195,7 +195,7 @@ def write_weights(network: CordNetwork, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m cordlesion.training.cord_detector", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cordlesion.cord.training.detector", description=__doc__)
     parser.add_argument("--output", type=Path, default=cord_network.WEIGHTS, help="where to write the weights")
     parser.add_argument("--subjects", type=int, default=1000, help="simulated subjects, of about 17 slices each")
     parser.add_argument("--steps", type=int, default=10_000, help=f"batches of {BATCH} slices")

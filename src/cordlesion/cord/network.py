@@ -1,7 +1,7 @@
 """The small network that tells for every 2 mm of an axial slice whether the cord's centre is there; NumPy alone.
 
 A 2-D U-Net with added skip connections on pixels of 1 mm, which its first layer takes four at a time. It is trained by
-:mod:`cordlesion.training.cord_detector`; here it only runs, so that finding the cord needs no torch.
+:mod:`cordlesion.cord.training.detector`; here it only runs, so that finding the cord needs no torch.
 """
 
 from collections.abc import Mapping

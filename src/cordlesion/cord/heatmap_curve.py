@@ -1,7 +1,7 @@
 """The curve through a map of where the cord is: dynamic programming, then the centre of what the curve goes through.
 
 As in SCT (Gros et al. 2018, 10.1016/j.media.2017.12.001), where a network says where cord is and OptiC draws the curve;
-here the curve is that of :mod:`cordlesion.preprocess.best_path`, under the conditions of our own detector.
+here the curve is that of :mod:`cordlesion.cord.best_path`, under the conditions of our own detector.
 """
 
 import math
@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from cordlesion.cord.best_path import BestPath, best_path
+from cordlesion.cord.centerline import Centerline
+from cordlesion.cord.finder import MOST_LOG_ODDS, SMOOTHING_MM, STEEPEST, STIFFNESS, require_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.best_path import BestPath, best_path
-from cordlesion.preprocess.centerline import Centerline
-from cordlesion.preprocess.cord_finder import MOST_LOG_ODDS, SMOOTHING_MM, STEEPEST, STIFFNESS, require_cord
 
 APART_MM = 3.0
 """Of thinner slices only every second, third ... needs a map: to make one takes SCT's network half a second."""

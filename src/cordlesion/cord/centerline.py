@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import make_smoothing_spline
 
+from cordlesion.cord.stray_voxels import Kept, centers, on_one_cord, without_specks
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.progress import say
 from cordlesion.io.volume import Volume, read_mask
-from cordlesion.preprocess.stray_voxels import Kept, centers, on_one_cord, without_specks
 
 LEAST_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be one that was not finished."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from cordlesion.preprocess.cord_network import MULTIPLE, standardize
+from cordlesion.cord.network import MULTIPLE, standardize
 
 Sample = tuple[npt.NDArray[np.float16], tuple[float, float], bool]
 """Image, centre of the cord in pixels (NaN without cord), and whether that is sure."""
