@@ -91,14 +91,14 @@ def sct_network() -> object | None:
     path = SHARED / "data/sct/t2_ctr.h5"
     if not path.is_file():
         return None
-    from cordlesion.model.sct_import import read_centerline_network
+    from cordlesion.sct.import_network import read_centerline_network
 
     return read_centerline_network(path)
 
 
 def sct_row(network: object, scan: Volume, truth: Centerline | None) -> str:
     """Take the centre of mass of what SCT's network finds in each slice."""
-    from cordlesion.model.sct_heatmap import sct_centerline_heatmap
+    from cordlesion.sct.centerline_network import sct_centerline_heatmap
 
     start = time.perf_counter()
     heat = sct_centerline_heatmap(network, scan)  # type: ignore[arg-type]

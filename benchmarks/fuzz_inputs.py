@@ -43,7 +43,12 @@ _IMPORTS = (
     *("torch", "pandas", "nibabel", "scipy.ndimage", "scipy.sparse.csgraph", "h5py", "matplotlib.figure", "jinja2"),
     *("ruamel.yaml", "safetensors.torch", "cordlesion.segmentation", "cordlesion.standalone", "cordlesion.intake"),
     *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.stages.status", "cordlesion.localization"),
-    *("cordlesion.model.sct_import", "cordlesion.model.sct_heatmap", "cordlesion.cli_maps", "cordlesion.cli_export"),
+    *(
+        "cordlesion.sct.import_network",
+        "cordlesion.sct.centerline_network",
+        "cordlesion.cli_maps",
+        "cordlesion.cli_export",
+    ),
     *("cordlesion.cli_import", "cordlesion.study", "cordlesion.comparators.softmax"),
 )
 _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71

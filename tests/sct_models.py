@@ -3,9 +3,9 @@
 import torch
 
 from cordlesion.model.bundle import SctBundle, SctCard, SctNetworkConfig
-from cordlesion.model.sct_import import VARIANTS
-from cordlesion.model.sct_networks import SctLesionNet
-from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
+from cordlesion.sct.import_network import VARIANTS
+from cordlesion.sct.networks import SctLesionNet
+from cordlesion.sct.stack import SCT_CONTRASTS
 
 FILTERS = ((2, 2), (2, 3))
 

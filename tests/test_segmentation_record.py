@@ -32,8 +32,8 @@ def here(tmp_path, monkeypatch):
     write_scan(tmp_path / "cohort", "sub-01", seed=1, lesions=1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: CURVE, "sct": lambda _: CURVE})
-    monkeypatch.setattr("cordlesion.model.sct_heatmap.curve_in_heatmap", lambda *_: CURVE)
-    monkeypatch.setattr("cordlesion.model.sct_heatmap.APART_MM", 0)  # so that it is the curve through all slices
+    monkeypatch.setattr("cordlesion.sct.centerline_network.curve_in_heatmap", lambda *_: CURVE)
+    monkeypatch.setattr("cordlesion.sct.centerline_network.APART_MM", 0)  # so that it is the curve through all slices
     write_keras(tmp_path / "t2_ctr.h5", centerline_layers())
     return tmp_path
 

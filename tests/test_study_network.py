@@ -36,7 +36,7 @@ def study(tmp_path, monkeypatch):
         x, y, _ = np.meshgrid(*[np.arange(n) for n in scan.data.shape], indexing="ij")
         return Volume(((x - 12) ** 2 + (y - 12) ** 2 <= 25).astype(np.float32), to_las(scan).affine)
 
-    monkeypatch.setattr("cordlesion.model.sct_heatmap.sct_centerline_heatmap", heat)
+    monkeypatch.setattr("cordlesion.sct.centerline_network.sct_centerline_heatmap", heat)
     return file
 
 

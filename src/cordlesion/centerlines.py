@@ -14,7 +14,7 @@ from cordlesion.cord.centerline import Centerline, Finder
 from cordlesion.cord.finder import find_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-from cordlesion.preprocess.sct_centerline import centerline_from_sct
+from cordlesion.sct.centerline_program import centerline_from_sct
 
 CordSource: TypeAlias = Path | str
 """A row of :data:`FINDERS`, or the file of SCT's centerline network (``t2_ctr.h5``)."""
@@ -95,6 +95,6 @@ def _network_finder(file: Path) -> Finder:
             f"{str(file)!r} is no source of centerlines; one of {', '.join(FINDERS)} or the file of SCT's centerline "
             "network (t2_ctr.h5) is needed."
         )
-    from cordlesion.model.sct_heatmap import sct_cord_finder
+    from cordlesion.sct.centerline_network import sct_cord_finder
 
     return sct_cord_finder(file)

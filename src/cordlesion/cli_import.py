@@ -23,6 +23,6 @@ def import_sct(
         variant: shipped: the mask that SCT writes. soft: overlapping patches, probabilities, a threshold to be tuned.
         contrast: What the network was made for; by default what the file's name says.
     """
-    from cordlesion.model.sct_import import import_sct
+    from cordlesion.sct.import_network import import_sct
 
     print(import_sct(file, output, variant, contrast))

@@ -20,8 +20,8 @@ from cordlesion.model.standardize import standardize_patches
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.region import place_stack
-from cordlesion.preprocess.sct_stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.preprocess.stack_file import read_stack
+from cordlesion.sct.stack import make_sct_stack, map_sct_stack_back, place_sct_stack
 
 _BATCH = 8
 _SPATIAL = (2, 3, 4)

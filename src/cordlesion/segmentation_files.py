@@ -82,7 +82,7 @@ def add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> Non
     Raises:
         CordlesionError: The report cannot be written.
     """
-    from cordlesion.report.sct_qc import write_qc_entry
+    from cordlesion.sct.qc_report import write_qc_entry
 
     here, scan = Path.cwd(), result.scan.path
     places = {"-m": bundle, "-o": folder, "--qc": qc, **result.given.options}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
-from cordlesion.model.sct_import import read_centerline_network, read_lesion_network
+from cordlesion.sct.import_network import read_centerline_network, read_lesion_network
 from images import truncate
 from keras_networks import centerline_layers, lesion_layers, random_weights, write_keras
 

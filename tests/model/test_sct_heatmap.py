@@ -7,16 +7,18 @@ from cordlesion.cord.centerline import centerline_from_cord_mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.hardware import Hardware
-from cordlesion.model.sct_heatmap import sct_centerline_heatmap, sct_cord_finder
-from cordlesion.model.sct_import import read_centerline_network
-from cordlesion.model.sct_networks import SctCenterlineNet
+from cordlesion.sct.centerline_network import sct_centerline_heatmap, sct_cord_finder
+from cordlesion.sct.import_network import read_centerline_network
+from cordlesion.sct.networks import SctCenterlineNet
 from keras_networks import centerline_layers, write_keras
 from strategies import make_scan
 
 
 @pytest.fixture(autouse=True)
 def half_precision(monkeypatch):
-    monkeypatch.setattr("cordlesion.model.sct_heatmap.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
+    monkeypatch.setattr(
+        "cordlesion.sct.centerline_network.choose_hardware", lambda: Hardware(torch.device("cpu"), True)
+    )
 
 
 @pytest.fixture
@@ -88,7 +90,7 @@ def test_of_thin_slices_some_are_looked_at_and_the_curve_has_all(tmp_path, monke
         disks = [((x - 25) ** 2 + (y - 20 - 0.2 * h) ** 2 <= 20) * one for h, one in zip(heights, inside, strict=True)]
         return Volume(np.stack(disks, axis=2).astype(np.float32), las.affine)
 
-    monkeypatch.setattr("cordlesion.model.sct_heatmap.sct_centerline_heatmap", heat)
+    monkeypatch.setattr("cordlesion.sct.centerline_network.sct_centerline_heatmap", heat)
     curve = sct_cord_finder(write_keras(tmp_path / "t2_ctr.h5", centerline_layers()))(scan)
     assert np.diff(seen).max() * thickness_mm <= max(3.0, thickness_mm)
     stride = int(np.diff(seen).max())

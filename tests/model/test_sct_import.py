@@ -6,7 +6,7 @@ import torch
 
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import SctBundle, load_bundle, load_own_bundle, set_threshold
-from cordlesion.model.sct_import import import_sct, read_centerline_network, read_lesion_network
+from cordlesion.sct.import_network import import_sct, read_centerline_network, read_lesion_network
 from images import noise
 from keras_networks import centerline_layers, lesion_layers, random_weights, run_keras, write_keras
 from models import THRESHOLD

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import load_bundle
-from cordlesion.model.sct_import import import_sct, read_lesion_network
+from cordlesion.sct.import_network import import_sct, read_lesion_network
 from images import noise, truncate
 from keras_networks import run_keras
 from onnx_networks import Graph, LesionGraph

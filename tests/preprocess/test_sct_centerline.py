@@ -7,7 +7,7 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
-from cordlesion.preprocess.sct_centerline import centerline_from_sct
+from cordlesion.sct.centerline_program import centerline_from_sct
 from images import noise, write_image
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cordlesion.cord.centerline import Centerline, read_centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
-from cordlesion.preprocess.sct_stack import (
+from cordlesion.sct.stack import (
     SCT_CONTRASTS,
     make_sct_stack,
     map_sct_stack_back,

@@ -15,8 +15,8 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import from_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import save_bundle
-from cordlesion.report.sct_qc import COLUMNS, TILE, write_qc_entry
 from cordlesion.report.style import SEGMENTED
+from cordlesion.sct.qc_report import COLUMNS, TILE, write_qc_entry
 from images import box, noise
 from models import untrained_bundle
 from strategies import make_scan
@@ -143,7 +143,7 @@ def test_two_entries_of_the_same_moment_are_both_kept(tmp_path, monkeypatch):
         def now(cls):
             return cls(2026, 5, 4, 3, 2, 1, 999_999)
 
-    monkeypatch.setattr("cordlesion.report.sct_qc.datetime", Stopped)
+    monkeypatch.setattr("cordlesion.sct.qc_report.datetime", Stopped)
     for name in ("sub-01_T2w.nii.gz", "sub-02_T2w.nii.gz"):
         scan = scan_at(tmp_path / name)
         write_qc_entry(tmp_path / "qc", scan, np.zeros(scan.data.shape, bool), STRAIGHT, ["cordlesion"])

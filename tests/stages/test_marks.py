@@ -8,7 +8,7 @@ from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.preprocess import sct_contrast
+from cordlesion.sct import contrasts as sct_contrast
 from cordlesion.stages import marks, sets
 from cordlesion.stages.marks import map_marks, stack_mark, sweep_mark, train_mark
 from cordlesion.stages.sets import ClosedTest, FoldSets, Study

@@ -25,11 +25,11 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, write_json
 from cordlesion.model.experience import TestError, TrainingData
-from cordlesion.model.sct_networks import SctLesionNet
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.model.weights_file import read_weights
 from cordlesion.preprocess.intensity import IntensityLandmarks
-from cordlesion.preprocess.sct_stack import SctPreprocess
+from cordlesion.sct.networks import SctLesionNet
+from cordlesion.sct.stack import SctPreprocess
 
 
 class GlobalThreshold(BaseModel):

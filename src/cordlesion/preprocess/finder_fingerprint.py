@@ -8,8 +8,8 @@ from cordlesion.config import NETWORK, PreprocessConfig
 from cordlesion.cord import best_path, heatmap_curve
 from cordlesion.cord import finder as cord_finder
 from cordlesion.cord import network as cord_network
-from cordlesion.preprocess import sct_contrast
-from cordlesion.preprocess.sct_centerline import sct_version
+from cordlesion.sct import contrasts as sct_contrast
+from cordlesion.sct.centerline_program import sct_version
 
 Constants: TypeAlias = tuple[tuple[str, ModuleType, str], ...]
 """The key of each under which it is hashed, and where it stands: module and name.

@@ -14,15 +14,15 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.hardware import choose_hardware
-from cordlesion.model.sct_import import read_centerline_network
-from cordlesion.model.sct_networks import SctCenterlineNet
-from cordlesion.preprocess.sct_contrast import (
+from cordlesion.sct.contrasts import (
     CENTERLINE_CONTRASTS,
     SEEN_BRIGHTEST,
     SEEN_PERCENTILES,
     SEEN_SPACING_MM,
     contrast_of,
 )
+from cordlesion.sct.import_network import read_centerline_network
+from cordlesion.sct.networks import SctCenterlineNet
 
 _BATCH = 4
 
@@ -70,7 +70,7 @@ def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: st
     Args:
         network: What ``read_centerline_network`` returned.
         scan: The image, of any orientation.
-        contrast: Row of :data:`cordlesion.preprocess.sct_contrast.CENTERLINE_CONTRASTS`.
+        contrast: Row of :data:`cordlesion.sct.contrasts.CENTERLINE_CONTRASTS`.
 
     Returns:
         Probabilities in [0, 1], float32, in LAS order at 0.5 mm in plane; axial slices are those of the scan.

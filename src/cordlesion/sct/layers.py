@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cordlesion.io.foreign_file import ForeignFileError
-from cordlesion.model.keras_file import KerasLayer
+from cordlesion.sct.keras_file import KerasLayer
 
 _PER_AXIS = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")
 

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from cordlesion.io.foreign_file import ForeignFileError, foreign_file
-from cordlesion.model.sct_networks import EPSILON, SctLesionNet
+from cordlesion.sct.networks import EPSILON, SctLesionNet
 
 if TYPE_CHECKING:
     import onnx

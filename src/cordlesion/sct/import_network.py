@@ -21,11 +21,11 @@ from cordlesion.model.bundle import (
     read_card,
     save_bundle,
 )
-from cordlesion.model.keras_file import KerasFile, KerasLayer, open_keras
-from cordlesion.model.sct_layers import centerline_plan, lesion_plan, require_plan
-from cordlesion.model.sct_networks import SctCenterlineNet, SctLesionNet
-from cordlesion.model.sct_onnx import read_onnx_network
-from cordlesion.preprocess.sct_stack import SCT_CONTRASTS
+from cordlesion.sct.keras_file import KerasFile, KerasLayer, open_keras
+from cordlesion.sct.layers import centerline_plan, lesion_plan, require_plan
+from cordlesion.sct.networks import SctCenterlineNet, SctLesionNet
+from cordlesion.sct.onnx_file import read_onnx_network
+from cordlesion.sct.stack import SCT_CONTRASTS
 
 Variant = Literal["shipped", "soft"]
 VARIANTS: Mapping[Variant, tuple[SctPredictionConfig, GlobalThreshold | None]] = MappingProxyType(
