@@ -49,7 +49,7 @@ _IMPORTS = (
         "cordlesion.cli_maps",
         "cordlesion.cli_export",
     ),
-    *("cordlesion.cli_import", "cordlesion.study", "cordlesion.comparators.softmax"),
+    *("cordlesion.cli_import", "cordlesion.study", "cordlesion.nnunet.softmax"),
 )
 _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71
 

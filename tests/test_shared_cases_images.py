@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from cordlesion.comparators.softmax import read_softmax
 from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.volume import read_grid, read_probability, read_volume
+from cordlesion.nnunet.softmax import read_softmax
 from cordlesion.standalone import evaluate_files, tune_files
 
 

@@ -147,8 +147,8 @@ def _other_array(rng: np.random.Generator) -> tuple[str, bytes]:
 
 def read_export(path: str, scan: str) -> None:
     """Read an export as a comparator of a study does."""
-    from cordlesion.comparators.softmax import read_softmax
     from cordlesion.io.volume import read_grid
+    from cordlesion.nnunet.softmax import read_softmax
 
     read_softmax(Path(path), read_grid(Path(scan)))
 

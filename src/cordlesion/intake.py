@@ -24,8 +24,6 @@ from cordlesion.config import (
 )
 from cordlesion.dataset.acquisition import read_acquisitions
 from cordlesion.dataset.bids import Dataset, find_scans, read_dataset
-from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
-from cordlesion.dataset.nnunet_raw import check_dataset_folder, nnunet_cases, write_nnunet_description
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
@@ -37,6 +35,8 @@ from cordlesion.io.outputs import check_output_file, new_folder
 from cordlesion.io.progress import say
 from cordlesion.io.writing import write_json
 from cordlesion.io.yaml import parse_yaml, plain
+from cordlesion.nnunet.raw_dataset import check_dataset_folder, nnunet_cases, write_nnunet_description
+from cordlesion.nnunet.splits import read_nnunet_splits, split_by_nnunet, to_nnunet
 
 
 def split_dataset(

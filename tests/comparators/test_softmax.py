@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparator_files import save_softmax
-from cordlesion.comparators.softmax import read_softmax
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
 from cordlesion.io.volume import Volume
+from cordlesion.nnunet.softmax import read_softmax
 
 SHAPE = (4, 6, 9)
 SCAN = Volume(np.broadcast_to(np.uint8(0), SHAPE), np.eye(4), None, Path("scan.nii.gz"))

@@ -5,9 +5,9 @@ import pytest
 from test_split import cohort
 
 from cordlesion.config import SplitConfig
-from cordlesion.dataset.nnunet import read_nnunet_splits, split_by_nnunet, to_nnunet
 from cordlesion.dataset.split import split_scans
 from cordlesion.errors import CordlesionError
+from cordlesion.nnunet.splits import read_nnunet_splits, split_by_nnunet, to_nnunet
 
 FILE = Path("splits_final.json")
 

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from cordlesion.comparators.content import FileContent, look_at
 from cordlesion.comparators.match import Comparator
-from cordlesion.comparators.softmax import read_softmax
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.cord.centerline import Finder
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.io.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 from cordlesion.metrics import binarize
+from cordlesion.nnunet.softmax import read_softmax
 from cordlesion.preprocess.stack_file import scan_centerline
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.dataset.nnunet import to_nnunet
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_new_folder
 from cordlesion.io.volume import read_volume, write_volume
 from cordlesion.io.writing import atomic_path, write_json
+from cordlesion.nnunet.splits import to_nnunet
 
 _ENDING = ".nii.gz"
 _LEARNING = ("train", "validation")
