@@ -19,7 +19,7 @@ from _timing import seconds, version
 from bench_sweep import panoptica_sweep
 from scipy import ndimage
 
-from cordlesion.dataset.pairing import PROBABILITY_NAMES, MapPair, pair_files
+from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, pair_files
 from cordlesion.evaluation import sweep_map, write_table
 from cordlesion.execution.local import map_scans
 from cordlesion.io.volume import Volume, read_volume, write_volume

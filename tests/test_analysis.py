@@ -11,7 +11,7 @@ from scipy import optimize
 from cordlesion.analysis import MappedScan, calibrate
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import RULES
 from cordlesion.preprocess.stack_file import read_stack

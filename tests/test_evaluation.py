@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion import evaluation
-from cordlesion.dataset.pairing import MASK_NAMES, PROBABILITY_NAMES, MapPair, pair_files
+from cordlesion.dataset.matching import MASK_NAMES, PROBABILITY_NAMES, MapPair, pair_files
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     METRIC_COLUMNS,

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.dataset.pairing import pair_files
+from cordlesion.dataset.matching import pair_files
+from cordlesion.dataset.scan_names import best_files, files_below, files_by_scan, scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.scan_names import best_files, files_below, files_by_scan, scan_file
 
 TABLE = re.findall(
     r"^\| `([^`]+)`(?: beside `([^`]+)`)? \| `([^`]+)` \| (image|mask or map) \|$",

@@ -17,7 +17,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
 from cordlesion.evaluation import LESION_COUNTS, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.fingerprints import fingerprint

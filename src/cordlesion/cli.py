@@ -336,8 +336,8 @@ def _refused(error: OSError) -> str:
 
 def _require_utf8(arguments: Sequence[str]) -> None:
     """Refuse names that could not stand in any table, before anything is written."""
+    from cordlesion.dataset.scan_names import illegible
     from cordlesion.errors import CordlesionError
-    from cordlesion.scan_names import illegible
 
     for argument in arguments:
         if fault := illegible(Path(argument)):

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.reading import cannot_read

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from cordlesion.centerlines import CordSource, cord_finder, network_file
 from cordlesion.cord.centerline import Centerline, centerline_mask
+from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.outputs import check_output_file
 from cordlesion.io.progress import bar
 from cordlesion.io.volume import Volume, read_scan, write_volume
 from cordlesion.io.writing import atomic_path
-from cordlesion.scan_names import file_stem
 
 BY_HAND = "Try another --source, or draw the curve yourself: one voxel in each axial slice that shows the cord."
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cordlesion import __version__
 from cordlesion.centerlines import CordGiven
 from cordlesion.cord.centerline import Centerline, coverage_remark
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.outputs import portable_path
@@ -25,7 +26,6 @@ from cordlesion.model.bundle import Card, ModelCard, read_card
 from cordlesion.model.cut import describe_cut, gives_masks
 from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.model.wording import describe_model
-from cordlesion.scan_names import scan_file
 
 _SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"
 """Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""

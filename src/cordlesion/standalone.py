@@ -12,14 +12,8 @@ from cordlesion.comparison import COMPARISON_NOTE as COMPARISON_NOTE
 from cordlesion.comparison import compare_files as compare_files
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
-from cordlesion.dataset.pairing import (
-    PROBABILITY_NAMES,
-    MapPair,
-    images_behind,
-    list_files,
-    named_files,
-    pair_files,
-)
+from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, images_behind, list_files, named_files, pair_files
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import (
     evaluate_mask,
@@ -34,7 +28,6 @@ from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import say
 from cordlesion.io.writing import write_json
 from cordlesion.metrics import RULES
-from cordlesion.scan_names import scan_file
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLDS,

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from cordlesion.config import FilePatterns, PreprocessConfig, read_study
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.stack_file import scan_centerline
-from cordlesion.scan_names import scan_file
 from images import box, noise, write_image
 
 LABELS = "derivatives/labels/sub-01/anat"

@@ -11,13 +11,13 @@ from matplotlib.colors import to_hex
 from scipy import ndimage
 from test_lesion_report import Page
 
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import RULES, ScanMetrics, evaluate
 from cordlesion.report.agreement import judge_lesions, summarize, write_agreement
 from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
-from cordlesion.scan_names import scan_file
 from cordlesion.standalone import evaluate_files
 from images import box, noise, write_image
 

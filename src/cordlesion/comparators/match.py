@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.config import ComparatorConfig, ComparatorKind, PreprocessConfig
-from cordlesion.dataset.pairing import (
+from cordlesion.dataset.matching import (
     IMAGE_SUFFIXES,
     MASK_NAMES,
     PROBABILITY_NAMES,
@@ -16,11 +16,11 @@ from cordlesion.dataset.pairing import (
     named_files,
     one_file_each,
 )
+from cordlesion.dataset.scan_names import ScanFile, files_below, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import say
-from cordlesion.scan_names import ScanFile, files_below, scan_file
 
 COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
 """Of ``comparators.tsv``."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_grid
-from cordlesion.scan_names import file_stem
 
 _NEARLY_CUBIC = 1.25
 """Voxels whose longest edge exceeds the next by less have no slice direction to speak of."""

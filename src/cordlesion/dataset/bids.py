@@ -8,9 +8,9 @@ from pathlib import Path
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.dataset.scan import Scan
+from cordlesion.dataset.scan_names import ScanFile, best_files, files_below, files_by_scan, illegible, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
-from cordlesion.scan_names import ScanFile, best_files, files_below, files_by_scan, illegible, scan_file
 
 KINDS = ("reference", "cord_mask", "centerline")
 _MOST_SHOWN = 3

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cordlesion.dataset.scan_names import ScanFile
 from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import cannot_read
-from cordlesion.scan_names import ScanFile
 
 _SESSION = ("session_id", "session", "ses")
 _NOTHING = {"", "n/a"}

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from cordlesion import __version__
 from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.finder import find_cord
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks, write_table
 from cordlesion.io.orient import to_las

@@ -20,13 +20,13 @@ from scipy import ndimage
 
 from cordlesion import __version__
 from cordlesion.cord.centerline import Centerline
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, waiting_lock, write_json
 from cordlesion.report import slices
 from cordlesion.report.slices import Mask, Picture
 from cordlesion.report.style import SEGMENTED
-from cordlesion.scan_names import scan_file
 
 COMMAND = "cordlesion_segment"
 TILE = 96

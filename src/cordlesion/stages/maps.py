@@ -11,7 +11,7 @@ import pandas as pd
 
 from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
-from cordlesion.dataset.pairing import MapPair
+from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.errors import CordlesionError

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cordlesion.config import FilePatterns
-from cordlesion.errors import CordlesionError
-from cordlesion.scan_names import (
+from cordlesion.dataset.scan_names import (
     DEFAULT_SUFFIX,
     Scan,
     ScanFile,
@@ -17,6 +16,7 @@ from cordlesion.scan_names import (
     nearest_scans,
     scan_file,
 )
+from cordlesion.errors import CordlesionError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
