@@ -16,8 +16,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
-from cordlesion.lesion_files import Segmented, add_to_tables, check_tables
-from cordlesion.lesion_table import Lesion, LesionLoad, cord_ruler, measure_lesions, number_lesions
+from cordlesion.lesions.measure import Lesion, LesionLoad, cord_ruler, measure_lesions, number_lesions
+from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
 from cordlesion.metrics import LesionRule
 from strategies import centerlines, make_scan, scans
 

@@ -10,8 +10,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import bar, say
 from cordlesion.io.volume import Volume, placement_remark, read_scan, write_volume
-from cordlesion.lesion_files import check_tables
-from cordlesion.lesion_table import measure_lesions
+from cordlesion.lesions.measure import measure_lesions
+from cordlesion.lesions.tables import check_tables
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks

@@ -20,8 +20,8 @@ from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume, placement_remark, read_mask, transform_used, write_volume
 from cordlesion.io.writing import write_json
-from cordlesion.lesion_files import Segmented, add_to_tables
-from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
+from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
+from cordlesion.lesions.tables import Segmented, add_to_tables
 from cordlesion.model.bundle import Card, ModelCard, read_card
 from cordlesion.model.cut import describe_cut, gives_masks
 from cordlesion.model.experience import describe_error, describe_training

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.io.volume import Volume
-from cordlesion.lesion_table import Lesion, LesionList, LesionLoad
+from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.report.lesion_report import MAX_ROWS, Source, write_lesion_report
 from cordlesion.report.montage import montage
 

@@ -21,8 +21,8 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.io.volume import Volume, read_scan, require_same_grid
 from cordlesion.io.writing import write_json, write_text
-from cordlesion.lesion_files import describe_columns
-from cordlesion.lesion_table import Lesion, NumberedLesions, measure_lesions, number_lesions
+from cordlesion.lesions.measure import Lesion, NumberedLesions, measure_lesions, number_lesions
+from cordlesion.lesions.tables import describe_columns
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.metrics.voxel import Mask
 from cordlesion.report.montage import Mark, montage

@@ -14,7 +14,7 @@ from cordlesion import __version__
 from cordlesion.config import PostprocessConfig
 from cordlesion.io.formats import MISSING
 from cordlesion.io.writing import write_text
-from cordlesion.lesion_table import Lesion, LesionList
+from cordlesion.lesions.measure import Lesion, LesionList
 from cordlesion.report.page import page_environment
 from cordlesion.report.style import INK, style
 from cordlesion.report.svg import inline_svg, shorten_svg

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
-from cordlesion.lesion_table import CORD_SMOOTHING_MM, number_lesions
+from cordlesion.lesions.measure import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.report import slices
 from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
 from cordlesion.report.slices import Layers, Mask, Picture

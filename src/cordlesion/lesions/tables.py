@@ -15,7 +15,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import waiting_lock, write_json
-from cordlesion.lesion_table import Lesion, LesionLoad
+from cordlesion.lesions.measure import Lesion, LesionLoad
 
 _ALONG = "along the centerline; without one, straight down the scan"
 _CENTER = "Centre of mass"
