@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from torch import Tensor
 
 from cordlesion.losses import LOSSES
-from cordlesion.report.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, save_figure, style
+from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, save_figure, style
 
 IMAGES = Path(__file__).parent / "images"
 STUDY = ("bce", "dice", "log_cosh_dice", "generalized_dice", "combo", "tversky", "focal_tversky", "sct_dice")

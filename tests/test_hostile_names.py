@@ -12,7 +12,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.io.writing import atomic_path, write_json
-from cordlesion.report.svg import shorten_svg
+from cordlesion.pictures.svg import shorten_svg
 from images import box, noise, write_image
 
 LESION = box((4, 10), (4, 10), (4, 10))

@@ -60,7 +60,7 @@ def test_where_the_picture_cannot_be_written_there_is_no_curve_either(scan, tmp_
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("cordlesion.report.overlay.save_png", full)
+        patch.setattr("cordlesion.pictures.overlay.save_png", full)
         with pytest.raises(CordlesionError, match=r"curve\.png: cannot be written \(No space left on device\)"):
             centerline_file(scan, tmp_path / "curve.nii.gz")
     assert [path.name for path in tmp_path.iterdir()] == ["scan.nii.gz"]

@@ -19,7 +19,7 @@ from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import read_scan, read_volume, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
-from cordlesion.report.montage import montage
+from cordlesion.pictures.montage import montage
 from cordlesion.segmentation import output_name, predict_file, segment, segment_files
 from images import SHAPE, box, noise, truncate, write_image
 from models import THRESHOLD, untrained_bundle

@@ -142,7 +142,7 @@ def test_a_mask_has_no_probabilities_to_tell(here, cli):
 @pytest.mark.usefixtures("here")
 def test_a_picture_says_what_it_shows(cli, monkeypatch):
     shown = {}
-    monkeypatch.setattr("cordlesion.report.montage.montage", lambda *_, **options: shown.update(options) or Figure())
+    monkeypatch.setattr("cordlesion.pictures.montage.montage", lambda *_, **options: shown.update(options) or Figure())
     assert cli("segment", SCAN, "-m", "bundle", "-o", "out", "--cord-mask", LABELS.format("cord")).status == 0
     assert shown == {"title": "sub-01 · p ≥ 0.35 · research use only", "cord_only": True}
 

@@ -30,8 +30,8 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     Raises:
         CordlesionError: The scan or the network cannot be used, the output is there already, or no cord is found.
     """
-    from cordlesion.report.curve_picture import curve_picture
-    from cordlesion.report.overlay import save_png
+    from cordlesion.pictures.centerline import curve_picture
+    from cordlesion.pictures.overlay import save_png
 
     picture = output.with_name(f"{file_stem(output)}.png")
     for written in (output, picture):

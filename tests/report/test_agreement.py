@@ -16,8 +16,8 @@ from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import RULES, ScanMetrics, evaluate
+from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 from cordlesion.report.agreement import judge_lesions, summarize, write_agreement
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
 from cordlesion.standalone import evaluate_files
 from images import box, noise, write_image
 

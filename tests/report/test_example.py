@@ -7,10 +7,10 @@ from matplotlib.colors import to_hex
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_mask, read_probability
-from cordlesion.report import slices
+from cordlesion.pictures import slices
+from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
 from cordlesion.report.example import choose_example, example_figure
 from cordlesion.report.results import StudyResults, read_results
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
 
 
 def test_the_scan_is_the_one_nearest_to_the_median(results: StudyResults) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from cordlesion.pictures.style import loss_colors, save_figure
 from cordlesion.report.figures import (
     MAX_SCANS_AS_POINTS,
     cohort_figure,
@@ -18,7 +19,6 @@ from cordlesion.report.figures import (
     training_figure,
 )
 from cordlesion.report.results import StudyResults, read_results
-from cordlesion.report.style import loss_colors, save_figure
 
 
 def test_box_plots_and_points_show_every_scan_with_lesions(results: StudyResults) -> None:

@@ -14,9 +14,9 @@ from test_slices import ORIENTATIONS, las_volume, marked, turned
 from cordlesion.cord.centerline import Centerline, read_centerline
 from cordlesion.io.volume import Volume, read_mask, read_scan
 from cordlesion.lesions.measure import measure_lesions
-from cordlesion.report.montage import apart, montage
-from cordlesion.report.overlay import FOREGROUND, save_png
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, SEGMENTED, TRUE_POSITIVE, style
+from cordlesion.pictures.montage import apart, montage
+from cordlesion.pictures.overlay import FOREGROUND, save_png
+from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, SEGMENTED, TRUE_POSITIVE, style
 
 
 def shown(figure: object, panel: int) -> list[np.ndarray]:

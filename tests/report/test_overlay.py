@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cordlesion.report.overlay import outline
+from cordlesion.pictures.overlay import outline
 
 
 @given(inside=hnp.arrays(bool, st.tuples(st.integers(1, 6), st.integers(1, 6))))

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from cordlesion.pictures.style import loss_colors
 from cordlesion.report.curves import froc_figure, reliability_figure
 from cordlesion.report.results import StudyResults
-from cordlesion.report.style import loss_colors
 
 
 def test_reliability_panels_show_the_bins_that_hold_voxels(results: StudyResults) -> None:

@@ -15,7 +15,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import from_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import save_bundle
-from cordlesion.report.style import SEGMENTED
+from cordlesion.pictures.style import SEGMENTED
 from cordlesion.sct.qc_report import COLUMNS, TILE, write_qc_entry
 from images import box, noise
 from models import untrained_bundle

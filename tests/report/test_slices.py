@@ -10,7 +10,7 @@ from scipy import ndimage
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-from cordlesion.report import slices
+from cordlesion.pictures import slices
 
 ORIENTATIONS = [
     "".join(letters)

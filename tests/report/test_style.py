@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cordlesion.report.style import loss_colors, loss_name, save_figure, style
+from cordlesion.pictures.style import loss_colors, loss_name, save_figure, style
 
 STUDY_LOSSES = (
     *("bce", "dice", "combo", "focal_tversky", "generalized_dice", "log_cosh_dice", "tversky"),

@@ -2,7 +2,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from cordlesion.report.svg import inline_svg, shorten_svg
+from cordlesion.pictures.svg import inline_svg, shorten_svg
 
 NAMES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 

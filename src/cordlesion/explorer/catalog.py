@@ -10,9 +10,9 @@ import pandas as pd
 from cordlesion.config import PostprocessConfig, SetName, StudyConfig, read_study
 from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.pack import numbers
+from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run
-from cordlesion.report.style import SET_NAMES
 from cordlesion.threshold import VOLUME
 
 STEP = 0.01

@@ -25,11 +25,11 @@ from cordlesion.lesions.measure import Lesion, NumberedLesions, measure_lesions,
 from cordlesion.lesions.tables import describe_columns
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.metrics.voxel import Mask
-from cordlesion.report.montage import Mark, montage
-from cordlesion.report.page import page_environment
+from cordlesion.pictures.html_page import page_environment
+from cordlesion.pictures.montage import Mark, montage
+from cordlesion.pictures.slices import AXIAL_WINDOW_MM
+from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 from cordlesion.report.pipeline import name_rule
-from cordlesion.report.slices import AXIAL_WINDOW_MM
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cordlesion.io.formats import format_fine, format_p, with_interval
+from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import COMPARED, SHIFT
 from cordlesion.report.standings import name_reach
-from cordlesion.report.style import METRIC_NAMES, loss_name
 from cordlesion.report.tables.layout import SIGNIFICANT
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_PAIRS

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cordlesion.io.formats import format_interval, format_number, format_percent
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import Answer, answer_questions
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
-from cordlesion.report.style import loss_name
 from cordlesion.report.verdict import sum_up
 from cordlesion.threshold import VOLUME
 

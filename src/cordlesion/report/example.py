@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cordlesion.report import slices
+from cordlesion.pictures import slices
+from cordlesion.pictures.overlay import draw, legend_handles
+from cordlesion.pictures.slices import Layers, Picture
+from cordlesion.pictures.style import MUTED, REFERENCE, WIDTH_INCHES, style
 from cordlesion.report.masks import cut_mask, read_with_reference
-from cordlesion.report.overlay import draw, legend_handles
 from cordlesion.report.results import Run, StudyResults, lesion_bearing
-from cordlesion.report.slices import Layers, Picture
-from cordlesion.report.style import MUTED, REFERENCE, WIDTH_INCHES, style
 
 MARGIN_MM = 15.0
 """What is shown above and below the lesions."""

@@ -12,10 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from cordlesion.config import SETS, SetName
-from cordlesion.report.curves import froc_figure, reliability_figure
-from cordlesion.report.example import example_figure
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
-from cordlesion.report.style import (
+from cordlesion.pictures.style import (
     INK,
     MUTED,
     SET_NAMES,
@@ -27,6 +24,9 @@ from cordlesion.report.style import (
     save_figure,
     style,
 )
+from cordlesion.report.curves import froc_figure, reliability_figure
+from cordlesion.report.example import example_figure
+from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
 from cordlesion.report.tradeoff import tradeoff_figure
 from cordlesion.threshold import THRESHOLDS
 

@@ -13,6 +13,9 @@ from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import bar
 from cordlesion.io.writing import write_text
 from cordlesion.manifest import manifest_to_show
+from cordlesion.pictures.html_page import TEMPLATES, content_policy, page_environment
+from cordlesion.pictures.style import INK
+from cordlesion.pictures.svg import inline_svg
 from cordlesion.report.brief import write_brief
 from cordlesion.report.example import choose_example
 from cordlesion.report.figures import FIGURES, draw_and_save, shows_points
@@ -20,14 +23,11 @@ from cordlesion.report.gallery import write_gallery
 from cordlesion.report.limits import find_limits
 from cordlesion.report.methods import write_methods
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.page import TEMPLATES, content_policy, page_environment
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.remarks import calibration_remark, rules_remark
 from cordlesion.report.results import REPORTED_SETS, StudyResults, lesion_bearing, read_results
-from cordlesion.report.style import INK
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.svg import inline_svg
 from cordlesion.report.tables import write_tables
 from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table

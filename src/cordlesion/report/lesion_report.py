@@ -15,9 +15,9 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.io.formats import MISSING
 from cordlesion.io.writing import write_text
 from cordlesion.lesions.measure import Lesion, LesionList
-from cordlesion.report.page import page_environment
-from cordlesion.report.style import INK, style
-from cordlesion.report.svg import inline_svg, shorten_svg
+from cordlesion.pictures.html_page import page_environment
+from cordlesion.pictures.style import INK, style
+from cordlesion.pictures.svg import inline_svg, shorten_svg
 
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""

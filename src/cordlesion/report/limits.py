@@ -9,12 +9,12 @@ import pandas as pd
 from cordlesion.config import SetName, StudyConfig
 from cordlesion.dataset import origin
 from cordlesion.io.formats import format_number
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.results import StudyResults, learned_methods, lesion_bearing, lesion_free, of_run
-from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20

@@ -4,9 +4,9 @@ from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import binarize
+from cordlesion.pictures.slices import Mask
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.report.results import Run, StudyResults
-from cordlesion.report.slices import Mask
 from cordlesion.report.study_tables import run_stage
 
 

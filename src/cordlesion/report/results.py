@@ -17,10 +17,10 @@ from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.manifest import read_manifest
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.pooling import pool_folds
 from cordlesion.report.primary import Primary, read_primary
 from cordlesion.report.study_tables import TABLES, read_checked, required, run_stage
-from cordlesion.report.style import loss_name
 from cordlesion.threshold import parse_objective
 
 DEFAULT_THRESHOLD = 0.5

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import pandas as pd
 
 from cordlesion.io.formats import format_number
-from cordlesion.report.style import loss_name
+from cordlesion.pictures.style import loss_name
 from cordlesion.statistics import Verdict
 
 Standing: TypeAlias = Literal[

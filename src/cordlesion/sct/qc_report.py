@@ -24,9 +24,9 @@ from cordlesion.dataset.scan_names import scan_file
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, waiting_lock, write_json
-from cordlesion.report import slices
-from cordlesion.report.slices import Mask, Picture
-from cordlesion.report.style import SEGMENTED
+from cordlesion.pictures import slices
+from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.style import SEGMENTED
 
 COMMAND = "cordlesion_segment"
 TILE = 96

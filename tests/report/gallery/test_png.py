@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from cordlesion.report.gallery.png import data_uri, encode_png, grey_levels
+from cordlesion.pictures.png import data_uri, encode_png, grey_levels
 
 
 @given(arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=12)))

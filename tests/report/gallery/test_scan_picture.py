@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from cordlesion.pictures.slices import Picture
 from cordlesion.report.gallery.picture import Panel, draw_scan, filled_path, outline_path
-from cordlesion.report.slices import Picture
 
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))
 

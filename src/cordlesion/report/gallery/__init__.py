@@ -15,11 +15,11 @@ from cordlesion.execution.local import map_scans
 from cordlesion.io.fingerprints import digest
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.io.writing import write_text
-from cordlesion.report import slices
+from cordlesion.pictures import slices
+from cordlesion.pictures.slices import Layers, Mask
 from cordlesion.report.gallery.picture import Panel, draw_scan, panel_width
 from cordlesion.report.masks import cut_mask, read_with_reference
 from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults
-from cordlesion.report.slices import Layers, Mask
 
 FOLDER = "gallery"
 WIDTH = 1020.0

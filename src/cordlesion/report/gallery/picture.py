@@ -6,9 +6,9 @@ from html import escape
 
 import numpy as np
 
-from cordlesion.report.gallery.png import data_uri, encode_png, grey_levels
-from cordlesion.report.slices import Mask, Picture
-from cordlesion.report.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
+from cordlesion.pictures.png import data_uri, encode_png, grey_levels
+from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
 
 GAP = 14.0
 LINE = 14.0

@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitConfig, StudyConfig
+from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.limits import is_simulated
 from cordlesion.report.methods.citing import Cite, Material
 from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free
-from cordlesion.report.style import SET_NAMES
 
 _CENTERLINES: dict[CenterlineSource, str] = {
     "auto": "found by a small convolutional network that scores each axial slice, followed by the one best curve "

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.methods.citing import Cite, Material
-from cordlesion.report.style import loss_name
 
 _LOSSES: dict[str, tuple[str, ...]] = {
     "bce": (),

@@ -6,9 +6,9 @@ import pandas as pd
 
 from cordlesion.config import SETS
 from cordlesion.io.formats import MISSING
+from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.demographics import Demographics, read_demographics
 from cordlesion.report.results import StudyResults, lesion_bearing
-from cordlesion.report.style import SET_NAMES
 from cordlesion.report.tables.layout import Cell, Group, Table
 
 _COLUMNS = (

@@ -5,7 +5,7 @@ import io
 import re
 from dataclasses import dataclass
 
-from cordlesion.report.style import METRIC_NAMES as METRIC_NAMES
+from cordlesion.pictures.style import METRIC_NAMES as METRIC_NAMES
 
 SIGNIFICANT = 0.05
 

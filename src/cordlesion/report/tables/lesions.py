@@ -6,11 +6,11 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.metrics import RULES
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.results import StudyResults
-from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import format_summary
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_fine, format_interval, format_number, format_p
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
-from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_number
+from cordlesion.pictures.style import SET_NAMES, loss_name
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults
-from cordlesion.report.style import SET_NAMES, loss_name
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, Cell, Group, Table
 from cordlesion.report.tables.scores import score_rows

@@ -5,9 +5,9 @@ import math
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_number
+from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.losses import without_rank
 from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run, rows_of_learned
-from cordlesion.report.style import SET_NAMES
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import format_summary

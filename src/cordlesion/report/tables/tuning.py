@@ -5,11 +5,11 @@ import math
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_interval, format_number, format_p
+from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import SHIFT
-from cordlesion.report.style import loss_name
 from cordlesion.report.tables.layout import (
     EMPTY_REFERENCE,
     METRIC_NAMES,

@@ -6,10 +6,10 @@ from matplotlib.figure import Figure
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
-from cordlesion.report import slices
-from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, draw
-from cordlesion.report.slices import Layers
-from cordlesion.report.style import SEGMENTED, style
+from cordlesion.pictures import slices
+from cordlesion.pictures.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, draw
+from cordlesion.pictures.slices import Layers
+from cordlesion.pictures.style import SEGMENTED, style
 
 COLUMNS, ROWS = 4, 3
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cordlesion.report.slices import Mask
+from cordlesion.pictures.slices import Mask
 
 
 @dataclass(frozen=True)

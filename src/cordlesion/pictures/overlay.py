@@ -10,9 +10,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cordlesion.report.room import Box, Room
-from cordlesion.report.slices import Mask, Picture
-from cordlesion.report.style import (
+from cordlesion.pictures.label_placement import Box, Room
+from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.style import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     MUTED,

@@ -17,10 +17,10 @@ from scipy import ndimage
 from cordlesion.cord.centerline import Centerline
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import CORD_SMOOTHING_MM, number_lesions
-from cordlesion.report import slices
-from cordlesion.report.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
-from cordlesion.report.slices import Layers, Mask, Picture
-from cordlesion.report.style import MUTED, SEGMENTED, style
+from cordlesion.pictures import slices
+from cordlesion.pictures.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
+from cordlesion.pictures.slices import Layers, Mask, Picture
+from cordlesion.pictures.style import MUTED, SEGMENTED, style
 
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.io.writing import atomic_path
-from cordlesion.report.svg import shorten_svg
+from cordlesion.pictures.svg import shorten_svg
 
 INK = "#222222"
 """Text and axes. The HTML page replaces it with the colour of its text, so figures follow light and dark."""
