@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.analysis import TABLES
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import RunConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.derivatives import mask_path
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.stages.marks import map_marks, predict_key, sweep_mark, train_key, train_mark
 from cordlesion.stages.sets import Study
 from cordlesion.study import open_study, preprocess
+from cordlesion.study_folder.derivatives import mask_path
+from cordlesion.study_folder.folder import StudyFolder
 
 _SEEDS = 50
 _OF_SCANS = ("stacks", ".done/inspect", ".done/preprocess", ".done/split.json", "splits.tsv")

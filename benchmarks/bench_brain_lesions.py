@@ -18,13 +18,13 @@ import pandas as pd
 import torch
 from _timing import header
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import FilePatterns, NetworkConfig, PatchConfig, PreprocessConfig, StudyConfig, TrainingConfig
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.progress import shown
 from cordlesion.io.volume import Volume, read_mask, read_scan, write_volume
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 
 SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))
 LOSSES = ("bce", "dice", "tversky")

@@ -9,7 +9,6 @@ import pytest
 from scipy import optimize
 
 from cordlesion.analysis import MappedScan, calibrate
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.dataset.matching import MapPair
 from cordlesion.evaluation import read_table
@@ -17,6 +16,7 @@ from cordlesion.metrics import RULES
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from oracles import calibration_oracle, lesion_oracle
 from tiny import make_cohort
 

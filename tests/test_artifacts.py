@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
 from cordlesion.io.fingerprints import file_hash, fingerprint
@@ -24,6 +23,7 @@ from cordlesion.io.writing import atomic_path, folder_lock, remove_partial_files
 from cordlesion.model.bundle import save_bundle
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, write_stack
+from cordlesion.study_folder.folder import StudyFolder
 from images import AFFINE, noise
 from models import untrained_bundle
 

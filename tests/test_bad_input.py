@@ -9,13 +9,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.evaluation import read_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import save_bundle
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from images import AFFINE, SHAPE, UNUSABLE_MASKS, UNUSABLE_SCANS, box, noise, truncate, write_image
 from models import untrained_bundle
 from tiny import make_cohort

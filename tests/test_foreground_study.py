@@ -8,7 +8,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
 from cordlesion.model.bundle import read_card
@@ -16,6 +15,7 @@ from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.report.html import write_report
 from cordlesion.segmentation import segment
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from images import write_image
 
 STUDY = """\

@@ -4,12 +4,19 @@ import json
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study, study_yaml
 from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import read_json
-from cordlesion.manifest import AFTER, BEFORE, declared_before, read_manifest, record_opening, write_manifest
-from cordlesion.report.primary import Primary, read_primary
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.manifest import (
+    AFTER,
+    BEFORE,
+    declared_before,
+    read_manifest,
+    record_opening,
+    write_manifest,
+)
+from cordlesion.study_folder.primary import Primary, read_primary
 
 STUDY = """\
 name: primary

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
@@ -20,6 +19,7 @@ from cordlesion.model.bundle import read_card
 from cordlesion.stages.marks import sweep_mark
 from cordlesion.stages.status import study_status
 from cordlesion.study import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort, write_scan
 
 KILLER = """

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 
 from comparator_files import save, write_comparators
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
 from cordlesion.report.example import choose_example, example_figure
 from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.results import Run, read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.results import Run, read_results
 from test_postprocess import naive_removal
 from tiny import make_cohort
 

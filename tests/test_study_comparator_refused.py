@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from comparator_files import save, write_comparators
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import read_card
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort
 
 FINISHED = "comparators:\n  - {name: soft, maps: maps}\n"

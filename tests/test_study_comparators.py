@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from comparator_files import COMPARATORS, save, write_comparators
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
@@ -24,6 +23,7 @@ from cordlesion.stages.sets import ClosedTest
 from cordlesion.stages.status import study_status
 from cordlesion.standalone import compare_files
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from test_study import KILLER
 from tiny import make_cohort
 

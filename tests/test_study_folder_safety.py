@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder, require_own_folder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.execution.local import Outcome, carried, map_scans, require_run
@@ -32,6 +31,7 @@ from cordlesion.simulate.cohort import simulate_cohort
 from cordlesion.stages import leftovers, maps, stacks, status
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from tiny import make_cohort
 
 RUN = "bce_seed-0"

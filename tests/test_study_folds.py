@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
@@ -20,12 +19,13 @@ from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.scan_data import ScanData
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
-from cordlesion.report.results import read_results
 from cordlesion.report.robustness import summarize_stability
 from cordlesion.segmentation import segment
 from cordlesion.stages.status import study_status
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.results import read_results
 from cordlesion.threshold import FINE_THRESHOLDS, choose_threshold
 from test_postprocess import naive_removal
 from test_study import KILLER

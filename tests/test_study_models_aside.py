@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, read_study
 from cordlesion.io import fingerprints
 from cordlesion.io.progress import shown
 from cordlesion.model.bundle import GlobalThreshold, read_card, set_threshold
 from cordlesion.stages.status import study_status
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort
 
 RUN = "bce_seed-0"

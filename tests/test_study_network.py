@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import centerline_from_cord_mask
 from cordlesion.errors import CordlesionError
@@ -17,6 +16,7 @@ from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.cord_stack import stack_geometry
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from keras_networks import centerline_layers, random_weights, write_keras
 from tiny import make_cohort
 

@@ -10,13 +10,13 @@ import pytest
 from lightning.pytorch.loggers import CSVLogger
 from scipy import ndimage
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.segmentation import segment
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.training import curves
 from test_postprocess import naive_removal
 from tiny import make_cohort

@@ -7,7 +7,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
@@ -15,10 +14,11 @@ from cordlesion.evaluation import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan
-from cordlesion.report.results import Run, read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.paper import paper_table
 from cordlesion.study import run_study
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.results import Run, read_results
 from test_sct_prediction import sct_bundle
 from tiny import make_cohort
 

@@ -33,7 +33,7 @@ def manifest(rng: np.random.Generator, common: Path, folder: Path) -> Case:
     done = mutate.write_json(rng, place / "manifest.json", tree)
     if rng.random() < 0.04:
         return Case(done, ("report", str(place), "-q"))
-    function = mutate.pick(rng, ("fuzzing.tables:explore", "cordlesion.report.results:read_results", ""))
+    function = mutate.pick(rng, ("fuzzing.tables:explore", "cordlesion.study_folder.results:read_results", ""))
     return Case(done, (str(place),) if function else ("study", "status", str(place)), function)
 
 

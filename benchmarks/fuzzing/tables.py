@@ -21,7 +21,7 @@ def of_a_study(rng: np.random.Generator, common: Path, folder: Path) -> Case:
     done = f"{name}: {done}"
     if rng.random() < 0.04:  # a report takes seconds
         return Case(done, ("report", str(place), "-q"))
-    reader = mutate.pick(rng, ("cordlesion.report.results:read_results", "fuzzing.tables:explore"))
+    reader = mutate.pick(rng, ("cordlesion.study_folder.results:read_results", "fuzzing.tables:explore"))
     return Case(done, (str(place),), reader)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
 from cordlesion.dataset.matching import MapPair
 from cordlesion.evaluation import LESION_COUNTS, read_in_parts, read_table, table_in_parts, write_table
@@ -38,6 +37,7 @@ from cordlesion.metrics import (
 )
 from cordlesion.preprocess.cord_stack import map_back
 from cordlesion.preprocess.stack_file import read_stack
+from cordlesion.study_folder.folder import StudyFolder
 
 MapKind: TypeAlias = Literal["raw", "scaled"]
 """A probability map as it was predicted, or after temperature scaling."""

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import (
     DRAWN,
     NETWORK,
@@ -37,6 +36,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.io.yaml import parse_yaml, plain
 from cordlesion.nnunet.raw_dataset import check_dataset_folder, nnunet_cases, write_nnunet_description
 from cordlesion.nnunet.splits import read_nnunet_splits, split_by_nnunet, to_nnunet
+from cordlesion.study_folder.folder import StudyFolder
 
 
 def split_dataset(

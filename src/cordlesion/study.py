@@ -7,7 +7,6 @@ from functools import partial
 import pandas as pd
 
 from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
-from cordlesion.artifacts import StudyFolder, require_own_folder
 from cordlesion.config import Method, RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
@@ -27,7 +26,6 @@ from cordlesion.intake import (
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.progress import say
 from cordlesion.io.writing import folder_lock, remove_file, remove_partial_files, write_text
-from cordlesion.manifest import record_opening, write_manifest
 from cordlesion.metrics import RULES
 from cordlesion.stages.comparator_check import check_comparators
 from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
@@ -40,6 +38,8 @@ from cordlesion.stages.sets import Cohort, OpenedTest, Study, close_test_sets, r
 from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
 from cordlesion.stages.thresholds import at_volume, choose_for
 from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
+from cordlesion.study_folder.folder import StudyFolder, require_own_folder
+from cordlesion.study_folder.manifest import record_opening, write_manifest
 from cordlesion.threshold import parse_objective
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")

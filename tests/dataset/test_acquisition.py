@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SplitConfig
 from cordlesion.dataset.acquisition import Acquisition, read_acquisition, read_acquisitions
 from cordlesion.dataset.bids import find_scans
@@ -13,6 +12,7 @@ from cordlesion.dataset.scan import Scan, inspect_scan
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.intake import split_dataset, split_for_study
 from cordlesion.io.progress import shown
+from cordlesion.study_folder.folder import StudyFolder
 from images import box, noise, write_image
 
 TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}

@@ -6,7 +6,7 @@ import pytest
 from cordlesion.config import PostprocessConfig
 from cordlesion.evaluation import read_table
 from cordlesion.explorer.catalog import Catalog
-from cordlesion.report.results import read_results
+from cordlesion.study_folder.results import read_results
 
 
 @pytest.fixture(scope="module")

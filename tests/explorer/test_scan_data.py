@@ -16,7 +16,7 @@ from cordlesion.explorer.scan_data import ScanData
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.metrics import evaluate
-from cordlesion.report.results import read_results
+from cordlesion.study_folder.results import read_results
 from test_postprocess import naive_removal
 
 

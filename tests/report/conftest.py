@@ -7,7 +7,7 @@ import pytest
 from fake_study import FakeStudy, write_fake_study
 
 from cordlesion.report.html import write_report
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 N_BEARING = {"train": 8, "validation": 3, "threshold": 7, "test": 9}
 

@@ -9,9 +9,9 @@ from cordlesion.report.answers import answer_questions, ranking_answer, stabilit
 from cordlesion.report.comparisons import compare_pairs, name_compared, summarize_seeds
 from cordlesion.report.losses import run_scores
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.pairs import pairs_table
 from cordlesion.report.tables.tuning import tuning_verdict
+from cordlesion.study_folder.results import StudyResults
 
 
 @pytest.fixture(scope="module")

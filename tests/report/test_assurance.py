@@ -8,8 +8,8 @@ import pytest
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.comparisons import compare_pairs
 from cordlesion.report.operation import summarize_operation
-from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import summarize_tuning
+from cordlesion.study_folder.results import StudyResults
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pandas as pd
 
 from cordlesion.report.brief import Brief, write_brief
 from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
+from cordlesion.study_folder.results import StudyResults
 
 
 def brief_of(results: StudyResults) -> Brief:

@@ -7,10 +7,10 @@ from cordlesion.report.answers import ranking_answer
 from cordlesion.report.brief import write_brief
 from cordlesion.report.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.primary import Primary
-from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.pairs import pairs_table
+from cordlesion.study_folder.primary import Primary
+from cordlesion.study_folder.results import StudyResults, of_run
 
 
 def declaring(results: StudyResults, *, in_time: bool) -> StudyResults:

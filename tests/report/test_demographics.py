@@ -7,9 +7,9 @@ import pytest
 
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.methods import write_methods
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.cohort import cohort_table
+from cordlesion.study_folder.results import StudyResults
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.pictures import slices
 from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
 from cordlesion.report.example import choose_example, example_figure
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 def test_the_scan_is_the_one_nearest_to_the_median(results: StudyResults) -> None:

@@ -18,7 +18,7 @@ from cordlesion.report.figures import (
     threshold_figure,
     training_figure,
 )
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 def test_box_plots_and_points_show_every_scan_with_lesions(results: StudyResults) -> None:

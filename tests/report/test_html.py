@@ -9,7 +9,7 @@ from fake_study import write_fake_study
 
 from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [

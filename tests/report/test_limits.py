@@ -7,7 +7,7 @@ import pytest
 
 from cordlesion.report.limits import find_limits, is_simulated
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 @pytest.fixture(scope="module")

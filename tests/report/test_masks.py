@@ -6,8 +6,8 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_probability, write_volume
-from cordlesion.report.masks import cut_mask, read_with_reference
-from cordlesion.report.results import Run, StudyResults, read_results
+from cordlesion.study_folder.masks import cut_mask, read_with_reference
+from cordlesion.study_folder.results import Run, StudyResults, read_results
 
 
 def first_scan(results: StudyResults) -> str:

@@ -2,7 +2,7 @@ import pytest
 
 from cordlesion.report.changes import summarize_changes
 from cordlesion.report.operation import operation_curve, summarize_operation
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 
 def test_lesions_are_counted_over_scans_and_false_ones_per_scan(results: StudyResults) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cordlesion.metrics import count_reliability
-from cordlesion.report.pooling import pool_folds, representative_threshold
+from cordlesion.study_folder.pooling import pool_folds, representative_threshold
 
 THRESHOLDS = {1: 0.3, 2: 0.5, 3: 0.6}
 

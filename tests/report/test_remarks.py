@@ -5,7 +5,7 @@ import pytest
 
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.remarks import calibration_remark, rules_remark
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 
 @pytest.fixture(scope="module")

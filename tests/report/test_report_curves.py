@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from cordlesion.pictures.style import loss_colors
 from cordlesion.report.curves import froc_figure, reliability_figure
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 
 def test_reliability_panels_show_the_bins_that_hold_voxels(results: StudyResults) -> None:

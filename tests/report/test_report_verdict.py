@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.verdict import sum_up
+from cordlesion.study_folder.results import StudyResults
 
 AS_GOOD = " as good (a true difference of 0.15 would be found in 80 % of such studies)"
 OPEN = f"Not settled: BCE, Dice and SCT may be{AS_GOOD}"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.report.results import Run, StudyResults, lesion_bearing, lesion_free, of_run, read_results
+from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing, lesion_free, of_run, read_results
 
 
 def rewrite(path: Path, change: object) -> None:

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.report.results import StudyResults
 from cordlesion.report.subgroups import SUBGROUPS, summarize_subgroups
 from cordlesion.statistics import MIN_SUBJECTS
+from cordlesion.study_folder.results import StudyResults
 
 
 @pytest.fixture(scope="module")

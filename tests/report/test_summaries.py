@@ -2,13 +2,13 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from cordlesion.report.results import Run, StudyResults, of_run
 from cordlesion.report.summaries import (
     SCAN_METRICS,
     SUBJECT_METRICS,
     summarize_lesion_free,
     summarize_runs,
 )
+from cordlesion.study_folder.results import Run, StudyResults, of_run
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from derived import Derived
 from fake_study import FakeStudy, add_masks
 
 from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.results import read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
+from cordlesion.study_folder.results import read_results
 
 
 @pytest.fixture(scope="module")

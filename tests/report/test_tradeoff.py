@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.operation import operation_curve
-from cordlesion.report.results import StudyResults
 from cordlesion.report.tradeoff import tradeoff_figure
+from cordlesion.study_folder.results import StudyResults
 
 
 def test_both_curves_and_both_thresholds_are_drawn(results: StudyResults) -> None:

@@ -12,10 +12,10 @@ from cordlesion.report.brief import write_brief
 from cordlesion.report.html import write_report
 from cordlesion.report.limits import find_limits
 from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.results import Run, StudyResults, learned_methods, learned_runs, read_results
 from cordlesion.report.robustness import _changes_around
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
+from cordlesion.study_folder.results import Run, StudyResults, learned_methods, learned_runs, read_results
 
 BCE = Run("bce", 0)
 

@@ -6,12 +6,12 @@ from typing import Annotated
 import pytest
 from fingerprints_of_studies import STUDIES, all_hashes
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import LossConfig, RunConfig, StudyConfig, builtin_study, read_study
 from cordlesion.config.sections import LATER, Section, TrainingConfig
 from cordlesion.io import fingerprints
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.reading import read_json
+from cordlesion.study_folder.folder import StudyFolder
 
 GOLDEN = Path(__file__).with_name("fingerprints.json")
 REMEDY = """\

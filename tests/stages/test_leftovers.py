@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import StudyConfig, study_yaml
 from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
-from cordlesion.manifest import write_manifest
 from cordlesion.stages.leftovers import forget_strangers, kept_models
 from cordlesion.stages.status import study_status
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.manifest import write_manifest
 
 MADE = (
     *("sweep.tsv", "sweep_test.tsv", "rules.tsv", "calibration.tsv"),

@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SETS, LossConfig, SplitConfig, StudyConfig, ThresholdConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
 from cordlesion.stages.sets import Cohort, TunedThreshold, close_test_sets, require_scans
+from cordlesion.study_folder.folder import StudyFolder
 
 CLOSED = "the test set stays closed until every threshold is fixed"
 

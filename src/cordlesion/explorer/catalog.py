@@ -12,7 +12,7 @@ from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.pack import numbers
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run
+from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults, of_run
 from cordlesion.threshold import VOLUME
 
 STEP = 0.01

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import stream_scans
 from cordlesion.explorer.site import INDEX, Site
 from cordlesion.io.writing import atomic_path
+from cordlesion.study_folder.folder import StudyFolder
 
 FOLDER = "explorer"
 """Below the study folder."""

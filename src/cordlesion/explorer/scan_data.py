@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
@@ -23,7 +22,8 @@ from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
 from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
-from cordlesion.report.study_tables import run_stage
+from cordlesion.study_folder.derivatives import mask_path
+from cordlesion.study_folder.tables import run_stage
 
 MARGIN_MM = 6.0
 """What is shown of the scan around the cord's crop, within the slices."""

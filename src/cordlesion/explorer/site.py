@@ -10,7 +10,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.pack import as_script
 from cordlesion.explorer.scan_data import ScanData
-from cordlesion.report.results import read_results
+from cordlesion.study_folder.results import read_results
 
 INDEX = "index.html"
 _VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")

@@ -10,12 +10,12 @@ from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import COMPARED, SHIFT
 from cordlesion.report.standings import name_reach
 from cordlesion.report.tables.layout import SIGNIFICANT
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_PAIRS
+from cordlesion.study_folder.results import StudyResults
 
 _UNKNOWN_SEEDS = (
     "Unknown: every loss was trained with one seed, so seed noise is unknown. What is said of these trainings need not "

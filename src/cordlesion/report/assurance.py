@@ -5,10 +5,10 @@ import pandas as pd
 from cordlesion.io.formats import format_number, with_interval
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import enumerate_words
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
 from cordlesion.report.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.tables.tuning import tuning_verdict
 from cordlesion.statistics import MIN_SUBJECTS
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
 
 _SENTENCES: dict[Standing, str] = {
     "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "

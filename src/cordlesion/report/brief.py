@@ -10,8 +10,8 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import Answer, answer_questions
 from cordlesion.report.assurance import beside_half, sure_of_model, sure_of_threshold
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
 from cordlesion.report.verdict import sum_up
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
 from cordlesion.threshold import VOLUME
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.report.results import Run, StudyResults, of_run
+from cordlesion.study_folder.results import Run, StudyResults, of_run
 
 
 def summarize_calibration(results: StudyResults) -> pd.DataFrame:

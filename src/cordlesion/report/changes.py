@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions
 from cordlesion.report.summaries import SUBJECT_METRICS, subject_hits
 from cordlesion.statistics import change_of_ratios, change_of_shares, holm, sign_flips
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions
 
 MEASURES = {
     "found": "Lesions found",

@@ -7,9 +7,9 @@ import pandas as pd
 
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import run_scores
-from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import COMPARED
 from cordlesion.statistics import LossComparison, compare_losses, decompose_variance, spread_over_seeds
+from cordlesion.study_folder.results import StudyResults
 
 _SEED_COLUMNS = ("loss", "n_seeds", "mean", "std", "lowest", "highest", "metric", "between_losses", "between_seeds")
 

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, panel_grid, style
-from cordlesion.report.results import StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults, of_run
 
 Dash: TypeAlias = str | tuple[float, tuple[float, ...]]
 

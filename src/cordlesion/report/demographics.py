@@ -11,7 +11,7 @@ import pandas as pd
 from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_grid
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 _WOMEN, _MEN = {"f", "female", "w", "woman"}, {"m", "male", "man"}
 

@@ -26,8 +26,8 @@ from cordlesion.pictures.style import (
 )
 from cordlesion.report.curves import froc_figure, reliability_figure
 from cordlesion.report.example import example_figure
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
 from cordlesion.report.tradeoff import tradeoff_figure
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, lesion_bearing
 from cordlesion.threshold import THRESHOLDS
 
 MAX_SCANS_AS_POINTS = 200

@@ -12,7 +12,6 @@ from cordlesion.config import NETWORK, SetName
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import bar
 from cordlesion.io.writing import write_text
-from cordlesion.manifest import manifest_to_show
 from cordlesion.pictures.html_page import TEMPLATES, content_policy, page_environment
 from cordlesion.pictures.style import INK
 from cordlesion.pictures.svg import inline_svg
@@ -25,13 +24,14 @@ from cordlesion.report.methods import write_methods
 from cordlesion.report.numbers import Numbers, compute_numbers
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.remarks import calibration_remark, rules_remark
-from cordlesion.report.results import REPORTED_SETS, StudyResults, lesion_bearing, read_results
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
 from cordlesion.report.tables.latex import latex
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.subgroups import subgroup_name
+from cordlesion.study_folder.manifest import manifest_to_show
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults, lesion_bearing, read_results
 
 EXPLORER = "explorer/index.html"
 

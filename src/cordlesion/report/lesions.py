@@ -10,9 +10,9 @@ import pandas as pd
 
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.report.losses import mean_over_seeds
-from cordlesion.report.results import StudyResults, rows_of_learned
 from cordlesion.statistics import MIN_SUBJECTS, median_interval, share_interval, summarize
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
+from cordlesion.study_folder.results import StudyResults, rows_of_learned
 
 FloatArray = npt.NDArray[np.float64]
 

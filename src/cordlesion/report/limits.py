@@ -14,7 +14,7 @@ from cordlesion.report.answers import enumerate_words
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import name_rule
-from cordlesion.report.results import StudyResults, learned_methods, lesion_bearing, lesion_free, of_run
+from cordlesion.study_folder.results import StudyResults, learned_methods, lesion_bearing, lesion_free, of_run
 from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cordlesion.config import SetName
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, lesion_bearing
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, lesion_bearing
 
 
 def losses(results: StudyResults) -> list[str]:

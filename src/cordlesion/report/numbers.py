@@ -9,8 +9,8 @@ from cordlesion.report.changes import summarize_changes
 from cordlesion.report.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.lesions import summarize_froc, summarize_rules, summarize_strata
 from cordlesion.report.operation import summarize_operation
-from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import summarize_stability, summarize_tuning
+from cordlesion.study_folder.results import StudyResults
 
 
 @dataclass(frozen=True, eq=False)

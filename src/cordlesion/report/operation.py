@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, lesion_free, of_run
 from cordlesion.statistics import rate_interval, share_interval
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, lesion_free, of_run
 
 
 def summarize_operation(results: StudyResults) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from cordlesion.io.formats import format_number
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 TOLERANCE = 0.05
 """Where t and the share of lesion at it differ by less, p is taken at its word: one step of the study's grid."""

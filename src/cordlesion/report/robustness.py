@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.report.losses import mean_over_seeds, run_scores
-from cordlesion.report.results import Run, StudyResults, lesion_bearing, of_run
 from cordlesion.statistics import holm, median_interval, wilcoxon
+from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing, of_run
 
 COMPARED = ("voxel_f1", "lesion_f1")
 SHIFT = 0.05

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.report.results import StudyResults, lesion_bearing
 from cordlesion.statistics import median_interval, summarize
+from cordlesion.study_folder.results import StudyResults, lesion_bearing
 
 SUBGROUPS = {
     "site": "Site",

@@ -8,8 +8,15 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName
-from cordlesion.report.results import DEFAULT_THRESHOLD, REPORTED_SETS, Run, StudyResults, lesion_bearing, lesion_free
 from cordlesion.statistics import PairedTest, holm, median_interval, share_interval, summarize, wilcoxon
+from cordlesion.study_folder.results import (
+    DEFAULT_THRESHOLD,
+    REPORTED_SETS,
+    Run,
+    StudyResults,
+    lesion_bearing,
+    lesion_free,
+)
 
 SCAN_METRICS = (
     *("lesion_sensitivity", "lesion_precision", "lesion_f1"),

@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from cordlesion.io.formats import format_percent
 from cordlesion.pictures.style import INK, MUTED, loss_colors, style
 from cordlesion.report.operation import operation_curve
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, of_run
 
 SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2

@@ -6,8 +6,8 @@ import pandas as pd
 
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import DEFAULT_THRESHOLD, StudyResults, of_run
 from cordlesion.report.standings import Standing, find_reach, find_standings, settled
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, of_run
 
 
 def sum_up(results: StudyResults, summary: pd.DataFrame, numbers: Numbers) -> str:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.comparators.bring import bring_file, predict_bundle
 from cordlesion.comparators.content import FileContent, require_findings
 from cordlesion.comparators.faults import fold_faults
@@ -20,13 +19,14 @@ from cordlesion.comparators.match import (
 )
 from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.derivatives import describe_comparator, describe_dataset, mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.stages.inputs import require_same, require_unchanged
 from cordlesion.stages.marks import brought_mark, predict_key
 from cordlesion.stages.sets import Cohort, Study
+from cordlesion.study_folder.derivatives import describe_comparator, describe_dataset, mask_path
+from cordlesion.study_folder.folder import StudyFolder
 
 Writer: TypeAlias = Callable[[Scan, Path, Path], FileContent | None]
 """Writes a scan's map and mask, as far as there are any, to the two paths; tells what the file of it held."""

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cordlesion.analysis import TABLES
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.config.names import file_label
-from cordlesion.derivatives import mask_path, sidecar
 from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
 from cordlesion.io.progress import say
 from cordlesion.stages.marks import train_mark
 from cordlesion.stages.models_aside import models_aside, trained_from
 from cordlesion.stages.sets import Cohort, close_test_sets
+from cordlesion.study_folder.derivatives import mask_path, sidecar
+from cordlesion.study_folder.folder import StudyFolder
 
 _UNLISTED = {"report": ("report.html", "tables", "figures", "gallery"), "explorer": ("explorer",)}
 """Where reports and explorers lie; versions before left no list of their files."""

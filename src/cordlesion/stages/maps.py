@@ -9,11 +9,9 @@ from typing import TypeVar
 
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
-from cordlesion.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import evaluate_mask, metric_row, read_table, sweep_map, write_table
 from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
@@ -22,6 +20,8 @@ from cordlesion.stages.comparators import ComparatorMaps, MapOf, bring_comparato
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import brought_mark, map_marks, predict_key, sweep_mark
 from cordlesion.stages.sets import Study
+from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
+from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold import GRIDS, VOLUME
 
 Item = TypeVar("Item")

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
@@ -13,6 +12,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.stages.marks import train_key, train_mark
 from cordlesion.stages.sets import Study
 from cordlesion.stages.trainings import is_trained
+from cordlesion.study_folder.folder import StudyFolder
 
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
 _MARKER = "train.json"

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.comparators.match import Comparator
 from cordlesion.config import SETS, Method, RunConfig, SetName, StudyConfig
 from cordlesion.dataset.scan import Scan
@@ -16,6 +15,7 @@ from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.stages.marks import stack_key, stack_mark
+from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold import VOLUME, parse_objective
 
 Hashes = Mapping[str, Mapping[str, str]]

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.centerlines import study_finder
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.cord.centerline import Finder
@@ -17,6 +16,7 @@ from cordlesion.preprocess.stack_file import make_stack, stack_content
 from cordlesion.stages.inputs import require_unchanged
 from cordlesion.stages.marks import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.stages.sets import Cohort
+from cordlesion.study_folder.folder import StudyFolder
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import RunConfig, read_study
 from cordlesion.dataset.split import COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
 from cordlesion.io.fingerprints import METHOD_VERSION
-from cordlesion.manifest import read_manifest
 from cordlesion.stages.leftovers import kept_models
 from cordlesion.stages.marks import train_key
 from cordlesion.stages.models_aside import models_aside
 from cordlesion.stages.trainings import failure_file
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.manifest import read_manifest
 
 
 def study_status(root: Path) -> list[tuple[str, str, str]]:

@@ -6,11 +6,11 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import RunConfig
 from cordlesion.execution.devices import Sharing
 from cordlesion.stages.marks import train_key, train_mark
 from cordlesion.stages.sets import Study
+from cordlesion.study_folder.folder import StudyFolder
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets

@@ -9,7 +9,7 @@ import pytest
 from fake_study import FakeStudy
 
 from cordlesion.report.gallery import Entry, shown_runs, write_gallery
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from cordlesion.losses import LOSSES
 from cordlesion.report.methods import write_methods
 from cordlesion.report.methods.networks import _LOSSES, _PARAMETERS
 from cordlesion.report.methods.references import REFERENCES
-from cordlesion.report.results import StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 def changed(results: StudyResults, **sections: object) -> StudyResults:

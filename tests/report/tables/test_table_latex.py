@@ -3,11 +3,11 @@ import re
 import pandas as pd
 import pytest
 
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import TABLES
 from cordlesion.report.tables.latex import escape, latex
 from cordlesion.report.tables.layout import Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults
 
 ASCII = {"±": r"$\pm$", "−": "$-$", "–": "--", "’": "'", "³": r"\textsuperscript{3}", "†": r"\textsuperscript{\dag}"}
 

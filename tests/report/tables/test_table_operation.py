@@ -2,8 +2,8 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.operation import operation_table
+from cordlesion.study_folder.results import StudyResults
 
 
 def without_scans(numbers: Numbers, **changes: object) -> Numbers:

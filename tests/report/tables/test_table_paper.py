@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import builtin_study, read_study
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import SCAN_METRICS, summarize_runs
 from cordlesion.report.tables.paper import PRINTED, paper_table, printed_table
 from cordlesion.report.tables.scores import scores_table
+from cordlesion.study_folder.results import StudyResults
 
 LOSSES = ["bce", "combo", "dice", "focal_tversky", "generalized_dice", "log_cosh_dice", "sct", "tversky"]
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from cordlesion.report.results import StudyResults
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.layout import Cell, Table
 from cordlesion.report.tables.scores import scores_table
+from cordlesion.study_folder.results import StudyResults
 
 PAPER_COLUMNS = (
     *("L-sensitivity", "L-precision", "L-F1", "V-sensitivity", "V-precision", "V-F1"),

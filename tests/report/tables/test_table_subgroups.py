@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cordlesion.report.results import StudyResults, read_results
 from cordlesion.report.subgroups import SUBGROUPS, summarize_subgroups
 from cordlesion.report.tables.layout import Cell, Table
 from cordlesion.report.tables.subgroups import subgroup_name, subgroup_tables
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 @pytest.fixture(scope="module")

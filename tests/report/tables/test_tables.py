@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.numbers import Numbers, compute_numbers
-from cordlesion.report.results import StudyResults, read_results
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import ANSWERS, TABLES, write_tables
 from cordlesion.report.tables.cohort import cohort_table
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, Table
 from cordlesion.report.tables.lesion_free import lesion_free_table
 from cordlesion.report.tables.thresholds import thresholds_table
+from cordlesion.study_folder.results import StudyResults, read_results
 
 
 @pytest.fixture(scope="module")

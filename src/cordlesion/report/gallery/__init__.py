@@ -18,8 +18,8 @@ from cordlesion.io.writing import write_text
 from cordlesion.pictures import slices
 from cordlesion.pictures.slices import Layers, Mask
 from cordlesion.report.gallery.picture import Panel, draw_scan, panel_width
-from cordlesion.report.masks import cut_mask, read_with_reference
-from cordlesion.report.results import DEFAULT_THRESHOLD, Run, StudyResults
+from cordlesion.study_folder.masks import cut_mask, read_with_reference
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults
 
 FOLDER = "gallery"
 WIDTH = 1020.0

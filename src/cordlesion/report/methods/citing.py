@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cordlesion.config import StudyConfig
 from cordlesion.report.methods.references import REFERENCES
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 
 class Cite:

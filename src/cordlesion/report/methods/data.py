@@ -10,7 +10,7 @@ from cordlesion.report.answers import enumerate_words
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.limits import is_simulated
 from cordlesion.report.methods.citing import Cite, Material
-from cordlesion.report.results import StudyResults, lesion_bearing, lesion_free
+from cordlesion.study_folder.results import StudyResults, lesion_bearing, lesion_free
 
 _CENTERLINES: dict[CenterlineSource, str] = {
     "auto": "found by a small convolutional network that scores each axial slice, followed by the one best curve "

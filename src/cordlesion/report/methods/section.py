@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from cordlesion.report.methods import data, measuring, networks
 from cordlesion.report.methods.citing import Cite, Material
 from cordlesion.report.methods.references import REFERENCES, Reference
-from cordlesion.report.results import StudyResults
+from cordlesion.study_folder.results import StudyResults
 
 _PARAGRAPHS: dict[str, Callable[[Material], str]] = {
     "Design": data.design,

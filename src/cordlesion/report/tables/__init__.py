@@ -10,7 +10,6 @@ from cordlesion.evaluation import write_table
 from cordlesion.io.writing import write_text
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_pipeline
-from cordlesion.report.results import StudyResults
 from cordlesion.report.subgroups import summarize_subgroups
 from cordlesion.report.tables.calibration import calibration_table
 from cordlesion.report.tables.changes import changes_table
@@ -26,6 +25,7 @@ from cordlesion.report.tables.scores import scores_table
 from cordlesion.report.tables.subgroups import subgroup_tables
 from cordlesion.report.tables.thresholds import thresholds_table
 from cordlesion.report.tables.tuning import stability_table, tuning_table
+from cordlesion.study_folder.results import StudyResults
 
 TABLES: dict[str, Callable[[StudyResults, pd.DataFrame], Table]] = {
     "cohort": cohort_table,

@@ -4,8 +4,8 @@ import pandas as pd
 
 from cordlesion.io.formats import format_fine, format_number
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.tables.layout import Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults, of_run
 
 _COLUMNS = (
     *("Loss", "Tuned t", "Lesion share at t", "Half of F1", "Temperature", "ECE", "ECE scaled", "Brier"),

@@ -5,8 +5,8 @@ import pandas as pd
 from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.report.changes import MEASURES
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.tables.layout import SIGNIFICANT, Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults, of_run
 
 _COLUMNS = ("Loss", "Metric", "t = 0.5", "Tuned t", "Difference", "95 % interval", "p", "p (Holm)", "Scans", "Subjects")
 

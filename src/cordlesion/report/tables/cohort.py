@@ -8,8 +8,8 @@ from cordlesion.config import SETS
 from cordlesion.io.formats import MISSING
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.demographics import Demographics, read_demographics
-from cordlesion.report.results import StudyResults, lesion_bearing
 from cordlesion.report.tables.layout import Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults, lesion_bearing
 
 _COLUMNS = (
     *("Set", "Scans", "with lesions", "without", "Subjects", "Sites"),

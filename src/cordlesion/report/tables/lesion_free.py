@@ -3,9 +3,9 @@
 import pandas as pd
 
 from cordlesion.io.formats import format_interval, format_number
-from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.summaries import summarize_lesion_free
 from cordlesion.report.tables.layout import Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults, of_run
 
 _COLUMNS = ("Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³")
 

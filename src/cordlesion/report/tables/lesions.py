@@ -10,9 +10,9 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import format_summary
+from cordlesion.study_folder.results import StudyResults
 
 _PARTS = ("sensitivity", "precision")
 

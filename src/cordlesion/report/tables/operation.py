@@ -6,8 +6,8 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults, of_run
 from cordlesion.report.tables.layout import Cell, Group, Table
+from cordlesion.study_folder.results import StudyResults, of_run
 
 _COLUMNS = ("Loss", "Cut", "t", "Lesions found", "False lesions per scan")
 _FREE_COLUMNS = ("Clean scans without lesions", "False lesions per scan without lesions")

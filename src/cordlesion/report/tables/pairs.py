@@ -8,9 +8,9 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.comparisons import name_compared
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS
+from cordlesion.study_folder.results import StudyResults
 
 _COLUMNS = (
     *("Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"),

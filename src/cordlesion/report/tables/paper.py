@@ -7,10 +7,10 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.pictures.style import SET_NAMES, loss_name
-from cordlesion.report.results import REPORTED_SETS, Run, StudyResults
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, Cell, Group, Table
 from cordlesion.report.tables.scores import score_rows
+from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults
 
 PRINTED = {tuned: Path(__file__).parent / f"hussein2023_table{2 if tuned else 1}.tsv" for tuned in (False, True)}
 """Tables 1 (t = 0.5) and 2 (tuned) of Hussein et al. (ISBI 2023), cell by cell as printed; the first lines name the

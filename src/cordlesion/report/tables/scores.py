@@ -7,10 +7,10 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.losses import without_rank
-from cordlesion.report.results import REPORTED_SETS, Run, StudyResults, of_run, rows_of_learned
 from cordlesion.report.summaries import SCAN_METRICS, SUBJECT_METRICS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import format_summary
+from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults, of_run, rows_of_learned
 
 _NOTE = (
     "{} Median (mean ± standard deviation) over scans with lesions; for P-sensitivity and P-specificity, share of "

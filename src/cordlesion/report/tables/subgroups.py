@@ -4,10 +4,10 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_interval
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.results import StudyResults
 from cordlesion.report.subgroups import SUBGROUPS
 from cordlesion.report.tables.layout import EMPTY_REFERENCE, METRIC_NAMES, Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, format_summary
+from cordlesion.study_folder.results import StudyResults
 
 _HOW_READ = {
     "site": "told by participants.tsv",

@@ -8,7 +8,6 @@ from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, fo
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.numbers import Numbers
-from cordlesion.report.results import StudyResults
 from cordlesion.report.robustness import SHIFT
 from cordlesion.report.tables.layout import (
     EMPTY_REFERENCE,
@@ -20,6 +19,7 @@ from cordlesion.report.tables.layout import (
     Table,
 )
 from cordlesion.statistics import MIN_PAIRS
+from cordlesion.study_folder.results import StudyResults
 
 _TUNING_COLUMNS = (
     *("Loss", "Metric", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "Effect", "p", "p (Holm)"),

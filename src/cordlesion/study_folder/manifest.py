@@ -11,7 +11,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -20,6 +19,7 @@ from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
+from cordlesion.study_folder.folder import StudyFolder
 
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
 """When the primary comparison was declared, as ``primary.declared`` says it."""

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 from cordlesion import __version__
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import Method
 from cordlesion.io.volume import read_probability, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.metrics import binarize
 from cordlesion.postprocess import postprocess, read_cord
+from cordlesion.study_folder.folder import StudyFolder
 
 
 def describe_dataset(folder: StudyFolder, dataset: Path) -> None:

@@ -1,13 +1,13 @@
 """Scans, references and masks of a finished study, read again for its pictures."""
 
-from cordlesion.derivatives import mask_path
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import binarize
 from cordlesion.pictures.slices import Mask
 from cordlesion.postprocess import postprocess, read_cord
-from cordlesion.report.results import Run, StudyResults
-from cordlesion.report.study_tables import run_stage
+from cordlesion.study_folder.derivatives import mask_path
+from cordlesion.study_folder.results import Run, StudyResults
+from cordlesion.study_folder.tables import run_stage
 
 
 def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:

@@ -12,15 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cordlesion.artifacts import StudyFolder
 from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read_study
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
-from cordlesion.manifest import read_manifest
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.pooling import pool_folds
-from cordlesion.report.primary import Primary, read_primary
-from cordlesion.report.study_tables import TABLES, read_checked, required, run_stage
+from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.manifest import read_manifest
+from cordlesion.study_folder.pooling import pool_folds
+from cordlesion.study_folder.primary import Primary, read_primary
+from cordlesion.study_folder.tables import TABLES, read_checked, required, run_stage
 from cordlesion.threshold import parse_objective
 
 DEFAULT_THRESHOLD = 0.5

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cordlesion.config import StudyConfig
-from cordlesion.manifest import declared_before
+from cordlesion.study_folder.manifest import declared_before
 
 
 @dataclass(frozen=True)
