@@ -21,7 +21,7 @@ STAGES = {
     "analyze": "analyze",
     "report": "report",
 }
-"""What is timed, and the function of :mod:`cordlesion.study` that does it."""
+"""What is timed, and the function of :mod:`cordlesion.study.run` that does it."""
 _IMPORTED_LATE = ("cordlesion.training", "cordlesion.prediction", "cordlesion.model.bundle")
 _UNTIL = {"open": "split"}
 _KINDS = (
@@ -97,8 +97,8 @@ def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> 
 
 
 def _run_stage(stage: str, file: Path) -> Mapping[str, float]:
-    from cordlesion import study
     from cordlesion.config import read_study
+    from cordlesion.study import run as study
 
     spent: dict[str, float] = {}
     # Importing takes seconds whatever the size, and would hide what grows with it.
@@ -112,7 +112,7 @@ def _run_stage(stage: str, file: Path) -> Mapping[str, float]:
 
 
 def _show_status(study: Path) -> Mapping[str, float]:
-    from cordlesion.stages.status import study_status
+    from cordlesion.study.status import study_status
 
     start = time.perf_counter()
     study_status(study)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cordlesion.analysis import TABLES
 from cordlesion.config import RunConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.stages.marks import map_marks, predict_key, sweep_mark, train_key, train_mark
-from cordlesion.stages.sets import Study
-from cordlesion.study import open_study, preprocess
+from cordlesion.study.analysis import TABLES
+from cordlesion.study.fingerprints import map_marks, predict_key, sweep_mark, train_key, train_mark
+from cordlesion.study.run import open_study, preprocess
+from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.folder import StudyFolder
 

@@ -23,7 +23,7 @@ from cordlesion.dataset.split import COLUMNS
 from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.progress import shown
 from cordlesion.io.volume import Volume, read_mask, read_scan, write_volume
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 
 SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "shared"))

@@ -15,7 +15,7 @@ from _targets import SLIDER
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig, SplitConfig, StudyConfig, TrainingConfig
 from cordlesion.explorer.export import export_explorer
 from cordlesion.simulate import simulate_cohort
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 
 SCANS = 8
 # WebGL by the processor, and nothing that chromium asks of other machines by itself. Debian's chromium would have pages

@@ -14,7 +14,7 @@ import pandas as pd
 
 from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 
 RUN = ["loss", "seed"]
 

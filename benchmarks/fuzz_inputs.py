@@ -41,15 +41,15 @@ MOST_BYTES = int(1.5 * 2**30)
 _GUARD_BYTES = 4 * 2**30
 _IMPORTS = (
     *("torch", "pandas", "nibabel", "scipy.ndimage", "scipy.sparse.csgraph", "h5py", "matplotlib.figure", "jinja2"),
-    *("ruamel.yaml", "safetensors.torch", "cordlesion.segmentation", "cordlesion.standalone", "cordlesion.intake"),
-    *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.stages.status", "cordlesion.localization"),
+    *("ruamel.yaml", "safetensors.torch", "cordlesion.segmentation", "cordlesion.standalone", "cordlesion.study.setup"),
+    *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.localization"),
     *(
         "cordlesion.sct.import_network",
         "cordlesion.sct.centerline_network",
         "cordlesion.cli_maps",
         "cordlesion.cli_export",
     ),
-    *("cordlesion.cli_import", "cordlesion.study", "cordlesion.nnunet.softmax"),
+    *("cordlesion.cli_import", "cordlesion.study.run", "cordlesion.nnunet.softmax"),
 )
 _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cordlesion
 from cordlesion.dataset.bids import find_scans
 from cordlesion.evaluation import read_table
-from cordlesion.intake import initial_study
+from cordlesion.study.setup import initial_study
 
 OUTPUT = Path("demo/own_data")
 

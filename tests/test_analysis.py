@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from scipy import optimize
 
-from cordlesion.analysis import MappedScan, calibrate
 from cordlesion.config import read_study
 from cordlesion.dataset.matching import MapPair
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import RULES
 from cordlesion.preprocess.stack_file import read_stack
-from cordlesion.stages.status import study_status
-from cordlesion.study import run_study
+from cordlesion.study.analysis import MappedScan, calibrate
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from oracles import calibration_oracle, lesion_oracle
 from tiny import make_cohort

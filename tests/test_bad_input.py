@@ -14,7 +14,7 @@ from cordlesion.cord.centerline import read_centerline
 from cordlesion.evaluation import read_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import save_bundle
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from images import AFFINE, SHAPE, UNUSABLE_MASKS, UNUSABLE_SCANS, box, noise, truncate, write_image
 from models import untrained_bundle

@@ -132,7 +132,7 @@ def test_an_interruption_is_told_without_a_traceback(cli, monkeypatch, tmp_path)
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cordlesion.study.run_study", interrupt)
+    monkeypatch.setattr("cordlesion.study.run.run_study", interrupt)
     ended = cli("preprocess", make_cohort(tmp_path), "-q")
     assert ended.status == 130
     assert ended.error == "cordlesion: stopped; the same command goes on from here.\n"

@@ -16,7 +16,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.io.volume import read_mask, write_volume
 from cordlesion.losses import LOSSES
 from cordlesion.simulate import simulate_cohort
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from tiny import STUDY, make_cohort
 
 REPOSITORY = Path(__file__).parent.parent

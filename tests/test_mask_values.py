@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cordlesion.comparators.content import FileContent, require_findings
 from cordlesion.config import ComparatorConfig, FilePatterns
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
@@ -14,6 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.standalone import evaluate_files, tune_files
+from cordlesion.study.comparators.content import FileContent, require_findings
 from images import SHAPE, box, noise, write_image
 
 CORD = box((8, 16), (8, 16), (2, 38))

@@ -13,12 +13,12 @@ import pytest
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table, write_table
-from cordlesion.intake import read_study_to_run
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import read_card
-from cordlesion.stages.marks import sweep_mark
-from cordlesion.stages.status import study_status
-from cordlesion.study import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study.fingerprints import sweep_mark
+from cordlesion.study.run import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study.setup import read_study_to_run
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort, write_scan
 

@@ -12,8 +12,8 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.progress import shown
-from cordlesion.stages.status import study_status
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from tiny import make_cohort
 
 SHAPE = (24, 24, 40)

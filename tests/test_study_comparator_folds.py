@@ -14,7 +14,7 @@ from cordlesion.report.example import choose_example, example_figure
 from cordlesion.report.numbers import compute_numbers
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import Run, read_results
 from test_postprocess import naive_removal

@@ -12,7 +12,7 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import read_card
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort
 

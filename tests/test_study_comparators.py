@@ -19,10 +19,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.prediction import predict_scan
-from cordlesion.stages.sets import ClosedTest
-from cordlesion.stages.status import study_status
 from cordlesion.standalone import compare_files
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.sets import ClosedTest
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from test_study import KILLER
 from tiny import make_cohort

@@ -28,9 +28,11 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, folder_lock, write_text
 from cordlesion.report.html import write_report
 from cordlesion.simulate.cohort import simulate_cohort
-from cordlesion.stages import leftovers, maps, stacks, status
-from cordlesion.stages.status import study_status
-from cordlesion.study import run_study
+from cordlesion.study import outdated as leftovers
+from cordlesion.study import predict as maps
+from cordlesion.study import stacks, status
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from tiny import make_cohort
 

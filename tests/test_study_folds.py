@@ -21,9 +21,9 @@ from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.report.robustness import summarize_stability
 from cordlesion.segmentation import segment
-from cordlesion.stages.status import study_status
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import read_results
 from cordlesion.threshold import FINE_THRESHOLDS, choose_threshold
@@ -192,7 +192,7 @@ def test_a_scan_in_two_test_sets_is_refused(copy):
 
 def test_the_test_set_of_a_fold_stays_closed_without_its_threshold(copy):
     """A table of thresholds from which a hand has taken those of fold 2."""
-    from cordlesion.study import evaluate_test, open_study, preprocess
+    from cordlesion.study.run import evaluate_test, open_study, preprocess
 
     config = read_study(copy)
     folder = StudyFolder(config.output)

@@ -9,8 +9,8 @@ from cordlesion.config import StudyConfig, read_study
 from cordlesion.io import fingerprints
 from cordlesion.io.progress import shown
 from cordlesion.model.bundle import GlobalThreshold, read_card, set_threshold
-from cordlesion.stages.status import study_status
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from tiny import make_cohort
 
@@ -88,8 +88,8 @@ def test_an_interrupted_training_goes_on_beside_the_model_that_was_set_aside(stu
     def found(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cordlesion.stages.models_aside.train_mark", lambda *_: "0" * 64)
-    monkeypatch.setattr("cordlesion.study.train_runs", found)
+    monkeypatch.setattr("cordlesion.study.models_aside.train_mark", lambda *_: "0" * 64)
+    monkeypatch.setattr("cordlesion.study.run.train_runs", found)
     state.write_text("of the new settings")
     with pytest.raises(KeyboardInterrupt):
         trained(study_file)

@@ -15,7 +15,7 @@ from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.cord_stack import stack_geometry
 from cordlesion.preprocess.stack_file import read_stack
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from keras_networks import centerline_layers, random_weights, write_keras
 from tiny import make_cohort

@@ -15,7 +15,7 @@ from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.segmentation import segment
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.training import curves
 from test_postprocess import naive_removal

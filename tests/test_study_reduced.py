@@ -9,8 +9,8 @@ import pytest
 from cordlesion.config import builtin_study, read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
-from cordlesion.intake import reduce_study
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.setup import reduce_study
 from tiny import make_cohort
 
 REDUCED = ("--limit-scans", "6", "--epochs", "1", "-q")

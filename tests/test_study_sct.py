@@ -16,7 +16,7 @@ from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables.paper import paper_table
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import Run, read_results
 from test_sct_prediction import sct_bundle

@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 from cordlesion.config import read_study
 from cordlesion.execution import slurm as slurm_executor
 from cordlesion.execution.jobs import queue, submissions
-from cordlesion.stages.status import study_status
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from slurm_cluster import slurm, why_not
 from tiny import make_cohort

@@ -79,7 +79,7 @@ def jobs(rng: np.random.Generator, common: Path, folder: Path) -> Case:
 def prepare(common: Path) -> None:
     """Run a study up to its split, once."""
     from cordlesion.config import read_study
-    from cordlesion.study import run_study
+    from cordlesion.study.run import run_study
 
     place = valid.linked(valid.cohort(common), common / "split")
     run_study(read_study(place / "study.yaml"), until="split")

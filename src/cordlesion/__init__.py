@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cordlesion.segmentation import segment as segment
     from cordlesion.segmentation_files import Segmentation as Segmentation
     from cordlesion.simulate import simulate_cohort as simulate_cohort
-    from cordlesion.study import run_study as run_study
+    from cordlesion.study.run import run_study as run_study
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
     from cordlesion.threshold import choose_threshold as choose_threshold
 

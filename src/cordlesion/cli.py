@@ -61,8 +61,8 @@ StudyFile = Annotated[Path, Parameter(help="The study: a YAML file.")]
 @app.command
 def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
     """Simulate a cohort, run a small study on it, and write the report."""
-    from cordlesion.demo import run_demo
     from cordlesion.io.progress import shown
+    from cordlesion.study.demo import run_demo
 
     with shown(quiet):
         return leftovers(run_demo(output))
@@ -104,8 +104,8 @@ def split(
         lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
     """
     from cordlesion.config import SplitConfig
-    from cordlesion.intake import split_dataset
     from cordlesion.io.progress import shown
+    from cordlesion.study.setup import split_dataset
 
     with shown(quiet):
         return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet, lesion_value))
@@ -248,7 +248,7 @@ def report(study_dir: Path, *, explorer: Annotated[bool, Parameter(negative="")]
 @study.command
 def init(dataset: Path) -> None:
     """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
-    from cordlesion.intake import study_to_start_from
+    from cordlesion.study.setup import study_to_start_from
 
     text, remarks = study_to_start_from(dataset)
     print(text, end="")
@@ -280,7 +280,7 @@ def run(
 @study.command
 def status(study_dir: Path) -> None:
     """Say what of a study is done and what is left."""
-    from cordlesion.stages.status import study_status
+    from cordlesion.study.status import study_status
 
     for stage, unit, state in study_status(study_dir):
         print(f"{stage:<11} {unit:<34} {state}")
@@ -360,9 +360,9 @@ def _run(
     limit_scans: int | None = None,
     epochs: int | None = None,
 ) -> int:
-    from cordlesion.intake import read_study_to_run, reduce_study
     from cordlesion.io.progress import shown
-    from cordlesion.study import run_study
+    from cordlesion.study.run import run_study
+    from cordlesion.study.setup import read_study_to_run, reduce_study
 
     with shown(quiet):
         config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)

@@ -41,7 +41,7 @@ def export_split(splits: Path, output: Output = Path("splits_final.json")) -> No
 
     Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
     """
-    from cordlesion.intake import export_split
+    from cordlesion.study.setup import export_split
 
     n_folds = export_split(splits, output)
     print(
@@ -60,8 +60,8 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
         study_dir: Folder of the study; its split is needed, no more.
         output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
     """
-    from cordlesion.intake import export_nnunet
     from cordlesion.io.progress import say, shown
+    from cordlesion.study.setup import export_nnunet
 
     with shown(quiet):
         faults = export_nnunet(study_dir, output)

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cordlesion.comparators.content import FileContent, look_at, require_findings
 from cordlesion.config import ComparatorConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.study.comparators.content import FileContent, look_at, require_findings
 
 REFERENCE = np.zeros((3, 4, 5), bool)
 REFERENCE[1, 1:3, 2:4] = True

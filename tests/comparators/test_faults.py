@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from cordlesion.comparators.faults import fold_faults
+from cordlesion.study.comparators.faults import fold_faults
 
 
 def fault(number: int, text: str) -> tuple[Path, Path, str]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from comparator_files import save_softmax
-from cordlesion.comparators.match import COLUMNS, comparator_table, match_comparator, require_files
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import save_bundle
+from cordlesion.study.comparators.match import COLUMNS, comparator_table, match_comparator, require_files
 from models import untrained_bundle
 
 MEASURED = ["sub-01_ses-01", "sub-02_ses-01"]

@@ -2,14 +2,14 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.comparators.bring import predict_bundle
-from cordlesion.comparators.match import match_comparator
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerline
 from cordlesion.dataset.bids import find_scans
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import load_bundle, save_bundle
 from cordlesion.prediction import predict_scan
+from cordlesion.study.comparators.import_files import predict_bundle
+from cordlesion.study.comparators.match import match_comparator
 from sct_models import sct_bundle
 from tiny import write_scan
 

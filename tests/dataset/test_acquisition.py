@@ -10,8 +10,8 @@ from cordlesion.dataset.acquisition import Acquisition, read_acquisition, read_a
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, inspect_scan
 from cordlesion.evaluation import read_table, write_table
-from cordlesion.intake import split_dataset, split_for_study
 from cordlesion.io.progress import shown
+from cordlesion.study.setup import split_dataset, split_for_study
 from cordlesion.study_folder.folder import StudyFolder
 from images import box, noise, write_image
 

@@ -9,7 +9,7 @@ import pytest
 from comparator_files import write_comparators
 from cordlesion.config import read_study
 from cordlesion.explorer.catalog import Catalog
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 from tiny import make_cohort
 
 COMPARATORS = """\

@@ -11,7 +11,7 @@ from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 
 
 def test_the_export_is_what_the_server_answers(exported: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from cordlesion.config import PreprocessConfig, StudyConfig, builtin_study, read_study
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import digest
-from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
-from cordlesion.stages.marks import map_marks, stack_mark, train_mark
-from cordlesion.stages.sets import ClosedTest, FoldSets, Study
+from cordlesion.study.finder_fingerprint import finder_fingerprint
+from cordlesion.study.fingerprints import map_marks, stack_mark, train_mark
+from cordlesion.study.sets import ClosedTest, FoldSets, Study
 from cordlesion.study_folder.folder import StudyFolder
 
 STUDIES = ("demo", "extended", "isbi2023", "seven_losses")

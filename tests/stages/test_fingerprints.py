@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).with_name("fingerprints.json")
 REMEDY = """\
 {part} of {owner} has another fingerprint, so that every study that was finished with it trains its networks anew.
 * A key was added to a section of the study: mark it with LATER (config/sections.py); its default changes no result.
-* A constant of the cord finder was renamed or moved: keep its key in preprocess/finder_fingerprint.py.
+* A constant of the cord finder was renamed or moved: keep its key in study/finder_fingerprint.py.
 * Results do change (another default, other weights, another constant): put the new hash into {golden}, and say in the
   changelog that networks are trained anew."""
 

@@ -7,8 +7,8 @@ import pytest
 from cordlesion.config import StudyConfig, study_yaml
 from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
-from cordlesion.stages.leftovers import forget_strangers, kept_models
-from cordlesion.stages.status import study_status
+from cordlesion.study.outdated import forget_strangers, kept_models
+from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import write_manifest
 

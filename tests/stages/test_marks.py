@@ -8,9 +8,10 @@ from cordlesion.config import PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.sct import contrasts as sct_contrast
-from cordlesion.stages import marks, sets
-from cordlesion.stages.marks import map_marks, stack_mark, sweep_mark, train_mark
-from cordlesion.stages.sets import ClosedTest, FoldSets, Study
+from cordlesion.study import fingerprints as marks
+from cordlesion.study import sets
+from cordlesion.study.fingerprints import map_marks, stack_mark, sweep_mark, train_mark
+from cordlesion.study.sets import ClosedTest, FoldSets, Study
 from cordlesion.study_folder.folder import StudyFolder
 
 HASHES = {"image": "i", "reference": "r", "cord_mask": "m", "centerline": "c", "centerline_network": "n"}

@@ -10,7 +10,7 @@ from cordlesion.config import SETS, LossConfig, SplitConfig, StudyConfig, Thresh
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import write_table
-from cordlesion.stages.sets import Cohort, TunedThreshold, close_test_sets, require_scans
+from cordlesion.study.sets import Cohort, TunedThreshold, close_test_sets, require_scans
 from cordlesion.study_folder.folder import StudyFolder
 
 CLOSED = "the test set stays closed until every threshold is fixed"

@@ -8,7 +8,7 @@ import pytest
 
 from cordlesion.config import ComparatorConfig, ComparatorRun
 from cordlesion.io.progress import shown
-from cordlesion.stages.thresholds import choose_for
+from cordlesion.study.tune import choose_for
 
 GRID = (0.0, 0.05, 0.1, 0.15, 0.5, 0.9)
 

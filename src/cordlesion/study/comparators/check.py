@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeAlias
 
-from cordlesion.comparators.bring import check_file
-from cordlesion.comparators.content import FileContent, require_findings
-from cordlesion.comparators.match import comparator_table, require_files
 from cordlesion.config import ComparatorRun
 from cordlesion.dataset.scan import Scan
 from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.stages.comparators import is_brought, require_no_faults
-from cordlesion.stages.marks import predict_key
-from cordlesion.stages.sets import Cohort
-from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
+from cordlesion.study.comparators.content import FileContent, require_findings
+from cordlesion.study.comparators.import_files import check_file
+from cordlesion.study.comparators.maps import is_brought, require_no_faults
+from cordlesion.study.comparators.match import comparator_table, require_files
+from cordlesion.study.fingerprints import predict_key
+from cordlesion.study.sets import Cohort
+from cordlesion.study.stacks import stack_cutter, stacks_to_cut
 
 Looked: TypeAlias = Sequence[Outcome[Scan, FileContent]]
 

@@ -7,14 +7,14 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from cordlesion.analysis import TABLES
 from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.config.names import file_label
 from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
 from cordlesion.io.progress import say
-from cordlesion.stages.marks import train_mark
-from cordlesion.stages.models_aside import models_aside, trained_from
-from cordlesion.stages.sets import Cohort, close_test_sets
+from cordlesion.study.analysis import TABLES
+from cordlesion.study.fingerprints import train_mark
+from cordlesion.study.models_aside import models_aside, trained_from
+from cordlesion.study.sets import Cohort, close_test_sets
 from cordlesion.study_folder.derivatives import mask_path, sidecar
 from cordlesion.study_folder.folder import StudyFolder
 

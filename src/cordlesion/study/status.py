@@ -8,10 +8,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
 from cordlesion.io.fingerprints import METHOD_VERSION
-from cordlesion.stages.leftovers import kept_models
-from cordlesion.stages.marks import train_key
-from cordlesion.stages.models_aside import models_aside
-from cordlesion.stages.trainings import failure_file
+from cordlesion.study.fingerprints import train_key
+from cordlesion.study.models_aside import models_aside
+from cordlesion.study.outdated import kept_models
+from cordlesion.study.train import failure_file
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 

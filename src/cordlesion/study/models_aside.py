@@ -9,9 +9,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
-from cordlesion.stages.marks import train_key, train_mark
-from cordlesion.stages.sets import Study
-from cordlesion.stages.trainings import is_trained
+from cordlesion.study.fingerprints import train_key, train_mark
+from cordlesion.study.sets import Study
+from cordlesion.study.train import is_trained
 from cordlesion.study_folder.folder import StudyFolder
 
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"

@@ -6,7 +6,7 @@ from pathlib import Path
 from cordlesion.config import builtin_study, read_study
 from cordlesion.io.progress import say
 from cordlesion.simulate import simulate_cohort
-from cordlesion.study import run_study
+from cordlesion.study.run import run_study
 
 SCANS = 120
 SEED = 2023

@@ -6,10 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cordlesion.comparators.bring import bring_file, predict_bundle
-from cordlesion.comparators.content import FileContent, require_findings
-from cordlesion.comparators.faults import fold_faults
-from cordlesion.comparators.match import (
+from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
+from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import write_table
+from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.study.comparators.content import FileContent, require_findings
+from cordlesion.study.comparators.faults import fold_faults
+from cordlesion.study.comparators.import_files import bring_file, predict_bundle
+from cordlesion.study.comparators.match import (
     Comparator,
     comparator_table,
     match_comparator,
@@ -17,14 +22,9 @@ from cordlesion.comparators.match import (
     require_files,
     say_of_no_scan,
 )
-from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
-from cordlesion.dataset.scan import Scan
-from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
-from cordlesion.execution.local import Outcome, map_scans
-from cordlesion.stages.inputs import require_same, require_unchanged
-from cordlesion.stages.marks import brought_mark, predict_key
-from cordlesion.stages.sets import Cohort, Study
+from cordlesion.study.fingerprints import brought_mark, predict_key
+from cordlesion.study.inputs import require_same, require_unchanged
+from cordlesion.study.sets import Cohort, Study
 from cordlesion.study_folder.derivatives import describe_comparator, describe_dataset, mask_path
 from cordlesion.study_folder.folder import StudyFolder
 

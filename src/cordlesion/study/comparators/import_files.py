@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.comparators.content import FileContent, look_at
-from cordlesion.comparators.match import Comparator
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.cord.centerline import Finder
 from cordlesion.dataset.scan import Scan, read_reference
@@ -16,6 +14,8 @@ from cordlesion.io.volume import Volume, read_grid, read_mask, read_probability,
 from cordlesion.metrics import binarize
 from cordlesion.nnunet.softmax import read_softmax
 from cordlesion.preprocess.stack_file import scan_centerline
+from cordlesion.study.comparators.content import FileContent, look_at
+from cordlesion.study.comparators.match import Comparator
 
 if TYPE_CHECKING:
     from cordlesion.model.bundle import AnyBundle

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from cordlesion.config import RunConfig
 from cordlesion.execution.devices import Sharing
-from cordlesion.stages.marks import train_key, train_mark
-from cordlesion.stages.sets import Study
+from cordlesion.study.fingerprints import train_key, train_mark
+from cordlesion.study.sets import Study
 from cordlesion.study_folder.folder import StudyFolder
 
 if TYPE_CHECKING:

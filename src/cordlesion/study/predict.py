@@ -16,10 +16,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import evaluate_mask, metric_row, read_table, sweep_map, write_table
 from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.stages.comparators import ComparatorMaps, MapOf, bring_comparator, comparator_maps
-from cordlesion.stages.inputs import require_unchanged
-from cordlesion.stages.marks import brought_mark, map_marks, predict_key, sweep_mark
-from cordlesion.stages.sets import Study
+from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, bring_comparator, comparator_maps
+from cordlesion.study.fingerprints import brought_mark, map_marks, predict_key, sweep_mark
+from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold import GRIDS, VOLUME

@@ -6,7 +6,7 @@ from cordlesion.config import RunConfig
 from cordlesion.dataset.origin import is_simulated
 from cordlesion.evaluation import LESION_COUNTS, read_table
 from cordlesion.model.experience import TestError, TrainingData
-from cordlesion.stages.sets import Study
+from cordlesion.study.sets import Study
 
 
 def record_experience(study: Study) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from cordlesion.config import DRAWN, ComparatorRun, Method, PreprocessConfig, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import ResultKind, earlier_fingerprints, fingerprint
-from cordlesion.preprocess.finder_fingerprint import finder_fingerprint
+from cordlesion.study.finder_fingerprint import finder_fingerprint
 from cordlesion.threshold import GRIDS
 
 if TYPE_CHECKING:
-    from cordlesion.stages.sets import Cohort, Study
+    from cordlesion.study.sets import Cohort, Study
 
 
 def stack_mark(config: PreprocessConfig, hashes: Mapping[str, str], lesion_value: float | None = None) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 from cordlesion.config import ComparatorRun, Method
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import say
-from cordlesion.stages.sets import TunedThreshold
+from cordlesion.study.sets import TunedThreshold
 from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, describe_cut, describe_maps, find_cut
 
 _NO_INTERVAL = (math.nan, math.nan)

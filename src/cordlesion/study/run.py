@@ -6,7 +6,6 @@ from functools import partial
 
 import pandas as pd
 
-from cordlesion.analysis import MappedScan, analyze_run, collect_analyses
 from cordlesion.config import Method, RunConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
@@ -16,28 +15,23 @@ from cordlesion.evaluation import table_in_parts, write_table
 from cordlesion.execution.jobs import await_earlier_jobs, jobs_folder
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.slurm import SlurmExecutor, require_slurm
-from cordlesion.intake import (
-    faults_by_scan,
-    inspect_for_study,
-    network_hash,
-    require_same_extent,
-    split_for_study,
-)
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.progress import say
 from cordlesion.io.writing import folder_lock, remove_file, remove_partial_files, write_text
 from cordlesion.metrics import RULES
-from cordlesion.stages.comparator_check import check_comparators
-from cordlesion.stages.comparators import bring_files, list_comparators, match_comparators
-from cordlesion.stages.experience import record_experience
-from cordlesion.stages.inputs import require_unchanged
-from cordlesion.stages.leftovers import forget_outdated, forget_strangers, forget_thresholds
-from cordlesion.stages.maps import map_pair, mask_file, sweep_set, write_maps, write_masks
-from cordlesion.stages.models_aside import set_models_aside
-from cordlesion.stages.sets import Cohort, OpenedTest, Study, close_test_sets, require_scans
-from cordlesion.stages.stacks import stack_cutter, stacks_to_cut
-from cordlesion.stages.thresholds import at_volume, choose_for
-from cordlesion.stages.trainings import Trainer, failure_file, pending_trainings, sharing
+from cordlesion.study.analysis import MappedScan, analyze_run, collect_analyses
+from cordlesion.study.comparators.check import check_comparators
+from cordlesion.study.comparators.maps import bring_files, list_comparators, match_comparators
+from cordlesion.study.experience import record_experience
+from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.models_aside import set_models_aside
+from cordlesion.study.outdated import forget_outdated, forget_strangers, forget_thresholds
+from cordlesion.study.predict import map_pair, mask_file, sweep_set, write_maps, write_masks
+from cordlesion.study.sets import Cohort, OpenedTest, Study, close_test_sets, require_scans
+from cordlesion.study.setup import faults_by_scan, inspect_for_study, network_hash, require_same_extent, split_for_study
+from cordlesion.study.stacks import stack_cutter, stacks_to_cut
+from cordlesion.study.train import Trainer, failure_file, pending_trainings, sharing
+from cordlesion.study.tune import at_volume, choose_for
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from cordlesion.study_folder.manifest import record_opening, write_manifest
 from cordlesion.threshold import parse_objective
