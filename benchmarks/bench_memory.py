@@ -48,13 +48,13 @@ def write_bundle(folder: Path) -> None:
 
 def step(name: str, folder: Path) -> None:
     if name == "import":
-        import cordlesion.segmentation  # noqa: F401
+        import cordlesion.scan.segment  # noqa: F401
     elif name == "read":
         from cordlesion.io.volume import read_scan
 
         read_scan(folder / "scan.nii.gz")
     else:
-        from cordlesion.segmentation import segment_files
+        from cordlesion.scan.segment import segment_files
 
         curves = [folder / "curve.nii.gz"]
         segment_files([folder / "scan.nii.gz"], folder / "bundle", folder / "out", centerlines=curves, threshold=0.6)

@@ -108,7 +108,7 @@ def test_one_bad_scan_does_not_stop_the_others(cli, bundle, tmp_path, monkeypatc
     scans = [write_image(tmp_path / f"sub-{n}_T2w.nii.gz", noise(seed=n)) for n in range(3)]
     truncate(scans[1])
     curve = write_image(tmp_path / "curve.nii.gz", box((12, 13), (12, 13), (0, 40)))
-    monkeypatch.setattr("cordlesion.segmentation._centerline", lambda image, *_: read_centerline(curve, image))
+    monkeypatch.setattr("cordlesion.scan.segment._centerline", lambda image, *_: read_centerline(curve, image))
     ended = cli("segment", *scans, "-m", bundle, "-o", tmp_path / "out", "-q")
     assert_told(ended, "left out", scans[1], "truncated or damaged")
     assert {path.name.split("_")[0] for path in (tmp_path / "out").glob("sub-*")} == {"sub-0", "sub-2"}

@@ -136,6 +136,6 @@ def test_an_interruption_is_told_without_a_traceback(cli, monkeypatch, tmp_path)
     ended = cli("preprocess", make_cohort(tmp_path), "-q")
     assert ended.status == 130
     assert ended.error == "cordlesion: stopped; the same command goes on from here.\n"
-    monkeypatch.setattr("cordlesion.segmentation.segment_files", interrupt)
+    monkeypatch.setattr("cordlesion.scan.segment.segment_files", interrupt)
     ended = cli("segment", "a.nii", "b.nii", "-m", "bundle", "-o", tmp_path, "-q")
     assert ended.error == "cordlesion: stopped; what is finished is kept, but the same command does it again.\n"

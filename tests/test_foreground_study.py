@@ -13,7 +13,7 @@ from cordlesion.evaluation import read_table
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.report.html import write_report
-from cordlesion.segmentation import segment
+from cordlesion.scan.segment import segment
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from images import write_image

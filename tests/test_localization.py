@@ -11,7 +11,7 @@ from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, ce
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import read_scan, write_volume
-from cordlesion.localization import centerline_file
+from cordlesion.scan.centerline import centerline_file
 from strategies import make_scan
 from test_volume import assert_same_geometry
 

@@ -17,7 +17,7 @@ from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import Bundle, load_bundle, save_bundle
 from cordlesion.preprocess.stack_file import make_stack, read_stack
-from cordlesion.segmentation import segment, segment_files
+from cordlesion.scan.segment import segment, segment_files
 from cordlesion.study.run import run_study
 from models import untrained_bundle
 from strategies import AXES, make_scan

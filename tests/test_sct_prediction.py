@@ -10,9 +10,9 @@ from cordlesion.io.orient import from_las
 from cordlesion.model.bundle import load_bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.prediction import predict_scan
+from cordlesion.scan.segment import segment
 from cordlesion.sct.import_network import import_sct
 from cordlesion.sct.stack import make_sct_stack, map_sct_stack_back, place_sct_stack
-from cordlesion.segmentation import segment
 from sct_models import sct_bundle
 from strategies import make_scan
 from tiny import write_scan

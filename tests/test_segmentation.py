@@ -20,7 +20,7 @@ from cordlesion.io.volume import read_scan, read_volume, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.pictures.montage import montage
-from cordlesion.segmentation import output_name, predict_file, segment, segment_files
+from cordlesion.scan.segment import output_name, predict_file, segment, segment_files
 from images import SHAPE, box, noise, truncate, write_image
 from models import THRESHOLD, untrained_bundle
 from strategies import make_scan
@@ -141,7 +141,7 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
     probability = sum(b * np.float32(p) for b, p in zip(boxes, (0.9, 0.5, 0.7), strict=True)).astype(np.float32)
     probability[10, 10, 5] = 0.8
     monkeypatch.setattr(
-        "cordlesion.segmentation.predict_scan", lambda *_: np.ascontiguousarray(from_las(probability, scan))
+        "cordlesion.scan.segment.predict_scan", lambda *_: np.ascontiguousarray(from_las(probability, scan))
     )
     path = write_image(tmp_path / "sub-01_T2w.nii.gz", scan.data, scan.affine)
     curve = box((12, 13), (12, 13), (0, 36))
@@ -168,7 +168,7 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
 
 def test_lesions_of_a_noisy_map_equal_a_naive_list(bundle, cohort, monkeypatch):
     probability = ndimage.gaussian_filter(noise() / 100, 1.2)
-    monkeypatch.setattr("cordlesion.segmentation.predict_scan", lambda *_: probability)
+    monkeypatch.setattr("cordlesion.scan.segment.predict_scan", lambda *_: probability)
     cut = float(np.quantile(probability, 0.9))
     result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"), threshold=cut)
     labels, n = ndimage.label(result.mask)
@@ -264,7 +264,7 @@ def test_a_model_that_restricts_lesions_to_the_cord_needs_its_mask(bundle, cohor
     strict = Bundle(card, load_bundle(bundle).network)
     save_bundle(tmp_path / "strict", strict)
     probability = ndimage.gaussian_filter(noise() / 100, 1.2)
-    monkeypatch.setattr("cordlesion.segmentation.predict_scan", lambda *_: probability)
+    monkeypatch.setattr("cordlesion.scan.segment.predict_scan", lambda *_: probability)
     cut = float(np.quantile(probability, 0.9))
     cord, curve = label_of(cohort, "cord"), label_of(cohort, "centerline")
     with pytest.raises(CordlesionError, match=r"sub-01_T2w\.nii\.gz: has no cord mask; one is needed.*--cord-mask"):
@@ -430,7 +430,7 @@ def test_what_finds_the_cord_is_made_once_for_all_scans(bundle, cohort, tmp_path
         made.append(source)
         return lambda _: curve
 
-    monkeypatch.setattr("cordlesion.segmentation.cord_finder", make)
+    monkeypatch.setattr("cordlesion.scan.segment.cord_finder", make)
     scans = [scan_of(cohort, n) for n in (1, 2)]
     assert segment_files(scans, bundle, tmp_path, centerline_source="network.h5") == {}
     assert made == ["network.h5"]
@@ -523,7 +523,7 @@ def test_what_was_killed_while_it_was_written_can_be_done_again(bundle, cohort, 
         write_volume(path, data, like)
 
     with monkeypatch.context() as patch:
-        patch.setattr("cordlesion.segmentation_files.write_volume", killed)
+        patch.setattr("cordlesion.scan.outputs.write_volume", killed)
         with pytest.raises(KeyboardInterrupt):
             segment_files([scan_of(cohort)], bundle, tmp_path, **given)
     assert segment_files([scan_of(cohort)], bundle, tmp_path, **given) == {}

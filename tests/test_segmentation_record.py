@@ -15,7 +15,7 @@ from cordlesion.evaluation import read_table
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.volume import read_mask, read_scan, write_volume
 from cordlesion.model.bundle import Bundle, save_bundle
-from cordlesion.segmentation import predict_file, segment, segment_files
+from cordlesion.scan.segment import predict_file, segment, segment_files
 from keras_networks import centerline_layers, lesion_layers, write_keras
 from models import untrained_bundle
 from sct_models import sct_bundle

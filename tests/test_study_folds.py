@@ -20,7 +20,7 @@ from cordlesion.explorer.scan_data import ScanData
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.report.robustness import summarize_stability
-from cordlesion.segmentation import segment
+from cordlesion.scan.segment import segment
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status

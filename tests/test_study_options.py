@@ -14,7 +14,7 @@ from cordlesion.config import read_study
 from cordlesion.evaluation import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
-from cordlesion.segmentation import segment
+from cordlesion.scan.segment import segment
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.training import curves

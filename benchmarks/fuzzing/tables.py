@@ -84,7 +84,7 @@ def _segmented(common: Path) -> Path:
 
 def prepare(common: Path) -> None:
     """Segment a scan once, and make a finished study."""
-    from cordlesion.segmentation import segment_files
+    from cordlesion.scan.segment import segment_files
 
     scan, cord = valid.scan(common)
     valid.finished_study(common)

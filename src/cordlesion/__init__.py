@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from cordlesion.metrics import evaluate as evaluate
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
-    from cordlesion.segmentation import segment as segment
-    from cordlesion.segmentation_files import Segmentation as Segmentation
+    from cordlesion.scan.outputs import Segmentation as Segmentation
+    from cordlesion.scan.segment import segment as segment
     from cordlesion.simulate import simulate_cohort as simulate_cohort
     from cordlesion.study.run import run_study as run_study
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice

@@ -146,7 +146,7 @@ def centerline(
         overwrite: Replace the curve and the picture of an earlier run; without it they are kept, as they may be edited.
     """
     from cordlesion.io.progress import say, shown
-    from cordlesion.localization import centerline_file
+    from cordlesion.scan.centerline import centerline_file
 
     with shown(quiet):
         say(centerline_file(scan, output, source, overwrite=overwrite))
@@ -171,7 +171,7 @@ def predict(
         cord_mask: A cord mask on the scan's grid, in place of a centerline.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.segmentation import predict_file
+    from cordlesion.scan.segment import predict_file
 
     with shown():
         predict_file(
@@ -209,7 +209,7 @@ def segment(
             they are kept, and such scans are listed.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.segmentation import segment_files
+    from cordlesion.scan.segment import segment_files
 
     with shown(quiet):
         faults = segment_files(

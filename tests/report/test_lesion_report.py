@@ -14,7 +14,7 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.pictures.montage import montage
-from cordlesion.report.lesion_report import MAX_ROWS, Source, write_lesion_report
+from cordlesion.scan.report import MAX_ROWS, Source, write_lesion_report
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert('x')</script> & \"$5$\" {{ 7 * 7 }} </style>"
 LESION = Lesion(

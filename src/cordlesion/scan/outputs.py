@@ -220,7 +220,7 @@ def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
 def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path]:
     from cordlesion.pictures.montage import montage
     from cordlesion.pictures.overlay import save_png
-    from cordlesion.report.lesion_report import Source, write_lesion_report
+    from cordlesion.scan.report import Source, write_lesion_report
 
     picture, page = _pictures(result, folder)
     scan, cord_only = output_name(result.scan.path), card.preprocess.region == "cord"
