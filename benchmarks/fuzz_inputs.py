@@ -41,7 +41,13 @@ MOST_BYTES = int(1.5 * 2**30)
 _GUARD_BYTES = 4 * 2**30
 _IMPORTS = (
     *("torch", "pandas", "nibabel", "scipy.ndimage", "scipy.sparse.csgraph", "h5py", "matplotlib.figure", "jinja2"),
-    *("ruamel.yaml", "safetensors.torch", "cordlesion.scan.segment", "cordlesion.standalone", "cordlesion.study.setup"),
+    *(
+        "ruamel.yaml",
+        "safetensors.torch",
+        "cordlesion.scan.segment",
+        "cordlesion.maps.evaluate",
+        "cordlesion.study.setup",
+    ),
     *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.scan.centerline"),
     *(
         "cordlesion.sct.import_network",

@@ -12,7 +12,7 @@ from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.mask_values import MaskValues
-from cordlesion.standalone import evaluate_files, tune_files
+from cordlesion.maps.evaluate import evaluate_files, tune_files
 from cordlesion.study.comparators.content import FileContent, require_findings
 from images import SHAPE, box, noise, write_image
 

@@ -12,9 +12,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
 from cordlesion.io.progress import shown
 from cordlesion.io.volume import read_scan
+from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.model.bundle import save_bundle
 from cordlesion.scan.segment import segment_files
-from cordlesion.standalone import evaluate_files
 from images import noise, write_image
 from models import untrained_bundle
 

@@ -6,7 +6,7 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
-from cordlesion.standalone import tune_files
+from cordlesion.maps.evaluate import tune_files
 
 
 @pytest.mark.parametrize("grid", ["paper", "fine"])

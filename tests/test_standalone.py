@@ -11,8 +11,8 @@ from scipy import stats
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRIC_COLUMNS, read_table, write_table
 from cordlesion.io.progress import shown
+from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files, evaluate_files, tune_files
 from cordlesion.metrics import RULES
-from cordlesion.standalone import COMPARISON_NOTE, compare_files, evaluate_files, tune_files
 from cordlesion.threshold import FINE_THRESHOLDS, GRIDS, OBJECTIVES
 from images import SHAPE, box, noise, truncate, write_image
 

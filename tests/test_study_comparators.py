@@ -17,9 +17,9 @@ from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
+from cordlesion.maps.evaluate import compare_files
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.prediction import predict_scan
-from cordlesion.standalone import compare_files
 from cordlesion.study.run import run_study
 from cordlesion.study.sets import ClosedTest
 from cordlesion.study.status import study_status

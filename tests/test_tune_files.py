@@ -7,7 +7,7 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
-from cordlesion.standalone import tune_files
+from cordlesion.maps.evaluate import tune_files
 from images import SHAPE, box, write_image
 from images import noise as percent
 

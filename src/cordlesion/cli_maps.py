@@ -36,7 +36,7 @@ def evaluate(
         predicted_value: The same for the predictions, where it is another than in the references.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.standalone import evaluate_files
+    from cordlesion.maps.evaluate import evaluate_files
 
     with shown(quiet):
         faults = evaluate_files(
@@ -79,7 +79,7 @@ def tune(
         lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.standalone import tune_files
+    from cordlesion.maps.evaluate import tune_files
 
     with shown(quiet):
         return leftovers(tune_files(reference, probability, output, objective, rule, grid, lesion_value))
@@ -104,7 +104,7 @@ def compare(
     """
     from cordlesion.evaluation import write_table
     from cordlesion.io.outputs import check_output_file
-    from cordlesion.standalone import COMPARISON_NOTE, compare_files
+    from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files
 
     if output is not None:
         check_output_file(output, first, second)

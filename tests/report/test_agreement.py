@@ -15,10 +15,10 @@ from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_table
+from cordlesion.maps.agreement import judge_lesions, summarize, write_agreement
+from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.metrics import RULES, ScanMetrics, evaluate
 from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE
-from cordlesion.report.agreement import judge_lesions, summarize, write_agreement
-from cordlesion.standalone import evaluate_files
 from images import box, noise, write_image
 
 LESION, MISSED, FALSE = box((4, 10), (4, 10), (4, 10)), box((14, 18), (4, 8), (25, 29)), box((14, 18), (14, 18), (4, 7))

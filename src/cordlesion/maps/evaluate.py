@@ -8,8 +8,6 @@ from typing import Literal
 
 import pandas as pd
 
-from cordlesion.comparison import COMPARISON_NOTE as COMPARISON_NOTE
-from cordlesion.comparison import compare_files as compare_files
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
 from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, images_behind, list_files, named_files, pair_files
@@ -27,6 +25,8 @@ from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import say
 from cordlesion.io.writing import write_json
+from cordlesion.maps.compare import COMPARISON_NOTE as COMPARISON_NOTE
+from cordlesion.maps.compare import compare_files as compare_files
 from cordlesion.metrics import RULES
 from cordlesion.threshold import (
     GRIDS,
@@ -98,7 +98,7 @@ def evaluate_files(
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
     say(f"{_scans(len(rows))} evaluated with the rule {rule!r}{free}: {output}")
     if figures is not None:
-        from cordlesion.report.agreement import write_agreement
+        from cordlesion.maps.agreement import write_agreement
 
         evaluated = [o.item for o in outcomes if o.result is not None]
         not_drawn = write_agreement(figures, evaluated, behind, rule, figure_format)
