@@ -30,7 +30,7 @@ from cordlesion.preprocess.region import place_stack
 
 SHAPE, SPACING_MM = (320, 256, 19), (0.6875, 0.6875, 7.5)
 OURS, NO_PICTURES = "cordlesion segment (whole process)", "without pictures"
-RUN, BATCH = "from cordlesion.cli import main; main()", 8
+RUN, BATCH = "from cordlesion.cli.app import main; main()", 8
 SCT = Figure("SCT, legacy pipeline, first run", 9.0, is_stated=True)
 """First run of the Spinal Cord Toolbox's legacy pipeline, on two cores, 2026-11."""
 

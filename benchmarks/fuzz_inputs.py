@@ -52,10 +52,10 @@ _IMPORTS = (
     *(
         "cordlesion.sct.import_network",
         "cordlesion.sct.centerline_network",
-        "cordlesion.cli_maps",
-        "cordlesion.cli_export",
+        "cordlesion.cli.maps",
+        "cordlesion.cli.export",
     ),
-    *("cordlesion.cli_import", "cordlesion.study.run", "cordlesion.nnunet.softmax"),
+    *("cordlesion.cli.sct", "cordlesion.study.run", "cordlesion.nnunet.softmax"),
 )
 _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71
 
@@ -183,7 +183,7 @@ def _work(generate: Generator, common: Path, folder: Path, seed: list[int]) -> N
 
 
 def _run(case: Case) -> int:
-    from cordlesion.cli import main as command_line
+    from cordlesion.cli.app import main as command_line
     from cordlesion.errors import CordlesionError
 
     try:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cordlesion.cli import app
+from cordlesion.cli.app import app
 from cordlesion.config import StudyConfig
 from cordlesion.config.sections import Section
 

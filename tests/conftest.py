@@ -70,7 +70,7 @@ class Exit:
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Exit]:
     """Return ``cli(*arguments)``: runs the command line in this process, in which torch is imported already."""
-    from cordlesion.cli import main
+    from cordlesion.cli.app import main
 
     def run(*arguments: object) -> Exit:
         with pytest.raises(SystemExit) as exited:

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import pytest
 
 import cordlesion
-from cordlesion.cli import app
+from cordlesion.cli.app import app
 from cordlesion.config import builtin_study, read_study
 from tiny import make_cohort
 

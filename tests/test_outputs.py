@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cordlesion.cli import app
+from cordlesion.cli.app import app
 from cordlesion.errors import CordlesionError
 from cordlesion.io.writing import atomic_path
 from cordlesion.model.bundle import save_bundle

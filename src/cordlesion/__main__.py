@@ -1,6 +1,6 @@
 """``python -m cordlesion`` is the command ``cordlesion``."""
 
-from cordlesion.cli import main
+from cordlesion.cli.app import main
 
 if __name__ == "__main__":
     main()

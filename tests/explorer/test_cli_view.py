@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from cordlesion.cli_view import view, write_redirect
+from cordlesion.cli.view import view, write_redirect
 from cordlesion.explorer.server import ExplorerServer
 
 

@@ -24,16 +24,16 @@ study = App(name="study", help="A whole study: set up, run, look at.")
 model = App(name="model", help="Trained models (bundles).")
 app.command(study)
 app.command(model)
-app.command("cordlesion.cli_export:export", name="export", help="For other programs.")
-app.command("cordlesion.cli_export:export_split", name="export-split", show=False)  # its name before there was a group
+app.command("cordlesion.cli.export:export", name="export", help="For other programs.")
+app.command("cordlesion.cli.export:export_split", name="export-split", show=False)  # its name before there was a group
 model.command(
-    "cordlesion.cli_export:export_model", name="export", help="Write a trained model as ONNX or as a MONAI bundle."
+    "cordlesion.cli.export:export_model", name="export", help="Write a trained model as ONNX or as a MONAI bundle."
 )
 model.command(
-    "cordlesion.cli_import:import_sct", name="import-sct", help="Make a model of a lesion network that SCT published."
+    "cordlesion.cli.sct:import_sct", name="import-sct", help="Make a model of a lesion network that SCT published."
 )
 
-app.command("cordlesion.cli_view:view", name="view", help="Look at a finished study in the browser.")
+app.command("cordlesion.cli.view:view", name="view", help="Look at a finished study in the browser.")
 
 _MAPS = {
     "evaluate": "Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.",
@@ -42,7 +42,7 @@ _MAPS = {
     "compare": "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",
 }
 for _name, _help in _MAPS.items():
-    app.command(f"cordlesion.cli_maps:{_name}", name=_name, help=_help)
+    app.command(f"cordlesion.cli.maps:{_name}", name=_name, help=_help)
 
 _GO_ON = (("demo",), ("simulate",), ("preprocess",), ("train",), ("study", "run"))
 """Commands that go on where they stopped."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from cordlesion.cli import Output, Quiet, leftovers
+from cordlesion.cli.app import Output, Quiet, leftovers
 
 export = App(name="export", help="For other programs.")
 

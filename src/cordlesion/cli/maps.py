@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cordlesion.cli import Output, Quiet, leftovers
+from cordlesion.cli.app import Output, Quiet, leftovers
 
 
 def evaluate(

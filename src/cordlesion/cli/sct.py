@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from cordlesion.cli import Output
+from cordlesion.cli.app import Output
 
 
 def import_sct(
