@@ -10,8 +10,8 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_volume
 from cordlesion.metrics import binarize, sweep
-from cordlesion.postprocess import near, postprocess, read_cord, without_small
 from cordlesion.threshold import THRESHOLDS
+from cordlesion.threshold.postprocess import near, postprocess, read_cord, without_small
 from images import AFFINE, box, noise, write_image
 
 SPACING = (0.5, 1.0, 2.0)

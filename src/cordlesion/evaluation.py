@@ -18,7 +18,7 @@ from cordlesion.io.reading import cannot_read
 from cordlesion.io.volume import Volume, read_probability
 from cordlesion.io.writing import atomic_path, utf8_only
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
-from cordlesion.postprocess import postprocess, read_cord
+from cordlesion.threshold.postprocess import postprocess, read_cord
 
 METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
 LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")

@@ -19,11 +19,11 @@ from cordlesion.io.probability import count_reached
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import LesionRule, binarize, resolve_rule
 from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
-from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.tables import run_stage
+from cordlesion.threshold.postprocess import postprocess, read_cord
 
 MARGIN_MM = 6.0
 """What is shown of the scan around the cord's crop, within the slices."""

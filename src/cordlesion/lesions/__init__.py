@@ -1,1 +1,1 @@
-"""TODO."""
+"""Lesions as things: their number, size, place along the cord, and tables of them."""

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Third door, masks and probability maps of any tool: evaluate, tune, compare. Never imports torch.
+
+Imported by the command line and users only. May import everything below the doors.
+"""

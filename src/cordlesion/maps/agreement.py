@@ -31,6 +31,7 @@ from cordlesion.pictures.slices import AXIAL_WINDOW_MM
 from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, TRUE_POSITIVE, save_figure
 from cordlesion.report.pipeline import name_rule
 
+TEMPLATES = Path(__file__).parent / "templates"
 _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
 _MARGIN_MM = 10.0
@@ -199,5 +200,5 @@ def _write_page(path: Path, shown: list[dict[str, Any]], rule: str) -> None:
             one["voxel_f1"] if one["reference_volume_mm3"] else -one["predicted_volume_mm3"],
         ),
     )
-    template = page_environment().get_template("agreement.html.j2")
+    template = page_environment(TEMPLATES).get_template("agreement.html.j2")
     write_text(path, template.render(scans=order, rule=name_rule(rule), version=__version__))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""nnU-Net: folds, raw datasets and softmax files, read and written."""

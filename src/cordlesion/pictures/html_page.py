@@ -6,13 +6,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEMPLATES = Path(__file__).parent / "templates"
+SHARED = Path(__file__).parent / "templates"
 
 
-def page_environment() -> Environment:
-    """Read templates so that whatever comes from data stays text."""
+def page_environment(templates: Path) -> Environment:
+    """Read the templates of a folder, and those that pages share, so that whatever comes from data stays text."""
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([templates, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

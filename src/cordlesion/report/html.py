@@ -12,7 +12,7 @@ from cordlesion.config import NETWORK, SetName
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import bar
 from cordlesion.io.writing import write_text
-from cordlesion.pictures.html_page import TEMPLATES, content_policy, page_environment
+from cordlesion.pictures.html_page import content_policy, page_environment
 from cordlesion.pictures.style import INK
 from cordlesion.pictures.svg import inline_svg
 from cordlesion.report.brief import write_brief
@@ -33,6 +33,7 @@ from cordlesion.report.tables.subgroups import subgroup_name
 from cordlesion.study_folder.manifest import manifest_to_show
 from cordlesion.study_folder.results import REPORTED_SETS, StudyResults, lesion_bearing, read_results
 
+TEMPLATES = Path(__file__).parent / "templates"
 EXPLORER = "explorer/index.html"
 
 
@@ -69,7 +70,7 @@ def _write_page(results: StudyResults) -> Path:
         context = {"brief": write_brief(results, summary, numbers), "tables": tables, "figures": _inline(figures)}
         context |= _facts(results) | _subgroups(tables) | _words(results, numbers) | _script()
         advance()
-    environment = page_environment()
+    environment = page_environment(TEMPLATES)
     environment.globals["latex"] = latex
     write_text(page, environment.get_template("report.html.j2").render(context, gallery=write_gallery(results)))
     return page

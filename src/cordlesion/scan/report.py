@@ -19,6 +19,7 @@ from cordlesion.pictures.html_page import page_environment
 from cordlesion.pictures.style import INK, style
 from cordlesion.pictures.svg import inline_svg, shorten_svg
 
+TEMPLATES = Path(__file__).parent / "templates"
 MAX_ROWS = 12
 """Lesions in the table: more would not fit on the page, and are in ``lesions.tsv``."""
 NO_PROBABILITY = "n/a"
@@ -65,7 +66,7 @@ def write_lesion_report(path: Path, source: Source, found: LesionList, pictures:
         CordlesionError: The folder cannot be written.
     """
     now = datetime.now(UTC)
-    page = page_environment().get_template("lesions.html.j2").render(
+    page = page_environment(TEMPLATES).get_template("lesions.html.j2").render(
         source=source,
         removed=_removed(source.removal),
         centerline=_curve(source.centerline),

@@ -15,9 +15,9 @@ from cordlesion.lesions.tables import check_tables
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
 from cordlesion.model.cut import choose_cut, gives_masks
-from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.prediction import predict_scan
 from cordlesion.scan.outputs import Segmentation, add_to_qc, check_earlier, map_files, output_name, write_segmentation
+from cordlesion.threshold.postprocess import postprocess, read_cord
 
 
 def segment(

@@ -11,12 +11,12 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_grid
 from cordlesion.io.writing import atomic_path
-from cordlesion.postprocess import read_cord
 from cordlesion.preprocess.stack_file import make_stack, stack_content
 from cordlesion.study.fingerprints import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Cohort
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.threshold.postprocess import read_cord
 
 
 @dataclass(frozen=True)

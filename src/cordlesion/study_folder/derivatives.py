@@ -8,8 +8,8 @@ from cordlesion.config import Method
 from cordlesion.io.volume import read_probability, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.metrics import binarize
-from cordlesion.postprocess import postprocess, read_cord
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.threshold.postprocess import postprocess, read_cord
 
 
 def describe_dataset(folder: StudyFolder, dataset: Path) -> None:

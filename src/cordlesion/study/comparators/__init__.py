@@ -1,1 +1,1 @@
-"""TODO."""
+"""Methods that are not trained here: their files are matched to scans, checked, and imported into the study folder."""

@@ -1,1 +1,0 @@
-"""What the stages of a study work with and on; their order is in :mod:`cordlesion.study.run`."""
