@@ -25,7 +25,7 @@ check: $(INSTALLED)
 	$(BIN)/lint-imports
 
 # The lowest versions that pyproject.toml declares, in an environment of its own: import, command line, sweep, losses.
-FLOOR_TESTS := tests/metrics tests/threshold tests/losses tests/test_cli.py tests/test_public_api.py tests/test_evaluation.py
+FLOOR_TESTS := tests/metrics tests/threshold tests/losses tests/cli/test_cli.py tests/test_public_api.py tests/test_evaluation.py
 
 floors: $(FLOORS)/.installed
 	$(FLOORS)/bin/cordlesion --help > /dev/null

@@ -79,3 +79,34 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Exit]:
         return Exit(int(exited.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def fake_study(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """One fake study for all tests that only read it."""
+    from support.fake_study import write_fake_study
+
+    n_bearing = {"train": 8, "validation": 3, "threshold": 7, "test": 9}
+    return write_fake_study(tmp_path_factory.mktemp("fake") / "study", n_bearing, n_free=6)
+
+
+@pytest.fixture(scope="session")
+def results(fake_study: Any) -> Any:
+    from cordlesion.study_folder.results import read_results
+
+    return read_results(fake_study.folder)
+
+
+@pytest.fixture(scope="session")
+def reported(fake_study: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the fake study with its report."""
+    from cordlesion.report.html import write_report
+
+    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("report") / "study"))
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture
+def study_copy(fake_study: Any, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(fake_study.folder, tmp_path / "study"))

@@ -9,8 +9,8 @@ from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, re
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
-from images import noise
-from keras_networks import centerline_layers, lesion_layers, write_keras
+from support.images import noise
+from support.keras_networks import centerline_layers, lesion_layers, write_keras
 
 CURVE = Centerline(np.zeros(2), np.zeros(2), np.array([0.0, 9.0]), 0.9)
 SCAN = Volume(noise((20, 20, 30)), np.eye(4))

@@ -22,7 +22,7 @@ from cordlesion.evaluation import (
     table_in_parts,
     write_table,
 )
-from images import AFFINE, SHAPE, box, noise, write_image
+from support.images import AFFINE, SHAPE, box, noise, write_image
 
 LESION = box((4, 10), (4, 10), (4, 10))
 

@@ -16,10 +16,10 @@ from cordlesion.prediction import predict_scan, predict_stack, predict_to_file
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, map_back, sample_stack, stack_geometry
 from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.stack_file import make_stack, write_stack
-from images import AFFINE, noise
-from models import untrained_bundle
-from strategies import make_scan
-from tiny import write_scan
+from support.images import AFFINE, noise
+from support.models import untrained_bundle
+from support.strategies import make_scan
+from support.tiny import write_scan
 
 
 @pytest.fixture(autouse=True)

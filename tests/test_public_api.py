@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import cordlesion
-from images import box
+from support.images import box
 
 
 @pytest.mark.parametrize("name", cordlesion.__all__)

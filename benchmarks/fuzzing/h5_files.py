@@ -63,7 +63,7 @@ def _damage_weights(rng: np.random.Generator, file: object) -> str:
 def prepare(common: Path) -> None:
     """Write both networks."""
     valid.cohort(common)
-    from keras_networks import centerline_layers, lesion_layers, random_weights, write_keras
+    from support.keras_networks import centerline_layers, lesion_layers, random_weights, write_keras
 
     for name, layers in (("t2_lesion.h5", lesion_layers()), ("t2_ctr.h5", centerline_layers())):
         write_keras(common / name, layers, random_weights(layers))

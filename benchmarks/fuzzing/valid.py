@@ -5,14 +5,13 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[2] / "tests"
-for _folder in (_TESTS, _TESTS / "report"):
-    if str(_folder) not in sys.path:
-        sys.path.append(str(_folder))
+if str(_TESTS) not in sys.path:
+    sys.path.append(str(_TESTS))
 
 
 def cohort(common: Path) -> Path:
     """Return a folder with ``cohort`` (14 subjects) and ``study.yaml``, made once."""
-    from tiny import make_cohort
+    from support.tiny import make_cohort
 
     folder = common / "tiny"
     if not folder.is_dir():
@@ -23,7 +22,7 @@ def cohort(common: Path) -> Path:
 def bundle(common: Path) -> Path:
     """Return a small untrained model, made once."""
     from cordlesion.model.bundle import save_bundle
-    from models import untrained_bundle
+    from support.models import untrained_bundle
 
     folder = common / "bundle"
     if not folder.is_dir():

@@ -13,7 +13,7 @@ from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.progress import shown
 from cordlesion.study.setup import split_dataset, split_for_study
 from cordlesion.study_folder.folder import StudyFolder
-from images import box, noise, write_image
+from support.images import box, noise, write_image
 
 TOLD = {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3}
 DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), "S": (0, 0, 1), "I": (0, 0, -1)}

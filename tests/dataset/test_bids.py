@@ -10,7 +10,7 @@ from cordlesion.dataset.scan import inspect_scan
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.preprocess.stack_file import scan_centerline
-from images import box, noise, write_image
+from support.images import box, noise, write_image
 
 LABELS = "derivatives/labels/sub-01/anat"
 MASK = box((8, 14), (8, 14), (8, 14))

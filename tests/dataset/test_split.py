@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,22 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.config import SETS, SplitConfig
-from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.dataset.split import COLUMNS, check_split, split_scans
 from cordlesion.errors import CordlesionError
+from support.contents import cohort
 
 EVEN = SplitConfig(proportions=dict.fromkeys(SETS, 1.0))
-
-
-def cohort(volumes_by_subject, sites=2):
-    """Scans and contents from {subject: volume of each of its scans}; a lesion has 100 mm3."""
-    scans, contents = [], {}
-    for number, (subject, volumes) in enumerate(volumes_by_subject.items()):
-        for session, volume in enumerate(volumes):
-            name = f"{subject}_ses-{session}"
-            scans.append(Scan(name, subject, str(session), f"site{number % sites}", Path(f"{name}.nii.gz")))
-            contents[name] = ScanContent(int(np.ceil(volume / 100)), volume, f"hash of {name}")
-    return scans, contents
 
 
 def hashes(contents):

@@ -1,12 +1,12 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_split import cohort
 
 from cordlesion.config import SplitConfig
 from cordlesion.dataset.split import split_scans
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
+from support.contents import cohort
 
 SUBJECTS = {f"sub-{n:02d}": [10.0 * (n + 1)] for n in range(30)} | {f"sub-{n}": [0.0] for n in range(30, 42)}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from comparator_files import write_comparators
 from cordlesion.config import read_study
 from cordlesion.explorer.catalog import Catalog
 from cordlesion.study.run import run_study
-from tiny import make_cohort
+from support.comparator_files import write_comparators
+from support.tiny import make_cohort
 
 COMPARATORS = """\
 postprocess: {minimum_volume_mm3: 4}

@@ -17,7 +17,7 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.metrics import evaluate
 from cordlesion.study_folder.results import read_results
-from test_postprocess import naive_removal
+from oracles.postprocess_oracle import naive_removal
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from cordlesion.model.bundle import (
     set_threshold,
 )
 from cordlesion.model.unet3d import UNet3d
-from images import truncate
-from models import THRESHOLD, untrained_bundle
-from sct_models import sct_bundle
+from support.images import truncate
+from support.models import THRESHOLD, untrained_bundle
+from support.sct_models import sct_bundle
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from cordlesion.model.monai_bundle import export_monai
 from cordlesion.model.patch_model import PatchModel
 from cordlesion.prediction import predict_stack
 from cordlesion.preprocess.cord_stack import StackGeometry
-from images import write_image
-from models import THRESHOLD, untrained_bundle
-from test_sct_prediction import sct_bundle
+from support.images import write_image
+from support.models import THRESHOLD, untrained_bundle
+from support.sct_models import sct_bundle
 
 LAS = np.diag([-0.5, 0.5, 0.5, 1.0])
 SHAPE = (16, 16, 50)

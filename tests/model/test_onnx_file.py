@@ -11,7 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import ModelCard, load_bundle, save_bundle
 from cordlesion.model.onnx_file import export_onnx
 from cordlesion.model.patch_model import PatchModel
-from models import THRESHOLD, untrained_bundle
+from support.models import THRESHOLD, untrained_bundle
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.patch_model import PatchModel, example_patches, patch_shape, use_facts
 from cordlesion.prediction import _MIRRORED, _probabilities
-from models import THRESHOLD, untrained_bundle
+from support.models import THRESHOLD, untrained_bundle
 
 FLOAT32 = Hardware(torch.device("cpu"), half_precision=False)
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from cordlesion.config import NetworkConfig
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
-from models import untrained_bundle
+from support.models import untrained_bundle
 
 
 def expected_parameters(filters):

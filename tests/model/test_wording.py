@@ -1,8 +1,8 @@
 import pytest
 
 from cordlesion.model.wording import describe_model
-from models import untrained_bundle
-from sct_models import sct_bundle
+from support.models import untrained_bundle
+from support.sct_models import sct_bundle
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
 from cordlesion.preprocess.cord_stack import map_back, sample_reference, sample_stack, stack_geometry
-from strategies import AXES, centerlines, make_scan, scans
+from support.strategies import AXES, centerlines, make_scan, scans
 
 SMALL = PreprocessConfig(crop_voxels=8, centerline_smoothing_mm=0)
 

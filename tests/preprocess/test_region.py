@@ -12,7 +12,7 @@ from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume
 from cordlesion.preprocess.cord_stack import block_geometry, map_back, sample_reference, sample_stack, stack_geometry
 from cordlesion.preprocess.region import MARGIN_MM, foreground_geometry, otsu_threshold, place_stack
-from strategies import AXES, make_scan, scans
+from support.strategies import AXES, make_scan, scans
 
 FOREGROUND = PreprocessConfig(region="foreground", spacing_mm=1.0)
 

@@ -15,8 +15,8 @@ from cordlesion.io.progress import shown
 from cordlesion.io.volume import read_mask, read_scan, write_volume
 from cordlesion.preprocess.cord_stack import sample_reference, sample_stack
 from cordlesion.preprocess.stack_file import make_stack, read_stack, write_stack
-from images import truncate
-from tiny import write_scan
+from support.images import truncate
+from support.tiny import write_scan
 
 CONFIG = PreprocessConfig(crop_voxels=16, centerline="file")
 

@@ -3,10 +3,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_study import FakeStudy
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
+from support.fake_study import FakeStudy
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "docs" / "example_report" / "make_example.py"

@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_study import write_fake_study
 
 from cordlesion.errors import CordlesionError
 from cordlesion.report.html import write_report
 from cordlesion.study_folder.results import StudyResults
+from support.fake_study import write_fake_study
 
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from derived import Derived
-from fake_study import FakeStudy, add_masks
 
 from cordlesion.report.numbers import compute_numbers
 from cordlesion.report.summaries import summarize_runs
 from cordlesion.report.tables import write_tables
 from cordlesion.study_folder.results import read_results
+from support.fake_study import FakeStudy, add_masks
 
 
 @pytest.fixture(scope="module")

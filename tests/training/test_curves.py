@@ -10,7 +10,7 @@ from cordlesion.config import TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.training import curves, fit
 from cordlesion.training.module import LesionModule
-from trainings import run, stacks, weights
+from support.trainings import run, stacks, weights
 
 PLAN = {"epochs": 3, "batch_size": 3, "learning_rate": 0.01}
 CURVES = ("train_loss", "validation_loss", "learning_rate")

@@ -10,7 +10,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.model.hardware import Hardware
 from cordlesion.training import TrainingStack, bank_of, fit
 from cordlesion.training.module import LesionModule
-from trainings import run, stacks, weights
+from support.trainings import run, stacks, weights
 
 fit_module = importlib.import_module("cordlesion.training.fit")  # the package's name for it is that of its function
 STOPPING = TrainingConfig(epochs=30, batch_size=3, learning_rate=0.3, early_stopping_epochs=3)

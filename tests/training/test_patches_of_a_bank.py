@@ -12,7 +12,7 @@ from cordlesion.training import TrainingStack, bank_of, patch_loader
 from cordlesion.training import stack_bank as stack_bank_module
 from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
 from cordlesion.training.stack_bank import bank_stacks
-from trainings import stacks
+from support.trainings import stacks
 
 SHAPES = [(8, 8, 20), (8, 8, 5), (8, 8, 8), (11, 9, 17)]
 """Longer than a patch, shorter, as long, and larger along every axis."""

@@ -19,7 +19,7 @@ from cordlesion.training.nodes import Node
 from cordlesion.training.patch_dataset import PatchDataset, PatchKey
 from cordlesion.training.processes import Seat
 from cordlesion.training.shared_batch import SharedBatchNorm3d, agreed, share_normalizations, whole_batch
-from trainings import run, stacks, weights
+from support.trainings import run, stacks, weights
 
 # Adadelta, because Adam makes whole steps of differences in the last digit. Of 12 patches, the last batch holds one.
 PLAN = TrainingConfig(epochs=3, batch_size=11, optimizer="adadelta", learning_rate=0.5, precision="float32")

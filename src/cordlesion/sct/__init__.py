@@ -1,1 +1,1 @@
-"""The Spinal Cord Toolbox (SCT): its networks read as data and run as it runs them, its programs, its quality control."""
+"""The Spinal Cord Toolbox (SCT): its networks, read as data and run as SCT runs them, its programs, its QC reports."""

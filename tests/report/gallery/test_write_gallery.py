@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_study import FakeStudy
 
 from cordlesion.report.gallery import Entry, shown_runs, write_gallery
 from cordlesion.study_folder.results import StudyResults, read_results
+from support.fake_study import FakeStudy
 
 
 @pytest.fixture(scope="module")

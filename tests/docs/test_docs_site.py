@@ -1,0 +1,143 @@
+"""The documentation site: it builds without a warning, loads nothing from elsewhere, and describes all there is."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import cordlesion
+from cordlesion.cli.app import app
+from cordlesion.config import builtin_study, read_study
+from support.tiny import make_cohort
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+ELSEWHERE = re.compile(r"^(?:https?:)?//")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def recorder(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS)
+    import record_tutorial
+
+    return record_tutorial
+
+
+class Loaded(HTMLParser):
+    """What a browser fetches to show a page, and the places that links can point at."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.addresses, self.ids = [], set()
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        named = dict(attributes)
+        self.ids.add(named.get("id"))
+        self.addresses += [named[key] for key in ("src", "srcset", "poster", "data") if named.get(key)]
+        if tag == "link" and named.get("rel") not in ("canonical", "next", "prev"):
+            self.addresses.append(named["href"])
+
+
+def test_pages_load_nothing_from_elsewhere(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 15
+    addresses = [address for page in pages for address in Loaded(page).addresses]
+    styles = [style.read_text(encoding="utf-8") for style in site.rglob("*.css")]
+    addresses += [address for style in styles for address in re.findall(r"url\([\"']?([^)\"']+)", style)]
+    assert addresses
+    assert [address for address in addresses if ELSEWHERE.match(address)] == []
+
+
+def test_the_search_works_from_files_without_a_network(site, browser):
+    page = browser.new_page()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto((site / "index.html").as_uri() + "?q=plateau")
+    page.locator(".md-search-result__link").first.wait_for(state="attached")
+    page.close()
+    assert [address for address in fetched if not address.startswith(("file:", "data:", "blob:"))] == []
+
+
+def listed_commands(group, path=()):
+    """Yield the names of all commands that `--help` lists."""
+    for name in group:
+        command = group[name]
+        if not name.startswith("-") and command.show:
+            yield (*path, name)
+            yield from listed_commands(command, (*path, name))
+
+
+def test_every_listed_command_has_its_section_and_no_hidden_one(site):
+    commands = set(listed_commands(app))
+    assert {("tune",), ("study", "run"), ("export", "nnunet")} <= commands
+    described = {name for name in Loaded(site / "commands.html").ids if name and name.startswith("cordlesion-")}
+    assert described == {"-".join(("cordlesion", *command)) for command in commands}
+
+
+def test_every_setting_is_described(site):
+    page = (site / "settings.html").read_text(encoding="utf-8")
+    for section, value in read_study(builtin_study("demo")).model_dump(exclude={"reduced"}).items():
+        assert f"<code>{section}</code>" in page
+        for key in value if isinstance(value, dict) else ():
+            assert f"<code>{key}</code>" in page.split(f'id="{section}"')[1].split("<h2")[0], f"{section}.{key}"
+
+
+def test_every_public_name_is_described_once(site):
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: cordlesion\.(\w+)$", text, re.MULTILINE)) == sorted(
+        set(cordlesion.__all__) - {"__version__"}
+    )
+    page = (site / "api.html").read_text(encoding="utf-8")
+    # Roles of docstrings mean nothing on the page.
+    assert not re.search(r":(?:class|func|data|meth|mod):", page)
+
+
+def test_the_installation_names_every_extra():
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    page = (DOCS / "install.md").read_text(encoding="utf-8")
+    assert [extra for extra in extras if f"`{extra}`" not in page] == []
+
+
+def test_the_tutorial_page_is_that_of_the_script(recorder):
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    shown = [cell.content if cell.is_text else f"```python\n{cell.content}\n```" for cell in recorder.read_cells()]
+    places = [page.find(part) for part in shown]
+    assert len(places) > 20
+    assert -1 not in places
+    assert places == sorted(places)
+    assert set(re.findall(r"images/tutorial_\d+\.svg", page)) == {
+        f"images/{picture.name}" for picture in (DOCS / "images").glob("tutorial_*")
+    }
+
+
+def test_the_tutorial_runs(recorder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plt, "show", lambda: None)
+    monkeypatch.setattr(cordlesion, "simulate_cohort", lambda folder, **_: make_tutorial_cohort(folder), raising=False)
+    (tmp_path / "images").mkdir()
+    page = "\n".join(recorder.run_cells(recorder.read_cells(), tmp_path / "images"))
+    assert "14 scans of 14 subjects" in page
+    assert re.search(r"t = 0\.\d+, median voxel F1 0\.[5-9]", page)
+    assert len(list((tmp_path / "images").iterdir())) == page.count("](images/") == 2
+
+
+def make_tutorial_cohort(folder):
+    make_cohort(folder.parent)
+    (folder.parent / "cohort").rename(folder)

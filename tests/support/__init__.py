@@ -1,0 +1,1 @@
+"""What tests of several folders share: small studies, images, networks, strategies."""
