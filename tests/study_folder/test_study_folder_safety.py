@@ -30,7 +30,8 @@ from cordlesion.report.html import write_report
 from cordlesion.simulate.cohort import simulate_cohort
 from cordlesion.study import outdated as leftovers
 from cordlesion.study import predict as maps
-from cordlesion.study.run import run_study, stacks, status
+from cordlesion.study import stacks, status
+from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from support.tiny import make_cohort
