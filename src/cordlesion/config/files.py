@@ -25,7 +25,8 @@ def read_study(path: Path | str) -> StudyConfig:
     comparators = tuple(comparator.below(folder) for comparator in study.comparators)
     preprocess = study.preprocess.below(folder)
     places = {"dataset": folder / study.dataset, "output": folder / study.output, "comparators": comparators}
-    return study.model_copy(update=places | {"preprocess": preprocess})
+    code = folder / (study.code or ".") if study.code or study.imports_code else None
+    return study.model_copy(update=places | {"preprocess": preprocess, "code": code})
 
 
 def builtin_study(name: str) -> Path:

@@ -7,9 +7,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from cordlesion.config.names import PlainName
+from cordlesion.io.import_path import is_import_path
 from cordlesion.io.yaml import fault_at
 
 SetName = Literal["train", "validation", "threshold", "test"]
@@ -212,9 +222,18 @@ Filters: TypeAlias = Annotated[int, Field(gt=0, le=4096)]
 """No machine holds a network of more."""
 
 
-class NetworkConfig(Section):
-    """The 3-D U-Net (Cicek et al. 2016)."""
+UNET3D = "unet3d"
 
+
+class NetworkConfig(Section):
+    """The 3-D U-Net (Cicek et al. 2016), or a network of the user by its import path."""
+
+    name: Annotated[str, LATER] = UNET3D
+    """``unet3d``, or ``my_module:MyNet``: a ``torch.nn.Module`` that maps patches (B, 1, X, Y, Z) to logits of the same
+    shape, in a module next to the study file (see ``code``) or an installed package. The other keys but ``parameters``
+    are those of the U-Net."""
+    parameters: Annotated[dict[str, Any], LATER] = {}
+    """Keyword arguments of the user's network."""
     filters: Annotated[tuple[Filters, ...], Field(min_length=1, max_length=8)] = (16, 32, 64)
     """Filters per level, finest first."""
     prior: Annotated[float, Field(gt=0, lt=1)] = 0.5
@@ -227,6 +246,33 @@ class NetworkConfig(Section):
     a momentum of 0.99."""
     normalization_epsilon: Annotated[float, Field(gt=0), LATER] = 1e-5
     """Added to the variance in batch normalisation. TensorFlow 2.9: 1e-3."""
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is a network of the user, named by an import path."""
+        return self.name != UNET3D
+
+    @property
+    def multiple(self) -> int:
+        """The edges of a patch must be multiples of this; what a network of the user needs is found by trying it."""
+        return 1 if self.is_imported else int(2 ** (len(self.filters) - 1))
+
+    @model_validator(mode="after")
+    def _keys_of_its_kind(self) -> Self:
+        if self.is_imported and not is_import_path(self.name):
+            raise fault_at(f"{UNET3D} or an import path such as my_module:MyNet is needed, found {self.name!r}", "name")
+        for key, field in type(self).model_fields.items():
+            changed = getattr(self, key) != field.default
+            if changed and key != "name" and self.is_imported != (key == "parameters"):
+                raise fault_at(f"means nothing to the network {self.name}; remove it", key)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _keys_that_count(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Files of studies and models with the U-Net stay as they are, readable by versions that know no other.
+        own = ("name", "parameters")
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if (key in own) == self.is_imported}
 
 
 class TrainingConfig(Section):

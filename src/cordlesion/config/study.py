@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.names import maps_name, method_name, names_on_disk
 from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
 from cordlesion.config.sections import (
     BESIDE_TRAINING,
+    LATER,
     ClusterConfig,
     EvaluationConfig,
     FilePatterns,
@@ -25,6 +26,7 @@ from cordlesion.config.sections import (
     ThresholdConfig,
     TrainingConfig,
 )
+from cordlesion.io.import_path import source_hash
 from cordlesion.io.yaml import fault_at
 
 
@@ -45,6 +47,8 @@ class RunConfig(Section):
     training: TrainingConfig
     prediction: PredictionConfig = PredictionConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
+    code: Annotated[Path | None, LATER] = None
+    """That of the study."""
 
     @property
     def name(self) -> str:
@@ -78,9 +82,19 @@ class RunConfig(Section):
         Nor how many processes make them, nor the fold and the preprocessing: the stacks of its sets tell what is
         learned from.
         """
-        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess"), True)
+        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
         how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
-        return self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
+        content = self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
+        return content | imported_code(self.network, self.code)
+
+
+def imported_code(network: NetworkConfig, code: Path | None) -> dict[str, Any]:
+    """Return what fingerprints hold of the user's own code, as JSON: nothing where there is none.
+
+    Raises:
+        CordlesionError: It cannot be imported.
+    """
+    return {"code": {network.name: source_hash(network.name, code)}} if network.is_imported else {}
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -99,7 +113,7 @@ class StudyConfig(Section):
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     patches: PatchConfig = PatchConfig()
-    network: NetworkConfig = NetworkConfig()
+    network: Annotated[NetworkConfig, BeforeValidator(_name_only)] = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     prediction: PredictionConfig = PredictionConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
@@ -110,6 +124,9 @@ class StudyConfig(Section):
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     cluster: ClusterConfig = ClusterConfig()
+    code: Annotated[Path | None, LATER] = None
+    """Folder of the Python modules that ``network`` and ``losses`` name by import paths (``my_module:MyNet``), relative
+    to the YAML file; by default the folder of that file."""
     reduced: ReducedConfig | None = None
     """Set by ``study run --limit-scans`` and ``--epochs``: only a part of the study is run."""
 
@@ -131,7 +148,7 @@ class StudyConfig(Section):
     @property
     def runs(self) -> list[RunConfig]:
         """The trainings of the study, one per loss, seed and fold."""
-        sections = ("network", "preprocess", "patches", "prediction", "postprocess")
+        sections = ("network", "preprocess", "patches", "prediction", "postprocess", "code")
         shared = {name: getattr(self, name) for name in sections}
         training = self.training
         if self.reduced and self.reduced.epochs:
@@ -164,16 +181,27 @@ class StudyConfig(Section):
         Nor how many processes train a network, nor comparators: their files say what they are. Nor which
         comparison is the primary one: that is a claim about results, not a part of them.
         """
-        places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster"), True)
+        places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses}).hashed(
             exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
         )
-        return content | {"preprocess": self.preprocess.portable.hashed()}
+        return content | {"preprocess": self.preprocess.portable.hashed()} | imported_code(self.network, self.code)
+
+    @property
+    def imports_code(self) -> bool:
+        """Whether the user's own code is a part of the study."""
+        return self.network.is_imported
+
+    @model_serializer(mode="wrap")
+    def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Files of studies without code of their own stay as they are.
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key != "code" or value is not None}
 
     @model_validator(mode="after")
     def _halvable_patches(self) -> Self:
-        divisor = 2 ** (len(self.network.filters) - 1)
+        divisor = self.network.multiple
         edges = {("patches", "size_voxels"): self.patches.size_voxels}
         if self.preprocess.region == "cord":
             edges = {("preprocess", "crop_voxels"): self.preprocess.crop_voxels} | edges
