@@ -11,8 +11,8 @@ import pandas as pd
 
 from cordlesion.config import RunConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
-from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.fingerprints import fingerprint
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.study.analysis import TABLES
 from cordlesion.study.fingerprints import map_marks, predict_key, sweep_mark, train_key, train_mark
 from cordlesion.study.run import open_study, preprocess

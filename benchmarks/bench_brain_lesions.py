@@ -19,9 +19,9 @@ import torch
 from _timing import header
 
 from cordlesion.config import FilePatterns, NetworkConfig, PatchConfig, PreprocessConfig, StudyConfig, TrainingConfig
-from cordlesion.dataset.split import COLUMNS
-from cordlesion.evaluation import read_table, write_table
+from cordlesion.dataset.columns import SPLITS
 from cordlesion.io.progress import shown
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.volume import Volume, read_mask, read_scan, write_volume
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
@@ -67,7 +67,7 @@ def write_quarters(brains: Path, dataset: Path) -> pd.DataFrame:
             write_volume(dataset / subject / "anat" / f"{subject}_FLAIR{suffix}.nii.gz", quarter.data, quarter)
         volume_mm3 = float(quarter.data.sum() * np.prod(quarter.spacing_mm))
         rows.append((subject, subject, "", "", name, 0, volume_mm3, "quarter of a brain"))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(SPLITS.required_names))
 
 
 def make_study(folder: Path, epochs: int) -> StudyConfig:

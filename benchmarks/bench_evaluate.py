@@ -20,8 +20,9 @@ from bench_sweep import panoptica_sweep
 from scipy import ndimage
 
 from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, pair_files
-from cordlesion.evaluation import sweep_map, write_table
+from cordlesion.evaluation import sweep_map
 from cordlesion.execution.local import map_scans
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_volume, write_volume
 from cordlesion.threshold import THRESHOLDS
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.config import read_study
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.study.run import run_study
 
 RUN = ["loss", "seed"]

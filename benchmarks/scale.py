@@ -67,7 +67,7 @@ def measure_runs(finished: StudyConfig, scans: int, folder: Path, runs: int) -> 
 
 
 def _measured(config: StudyConfig, scans: int, runs: int, stages: dict[str, dict[str, float]]) -> Measured:
-    from cordlesion.evaluation import read_table
+    from cordlesion.io.tables import read_table
 
     splits = read_table(Path(config.output) / "splits.tsv")
     predicted = int(splits["set"].isin(["threshold", "test"]).sum())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import cordlesion
 from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, StudyConfig, TrainingConfig
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.losses.precision import in_float32
 
 OUTPUT = Path("demo/own_loss")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cordlesion
 from cordlesion.dataset.bids import find_scans
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.study.setup import initial_study
 
 OUTPUT = Path("demo/own_data")

@@ -5,23 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from cordlesion import evaluation
 from cordlesion.dataset.matching import MASK_NAMES, PROBABILITY_NAMES, MapPair, pair_files
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import (
-    METRIC_COLUMNS,
-    evaluate_mask,
-    metric_row,
-    read_in_parts,
-    read_table,
-    require_gradual,
-    sweep_map,
-    table_in_parts,
-    write_table,
-)
+from cordlesion.evaluation import evaluate_mask, metric_row, require_gradual, sweep_map
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from support.images import AFFINE, SHAPE, box, noise, write_image
 
 LESION = box((4, 10), (4, 10), (4, 10))
@@ -235,53 +223,6 @@ def test_prediction_and_reference_must_share_one_grid(pair):
             measure(pair)
 
 
-scores = st.one_of(st.just(math.nan), st.floats(0, 1), st.floats(-1e9, 1e9))
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.text("ab01_-", min_size=1), st.sampled_from(["", "01", "NA", "nan"]), scores), min_size=1))
-def test_tables_survive_writing_digit_by_digit(tmp_path_factory, rows):
-    table = pd.DataFrame(rows, columns=["scan_id", "session", "voxel_f1"])
-    path = tmp_path_factory.mktemp("t") / "t.tsv"
-    write_table(path, table)
-    again = read_table(path, ("scan_id",))
-    pd.testing.assert_frame_equal(again, table, check_dtype=False, check_exact=True)
-
-
-def test_undefined_values_are_written_as_bids_wants_them(tmp_path):
-    write_table(tmp_path / "t.tsv", pd.DataFrame({"scan_id": ["sub-01"], "voxel_f1": [math.nan]}))
-    assert (tmp_path / "t.tsv").read_text() == "scan_id\tvoxel_f1\nsub-01\tn/a\n"
-
-
-def test_identifiers_stay_text(tmp_path):
-    (tmp_path / "t.tsv").write_text("scan_id\tsubject\tsession\tsite\n007\t007\t01\t3\n")
-    row = read_table(tmp_path / "t.tsv").iloc[0]
-    assert row.tolist() == ["007", "007", "01", "3"]
-
-
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        (b"", "not a table"),
-        (b"\xff\xfe\x00", "not a table.*Save it in UTF-8"),
-        (b"scan_id\tsubject\na\tb\nc\td\te\tf\n", "not a table"),
-        (b"scan_id\nsub-01\n", "lacks the columns subject"),
-        (b"scan_id\tsubject\tvoxel_f1\na\ta\tgood\n", "the column voxel_f1 holds text"),
-    ],
-)
-def test_a_damaged_table_gets_a_sentence(tmp_path, content, fault):
-    (tmp_path / "t.tsv").write_bytes(content)
-    with pytest.raises(CordlesionError, match=rf"t\.tsv: {fault}"):
-        read_table(tmp_path / "t.tsv", ("scan_id", "subject"))
-    with pytest.raises(CordlesionError, match=r"absent\.tsv: no such file"):
-        read_table(tmp_path / "absent.tsv")
-
-
-def test_an_empty_table_is_a_table(tmp_path):
-    write_table(tmp_path / "t.tsv", pd.DataFrame(columns=["scan_id", "subject", "voxel_f1"]))
-    assert read_table(tmp_path / "t.tsv", ("scan_id", "subject")).empty
-
-
 def test_masks_are_told_from_maps_also_where_minimum_volumes_are_tried():
     rows = [
         {"scan_id": "sub-01", "minimum_volume_mm3": v, "threshold": t, "predicted_volume_mm3": 90.0 - v if t else 999.0}
@@ -292,64 +233,3 @@ def test_masks_are_told_from_maps_also_where_minimum_volumes_are_tried():
         require_gradual(Path("maps"), pd.DataFrame(rows))
     rows[2]["predicted_volume_mm3"] = 12.0
     require_gradual(Path("maps"), pd.DataFrame(rows))
-
-
-def _rows(loss, seed, n_scans, **more):
-    return pd.DataFrame(
-        {
-            "scan_id": [f"sub-{n}" for n in range(n_scans)],
-            "set": "test",
-            "loss": loss,
-            "seed": seed,
-            "threshold": [0.1 * n for n in range(n_scans)],
-            "voxel_f1": [math.nan, *(n / 7 for n in range(1, n_scans))],
-            "n_reference_lesions": range(n_scans),
-            **more,
-        }
-    )
-
-
-def test_a_table_written_in_parts_is_the_table_written_at_once(tmp_path):
-    parts = [_rows("bce", 0, 5, minimum_volume_mm3=3.0), _rows("dice", 1, 4, minimum_volume_mm3=0.5)]
-    parts += [_rows("brought", None, 3).assign(threshold=math.nan)]
-    for number, part in enumerate(parts):
-        write_table(tmp_path / f"{number}.tsv", part)
-    read = [read_table(tmp_path / f"{number}.tsv") for number in range(len(parts))]
-    write_table(tmp_path / "once.tsv", pd.concat(read, ignore_index=True))
-    with table_in_parts(tmp_path / "parts.tsv") as append:
-        for part in read:
-            append(part)
-    assert (tmp_path / "parts.tsv").read_bytes() == (tmp_path / "once.tsv").read_bytes()
-
-
-def test_a_table_whose_parts_fail_is_not_written(tmp_path):
-    (tmp_path / "t.tsv").write_text("before")
-
-    def fail():
-        with table_in_parts(tmp_path / "t.tsv") as append:
-            append(_rows("bce", 0, 2))
-            raise CordlesionError("no scan")
-
-    with pytest.raises(CordlesionError, match="no scan"):
-        fail()
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("t.tsv", "before")]
-
-
-@pytest.mark.parametrize("n_rows", [1, 3, 4, 100])
-def test_a_table_read_in_parts_keeps_neighbours_together_and_loses_nothing(tmp_path, monkeypatch, n_rows):
-    monkeypatch.setattr(evaluation, "_PART_ROWS", n_rows)
-    groups = [("bce", 0, 4), ("bce", 1, 1), ("dice", 0, 6), ("brought", None, 3)]
-    write_table(tmp_path / "t.tsv", pd.concat([_rows(*group) for group in groups]))
-    parts = list(read_in_parts(tmp_path / "t.tsv", ["loss", "seed"]))
-    pd.testing.assert_frame_equal(
-        pd.concat(parts, ignore_index=True), read_table(tmp_path / "t.tsv"), check_dtype=False
-    )
-    owners = [(loss, str(seed)) for part in parts for loss, seed in part[["loss", "seed"]].drop_duplicates().values]
-    assert len(owners) == len(set(owners)) == len(groups)
-    if n_rows < 4:
-        assert max(map(len, parts)) <= 6 + n_rows
-
-
-def test_an_empty_table_is_one_empty_part(tmp_path):
-    write_table(tmp_path / "t.tsv", _rows("bce", 0, 2).iloc[:0])
-    assert [len(part) for part in read_in_parts(tmp_path / "t.tsv", ["loss", "seed"])] == [0]

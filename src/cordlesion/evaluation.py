@@ -1,32 +1,27 @@
 """Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig
+from cordlesion.dataset.columns import RULE, SCAN_COLUMNS
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
+from cordlesion.io.columns import TableSpec
 from cordlesion.io.mask_values import MaskValues
-from cordlesion.io.reading import cannot_read
 from cordlesion.io.volume import Volume, read_probability
-from cordlesion.io.writing import atomic_path, utf8_only
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
+from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
-METRIC_COLUMNS = tuple(field.name for field in fields(ScanMetrics))
-LESION_COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
-_TEXT_COLUMNS = ("scan_id", "subject", "session", "site", "set", "loss", "rule")
-_FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
-_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
-"""How pandas reads every digit; from version 3 on it does by itself."""
-_PART_ROWS = 50_000
+METRICS = TableSpec(
+    "metrics.tsv",
+    "A row per scan, from the command `evaluate`.",
+    (*SCAN_COLUMNS, *COLUMNS, RULE),
+    key=("scan_id",),
+)
 _NOTHING = PostprocessConfig()
 
 
@@ -119,118 +114,4 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
         raise CordlesionError(
             f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "
             "Export the network's probabilities before they are cut."
-        )
-
-
-def write_table(path: Path | str, table: pd.DataFrame) -> None:
-    """Write a table as TSV atomically; numbers keep every digit, undefined values become ``n/a``."""
-    with atomic_path(Path(path)) as temporary, utf8_only(Path(path)):
-        table.to_csv(temporary, **_FORMAT)
-
-
-@contextlib.contextmanager
-def table_in_parts(path: Path | str) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Write a table part by part, atomically: the bytes of :func:`write_table`, the memory of the largest part.
-
-    Yields:
-        What is given the next part. The first one says which columns there are; those that a later one lacks are
-        undefined in its rows.
-    """
-    columns: list[str] = []
-    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-
-        def append(part: pd.DataFrame) -> None:
-            is_first = not columns
-            columns.extend(part.columns if is_first else ())
-            assert set(part) <= set(columns)
-            part.reindex(columns=columns).to_csv(stream, header=is_first, **_FORMAT)
-
-        yield append
-
-
-def read_table(path: Path | str, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a TSV written by :func:`write_table`.
-
-    Raises:
-        CordlesionError: The file is missing, is no table, lacks one of ``columns``, or holds text among its metrics.
-    """
-    path = Path(path)
-    return _checked(next(_read(path)), path, columns)
-
-
-def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """Read a TSV written by :func:`write_table` part by part, for what is summed up and need not be in memory at once.
-
-    Args:
-        path: The table.
-        by: Columns; neighbouring rows that are equal in all of them stay together.
-
-    Yields:
-        Parts of some ten thousand rows, in order; each as :func:`read_table` gives it.
-
-    Raises:
-        CordlesionError: As :func:`read_table`.
-    """
-    path = Path(path)
-    held = pd.DataFrame()
-    for rows in _read(path, _PART_ROWS):
-        held = pd.concat([held, _checked(rows, path, by)], ignore_index=True)
-        keys = held[[*by]].astype(str).fillna("")
-        *_, start = (0, *np.flatnonzero(keys.ne(keys.shift()).any(axis="columns")))
-        if start:
-            yield held.iloc[:start]
-            held = held.iloc[start:]
-    yield held
-
-
-def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
-    """Read so many rows at a time, or all; at least once, an empty table too."""
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "no such file"
-        raise CordlesionError(
-            f"{path}: {found}; a table (.tsv) is needed. Check the path, or run the stage that writes it."
-        )
-    types = dict.fromkeys(_TEXT_COLUMNS, str)
-    try:
-        with pd.read_csv(
-            path,
-            sep="\t",
-            dtype=types,
-            na_values=["n/a"],
-            keep_default_na=False,
-            chunksize=n_rows or sys.maxsize,
-            **_EXACT,
-        ) as parts:
-            yield from parts
-    except OSError as error:
-        raise cannot_read(path, error, "a table (.tsv)") from error
-    except ValueError as error:
-        remedy = " Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
-        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.{remedy}") from error
-
-
-def _checked(table: pd.DataFrame, path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Return a table with empty texts, whole seeds and numbers for metrics, or refuse it."""
-    table = table.fillna({name: "" for name in _TEXT_COLUMNS if name in table})
-    if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
-        table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
-    if missing := [name for name in columns if name not in table]:
-        _require_tabs(table, path)
-        raise CordlesionError(
-            f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it anew "
-            "or write to another folder."
-        )
-    numbers = table[[name for name in METRIC_COLUMNS if name in table]]
-    if texts := [name for name in numbers if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
-        raise CordlesionError(f"{path}: the column {texts[0]} holds text; numbers or n/a are needed. Mend the table.")
-    return table
-
-
-def _require_tabs(table: pd.DataFrame, path: Path) -> None:
-    """Refuse a table of one column whose name holds the separator of another format."""
-    header = str(table.columns[0])
-    found = [word for sign, word in ((",", "commas"), (";", "semicolons")) if sign in header]
-    if len(table.columns) == 1 and found:
-        raise CordlesionError(
-            f"{path}: is separated by {found[0]}; tabs are needed. Save it as a tab-separated table (.tsv)."
         )

@@ -11,7 +11,7 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import save_bundle
 from cordlesion.study.run import run_study

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cordlesion import __version__
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from support.tiny import make_cohort
 
 NAMES = [

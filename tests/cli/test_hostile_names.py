@@ -9,7 +9,7 @@ import pytest
 from cordlesion.config import SplitConfig
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.io.writing import atomic_path, write_json
 from cordlesion.pictures.svg import shorten_svg

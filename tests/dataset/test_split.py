@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.config import SETS, SplitConfig
-from cordlesion.dataset.split import COLUMNS, check_split, split_scans
+from cordlesion.dataset.columns import SPLITS
+from cordlesion.dataset.split import check_split, split_scans
 from cordlesion.errors import CordlesionError
 from support.contents import cohort
 
@@ -31,7 +32,7 @@ cohorts = st.dictionaries(
 def test_every_scan_once_no_subject_twice_no_set_without_lesion(subjects, lesion_free, seed):
     scans, contents = cohort(subjects)
     table = split_scans(scans, contents, SplitConfig(lesion_free=lesion_free, seed=seed))
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(SPLITS.required_names)
     assert sorted(table["scan_id"]) == sorted(contents)
     assert table.groupby("subject")["set"].nunique().max() == 1
     assert set(table.loc[table["reference_volume_mm3"] > 0, "set"]) == set(SETS)

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import PostprocessConfig
-from cordlesion.evaluation import read_table
 from cordlesion.explorer.catalog import Catalog
+from cordlesion.io.tables import read_table
 from cordlesion.study_folder.results import read_results
 
 

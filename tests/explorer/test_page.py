@@ -17,9 +17,9 @@ from payloads import parse, unpack, unpack_into
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from cordlesion.evaluation import read_table
 from cordlesion.explorer.server import ExplorerServer, serve
 from cordlesion.explorer.site import Site
+from cordlesion.io.tables import read_table
 
 HOSTILE = "<img src=x onerror=window.broken=1><script>window.broken=1</script>"
 METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1", "lesion_sensitivity", "lesion_precision", "lesion_f1")

@@ -10,12 +10,13 @@ import pytest
 from payloads import unpack, unpack_into
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS, read_table
 from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.scan_data import ScanData
 from cordlesion.io.orient import to_las
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.metrics import evaluate
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.study_folder.results import read_results
 from oracles.postprocess_oracle import naive_removal
 

@@ -10,8 +10,8 @@ from cordlesion.config import ComparatorConfig, FilePatterns
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.tables import read_table
 from cordlesion.maps.evaluate import evaluate_files, tune_files
 from cordlesion.study.comparators.content import FileContent, require_findings
 from support.images import SHAPE, box, noise, write_image

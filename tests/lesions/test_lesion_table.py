@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import Lesion, LesionLoad, cord_ruler, measure_lesions, number_lesions
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables

@@ -13,7 +13,7 @@ from scipy import ndimage
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.maps.agreement import judge_lesions, summarize, write_agreement
 from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.metrics import RULES, ScanMetrics, evaluate

@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS, read_table, write_table
 from cordlesion.io.progress import shown
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files, evaluate_files, tune_files
 from cordlesion.metrics import RULES
+from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.threshold import FINE_THRESHOLDS, GRIDS, OBJECTIVES
 from support.images import SHAPE, box, noise, truncate, write_image
 
@@ -185,7 +186,7 @@ def test_what_is_printed_counts_the_scans_that_were_done(folders, masks, tmp_pat
 
 def metric_table(path, f1, scans=None):
     scans = scans or [f"sub-{k:02d}" for k in range(len(f1))]
-    metrics = {name: np.linspace(0.1, 0.9, len(f1)) for name in METRIC_COLUMNS[:6]} | {"voxel_f1": f1}
+    metrics = {name: np.linspace(0.1, 0.9, len(f1)) for name in SCORE_COLUMNS} | {"voxel_f1": f1}
     metrics |= dict.fromkeys(METRIC_COLUMNS[6:], 10)
     write_table(path, pd.DataFrame({"scan_id": scans, "subject": scans, "session": ""} | metrics))
     return path
@@ -222,7 +223,7 @@ def test_scans_of_one_table_only_are_counted(tmp_path):
 def test_a_table_does_not_differ_from_itself(tmp_path):
     path = metric_table(tmp_path / "a.tsv", np.linspace(0, 1, 9))
     table = compare_files(path, path)
-    assert table["metric"].tolist() == list(METRIC_COLUMNS[:6])
+    assert table["metric"].tolist() == list(SCORE_COLUMNS)
     assert (table["p_value"] == 1).all()
     assert (table[["median_difference", "interval_low", "interval_high", "rank_biserial"]] == 0).all().all()
 
@@ -332,14 +333,14 @@ def test_evaluate_tune_and_compare_work_where_torch_does_not_exist(folders, mask
         assert (done.returncode, done.stderr) == (0, "")
     assert len(read_table(tmp_path / "m.tsv")) == 4
     assert json.loads((tmp_path / "t.json").read_text())["threshold"] == 0.45
-    assert read_table(tmp_path / "c.tsv")["metric"].tolist() == list(METRIC_COLUMNS[:6])
+    assert read_table(tmp_path / "c.tsv")["metric"].tolist() == list(SCORE_COLUMNS)
     assert "voxel_f1" in done.stdout
     assert COMPARISON_NOTE in done.stdout
 
 
 def visits(path, column, value, n=8):
     """Eight visits of one person, or (n = 1) one each of eight people, with one column changed."""
-    rows = {name: np.linspace(0.1, 0.8, 8) for name in METRIC_COLUMNS[:6]} | dict.fromkeys(METRIC_COLUMNS[6:], 2)
+    rows = {name: np.linspace(0.1, 0.8, 8) for name in SCORE_COLUMNS} | dict.fromkeys(METRIC_COLUMNS[6:], 2)
     scans = {"scan_id": [f"s{k}" for k in range(8)], "subject": [f"sub-{k // n}" for k in range(8)], "session": ""}
     write_table(path, pd.DataFrame(scans | rows | {column: value}))
     return path

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from support.images import assert_same_geometry, truncate
 from support.tiny import STUDY, make_cohort
 

@@ -13,9 +13,9 @@ from scipy import ndimage
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.volume import read_scan, read_volume, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle

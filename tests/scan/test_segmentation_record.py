@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from cordlesion.config import PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_mask, read_scan, write_volume
 from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.scan.segment import predict_file, segment, segment_files

@@ -12,8 +12,8 @@ from cordlesion.config import PreprocessConfig, read_study
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume
 from cordlesion.model.bundle import Bundle, load_bundle, save_bundle
 from cordlesion.preprocess.stack_file import make_stack, read_stack

@@ -7,7 +7,7 @@ import pytest
 
 from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerline
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_grid, read_probability, read_volume
 from cordlesion.maps.evaluate import evaluate_files, tune_files
 from cordlesion.nnunet.softmax import read_softmax

@@ -9,8 +9,8 @@ from cordlesion.dataset.acquisition import read_acquisition
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.progress import shown
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.model.bundle import save_bundle

@@ -10,7 +10,7 @@ from scipy import optimize
 
 from cordlesion.config import read_study
 from cordlesion.dataset.matching import MapPair
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.metrics import RULES
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study.analysis import MappedScan, calibrate

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cordlesion.config import read_study
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.report.html import write_report

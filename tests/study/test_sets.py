@@ -9,7 +9,7 @@ import pytest
 from cordlesion.config import SETS, LossConfig, SplitConfig, StudyConfig, ThresholdConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
+from cordlesion.io.tables import write_table
 from cordlesion.study.sets import Cohort, TunedThreshold, close_test_sets, require_scans
 from cordlesion.study_folder.folder import StudyFolder
 

@@ -12,7 +12,7 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table, write_table
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import read_card
 from cordlesion.study.fingerprints import sweep_mark

@@ -14,9 +14,9 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.explorer.catalog import Catalog
 from cordlesion.explorer.scan_data import ScanData
+from cordlesion.io.tables import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.report.robustness import summarize_stability

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 from scipy import ndimage
 
 from cordlesion.config import read_study
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
 from cordlesion.scan.segment import segment

@@ -8,7 +8,7 @@ import pytest
 
 from cordlesion.config import builtin_study, read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.study.run import run_study
 from cordlesion.study.setup import reduce_study
 from support.tiny import make_cohort

@@ -10,7 +10,7 @@ import pytest
 from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
 from cordlesion.io.fingerprints import file_hash, fingerprint
 from cordlesion.io.outputs import check_output_file, portable_path
 from cordlesion.io.reading import read_json
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.io.writing import atomic_path, folder_lock, remove_partial_files, waiting_lock, write_json, write_text
 from cordlesion.model.bundle import save_bundle

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy import ndimage
 
-from cordlesion.evaluation import METRIC_COLUMNS
+from cordlesion.metrics.columns import LESION_COUNTS as COUNTS
+from cordlesion.metrics.columns import METRIC_COLUMNS
 
 THRESHOLDS = np.round(np.arange(21) * 0.05, 2)
 RUNS = (("bce", 0), ("dice", 0), ("tversky", 0), ("sct", None))
@@ -18,7 +19,6 @@ RUNS = (("bce", 0), ("dice", 0), ("tversky", 0), ("sct", None))
 CHARACTER = {"bce": (0.18, 0.30), "dice": (0.65, 0.42), "tversky": (1.1, 0.34), "sct": (0.22, 0.45)}
 
 RULES = ("study", "anima", "ivadomed", "multi_spine", "any_overlap", "iou50")
-COUNTS = ("n_reference_lesions", "n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 
 YAML = """\
 # Three losses on a simulated cohort.

@@ -102,8 +102,8 @@ def compare(
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
     """
-    from cordlesion.evaluation import write_table
     from cordlesion.io.outputs import check_output_file
+    from cordlesion.io.tables import write_table
     from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files
 
     if output is not None:

@@ -7,11 +7,9 @@ import pandas as pd
 
 from cordlesion.config import SETS, SetName, SplitConfig
 from cordlesion.dataset.balance import share_out
+from cordlesion.dataset.columns import SPLITS
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
-
-COLUMNS = ("scan_id", "subject", "session", "site", "set", "n_reference_lesions", "reference_volume_mm3", "reason")
-"""Of ``splits.tsv``; a column ``fold`` comes before ``set`` where there are several folds."""
 
 LEARNING_SETS: tuple[SetName, ...] = SETS[:-1]
 """The sets among which a fold shares what it does not test."""
@@ -82,8 +80,8 @@ def split_table(
         if scan.subject in sets
     ]
     several = ("fold",) if len(folds) > 1 else ()
-    columns = [name for column in COLUMNS for name in ((*several, column) if column == "set" else (column,))]
-    table = pd.DataFrame(rows, columns=columns)
+    columns = SPLITS.only((*SPLITS.required_names, *several)).names
+    table = pd.DataFrame(rows, columns=list(columns))
     check_split(table, {name: content.image_hash for name, content in contents.items()})
     return table
 

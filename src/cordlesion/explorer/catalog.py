@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig, SetName, StudyConfig, read_study
-from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.pack import numbers
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults, of_run

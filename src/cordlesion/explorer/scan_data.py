@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
 from cordlesion.explorer.lesion_lists import Cut, ReferenceLesions, cut_at_each, find_reference_lesions
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
@@ -18,11 +17,12 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.probability import count_reached
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import LesionRule, binarize, resolve_rule
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
+from cordlesion.study_folder.checked_tables import run_stage
 from cordlesion.study_folder.derivatives import mask_path
-from cordlesion.study_folder.tables import run_stage
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 MARGIN_MM = 6.0

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table, write_table
 from cordlesion.io.reading import read_json
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import waiting_lock, write_json
 from cordlesion.lesions.measure import Lesion, LesionLoad
 

@@ -16,9 +16,10 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.finder import find_cord
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_masks, write_table
+from cordlesion.evaluation import read_masks
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_scan, require_same_grid
 from cordlesion.io.writing import write_json, write_text
 from cordlesion.lesions.measure import Lesion, NumberedLesions, measure_lesions, number_lesions

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRIC_COLUMNS, read_table
+from cordlesion.evaluation import METRICS
 from cordlesion.io.progress import say
+from cordlesion.io.tables import read_table
+from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
 
 COMPARISON_NOTE = (
@@ -19,7 +21,6 @@ COMPARISON_NOTE = (
 )
 """What a reader of :func:`compare_files`' table must know."""
 
-_SCORES = METRIC_COLUMNS[:6]
 _RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 _VOLUME = "reference_volume_mm3"
 _REFERENCE_LESIONS = "n_reference_lesions"
@@ -60,14 +61,14 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
         )
     _require_same_references(first, second, merged)
     _require_same_rule(first, second, merged)
-    result = pd.DataFrame([_comparison(merged, metric) for metric in _SCORES])
+    result = pd.DataFrame([_comparison(merged, metric) for metric in SCORE_COLUMNS])
     result.insert(list(result).index("n_undefined") + 1, "n_unmatched", sum(map(len, tables)) - 2 * len(merged))
     return result.assign(p_holm=holm(result["p_value"]), n_subjects=result.pop("n_subjects"))
 
 
 def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
     """Read a table and keep the rows of one run, one per scan."""
-    table = read_table(path, ("scan_id", "subject", *METRIC_COLUMNS))
+    table = read_table(path, METRICS.only(("scan_id", "subject", *METRIC_COLUMNS)))
     for condition in filter(None, run.split(",")):
         table = _rows_where(path, table, condition, option)
     several = [name for name in _RUN_COLUMNS if name in table and table[name].nunique(dropna=False) > 1]
@@ -87,7 +88,7 @@ def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
 def _require_scores(path: Path, table: pd.DataFrame) -> None:
     """Refuse per cent, infinite values and what else cannot be a score, a number or a volume."""
     for name in METRIC_COLUMNS:
-        highest, needed = (1, "between 0 and 1") if name in _SCORES else (sys.float_info.max, "of 0 or more")
+        highest, needed = (1, "between 0 and 1") if name in SCORE_COLUMNS else (sys.float_info.max, "of 0 or more")
         wrong = table[(table[name] < 0) | (table[name] > highest)]
         if len(wrong):
             scan, value = wrong.iloc[0][["scan_id", name]]

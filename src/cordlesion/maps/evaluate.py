@@ -13,17 +13,12 @@ from cordlesion.dataset.bids import read_dataset
 from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, images_behind, list_files, named_files, pair_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import (
-    evaluate_mask,
-    metric_row,
-    require_gradual,
-    sweep_map,
-    write_table,
-)
+from cordlesion.evaluation import METRICS, evaluate_mask, metric_row, require_gradual, sweep_map
 from cordlesion.execution.local import map_scans
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import say
+from cordlesion.io.tables import write_table
 from cordlesion.io.writing import write_json
 from cordlesion.maps.compare import COMPARISON_NOTE as COMPARISON_NOTE
 from cordlesion.maps.compare import compare_files as compare_files
@@ -93,7 +88,7 @@ def evaluate_files(
     if not rows:
         raise CordlesionError(next(iter(faults.values())))
     table = pd.DataFrame(rows).assign(rule=rule)
-    write_table(output, table)
+    write_table(output, table, METRICS)
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
     say(f"{_scans(len(rows))} evaluated with the rule {rule!r}{free}: {output}")

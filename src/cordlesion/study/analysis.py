@@ -17,10 +17,11 @@ import pandas as pd
 
 from cordlesion.config import Method
 from cordlesion.dataset.matching import MapPair
-from cordlesion.evaluation import LESION_COUNTS, read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.execution.local import stream_scans
+from cordlesion.io.columns import TableSpec
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.orient import to_las
+from cordlesion.io.tables import read_in_parts, read_table, table_in_parts, write_table
 from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.metrics import (
     STRATA_MM3,
@@ -35,22 +36,23 @@ from cordlesion.metrics import (
     match_lesions,
     stratum_scores,
 )
+from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
 from cordlesion.preprocess.cord_stack import map_back
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULES, STRATA
 
 MapKind: TypeAlias = Literal["raw", "scaled"]
 """A probability map as it was predicted, or after temperature scaling."""
-RULE_COLUMNS = ("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_COUNTS, "reference_volume_mm3")
-"""What of a scan's metrics depends on the lesion rule, and the volume that tells a lesion-free reference."""
-
 # A voxel is covered where all weights of its interpolation lie on the stack; in float32 they sum to nearly 1.
 _WHOLLY = 1 - 1e-4
-_OF_MASKS = ("rules", "strata")
-_PER_RUN = (*_OF_MASKS, "calibration", "reliability")
+_OF_MASKS = (RULES, STRATA)
+_PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
 _RUN = ["set", "loss", "seed"]
+_RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
+"""The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = (*_PER_RUN, "froc")
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC))
 """Names of the tables in the study folder."""
 
 
@@ -92,31 +94,32 @@ def analyze_run(
     Raises:
         CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
     """
-    paths = {name: folder.run(run.name) / f"{name}.tsv" for name in _tables_of(run)}
+    specs = _tables_of(run)
+    paths = [folder.run(run.name) / spec.file for spec in specs]
     # Masks depend on all that maps depend on, and on the threshold.
     names = {name: [scan.pair.scan_id for scan in members] for name, members in scans.items()}
     mark = fingerprint("analysis", folder.finished(f"masks/{run.name}").get("fingerprint"), names)
-    if folder.is_done(key := f"analyze/{run.name}", mark, *paths.values()):
+    if folder.is_done(key := f"analyze/{run.name}", mark, *paths):
         return
-    with folder.stage(key, mark, *paths.values()):
+    with folder.stage(key, mark, *paths):
         rules, strata = analyze_masks(scans["test"], rule, f"lesions {run.name}")
         tables = [rules.assign(set="test"), strata.assign(set="test")]
         if run.is_tuned:
             found = calibrate(scans["threshold"], scans["test"], f"calibration {run.name}")
             tables += [calibration_table(found), reliability_table(found)]
         check()
-        for path, table in zip(paths.values(), tables, strict=True):
-            write_table(path, _run_first(table.assign(**run.columns)))
+        for path, table, spec in zip(paths, tables, specs, strict=True):
+            write_table(path, table.assign(**run.columns), spec)
 
 
 def collect_analyses(folder: StudyFolder, runs: Sequence[Method]) -> None:
     """Write the study's tables: those of its runs, one below the other, and the FROC curves from its sweep."""
-    for name in _PER_RUN:
-        with table_in_parts(folder.table(name)) as append:
+    for spec in _PER_RUN:
+        with table_in_parts(folder.root / spec.file, spec) as append:
             for run in runs:
-                if name in _tables_of(run):
-                    append(read_table(folder.run(run.name) / f"{name}.tsv"))
-    with table_in_parts(folder.table("froc")) as append:
+                if spec in _tables_of(run):
+                    append(read_table(folder.run(run.name) / spec.file, spec))
+    with table_in_parts(folder.root / FROC.file, FROC) as append:
         for swept in read_in_parts(folder.sweep, _RUN):
             append(froc_table(swept))
 
@@ -130,8 +133,8 @@ def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> t
         description: Text beside the progress bar.
 
     Returns:
-        A row per scan and rule (``scan_id subject session rule`` and :data:`RULE_COLUMNS`), and a row per scan and size
-        (``scan_id subject session stratum low_mm3 high_mm3`` and :data:`cordlesion.evaluation.LESION_COUNTS`).
+        A row per scan and rule (``rules.tsv``), and a row per scan and size (``strata.tsv``), both without the columns
+        that name the run.
 
     Raises:
         CordlesionError: A file is missing or damaged.
@@ -195,9 +198,7 @@ def calibration_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.Da
 
 def reliability_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.DataFrame:
     """Return the reliability diagrams: a row per set, kind of map and bin of probability, empty bins included."""
-    return pd.concat([_bins(one.counts).assign(set=name, map=kind) for (name, kind), one in found.items()])[
-        ["set", "map", "bin_low", "bin_high", "n_voxels", "n_lesion_voxels", "mean_probability", "lesion_share"]
-    ]
+    return pd.concat([_bins(one.counts).assign(set=name, map=kind) for (name, kind), one in found.items()])
 
 
 def froc_table(sweep: pd.DataFrame) -> pd.DataFrame:
@@ -207,8 +208,7 @@ def froc_table(sweep: pd.DataFrame) -> pd.DataFrame:
         sweep: A row per scan, run and threshold.
 
     Returns:
-        A row per set, run (and fold) and threshold: ``set loss seed [fold] threshold sensitivity false_per_scan
-        n_scans n_reference_lesions``.
+        A row per set, run (and fold) and threshold: ``froc.tsv``.
     """
     columns = [*_RUN, *(["fold"] if "fold" in sweep else [])]
     groups = sweep.groupby(columns, sort=False, dropna=False)
@@ -225,14 +225,8 @@ def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArr
     return p.astype(np.float32, copy=False), lesion.astype(np.bool_, copy=False)
 
 
-def _tables_of(run: Method) -> tuple[str, ...]:
+def _tables_of(run: Method) -> tuple[TableSpec, ...]:
     return _PER_RUN if run.is_tuned else _OF_MASKS
-
-
-def _run_first(table: pd.DataFrame) -> pd.DataFrame:
-    """Put the columns that say what a row is about first: scan, set, run."""
-    first = [name for name in ("scan_id", "subject", "session", *_RUN, "fold") if name in table]
-    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def _score_mask(scan: MappedScan, rule: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
@@ -241,7 +235,7 @@ def _score_mask(scan: MappedScan, rule: str) -> tuple[list[dict[str, object]], l
     masks = reference.data, read_mask(scan.mask, like=reference).data
     named = {"scan_id": scan.pair.scan_id, "subject": scan.pair.subject, "session": scan.pair.session}
     scores = {name: asdict(one) for name, one in evaluate_rules(*masks, reference.spacing_mm).items()}
-    rules = [{**named, "rule": name, **{key: one[key] for key in RULE_COLUMNS}} for name, one in scores.items()]
+    rules = [{**named, "rule": name, **{key: one[key] for key in _RULE_METRICS}} for name, one in scores.items()]
     strata = stratum_scores([match_lesions(*masks, reference.spacing_mm, rule)])
     limits = {name: dict(zip(("low_mm3", "high_mm3"), STRATA_MM3[name], strict=True)) for name in strata}
     sizes = [

@@ -4,7 +4,8 @@ import pandas as pd
 
 from cordlesion.config import RunConfig
 from cordlesion.dataset.origin import is_simulated
-from cordlesion.evaluation import LESION_COUNTS, read_table
+from cordlesion.io.tables import read_table
+from cordlesion.metrics.columns import LESION_COUNTS
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.study.sets import Study
 

@@ -13,15 +13,17 @@ from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import evaluate_mask, metric_row, read_table, sweep_map, write_table
+from cordlesion.evaluation import evaluate_mask, metric_row, sweep_map
 from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
 from cordlesion.io.fingerprints import fingerprint
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, bring_comparator, comparator_maps
 from cordlesion.study.fingerprints import brought_mark, map_marks, predict_key, sweep_mark
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.tables import SWEEP
 from cordlesion.threshold import GRIDS, VOLUME
 
 Item = TypeVar("Item")
@@ -136,10 +138,8 @@ def sweep_set(
             measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             _require_unchanged(study, run, scans)
-            table = pd.concat(tables, ignore_index=True)
-            about = pd.DataFrame({"set": set_name, **run.columns}, index=table.index)
-            write_table(path, pd.concat([table.iloc[:, :3], about, table.iloc[:, 3:]], axis="columns"))
-    return read_table(path)
+            write_table(path, pd.concat(tables, ignore_index=True).assign(set=set_name, **run.columns), SWEEP)
+    return read_table(path, SWEEP)
 
 
 def write_masks(study: Study, run: Method, threshold: float | None, scans: Sequence[Scan]) -> None:
@@ -196,8 +196,7 @@ def _sweep(
     tables = []
     for volume in volumes_mm3:
         table = sweep_map(pair, thresholds, rule, removal.model_copy(update={VOLUME: volume}))
-        table.insert(list(table).index("threshold") + 1, VOLUME, volume)
-        tables.append(table)
+        tables.append(table.assign(**{VOLUME: volume}))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -236,9 +235,7 @@ def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None
 
 def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:
     """Measure a mask that is taken as it is."""
-    table = pd.DataFrame([metric_row(pair, evaluate_mask(pair, rule))])
-    table.insert(3, "threshold", math.nan)
-    return table
+    return pd.DataFrame([metric_row(pair, evaluate_mask(pair, rule))]).assign(threshold=math.nan)
 
 
 def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:

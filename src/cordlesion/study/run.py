@@ -11,12 +11,12 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import table_in_parts, write_table
 from cordlesion.execution.jobs import await_earlier_jobs, jobs_folder
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.slurm import SlurmExecutor, require_slurm
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.progress import say
+from cordlesion.io.tables import table_in_parts, write_table
 from cordlesion.io.writing import folder_lock, remove_file, remove_partial_files, write_text
 from cordlesion.metrics import RULES
 from cordlesion.study.analysis import MappedScan, analyze_run, collect_analyses
@@ -34,6 +34,7 @@ from cordlesion.study.train import Trainer, failure_file, pending_trainings, sha
 from cordlesion.study.tune import at_volume, choose_for
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from cordlesion.study_folder.manifest import record_opening, write_manifest
+from cordlesion.study_folder.tables import EVALUATION, SWEEP, THRESHOLDS
 from cordlesion.threshold import parse_objective
 
 STAGES = ("split", "preprocess", "train", "tune", "evaluate", "analyze", "report")
@@ -190,7 +191,7 @@ def tune(study: Study, executor: Executor = LOCAL) -> Study:
             set_threshold(study.folder.bundle(method.name), threshold, choice.minimum_volume_mm3)
         rows.append(row)
     # Comparators have no seed; those of runs stay whole numbers.
-    write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}))
+    write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
     return study
 
 
@@ -207,7 +208,10 @@ def evaluate_test(study: Study, executor: Executor = LOCAL) -> Study:
         for method in study.config.methods
     ]
     write_maps(study, measured, executor)
-    with table_in_parts(study.folder.sweep) as sweep, table_in_parts(study.folder.evaluation) as evaluation:
+    with (
+        table_in_parts(study.folder.sweep, SWEEP) as sweep,
+        table_in_parts(study.folder.evaluation, EVALUATION) as evaluation,
+    ):
         for method in study.config.methods:
             swept, evaluated = _measure(study, method, opened[method.fold])
             for part in swept:

@@ -12,7 +12,7 @@ from cordlesion.config import SETS, Method, RunConfig, SetName, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.study.comparators.match import Comparator
 from cordlesion.study.fingerprints import stack_key, stack_mark
 from cordlesion.study_folder.folder import StudyFolder

@@ -23,15 +23,16 @@ from cordlesion.config import (
 )
 from cordlesion.dataset.acquisition import read_acquisitions
 from cordlesion.dataset.bids import Dataset, find_scans, read_dataset
+from cordlesion.dataset.columns import SPLITS
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
-from cordlesion.dataset.split import COLUMNS, check_split, split_scans
+from cordlesion.dataset.split import check_split, split_scans
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table, write_table
 from cordlesion.execution.local import Outcome, map_scans
 from cordlesion.io.fingerprints import digest, file_hash, fingerprint
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, new_folder
 from cordlesion.io.progress import say
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import write_json
 from cordlesion.io.yaml import parse_yaml, plain
 from cordlesion.nnunet.raw_dataset import check_dataset_folder, nnunet_cases, write_nnunet_description
@@ -75,7 +76,7 @@ def split_dataset(
         table = split_by_nnunet(usable, contents, nnunet_folds, config, nnunet)
     else:
         table = split_scans(usable, contents, config)
-    write_table(output, _with_acquisition(table, usable))
+    write_table(output, _with_acquisition(table, usable), SPLITS)
     n_folds = table["fold"].nunique() if "fold" in table else 1
     sizes = ", ".join(f"{name} {int((table['set'] == name).sum())}" for name in SETS)
     how = sizes if n_folds == 1 else f"{n_folds} folds"
@@ -93,7 +94,7 @@ def export_split(splits: Path, output: Path) -> int:
         CordlesionError: The table is missing or is no split.
     """
     check_output_file(output, splits)
-    folds = to_nnunet(read_table(splits, COLUMNS))
+    folds = to_nnunet(read_table(splits, SPLITS))
     write_json(output, folds)
     return len(folds)
 
@@ -115,7 +116,7 @@ def export_nnunet(study_dir: Path, output: Path) -> Mapping[str, str]:
     if not folder.configuration.is_file():
         raise CordlesionError(f"{study_dir}: no study here; a folder with study.yaml is needed. Check the path.")
     check_dataset_folder(output)
-    config, table = read_study(folder.configuration), read_table(folder.splits, COLUMNS)
+    config, table = read_study(folder.configuration), read_table(folder.splits, SPLITS)
     scans = {scan.scan_id: scan for scan in find_scans(config.dataset, config.patterns)[0]}
     if missing := sorted(set(table["scan_id"]) - scans.keys()):
         raise CordlesionError(
@@ -273,9 +274,9 @@ def split_for_study(
     mark = digest(config.decisive, {name: content.decisive for name, content in contents.items()})
     if not folder.splits.is_file():
         with folder.stage("split", mark) as record:
-            write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans))
+            write_table(folder.splits, _with_acquisition(split_scans(scans, contents, config), scans), SPLITS)
             record["table"] = file_hash(folder.splits)
-    table = read_table(folder.splits, COLUMNS)
+    table = read_table(folder.splits, SPLITS)
     written = folder.finished("split")
     # Changed by hand since, it is the hand's, and no longer bound to our configuration.
     outdated = written.get("table") == file_hash(folder.splits) and written["fingerprint"] != mark

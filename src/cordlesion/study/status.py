@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from cordlesion.config import RunConfig, read_study
-from cordlesion.dataset.split import COLUMNS
+from cordlesion.dataset.columns import SPLITS
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.execution.jobs import queue, submissions, told
 from cordlesion.io.fingerprints import METHOD_VERSION
+from cordlesion.io.tables import read_table
 from cordlesion.study.fingerprints import train_key
 from cordlesion.study.models_aside import models_aside
 from cordlesion.study.outdated import kept_models
@@ -52,7 +52,7 @@ def _rows(folder: StudyFolder) -> list[tuple[str, str, str]]:
 def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
     if not folder.splits.is_file():
         return [("split", "all scans", "left")]
-    splits = read_table(folder.splits, COLUMNS)
+    splits = read_table(folder.splits, SPLITS)
     folds = f"{splits['fold'].nunique()} folds" if "fold" in splits else "all scans"
     return [("split", folds, "done"), ("preprocess", *_counted(folder, "preprocess", set(splits["scan_id"])))]
 
@@ -61,7 +61,7 @@ def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
     """Count the scans whose map or mask by a comparator is there."""
     if not folder.splits.is_file():
         return comparator, "left"
-    splits = read_table(folder.splits, COLUMNS)
+    splits = read_table(folder.splits, SPLITS)
     scans = set(splits.loc[splits["set"].isin(["threshold", "test"]), "scan_id"])
     told, state = _counted(folder, f"predict/{comparator}", scans)
     return f"{comparator}: {told}", state

@@ -1,172 +1,202 @@
-"""The tables that a study leaves, checked when the report and the explorer read them."""
+"""The tables of a study: what a row is, and what each column holds. Writers, readers and documentation use these."""
 
 import math
-from collections import defaultdict
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
-import pandas as pd
+from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
+from cordlesion.io.columns import LARGEST, Column, TableSpec, count, names_of, volume
+from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME, SCORES
+from cordlesion.threshold import VOLUME
 
-from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import LESION_COUNTS, METRIC_COLUMNS, read_table
-
-_MEASURED = (
-    *("scan_id", "subject", "session", "set", "loss", "seed", "threshold"),
-    *METRIC_COLUMNS,
+RUN_COLUMNS = (
+    Column("loss", "Loss, or name of the comparator", "text"),
+    Column("seed", "Seed of the training; `n/a` for comparators", "integer", may_be_missing=True),
+    FOLD,
 )
-_COLUMNS = {
-    "splits.tsv": (
-        *("scan_id", "subject", "session", "site", "set"),
-        *("n_reference_lesions", "reference_volume_mm3", "reason"),
-    ),
-    "sweep.tsv": _MEASURED,
-    "evaluation.tsv": _MEASURED,
-    "thresholds.tsv": (
-        *("loss", "seed", "objective", "threshold", "score", "interval_low", "interval_high"),
-        *(
+"""What names a run."""
+_THRESHOLD = Column("threshold", "Decision threshold t: voxels with a probability of at least t are lesion", "share")
+_TUNED_VOLUME = "Only where the minimum volume is tuned (`threshold.minimum_volumes_mm3`)"
+_MINIMUM_VOLUME = volume(VOLUME, "Minimum volume of a lesion; smaller components are removed", optional=_TUNED_VOLUME)
+_OLDER = "Older tables lack it"
+_MEASURED = (
+    *SCAN_COLUMNS,
+    SET,
+    *RUN_COLUMNS,
+    replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
+    replace(_MINIMUM_VOLUME, may_be_missing=True),
+    *COLUMNS,
+)
+_SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")
+_OF_SET = (SET, *RUN_COLUMNS)
+_MAP = Column("map", "`raw`, or `scaled` by the temperature that is fitted on the threshold set", "text")
+_N_SCANS = count("n_scans", "Scans")
+_VOXELS = (count("n_voxels", "Voxels"), count("n_lesion_voxels", "Lesion voxels of the reference among them"))
+
+SWEEP = TableSpec(
+    "sweep.tsv",
+    "A row per scan, run and threshold, for the threshold sets and the test sets.",
+    _MEASURED,
+    key=(*_SCAN_KEY, "threshold", VOLUME),
+    stage="evaluate",
+)
+EVALUATION = TableSpec(
+    "evaluation.tsv",
+    "A row per scan, run and threshold: t = 0.5 and the tuned t, for the threshold sets and the test sets.",
+    (*_MEASURED, RULE),
+    key=(*_SCAN_KEY, "threshold"),
+    stage="evaluate",
+)
+THRESHOLDS = TableSpec(
+    "thresholds.tsv",
+    "A row per run (and fold): the tuned threshold.",
+    (
+        *RUN_COLUMNS,
+        Column("objective", "What the threshold maximises (`threshold.objective`)", "text"),
+        _THRESHOLD,
+        _MINIMUM_VOLUME,
+        volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=_TUNED_VOLUME),
+        volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=_TUNED_VOLUME),
+        Column("score", "Value of the objective at the threshold"),
+        Column("interval_low", "95 % interval of the threshold", "share", may_be_missing=True),
+        Column("interval_high", "Its upper end", "share", may_be_missing=True),
+        Column(
             "plateau_low",
-            "plateau_high",
-            "loss_below",
-            "loss_above",
-            "area",
-            "n_scans",
-            "n_subjects",
-            "n_lesion_free",
-            "basis",
+            "Plateau: the range around the threshold in which the objective stays within 5 % of its best value",
+            "share",
+            may_be_missing=True,
+        ),
+        Column("plateau_high", "Its upper end", "share", may_be_missing=True),
+        Column("loss_below", "Loss of score at t - 0.05; `n/a` outside the grid", may_be_missing=True),
+        Column("loss_above", "Loss of score at t + 0.05; `n/a` outside the grid", may_be_missing=True),
+        Column("area", "Mean score over the grid (t = 0 counts as outside for these three)", may_be_missing=True),
+        count("n_scans", "Scans on which the threshold rests"),
+        count("n_subjects", "Their subjects"),
+        count("n_lesion_free", "Scans without lesions among them"),
+        count("n_left_out", "Scans for which the objective is undefined", optional=_OLDER),
+        Column("basis", "The same in words", "text"),
+        Column("learned", "Whether the score is above 0 and above that of t = 0", "boolean", optional=_OLDER),
+        Column(
+            "maps_cut_at",
+            "Of a comparator: the value below which its maps hold only 0",
+            "share",
+            may_be_missing=True,
+            optional=_OLDER,
         ),
     ),
-    "rules.tsv": (
-        *("scan_id", "subject", "session", "set", "loss", "seed", "rule"),
-        *("lesion_sensitivity", "lesion_precision", "lesion_f1", *LESION_COUNTS, "reference_volume_mm3"),
-    ),
-    "strata.tsv": (
-        *("scan_id", "subject", "session", "set", "loss", "seed", "stratum", "low_mm3", "high_mm3", *LESION_COUNTS),
-    ),
-    "froc.tsv": (
-        *("set", "loss", "seed", "threshold", "sensitivity", "false_per_scan", "n_scans", "n_reference_lesions"),
-    ),
-    "calibration.tsv": (
-        *("set", "loss", "seed", "map", "temperature", "expected_calibration_error", "brier_score"),
-        *("n_scans", "n_voxels", "n_lesion_voxels", "sum_probability"),
-    ),
-    "reliability.tsv": (
-        *("set", "loss", "seed", "map", "bin_low", "bin_high", "n_voxels", "n_lesion_voxels"),
-        *("mean_probability", "lesion_share"),
-    ),
-    "history.tsv": ("epoch", "train_loss", "validation_loss", "learning_rate", "seconds"),
-}
-# The stage that writes each file.
-_STAGE = {
-    "study.yaml": "split",
-    "manifest.json": "split",
-    "splits.tsv": "split",
-    "history.tsv": "train",
-    "sweep.tsv": "evaluate",
-    "thresholds.tsv": "tune",
-    "evaluation.tsv": "evaluate",
-    **dict.fromkeys(("rules.tsv", "strata.tsv", "froc.tsv", "calibration.tsv", "reliability.tsv"), "analyze"),
-}
-_TEXT = {
-    "scan_id",
-    "subject",
-    "session",
-    "site",
-    "set",
-    "loss",
-    "objective",
-    "reason",
-    "basis",
-    "rule",
-    "stratum",
-    "map",
-}
-_SCAN_KEYS = ("scan_id", "set", "loss", "seed", "fold")
-_KEYS: dict[str, tuple[str, ...]] = {
-    "splits.tsv": ("scan_id", "fold"),
-    "sweep.tsv": (*_SCAN_KEYS, "threshold", "minimum_volume_mm3"),
-    "evaluation.tsv": (*_SCAN_KEYS, "threshold"),
-    "thresholds.tsv": ("loss", "seed", "fold"),
-    "rules.tsv": (*_SCAN_KEYS, "rule"),
-    "strata.tsv": (*_SCAN_KEYS, "stratum"),
-    "froc.tsv": ("set", "loss", "seed", "fold", "threshold"),
-    "calibration.tsv": ("set", "loss", "seed", "fold", "map"),
-    "reliability.tsv": ("set", "loss", "seed", "fold", "map", "bin_low"),
-    "history.tsv": ("epoch",),
-}
-"""The columns that together name a row: no two rows of a table are equal in all of them."""
-_KNOWN: dict[str, tuple[str, ...]] = defaultdict(tuple) | {
-    "splits.tsv": ("n_reference_lesions", "reference_volume_mm3"),
-    "sweep.tsv": (*LESION_COUNTS, "reference_volume_mm3"),
-    "evaluation.tsv": (*LESION_COUNTS, "reference_volume_mm3"),
-    "thresholds.tsv": ("threshold", "score"),
-}
-"""Columns in which every row has a number."""
-_LARGEST = 1e15
-_SHARES = (
-    *("threshold", "plateau_low", "plateau_high", "lesion_share", "mean_probability", "bin_low", "bin_high"),
-    *(name for name in METRIC_COLUMNS if name.startswith(("voxel_", "lesion_"))),
+    key=("loss", "seed", "fold"),
+    stage="tune",
 )
-_WHOLE = ("seed", "fold", "epoch", *LESION_COUNTS)
-_RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(_SHARES, (0, 1)),
-    "high_mm3": (0, math.inf),
-    **dict.fromkeys((*LESION_COUNTS, "reference_volume_mm3", "predicted_volume_mm3", "n_scans"), (0, _LARGEST)),
-}
-TABLES = tuple(name.removesuffix(".tsv") for name in _COLUMNS if name != "history.tsv")
-"""All of them but the learning curves."""
+RULES = TableSpec(
+    "rules.tsv",
+    "A row per test scan, run and lesion rule, at the tuned threshold.",
+    (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *SCORES[3:], *COUNTS, REFERENCE_VOLUME),
+    key=(*_SCAN_KEY, "rule"),
+    stage="analyze",
+)
+STRATA = TableSpec(
+    "strata.tsv",
+    "A row per test scan, run and lesion size, at the tuned threshold. Lesions of the reference count by their own "
+    "volume, predicted lesions by theirs.",
+    (
+        *SCAN_COLUMNS,
+        *_OF_SET,
+        Column("stratum", "Name of the size", "text"),
+        Column("low_mm3", "Lesions from this volume on", unit="mm3", range=(0, LARGEST)),
+        Column("high_mm3", "Lesions below this volume; `inf` for the largest", unit="mm3", range=(0, math.inf)),
+        *COUNTS,
+    ),
+    key=(*_SCAN_KEY, "stratum"),
+    stage="analyze",
+)
+FROC = TableSpec(
+    "froc.tsv",
+    "A row per set, run and threshold, from `sweep.tsv`.",
+    (
+        *_OF_SET,
+        _THRESHOLD,
+        Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
+        Column("false_per_scan", "False lesions per scan", range=(0, LARGEST)),
+        _N_SCANS,
+        count("n_reference_lesions", "Lesions of their references"),
+    ),
+    key=("set", "loss", "seed", "fold", "threshold"),
+    stage="analyze",
+)
+CALIBRATION = TableSpec(
+    "calibration.tsv",
+    "A row per set, run and map. The voxels are those of the scan's own grid that its stack covers wholly. Maps are "
+    "taken before post-processing.",
+    (
+        *_OF_SET,
+        _MAP,
+        Column("temperature", "Temperature T; 1 for raw maps"),
+        Column("expected_calibration_error", "Expected calibration error", "share", may_be_missing=True),
+        Column("brier_score", "Brier score", "share", may_be_missing=True),
+        _N_SCANS,
+        *_VOXELS,
+        Column("sum_probability", "Sum of the probabilities of all voxels"),
+    ),
+    key=("set", "loss", "seed", "fold", "map"),
+    stage="analyze",
+)
+RELIABILITY = TableSpec(
+    "reliability.tsv",
+    "As `calibration.tsv`, a row per bin of probability; empty bins are included.",
+    (
+        *_OF_SET,
+        _MAP,
+        Column("bin_low", "Lower edge of the bin", "share"),
+        Column("bin_high", "Upper edge of the bin", "share"),
+        *_VOXELS,
+        Column("mean_probability", "Mean probability; `n/a` in an empty bin", "share", may_be_missing=True),
+        Column("lesion_share", "Share of lesion voxels; `n/a` in an empty bin", "share", may_be_missing=True),
+    ),
+    key=("set", "loss", "seed", "fold", "map", "bin_low"),
+    stage="analyze",
+)
+HISTORY = TableSpec(
+    "history.tsv",
+    "A row per epoch of one training.",
+    (
+        Column("epoch", "Epoch", "integer"),
+        Column("train_loss", "Mean loss of the training patches", may_be_missing=True),
+        Column("validation_loss", "Mean loss of the validation patches", may_be_missing=True),
+        Column("learning_rate", "Learning rate", may_be_missing=True),
+        Column("seconds", "Time of the epoch", unit="s", may_be_missing=True),
+    ),
+    key=("epoch",),
+    stage="train",
+)
+COMPARATORS = TableSpec(
+    "comparators.tsv",
+    "A row per comparator and file, or scan without a file. A study that lacks files is refused.",
+    (
+        Column("comparator", "Name of the comparator", "text"),
+        Column("kind", "`maps`, `masks`, `npz` or `bundle`", "text"),
+        Column("scan_id", "Scan; `n/a` for a bundle", "text", may_be_missing=True),
+        Column(
+            "state",
+            "`used`; `not needed` (its scan is in neither the threshold nor the test set, or is excluded); `no such "
+            "scan`; `missing`",
+            "text",
+        ),
+        Column(
+            "file",
+            "Path relative to the study folder; the name alone where the two share no folder",
+            "text",
+            may_be_missing=True,
+        ),
+        Column("sha256", "SHA-256 of the file, of a bundle: of all its files", "text", may_be_missing=True),
+    ),
+    key=("comparator", "scan_id", "file"),
+    stage="split",
+)
 
-
-def run_stage(stage: str) -> str:
-    """Return the advice that ends a message about something missing."""
-    return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
-
-
-def required(path: Path) -> Path:
-    """Return the path of an artifact that is there.
-
-    Raises:
-        CordlesionError: It is not.
-    """
-    if not path.is_file():
-        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage(_STAGE[path.name])}")
-    return path
-
-
-def read_checked(path: Path) -> pd.DataFrame:
-    """Read one of the study's tables: its columns, some rows, each once, and numbers where numbers belong.
-
-    Raises:
-        CordlesionError: The table is missing, cut, doubled, or holds something else.
-    """
-    columns = _COLUMNS[required(path).name]
-    table = read_table(path, columns)
-    again = run_stage(_STAGE[path.name])
-    if table.empty:
-        raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
-    for column in set(columns) - _TEXT:
-        _require_numbers(path, table, column, again)
-    if "learned" in table and not pd.api.types.is_bool_dtype(table["learned"]):
-        raise CordlesionError(f"{path}: the column learned holds other words than True and False. {again}")
-    for column in {"seed", "fold"}.intersection(table):
-        # A boolean is a number for pandas, and a half is no seed.
-        table[column] = table[column].astype("Int64") if column == "seed" else table[column].astype(int)
-    keys = [name for name in _KEYS[path.name] if name in table]
-    if keys and (again_there := table.duplicated(keys)).any():
-        row = ", ".join(f"{name} {table.loc[again_there, name].iloc[0]}" for name in keys)
-        raise CordlesionError(f"{path}: has two rows for {row}; one is needed. {again}")
-    return table
-
-
-def _require_numbers(path: Path, table: pd.DataFrame, column: str, again: str) -> None:
-    """Refuse a column with other values than its kind allows: text, infinities, parts of a seed, n/a for a count."""
-    values = table[column]
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        raise CordlesionError(f"{path}: the column {column} holds text; numbers or n/a are needed. {again}")
-    numbers = values.to_numpy(float, na_value=np.nan)
-    low, high = _RANGES.get(column, (-_LARGEST, _LARGEST))
-    if ((numbers < low) | (numbers > high)).any():
-        raise CordlesionError(f"{path}: the column {column} holds numbers outside of {low:g} to {high:g}. {again}")
-    if column in _WHOLE and (numbers % 1 > 0).any():
-        raise CordlesionError(f"{path}: the column {column} holds parts of a whole; whole numbers are needed. {again}")
-    if column in _KNOWN[path.name] and np.isnan(numbers).any():
-        raise CordlesionError(f"{path}: the column {column} lacks a number in some row; all are needed. {again}")
+ALL = (
+    *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, HISTORY, COMPARATORS),
+)  # fmt: skip
+"""Every table of a study folder."""
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (HISTORY, COMPARATORS))
+"""Names of the tables that the report reads from the study folder itself."""
+SPECS = {spec.file: spec for spec in ALL}
+RUN = names_of(RUN_COLUMNS[:2])

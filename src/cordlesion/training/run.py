@@ -9,10 +9,12 @@ import pandas as pd
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.io.writing import atomic_path, remove_file
+from cordlesion.io.tables import write_table
+from cordlesion.io.writing import remove_file
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
 from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_shape
+from cordlesion.study_folder.tables import HISTORY
 from cordlesion.training.fit import fit
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
@@ -54,8 +56,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
     trained = fit(run, sets.train, sets.validation, checkpoint, node)
     if not node.leads:
         return
-    with atomic_path(folder / "history.tsv") as temporary:
-        pd.DataFrame(trained.history).to_csv(temporary, sep="\t", index=False)
+    write_table(folder / HISTORY.file, pd.DataFrame(trained.history), HISTORY)
     best = min(trained.history, key=lambda row: row["validation_loss"])
     card = ModelCard(
         network=run.network,

@@ -6,7 +6,8 @@ import pytest
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import save_bundle
-from cordlesion.study.comparators.match import COLUMNS, comparator_table, match_comparator, require_files
+from cordlesion.study.comparators.match import comparator_table, match_comparator, require_files
+from cordlesion.study_folder.tables import COMPARATORS
 from support.comparator_files import save_softmax
 from support.models import untrained_bundle
 
@@ -27,7 +28,7 @@ def match(folder: Path, kind: str = "maps", **options: object):
 
 def states(comparator) -> dict[str, str]:
     table = comparator_table([comparator], MEASURED, Path())
-    assert tuple(table) == COLUMNS
+    assert tuple(table) == COMPARATORS.names
     return dict(zip(table["scan_id"], table["state"], strict=True))
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import read_table
 from cordlesion.io.progress import shown
+from cordlesion.io.tables import read_table
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from support.comparator_files import COMPARATORS, save, save_softmax, write_comparators

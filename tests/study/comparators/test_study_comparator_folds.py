@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import read_study
-from cordlesion.evaluation import read_table
+from cordlesion.io.tables import read_table
 from cordlesion.report.example import choose_example, example_figure
 from cordlesion.report.numbers import compute_numbers
 from cordlesion.report.summaries import summarize_runs

@@ -6,7 +6,7 @@ from functools import partial
 
 import pandas as pd
 
-from cordlesion.evaluation import write_table
+from cordlesion.io.tables import write_table
 from cordlesion.io.writing import write_text
 from cordlesion.report.numbers import Numbers
 from cordlesion.report.pipeline import describe_pipeline

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 from cordlesion.config import ComparatorRun, PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import write_table
 from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.io.tables import write_table
 from cordlesion.study.comparators.content import FileContent, require_findings
 from cordlesion.study.comparators.faults import fold_faults
 from cordlesion.study.comparators.import_files import bring_file, predict_bundle

@@ -21,9 +21,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import say
+from cordlesion.study_folder.tables import COMPARATORS
 
-COLUMNS = ("comparator", "kind", "scan_id", "state", "file", "sha256")
-"""Of ``comparators.tsv``."""
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
 """States of a file: measured; of a scan that is not; of no scan of the dataset; absent."""
 _SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
@@ -126,7 +125,7 @@ def refuse_references(comparator: Comparator, references: Mapping[str, Path | No
 
 
 def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str], folder: Path) -> pd.DataFrame:
-    """Tell what becomes of each file: a row per comparator and file, or scan without one (columns :data:`COLUMNS`).
+    """Tell what becomes of each file: a row per comparator and file, or scan without one (``comparators.tsv``).
 
     Args:
         comparators: All of them.
@@ -146,7 +145,7 @@ def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str],
         left_out = {name: path for name, path in comparator.files.items() if name not in measured}
         for state, files in ((NOT_NEEDED, {**left_out, **comparator.others}), (NO_SCAN, comparator.of_no_scan)):
             rows += [(*about, name, state, portable_path(path, folder), "n/a") for name, path in files.items()]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COMPARATORS.names))
 
 
 def say_of_no_scan(comparator: Comparator, table: Path) -> None:

@@ -1,0 +1,166 @@
+"""Tables on disk: tab-separated, UTF-8, ``n/a`` where a value is undefined."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.io.columns import TableSpec
+from cordlesion.io.reading import cannot_read
+from cordlesion.io.writing import atomic_path, utf8_only
+
+IDENTIFIERS = ("scan_id", "subject", "session", "site", "set", "loss", "rule")
+"""Read as text, even where they look like numbers (``007``); empty where they are undefined."""
+_FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "lineterminator": "\n"}
+_EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
+"""How pandas reads every digit; from version 3 on this is its default."""
+_PART_ROWS = 50_000
+
+
+def write_table(path: Path | str, table: pd.DataFrame, spec: TableSpec | None = None) -> None:
+    """Write a table atomically; numbers keep every digit, undefined values become ``n/a``.
+
+    Args:
+        path: The file.
+        table: Its rows.
+        spec: The declaration of its columns, which also gives their order; by default they are written as they are.
+
+    Raises:
+        CordlesionError: The file cannot be written.
+        ValueError: A column that ``spec`` requires is missing.
+    """
+    with atomic_path(Path(path)) as temporary, utf8_only(Path(path)):
+        _arranged(table, spec).to_csv(temporary, **_FORMAT)
+
+
+@contextlib.contextmanager
+def table_in_parts(path: Path | str, spec: TableSpec | None = None) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Write a table part by part, atomically: the bytes of :func:`write_table`, the memory of the largest part.
+
+    Args:
+        path: The file.
+        spec: As of :func:`write_table`.
+
+    Yields:
+        A function that takes the next part. The first part decides which columns there are; where a later one lacks
+        a column, its rows are undefined.
+    """
+    columns: list[str] = []
+    with atomic_path(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+
+        def append(part: pd.DataFrame) -> None:
+            is_first = not columns
+            columns.extend(_arranged(part, spec).columns if is_first else ())
+            assert set(part) <= set(columns)
+            part.reindex(columns=columns).to_csv(stream, header=is_first, **_FORMAT)
+
+        yield append
+
+
+def read_table(path: Path | str, columns: TableSpec | Iterable[str] = ()) -> pd.DataFrame:
+    """Read a table that :func:`write_table` wrote.
+
+    Args:
+        path: The file.
+        columns: The columns that must be there: those of a declaration, or names.
+
+    Raises:
+        CordlesionError: The file is missing, is no table or lacks a column, or a column holds text that is declared to
+            hold numbers.
+    """
+    path = Path(path)
+    return _checked(next(_read(path)), path, columns)
+
+
+def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Read a table part by part, where sums are enough and it need not be in memory as a whole.
+
+    Args:
+        path: The file.
+        by: Columns; neighbouring rows that are equal in all of them stay together.
+
+    Yields:
+        Parts of some ten thousand rows, in order; each as :func:`read_table` returns it.
+
+    Raises:
+        CordlesionError: As :func:`read_table`.
+    """
+    path = Path(path)
+    held = pd.DataFrame()
+    for rows in _read(path, _PART_ROWS):
+        held = pd.concat([held, _checked(rows, path, by)], ignore_index=True)
+        keys = held[[*by]].astype(str).fillna("")
+        *_, start = (0, *np.flatnonzero(keys.ne(keys.shift()).any(axis="columns")))
+        if start:
+            yield held.iloc[:start]
+            held = held.iloc[start:]
+    yield held
+
+
+def _arranged(table: pd.DataFrame, spec: TableSpec | None) -> pd.DataFrame:
+    return table if spec is None else table[spec.arrange(map(str, table.columns))]
+
+
+def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
+    """Read so many rows at a time, or all; at least once, an empty table too."""
+    if not path.is_file():
+        found = "is a folder" if path.is_dir() else "no such file"
+        raise CordlesionError(
+            f"{path}: {found}; a table (.tsv) is needed. Check the path, or run the stage that writes it."
+        )
+    types = dict.fromkeys(IDENTIFIERS, str)
+    try:
+        with pd.read_csv(
+            path,
+            sep="\t",
+            dtype=types,
+            na_values=["n/a"],
+            keep_default_na=False,
+            chunksize=n_rows or sys.maxsize,
+            **_EXACT,
+        ) as parts:
+            yield from parts
+    except OSError as error:
+        raise cannot_read(path, error, "a table (.tsv)") from error
+    except ValueError as error:
+        remedy = " Save it in UTF-8." if isinstance(error, UnicodeDecodeError) else ""
+        raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.{remedy}") from error
+
+
+def _checked(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]) -> pd.DataFrame:
+    """Return a table with empty identifiers and whole seeds, or refuse it."""
+    needed = columns.required_names if isinstance(columns, TableSpec) else columns
+    table = table.fillna({name: "" for name in IDENTIFIERS if name in table})
+    if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
+        table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
+    if missing := [name for name in needed if name not in table]:
+        _require_tabs(table, path)
+        raise CordlesionError(
+            f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it anew "
+            "or write to another folder."
+        )
+    if isinstance(columns, TableSpec):
+        _require_numbers(table, path, columns)
+    return table
+
+
+def _require_numbers(table: pd.DataFrame, path: Path, spec: TableSpec) -> None:
+    """Refuse text in a column of numbers."""
+    numeric = [column.name for column in spec.required if column.kind not in ("text", "boolean")]
+    if texts := [name for name in numeric if len(table) and not pd.api.types.is_numeric_dtype(table[name])]:
+        raise CordlesionError(f"{path}: the column {texts[0]} holds text; numbers or n/a are needed. Mend the table.")
+
+
+def _require_tabs(table: pd.DataFrame, path: Path) -> None:
+    """Refuse a table of one column whose name holds the separator of another format."""
+    header = str(table.columns[0])
+    found = [word for sign, word in ((",", "commas"), (";", "semicolons")) if sign in header]
+    if len(table.columns) == 1 and found:
+        raise CordlesionError(
+            f"{path}: is separated by {found[0]}; tabs are needed. Save it as a tab-separated table (.tsv)."
+        )

@@ -1,0 +1,85 @@
+"""The tables of a study, read and checked against their declaration for the report and the explorer."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.io.columns import Column, TableSpec
+from cordlesion.io.tables import read_table
+from cordlesion.study_folder.tables import SPECS
+
+_STAGE = {"study.yaml": "split", "manifest.json": "split"} | {name: spec.stage for name, spec in SPECS.items()}
+"""The stage that writes each file."""
+
+
+def run_stage(stage: str) -> str:
+    """Return the advice that ends a message about something missing."""
+    return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
+
+
+def required(path: Path) -> Path:
+    """Return the path of an artifact that is there.
+
+    Raises:
+        CordlesionError: It is not.
+    """
+    if not path.is_file():
+        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage(_STAGE[path.name])}")
+    return path
+
+
+def read_checked(path: Path) -> pd.DataFrame:
+    """Read one of the study's tables: its columns, some rows, each once, and numbers where numbers belong.
+
+    Raises:
+        CordlesionError: The table is missing, cut, doubled, or holds something else.
+    """
+    spec = SPECS[required(path).name]
+    table = read_table(path, spec.required_names)
+    again = run_stage(spec.stage)
+    if table.empty:
+        raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
+    for column in spec.columns:
+        if not column.optional or column.kind == "boolean":
+            _require_kind(path, table, column, again)
+    return _require_rows_once(path, _with_whole_numbers(table), spec, again)
+
+
+def _require_kind(path: Path, table: pd.DataFrame, column: Column, again: str) -> None:
+    """Refuse a column, where the table has it, with other values than its kind allows."""
+    if column.kind == "boolean":
+        if column.name in table and not pd.api.types.is_bool_dtype(table[column.name]):
+            raise CordlesionError(f"{path}: the column {column.name} holds other words than True and False. {again}")
+    elif column.kind != "text":
+        _require_numbers(path, table[column.name], column, again)
+
+
+def _require_numbers(path: Path, values: "pd.Series[float]", column: Column, again: str) -> None:
+    """Refuse text, numbers outside of the column's range, parts of a whole, n/a where every row has a number."""
+    name = f"{path}: the column {column.name}"
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        raise CordlesionError(f"{name} holds text; numbers or n/a are needed. {again}")
+    numbers = values.to_numpy(float, na_value=np.nan)
+    low, high = column.limits
+    if ((numbers < low) | (numbers > high)).any():
+        raise CordlesionError(f"{name} holds numbers outside of {low:g} to {high:g}. {again}")
+    if column.kind == "integer" and (numbers % 1 > 0).any():
+        raise CordlesionError(f"{name} holds parts of a whole; whole numbers are needed. {again}")
+    if not column.may_be_missing and np.isnan(numbers).any():
+        raise CordlesionError(f"{name} lacks a number in some row; all are needed. {again}")
+
+
+def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    for name in {"seed", "fold"}.intersection(table):
+        table[name] = table[name].astype("Int64") if name == "seed" else table[name].astype(int)
+    return table
+
+
+def _require_rows_once(path: Path, table: pd.DataFrame, spec: TableSpec, again: str) -> pd.DataFrame:
+    keys = [name for name in spec.key if name in table]
+    if (twice := table.duplicated(keys)).any():
+        row = ", ".join(f"{name} {table.loc[twice, name].iloc[0]}" for name in keys)
+        raise CordlesionError(f"{path}: has two rows for {row}; one is needed. {again}")
+    return table
