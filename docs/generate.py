@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from cordlesion.cli.app import app
 from cordlesion.config import StudyConfig
-from cordlesion.config.sections import Section
+from cordlesion.config.section import Section
 
 FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)
 _SELF_EVIDENT = re.compile(r" \*\[default: (?:False|\(\)|\"\")\]\*")

@@ -48,11 +48,11 @@ def write(folder, text):
         (SOUND + "training: 3\n", "8:1", "training: Input should be a valid dictionary"),
         (SOUND + "patches: {overlap_fraction: 1}\n", "8:11", "patches.overlap_fraction: Input should be less than 1"),
         (SOUND + "preprocess: {spacing_mm: -1}\n", "8:14", "preprocess.spacing_mm: Input should be greater than 0"),
-        (SOUND + "preprocess: {crop_voxels: 46}\n", "8:14", "preprocess.crop_voxels: 46 is no multiple of 4, which"),
+        (SOUND + "preprocess: {crop_voxels: 46}\n", "8:14", "preprocess.crop_voxels: 46 is not a multiple of 4, which"),
         (
             SOUND + "network: {filters: [4, 8, 16, 32, 64, 128]}\n",
             "1:1",
-            "preprocess.crop_voxels: 48 is no multiple of 32, which",
+            "preprocess.crop_voxels: 48 is not a multiple of 32, which",
         ),
         (SOUND + "network: {filters: []}\n", "8:11", "network.filters: Tuple should have at least 1 item"),
         (
@@ -66,11 +66,11 @@ def write(folder, text):
             "8:24",
             "training.runs_per_device: where `training.devices` or `cluster.nodes` gives a training several",
         ),
-        (SOUND + "cluster: {options: {ntasks_per_node: 2}}\n", "8:21", "say `cluster.nodes`"),
-        (SOUND + "cluster: {options: {cpus-per-task: 8}}\n", "8:21", "jobs ask for it twice; say `cluster.cpus`"),
+        (SOUND + "cluster: {options: {ntasks_per_node: 2}}\n", "8:21", "set `cluster.nodes`"),
+        (SOUND + "cluster: {options: {cpus-per-task: 8}}\n", "8:21", "jobs would request it twice; set `cluster.cpus`"),
         (SOUND + "cluster:\n  # gpus: 1\n", "8:1", "cluster: holds nothing; give it a value, or remove the key"),
         (SOUND + "seeds:\n", "8:1", "seeds: holds nothing"),
-        (SOUND + "cluster: {options: {mem: 8G}}\n", "8:21", "jobs ask for it twice; say `cluster.memory_gb`"),
+        (SOUND + "cluster: {options: {mem: 8G}}\n", "8:21", "jobs would request it twice; set `cluster.memory_gb`"),
         (SOUND + "cluster: {options: {output: log.txt}}\n", "8:21", "`study run` would not find its jobs"),
         (SOUND + "reduced: {}\n", "8:1", "reduced: a number of scans or of epochs is needed"),
         (SOUND + "split: {folds: 0}\n", "8:9", "split.folds: Input should be greater than 0"),
@@ -95,7 +95,7 @@ def write(folder, text):
         (
             SOUND + "  - {name: dice, label: B_CE}\n",
             "8:18",
-            "losses.2.label: B_CE is taken by losses.0 (bce): file names know neither capitals nor _",
+            "losses.2.label: B_CE is taken by losses.0 (bce): file names ignore case and _",
         ),
         (
             SOUND + "  - {name: dice, label: bce_seed_0}\n",

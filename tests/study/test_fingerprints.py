@@ -6,8 +6,8 @@ from typing import Annotated
 import pytest
 from fingerprints_of_studies import STUDIES, all_hashes
 
-from cordlesion.config import LossConfig, RunConfig, StudyConfig, builtin_study, read_study
-from cordlesion.config.sections import LATER, Section, TrainingConfig
+from cordlesion.config import LossConfig, RunConfig, StudyConfig, TrainingConfig, builtin_study, read_study
+from cordlesion.config.section import LATER, Section
 from cordlesion.io import fingerprints
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.reading import read_json
@@ -16,7 +16,7 @@ from cordlesion.study_folder.folder import StudyFolder
 GOLDEN = Path(__file__).with_name("fingerprints.json")
 REMEDY = """\
 {part} of {owner} has another fingerprint, so that every study that was finished with it trains its networks anew.
-* A key was added to a section of the study: mark it with LATER (config/sections.py); its default changes no result.
+* A key was added to a section of the study: mark it with LATER (config/section.py); its default changes no result.
 * A constant of the cord finder was renamed or moved: keep its key in study/finder_fingerprint.py.
 * Results do change (another default, other weights, another constant): put the new hash into {golden}, and say in the
   changelog that networks are trained anew."""

@@ -1,12 +1,13 @@
-"""Comparators: methods that are not trained here, set beside the runs of a study."""
+"""Comparators: methods that are not trained in the study but evaluated with its runs."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from cordlesion.config.evaluation import PostprocessConfig
 from cordlesion.config.names import PlainName, maps_name, method_name
-from cordlesion.config.sections import PostprocessConfig, Section
+from cordlesion.config.section import Section
 from cordlesion.io.yaml import fault_at
 
 ComparatorKind = Literal["bundle", "maps", "masks", "npz"]
@@ -14,31 +15,31 @@ KINDS: tuple[ComparatorKind, ...] = get_args(ComparatorKind)
 
 
 class ComparatorConfig(Section):
-    """One comparator: exactly one of ``bundle``, ``maps``, ``masks`` and ``npz`` says where it comes from."""
+    """One comparator, with exactly one source: ``bundle``, ``maps``, ``masks`` or ``npz``."""
 
     name: PlainName
-    """In tables, figures and file names, as a loss's."""
+    """Name in tables, figures and file names."""
     bundle: Path | None = None
-    """Folder of a trained model, which predicts here with its own preprocessing; like all of these relative to the YAML
-    file."""
+    """Folder of a trained model, which predicts with its own preprocessing. All folders of comparators are relative to
+    the YAML file."""
     maps: Path | None = None
-    """Folder of probability maps (NIfTI) on the scans' own grids."""
+    """Folder of probability maps (NIfTI) on the grids of the scans."""
     masks: Path | None = None
-    """Folder of masks (NIfTI) on the scans' own grids, which are taken as they are: there is no threshold to tune."""
+    """Folder of masks (NIfTI) on the grids of the scans. They are used as they are, without a threshold to tune."""
     npz: Path | None = None
     """Folder of nnU-Net's softmax exports (``nnUNetv2_predict --save_probabilities``)."""
     files: str = "*"
-    """Glob on the file names, where the folder holds other files too."""
+    """Glob on the file names, for folders with other files."""
     lesion_class: Annotated[int, Field(ge=0)] | None = None
-    """Which class of an ``npz`` file is lesion; 1 where there are two."""
+    """Lesion class of the ``npz`` files. Default: 1, where there are two classes."""
     lesion_value: Annotated[int, Field(gt=0)] | None = None
-    """The value that marks lesions in ``masks`` that hold others too; by default all must mark by one value."""
+    """The value that marks lesions in ``masks`` with several values. Default: each mask holds 0 and one other value."""
     threshold: Annotated[float, Field(gt=0, le=1)] | None = None
-    """A published threshold: maps are cut there and the masks taken as they are. By default it is tuned as a run's."""
+    """A published threshold: maps are cut there and then treated as masks. Default: the threshold is tuned."""
 
     @property
     def kind(self) -> ComparatorKind:
-        """Where it comes from."""
+        """Its source."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
@@ -49,11 +50,11 @@ class ComparatorConfig(Section):
 
     @property
     def is_tuned(self) -> bool:
-        """Tell whether it has maps whose threshold is to be chosen, rather than masks."""
+        """Whether it has maps with a threshold to choose."""
         return self.kind != "masks" and self.threshold is None
 
     def below(self, folder: Path) -> Self:
-        """Return it with a relative path resolved against ``folder``."""
+        """Return a copy with a relative path resolved against ``folder``."""
         return self.model_copy(update={self.kind: folder / self.path})
 
     @model_validator(mode="after")
@@ -78,13 +79,13 @@ class ComparatorConfig(Section):
 
 
 class ComparatorRun(Section):
-    """A comparator in one fold: its maps are those of every fold, its threshold is chosen on the fold's own set."""
+    """A comparator in one fold: its maps are the same in every fold, its threshold is chosen on the set of the fold."""
 
     comparator: ComparatorConfig
     fold: int | None = None
     """From 1; None where the study has one split."""
     postprocess: PostprocessConfig = PostprocessConfig()
-    """That of the study, so that all maps are treated alike."""
+    """That of the study, so that all maps are treated equally."""
 
     @property
     def name(self) -> str:
@@ -93,15 +94,15 @@ class ComparatorRun(Section):
 
     @property
     def maps_name(self) -> str:
-        """Name under which its maps lie."""
+        """Its name in the file names of its maps."""
         return maps_name(self.comparator.name, None, self.fold)
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What tells its rows from others in tables: it has no seed."""
+        """The columns that identify its rows in tables; the seed is None."""
         return {"loss": self.comparator.name, "seed": None} | ({"fold": self.fold} if self.fold else {})
 
     @property
     def is_tuned(self) -> bool:
-        """Tell whether its threshold is to be chosen."""
+        """Whether its threshold is tuned."""
         return self.comparator.is_tuned

@@ -1,4 +1,4 @@
-"""Studies as YAML files: read with the place of every fault, written complete."""
+"""Studies as YAML files: read with the position of every fault, written with all defaults."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def read_study(path: Path | str) -> StudyConfig:
 def builtin_study(name: str) -> Path:
     """Return the path of a study that comes with the package, such as ``isbi2023`` or ``demo``."""
     packaged = Path(__file__).parents[1] / "studies"
-    # An editable installation reads them where they are edited.
+    # An editable installation reads them from the repository.
     folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "studies"
     path = folder / f"{name}.yaml"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""How methods are named in folders and files: the one place where that is spelt."""
+"""Names of methods in folders and files; the only place that builds them."""
 
 import re
 from typing import Annotated, TypeAlias
@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 
 def file_label(name: str) -> str:
-    """Return a run's name as it stands in file names, where BIDS allows letters and digits only."""
+    """Return a run's name for file names, where BIDS allows letters and digits only."""
     return "".join(character for character in name if character.isalnum())
 
 
@@ -33,11 +33,11 @@ def method_name(title: str, seed: int | None, fold: int | None) -> str:
 
 
 def maps_name(title: str, seed: int | None, fold: int | None) -> str:
-    """Name under which a method's probability maps lie: those of a comparator are the same in every fold."""
+    """Name of a method in the file names of its probability maps; those of a comparator are the same in every fold."""
     return method_name(title, seed, None if seed is None else fold)
 
 
 def names_on_disk(title: str, seeds: tuple[int | None, ...], folds: list[int | None]) -> set[str]:
-    """Return all that files of a method are labelled with, as file systems see it that know no capitals."""
+    """Return all labels in the file names of a method, as file systems that ignore case see them."""
     names = {method_name(title, seed, fold) for seed in seeds for fold in (None, *folds)}
     return {file_label(name).casefold() for name in (title, *names)}

@@ -1,28 +1,28 @@
-"""Which optimiser a loss is trained with: its own, that of the study for this loss, or the one of all others."""
+"""Which optimiser trains a loss: that of its own keys, the published one, or that of all losses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from cordlesion.config.sections import LossConfig, Optimizer, TrainingConfig
+from cordlesion.config.training import LossConfig, Optimizer, TrainingConfig
 
 
 @dataclass(frozen=True)
 class Published:
-    """How a loss was trained in the study."""
+    """How Hussein et al. trained a loss."""
 
     optimizer: Optimizer
     learning_rate: float
 
 
 PUBLISHED: Mapping[str, Published] = MappingProxyType({"combo": Published("adadelta", 1.0)})
-"""Losses that Hussein et al. 2023 (section 2.4) trained otherwise than the others; ``losses: [combo]`` means this."""
+"""Losses with an optimiser of their own in Hussein et al. 2023 (section 2.4); ``losses: [combo]`` means this one."""
 
 
 def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
-    """Return how a loss is trained: by its own keys, else as in the study, else as all losses.
+    """Return how a loss is trained: by its own keys, else as published, else as all losses.
 
-    A published learning rate belongs to its optimiser: with another one the rate is that of ``training``.
+    A published learning rate belongs to its optimiser: with another optimiser the rate is that of ``training``.
     """
     published = PUBLISHED.get(loss.name)
     optimizer = loss.optimizer or (published.optimizer if published else training.optimizer)
@@ -32,7 +32,7 @@ def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
 
 
 def explicit(training: TrainingConfig, loss: LossConfig) -> LossConfig:
-    """Return a loss whose keys say how it is trained where the study trained it otherwise than the others."""
+    """Return the loss with its published optimiser and learning rate written as keys, where it has them."""
     if loss.name not in PUBLISHED:
         return loss
     how = optimization(training, loss)
@@ -40,9 +40,10 @@ def explicit(training: TrainingConfig, loss: LossConfig) -> LossConfig:
 
 
 def as_hashed(training: TrainingConfig, loss: LossConfig) -> LossConfig:
-    """Return a loss as it enters fingerprints: the same however its optimiser is given, and as in earlier versions.
+    """Return a loss as it enters fingerprints, independent of how its optimiser is given.
 
-    Those knew no table of published optimisers: a loss without keys was trained as all others.
+    Compatible with earlier versions, which had no table of published optimisers: there a loss without keys was trained
+    as all others.
     """
     published = PUBLISHED.get(loss.name)
     if published is None:
@@ -56,7 +57,7 @@ def as_hashed(training: TrainingConfig, loss: LossConfig) -> LossConfig:
 
 
 def training_as_hashed(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
-    """Return ``training`` as it enters the fingerprint of a loss's training: without what its optimiser has not."""
+    """Return ``training`` as it enters the fingerprint of a loss's training: without keys of other optimisers."""
     if optimization(training, loss).optimizer == "adadelta":
         return training
     return training.model_copy(update={"rho": TrainingConfig().rho})

@@ -6,26 +6,13 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
+from cordlesion.config.data import FilePatterns, PatchConfig, PreprocessConfig, SplitConfig
+from cordlesion.config.evaluation import EvaluationConfig, PostprocessConfig, PredictionConfig, ThresholdConfig
+from cordlesion.config.execution import ClusterConfig, ReducedConfig
 from cordlesion.config.names import maps_name, method_name, names_on_disk
 from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
-from cordlesion.config.sections import (
-    BESIDE_TRAINING,
-    LATER,
-    ClusterConfig,
-    EvaluationConfig,
-    FilePatterns,
-    LossConfig,
-    NetworkConfig,
-    PatchConfig,
-    PostprocessConfig,
-    PredictionConfig,
-    PreprocessConfig,
-    ReducedConfig,
-    Section,
-    SplitConfig,
-    ThresholdConfig,
-    TrainingConfig,
-)
+from cordlesion.config.section import LATER, Section
+from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
 from cordlesion.io.import_path import source_hash
 from cordlesion.io.yaml import fault_at
 
@@ -35,7 +22,7 @@ def _name_only(value: object) -> object:
 
 
 class RunConfig(Section):
-    """Everything that makes one training (loss x seed x fold) and its masks what they are."""
+    """Everything that one training (loss x seed x fold) and its masks depend on."""
 
     loss: LossConfig
     seed: int
@@ -57,30 +44,30 @@ class RunConfig(Section):
 
     @property
     def maps_name(self) -> str:
-        """Name under which its probability maps lie."""
+        """The run's name in the file names of its probability maps."""
         return maps_name(self.loss.title, self.seed, self.fold)
 
     @property
     def is_tuned(self) -> bool:
-        """A training's threshold is always tuned."""
+        """Whether its threshold is tuned: that of a training always is."""
         return True
 
     @property
     def columns(self) -> dict[str, Any]:
-        """What tells the run's rows from others in tables."""
+        """The columns that identify the run's rows in tables."""
         return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
 
     @property
     def optimization(self) -> TrainingConfig:
-        """The training configuration with the loss's own optimiser and rate, or the study's for this loss."""
+        """The training configuration with the optimiser and the learning rate of this loss."""
         return optimization(self.training, self.loss)
 
     @property
     def learned_from(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON; not where curves are drawn, nor what is done with the weights.
+        """What the weights depend on, as JSON.
 
-        Nor how many processes make them, nor the fold and the preprocessing: the stacks of its sets tell what is
-        learned from.
+        Not included: logger, number of processes, prediction and post-processing. Fold and preprocessing are not
+        included either, because the fingerprints of the training stacks cover them.
         """
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
         how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
@@ -89,7 +76,7 @@ class RunConfig(Section):
 
 
 def imported_code(network: NetworkConfig, code: Path | None) -> dict[str, Any]:
-    """Return what fingerprints hold of the user's own code, as JSON: nothing where there is none.
+    """Return the hashes of the user's own code that enter fingerprints, as JSON; empty without such code.
 
     Raises:
         CordlesionError: It cannot be imported.
@@ -98,7 +85,7 @@ def imported_code(network: NetworkConfig, code: Path | None) -> dict[str, Any]:
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
-"""What is measured: a training of this study, or a comparator, in one fold."""
+"""What is evaluated: a training of this study or a comparator, in one fold."""
 
 
 class StudyConfig(Section):
@@ -120,29 +107,29 @@ class StudyConfig(Section):
     losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     comparators: tuple[ComparatorConfig, ...] = ()
-    """Other methods, measured on the same scans."""
+    """Other methods, evaluated on the same scans."""
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     cluster: ClusterConfig = ClusterConfig()
     code: Annotated[Path | None, LATER] = None
     """Folder of the Python modules that ``network`` and ``losses`` name by import paths (``my_module:MyNet``), relative
-    to the YAML file; by default the folder of that file."""
+    to the YAML file. Default: the folder of that file."""
     reduced: ReducedConfig | None = None
-    """Set by ``study run --limit-scans`` and ``--epochs``: only a part of the study is run."""
+    """Set by ``study run --limit-scans`` and ``--epochs``, which run a part of the study."""
 
     @property
     def title(self) -> str:
-        """The study's name as printed; nobody may take a reduced run for the study."""
+        """The study's name as printed; that of a reduced run states what is reduced."""
         return f"{self.name} ({self.reduced.description})" if self.reduced else self.name
 
     @property
     def explicit(self) -> Self:
-        """The study with keys in place of what it takes from tables, which another version may have otherwise."""
+        """The study with published optimisers written as keys, so that it does not depend on the version's table."""
         return self.model_copy(update={"losses": tuple(explicit(self.training, loss) for loss in self.losses)})
 
     @property
     def folds(self) -> list[int | None]:
-        """Numbers of the folds, or None for the only split."""
+        """Numbers of the folds; one None where there is a single split."""
         return [None] if self.split.folds == 1 else list(range(1, self.split.folds + 1))
 
     @property
@@ -171,20 +158,20 @@ class StudyConfig(Section):
 
     @property
     def methods(self) -> list[Method]:
-        """All that is measured: trainings, then comparators."""
+        """Everything that is evaluated: trainings, then comparators."""
         return [*self.runs, *self.comparator_runs]
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What the study's results depend on beside its files, as JSON: neither names nor places of work.
+        """What the study's results depend on, apart from its files, as JSON.
 
-        Nor how many processes train a network, nor comparators: their files say what they are. Nor which
-        comparison is the primary one: that is a claim about results, not a part of them.
+        Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
+        their files are hashed. The primary comparison is not included, because it changes no result.
         """
-        places = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
+        apart = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses}).hashed(
-            exclude={**places, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
+            exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
         )
         return content | {"preprocess": self.preprocess.portable.hashed()} | imported_code(self.network, self.code)
 
@@ -208,7 +195,7 @@ class StudyConfig(Section):
         for place, edge in edges.items():
             if edge % divisor:
                 needed = f"which {len(self.network.filters)} levels of filters need"
-                raise fault_at(f"{edge} is no multiple of {divisor}, {needed}", *place)
+                raise fault_at(f"{edge} is not a multiple of {divisor}, {needed}", *place)
         return self
 
     @model_validator(mode="after")
@@ -220,7 +207,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _devices_of_one_training(self) -> Self:
-        """Refuse what cannot be where several devices train one network."""
+        """Refuse settings that contradict several devices for one training."""
         devices, nodes, gpus = self.training.devices, self.cluster.nodes, self.cluster.gpus
         if devices * nodes == 1:
             return self
@@ -242,7 +229,7 @@ class StudyConfig(Section):
 
     @model_validator(mode="after")
     def _distinct_names(self) -> Self:
-        """Refuse methods whose folders or files would be one another's, also where file systems know no capitals."""
+        """Refuse methods that would share folders or files, also on file systems that ignore case."""
         titles: list[tuple[tuple[str, int], str, tuple[int | None, ...], str]]
         titles = [(("losses", k), loss.title, self.seeds, "label") for k, loss in enumerate(self.losses)]
         titles += [(("comparators", k), one.name, (None,), "name") for k, one in enumerate(self.comparators)]
@@ -250,9 +237,7 @@ class StudyConfig(Section):
         for place, title, seeds, key in titles:
             names = names_on_disk(title, seeds, self.folds)
             if others := [taken[name] for name in sorted(names) if name in taken]:
-                reason = (
-                    f"{title} is taken by {others[0]}: file names know neither capitals nor _; give it another {key}"
-                )
+                reason = f"{title} is taken by {others[0]}: file names ignore case and _; give it another {key}"
                 raise fault_at(reason, *place, key)
             taken |= dict.fromkeys(names, f"{place[0]}.{place[1]} ({title})")
         return self
@@ -263,6 +248,6 @@ class StudyConfig(Section):
             named = [loss.title for loss in self.losses] + [one.name for one in self.comparators]
             for key in ("first", "second"):
                 if (title := getattr(primary, key)) not in named:
-                    reason = f"{title} is no loss or comparator of this study; one of {', '.join(named)} is needed"
+                    reason = f"{title} is not a loss or comparator of this study; one of {', '.join(named)} is needed"
                     raise fault_at(reason, "evaluation", "primary", key)
         return self

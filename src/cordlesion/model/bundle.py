@@ -20,7 +20,7 @@ from pydantic import (
 from safetensors.torch import save
 
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
-from cordlesion.config.sections import Section
+from cordlesion.config.section import Section
 from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, write_json

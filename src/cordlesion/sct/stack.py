@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy import ndimage
 
-from cordlesion.config.sections import Section
+from cordlesion.config.section import Section
 from cordlesion.cord.centerline import Centerline
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume

@@ -70,7 +70,7 @@ PLAIN = "letters, digits and _ are needed, since folders and files are named by 
         ("{name: bce, maps: a}", "8:6", "comparators.1.name: bce is taken by losses.0"),
         ("{name: BCE, maps: a}", "8:6", "comparators.1.name: BCE is taken by losses.0 (bce)"),
         ("{name: my_dice, maps: a}", "8:6", "comparators.1.name: my_dice is taken by losses.1"),
-        ("{maps: a, name: bceseed1}", "8:15", "bceseed1 is taken by losses.0 (bce): file names know neither"),
+        ("{maps: a, name: bceseed1}", "8:15", "bceseed1 is taken by losses.0 (bce): file names ignore case"),
         ("{name: oursv_1, maps: a}", "8:6", "comparators.1.name: oursv_1 is taken by comparators.0 (ours_v1)"),
     ],
 )  # fmt: skip

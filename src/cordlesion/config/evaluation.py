@@ -1,0 +1,80 @@
+"""Sections on maps and scores: prediction, post-processing, threshold, evaluation."""
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from cordlesion.config.section import Section
+from cordlesion.config.training import Precision
+from cordlesion.io.yaml import fault_at
+
+Blending = Literal["mean", "gaussian", "hann"]
+LesionVolume: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
+"""In mm3, at most a cubic metre."""
+
+
+class PredictionConfig(Section):
+    """From patches to a probability map (Hussein et al. 2023, section 2.5)."""
+
+    blending: Blending = "mean"
+    """Weight of overlapping patches along the stack: ``mean``: equal (the paper); ``gaussian``, ``hann``: higher in the
+    middle of a patch than at its ends."""
+    mirror: bool = False
+    """Average over the eight mirrored copies of each patch; takes eight times as long."""
+    precision: Precision = "auto"
+    """As ``training.precision``."""
+
+
+class PostprocessConfig(Section):
+    """What is never lesion, whatever its probability. Applied before maps are cut and scored, never to maps on disk."""
+
+    minimum_volume_mm3: LesionVolume = 0.0
+    """Predicted components (6-connected) count as lesions only if they are *larger* than this. 0 keeps all."""
+    cord_margin_mm: Annotated[float, Field(ge=0, le=1e4)] | None = None
+    """Voxels farther than this from the cord mask are not lesion; needs cord masks. Default: no restriction."""
+
+
+class ThresholdConfig(Section):
+    """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
+
+    objective: str = "median_voxel_f1"
+    """What the threshold maximises: a row of ``cordlesion.threshold.OBJECTIVES``. Some take a number: ``f_beta:2``,
+    ``lesion_sensitivity:1``."""
+    grid: Literal["paper", "fine"] = "paper"
+    """The thresholds to try: a row of ``cordlesion.threshold.GRIDS``."""
+    minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
+    """Candidate values of ``postprocess.minimum_volume_mm3``, of which one is chosen together with the threshold.
+    Default: the minimum volume is not tuned."""
+
+    @model_validator(mode="after")
+    def _distinct_volumes(self) -> Self:
+        if len(set(self.minimum_volumes_mm3)) < len(self.minimum_volumes_mm3):
+            raise fault_at("one volume is listed twice", "minimum_volumes_mm3")
+        return self
+
+
+class PrimaryConfig(Section):
+    """The one comparison that the study is meant to judge, declared before the test set is opened."""
+
+    metric: Literal["voxel_f1", "lesion_f1"]
+    """The primary endpoint: the mean of this score over test subjects, at tuned thresholds."""
+    first: str
+    """A loss or comparator, by its name in tables."""
+    second: str
+    """The loss or comparator to compare it with; the difference is second - first."""
+
+    @model_validator(mode="after")
+    def _two_methods(self) -> Self:
+        if self.first == self.second:
+            raise fault_at("two different methods are needed, first and second are the same", "second")
+        return self
+
+
+class EvaluationConfig(Section):
+    """How lesions are compared."""
+
+    rule: str = "study"
+    """The lesion rule: a row of ``cordlesion.metrics.RULES``."""
+    primary: PrimaryConfig | None = None
+    """The primary endpoint and comparison; all others are exploratory. It changes no result. ``manifest.json`` records
+    whether it was declared before the test set was opened. Default: none, so all comparisons are exploratory."""
