@@ -1,8 +1,8 @@
-"""What of the site is made from the program: the commands and the settings of a study (hooks of MkDocs)."""
+"""What of the site is made from the program: commands, settings and the columns of tables (hooks of MkDocs)."""
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -11,9 +11,19 @@ from pydantic_core import PydanticUndefined
 from cordlesion.cli.app import app
 from cordlesion.config import StudyConfig
 from cordlesion.config.section import Section
+from cordlesion.evaluation import METRICS
+from cordlesion.io.columns import Column, TableSpec
+from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
+from cordlesion.maps.compare import COMPARISON
+from cordlesion.study_folder.tables import ALL
 
+_FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT)
+TABLES = {spec.file: spec for spec in _FILES}
+"""Every table whose columns a page describes."""
 FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)
+_COLUMNS = re.compile("<!-- generated: columns (.+?) -->")
 _SELF_EVIDENT = re.compile(r" \*\[default: (?:False|\(\)|\"\")\]\*")
+_KINDS = {"share": "number from 0 to 1", "boolean": "`True` or `False`"}
 _WORDS = {str: "text", bool: "true, false", int: "integer", float: "number", Any: "any value"}
 
 
@@ -21,6 +31,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     """Fill in what is generated and leave out what only the tests read."""
     markdown = markdown.replace("<!-- generated: commands -->", commands())
     markdown = markdown.replace("<!-- generated: settings -->", settings())
+    markdown = _COLUMNS.sub(lambda found: columns(found[1].split(", ")), markdown)
     return FOR_TESTS.sub("", markdown)
 
 
@@ -43,6 +54,31 @@ def settings() -> str:
     for place, section in _sections(StudyConfig):
         parts += [f"## `{place}` {{ #{place} }}", _text(section.__doc__), _table(section)]
     return "\n\n".join(parts)
+
+
+def columns(files: Sequence[str]) -> str:
+    """Describe the columns of a table, or of several of which the last one has all columns.
+
+    Raises:
+        KeyError: No such table is declared.
+    """
+    specs = [TABLES[file] for file in files]
+    parts = [f"### {', '.join(f'`{file}`' for file in files)}"]
+    parts += [spec.meaning if len(specs) == 1 else f"`{spec.file}`: {spec.meaning}" for spec in specs]
+    rows = [f"| `{column.name}` | {_kind(column)} | {_meaning(column, specs)} |" for column in specs[-1].columns]
+    return "\n\n".join([*parts, "\n".join(["| column | holds | meaning |", "|---|---|---|", *rows])])
+
+
+def _kind(column: Column) -> str:
+    """Return in words what a column holds."""
+    kind = f"number ({column.unit})" if column.unit else _KINDS.get(column.kind, column.kind)
+    return f"{kind} or `n/a`" if column.may_be_missing and column.kind != "text" else kind
+
+
+def _meaning(column: Column, specs: Sequence[TableSpec]) -> str:
+    only = [spec for spec in specs if column.name in spec.names]
+    where = "" if len(only) == len(specs) else f"Only in {', '.join(f'`{spec.file}`' for spec in only)}"
+    return ". ".join(part for part in (column.meaning, where, column.optional) if part) + "."
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

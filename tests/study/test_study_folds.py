@@ -28,6 +28,7 @@ from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import read_results
 from cordlesion.threshold import FINE_THRESHOLDS, choose_threshold
 from oracles.postprocess_oracle import naive_removal
+from support.declared import declared, written_tables
 from support.tiny import KILLER, make_cohort
 
 FOLDS = (1, 2)
@@ -52,6 +53,13 @@ def finished(tmp_path_factory):
 def copy(finished, tmp_path):
     shutil.copytree(finished.parent, tmp_path / "copy")
     return tmp_path / "copy" / "study.yaml"
+
+
+def test_every_table_has_its_declared_columns_in_order(finished):
+    tables = written_tables(finished.parent / "study")
+    assert len(tables) >= 15
+    for path, (columns, spec) in tables.items():
+        assert columns == declared(spec), path
 
 
 def run_name(fold):

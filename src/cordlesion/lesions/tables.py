@@ -4,7 +4,7 @@ Beside each lies the JSON file that describes its columns, as in BIDS.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,39 +12,94 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.columns import Column, TableSpec, count, volume
 from cordlesion.io.reading import read_json
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import waiting_lock, write_json
 from cordlesion.lesions.measure import Lesion, LesionLoad
 
+
+def _mm(name: str, meaning: str, *, may_be_missing: bool = False) -> Column:
+    return Column(name, meaning, unit="mm", may_be_missing=may_be_missing)
+
+
+def _probability(name: str, meaning: str) -> Column:
+    return Column(name, meaning, "share", may_be_missing=True)
+
+
 _ALONG = "along the centerline; without one, straight down the scan"
 _CENTER = "Centre of mass"
-_COLUMNS: dict[str, tuple[str, str]] = {
-    "scan_id": ("Scan, by its BIDS entities or its file name", ""),
-    "mask": ("Mask that the lesion belongs to: reference or prediction", ""),
-    "name": ("Name of the lesion in the pictures: R and number in the reference, P and number in the prediction", ""),
-    "agrees": ("1: the other mask confirms the lesion (detected, or true) under the lesion rule; 0: it does not", ""),
-    "lesion": ("Number of the lesion in its mask, from the largest", ""),
-    "length_mm": (f"Length {_ALONG}, between the ends of the axial slices that the lesion spans", "mm"),
-    "position_mm": (f"Depth of the middle of that length below the top of the curve's first slice, {_ALONG}", "mm"),
-    "left_mm": (f"{_CENTER}: how far left of the cord's centre, in the axial plane; negative: right", "mm"),
-    "anterior_mm": (f"{_CENTER}: how far in front of the cord's centre, in the axial plane; negative: behind", "mm"),
-    "peak_probability": ("Largest probability in the lesion; n/a where the model gives a mask", ""),
-    "mean_probability": ("Mean probability in the lesion; n/a where the model gives a mask", ""),
-    "n_voxels": ("Voxels of the lesion", ""),
-    "x_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the right", "mm"),
-    "y_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), to the front", "mm"),
-    "z_mm": (f"{_CENTER} in the scanner's coordinates (RAS+), upwards", "mm"),
-    "i": (f"{_CENTER} as voxel index along the first axis of the scan's file, from 0", ""),
-    "j": (f"{_CENTER} as voxel index along the second axis of the scan's file, from 0", ""),
-    "k": (f"{_CENTER} as voxel index along the third axis of the scan's file, from 0", ""),
-    "threshold": ("Decision threshold t: a voxel is lesion when its probability is at least t", ""),
-    "n_lesions": ("Lesions: 6-connected components of more than 3 mm3", ""),
-    "volume_mm3": ("Volume of the lesion, or of all lesions of the scan", "mm3"),
-    "affected_mm": (f"Length with a lesion somewhere in the cord's section, {_ALONG}; within its ends", "mm"),
-    "cord_mm": ("Length of the cord in the scan, along the centerline", "mm"),
-    "n_too_small": ("Components of the mask that are too small to be counted as lesions", ""),
-}  # fmt: skip
+_SCAN = Column("scan_id", "Scan, by its BIDS entities or its file name", "text")
+_NUMBER = count("lesion", "Number of the lesion in its mask, from the largest")
+_VOLUME = volume("volume_mm3", "Volume of the lesion, or of all lesions of the scan")
+_SIZE = (
+    _VOLUME,
+    _mm("length_mm", f"Length {_ALONG}, between the ends of the axial slices that the lesion spans"),
+    _mm("position_mm", f"Depth of the middle of that length below the top of the curve's first slice, {_ALONG}"),
+    _mm(
+        "left_mm",
+        f"{_CENTER}: how far left of the cord's centre, in the axial plane; negative: right",
+        may_be_missing=True,
+    ),
+    _mm(
+        "anterior_mm",
+        f"{_CENTER}: how far in front of the cord's centre, in the axial plane; negative: behind",
+        may_be_missing=True,
+    ),
+)
+_PROBABILITY = (
+    _probability("peak_probability", "Largest probability in the lesion; n/a where the model gives a mask"),
+    _probability("mean_probability", "Mean probability in the lesion; n/a where the model gives a mask"),
+)
+_PLACE = (
+    count("n_voxels", "Voxels of the lesion"),
+    _mm("x_mm", f"{_CENTER} in the scanner's coordinates (RAS+), to the right"),
+    _mm("y_mm", f"{_CENTER} in the scanner's coordinates (RAS+), to the front"),
+    _mm("z_mm", f"{_CENTER} in the scanner's coordinates (RAS+), upwards"),
+    Column("i", f"{_CENTER} as voxel index along the first axis of the scan's file, from 0"),
+    Column("j", f"{_CENTER} as voxel index along the second axis of the scan's file, from 0"),
+    Column("k", f"{_CENTER} as voxel index along the third axis of the scan's file, from 0"),
+)
+LESIONS = TableSpec(
+    "lesions.tsv", "A row per lesion.", (_SCAN, _NUMBER, *_SIZE, *_PROBABILITY, *_PLACE), key=("scan_id", "lesion")
+)
+LESION_LOAD = TableSpec(
+    "lesion_load.tsv",
+    "A row per scan, also of scans without lesions.",
+    (
+        _SCAN,
+        Column("threshold", "Decision threshold t: a voxel is lesion when its probability is at least t", "share"),
+        count("n_lesions", "Lesions: 6-connected components of more than 3 mm3"),
+        _VOLUME,
+        _mm("affected_mm", f"Length with a lesion somewhere in the cord's section, {_ALONG}; within its ends"),
+        _mm("cord_mm", "Length of the cord in the scan, along the centerline", may_be_missing=True),
+        count("n_too_small", "Components of the mask that are too small to be counted as lesions"),
+    ),
+    key=("scan_id",),
+)
+LESION_AGREEMENT = TableSpec(
+    "lesion_agreement.tsv",
+    "A row per lesion of both masks, from `evaluate --figures`.",
+    (
+        _SCAN,
+        Column("mask", "Mask that the lesion belongs to: reference or prediction", "text"),
+        Column(
+            "name",
+            "Name of the lesion in the pictures: R and number in the reference, P and number in the prediction",
+            "text",
+        ),
+        Column(
+            "agrees",
+            "1: the other mask confirms the lesion (detected, or true) under the lesion rule; 0: it does not",
+            "integer",
+        ),
+        _NUMBER,
+        *_SIZE,
+        *_PLACE,
+    ),
+    key=("scan_id", "name"),
+)
+_COLUMNS = {column.name: column for spec in (LESIONS, LESION_LOAD, LESION_AGREEMENT) for column in spec.columns}
 
 
 @dataclass(frozen=True)
@@ -59,16 +114,16 @@ class Segmented:
 def lesion_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
     """Return one row per lesion of every scan (``lesions.tsv``)."""
     rows = [{"scan_id": name} | asdict(lesion) for name, scan in scans.items() for lesion in scan.lesions]
-    return pd.DataFrame(rows, columns=["scan_id", *(field.name for field in fields(Lesion))])
+    return pd.DataFrame(rows, columns=list(LESIONS.names))
 
 
 def load_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
     """Return one row per scan, with or without lesions (``lesion_load.tsv``)."""
     rows = [{"scan_id": name, "threshold": scan.threshold} | asdict(scan.load) for name, scan in scans.items()]
-    return pd.DataFrame(rows, columns=["scan_id", "threshold", *(field.name for field in fields(LesionLoad))])
+    return pd.DataFrame(rows, columns=list(LESION_LOAD.names))
 
 
-_TABLES = {"lesions.tsv": lesion_table, "lesion_load.tsv": load_table}
+_TABLES = {LESIONS: lesion_table, LESION_LOAD: load_table}
 
 
 def check_tables(folder: Path) -> None:
@@ -77,9 +132,9 @@ def check_tables(folder: Path) -> None:
     Raises:
         CordlesionError: One of them is damaged or lacks columns.
     """
-    for name, table in _TABLES.items():
-        if (folder / name).is_file():
-            read_table(folder / name, table({}).columns)
+    for spec in _TABLES:
+        if (folder / spec.file).is_file():
+            read_table(folder / spec.file, spec.names)
 
 
 def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
@@ -95,8 +150,8 @@ def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
         CordlesionError: A table that is there cannot be read, or the folder cannot be written.
     """
     with waiting_lock(folder / ".tables.lock"):
-        for name, table in _TABLES.items():
-            path = folder / name
+        for spec, table in _TABLES.items():
+            path = folder / spec.file
             rows = _with_others(path, table(scans), scans)
             write_table(path, rows)
             about = path.with_suffix(".json")
@@ -154,5 +209,5 @@ def describe_columns(table: pd.DataFrame, held: Mapping[str, Any] = MappingProxy
 def _described(column: str, held: object) -> dict[str, Any]:
     if column not in _COLUMNS:
         return held if isinstance(held, dict) else {"Description": "Added by hand"}
-    description, units = _COLUMNS[column]
-    return {"Description": description} | ({"Units": units} if units else {})
+    declared = _COLUMNS[column]
+    return {"Description": declared.meaning} | ({"Units": declared.unit} if declared.unit else {})

@@ -1,7 +1,7 @@
 """Masks beside their references, scan by scan: pictures of what was found, missed and marked falsely, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -22,8 +22,8 @@ from cordlesion.io.progress import track
 from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_scan, require_same_grid
 from cordlesion.io.writing import write_json, write_text
-from cordlesion.lesions.measure import Lesion, NumberedLesions, measure_lesions, number_lesions
-from cordlesion.lesions.tables import describe_columns
+from cordlesion.lesions.measure import NumberedLesions, measure_lesions, number_lesions
+from cordlesion.lesions.tables import LESION_AGREEMENT, describe_columns
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.metrics.voxel import Mask
 from cordlesion.pictures.html_page import page_environment
@@ -37,7 +37,6 @@ _NEAR_SHARE = 0.9
 """Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
 _MARGIN_MM = 10.0
 """What is shown around the lesions where there is no image behind them."""
-_LESION_COLUMNS = tuple(field.name for field in fields(Lesion) if "probability" not in field.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +100,8 @@ def write_agreement(
             {"scan": pair.scan_id, "picture": quote(picture.name), "summary": summarize(metrics)} | asdict(metrics)
         )
         rows += _rows(pair.scan_id, scan, judged, RULES[rule])
-    table = pd.DataFrame(rows, columns=["scan_id", "mask", "name", "agrees", *_LESION_COLUMNS])
-    write_table(folder / "lesion_agreement.tsv", table)
+    table = pd.DataFrame(rows, columns=list(LESION_AGREEMENT.names))
+    write_table(folder / LESION_AGREEMENT.file, table)
     write_json(folder / "lesion_agreement.json", describe_columns(table))
     _write_page(folder / "index.html", shown, rule)
     return faults
@@ -189,7 +188,7 @@ def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterat
                 "name": f"{kind[0].upper()}{lesion.lesion}",
                 "agrees": int(agreed),
             }
-            yield named | {column: getattr(lesion, column) for column in _LESION_COLUMNS}
+            yield named | asdict(lesion)
 
 
 def _write_page(path: Path, shown: list[dict[str, Any]], rule: str) -> None:

@@ -9,10 +9,16 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRICS
+from cordlesion.io.columns import Column, TableSpec, count
 from cordlesion.io.progress import say
 from cordlesion.io.tables import read_table
 from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
+
+
+def _number(name: str, meaning: str) -> Column:
+    return Column(name, meaning, may_be_missing=True)
+
 
 COMPARISON_NOTE = (
     "n_undefined: scans left out because a table has no score for them, as a rule those without lesions. "
@@ -21,6 +27,27 @@ COMPARISON_NOTE = (
 )
 """What a reader of :func:`compare_files`' table must know."""
 
+COMPARISON = TableSpec(
+    "comparison.tsv",
+    "A row per metric: the output of `compare`, under the name that you give. Subjects are the units of interval and "
+    f"test: with fewer than {MIN_PAIRS} there is no p-value, with fewer than five no interval.",
+    (
+        Column("metric", "Metric", "text"),
+        count("n_pairs", "Scans that are compared"),
+        count("n_undefined", "Scans for which the metric is undefined in one of the tables"),
+        count("n_unmatched", "Scans that only one of the tables has"),
+        _number("median_first", "Median of the first table"),
+        _number("median_second", "Median of the second table"),
+        _number("median_difference", "Median of the differences, second - first"),
+        _number("interval_low", "95 % interval of the median difference"),
+        _number("interval_high", "Its upper end"),
+        _number("rank_biserial", "Effect size: rank-biserial correlation"),
+        _number("p_value", "Wilcoxon signed-rank test of the subjects' mean differences"),
+        _number("p_holm", "The p-value after Holm's correction over the metrics"),
+        count("n_subjects", "Subjects"),
+    ),
+    key=("metric",),
+)
 _RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 _VOLUME = "reference_volume_mm3"
 _REFERENCE_LESIONS = "n_reference_lesions"
@@ -62,8 +89,8 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
     _require_same_references(first, second, merged)
     _require_same_rule(first, second, merged)
     result = pd.DataFrame([_comparison(merged, metric) for metric in SCORE_COLUMNS])
-    result.insert(list(result).index("n_undefined") + 1, "n_unmatched", sum(map(len, tables)) - 2 * len(merged))
-    return result.assign(p_holm=holm(result["p_value"]), n_subjects=result.pop("n_subjects"))
+    n_unmatched = sum(map(len, tables)) - 2 * len(merged)
+    return result.assign(n_unmatched=n_unmatched, p_holm=holm(result["p_value"]))[list(COMPARISON.names)]
 
 
 def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:

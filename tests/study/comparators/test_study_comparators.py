@@ -23,7 +23,10 @@ from cordlesion.study.run import run_study
 from cordlesion.study.sets import ClosedTest
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.tables import SPECS
+from cordlesion.threshold import VOLUME
 from support.comparator_files import COMPARATORS, save, write_comparators
+from support.declared import declared, written_tables
 from support.tiny import KILLER, make_cohort
 
 TUNED = ("bce", "tversky", "theirs", "soft", "nnunet")
@@ -51,6 +54,15 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(finished: Path, tmp_path: Path) -> Path:
     shutil.copytree(finished.parent, tmp_path / "copy")
     return tmp_path / "copy" / "study.yaml"
+
+
+def test_every_table_has_its_declared_columns_in_order(finished: Path) -> None:
+    """One fold and no tuned volume: neither has columns."""
+    tables = written_tables(finished.parent / "study")
+    assert {path for path in tables if "/" not in path} == set(SPECS) - {"history.tsv"}
+    for path, (columns, spec) in tables.items():
+        lacking = {"fold", VOLUME, "volume_interval_low", "volume_interval_high"} & set(spec.names)
+        assert columns == declared(spec, *lacking), path
 
 
 def table(file: Path, name: str) -> pd.DataFrame:
