@@ -1,4 +1,4 @@
-"""Masks or probability maps, and references: one tidy table, a row per scan (no torch)."""
+"""Masks or probability maps compared with references: a row per scan (no torch)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +32,8 @@ def read_masks(
 
     Args:
         pair: The files.
-        references: Remembers by which value the reference marks.
-        predictions: The same of the prediction.
+        references: Records the value by which references mark lesions.
+        predictions: The same for predictions.
 
     Raises:
         CordlesionError: A file is missing, damaged or no mask, or the grids differ.
@@ -69,10 +69,10 @@ def sweep_map(
 
     Args:
         pair: The files.
-        thresholds: Where the map is cut.
+        thresholds: The thresholds.
         rule: When a lesion counts as detected.
-        removal: How the map is post-processed before; not at all by default.
-        references: Remembers by which value the reference marks.
+        removal: Post-processing of the map; none by default.
+        references: Records the value by which references mark lesions.
 
     Returns:
         A row per threshold: scan_id, subject, session, threshold and the metrics.
@@ -98,14 +98,14 @@ def _names(pair: MapPair) -> dict[str, str]:
 
 
 def require_gradual(probability: Path, table: pd.DataFrame) -> None:
-    """Refuse maps that hold 0 and 1 only: masks, which any threshold leaves as they are.
+    """Refuse maps that hold only 0 and 1: these are masks, which no threshold changes.
 
     Args:
-        probability: Where the maps lie, for the message.
+        probability: Path of the maps, for the message.
         table: A row per scan and threshold.
 
     Raises:
-        CordlesionError: No threshold changes anything.
+        CordlesionError: All thresholds give the same masks.
     """
     # Where minimum volumes are tried as well, masks of one minimum volume are compared.
     same = ["scan_id", *(["minimum_volume_mm3"] if "minimum_volume_mm3" in table else [])]

@@ -17,18 +17,18 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_grid
 
 _NEARLY_CUBIC = 1.25
-"""Voxels whose longest edge exceeds the next by less have no slice direction to speak of."""
+"""Voxels whose longest edge exceeds the next one by less have no slice direction."""
 _ORIENTATIONS = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What scans can be grouped by besides their site."""
+    """Properties of a scan, besides its site, that define subgroups."""
 
     manufacturer: str
-    """As the JSON file beside the scan has it; empty where it has none."""
+    """From the JSON file of the scan; empty if it gives none."""
     scanner: str
-    """Manufacturer, model and field strength (``Siemens Skyra 3T``); empty where nothing says it."""
+    """Manufacturer, model and field strength (``Siemens Skyra 3T``); empty if unknown."""
     orientation: str
     """``sagittal``, ``coronal`` or ``axial`` slices (oblique ones: the nearest of these), or ``isotropic``."""
     slice_spacing_mm: float
@@ -36,10 +36,10 @@ class Acquisition:
 
 
 def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
-    """Find out how scans were acquired, from NIfTI headers, JSON files and participants.tsv.
+    """Read how scans were acquired, from NIfTI headers, JSON files and participants.tsv.
 
-    The JSON file comes first where both name a scanner, because a subject's scans may come from several. One that
-    cannot be read leaves the scanner to participants.tsv; that is said once.
+    If both name a scanner, the JSON file takes precedence, because a subject's scans may come from several scanners. If
+    it cannot be read, participants.tsv is used; this is reported once.
 
     Returns:
         By name of the scan.
@@ -56,11 +56,11 @@ def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
 
 
 def read_acquisition(scan: Scan, faults: list[str] | None = None) -> Acquisition:
-    """Find out how a scan was acquired, as :func:`read_acquisitions` does.
+    """Read how a scan was acquired, as :func:`read_acquisitions` does.
 
     Args:
-        scan: Any.
-        faults: Takes a sentence for each JSON file that cannot be read.
+        scan: The scan.
+        faults: A sentence is added for each JSON file that cannot be read.
 
     Raises:
         CordlesionError: The image is damaged.
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
 
 
 def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
-    """Return what the JSON files of an image say: its own before those above, which hold for all images (BIDS)."""
+    """Return the content of an image's JSON files: its own takes precedence over those above (inheritance of BIDS)."""
     about: dict[str, Any] = {}
     for path in _sidecars(image):
         try:
@@ -91,7 +91,7 @@ def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
 
 
 def _sidecars(image: Path) -> list[Path]:
-    """List the JSON files that hold for an image, from the dataset's root down: equal suffix, no other entity."""
+    """List the JSON files that apply to an image, from the dataset's root down: equal suffix, no other entity."""
     parts = file_stem(image).split("_")
     found = []
     for folder in _folders_from_root(image):
@@ -103,7 +103,7 @@ def _sidecars(image: Path) -> list[Path]:
 
 
 def _folders_from_root(image: Path) -> list[Path]:
-    """Return the dataset's root and the folders down to an image; that of the image alone outside of a BIDS dataset."""
+    """Return the dataset's root and the folders down to an image; only that of the image outside of a BIDS dataset."""
     inside = [folder for folder in image.parents if folder.name.startswith("sub-")]
     if not inside:
         return [image.parent]

@@ -16,7 +16,7 @@ _CANDIDATES = 500
 
 @dataclass(frozen=True)
 class _Load:
-    """Lesion load of one subject: a value for each of its lesion-bearing scans."""
+    """Lesion load of one subject: one value per lesion-bearing scan."""
 
     subject: str
     site: str
@@ -40,13 +40,13 @@ def share_out(
     """Return the group of each subject of ``scans``: those with lesions balanced, the others in random order.
 
     Args:
-        scans: All scans of the subjects that are to be shared out.
+        scans: All scans of the subjects that are assigned.
         contents: Lesion load and image hash, by scan name.
-        shares: Of each group, in lesion-bearing scans; their sum is 1.
-        key: Of the random numbers.
-        whole: What the scans are, for messages.
-        purpose: What so many groups are for, for messages.
-        last: Scans that are in the last group already, and counted in its share.
+        shares: Share of each group in the lesion-bearing scans; their sum is 1.
+        key: Key of the random numbers.
+        whole: Name of the scans as a whole, for messages.
+        purpose: Purpose of the groups, for messages.
+        last: Scans that are already in the last group; they count in its share.
 
     Raises:
         CordlesionError: Fewer subjects with lesions than groups.

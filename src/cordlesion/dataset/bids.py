@@ -18,30 +18,30 @@ _MOST_SHOWN = 3
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a BIDS dataset holds, as far as file names say it."""
+    """The content of a BIDS dataset, as far as file names show it."""
 
     scans: list[Scan]
     """Sorted by name."""
     unusable: list[tuple[str, str]] = field(default_factory=list)
     """Files that belong to no scan or cannot be named, each with the reason."""
     refusals: list[str] = field(default_factory=list)
-    """Why a study cannot be made of it: scans of one name, references of which one must be chosen; a sentence each."""
+    """Why it cannot be used for a study, a sentence each: scans of equal names, or several references of one scan."""
     remarks: list[str] = field(default_factory=list)
-    """What participants.tsv lacks, or was read although BIDS spells it otherwise."""
+    """What participants.tsv lacks, or what was read although it does not follow BIDS."""
 
     @property
     def refusals_to_show(self) -> list[str]:
-        """The first refusals, and a sentence that counts the others: a large dataset may have hundreds."""
+        """The first refusals, and a sentence with the number of the others: a large dataset may have hundreds."""
         n_more = len(self.refusals) - _MOST_SHOWN
         more = [f"{n_more} more are refused for the same reasons."] if n_more > 0 else []
         return [*self.refusals[:_MOST_SHOWN], *more]
 
 
 def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tuple[list[Scan], list[tuple[str, str]]]:
-    """List the scans of a BIDS dataset, with reference, cord mask and centerline where there are any.
+    """List the scans of a BIDS dataset, with reference, cord mask and centerline if they exist.
 
     Args:
-        folder: The dataset; masks may lie beside the scans or in ``derivatives``.
+        folder: The dataset; masks may be in the folders of the scans or in ``derivatives``.
         patterns: How files are recognised.
 
     Returns:
@@ -59,7 +59,7 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
 
 
 def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Dataset:
-    """Find out what a dataset holds, refusing nothing that can be shown.
+    """List the content of a dataset; what a study would refuse is listed, too.
 
     Args:
         folder: The dataset.
@@ -107,7 +107,7 @@ class _Masks:
 
     files: dict[str, Path] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
-    """Why a scan has none although there are some, a sentence."""
+    """Why a scan has none although several fit, a sentence."""
     passed: dict[str, str] = field(default_factory=dict)
     """Why a scan has none although a file could be meant for it, a sentence."""
     alone: list[tuple[str, str]] = field(default_factory=list)
@@ -124,7 +124,7 @@ def _scan(name: str, image: ScanFile, masks: Mapping[str, _Masks], people: Parti
 
 
 def _images(files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> tuple[dict[str, ScanFile], list[str]]:
-    """Name the images by their entities, and where these are the same by suffix and version, too."""
+    """Name the images by their entities; if these are equal, also by suffix and version."""
     by_base: dict[str, list[ScanFile]] = {}
     for pattern in patterns:
         hidden = set(by_base)
@@ -145,7 +145,7 @@ def _images(files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> tup
 def _masks(
     images: Mapping[str, ScanFile], files: Sequence[Path], folder: Path, kind: str, patterns: Sequence[str]
 ) -> _Masks:
-    """Find the files of a kind; those of an earlier pattern hide those of later ones for their scan."""
+    """Find the files of a kind; for each scan, files of an earlier pattern take precedence over those of later ones."""
     found, ties = _Masks(), dict[Path, str]()
     words = {word for file in images.values() for word in file.words}
     candidates: list[ScanFile] = []
@@ -192,7 +192,7 @@ def _nearest(
 
 
 def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
-    """Take a scan's only file of a kind, which may be linked twice, or say why none is taken."""
+    """Take a scan's only file of a kind, which may be linked twice, or record why none is taken."""
     paths = [file.path for file in fitting]
     distinct = paths if len(paths) == 1 else list({path.resolve(): path for path in paths}.values())
     if len(distinct) == 1:
@@ -203,7 +203,7 @@ def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) ->
 
 def _second(path: Path, first: Path, name: str, kind: str) -> str:
     return (
-        f"{path}: a second file beside {first} for scan {name}; one of the {kind}s is needed. Rename or move the "
+        f"{path}: a second {kind} of scan {name}, besides {first}; one is needed. Rename or move the "
         "other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
     )
 

@@ -1,4 +1,4 @@
-"""References and what any tool predicted for them, matched by the names of their scans."""
+"""References and predictions of any tool, matched by the names of their scans."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from cordlesion.errors import CordlesionError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
-"""Names that set a lesion mask apart from the other files of its scan."""
+"""Names that distinguish a lesion mask from the other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
 _OWN_FOLDER = "Put the files to be compared into a folder of their own."
 
 
 @dataclass(frozen=True)
 class MapPair:
-    """A scan's reference and what was predicted for it (a mask or a probability map)."""
+    """A scan's reference and its prediction (a mask or a probability map)."""
 
     scan_id: str
     subject: str
@@ -37,9 +37,9 @@ class MapPair:
     cord_mask: Path | None = None
     """Needed only where lesions are restricted to the cord."""
     lesion_value: float | None = None
-    """The value that is lesion in the reference, where it may hold others."""
+    """The value that is lesion in the reference, if it may hold others."""
     predicted_value: float | None = None
-    """The same of a predicted mask."""
+    """The value that is lesion in the predicted mask, if it may hold others."""
 
 
 def pair_files(
@@ -47,14 +47,14 @@ def pair_files(
 ) -> tuple[list[MapPair], list[tuple[str, str]]]:
     """Match references with predictions: two files, or the files of two folders by the names of their scans.
 
-    Names of BIDS are matched by their entities and suffixes, others by equal names. Where a folder has one name several
-    times (a folder per patient, the same file name in each), files are matched by their place in it. Where a folder
-    holds several kinds of files, only those named as lesion masks (or, of the predictions, as in ``names``) count.
+    Names of BIDS are matched by their entities and suffixes, other names only if they are equal. If a name occurs
+    several times (a folder per patient, the same file name in each), files are matched by their folders. If a folder
+    holds several kinds of files, only those named as lesion masks (predictions: as in ``names``) are read.
 
     Args:
         reference: A file, or a folder.
         prediction: A file, or a folder.
-        names: How predictions are named where they lie beside other files.
+        names: Names of predictions in a folder that holds other files, too.
 
     Returns:
         The pairs, sorted by name; and each file that cannot be used, with the reason.
@@ -87,10 +87,10 @@ def pair_files(
 
 
 def _require_images(folder: Path, images: Sequence[Path]) -> None:
-    """Refuse a folder without a NIfTI file, and say what is there instead where that is known."""
+    """Refuse a folder without a NIfTI file, and report what is there instead if that is known."""
     if images:
         return
-    # nnU-Net's exports lack the scan's place in space, so they are no files to be paired by themselves.
+    # nnU-Net's exports lack the position in space, so they cannot be paired without their scans.
     exports = any(path.suffix == ".npz" for path in files_below(folder))
     remedy = "Convert nnU-Net's .npz exports first (see the guide to thresholds)" if exports else "Check the folder"
     raise CordlesionError(f"{folder}: no NIfTI file found; .nii.gz or .nii files are needed. {remedy}.")
@@ -103,8 +103,8 @@ def one_file_each(
 
     Args:
         files: Of one kind.
-        scans: What is known of each scan's name.
-        remedy: What the user can do where two files fit one scan, a sentence.
+        scans: The name of each scan, as read from its file.
+        remedy: What the user can do if two files fit one scan, a sentence.
 
     Raises:
         CordlesionError: Two files are of one scan, or a file fits two scans alike.
@@ -124,7 +124,7 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
     Args:
         pairs: As :func:`pair_files` made them.
         images: Images of any scans.
-        root: The folder they lie in.
+        root: Their folder.
 
     Returns:
         By ``scan_id``; pairs without an image are left out.
@@ -147,9 +147,9 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
 
 
 def named_files(files: Sequence[Path], names: Sequence[str]) -> list[ScanFile]:
-    """Read the names of files; where some fit one of the patterns ``names``, only those count.
+    """Read the names of files; if some fit one of the patterns ``names``, only those are returned.
 
-    Files whose names cannot stand in a table are left out.
+    Files whose names cannot be written to a table are left out.
     """
     named = [path for path in files if any(path.match(name) for name in names)]
     return [scan_file(path) for path in named or files if not illegible(path)]
@@ -171,26 +171,26 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list
 def _by_place(
     reference: Path, references: list[ScanFile], prediction: Path, predictions: list[ScanFile]
 ) -> tuple[list[ScanFile], list[ScanFile]]:
-    """Name files of equal names by their folders, in both trees, where the names alone do not distinguish scans."""
+    """Name files by their folders, in both trees, where their own names do not distinguish scans."""
     if not (_repeats(references) or _repeats(predictions)):
         return references, predictions
     alike = len({file.key for file in (*references, *predictions)}) == 1
     placed = _placed(references, reference, alike), _placed(predictions, prediction, alike)
     if {file.key for file in placed[0]} & {file.key for file in placed[1]}:
         return placed
-    # Other names in the two trees: the folders distinguish patients where each holds one file.
+    # The names differ between the trees: folders with one file each distinguish patients.
     folders = _placed(references, reference, True), _placed(predictions, prediction, True)
     return placed if any(map(_repeats, folders)) else folders
 
 
 def _repeats(files: Sequence[ScanFile]) -> bool:
-    """Say whether a name that is not of BIDS occurs twice."""
+    """Return whether a name that is not of BIDS occurs twice."""
     counts = Counter(file.key for file in files if not file.entities)
     return any(number > 1 for number in counts.values())
 
 
 def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[ScanFile]:
-    """Put the folders below ``root`` into the names that are not of BIDS, or let them be the names."""
+    """Add the folders below ``root`` to the names that are not of BIDS, or use them as names."""
     if not root.is_dir():
         return list(files)
     folders = [file.path.parent.relative_to(root).parts for file in files]
@@ -203,7 +203,7 @@ def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[Scan
 
 
 def _named(found: Mapping[ScanFile, Path]) -> list[MapPair]:
-    """Make pairs that are named by their references, as briefly as distinguishes them."""
+    """Name each pair by its reference, with the shortest name that is unique."""
     brief = {file: _brief_name(file) for file in found}
     counts = Counter(brief.values())
     full = {file: name if counts[name] == 1 else _full_name(file) for file, name in brief.items()}
@@ -220,7 +220,7 @@ def _full_name(file: ScanFile) -> str:
 
 
 def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
-    """Refuse two references of one name, of which a prediction would belong to either."""
+    """Refuse two references of one name: a prediction would belong to both."""
     predicted, first = {file.key for file in predictions}, dict[str, ScanFile]()
     for file in references:
         twin = first.setdefault(_full_name(file), file)
@@ -229,7 +229,7 @@ def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile
 
 
 def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
-    """Say that names occur several times in a tree, which is why nothing matches."""
+    """Report names that occur several times in a tree, which is why nothing matches."""
     for files in trees:
         first: dict[str, ScanFile] = {}
         for file in files:

@@ -1,4 +1,4 @@
-"""Where a dataset comes from, as it says itself."""
+"""The origin of a dataset, as its description states it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _SIMULATOR = "cordlesion simulate"
 
 
 def is_simulated(dataset: Path) -> bool:
-    """Say whether a dataset says of itself that `cordlesion simulate` made it; one that is gone says nothing."""
+    """Return whether a dataset states that `cordlesion simulate` made it; False for a dataset that is gone."""
     try:
         described = read_json(dataset / "dataset_description.json", dict)
         return any(maker.get("Name") == _SIMULATOR for maker in described.get("GeneratedBy", []))

@@ -1,4 +1,4 @@
-"""What participants.tsv says of each person: site and scanner."""
+"""Site and scanner of each subject, from participants.tsv."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
@@ -16,17 +16,17 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Participants:
-    """The rows of participants.tsv, in BIDS' spelling, and where the file differs from it."""
+    """The rows of participants.tsv with the column names of BIDS, and where the file differs from BIDS."""
 
     path: Path
     columns: frozenset[str] = frozenset()
     rows: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     """By subject (``sub-01``)."""
     spelling: tuple[str, ...] = ()
-    """What was read although BIDS spells it otherwise, or what keeps the table from being used; sentences."""
+    """What was read although it does not follow BIDS, or why the table cannot be used; sentences."""
 
     def value(self, scan: ScanFile, column: str) -> str:
-        """Return what the table has for a scan: in the row of its session where a person has several; else nothing."""
+        """Return the value of a scan, of the row of its session if its subject has several rows; empty if unknown."""
         rows = self.rows.get(scan.subject, ())
         if len({row.get(column, "") for row in rows}) > 1:
             rows = [row for row in rows if _session(row) == scan.session]
@@ -34,17 +34,17 @@ class Participants:
         return next(iter(values)) if len(values) == 1 else ""
 
     def remarks(self, scans: Collection[ScanFile]) -> list[str]:
-        """Say what of the table could not be used for the scans, or was read although BIDS spells it otherwise."""
-        said = [f"{self.path}: {remark}" for remark in self.spelling]
+        """Report what could not be used for the scans, or was read although it does not follow BIDS."""
+        remarks = [f"{self.path}: {remark}" for remark in self.spelling]
         for column in sorted(self.columns & {"site", "scanner"}):
             lacking = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
             if lacking:
                 named = ", ".join(lacking[:_MOST_NAMED]) + (" ..." if len(lacking) > _MOST_NAMED else "")
-                said.append(
+                remarks.append(
                     f"{self.path}: the {column} is unknown of {len(lacking)} of the subjects ({named}): no row, or "
                     "several that differ and none of the scan's session. Add rows (`participant_id`, `session_id`)."
                 )
-        return said
+        return remarks
 
     def _is_unclear(self, scan: ScanFile, column: str) -> bool:
         rows = self.rows.get(scan.subject, ())
@@ -52,7 +52,7 @@ class Participants:
 
 
 def read_participants(path: Path) -> Participants:
-    """Read participants.tsv, also where it is spelled as people do: commas, capitals, ids without ``sub-``.
+    """Read participants.tsv, also with common deviations from BIDS: commas, capitals, ids without ``sub-``.
 
     Raises:
         CordlesionError: The file is no text in UTF-8.
@@ -93,7 +93,7 @@ _SPELLINGS = {
 
 
 def _delimiter(header: str) -> str:
-    return next((mark for mark in ("\t", ",", ";") if mark in header), "\t")
+    return next((sign for sign in ("\t", ",", ";") if sign in header), "\t")
 
 
 def _cell(text: str) -> str:

@@ -23,17 +23,17 @@ class Scan:
     session: str
     """Empty where the dataset has no sessions."""
     site: str
-    """Empty where participants.tsv does not say."""
+    """Empty where participants.tsv does not give it."""
     image: Path
     reference: Path | None = None
     cord_mask: Path | None = None
     centerline: Path | None = None
     scanner: str = ""
-    """As participants.tsv has it."""
+    """From participants.tsv."""
     unclear: tuple[tuple[str, str], ...] = ()
-    """Kinds of files of which the scan has none although there are some, each with a sentence that says why."""
+    """Kinds of files that exist but do not fit the scan, each with the reason in a sentence."""
     lesion_value: float | None = None
-    """The value that is lesion in the reference, where it may hold others."""
+    """The value that is lesion in the reference, if it may hold others."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""
@@ -41,24 +41,24 @@ class Scan:
         return {kind: path for kind in kinds if (path := getattr(self, kind)) is not None}
 
     def why_none(self, kind: str) -> str:
-        """Say why a kind of file is missing although there are some, to be added to a sentence; else nothing."""
+        """Return why a kind of file is missing although there are some, to add to a sentence; else an empty text."""
         return next((f" {sentence}" for name, sentence in self.unclear if name == kind), "")
 
 
 @dataclass(frozen=True)
 class ScanContent:
-    """What splitting needs to know of a scan's voxels."""
+    """The facts about a scan's voxels that a split needs."""
 
     n_lesions: int
     lesion_volume_mm3: float
     image_hash: str
-    """SHA-256 of shape and voxel values: equal images are equal however they were compressed."""
+    """SHA-256 of shape and voxel values, which does not depend on the compression."""
     reference_value: float | None = None
-    """By which value the reference marks lesions; None where it has none. No result depends on it."""
+    """The value by which the reference marks lesions; None without lesions. No result depends on it."""
 
     @property
     def decisive(self) -> dict[str, object]:
-        """What a split depends on, as JSON."""
+        """The part that a split depends on, as JSON."""
         return {name: value for name, value in vars(self).items() if name != "reference_value"}
 
 
@@ -68,7 +68,7 @@ def read_reference(scan: Scan, like: Volume, references: MaskValues | None = Non
     Args:
         scan: The scan.
         like: Its image, or another volume on the image's grid.
-        references: Remembers by which value it marks.
+        references: Records the value by which it marks lesions.
 
     Raises:
         CordlesionError: As :func:`cordlesion.io.volume.read_mask`.
@@ -78,12 +78,12 @@ def read_reference(scan: Scan, like: Volume, references: MaskValues | None = Non
 
 
 def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | None = None) -> ScanContent:
-    """Read a scan and its reference once: are both sound, how many lesions, and what image is it.
+    """Read a scan and its reference once: check both, count the lesions and hash the image.
 
     Args:
         scan: The scan.
         rule: When a lesion counts.
-        references: Remembers by which value the reference marks, and says which one is lesion.
+        references: Records the value by which the reference marks lesions.
 
     Raises:
         CordlesionError: There is no reference, a file is missing or damaged, or the grids differ.
@@ -94,7 +94,7 @@ def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | No
     digest = hashlib.sha256(repr(image.data.shape).encode())
     digest.update(np.ascontiguousarray(image.data).data)
     if scan.reference is None:
-        # Unmarked is not lesion-free: such a scan would teach the network that its lesions are none.
+        # A scan without a reference is not lesion-free: a network would learn that its lesions are background.
         raise CordlesionError(
             f"{scan.image}: no reference found; a mask named like *_label-lesion_seg.nii.gz is needed. "
             f"Add it, all zeros if the scan has no lesion.{scan.why_none('reference')}"

@@ -1,6 +1,6 @@
-"""Which scan a file belongs to, by its name alone; and the files below a folder (leaf, standard library only).
+"""The scan of a file, from its name alone; and the files below a folder (leaf, standard library only).
 
-Every part of the program asks :func:`scan_file`. ``docs/file_formats.md`` shows what it makes of names people use.
+Every part of the program uses :func:`scan_file`. ``docs/file_formats.md`` has a table of examples.
 """
 
 import os
@@ -16,28 +16,28 @@ from cordlesion.errors import CordlesionError
 
 _ENDING = re.compile(r"\.(nii\.gz|nii|npz|json)$")
 _CHANNEL = re.compile(r"_0000$")
-"""What nnU-Net adds to the name of an image of one channel."""
+"""The ending that nnU-Net adds to the name of an image with one channel."""
 _OF_A_RESULT = re.compile(
     r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_probseg|_lesion-manual)$"
 )
-"""How our own results, and references, end where the rest is no name of BIDS."""
+"""Endings of our own results and of references, after a name that is not of BIDS."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTITY = re.compile(r"[A-Za-z]+-.")
 _OF_MASKS = {"label", "lesion", "seg"}
-"""Entities that say what a mask or map shows (``lesion-manual`` and ``seg-manual`` too)."""
+"""Entities that describe what a mask or map shows (also ``lesion-manual`` and ``seg-manual``)."""
 _OF_VERSIONS = {"desc", "space", "res", "den"}
-"""Entities that distinguish versions of a file, not scans: a mask of another version belongs to the scan as well."""
+"""Entities that distinguish versions of a file, not scans: a mask of another version belongs to the same scan."""
 _SUFFIXES_OF_MASKS = {"seg", "mask", "dseg", "probseg", "centerline"}
 _WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
-"""Words that masks are named by (``sub-01_lesion_manual``); they name no image."""
+"""Words in names of masks (``sub-01_lesion_manual``); they name no image."""
 DEFAULT_SUFFIX = "T2w"
-"""Left out of a scan's name, since scans are T2w images unless their name says otherwise."""
+"""Omitted from a scan's name: scans are T2w images unless they have another suffix."""
 _MOST_LINKS = 100_000
 
 
 @dataclass(frozen=True)
 class ScanFile:
-    """What a file's name says of the scan that it is, or that it was made from."""
+    """The parts of a file's name that identify its scan."""
 
     path: Path
     base: str
@@ -45,29 +45,29 @@ class ScanFile:
     entities: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Keys and values of BIDS; empty where the name does not begin with ``sub-``."""
     words: tuple[str, ...] = ()
-    """Parts without a hyphen that name an image, as its suffix does: ``T2w``, ``PSIR``, a date."""
+    """Parts without a hyphen that name an image, such as its suffix: ``T2w``, ``PSIR``, a date."""
     version: tuple[str, ...] = ()
     """Entities that distinguish versions, e.g. ``desc-denoised`` or ``space-other``."""
     unclear: str = ""
     """A last part without a hyphen or a capital letter, which may name an image (``bold``) or not (``pred``)."""
     is_derived: bool = False
-    """Its name says that it is a mask or a map of a scan."""
+    """Whether the name is that of a mask or a map."""
 
     @property
     def name(self) -> str:
-        """The scan's name: of an image all but the suffix ``T2w``, of a mask or map what names the image behind it."""
+        """The scan's name: of an image all parts except the suffix ``T2w``, of a mask or map the name of its image."""
         own = () if self.is_derived else self.version
         words = (*self.words, self.unclear) if self.unclear else self.words
         return "_".join([self.base, *own, *(word for word in words if word != DEFAULT_SUFFIX)])
 
     @property
     def key(self) -> str:
-        """What ``base`` is compared by: letters with accents are the same in either form of Unicode (macOS)."""
+        """``base`` for comparison: letters with accents are equal in both forms of Unicode (macOS)."""
         return unicodedata.normalize("NFC", self.base)
 
     @property
     def subject(self) -> str:
-        """``sub-`` and its label; the name itself where it is not of BIDS."""
+        """``sub-`` and its label; the name itself if it is not of BIDS."""
         return f"sub-{self.entities['sub']}" if "sub" in self.entities else self.base
 
     @property
@@ -76,39 +76,39 @@ class ScanFile:
         return self.entities.get("ses", "")
 
     def as_image(self) -> "ScanFile":
-        """Return the same of a file that is known to be an image, whose last part therefore is its suffix."""
+        """Return the name of a file that is known to be an image: its last part is its suffix."""
         return replace(self, words=(*self.words, self.unclear), unclear="") if self.unclear else self
 
     def as_matched(self, pattern: str, suffixes: Iterable[str]) -> "ScanFile":
-        """Return the same without the words that a pattern spells out: they say what is looked for, not of which image.
+        """Return the name without the words of a pattern: they describe the kind of file, not its image.
 
         Args:
-            pattern: That the name fits, such as ``*_lesion_manual.nii.gz``.
-            suffixes: Words that name images, which stay.
+            pattern: The pattern that the name fits, such as ``*_lesion_manual.nii.gz``.
+            suffixes: Words that name images; they are kept.
         """
         gone = (set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS) - set(suffixes)
         return replace(self, words=tuple(word for word in self.words if word not in gone))
 
     def mismatch(self, other: "ScanFile") -> int | None:
-        """Return in how many parts two names differ that may be of one scan; None where they cannot be.
+        """Return in how many parts two names of one scan differ; None if they are names of two scans.
 
-        A name that says less may belong to one that says more; different suffixes (``T2w``, ``PSIR``) never do.
+        One name may have parts that the other lacks. Names with different suffixes (``T2w``, ``PSIR``) never match.
         """
-        mine, theirs = set(self.words), set(other.words)
-        if self.key != other.key or not (mine <= theirs or theirs <= mine):
+        own, others = set(self.words), set(other.words)
+        if self.key != other.key or not (own <= others or others <= own):
             return None
-        apart = len((mine ^ theirs) - {DEFAULT_SUFFIX}) + len(set(self.version) ^ set(other.version))
+        apart = len((own ^ others) - {DEFAULT_SUFFIX}) + len(set(self.version) ^ set(other.version))
         return apart + (bool(self.unclear and other.unclear) and self.unclear != other.unclear)
 
 
 def scan_file(path: Path | str) -> ScanFile:
     """Read a file's name: the scan's name and its BIDS entities.
 
-    BIDS rules hold for names that begin with ``sub-``. Any other name is the scan's, whole, with hyphens and dots, but
-    for ``.nii.gz``, the endings of our own results and the ``_0000`` of nnU-Net.
+    Names that begin with ``sub-`` follow the rules of BIDS. Any other name is the name of the scan as a whole, with
+    hyphens and dots, without ``.nii.gz``, the endings of our own results and the ``_0000`` of nnU-Net.
 
     Raises:
-        CordlesionError: The name is not UTF-8 or holds control characters, and so cannot stand in a table.
+        CordlesionError: The name is not UTF-8 or holds control characters, so it cannot be written to a table.
     """
     path = Path(path)
     if fault := illegible(path):
@@ -126,8 +126,8 @@ def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
     words = [part for part in parts if "-" not in part]
     last = parts[-1] if "-" not in parts[-1] else ""
     is_derived = bool(_OF_MASKS & entities.keys()) or last in _SUFFIXES_OF_MASKS
-    # The suffix of a mask says what it is, not which image it was drawn on. Suffixes of images have a capital letter
-    # as a rule; what has none may be anybody's word for a mask.
+    # The suffix of a mask describes the mask, not its image. Suffixes of images usually have a capital letter; a word
+    # without one may describe a mask.
     is_doubtful = bool(last) and last not in _SUFFIXES_OF_MASKS and last == last.lower() and not last.isdigit()
     if last in _SUFFIXES_OF_MASKS or is_doubtful:
         words = words[:-1]
@@ -138,12 +138,12 @@ def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
 
 
 def file_stem(path: Path) -> str:
-    """Return a file's name without ``.nii.gz`` and the like, dots within it included."""
+    """Return a file's name without ``.nii.gz`` or a similar ending; other dots are kept."""
     return _ENDING.sub("", path.name)
 
 
 def illegible(path: Path) -> str:
-    """Return why a path cannot stand in a table or on a page, a sentence; empty where it can."""
+    """Return why a path cannot be written to a table or page, a sentence; empty if it can."""
     name = str(path)
     try:
         name.encode()
@@ -155,7 +155,7 @@ def illegible(path: Path) -> str:
 
 
 def legible(path: Path | str) -> str:
-    """Return a path with everything that cannot be printed escaped."""
+    """Return a path in which all characters that cannot be printed are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -166,18 +166,18 @@ Scan = TypeVar("Scan")
 def files_by_scan(
     files: Iterable[ScanFile], scans: Mapping[Scan, ScanFile], ties: dict[Path, str] | None = None
 ) -> dict[Scan, list[ScanFile]]:
-    """Assign each file to the scan whose name is nearest to its own.
+    """Assign each file to the scan with the most similar name.
 
     Args:
-        files: Of one kind.
-        scans: What is known of each scan's name.
-        ties: Takes the files that fit two scans alike, each with a sentence.
+        files: Files of one kind.
+        scans: The name of each scan, as read from its file.
+        ties: Files that fit two scans equally well are added, each with a sentence.
 
     Returns:
-        The files of each scan that has any, those first that fit it best.
+        The files of each scan that has any, the best fit first.
 
     Raises:
-        CordlesionError: A file fits two scans alike, and there is nothing to take it.
+        CordlesionError: A file fits two scans equally well, and ``ties`` is not given.
     """
     by_base: dict[str, list[ScanFile]] = {}
     for name in scans.values():
@@ -196,7 +196,7 @@ def files_by_scan(
 
 
 def best_files(files: Sequence[ScanFile], scan: ScanFile) -> list[ScanFile]:
-    """Return those of a scan's files that fit it best: more than one where they fit it alike."""
+    """Return the files of a scan that fit it best: several if they fit equally well."""
     return _least([(file.mismatch(scan) or 0, file) for file in files])
 
 
@@ -208,7 +208,7 @@ def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
 
 
 def nearest_scans(file: ScanFile, by_base: Mapping[str, Sequence[ScanFile]]) -> list[ScanFile]:
-    """Return those of the names, given by their ``key``, that are nearest to a file's."""
+    """Return the names, given by their ``key``, that are most similar to a file's."""
     apart = [(steps, name) for name in by_base.get(file.key, ()) if (steps := file.mismatch(name)) is not None]
     return _least(apart) if apart else []
 
@@ -219,19 +219,19 @@ def _least(ranked: Sequence[tuple[int, ScanFile]]) -> list[ScanFile]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files in a folder and below, sorted, but for hidden ones; linked folders are entered as real ones.
+    """Return all files in a folder and below, sorted, except hidden ones; links to folders are followed.
 
-    A link to a file that was never fetched (DataLad) counts: reading it says so, leaving it out would not.
+    A link to a file that was never fetched (DataLad) is returned: reading it gives an error, omitting it would not.
 
     Raises:
-        CordlesionError: A folder cannot be read, or links multiply it without end.
+        CordlesionError: A folder cannot be read, or its links form endless paths.
     """
     folder = Path(folder)
     return sorted(_walk(folder, folder.resolve(), (), [0]))
 
 
 def _walk(folder: Path, real: Path, above: tuple[Path, ...], n_links: list[int]) -> Iterator[Path]:
-    """Yield the files; ``above`` are the real paths of the folders on the way, which a link must not lead back to."""
+    """Yield the files; ``above`` are the real paths of the parent folders, to which no link may lead back."""
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:

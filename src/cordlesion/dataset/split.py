@@ -12,7 +12,7 @@ from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
 
 LEARNING_SETS: tuple[SetName, ...] = SETS[:-1]
-"""The sets among which a fold shares what it does not test."""
+"""The sets of the scans that a fold does not test."""
 
 BALANCED = "balanced for lesion load and site"
 TESTED_WHOLE = "subject with a lesion-free scan, which goes to test: so do all scans of the subject"
@@ -21,13 +21,13 @@ TESTED_WHOLE = "subject with a lesion-free scan, which goes to test: so do all s
 def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> pd.DataFrame:
     """Assign every scan to a set; all scans of a subject stay together.
 
-    Subjects with lesions are spread in the configured proportions of lesion-bearing scans, so that number and volume of
-    lesions and the sites are balanced. By default every lesion-free scan goes to the test set (the study), and with it
-    all scans of its subject; ``config.lesion_free`` can have such subjects stratified as well.
+    Subjects with lesions are assigned in the configured proportions of lesion-bearing scans, so that the number and
+    volume of lesions and the sites are balanced. By default every lesion-free scan goes to the test set (as in the
+    paper), with all scans of its subject; with ``config.lesion_free`` such subjects are stratified, too.
 
-    With several folds each subject is in the test set of exactly one, the folds' test sets are balanced among
-    themselves, and each fold shares the other subjects among train, validation and threshold in their proportions.
-    Subjects with lesion-free scans are in no other set than their test set unless they are to be stratified.
+    With several folds, each subject is in the test set of exactly one fold, and these test sets are balanced. Each fold
+    divides the other subjects into train, validation and threshold. Subjects with lesion-free scans are only in their
+    test set, unless they are stratified.
 
     Args:
         scans: The scans of the dataset.
@@ -64,9 +64,9 @@ def split_table(
         scans: The scans of the dataset.
         contents: Lesion load and image hash, by scan name.
         folds: The set of each subject that takes part, one mapping per fold.
-        reason: Why lesion-bearing scans are where they are.
-        reason_free: Why those of subjects without lesions are.
-        reason_mixed: Why those of subjects with both kinds of scans are, if that is another reason.
+        reason: Reason for the set of lesion-bearing scans.
+        reason_free: Reason for the set of subjects without lesions.
+        reason_mixed: Reason for the set of subjects with both kinds of scans, if it is another one.
 
     Raises:
         CordlesionError: As :func:`check_split`.
@@ -94,15 +94,15 @@ def share_subjects(
     key: Sequence[int] = (),
     whole: str = "the dataset",
 ) -> dict[str, str]:
-    """Share the subjects of ``scans`` among sets in the configured proportions, lesion-free ones as well.
+    """Assign the subjects of ``scans``, also lesion-free ones, to sets in the configured proportions.
 
     Args:
-        scans: All scans of the subjects that are to be shared.
+        scans: All scans of the subjects that are assigned.
         contents: Lesion load and image hash, by scan name.
         names: The sets.
         config: Proportions and seed.
-        key: What the draw is for, beside the seed.
-        whole: What the scans are, for messages.
+        key: Key of the random numbers, after the seed.
+        whole: Name of the scans as a whole, for messages.
 
     Returns:
         The set of each subject.
@@ -164,7 +164,7 @@ def _refuse_shared(table: pd.DataFrame, key: "pd.Series[str]", what: str, remedy
 
 
 def _learning(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> list[Scan]:
-    """Return the scans that may be learned from: by default those of subjects with lesions in each of their scans."""
+    """Return the scans for the learning sets: by default those of subjects with lesions in all their scans."""
     if config.lesion_free == "stratified":
         return list(scans)
     tested = {scan.subject for scan in scans if not contents[scan.scan_id].lesion_volume_mm3 > 0}
@@ -210,7 +210,7 @@ def _facts(scan: Scan, content: ScanContent) -> dict[str, object]:
 def _reasons(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], reason: str, reason_free: str, reason_mixed: str
 ) -> dict[str, str]:
-    """Return why each scan is where it is, by scan."""
+    """Return the reason for the set of each scan."""
     bearing = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
     with_lesions = {scan.subject for scan in scans if scan.scan_id in bearing}
     mixed = with_lesions & {scan.subject for scan in scans if scan.scan_id not in bearing}

@@ -1,4 +1,4 @@
-"""A small part of a dataset that still has everything a split needs, for trying a study out."""
+"""A small part of a dataset that can still be split, to try out a study."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,19 +12,19 @@ from cordlesion.errors import CordlesionError
 def choose_subset(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], n_scans: int, config: SplitConfig
 ) -> list[Scan]:
-    """Choose subjects, with all their scans, of every lesion load and without lesions, in the dataset's proportion.
+    """Choose subjects with all their scans: of every lesion load, and without lesions in the dataset's proportion.
 
-    As many subjects as the number of scans allows, and of both kinds enough for every set (and fold) that gets some.
+    The subset has as many subjects as the number of scans allows, and enough of both kinds for every set (and fold).
     The same scans give the same subset.
 
     Args:
         scans: The usable scans of the dataset.
         contents: Lesion load and image hash, by scan name.
-        n_scans: At most so many are chosen.
-        config: How the subset is going to be split.
+        n_scans: Largest number of scans.
+        config: The split of the subset.
 
     Returns:
-        The chosen ones, in the order of ``scans``.
+        The chosen scans, in the order of ``scans``.
 
     Raises:
         CordlesionError: So few scans cannot fill every set.
@@ -38,10 +38,10 @@ def choose_subset(
     for scan in sorted(scans, key=lambda s: s.scan_id):
         by_subject.setdefault(scan.subject, []).append(scan)
     volumes = {name: [contents[s.scan_id].lesion_volume_mm3 for s in mine] for name, mine in by_subject.items()}
-    # Who has a lesion-free scan goes to the test set, so the other sets cannot count on them.
+    # Subjects with a lesion-free scan go to the test set, so they do not fill the other sets.
     learned = any if config.lesion_free == "stratified" else all
     bearing = sorted((n for n in by_subject if learned(v > 0 for v in volumes[n])), key=lambda n: sum(volumes[n]))
-    # The one with most lesions first, which is always chosen: where few can be learned from, it makes the test set.
+    # The subject with most lesions comes first and is always chosen: with few other subjects, it fills the test set.
     free = sorted(by_subject.keys() - set(bearing), key=lambda n: (-sum(volumes[n]), n))
     least_bearing, least_free = min(_fewest(config), len(bearing)), min(_fewest_free(config), len(free))
     for n_subjects in range(len(by_subject), least_bearing + least_free - 1, -1):
@@ -61,7 +61,7 @@ def _fewest(config: SplitConfig) -> int:
     """Return how many subjects fill every set of every fold."""
     if config.folds == 1:
         return len(SETS)
-    # A fold tests at most the rounded-up share; the others must fill the sets that it learns from.
+    # A fold tests at most the rounded-up share; the other subjects must fill its learning sets.
     return next(n for n in range(config.folds, config.folds + 7) if n - -(-n // config.folds) >= len(SETS) - 1)
 
 

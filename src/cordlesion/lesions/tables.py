@@ -1,6 +1,6 @@
 """Tables of the lesions in a folder of segmentations: a row per lesion, a row per scan (no torch).
 
-Beside each lies the JSON file that describes its columns, as in BIDS.
+A JSON file next to each describes its columns, as in BIDS.
 """
 
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ _COLUMNS = {column.name: column for spec in (LESIONS, LESION_LOAD, LESION_AGREEM
 
 @dataclass(frozen=True)
 class Segmented:
-    """What the tables hold of one scan."""
+    """The content of the tables for one scan."""
 
     threshold: float
     load: LesionLoad
@@ -127,7 +127,7 @@ _TABLES = {LESIONS: lesion_table, LESION_LOAD: load_table}
 
 
 def check_tables(folder: Path) -> None:
-    """Refuse a folder whose tables cannot be added to, before any work is spent on what is to be added.
+    """Refuse a folder with tables that cannot be extended, before any work is done.
 
     Raises:
         CordlesionError: One of them is damaged or lacks columns.
@@ -138,13 +138,13 @@ def check_tables(folder: Path) -> None:
 
 
 def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
-    """Write the lesions of scans to the tables of a folder, in place of their earlier rows; those of others stay.
+    """Write the lesions of scans to the tables of a folder: they replace earlier rows of these scans, and only those.
 
     Processes that add to one folder at the same time wait for each other, so that no rows are lost.
 
     Args:
-        folder: Where the tables lie.
-        scans: What was found, by scan.
+        folder: The folder of the tables.
+        scans: The lesions by scan.
 
     Raises:
         CordlesionError: A table that is there cannot be read, or the folder cannot be written.
@@ -159,7 +159,7 @@ def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
 
 
 def _held(about: Path) -> dict[str, Any]:
-    """Return what a JSON file says of columns; nothing where it was damaged, since only added columns need it."""
+    """Return the column descriptions of a JSON file; none if it is damaged, since only added columns need them."""
     try:
         held = read_json(about) if about.is_file() else {}
     except CordlesionError:
@@ -168,7 +168,7 @@ def _held(about: Path) -> dict[str, Any]:
 
 
 def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented]) -> pd.DataFrame:
-    """Put the rows of other scans, as far as the table is there, before those of ``scans``; added columns are kept."""
+    """Put the rows of other scans before those of ``scans``, if there is a table; added columns are kept."""
     if not path.is_file():
         return rows
     held = read_table(path, rows.columns)
@@ -179,7 +179,7 @@ def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented])
 
 
 def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows what people noted in columns of their own about the same scan, or the same lesion of it."""
+    """Copy the values of added columns to the new rows of the same scan, or of the same lesion."""
     added = [str(name) for name in held if name not in rows]
     if not added:
         return rows
@@ -189,7 +189,7 @@ def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _same(table: pd.DataFrame, rows: pd.DataFrame) -> pd.MultiIndex:
-    """Return what makes a row of ``table`` that of the same scan, and of a lesion of the same size and number."""
+    """Return the keys of rows: the scan, and the number and size of the lesion."""
     keys = [name for name in ("scan_id", "lesion", "n_voxels") if name in rows]
     return pd.MultiIndex.from_arrays(
         [table[name] if name == "scan_id" else pd.to_numeric(table[name], errors="coerce") * 1.0 for name in keys]
@@ -197,11 +197,11 @@ def _same(table: pd.DataFrame, rows: pd.DataFrame) -> pd.MultiIndex:
 
 
 def describe_columns(table: pd.DataFrame, held: Mapping[str, Any] = MappingProxyType({})) -> dict[str, dict[str, Any]]:
-    """Say what the columns of a table of lesions hold, as BIDS wants it beside the table.
+    """Describe the columns of a table of lesions, as the JSON file of BIDS does.
 
     Args:
-        table: Ours, perhaps with columns that people have added.
-        held: What was said of the columns before; it is kept for those that were added.
+        table: A table of lesions, perhaps with added columns.
+        held: Earlier descriptions; those of added columns are kept.
     """
     return {str(column): _described(str(column), held.get(str(column))) for column in table}
 

@@ -1,8 +1,8 @@
 """Scans as a raw dataset of nnU-Net v2: ``imagesTr``, ``labelsTr``, ``imagesTs``, ``dataset.json``, the split.
 
 nnU-Net learns from our train and validation sets. The scans of threshold and test go to ``imagesTs`` without their
-references: it is to predict them, so that its probabilities can be tuned and judged beside those of a study. With
-several folds every fold has such a folder of its own, because what one fold must not see another learns from.
+references: nnU-Net predicts them, and its probabilities are then tuned and evaluated like those of a study. With
+several folds each fold has its own folder, because another fold learns from its test scans.
 """
 
 import re
@@ -34,7 +34,7 @@ class Case:
     images: str
     """Name of the folder."""
     labelled: bool
-    """Whether the reference goes along."""
+    """Whether the reference is written, too."""
 
     def write(self, dataset: Path) -> None:
         """Write image and reference into the dataset, the reference as 0 and 1 on the image's grid.
@@ -61,10 +61,10 @@ class Case:
 
 
 def check_dataset_folder(folder: Path) -> None:
-    """Refuse a folder that nnU-Net would not take, or that holds something.
+    """Refuse a folder that nnU-Net would not accept, or that is not empty.
 
     Raises:
-        CordlesionError: Its name is no ``Dataset<three digits>_<name>``, it is not empty, or cannot be a folder.
+        CordlesionError: Its name is not ``Dataset<three digits>_<name>``, it is not empty, or it cannot be created.
     """
     check_new_folder(folder)
     if not re.fullmatch(r"Dataset\d{3}_\w+", folder.resolve().name):
@@ -75,11 +75,11 @@ def check_dataset_folder(folder: Path) -> None:
 
 
 def nnunet_cases(table: pd.DataFrame, scans: Mapping[str, Scan]) -> Sequence[Case]:
-    """List what to write where.
+    """List the cases of the dataset.
 
     Args:
         table: ``splits.tsv``.
-        scans: By name; all that the table names.
+        scans: All scans of the table, by name.
     """
     return list(_cases(table, scans))
 
@@ -94,7 +94,7 @@ def _cases(table: pd.DataFrame, scans: Mapping[str, Scan]) -> Iterator[Case]:
 
 
 def write_nnunet_description(dataset: Path, table: pd.DataFrame) -> None:
-    """Write ``splits_final.json`` and, last, ``dataset.json``: a folder with it is whole.
+    """Write ``splits_final.json`` and, last, ``dataset.json``: a folder with it is complete.
 
     Args:
         dataset: Folder of the dataset.

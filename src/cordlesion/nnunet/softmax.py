@@ -1,10 +1,9 @@
 """nnU-Net's softmax exports: one class of an ``.npz`` file as a probability map on the scan's grid.
 
 nnU-Net (Isensee et al. 2021) writes ``probabilities`` (``softmax`` in its first version) of shape (classes, z, y, x):
-the voxels of the scan's NIfTI file in reverse index order, or, where its reader reorients, those of the file turned to
-right-anterior-superior. ``plans.json`` or ``dataset.json`` of the export names the reader; without them the mask beside
-the array shows it. The pickle beside the array is never opened.
-What the file declares is checked before anything of its size is allocated.
+the voxels of the scan's NIfTI file in reverse index order, or, if its reader reorients, those of the file turned to
+right-anterior-superior. ``plans.json`` or ``dataset.json`` of the export names the reader; without them the mask of the
+same case shows it. The pickle file is never opened. The declared size is checked before memory is allocated.
 """
 
 import functools
@@ -39,21 +38,21 @@ _BLOCK_VOXELS = 2**14
 _BROKEN = (
     *(OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error),
     *(lzma.LZMAError, struct.error),
-    # Headers are Python literals, and numpy lets through what their parser says.
+    # Headers are Python literals, and numpy passes on the errors of their parser.
     *(SyntaxError, TypeError, MemoryError, tokenize.TokenError),
 )
-# Two classes of a softmax sum to 1, but for rounding to 16 bits; two sigmoid channels of regions do not.
+# Two classes of a softmax sum to 1, except for rounding to 16 bits; two sigmoid channels of regions do not.
 _SUM_TOLERANCE = 1e-2
 _READER_KEYS = {"dataset.json": "overwrite_image_reader_writer", "plans.json": "image_reader_writer"}
-"""Files of an export that name nnU-Net's reader, the first that does counts; and the key."""
+"""Files of an export that may name nnU-Net's reader, in order of precedence, and the key."""
 _REORIENTS = "WithReorient"
-# In nibabel's letters, as both readers that reorient mean them.
+# In nibabel's letters, which both readers that reorient use.
 _RAS = nib.orientations.axcodes2ornt("RAS")
 
 
 @dataclass(frozen=True)
 class _Declared:
-    """What the header of an array says."""
+    """The content of an array's header."""
 
     member: zipfile.ZipInfo
     shape: tuple[int, ...]
@@ -71,16 +70,15 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
 
     Args:
         path: The ``.npz`` file.
-        scan: The scan it was predicted from; its grid alone is looked at.
-        lesion_class: Number of the class that is lesion; 1 where it is not given and there are two that sum to 1.
+        scan: The scan it was predicted from; only its grid is used.
+        lesion_class: Number of the class that is lesion; by default 1 if there are two classes that sum to 1.
 
     Returns:
         Probabilities on the scan's grid and in its index order.
 
     Raises:
-        CordlesionError: The file is damaged, holds no such array or one of other objects than numbers, the array does
-            not fit the scan, the class is not among its classes, its values are no probabilities, or nothing says in
-            which orientation it is.
+        CordlesionError: The file is damaged or holds no such array of numbers, the array does not fit the scan, the
+            class does not exist, the values are no probabilities, or the orientation is unknown.
     """
     reorients = _reader_reorients(path)
     try:
@@ -88,7 +86,7 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
             declared = _declared(path, archive)
             _check(path, declared, _shapes(scan, reorients), scan)
             which = _lesion_class(path, declared.shape[0], lesion_class)
-            # Not numpy.load, which looks the name up again and may find another member than the one that was checked.
+            # Not numpy.load: it looks the name up again and may find another member than the checked one.
             with archive.open(declared.member) as stream:
                 probability = _read_class(stream, declared, which).astype(np.float32).transpose()
             probability = as_probabilities(probability, path, "Export the softmax, not the logits.")
@@ -125,7 +123,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
 
 
 def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
-    """Read one class, shape (z, y, x): the others are passed over, and never held together."""
+    """Read one class, shape (z, y, x); the others are skipped and never in memory together."""
     _header(stream)
     shape = declared.shape[1:]
     if declared.fortran:
@@ -135,7 +133,7 @@ def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArr
 
 
 def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
-    """Read one class where each voxel's classes lie side by side, a block of voxels at a time."""
+    """Read one class block by block, where the classes of each voxel are adjacent."""
     n_classes, n_voxels = declared.shape[0], math.prod(declared.shape[1:])
     one = np.empty(n_voxels, declared.dtype)
     for start in range(0, n_voxels, _BLOCK_VOXELS):
@@ -145,14 +143,14 @@ def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> npt
 
 
 def _read_values(stream: IO[bytes], dtype: np.dtype[np.generic], count: int) -> npt.NDArray[np.generic]:
-    # A buffer of the right size and no larger, whatever the file holds beyond.
+    # A buffer of the right size, even if the file is larger.
     if len(values := stream.read(count * dtype.itemsize)) < count * dtype.itemsize:
         raise EOFError("the array is cut off")
     return np.frombuffer(values, dtype)
 
 
 def _check(path: Path, declared: _Declared, shapes: Sequence[tuple[int, ...]], scan: Volume) -> None:
-    """Refuse what is not of numbers, or not of the scan's shape: so its size is bounded by the scan's."""
+    """Refuse an array of other objects than numbers or of another shape than the scan: this bounds its size."""
     if declared.dtype.kind != "f" or declared.dtype.itemsize not in _FLOAT_BYTES:
         raise CordlesionError(
             f"{path}: {declared.name!r} holds values of type {declared.dtype}; floating-point probabilities are "
@@ -190,14 +188,14 @@ def _lesion_class(path: Path, n_classes: int, wanted: int | None) -> int:
 
 
 def _reader_reorients(path: Path) -> bool | None:
-    """Say whether nnU-Net's reader turned the scan to right-anterior-superior; None where no file of the export says.
+    """Return whether nnU-Net's reader turned the scan to right-anterior-superior; None if no file names it.
 
     Raises:
         CordlesionError: Such a file is damaged.
     """
     for name, key in _READER_KEYS.items():
-        beside = path.parent / name
-        if beside.is_file() and isinstance(reader := read_json(beside, dict).get(key), str):
+        file = path.parent / name
+        if file.is_file() and isinstance(reader := read_json(file, dict).get(key), str):
             return reader.endswith(_REORIENTS)
     return None
 
@@ -213,7 +211,7 @@ def _shapes(scan: Volume, reorients: bool | None) -> list[tuple[int, ...]]:
 def _on_grid(
     path: Path, probability: npt.NDArray[np.float32], scan: Volume, which: int, reorients: bool | None
 ) -> npt.NDArray[np.float32]:
-    """Return an array in the scan's index order, turned back where nnU-Net's reader turned the scan."""
+    """Return an array in the scan's index order, turned back if nnU-Net's reader turned the scan."""
     back = nib.orientations.ornt_transform(_RAS, nib.io_orientation(scan.affine))
     turned = np.ascontiguousarray(nib.orientations.apply_orientation(probability, back))
     if reorients is not None:
@@ -221,29 +219,29 @@ def _on_grid(
     candidates = [one for one in (probability, turned) if one.shape == scan.data.shape]
     if len(candidates) == 1 or np.array_equal(probability, turned):
         return candidates[0]
-    if (mask := _mask_beside(path, scan, which)) is not None:
+    if (mask := _mask_of_case(path, scan, which)) is not None:
         wrong = [np.count_nonzero((one >= 0.5) != mask) for one in candidates]
         if wrong[0] != wrong[1]:
             return candidates[int(np.argmin(wrong))]
-    _say_unknown(path.parent)
+    _report_unknown(path.parent)
     return probability
 
 
 @functools.cache
-def _say_unknown(folder: Path) -> None:
-    """Say once that an orientation is taken for granted."""
+def _report_unknown(folder: Path) -> None:
+    """Report once that an orientation is assumed."""
     say(
         f"{folder}: has no plans.json or dataset.json that names nnU-Net's reader, so arrays are taken to be in the "
         "scans' own orientation, as all readers but ...WithReorient write them. Copy these files of the export there."
     )
 
 
-def _mask_beside(path: Path, scan: Volume, which: int) -> npt.NDArray[np.bool_] | None:
-    """Read the mask that nnU-Net writes beside its array; None where there is none."""
+def _mask_of_case(path: Path, scan: Volume, which: int) -> npt.NDArray[np.bool_] | None:
+    """Read the mask that nnU-Net writes with its array; None if there is none."""
     for ending in (".nii.gz", ".nii"):
-        beside = path.with_name(f"{path.name.removesuffix('.npz')}{ending}")
-        if beside.is_file():
-            labels = read_volume(beside)
+        file = path.with_name(f"{path.name.removesuffix('.npz')}{ending}")
+        if file.is_file():
+            labels = read_volume(file)
             require_same_grid(labels, scan)
             of_class: npt.NDArray[np.bool_] = labels.data == which
             return of_class if of_class.any() else np.asarray(labels.data != 0)
@@ -251,7 +249,7 @@ def _mask_beside(path: Path, scan: Volume, which: int) -> npt.NDArray[np.bool_] 
 
 
 def _require_softmax(path: Path, lesion: npt.NDArray[np.float32], other: npt.NDArray[np.generic]) -> None:
-    """Refuse two channels that are no two classes of one softmax: nothing says then which of them is lesion."""
+    """Refuse two channels that are not the two classes of a softmax: then it is unknown which one is lesion."""
     excess = np.subtract(other, 1, dtype=np.float32)
     excess += lesion
     low, high = 1 + float(excess.min()), 1 + float(excess.max())

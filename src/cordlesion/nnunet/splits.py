@@ -1,7 +1,7 @@
 """The splits of nnU-Net (``splits_final.json``), in and out: a list of folds with ``train`` and ``val`` case names.
 
-nnU-Net chooses nothing but its weights on ``val``, and reports on it; here such a set is called ``test``. nnU-Net draws
-its own folds over cases, so scans of one subject may lie on both sides: that is refused.
+nnU-Net only chooses its weights on ``val`` and reports scores on it; here such a set is called ``test``. nnU-Net's own
+folds are drawn over cases, so a subject may have scans in both sets: this is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ def split_by_nnunet(
     config: SplitConfig,
     path: Path,
 ) -> pd.DataFrame:
-    """Take over the folds of nnU-Net: ``val`` becomes test, ``train`` is shared among train, validation and threshold.
+    """Use the folds of nnU-Net: ``val`` becomes test, ``train`` is divided into train, validation and threshold.
 
     Args:
         scans: The usable scans of the dataset; case names are scan names.
@@ -54,7 +54,7 @@ def split_by_nnunet(
         ``splits.tsv`` as :func:`split_scans` makes it.
 
     Raises:
-        CordlesionError: The cases of a fold are not the scans, a subject is on both sides, or too few subjects of
+        CordlesionError: The cases of a fold are not the scans, a subject is in both sets, or too few subjects of
             ``train`` have lesions.
     """
     by_name = {scan.scan_id: scan for scan in scans}
@@ -65,7 +65,7 @@ def split_by_nnunet(
 def to_nnunet(table: pd.DataFrame) -> list[NnunetFold]:
     """Return the folds of a split for nnU-Net: our train as its ``train``, our validation as its ``val``.
 
-    The sets threshold and test stay out, so that nnU-Net sees no scan by which it is going to be judged.
+    The sets threshold and test are left out, so that nnU-Net sees no scan on which it is evaluated.
 
     Args:
         table: ``splits.tsv``.
@@ -90,10 +90,10 @@ def _sets(
     config: SplitConfig,
     path: Path,
 ) -> dict[str, str]:
-    if strangers := sorted({*fold["train"], *fold["val"]} ^ scans.keys()):
+    if unmatched := sorted({*fold["train"], *fold["val"]} ^ scans.keys()):
         raise CordlesionError(
             f"{path}: the cases of fold {number - 1} are not the usable scans of the dataset (in only one of the two: "
-            f"{', '.join(strangers)}). Name cases as scans are named (sub-, ses-, acq- ...), and list them all."
+            f"{', '.join(unmatched)}). Name cases as scans are named (sub-, ses-, acq- ...), and list them all."
         )
     tested, learning = ([scans[case] for case in fold[side]] for side in ("val", "train"))
     if both := sorted({scan.subject for scan in tested} & {scan.subject for scan in learning}):

@@ -1,7 +1,7 @@
-"""A closer look at the test set once it is evaluated: other lesion rules, lesion sizes, FROC, calibration (no torch).
+"""Analysis of the evaluated test set: other lesion rules, lesion sizes, FROC, calibration (no torch).
 
-Tables are tidy and hold counts, so that shares and their intervals over subjects can be computed from them. Of a scan's
-voxels only sums are kept, so memory does not grow with the number of scans.
+Tables are tidy and hold counts: shares and their intervals over subjects are computed from them. Only sums over the
+voxels of a scan are kept, so memory does not grow with the number of scans.
 """
 
 import operator
@@ -67,10 +67,10 @@ class MappedScan:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How well probabilities agree with shares of lesion, over all covered voxels of a set of scans."""
+    """Agreement of probabilities with the share of lesion voxels, over all covered voxels of a set of scans."""
 
     temperature: float
-    """T of the maps that were scored: 1 where they are raw."""
+    """T of the maps: 1 for raw maps."""
     counts: ReliabilityCounts
     n_scans: int
 
@@ -85,11 +85,11 @@ def analyze_run(
     """Analyse one run's masks and maps and write its tables into its folder, unless they are there already.
 
     Args:
-        folder: The study's.
-        run: Whose masks have been written; a comparator that is given as masks has no maps to be calibrated.
-        rule: When a lesion counts as detected, where one rule is to be used.
-        scans: Of the sets ``threshold`` and ``test``.
-        check: Called before anything is written: raises an error where files are not what they were.
+        folder: The study folder.
+        run: The run; its masks are written. A comparator of masks has no maps to calibrate.
+        rule: When a lesion counts as detected, for results of one rule.
+        scans: The scans of the sets ``threshold`` and ``test``.
+        check: Called before anything is written; raises an error if files have changed.
 
     Raises:
         CordlesionError: A file is missing or damaged, or no covered voxel of the threshold set is lesion.
@@ -113,7 +113,7 @@ def analyze_run(
 
 
 def collect_analyses(folder: StudyFolder, runs: Sequence[Method]) -> None:
-    """Write the study's tables: those of its runs, one below the other, and the FROC curves from its sweep."""
+    """Write the study's tables: those of its runs, concatenated, and the FROC curves from its sweep."""
     for spec in _PER_RUN:
         with table_in_parts(folder.root / spec.file, spec) as append:
             for run in runs:
@@ -128,9 +128,9 @@ def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> t
     """Score the masks of some scans under every lesion rule, and by the size of the lesions under one.
 
     Args:
-        scans: Whose masks are compared with their references.
-        rule: For the sizes, a row of :data:`cordlesion.metrics.RULES`.
-        description: Text beside the progress bar.
+        scans: The scans with masks and references.
+        rule: The lesion rule of the sizes, a row of :data:`cordlesion.metrics.RULES`.
+        description: Text of the progress bar.
 
     Returns:
         A row per scan and rule (``rules.tsv``), and a row per scan and size (``strata.tsv``), both without the columns
@@ -150,15 +150,15 @@ def analyze_masks(scans: Sequence[MappedScan], rule: str, description: str) -> t
 def calibrate(
     tuning: Sequence[MappedScan], test: Sequence[MappedScan], description: str
 ) -> dict[tuple[str, MapKind], Calibration]:
-    """Fit a temperature on the threshold set, and count on both sets how far probabilities can be taken at their word.
+    """Fit a temperature on the threshold set, and measure the calibration on both sets.
 
-    The voxels are those of the scan's own grid that the cord stack covers wholly; beyond it p is 0 by definition, and
-    would make any map look calibrated. Maps are taken as predicted, before any post-processing.
+    The voxels are those of the scan's own grid that the cord stack covers wholly. Outside it p is 0 by definition, so
+    any map would seem calibrated there. Maps are those before post-processing.
 
     Args:
-        tuning: The scans of the threshold set: the only ones the temperature sees.
+        tuning: The scans of the threshold set, on which the temperature is fitted.
         test: The scans of the test set.
-        description: Text beside the progress bar.
+        description: Text of the progress bar.
 
     Returns:
         By set and kind of map.
@@ -178,7 +178,7 @@ def calibrate(
 
 
 def calibration_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.DataFrame:
-    """Return a row per set and kind of map: the temperature, the scores, and what they were computed from."""
+    """Return a row per set and kind of map: the temperature, the scores, and their sums."""
     rows = [
         {
             "set": name,

@@ -21,12 +21,12 @@ def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
 def choose_for(
     method: Method, sweep: pd.DataFrame, objective: str
 ) -> tuple[ThresholdChoice, dict[str, float | str | int | None]]:
-    """Choose the threshold of a method and say what there is to know of its maps.
+    """Choose the threshold of a method and report what its maps show.
 
     Args:
         method: A run, or a comparator that comes as maps.
-        sweep: Of its threshold set, a row per scan and threshold.
-        objective: What is maximised.
+        sweep: Its threshold set, a row per scan and threshold.
+        objective: The objective that is maximised.
 
     Returns:
         The choice, and its row of ``thresholds.tsv``.
@@ -49,7 +49,7 @@ def choose_for(
 
 
 def threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
-    """Return what was chosen, how sure it is, and on what it rests."""
+    """Return the chosen values, their intervals and stability, and the scans behind them."""
     tuned_volume: dict[str, float | str] = {}
     if choice.minimum_volume_mm3 is not None:
         low, high = choice.minimum_volume_interval or _NO_INTERVAL

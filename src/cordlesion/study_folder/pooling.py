@@ -1,4 +1,4 @@
-"""Folds pooled: each scan counts once, as its own fold tested it. So the rest of the report knows runs only."""
+"""Folds pooled: each scan counts once, as its own fold tested it. The rest of the report needs runs only."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,10 +15,9 @@ _SUMS = ["n_scans", "n_voxels", "n_lesion_voxels", "sum_probability"]
 def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Pool the tables of a study over its folds.
 
-    Thresholds become one row per run: means over the folds, but for ``threshold``, which is that of one of the folds
-    and stands for all of them: rows of the evaluation at each fold's own threshold are labelled with it. A scan that
-    is in the threshold sets of several folds counts once, in the first of them: measured again by another network it
-    is no further scan.
+    Thresholds become one row per run: means over the folds, except ``threshold``, which is that of one fold and
+    represents all: rows of the evaluation at each fold's own threshold get this value. A scan in the threshold sets of
+    several folds counts once, in the first of them.
 
     Args:
         tables: By name (``thresholds``, ``evaluation`` ...), as a study wrote them; those of a study with one split
@@ -78,7 +77,7 @@ def _relabel(evaluation: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
 
 
 def _name(loss: str, seed: Any) -> tuple[str, int | None]:  # noqa: ANN401 - a number, or what pandas has for none
-    """Return a key that equals itself for comparators too, whose seed is undefined."""
+    """Return a key that equals itself for comparators, too: their seed is undefined."""
     return loss, None if pd.isna(seed) else int(seed)
 
 
@@ -89,7 +88,7 @@ def _once(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pool_froc(folds: pd.DataFrame) -> pd.DataFrame:
-    """Weigh shares by lesions and numbers per scan by scans, so that they are those of all folds' scans together."""
+    """Pool shares over lesions, and numbers per scan over scans, so that they hold for all folds together."""
     found = (folds["sensitivity"] * folds["n_reference_lesions"]).fillna(0)
     counts = folds.assign(found=found, false=folds["false_per_scan"] * folds["n_scans"])
     sums = ["found", "false", "n_scans", "n_reference_lesions"]
@@ -109,7 +108,7 @@ def _pool_reliability(bins: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pool_calibration(folds: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:
-    """Sum what can be summed, and compute the scores of all voxels from it; the temperature is the folds' mean."""
+    """Compute the scores of all voxels from sums over the folds; the temperature is the mean of the folds."""
     by = ["set", *_RUN, "map"]
     squares = folds.assign(squares=folds["brier_score"] * folds["n_voxels"])
     pooled = squares.groupby(by, sort=False, dropna=False)[[*_SUMS, "squares"]].sum()
