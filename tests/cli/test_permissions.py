@@ -17,7 +17,7 @@ import contextlib, ctypes, io, json, sys
 from pathlib import Path
 # The superuser may read everything by a capability, which this process gives up (Linux: capset).
 ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
-from cordlesion.cli import main
+from cordlesion.cli.app import main
 
 def ended(call, name):
     mode, said = Path(name).stat().st_mode, io.StringIO()

@@ -316,7 +316,7 @@ class Blocker:
             raise AssertionError(f"{name} was imported")
 
 sys.meta_path.insert(0, Blocker())
-from cordlesion.cli import main
+from cordlesion.cli.app import main
 main()
 """
 

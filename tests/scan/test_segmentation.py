@@ -342,7 +342,7 @@ def count_lesions(folder):
     return read_table(folder / "lesion_load.tsv").set_index("scan_id")["n_lesions"].to_dict()
 
 
-@pytest.mark.parametrize("moment", ["segmentation.read_centerline", "report.montage.montage"])
+@pytest.mark.parametrize("moment", ["scan.segment.read_centerline", "pictures.montage.montage"])
 def test_when_interrupted_the_tables_tell_of_every_mask_written(bundle, cohort, tmp_path, monkeypatch, moment):
     scans, curves = [scan_of(cohort, n) for n in (1, 2)], [label_of(cohort, "centerline", n) for n in (1, 2)]
 

@@ -163,7 +163,7 @@ def test_a_second_holder_of_a_folder_is_refused_and_the_lock_dies_with_its_proce
     code = """
 import sys, time
 from pathlib import Path
-from cordlesion.study_folder.folder import folder_lock
+from cordlesion.io.writing import folder_lock
 with folder_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -185,7 +185,7 @@ def test_a_lock_for_moments_is_waited_for(tmp_path):
     code = """
 import sys, time
 from pathlib import Path
-from cordlesion.study_folder.folder import waiting_lock
+from cordlesion.io.writing import waiting_lock
 folder = Path(sys.argv[1])
 with waiting_lock(folder / ".lock"):
     print("held", flush=True)
