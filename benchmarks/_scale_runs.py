@@ -14,8 +14,9 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.study.analysis import TABLES
-from cordlesion.study.fingerprints import map_marks, predict_key, sweep_mark, train_key, train_mark
-from cordlesion.study.run import open_study, preprocess
+from cordlesion.study.cohort import open_study
+from cordlesion.study.fingerprints import map_fingerprints, predict_key, sweep_fingerprint, train_fingerprint, train_key
+from cordlesion.study.preprocess import preprocess
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.folder import StudyFolder
@@ -56,7 +57,7 @@ def clone_analyzed(finished: StudyConfig, study: Study) -> None:
         for scan in (*tuning, *tested.scans):
             _link_map(mask_path(donor.probability(scan.scan_id, original.name)), scan, folder, run)
         value = tested.thresholds[run.name].value
-        mark = fingerprint("masks", sweep_mark(study, run, (*tuning, *tested.scans)), value)
+        mark = fingerprint("masks", sweep_fingerprint(study, run, (*tuning, *tested.scans)), value)
         _mark(folder, f"masks/{run.name}", mark)
         for name in TABLES:
             if (table := donor.run(original.name) / f"{name}.tsv").is_file():
@@ -70,16 +71,16 @@ def _clone_training(donor: StudyFolder, study: Study, original: RunConfig, run: 
     _link(donor.bundle(original.name) / "model.safetensors", target / "bundle" / "model.safetensors")
     for name in ("bundle/model.json", "history.tsv"):
         shutil.copyfile(donor.run(original.name) / name, target / name)
-    _mark(folder, train_key(run), train_mark(study, run))
+    _mark(folder, train_key(run), train_fingerprint(study, run))
     # The test scans are taken from the table: they are locked until the thresholds are written.
     by_name = {scan.scan_id: scan for scan in _measured(study)}
-    for scan, mark in map_marks(study, run, list(by_name.values())).items():
+    for scan, mark in map_fingerprints(study, run, list(by_name.values())).items():
         _link_map(donor.probability(scan.scan_id, original.name), scan, folder, run)
         _mark(folder, predict_key(scan, run), mark)
     for set_name in ("threshold", "test"):
         table = read_table(donor.run_sweep(original.name, set_name), ("scan_id",))
         scans = [by_name[name] for name in table["scan_id"].unique()]
-        _mark(folder, f"sweep/{run.name}_{set_name}", sweep_mark(study, run, scans))
+        _mark(folder, f"sweep/{run.name}_{set_name}", sweep_fingerprint(study, run, scans))
 
 
 def _measured(study: Study) -> Iterable[Scan]:

@@ -46,7 +46,7 @@ _IMPORTS = (
         "safetensors.torch",
         "cordlesion.scan.segment",
         "cordlesion.maps.evaluate",
-        "cordlesion.study.setup",
+        "cordlesion.study.cohort",
     ),
     *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.scan.centerline"),
     *(

@@ -11,7 +11,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.scan import Scan, inspect_scan
 from cordlesion.io.progress import shown
 from cordlesion.io.tables import read_table, write_table
-from cordlesion.study.setup import split_dataset, split_for_study
+from cordlesion.study.split import split_dataset, split_for_study
 from cordlesion.study_folder.folder import StudyFolder
 from support.images import box, noise, write_image
 

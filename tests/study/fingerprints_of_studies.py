@@ -6,8 +6,9 @@ from cordlesion.config import PreprocessConfig, StudyConfig, builtin_study, read
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import digest
 from cordlesion.study.finder_fingerprint import finder_fingerprint
-from cordlesion.study.fingerprints import map_marks, stack_mark, train_mark
+from cordlesion.study.fingerprints import map_fingerprints, train_fingerprint
 from cordlesion.study.sets import ClosedTest, FoldSets, Study
+from cordlesion.study.stack_fingerprint import stack_fingerprint
 from cordlesion.study_folder.folder import StudyFolder
 
 STUDIES = ("demo", "extended", "isbi2023", "seven_losses")
@@ -38,9 +39,9 @@ def finder_hashes() -> dict[str, str]:
     return {source: digest(finder_fingerprint(config)) for source, config in SOURCES.items()}
 
 
-def stack_marks() -> dict[str, str]:
+def stack_fingerprints() -> dict[str, str]:
     """Return the fingerprint of a stack by where its curve comes from."""
-    return {source: stack_mark(config, HASHES) for source, config in SOURCES.items()}
+    return {source: stack_fingerprint(config, HASHES) for source, config in SOURCES.items()}
 
 
 def marks_of_the_paper() -> dict[str, str]:
@@ -51,10 +52,10 @@ def marks_of_the_paper() -> dict[str, str]:
     hashes = {scan.scan_id: {"image": scan.scan_id, "reference": "r"} for scan in scans}
     study = Study(config, StudyFolder(Path("x")), hashes, {None: FoldSets(None, learning, ClosedTest(()))}, {}, {})
     run = StudyConfig.model_validate(config).runs[0]
-    return {"training": train_mark(study, run), "map": map_marks(study, run, scans)[scans[2]]}
+    return {"training": train_fingerprint(study, run), "map": map_fingerprints(study, run, scans)[scans[2]]}
 
 
 def all_hashes() -> dict[str, dict[str, str]]:
     """Return everything that is pinned, by what it belongs to."""
     studies = {name: study_hashes(name) for name in STUDIES}
-    return studies | {"finder": finder_hashes(), "stacks": stack_marks(), "marks": marks_of_the_paper()}
+    return studies | {"finder": finder_hashes(), "stacks": stack_fingerprints(), "marks": marks_of_the_paper()}

@@ -13,7 +13,7 @@ from cordlesion.dataset.matching import MapPair
 from cordlesion.io.tables import read_table
 from cordlesion.metrics import RULES
 from cordlesion.preprocess.stack_file import read_stack
-from cordlesion.study.analysis import MappedScan, calibrate
+from cordlesion.study.calibration import MappedScan, calibrate
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder

@@ -15,10 +15,15 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import folder_lock
 from cordlesion.model.bundle import read_card
-from cordlesion.study.fingerprints import sweep_mark
-from cordlesion.study.run import EXECUTORS, analyze, evaluate_test, open_study, preprocess, run_study, train_runs
+from cordlesion.study.analysis import analyze
+from cordlesion.study.cohort import open_study
+from cordlesion.study.evaluate import evaluate_test
+from cordlesion.study.fingerprints import sweep_fingerprint
+from cordlesion.study.preprocess import preprocess
+from cordlesion.study.run import EXECUTORS, run_study
 from cordlesion.study.setup import read_study_to_run
 from cordlesion.study.status import study_status
+from cordlesion.study.train import train_runs
 from cordlesion.study_folder.folder import StudyFolder
 from support.tiny import KILLER, make_cohort, write_scan
 
@@ -119,7 +124,7 @@ def test_what_a_sweep_names_is_part_of_its_fingerprint(copy):
     study = preprocess(open_study(config, StudyFolder(config.output)))
     scans, run = study.in_set("threshold"), config.runs[0]
     renamed = [replace(scan, subject="sub-99") for scan in scans]
-    assert sweep_mark(study, run, renamed) != sweep_mark(study, run, scans)
+    assert sweep_fingerprint(study, run, renamed) != sweep_fingerprint(study, run, scans)
 
 
 def test_evaluation_holds_the_rows_of_half_and_of_the_tuned_threshold(finished):

@@ -199,7 +199,9 @@ def test_a_scan_in_two_test_sets_is_refused(copy):
 
 def test_the_test_set_of_a_fold_stays_closed_without_its_threshold(copy):
     """A table of thresholds from which a hand has taken those of fold 2."""
-    from cordlesion.study.run import evaluate_test, open_study, preprocess
+    from cordlesion.study.cohort import open_study
+    from cordlesion.study.evaluate import evaluate_test
+    from cordlesion.study.preprocess import preprocess
 
     config = read_study(copy)
     folder = StudyFolder(config.output)

@@ -88,8 +88,8 @@ def test_an_interrupted_training_goes_on_beside_the_model_that_was_set_aside(stu
     def found(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cordlesion.study.models_aside.train_mark", lambda *_: "0" * 64)
-    monkeypatch.setattr("cordlesion.study.run.train_runs", found)
+    monkeypatch.setattr("cordlesion.study.models_aside.train_fingerprint", lambda *_: "0" * 64)
+    monkeypatch.setattr("cordlesion.study.train.train_runs", found)
     state.write_text("of the new settings")
     with pytest.raises(KeyboardInterrupt):
         trained(study_file)

@@ -130,7 +130,7 @@ def test_ctrl_c_leaves_the_jobs_and_the_same_command_waits_for_them(tmp_path, cl
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(slurm_executor.Waits, "wait", stop)
+        patch.setattr(slurm_executor.Backoff, "wait", stop)
         ended = cli("study", "run", file, "--until", "preprocess", "--executor", "slurm")
     assert ended.status == 130
     assert "goes on without this command, and `scancel" in ended.output

@@ -18,7 +18,8 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError, RunError
-from cordlesion.execution.local import Outcome, carried, map_scans, require_run
+from cordlesion.execution.local import map_scans
+from cordlesion.execution.outcome import Outcome, outcomes_or_fault, raise_run_fault
 from cordlesion.execution.side_by_side import map_side_by_side
 from cordlesion.explorer.export import export_explorer
 from cordlesion.io import fingerprints, writing
@@ -28,9 +29,8 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, folder_lock, write_text
 from cordlesion.report.html import write_report
 from cordlesion.simulate.cohort import simulate_cohort
-from cordlesion.study import outdated as leftovers
+from cordlesion.study import outdated, stacks, status
 from cordlesion.study import predict as maps
-from cordlesion.study import stacks, status
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
@@ -107,7 +107,7 @@ def test_a_report_without_a_list_is_moved_as_it_is(copy, capsys):
 
 
 def test_results_of_an_earlier_version_are_named_before_they_are_made_anew(copy, capsys, monkeypatch):
-    for module in (fingerprints, leftovers, status):
+    for module in (fingerprints, outdated, status):
         monkeypatch.setattr(module, "METHOD_VERSION", 99)
     states = {stage: state for stage, _, state in study_status(folder_of(copy).root)}
     assert {states[stage] for stage in ("split", "preprocess", "train")} == {"done"}
@@ -236,10 +236,10 @@ def test_a_fault_of_the_run_is_noted_for_no_item_here_or_in_another_process():
         map_scans(end_run, [0, 1, 2], "")
     with pytest.raises(RunError, match="the disk is full"):
         map_side_by_side(end_run, [0, 1], [None])
-    outcomes = carried(lambda: map_scans(end_run, [0, 1], ""), [0, 1])
+    outcomes = outcomes_or_fault(lambda: map_scans(end_run, [0, 1], ""), [0, 1])
     assert [outcome.ends_run for outcome in outcomes] == [True, True]
     with pytest.raises(RunError, match="the disk is full"):
-        require_run([Outcome(0, 0), *outcomes])
+        raise_run_fault([Outcome(0, 0), *outcomes])
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])

@@ -65,7 +65,7 @@ def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
     from cordlesion.study.demo import run_demo
 
     with shown(quiet):
-        return leftovers(run_demo(output))
+        return report_excluded(run_demo(output))
 
 
 @app.command
@@ -105,10 +105,12 @@ def split(
     """
     from cordlesion.config import SplitConfig
     from cordlesion.io.progress import shown
-    from cordlesion.study.setup import split_dataset
+    from cordlesion.study.split import split_dataset
 
     with shown(quiet):
-        return leftovers(split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet, lesion_value))
+        return report_excluded(
+            split_dataset(dataset, output, SplitConfig(seed=seed, folds=folds), nnunet, lesion_value)
+        )
 
 
 @app.command
@@ -224,7 +226,7 @@ def segment(
             pictures=pictures,
             overwrite=overwrite,
         )
-        return leftovers(faults)
+        return report_excluded(faults)
 
 
 @app.command
@@ -366,10 +368,10 @@ def _run(
 
     with shown(quiet):
         config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)
-        return leftovers(run_study(config, until, only, executor))
+        return report_excluded(run_study(config, until=until, only=only, executor=executor))
 
 
-def leftovers(faults: Mapping[str, str]) -> int:
+def report_excluded(faults: Mapping[str, str]) -> int:
     """Print why scans were left out; the exit status tells that there were some."""
     for fault in faults.values():
         print(f"cordlesion: left out: {fault}", file=sys.stderr)

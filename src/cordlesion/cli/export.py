@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from cordlesion.cli.app import Output, Quiet, leftovers
+from cordlesion.cli.app import Output, Quiet, report_excluded
 
 export = App(name="export", help="For other programs.")
 
@@ -41,7 +41,7 @@ def export_split(splits: Path, output: Output = Path("splits_final.json")) -> No
 
     Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
     """
-    from cordlesion.study.setup import export_split
+    from cordlesion.study.export import export_split
 
     n_folds = export_split(splits, output)
     print(
@@ -61,7 +61,7 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
         output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
     """
     from cordlesion.io.progress import say, shown
-    from cordlesion.study.setup import export_nnunet
+    from cordlesion.study.export import export_nnunet
 
     with shown(quiet):
         faults = export_nnunet(study_dir, output)
@@ -70,4 +70,4 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
             f"{output}: a raw dataset of nnU-Net. Next: `nnUNetv2_plan_and_preprocess -d {number}`, then copy its "
             "splits_final.json into the preprocessed dataset before training."
         )
-        return leftovers(faults)
+        return report_excluded(faults)

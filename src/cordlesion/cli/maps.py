@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cordlesion.cli.app import Output, Quiet, leftovers
+from cordlesion.cli.app import Output, Quiet, report_excluded
 
 
 def evaluate(
@@ -50,7 +50,7 @@ def evaluate(
             lesion_value=lesion_value,
             predicted_value=predicted_value,
         )
-        return leftovers(faults)
+        return report_excluded(faults)
 
 
 def tune(
@@ -82,7 +82,7 @@ def tune(
     from cordlesion.maps.evaluate import tune_files
 
     with shown(quiet):
-        return leftovers(tune_files(reference, probability, output, objective, rule, grid, lesion_value))
+        return report_excluded(tune_files(reference, probability, output, objective, rule, grid, lesion_value))
 
 
 def compare(

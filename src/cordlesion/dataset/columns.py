@@ -52,5 +52,4 @@ SPLITS = TableSpec(
         ),
     ),
     key=("scan_id", "fold"),
-    stage="split",
 )

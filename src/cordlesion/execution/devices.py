@@ -1,4 +1,4 @@
-"""How many trainings this machine bears at a time, and on which device each (standard library only)."""
+"""How many trainings run in parallel on this machine, and on which device each (standard library only)."""
 
 import os
 import shutil
@@ -10,22 +10,22 @@ from typing import Literal
 from cordlesion.io.processors import available_processors
 
 _PROCESSORS_PER_RUN = 2
-"""One prepares what the device computes, one is left for the rest."""
+"""One prepares batches for the device, one is left for the rest."""
 _FREE_SHARE = 0.9
-"""Of a device's free memory, what trainings are planned for: allocators do not fill it to the last byte."""
+"""Share of a device's free memory that is planned for trainings: allocators cannot use all of it."""
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """What is known of trainings that may share a device."""
+    """How trainings may share a device."""
 
     runs_per_device: int | Literal["auto"]
     memory_gib: float
-    """That one of them takes on a GPU, estimated."""
+    """Estimated GPU memory of one training."""
     devices_per_run: int = 1
-    """Where a training has several, trainings come one after the other."""
+    """With several devices per training, trainings run one after the other."""
     nodes_per_run: int = 1
-    """Machines that train one network together, each with so many devices."""
+    """Nodes that train one network together, each with ``devices_per_run`` devices."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,21 @@ class Gpu:
 
 
 def training_slots(sharing: Sharing) -> list[str | None]:
-    """Return the device of each training that runs at the same time: a GPU's name, or None for the processors."""
+    """Return the device of each parallel training: a GPU's name, or None for the processors."""
     if sharing.devices_per_run > 1:
         return [None]
     gpus = find_gpus()
     if not gpus:
         return [None] * (1 if sharing.runs_per_device == "auto" else sharing.runs_per_device)
     runs = [_runs_on(gpu, sharing, len(gpus)) for gpu in gpus]
-    # In rounds over the devices: few trainings are spread over many.
+    # Round-robin over the devices: a few trainings are spread over many devices.
     return [gpu.name for k in range(max(runs)) for gpu, count in zip(gpus, runs, strict=True) if k < count]
 
 
 def find_gpus() -> list[Gpu]:
-    """Return the GPUs that this process may use, as NVIDIA's own program tells them.
+    """Return the GPUs that this process may use, as ``nvidia-smi`` lists them.
 
-    One that is not told (a part of a GPU, say) is used all the same, but not shared.
+    A device that is not listed (a part of a GPU, for example) is used too, but not shared.
     """
     if not shutil.which("nvidia-smi") or "+cpu" in version("torch"):
         return []
@@ -60,13 +60,13 @@ def find_gpus() -> list[Gpu]:
     chosen = [f"--id={visible}"] if visible else []
     if visible == "":
         return []
-    told = subprocess.run(
+    answer = subprocess.run(
         ["nvidia-smi", "--query-gpu=uuid,memory.free", "--format=csv,noheader,nounits", *chosen],
         capture_output=True,
         text=True,
         check=False,
     )
-    rows = [line.partition(", ") for line in told.stdout.splitlines()] if told.returncode == 0 else []
+    rows = [line.partition(", ") for line in answer.stdout.splitlines()] if answer.returncode == 0 else []
     return [Gpu(name, float(mib) / 1024) for name, _, mib in rows if mib.strip().isdigit()]
 
 

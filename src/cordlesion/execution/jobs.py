@@ -1,4 +1,4 @@
-"""Jobs on a cluster that work for a study: written down when submitted, so that no command loses sight of them."""
+"""Jobs on a cluster that work for a study: recorded when submitted, so that later commands find them."""
 
 import os
 import shutil
@@ -27,24 +27,24 @@ class Submission:
     """What each job works on, by the name that SLURM gives to the job."""
 
     def states(self, queued: Mapping[str, str] | None) -> dict[str, str]:
-        """Return the state of each unit, given the queue: of a job that is not there any more, that it has ended."""
+        """Return the state of each unit, given the queue; a job that is not in the queue has ended."""
         jobs = {
             job: "unknown: squeue does not answer" if queued is None else queued.get(job, "ended") for job in self.units
         }
         return {unit: jobs[job] for job, units in self.units.items() for unit in units}
 
     def write(self) -> None:
-        """Keep it until its jobs have ended and their outcome is known."""
+        """Write the record, which is kept until the jobs have ended and their outcomes are collected."""
         write_json(self.file, {"stage": self.stage, "units": dict(self.units)})
 
 
 def jobs_folder(study: Path) -> Path:
-    """Return the folder of a study's logs and of what is written down of its jobs."""
+    """Return the folder of a study's logs and of the records of its jobs."""
     return study / "jobs"
 
 
 def submissions(study: Path) -> list[Submission]:
-    """Return the arrays of a study whose outcome has not been collected."""
+    """Return the job arrays of a study whose outcomes are not collected yet."""
     return [_submission(path) for path in sorted(jobs_folder(study).glob("*.json"))]
 
 
@@ -54,8 +54,8 @@ def _submission(path: Path) -> Submission:
     named = isinstance(units, dict) and all(isinstance(u, list) and {*map(type, u)} <= {str} for u in units.values())
     if not isinstance(stage, str) or not named:
         raise CordlesionError(
-            f"{path}: does not say which jobs were submitted; what an earlier command wrote is needed. If none of them "
-            "is left (`squeue`), remove it."
+            f"{path}: is no record of submitted jobs; the file that an earlier command wrote is needed. If no job is "
+            "left (`squeue`), remove it."
         )
     return Submission(path, stage, units)
 
@@ -63,7 +63,8 @@ def _submission(path: Path) -> Submission:
 def queue() -> dict[str, str] | None:
     """Return the state of each job of this user that has not ended, by its name; None where SLURM does not answer.
 
-    Of a job that waits, the reason as well: some wait without end, because no partition allows their time limit, say.
+    The state of a waiting job includes the reason: some wait forever, for example because no partition allows their
+    time limit.
     """
     if not shutil.which("squeue"):
         return None
@@ -75,34 +76,34 @@ def queue() -> dict[str, str] | None:
     return {job: f"queued ({reason})" if state == "PENDING" else "running" for job, state, reason in rows}
 
 
-def told(states: Iterable[str]) -> str:
-    """Say how many jobs are in each state."""
+def summarize_states(states: Iterable[str]) -> str:
+    """Return how many jobs are in each state, as text."""
     return ", ".join(f"{count} {state}" for state, count in sorted(Counter(states).items(), reverse=True))
 
 
 def await_earlier_jobs(study: Path) -> None:
-    """Wait for the jobs that a command left when it was stopped; nobody else may work in the study until they end.
+    """Wait for the jobs of a command that was stopped; until they end nothing else may work in the study.
 
     Raises:
-        CordlesionError: It cannot be told whether they work.
+        CordlesionError: The queue cannot be read, so it is unknown whether they still run.
     """
-    earlier, waits, is_told = submissions(study), Waits(), False
+    earlier, backoff, is_reported = submissions(study), Backoff(), False
     folder = jobs_folder(study)
     while working := _working(earlier, folder):
-        if not is_told:
+        if not is_reported:
             say(
                 f"waiting for jobs of an earlier command: {', '.join(sorted(working))} (logs in {folder}); "
                 f"`scancel {' '.join(sorted({job.split('_')[0] for job in working}))}` stops them"
             )
-            is_told = True
-        waits.wait()
-    # What they have done is told by done-markers, the rest is submitted again.
+            is_reported = True
+        backoff.wait()
+    # Done-markers show what the jobs have done; the rest is submitted again.
     for file in (*(submission.file for submission in earlier), *folder.glob("*.pkl")):
         file.unlink(missing_ok=True)
 
 
-class Waits:
-    """Asks soon at first and then less and less often: short work is not kept waiting, nor is the cluster bothered."""
+class Backoff:
+    """Waits between questions to the cluster: short at first, then longer and longer."""
 
     def __init__(self) -> None:
         self._delay_s = _FIRST_DELAY_S
@@ -118,8 +119,9 @@ def _working(earlier: list[Submission], folder: Path) -> set[str]:
         return set()
     states = queue()
     if states is None:
+        records = ", ".join(one.file.name for one in earlier)
         raise CordlesionError(
-            f"{folder}: jobs of an earlier command may still work in this study, and `squeue` does not tell here. Run "
-            f"it where it does, or, if none is left, remove {', '.join(one.file.name for one in earlier)} there."
+            f"{folder}: jobs of an earlier command may still work in this study, and `squeue` gives no answer here. "
+            f"Run the command where it does, or, if no job is left, remove {records} there."
         )
     return {job for one in earlier for job in one.units if job in states}

@@ -1,4 +1,4 @@
-"""Trainings side by side on this machine, each in a process of its own: none can take another with it."""
+"""Parallel trainings on this machine, each in its own process, so that one that crashes does not stop the others."""
 
 import contextlib
 import multiprocessing
@@ -7,14 +7,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from typing import TypeVar
 
-from cordlesion.execution.local import Outcome, attempt, carried, require_run
+from cordlesion.execution.outcome import Item, Outcome, Result, attempt, outcomes_or_fault, raise_run_fault
 from cordlesion.io.processors import available_processors, end_with_the_first
 from cordlesion.io.progress import track
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 def map_side_by_side(
@@ -23,12 +19,13 @@ def map_side_by_side(
     """Apply ``work`` to every item, as many at a time as there are slots.
 
     Args:
-        work: Bears pickling, as do the items and the results.
-        items: What to train.
-        slots: The device of each that runs at the same time: ``CUDA_VISIBLE_DEVICES``, or None for the processors.
+        work: Picklable, like the items and the results.
+        items: The trainings.
+        slots: The device of each training that runs at the same time: ``CUDA_VISIBLE_DEVICES``, or None for the
+            processors.
 
     Returns:
-        Outcomes in the order of ``items``; of a process that was killed, that it was.
+        Outcomes in the order of ``items``; a process that was killed gives a fault.
     """
     free: SimpleQueue[str | None] = SimpleQueue()
     for slot in slots:
@@ -53,7 +50,7 @@ def map_side_by_side(
     try:
         return list(track(pool.map(in_process, items), "train side by side", len(items)))
     finally:
-        # Where this process is stopped: its children are killed, and go on from their checkpoints the next time.
+        # When this process is stopped, its children are killed; the next run continues from their checkpoints.
         pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:
             process.kill()
@@ -66,7 +63,7 @@ def _received(receiver: Connection, process: multiprocessing.context.SpawnProces
         outcome = receiver.recv()
     process.join()
     if outcome:
-        return require_run([outcome])[0]
+        return raise_run_fault([outcome])[0]
     return Outcome(item, None, f"its process ended with status {process.exitcode} (-9: it was killed).")
 
 
@@ -76,4 +73,4 @@ def _work_alone(sender: Connection, slot: str | None, threads: int, work: Callab
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if slot is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot
-    sender.send(carried(lambda: [attempt(work, item)], [item])[0])
+    sender.send(outcomes_or_fault(lambda: [attempt(work, item)], [item])[0])

@@ -7,31 +7,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 from cordlesion.config import ClusterConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
-from cordlesion.execution.jobs import Submission, Waits, queue, told
-from cordlesion.execution.local import LOCAL, Outcome, Piece, attempt, carried, last_lines, require_run
+from cordlesion.execution.jobs import Backoff, Submission, queue, summarize_states
+from cordlesion.execution.local import LOCAL, Piece
+from cordlesion.execution.outcome import Item, Outcome, Result, attempt, last_lines, outcomes_or_fault, raise_run_fault
 from cordlesion.io.progress import bar, say
 
 if TYPE_CHECKING:
     from submitit import Job
     from submitit.helpers import DelayedSubmission
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-Some = Callable[[Callable[[Any], Any], Sequence[Any]], list[Outcome[Any, Any]]]
-"""Does some work on one machine."""
+RunChunk: TypeAlias = Callable[[Callable[[Any], Any], Sequence[Any]], list[Outcome[Any, Any]]]
+"""Applies work to the items of a chunk on one machine."""
 LARGEST_ARRAY = 1000
-"""Jobs of one array; SLURM takes 1000 unless a site has raised that."""
+"""Jobs of one array; the default limit of SLURM, which a site may raise."""
 LOST_AFTER_S = 20.0
-"""So long a job is neither in the queue nor has left a result: file systems may show one late."""
+"""A job is lost when it is not in the queue and has left no result for so long: file systems may show one late."""
 
 
 def require_slurm() -> None:
-    """Refuse to submit where that cannot work.
+    """Require submitit and SLURM.
 
     Raises:
         CordlesionError: submitit or SLURM is missing.
@@ -52,18 +51,18 @@ def require_slurm() -> None:
 
 
 class ChunkWork(Generic[Item, Result]):
-    """What one job does; queued again after a time limit or preemption, it does the same and finds what is done."""
+    """The work of one job. Requeued after a time limit or a preemption, it starts again and skips what is done."""
 
-    def __init__(self, some: Some, work: Callable[[Item], Result]) -> None:
-        self._some = some
+    def __init__(self, run_chunk: RunChunk, work: Callable[[Item], Result]) -> None:
+        self._run_chunk = run_chunk
         self._work = work
 
     def __call__(self, chunk: Sequence[Item]) -> list[Outcome[Item, Result]]:
         """Do the work on a chunk of the items."""
-        return carried(lambda: self._some(self._work, chunk), chunk)
+        return outcomes_or_fault(lambda: self._run_chunk(self._work, chunk), chunk)
 
     def checkpoint(self, chunk: Sequence[Item]) -> "DelayedSubmission":
-        """Return what is done when the job is queued again (called by submitit)."""
+        """Return the work of the requeued job (called by submitit)."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, chunk)
@@ -71,10 +70,10 @@ class ChunkWork(Generic[Item, Result]):
 
 @dataclass(frozen=True)
 class SlurmExecutor:
-    """Does all work in jobs; this process only submits them, waits and collects what came of them."""
+    """Does all work in jobs; this process only submits them, waits, and collects their outcomes."""
 
     folder: Path
-    """Of logs, and of what jobs and this process tell each other."""
+    """Of logs, and of the files that jobs and this process exchange."""
     cluster: ClusterConfig
 
     @property
@@ -103,13 +102,13 @@ class SlurmExecutor:
     ) -> list[Outcome[Piece, Result]]:
         """See :class:`cordlesion.execution.local.Executor`."""
         gpus = sharing.devices_per_run if self.cluster.gpus is None else self.cluster.gpus
-        # How much memory a job's GPU will have free is not known here.
+        # The free memory of a job's GPU is unknown here.
         per_device = 1 if sharing.runs_per_device == "auto" else sharing.runs_per_device
         alone = sharing.devices_per_run * sharing.nodes_per_run > 1
         chunks = chunked(items, 1 if alone else per_device * max(1, gpus))
         machines = _Machines(gpus, sharing.nodes_per_run)
         ended = self._array(ChunkWork(_Trainings(sharing), work), chunks, "train", machines)
-        return require_run([outcome for chunk in ended for outcome in chunk.outcomes()])
+        return raise_run_fault([outcome for chunk in ended for outcome in chunk.outcomes()])
 
     def _array(
         self, work: ChunkWork[Piece, Result], chunks: Sequence[Sequence[Piece]], stage: str, machines: "_Machines"
@@ -126,12 +125,12 @@ class SlurmExecutor:
         except KeyboardInterrupt:
             say(
                 f"job {first} goes on without this command, and `scancel {first}` stops it; the same command waits for "
-                "it and goes on from there"
+                "it and continues from there"
             )
             raise
         submission.file.unlink()
         for job in jobs:
-            # What the processes told each other is pickled; logs are kept.
+            # Pickled work and results; logs are kept.
             for pickled in (job.paths.submitted_pickle, *self.folder.glob(f"{job.job_id}_*_result.pkl")):
                 pickled.unlink(missing_ok=True)
         return ended
@@ -153,14 +152,14 @@ class SlurmExecutor:
             cpus_per_task=cluster.cpus,
             mem=f"{math.ceil(1024 * cluster.memory_gb)}M",
             array_parallelism=cluster.parallel_jobs,
-            # A step gets one processor unless it is told; networks would take all of the machine.
+            # By default a step gets one processor, and networks would take all of the machine.
             srun_args=[f"--cpus-per-task={cluster.cpus}"],
             setup=[f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{cluster.cpus}}}"],
             additional_parameters={"requeue": True} | cluster.options,
             **{key: value for key, value in wanted.items() if value},
         )
         try:
-            # Of a job with several tasks, what the first one has to say.
+            # Of a job with several tasks, the result of the first one.
             return [job.task(0) for job in submitter.map_array(work, list(chunks))]
         except RuntimeError as error:
             raise CordlesionError(
@@ -171,7 +170,7 @@ class SlurmExecutor:
 
 @dataclass(frozen=True)
 class _Machines:
-    """How many machines a job has, and GPUs on each."""
+    """How many nodes a job has, and GPUs on each."""
 
     gpus: int = 0
     nodes: int = 1
@@ -179,21 +178,21 @@ class _Machines:
 
 @dataclass(frozen=True)
 class _Ended(Generic[Item, Result]):
-    """What came of a job."""
+    """A job that has ended."""
 
     chunk: Sequence[Item]
     results: list[Outcome[Item, Result]] | None
     loss: str = ""
-    """Why there is no result: the job was killed, say."""
+    """Why there is no result: the job was killed, for example."""
 
     def outcomes(self) -> list[Outcome[Item, Result]]:
-        """Return the outcome of each item; where the job has left none, that."""
+        """Return the outcome of each item; the reason for the loss where the job has left no result."""
         return self.results if self.results is not None else [Outcome(item, None, self.loss) for item in self.chunk]
 
 
 @dataclass(frozen=True)
 class _Trainings:
-    """Trains some networks on one machine, or one after the other on several, each of which calls this."""
+    """Trains networks on one node, or one after the other on several nodes, each of which calls this."""
 
     sharing: Sharing
 
@@ -201,14 +200,14 @@ class _Trainings:
         if self.sharing.nodes_per_run == 1:
             return LOCAL.each_training(work, chunk, self.sharing)
         outcomes = [attempt(work, item) for item in chunk]
-        # Only what happened on the first machine is collected.
+        # Only the outcomes of the first node are collected.
         for fault in (outcome.fault for outcome in outcomes if outcome.fault):
             print(fault, file=sys.stderr)
         return outcomes
 
 
 def chunked(items: Sequence[Item], size: int) -> list[Sequence[Item]]:
-    """Cut items into chunks, larger ones where there would be more than an array holds."""
+    """Cut items into chunks of ``size``, or larger ones if an array would hold more than its limit."""
     size = max(size, math.ceil(len(items) / LARGEST_ARRAY))
     return [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -224,10 +223,10 @@ def _maps(work: Callable[[Piece], Result], chunk: Sequence[Piece]) -> list[Outco
 def _collect(
     jobs: "Sequence[Job[list[Outcome[Item, Result]]]]", chunks: Sequence[Sequence[Item]], description: str
 ) -> list[_Ended[Item, Result]]:
-    """Wait until every job has left a result, or is gone without one."""
+    """Wait until every job has left a result, or is lost."""
     ended: dict[int, _Ended[Item, Result]] = {}
     gone_since: dict[int, float] = {}
-    waits = Waits()
+    backoff = Backoff()
     with bar(description, sum(map(len, chunks))) as advance:
         while len(ended) < len(jobs):
             states = queue()
@@ -244,9 +243,9 @@ def _collect(
                 else:
                     gone_since.pop(k, None)
             if states is not None:
-                advance(0, note=told(states[name] for job in jobs if (name := str(job.job_id)) in states))
+                advance(0, note=summarize_states(states[name] for job in jobs if (name := str(job.job_id)) in states))
             if len(ended) < len(jobs):
-                waits.wait()
+                backoff.wait()
     return [ended[k] for k in range(len(jobs))]
 
 
@@ -266,11 +265,11 @@ def _lost(job: "Job[Any]", how: str) -> str:
 
 
 def _require_all(ended: Sequence[_Ended[Item, Result]]) -> list[Outcome[Item, Result]]:
-    """Return all outcomes, none of which may be missing: a lost job is no fault of its scans.
+    """Return all outcomes; none may be missing, because a lost job is no fault of its scans.
 
     Raises:
         CordlesionError: Jobs have left no result.
     """
     if losses := [job.loss for job in ended if job.results is None]:
         raise CordlesionError("\n".join(losses))
-    return require_run([outcome for job in ended for outcome in job.outcomes()])
+    return raise_run_fault([outcome for job in ended for outcome in job.outcomes()])

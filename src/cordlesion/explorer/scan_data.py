@@ -21,8 +21,8 @@ from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
-from cordlesion.study_folder.checked_tables import run_stage
 from cordlesion.study_folder.derivatives import mask_path
+from cordlesion.study_folder.stages import run_stage
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 MARGIN_MM = 6.0

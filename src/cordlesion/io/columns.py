@@ -42,8 +42,6 @@ class TableSpec:
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     """The columns that together identify a row, as far as a table has them."""
-    stage: str = ""
-    """The stage of a study that writes the table; empty where a command writes it."""
 
     @property
     def names(self) -> tuple[str, ...]:

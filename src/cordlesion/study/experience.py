@@ -1,4 +1,4 @@
-"""What a study found out about its models, written into them: who uses one elsewhere has no report beside it."""
+"""What a study measured about its models, written into them: a model that is used elsewhere has no report."""
 
 import pandas as pd
 

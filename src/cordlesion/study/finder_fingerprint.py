@@ -1,4 +1,4 @@
-"""What a curve that is found in a scan depends on beside the scan: its finder's weights and constants, or version."""
+"""What a centerline that is found in a scan depends on, except the scan: weights and constants, or the version."""
 
 from pathlib import Path
 from types import ModuleType
@@ -12,10 +12,10 @@ from cordlesion.sct import contrasts as sct_contrast
 from cordlesion.sct.centerline_program import sct_version
 
 Constants: TypeAlias = tuple[tuple[str, ModuleType, str], ...]
-"""The key of each under which it is hashed, and where it stands: module and name.
+"""For each constant the key under which it is hashed, its module and its name.
 
-Keys are those of the first studies and stay as they are when a module is moved or a constant is renamed, because
-another key is another fingerprint, and every network would be trained anew.
+The keys stay as they are when a module is moved or a constant is renamed: another key is another fingerprint, and every
+network would be trained again.
 """
 
 _OURS: Constants = (
@@ -57,15 +57,14 @@ _ALONG_HEATMAP: Constants = (
 
 
 def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
-    """Return all of a finder that other curves could come from, as JSON; empty where curves are drawn, or not needed.
+    """Return everything about a cord finder that changes its curves, as JSON; empty if curves are drawn or not needed.
 
-    The file of a network that is the user's own is an input of the study, and its hash stands with those of other
-    inputs.
+    If the finder is a network file of the user, the file is an input of the study, and is hashed with the other inputs.
     """
     if config.region != "cord":
         return {}
     if config.guide == NETWORK:
-        # Of the file the content is an input, but its name alone says which contrast.
+        # The content of the file is hashed as an input; only its name states the contrast.
         contrast = sct_contrast.contrast_of(Path(config.centerline))
         normal = sct_contrast.CENTERLINE_CONTRASTS.get(contrast)
         return {"contrast": [contrast, normal], **_values(_ALONG_HEATMAP)}

@@ -1,4 +1,4 @@
-"""Files of a scan, as they were when the study began."""
+"""Files of a scan must not change while a study runs."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,15 +9,15 @@ from cordlesion.io.fingerprints import file_hash
 
 
 def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[str]) -> None:
-    """Refuse to keep what was made of files that have changed since the study began; called when it has been made.
+    """Refuse a result if its input files have changed since the study started; called before the result is kept.
 
     Args:
-        scan: Whose files.
-        hashes: SHA-256 of each when the study began, by kind.
-        kinds: Those that were read.
+        scan: The scan.
+        hashes: SHA-256 of each file at the start, by kind.
+        kinds: The kinds of files that were read.
 
     Raises:
-        RunError: One was replaced.
+        RunError: A file was replaced.
     """
     for kind, path in scan.files().items():
         if kind in kinds:
@@ -25,7 +25,7 @@ def require_unchanged(scan: Scan, hashes: Mapping[str, str], kinds: Collection[s
 
 
 def require_same(path: Path, sha256: str) -> None:
-    """Refuse a file that has changed since the study began.
+    """Refuse a file that has changed since the study started.
 
     Raises:
         RunError: It was replaced.

@@ -1,4 +1,4 @@
-"""Trained models of other settings or scans: never written over, but set aside, and taken back when they fit again."""
+"""Trained models of other settings or scans: never overwritten, but moved aside, and moved back when they fit again."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,67 +9,67 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
-from cordlesion.study.fingerprints import train_key, train_mark
+from cordlesion.study.fingerprints import train_fingerprint, train_key
 from cordlesion.study.sets import Study
 from cordlesion.study.train import is_trained
 from cordlesion.study_folder.folder import StudyFolder
 
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
 _MARKER = "train.json"
-"""The done-marker of a model that is set aside, in its folder."""
+"""The done-marker of a model that was moved aside, in its folder."""
 
 
 def set_models_aside(study: Study) -> None:
-    """Make room for the trainings that are to come, and say so, model by model.
+    """Move models aside whose run has another fingerprint now, and report each of them.
 
-    A model whose fingerprint is not its run's any more goes to ``runs/<run>.replaced-<fingerprint>``. One that has gone
-    there before and is the run's again comes back, and is not trained another time.
+    A model goes to ``runs/<run>.replaced-<fingerprint>``. A model that was moved there and has the fingerprint of its
+    run again is moved back, and is not trained again.
     """
     for run in study.config.runs:
-        mark = train_mark(study, run)
-        if not is_trained(study.folder, run, mark):
-            _make_room(study.folder, run, mark)
-            _take_back(study.folder, run, mark)
+        fingerprint = train_fingerprint(study, run)
+        if not is_trained(study.folder, run, fingerprint):
+            _move_aside(study.folder, run, fingerprint)
+            _move_back(study.folder, run, fingerprint)
 
 
 def trained_from(folder: StudyFolder, run: RunConfig) -> str:
-    """Return the fingerprint of the training that made the model of a run, or what is no fingerprint."""
+    """Return the fingerprint of the training that made the model of a run; ``unknown`` if there is none."""
     return _trained_from(folder.run(run.name))
 
 
 def models_aside(folder: StudyFolder) -> list[str]:
-    """Return the names of the folders below ``runs`` that hold models which were set aside."""
+    """Return the names of the folders below ``runs`` that hold models which were moved aside."""
     found = [path.name for how in (_REPLACED, _DAMAGED) for path in (folder.root / "runs").glob(f"*{how}*")]
     return sorted(found)
 
 
-def _make_room(folder: StudyFolder, run: RunConfig, mark: str) -> None:
+def _move_aside(folder: StudyFolder, run: RunConfig, fingerprint: str) -> None:
     place, key = folder.run(run.name), train_key(run)
     marker, trained_from = folder.finished(key), _trained_from(place)
-    # One of this very fingerprint without a marker is whole: the process was killed before it could write that.
-    if _has_model(place) and (marker or trained_from != mark):
-        aside = _unused(place, _REPLACED if trained_from != mark else _DAMAGED, trained_from)
+    # A model of this fingerprint without a marker is complete: the process was killed before it wrote the marker.
+    if _has_model(place) and (marker or trained_from != fingerprint):
+        aside = _unused(place, _REPLACED if trained_from != fingerprint else _DAMAGED, trained_from)
         say(
-            f"{run.name}: {_reason(_card(place), run, mark)}; the model is kept as {aside.relative_to(folder.root)}, "
-            "and another one is trained in its place"
+            f"{run.name}: {_reason(_card(place), run, fingerprint)}; the model is kept as "
+            f"{aside.relative_to(folder.root)}, and a new one is trained in its place"
         )
         if marker:
             write_json(place / _MARKER, marker)
         place.rename(aside)
-        # An interrupted training of the new settings goes on where it was.
-        for state in aside.glob(f"checkpoint-{mark[:16]}.ckpt"):
+        # An interrupted training of the new settings continues where it stopped.
+        for state in aside.glob(f"checkpoint-{fingerprint[:16]}.ckpt"):
             place.mkdir()
             state.rename(place / state.name)
     folder.undo(key)
 
 
-def _take_back(folder: StudyFolder, run: RunConfig, mark: str) -> None:
+def _move_back(folder: StudyFolder, run: RunConfig, fingerprint: str) -> None:
     place = folder.run(run.name)
-    for aside in _names(place, _REPLACED, mark):
+    for aside in _names(place, _REPLACED, fingerprint):
         if not aside.is_dir() or _has_model(place):
             break
-        if _trained_from(aside) == mark:
-            # The model last: where it is, all that belongs to it is there.
+        if _trained_from(aside) == fingerprint:
+            # The model last: if it is there, all of its files are.
             for part in sorted(aside.iterdir(), key=lambda part: part.name == "bundle"):
                 place.mkdir(exist_ok=True)
                 if not (place / part.name).exists():
@@ -77,8 +77,8 @@ def _take_back(folder: StudyFolder, run: RunConfig, mark: str) -> None:
             say(f"{run.name}: the model in {aside.relative_to(folder.root)} is of these settings again, and is used")
             if not any(aside.iterdir()):
                 aside.rmdir()
-    if (place / _MARKER).is_file() and _trained_from(place) == mark:
-        folder.mark_done(train_key(run), mark, read_json(place / _MARKER, dict))
+    if (place / _MARKER).is_file() and _trained_from(place) == fingerprint:
+        folder.mark_done(train_key(run), fingerprint, read_json(place / _MARKER, dict))
         (place / _MARKER).unlink()
 
 
@@ -97,7 +97,7 @@ def _names(place: Path, how: str, trained_from: str) -> Iterator[Path]:
 
 
 def _card(run: Path) -> Mapping[str, Any]:
-    """Return the content of a model's card, or nothing where it cannot be read: the model is kept all the same."""
+    """Return the content of a model's card, or nothing if it cannot be read: the model is kept in any case."""
     try:
         content = read_json(run / "bundle" / "model.json")
     except CordlesionError:
@@ -110,10 +110,10 @@ def _trained_from(run: Path) -> str:
     return str(_card(run).get("provenance", {}).get("fingerprint", "unknown"))
 
 
-def _reason(card: Mapping[str, Any], run: RunConfig, mark: str) -> str:
-    """Say why a model is not the one that its run needs."""
+def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
+    """Return why a model is not the one that its run needs."""
     provenance = card.get("provenance", {})
-    if provenance.get("fingerprint") == mark:
+    if provenance.get("fingerprint") == fingerprint:
         return "its weights are not those that were trained here"
     now = {
         "network": run.network.hashed(),

@@ -1,6 +1,6 @@
-"""Results that are this study's no longer: of another configuration, other files, or methods that it no longer names.
+"""Results that are no longer valid: of another configuration, other files, or methods that the study no longer names.
 
-They are removed, so that nobody can take them for results; trained models never are.
+They are removed, so that they cannot be mistaken for results; trained models are never removed.
 """
 
 import itertools
@@ -12,56 +12,63 @@ from cordlesion.config.names import file_label
 from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
 from cordlesion.io.progress import say
 from cordlesion.study.analysis import TABLES
-from cordlesion.study.fingerprints import train_mark
+from cordlesion.study.fingerprints import train_fingerprint
 from cordlesion.study.models_aside import models_aside, trained_from
 from cordlesion.study.sets import Cohort, close_test_sets
 from cordlesion.study_folder.derivatives import mask_path, sidecar
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.stages import STAGES
 
 _UNLISTED = {"report": ("report.html", "tables", "figures", "gallery"), "explorer": ("explorer",)}
-"""Where reports and explorers lie; versions before left no list of their files."""
+"""Files and folders of reports and explorers; earlier versions left no list of them."""
 
 
-def forget_outdated(cohort: Cohort) -> None:
-    """Remove the results of another configuration, other files or another split: none may be taken for this one's.
+def remove_outdated_results(cohort: Cohort) -> None:
+    """Remove the results of another configuration, other files or another split.
 
-    What was tuned for them goes out of the trained models, too: here of those that certainly are this study's, and of
-    the others once it is known which these are, see :func:`forget_thresholds`.
+    Tuned thresholds are cleared in the trained models, too: here in the models that certainly belong to this study, and
+    in the others by :func:`clear_outdated_thresholds`, once it is known which ones do.
     """
-    folder, (of_runs, mark) = cohort.folder, _result_marks(cohort)
-    if not folder.is_done("results", mark):
+    folder, (of_runs, of_all) = cohort.folder, _result_fingerprints(cohort)
+    if not folder.is_done("results", of_all):
         last = folder.finished("results")
-        analyses = [folder.table(name) for name in TABLES]
         if last:
-            if last["fingerprint"] in _earlier_marks(cohort):
+            if last["fingerprint"] in _earlier_fingerprints(cohort):
                 say(
                     "the results here were made by an earlier version of cordlesion, whose method has changed since: "
-                    "thresholds, tables and report are made anew; networks and maps are kept where they are still valid"
+                    "thresholds, tables and report are made again; networks and maps that are still valid are kept"
                 )
-            folder.remove([folder.thresholds, folder.sweep, folder.evaluation, *analyses])
-            _forget_pages(folder)
+            folder.remove(_result_files(folder))
+            _remove_pages(folder)
         if of_runs != (tuned_for := last.get("runs", last.get("fingerprint"))):
             study = close_test_sets(cohort)
-            _forget(folder, [r for r in cohort.config.runs if trained_from(folder, r) == train_mark(study, r)])
-        with folder.stage("results", mark) as record:
+            ours = [run for run in cohort.config.runs if trained_from(folder, run) == train_fingerprint(study, run)]
+            _clear_thresholds(folder, ours)
+        with folder.stage("results", of_all) as record:
             record |= {"runs": tuned_for, "method": METHOD_VERSION}
 
 
-def forget_thresholds(cohort: Cohort) -> None:
-    """Take out of the trained models what was tuned under other circumstances, so that `segment` cannot use it.
+def clear_outdated_thresholds(cohort: Cohort) -> None:
+    """Clear thresholds in the trained models that were tuned for other inputs, so that `segment` cannot use them.
 
-    Only once models that are not this study's have been set aside: these stay as they were. Thresholds do not depend on
-    comparators and stay when only these have changed.
+    Runs after models of other settings were moved aside, which stay unchanged. Thresholds do not depend on comparators,
+    so they stay when only comparators have changed.
     """
-    folder, (of_runs, mark) = cohort.folder, _result_marks(cohort)
+    folder, (of_runs, of_all) = cohort.folder, _result_fingerprints(cohort)
     if folder.finished("results").get("runs") == of_runs:
         return
-    _forget(folder, cohort.config.runs)
-    with folder.stage("results", mark) as record:
+    _clear_thresholds(folder, cohort.config.runs)
+    with folder.stage("results", of_all) as record:
         record |= {"runs": of_runs, "method": METHOD_VERSION}
 
 
-def _forget(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
+def _result_files(folder: StudyFolder) -> list[Path]:
+    """Return the files of the stages whose results become invalid together; those of pages are on lists."""
+    stages = [stage for stage in STAGES if stage.is_result and stage.name not in _UNLISTED]
+    return [folder.root / name for stage in stages for name in stage.files]
+
+
+def _clear_thresholds(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
     trained = [path for run in runs if (path := folder.bundle(run.name)).is_dir()]
     if trained:
         from cordlesion.model.bundle import forget_threshold
@@ -70,56 +77,56 @@ def _forget(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
             forget_threshold(path)
 
 
-def _result_marks(cohort: Cohort) -> tuple[str, str]:
+def _result_fingerprints(cohort: Cohort) -> tuple[str, str]:
     """Return the fingerprints of the results of the trainings, and of all."""
     own, comparators = _result_parts(cohort)
     return fingerprint("results", *own), fingerprint("results", *own, *comparators)
 
 
-def _earlier_marks(cohort: Cohort) -> list[str]:
-    """Return what the fingerprint of all results was in the versions before."""
+def _earlier_fingerprints(cohort: Cohort) -> list[str]:
+    """Return the fingerprints of all results in earlier versions."""
     own, comparators = _result_parts(cohort)
     return earlier_fingerprints("results", *own, *comparators)
 
 
 def _result_parts(cohort: Cohort) -> tuple[list[object], list[object]]:
-    """Return what the results of the trainings depend on, and what comparators add to that."""
+    """Return the inputs of the trainings' results, and those that comparators add."""
     columns = ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
     comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
     split = cohort.splits[columns].astype(str).to_numpy().tolist()
     return [cohort.config.decisive, cohort.hashes, split], [comparators] if comparators else []
 
 
-def forget_strangers(config: StudyConfig, folder: StudyFolder) -> None:
-    """Remove maps, masks and tables of losses, seeds and comparators that the study no longer names, and say so."""
+def remove_orphaned_results(config: StudyConfig, folder: StudyFolder) -> None:
+    """Remove maps, masks and tables of losses, seeds and comparators that the study no longer names, and report it."""
     named = {name for method in config.methods for name in (method.name, method.maps_name)}
     labels = {file_label(name).casefold() for name in named}
-    forgotten = []
+    removed = []
     for name in sorted(_made_for(folder) - named):
-        # Names may differ where labels do not: a file is that of the method which has the label now.
+        # Two names can have one label: a file belongs to the method that has the label now.
         maps = [] if file_label(name).casefold() in labels else _maps(folder, name)
         if folder.remove([*_tables(folder, name), *maps]):
-            forgotten.append(name)
-        # After the files: a process killed in between finds them again by their markers.
+            removed.append(name)
+        # After the files: if the process is killed in between, the markers still lead to the rest.
         for key in _keys(folder, name):
             folder.undo(key)
         if (run := folder.run(name)).is_dir() and not any(run.iterdir()):
             run.rmdir()
-    if forgotten:
-        say(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(forgotten)}")
-    if kept := [name for name in kept_models(config, folder) if name in forgotten]:
-        say(f"kept all the same: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
+    if removed:
+        say(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(removed)}")
+    if kept := [name for name in kept_models(config, folder) if name in removed]:
+        say(f"kept: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
 
 
 def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
-    """Return the runs whose trained model is there although the study no longer names them."""
+    """Return the runs that the study no longer names but whose trained model exists."""
     named = {run.name for run in config.runs}
     there = {path.parent.name for path in (folder.root / "runs").glob("*/bundle")}
     return sorted(there - named - set(models_aside(folder)))
 
 
 def _made_for(folder: StudyFolder) -> set[str]:
-    """Return the names of all methods that something was made for, as done-markers name them."""
+    """Return the names of all methods that have results, from the done-markers."""
     swept = {unit.rpartition("_")[0] for unit in folder.units("sweep")}
     return swept.union(folder.groups("predict"), folder.units("masks"), folder.units("analyze"))
 
@@ -129,7 +136,7 @@ def _tables(folder: StudyFolder, name: str) -> list[Path]:
 
 
 def _maps(folder: StudyFolder, name: str) -> list[Path]:
-    """Return the maps and masks of a method, with what describes them, of every scan of which there is any map."""
+    """Return the maps and masks of a method with their sidecars, for every scan that has any map."""
     scans = {unit.partition("/")[2] for unit in folder.units("predict")}
     maps = [folder.probability(scan, name) for scan in sorted(scans)]
     return [file for path in maps for image in (path, mask_path(path)) for file in (image, sidecar(image))]
@@ -140,11 +147,10 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
     return [*maps, *(f"sweep/{name}_{part}" for part in SETS), f"masks/{name}", f"analyze/{name}"]
 
 
-def _forget_pages(folder: StudyFolder) -> None:
-    """Remove report and explorer: the files that they have listed, and no others.
+def _remove_pages(folder: StudyFolder) -> None:
+    """Remove report and explorer: the files on their lists, and no others.
 
-    What earlier versions have written is on no list. It is moved, unchanged, to a folder beside, so that nobody takes
-    it for results of this study.
+    Pages of earlier versions are on no list. They are moved, unchanged, to another folder.
     """
     for stage, names in _UNLISTED.items():
         if (listed := folder.list_of(stage)) is not None:

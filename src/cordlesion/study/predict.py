@@ -1,11 +1,10 @@
-"""Probability maps of runs and comparators, their metrics at every threshold, and the masks that are cut from them."""
+"""Probability maps of runs and comparators, their metrics at every threshold, and the masks at one threshold."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
@@ -14,11 +13,12 @@ from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import evaluate_mask, metric_row, sweep_map
-from cordlesion.execution.local import LOCAL, Executor, Outcome, map_scans
+from cordlesion.execution.local import LOCAL, Executor, map_scans
+from cordlesion.execution.outcome import Item, Outcome, Result
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import read_table, write_table
-from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, bring_comparator, comparator_maps
-from cordlesion.study.fingerprints import brought_mark, map_marks, predict_key, sweep_mark
+from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, comparator_maps, import_comparator
+from cordlesion.study.fingerprints import imported_fingerprint, map_fingerprints, predict_key, sweep_fingerprint
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
@@ -26,48 +26,45 @@ from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SWEEP
 from cordlesion.threshold import GRIDS, VOLUME
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True)
 class RunMaps:
-    """The probability maps of a run in a study folder, and how they come there."""
+    """The probability maps of a run in a study folder, and how they are written."""
 
     run: RunConfig
     folder: StudyFolder
     dataset: Path
 
     def load(self) -> MapOf:
-        """Load the network and return what writes its map of a scan."""
+        """Load the network and return a function that writes its map of a scan."""
         from cordlesion.model.bundle import load_own_bundle
         from cordlesion.prediction import predict_to_file
 
         bundle = load_own_bundle(self.folder.bundle(self.run.name))
 
-        def write(scan: Scan, mark: str, hashes: Mapping[str, str]) -> None:
+        def write(scan: Scan, fingerprint: str, hashes: Mapping[str, str]) -> None:
             path = self.folder.probability(scan.scan_id, self.run.name)
-            with self.folder.stage(predict_key(scan, self.run), mark, path):
+            with self.folder.stage(predict_key(scan, self.run), fingerprint, path):
                 predict_to_file(bundle, scan.image, self.folder.stack(scan.scan_id), path)
                 describe_map(path, scan.image, self.dataset, self.run.name)
                 require_unchanged(scan, hashes, ["image"])
 
         return write
 
-    def is_done(self, scan: Scan, mark: str) -> bool:
-        """Tell whether the map of a scan is there, from this very network."""
+    def is_done(self, scan: Scan, fingerprint: str) -> bool:
+        """Return whether the map of a scan exists, written by this network."""
         path = self.folder.probability(scan.scan_id, self.run.name)
-        return self.folder.is_done(predict_key(scan, self.run), mark, path)
+        return self.folder.is_done(predict_key(scan, self.run), fingerprint, path)
 
 
 @dataclass(frozen=True)
 class MapToWrite:
-    """A scan of which a method has no map yet."""
+    """A probability map that a method has not written yet."""
 
     maps: RunMaps | ComparatorMaps
     scan: Scan
-    mark: str
-    """Fingerprint of the map."""
+    fingerprint: str
+    """Of the map."""
     hashes: Mapping[str, str]
     """SHA-256 of the scan's files."""
 
@@ -78,7 +75,7 @@ class MapToWrite:
 
 
 class MapWriter:
-    """Writes one map after another; a network is loaded once for all its maps that come in a row."""
+    """Writes one map after another; a network is loaded once for all of its consecutive maps."""
 
     def __init__(self) -> None:
         self._maps: RunMaps | ComparatorMaps | None = None
@@ -86,19 +83,19 @@ class MapWriter:
 
     def __call__(self, wanted: MapToWrite) -> None:
         """Write one map, unless that is done."""
-        if wanted.maps.is_done(wanted.scan, wanted.mark):
+        if wanted.maps.is_done(wanted.scan, wanted.fingerprint):
             return
         if self._write is None or self._maps is not wanted.maps:
             self._maps, self._write = wanted.maps, wanted.maps.load()
-        self._write(wanted.scan, wanted.mark, wanted.hashes)
+        self._write(wanted.scan, wanted.fingerprint, wanted.hashes)
 
 
 def write_maps(study: Study, scans: Sequence[tuple[Method, Sequence[Scan]]], executor: Executor = LOCAL) -> None:
-    """Write the probability maps of each method that are not there yet.
+    """Write the missing probability maps of each method.
 
     Args:
         study: The study.
-        scans: Each method with the scans of which its maps are needed.
+        scans: Each method with the scans whose maps are needed.
         executor: Where networks predict.
 
     Raises:
@@ -119,19 +116,19 @@ def sweep_set(
 
     Args:
         study: The study.
-        run: Whose maps, and how they are post-processed.
+        run: The run or comparator, with its post-processing.
         set_name: For the table.
         scans: Of the set.
-        volumes_mm3: Minimum lesion volumes to be measured, each, in place of the run's own.
+        volumes_mm3: Minimum lesion volumes to measure, in place of the run's own.
 
     Returns:
-        A row per scan and threshold (and minimum volume, then with a column of it); of a comparator that is given as
+        A row per scan and threshold (and minimum volume, which then has a column); for a comparator that is given as
         masks a row per scan, with an undefined threshold.
     """
     folder, path = study.folder, study.folder.run_sweep(run.name, set_name)
-    key, mark = f"sweep/{run.name}_{set_name}", sweep_mark(study, run, scans, volumes_mm3)
-    if not folder.is_done(key, mark, path):
-        with folder.stage(key, mark, path):
+    key, made_from = f"sweep/{run.name}_{set_name}", sweep_fingerprint(study, run, scans, volumes_mm3)
+    if not folder.is_done(key, made_from, path):
+        with folder.stage(key, made_from, path):
             pairs = [map_pair(scan, folder, run) for scan in scans]
             thresholds, rule = GRIDS[study.config.threshold.grid], study.config.evaluation.rule
             sweep = partial(_sweep, thresholds=thresholds, rule=rule, removal=run.postprocess, volumes_mm3=volumes_mm3)
@@ -143,19 +140,20 @@ def sweep_set(
 
 
 def write_masks(study: Study, run: Method, threshold: float | None, scans: Sequence[Scan]) -> None:
-    """Cut the probability maps of a run or comparator at its threshold, unless the masks are there already.
+    """Write the masks of a run or comparator at its threshold, unless they exist already.
 
     Args:
         study: The study.
-        run: Whose maps.
-        threshold: None for a comparator that is given as masks: nothing is left to be done but to say so.
-        scans: Of which sets it may be.
+        run: The run or comparator.
+        threshold: The decision threshold; None for a comparator that is given as masks, which exist already.
+        scans: Scans of any set.
     """
     folder = study.folder
     pairs = [map_pair(scan, folder, run) for scan in scans]
-    key, mark = f"masks/{run.name}", fingerprint("masks", sweep_mark(study, run, scans), threshold)
+    key = f"masks/{run.name}"
+    made_from = fingerprint("masks", sweep_fingerprint(study, run, scans), threshold)
     masks = [mask_file(pair.scan_id, folder, run) for pair in pairs]
-    if folder.is_done(key, mark, *masks):
+    if folder.is_done(key, made_from, *masks):
         return
 
     def cut(pair: MapPair) -> Path:
@@ -164,12 +162,12 @@ def write_masks(study: Study, run: Method, threshold: float | None, scans: Seque
             write_mask(pair.prediction, path, folder.derivatives, threshold, run, pair.cord_mask)
         return path
 
-    with folder.stage(key, mark, *masks):
+    with folder.stage(key, made_from, *masks):
         _results(map_scans(cut, pairs, f"write masks {run.name}"))
 
 
 def map_pair(scan: Scan, folder: StudyFolder, run: Method) -> MapPair:
-    """Return a scan's reference and its probability map by a run, or the mask where there is no map to tune."""
+    """Return a scan's reference and its probability map by a run, or its mask if the method has no threshold."""
     assert scan.reference is not None
     probability = folder.probability(scan.scan_id, run.maps_name)
     prediction = probability if run.is_tuned else mask_path(probability)
@@ -179,7 +177,7 @@ def map_pair(scan: Scan, folder: StudyFolder, run: Method) -> MapPair:
 
 
 def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:
-    """Return the path of a scan's mask; a comparator's maps have a threshold, and so a mask, in every fold."""
+    """Return the path of a scan's mask; a comparator's maps have a threshold, and a mask, in every fold."""
     return mask_path(folder.probability(scan_id, run.name if run.is_tuned else run.maps_name))
 
 
@@ -190,7 +188,7 @@ def _sweep(
     removal: PostprocessConfig,
     volumes_mm3: Sequence[float],
 ) -> pd.DataFrame:
-    """Measure a map at every threshold, and that with each minimum volume where there are some."""
+    """Measure a map at every threshold, and for each minimum volume if there are some."""
     if not volumes_mm3:
         return sweep_map(pair, thresholds, rule, removal)
     tables = []
@@ -213,18 +211,19 @@ def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToW
     if isinstance(method, RunConfig):
         maps = RunMaps(method, study.folder, study.config.dataset)
         wanted = [
-            MapToWrite(maps, scan, mark, study.hashes[scan.scan_id])
-            for scan, mark in map_marks(study, method, scans).items()
+            MapToWrite(maps, scan, made_from, study.hashes[scan.scan_id])
+            for scan, made_from in map_fingerprints(study, method, scans).items()
         ]
     elif method.comparator.kind == "bundle":
         maps = comparator_maps(study, method)
         wanted = [
-            MapToWrite(maps, scan, brought_mark(study, method, scan), study.hashes[scan.scan_id]) for scan in scans
+            MapToWrite(maps, scan, imported_fingerprint(study, method, scan), study.hashes[scan.scan_id])
+            for scan in scans
         ]
     else:
-        bring_comparator(study, method, scans)
+        import_comparator(study, method, scans)
         wanted = []
-    return [one for one in wanted if not one.maps.is_done(one.scan, one.mark)]
+    return [one for one in wanted if not one.maps.is_done(one.scan, one.fingerprint)]
 
 
 def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None:
@@ -234,12 +233,12 @@ def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None
 
 
 def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:
-    """Measure a mask that is taken as it is."""
+    """Measure a mask of a comparator as it is."""
     return pd.DataFrame([metric_row(pair, evaluate_mask(pair, rule))]).assign(threshold=math.nan)
 
 
 def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:
-    """Return every result, where none may be missing."""
+    """Return every result; none may be missing."""
     for outcome in outcomes:
         if outcome.fault:
             raise CordlesionError(outcome.fault)

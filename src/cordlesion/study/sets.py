@@ -1,4 +1,4 @@
-"""The scans of a study by set: the test set is an object that only written thresholds open."""
+"""The scans of a study by set: the test set is an object that opens only after the thresholds are written."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.config import SETS, Method, RunConfig, SetName, StudyConfig
+from cordlesion.config import SETS, Method, SetName, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.split import LEARNING_SETS
 from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
 from cordlesion.study.comparators.match import Comparator
-from cordlesion.study.fingerprints import stack_key, stack_mark
+from cordlesion.study.stack_fingerprint import stack_fingerprint, stack_key
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold import VOLUME, parse_objective
 
@@ -24,7 +24,7 @@ Hashes = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class TunedThreshold:
-    """What was chosen for a run on its threshold set."""
+    """The threshold of a run, chosen on its threshold set."""
 
     value: float
     minimum_volume_mm3: float | None
@@ -48,7 +48,7 @@ class OpenedTest:
 
 
 class ClosedTest:
-    """The test set of a fold: the scans with their references come out only after the thresholds are written."""
+    """The test set of a fold: its scans and references are available only after the thresholds are written."""
 
     def __init__(self, scans: Sequence[Scan]) -> None:
         """Lock the scans in."""
@@ -90,7 +90,7 @@ class FoldSets:
 
 @dataclass(frozen=True)
 class Cohort:
-    """A study before its scans are told apart: they are checked, assigned to sets, and their stacks may be cut."""
+    """A study before its test sets are closed: scans are checked and assigned to sets, and stacks may be cut."""
 
     config: StudyConfig
     folder: StudyFolder
@@ -98,7 +98,7 @@ class Cohort:
     hashes: Hashes
     splits: pd.DataFrame
     excluded: Mapping[str, str]
-    """Why a scan takes no part."""
+    """The excluded scans, each with the reason."""
     comparators: Mapping[str, Comparator] = field(default_factory=dict)
     """By name."""
 
@@ -109,30 +109,32 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Study:
-    """A study whose scans are preprocessed, set by set; there is no other way to a reference than its set."""
+    """A study whose scans are preprocessed, set by set; a reference can be reached only through its set."""
 
     config: StudyConfig
     folder: StudyFolder
     hashes: Hashes
     folds: Mapping[int | None, FoldSets]
     excluded: Mapping[str, str]
-    """Why a scan takes no part."""
+    """The excluded scans, each with the reason."""
     comparators: Mapping[str, Comparator]
     """By name."""
 
     @cached_property
-    def stack_marks(self) -> Mapping[str, str]:
+    def stack_fingerprints(self) -> Mapping[str, str]:
         """The fingerprint of each scan's stack: computed once, because every run asks for all of them.
 
-        Of one that was cut again and came out the same, that of the first time: it is what networks have learned from.
+        A stack that was cut again with the same result keeps its first fingerprint, the one of the trained networks.
         """
         value = self.config.patterns.lesion_value
-        marks = {name: stack_mark(self.config.preprocess, hashes, value) for name, hashes in self.hashes.items()}
-        return {name: self._unchanged_since(name, mark) for name, mark in marks.items()}
+        config = self.config.preprocess
+        found = {name: stack_fingerprint(config, hashes, value) for name, hashes in self.hashes.items()}
+        return {name: self._unchanged_since(name, fingerprint) for name, fingerprint in found.items()}
 
-    def _unchanged_since(self, scan_id: str, mark: str) -> str:
+    def _unchanged_since(self, scan_id: str, fingerprint: str) -> str:
         marker = self.folder.finished(stack_key(scan_id))
-        return str(marker.get("unchanged_since", mark)) if marker.get("fingerprint") == mark else mark
+        is_current = marker.get("fingerprint") == fingerprint
+        return str(marker.get("unchanged_since", fingerprint)) if is_current else fingerprint
 
     def in_set(self, name: SetName, fold: int | None = None) -> tuple[Scan, ...]:
         """Return the scans of a set.
@@ -151,13 +153,9 @@ class Study:
         tuned = [method for method in self.config.methods if method.fold == fold and method.is_tuned]
         return self.folds[fold].test.open(self.folder.thresholds, tuned)
 
-    def runs_of(self, fold: int | None) -> list[RunConfig]:
-        """Return the runs of a fold."""
-        return [run for run in self.config.runs if run.fold == fold]
-
 
 def close_test_sets(cohort: Cohort) -> Study:
-    """Tell the scans of a cohort apart by set and fold, and close the test sets."""
+    """Sort the scans of a cohort by set and fold, and close the test sets."""
     folds = {}
     for fold in cohort.config.folds:
         rows = _of_fold(cohort.splits, fold)
@@ -167,7 +165,7 @@ def close_test_sets(cohort: Cohort) -> Study:
 
 
 def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -> None:
-    """Refuse sets without the scans that a study needs: before hours of training, not after.
+    """Refuse sets that lack the scans a study needs: before hours of training, not after.
 
     Args:
         config: The study.

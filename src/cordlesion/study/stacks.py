@@ -1,4 +1,4 @@
-"""A scan's stack in a study: cut and kept, or only tried."""
+"""A scan's cord stack in a study: cut and written, or only tried."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_grid
 from cordlesion.io.writing import atomic_path
 from cordlesion.preprocess.stack_file import make_stack, stack_content
-from cordlesion.study.fingerprints import earlier_stack_marks, stack_key, stack_mark
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Cohort
+from cordlesion.study.stack_fingerprint import earlier_stack_fingerprints, stack_fingerprint, stack_key
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold.postprocess import read_cord
 
@@ -24,10 +24,9 @@ class StackToCut:
     """A scan whose stack the study needs."""
 
     scan: Scan
-    mark: str
-    """Fingerprint of the stack."""
-    earlier_marks: Sequence[str]
-    """What it was in versions before this one."""
+    fingerprint: str
+    earlier_fingerprints: Sequence[str]
+    """Fingerprints of the same stack in earlier versions."""
     hashes: Mapping[str, str]
     """SHA-256 of the scan's files."""
     is_measured: bool
@@ -47,7 +46,7 @@ class StackCutter:
     preprocess: PreprocessConfig
     postprocess: PostprocessConfig
     keep: bool = True
-    """Whether the stack is written; otherwise only those that cannot be cut are told from the others."""
+    """Whether the stack is written; otherwise it is only tried whether it can be cut."""
 
     def __call__(self, wanted: StackToCut) -> None:
         """Cut one stack."""
@@ -62,10 +61,10 @@ class StackCutter:
         content = stack_content(make_stack(scan, self.preprocess, self._find))
         require_unchanged(scan, wanted.hashes, {"image", "reference", self.preprocess.guide or ""})
         if self._is_same(wanted, content):
-            self.folder.renew(_key(wanted), wanted.mark)
+            self.folder.renew(_key(wanted), wanted.fingerprint)
             return
         path = self.folder.stack(scan.scan_id)
-        with self.folder.stage(_key(wanted), wanted.mark, path), atomic_path(path) as temporary:
+        with self.folder.stage(_key(wanted), wanted.fingerprint, path), atomic_path(path) as temporary:
             temporary.write_bytes(content)
 
     def _check_cord(self, scan: Scan) -> None:
@@ -75,13 +74,13 @@ class StackCutter:
             raise CordlesionError(f"{error}{scan.why_none('cord_mask')}") from None
 
     def is_done(self, wanted: StackToCut) -> bool:
-        """Tell whether a stack is there, cut from just these files in just this way."""
-        return self.folder.is_done(_key(wanted), wanted.mark, self.folder.stack(wanted.scan.scan_id))
+        """Return whether the stack exists, cut from these files with these settings."""
+        return self.folder.is_done(_key(wanted), wanted.fingerprint, self.folder.stack(wanted.scan.scan_id))
 
     def _is_same(self, wanted: StackToCut, content: bytes) -> bool:
-        """Say whether an earlier version cut the same stack from the same files: results made of it then stay valid."""
+        """Return whether an earlier version cut the same stack from the same files, so that its results stay valid."""
         last, path = self.folder.finished(_key(wanted)).get("fingerprint"), self.folder.stack(wanted.scan.scan_id)
-        return last in wanted.earlier_marks and path.is_file() and path.read_bytes() == content
+        return last in wanted.earlier_fingerprints and path.is_file() and path.read_bytes() == content
 
     @cached_property
     def _find(self) -> Finder | None:
@@ -89,19 +88,19 @@ class StackCutter:
 
 
 def stack_cutter(cohort: Cohort, keep: bool = True) -> StackCutter:
-    """Return what cuts the stacks of a study; with ``keep`` unset it only tries."""
+    """Return the cutter of a study's stacks; without ``keep`` it writes nothing."""
     return StackCutter(cohort.folder, cohort.config.preprocess, cohort.config.postprocess, keep)
 
 
 def stacks_to_cut(cohort: Cohort, scans: Iterable[Scan]) -> list[StackToCut]:
-    """Return what is to be cut of scans."""
+    """Return the stacks that the study needs of some scans."""
     measured, config = cohort.names_in("threshold", "test"), cohort.config.preprocess
     hashes, value = cohort.hashes, cohort.config.patterns.lesion_value
     return [
         StackToCut(
             scan,
-            stack_mark(config, hashes[scan.scan_id], value),
-            earlier_stack_marks(config, hashes[scan.scan_id], value),
+            stack_fingerprint(config, hashes[scan.scan_id], value),
+            earlier_stack_fingerprints(config, hashes[scan.scan_id], value),
             hashes[scan.scan_id],
             scan.scan_id in measured,
         )

@@ -1,11 +1,16 @@
 """What of a study is done and what is left, from its folder alone."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
-from cordlesion.config import RunConfig, read_study
+import pandas as pd
+
+from cordlesion.config import RunConfig, StudyConfig, read_study
 from cordlesion.dataset.columns import SPLITS
 from cordlesion.errors import CordlesionError
-from cordlesion.execution.jobs import queue, submissions, told
+from cordlesion.execution.jobs import queue, submissions, summarize_states
 from cordlesion.io.fingerprints import METHOD_VERSION
 from cordlesion.io.tables import read_table
 from cordlesion.study.fingerprints import train_key
@@ -14,9 +19,13 @@ from cordlesion.study.outdated import kept_models
 from cordlesion.study.train import failure_file
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
+from cordlesion.study_folder.stages import STAGES, Stage
+
+Row: TypeAlias = tuple[str, str, str]
+"""Stage, unit, state."""
 
 
-def study_status(root: Path) -> list[tuple[str, str, str]]:
+def study_status(root: Path) -> list[Row]:
     """List what is done and what is left: (stage, unit, state), without reading any scan.
 
     Raises:
@@ -28,56 +37,86 @@ def study_status(root: Path) -> list[tuple[str, str, str]]:
         raise CordlesionError(f"{error.filename or root}: may not be read. Check who may read the study.") from error
 
 
-def _rows(folder: StudyFolder) -> list[tuple[str, str, str]]:
+@dataclass(frozen=True)
+class _Progress:
+    """What the rows are made from."""
+
+    folder: StudyFolder
+    config: StudyConfig
+    splits: pd.DataFrame | None
+    """None before the split."""
+    on_cluster: Mapping[tuple[str, str], str]
+    """The state of each unit, with its stage, whose job on a cluster is not collected yet."""
+
+
+def _rows(folder: StudyFolder) -> list[Row]:
     if not folder.configuration.is_file():
         raise CordlesionError(f"{folder.root}: no study here; a folder with study.yaml is needed. Check the path.")
     config = read_study(folder.configuration)
-    rows = _scans(folder)
-    working = _on_cluster(folder)
-    rows += [("train", run.name, _training(folder, run, working.get(("train", run.name)))) for run in config.runs]
-    rows += [("train", name, "kept, not in the study") for name in kept_models(config, folder)]
-    rows += [("train", name, "set aside: of other settings or scans") for name in models_aside(folder)]
-    rows += [("comparator", *_brought(folder, one.name)) for one in config.comparators]
-    for stage, path in (
-        ("tune", folder.thresholds),
-        ("evaluate", folder.evaluation),
-        ("analyze", folder.table("calibration")),
-        ("report", folder.root / "report.html"),
-    ):
-        rows.append((stage, path.name, _result(folder, path)))
-    stages = dict.fromkeys(stage for stage, _ in working)
-    return rows + [("cluster", stage, told(s for (of, _), s in working.items() if of == stage)) for stage in stages]
+    splits = read_table(folder.splits, SPLITS) if folder.splits.is_file() else None
+    progress = _Progress(folder, config, splits, _on_cluster(folder))
+    rows = [row for stage in STAGES for row in _BY_UNIT.get(stage.name, _by_file)(progress, stage)]
+    states = progress.on_cluster
+    stages = dict.fromkeys(stage for stage, _ in states)
+    return rows + [
+        ("cluster", stage, summarize_states(s for (of, _), s in states.items() if of == stage)) for stage in stages
+    ]
 
 
-def _scans(folder: StudyFolder) -> list[tuple[str, str, str]]:
-    if not folder.splits.is_file():
-        return [("split", "all scans", "left")]
-    splits = read_table(folder.splits, SPLITS)
-    folds = f"{splits['fold'].nunique()} folds" if "fold" in splits else "all scans"
-    return [("split", folds, "done"), ("preprocess", *_counted(folder, "preprocess", set(splits["scan_id"])))]
+def _split(progress: _Progress, stage: Stage) -> list[Row]:
+    splits = progress.splits
+    if splits is None:
+        return [(stage.name, "all scans", "left")]
+    return [(stage.name, f"{splits['fold'].nunique()} folds" if "fold" in splits else "all scans", "done")]
 
 
-def _brought(folder: StudyFolder, comparator: str) -> tuple[str, str]:
-    """Count the scans whose map or mask by a comparator is there."""
-    if not folder.splits.is_file():
+def _stacks(progress: _Progress, stage: Stage) -> list[Row]:
+    splits = progress.splits
+    return [] if splits is None else [(stage.name, *_counted(progress.folder, "preprocess", set(splits["scan_id"])))]
+
+
+def _trainings(progress: _Progress, stage: Stage) -> list[Row]:
+    """Return a row for each training, and one for each comparator, whose maps are imported."""
+    folder, config, states = progress.folder, progress.config, progress.on_cluster
+    rows = [(stage.name, run.name, _training(folder, run, states.get((stage.name, run.name)))) for run in config.runs]
+    rows += [(stage.name, name, "kept, not in the study") for name in kept_models(config, folder)]
+    rows += [(stage.name, name, "set aside: of other settings or scans") for name in models_aside(folder)]
+    return rows + [("comparator", *_imported(progress, one.name)) for one in config.comparators]
+
+
+def _by_file(progress: _Progress, stage: Stage) -> list[Row]:
+    """Return a row for the first file of a stage."""
+    return [(stage.name, name, _result(progress.folder, progress.folder.root / name)) for name in stage.files[:1]]
+
+
+_BY_UNIT: Mapping[str, Callable[[_Progress, Stage], list[Row]]] = {
+    "split": _split,
+    "preprocess": _stacks,
+    "train": _trainings,
+}
+"""Stages whose units are counted; all others are done when their first file is there."""
+
+
+def _imported(progress: _Progress, comparator: str) -> tuple[str, str]:
+    """Count the scans whose map or mask by a comparator is in the study folder."""
+    splits = progress.splits
+    if splits is None:
         return comparator, "left"
-    splits = read_table(folder.splits, SPLITS)
     scans = set(splits.loc[splits["set"].isin(["threshold", "test"]), "scan_id"])
-    told, state = _counted(folder, f"predict/{comparator}", scans)
-    return f"{comparator}: {told}", state
+    count, state = _counted(progress.folder, f"predict/{comparator}", scans)
+    return f"{comparator}: {count}", state
 
 
 def _counted(folder: StudyFolder, stage: str, scans: set[str]) -> tuple[str, str]:
-    """Count the scans of which a stage is done; those that the study had to leave out are not waited for."""
+    """Count the scans of which a stage is done; scans that the study excluded are not needed."""
     excluded = read_manifest(folder.manifest, folder.root).get("excluded", {}) if folder.manifest.is_file() else {}
     left_out = scans.intersection(excluded)
     done = sum(bool(folder.finished(f"{stage}/{name}")) for name in scans - left_out)
-    told = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
-    return told, _state(done == len(scans - left_out))
+    count = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
+    return count, _state(done == len(scans - left_out))
 
 
 def _on_cluster(folder: StudyFolder) -> dict[tuple[str, str], str]:
-    """Return the state of each unit, with its stage, of which a job on a cluster has not been collected yet."""
     if not (arrays := submissions(folder.root)):
         return {}
     queued = queue()
@@ -92,7 +131,7 @@ def _training(folder: StudyFolder, run: RunConfig, on_cluster: str | None) -> st
 
 
 def _result(folder: StudyFolder, path: Path) -> str:
-    """Return the state of a table or of the report, which a change of the method makes invalid."""
+    """Return the state of a table or page; a change of the method makes it invalid."""
     made = folder.finished("results")
     if path.is_file() and made and made.get("method") != METHOD_VERSION:
         return "left: there is one made by an earlier version"

@@ -1,4 +1,4 @@
-"""Trainings of a study, as units that can be done anywhere."""
+"""The trainings of a study (stage ``train``), as units that can run on any machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,32 +7,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cordlesion.config import RunConfig
+from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
-from cordlesion.study.fingerprints import train_key, train_mark
+from cordlesion.io.writing import remove_file, write_text
+from cordlesion.study.fingerprints import train_fingerprint, train_key
 from cordlesion.study.sets import Study
+from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.folder import StudyFolder
 
 if TYPE_CHECKING:
     from cordlesion.training import TrainingSets
 
 _CONTEXT_GIB = 1.0
-"""What CUDA, its libraries and the caches of a process take on a GPU before any network does."""
+"""GPU memory of CUDA, its libraries and the caches of a process, without any network."""
 _TENSORS_PER_LEVEL = 16
-"""Kept for the gradients, of the size of a level: two convolutions going down, two going up, each with normalisation
-and activation, and what is copied and concatenated between them."""
+"""Tensors of the size of a level that are kept for the gradients: two convolutions on the way down, two on the way up,
+each with normalisation and activation, and the copies and concatenations between them."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """A run that is not trained yet, and where its sets lie."""
+    """A run that is not trained yet, with the paths of its stacks."""
 
     run: RunConfig
-    mark: str
-    """Fingerprint of the training."""
+    fingerprint: str
     train: tuple[Path, ...]
     validation: tuple[Path, ...]
     nodes: int = 1
-    """Machines that train it together."""
+    """Nodes that train it together."""
 
     @property
     def unit(self) -> str:
@@ -48,21 +50,21 @@ class Trainer:
         self._loaded: tuple[tuple[Path, ...], TrainingSets] | None = None
 
     def __call__(self, training: Training) -> None:
-        """Train one run, unless that is done; where several machines train it, each of them is to call this."""
+        """Train one run, unless that is done; if several nodes train it, each of them calls this."""
         from cordlesion.model.hardware import choose_hardware
         from cordlesion.training import remove_checkpoints, this_node, train_run
 
         run, folder = training.run, self._folder.run(training.run.name)
-        if is_trained(self._folder, run, training.mark):
+        if is_trained(self._folder, run, training.fingerprint):
             return
         node = this_node(training.nodes)
         if not node.leads:
-            train_run(run, self._sets(training), folder, training.mark, node)
+            train_run(run, self._sets(training), folder, training.fingerprint, node)
             return
-        with self._folder.stage(train_key(run), training.mark, _weights(self._folder, run)) as record:
+        with self._folder.stage(train_key(run), training.fingerprint, _weights(self._folder, run)) as record:
             record["hardware"] = choose_hardware().at(run.training.precision).describe()
-            train_run(run, self._sets(training), folder, training.mark, node)
-        # After the marker: a process killed in between takes the checkpoint up and is done at once.
+            train_run(run, self._sets(training), folder, training.fingerprint, node)
+        # After the marker: if the process is killed in between, the next run only reads the checkpoint.
         remove_checkpoints(folder)
 
     def _sets(self, training: Training) -> "TrainingSets":
@@ -70,9 +72,37 @@ class Trainer:
 
         paths = (*training.train, *training.validation)
         if self._loaded is None or self._loaded[0] != paths:
-            self._loaded = None  # before the next ones are read: two folds may not fit
+            self._loaded = None  # before the next ones are read: two folds may exceed the memory
             self._loaded = paths, load_training_sets(training.train, training.validation)
         return self._loaded[1]
+
+
+def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
+    """Train every run (loss x seed x fold) that is not trained yet, or only the run that the options name.
+
+    Raises:
+        CordlesionError: Trainings failed, a sentence for each; the others are done.
+    """
+    from cordlesion.model.bundle import set_inference
+
+    runs = [run for run in study.config.runs if options.only in (None, run.name)]
+    if pending := pending_trainings(study, runs):
+        _train(study, pending, options)
+    volumes = study.config.threshold.minimum_volumes_mm3
+    for run in runs:
+        set_inference(study.folder.bundle(run.name), run.prediction, run.postprocess, volumes)
+    return study
+
+
+def _train(study: Study, pending: Sequence[Training], options: RunOptions) -> None:
+    for training in pending:
+        remove_file(failure_file(study.folder, training.run))
+    outcomes = options.executor.each_training(Trainer(study.folder), pending, sharing(pending))
+    failed = [outcome for outcome in outcomes if outcome.fault]
+    for outcome in failed:
+        write_text(failure_file(study.folder, outcome.item.run), f"{outcome.fault}\n")
+    if failed:
+        raise CordlesionError("\n".join(f"{outcome.item.unit}: {outcome.fault}" for outcome in failed))
 
 
 def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]:
@@ -83,10 +113,10 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
             name: tuple(study.folder.stack(scan.scan_id) for scan in scans) for name, scans in fold.learning.items()
         }
         for run in (run for run in runs if run.fold == fold.fold):
-            mark = train_mark(study, run)
-            if not is_trained(study.folder, run, mark):
+            fingerprint = train_fingerprint(study, run)
+            if not is_trained(study.folder, run, fingerprint):
                 nodes = study.config.cluster.nodes
-                pending.append(Training(run, mark, stacks["train"], stacks["validation"], nodes))
+                pending.append(Training(run, fingerprint, stacks["train"], stacks["validation"], nodes))
     return pending
 
 
@@ -98,22 +128,22 @@ def sharing(trainings: Sequence[Training]) -> Sharing:
 
 
 def failure_file(folder: StudyFolder, run: RunConfig) -> Path:
-    """Return where it is kept why the last attempt at a training failed."""
+    """Return the path of the file that states why the last attempt at a training failed."""
     return folder.run(run.name) / "failure.txt"
 
 
 def _gpu_memory_gib(run: RunConfig) -> float:
-    """Estimate from above what a training takes on a GPU: its activations in single precision, and what CUDA takes."""
+    """Estimate an upper bound of a training's GPU memory: activations in single precision, and CUDA itself."""
     voxels: float = run.training.batch_size * prod(run.patches.shape(run.preprocess))
     per_level = (filters * voxels / 2.0 ** (3 * level) for level, filters in enumerate(run.network.filters))
     return _CONTEXT_GIB + 4 * _TENSORS_PER_LEVEL * sum(per_level) / 2**30
 
 
-def is_trained(folder: StudyFolder, run: RunConfig, mark: str) -> bool:
-    """Say whether the model of a training is there."""
-    return folder.is_done(train_key(run), mark, folder.bundle(run.name) / "model.json", _weights(folder, run))
+def is_trained(folder: StudyFolder, run: RunConfig, fingerprint: str) -> bool:
+    """Return whether the model of a training exists."""
+    return folder.is_done(train_key(run), fingerprint, folder.bundle(run.name) / "model.json", _weights(folder, run))
 
 
 def _weights(folder: StudyFolder, run: RunConfig) -> Path:
-    """Return the file of a model that stays as it was trained; in its card, thresholds change."""
+    """Return the file of a model that never changes after the training; the thresholds in its card do."""
     return folder.bundle(run.name) / "model.safetensors"

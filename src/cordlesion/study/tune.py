@@ -1,32 +1,65 @@
-"""The choice of a method's threshold in a study, and its row of ``thresholds.tsv``."""
+"""The choice of each method's threshold in a study, and its row of ``thresholds.tsv`` (stage ``tune``)."""
 
 import math
 
 import pandas as pd
 
-from cordlesion.config import ComparatorRun, Method
+from cordlesion.config import ComparatorRun, Method, RunConfig
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import say
-from cordlesion.study.sets import TunedThreshold
+from cordlesion.io.tables import write_table
+from cordlesion.study.predict import sweep_set, write_maps
+from cordlesion.study.sets import Study, TunedThreshold
+from cordlesion.study.stages import DEFAULT, RunOptions
+from cordlesion.study_folder.tables import THRESHOLDS
 from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, describe_cut, describe_maps, find_cut
 
 _NO_INTERVAL = (math.nan, math.nan)
 
 
+def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
+    """Sweep the threshold sets and choose each method's decision threshold (Hussein et al. 2023, section 2.5)."""
+    rows = []
+    config = study.config.threshold
+    tuned = [(method, study.in_set("threshold", method.fold)) for method in study.config.methods if method.is_tuned]
+    write_maps(study, tuned, options.executor)
+    for method, scans in tuned:
+        sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
+        choice, row = choose_for(method, sweep, config.objective)
+        if isinstance(method, RunConfig):
+            _write_into_bundle(study, method, choice)
+        rows.append(row)
+    # Comparators have no seed; the seeds of runs stay whole numbers.
+    write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
+    return study
+
+
+def _write_into_bundle(study: Study, run: RunConfig, choice: ThresholdChoice) -> None:
+    from cordlesion.model.bundle import GlobalThreshold, set_threshold
+
+    threshold = GlobalThreshold(
+        value=choice.value,
+        objective=study.config.threshold.objective,
+        interval=choice.interval,
+        learned=choice.learned,
+    )
+    set_threshold(study.folder.bundle(run.name), threshold, choice.minimum_volume_mm3)
+
+
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
-    """Return the rows at the tuned minimum volume: all where it is not tuned."""
+    """Return the rows at the tuned minimum volume; all rows if it is not tuned."""
     return sweep if tuned.minimum_volume_mm3 is None else sweep[sweep[VOLUME] == tuned.minimum_volume_mm3]
 
 
 def choose_for(
     method: Method, sweep: pd.DataFrame, objective: str
 ) -> tuple[ThresholdChoice, dict[str, float | str | int | None]]:
-    """Choose the threshold of a method and report what its maps show.
+    """Choose the threshold of a method and report what is special about its maps.
 
     Args:
         method: A run, or a comparator that comes as maps.
-        sweep: Its threshold set, a row per scan and threshold.
-        objective: The objective that is maximised.
+        sweep: Metrics on its threshold set, a row per scan and threshold.
+        objective: What the threshold maximises.
 
     Returns:
         The choice, and its row of ``thresholds.tsv``.
@@ -49,7 +82,7 @@ def choose_for(
 
 
 def threshold_row(choice: ThresholdChoice) -> dict[str, float | str]:
-    """Return the chosen values, their intervals and stability, and the scans behind them."""
+    """Return the columns of ``thresholds.tsv`` about a choice: the value, its interval and stability, its basis."""
     tuned_volume: dict[str, float | str] = {}
     if choice.minimum_volume_mm3 is not None:
         low, high = choice.minimum_volume_interval or _NO_INTERVAL

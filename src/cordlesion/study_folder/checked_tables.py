@@ -8,15 +8,8 @@ import pandas as pd
 from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import Column, TableSpec
 from cordlesion.io.tables import read_table
+from cordlesion.study_folder.stages import run_stage_of
 from cordlesion.study_folder.tables import SPECS
-
-_STAGE = {"study.yaml": "split", "manifest.json": "split"} | {name: spec.stage for name, spec in SPECS.items()}
-"""The stage that writes each file."""
-
-
-def run_stage(stage: str) -> str:
-    """Return the advice that ends a message about something missing."""
-    return f"Run the study's stage `{stage}` (`cordlesion study run` runs every stage that is not done)."
 
 
 def required(path: Path) -> Path:
@@ -26,7 +19,7 @@ def required(path: Path) -> Path:
         CordlesionError: It is not.
     """
     if not path.is_file():
-        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage(_STAGE[path.name])}")
+        raise CordlesionError(f"{path}: no such file; the report needs it. {run_stage_of(path.name)}")
     return path
 
 
@@ -38,7 +31,7 @@ def read_checked(path: Path) -> pd.DataFrame:
     """
     spec = SPECS[required(path).name]
     table = read_table(path, spec.required_names)
-    again = run_stage(spec.stage)
+    again = run_stage_of(spec.file)
     if table.empty:
         raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
     for column in spec.columns:

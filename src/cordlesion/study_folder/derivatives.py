@@ -27,12 +27,12 @@ def describe_dataset(folder: StudyFolder, dataset: Path) -> None:
 
 
 def describe_map(path: Path, image: Path, dataset: Path, run: str) -> None:
-    """Write the JSON file beside the probability map of ``image``, which lies in ``dataset``."""
+    """Write the sidecar (JSON) of the probability map of ``image``, which lies in ``dataset``."""
     _describe(path, image, dataset, f"Lesion probability per voxel, run {run} (research use only)")
 
 
 def describe_comparator(path: Path, image: Path, dataset: Path, name: str, what: str) -> None:
-    """Write the JSON file beside a comparator's map or mask (``what``) of ``image``, which lies in ``dataset``."""
+    """Write the sidecar (JSON) of a comparator's map or mask (``what``) of ``image``, which lies in ``dataset``."""
     _describe(path, image, dataset, f"{what}, comparator {name}, not trained in this study (research use only)")
 
 
@@ -42,7 +42,7 @@ def _describe(path: Path, image: Path, dataset: Path, description: str) -> None:
 
 
 def mask_path(probability: Path) -> Path:
-    """Name the mask that belongs to a probability map."""
+    """Return the path of the mask that belongs to a probability map."""
     return probability.with_name(probability.name.replace("_probseg.nii.gz", "_mask.nii.gz"))
 
 
@@ -54,9 +54,9 @@ def write_mask(
     Args:
         probability: The map.
         path: Of the mask.
-        derivatives: The folder that the map's place is told from.
+        derivatives: The folder of the derivatives; the sidecar names the map relative to it.
         threshold: The decision threshold t.
-        run: Says how to post-process.
+        run: The run or comparator, with its post-processing.
         cord_mask: Of the scan; needed where lesions are restricted to the cord.
     """
     volume = read_probability(probability)
@@ -76,5 +76,5 @@ def write_mask(
 
 
 def sidecar(path: Path) -> Path:
-    """Name the JSON file beside a map or mask."""
+    """Return the path of the sidecar (JSON) of a map or mask."""
     return path.with_name(path.name.replace(".nii.gz", ".json"))

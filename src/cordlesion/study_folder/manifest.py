@@ -22,7 +22,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.study_folder.folder import StudyFolder
 
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
-"""When the primary comparison was declared, as ``primary.declared`` says it."""
+"""Values of ``primary.declared``: when the primary comparison was declared."""
 _PACKAGES = ("torch", "lightning", "monai", "nibabel", "numpy", "scipy", "pandas", "pydantic", "safetensors")
 
 
@@ -40,7 +40,7 @@ class _Opening(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """What later steps take from a manifest; the rest is for people."""
+    """The keys that later steps read; the others are for people."""
 
     cordlesion: str = ""
     python: str = ""
@@ -61,13 +61,13 @@ def write_manifest(
 ) -> None:
     """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage.
 
-    First of all it says whether the study was reduced. Which primary comparison was declared when the test set was
-    opened is taken over from the manifest that is there.
+    The first key states whether the study was reduced. The primary comparison that was declared when the test set was
+    opened is copied from the manifest that exists.
     """
     opened = _opened_with(folder)
 
     def within(text: str) -> str:
-        """Name files by their place in the dataset, which is of use on other machines too."""
+        """Name files relative to the dataset, which is valid on other machines too."""
         return text.replace(f"{config.dataset}/", "")
 
     write_json(
@@ -98,7 +98,7 @@ def write_manifest(
 def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
     """Record, once and for all, which primary comparison was declared when the test set was opened.
 
-    One that was declared or changed afterwards is let in, but recorded as such, and that is said.
+    A comparison that was declared or changed later is accepted, recorded as late, and reported.
     """
     if _opened_with(folder) is None:
         opened = {"primary_sha256": _hash(config.evaluation.primary)}
@@ -106,11 +106,11 @@ def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
         write_json(folder.manifest, {**_previous(folder), **registered})
     primary = config.evaluation.primary
     if primary and not declared_before(primary, _previous(folder)):
-        say(f"evaluation.primary: declared {AFTER}; the manifest and the report say so")
+        say(f"evaluation.primary: declared {AFTER}; the manifest and the report state it")
 
 
 def declared_before(primary: PrimaryConfig, manifest: Mapping[str, Any]) -> bool:
-    """Say whether a manifest shows that this very comparison was declared before the test set was opened."""
+    """Return whether the manifest shows that this comparison was declared before the test set was opened."""
     recorded = manifest.get("primary") or {}
     return recorded.get("sha256") == _hash(primary) and recorded.get("declared") == BEFORE
 
@@ -123,9 +123,9 @@ def _registered(primary: PrimaryConfig | None, opened: Mapping[str, Any] | None)
 
 
 def _opened_with(folder: StudyFolder) -> dict[str, Any] | None:
-    """Return what the manifest says of the opening; None where the test set is closed yet."""
+    """Return the manifest's record of the opening; None while the test set is closed."""
     recorded: dict[str, Any] | None = _previous(folder).get("test_set_opened")
-    # A study that was evaluated before this was recorded, or whose manifest is gone, shows no declaration.
+    # A study that was evaluated by an earlier version, or whose manifest is lost, proves no declaration.
     evaluated = folder.evaluation.is_file() or folder.sweep.is_file()
     return {"primary_sha256": None} if recorded is None and evaluated else recorded
 
@@ -134,7 +134,7 @@ def _previous(folder: StudyFolder) -> dict[str, Any]:
     try:
         content = _checked(folder.manifest)
     except CordlesionError:
-        # Missing, or damaged: it is written anew, and then proves nothing about the past.
+        # Missing or damaged: it is written again, and then proves nothing about the past.
         content = {}
     return content
 
@@ -144,7 +144,7 @@ def _hash(primary: PrimaryConfig | None) -> str | None:
 
 
 def read_manifest(path: Path, dataset: Path) -> dict[str, Any]:
-    """Read a manifest; the files of the scans, which it names by their place in the dataset, become paths.
+    """Read a manifest; the files of the scans, which it names relative to the dataset, become paths.
 
     Raises:
         CordlesionError: The file is missing or damaged.
@@ -154,7 +154,7 @@ def read_manifest(path: Path, dataset: Path) -> dict[str, Any]:
 
 
 def manifest_to_show(path: Path, dataset: Path) -> dict[str, Any]:
-    """Return a manifest for a page that is sent to others: without times, and with no place on this machine."""
+    """Return a manifest for a page that is sent to others: without times, and without paths of this machine."""
     content = _checked(path)
     scans = {n: _portable(files, dataset, path.parent) for n, files in content.get("scans", {}).items()}
     return {key: value for key, value in content.items() if key != "seconds"} | {"scans": scans}
@@ -174,7 +174,7 @@ def _checked(path: Path) -> dict[str, Any]:
 
 
 def _located(files: Any, dataset: Path) -> Any:  # noqa: ANN401 - whatever JSON can hold
-    """Versions before wrote whole paths, which stay as they are."""
+    """Join relative paths with the dataset; absolute paths of earlier versions stay as they are."""
     if not isinstance(files, dict):
         return files
     return {kind: str(dataset / value) if isinstance(value, str) else value for kind, value in files.items()}

@@ -4,9 +4,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import binarize
 from cordlesion.pictures.slices import Mask
-from cordlesion.study_folder.checked_tables import run_stage
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.results import Run, StudyResults
+from cordlesion.study_folder.stages import run_stage
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 

@@ -16,11 +16,12 @@ from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read
 from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.pictures.style import loss_name
-from cordlesion.study_folder.checked_tables import read_checked, required, run_stage
+from cordlesion.study_folder.checked_tables import read_checked, required
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
+from cordlesion.study_folder.stages import run_stage
 from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import parse_objective
 

@@ -37,14 +37,12 @@ SWEEP = TableSpec(
     "A row per scan, run and threshold, for the threshold sets and the test sets.",
     _MEASURED,
     key=(*_SCAN_KEY, "threshold", VOLUME),
-    stage="evaluate",
 )
 EVALUATION = TableSpec(
     "evaluation.tsv",
     "A row per scan, run and threshold: t = 0.5 and the tuned t, for the threshold sets and the test sets.",
     (*_MEASURED, RULE),
     key=(*_SCAN_KEY, "threshold"),
-    stage="evaluate",
 )
 THRESHOLDS = TableSpec(
     "thresholds.tsv",
@@ -84,14 +82,12 @@ THRESHOLDS = TableSpec(
         ),
     ),
     key=("loss", "seed", "fold"),
-    stage="tune",
 )
 RULES = TableSpec(
     "rules.tsv",
     "A row per test scan, run and lesion rule, at the tuned threshold.",
     (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *SCORES[3:], *COUNTS, REFERENCE_VOLUME),
     key=(*_SCAN_KEY, "rule"),
-    stage="analyze",
 )
 STRATA = TableSpec(
     "strata.tsv",
@@ -106,7 +102,6 @@ STRATA = TableSpec(
         *COUNTS,
     ),
     key=(*_SCAN_KEY, "stratum"),
-    stage="analyze",
 )
 FROC = TableSpec(
     "froc.tsv",
@@ -120,7 +115,6 @@ FROC = TableSpec(
         count("n_reference_lesions", "Lesions of their references"),
     ),
     key=("set", "loss", "seed", "fold", "threshold"),
-    stage="analyze",
 )
 CALIBRATION = TableSpec(
     "calibration.tsv",
@@ -137,7 +131,6 @@ CALIBRATION = TableSpec(
         Column("sum_probability", "Sum of the probabilities of all voxels"),
     ),
     key=("set", "loss", "seed", "fold", "map"),
-    stage="analyze",
 )
 RELIABILITY = TableSpec(
     "reliability.tsv",
@@ -152,7 +145,6 @@ RELIABILITY = TableSpec(
         Column("lesion_share", "Share of lesion voxels; `n/a` in an empty bin", "share", may_be_missing=True),
     ),
     key=("set", "loss", "seed", "fold", "map", "bin_low"),
-    stage="analyze",
 )
 HISTORY = TableSpec(
     "history.tsv",
@@ -165,7 +157,6 @@ HISTORY = TableSpec(
         Column("seconds", "Time of the epoch", unit="s", may_be_missing=True),
     ),
     key=("epoch",),
-    stage="train",
 )
 COMPARATORS = TableSpec(
     "comparators.tsv",
@@ -189,7 +180,6 @@ COMPARATORS = TableSpec(
         Column("sha256", "SHA-256 of the file, of a bundle: of all its files", "text", may_be_missing=True),
     ),
     key=("comparator", "scan_id", "file"),
-    stage="split",
 )
 
 ALL = (

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from cordlesion.config import ComparatorConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.study.comparators.content import FileContent, look_at, require_findings
+from cordlesion.study.comparators.content import FileContent, describe_content, require_findings
 
 REFERENCE = np.zeros((3, 4, 5), bool)
 REFERENCE[1, 1:3, 2:4] = True
@@ -27,7 +27,7 @@ def named(*contents):
 def test_a_mask_is_told_by_its_values(data):
     others = set(data[data != 0].tolist())
     expected = {0: "nothing", 1: "mask"}.get(len(others), "map")
-    assert look_at(MAPS, data, None).holds == expected
+    assert describe_content(MAPS, data, None).holds == expected
 
 
 @pytest.mark.parametrize(
@@ -43,9 +43,9 @@ def test_a_mask_is_told_by_its_values(data):
     ],
 )
 def test_a_copy_of_the_reference_is_told_by_its_voxels(config, data, same):
-    assert look_at(config, data, REFERENCE).is_reference is same
-    assert look_at(config, data, np.zeros_like(REFERENCE)).is_reference is None
-    assert look_at(config, data, None).is_reference is None
+    assert describe_content(config, data, REFERENCE).is_reference is same
+    assert describe_content(config, data, np.zeros_like(REFERENCE)).is_reference is None
+    assert describe_content(config, data, None).is_reference is None
 
 
 @pytest.mark.parametrize("config", [MASKS, MAPS, SHIPPED, NPZ])

@@ -1,4 +1,4 @@
-"""What a comparator's files hold: masks given as maps and copies of the references are refused before any training."""
+"""What a comparator's files hold: masks given as maps and copies of the references are refused before training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ class FileContent:
     """What the file of one scan holds."""
 
     holds: Literal["nothing", "mask", "map"]
-    """Zeros; one other value, as masks do; or several."""
+    """Only zeros; one other value, as in masks; or several values."""
     is_reference: bool | None
-    """Whether its lesions are the reference, voxel by voxel; None where the reference holds no lesion."""
+    """Whether its lesions are the reference, voxel by voxel; None if the reference holds no lesion."""
     mask_value: float | None = None
-    """Of a mask: by which value it marks; None where it is empty."""
+    """The value that marks lesion in a mask; None if it is empty."""
 
 
-def look_at(
+def describe_content(
     config: ComparatorConfig, data: npt.NDArray[np.generic], reference: npt.NDArray[np.bool_] | None
 ) -> FileContent:
-    """Tell what a comparator's map or mask of a scan holds.
+    """Return what a comparator's map or mask of a scan holds.
 
     Args:
         config: The comparator.
         data: Values of at least 0, on the scan's grid.
-        reference: On the same grid, or None where there is none.
+        reference: On the same grid; None if there is none.
     """
     inside: npt.NDArray[np.bool_] = data != 0
     values = data[inside]
@@ -46,13 +46,13 @@ def look_at(
 
 
 def require_findings(config: ComparatorConfig, contents: Mapping[Path, FileContent]) -> None:
-    """Refuse files that cannot be what a method found: copies of the references, and masks where maps are needed.
+    """Refuse files that are no result of a method: copies of the references, and masks where maps are needed.
 
-    Masks that mark by different values are refused too: one of them may mark the cord.
+    Masks with different lesion values are refused too: one of the values may mark the cord.
 
     Args:
         config: The comparator.
-        contents: Of all its files, by file.
+        contents: The content of each of its files.
 
     Raises:
         CordlesionError: They are the references wherever these hold lesions, or masks whose threshold cannot be tuned.

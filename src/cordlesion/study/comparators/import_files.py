@@ -1,4 +1,4 @@
-"""A comparator's maps and masks are brought into the study folder, on the scan's own grid, checked on the way."""
+"""Import of a comparator's maps and masks into the study folder, on the scan's own grid, with checks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from cordlesion.io.volume import Volume, read_grid, read_mask, read_probability,
 from cordlesion.metrics import binarize
 from cordlesion.nnunet.softmax import read_softmax
 from cordlesion.preprocess.stack_file import scan_centerline
-from cordlesion.study.comparators.content import FileContent, look_at
+from cordlesion.study.comparators.content import FileContent, describe_content
 from cordlesion.study.comparators.match import Comparator
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 FloatArray = npt.NDArray[np.float32]
 
 
-def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> FileContent:
-    """Copy a comparator's map or mask of a scan into the study folder, and tell what it holds.
+def import_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> FileContent:
+    """Copy a comparator's map or mask of a scan into the study folder, and return what it holds.
 
     Args:
         comparator: One that is given as files.
-        scan: The grid of its image, and its reference, which the file must not be.
-        probability: Where the map goes, if there is one.
-        mask: Where the mask goes, if the comparator is not tuned.
+        scan: The scan, with the grid of its image; the file must not be a copy of its reference.
+        probability: Path of the map, if there is one.
+        mask: Path of the mask, if the threshold is not tuned.
 
     Raises:
         CordlesionError: The file is damaged, lies on another grid, or is no map or mask.
@@ -45,10 +45,10 @@ def bring_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path
 
 
 def check_file(comparator: Comparator, scan: Scan) -> FileContent:
-    """Tell what a comparator's map or mask of a scan holds, and write nothing.
+    """Return what a comparator's map or mask of a scan holds; nothing is written.
 
     Raises:
-        CordlesionError: As for :func:`bring_file`.
+        CordlesionError: As for :func:`import_file`.
     """
     grid = read_grid(scan.image)
     return _content(comparator, scan, _read(comparator, scan, grid), grid)
@@ -63,16 +63,16 @@ def predict_bundle(
     probability: Path,
     mask: Path,
 ) -> None:
-    """Predict a scan with a comparator's model, under the model's own preprocessing.
+    """Predict a scan with a comparator's model and the model's own preprocessing.
 
     Args:
-        comparator: Whose model it is.
+        comparator: The comparator.
         bundle: The model.
-        own: Its preprocessing in this study: region, and where centerlines come from.
-        find: Looks for the cord, where the source of the centerline is no file of the scan.
-        scan: Image, and where its cord is.
-        probability: Where the map goes.
-        mask: Where the mask goes, if the comparator is not tuned.
+        own: Preprocessing of the model in this study: region, and the source of centerlines.
+        find: Finds the cord, if the source of the centerline is no file of the scan.
+        scan: The image, and its centerline or cord mask.
+        probability: Path of the map.
+        mask: Path of the mask, if the threshold is not tuned.
 
     Raises:
         CordlesionError: The model needs a centerline, and the scan has none.
@@ -95,7 +95,7 @@ def _read(comparator: Comparator, scan: Scan, grid: Volume) -> Volume:
 
 def _content(comparator: Comparator, scan: Scan, volume: Volume, grid: Volume) -> FileContent:
     reference = read_reference(scan, grid).data.astype(bool, copy=False) if scan.reference else None
-    return replace(look_at(comparator.config, volume.data, reference), mask_value=volume.mask_value)
+    return replace(describe_content(comparator.config, volume.data, reference), mask_value=volume.mask_value)
 
 
 def _write(config: ComparatorConfig, data: FloatArray, grid: Volume, probability: Path, mask: Path) -> None:

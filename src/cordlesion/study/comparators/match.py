@@ -1,4 +1,4 @@
-"""Which file of a comparator belongs to which scan, by BIDS entities, and what becomes of each file."""
+"""Which file of a comparator belongs to which scan, by BIDS entities, and how each file is used."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from cordlesion.io.progress import say
 from cordlesion.study_folder.tables import COMPARATORS
 
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
-"""States of a file: measured; of a scan that is not; of no scan of the dataset; absent."""
+"""States of a file: measured; of a scan that is not measured; of no scan of the dataset; absent."""
 _SUFFIXES: dict[ComparatorKind, tuple[str, ...]] = {"maps": IMAGE_SUFFIXES, "masks": IMAGE_SUFFIXES, "npz": (".npz",)}
 _MOST_MISSING = 20
 _NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks": MASK_NAMES, "npz": ()}
@@ -32,27 +32,27 @@ _NAMES: dict[ComparatorKind, Sequence[str]] = {"maps": PROBABILITY_NAMES, "masks
 
 @dataclass(frozen=True)
 class Comparator:
-    """A comparator with its files, told apart by what their scans are to the study."""
+    """A comparator with its files, grouped by the role of their scans in the study."""
 
     config: ComparatorConfig
     files: Mapping[str, Path]
-    """Of scans in a threshold or test set, by scan; empty where a model predicts."""
+    """Files of scans in a threshold or test set, by scan; empty if the comparator is a model."""
     hashes: Mapping[str, str]
-    """SHA-256 of each of the files, by scan; of a model's, by file name."""
+    """SHA-256 of each file, by scan; for a model by file name."""
     others: Mapping[str, Path] = field(default_factory=dict)
-    """Of other scans of the dataset, by scan."""
+    """Files of other scans of the dataset, by scan."""
     of_no_scan: Mapping[str, Path] = field(default_factory=dict)
-    """Of no scan of the dataset, by the name that such a scan would have."""
+    """Files of no scan of the dataset, by the name that such a scan would have."""
     preprocess: PreprocessConfig | None = None
     """A model's own; None for files."""
 
     def origin(self, scan_id: str) -> str:
-        """Return a fingerprint of what a scan's map or mask is made from, beside the scan itself."""
+        """Return a fingerprint of all inputs of a scan's map or mask except the scan itself."""
         source = self.hashes if self.config.kind == "bundle" else self.hashes[scan_id]
         return digest(self.config.kind, self.config.lesion_class, self.config.threshold, source, *self._lesion_value)
 
     def preprocess_in(self, study: PreprocessConfig) -> PreprocessConfig | None:
-        """Return a model's own preprocessing, but for where centerlines come from, which is a matter of the dataset."""
+        """Return a model's own preprocessing with the study's source of centerlines, which depends on the dataset."""
         own = self.preprocess
         if own is None or own.region != "cord" or study.region != "cord":
             return own
@@ -60,7 +60,7 @@ class Comparator:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that the comparator's results depend on beside the scans."""
+        """A hash of all inputs of the comparator's results except the scans."""
         return digest(
             self.config.name,
             self.config.kind,
@@ -72,12 +72,12 @@ class Comparator:
 
     @property
     def _lesion_value(self) -> list[int]:
-        # What is not set is left out, so that older fingerprints stay what they are.
+        # A setting that is not used is left out, so that older fingerprints stay as they are.
         return [] if self.config.lesion_value is None else [self.config.lesion_value]
 
 
 def match_comparator(config: ComparatorConfig, measured: Collection[str], scans: Mapping[str, Path]) -> Comparator:
-    """Find a comparator's files for the scans that are to be measured, and hash them.
+    """Find a comparator's files for the measured scans, and hash them.
 
     Args:
         config: The comparator.
@@ -106,10 +106,10 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
 
 
 def refuse_references(comparator: Comparator, references: Mapping[str, Path | None]) -> None:
-    """Refuse a comparator whose files are the references themselves: it would be perfect.
+    """Refuse a comparator whose files are the references themselves: its scores would be perfect.
 
     Args:
-        comparator: Any.
+        comparator: The comparator.
         references: Of the scans, by name.
 
     Raises:
@@ -125,12 +125,12 @@ def refuse_references(comparator: Comparator, references: Mapping[str, Path | No
 
 
 def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str], folder: Path) -> pd.DataFrame:
-    """Tell what becomes of each file: a row per comparator and file, or scan without one (``comparators.tsv``).
+    """Return how each file is used: a row per comparator and file, or scan without one (``comparators.tsv``).
 
     Args:
         comparators: All of them.
         measured: Names of the scans that are measured.
-        folder: Of the study, from which files are named.
+        folder: The study folder; files are named relative to it.
     """
     rows: list[tuple[object, ...]] = []
     for comparator in comparators:
@@ -148,8 +148,8 @@ def comparator_table(comparators: Iterable[Comparator], measured: Sequence[str],
     return pd.DataFrame(rows, columns=list(COMPARATORS.names))
 
 
-def say_of_no_scan(comparator: Comparator, table: Path) -> None:
-    """Say which of a comparator's files belong to no scan; ``table`` lists them all."""
+def warn_unmatched(comparator: Comparator, table: Path) -> None:
+    """Report how many of a comparator's files match no scan; ``table`` lists them all."""
     if n := len(comparator.of_no_scan):
         files = "1 file matches" if n == 1 else f"{n} files match"
         say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.of_no_scan))}): {table}")
@@ -158,7 +158,7 @@ def say_of_no_scan(comparator: Comparator, table: Path) -> None:
 def require_files(table: pd.DataFrame) -> None:
     """Refuse comparators that lack files.
 
-    Medians over different scans cannot be compared, so a comparator is measured on all of them or not at all.
+    Medians over different scans cannot be compared, so a comparator is measured on all scans or not at all.
 
     Args:
         table: What :func:`comparator_table` returned.
@@ -190,7 +190,7 @@ def _bundle(config: ComparatorConfig) -> Comparator:
             f"{config.path}: this model cuts its probabilities at {cut:g} by itself and gives masks, which have no "
             f"threshold to be tuned. Set `threshold: {cut:g}` of the comparator {config.name!r}."
         )
-    # Of SCT's preprocessing, none of which is ours, only the source of the centerline is looked at.
+    # SCT's preprocessing is not ours; only the source of the centerline is used.
     preprocess = card.preprocess if isinstance(card.preprocess, PreprocessConfig) else PreprocessConfig()
     hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files_below(config.path)}
     return Comparator(config, {}, hashes, preprocess=preprocess)
@@ -208,7 +208,7 @@ def _given(config: ComparatorConfig) -> list[ScanFile]:
 
 
 def _of_no_scan(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, Path]:
-    """Name the files of no scan by the scans that they would belong to, or by themselves where several do."""
+    """Name the files of no scan by the scan that they would belong to, or by their file name if several would."""
     of_no_scan: dict[str, Path] = {}
     for file in given:
         if file.path not in used:
@@ -217,7 +217,7 @@ def _of_no_scan(given: Sequence[ScanFile], used: Collection[Path]) -> dict[str, 
 
 
 def _unmatched(names: Sequence[str]) -> str:
-    """Name the files that may be those that are missed, under another name."""
+    """Name the files that may be the missing ones under another name."""
     if not names:
         return ""
     return (

@@ -8,10 +8,10 @@ from cordlesion.config import PreprocessConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.sct import contrasts as sct_contrast
-from cordlesion.study import fingerprints as marks
-from cordlesion.study import sets
-from cordlesion.study.fingerprints import map_marks, stack_mark, sweep_mark, train_mark
+from cordlesion.study import fingerprints, sets
+from cordlesion.study.fingerprints import map_fingerprints, sweep_fingerprint, train_fingerprint
 from cordlesion.study.sets import ClosedTest, FoldSets, Study
+from cordlesion.study.stack_fingerprint import stack_fingerprint
 from cordlesion.study_folder.folder import StudyFolder
 
 HASHES = {"image": "i", "reference": "r", "cord_mask": "m", "centerline": "c", "centerline_network": "n"}
@@ -28,9 +28,9 @@ HASHES = {"image": "i", "reference": "r", "cord_mask": "m", "centerline": "c", "
     ids=["centerline", "cord mask", "network", "foreground"],
 )
 def test_a_stack_depends_on_the_files_it_was_cut_from_and_no_others(config, used):
-    before = stack_mark(config, HASHES)
-    assert {kind for kind in HASHES if stack_mark(config, HASHES | {kind: "changed"}) != before} == used
-    assert stack_mark(config.model_copy(update={"spacing_mm": 0.7}), HASHES) != before
+    before = stack_fingerprint(config, HASHES)
+    assert {kind for kind in HASHES if stack_fingerprint(config, HASHES | {kind: "changed"}) != before} == used
+    assert stack_fingerprint(config.model_copy(update={"spacing_mm": 0.7}), HASHES) != before
 
 
 OURS = ("cord.finder", "cord.network")
@@ -39,15 +39,15 @@ DRAWN = [PreprocessConfig(centerline=source) for source in ("file", "cord_mask")
 
 def test_a_stack_around_a_curve_of_ours_depends_on_the_detector(monkeypatch):
     config = PreprocessConfig(centerline="auto")
-    before = stack_mark(config, HASHES)
-    assert {kind for kind in HASHES if stack_mark(config, HASHES | {kind: "changed"}) != before} == {
+    before = stack_fingerprint(config, HASHES)
+    assert {kind for kind in HASHES if stack_fingerprint(config, HASHES | {kind: "changed"}) != before} == {
         "image",
         "reference",
     }
-    others = [stack_mark(source, HASHES) for source in DRAWN]
+    others = [stack_fingerprint(source, HASHES) for source in DRAWN]
     monkeypatch.setattr("cordlesion.cord.network.shipped_weights_hash", lambda: "other weights")
-    assert stack_mark(config, HASHES) != before
-    assert [stack_mark(source, HASHES) for source in DRAWN] == others
+    assert stack_fingerprint(config, HASHES) != before
+    assert [stack_fingerprint(source, HASHES) for source in DRAWN] == others
 
 
 def written_constants(module: str) -> list[str]:
@@ -65,22 +65,25 @@ def test_a_stack_depends_on_every_constant_of_its_finder(monkeypatch, module):
     network = PreprocessConfig(centerline=Path("t2_ctr.h5"))
     for name in names:
         dependent = [network, *([PreprocessConfig(centerline="auto")] if module in OURS else [])]
-        before = [stack_mark(config, HASHES) for config in dependent], [stack_mark(config, HASHES) for config in DRAWN]
+        before = (
+            [stack_fingerprint(config, HASHES) for config in dependent],
+            [stack_fingerprint(config, HASHES) for config in DRAWN],
+        )
         place = f"cordlesion.{module}.{name}"
         with monkeypatch.context() as patch:
             patch.setattr(place, 0.123)
-            assert not {stack_mark(config, HASHES) for config in dependent}.intersection(before[0]), name
-            assert [stack_mark(config, HASHES) for config in DRAWN] == before[1]
+            assert not {stack_fingerprint(config, HASHES) for config in dependent}.intersection(before[0]), name
+            assert [stack_fingerprint(config, HASHES) for config in DRAWN] == before[1]
 
 
 def test_a_stack_depends_on_the_contrast_that_a_networks_name_tells(monkeypatch):
     t1, t2 = (PreprocessConfig(centerline=Path(f"weights/{name}_ctr.h5")) for name in ("t1", "t2"))
     elsewhere = PreprocessConfig(centerline=Path("t2_ctr.h5"))
-    before = stack_mark(t2, HASHES)
-    assert stack_mark(elsewhere, HASHES) == before
-    assert stack_mark(t1, HASHES) != before
+    before = stack_fingerprint(t2, HASHES)
+    assert stack_fingerprint(elsewhere, HASHES) == before
+    assert stack_fingerprint(t1, HASHES) != before
     monkeypatch.setattr(sct_contrast, "CENTERLINE_CONTRASTS", sct_contrast.CENTERLINE_CONTRASTS | {"t2": (1.0, 2.0)})
-    assert stack_mark(t2, HASHES) not in (before, stack_mark(t1, HASHES))
+    assert stack_fingerprint(t2, HASHES) not in (before, stack_fingerprint(t1, HASHES))
 
 
 def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_path):
@@ -90,7 +93,7 @@ def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_p
             path.write_text(f"#!/bin/sh\n{script}\n")
             path.chmod(0o700)
         monkeypatch.setenv("PATH", str(tmp_path / name))
-        return stack_mark(PreprocessConfig(centerline="sct"), HASHES)
+        return stack_fingerprint(PreprocessConfig(centerline="sct"), HASHES)
 
     centerline, deepseg = ("sct_get_centerline", "exit 0"), ("sct_deepseg", "exit 0")
     installed = [
@@ -105,7 +108,7 @@ def test_a_stack_around_a_curve_of_sct_depends_on_its_version(monkeypatch, tmp_p
     assert mark("broken", centerline, ("sct_version", "exit 1")) == installed[1]
 
 
-def test_marks_of_many_runs_and_scans_are_not_made_of_the_same_parts_again(monkeypatch, tmp_path):
+def test_fingerprints_of_many_runs_and_scans_are_computed_once(monkeypatch, tmp_path):
     scans = tuple(Scan(f"sub-{n}", f"sub-{n}", "", "", Path(f"{n}.nii.gz")) for n in range(8))
     config = StudyConfig(name="s", dataset=tmp_path, output=tmp_path, losses=("bce", "dice"), seeds=(0, 1, 2))
     learning = {"train": scans[:4], "validation": scans[4:5], "threshold": scans[5:]}
@@ -120,11 +123,11 @@ def test_marks_of_many_runs_and_scans_are_not_made_of_the_same_parts_again(monke
 
         return counted
 
-    monkeypatch.setattr(sets, "stack_mark", count("stack", stack_mark))
-    monkeypatch.setattr(marks, "train_mark", count("train", train_mark))
+    monkeypatch.setattr(sets, "stack_fingerprint", count("stack", stack_fingerprint))
+    monkeypatch.setattr(fingerprints, "train_fingerprint", count("train", train_fingerprint))
     for run in config.runs:
-        made = map_marks(study, run, scans[5:])
-        sweep_mark(study, run, scans[5:])
+        made = map_fingerprints(study, run, scans[5:])
+        sweep_fingerprint(study, run, scans[5:])
     assert calls == {"stack": len(scans), "train": 2 * len(config.runs)}
-    prediction = fingerprint("map", train_mark(study, run), run.prediction.model_dump(mode="json"))
-    assert made[scans[6]] == fingerprint("map", prediction, stack_mark(config.preprocess, hashes["sub-6"]))
+    prediction = fingerprint("map", train_fingerprint(study, run), run.prediction.model_dump(mode="json"))
+    assert made[scans[6]] == fingerprint("map", prediction, stack_fingerprint(config.preprocess, hashes["sub-6"]))

@@ -7,7 +7,7 @@ import pytest
 from cordlesion.config import StudyConfig, study_yaml
 from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
-from cordlesion.study.outdated import forget_strangers, kept_models
+from cordlesion.study.outdated import kept_models, remove_orphaned_results
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import write_manifest
@@ -59,7 +59,7 @@ def test_of_methods_that_are_named_nothing_is_removed(folder):
     config = make_study(folder.root, split={"folds": 2})
     write_results(config, folder)
     before = files(folder)
-    forget_strangers(config, folder)
+    remove_orphaned_results(config, folder)
     assert files(folder) == before
 
 
@@ -73,7 +73,7 @@ def test_what_is_left_is_what_a_smaller_study_makes_and_the_trained_models(folde
     write_results(whole, folder)
     smaller, alone = make_study(folder.root, split={"folds": folds}, **changes), StudyFolder(tmp_path / "alone")
     write_results(smaller, alone)
-    forget_strangers(smaller, folder)
+    remove_orphaned_results(smaller, folder)
     kept = {name for name in files(folder) if name not in files(alone)}
     gone = {run.name for run in whole.runs} - {run.name for run in smaller.runs}
     trained = {f"runs/{run}/{name}" for run in gone for name in MADE[4:]} | {f".done/train/{run}.json" for run in gone}
@@ -93,14 +93,14 @@ def test_what_others_have_put_there_stays(folder):
     ]
     for path in mine:
         touch(path)
-    forget_strangers(make_study(folder.root, comparators=[]), folder)
+    remove_orphaned_results(make_study(folder.root, comparators=[]), folder)
     assert all(path.is_file() for path in mine)
     assert not folder.probability("sub-01", "soft").exists()
 
 
 def test_files_of_a_method_that_was_given_another_name_are_its_own(folder):
     write_results(make_study(folder.root, comparators=[{"name": "so_ft", "maps": "/maps"}]), folder)
-    forget_strangers(make_study(folder.root), folder)
+    remove_orphaned_results(make_study(folder.root), folder)
     assert folder.probability("sub-01", "soft").is_file()
     assert folder.units("masks") == ["bce_seed-0", "bce_seed-1", "dice_seed-0", "dice_seed-1"]
 
@@ -109,12 +109,12 @@ def test_what_is_removed_and_what_is_kept_is_said_and_listed(folder, capsys):
     write_results(make_study(folder.root), folder)
     smaller = make_study(folder.root, losses=["bce"], seeds=(0,), comparators=[])
     with shown():
-        forget_strangers(smaller, folder)
+        remove_orphaned_results(smaller, folder)
     said = " ".join(capsys.readouterr().out.split())
     assert "maps, masks and tables were removed: bce_seed-1, dice_seed-0, dice_seed-1, soft" in said
-    assert "kept all the same: the trained models of bce_seed-1, dice_seed-0, dice_seed-1 in " in said
+    assert "kept: the trained models of bce_seed-1, dice_seed-0, dice_seed-1 in " in said
     with shown():
-        forget_strangers(smaller, folder)
+        remove_orphaned_results(smaller, folder)
     assert capsys.readouterr().out == ""
     folder.configuration.write_text(study_yaml(smaller))
     rows = [row for row in study_status(folder.root) if row[0] in ("train", "comparator")]

@@ -1,0 +1,42 @@
+"""The cord stacks of a study (stage ``preprocess``)."""
+
+from dataclasses import replace
+
+from cordlesion.execution.local import map_scans
+from cordlesion.study.comparators.maps import import_comparators
+from cordlesion.study.models_aside import set_models_aside
+from cordlesion.study.outdated import clear_outdated_thresholds
+from cordlesion.study.sets import Cohort, Study, close_test_sets, require_scans
+from cordlesion.study.stacks import stack_cutter, stacks_to_cut
+from cordlesion.study.stages import DEFAULT, RunOptions
+
+
+def preprocess(cohort: Cohort, options: RunOptions = DEFAULT) -> Study:
+    """Cut the cord stack of every scan, close the test sets, and import the files of comparators.
+
+    A scan without a usable centerline is excluded and listed.
+    """
+    excluded = _cut_stacks(cohort, options)
+    splits = cohort.splits[~cohort.splits["scan_id"].isin(excluded.keys())]
+    if excluded:
+        require_scans(cohort.config, splits, f"First fault: {next(iter(excluded.values()))}")
+    hashes = {name: files for name, files in cohort.hashes.items() if name not in excluded}
+    study = close_test_sets(replace(cohort, hashes=hashes, splits=splits, excluded={**cohort.excluded, **excluded}))
+    set_models_aside(study)
+    clear_outdated_thresholds(cohort)
+    measured = cohort.names_in("threshold", "test") & hashes.keys()
+    import_comparators(study, [cohort.scans[name] for name in sorted(measured)])
+    return study
+
+
+def _cut_stacks(cohort: Cohort, options: RunOptions) -> dict[str, str]:
+    """Cut the stacks that are not there yet; returns why others cannot be cut, by scan."""
+    used, cut = set(cohort.splits["scan_id"]), stack_cutter(cohort)
+    wanted = stacks_to_cut(cohort, [scan for name, scan in cohort.scans.items() if name in used])
+    # Stacks that exist are only checked again, which is too little work for a cluster.
+    outcomes = []
+    if done := [one for one in wanted if cut.is_done(one)]:
+        outcomes += map_scans(cut, done, "check stacks")
+    if pending := [one for one in wanted if not cut.is_done(one)]:
+        outcomes += options.executor.each_scan(cut, pending, "cut stacks")
+    return {o.item.unit: o.fault for o in outcomes if o.fault}
