@@ -11,19 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import StudyConfig, study_yaml
+from cordlesion.study_folder.stages import STAGES as TABLE
 
-STAGES = {
-    "open": "open_study",
-    "preprocess": "preprocess",
-    "train": "train_runs",
-    "tune": "tune",
-    "evaluate": "evaluate_test",
-    "analyze": "analyze",
-    "report": "report",
-}
-"""What is timed, and the function of :mod:`cordlesion.study.run` that does it."""
+STAGES = {"open" if stage.name == "split" else stage.name: stage for stage in TABLE}
+"""What is timed, by its name in the results."""
 _IMPORTED_LATE = ("cordlesion.training", "cordlesion.prediction", "cordlesion.model.bundle")
-_UNTIL = {"open": "split"}
 _KINDS = (
     ("_probseg.nii.gz", "maps"),
     ("_mask.nii.gz", "masks"),
@@ -104,11 +96,11 @@ def _run_stage(stage: str, file: Path) -> Mapping[str, float]:
     # Importing takes seconds whatever the size, and would hide what grows with it.
     for module in (*_IMPORTED_LATE, *(("cordlesion.report.html",) if stage == "report" else ())):
         importlib.import_module(module)
-    for name, function in STAGES.items():
-        setattr(study, function, _timed(getattr(study, function), spent, name))
+    load = study.load_stage
+    study.load_stage = lambda row: _timed(load(row), spent, row.name)  # type: ignore[attr-defined]
     start = time.perf_counter()
-    study.run_study(read_study(file), until=_UNTIL.get(stage, stage))
-    return {"seconds": spent[stage], "all": time.perf_counter() - start}
+    study.run_study(read_study(file), until=STAGES[stage].name)
+    return {"seconds": spent[STAGES[stage].name], "all": time.perf_counter() - start}
 
 
 def _show_status(study: Path) -> Mapping[str, float]:

@@ -55,7 +55,7 @@ _IMPORTS = (
         "cordlesion.cli.maps",
         "cordlesion.cli.export",
     ),
-    *("cordlesion.cli.sct", "cordlesion.study.run", "cordlesion.nnunet.softmax"),
+    *("cordlesion.cli.model", "cordlesion.study.run", "cordlesion.nnunet.softmax"),
 )
 _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71
 

@@ -43,9 +43,8 @@ def on_page_content(html: str, **_: object) -> str:
 def commands() -> str:
     """Describe every command that ``cordlesion --help`` lists, and those below them."""
     text = app.generate_docs(output_format="markdown")
-    # What comes before is a second table of contents.
-    listed = text[text.index("**Commands**:") :].replace("**Commands**:", "", 1)
-    return _SELF_EVIDENT.sub("", listed)
+    # A second table of contents stands before the groups of commands, which have bold titles.
+    return _SELF_EVIDENT.sub("", text[text.index("\n**") :])
 
 
 def settings() -> str:

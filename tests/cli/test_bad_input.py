@@ -23,7 +23,7 @@ from support.tiny import make_cohort
 LESION = box((4, 10), (4, 10), (4, 10))
 
 
-def assert_told(ended, *parts):
+def assert_fails(ended, *parts):
     """One line for the user that names what matters."""
     assert ended.status == 2
     assert ended.error.startswith("cordlesion: ")
@@ -52,7 +52,7 @@ def cord(tmp_path):
 def test_an_unusable_scan(cli, bundle, cord, tmp_path, command, write, fault):
     scan = write(tmp_path / "scan.nii.gz")
     output = tmp_path / "out" / ("map.nii.gz" if command == "predict" else "")
-    assert_told(cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), scan, fault)
+    assert_fails(cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), scan, fault)
     assert not (tmp_path / "out").exists()
 
 
@@ -61,7 +61,7 @@ def test_an_unusable_cord_mask(cli, bundle, tmp_path, write, fault):
     scan = write_image(tmp_path / "scan.nii.gz", noise())
     mask = write(tmp_path / "mask.nii.gz")
     ended = cli("segment", scan, "-m", bundle, "-o", tmp_path / "out", "--cord-mask", mask)
-    assert_told(ended, mask, fault)
+    assert_fails(ended, mask, fault)
     assert not (tmp_path / "out").exists()
 
 
@@ -75,7 +75,7 @@ CURVES = {
 def test_an_unusable_centerline(cli, bundle, tmp_path, data, affine, fault):
     scan = write_image(tmp_path / "scan.nii.gz", noise())
     curve = write_image(tmp_path / "curve.nii.gz", data, affine)
-    assert_told(cli("segment", scan, "-m", bundle, "-o", tmp_path / "out", "--centerline", curve), curve, fault)
+    assert_fails(cli("segment", scan, "-m", bundle, "-o", tmp_path / "out", "--centerline", curve), curve, fault)
     assert not (tmp_path / "out").exists()
 
 
@@ -83,17 +83,17 @@ def test_an_unusable_centerline(cli, bundle, tmp_path, data, affine, fault):
 def test_a_threshold_out_of_range(cli, bundle, cord, tmp_path, threshold):
     scan = write_image(tmp_path / "scan.nii.gz", noise())
     ended = cli("segment", scan, "-m", bundle, "-o", tmp_path / "out", "--cord-mask", cord, f"--threshold={threshold}")
-    assert_told(ended, "the threshold is", "above 0 and up to 1")
+    assert_fails(ended, "the threshold is", "above 0 and up to 1")
 
 
 @pytest.mark.parametrize("command", [["segment", "scan.nii", "-o", "out", "-m"], ["model", "info"]])
 def test_a_folder_that_is_no_bundle(cli, tmp_path, command):
-    assert_told(cli(*command, tmp_path / "absent"), tmp_path / "absent", "no bundle; a folder with model.json")
+    assert_fails(cli(*command, tmp_path / "absent"), tmp_path / "absent", "no bundle; a folder with model.json")
 
 
 def test_two_scans_of_one_name(cli, bundle, tmp_path):
     scans = [write_image(tmp_path / folder / "sub-01_T2w.nii.gz", noise()) for folder in "ab"]
-    assert_told(cli("segment", *scans, "-m", bundle, "-o", tmp_path / "out"), scans[0], "the same name")
+    assert_fails(cli("segment", *scans, "-m", bundle, "-o", tmp_path / "out"), scans[0], "the same name")
 
 
 def test_a_stack_shorter_than_a_patch_is_no_fault(cli, bundle, tmp_path):
@@ -110,7 +110,7 @@ def test_one_bad_scan_does_not_stop_the_others(cli, bundle, tmp_path, monkeypatc
     curve = write_image(tmp_path / "curve.nii.gz", box((12, 13), (12, 13), (0, 40)))
     monkeypatch.setattr("cordlesion.scan.segment._centerline", lambda image, *_: read_centerline(curve, image))
     ended = cli("segment", *scans, "-m", bundle, "-o", tmp_path / "out", "-q")
-    assert_told(ended, "left out", scans[1], "truncated or damaged")
+    assert_fails(ended, "left out", scans[1], "truncated or damaged")
     assert {path.name.split("_")[0] for path in (tmp_path / "out").glob("sub-*")} == {"sub-0", "sub-2"}
     assert read_table(tmp_path / "out" / "lesion_load.tsv")["scan_id"].tolist() == ["sub-0", "sub-2"]
 
@@ -120,7 +120,7 @@ def test_an_output_that_cannot_be_written(cli, bundle, cord, tmp_path, command):
     scan = write_image(tmp_path / "scan.nii.gz", noise())
     (tmp_path / "out").write_text("a file where a folder is needed")
     output = tmp_path / "out" / ("map.nii.gz" if command == "predict" else "")
-    assert_told(cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), tmp_path / "out", "is a file")
+    assert_fails(cli(command, scan, "-m", bundle, "-o", output, "--cord-mask", cord), tmp_path / "out", "is a file")
     assert (tmp_path / "out").read_text() == "a file where a folder is needed"
 
 
@@ -134,7 +134,7 @@ def test_an_unusable_mask_is_not_evaluated(cli, tmp_path, side, write, fault):
     bad = write(tmp_path / "bad.nii.gz")
     files = {"reference": good, "prediction": good} | {side: bad}
     options = (f"--{name}={path}" for name, path in files.items())
-    assert_told(cli("evaluate", *options, "-o", tmp_path / "metrics.tsv"), bad.name if fault == "one grid" else bad)
+    assert_fails(cli("evaluate", *options, "-o", tmp_path / "metrics.tsv"), bad.name if fault == "one grid" else bad)
     assert not (tmp_path / "metrics.tsv").exists()
 
 
@@ -143,7 +143,7 @@ def test_maps_that_are_no_probabilities(cli, tmp_path, values):
     reference = write_image(tmp_path / "r.nii.gz", LESION)
     maps = write_image(tmp_path / "p.nii.gz", values.astype(np.float32))
     ended = cli("tune", "--reference", reference, "--probability", maps, "-o", tmp_path / "t.json")
-    assert_told(ended, maps, "probabilities between 0 and 1 are needed")
+    assert_fails(ended, maps, "probabilities between 0 and 1 are needed")
     assert not (tmp_path / "t.json").exists()
 
 
@@ -158,13 +158,13 @@ def test_maps_that_are_no_probabilities(cli, tmp_path, values):
 def test_unknown_rules_and_objectives(cli, tmp_path, command, option, fault):
     mask = write_image(tmp_path / "m.nii.gz", LESION)
     other = "--prediction" if command == "evaluate" else "--probability"
-    assert_told(cli(command, "--reference", mask, other, mask, "-o", tmp_path / "o", option, "nope"), "'nope'", fault)
+    assert_fails(cli(command, "--reference", mask, other, mask, "-o", tmp_path / "o", option, "nope"), "'nope'", fault)
 
 
 def test_a_reference_without_lesion_chooses_no_threshold(cli, tmp_path):
     empty = write_image(tmp_path / "r.nii.gz", np.zeros(SHAPE, np.uint8))
     ended = cli("tune", "--reference", empty, "--probability", empty, "-o", tmp_path / "t.json")
-    assert_told(ended, "has a lesion")
+    assert_fails(ended, "has a lesion")
     assert not (tmp_path / "t.json").exists()
 
 
@@ -250,7 +250,7 @@ def test_references_without_image_and_unusable_centerlines_are_listed(cli, study
 def test_a_study_without_any_lesion(cli, study):
     for n in range(1, 15):
         write_image(label_of(study, "lesion", n), np.zeros(SHAPE, np.uint8))
-    assert_told(cli("study", "run", study, "-q"), "0 subjects with lesions; at least 4 are needed")
+    assert_fails(cli("study", "run", study, "-q"), "0 subjects with lesions; at least 4 are needed")
     assert not (study.parent / "study/splits.tsv").exists()
 
 
@@ -262,7 +262,7 @@ def test_an_image_that_was_copied_under_two_names(cli, split_study):
     image_of(split_study, numbers[1]).unlink()
     nib.save(nib.load(image_of(split_study, numbers[0])), image_of(split_study, numbers[1]).with_suffix(""))
     (split_study.parent / "study/.done/split.json").unlink()  # as if the user had written the split
-    assert_told(cli("preprocess", split_study, "-q"), "one image content in two sets", first, second)
+    assert_fails(cli("preprocess", split_study, "-q"), "one image content in two sets", first, second)
 
 
 def share_a_subject(text):
@@ -289,7 +289,7 @@ def test_a_split_that_was_edited_wrongly(cli, split_study, change, fault):
     path = split_study.parent / "study/splits.tsv"
     path.write_text(change(path.read_text()))
     edited = path.read_text()
-    assert_told(cli("preprocess", split_study, "-q"), "splits.tsv", fault)
+    assert_fails(cli("preprocess", split_study, "-q"), "splits.tsv", fault)
     assert path.read_text() == edited
     assert not (split_study.parent / "study/stacks").exists()
 
@@ -297,12 +297,12 @@ def test_a_split_that_was_edited_wrongly(cli, split_study, change, fault):
 def test_a_second_process_on_one_study_folder(cli, study):
     with folder_lock(study.parent / "study"):
         ended = cli("study", "run", study, "-q")
-    assert_told(ended, study.parent / "study", "another cordlesion process works in this folder")
+    assert_fails(ended, study.parent / "study", "another cordlesion process works in this folder")
 
 
 def test_a_study_folder_that_cannot_be_written(cli, study):
     (study.parent / "study").write_text("a file where a folder is needed")
-    assert_told(cli("study", "run", study, "-q"), study.parent / "study", "cannot be written")
+    assert_fails(cli("study", "run", study, "-q"), study.parent / "study", "cannot be written")
 
 
 def test_a_disk_that_fills_up_during_a_study(cli, split_study, monkeypatch):
@@ -319,7 +319,7 @@ def test_a_disk_that_fills_up_during_a_study(cli, split_study, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fill_up)
-        assert_told(cli("preprocess", split_study, "-q"), ".safetensors: cannot be written (No space left on device)")
+        assert_fails(cli("preprocess", split_study, "-q"), ".safetensors: cannot be written (No space left on device)")
     assert not list((split_study.parent / "study").rglob(".part-*"))
     assert cli("preprocess", split_study, "-q").status == 0
     assert len(list((split_study.parent / "study/stacks").iterdir())) == 14
@@ -339,16 +339,18 @@ def test_a_disk_that_fills_up_during_a_study(cli, split_study, monkeypatch):
 )
 def test_a_faulty_study_file(cli, study, change, parts):
     study.write_text(change(study.read_text()))
-    assert_told(cli("study", "run", study, "-q"), *parts)
+    assert_fails(cli("study", "run", study, "-q"), *parts)
     assert not (study.parent / "study/splits.tsv").exists()
 
 
 def test_stages_and_studies_that_do_not_exist(cli, study, tmp_path):
-    assert_told(cli("study", "run", study, "--until", "nope"), "'nope' is no stage; one of split, preprocess")
-    assert_told(cli("study", "run", tmp_path / "absent.yaml"), tmp_path / "absent.yaml", "cannot be read")
-    assert_told(cli("study", "status", tmp_path / "absent"), tmp_path / "absent", "no study here")
-    assert_told(cli("study", "init", tmp_path / "absent"), tmp_path / "absent", "no such folder")
-    assert_told(cli("split", tmp_path / "absent"), tmp_path / "absent", "no such folder")
+    assert_fails(
+        cli("study", "run", study, "--until", "nope"), '"nope" for --until', 'Choose from: "split", "preprocess"'
+    )
+    assert_fails(cli("study", "run", tmp_path / "absent.yaml"), tmp_path / "absent.yaml", "cannot be read")
+    assert_fails(cli("study", "status", tmp_path / "absent"), tmp_path / "absent", "no study here")
+    assert_fails(cli("study", "init", tmp_path / "absent"), tmp_path / "absent", "no such folder")
+    assert_fails(cli("split", tmp_path / "absent"), tmp_path / "absent", "no such folder")
     assert not StudyFolder(study.parent / "study").splits.exists()
 
 
@@ -364,37 +366,37 @@ def test_stages_and_studies_that_do_not_exist(cli, study, tmp_path):
     ids=lambda command: command[0],
 )
 def test_an_output_that_is_a_folder_is_told_before_anything_is_read(cli, tmp_path, command):
-    assert_told(cli(*command, tmp_path), f"{tmp_path}: is a folder; the name of a file to write is needed")
+    assert_fails(cli(*command, tmp_path), f"{tmp_path}: is a folder; the name of a file to write is needed")
     file = tmp_path / "file"
     file.touch()
-    assert_told(cli(*command, file / "x.tsv"), f"{file}: is a file; a folder to write into is needed")
+    assert_fails(cli(*command, file / "x.tsv"), f"{file}: is a file; a folder to write into is needed")
 
 
 def test_an_output_folder_that_is_a_file_is_told_before_anything_is_read(cli, tmp_path):
     file = tmp_path / "file"
     file.touch()
-    assert_told(cli("segment", "absent", "-m", "absent", "-o", file), f"{file}: is a file; a folder to write into")
+    assert_fails(cli("segment", "absent", "-m", "absent", "-o", file), f"{file}: is a file; a folder to write into")
 
 
 def test_simulating_with_no_process_at_all(cli, tmp_path):
-    assert_told(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were asked for; at least 1 is needed")
+    assert_fails(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were asked for; at least 1 is needed")
     assert not (tmp_path / "o").exists()
 
 
 def test_nnunets_splits_bring_their_own_folds(cli, tmp_path):
     ended = cli("split", "absent", "-o", tmp_path / "s.tsv", "--nnunet", "splits.json", "--folds", "3")
-    assert_told(ended, "splits.json: brings its own folds, and 3 were asked for")
+    assert_fails(ended, "splits.json: has its own folds, and 3 were asked for")
 
 
 def test_a_run_that_is_not_in_the_study(cli, tmp_path):
     study = make_cohort(tmp_path)
-    assert_told(cli("train", study, "--run", "foo", "-q"), "'foo' is no run of this study", "Mend the option --run")
+    assert_fails(cli("train", study, "--run", "foo", "-q"), "'foo' is no run of this study", "Mend the option --run")
 
 
 def test_a_folder_in_place_of_nnunets_splits(cli, tmp_path):
     make_cohort(tmp_path / "cohort")
     ended = cli("split", tmp_path / "cohort", "-o", tmp_path / "s.tsv", "--nnunet", tmp_path, "-q")
-    assert_told(ended, tmp_path, "cannot be read (Is a directory)")
+    assert_fails(ended, tmp_path, "cannot be read (Is a directory)")
 
 
 @pytest.mark.parametrize("reduced", ["{foo: 1}", "3"])
@@ -403,4 +405,4 @@ def test_an_output_folder_with_a_strange_configuration(cli, tmp_path, reduced):
     (tmp_path / "study" / "study.yaml").write_text(f"reduced: {reduced}\n")
     study = tmp_path / "study.yaml"
     study.write_text("name: x\ndataset: cohort\noutput: study\nlosses: [bce]\n")
-    assert_told(cli("study", "run", study, "-q"), tmp_path / "study" / "study.yaml", "none of this program's")
+    assert_fails(cli("study", "run", study, "-q"), tmp_path / "study" / "study.yaml", "none of this program's")

@@ -1,12 +1,22 @@
+import importlib
+import inspect
 import os
+import re
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from cordlesion import __version__
+from cordlesion.cli.app import COMMANDS as TABLE
+from cordlesion.execution.executors import EXECUTORS, ExecutorName
 from cordlesion.io.tables import read_table
+from cordlesion.metrics import RULES
+from cordlesion.study_folder.stages import STAGES, StageName
+from cordlesion.threshold import GRIDS, OBJECTIVES
 from support.tiny import make_cohort
 
 NAMES = [
@@ -23,14 +33,17 @@ NAMES = [
     "tune",
     "compare",
     "report",
+    "view",
 ]
 GROUPS = ["study", "model", "export"]
 COMMANDS = [
     *([name] for name in NAMES),
     *(["study", name] for name in ("init", "run", "status")),
-    *(["model", name] for name in ("info", "export")),
+    *(["model", name] for name in ("info", "export", "import-sct")),
     *(["export", name] for name in ("split", "nnunet")),
 ]
+PANELS = ("A study", "One scan", "Masks and maps of any tool", "Models and other programs", "Options")
+COMMANDS_AND_GROUPS = [tuple(names) for names in (*COMMANDS, *([group] for group in GROUPS))]
 HEAVY = ("torch", "lightning", "monai", "matplotlib", "seaborn", "pandas", "scipy", "nibabel", "numpy", "pydantic")
 
 
@@ -46,6 +59,49 @@ def imported_by(code, *arguments):
 @pytest.mark.parametrize("arguments", [["--help"], ["segment", "--help"], ["--version"]])
 def test_help_imports_nothing_heavy(arguments):
     assert imported_by("from cordlesion.cli.app import main; main()", *arguments).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_help_of_a_study_imports_no_torch(command):
+    assert "torch" not in imported_by("from cordlesion.cli.app import main; main()", "study", command, "--help")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "tune"])
+def test_help_that_is_made_from_tables_imports_no_torch(cli, command):
+    assert "torch" not in imported_by("from cordlesion.cli.app import main; main()", command, "--help")
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", cli(command, "--help").output).split())
+    assert ", ".join(RULES) in text
+    if command == "tune":
+        assert all(f"{name} (" in text for name in OBJECTIVES)
+        assert all(f"{name} (" in text for name in GRIDS)
+
+
+def test_commands_are_listed_by_what_they_work_on(cli):
+    listed = cli("--help").output
+    places = [listed.index(f"─ {panel} ─") for panel in PANELS]
+    assert places == sorted(places)
+    assert "─ Commands ─" not in listed
+    assert "export-split" not in listed
+
+
+@pytest.mark.parametrize("command", [one for one in TABLE if one.function and one.text], ids=attrgetter("name"))
+def test_the_list_of_commands_repeats_their_docstrings(command):
+    module, _, name = command.function.partition(":")
+    docstring = inspect.getdoc(getattr(importlib.import_module(f"cordlesion.cli.{module}"), name))
+    description, *_ = docstring.partition("\n\nArgs:")
+    assert [" ".join(part.split()) for part in description.split("\n\n")] == command.text.split("\n\n")
+
+
+def test_every_command_is_tested_here():
+    assert {*COMMANDS_AND_GROUPS} == {tuple(one.name.split()) for one in TABLE}
+
+
+def test_choices_of_a_study_are_those_of_the_tables(cli):
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", cli("study", "run", "--help").output).split())
+    assert f"[choices: {', '.join(stage.name for stage in STAGES)}]" in text
+    assert f"[choices: {', '.join(EXECUTORS)}]" in text
+    assert get_args(StageName) == tuple(stage.name for stage in STAGES)
+    assert get_args(ExecutorName) == tuple(EXECUTORS)
 
 
 def test_the_package_itself_imports_nothing_heavy():
@@ -106,8 +162,8 @@ def test_split_init_preprocess_and_status_from_the_command_line(cli, tmp_path):
     ended = cli("split", tmp_path / "cohort", "-o", tmp_path / "splits.tsv", "--seed", "3", "--quiet")
     assert (ended.status, ended.output, ended.error) == (0, "", "")
     assert len(read_table(tmp_path / "splits.tsv")) == 14
-    told = cli("split", tmp_path / "cohort", "-o", tmp_path / "again.tsv", "--seed", "3")
-    assert "again.tsv: 14 scans of 14 subjects (train 5, validation 2, threshold 2, test 5)" in told.output
+    report = cli("split", tmp_path / "cohort", "-o", tmp_path / "again.tsv", "--seed", "3")
+    assert "again.tsv: 14 scans of 14 subjects (train 5, validation 2, threshold 2, test 5)" in report.output
     exported = cli("export", "split", tmp_path / "splits.tsv", "-o", tmp_path / "splits_final.json")
     assert exported.output.startswith(f"{tmp_path / 'splits_final.json'}: train and val of 1 fold. Next: copy it into")
     printed = cli("study", "init", tmp_path / "cohort")
@@ -128,14 +184,14 @@ def test_split_init_preprocess_and_status_from_the_command_line(cli, tmp_path):
     )
 
 
-def test_an_interruption_is_told_without_a_traceback(cli, monkeypatch, tmp_path):
+def test_an_interruption_is_reported_without_a_traceback(cli, monkeypatch, tmp_path):
     def interrupt(*_args, **_options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("cordlesion.study.run.run_study", interrupt)
     ended = cli("preprocess", make_cohort(tmp_path), "-q")
     assert ended.status == 130
-    assert ended.error == "cordlesion: stopped; the same command goes on from here.\n"
+    assert ended.error == "cordlesion: stopped; the same command continues from here.\n"
     monkeypatch.setattr("cordlesion.scan.segment.segment_files", interrupt)
     ended = cli("segment", "a.nii", "b.nii", "-m", "bundle", "-o", tmp_path, "-q")
     assert ended.error == "cordlesion: stopped; what is finished is kept, but the same command does it again.\n"

@@ -286,7 +286,7 @@ def test_chunks_of_a_session_are_scans_of_their_own_with_their_own_labels(tmp_pa
         assert all(f"sub-{number}_ses-M0_chunk-{chunk}_" in path.name for path in scan.files().values())
         assert len(scan.files()) == 4
     (tmp_path / "study.yaml").write_text(STUDY)
-    run_study(read_study(tmp_path / "study.yaml"), "preprocess")
+    run_study(read_study(tmp_path / "study.yaml"), until="preprocess")
     splits = read_table(tmp_path / "study" / "splits.tsv")
     assert len(splits) == 16
     assert (splits.groupby("subject")["set"].nunique() == 1).all()

@@ -79,7 +79,7 @@ def test_a_threshold_of_another_seed_opens_nothing(tmp_path):
 
 def test_the_test_set_of_a_fold_opens_to_the_thresholds_of_that_fold_only(tmp_path):
     study = close_test_sets(make_cohort(tmp_path, folds=3))
-    write_thresholds(study, study.runs_of(2))
+    write_thresholds(study, [run for run in study.config.runs if run.fold == 2])
     assert [scan.scan_id for scan in study.in_set("test", 2)] == ["sub-2"]
     for fold in (1, 3):
         with pytest.raises(CordlesionError, match=rf"bce_seed-0_fold-{fold}, dice_seed-0_fold-{fold}; {CLOSED}"):

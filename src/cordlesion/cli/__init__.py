@@ -2,3 +2,5 @@
 
 May import everything; nothing imports it. Heavy imports stand inside the commands, so that ``--help`` is fast.
 """
+
+from cordlesion.cli.app import main as main

@@ -1,45 +1,14 @@
-"""The commands that write for other programs; the command line imports this file when one of them is called."""
+"""The commands that write splits and scans for nnU-Net."""
 
 from pathlib import Path
 
-from cyclopts import App
-
-from cordlesion.cli.app import Output, Quiet, report_excluded
-
-export = App(name="export", help="For other programs.")
+from cordlesion.cli.options import Output, Quiet, report_excluded
 
 
-def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path | None = None) -> None:
-    """Write a trained model for other programs: patches in, lesion probabilities out.
-
-    Args:
-        bundle: Folder of a trained model.
-        onnx: An ONNX file to write (extra `onnx`).
-        monai_bundle: A folder to write as a MONAI bundle.
-    """
-    from cordlesion.errors import CordlesionError
-
-    if onnx is None and monai_bundle is None:
-        raise CordlesionError(
-            f"{bundle}: nothing to write; at least one form is needed. Give --onnx or --monai-bundle."
-        )
-    if onnx is not None:
-        from cordlesion.model.onnx_file import export_onnx
-
-        export_onnx(bundle, onnx)
-        print(f"{onnx}: patches in, lesion probabilities out. Its metadata says how to make patches and where to cut.")
-    if monai_bundle is not None:
-        from cordlesion.model.monai_bundle import export_monai
-
-        export_monai(bundle, monai_bundle)
-        print(f"{monai_bundle}: a MONAI bundle. Next: {monai_bundle / 'docs' / 'README.md'} says how.")
-
-
-@export.command(name="split")
 def export_split(splits: Path, output: Output = Path("splits_final.json")) -> None:
     """Write a splits.tsv, e.g. of a study, as splits_final.json of nnU-Net: train and validation of each fold.
 
-    Scans of the sets threshold and test stay out, so that they can be used to judge nnU-Net too.
+    Scans of the sets threshold and test are left out, so that nnU-Net can be measured on them too.
     """
     from cordlesion.study.export import export_split
 
@@ -50,7 +19,6 @@ def export_split(splits: Path, output: Output = Path("splits_final.json")) -> No
     )
 
 
-@export.command(name="nnunet")
 def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> int:
     """Write the scans of a study as a raw dataset of nnU-Net v2, with the study's own split.
 

@@ -1,11 +1,28 @@
-"""The commands for masks and maps of any tool; the command line imports this file when one of them is called."""
+"""The commands for masks and maps of any tool. Lesion rules, objectives and grids are those of the tables."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from cordlesion.cli.app import Output, Quiet, report_excluded
+from cordlesion.cli.options import Output, Quiet, report_excluded
+from cordlesion.metrics import RULES
+from cordlesion.threshold import GRIDS, OBJECTIVES
+
+Rule: TypeAlias = Annotated[str, Parameter(help=f"When a lesion counts as detected: {', '.join(RULES)}.")]
+Objective: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help=f"What the threshold maximises: {'; '.join(f'{name} ({one.title})' for name, one in OBJECTIVES.items())}. "
+        "A number after a colon replaces the one in brackets, e.g. f_beta:0.5."
+    ),
+]
+Grid: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help=f"The thresholds to try: {', '.join(f'{name} ({len(grid)} of them)' for name, grid in GRIDS.items())}."
+    ),
+]
 
 
 def evaluate(
@@ -13,7 +30,7 @@ def evaluate(
     reference: Path,
     prediction: Path,
     output: Output,
-    rule: str = "study",
+    rule: Rule = "study",
     figures: Path | None = None,
     images: Path | None = None,
     figure_format: Literal["png", "svg"] = "png",
@@ -26,14 +43,13 @@ def evaluate(
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
-        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
         figures: Folder for a picture of each scan, coloured by agreement, with a page of them all (index.html) and a
             table of the lesions of both masks.
         images: The scans behind the masks: a scan, or a folder; by default those of the references' BIDS dataset.
-        figure_format: Of the pictures; svg has labels that can be edited.
-        lesion_value: The value that is lesion, where masks hold others too, such as 2 beside 1 for the cord. By default
-            all references must mark by one value, and all predictions.
-        predicted_value: The same for the predictions, where it is another than in the references.
+        figure_format: Format of the pictures; the labels of svg can be edited.
+        lesion_value: The value that marks lesion, in masks with other labels too, such as 1 for the cord. By default
+            all references must have one value, and all predictions.
+        predicted_value: The same for the predictions, if it is not that of the references.
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.evaluate import evaluate_files
@@ -58,9 +74,9 @@ def tune(
     reference: Path,
     probability: Path,
     output: Output,
-    objective: str = "median_voxel_f1",
-    rule: str = "study",
-    grid: Literal["paper", "fine"] = "paper",
+    objective: Objective = "median_voxel_f1",
+    rule: Rule = "study",
+    grid: Grid = "paper",
     lesion_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
@@ -71,12 +87,7 @@ def tune(
     Args:
         reference: A mask, or a folder of masks.
         probability: A probability map, or a folder of maps with the same BIDS entities or names.
-        objective: What the threshold maximises: median_voxel_f1, mean_voxel_f1, pooled_voxel_f1, median_lesion_f1,
-            f_beta:2 (voxel-wise; 2 is the weight of sensitivity), lesion_sensitivity:1 (with at most 1 false lesion per
-            scan) or joint_f1_specificity (needs scans without lesions too).
-        rule: When a lesion counts as detected: study, anima, ivadomed, multi_spine, any_overlap or iou50.
-        grid: Thresholds 0, 0.05 .. 1; fine has 0.01, 0.02 and 0.03 as well.
-        lesion_value: The value that is lesion, where references hold others too, such as 2 beside 1 for the cord.
+        lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.evaluate import tune_files
@@ -98,7 +109,7 @@ def compare(
     Args:
         first: A metrics.tsv, or a study's evaluation.tsv.
         second: Another, or the same.
-        first_run: The run that is meant where a table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
+        first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
     """

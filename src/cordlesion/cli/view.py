@@ -1,4 +1,4 @@
-"""The command that shows a study in the browser; the command line imports this file when it is called."""
+"""The command that shows a study in the browser."""
 
 import webbrowser
 from pathlib import Path

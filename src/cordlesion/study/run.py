@@ -1,16 +1,15 @@
 """Run a whole study, stage by stage. What has not changed is not done again."""
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from cordlesion.config import StudyConfig
 from cordlesion.errors import CordlesionError
-from cordlesion.execution.jobs import await_earlier_jobs, jobs_folder
-from cordlesion.execution.local import LOCAL, Executor
-from cordlesion.execution.slurm import SlurmExecutor, require_slurm
+from cordlesion.execution.executors import EXECUTORS, ExecutorName
+from cordlesion.execution.jobs import await_earlier_jobs
 from cordlesion.io.progress import say
 from cordlesion.io.writing import folder_lock, remove_partial_files
 from cordlesion.metrics import RULES
@@ -21,13 +20,6 @@ from cordlesion.study_folder.manifest import write_manifest
 from cordlesion.study_folder.results import StudyResults, read_results
 from cordlesion.study_folder.stages import STAGES, StageName, stages_until
 from cordlesion.threshold import parse_objective
-
-ExecutorName: TypeAlias = Literal["local", "slurm"]
-EXECUTORS: Mapping[ExecutorName, Callable[[StudyConfig, StudyFolder], Executor]] = {
-    "local": lambda _config, _folder: LOCAL,
-    "slurm": lambda config, folder: SlurmExecutor(jobs_folder(folder.root), config.cluster),
-}
-"""Where a study's work happens, by the name that ``study run --executor`` takes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +63,7 @@ def run_study(
         positional: Deprecated: ``until``, ``only`` and ``executor`` without their names.
         until: Last stage, a row of :data:`cordlesion.study_folder.stages.STAGES`.
         only: Name of the one run to train, for ``until="train"``; all by default.
-        executor: Where the work happens, a row of :data:`EXECUTORS`.
+        executor: Where the work happens, a row of :data:`cordlesion.execution.executors.EXECUTORS`.
 
     Returns:
         A mapping of the excluded scans to the reasons, with the folder and the results of the study.
@@ -89,7 +81,7 @@ def run_study(
 def _run(config: StudyConfig, until: StageName, only: str | None, executor: ExecutorName) -> StudyOutcome:
     _check_names(config, until, only, executor)
     folder = StudyFolder(config.output)
-    options = RunOptions(EXECUTORS[executor](config, folder), only)
+    options = RunOptions(EXECUTORS[executor](folder.root, config.cluster), only)
     require_own_folder(folder.root)
     with folder_lock(folder.root) as remark:
         say(remark)
@@ -133,5 +125,3 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
     for name, table, kind, place in tables:
         if name not in table:
             raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(table)} is needed. Mend {place}.")
-    if executor == "slurm":
-        require_slurm()

@@ -1,0 +1,146 @@
+"""The commands for a whole study."""
+
+import sys
+from pathlib import Path
+
+from cordlesion.cli.options import Count, Flag, Output, Quiet, StudyFile, report_excluded
+from cordlesion.execution.executors import ExecutorName
+from cordlesion.study_folder.stages import StageName
+
+
+def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
+    """Simulate a cohort, run a small study on it, and write the report."""
+    from cordlesion.io.progress import shown
+    from cordlesion.study.demo import run_demo
+
+    with shown(quiet):
+        return report_excluded(run_demo(output))
+
+
+def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False) -> None:
+    """Write a BIDS dataset of simulated T2w cords with references, cord masks and centerlines.
+
+    Args:
+        output: Folder of the dataset; a simulation that was interrupted continues.
+        scans: Number of scans; subjects, sites and lesion-free scans have the proportions of Hussein et al.
+        seed: The same seed gives the same files, byte for byte.
+        jobs: Processes; all processors by default.
+    """
+    from cordlesion.io.progress import shown
+    from cordlesion.simulate import simulate_cohort
+
+    with shown(quiet):
+        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs)
+
+
+def split(
+    dataset: Path,
+    output: Output = Path("splits.tsv"),
+    *,
+    seed: int = 0,
+    folds: Count = 1,
+    nnunet: Path | None = None,
+    lesion_value: int | None = None,
+    quiet: Quiet = False,
+) -> int:
+    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.
+
+    Args:
+        folds: Cross-validation: each subject is in the test set of one fold.
+        nnunet: splits_final.json of nnU-Net: its val becomes test, its train is shared among the other sets.
+        lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
+    """
+    from cordlesion.config import SplitConfig
+    from cordlesion.io.progress import shown
+    from cordlesion.study.split import split_dataset
+
+    with shown(quiet):
+        config = SplitConfig(seed=seed, folds=folds)
+        return report_excluded(split_dataset(dataset, output, config, nnunet, lesion_value))
+
+
+def preprocess(study_file: StudyFile, *, quiet: Quiet = False) -> int:
+    """Cut the cord stacks of a study's scans."""
+    return _run(study_file, "preprocess", quiet)
+
+
+def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False) -> int:
+    """Train the networks of a study (loss x seed) that are not trained yet.
+
+    Args:
+        run: Train only this one, e.g. tversky_seed-0.
+    """
+    return _run(study_file, "train", quiet, only=run)
+
+
+def report(study_dir: Path, *, explorer: Flag = False, quiet: Quiet = False) -> None:
+    """Write tables, figures and report.html of a study again.
+
+    Args:
+        explorer: Also write the explorer (see `view`) as a folder that opens without a server; it holds the scans.
+    """
+    from cordlesion.io.progress import shown
+    from cordlesion.report.html import write_report
+
+    with shown(quiet):
+        if explorer:  # first: the report links to it if it exists
+            from cordlesion.explorer.export import export_explorer
+
+            print(export_explorer(study_dir))
+        print(write_report(study_dir))
+
+
+def init(dataset: Path) -> None:
+    """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
+    from cordlesion.study.setup import study_to_start_from
+
+    text, remarks = study_to_start_from(dataset)
+    print(text, end="")
+    for remark in remarks:
+        print(f"cordlesion: {remark}", file=sys.stderr)
+
+
+def run(
+    study_file: StudyFile,
+    *,
+    executor: ExecutorName = "local",
+    until: StageName = "report",
+    limit_scans: Count | None = None,
+    epochs: Count | None = None,
+    quiet: Quiet = False,
+) -> int:
+    """Run a study; started again, it continues where it stopped.
+
+    Args:
+        executor: Where the work happens: on this machine, or in jobs of SLURM (section `cluster`, extra `slurm`).
+        until: Last stage.
+        limit_scans: Only try the study out, with at most so many scans, some of each kind for every set.
+        epochs: Only try the study out, with so many epochs per training.
+    """
+    return _run(study_file, until, quiet, executor=executor, limit_scans=limit_scans, epochs=epochs)
+
+
+def status(study_dir: Path) -> None:
+    """List what of a study is done and what is left."""
+    from cordlesion.study.status import study_status
+
+    for stage, unit, state in study_status(study_dir):
+        print(f"{stage:<11} {unit:<34} {state}")
+
+
+def _run(
+    study_file: Path,
+    until: StageName,
+    quiet: bool,
+    only: str | None = None,
+    executor: ExecutorName = "local",
+    limit_scans: int | None = None,
+    epochs: int | None = None,
+) -> int:
+    from cordlesion.io.progress import shown
+    from cordlesion.study.run import run_study
+    from cordlesion.study.setup import read_study_to_run, reduce_study
+
+    with shown(quiet):
+        config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)
+        return report_excluded(run_study(config, until=until, only=only, executor=executor))
