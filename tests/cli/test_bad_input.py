@@ -365,14 +365,14 @@ def test_stages_and_studies_that_do_not_exist(cli, study, tmp_path):
     ],
     ids=lambda command: command[0],
 )
-def test_an_output_that_is_a_folder_is_told_before_anything_is_read(cli, tmp_path, command):
+def test_an_output_that_is_a_folder_is_reported_before_anything_is_read(cli, tmp_path, command):
     assert_fails(cli(*command, tmp_path), f"{tmp_path}: is a folder; the name of a file to write is needed")
     file = tmp_path / "file"
     file.touch()
     assert_fails(cli(*command, file / "x.tsv"), f"{file}: is a file; a folder to write into is needed")
 
 
-def test_an_output_folder_that_is_a_file_is_told_before_anything_is_read(cli, tmp_path):
+def test_an_output_folder_that_is_a_file_is_reported_before_anything_is_read(cli, tmp_path):
     file = tmp_path / "file"
     file.touch()
     assert_fails(cli("segment", "absent", "-m", "absent", "-o", file), f"{file}: is a file; a folder to write into")

@@ -20,13 +20,13 @@ ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 
 from cordlesion.cli.app import main
 
 def ended(call, name):
-    mode, said = Path(name).stat().st_mode, io.StringIO()
+    mode, printed = Path(name).stat().st_mode, io.StringIO()
     Path(name).chmod(0)
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(io.StringIO()):
             main(call.split())
     except SystemExit as error:
-        return [error.code, said.getvalue()]
+        return [error.code, printed.getvalue()]
     finally:
         Path(name).chmod(mode)
 
@@ -93,13 +93,13 @@ def ended(place):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_may_not_be_read_gets_a_sentence(ended, command):
-    status, said = ended[command]
+    status, printed = ended[command]
     _, name, fault = COMMANDS[command]
     assert status == 2
-    assert said.startswith("cordlesion: ")
-    assert said.count("\n") == 1
-    assert name in said
-    assert fault in said
+    assert printed.startswith("cordlesion: ")
+    assert printed.count("\n") == 1
+    assert name in printed
+    assert fault in printed
 
 
 def test_an_unreadable_scan_is_listed_and_the_others_are_used(cli, tmp_path, monkeypatch):

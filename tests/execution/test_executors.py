@@ -46,7 +46,7 @@ def work_or_die(number):
     return work(number), os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
-def test_trainings_that_fail_are_told_and_the_others_done():
+def test_trainings_that_fail_are_reported_and_the_others_done():
     outcomes = LOCAL.each_training(work, NUMBERS, ALONE)
     assert [outcome.result for outcome in outcomes] == [0, None, None, 3]
     assert outcomes[1].fault == "one is no number"
@@ -83,11 +83,11 @@ def nvidia(tmp_path, monkeypatch):
     ],
 )
 @pytest.mark.usefixtures("nvidia")
-def test_gpus_are_shared_as_memory_and_processors_bear(sharing, slots):
+def test_gpus_are_shared_as_memory_and_processors_allow(sharing, slots):
     assert training_slots(sharing) == slots
 
 
-def test_processors_are_shared_only_when_told(monkeypatch):
+def test_processors_are_shared_only_when_asked(monkeypatch):
     monkeypatch.setattr("cordlesion.execution.devices.find_gpus", list)
     assert training_slots(Sharing("auto", 1)) == [None]
     assert training_slots(Sharing(3, 1)) == [None] * 3
@@ -124,7 +124,7 @@ class Job:
             self.paths.result_pickle.touch()
 
 
-def test_a_lost_job_is_told_with_the_end_of_its_log_and_others_are_collected(cluster, tmp_path):
+def test_a_lost_job_is_reported_with_the_end_of_its_log_and_others_are_collected(cluster, tmp_path):
     outcomes = cluster.each_training(work, NUMBERS, ALONE)
     assert [outcome.result for outcome in outcomes] == [0, None, None, None]
     assert outcomes[1].fault == "one is no number"
@@ -159,7 +159,7 @@ def test_several_machines_for_a_training_are_refused_where_there_is_one():
         LOCAL.each_training(work, NUMBERS, spread)
 
 
-def test_each_machine_of_a_training_does_the_work_and_its_log_tells_what_went_wrong(capsys):
+def test_each_machine_of_a_training_does_the_work_and_its_log_states_what_went_wrong(capsys):
     outcomes = slurm._Trainings(Sharing("auto", memory_gib=1, nodes_per_run=2))(work, NUMBERS[:2])
     assert [outcome.result for outcome in outcomes] == [0, None]
     assert "one is no number" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The analysis of a finished study against what its files say, voxel by voxel and lesion by lesion."""
+"""The analysis of a finished study against its files, voxel by voxel and lesion by lesion."""
 
 from pathlib import Path
 
@@ -165,7 +165,7 @@ def test_reliability_counts_every_voxel_once(folder):
             assert row.bin_low <= row.mean_probability <= row.bin_high
 
 
-def test_thresholds_tell_their_stability_and_basis(folder):
+def test_thresholds_have_their_stability_and_basis(folder):
     table, sweep = read_table(folder.thresholds), read_table(folder.sweep)
     for row in table.itertuples():
         scans = sweep[(sweep["loss"] == row.loss) & (sweep["set"] == "threshold")]

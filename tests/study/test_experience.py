@@ -55,12 +55,12 @@ def test_what_is_known_is_said_in_words():
     assert describe_training(DATA.model_copy(update={"simulated": False, "scanners": tuple("ABCD")})) == (
         "62 scans of 44 subjects (4 kinds of scanners)"
     )
-    said = (
+    sentence = (
         "on 72 test scans of 50 subjects: 21 of 60 lesions found, 1.4 false lesions per scan, 23 of 31 scans without "
         "lesions marked"
     )
-    assert describe_error(ERROR, 0.5) == said
-    assert describe_error(ERROR, 0.3) == f"{said} (measured at p ≥ 0.5, not at that of this mask)"
+    assert describe_error(ERROR, 0.5) == sentence
+    assert describe_error(ERROR, 0.3) == f"{sentence} (measured at p ≥ 0.5, not at that of this mask)"
     assert describe_error(None, 0.5) == "not recorded: what this model misses and marks falsely is unknown"
 
 

@@ -1,4 +1,4 @@
-"""Fingerprints stay while results stay: finished studies go on, and no network is trained anew."""
+"""Fingerprints stay while results stay: finished studies continue, and no network is trained again."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +15,11 @@ from cordlesion.study_folder.folder import StudyFolder
 
 GOLDEN = Path(__file__).with_name("fingerprints.json")
 REMEDY = """\
-{part} of {owner} has another fingerprint, so that every study that was finished with it trains its networks anew.
+{part} of {owner} has another fingerprint, so that every study that was finished with it trains its networks again.
 * A key was added to a section of the study: mark it with LATER (config/section.py); its default changes no result.
 * A constant of the cord finder was renamed or moved: keep its key in study/finder_fingerprint.py.
-* Results do change (another default, other weights, another constant): put the new hash into {golden}, and say in the
-  changelog that networks are trained anew."""
+* Results do change (another default, other weights, another constant): put the new hash into {golden}, and state in the
+  changelog that networks are trained again."""
 
 
 def test_the_fingerprints_of_finished_studies_are_what_they_were():
@@ -86,7 +86,7 @@ def test_later_keys_are_left_out_at_any_depth():
     }
 
 
-def test_a_new_way_to_measure_trains_no_network_anew(monkeypatch):
+def test_a_new_way_to_measure_trains_no_network_again(monkeypatch):
     kinds = ("stack", "training", "map", "sweep", "results")
     before = {kind: fingerprint(kind, "x") for kind in kinds}
     monkeypatch.setattr(fingerprints, "METHOD_VERSION", 99)

@@ -110,9 +110,9 @@ def test_what_is_removed_and_what_is_kept_is_said_and_listed(folder, capsys):
     smaller = make_study(folder.root, losses=["bce"], seeds=(0,), comparators=[])
     with shown():
         remove_orphaned_results(smaller, folder)
-    said = " ".join(capsys.readouterr().out.split())
-    assert "maps, masks and tables were removed: bce_seed-1, dice_seed-0, dice_seed-1, soft" in said
-    assert "kept: the trained models of bce_seed-1, dice_seed-0, dice_seed-1 in " in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "maps, masks and tables were removed: bce_seed-1, dice_seed-0, dice_seed-1, soft" in printed
+    assert "kept: the trained models of bce_seed-1, dice_seed-0, dice_seed-1 in " in printed
     with shown():
         remove_orphaned_results(smaller, folder)
     assert capsys.readouterr().out == ""

@@ -86,7 +86,7 @@ def test_the_test_set_of_a_fold_opens_to_the_thresholds_of_that_fold_only(tmp_pa
             study.in_set("test", fold)
 
 
-def test_the_opened_test_set_brings_the_thresholds(tmp_path):
+def test_the_opened_test_set_has_the_thresholds(tmp_path):
     study = close_test_sets(make_cohort(tmp_path))
     write_thresholds(study, study.config.runs)
     opened = study.open_test()

@@ -163,7 +163,7 @@ def test_bundles_carry_the_tuned_threshold_and_their_maps_lie_on_the_scans_grid(
         np.testing.assert_array_equal(nib.load(path).affine, scan.affine)
 
 
-def test_the_manifest_tells_versions_inputs_hardware_and_times(finished):
+def test_the_manifest_states_versions_inputs_hardware_and_times(finished):
     manifest = json.loads((finished.parent / "study/manifest.json").read_text())
     assert {"cordlesion", "python", "packages", "hardware", "seeds", "scans", "excluded", "seconds"} <= manifest.keys()
     assert manifest["packages"]["torch"]
@@ -240,7 +240,7 @@ def test_a_bad_scan_is_listed_and_does_not_stop_the_others(tmp_path):
     assert listed == {name.replace(cohort, ""): reason.replace(cohort, "") for name, reason in excluded.items()}
 
 
-def test_status_tells_what_is_left(tmp_path):
+def test_status_lists_what_is_left(tmp_path):
     file = make_cohort(tmp_path)
     run_study(read_study(file), until="train")
     states = {(stage, unit): state for stage, unit, state in study_status(tmp_path / "study")}

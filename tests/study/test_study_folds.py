@@ -106,7 +106,7 @@ def test_threshold_and_minimum_volume_are_the_best_of_their_folds_threshold_set(
         assert np.isnan([row.interval_low, row.interval_high, row.volume_interval_low, row.volume_interval_high]).all()
 
 
-def test_every_table_of_runs_tells_the_fold(finished):
+def test_every_table_of_runs_has_the_fold(finished):
     folder = StudyFolder(finished.parent / "study")
     for name in ("sweep", "thresholds", "evaluation", "rules", "strata", "froc", "calibration", "reliability"):
         assert set(read_table(folder.table(name))["fold"]) == set(FOLDS), name

@@ -43,13 +43,13 @@ def test_a_model_of_other_settings_is_set_aside_and_comes_back_with_them(study_f
     card = read_card(folder.bundle(RUN))
 
     trained(study_file, learning_rate=0.02)
-    said = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     aside = folder.root / "runs" / f"{RUN}.replaced-{marker['fingerprint'][:8]}"
     assert (
         f"its settings have changed (training.learning_rate 0.01 -> 0.02); the model is kept as runs/{aside.name}"
-        in said
+        in printed
     )
-    assert said.index("is kept as") < said.rindex(f"train {RUN}")
+    assert printed.index("is kept as") < printed.rindex(f"train {RUN}")
     assert weights(aside) == first
     assert read_card(aside / "bundle") == card
     second = weights(folder.run(RUN))
@@ -108,7 +108,7 @@ def test_a_model_whose_marker_could_not_be_written_stays_where_it_is(study_file)
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same stacks", "another stack"])
-def test_stacks_that_a_new_version_cuts_alike_train_nothing_anew(study_file, monkeypatch, same):
+def test_stacks_that_a_new_version_cuts_alike_train_nothing_again(study_file, monkeypatch, same):
     def in_version(version: int, work: Callable[[], object]) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(fingerprints, "CHANGED_IN", fingerprints.CHANGED_IN | {"drawn stack": version})

@@ -70,7 +70,7 @@ def test_stacks_are_cut_along_its_curves_and_depend_on_its_content_alone(study):
     assert all(made > before[name] for name, made in stacks(study).items())
 
 
-def test_a_network_that_is_not_there_is_told_before_anything_is_read(study):
+def test_a_network_that_is_not_there_is_reported_before_anything_is_read(study):
     (study.parent / "weights/t2_ctr.h5").unlink()
     with pytest.raises(CordlesionError, match=r"weights/t2_ctr\.h5: no such file; SCT's centerline network is needed"):
         run_study(read_study(study))
@@ -79,7 +79,7 @@ def test_a_network_that_is_not_there_is_told_before_anything_is_read(study):
 
 def test_another_file_is_no_source(study):
     study.write_text(study.read_text().replace("t2_ctr.h5", "t2_ctr.onnx"))
-    told = r"study\.yaml:\d+:\d+ preprocess\.centerline: one of auto, file, cord_mask, sct or the file of SCT's"
-    with pytest.raises(CordlesionError, match=told) as error:
+    message = r"study\.yaml:\d+:\d+ preprocess\.centerline: one of auto, file, cord_mask, sct or the file of SCT's"
+    with pytest.raises(CordlesionError, match=message) as error:
         read_study(study)
     assert str(error.value).count("\n") == 0

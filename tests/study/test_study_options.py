@@ -127,7 +127,7 @@ def test_a_scan_without_cord_mask_is_left_out_only_where_lesions_are_restricted_
     assert "has no cord mask; one is needed" in excluded[sets["test"]]
 
 
-def test_another_cord_mask_is_measured_anew(study):
+def test_another_cord_mask_is_measured_again(study):
     run_study(change(study, "postprocess: {cord_margin_mm: 0}"), until="evaluate")
     before = written(study)
     scan = read_table(study.parent / "study/splits.tsv").set_index("set")["scan_id"]["test"].iloc[0]
@@ -169,7 +169,7 @@ def test_switching_the_logger_redoes_nothing(study, monkeypatch):
     assert (study.parent / "study/evaluation.tsv").stat().st_mtime_ns == tables
 
 
-def test_a_logger_that_is_not_installed_is_told_before_any_work(tmp_path, cli, monkeypatch):
+def test_a_logger_that_is_not_installed_is_reported_before_any_work(tmp_path, cli, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     file = make_cohort(tmp_path)
     file.write_text(file.read_text().replace("learning_rate: 0.01", "learning_rate: 0.01, logger: wandb"))
@@ -179,9 +179,9 @@ def test_a_logger_that_is_not_installed_is_told_before_any_work(tmp_path, cli, m
     assert not (tmp_path / "study").exists()
 
 
-def test_the_report_tells_how_its_numbers_were_made(study):
+def test_the_report_states_how_its_numbers_were_made(study):
     run_study(change(study, "prediction: {blending: gaussian, mirror: true}\npostprocess: {cord_margin_mm: 3}"))
-    # The page says it once, above its tables; a caption that leaves the page alone takes it along.
+    # The page states it once, above its tables; a caption that leaves the page alone takes it along.
     for name, times in (("report.html", 1), ("tables/captions.md", 2)):
         text = (study.parent / "study" / name).read_text()
         for words in ("blended by Gaussian windows, each a mean over its eight", "within 3 mm of the cord mask"):

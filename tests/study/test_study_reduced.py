@@ -1,4 +1,4 @@
-"""A reduced run goes through every stage of a study, says that it is reduced, and never mixes with the study."""
+"""A reduced run goes through every stage of a study, states that it is reduced, and never mixes with the study."""
 
 import json
 import shutil

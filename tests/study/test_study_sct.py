@@ -69,7 +69,7 @@ def test_the_soft_network_stands_beside_the_papers_row(file):
     assert float(groups["SCT"][1][2].main) == pytest.approx(results.tuned[Run("sct_soft", None)])
 
 
-def test_the_shipped_network_without_its_threshold_is_told_how(file, tmp_path):
+def test_the_shipped_network_without_its_threshold_is_refused_with_advice(file, tmp_path):
     shutil.copytree(file.parent, tmp_path / "copy")
     copy = tmp_path / "copy" / "study.yaml"
     copy.write_text(copy.read_text().replace(", threshold: 0.1", ""))

@@ -1,4 +1,4 @@
-"""A study on a real SLURM of two nodes, and what is said where there is none."""
+"""A study on a real SLURM of two nodes, and the message where there is none."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ def wait_for(found, seconds=120):
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_bytes(tmp_path):
-    """One training is told to make room, as before a time limit; the other is requeued without a word."""
+    """One training gets the signal of a time limit; the other is requeued without a signal."""
     file = make_cohort(tmp_path)
     file.write_text(file.read_text().replace("epochs: 3", "epochs: 30") + CLUSTER)
     run_study(read_study(file), until="evaluate")
@@ -54,10 +54,10 @@ def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_by
     on_cluster = Path(shutil.copy(file, tmp_path / "slurm"))
     folder = StudyFolder(tmp_path / "slurm/study")
     with ThreadPoolExecutor() as pool:
-        told = pool.submit(interrupt, folder, "bce_seed-0", ["scancel", "--signal=USR2"])
+        signalled = pool.submit(interrupt, folder, "bce_seed-0", ["scancel", "--signal=USR2"])
         requeued = pool.submit(interrupt, folder, "tversky_seed-0", ["scontrol", "requeue"])
         run_study(read_study(on_cluster), until="evaluate", executor="slurm")
-    assert told.result() == requeued.result() == "running"
+    assert signalled.result() == requeued.result() == "running"
     logs = "".join(path.read_text() for path in (folder.root / "jobs").glob("*_log.out"))
     assert logs.count("this job is preempted") == 1
     for name in ("splits.tsv", "sweep.tsv", "thresholds.tsv", "evaluation.tsv"):
@@ -71,7 +71,7 @@ def test_a_study_whose_trainings_are_taken_off_the_cluster_ends_with_the_same_by
 
 
 def interrupt(folder, run, command):
-    """Take a training off the node once it has left a checkpoint; returns what the status said before."""
+    """Take a training off the node once it has left a checkpoint; returns its status before."""
     wait_for(lambda: list(folder.run(run).glob("checkpoint-*.ckpt")))
     ((job,),) = [[job for job, units in one.units.items() if units == [run]] for one in submissions(folder.root)]
     state = {unit: state for stage, unit, state in study_status(folder.root) if stage == "train"}[run]
@@ -95,9 +95,9 @@ def test_two_nodes_train_the_network_that_one_machine_would_also_when_taken_off_
     run_study(read_study(on_cluster), until="preprocess")
     folder = StudyFolder(tmp_path / "slurm/study")
     with ThreadPoolExecutor() as pool:
-        told = pool.submit(interrupt, folder, "tversky_seed-0", ["scancel", "--signal=USR2"])
+        signalled = pool.submit(interrupt, folder, "tversky_seed-0", ["scancel", "--signal=USR2"])
         run_study(read_study(on_cluster), until="train", executor="slurm")
-    assert told.result() == "running"
+    assert signalled.result() == "running"
     alone, together = (StudyFolder(path / "study").run("tversky_seed-0") for path in (tmp_path, tmp_path / "slurm"))
     expected, found = (load_file(run / "bundle/model.safetensors") for run in (alone, together))
     assert found.keys() == expected.keys()
@@ -111,7 +111,7 @@ def test_two_nodes_train_the_network_that_one_machine_would_also_when_taken_off_
 
 
 @pytest.mark.usefixtures("cluster")
-def test_what_sbatch_refuses_is_told_in_its_words(tmp_path, cli):
+def test_what_sbatch_refuses_is_reported_in_its_words(tmp_path, cli):
     file = make_cohort(tmp_path)
     file.write_text(file.read_text() + "cluster: {gpus: 0, partition: nowhere}\n")
     ended = cli("study", "run", file, "--executor", "slurm", "-q")

@@ -1,4 +1,4 @@
-"""What a study says of a method's maps when it chooses the method's threshold, and what it writes."""
+"""What a study reports of a method's maps when it chooses the threshold, and what it writes."""
 
 import math
 from pathlib import Path
@@ -35,9 +35,9 @@ def method():
 def test_what_learned_nothing_is_said_and_written(method, capsys):
     with shown():
         choice, row = choose_for(method, sweep((0.1, 0, 0, 0, 0, 0), (99, 0, 0, 0, 0, 0)), "median_voxel_f1")
-    said = " ".join(capsys.readouterr().out.split())
-    assert "tool: has learned nothing: no threshold above 0 reaches a higher median voxel F1 than 0.1" in said
-    assert "no map has a value of 0.05 or more. It takes part in no ranking, test or recommendation." in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "tool: has learned nothing: no threshold above 0 reaches a higher median voxel F1 than 0.1" in printed
+    assert "no map has a value of 0.05 or more. It takes part in no ranking, test or recommendation." in printed
     assert (choice.learned, row["learned"], row["threshold"]) == (False, False, 0)
     assert list(row)[-2:] == ["learned", "maps_cut_at"]
 

@@ -76,7 +76,7 @@ def test_a_stack_depends_on_every_constant_of_its_finder(monkeypatch, module):
             assert [stack_fingerprint(config, HASHES) for config in DRAWN] == before[1]
 
 
-def test_a_stack_depends_on_the_contrast_that_a_networks_name_tells(monkeypatch):
+def test_a_stack_depends_on_the_contrast_in_the_name_of_a_network(monkeypatch):
     t1, t2 = (PreprocessConfig(centerline=Path(f"weights/{name}_ctr.h5")) for name in ("t1", "t2"))
     elsewhere = PreprocessConfig(centerline=Path("t2_ctr.h5"))
     before = stack_fingerprint(t2, HASHES)

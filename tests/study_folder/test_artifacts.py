@@ -210,7 +210,7 @@ def test_a_file_system_without_locks_stops_nobody(tmp_path, monkeypatch):
         pass
 
 
-def test_fingerprints_tell_inputs_apart():
+def test_other_inputs_have_other_fingerprints():
     marks = [fingerprint("map", *parts) for parts in ((1, 2), (2, 1), ({"a": 1},), ({"a": 2},), ("1", 2), ((1, 2),))]
     assert len(set(marks)) == len(marks)
     assert fingerprint("map", {"a": 1, "b": Path("x")}) == fingerprint("map", {"b": Path("x"), "a": 1})
@@ -284,7 +284,7 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         ("/models/a", "/data/study", "a"),
     ],
 )
-def test_a_path_that_is_passed_on_does_not_tell_of_the_machine(path, folder, expected):
+def test_a_path_that_is_passed_on_does_not_name_the_machine(path, folder, expected):
     assert portable_path(Path(path), Path(folder)) == expected
 
 

@@ -34,7 +34,7 @@ def test_comparators_need_no_history(results: StudyResults) -> None:
     assert {run.loss for run in results.histories} == {"bce", "dice", "tversky"}
 
 
-def test_seeds_are_told_where_a_loss_has_several(study_copy: Path) -> None:
+def test_seeds_are_reported_where_a_loss_has_several(study_copy: Path) -> None:
     for name in ("evaluation.tsv", "thresholds.tsv", "sweep.tsv"):
         rewrite(study_copy / name, lambda t: pd.concat([t, t[t["loss"] == "dice"].assign(seed="1")]))
     run = study_copy / "runs" / "dice_seed-1"
@@ -74,7 +74,7 @@ def test_scans_with_and_without_lesions(results: StudyResults) -> None:
     assert np.isfinite(lesion_bearing(scans)["voxel_f1"]).all()
 
 
-def test_of_run_tells_comparators_from_runs(results: StudyResults) -> None:
+def test_of_run_distinguishes_comparators_from_runs(results: StudyResults) -> None:
     assert set(of_run(results.thresholds, Run("sct", None))["loss"]) == {"sct"}
     assert of_run(results.thresholds, Run("sct", 0)).empty
     assert of_run(results.thresholds, Run("bce", None)).empty
@@ -159,7 +159,7 @@ def test_two_threads_may_ask_for_the_rows_of_one_table(results: StudyResults, mo
         one, other = pool.map(of_run, [table, table], [results.runs[0]] * 2)
     pd.testing.assert_frame_equal(one, other)
     del table
-    gc.collect()  # where this fails, pytest says so
+    gc.collect()  # where this fails, pytest reports it
 
 
 def same_row_twice(table: pd.DataFrame) -> pd.DataFrame:

@@ -106,7 +106,7 @@ def test_a_report_without_a_list_is_moved_as_it_is(copy, capsys):
     assert not (folder.root / "figures").exists()
 
 
-def test_results_of_an_earlier_version_are_named_before_they_are_made_anew(copy, capsys, monkeypatch):
+def test_results_of_an_earlier_version_are_named_before_they_are_made_again(copy, capsys, monkeypatch):
     for module in (fingerprints, outdated, status):
         monkeypatch.setattr(module, "METHOD_VERSION", 99)
     states = {stage: state for stage, _, state in study_status(folder_of(copy).root)}
@@ -251,9 +251,9 @@ def test_a_file_system_without_locks_gets_a_remark(copy, monkeypatch, capsys, tm
     with shown():
         run_study(read_study(copy), until="split")
         simulate_cohort(tmp_path / "cohort", scans=1, jobs=1)
-    said = " ".join(capsys.readouterr().out.split())
-    assert said.count("its file system has no locks") == 2
-    assert said.count(f"{folder_of(copy).root}: its file system") == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert printed.count("its file system has no locks") == 2
+    assert printed.count(f"{folder_of(copy).root}: its file system") == 1
 
 
 def test_a_lock_that_fails_for_another_reason_is_no_other_process(monkeypatch, tmp_path):
@@ -383,13 +383,13 @@ def test_a_stopped_simulation_leaves_no_process_and_goes_on(tmp_path, monkeypatc
         workers = children(process.pid)
         assert len(workers) >= 2
         process.send_signal(how)
-        _, said = process.communicate(timeout=120)
+        _, printed = process.communicate(timeout=120)
     for _ in range(100):
         if not [pid for pid in workers if Path(f"/proc/{pid}/cmdline").is_file() and is_running(pid)]:
             break
         time.sleep(0.1)
     assert not [pid for pid in workers if is_running(pid)]
-    assert "BrokenProcessPool" not in said
+    assert "BrokenProcessPool" not in printed
     write_text(tmp_path / "cohort" / ".part-abcdefgh-x", "left")
     monkeypatch.setattr("cordlesion.simulate.cohort.simulate_all", lambda *_: [])
     simulate_cohort(tmp_path / "cohort", scans=6)

@@ -74,7 +74,7 @@ PLAIN = "letters, digits and _ are needed, since folders and files are named by 
         ("{name: oursv_1, maps: a}", "8:6", "comparators.1.name: oursv_1 is taken by comparators.0 (ours_v1)"),
     ],
 )  # fmt: skip
-def test_a_fault_is_told_with_its_place(tmp_path, entry, place, sentence):
+def test_a_fault_is_reported_with_its_place(tmp_path, entry, place, sentence):
     path = write(tmp_path, SOUND + f"  - {entry}\n")
     with pytest.raises(CordlesionError) as caught:
         read_study(path)

@@ -24,7 +24,7 @@ def named(*contents):
 
 
 @given(hnp.arrays(np.float32, (2, 2, 2), elements=st.sampled_from([np.float32(x) for x in (0, 0.25, 0.5, 1)])))
-def test_a_mask_is_told_by_its_values(data):
+def test_a_mask_is_recognised_by_its_values(data):
     others = set(data[data != 0].tolist())
     expected = {0: "nothing", 1: "mask"}.get(len(others), "map")
     assert describe_content(MAPS, data, None).holds == expected
@@ -42,7 +42,7 @@ def test_a_mask_is_told_by_its_values(data):
         (SHIPPED, 0.4 * REFERENCE, False),
     ],
 )
-def test_a_copy_of_the_reference_is_told_by_its_voxels(config, data, same):
+def test_a_copy_of_the_reference_is_recognised_by_its_voxels(config, data, same):
     assert describe_content(config, data, REFERENCE).is_reference is same
     assert describe_content(config, data, np.zeros_like(REFERENCE)).is_reference is None
     assert describe_content(config, data, None).is_reference is None

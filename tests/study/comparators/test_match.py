@@ -136,7 +136,7 @@ def test_a_scan_that_the_study_leaves_out_needs_no_file(tmp_path):
     assert table["state"].to_dict() == {"sub-01_ses-01": "missing", "sub-02_ses-01": "not needed"}
 
 
-def test_every_comparator_that_lacks_scans_is_told_at_once(tmp_path):
+def test_every_comparator_that_lacks_scans_is_reported_at_once(tmp_path):
     one = match(touch(tmp_path / "a", "sub-09_probseg.nii.gz"))
     save_softmax(tmp_path / "b" / "sub-01.npz", np.zeros((2, 2, 2)))
     two = match_comparator(ComparatorConfig(name="nnunet", npz=tmp_path / "b"), MEASURED, SCANS)

@@ -1,4 +1,4 @@
-"""What comparators' files may not be: told once stacks are cut, before anything is trained."""
+"""What comparators' files may not be: reported once stacks are cut, before anything is trained."""
 
 import shutil
 from pathlib import Path
@@ -40,7 +40,7 @@ def data(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj)
 
 
-def test_a_file_of_no_scan_is_told(copy, capsys):
+def test_a_file_of_no_scan_is_reported(copy, capsys):
     with shown():
         run_study(read_study(copy), until="split")
     assert "comparator soft: 1 file matches no scan (sub-99)" in capsys.readouterr().out
@@ -80,7 +80,7 @@ def test_a_file_of_no_scan_is_told(copy, capsys):
         (lambda folder: shutil.rmtree(folder / "masks"), ["masks: no such folder; the comparator 'hard' needs it"]),
     ],
 )  # fmt: skip
-def test_a_file_that_cannot_be_used_is_told_before_anything_is_trained(copy, spoil, sentences):
+def test_a_file_that_cannot_be_used_is_reported_before_anything_is_trained(copy, spoil, sentences):
     spoil(copy.parent)
     with pytest.raises(CordlesionError) as caught:
         run_study(read_study(copy), until="preprocess")
@@ -101,7 +101,7 @@ def test_copies_of_the_references_are_no_comparator_however_they_are_stored(copy
         run_study(read_study(copy), until="preprocess")
 
 
-def test_masks_given_as_maps_are_told_before_anything_is_trained(copy):
+def test_masks_given_as_maps_are_reported_before_anything_is_trained(copy):
     copy.write_text(copy.read_text().replace("{name: soft, maps: maps}", "{name: soft, maps: masks}"))
     with pytest.raises(CordlesionError, match=r"masks: every file holds 0 and .* Give them as `masks:`, or export"):
         run_study(read_study(copy), until="preprocess")

@@ -75,7 +75,7 @@ def test_a_refused_comparator_leaves_a_finished_study_as_it_was(copy, until, add
     assert contents(copy) == before
 
 
-def test_missing_files_are_told_with_those_that_match_no_scan(copy):
+def test_missing_files_are_reported_with_those_that_match_no_scan(copy):
     (copy.parent / "npz/sub-13.npz").rename(copy.parent / "npz/sub-013.npz")
     copy.write_text(copy.read_text() + "  - {name: added, npz: npz}\n")
     with pytest.raises(CordlesionError, match=r"\(sub-13\); .* Of its files, 1 match no scan \(sub-013\)\."):

@@ -211,7 +211,7 @@ def test_two_comparators_are_compared_from_the_command_line_too(finished):
         compare_files(path, path, runs[0], "set=test")
 
 
-def test_the_status_counts_what_was_brought_in(finished):
+def test_the_status_counts_what_was_imported(finished):
     rows = study_status(finished.parent / "study")
     assert [(unit, state) for stage, unit, state in rows if stage == "comparator"] == [
         (f"{name}: 8 of 8 scans", "done") for name in ("theirs", "soft", "hard", "nnunet", "shipped")
@@ -266,7 +266,7 @@ def test_what_became_of_each_file_is_listed(finished):
     assert listed[listed["state"] == "used"]["sha256"].str.fullmatch("[0-9a-f]{64}").all()
 
 
-def test_a_changed_map_is_measured_anew_and_nothing_else(copy):
+def test_a_changed_map_is_measured_again_and_nothing_else(copy):
     folder = StudyFolder(copy.parent / "study")
     before = table(copy, "evaluation")
     others = [folder.run_sweep(name, "test") for name in ("bce_seed-0", "theirs", "hard", "nnunet")]
@@ -298,7 +298,7 @@ def test_a_comparator_that_is_taken_out_leaves_no_row(copy):
     assert not [path for path in left if any(name in str(path.relative_to(folder)) for name in METHODS[2:])]
 
 
-def test_a_comparator_that_is_added_again_is_brought_in_again(copy):
+def test_a_comparator_that_is_added_again_is_imported_again(copy):
     whole, before = copy.read_text(), table(copy, "evaluation")
     copy.write_text(whole.replace(COMPARATORS, ""))
     run_study(read_study(copy), until="split")
