@@ -105,7 +105,7 @@ def split_for_study(
     if n_folds != config.folds or (n_folds > 1 and set(table["fold"]) != set(range(1, n_folds + 1))):
         raise CordlesionError(
             f"{folder.splits}: has {n_folds} folds; the study asks for {config.folds}, numbered from 1. "
-            "Change `split.folds`, or delete the file to split anew."
+            "Change `split.folds`, or delete the file to split again."
         )
     check_split(table, hashes)
     complete = _with_acquisition(_with_facts(table, scans, contents), scans)
@@ -127,7 +127,7 @@ def _other_split(folder: StudyFolder, unmatched: Sequence[str], faults: Mapping[
     if unmatched:
         reason += f" (scans in only one of the two: {', '.join(unmatched)})"
     known = [faults[name] for name in unmatched if name in faults]
-    remedy = "Choose another `output` folder to keep this study, or delete the file to split anew."
+    remedy = "Choose another `output` folder to keep this study, or delete the file to split again."
     return f"{reason}. {known[0]} Mend that scan first." if known else f"{reason}. {remedy}"
 
 
