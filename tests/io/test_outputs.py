@@ -10,6 +10,7 @@ import pytest
 
 from cordlesion.cli.app import app
 from cordlesion.errors import CordlesionError
+from cordlesion.io.outputs import check_output_file, portable_path
 from cordlesion.io.writing import atomic_path
 from cordlesion.model.bundle import save_bundle
 from support.images import box, noise, write_image
@@ -150,3 +151,26 @@ def test_a_table_of_an_earlier_call_is_replaced(cli, place):
     call = ("evaluate", "--reference", place / "masks", "--prediction", place / "predicted", "-q")
     for _ in range(2):
         assert cli(*call, "-o", place / "predicted" / "metrics.tsv").status == 0
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    scan, link = tmp_path / "scan.nii.gz", tmp_path / "same.nii.gz"
+    scan.write_text("a scan")
+    link.symlink_to(scan)
+    for output in (scan, link):
+        with pytest.raises(CordlesionError, match=r"is the file that is read, and would be overwritten"):
+            check_output_file(output, None, scan)
+    assert check_output_file(tmp_path / "new.nii.gz", scan, None) == tmp_path / "new.nii.gz"
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "expected"),
+    [
+        ("/data/study/runs/a", "/data/study", "runs/a"),
+        ("/data/models/a", "/data/study/out", "../../models/a"),
+        ("/data/study", "/data/study", "."),
+        ("/models/a", "/data/study", "a"),
+    ],
+)
+def test_a_path_that_is_passed_on_does_not_name_the_machine(path, folder, expected):
+    assert portable_path(Path(path), Path(folder)) == expected

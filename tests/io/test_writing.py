@@ -15,7 +15,6 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash, fingerprint
-from cordlesion.io.outputs import check_output_file, portable_path
 from cordlesion.io.reading import read_json
 from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, write_volume
@@ -23,7 +22,6 @@ from cordlesion.io.writing import atomic_path, folder_lock, remove_partial_files
 from cordlesion.model.bundle import save_bundle
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, write_stack
-from cordlesion.study_folder.folder import StudyFolder
 from support.images import AFFINE, noise
 from support.models import untrained_bundle
 
@@ -219,90 +217,6 @@ def test_other_inputs_have_other_fingerprints():
 def test_file_hash_is_sha256(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_a_stage_is_done_only_when_it_ended_and_only_for_its_inputs(tmp_path):
-    folder = StudyFolder(tmp_path)
-    with pytest.raises(RuntimeError), folder.stage("train/x", "mark"):
-        raise RuntimeError
-    assert not folder.is_done("train/x", "mark")
-    with folder.stage("train/x", "mark") as record:
-        record["epochs"] = 3
-    assert folder.is_done("train/x", "mark")
-    assert not folder.is_done("train/x", "other")
-    assert folder.finished("train/x")["epochs"] == 3
-    with pytest.raises(RuntimeError), folder.stage("train/x", "other"):
-        raise RuntimeError
-    assert folder.finished("train/x") == {}
-
-
-@pytest.mark.parametrize(
-    ("scan_id", "expected"),
-    [
-        ("sub-01", "sub-01/anat/sub-01_label-lesion_desc-diceseed0_probseg.nii.gz"),
-        ("sub-01_ses-2_acq-ax", "sub-01/ses-2/anat/sub-01_ses-2_acq-ax_label-lesion_desc-diceseed0_probseg.nii.gz"),
-    ],
-)
-def test_probability_maps_lie_where_bids_wants_them(tmp_path, scan_id, expected):
-    folder = StudyFolder(tmp_path)
-    assert folder.probability(scan_id, "dice_seed-0") == tmp_path / "derivatives" / "cordlesion" / expected
-
-
-@pytest.mark.parametrize(
-    ("find", "expected"),
-    [
-        (lambda folder: folder.configuration, "study.yaml"),
-        (lambda folder: folder.manifest, "manifest.json"),
-        (lambda folder: folder.splits, "splits.tsv"),
-        (lambda folder: folder.sweep, "sweep.tsv"),
-        (lambda folder: folder.thresholds, "thresholds.tsv"),
-        (lambda folder: folder.evaluation, "evaluation.tsv"),
-        (lambda folder: folder.stack("sub-01"), "stacks/sub-01.safetensors"),
-        (lambda folder: folder.bundle("dice_seed-0"), "runs/dice_seed-0/bundle"),
-    ],
-)
-def test_files_lie_where_others_look_for_them(find, expected):
-    assert find(StudyFolder(Path("study"))) == Path("study") / expected
-
-
-def test_an_output_that_is_an_input_is_refused(tmp_path):
-    scan, link = tmp_path / "scan.nii.gz", tmp_path / "same.nii.gz"
-    scan.write_text("a scan")
-    link.symlink_to(scan)
-    for output in (scan, link):
-        with pytest.raises(CordlesionError, match=r"is the file that is read, and would be overwritten"):
-            check_output_file(output, None, scan)
-    assert check_output_file(tmp_path / "new.nii.gz", scan, None) == tmp_path / "new.nii.gz"
-
-
-@pytest.mark.parametrize(
-    ("path", "folder", "expected"),
-    [
-        ("/data/study/runs/a", "/data/study", "runs/a"),
-        ("/data/models/a", "/data/study/out", "../../models/a"),
-        ("/data/study", "/data/study", "."),
-        ("/models/a", "/data/study", "a"),
-    ],
-)
-def test_a_path_that_is_passed_on_does_not_name_the_machine(path, folder, expected):
-    assert portable_path(Path(path), Path(folder)) == expected
-
-
-def test_the_times_of_all_units_in_the_order_of_their_names(tmp_path):
-    folder = StudyFolder(tmp_path)
-    for key in ("train/b", "predict/run/sub-2", "split", "predict/run/sub-10", "predict.x/sub-1"):
-        with folder.stage(key, "mark"):
-            pass
-    # What another process is just writing.
-    (tmp_path / ".done" / "train" / ".part-1-b.json").write_text("")
-    assert [name for name, _ in folder.seconds()] == [
-        ("predict", "run", "sub-10"),
-        ("predict", "run", "sub-2"),
-        ("predict.x", "sub-1"),
-        ("split",),
-        ("train", "b"),
-    ]
-    assert all(seconds == folder.finished("/".join(name))["seconds"] for name, seconds in folder.seconds())
 
 
 def test_partial_files_are_removed_wherever_they_are_and_nothing_else(tmp_path):
