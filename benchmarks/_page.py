@@ -7,20 +7,20 @@ from _rows import Figure, Row, quantity
 INTRODUCTION = """\
 # How fast
 
-Written by `make bench`. Of each stage ours, what other libraries take for the same, and the floor: what
-no implementation could do without. The candidates of a stage take turns on one machine, so that other programs slow
-all of them alike: trust the ratios more than the times. PyTorch and MONAI train and predict in processes of their own,
-so that the freed memory which ours keeps does not speed them up; in the training loop, MONAI's batches feed our
+Written by `make bench`. For each stage: our time, the time of other libraries for the same work, and the floor, which
+no implementation can go below. The candidates of a stage take turns on one machine, so that other programs slow
+all of them equally: trust the ratios more than the times. PyTorch and MONAI train and predict in separate processes,
+so that they do not profit from the freed memory that ours keeps; in the training loop, MONAI's batches feed our
 own step. Each time is a median of several rounds, or the sum over many scans.
 """
 COLUMNS = ("stage", "ours", "fastest peer", "floor", "ratio", "target", "met?")
 MEANING = """\
-The ratio is the one that the target is about: the fastest peer's time divided by ours (more is better), or ours
-divided by the floor or by the limit (less is better). *stated*: known from elsewhere, not measured in this run.
+The ratio is the one in the target: the fastest peer's time divided by ours (more is better), or ours
+divided by the floor or by the limit (less is better). *stated*: from another source, not measured in this run.
 """
 
 
-REASONS = "What the reason may be, as it was written beside the target before; this run did not test it."
+REASONS = "Possible reasons, written down with the targets before; this run did not test them."
 
 
 def page(rows: Sequence[Row], facts: Sequence[str]) -> str:

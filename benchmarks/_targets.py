@@ -66,7 +66,7 @@ PROBABILITY_MAP = Stage(
     "The gain is that of bfloat16 and of the memory layout, which this processor rewards less.",
 )
 PROBABILITY_MAP_FLOOR = Stage(
-    "probability map, beside its network alone",
+    "probability map, against its network alone",
     "floor",
     1.3,
     "≤ 1.3 × the bare network's time for the same patches",
@@ -80,7 +80,7 @@ SWEEP = Stage(
     "Of a map that reaches many voxels, levels are labelled anew as the peers do it.",
 )
 SWEEP_ANIMA = Stage(
-    "21 thresholds, beside Anima",
+    "21 thresholds, against Anima",
     "peer",
     20,
     "≥ 20 × faster than Anima",

@@ -112,7 +112,7 @@ def measure(rounds: int) -> list[Row]:
     others = (Figure(same, medians[same]),)
     return [
         Row(SWEEP, mine, peers, least, others, note),
-        Row(SWEEP_ANIMA, mine, (anima,), least, note="Anima's figure is from a run of its own, as the source tells."),
+        Row(SWEEP_ANIMA, mine, (anima,), least, note="Anima's figure is from another run, as its source states."),
     ]
 
 

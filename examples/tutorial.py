@@ -6,8 +6,8 @@ python examples/tutorial.py
 # %% [markdown]
 # # Tutorial: a threshold, step by step
 #
-# A tool gives every voxel a probability. Above which one is it lesion? This tutorial chooses that threshold, says how
-# sure the choice is, and judges it on other subjects. It takes a minute or two and needs no torch.
+# A tool gives every voxel a probability. Above which value is it lesion? This tutorial chooses this threshold, shows
+# how sure the choice is, and tests it on other subjects. It takes a minute or two and needs no torch.
 #
 # It is a script in cells (`examples/tutorial.py`): run it as it is, or cell by cell in an editor that knows `# %%`.
 
@@ -33,8 +33,8 @@ COHORT = Path("demo/tutorial")
 # %% [markdown]
 # ## Scans
 #
-# Simulated ones, so that everybody can follow. The same seed gives the same files. With scans of your own, point
-# `COHORT` at your BIDS folder and leave the first line out.
+# Simulated scans, so that everybody can follow. The same seed gives the same files. For your own scans, set `COHORT`
+# to your BIDS folder and leave out the first line.
 
 # %%
 cordlesion.simulate_cohort(COHORT, scans=40, seed=7)
@@ -42,8 +42,8 @@ scans, _ = find_scans(COHORT)
 print(len(scans), "scans of", len({scan.subject for scan in scans}), "subjects")
 
 # %% [markdown]
-# Each scan comes with three files: the image, the reference (a manual lesion mask) and a cord mask. Files store their
-# axes in many orders; here all are turned to left, anterior, superior.
+# Each scan has three files: the image, the reference (a manual lesion mask) and a cord mask. Files store their axes in
+# many orders; here all are reoriented to left, anterior, superior.
 
 # %%
 volumes = {}
@@ -60,14 +60,14 @@ print(sum(volume == 0 for volume in lesion_mm3.values()), "scans have none")
 # %% [markdown]
 # ## A tool
 #
-# Any tool will do. Here is one in a few lines: a voxel is suspicious when it is much brighter than the cord is
-# elsewhere. The logistic curve turns the distance from three standard deviations into a number between 0 and 1. Three
-# is a guess. That is the point: the number looks like a probability, but nobody knows what 0.5 means.
+# Any tool is fine. Here is one in a few lines: a voxel is suspicious when it is much brighter than the rest of the
+# cord. The logistic curve turns the distance from three standard deviations into a number between 0 and 1. Three is a
+# guess. This is the point: the number looks like a probability, but the meaning of 0.5 is unknown.
 
 
 # %%
 def probability_map(image: np.ndarray, cord: np.ndarray, spacing_mm: tuple) -> np.ndarray:
-    """Tell how suspicious each voxel is; 0 outside the cord and within 1.5 mm of its surface."""
+    """Return how suspicious each voxel is; 0 outside the cord and within 1.5 mm of its surface."""
     inner = ndimage.distance_transform_edt(cord, sampling=spacing_mm) > 1.5
     typical = np.median(image[inner])
     deviation = 1.4826 * np.median(np.abs(image[inner] - typical))
@@ -98,7 +98,7 @@ plt.show()
 # %% [markdown]
 # ## Cut at 0.5
 #
-# The usual cut, on this scan:
+# The usual threshold, on this scan:
 
 # %%
 metrics = cordlesion.evaluate(reference.data, maps[shown] >= 0.5, reference.spacing_mm)
@@ -110,7 +110,7 @@ print(metrics.n_predicted_lesions, "components predicted,", metrics.n_true_predi
 # ## Two halves
 #
 # A threshold that was chosen on a scan looks too good on that scan. So the subjects are divided: one half to choose,
-# the other to judge. Subjects, not scans: two scans of one person are alike.
+# the other half to test. Subjects, not scans, because two scans of one subject are similar.
 
 # %%
 subjects = sorted({scan.subject for scan in scans})
@@ -121,8 +121,8 @@ print(len(threshold_set), "scans to choose,", len(test_set), "to judge")
 # %% [markdown]
 # ## Choose
 #
-# `sweep` measures a map at every threshold in one pass. `choose_threshold` takes the table of all scans and, by
-# default, the threshold with the highest median voxel F1.
+# `sweep` scores a map at every threshold in one pass. `choose_threshold` takes the table of all scans and, by default,
+# returns the threshold with the highest median voxel F1.
 
 
 # %%
@@ -145,8 +145,8 @@ print("95 % interval of t:", choice.interval)
 print("plateau, within 5 % of the best:", choice.stability.plateau)
 
 # %% [markdown]
-# The interval says how t might have come out with other subjects: it is a bootstrap that draws subjects and chooses
-# anew. The plateau says how much that matters.
+# The interval shows how t varies with other subjects: it is a bootstrap that draws subjects and chooses t again. The
+# plateau shows how much this matters.
 
 # %%
 fig, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
@@ -162,7 +162,7 @@ plt.show()
 # %% [markdown]
 # ## Judge
 #
-# On the other half, which played no part in the choice:
+# On the other half, which took no part in the choice:
 
 # %%
 judged = sweep_scans(test_set)
@@ -176,12 +176,12 @@ p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"], half["subject"]).p_value
 print(f"gain within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
 
 # %% [markdown]
-# Interval and test take subjects as units, because two scans of one person are not two observations. Scans without
-# lesions have no F1; they are left out here. They are looked at next.
+# Interval and test count subjects, because two scans of one subject are not two independent observations. Scans without
+# lesions have no F1 and are left out here. They come next.
 #
 # ## What F1 does not see
 #
-# What is found in a scan without lesions is false.
+# Every lesion found in a scan without lesions is false.
 
 # %%
 for title, rows in (("0.5", half), ("tuned", tuned)):
@@ -190,8 +190,8 @@ for title, rows in (("0.5", half), ("tuned", tuned)):
     print(f"{title:6} {n_false} of {len(free)} lesion-free scans have false lesions")
 
 # %% [markdown]
-# A lower threshold buys F1 with false lesions in healthy scans. Whether that is a good bargain depends on what the
-# masks are for. Other objectives choose otherwise; some count lesion-free scans:
+# A lower threshold gives a higher F1 and more false lesions in lesion-free scans. Which one is better depends on the
+# use of the masks. Other objectives choose other thresholds; some count lesion-free scans:
 
 # %%
 objectives = ("median_voxel_f1", "f_beta:2", "lesion_sensitivity:1", "joint_f1_specificity")
@@ -202,8 +202,8 @@ for objective in objectives:
 # %% [markdown]
 # ## When is a lesion found?
 #
-# Voxel F1 is the same everywhere. Lesion F1 is not: it depends on when a lesion counts as found. The same masks of the
-# test set under six rules:
+# Everybody computes the same voxel F1. Lesion F1 depends on the rule by which a lesion counts as found. The same masks
+# of the test set under six rules:
 
 # %%
 by_rule = []
@@ -219,5 +219,5 @@ for name in by_rule[0]:
 # ## The same on files
 #
 # `cordlesion tune`, `evaluate` and `compare` do this for folders of NIfTI files: [A threshold for maps of another
-# tool](threshold_for_maps.md). A whole study, with networks of your own, is in [First study in ten
+# tool](threshold_for_maps.md). A whole study, with your own networks, is in [First study in ten
 # minutes](first_study.md).
