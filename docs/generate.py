@@ -1,4 +1,4 @@
-"""What of the site is made from the program: commands, settings and the columns of tables (hooks of MkDocs)."""
+"""What of the site is made from the program: commands, settings, losses and columns of tables (hooks of MkDocs)."""
 
 import inspect
 import re
@@ -16,6 +16,8 @@ from cordlesion.io.columns import Column, TableSpec
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.maps.compare import COMPARISON
 from cordlesion.study_folder.tables import ALL
+from cordlesion.losses import LOSSES, LossSpec
+from cordlesion.report.methods.references import REFERENCES
 
 _FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT)
 TABLES = {spec.file: spec for spec in _FILES}
@@ -24,6 +26,7 @@ FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)
 _COLUMNS = re.compile("<!-- generated: columns (.+?) -->")
 _SELF_EVIDENT = re.compile(r" \*\[default: (?:False|\(\)|\"\")\]\*")
 _KINDS = {"share": "number from 0 to 1", "boolean": "`True` or `False`"}
+_GROUPS = {"paper": "The losses of Hussein et al.", "sct": "The loss of SCT's lesion network", "other": "Other losses"}
 _WORDS = {str: "text", bool: "true, false", int: "integer", float: "number", Any: "any value"}
 
 
@@ -32,6 +35,8 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     markdown = markdown.replace("<!-- generated: commands -->", commands())
     markdown = markdown.replace("<!-- generated: settings -->", settings())
     markdown = _COLUMNS.sub(lambda found: columns(found[1].split(", ")), markdown)
+    markdown = markdown.replace("<!-- generated: losses -->", losses())
+    markdown = markdown.replace("<!-- generated: sources of losses -->", sources())
     return FOR_TESTS.sub("", markdown)
 
 
@@ -78,6 +83,32 @@ def _meaning(column: Column, specs: Sequence[TableSpec]) -> str:
     only = [spec for spec in specs if column.name in spec.names]
     where = "" if len(only) == len(specs) else f"Only in {', '.join(f'`{spec.file}`' for spec in only)}"
     return ". ".join(part for part in (column.meaning, where, column.optional) if part) + "."
+
+
+def losses() -> str:
+    """Describe every loss: its value, its parameters and where it comes from."""
+    rows = []
+    for group, heading in _GROUPS.items():
+        rows.append(f"| | **{heading}** | | |")
+        rows += [_loss_row(name, loss) for name, loss in LOSSES.items() if loss.group == group]
+    return "\n".join(["| name | value | defaults | source |", "|---|---|---|---|", *rows])
+
+
+def _loss_row(name: str, loss: LossSpec) -> str:
+    settings = [f"`{key}` {_printed(value)}" for key, value in loss.parameters.items()]
+    settings += ["no smoothing"] if loss.overlap == "unsmoothed" else []
+    named = [f"{key[:-4].capitalize()} {key[-4:]}" for key in loss.references]
+    return f"| `{name}` | {loss.formula} | {', '.join(settings)} | {', '.join(named)} |"
+
+
+def _printed(value: float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}"
+
+
+def sources() -> str:
+    """List the publications of the losses."""
+    keys = sorted({key for loss in LOSSES.values() for key in loss.references})
+    return "\n".join(f"* {REFERENCES[key].text}" for key in keys)
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

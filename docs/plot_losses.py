@@ -3,7 +3,6 @@
 python docs/plot_losses.py          (a minute or two)
 """
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +20,6 @@ from cordlesion.losses import LOSSES
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, save_figure, style
 
 IMAGES = Path(__file__).parent / "images"
-STUDY = ("bce", "dice", "log_cosh_dice", "generalized_dice", "combo", "tversky", "focal_tversky", "sct_dice")
 COLUMNS = 5
 SHAPE = (8, 1, 48, 48, 48)
 BACKGROUND = 1e-5
@@ -71,8 +69,8 @@ def pull_on_empty_batch(name: str, probability: float, **parameters: object) -> 
 
 def pull_on_empty_patches(name: str, probability: float) -> float:
     """Return the same where the losses of patches are averaged, or nothing where that makes no difference."""
-    known = inspect.signature(LOSSES[name]).parameters
-    return pull_on_empty_batch(name, probability, per_patch=True) if "per_patch" in known else np.nan
+    has_patches = "per_patch" in LOSSES[name].defaults
+    return pull_on_empty_batch(name, probability, per_patch=True) if has_patches else np.nan
 
 
 def pull_on_small_lesion(name: str, probability: float, *, beside_large: bool = False) -> float:
@@ -117,7 +115,7 @@ def draw(picture: Picture) -> Figure:
     rows = -(-len(LOSSES) // COLUMNS)
     figure = Figure(figsize=(WIDTH_INCHES, 1.35 * rows + 0.5), facecolor="white", layout="constrained")
     panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    colors = loss_colors(STUDY)
+    colors = loss_colors(name for name, row in LOSSES.items() if row.group != "other")
     curves = {name: [[f(name, p) for p in picture.probabilities] for f in picture[2:4]] for name in LOSSES}
     for axes, (name, (solid, dashed)) in zip(panels, curves.items(), strict=False):
         color = colors.get(name, SLATE)

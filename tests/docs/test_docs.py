@@ -71,7 +71,7 @@ def make_maps(folder):
 @pytest.mark.parametrize("page", GUIDE)
 def test_every_block_of_the_guide_runs(page, finished, tmp_path, monkeypatch, cli):
     monkeypatch.chdir(shutil.copytree(finished, tmp_path / "folder"))
-    monkeypatch.setattr("cordlesion.losses.LOSSES", dict(LOSSES))
+    monkeypatch.delitem(LOSSES, "top_k_entropy", raising=False)  # so that the row of the example goes afterwards
     run = {"bash": Shell(cli).run, "python": Python().run, "yaml": read_yaml, "text": str}
     instead = None
     for block in BLOCK.finditer((DOCS / f"{page}.md").read_text(encoding="utf-8")):

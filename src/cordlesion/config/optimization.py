@@ -1,22 +1,8 @@
 """Which optimiser trains a loss: that of its own keys, the published one, or that of all losses."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-
-from cordlesion.config.training import LossConfig, Optimizer, TrainingConfig
-
-
-@dataclass(frozen=True)
-class Published:
-    """How Hussein et al. trained a loss."""
-
-    optimizer: Optimizer
-    learning_rate: float
-
-
-PUBLISHED: Mapping[str, Published] = MappingProxyType({"combo": Published("adadelta", 1.0)})
-"""Losses with an optimiser of their own in Hussein et al. 2023 (section 2.4); ``losses: [combo]`` means this one."""
+from cordlesion.config.training import LossConfig, TrainingConfig
+from cordlesion.losses.spec import PublishedTraining
+from cordlesion.losses.table import LOSSES
 
 
 def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
@@ -24,7 +10,7 @@ def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
 
     A published learning rate belongs to its optimiser: with another optimiser the rate is that of ``training``.
     """
-    published = PUBLISHED.get(loss.name)
+    published = _published(loss)
     optimizer = loss.optimizer or (published.optimizer if published else training.optimizer)
     as_published = published is not None and published.optimizer == optimizer
     rate = published.learning_rate if published and as_published else training.learning_rate
@@ -33,7 +19,7 @@ def optimization(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
 
 def explicit(training: TrainingConfig, loss: LossConfig) -> LossConfig:
     """Return the loss with its published optimiser and learning rate written as keys, where it has them."""
-    if loss.name not in PUBLISHED:
+    if _published(loss) is None:
         return loss
     how = optimization(training, loss)
     return loss.model_copy(update={"optimizer": how.optimizer, "learning_rate": how.learning_rate})
@@ -45,7 +31,7 @@ def as_hashed(training: TrainingConfig, loss: LossConfig) -> LossConfig:
     Compatible with earlier versions, which had no table of published optimisers: there a loss without keys was trained
     as all others.
     """
-    published = PUBLISHED.get(loss.name)
+    published = _published(loss)
     if published is None:
         return loss
     how = optimization(training, loss)
@@ -54,6 +40,11 @@ def as_hashed(training: TrainingConfig, loss: LossConfig) -> LossConfig:
     keys = ("optimizer", "learning_rate")
     own = {key: None if getattr(how, key) == getattr(training, key) else getattr(how, key) for key in keys}
     return loss.model_copy(update=own)
+
+
+def _published(loss: LossConfig) -> PublishedTraining | None:
+    """Return how Hussein et al. 2023 (section 2.4) trained a loss, where that differs from the others."""
+    return LOSSES[loss.name].training if loss.name in LOSSES else None
 
 
 def training_as_hashed(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:

@@ -1,5 +1,6 @@
 """A whole study, and the trainings it consists of."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -72,16 +73,17 @@ class RunConfig(Section):
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
         how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
         content = self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
-        return content | imported_code(self.network, self.code)
+        return content | imported_code(self.network, self.code, [self.loss])
 
 
-def imported_code(network: NetworkConfig, code: Path | None) -> dict[str, Any]:
+def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[LossConfig] = ()) -> dict[str, Any]:
     """Return the hashes of the user's own code that enter fingerprints, as JSON; empty without such code.
 
     Raises:
         CordlesionError: It cannot be imported.
     """
-    return {"code": {network.name: source_hash(network.name, code)}} if network.is_imported else {}
+    names = [one.name for one in (network, *losses) if one.is_imported]
+    return {"code": {name: source_hash(name, code) for name in names}} if names else {}
 
 
 Method: TypeAlias = RunConfig | ComparatorRun
@@ -173,12 +175,13 @@ class StudyConfig(Section):
         content = self.model_copy(update={"losses": losses}).hashed(
             exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
         )
-        return content | {"preprocess": self.preprocess.portable.hashed()} | imported_code(self.network, self.code)
+        own = imported_code(self.network, self.code, self.losses)
+        return content | {"preprocess": self.preprocess.portable.hashed()} | own
 
     @property
     def imports_code(self) -> bool:
         """Whether the user's own code is a part of the study."""
-        return self.network.is_imported
+        return any(one.is_imported for one in (self.network, *self.losses))
 
     @model_serializer(mode="wrap")
     def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

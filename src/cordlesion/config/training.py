@@ -111,7 +111,8 @@ class LossConfig(Section):
     """One loss of the study. A plain name means the loss with its published parameters."""
 
     name: str
-    """A row of ``cordlesion.losses.LOSSES``, or ``monai:ClassName``."""
+    """A row of ``cordlesion.losses.LOSSES``, ``monai:ClassName``, or a function of your own by its import path,
+    ``my_module:my_loss``, in a module next to the study file (see ``code``) or an installed package."""
     parameters: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
     """Keyword arguments of the loss that differ from its defaults."""
     label: PlainName | None = None
@@ -129,6 +130,11 @@ class LossConfig(Section):
         return parameters
 
     @property
+    def is_imported(self) -> bool:
+        """Whether it is a function of the user, named by an import path."""
+        return is_import_path(self.name) and not self.name.startswith("monai:")
+
+    @property
     def title(self) -> str:
-        """The loss's name in tables and folders."""
-        return self.label or self.name.replace(":", "_")
+        """The loss's name in tables and folders: its label, or the name of the user's function."""
+        return self.label or (self.name.rpartition(":")[2] if self.is_imported else self.name.replace(":", "_"))

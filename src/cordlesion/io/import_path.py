@@ -15,7 +15,7 @@ from typing import Any
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 
-_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)  # runs are named by it
 _SHA256 = "__cordlesion_sha256__"
 """Set on a module that was loaded from a file of the user: the hash of that file."""
 
@@ -54,7 +54,7 @@ def import_object(path: str, folder: Path | None = None) -> Any:  # noqa: ANN401
 
 def source_hash(path: str, folder: Path | None = None) -> str:
     """Return the SHA-256 of the file that defines an object; arguments and errors as for :func:`import_object`."""
-    found = import_object(path, folder)
+    found = inspect.unwrap(import_object(path, folder))  # a decorator may come from elsewhere
     source = inspect.getsourcefile(found) if inspect.isclass(found) or inspect.isroutine(found) else None
     file = source or getattr(sys.modules[path.partition(":")[0]], "__file__", None)
     if file is None:

@@ -1,4 +1,4 @@
-"""How every picture of the report looks: one style, one palette, one way to save (leaf of the report layer)."""
+"""How every picture of the report looks: one style, one palette, one way to save."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.io.writing import atomic_path
+from cordlesion.losses.table import LOSSES
 from cordlesion.pictures.svg import shorten_svg
 
 INK = "#222222"
@@ -23,42 +24,20 @@ WIDTH_INCHES = 7.2
 """Two columns of a journal."""
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#1AA876", "#E8502A", "#FFFFFF"
-"""Agreement with the reference: green, red and white as in the study, apart in lightness for the colour-blind."""
+"""Agreement with the reference: green, red and white as in the paper, of different lightness for the colour-blind."""
 REFERENCE, SEGMENTED = "#F5E04A", "#35C4F0"
 """Outlines of the reference alone (yellow) and of the segmentation alone (sky blue)."""
 
-# Okabe & Ito, "Color Universal Design" (2008); yellow is darkened and black made grey, to show on white and on black.
-_PALETTE = {
-    "bce": "#0072B2",
-    "dice": "#009E73",
-    "combo": "#56B4E9",
-    "focal_tversky": "#E69F00",
-    "generalized_dice": "#CC79A7",
-    "log_cosh_dice": "#A89400",
-    "tversky": "#D55E00",
-    "sct_dice": "#6A51A3",
-    "sct": "#808080",
-    # Losses beyond the study's: Tol, "Colour schemes" (SRON 2021), muted; where many are shown, dashes help.
-    "dice_bce": "#117733",
-    "focal": "#3F7FBF",
-    "f_beta": "#AA4499",
-    "unified_focal": "#44AA99",
-    "lovasz_hinge": "#CC6677",
-    "blob_dice": "#8C7A2E",
-    "cc_dice_ce": "#B0502F",
-}
-_NAMES = {
-    "bce": "BCE",
-    "sct": "SCT",
-    "sct_shipped": "SCT (shipped)",
-    "sct_soft": "SCT (soft)",
-    "log_cosh_dice": "Log-Cosh Dice",
-    "sct_dice": "SCT Dice",
-    "dice_bce": "Dice + BCE",
-    "f_beta": "F-beta",
-    "lovasz_hinge": "Lovász hinge",
-    "cc_dice_ce": "CC Dice + CE",
-}
+PALETTE = (
+    # Okabe & Ito, "Color Universal Design" (2008); yellow is darker and black is grey, to show on white and on black.
+    *("#0072B2", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#A89400", "#D55E00", "#6A51A3", "#808080"),
+    # Tol, "Colour schemes" (SRON 2021), muted; where many are shown, dashes help.
+    *("#117733", "#3F7FBF", "#AA4499", "#44AA99", "#CC6677", "#8C7A2E", "#B0502F"),
+)
+"""Colours of methods. Losses have those of their rows in :data:`cordlesion.losses.table.LOSSES`; others take what is
+left, in this order."""
+_COMPARATORS = {"sct": "SCT", "sct_shipped": "SCT (shipped)", "sct_soft": "SCT (soft)"}
+_COMPARATOR_COLORS = {"sct": "#808080"}
 
 SET_NAMES = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
 """How sets are printed."""
@@ -130,18 +109,21 @@ def style() -> Iterator[None]:
 
 def loss_name(loss: str) -> str:
     """Return the printed name of a loss or comparator: ``focal_tversky`` becomes ``Focal Tversky``."""
-    if loss in _NAMES:
-        return _NAMES[loss]
-    return loss.replace("_", " ").title() if loss in _PALETTE else loss
+    return LOSSES[loss].label if loss in LOSSES else _COMPARATORS.get(loss, loss)
 
 
 def loss_colors(losses: Iterable[str]) -> dict[str, str]:
-    """Return a colour per loss: the study's losses keep theirs in every figure, others take what is left in order."""
+    """Return a colour per loss: those of the table keep theirs in every figure, others take what is left in order."""
     names = list(dict.fromkeys(losses))
-    free = [color for loss, color in _PALETTE.items() if loss not in names] or list(_PALETTE.values())
-    unknown = [loss for loss in names if loss not in _PALETTE]
-    extra = {loss: free[i % len(free)] for i, loss in enumerate(unknown)}
-    return {loss: _PALETTE.get(loss) or extra[loss] for loss in names}
+    own = {name: color for name in names if (color := _own_color(name))}
+    free = [color for color in PALETTE if color not in own.values()] or PALETTE
+    others = [name for name in names if name not in own]
+    extra = {name: free[k % len(free)] for k, name in enumerate(others)}
+    return {name: own.get(name) or extra[name] for name in names}
+
+
+def _own_color(name: str) -> str | None:
+    return LOSSES[name].color if name in LOSSES else _COMPARATOR_COLORS.get(name)
 
 
 def panel_grid(

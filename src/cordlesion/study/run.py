@@ -114,7 +114,7 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
 
         require_logger(config.training.logger)
     for loss in config.losses:
-        make_loss(loss.name, loss.parameters)
+        make_loss(loss.name, loss.parameters, config.code)
     parse_objective(config.threshold.objective)
     runs = {run.name: run for run in config.runs}
     tables: tuple[tuple[str, Mapping[Any, Any], str, str], ...] = (

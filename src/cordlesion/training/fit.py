@@ -66,7 +66,9 @@ def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: 
     config = run.optimization
     hardware = choose_hardware().at(config.precision).numbered(seat.place)
     module = LesionModule(
-        _initial_network(run, shared=seat.n_processes > 1), make_loss(run.loss.name, run.loss.parameters), config
+        _initial_network(run, shared=seat.n_processes > 1),
+        make_loss(run.loss.name, run.loss.parameters, run.code),
+        config,
     )
     shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
     train_loader, validation_loader = (

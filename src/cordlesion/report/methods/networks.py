@@ -3,36 +3,11 @@
 from collections.abc import Sequence
 
 from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
+from cordlesion.losses.table import LOSSES
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.answers import enumerate_words
 from cordlesion.report.methods.citing import Cite, Material
 
-_LOSSES: dict[str, tuple[str, ...]] = {
-    "bce": (),
-    "dice": ("milletari2016",),
-    "log_cosh_dice": ("jadon2020",),
-    "generalized_dice": ("sudre2017",),
-    "combo": ("taghanaki2019",),
-    "tversky": ("salehi2017", "abraham2019"),
-    "focal_tversky": ("abraham2019",),
-    "sct_dice": ("gros2019",),
-    "dice_bce": ("isensee2021",),
-    "focal": ("lin2017",),
-    "f_beta": ("hashemi2019",),
-    "unified_focal": ("yeung2022",),
-    "lovasz_hinge": ("berman2018",),
-    "blob_dice": ("kofler2023",),
-    "cc_dice_ce": ("bouteille2025",),
-}
-"""Where each loss comes from."""
-_PARAMETERS: dict[str, dict[str, float | bool]] = {
-    "dice": {"squared": True},
-    "sct_dice": {"squared": False},
-    "combo": {"ce_weight": 0.5, "lesion_weight": 0.5},
-    "tversky": {"fn_weight": 0.7, "fp_weight": 0.3},
-    "focal_tversky": {"fn_weight": 0.7, "fp_weight": 0.3, "exponent": 0.75},
-}
-"""What a reader must know of the study's losses to compute them: the defaults of ``LOSSES``, which need torch."""
 _WORDS: dict[str, str] = {
     "fn_weight": "α = {:g} on false negatives",
     "fp_weight": "{:g} on false positives",
@@ -40,7 +15,7 @@ _WORDS: dict[str, str] = {
     "ce_weight": "{:g} on the cross-entropy",
     "lesion_weight": "{:g} on lesion in it",
 }
-_NO_OVERLAP, _NO_SMOOTHING = {"bce", "focal"}, {"generalized_dice", "lovasz_hinge"}
+"""How parameters of losses are printed; others by their names."""
 _OPTIMIZERS = {"adam": ("Adam", "kingma2015"), "adadelta": ("Adadelta", "zeiler2012")}
 _KINDS = {
     "bundle": "a trained model, run with its own preprocessing",
@@ -78,15 +53,17 @@ def losses(study: Material) -> str:
 
 
 def _sums(losses: Sequence[LossConfig]) -> str:
-    """Say over what the sums of overlap losses run, and what is added to them."""
-    overlap = [loss for loss in losses if loss.name in _LOSSES and loss.name not in _NO_OVERLAP]
+    """Describe over what the sums of overlap losses run, and what is added to them."""
+    overlap = [(loss, LOSSES[loss.name].overlap) for loss in losses if loss.name in LOSSES]
+    overlap = [(loss, kind) for loss, kind in overlap if kind]
     if not overlap:
         return ""
-    apart = enumerate_words([loss_name(loss.title) for loss in overlap if loss.parameters.get("per_patch")])
-    bare = enumerate_words([loss_name(loss.title) for loss in overlap if loss.name in _NO_SMOOTHING])
+    apart = enumerate_words([loss_name(loss.title) for loss, _ in overlap if loss.parameters.get("per_patch")])
+    bare = enumerate_words([loss_name(loss.title) for loss, kind in overlap if kind == "unsmoothed"])
     patches = f" (of {apart}: over each patch)" if apart else ""
-    smoothed = "" if all(loss.name in _NO_SMOOTHING for loss in overlap) else "; 1 was added to both sides of the ratio"
-    return f" Overlaps were of sums over the whole batch{patches}{smoothed}{f', but not in {bare}' if bare else ''}."
+    smoothed = any(kind == "smoothed" for _, kind in overlap)
+    added = "; 1 was added to both sides of the ratio" if smoothed else ""
+    return f" Overlaps were of sums over the whole batch{patches}{added}{f', but not in {bare}' if bare else ''}."
 
 
 def comparators(study: Material) -> str:
@@ -165,8 +142,10 @@ def _schedule(how: TrainingConfig, cite: Cite) -> str:
 
 
 def _loss(loss: LossConfig, cite: Cite) -> str:
-    keys = ("monai2022",) if loss.name.startswith("monai:") else _LOSSES.get(loss.name, ())
-    given = ", ".join(_parameter(*one) for one in (_PARAMETERS.get(loss.name, {}) | loss.parameters).items())
+    row = LOSSES.get(loss.name)
+    published = {name: row.parameters[name] for name in row.stated} if row else {}
+    keys = row.references if row else ("monai2022",) if loss.name.startswith("monai:") else ()
+    given = ", ".join(_parameter(*one) for one in (published | loss.parameters).items())
     name = loss_name(loss.title)
     printed = "binary cross-entropy" if loss.title == "bce" else name
     return printed + (f" ({given})" if given else "") + (f" {cite(*keys)}" if keys else "")
