@@ -13,7 +13,7 @@ from _timing import alternate, version
 from scipy import ndimage
 
 from cordlesion.metrics import LesionRule, ScanMetrics, binarize, sweep
-from cordlesion.metrics.lesion import Components, LesionCounts, count_lesions
+from cordlesion.metrics.lesion import Components, LesionCounts, count_detected, find_overlaps
 from cordlesion.threshold import THRESHOLDS
 
 Masks = npt.NDArray[np.bool_]
@@ -51,7 +51,7 @@ def whole_volume(reference: Masks, p: Maps) -> list[tuple[LesionCounts, int, int
     results = []
     for t in THRESHOLDS:
         mask = binarize(p, t)
-        counts = count_lesions(_label(reference), _label(mask), RULE)
+        (counts,) = count_detected([find_overlaps(_label(reference), _label(mask))], RULE)
         results.append((counts, int(mask.sum()), int((mask & reference).sum())))
     return results
 

@@ -5,6 +5,7 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import RULES, LesionRule, evaluate, evaluate_rules, resolve_rule
+from cordlesion.metrics.rules import row_name
 
 
 def blocks(*spans, n=40):
@@ -45,6 +46,20 @@ def test_presets():
     assert resolve_rule(own) is own
     with pytest.raises(CordlesionError, match=r"'anime'.*" + ", ".join(RULES)):
         resolve_rule("anime")
+
+
+@pytest.mark.parametrize("name", ["hussein2023", "isbi2023", "paper", "study"])
+def test_the_paper_has_four_names(name):
+    assert resolve_rule(name) is RULES["study"]
+    assert row_name(name, RULES) == "study"
+    assert row_name(name, ("paper", "fine")) == "paper"
+    assert row_name(name, ("demo", "isbi2023")) == "isbi2023"
+    assert row_name(name, ("fine",)) == name
+
+
+def test_other_names_stay():
+    assert row_name("fine", ("paper", "fine")) == "fine"
+    assert row_name("nonsense", RULES) == "nonsense"
 
 
 LESION = blocks((1, 11))  # 10 voxels

@@ -2,7 +2,8 @@ import pytest
 
 from cordlesion.config import StudyConfig
 from cordlesion.metrics import RULES
-from cordlesion.report.pipeline import RULE_OWNERS, describe_pipeline, describe_rule, name_rule
+from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.pipeline import describe_pipeline, describe_rule, name_rule
 
 
 def study(**sections):
@@ -41,7 +42,10 @@ def test_no_two_rules_read_alike():
     assert len({describe_rule(name) for name in RULES}) == len(RULES)
 
 
-def test_a_rule_is_named_with_whose_it_is():
+def test_a_rule_is_named_with_where_it_comes_from():
     assert name_rule("any_overlap") == "“any_overlap”"
-    assert all(name_rule(name) == f"“{name}”, {owner}" for name, owner in RULE_OWNERS.items())
-    assert set(RULE_OWNERS) == set(RULES) - {"any_overlap"}
+    assert name_rule("anima") == "“anima”, that of the MSSEG challenges"
+    owners = [rule.owner for rule in RULES.values() if rule.owner]
+    assert len(set(owners)) == len(owners)
+    assert all(name_rule(name) == f"“{name}”, {rule.owner}" for name, rule in RULES.items() if rule.owner)
+    assert {key for rule in RULES.values() for key in rule.references} <= set(REFERENCES)

@@ -3,13 +3,12 @@ import math
 import statistics
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import MIN_PAIRS, compare_paired, holm, sign_flips, wilcoxon
+from cordlesion.statistics import MIN_PAIRS, holm, sign_flips, wilcoxon
 from oracles import signs_oracle
 
 differences = st.lists(st.integers(-6, 6), min_size=6, max_size=9)
@@ -152,31 +151,3 @@ def test_holm_rejects_what_its_steps_reject(p):
             break
         rejected.add(i)
     assert set(np.flatnonzero(holm(p) <= alpha)) == rejected
-
-
-def test_compare_pairs_by_scan():
-    rng = np.random.default_rng(0)
-    scores = {loss: rng.random(12) for loss in ("dice", "bce", "tversky")}
-    scores["bce"][3] = math.nan
-    table = pd.DataFrame(
-        [{"scan_id": f"s{i}", "loss": loss, "f1": x} for loss in scores for i, x in enumerate(scores[loss])]
-    ).sample(frac=1, random_state=0)
-    result = compare_paired(table, ["scan_id"], "loss", [("dice", "bce"), ("dice", "tversky")], "f1")
-    assert result["first"].tolist() == ["dice", "dice"]
-    assert result["n_pairs"].tolist() == [11, 12]
-    expected = [wilcoxon(scores["dice"], scores[other]).p_value for other in ("bce", "tversky")]
-    assert result["p_value"].tolist() == pytest.approx(expected)
-    assert result["p_holm"].tolist() == holm(expected).tolist()
-    assert compare_paired(table, ["scan_id"], "loss", [], "f1").empty
-    every = compare_paired(table.sort_values("loss"), ["scan_id"], "loss", None, "f1")
-    assert list(zip(every["first"], every["second"], strict=True)) == [
-        ("bce", "dice"),
-        ("bce", "tversky"),
-        ("dice", "tversky"),
-    ]
-    assert every["p_holm"].tolist() == holm(every["p_value"]).tolist()
-    visits = table.assign(subject=table["scan_id"].map(lambda scan: f"sub-{int(scan[1:]) // 2}"))
-    of_people = compare_paired(visits, ["subject", "scan_id"], "loss", [("dice", "tversky")], "f1", "subject")
-    assert of_people["n_subjects"].tolist() == [6]
-    with pytest.raises(ValueError, match="duplicate"):
-        compare_paired(pd.concat([table, table]), ["scan_id"], "loss", [("dice", "bce")], "f1")

@@ -50,7 +50,6 @@ def test_components_against_scipy_s_f_statistic(runs):
         n0 = (sum(sizes) - sum(n * n for n in sizes) / sum(sizes)) / (len(sizes) - 1)
         between = (stats.f_oneway(*runs).statistic - 1) * within / n0
         assert components.between_losses == pytest.approx(max(0, between), abs=1e-9)
-        assert components.seed_share == pytest.approx(within / (within + max(0, between)))
 
 
 def test_components_are_found_again():
@@ -65,13 +64,11 @@ def test_what_one_seed_and_one_loss_cannot_tell():
     one_seed = decompose_variance(runs_table({"bce": [0.4], "dice": [0.6]}), "f1")
     assert math.isnan(one_seed.between_losses)
     assert math.isnan(one_seed.between_seeds)
-    assert math.isnan(one_seed.seed_share)
     one_loss = decompose_variance(runs_table({"bce": [0.4, 0.6]}), "f1")
     assert math.isnan(one_loss.between_losses)
     assert one_loss.between_seeds == pytest.approx(0.02)
     equal = decompose_variance(runs_table({"bce": [0.5, 0.5], "dice": [0.5, 0.5]}), "f1")
     assert (equal.between_losses, equal.between_seeds) == (0, 0)
-    assert math.isnan(equal.seed_share)
 
 
 def test_methods_without_seeds_have_no_seed_noise():

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from cordlesion.config.section import Section
 from cordlesion.config.training import Precision
 from cordlesion.io.yaml import fault_at
+from cordlesion.metrics.rules import RULES, row_name
 
 Blending = Literal["mean", "gaussian", "hann"]
 LesionVolume: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
@@ -34,14 +35,22 @@ class PostprocessConfig(Section):
     """Voxels farther than this from the cord mask are not lesion; needs cord masks. Default: no restriction."""
 
 
+def _grid_name(value: object) -> object:
+    return row_name(value, ("paper",)) if isinstance(value, str) else value
+
+
+def _rule_name(value: object) -> object:
+    return row_name(value, RULES) if isinstance(value, str) else value
+
+
 class ThresholdConfig(Section):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
     objective: str = "median_voxel_f1"
     """What the threshold maximises: a row of ``cordlesion.threshold.OBJECTIVES``. Some take a number: ``f_beta:2``,
     ``lesion_sensitivity:1``."""
-    grid: Literal["paper", "fine"] = "paper"
-    """The thresholds to try: a row of ``cordlesion.threshold.GRIDS``."""
+    grid: Annotated[Literal["paper", "fine"], BeforeValidator(_grid_name)] = "paper"
+    """The thresholds to try: a row of ``cordlesion.threshold.GRIDS``. ``hussein2023`` is another name of ``paper``."""
     minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
     """Candidate values of ``postprocess.minimum_volume_mm3``, of which one is chosen together with the threshold.
     Default: the minimum volume is not tuned."""
@@ -73,8 +82,8 @@ class PrimaryConfig(Section):
 class EvaluationConfig(Section):
     """How lesions are compared."""
 
-    rule: str = "study"
-    """The lesion rule: a row of ``cordlesion.metrics.RULES``."""
+    rule: Annotated[str, BeforeValidator(_rule_name)] = "study"
+    """The lesion rule: a row of ``cordlesion.metrics.RULES``. ``hussein2023`` is another name of ``study``."""
     primary: PrimaryConfig | None = None
     """The primary endpoint and comparison; all others are exploratory. It changes no result. ``manifest.json`` records
     whether it was declared before the test set was opened. Default: none, so all comparisons are exploratory."""

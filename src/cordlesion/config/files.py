@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from cordlesion.config.study import StudyConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.yaml import located_faults, parse_yaml, plain
+from cordlesion.metrics.rules import row_name
 
 
 def read_study(path: Path | str) -> StudyConfig:
@@ -30,14 +31,14 @@ def read_study(path: Path | str) -> StudyConfig:
 
 
 def builtin_study(name: str) -> Path:
-    """Return the path of a study that comes with the package, such as ``isbi2023`` or ``demo``."""
+    """Return the path of a study that comes with the package, such as ``isbi2023`` (or ``hussein2023``) or ``demo``."""
     packaged = Path(__file__).parents[1] / "studies"
     # An editable installation reads them from the repository.
     folder = packaged if packaged.is_dir() else Path(__file__).parents[3] / "studies"
-    path = folder / f"{name}.yaml"
+    shipped = sorted(found.stem for found in folder.glob("*.yaml"))
+    path = folder / f"{row_name(name, shipped)}.yaml"
     if not path.is_file():
-        names = ", ".join(sorted(found.stem for found in folder.glob("*.yaml")))
-        raise CordlesionError(f"{path}: no such study; one of {names} is needed.")
+        raise CordlesionError(f"{path}: no such study; one of {', '.join(shipped)} is needed.")
     return path
 
 

@@ -23,6 +23,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.maps.compare import COMPARISON_NOTE as COMPARISON_NOTE
 from cordlesion.maps.compare import compare_files as compare_files
 from cordlesion.metrics import RULES
+from cordlesion.metrics.rules import row_name
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLDS,
@@ -72,7 +73,7 @@ def evaluate_files(
         check_output_folder(figures)
     elif images is not None:
         raise CordlesionError(f"{images}: images are given but no folder for the figures; add --figures, too.")
-    _require_row(rule, RULES, "rule")
+    rule = _row(rule, RULES, "rule")
     pairs, unmatched = pair_files(reference, prediction)
     predicted = lesion_value if predicted_value is None else predicted_value
     pairs = [replace(pair, lesion_value=lesion_value, predicted_value=predicted) for pair in pairs]
@@ -158,8 +159,8 @@ def tune_files(
             than marking every voxel.
     """
     check_output_file(output, reference, probability)
-    _require_row(rule, RULES, "rule")
-    _require_row(grid, GRIDS, "grid")
+    rule = _row(rule, RULES, "rule")
+    grid = _row(grid, GRIDS, "grid")
     goal = parse_objective(objective)
     pairs, unmatched = pair_files(reference, probability, PROBABILITY_NAMES)
     pairs = [replace(pair, lesion_value=lesion_value) for pair in pairs]
@@ -245,7 +246,10 @@ def _faults(by_scan: dict[str, str], unmatched: list[tuple[str, str]]) -> dict[s
     return {name: fault for name, fault in by_scan.items() if fault} | dict(unmatched)
 
 
-def _require_row(name: str, table: Iterable[str], kind: str) -> None:
+def _row(name: str, table: Iterable[str], kind: str) -> str:
+    """Return the key that a name stands for, or refuse the name."""
     names = list(table)
-    if name not in names:
+    key = row_name(name, names)
+    if key not in names:
         raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(names)} is needed.")
+    return key

@@ -25,3 +25,5 @@ from cordlesion.metrics.strata import stratum_scores as stratum_scores
 from cordlesion.metrics.subject import SubjectScores as SubjectScores
 from cordlesion.metrics.subject import subject_scores as subject_scores
 from cordlesion.metrics.sweep import sweep as sweep
+from cordlesion.metrics.table import METRICS as METRICS
+from cordlesion.metrics.table import Metric as Metric

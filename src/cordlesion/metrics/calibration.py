@@ -103,12 +103,10 @@ class LogitCounts:
 
 @dataclass(frozen=True)
 class Temperature:
-    """A temperature and what it gained on the voxels it was fitted on."""
+    """A temperature, and the cross-entropy that it reaches on the voxels it was fitted on."""
 
     value: float
     """T; the probabilities become ``sigmoid(logit(p) / T)``. Above 1 the map was too sure of itself."""
-    negative_log_likelihood_before: float
-    """Mean cross-entropy at T = 1."""
     negative_log_likelihood: float
     """Mean cross-entropy at T."""
 
@@ -189,7 +187,7 @@ def fit_temperature(counts: LogitCounts) -> Temperature:
         options={"xatol": 1e-6},
     )
     value = math.exp(found.x)
-    return Temperature(value, counts.negative_log_likelihood(1.0), counts.negative_log_likelihood(value))
+    return Temperature(value, counts.negative_log_likelihood(value))
 
 
 def _checked(probability: npt.ArrayLike, lesion: npt.ArrayLike) -> tuple[FloatArray, Mask]:

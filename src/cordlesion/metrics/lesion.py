@@ -1,6 +1,6 @@
 """Lesion-wise agreement: which lesions are detected, and which predicted components are true.
 
-The study counts a lesion as detected when the candidates overlap it by 25 % and do not go outside by more than 70 %.
+Hussein et al. count a lesion as detected when the candidates overlap it by 25 % and lie outside by at most 70 %.
 This is the two-part criterion of the MSSEG challenge (Commowick et al., Sci. Rep. 2018), whose evaluation tool was
 published by the same laboratory; the points that the paper leaves open are settled as that tool settles them:
 
@@ -94,19 +94,10 @@ def find_overlaps(reference: Components, prediction: Components) -> Overlaps:
     return Overlaps(reference.sizes, prediction.sizes, pairs // n_columns - 1, pairs % n_columns - 1, voxels)
 
 
-def count_lesions(reference: Components, prediction: Components, rule: LesionRule) -> LesionCounts:
+def count_detected(overlaps: Sequence[Overlaps], rule: LesionRule, min_voxels: int = 1) -> list[LesionCounts]:
     """Count the detected reference lesions and, with the roles swapped, the true predicted ones.
 
-    Args:
-        reference: Lesions of the reference.
-        prediction: Lesions of the prediction, on the same grid.
-        rule: Decides what is detected.
-    """
-    return count_detected([find_overlaps(reference, prediction)], rule)[0]
-
-
-def count_detected(overlaps: Sequence[Overlaps], rule: LesionRule, min_voxels: int = 1) -> list[LesionCounts]:
-    """Count the same from overlaps, of many predictions at once: they are judged as parts of one scan.
+    Many predictions are counted at once, as parts of one scan.
 
     Args:
         overlaps: Of each prediction with its reference.
@@ -127,7 +118,7 @@ def count_detected(overlaps: Sequence[Overlaps], rule: LesionRule, min_voxels: i
 
 
 def _parts(components: Sequence[IntArray]) -> IntArray:
-    """Say of each component of several parts to which one it belongs."""
+    """Return of each component of several parts to which part it belongs."""
     return np.repeat(np.arange(len(components)), [len(part) for part in components])
 
 

@@ -19,8 +19,8 @@ components over predicted components, so it need not be made of the same matches
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from cordlesion.errors import CordlesionError
@@ -56,6 +56,10 @@ class LesionRule:
     """Lesion and candidate are a pair when their intersection over union is *at least* this, in [0, 1]."""
     one_to_one: bool = False
     """Whether every lesion and every candidate has at most one partner (greedy, by decreasing IoU)."""
+    owner: str = field(default="", compare=False, repr=False, kw_only=True)
+    """Where the rule comes from, as printed after its name: "that of ..."."""
+    references: tuple[str, ...] = field(default=(), compare=False, repr=False, kw_only=True)
+    """Keys of the publications it comes from, in ``cordlesion.report.methods.references``."""
 
     def __post_init__(self) -> None:
         checks = (
@@ -82,19 +86,41 @@ class LesionRule:
 
 RULES: Mapping[str, LesionRule] = MappingProxyType(
     {
-        "study": LesionRule(),
-        "anima": LesionRule(min_overlap=0.10),
-        "ivadomed": LesionRule(min_overlap=0, max_outside=1, min_volume_mm3=0, connectivity=18, min_overlap_voxels=3),
-        "multi_spine": LesionRule(min_overlap=0, max_outside=1, min_volume_mm3=0, connectivity=26, min_iou=0.2),
+        "study": LesionRule(owner="that of Hussein et al. 2023", references=("hussein2023", "commowick2018")),
+        "anima": LesionRule(min_overlap=0.10, owner="that of the MSSEG challenges", references=("commowick2018",)),
+        "ivadomed": LesionRule(
+            min_overlap=0,
+            max_outside=1,
+            min_volume_mm3=0,
+            connectivity=18,
+            min_overlap_voxels=3,
+            owner="that of ivadomed’s evaluation",
+            references=("gros2021",),
+        ),
+        "multi_spine": LesionRule(
+            min_overlap=0,
+            max_outside=1,
+            min_volume_mm3=0,
+            connectivity=26,
+            min_iou=0.2,
+            owner="that of the MS-Multi-Spine challenge",
+        ),
         "any_overlap": LesionRule(min_overlap=0, max_outside=1),
         "iou50": LesionRule(
-            min_overlap=0, max_outside=1, min_volume_mm3=0, connectivity=26, min_iou=0.5, one_to_one=True
+            min_overlap=0,
+            max_outside=1,
+            min_volume_mm3=0,
+            connectivity=26,
+            min_iou=0.5,
+            one_to_one=True,
+            owner="that of panoptic segmentation",
+            references=("kirillov2019",),
         ),
     }
 )
 """Presets, by name.
 
-* ``study``: 25 % covered, candidates at most 70 % outside (Hussein et al., ISBI 2023).
+* ``study``, or ``hussein2023``: 25 % covered, candidates at most 70 % outside (Hussein et al., ISBI 2023).
 * ``anima``: the same with 10 %, the defaults of the MSSEG challenges' tool (Commowick et al., Sci. Rep. 2018).
 * ``ivadomed``: 3 common voxels, 18-connected, no smallest lesion: the defaults of ivadomed's evaluation (Gros et al.,
   JOSS 2021). Its false-detection rate divides by detected *lesions* plus false components; precision here divides by
@@ -108,6 +134,22 @@ RULES: Mapping[str, LesionRule] = MappingProxyType(
 """
 
 
+_PAPER = frozenset({"hussein2023", "isbi2023", "paper", "study"})
+"""Names of what comes from Hussein et al. 2023: a lesion rule, a grid of thresholds, a study."""
+
+
+def row_name(name: str, table: Iterable[str]) -> str:
+    """Return the key of a table that a name stands for: what comes from Hussein et al. 2023 has four names.
+
+    Files and fingerprints hold the key of the table: ``study`` for the lesion rule, ``paper`` for the grid, ``isbi2023``
+    for the study. Any other name is returned as it is.
+    """
+    keys = list(table)
+    if name in keys or name not in _PAPER:
+        return name
+    return next((key for key in keys if key in _PAPER), name)
+
+
 def resolve_rule(rule: str | LesionRule) -> LesionRule:
     """Return the rule itself or the preset of that name.
 
@@ -116,8 +158,9 @@ def resolve_rule(rule: str | LesionRule) -> LesionRule:
     """
     if isinstance(rule, LesionRule):
         return rule
-    if rule not in RULES:
+    name = row_name(rule, RULES)
+    if name not in RULES:
         raise CordlesionError(
             f"There is no lesion rule {rule!r}; choose one of {', '.join(RULES)}, or give a LesionRule."
         )
-    return RULES[rule]
+    return RULES[name]

@@ -1,26 +1,28 @@
 """All metrics of one scan's mask, by one lesion rule or by several."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps, lesion_scores
+from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
-from cordlesion.metrics.voxel import Mask, checked_mask, require_same_shape, voxel_scores, voxel_volume_mm3
+from cordlesion.metrics.table import METRICS, ScanFacts
+from cordlesion.metrics.voxel import Mask, checked_mask, require_same_shape, voxel_volume_mm3
 
 
 @dataclass(frozen=True)
 class ScanMetrics:
-    """Agreement of a prediction with the reference of one scan.
+    """Agreement of a prediction with the reference of one scan: the metrics of the table, as fields.
 
     Written decisions:
 
     * Reference without lesion voxels: the six scores are NaN; counts and volumes are still reported.
     * Reference whose lesions are all below the minimum volume: the lesion scores are NaN, the voxel scores are not.
-    * Nothing predicted beside a reference with lesions: all scores are 0, precision included.
+    * Nothing predicted, but lesions in the reference: all scores are 0, precision included.
     * Volumes and voxel scores are those of the masks as given; the minimum volume applies to lesions only.
     """
 
@@ -43,6 +45,9 @@ class ScanMetrics:
     def n_false_lesions(self) -> int:
         """Predicted lesions that the reference does not confirm."""
         return self.n_predicted_lesions - self.n_true_predicted_lesions
+
+
+assert [field.name for field in fields(ScanMetrics)] == list(METRICS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +119,7 @@ def match_lesions(
     spacing_mm: Sequence[float],
     rule: str | LesionRule = "study",
 ) -> LesionMatches:
-    """Say of every lesion of a scan whether it is detected, and of every predicted one whether it is true.
+    """Find out of every lesion of a scan whether it is detected, and of every predicted one whether it is true.
 
     Args:
         reference: Booleans, or 0 and 1, shape (X, Y, Z).
@@ -154,22 +159,9 @@ def all_scan_metrics(overlaps: Sequence[Overlaps], rule: LesionRule, voxel_mm3: 
 
 def _metrics(overlaps: Overlaps, counts: LesionCounts, voxel_mm3: float) -> ScanMetrics:
     n_reference, n_predicted = int(overlaps.sizes.sum()), int(overlaps.candidate_sizes.sum())
-    voxel = voxel_scores(n_reference, n_predicted, int(overlaps.voxels.sum()))
-    lesion = lesion_scores(counts)
-    return ScanMetrics(
-        voxel_sensitivity=voxel.sensitivity,
-        voxel_precision=voxel.precision,
-        voxel_f1=voxel.f1,
-        lesion_sensitivity=lesion.sensitivity,
-        lesion_precision=lesion.precision,
-        lesion_f1=lesion.f1,
-        n_reference_lesions=counts.n_reference,
-        n_detected_lesions=counts.n_detected,
-        n_predicted_lesions=counts.n_predicted,
-        n_true_predicted_lesions=counts.n_true_predicted,
-        reference_volume_mm3=n_reference * voxel_mm3,
-        predicted_volume_mm3=n_predicted * voxel_mm3,
-    )
+    facts = ScanFacts(n_reference, n_predicted, int(overlaps.voxels.sum()), counts, voxel_mm3)
+    values: dict[str, Any] = {name: metric.measure(facts) for name, metric in METRICS.items()}
+    return ScanMetrics(**values)
 
 
 def _checked_pair(reference: npt.ArrayLike, prediction: npt.ArrayLike) -> tuple[Mask, Mask]:

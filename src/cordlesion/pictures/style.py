@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from cordlesion.io.writing import atomic_path
 from cordlesion.losses.table import LOSSES
+from cordlesion.metrics.table import METRIC_LABELS, SUBJECT_LABELS
 from cordlesion.pictures.svg import shorten_svg
 
 INK = "#222222"
@@ -41,17 +42,8 @@ _COMPARATOR_COLORS = {"sct": "#808080"}
 
 SET_NAMES = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
 """How sets are printed."""
-METRIC_NAMES = {
-    "lesion_sensitivity": "L-sensitivity",
-    "lesion_precision": "L-precision",
-    "lesion_f1": "L-F1",
-    "voxel_sensitivity": "V-sensitivity",
-    "voxel_precision": "V-precision",
-    "voxel_f1": "V-F1",
-    "subject_sensitivity": "P-sensitivity",
-    "subject_specificity": "P-specificity",
-}
-"""The paper's columns, in its order: lesion-wise, voxel-wise, and by subject (P, as in patient)."""
+METRIC_NAMES = {**METRIC_LABELS, **SUBJECT_LABELS}
+"""The paper's columns, in its order: lesion-wise, voxel-wise, and by subject."""
 
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # shipped with matplotlib: the same layout on every machine

@@ -11,15 +11,6 @@ _WINDOWS: dict[Blending, str] = {
     "hann": "blended by Hann windows",
 }
 
-RULE_OWNERS = {
-    "study": "that of Hussein et al. 2023",
-    "anima": "that of the MSSEG challenges",
-    "ivadomed": "that of ivadomed’s evaluation",
-    "multi_spine": "that of the MS-Multi-Spine challenge",
-    "iou50": "that of panoptic segmentation",
-}
-"""Whose rule a preset is; ``any_overlap`` is nobody's."""
-
 
 def describe_pipeline(config: StudyConfig) -> str:
     """Say how maps, masks, lesion-wise values and intervals came about; for the caption of each table of results."""
@@ -53,8 +44,8 @@ def _comparators(config: StudyConfig) -> str:
 
 
 def name_rule(name: str) -> str:
-    """Return the name of a rule as it is printed, and whose rule that is."""
-    owner = RULE_OWNERS.get(name)
+    """Return the name of a rule as it is printed, and where the rule comes from."""
+    owner = resolve_rule(name).owner
     return f"“{name}”, {owner}" if owner else f"“{name}”"
 
 

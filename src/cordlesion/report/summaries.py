@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName
+from cordlesion.metrics.table import METRIC_LABELS, SUBJECT_LABELS
 from cordlesion.statistics import PairedTest, holm, median_interval, share_interval, summarize, wilcoxon
 from cordlesion.study_folder.results import (
     DEFAULT_THRESHOLD,
@@ -18,11 +19,8 @@ from cordlesion.study_folder.results import (
     lesion_free,
 )
 
-SCAN_METRICS = (
-    *("lesion_sensitivity", "lesion_precision", "lesion_f1"),
-    *("voxel_sensitivity", "voxel_precision", "voxel_f1"),
-)
-SUBJECT_METRICS = ("subject_sensitivity", "subject_specificity")
+SCAN_METRICS = tuple(METRIC_LABELS)
+SUBJECT_METRICS = tuple(SUBJECT_LABELS)
 
 
 def summarize_runs(results: StudyResults) -> pd.DataFrame:

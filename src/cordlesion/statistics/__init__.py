@@ -12,7 +12,6 @@ from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
 from cordlesion.statistics.intervals import median_interval as median_interval
 from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
 from cordlesion.statistics.paired import PairedTest as PairedTest
-from cordlesion.statistics.paired import compare_paired as compare_paired
 from cordlesion.statistics.paired import holm as holm
 from cordlesion.statistics.paired import sign_flips as sign_flips
 from cordlesion.statistics.paired import wilcoxon as wilcoxon

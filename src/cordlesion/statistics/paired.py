@@ -1,14 +1,11 @@
 """Paired tests of subjects, and their correction for multiplicity."""
 
-import itertools
 import math
-from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import stats
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -104,39 +101,6 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
     steps = np.arange(len(order), 0, -1)
     adjusted[order] = np.minimum(np.maximum.accumulate(steps * p[order]), 1)
     return adjusted
-
-
-def compare_paired(
-    table: pd.DataFrame,
-    pair_by: Sequence[str],
-    condition: str,
-    pairs: Sequence[tuple[Hashable, Hashable]] | None,
-    column: str,
-    subject: str | None = None,
-) -> pd.DataFrame:
-    """Test several pairs of conditions on the same scans, with Holm's correction over the pairs.
-
-    Args:
-        table: One row per scan and condition.
-        pair_by: Columns that identify what is paired, such as ``["scan_id"]``.
-        condition: Column that tells the conditions apart, such as ``loss``.
-        pairs: Conditions to compare, (first, second) each; None for every pair, in the order of their appearance.
-        column: Score to compare.
-        subject: That one of ``pair_by`` which names the subject; None where every scan is of another subject.
-
-    Returns:
-        A row per pair: ``first, second``, the fields of :class:`PairedTest` and ``p_holm``.
-
-    Raises:
-        ValueError: A scan has several rows of one condition.
-    """
-    wide = table.pivot(index=list(pair_by), columns=condition, values=column)
-    if pairs is None:
-        pairs = list(itertools.combinations(table[condition].unique(), 2))
-    owners = None if subject is None else wide.index.get_level_values(subject)
-    rows = [{"first": a, "second": b, **vars(wilcoxon(wide[a], wide[b], owners))} for a, b in pairs]
-    result = pd.DataFrame(rows)
-    return result.assign(p_holm=holm(result["p_value"])) if rows else result
 
 
 def _subject_means(values: FloatArray, owners: npt.NDArray[Any]) -> FloatArray:

@@ -18,12 +18,6 @@ class VarianceComponents:
     n_losses: int
     n_runs: int
 
-    @property
-    def seed_share(self) -> float:
-        """The share of the seeds; NaN where it is unknown or nothing varies."""
-        total = self.between_losses + self.between_seeds
-        return self.between_seeds / total if total else math.nan
-
 
 def spread_over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Summarise by loss how the median score over scans varies between seeds.

@@ -10,6 +10,7 @@ from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
 from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
+from cordlesion.threshold.objective import objective_help as objective_help
 from cordlesion.threshold.objective import parse_objective as parse_objective
 from cordlesion.threshold.scans import VOLUME as VOLUME
 from cordlesion.threshold.stability import Stability as Stability

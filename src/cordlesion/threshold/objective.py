@@ -1,4 +1,4 @@
-"""What a decision threshold is to maximise: one number over the scans of the threshold set, at each threshold."""
+"""What a decision threshold maximises: one number over the scans of the threshold set, at each threshold."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,19 +20,26 @@ _ROUNDING = 1e-9
 
 
 class Objective(ABC):
-    """What is to be maximised.
+    """What is maximised.
 
-    A scan enters with one or several measures at each threshold; a summary over scans makes the score of them. So the
-    bootstrap can draw scans again without looking at the table.
+    A scan enters with one or several measures at each threshold; a summary over scans turns them into the score. So the
+    bootstrap can draw scans again without a look at the table.
     """
 
     lesion_free: ClassVar[LesionFree] = "left out"
     """What becomes of scans whose reference holds no lesion voxel."""
+    remark: ClassVar[str] = ""
+    """What a user must know to choose it, for the help of the command line."""
 
     @property
     @abstractmethod
     def title(self) -> str:
         """Its name in print."""
+
+    @property
+    def number(self) -> float | None:
+        """The number after the colon of its name, for those that take one."""
+        return None
 
     @property
     @abstractmethod
@@ -52,7 +59,7 @@ class Objective(ABC):
         """
 
     def failure(self, measures: FloatArray, name: Callable[[int], str]) -> str:  # noqa: ARG002 - only some need them
-        """Say that no cell has a score above 0, and which one comes nearest, where there is a condition to be met.
+        """Describe that no cell has a score above 0, and which one comes nearest, where there is a condition.
 
         Args:
             measures: Shape (M, scans, cells).
@@ -61,7 +68,7 @@ class Objective(ABC):
         return f"at no threshold is the {self.title} above 0"
 
     def with_number(self, _: float) -> Self:
-        """Return the objective with the number that its name was given; most take none.
+        """Return the objective with the number after the colon of its name; most take none.
 
         Raises:
             ValueError: With what is needed instead.
@@ -135,7 +142,12 @@ class MedianFBeta(Objective):
 
     beta: float
     """How many times as much sensitivity weighs as precision; 1 gives the voxel F1."""
+    remark: ClassVar[str] = "voxel-wise; 2 is the weight of sensitivity"
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "voxel_precision")
+
+    @property
+    def number(self) -> float:  # noqa: D102
+        return self.beta
 
     @property
     def title(self) -> str:  # noqa: D102
@@ -164,6 +176,7 @@ class LesionSensitivity(Objective):
 
     false_lesions_per_scan: float
     """The budget: mean number of unconfirmed predicted lesions over all scans, lesion-free ones included."""
+    remark: ClassVar[str] = "with at most 1 false lesion per scan"
     lesion_free: ClassVar[LesionFree] = "counted"
     columns: ClassVar[tuple[str, ...]] = (
         "n_detected_lesions",
@@ -172,6 +185,10 @@ class LesionSensitivity(Objective):
         "n_true_predicted_lesions",
         "reference_volume_mm3",
     )
+
+    @property
+    def number(self) -> float:  # noqa: D102
+        return self.false_lesions_per_scan
 
     @property
     def title(self) -> str:  # noqa: D102
@@ -217,6 +234,7 @@ class JointF1Specificity(Objective):
 
     title: ClassVar[str] = "harmonic mean of median voxel F1 and share of clean lesion-free scans"
     lesion_free: ClassVar[LesionFree] = "needed"
+    remark: ClassVar[str] = "needs scans without lesions too"
     columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
@@ -237,8 +255,16 @@ OBJECTIVES: dict[str, Objective] = {
     "lesion_sensitivity": LesionSensitivity(false_lesions_per_scan=1),
     "joint_f1_specificity": JointF1Specificity(),
 }
-"""``median_voxel_f1`` is the study's (Hussein et al. 2023, section 2.5). ``f_beta`` and ``lesion_sensitivity`` may be
-given another number after a colon."""
+"""``median_voxel_f1`` is that of Hussein et al. 2023, section 2.5. Some take another number after a colon."""
+
+
+def objective_help() -> str:
+    """Describe the choices for the help of the command line: ``f_beta:2 (voxel-wise; ...)`` and the others."""
+    choices = [
+        f"{name}{'' if one.number is None else f':{one.number:g}'}{f' ({one.remark})' if one.remark else ''}"
+        for name, one in OBJECTIVES.items()
+    ]
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def parse_objective(text: str) -> Objective:

@@ -1,16 +1,10 @@
 """What the methods section says of thresholds, evaluation, statistics and software."""
 
+from cordlesion.metrics import resolve_rule
 from cordlesion.report.methods.citing import Material
 from cordlesion.report.pipeline import describe_rule, name_rule
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold import GRIDS
-
-_RULE_SOURCES = {
-    "study": ("hussein2023", "commowick2018"),
-    "anima": ("commowick2018",),
-    "ivadomed": ("gros2021",),
-    "iou50": ("kirillov2019",),
-}
 
 
 def threshold(study: Material) -> str:
@@ -28,7 +22,8 @@ def threshold(study: Material) -> str:
 def evaluation(study: Material) -> str:
     """Say what was measured."""
     rule = study.config.evaluation.rule
-    sources = f" {study.cite(*_RULE_SOURCES[rule])}" if rule in _RULE_SOURCES else ""
+    keys = resolve_rule(rule).references
+    sources = f" {study.cite(*keys)}" if keys else ""
     return (
         "On the grid of the reference we measured sensitivity, precision and F1 (Dice score) by voxel and by lesion. "
         f"Lesions (rule {name_rule(rule)}{sources}) are components: {describe_rule(rule)}. Where the reference "
