@@ -82,7 +82,8 @@ def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[Lo
     Raises:
         CordlesionError: It cannot be imported.
     """
-    names = [one.name for one in (network, *losses) if one.is_imported]
+    parts: list[NetworkConfig | LossConfig] = [network, *losses]
+    names = [part.name for part in parts if part.is_imported]
     return {"code": {name: source_hash(name, code) for name in names}} if names else {}
 
 
@@ -181,7 +182,7 @@ class StudyConfig(Section):
     @property
     def imports_code(self) -> bool:
         """Whether the user's own code is a part of the study."""
-        return any(one.is_imported for one in (self.network, *self.losses))
+        return self.network.is_imported or any(loss.is_imported for loss in self.losses)
 
     @model_serializer(mode="wrap")
     def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
