@@ -14,10 +14,10 @@ from cordlesion.config.section import Section
 from cordlesion.evaluation import METRICS
 from cordlesion.io.columns import Column, TableSpec
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
-from cordlesion.maps.compare import COMPARISON
-from cordlesion.study_folder.tables import ALL
 from cordlesion.losses import LOSSES, LossSpec
+from cordlesion.maps.compare import COMPARISON
 from cordlesion.report.methods.references import REFERENCES
+from cordlesion.study_folder.tables import ALL
 
 _FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT)
 TABLES = {spec.file: spec for spec in _FILES}
