@@ -17,12 +17,12 @@ from cordlesion.io.volume import Volume, read_volume, write_volume
 from cordlesion.simulate import ScanPlan, plan_cohort
 from cordlesion.simulate.cohort import simulate_all
 
-STUDY_SCANS = 161
+PAPER_SCANS = 161
 
 
 def sample_plans(scans: int) -> list[ScanPlan]:
     """Return scans spread evenly over the cohort of the study's size, so that all protocols have their share."""
-    plans = [plan for subject in plan_cohort(STUDY_SCANS, seed=0) for plan in subject.scans(seed=0)]
+    plans = [plan for subject in plan_cohort(PAPER_SCANS, seed=0) for plan in subject.scans(seed=0)]
     return [plans[index * len(plans) // scans] for index in range(scans)]
 
 
@@ -42,7 +42,7 @@ def measure(scans: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         ours = seconds(lambda: list(simulate_all(Path(name), plans, processes)))
         writing = seconds(writing_again(Path(name)))
-    each = STUDY_SCANS / scans
+    each = PAPER_SCANS / scans
     note = f"Extrapolated from {scans} of them, spread evenly; {processes} processes, files included. There is no peer."
     floor = Figure("merely writing the images", writing * each)
     return [Row(SIMULATION, Figure("cordlesion", ours * each), (), floor, note=note)]
