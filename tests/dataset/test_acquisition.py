@@ -47,7 +47,7 @@ def scan_with(folder, about=None, scanner="", codes="RAS", spacing=(3.0, 0.5, 0.
         ("RAS", (0.8, 0.8, 0.9), "isotropic", 0.9),
     ],
 )
-def test_slices_are_told_by_the_grid(tmp_path, codes, spacing, orientation, slice_spacing_mm):
+def test_slices_are_reported_by_the_grid(tmp_path, codes, spacing, orientation, slice_spacing_mm):
     told = read_acquisition(scan_with(tmp_path, codes=codes, spacing=spacing))
     assert told == Acquisition("", "", orientation, slice_spacing_mm)
 
@@ -69,7 +69,7 @@ def test_oblique_slices_are_named_after_the_nearest_plane(tmp_path, tilt_degrees
         ({}, "Philips", "", "Philips"),
     ],
 )
-def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, about, participants, manufacturer, scanner):
+def test_the_scanner_comes_from_the_json_file_or_the_participants(tmp_path, about, participants, manufacturer, scanner):
     told = read_acquisition(scan_with(tmp_path, json.dumps(about), participants))
     assert (told.manufacturer, told.scanner) == (manufacturer, scanner)
 

@@ -135,7 +135,7 @@ def test_a_reference_without_an_image_is_listed(tmp_path):
         ),
     ],
 )
-def test_an_unusable_dataset_gets_a_sentence(tmp_path, names, fault):
+def test_an_unusable_dataset_raises_a_clear_error(tmp_path, names, fault):
     with pytest.raises(CordlesionError, match=fault) as error:
         find_scans(touch(tmp_path, *names))
     assert str(tmp_path) in str(error.value)
@@ -302,7 +302,7 @@ def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
     assert r"sub-01_acq-H\xf4_T2w.nii.gz: its name is not UTF-8" in reason
 
 
-def test_a_missing_dataset_gets_a_sentence(tmp_path):
+def test_a_missing_dataset_raises_a_clear_error(tmp_path):
     with pytest.raises(CordlesionError, match="no such folder; a BIDS dataset is needed"):
         find_scans(tmp_path / "absent")
 

@@ -59,7 +59,7 @@ def test_each_session_has_the_site_of_its_row(tmp_path, capsys, column, prefix):
         ),
     ],
 )
-def test_sites_that_stay_unknown_are_said(tmp_path, capsys, text, remark):
+def test_sites_that_stay_unknown_are_reported(tmp_path, capsys, text, remark):
     assert remark in sites(tmp_path, text, capsys)[1]
 
 

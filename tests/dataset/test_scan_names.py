@@ -85,7 +85,7 @@ def test_of_several_masks_that_which_differs_least_fits_best():
         ("a\nb.nii.gz", "holds a control character", r"a\nb"),
     ],
 )
-def test_a_name_that_cannot_stand_in_a_table_gets_a_sentence(name, fault, shown):
+def test_a_name_that_cannot_stand_in_a_table_raises_a_clear_error(name, fault, shown):
     with pytest.raises(CordlesionError, match=fault) as error:
         scan_file(name)
     assert shown in str(error.value)
@@ -97,7 +97,7 @@ names = st.text(st.characters(blacklist_characters="/\0"), min_size=1, max_size=
 
 @settings(max_examples=300, deadline=None)
 @given(names)
-def test_any_name_is_a_scans_or_gets_a_sentence(name):
+def test_any_name_is_a_scans_or_raises_a_clear_error(name):
     try:
         file = scan_file(name)
     except CordlesionError as error:
@@ -154,7 +154,7 @@ def test_two_folders_linked_into_each_other_end(tmp_path):
     assert below(tmp_path / "d") == ["a/to_b/y.nii", "a/x.nii", "b/to_a/x.nii", "b/y.nii"]
 
 
-def test_a_folder_that_cannot_be_read_gets_a_sentence(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_raises_a_clear_error(tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 

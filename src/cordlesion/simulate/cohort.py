@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cordlesion
 from cordlesion.errors import CordlesionError
-from cordlesion.io.processors import available_processors, end_with_the_first
+from cordlesion.io.processors import available_processors, exit_with_parent
 from cordlesion.io.progress import bar, say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
@@ -87,7 +87,7 @@ def simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
         return
     # "spawn", because forking is unsafe after torch or a viewer has started threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context, initializer=end_with_the_first) as pool:
+    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context, initializer=exit_with_parent) as pool:
         try:
             for future in as_completed([pool.submit(work, plan) for plan in plans]):
                 yield future.result()
