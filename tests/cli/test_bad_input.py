@@ -276,7 +276,7 @@ def share_a_subject(text):
 EDITS = {
     "a subject in two sets": (share_a_subject, "one subject in two sets"),
     "an unknown set": (lambda text: text.replace("\tthreshold\t", "\ttuning\t"), "unknown set 'tuning'"),
-    "a set without lesion": (lambda text: text.replace("\tvalidation\t", "\ttrain\t"), "'validation' holds no scan"),
+    "a set without lesion": (lambda text: text.replace("\tvalidation\t", "\ttrain\t"), "'validation' contains no scan"),
     "a scan twice": (lambda text: text + text.splitlines()[-1] + "\n", "listed twice"),
     "a scan lost": (lambda text: "\n".join(text.splitlines()[:-1]) + "\n", "was written for other scans"),
     "a column lost": (lambda text: text.replace("\tset\t", "\tgroup\t", 1), "lacks the columns set"),

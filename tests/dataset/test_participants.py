@@ -52,10 +52,10 @@ def test_each_session_has_the_site_of_its_row(tmp_path, capsys, column, prefix):
     ("text", "remark"),
     [
         ("subject\tsite\nsub-01\tA\n", "has no column participant_id"),
-        ("participant_id\tsite\nsub-07\tA\n", "the site is unknown of 2 of the subjects (sub-01, sub-02)"),
+        ("participant_id\tsite\nsub-07\tA\n", "the site is unknown for 2 of the subjects (sub-01, sub-02)"),
         (
             "participant_id\tsite\nsub-01\tA\nsub-01\tB\nsub-02\tB\n",
-            "the site is unknown of 1 of the subjects (sub-01)",
+            "the site is unknown for 1 of the subjects (sub-01)",
         ),
     ],
 )

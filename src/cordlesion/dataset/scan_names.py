@@ -118,7 +118,7 @@ def scan_file(path: Path | str) -> ScanFile:
     if re.match(r"sub-[^_]", stem):
         return _bids_file(path, stem.split("_"))
     plain = _OF_A_RESULT.sub("", stem)
-    return ScanFile(path, plain or stem or path.name, is_derived=plain != stem)
+    return ScanFile(path, plain or stem or path.name or str(path), is_derived=plain != stem)
 
 
 def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
