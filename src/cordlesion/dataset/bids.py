@@ -204,7 +204,8 @@ def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) ->
 def _second(path: Path, first: Path, name: str, kind: str) -> str:
     return (
         f"{path}: a second {kind} in addition to {first} for scan {name}; one of the {kind}s is needed. Rename or move "
-        "the other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
+        "the other, or set `patterns` in the study: a pattern with a folder (derivatives/rater1/*_seg.nii.gz) chooses "
+        "this folder."
     )
 
 

@@ -41,8 +41,9 @@ class Participants:
             if missing:
                 named = ", ".join(missing[:_MAX_NAMED]) + (" ..." if len(missing) > _MAX_NAMED else "")
                 remarks.append(
-                    f"{self.path}: the {column} is unknown for {len(missing)} of the subjects ({named}): there is no row, or "
-                    "several different rows and none for the session. Add rows (`participant_id`, `session_id`)."
+                    f"{self.path}: the {column} is unknown for {len(missing)} of the subjects ({named}): there is no "
+                    "row, or several different rows and none for the session. Add rows (`participant_id`, "
+                    "`session_id`)."
                 )
         return remarks
 
