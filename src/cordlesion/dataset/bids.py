@@ -41,7 +41,7 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
     """List the scans of a BIDS dataset, with reference, cord mask and centerline if they exist.
 
     Args:
-        folder: The dataset; masks may be in the folders of the scans or in ``derivatives``.
+        folder: The dataset; masks may be next to the scans or in ``derivatives``.
         patterns: How files are recognised.
 
     Returns:

@@ -211,13 +211,13 @@ def _reasons(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], reason: str, reason_free: str, reason_mixed: str
 ) -> dict[str, str]:
     """Return the reason for the set of each scan."""
-    bearing = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
-    with_lesions = {scan.subject for scan in scans if scan.scan_id in bearing}
-    mixed = with_lesions & {scan.subject for scan in scans if scan.scan_id not in bearing}
+    with_lesions = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
+    affected = {scan.subject for scan in scans if scan.scan_id in with_lesions}
+    mixed = affected & {scan.subject for scan in scans if scan.scan_id not in with_lesions}
     follows = reason_mixed or "lesion-free scan of a subject with lesions: a subject's scans stay together"
     return {
-        scan.scan_id: reason_free if scan.subject not in with_lesions
-        else follows if scan.subject in mixed and (reason_mixed or scan.scan_id not in bearing)
+        scan.scan_id: reason_free if scan.subject not in affected
+        else follows if scan.subject in mixed and (reason_mixed or scan.scan_id not in with_lesions)
         else reason
         for scan in scans
     }  # fmt: skip

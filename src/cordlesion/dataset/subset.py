@@ -40,14 +40,14 @@ def choose_subset(
     volumes = {name: [contents[s.scan_id].lesion_volume_mm3 for s in mine] for name, mine in by_subject.items()}
     # Subjects with a lesion-free scan go to the test set, so they are not available for the other sets.
     learned = any if config.lesion_free == "stratified" else all
-    bearing = sorted((n for n in by_subject if learned(v > 0 for v in volumes[n])), key=lambda n: sum(volumes[n]))
+    with_lesions = sorted((n for n in by_subject if learned(v > 0 for v in volumes[n])), key=lambda n: sum(volumes[n]))
     # Sorted by decreasing lesion volume; the first is always chosen. It may be the only one for the test set.
-    free = sorted(by_subject.keys() - set(bearing), key=lambda n: (-sum(volumes[n]), n))
-    least_bearing, least_free = min(_fewest(config), len(bearing)), min(_fewest_free(config), len(free))
-    for n_subjects in range(len(by_subject), least_bearing + least_free - 1, -1):
+    free = sorted(by_subject.keys() - set(with_lesions), key=lambda n: (-sum(volumes[n]), n))
+    min_with, min_free = min(_fewest(config), len(with_lesions)), min(_fewest_free(config), len(free))
+    for n_subjects in range(len(by_subject), min_with + min_free - 1, -1):
         n_free = round(n_subjects * len(free) / len(by_subject))
-        n_free = min(max(n_free, least_free), n_subjects - least_bearing)
-        chosen = {*_spread(bearing, n_subjects - n_free), *_spread(free, n_free)}
+        n_free = min(max(n_free, min_free), n_subjects - min_with)
+        chosen = {*_spread(with_lesions, n_subjects - n_free), *_spread(free, n_free)}
         size = sum(len(by_subject[name]) for name in chosen)
         if size <= n_scans:
             return [scan for scan in scans if scan.subject in chosen]

@@ -34,7 +34,7 @@ class MaskValues:
         try:
             mask = read_mask(path, like, self.value)
         except SeveralValuesError as error:
-            if error.are_labels:  # an image instead of a mask tells nothing about the other masks
+            if error.are_labels:  # an image instead of a mask gives no information about the other masks
                 self._several[path] = error
             raise
         self.add(path, mask.mask_value)

@@ -146,7 +146,7 @@ def _unreadable(path: Path, error: BaseException) -> str:
     """Return why a file cannot be loaded, and what to do."""
     if renamed := _true_name(path):
         return (
-            f"its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
+            f"its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, contrary to its name; "
             f"both must agree. Rename it to {renamed.name}."
         )
     return f"not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz."
@@ -199,8 +199,8 @@ def _offset(path: Path, image: nib.Nifti1Pair) -> int:
     if declared >= least:
         return declared
     if declared != 0 or image.header.extensions:
-        _refuse(path, f"its header says that voxels begin at byte {declared}, within the header ({least} bytes and its "
-                      "extensions). Export the scan again, or correct vox_offset.")  # fmt: skip
+        _refuse(path, f"according to its header, voxels begin at byte {declared}, inside the header ({least} bytes and "
+                      "its extensions). Export the scan again, or correct vox_offset.")  # fmt: skip
     return least
 
 

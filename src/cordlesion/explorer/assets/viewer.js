@@ -76,7 +76,7 @@
     }
 
     // Update the colours of the overlay; nothing else changes when the slider moves.
-    paint(levels, cut, look) {
+    paint(levels, index, look) {
       cordlesion.paint(this.colors, this.frame, levels, index, look);
       this.upload();
       this.nv.drawScene();
