@@ -28,7 +28,7 @@ class _Load:
         return len(self.n_lesions)
 
 
-def share_out(
+def assign_groups(
     scans: Sequence[Scan],
     contents: Mapping[str, ScanContent],
     shares: npt.NDArray[np.float64],

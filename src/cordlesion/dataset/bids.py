@@ -153,15 +153,15 @@ def _masks(
         fitting = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
         for name, nearest in _nearest(fitting, images, folder, ties).items():
             if name not in found.files and name not in found.unclear:
-                _settle(found, name, nearest, kind)
+                _choose(found, name, nearest, kind)
         candidates += fitting
-    _pass_over(found, images, [file for file in candidates if not words.issuperset(file.words)])
+    _note_other_suffixes(found, images, [file for file in candidates if not words.issuperset(file.words)])
     own = [file for file in candidates if words.issuperset(file.words) and not _is_source(file.path, folder)]
     found.alone = [(str(path), sentence) for path, sentence in ties.items()] + _without_image(own, images)
     return found
 
 
-def _pass_over(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
+def _note_other_suffixes(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
     """Store, for scans without a file, a file with another suffix that may belong to it."""
     by_base = {file.key: file for file in reversed(others)}
     for name, image in images.items():
@@ -191,7 +191,7 @@ def _nearest(
     return {name: best_files(fitting, images[name]) for name, fitting in found.items()}
 
 
-def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
+def _choose(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
     """Store the only file of a kind for a scan (links to one file count once), or why none can be chosen."""
     paths = [file.path for file in fitting]
     distinct = paths if len(paths) == 1 else list({path.resolve(): path for path in paths}.values())

@@ -71,7 +71,7 @@ def pair_files(
     references, predictions = _by_place(
         reference, named_files(listed, MASK_NAMES), prediction, named_files(shown, names)
     )
-    _refuse_twins(references, predictions)
+    _refuse_duplicates(references, predictions)
     found = one_file_each(predictions, {file: file for file in references})
     if not found:
         _refuse_repeated(named_files(listed, MASK_NAMES), named_files(shown, names))
@@ -81,8 +81,8 @@ def pair_files(
             "Rename them."
         )
     used = set(found.values())
-    alone = [_alone(file, "prediction") for file in references if file not in found]
-    alone += [_alone(file, "reference") for file in predictions if file.path not in used]
+    alone = [_unmatched(file, "prediction") for file in references if file not in found]
+    alone += [_unmatched(file, "reference") for file in predictions if file.path not in used]
     return _named(found), [*unusable, *alone]
 
 
@@ -114,7 +114,7 @@ def one_file_each(
         # Two links to one file count once.
         others = [file for file in fitting[1:] if file.path.resolve() != fitting[0].path.resolve()]
         if others:
-            raise _twins(fitting[0], others[0], remedy)
+            raise _duplicate_error(fitting[0], others[0], remedy)
     return {scan: fitting[0].path for scan, fitting in found.items()}
 
 
@@ -140,7 +140,7 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
         file = scan_file(pair.reference)
         near = nearest_scans(file if file.entities else replace(file, base=pair.scan_id), by_base)
         if len(near) > 1:
-            raise _twins(near[0], near[1], _OWN_FOLDER)
+            raise _duplicate_error(near[0], near[1], _OWN_FOLDER)
         if near:
             found[pair.scan_id] = near[0].path
     return found
@@ -219,13 +219,13 @@ def _full_name(file: ScanFile) -> str:
     return "_".join(filter(None, [file.base, *file.version, *file.words, file.unclear]))
 
 
-def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
+def _refuse_duplicates(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
     """Reject two references with one name, if a prediction would fit both."""
     predicted, first = {file.key for file in predictions}, dict[str, ScanFile]()
     for file in references:
-        twin = first.setdefault(_full_name(file), file)
-        if twin is not file and file.key in predicted:
-            raise _twins(twin, file, _OWN_FOLDER)
+        duplicate = first.setdefault(_full_name(file), file)
+        if duplicate is not file and file.key in predicted:
+            raise _duplicate_error(duplicate, file, _OWN_FOLDER)
 
 
 def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
@@ -233,15 +233,15 @@ def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
     for files in trees:
         first: dict[str, ScanFile] = {}
         for file in files:
-            if (twin := first.setdefault(file.key, file)) is not file and not file.entities:
-                raise _twins(twin, file, "Use different file names, or the same folders in both trees.")
+            if (duplicate := first.setdefault(file.key, file)) is not file and not file.entities:
+                raise _duplicate_error(duplicate, file, "Use different file names, or the same folders in both trees.")
 
 
-def _twins(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionError:
+def _duplicate_error(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionError:
     return CordlesionError(f"{other.path}: is of the same scan as {one.path}; one file per scan is needed. {remedy}")
 
 
-def _alone(file: ScanFile, wanted: str) -> tuple[str, str]:
+def _unmatched(file: ScanFile, wanted: str) -> tuple[str, str]:
     return str(
         file.path
     ), f"{file.path}: no {wanted} for {file.name}; one file each is needed. Add it, or remove this one."

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SETS, SetName, SplitConfig
-from cordlesion.dataset.balance import share_out
+from cordlesion.dataset.balance import assign_groups
 from cordlesion.dataset.columns import SPLITS
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
@@ -112,7 +112,7 @@ def share_subjects(
     """
     wanted = np.array([config.proportions[name] for name in names], dtype=np.float64)
     purpose = f"one for each of the sets {', '.join(names)}"
-    groups = share_out(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
+    groups = assign_groups(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
     return {subject: names[group] for subject, group in groups.items()}
 
 
@@ -179,7 +179,7 @@ def _single_split(
     tested = [scan for scan in scans if scan.subject not in learned]
     has_lesions = any(contents[scan.scan_id].lesion_volume_mm3 > 0 for scan in tested)
     purpose = f"one for each of the sets {', '.join(LEARNING_SETS if has_lesions else SETS)}"
-    groups = share_out(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
+    groups = assign_groups(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
     sets: dict[str, str] = {subject: SETS[group] for subject, group in groups.items()}
     return sets | {scan.subject: "test" for scan in tested}
 
@@ -188,7 +188,9 @@ def _folds(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, learning: Sequence[Scan]
 ) -> Iterator[dict[str, str]]:
     even = np.full(config.folds, 1 / config.folds)
-    tested_in = share_out(scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold")
+    tested_in = assign_groups(
+        scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold"
+    )
     for fold in range(config.folds):
         rest = [scan for scan in learning if tested_in[scan.subject] != fold]
         tested = {subject: "test" for subject, home in tested_in.items() if home == fold}

@@ -43,7 +43,7 @@ def choose_subset(
     with_lesions = sorted((n for n in by_subject if learned(v > 0 for v in volumes[n])), key=lambda n: sum(volumes[n]))
     # Sorted by decreasing lesion volume; the first is always chosen. It may be the only one for the test set.
     free = sorted(by_subject.keys() - set(with_lesions), key=lambda n: (-sum(volumes[n]), n))
-    min_with, min_free = min(_fewest(config), len(with_lesions)), min(_fewest_free(config), len(free))
+    min_with, min_free = min(_min_subjects(config), len(with_lesions)), min(_min_lesion_free(config), len(free))
     for n_subjects in range(len(by_subject), min_with + min_free - 1, -1):
         n_free = round(n_subjects * len(free) / len(by_subject))
         n_free = min(max(n_free, min_free), n_subjects - min_with)
@@ -57,7 +57,7 @@ def choose_subset(
     )
 
 
-def _fewest(config: SplitConfig) -> int:
+def _min_subjects(config: SplitConfig) -> int:
     """Return the number of subjects that fills every set of every fold."""
     if config.folds == 1:
         return len(SETS)
@@ -65,8 +65,8 @@ def _fewest(config: SplitConfig) -> int:
     return next(n for n in range(config.folds, config.folds + 7) if n - -(-n // config.folds) >= len(SETS) - 1)
 
 
-def _fewest_free(config: SplitConfig) -> int:
-    return _fewest(config) if config.lesion_free == "stratified" else config.folds
+def _min_lesion_free(config: SplitConfig) -> int:
+    return _min_subjects(config) if config.lesion_free == "stratified" else config.folds
 
 
 def _spread(names: Sequence[str], n: int) -> list[str]:
