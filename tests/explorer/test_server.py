@@ -200,7 +200,7 @@ def test_other_errors_are_reported(server, handled, monkeypatch, capsys):
 
 
 def test_too_many_connections_are_closed_at_once_until_others_end(server, monkeypatch):
-    monkeypatch.setattr(server, "_room", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(server, "_free_connections", threading.BoundedSemaphore(2))
     idle = [socket.create_connection((HOST, server.server_port), timeout=20) for _ in range(2)]
     third = socket.create_connection((HOST, server.server_port), timeout=20)
     with contextlib.suppress(ConnectionError):
@@ -212,7 +212,7 @@ def test_too_many_connections_are_closed_at_once_until_others_end(server, monkey
         with contextlib.suppress(ConnectionError):
             assert ask(server, below(server, "")).status == 200
             return
-    pytest.fail("no room comes back")
+    pytest.fail("the connections are not released")
 
 
 def test_an_unreadable_file_is_reported_on_the_page(server, monkeypatch):
