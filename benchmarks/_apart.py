@@ -1,4 +1,4 @@
-"""A candidate in a process of its own, as its users run it: nothing that ours sets for its process reaches it."""
+"""Runs a candidate in a separate process, so that settings of our process do not affect it."""
 
 import contextlib
 import multiprocessing
@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 
 
 class Apart:
-    """Work that is made and done in a process of its own, as often as this is called, until this process ends."""
+    """Work that is prepared once in a separate process and done there for each call."""
 
     def __init__(self, make: Callable[..., Callable[[], object]], *args: object) -> None:
         spawn = multiprocessing.get_context("spawn")
@@ -16,7 +16,7 @@ class Apart:
         theirs.close()
 
     def __call__(self) -> None:
-        """Have the work done once.
+        """Do the work once.
 
         Raises:
             EOFError: The process has ended; it has printed why.
@@ -27,7 +27,7 @@ class Apart:
 
 def _serve(connection: Connection, make: Callable[..., Callable[[], object]], args: tuple[object, ...]) -> None:
     work = make(*args)
-    with contextlib.suppress(EOFError):  # the end of the process that asks
+    with contextlib.suppress(EOFError):  # the parent process has ended
         while True:
             connection.recv()
             work()

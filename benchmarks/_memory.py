@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, in a process of its own (Linux)."""
+"""Peak memory of a function, in a separate process (Linux)."""
 
 import os
 import subprocess
@@ -10,15 +10,15 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def peak_growth_mib(work: Callable[[], object]) -> float:
-    """Return the memory that ``work`` takes at its peak beyond what this process had before."""
-    _RESET.write_text("5")  # the peak is that since now
+    """Return the peak memory of ``work`` minus the memory that this process used before."""
+    _RESET.write_text("5")  # resets the peak
     before = _status_mib("VmRSS")
     work()
     return _status_mib("VmHWM") - before
 
 
 def in_own_process(script: str, call: str) -> float:
-    """Return the number that a call of a benchmark gives in a fresh process.
+    """Return the number that a function of a benchmark returns in a new process.
 
     Args:
         script: Name of the benchmark's file.
@@ -26,7 +26,7 @@ def in_own_process(script: str, call: str) -> float:
     """
     module = Path(script).stem
     code = f"import {module}; print({module}.{call})"
-    # Arrays are given back to the system when they are freed, so that none of an earlier run is taken again unseen.
+    # Freed arrays are returned to the system, so that memory of an earlier run is not reused unnoticed.
     quiet = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", code]
     folder = Path(__file__).parent

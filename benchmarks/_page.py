@@ -1,4 +1,4 @@
-"""The page of all rows: `docs/benchmarks.md`."""
+"""Creates the page `docs/benchmarks.md` from all rows."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def page(rows: Sequence[Row], facts: Sequence[str]) -> str:
 
     Args:
         rows: In the order of the page.
-        facts: Date, machine and versions, a line each.
+        facts: Date, machine and versions, one line each.
     """
     missed = [f"- **{row.stage.name}**: {row.stage.if_missed}" for row in rows if row.is_met is False]
     parts = [

@@ -1,4 +1,4 @@
-"""Rows of the page: what was measured for a stage, on the command line and as JSON."""
+"""Rows of the page: the measurements of a stage, printed and as JSON."""
 
 import argparse
 import json
@@ -12,27 +12,27 @@ from _targets import Stage
 
 @dataclass(frozen=True)
 class Figure:
-    """One candidate's median."""
+    """Median of one candidate."""
 
     name: str
     value: float
     """In the unit of the stage."""
     is_stated: bool = False
-    """Known from elsewhere, not measured in this run."""
+    """Whether it is from another source, not measured in this run."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured for one stage."""
+    """The measurements of one stage."""
 
     stage: Stage
     ours: Figure
     peers: tuple[Figure, ...] = ()
     floor: Figure | None = None
     others: tuple[Figure, ...] = ()
-    """Parts and variants that are told, but that ours is not compared with."""
+    """Parts and variants for information, without comparison."""
     note: str = ""
-    """What was measured, a sentence or two."""
+    """Description of the measurement in one or two sentences."""
 
     @property
     def fastest_peer(self) -> Figure | None:
@@ -41,7 +41,7 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """What the target is about: the peer's share of ours, or ours of the floor or of the limit."""
+        """The ratio of the target: peer / ours, ours / floor or ours / limit."""
         if self.stage.against == "limit":
             return self.ours.value / self.stage.bound
         other = self.fastest_peer if self.stage.against == "peer" else self.floor
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is reached; None where what it is compared with was not there."""
+        """Whether the target is reached; None if the value for comparison is missing."""
         if self.ratio is None:
             return None
         if self.stage.against == "limit":
@@ -60,7 +60,7 @@ class Row:
 
     @property
     def figures(self) -> list[tuple[str, Figure]]:
-        """All that was measured, with the part that each plays."""
+        """All measurements with their role."""
         floor = [("floor", self.floor)] if self.floor else []
         return [
             ("ours", self.ours),
@@ -73,14 +73,14 @@ class Row:
 def figures(
     medians: Mapping[str, float], ours: str, peers: Iterable[str] = (), floor: str | None = None
 ) -> tuple[Figure, tuple[Figure, ...], Figure | None]:
-    """Return what :class:`Row` takes after its stage, of medians by name."""
+    """Return the arguments of :class:`Row` after the stage, from medians by name."""
     found = tuple(Figure(name, medians[name]) for name in peers)
     return Figure(ours, medians[ours]), found, None if floor is None else Figure(floor, medians[floor])
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What every benchmark takes from its command line."""
+    """Options that all benchmarks have."""
 
     rounds: int
     json: Path | None
@@ -96,7 +96,7 @@ def arguments(rounds: int, description: str | None) -> Arguments:
 
 
 def run(measure: Callable[[int], Sequence[Row]], rounds: int, description: str | None) -> None:
-    """Measure, print the rows, and write them where that is asked for."""
+    """Measure, print the rows, and write them if an output is given."""
     given = arguments(rounds, description)
     rows = measure(given.rounds)
     print("\n\n".join(map(printed, rows)))
@@ -110,7 +110,7 @@ def read(path: Path) -> list[Row]:
 
 
 def printed(row: Row) -> str:
-    """Return a row as lines of text: every candidate, and how many times ours it takes."""
+    """Return a row as lines of text: each candidate and its ratio to ours."""
     lines = [f"{row.stage.name}. {row.note}"]
     for part, figure in row.figures:
         times = f"{figure.value / row.ours.value:8.2f} x" if row.ours.value else ""

@@ -1,4 +1,4 @@
-"""What a scan, a training and a map cost, fitted to measured studies; and what a study of any size costs then."""
+"""Costs per scan, training and map, fitted to measured studies; and the costs of a study of any size."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ _TABLES = ("tables of runs", "tables of the study")
 
 
 def voxels_per_scan(config: StudyConfig, settings: tuple[PreprocessConfig, PatchConfig] | None = None) -> float:
-    """Return the voxels of all patches of a scan, on average over a study's stacks, at its settings or at others."""
+    """Return the mean number of voxels in all patches of a scan, with the settings of the study or others."""
     preprocess, patches = settings or (config.preprocess, config.patches)
     shape = patches.shape(preprocess)
     scale = config.preprocess.spacing_mm / preprocess.spacing_mm
@@ -35,7 +35,7 @@ def voxels_per_scan(config: StudyConfig, settings: tuple[PreprocessConfig, Patch
 
 
 def fit(studies: Sequence[Study], value: Callable[[Study], float], *units: Callable[[Study], float]) -> list[float]:
-    """Return what each unit costs, none less than nothing, and what is left without any: a least-squares fit.
+    """Return the non-negative cost per unit and the constant: a least-squares fit.
 
     Each study weighs as much as its value, so that the small sizes are fitted as well as the large ones.
     """
@@ -47,7 +47,7 @@ def fit(studies: Sequence[Study], value: Callable[[Study], float], *units: Calla
 
 
 def training_step_seconds(steps: int = 4) -> float:
-    """Return the fastest of some training steps of 8 patches at the paper's settings: others' work only ever adds."""
+    """Return the fastest of some training steps of 8 patches with the settings of the paper; others are slowed."""
     hardware = choose_hardware()
     step = make_step(hardware.device, hardware.half_precision, channels_last=True)
     seconds = []
@@ -74,12 +74,12 @@ def maps_of(study: Study) -> float:
 
 
 def seconds(*stages: str) -> Callable[[Study], float]:
-    """Return what tells a study's seconds in some stages together."""
+    """Return a function that sums the seconds of a study over some stages."""
     return lambda study: sum(study.stages[stage]["seconds"] for stage in stages)
 
 
 def mib(stage: str) -> Callable[[Study], float]:
-    """Return what tells the peak memory of the process that ran a stage."""
+    """Return a function for the peak memory of the process of a stage."""
     return lambda study: float(study.stages[stage]["mib"])
 
 
@@ -109,7 +109,7 @@ class Costs:
             for stage in ("tune", "evaluate", "analyze", "report", "view")
         }
         self.again_runs_s = fit(of_runs, lambda study: study.stages["tune"]["all"], maps_of, runs_of)
-        # Runs are taken one after the other; only the report and `view` have the tables of all of them in memory.
+        # Runs are processed one after the other; only the report and `view` keep the tables of all runs in memory.
         self.stage_mib = {
             stage: fit(of_scans, mib(stage), scans_of) for stage in ("train", "tune", "evaluate", "analyze")
         }
@@ -117,7 +117,7 @@ class Costs:
         self.bytes = self._disk(of_scans[-1], of_runs[-1])
 
     def _disk(self, scans: Study, runs: Study) -> dict[str, float]:
-        """Return bytes per scan (stacks), run (models), map (maps, masks ...) and row of the tables' source, a map."""
+        """Return bytes per scan (stacks), run (models), map (maps, masks, ...) and, for tables, per map."""
         per = {"stacks": scans.scans, "models": runs.runs}
         per |= dict.fromkeys(("maps", "masks", "sidecars", *_TABLES), maps_of(runs))
         found = {
@@ -127,12 +127,12 @@ class Costs:
         return {**found, "marker": markers["bytes"] / markers["files"]}
 
     def files(self, scans: int, runs: int) -> dict[str, float]:
-        """Return how many files a study has, by what they belong to."""
+        """Return the number of files of a study by their unit."""
         maps = scans * self.measured_share * runs
         return {"scans": 3 * scans, "runs": 14 * runs, "maps": 5 * maps}
 
     def disk(self, scans: int, runs: int, paper: bool = True) -> dict[str, float]:
-        """Return a study's bytes by kind; stacks at the paper's settings, where asked for."""
+        """Return the bytes of a study by kind; optionally with stacks as in the paper."""
         maps = scans * self.measured_share * runs
         stack = self.bytes["stacks"] * (_stack_ratio() if paper else 1)
         return {
@@ -144,7 +144,7 @@ class Costs:
         }
 
     def hours(self, scans: int, runs: int) -> dict[str, float]:
-        """Return the hours of a study at the paper's settings, one after the other on one such machine."""
+        """Return the hours of a study with the settings of the paper, one run after the other on one such machine."""
         maps = scans * self.measured_share * runs
         train = self.step_s * self.steps_per_scan * scans * self.learning_share * EPOCHS * runs
         return {
@@ -170,5 +170,5 @@ def _apply(costs: Sequence[float], *numbers: float) -> float:
 
 
 def _stack_ratio() -> float:
-    """Return how many times the voxels of the demo's stacks the paper's have."""
+    """Return the ratio of voxels in stacks of the paper to stacks of the demo."""
     return (48 / 20) ** 2 * 0.75 / 0.5

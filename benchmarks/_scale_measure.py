@@ -1,4 +1,4 @@
-"""Seconds and peak memory of a study's stages, each up to and including one in a process of its own; files by kind."""
+"""Seconds and peak memory of the stages of a study, each in a separate process; number of files by kind."""
 
 import importlib
 import json
@@ -25,7 +25,7 @@ _KINDS = (
 
 
 def measure_stages(config: StudyConfig, stages: tuple[str, ...] = tuple(STAGES)) -> dict[str, dict[str, float]]:
-    """Run a study up to and including each of some stages, every time in another process.
+    """Run a study up to and including each of some stages, each in a new process.
 
     Returns:
         By stage: its own ``seconds``, those of ``all`` that the process did, and the process's peak memory in ``mib``.
@@ -42,12 +42,12 @@ def measure_status(study: Path) -> dict[str, float]:
 
 
 def measure_view(study: Path) -> dict[str, float]:
-    """Time what `view` does before it can show a scan."""
+    """Time the start of `view`, before it can show a scan."""
     return _in_process("view", "", study)
 
 
 def disk_by_kind(folder: Path) -> dict[str, dict[str, int]]:
-    """Return number and bytes of the files of a study by kind; a file takes at least a block of the disk."""
+    """Return number and bytes of the files of a study by kind; a file needs at least one disk block."""
     found: dict[str, dict[str, int]] = defaultdict(lambda: {"files": 0, "bytes": 0})
     for path in folder.rglob("*"):
         if path.is_file():
@@ -79,7 +79,7 @@ def _in_process(kind: str, stage: str, place: Path) -> dict[str, float]:
 
 
 def _timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> Callable[..., Any]:
-    def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the stage takes and gives
+    def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - arguments and result of the stage
         start = time.perf_counter()
         result = function(*arguments, **named)
         spent[name] = time.perf_counter() - start
@@ -93,7 +93,7 @@ def _run_stage(stage: str, file: Path) -> Mapping[str, float]:
     from cordlesion.study import run as study
 
     spent: dict[str, float] = {}
-    # Importing takes seconds whatever the size, and would hide what grows with it.
+    # Imports take constant seconds, which would hide what depends on the size.
     for module in (*_IMPORTED_LATE, *(("cordlesion.report.html",) if stage == "report" else ())):
         importlib.import_module(module)
     load = study.load_stage
@@ -120,7 +120,7 @@ def _show_view(study: Path) -> Mapping[str, float]:
 
 
 def _peak_mib() -> float:
-    """Return this program's peak memory; what getrusage tells begins with that of the process that started it."""
+    """Return the peak memory of this program; the value of getrusage would include that of the parent process."""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""The tables of docs/scaling.md, between markers: all else on the page is written by hand."""
+"""Creates the tables of docs/scaling.md, between markers; the rest of the page is written by hand."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _STAGES = ("open", "preprocess", "train", "tune", "evaluate", "analyze", "report
 
 
 def write_page(page: Path, of_scans: Sequence[Study], of_runs: Sequence[Study], step_s: float, machine: str) -> None:
-    """Put the tables in the place of those on the page."""
+    """Replace the tables on the page."""
     costs = Costs(of_scans, of_runs, step_s)
     tables = {
         "machine": "Measured with " + machine.replace("\n", ", ") + ".",
@@ -50,7 +50,9 @@ def _runs_table(studies: Sequence[Study]) -> str:
         "analyze": "analyze (tables)",
         "report": "report",
     }
-    rows += [[f"{told}, s", *(f"{one.stages[name]['seconds']:.1f}" for one in studies)] for name, told in names.items()]
+    rows += [
+        [f"{label}, s", *(f"{one.stages[name]['seconds']:.1f}" for one in studies)] for name, label in names.items()
+    ]
     rows.append(
         ["`study run` when all is done, up to tune, s", *(f"{one.stages['tune']['all']:.1f}" for one in studies)]
     )
@@ -96,7 +98,7 @@ def _extrapolated_table(costs: Costs) -> str:
     rows.append(["**disk, all**", *(f"**{_bytes(sum(disk.values()))}**" for disk in disks)])
     rows.append(["**files**", *(f"**{_number(sum(found.values()))}**" for found in files)])
     hours = [costs.hours(*size) for size in EXTRAPOLATED]
-    told = {
+    labels = {
         "scans": "reading and cutting all scans, once",
         "training": f"training, {EPOCHS} epochs",
         "maps": "prediction and metrics",
@@ -104,7 +106,7 @@ def _extrapolated_table(costs: Costs) -> str:
         "report": "report",
         "again": "`study run` when all is done, up to tune",
     }
-    rows += [[f"hours: {told[name]}", *(_number(one[name]) for one in hours)] for name in told]
+    rows += [[f"hours: {labels[name]}", *(_number(one[name]) for one in hours)] for name in labels]
     memory = [costs.memory_mib(*size) for size in EXTRAPOLATED]
     rows += [[f"peak memory of {name}", *(_bytes(one[name] * 2**20) for one in memory)] for name in memory[0]]
     return _markdown(rows)
@@ -126,7 +128,7 @@ def _bytes(number: float) -> str:
 
 
 def _number(number: float) -> str:
-    """Print two digits that count; the rest would be pretence."""
+    """Format with two significant digits."""
     if number >= 1e6:
         return f"{number / 1e6:.1f} million"
     if number >= 100:

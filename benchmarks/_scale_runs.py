@@ -1,4 +1,4 @@
-"""A study of any number of runs from a study of one: as its folder would look after all of them were trained."""
+"""Creates the folder of a study with many trained runs from a study with one run."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def many_runs(config: StudyConfig, output: Path, runs: int) -> StudyConfig:
 
 
 def clone_trained(finished: StudyConfig, config: StudyConfig) -> Study:
-    """Write a study's folder as it is once its runs are trained, predicted and swept, from a finished study of one."""
+    """Write the folder of a study with trained, predicted and swept runs, from a finished study with one run."""
     donor, folder = StudyFolder(finished.output), StudyFolder(config.output)
     for part in _OF_SCANS:
         _link(donor.root / part, folder.root / part)
@@ -48,7 +48,7 @@ def clone_trained(finished: StudyConfig, config: StudyConfig) -> Study:
 
 
 def clone_analyzed(finished: StudyConfig, study: Study) -> None:
-    """Write what follows the choice of thresholds: masks of all runs, and their analyses."""
+    """Write the results after the choice of thresholds: masks and analyses of all runs."""
     donor, folder, original = StudyFolder(finished.output), study.folder, finished.runs[0]
     tested, rng = study.open_test(), np.random.default_rng(1)
     tuning = study.in_set("threshold")
@@ -88,7 +88,7 @@ def _measured(study: Study) -> Iterable[Scan]:
 
 
 def _jittered(table: pd.DataFrame, run: RunConfig, rng: np.random.Generator) -> pd.DataFrame:
-    """Give a run's table another run's name, and scores that differ a little."""
+    """Return the table of a run with the name of another run and slightly different scores."""
     scores = [name for name in table if name.endswith(("_f1", "_sensitivity", "_precision"))]
     factor = 1 - 0.1 * rng.random()
     return table.assign(loss=run.loss.title, seed=run.seed, **{name: table[name] * factor for name in scores})

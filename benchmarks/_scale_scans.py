@@ -1,4 +1,4 @@
-"""A cohort of any size from a few simulated scans, and a study of it."""
+"""Creates a cohort of any size from a few simulated scans, and a study of it."""
 
 import csv
 import json
@@ -12,18 +12,18 @@ from cordlesion.config import StudyConfig, builtin_study, read_study
 from cordlesion.simulate import simulate_cohort
 
 SIMULATED = 20
-"""Different scans; all others are copies of them with noise, because a study refuses the same image twice."""
+"""Number of different scans; all others are copies with noise, because a study rejects equal images."""
 _NOISE = 3.0
 
 
 def simulate_base(folder: Path) -> Path:
-    """Simulate the scans that cohorts are made of, unless they are there."""
+    """Simulate the base scans of cohorts, unless they exist."""
     simulate_cohort(folder, scans=SIMULATED, seed=2023)
     return folder
 
 
 def write_cohort(base: Path, folder: Path, scans: int) -> Path:
-    """Write a cohort of ``scans`` scans: those of ``base`` again and again, under other subjects' names."""
+    """Write a cohort of ``scans`` scans: repeated copies of ``base`` with other subject names."""
     images = sorted(base.glob("sub-*/**/*_T2w.nii.gz"))
     for number in range(scans):
         copy, image = divmod(number, len(images))
@@ -33,7 +33,7 @@ def write_cohort(base: Path, folder: Path, scans: int) -> Path:
 
 
 def small_study(dataset: Path, output: Path) -> StudyConfig:
-    """Return the demo's study with one loss and one epoch."""
+    """Return the study of the demo with one loss and one epoch."""
     demo = read_study(builtin_study("demo")).model_dump()
     training = {**demo["training"], "epochs": 1}
     own = {"dataset": dataset, "output": output, "losses": ["bce"], "training": training}

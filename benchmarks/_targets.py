@@ -1,10 +1,10 @@
-"""The stages that are measured, in the order of the page: what each has to reach, and why where it does not."""
+"""The measured stages in the order of the page, with their targets and possible reasons for missing them."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Against = Literal["peer", "floor", "limit"]
-"""What ours is divided by, or divides: the fastest peer, the floor, or a limit in the row's own unit."""
+"""What ours is compared with: the fastest peer, the floor, or a limit in the unit of the row."""
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,11 @@ class Stage:
     name: str
     against: Against
     bound: float
-    """At least this many times less than the fastest peer, at most this many times the floor, or at most this much."""
+    """Smallest ratio of the fastest peer to ours, largest ratio of ours to the floor, or largest value of ours."""
     target: str
-    """The bound in words."""
+    """The target in words."""
     if_missed: str
-    """A sentence for the page, which shows it only where the target is missed."""
+    """A sentence for the page, which is shown only if the target is missed."""
     unit: Literal["s", "ms", "MiB"] = "s"
 
 
@@ -27,14 +27,14 @@ STACK = Stage(
     "peer",
     20,
     "≥ 20 × faster than the fastest whole-volume resampling",
-    "The fastest peer computes in all threads and ours in one, so that the ratio falls with the number of processors.",
+    "The fastest peer uses all threads and ours one, so the ratio decreases with the number of processors.",
 )
 STACK_MEMORY = Stage(
     "scan to cord stack, peak memory",
     "peer",
     5,
     "≤ 1/5 of the leanest whole-volume resampling",
-    "The volume is so small that fixed costs weigh more than the samples.",
+    "The volume is so small that fixed costs dominate.",
     "MiB",
 )
 TRAINING_STEP = Stage(
@@ -42,14 +42,14 @@ TRAINING_STEP = Stage(
     "peer",
     3.5,
     "≥ 3.5 × faster than float32 in the default layout (bfloat16 processors)",
-    "The gain is that of the processor's bfloat16 units and of its memory, which other programs may have used too.",
+    "The gain depends on the bfloat16 units and the memory of the processor, which other programs may have used.",
 )
 TRAINING_STEP_FLOAT32 = Stage(
     TRAINING_STEP.name,
     "peer",
     1.5,
     "≥ 1.5 × faster than float32 in the default layout (processors without bfloat16)",
-    "Without bfloat16 only the memory layout is left to gain from.",
+    "Without bfloat16 only the memory layout gives a gain.",
 )
 TRAINING_LOOP = Stage(
     "training loop, data and augmentation included",
@@ -63,7 +63,7 @@ PROBABILITY_MAP = Stage(
     "peer",
     4,
     "≥ 4 × faster than MONAI's sliding_window_inference by its defaults",
-    "The gain is that of bfloat16 and of the memory layout, which this processor rewards less.",
+    "The gain comes from bfloat16 and the memory layout; it is smaller on this processor.",
 )
 PROBABILITY_MAP_FLOOR = Stage(
     "probability map, against its network alone",
@@ -77,42 +77,42 @@ SWEEP = Stage(
     "peer",
     10,
     "≥ 10 × faster than panoptica",
-    "Of a map that reaches many voxels, levels are labelled anew as the peers do it.",
+    "If a map reaches many voxels, each level is labelled separately, as in the peers.",
 )
 SWEEP_ANIMA = Stage(
     "21 thresholds, against Anima",
     "peer",
     20,
     "≥ 20 × faster than Anima",
-    "Anima's figure is a stated one, of a quiet machine: this one was slower.",
+    "The figure of Anima is stated, from an idle machine; this machine was slower.",
 )
 SIMULATION = Stage(
     "simulate 161 scans",
     "limit",
     180,
     "≤ 3 minutes",
-    "The time falls with the number of processors, and these were slow or busy.",
+    "The time decreases with the number of processors; these were slow or busy.",
 )
 SEGMENT = Stage(
     "`segment` one scan, cold process",
     "floor",
     2.5,
     "≤ 2.5 × importing torch and the network's time",
-    "The scan's pictures take a quarter of it, importing scipy, pandas and nibabel most of the rest.",
+    "The pictures of the scan take a quarter of it; importing scipy, pandas and nibabel takes most of the rest.",
 )
 EVALUATION = Stage(
     "evaluate 1 000 scans from disk",
     "floor",
     2,
-    "limited by reading: ≤ 2 × the time of merely reading the files",
-    "Beside reading, each scan is cropped, labelled and judged by some hundred calls of numpy, one thread at a time.",
+    "limited by reading: ≤ 2 × the time of only reading the files",
+    "In addition to reading, each scan is cropped, labelled and evaluated, with many numpy calls in one thread.",
 )
 EVALUATION_MEMORY = Stage(
     "evaluate 1 000 scans, peak memory",
     "floor",
     1.5,
-    "no growth but the table's: ≤ 1.5 × that of 100 scans",
-    "The table of all metrics is kept, a few kilobytes per scan, and made into text as a whole.",
+    "no growth except for the table: ≤ 1.5 × that of 100 scans",
+    "The table of all metrics, a few kilobytes per scan, is kept in memory and converted to text as a whole.",
     "MiB",
 )
 SLIDER = Stage(
@@ -120,7 +120,7 @@ SLIDER = Stage(
     "limit",
     50,
     "≤ 50 ms from frame to frame while it moves",
-    "The browser draws by the processor here, without a graphics card.",
+    "Here, the browser draws without a graphics card.",
     "ms",
 )
 

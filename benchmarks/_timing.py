@@ -1,4 +1,4 @@
-"""What all benchmarks share: candidates timed in turn in one process, and a header that says on what."""
+"""Timing of several candidates alternately in one process, and a header with the versions."""
 
 import importlib.metadata
 import os
@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long something takes."""
+    """Return the duration of a call in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def alternate(candidates: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return each candidate's median seconds; they take turns, so that a busy machine slows all of them alike."""
+    """Return the median seconds of each candidate; they run alternately, so that a busy machine slows all equally."""
     taken: dict[str, list[float]] = {name: [] for name in candidates}
     for run in candidates.values():
         run()  # imports and caches
@@ -42,7 +42,7 @@ def version(package: str) -> str | None:
 
 
 def processor() -> str:
-    """Return the processor's name."""
+    """Return the name of the processor."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text().splitlines() if table.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

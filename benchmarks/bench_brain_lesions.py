@@ -2,9 +2,9 @@
 
 python benchmarks/bench_brain_lesions.py [epochs]
 
-Two FLAIR scans with consensus masks (Lesjak et al., Neuroinformatics 2018) lie in `data/brain` of $CORDLESION_SHARED
-or ../shared. Four sets need more than two scans, so each brain is cut into quarters, and each quarter is taken for a
-scan: this shows what losses and thresholds do on real lesions, not how well brains can be segmented.
+Two FLAIR scans with consensus masks (Lesjak et al., Neuroinformatics 2018) are in `data/brain` of $CORDLESION_SHARED
+or ../shared. Four sets need more than two scans, so each brain is cut into quarters, and each quarter is used as a
+scan. This shows the effect of losses and thresholds on real lesions, not how well brains can be segmented.
 """
 
 import os
@@ -30,7 +30,7 @@ SHARED = Path(os.environ.get("CORDLESION_SHARED", Path(__file__).parents[2] / "s
 LOSSES = ("bce", "dice", "tversky")
 EPOCHS = 20
 CUT = (91, 100)
-"""Where both brains (LAS, 1 mm) are cut: the first sagittal slice of the left, the first coronal one of the front."""
+"""Cuts through both brains (LAS, 1 mm): the first sagittal slice on the left, the first coronal slice in front."""
 SIDES = {"right": slice(CUT[0]), "left": slice(CUT[0], None)}
 ENDS = {"back": slice(CUT[1]), "front": slice(CUT[1], None)}
 SETS = {
@@ -43,11 +43,11 @@ SETS = {
     ("07", "left", "back"): "test",
     ("07", "left", "front"): "test",
 }
-"""(patient, side, end) -> set. Patient 07 is never trained on; of patient 19, a quarter is kept for testing."""
+"""(patient, side, end) -> set. Patient 07 is never used for training; one quarter of patient 19 is for testing."""
 
 
 def cut_volume(volume: Volume, side: str, end: str) -> Volume:
-    """Cut one quarter out of a brain, at its place in space."""
+    """Crop one quarter of a brain; its world coordinates are kept."""
     box = (SIDES[side], ENDS[end])
     affine = volume.affine.copy()
     affine[:3, 3] = (volume.affine @ [box[0].start or 0, box[1].start or 0, 0, 1])[:3]
@@ -55,7 +55,7 @@ def cut_volume(volume: Volume, side: str, end: str) -> Volume:
 
 
 def write_quarters(brains: Path, dataset: Path) -> pd.DataFrame:
-    """Write each quarter as the scan of a subject of its own; returns the split."""
+    """Write each quarter as the scan of a separate subject; returns the split."""
     rows = []
     for (patient, side, end), name in SETS.items():
         stem = f"sub-{patient}_FLAIR"
@@ -71,7 +71,7 @@ def write_quarters(brains: Path, dataset: Path) -> pd.DataFrame:
 
 
 def make_study(folder: Path, epochs: int) -> StudyConfig:
-    """Return a study that two cores train in minutes: cubes of 32 mm, few filters and little overlap."""
+    """Return a study that takes minutes on two cores: cubes of 32 mm, few filters and little overlap."""
     return StudyConfig(
         name="brain lesions",
         dataset=folder / "quarters",
@@ -86,13 +86,13 @@ def make_study(folder: Path, epochs: int) -> StudyConfig:
 
 
 def pooled_f1(rows: pd.DataFrame) -> float:
-    """Return the voxel F1 of all scans taken as one."""
+    """Return the voxel F1 pooled over all scans."""
     hits_mm3 = (rows["voxel_sensitivity"] * rows["reference_volume_mm3"]).sum()
     return float(2 * hits_mm3 / (rows["reference_volume_mm3"] + rows["predicted_volume_mm3"]).sum())
 
 
 def scores(rows: pd.DataFrame, label: str) -> dict[str, float]:
-    """Return the voxel F1 of a set: the median over its quarters, all pooled, and each."""
+    """Return the voxel F1 of a set: median over its quarters, pooled, and of each quarter."""
     each = {f"{row.subject[4:]} {label}": row.voxel_f1 for row in rows.itertuples()}
     return {f"median {label}": rows["voxel_f1"].median(), f"pooled {label}": pooled_f1(rows), **each}
 
@@ -111,7 +111,7 @@ def results(folder: StudyFolder) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Train, tune and test, and print what came out."""
+    """Train, tune and test, and print the results."""
     epochs = int(sys.argv[1]) if len(sys.argv) > 1 else EPOCHS
     brains = SHARED / "data" / "brain"
     if not brains.is_dir():

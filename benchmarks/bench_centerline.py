@@ -1,8 +1,8 @@
 """Finding the cord: distance to the true centre and time, on real scans, on simulated ones, and on a large volume.
 
-Real scans and SCT's network lie in a folder outside the repository (``CORDLESION_SHARED``, or ``../shared`` beside it);
-nothing was fitted to them or chosen by them. SCT's ``t2_ctr`` stands beside ours if it is there: in each slice the
-centre of mass of its largest component at 0.5, before any curve is drawn.
+Real scans and SCT's network are in a folder outside the repository (``CORDLESION_SHARED`` or ``../shared``); they were
+not used for training or any choice. SCT's ``t2_ctr`` is compared if it is available: in each slice, the centre of mass
+of its largest component at 0.5, without a curve.
 
 python benchmarks/bench_centerline.py [simulated scans]
 """
@@ -44,7 +44,7 @@ REAL = {
     "t2_ms": "t2_ms_centerline",
     "t2_lumbar": None,
 }
-"""Scan -> cord mask; of t2_ms, whose curve is that of SCT's network; None where there is none."""
+"""Scan -> cord mask, or for t2_ms a curve of SCT's network; None if there is none."""
 SIMULATED_SEED = 40_001
 LARGE = (512, 512, 400)
 COLUMNS = f"{'':<28}{'mean':>7}{'median':>8}{'99 %':>7}{'max':>7} mm   slices   confidence   seconds"
@@ -53,7 +53,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def distances(curve: Centerline, truth: Centerline, scan: Volume) -> Floats:
-    """Return the distance in the axial plane, mm, in each slice of ``truth``; beyond the curve, to where it ends."""
+    """Return the in-plane distance in mm in each slice of ``truth``; beyond the curve, to the end of it."""
     dx, dy, _ = to_las(scan).spacing_mm
     x, y = curve.at(truth.z)
     return np.hypot((x - truth.x) * dx, (y - truth.y) * dy)
@@ -97,7 +97,7 @@ def sct_network() -> object | None:
 
 
 def sct_row(network: object, scan: Volume, truth: Centerline | None) -> str:
-    """Take the centre of mass of what SCT's network finds in each slice."""
+    """Return the centre of mass of the output of SCT's network in each slice."""
     from cordlesion.sct.centerline_network import sct_centerline_heatmap
 
     start = time.perf_counter()
@@ -121,8 +121,8 @@ def largest_center(mask: npt.NDArray[np.bool_]) -> tuple[float, ...] | None:
 
 
 def simulated_rows(count: int) -> Iterator[str]:
-    """Find the cord of simulated scans of sites and subjects that neither training nor its validation saw."""
-    # The package of trainings imports torch, which would count as memory of the search in a large volume.
+    """Find the cord of simulated scans of sites and subjects that training and validation did not use."""
+    # Imported here, because torch would count as memory of the search in a large volume.
     from cordlesion.cord.training.validation import DRAWN_GAPS_MM, draw_validation_scans, located_scan
 
     plans = [plan for subject in plan_cohort(count, SIMULATED_SEED) for plan in subject.scans(SIMULATED_SEED)]
@@ -138,7 +138,7 @@ def simulated_rows(count: int) -> Iterator[str]:
 
 
 def simulated_row(name: str, scans: "list[LocatedScan]") -> str:
-    """Return one line of the table over all slices of all scans; slices without curve are counted apart."""
+    """Return one line of the table over all slices of all scans; slices without curve are counted separately."""
     from cordlesion.cord.training.validation import slice_errors_mm
 
     errors, refused = [], 0
@@ -151,12 +151,12 @@ def simulated_row(name: str, scans: "list[LocatedScan]") -> str:
     seconds = (time.perf_counter() - start) / len(scans)
     pooled = np.concatenate([np.empty(0), *errors])
     missed = f", {np.isinf(pooled).mean():.1%} of slices not held or too many" if np.isinf(pooled).any() else ""
-    told = f"  {len(scans)} scans, {refused} refused{missed}"
-    return row(name, pooled[np.isfinite(pooled)], "", None, seconds) + told
+    text = f"  {len(scans)} scans, {refused} refused{missed}"
+    return row(name, pooled[np.isfinite(pooled)], "", None, seconds) + text
 
 
 def large_volume() -> str:
-    """Read a volume of 512 x 512 x 400 voxels and look for a cord in a process of its own."""
+    """Read a volume of 512 x 512 x 400 voxels and find the cord, in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.nii"
         noise = np.random.default_rng(0).integers(0, 1000, LARGE[:2], np.int16)

@@ -1,4 +1,4 @@
-"""1000 probability maps and references from disk: all metrics at 21 thresholds, beside merely reading the files.
+"""1000 probability maps and references from disk: all metrics at 21 thresholds, compared with only reading the files.
 
 python benchmarks/bench_evaluate.py [hundreds of scans]
 """
@@ -28,11 +28,11 @@ from cordlesion.threshold import THRESHOLDS
 
 SHAPE, SPACING_MM, CROP = (320, 256, 19), (0.6875, 0.6875, 7.5), 35
 DIFFERENT, PARTS = 20, ("seg", "probseg")
-"""Scans that differ; the others are copies, each a file of its own."""
+"""Number of different scans; the others are copies in separate files."""
 
 
 def write_pairs(folder: Path, scans: int) -> None:
-    """Write references and maps: up to six lesions in the cord's crop, the maps blurred and noisy, 0 beyond."""
+    """Write references and maps: up to six lesions around the cord; maps are blurred and noisy, 0 elsewhere."""
     grid = Volume(np.zeros(SHAPE, np.uint8), np.diag([*SPACING_MM, 1.0]))
     for number in range(min(scans, DIFFERENT)):
         for part, data in zip(PARTS, _pair(np.random.default_rng(number)), strict=True):
@@ -58,31 +58,31 @@ def _pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def evaluate(pairs: Sequence[MapPair], output: Path) -> None:
-    """Sweep the maps and write the table, as a study does."""
+    """Sweep the maps and write the table, as in a study."""
     outcomes = map_scans(partial(sweep_map, thresholds=THRESHOLDS), pairs, "sweep")
     write_table(output, pd.concat([o.result for o in outcomes if o.result is not None], ignore_index=True))
 
 
 def merely_read(pair: MapPair) -> None:
-    """Read both files as ours does."""
+    """Read both files with cordlesion."""
     for path in (pair.reference, pair.prediction):
         read_volume(path)
 
 
 def read_by_nibabel(pair: MapPair) -> None:
-    """Read the arrays of both files as nibabel does."""
+    """Read the arrays of both files with nibabel."""
     for path in (pair.reference, pair.prediction):
         np.asanyarray(nib.load(path).dataobj)
 
 
 def evaluate_by_panoptica(pair: MapPair) -> None:
-    """Read both files by nibabel and evaluate them at all thresholds by panoptica."""
+    """Read both files with nibabel and evaluate them at all thresholds with panoptica."""
     reference, p = (np.asanyarray(nib.load(path).dataobj) for path in (pair.reference, pair.prediction))
     panoptica_sweep(reference, p)()
 
 
 def peak(folder: str, scans: int) -> float:
-    """Return the memory that evaluating some scans takes beyond what importing takes, MiB."""
+    """Return the memory for evaluating some scans, without the memory for imports, in MiB."""
     pairs = _pairs(Path(folder))
     evaluate(pairs[:4], Path(folder) / "table.tsv")
     return peak_growth_mib(lambda: evaluate(pairs[:scans], Path(folder) / "table.tsv"))
@@ -93,7 +93,7 @@ def _pairs(folder: Path) -> list[MapPair]:
 
 
 def measure(hundreds: int) -> list[Row]:
-    """Evaluate and read a hundred scans in turn until all are done, then take the peak memory of 100 and of all."""
+    """Evaluate and read a hundred scans alternately, then measure the peak memory of 100 and of all."""
     scans, with_peer = 100 * hundreds, version("panoptica") is not None
     ours = reading = nibabel = panoptica = 0.0
     with tempfile.TemporaryDirectory() as name:
@@ -110,8 +110,8 @@ def measure(hundreds: int) -> list[Row]:
                 panoptica += 100 * seconds(partial(evaluate_by_panoptica, part[first // 100 % DIFFERENT]))
         few, many = (in_own_process(__file__, f"peak({name!r}, {n})") for n in (100, scans))
     note = f"Maps and references of {SHAPE} voxels, compressed, in the file cache; {len(THRESHOLDS)} thresholds."
-    floor = Figure("merely reading the files, as ours reads them and in as many threads", reading)
-    others = (Figure("merely reading the files by nibabel, in as many threads", nibabel),)
+    floor = Figure("only reading the files, as ours and with as many threads", reading)
+    others = (Figure("only reading the files with nibabel, with as many threads", nibabel),)
     peers = (Figure("panoptica (DSC, IoU), extrapolated from one scan in a hundred", panoptica),) if with_peer else ()
     return [
         Row(EVALUATION, Figure(f"cordlesion, {scans} scans", ours), peers, floor, others, note),

@@ -1,4 +1,4 @@
-"""The explorer's slider: one step on a scan of realistic size, seen as its cord stack, in Debian's chromium.
+"""The slider of the explorer: one step on a scan of realistic size, in the view of the cord stack, in Chromium.
 
 python benchmarks/bench_explorer.py [steps]
 """
@@ -18,8 +18,8 @@ from cordlesion.simulate import simulate_cohort
 from cordlesion.study.run import run_study
 
 SCANS = 8
-# WebGL by the processor, and nothing that chromium asks of other machines by itself. Debian's chromium would have pages
-# drawn by the graphics card, too: one that is emulated takes 70 ms for a single changed letter.
+# WebGL on the processor, and no requests of Chromium to other machines. Pages are not drawn by the emulated graphics
+# card, which takes 70 ms for a single changed letter.
 FLAGS = (
     *("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-gpu-rasterization"),
     *("--disable-quic", "--no-first-run"),
@@ -42,7 +42,7 @@ count => new Promise(resolve => {
   requestAnimationFrame(frame);
 })
 """
-"""Move the slider in every frame of the screen; resolves to the milliseconds from each frame to the next."""
+"""Move the slider in every animation frame; resolves to the milliseconds between frames."""
 
 
 def make_explorer(folder: Path) -> Path:
@@ -64,7 +64,7 @@ def make_explorer(folder: Path) -> Path:
 
 
 def frames(page: Path, count: int) -> tuple[list[float], list[float]]:
-    """Move the slider up and down the whole range in the view of the cord stack; then let the page stand still.
+    """Move the slider over the whole range in the view of the cord stack, then wait without changes.
 
     Returns:
         Milliseconds from frame to frame while it moves, and while nothing does.
@@ -86,7 +86,7 @@ def frames(page: Path, count: int) -> tuple[list[float], list[float]]:
 
 
 def measure(count: int) -> list[Row]:
-    """Take the medians of a frame with a step and of one without."""
+    """Return the median durations of a frame with a step and of one without."""
     if not shutil.which("chromium"):
         sys.exit("chromium: not found, so that the explorer was not measured. Install it.")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Peak memory of `cordlesion segment` on a large scan, 512 x 512 x 400 voxels, each step in a process of its own.
+"""Peak memory of `cordlesion segment` on a large scan, 512 x 512 x 400 voxels, each step in a separate process.
 
 Run: python benchmarks/bench_memory.py
 """
@@ -19,7 +19,7 @@ MEBIBYTE = 1024
 
 
 def write_scan(folder: Path) -> None:
-    """A bright straight cord in noise, as 16-bit integers, with its centerline."""
+    """Write a bright straight cord in noise, as 16-bit integers, with its centerline."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 60, SHAPE, dtype=np.int16)
     image[236:276, 236:276] += 200
@@ -31,7 +31,7 @@ def write_scan(folder: Path) -> None:
 
 
 def write_bundle(folder: Path) -> None:
-    """An untrained network of the study's size; without overlap, because time is not what is measured."""
+    """Write an untrained network of the size in the paper; without overlap, because the time is not measured."""
     from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
     from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
     from cordlesion.model.unet3d import UNet3d

@@ -1,4 +1,4 @@
-"""What bfloat16 changes: tuned thresholds and the test set's median voxel F1 of a finished study, beside float32.
+"""The effect of bfloat16 on tuned thresholds and median voxel F1 of the test set of a finished study.
 
 python benchmarks/bench_precision.py STUDY                  its networks as they are, predicting in float32
 python benchmarks/bench_precision.py STUDY --trained OTHER  beside a study that was trained in float32, too
@@ -20,7 +20,7 @@ RUN = ["loss", "seed"]
 
 
 def in_float32(study: Path, folder: Path) -> Path:
-    """Predict with the networks of a study in float32, tune and evaluate: all that follows, in a copy of its folder."""
+    """Predict with the networks of a study in float32, tune and evaluate in a copy of its folder."""
     copy = folder / "float32"
     shutil.copytree(study, copy)
     config = read_study(study / "study.yaml")
@@ -30,7 +30,7 @@ def in_float32(study: Path, folder: Path) -> Path:
 
 
 def scores(study: Path) -> pd.DataFrame:
-    """Return each run's tuned threshold, and the test set's median voxel F1 there and at 0.5."""
+    """Return the tuned threshold of each run, and the median voxel F1 of the test set there and at 0.5."""
     thresholds = read_table(study / "thresholds.tsv").set_index(RUN)["threshold"]
     rows = read_table(study / "evaluation.tsv")
     medians = rows[rows["set"] == "test"].groupby([*RUN, "threshold"])["voxel_f1"].median()
@@ -39,7 +39,7 @@ def scores(study: Path) -> pd.DataFrame:
 
 
 def compare(half: pd.DataFrame, whole: pd.DataFrame) -> None:
-    """Print both, run by run, and the largest differences beside what another seed changes."""
+    """Print both for each run, and the largest differences compared with those between seeds."""
     both = half.join(whole.add_suffix(" (float32)"), how="inner")
     print(both.to_string(float_format="%.3f"))
     for name in half:

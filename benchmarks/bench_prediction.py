@@ -29,7 +29,7 @@ Stack = npt.NDArray[np.float32]
 
 
 def make_bundle() -> Bundle:
-    """Return an untrained network of the study's size with plain intensity landmarks."""
+    """Return an untrained network of the size in the paper with simple intensity landmarks."""
     torch.manual_seed(0)
     card = ModelCard(
         network=NetworkConfig(),
@@ -41,14 +41,14 @@ def make_bundle() -> Bundle:
 
 
 def make_stack() -> tuple[Stack, StackGeometry]:
-    """Return a random stack that lies wholly inside its image."""
+    """Return a random stack that is completely inside its image."""
     stack = np.random.default_rng(0).normal(500, 100, SHAPE).astype(np.float32)
     starts = np.full(SHAPE[2], 8)
     return stack, StackGeometry((64, 64, SHAPE[2]), (1.0, 1.0, 1.0), SHAPE[:2], 0, starts, starts)
 
 
 def monai_prediction(device: torch.device) -> Callable[[], Stack]:
-    """Return MONAI's sliding windows with its defaults (float32, plain memory format) over the same patches."""
+    """Return MONAI's sliding windows with default settings (float32, default memory format) over the same patches."""
     from monai.inferers import sliding_window_inference
 
     bundle, (stack, geometry) = make_bundle(), make_stack()
@@ -70,7 +70,7 @@ def monai_prediction(device: torch.device) -> Callable[[], Stack]:
 
 
 def bare_network(bundle: Bundle, stack: Stack) -> Callable[[], object]:
-    """Return the network on the same patches, cut and standardised before, their maps not put together."""
+    """Return the network on the same patches, which are already extracted and standardised; without stitching."""
     hardware, card = choose_hardware(), bundle.card
     grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), OVERLAP)
     patches = np.stack([extract_patch(stack, start, grid.patch_shape) for start in grid])
@@ -86,7 +86,7 @@ def bare_network(bundle: Bundle, stack: Stack) -> Callable[[], object]:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time ours, MONAI's in a process of its own and the network alone, and compare the maps."""
+    """Time ours, MONAI's in a separate process, and the network alone, and compare the maps."""
     bundle, (stack, geometry), hardware = make_bundle(), make_stack(), choose_hardware()
     ours, peer, floor = f"cordlesion ({hardware.precision}, channels last)", "monai (float32)", "the network alone"
     difference = np.abs(predict_stack(bundle, stack, geometry) - monai_prediction(hardware.device)()).max()

@@ -1,4 +1,4 @@
-"""One scan from the command line, cold: the whole process of ``cordlesion segment``, and what of it is importing torch.
+"""One scan from the command line: the whole process of ``cordlesion segment``, and its share of importing torch.
 
 The peer of this row is the Spinal Cord Toolbox's ``sct_deepseg_lesion``. It needs its own installation and model files,
 so it is not started here; time it on the same machine with ``time sct_deepseg_lesion -i scan.nii.gz -c t2_ax``.
@@ -36,7 +36,7 @@ SCT = Figure("SCT, legacy pipeline, first run", 9.0, is_stated=True)
 
 
 def write_inputs(folder: Path) -> None:
-    """Write a noisy scan, a straight centerline and an untrained network of the study's size."""
+    """Write a noisy scan, a straight centerline and an untrained network of the size in the paper."""
     noise = np.random.default_rng(0).normal(500, 100, SHAPE).astype(np.float32)
     grid = Volume(noise, np.diag([*SPACING_MM, 1.0]))
     curve = np.zeros(SHAPE, np.uint8)
@@ -55,12 +55,12 @@ def write_inputs(folder: Path) -> None:
 
 
 def process(code: str, *arguments: str) -> Callable[[], object]:
-    """Return a function that runs Python code in a fresh process."""
+    """Return a function that runs Python code in a new process."""
     return lambda: subprocess.run([sys.executable, "-c", code, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def network_alone(folder: Path) -> Callable[[], object]:
-    """Return the bare network on as many patches as the scan has."""
+    """Return the network alone on as many patches as the scan has."""
     bundle, hardware = load_own_bundle(folder / "bundle"), choose_hardware()
     scan = read_scan(folder / "scan.nii.gz")
     geometry = place_stack(scan, read_centerline(folder / "centerline.nii.gz", scan), bundle.card.preprocess)
@@ -77,7 +77,7 @@ def network_alone(folder: Path) -> Callable[[], object]:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time the processes and the network in turn."""
+    """Time the processes and the network alternately."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_inputs(folder)

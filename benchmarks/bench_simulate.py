@@ -1,4 +1,4 @@
-"""Simulated scans: a share of a cohort of the study's size, as `cordlesion simulate` makes it, files included.
+"""Simulated scans: a part of a cohort of the size in the paper, as written by `cordlesion simulate`.
 
 python benchmarks/bench_simulate.py [scans]
 """
@@ -17,17 +17,17 @@ from cordlesion.io.volume import Volume, read_volume, write_volume
 from cordlesion.simulate import ScanPlan, plan_cohort
 from cordlesion.simulate.cohort import simulate_all
 
-STUDY_SCANS = 161
+PAPER_SCANS = 161
 
 
 def sample_plans(scans: int) -> list[ScanPlan]:
-    """Return scans spread evenly over the cohort of the study's size, so that all protocols have their share."""
-    plans = [plan for subject in plan_cohort(STUDY_SCANS, seed=0) for plan in subject.scans(seed=0)]
+    """Return evenly spaced scans of a cohort of the size in the paper, so that all protocols are included."""
+    plans = [plan for subject in plan_cohort(PAPER_SCANS, seed=0) for plan in subject.scans(seed=0)]
     return [plans[index * len(plans) // scans] for index in range(scans)]
 
 
 def writing_again(folder: Path) -> Callable[[], object]:
-    """Return the writing of all images of a folder once more, in as many threads, what is in them at hand."""
+    """Return a function that writes all images of a folder again, with as many threads, from memory."""
     images = [(path, read_volume(path)) for path in folder.rglob("*.nii.gz")]
 
     def write(image: tuple[Path, Volume]) -> None:
@@ -37,12 +37,12 @@ def writing_again(folder: Path) -> Callable[[], object]:
 
 
 def measure(scans: int) -> list[Row]:
-    """Time a share of the cohort in all processes, their start included, and extrapolate."""
+    """Time a part of the cohort in all processes, including their start, and extrapolate."""
     plans, processes = sample_plans(scans), available_processors()
     with tempfile.TemporaryDirectory() as name:
         ours = seconds(lambda: list(simulate_all(Path(name), plans, processes)))
         writing = seconds(writing_again(Path(name)))
-    each = STUDY_SCANS / scans
+    each = PAPER_SCANS / scans
     note = f"Extrapolated from {scans} of them, spread evenly; {processes} processes, files included. There is no peer."
     floor = Figure("merely writing the images", writing * each)
     return [Row(SIMULATION, Figure("cordlesion", ours * each), (), floor, note=note)]

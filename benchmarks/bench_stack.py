@@ -1,4 +1,4 @@
-"""One scan to its cord stack: ours samples the stack's points, the peers resample the whole volume first.
+"""From a scan to its cord stack: ours samples the points of the stack, the peers resample the whole volume first.
 
 python benchmarks/bench_stack.py [rounds]
 """
@@ -24,7 +24,7 @@ Image = npt.NDArray[np.float32]
 
 
 def simulate() -> tuple[Volume, StackGeometry]:
-    """Return a smooth random volume in LAS order and the place of a gently curved cord in it."""
+    """Return a smooth random volume in LAS order and the geometry of a slightly curved cord in it."""
     noise = np.random.default_rng(0).normal(size=SHAPE)
     image = (ndimage.gaussian_filter(noise, (3, 3, 0.5)) * 1000 + 500).astype(np.float32)
     z = np.arange(SHAPE[2], dtype=np.float64)
@@ -34,14 +34,14 @@ def simulate() -> tuple[Volume, StackGeometry]:
 
 
 def zoom_whole(image: Image) -> Image:
-    """Resample the whole volume with scipy, on the grid that shares the volume's outer border."""
+    """Resample the whole volume with scipy to the grid with the same outer border."""
     factors = [spacing / CONFIG.spacing_mm for spacing in SPACING_MM]
     whole: Image = ndimage.zoom(image, factors, order=1, mode="nearest", grid_mode=True)
     return whole
 
 
 def crop(whole: Image, geometry: StackGeometry) -> Image:
-    """Cut the stack out of a resampled volume."""
+    """Crop the stack from a resampled volume."""
     n, _ = geometry.crop_voxels
     starts = zip(geometry.start_x, geometry.start_y, strict=True)
     slices = [whole[x : x + n, y : y + n, geometry.first_slice + k] for k, (x, y) in enumerate(starts)]
@@ -92,7 +92,7 @@ OURS = "cordlesion, the stack's points only"
 
 
 def points_alone(scan: Volume, geometry: StackGeometry) -> Callable[[], object]:
-    """Return one linear interpolation at points that are there already, of an image that is float32 already."""
+    """Return one linear interpolation of a float32 image at given points."""
     x, y = geometry._isotropic_xy()
     starts = (x[:, None], y[None], geometry.first_slice + np.arange(geometry.n_slices))
     native = [(np.asarray(at, np.float64) + 0.5) * step - 0.5 for at, step in zip(starts, geometry.step, strict=True)]
@@ -102,7 +102,7 @@ def points_alone(scan: Volume, geometry: StackGeometry) -> Callable[[], object]:
 
 
 def candidate(name: str) -> Callable[[], object]:
-    """Return ours or a peer's work, ready to be run."""
+    """Return ours or a peer, ready to run."""
     scan, geometry = simulate()
     if name == OURS:
         return lambda: sample_stack(scan, geometry)
@@ -131,7 +131,7 @@ def check() -> float:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time ours and every peer that is installed, then take the peak memory of each."""
+    """Time ours and every installed peer, then measure the peak memory of each."""
     scan, geometry = simulate()
     peers = [name for name in PEERS if version(name)]
     names = {name: f"{name}, whole volume" for name in peers}

@@ -1,4 +1,4 @@
-"""Voxel- and lesion-wise metrics at 21 thresholds: ours, ours without the shortcuts, panoptica's and Anima's.
+"""Voxel- and lesion-wise metrics at 21 thresholds: ours, ours without optimisation, panoptica and Anima.
 
 python benchmarks/bench_sweep.py [rounds]
 """
@@ -22,9 +22,9 @@ Maps = npt.NDArray[np.float32]
 SHAPE, SPACING_MM, N_LESIONS = (48, 48, 600), (0.5, 0.5, 0.5), 10
 RULE = LesionRule()
 OURS, PANOPTICA = "cordlesion", "panoptica (DSC, IoU, 26-connected)"
-# animaSegPerfAnalyzer -s -l of Anima-Public d9fb323d (ITK 5.2.1) on a pair of masks like these (ten lesions each), in a
-# process per threshold, with the time of writing 21 masks; median of interleaved rounds on two cores, 2026-11. Not run
-# here: Anima is a program in C++ that has to be compiled.
+# animaSegPerfAnalyzer -s -l of Anima-Public d9fb323d (ITK 5.2.1) on similar masks (ten lesions each), one process per
+# threshold, including the writing of 21 masks; median of alternating rounds on two cores, 2026-11. Not measured here,
+# because Anima is a C++ program that must be compiled.
 ANIMA_SECONDS = 1.6
 
 
@@ -47,7 +47,7 @@ def _distance(grid: Maps, centre: npt.NDArray[np.float64], radii: npt.NDArray[np
 
 
 def whole_volume(reference: Masks, p: Maps) -> list[tuple[LesionCounts, int, int]]:
-    """Evaluate the same rule threshold by threshold on whole volumes, the reference labelled anew each time."""
+    """Evaluate the same rule at each threshold on whole volumes; the reference is labelled each time."""
     results = []
     for t in THRESHOLDS:
         mask = binarize(p, t)
@@ -90,7 +90,7 @@ def panoptica_sweep(reference: Masks, p: Maps) -> Callable[[], object]:
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time ours, the same rule without shortcuts, and panoptica."""
+    """Time ours, the same rule without optimisation, and panoptica."""
     reference, p = simulate()
     ours = sweep(reference, p, SPACING_MM, THRESHOLDS, RULE)
     plain = [counts for counts, *_ in whole_volume(reference, p)]

@@ -1,7 +1,7 @@
-"""One training step, batch of 8 patches of 48 x 48 x 48: ours, and what each of its three choices is worth; the loop.
+"""One training step with 8 patches of 48 x 48 x 48: ours, and the gain of each of its three settings; and the loop.
 
 The others are PyTorch with the same network, loss and optimiser, but without the precision or the memory format of ours
-or, in processes of their own, without the freed memory that a process of ours keeps.
+or, in separate processes, without the reuse of freed memory.
 
 python benchmarks/bench_training_step.py [rounds]
 """
@@ -31,15 +31,15 @@ from cordlesion.training.module import OPTIMIZERS
 
 BATCH, SIZE = 8, 48
 LENGTHS = (276, 348)
-"""Slices of the stacks of the loop: 48 patches."""
+"""Slices of the stacks in the loop; they have 48 patches."""
 N = 1024
-"""Rows and columns of the floor's matrices."""
+"""Rows and columns of the matrices of the floor."""
 PLAIN = "plain PyTorch (float32, default layout)"
 Step = Callable[..., None]
 
 
 def make_step(device: torch.device, half_precision: bool, channels_last: bool) -> Step:
-    """Return a step (forward, Tversky loss, backward, Adam) on a network of its own, and a batch unless given one."""
+    """Return a step (forward, Tversky loss, backward, Adam) on a new network, and on a new batch unless given."""
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     torch.manual_seed(0)
     network = UNet3d().to(device, memory_format=layout)
@@ -61,7 +61,7 @@ def make_step(device: torch.device, half_precision: bool, channels_last: bool) -
 
 
 def multiplications(step: Callable[[], object], device: torch.device, dtype: torch.dtype) -> Callable[[], object]:
-    """Return as many multiplications as a step needs, all of them in products of large matrices."""
+    """Return products of large matrices with as many multiplications as a step needs."""
     with FlopCounterMode(display=False) as counter:
         step()
     matrix = torch.randn(N, N, device=device, dtype=dtype)
@@ -77,7 +77,7 @@ def multiplications(step: Callable[[], object], device: torch.device, dtype: tor
 
 
 def measure(rounds: int) -> list[Row]:
-    """Time ours, which is what ``choose_hardware`` picks on this machine, plain PyTorch, and what lies between."""
+    """Time ours (the choice of ``choose_hardware`` on this machine), default PyTorch, and variants in between."""
     hardware = choose_hardware()
     device, half = hardware.device, hardware.half_precision
     ours = f"cordlesion ({hardware.precision}, channels last, freed memory kept)"
@@ -101,7 +101,7 @@ def measure(rounds: int) -> list[Row]:
 
 
 def monai_epoch(stacks: Sequence[TrainingStack], starts: Sequence[int], step: Step) -> Callable[[], float]:
-    """Return an epoch of the step on the same patches, mirrored, turned, standardised and batched by MONAI."""
+    """Return an epoch of the step on the same patches, with flips, rotations, standardisation and batches by MONAI."""
     from monai.data import DataLoader, Dataset
     from monai.transforms import Compose, NormalizeIntensityd, RandFlipd, RandRotate90d
 
@@ -125,7 +125,7 @@ def monai_epoch(stacks: Sequence[TrainingStack], starts: Sequence[int], step: St
 
 
 def loop_row(step: Step, rounds: int) -> Row:
-    """Compare epochs of real trainings with as many bare steps."""
+    """Compare epochs of real trainings with the same number of single steps."""
     config = RunConfig(
         loss=LossConfig(name="tversky"),
         seed=0,

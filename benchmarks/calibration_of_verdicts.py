@@ -1,4 +1,4 @@
-"""Are verdicts and intervals calibrated? Studies are simulated whose truth is known, and the shares are printed.
+"""Are verdicts and intervals calibrated? Simulates studies with known truth and prints the shares of errors.
 
 python benchmarks/calibration_of_verdicts.py [--studies N] [--seed K] [--only verdicts|intervals]
 

@@ -1,4 +1,4 @@
-"""Mutated inputs against the public entry points: each ends clean or with a sentence, within 10 s and 1.5 GiB.
+"""Fuzzing of the public entry points: each input must end without error or with a clear message, in 10 s and 1.5 GiB.
 
     python benchmarks/fuzz_inputs.py --cases 10000 --seed 0
 
@@ -62,13 +62,13 @@ _CLEAN, _SENTENCE, _TRACEBACK, _BROKEN_GENERATOR = 0, 2, 70, 71
 
 @dataclass
 class Tally:
-    """What became of the cases."""
+    """Outcomes of the cases."""
 
     counts: Counter[str] = field(default_factory=Counter)
     places: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Of each failure: how often, and the first case, which is kept."""
+    """Number of each failure, and its first case, which is kept."""
     seconds: Counter[str] = field(default_factory=Counter)
-    """Of processors, by kind."""
+    """Processor seconds by kind."""
     by_kind: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -98,7 +98,7 @@ def fuzz(
     kinds: list[str] | None = None,
     minutes: float = 60,
 ) -> Tally:
-    """Run the cases of the given numbers, so many at a time."""
+    """Run the cases of the given numbers, several in parallel."""
     _import_all()
     stop = time.monotonic() + 60 * minutes
     tally = Tally()
@@ -139,7 +139,7 @@ def find_generators(common: Path) -> dict[str, Generator]:
 
 
 def table(tally: Tally) -> str:
-    """Return the outcomes, by kind of input and together, and each failure once."""
+    """Return the outcomes by kind of input and in total, and each failure once."""
     outcomes = ["clean", "sentence", "traceback", "hang", "above 1.5 GiB", "not finite", "broken generator"]
     kinds = sorted({kind for kind, _ in tally.by_kind})
     lines = ["".join([f"{'kind':<22}", *(f"{name:>18}" for name in outcomes)])]
@@ -157,11 +157,11 @@ def _import_all() -> None:
 
     torch.set_num_threads(1)
     gc.collect()
-    gc.freeze()  # what is shared with the processes of the cases stays shared
+    gc.freeze()  # memory that is shared with the processes of cases stays shared
 
 
 def _work(generate: Generator, common: Path, folder: Path, seed: list[int]) -> None:
-    """Do one case and end this process."""
+    """Run one case and exit this process."""
     status = _BROKEN_GENERATOR
     try:
         _redirect(folder.with_suffix(".log"))
@@ -212,7 +212,7 @@ def _redirect(log: Path) -> None:
 
 
 def _collect(running: dict[int, tuple[int, str, Path]], tally: Tally, keep: Path) -> None:
-    """Wait for one of the processes, judge it, and remove its files, or keep them where it failed anew."""
+    """Wait for one of the processes, classify it, and remove its files, or keep them for a new failure."""
     process, status, used = os.wait4(-1, 0)
     number, kind, folder = running.pop(process)
     log = folder.with_suffix(".log")

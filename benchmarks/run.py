@@ -1,4 +1,4 @@
-"""Run every benchmark of the page, each in a process of its own, and write `docs/benchmarks.md`.
+"""Run every benchmark of the page, each in a separate process, and write `docs/benchmarks.md`.
 
 python benchmarks/run.py [--quick] [--only NAME ...]
 """
@@ -29,7 +29,7 @@ SCRIPTS = {
     "evaluate": 2,
     "explorer": 10,
 }
-"""Each with the rounds of a quick run; by default it has its own, with which figures can be quoted."""
+"""Benchmarks with the number of rounds of a quick run; the default numbers give more reliable figures."""
 PACKAGES = (
     *("cordlesion", "torch", "lightning", "numpy", "scipy", "nibabel", "pandas"),
     *("monai", "torchio", "SimpleITK", "panoptica", "playwright"),
@@ -37,7 +37,7 @@ PACKAGES = (
 
 
 def measure(script: str, *rounds: str) -> list[Row]:
-    """Run one benchmark; its output goes where ours goes."""
+    """Run one benchmark with the same output streams."""
     with tempfile.TemporaryDirectory() as folder:
         rows = Path(folder) / "rows.json"
         command = [sys.executable, str(HERE / f"bench_{script}.py"), "--json", str(rows)]
@@ -46,7 +46,7 @@ def measure(script: str, *rounds: str) -> list[Row]:
 
 
 def facts(started: datetime.datetime, load: float, minutes: float, quick: bool) -> list[str]:
-    """Say when and on what the page was measured, and what else ran."""
+    """Return the date, the machine and its load for the page."""
     versions, machine = header(PACKAGES).splitlines()
     threads = os.environ.get("OMP_NUM_THREADS", "all")
     few = ["**Few rounds, to try the benchmarks: no figure here is to be quoted.**"] if quick else []
@@ -72,8 +72,8 @@ def main() -> None:
     if set(given.only) == set(SCRIPTS):
         order = [stage.name for stage in STAGES]
         rows.sort(key=lambda row: order.index(row.stage.name))
-        told = facts(started, load, (time.perf_counter() - clock) / 60, given.quick)
-        PAGE.write_text(page(rows, told), encoding="utf-8")
+        text = facts(started, load, (time.perf_counter() - clock) / 60, given.quick)
+        PAGE.write_text(page(rows, text), encoding="utf-8")
         print(f"{PAGE}: written")
 
 

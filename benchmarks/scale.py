@@ -1,4 +1,4 @@
-"""What studies cost as their scans and runs grow: measured at three sizes of each, extrapolated, into docs/scaling.md.
+"""Costs of studies by number of scans and runs: measured at three sizes each, extrapolated, for docs/scaling.md.
 
 python benchmarks/scale.py [--scans 24 72 216] [--runs 10 100 500] [--folder FOLDER]
 
@@ -33,20 +33,20 @@ class Measured:
 
     scans: int
     measured_scans: int
-    """Of threshold and test set: those that are predicted."""
+    """Scans of threshold and test set, which are predicted."""
     learning_scans: int
-    """Of training and validation set."""
+    """Scans of training and validation set."""
     runs: int
     voxels: float
-    """That the network sees per scan and pass: of all patches."""
+    """Voxels of all patches of a scan, which the network processes per pass."""
     paper_voxels: float
-    """The same at the paper's settings."""
+    """The same with the settings of the paper."""
     stages: dict[str, dict[str, float]]
     disk: dict[str, dict[str, int]]
 
 
 def measure_scans(base: Path, folder: Path, scans: int) -> tuple[Measured, StudyConfig]:
-    """Run a study of one run on so many scans."""
+    """Run a study with one run on the given number of scans."""
     config = small_study(write_cohort(base, folder / f"cohort-{scans}", scans), folder / f"study-{scans}")
     stages = measure_stages(config)
     stages["again"] = measure_stages(config, ("tune",))["tune"]
@@ -54,7 +54,7 @@ def measure_scans(base: Path, folder: Path, scans: int) -> tuple[Measured, Study
 
 
 def measure_runs(finished: StudyConfig, scans: int, folder: Path, runs: int) -> Measured:
-    """Measure what of a study of many runs does not need the network."""
+    """Measure the stages of a study with many runs that do not need the network."""
     config = many_runs(finished, folder / f"runs-{runs}-of-{scans}", runs)
     study = clone_trained(finished, config)
     stages = measure_stages(config, ("tune",))
@@ -94,7 +94,7 @@ def main() -> None:
             print(json.dumps(asdict(measured)), flush=True)
             of_scans.append(measured)
             configs.append(config)
-        # The middle number of runs on the next cohort too: what a run costs is told from what its scans cost.
+        # The middle number of runs on the next cohort, too, to separate the costs of runs and scans.
         plan = [(0, runs) for runs in arguments.runs] + [(1, arguments.runs[1])]
         of_runs = []
         for cohort, runs in plan:

@@ -1,4 +1,4 @@
-"""Which objective chooses the better threshold, and how far the interval of t reaches: a simulation with known truth.
+"""Simulation with known truth: which objective chooses the better threshold, and is the interval of t correct?
 
 python benchmarks/threshold_rules.py [studies] [seed]
 
@@ -6,7 +6,7 @@ Every model is a family of curves of F1 over t. The lesion voxels of a scan have
 own, its background has a tail that reaches above the threshold, and both move with the model. A threshold is chosen on
 few scans, as in a study, by the program's own objectives and its own rule for ties; how good it is, a large number of
 further scans shows. The spread over scans, the best median and the gap to the best threshold of each scan are printed
-beside the figures, to be compared with those of real maps.
+with the figures, for comparison with real maps.
 """
 
 import sys
@@ -27,37 +27,37 @@ SIZES = {7: 5, 14: 10, 28: 20, 56: 40}
 RULES = ("median_voxel_f1", "mean_voxel_f1")
 N_POPULATION = 4000
 GRID = Grid(np.array(THRESHOLDS), np.array([np.nan]))
-# At t = 0 every voxel is lesion; at t = 1 the logit is infinite.
+# At t = 0 all voxels are lesion; at t = 1 the logit is infinite.
 _T = np.clip(GRID.thresholds, 1e-9, 1 - 1e-9)
 _LOGIT = np.log(_T / (1 - _T))
 
 
 @dataclass(frozen=True)
 class Model:
-    """One training: where its logits lie."""
+    """One training: the distribution of its logits."""
 
     lesion: float
-    """Centre of the lesion voxels' logits in a scan of middling difficulty."""
+    """Mean logit of lesion voxels in a scan of medium difficulty."""
     background: float
-    """Centre of the background's logits."""
+    """Mean logit of the background."""
     own: int
-    """Seed of what each scan is to this model alone."""
+    """Seed of the effects of scans on this model only."""
 
 
 def draw_model(rng: np.random.Generator) -> Model:
-    """Draw a training: trainings differ in how sure of themselves they are."""
+    """Draw a training; trainings differ in their confidence."""
     timid = rng.normal(0, 1.2)
     return Model(-0.6 + timid, -7.4 + timid, int(rng.integers(2**32)))
 
 
 def curves(model: Model, n_subjects: int, n_scans: int, rng: np.random.Generator) -> FloatArray:
-    """Return F1 of scans that are drawn, shape (n_scans, thresholds); scans of one subject are alike."""
+    """Return F1 of random scans, shape (n_scans, thresholds); scans of one subject are correlated."""
     subject = np.arange(n_scans) % n_subjects
     ease = rng.normal(0, 0.6, n_subjects)[subject] + rng.normal(0, 0.7, n_scans)
     reach = rng.normal(0, 0.7, n_subjects)[subject] + rng.normal(0, 0.7, n_scans)
-    # In one scan of eight lesions are so faint that hardly any voxel is found.
+    # In one of eight scans, lesions are so faint that almost no voxel is found.
     ease = np.where(rng.random(n_scans) < 0.12, ease - 5, ease)
-    # The background has this many times the voxels of the lesions.
+    # Ratio of background voxels to lesion voxels.
     ratio = np.exp(rng.normal(4.6, 0.8, n_scans))
     found = norm.sf((_LOGIT - (model.lesion + 1.1 * ease)[:, None]) / 2.4)
     false = ratio[:, None] * norm.sf((_LOGIT - (model.background + reach)[:, None]) / 2.6)
@@ -66,12 +66,12 @@ def curves(model: Model, n_subjects: int, n_scans: int, rng: np.random.Generator
 
 
 def choose(f1: FloatArray, rule: str) -> int:
-    """Choose a threshold as the program does; its place in the grid."""
+    """Choose a threshold as in the package; returns its index in the grid."""
     return GRID.best(OBJECTIVES[rule].summarize(f1[np.newaxis]))[1]
 
 
 def held_out(n_studies: int, seed: int) -> None:
-    """Print the median F1 that each rule's threshold has on further scans."""
+    """Print the median F1 of the threshold of each rule on new scans."""
     print("Median F1 on further scans of the threshold that is chosen (standard error of the difference)\n")
     print("| scans (subjects) | t = 0.5 | best t | " + " | ".join(RULES) + " | mean less median |")
     print("|---|" + "---|" * (len(RULES) + 3))
@@ -96,7 +96,7 @@ def _one_study(n_scans: int, n_subjects: int, rng: np.random.Generator) -> tuple
 
 
 def coverage(n_studies: int, seed: int) -> None:
-    """Print how often the 95 % interval of t holds the best t, and a t that is chosen anew."""
+    """Print how often the 95 % interval of t contains the best t, and a t from new scans."""
     print("\nHow often the interval of t (nominal 95 %) holds ...\n")
     print("| scans (subjects) | the best t of all scans | the t of as many further scans | its mean width |")
     print("|---|---|---|---|")
@@ -125,7 +125,7 @@ def _one_interval(n_scans: int, n_subjects: int, rng: np.random.Generator) -> tu
 
 
 def describe(seed: int) -> None:
-    """Print what the simulated curves are like."""
+    """Print properties of the simulated curves."""
     rng = np.random.default_rng(seed)
     medians, spreads, gaps, best = [], [], [], []
     for _ in range(100):

@@ -149,7 +149,7 @@ def test_a_folder_per_patient_with_one_file_name_is_paired_by_folder(tmp_path, t
     reference = touch(tmp_path / "r", "p1/consensus.nii.gz", "p2/consensus.nii.gz", "p3/consensus.nii.gz")
     prediction = touch(tmp_path / "p", *(f"{patient}/{theirs}" for patient in ("p1", "p2", "p4")))
     if "/" in theirs:
-        with pytest.raises(CordlesionError, match=r"is of the same scan as .*lay both trees out in the same folders"):
+        with pytest.raises(CordlesionError, match=r"is of the same scan as .*the same folders in both trees"):
             pair_files(reference, prediction)
         return
     pairs, unmatched = pair_files(reference, prediction)

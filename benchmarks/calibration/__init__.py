@@ -1,1 +1,1 @@
-"""Simulated studies with known truth: false verdicts, true gaps found, what intervals cover."""
+"""Simulated studies with known truth: false verdicts, power, coverage of intervals."""

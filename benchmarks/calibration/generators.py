@@ -1,4 +1,4 @@
-"""Scores of simulated studies whose truth is known: F1-like, and plain sums of effects.
+"""Scores of simulated studies with known truth: similar to F1, or sums of effects.
 
 All arrays of scores have the shape (studies, losses, seeds, scans). Two sets of a study (threshold and test) are drawn
 with the same ``luck``, the luck of each training, since the same networks are measured on both.
@@ -20,7 +20,7 @@ _BETA = (3.29, 3.95)
 BETWEEN_LOSSES, WITHIN_LOSS = 0.7, 0.8
 """Correlation over scans of single runs of two losses and of one loss, as in real maps."""
 EXAMPLE_SDS = (0.051, 0.013, 0.022, 0.116, 0.019, 0.063, 0.060)
-"""Standard deviations between the seeds of seven losses, as three seeds of each showed them in the example report."""
+"""Standard deviations between seeds of seven losses, from three seeds each in the example report."""
 
 _LATENT = np.linspace(-8, 8, 4001)
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
@@ -29,29 +29,29 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 @dataclass(frozen=True)
 class Design:
-    """Which scans there are, and how losses differ."""
+    """Scans of a study, and differences between losses."""
 
     owners: npt.NDArray[np.int64]
     """The subject of each scan, from 0."""
     seed_sds: tuple[float, ...]
     """Standard deviation between seeds of the mean score, one per loss."""
     gaps: tuple[float, ...]
-    """By how much the true mean score of each loss is above that of the worst."""
+    """True mean score of each loss minus that of the worst loss."""
     n_seeds: int
 
     @property
     def n_losses(self) -> int:
-        """How many losses."""
+        """Number of losses."""
         return len(self.gaps)
 
 
 def owners(n_scans: int, n_subjects: int) -> npt.NDArray[np.int64]:
-    """Spread scans over subjects as evenly as can be, those of one subject together."""
+    """Distribute scans over subjects as evenly as possible, sorted by subject."""
     return np.sort(np.arange(n_scans) % n_subjects).astype(np.int64)
 
 
 def draw_luck(rng: np.random.Generator, n_studies: int, design: Design) -> Array:
-    """Draw the luck of each training: standard normal, shape (studies, losses, seeds, 1)."""
+    """Draw the random effect of each training: standard normal, shape (studies, losses, seeds, 1)."""
     return rng.standard_normal((n_studies, design.n_losses, design.n_seeds, 1))
 
 
@@ -77,7 +77,7 @@ def f1_scores(rng: np.random.Generator, design: Design, luck: Array, *, zeros_st
 
 
 def plain_scores(rng: np.random.Generator, design: Design, luck: Array) -> Array:
-    """Draw sums of a scan's ease (SD 0.2), the training's luck, and little noise (SD 0.02): seed noise dominates."""
+    """Draw sums of scan effect (SD 0.2), training effect, and little noise (SD 0.02): seed noise dominates."""
     n_studies, n_scans = len(luck), len(design.owners)
     ease = rng.normal(0.5, 0.2, (n_studies, 1, 1, n_scans))
     noise = rng.normal(0, 0.02, (n_studies, design.n_losses, design.n_seeds, n_scans))
@@ -93,7 +93,7 @@ def subject_means(scores: Array, owner: npt.NDArray[np.int64]) -> Array:
 
 
 def _of_subjects(rng: np.random.Generator, shape: Sequence[int], design: Design) -> Array:
-    """Draw standard normal effects, half of the variance shared by the scans of a subject."""
+    """Draw standard normal effects; half of the variance is common to the scans of a subject."""
     of_subject = rng.standard_normal((*shape, design.owners.max() + 1))[..., design.owners]
     effects: Array = (of_subject + rng.standard_normal((*shape, len(design.owners)))) / np.sqrt(2)
     return effects
@@ -115,7 +115,7 @@ def _mean_by_luck(share: float, shift: float = 0.0) -> Array:
 
 @cache
 def _luck_share(sd: float) -> float:
-    """Return the share of the latent variance with which mean scores of seeds have the standard deviation."""
+    """Return the share of the latent variance that gives mean scores of seeds the standard deviation."""
 
     def excess(share: float) -> float:
         means = _mean_by_luck(share)

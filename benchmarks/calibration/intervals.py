@@ -1,4 +1,4 @@
-"""How often the intervals of the report hold the truth, in simulated studies.
+"""Coverage of the intervals of the report in simulated studies.
 
 Scans of a subject are alike (half of the variance is between subjects); counts of lesions vary between subjects and
 scans more than chance does. Intervals that the report calls approximate have no target.
@@ -34,7 +34,7 @@ OF_SHARES = (*DESIGNS, (46, 20))
 LEAST = 0.93
 _ALIKE = 0.5
 _LARGE = 200_000
-"""Scans that stand for all."""
+"""Number of scans that represent the population."""
 _GRID = np.round(np.arange(1, 20) * 0.05, 2)
 
 
@@ -73,19 +73,19 @@ def _table(
 
 
 def _latent(rng: np.random.Generator, of_scan: Subjects) -> Array:
-    """Draw standard normal values, those of a subject correlated."""
+    """Draw standard normal values, correlated within subjects."""
     of_subject = rng.standard_normal(int(of_scan.max()) + 1)[of_scan]
     return np.sqrt(_ALIKE) * of_subject + np.sqrt(1 - _ALIKE) * rng.standard_normal(len(of_scan))
 
 
 def _score(latent: Array, zeros: float) -> Array:
-    """Turn standard normal values into scores: so many zeros, a beta distribution above."""
+    """Convert standard normal values to scores: a share of zeros, and a beta distribution."""
     share = stats.norm.cdf(latent)
     return np.where(share < zeros, 0, stats.beta.ppf(np.clip((share - zeros) / (1 - zeros), 0, 1), 3.29, 3.95))
 
 
 def _median_score(zeros: float, steps: int | None = None) -> Study:
-    """The median of a score; of lesion scores, which are coarse, one with so many steps."""
+    """The median of a score; optionally with few steps, as for lesion scores."""
 
     def rounded(scores: Array) -> Array:
         return scores if steps is None else np.round(scores * steps) / steps
@@ -99,12 +99,12 @@ def _median_score(zeros: float, steps: int | None = None) -> Study:
 
 
 def _differences(latent: Array) -> Array:
-    """Turn standard normal values into changes within scans: a third are none, gains are larger than losses."""
+    """Convert standard normal values to changes within scans: a third are 0, gains are larger than losses."""
     return np.where(np.abs(latent + 0.3) < 0.35, 0, 0.05 * latent + 0.03 * np.maximum(latent, 0) ** 2 + 0.03)
 
 
 def _median_change(of_size: bool) -> Study:
-    """The median change within scans, as by tuning; or of its size, as when a threshold is moved."""
+    """The median change within scans, as by tuning; or of its absolute value, as for a changed threshold."""
 
     def shown(latent: Array) -> Array:
         return np.abs(_differences(latent)) if of_size else _differences(latent)
@@ -126,12 +126,12 @@ def _share_of_scans(share: float) -> Study:
 
 
 def _lesions(rng: np.random.Generator, of_scan: Subjects) -> npt.NDArray[np.int64]:
-    """Draw the lesions of each scan: one or more, four in the mean."""
+    """Draw the number of lesions of each scan: at least one, four on average."""
     return 1 + rng.negative_binomial(1, 0.25, len(of_scan))
 
 
 def _share_of_lesions(share: float) -> Study:
-    """The share found: lesions of a subject are alike (correlation 0.2), as are those of a scan through it."""
+    """The share of detected lesions; lesions of a subject are correlated (0.2), and so are those of a scan."""
 
     def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
         n = _lesions(rng, of_scan)
@@ -142,7 +142,7 @@ def _share_of_lesions(share: float) -> Study:
 
 
 def _false_lesions(mean: float, shape: float) -> Study:
-    """Poisson counts whose means vary between subjects (gamma, ``shape``) and scans (gamma, 2)."""
+    """Poisson counts with means that vary between subjects (gamma, ``shape``) and scans (gamma, 2)."""
 
     def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
         of_subject = rng.gamma(shape, 1 / shape, int(of_scan.max()) + 1)[of_scan]
@@ -153,7 +153,7 @@ def _false_lesions(mean: float, shape: float) -> Study:
 
 
 def _change_of_scans(gained: float, lost: float) -> Study:
-    """A share of scans that differ between the thresholds, some for better, some for worse."""
+    """Some scans differ between the thresholds, in both directions."""
 
     def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
         place = stats.norm.cdf(_latent(rng, of_scan))
@@ -183,7 +183,7 @@ def _change_of_false_lesions(default: float, tuned: float) -> Study:
 
 
 def _rare_changes(of_lesions: bool) -> Study:
-    """As much gained as lost, both in few scans: a study may see one direction alone, or none."""
+    """Equal gains and losses in few scans: a study may contain only one direction, or none."""
     rate = 0.05
 
     def simulate(rng: np.random.Generator, of_scan: Subjects) -> tuple[Interval, float]:
@@ -196,7 +196,7 @@ def _rare_changes(of_lesions: bool) -> Study:
 
 
 def _curves(rng: np.random.Generator, latent: Array, spread: float) -> Array:
-    """Draw the score of each scan at every threshold, shape (scans, thresholds): one peak each, elsewhere per scan."""
+    """Draw the score of each scan at every threshold, shape (scans, thresholds): one peak at a random position each."""
     logit = np.log(_GRID / (1 - _GRID))
     peak = -1.0 + spread * rng.standard_normal(len(latent))
     height = _score(latent, 0.12)
@@ -204,7 +204,7 @@ def _curves(rng: np.random.Generator, latent: Array, spread: float) -> Array:
 
 
 def _threshold(spread: float) -> Study:
-    """The threshold with the highest median score over all scans there are, and the interval of the chosen one."""
+    """The threshold with the highest median score in the population, and the interval of the chosen one."""
     everybody = np.random.default_rng(0)
     truth = float(_GRID[np.median(_curves(everybody, everybody.standard_normal(_LARGE), spread), axis=0).argmax()])
 

@@ -1,4 +1,4 @@
-"""Figures of simulated studies with their standard errors, and the table that they are printed as."""
+"""Results of simulated studies with standard errors, and their table."""
 
 import math
 from collections.abc import Sequence
@@ -10,24 +10,24 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Row:
-    """A share that was measured in simulated studies of one design."""
+    """A share in simulated studies of one design."""
 
     table: str
-    """What is asked, the heading of its table."""
+    """The question, used as the heading of a table."""
     design: str
     figure: str
-    """What the share is of: false verdicts, power or coverage."""
+    """Quantity: false verdicts, power or coverage."""
     share: float
     se: float
-    """Standard error of the share, by simulation."""
+    """Standard error of the share due to the number of simulations."""
     least: float | None = None
-    """What is wanted at least."""
+    """Lower limit of the target."""
     most: float | None = None
-    """What is wanted at most."""
+    """Upper limit of the target."""
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target holds within two standard errors; None without a target."""
+        """Whether the target is met within two standard errors; None without a target."""
         if self.least is None and self.most is None:
             return None
         low, high = self.share - 2 * self.se, self.share + 2 * self.se
@@ -43,7 +43,7 @@ def measured(
     least: float | None = None,
     most: float | None = None,
 ) -> Row:
-    """Make a row of what happened in each study.
+    """Return a row from the outcome of each study.
 
     Args:
         table: What is asked.
@@ -59,7 +59,7 @@ def measured(
 
 
 def print_rows(rows: Sequence[Row]) -> str:
-    """Lay out rows as a table of Markdown per question: percent, standard error in brackets, an asterisk if missed."""
+    """Format rows as a Markdown table per question: percent, standard error in brackets, asterisk if missed."""
     parts = []
     for table in dict.fromkeys(row.table for row in rows):
         mine = [row for row in rows if row.table == table]

@@ -1,4 +1,4 @@
-"""How often the verdict between losses is false, how often it finds a true gap, and what its interval covers."""
+"""False verdicts between losses, power for a true gap, and coverage of the interval."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ from calibration.rows import Row, measured
 from cordlesion.statistics import crossed_test, estimate_seed_noise
 
 SIGNIFICANT, COVERED, POWERFUL = 0.05, 0.93, 0.8
-"""What is wanted: false verdicts at most, coverage and power at least."""
+"""Targets: maximum of false verdicts, minimum of coverage and power."""
 N_LOSSES = 7
 NULL = "Equal methods: share of studies with a false verdict"
 POWER = "One loss is better: share of the comparisons with it in which it is found better"
-ONE_SEED = "One seed: what is said of these trainings"
+ONE_SEED = "One seed: verdicts on these trainings"
 _LARGE, _SMALL = (26, 20), (14, 10)
 """Scans and subjects of the test set."""
 _THRESHOLD_SET = (14, 10)
@@ -33,7 +33,7 @@ _BATCH = 1000
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The pairs of methods in many studies; shape (studies, pairs) unless said."""
+    """The pairs of methods in many studies; shape (studies, pairs) unless stated otherwise."""
 
     first: npt.NDArray[np.int64]
     """Shape (pairs,)."""
@@ -44,7 +44,7 @@ class Judged:
     p_value: Array
 
     def with_picked(self, picked: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return whether a pair holds the loss that each study recommends."""
+        """Return whether a pair contains the recommended loss of each study."""
         holds: npt.NDArray[np.bool_] = (self.first == picked[:, None]) | (self.second == picked[:, None])
         return holds
 
@@ -120,7 +120,7 @@ def _true_gaps() -> Iterator[tuple[str, Design, bool]]:
 
 
 def _null(rng: np.random.Generator, name: str, design: Design, n_studies: int, *, plain: bool) -> list[Row]:
-    """Equal losses (some may be better): any false verdict in a study, with the picked loss and of all pairs."""
+    """Equal losses (some may be better): any false verdict in a study, with the recommended loss and of all pairs."""
     found = []
     for n in _batches(n_studies):
         luck = draw_luck(rng, n, design)
@@ -153,7 +153,7 @@ def _comparators(rng: np.random.Generator, n_studies: int) -> Iterator[Row]:
 
 
 def _one_seed(rng: np.random.Generator, n_studies: int) -> Iterator[Row]:
-    """Losses trained once: none can beat another; that the trainings differ is false only without seed noise."""
+    """Losses with one training: no loss may win; a difference of trainings is false only without seed noise."""
     for sizes in (_LARGE, _SMALL):
         for sd in (0.0, 0.05):
             design = Design(owners(*sizes), (sd,) * N_LOSSES, (0.0,) * N_LOSSES, 1)
@@ -202,17 +202,17 @@ def _judge_losses(scores: Array, design: Design, *, trained: bool = True) -> Jud
 def _any_false(
     judged: Judged, picked: npt.NDArray[np.int64], equal: npt.NDArray[np.bool_] | bool = True
 ) -> tuple[Array, Array]:
-    """Return whether a study calls any equal pair different: with the picked loss, and of all pairs."""
+    """Return whether a study has a false verdict: with the recommended loss, and of all pairs."""
     mine = judged.with_picked(picked)
     primary = holm(judged.p_value, mine)
-    # The others count only where something differs from the picked loss, as in the package.
+    # Other pairs are tested only if a loss differs from the recommended one, as in the package.
     gate = np.nanmin(primary, axis=1, keepdims=True)
     others = np.maximum(holm(judged.p_value, np.ones_like(mine)), gate)
-    said = (np.where(mine, primary, others) <= SIGNIFICANT) & equal
-    return (said & mine).any(axis=1).astype(np.float64), said.any(axis=1).astype(np.float64)
+    significant = (np.where(mine, primary, others) <= SIGNIFICANT) & equal
+    return (significant & mine).any(axis=1).astype(np.float64), significant.any(axis=1).astype(np.float64)
 
 
 def _covers(judged: Judged, truth: Array | float) -> Array:
-    """Return the share of a study's intervals that hold the true difference."""
+    """Return the share of intervals of a study that contain the true difference."""
     shares: Array = ((judged.low <= truth) & (truth <= judged.high)).mean(axis=1)
     return shares

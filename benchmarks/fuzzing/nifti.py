@@ -30,7 +30,7 @@ _KINDS = ("scan", "mask", "map")
 
 def _header(rng: np.random.Generator, content: bytes) -> tuple[str, bytes]:
     """Set one to three fields to a value that some file, or nobody's, holds."""
-    said, changed = [], bytearray(content)
+    change, changed = [], bytearray(content)
     for name in rng.choice(list(_FIELDS), rng.integers(1, 4), replace=False):
         place, layout = _FIELDS[name]
         if layout == "<f":
@@ -41,8 +41,8 @@ def _header(rng: np.random.Generator, content: bytes) -> tuple[str, bytes]:
             value = int(rng.choice([low, high, 0, 1, 2, 3, 4, 16, 128, 512, 1792, rng.integers(low, high)]))
             value = min(max(value, low), high)
         struct.pack_into(layout, changed, place, value)
-        said.append(f"{name} = {value:g}")
-    return ", ".join(said), bytes(changed)
+        change.append(f"{name} = {value:g}")
+    return ", ".join(change), bytes(changed)
 
 
 def _flip(rng: np.random.Generator, content: bytes) -> tuple[str, bytes]:
@@ -107,16 +107,16 @@ def _command(kind: str, path: Path, rng: np.random.Generator, common: Path, fold
 def nifti(rng: np.random.Generator, common: Path, folder: Path) -> Case:
     """Damage a NIfTI file, compressed or not, and give it to a command that reads such files."""
     kind = str(rng.choice(_KINDS))
-    said, content = _CHANGES[int(rng.integers(len(_CHANGES)))](rng, (common / "nifti" / f"{kind}.nii").read_bytes())
+    change, content = _CHANGES[int(rng.integers(len(_CHANGES)))](rng, (common / "nifti" / f"{kind}.nii").read_bytes())
     path = folder / f"{kind}.nii"
     if rng.random() < 0.5:
         path, content = folder / f"{kind}.nii.gz", gzip.compress(content, 1)
         if rng.random() < 0.3:
             described, content = _flip(rng, content) if rng.random() < 0.5 else _cut(rng, content)
-            said = f"{said}; compressed: {described}"
+            change = f"{change}; compressed: {described}"
     path.write_bytes(content)
     (folder / "out").mkdir(exist_ok=True)
-    return Case(f"{path.name}: {said}", _command(kind, path, rng, common, folder).command)
+    return Case(f"{path.name}: {change}", _command(kind, path, rng, common, folder).command)
 
 
 def npz(rng: np.random.Generator, common: Path, folder: Path) -> Case:
@@ -124,12 +124,12 @@ def npz(rng: np.random.Generator, common: Path, folder: Path) -> Case:
     content = (common / "nifti" / "map.npz").read_bytes()
     change = int(rng.integers(4))
     if change < 2:
-        said, content = (_flip, _cut)[change](rng, content)
+        change, content = (_flip, _cut)[change](rng, content)
     else:
-        said, content = _other_array(rng)
+        change, content = _other_array(rng)
     (folder / "x.npz").write_bytes(content)
     return Case(
-        f"x.npz: {said}", (str(folder / "x.npz"), str(common / "nifti" / "scan.nii")), "fuzzing.nifti:read_export"
+        f"x.npz: {change}", (str(folder / "x.npz"), str(common / "nifti" / "scan.nii")), "fuzzing.nifti:read_export"
     )
 
 

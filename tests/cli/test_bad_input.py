@@ -66,7 +66,7 @@ def test_an_unusable_cord_mask(cli, bundle, tmp_path, write, fault):
 
 
 CURVES = {
-    "empty": (np.zeros(SHAPE, np.uint8), AFFINE, "holds no voxel"),
+    "empty": (np.zeros(SHAPE, np.uint8), AFFINE, "is empty; the cord must be marked"),
     "leaves the image": (box((12, 13), (12, 13), (0, 40)), AFFINE - 12 * np.eye(4, k=3), "the centerline leaves"),
 }
 
@@ -276,7 +276,7 @@ def share_a_subject(text):
 EDITS = {
     "a subject in two sets": (share_a_subject, "one subject in two sets"),
     "an unknown set": (lambda text: text.replace("\tthreshold\t", "\ttuning\t"), "unknown set 'tuning'"),
-    "a set without lesion": (lambda text: text.replace("\tvalidation\t", "\ttrain\t"), "'validation' holds no scan"),
+    "a set without lesion": (lambda text: text.replace("\tvalidation\t", "\ttrain\t"), "'validation' contains no scan"),
     "a scan twice": (lambda text: text + text.splitlines()[-1] + "\n", "listed twice"),
     "a scan lost": (lambda text: "\n".join(text.splitlines()[:-1]) + "\n", "was written for other scans"),
     "a column lost": (lambda text: text.replace("\tset\t", "\tgroup\t", 1), "lacks the columns set"),
@@ -379,7 +379,7 @@ def test_an_output_folder_that_is_a_file_is_reported_before_anything_is_read(cli
 
 
 def test_simulating_with_no_process_at_all(cli, tmp_path):
-    assert_fails(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were asked for; at least 1 is needed")
+    assert_fails(cli("simulate", tmp_path / "o", "--jobs", "0"), "0 processes were requested; at least 1 is needed")
     assert not (tmp_path / "o").exists()
 
 

@@ -95,7 +95,7 @@ def test_the_longest_names_can_be_written_and_longer_ones_get_a_sentence(tmp_pat
 
 
 def test_a_folder_name_that_json_cannot_hold_gets_a_sentence(tmp_path):
-    with pytest.raises(CordlesionError, match=r"would hold a file or folder name that is not UTF-8 \(H\\xf4pital\)"):
+    with pytest.raises(CordlesionError, match=r"would contain a file or folder name that is not UTF-8 \(H\\xf4pital\)"):
         write_json(tmp_path / "x.json", {"Bundle": LATIN})
     assert list(tmp_path.iterdir()) == []
 

@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 from cordlesion.cord.best_path import best_path
 
 
-def path_score(evidence, positions, extents, pixel, stiffness, steepest, first, path):
-    """The score of one curve, straight from its definition; minus infinity where it is too steep."""
+def path_score(evidence, positions, extents, pixel, stiffness, max_slope, first, path):
+    """Return the score of one curve by definition; minus infinity if it is too steep."""
     score = 0.0
     for k, (x, y) in enumerate(path):
         score += evidence[first + k, x, y] * extents[first + k]
         if k:
             gap = positions[first + k] - positions[first + k - 1]
             moved = np.array(path[k]) - path[k - 1]
-            if np.abs(moved).max() > np.ceil(steepest * gap / pixel):
+            if np.abs(moved).max() > np.ceil(max_slope * gap / pixel):
                 return -np.inf
             score -= stiffness * (moved**2).sum() * pixel**2 / gap
     return score
@@ -36,15 +36,15 @@ def all_curves(shape):
     seed=st.integers(0, 10**6),
     shape=st.sampled_from([(3, 3, 2), (4, 2, 2), (3, 1, 4), (2, 3, 3)]),
     stiffness=st.sampled_from([0.0, 0.3, 2.0]),
-    steepest=st.sampled_from([0.4, 2.0]),
+    max_slope=st.sampled_from([0.4, 2.0]),
 )
-def test_no_curve_is_better(seed, shape, stiffness, steepest):
+def test_no_curve_is_better(seed, shape, stiffness, max_slope):
     rng = np.random.default_rng(seed)
     evidence = rng.normal(0, 2, shape).astype(np.float32)
     positions, extents = np.cumsum(rng.uniform(1, 9, shape[0])), rng.uniform(1, 9, shape[0])
-    rules = (evidence, positions, extents, 2.0, stiffness, steepest)
+    rules = (evidence, positions, extents, 2.0, stiffness, max_slope)
     best = max(path_score(*rules, first, path) for first, path in all_curves(shape))
-    found = best_path(evidence, positions, extents, 2.0, stiffness=stiffness, steepest=steepest)
+    found = best_path(evidence, positions, extents, 2.0, stiffness=stiffness, max_slope=max_slope)
     if best <= 0:
         assert found is None
         return
@@ -53,27 +53,28 @@ def test_no_curve_is_better(seed, shape, stiffness, steepest):
     assert path_score(*rules, found.first, path) == pytest.approx(best, rel=1e-4)
 
 
-def test_nothing_is_found_where_all_speaks_against_it():
-    assert best_path(np.full((3, 4, 4), -1, np.float32), np.arange(3.0), np.ones(3), 1, stiffness=1, steepest=1) is None
+def test_no_path_without_positive_evidence():
+    evidence = np.full((3, 4, 4), -1, np.float32)
+    assert best_path(evidence, np.arange(3.0), np.ones(3), 1, stiffness=1, max_slope=1) is None
 
 
-def test_ends_follow_the_evidence_and_a_bad_slice_is_bridged():
+def test_ends_follow_the_evidence_and_one_bad_slice_is_bridged():
     evidence = np.full((12, 9, 9), -3, np.float32)
     evidence[2:10, 4, 4] = 3
     evidence[5] = -3
-    found = best_path(evidence, 4.0 * np.arange(12), np.full(12, 4.0), 2.0, stiffness=1, steepest=1)
+    found = best_path(evidence, 4.0 * np.arange(12), np.full(12, 4.0), 2.0, stiffness=1, max_slope=1)
     assert (found.first, len(found.x)) == (2, 8)
     np.testing.assert_array_equal(found.x, 4)
 
 
 @pytest.mark.parametrize("gap_mm", [1.0, 4.0, 17.0])
 def test_the_slope_of_the_curve_does_not_depend_on_the_slices(gap_mm):
-    """A cord that leans by 0.4 is followed at any slice gap; a spot beside it at 60 mm is not taken for it."""
+    """A cord with a slope of 0.4 is followed at any slice gap, also next to a bright spot at 60 mm."""
     positions = np.arange(0, 120, gap_mm)
     evidence = np.full((len(positions), 60, 9), -3, np.float32)
     at = np.rint(5 + 0.4 * positions / 2).astype(int)
     evidence[np.arange(len(positions)), at, 4] = 3
     near = int(np.abs(positions - 60).argmin())
     evidence[near, at[near] + 12, 4] = 5
-    found = best_path(evidence, positions, np.full(len(positions), gap_mm), 2.0, stiffness=1, steepest=1)
+    found = best_path(evidence, positions, np.full(len(positions), gap_mm), 2.0, stiffness=1, max_slope=1)
     np.testing.assert_array_equal(found.x, at)

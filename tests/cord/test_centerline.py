@@ -14,7 +14,7 @@ SHAPE = (14, 12, 10)
 
 
 def scan_and_curve(orientation="LAS", seed=0, angles=(0.1, -0.2, 0.05), spacing=(0.7, 0.6, 2.0)):
-    """A scan, and a curve of one voxel in each of some axial slices (in LAS order: slice -> x, y)."""
+    """Return a scan, and a curve with one voxel in some axial slices (in LAS order: slice -> x, y)."""
     scan = make_scan(orientation, spacing, SHAPE, angles, seed)
     rng = np.random.default_rng(seed)
     slices = np.sort(rng.choice(SHAPE[2], 6, replace=False))
@@ -35,16 +35,16 @@ def assert_curve(curve, points):
 
 @pytest.mark.parametrize("orientation", AXES[::5])
 @pytest.mark.parametrize("read", [read_centerline, centerline_from_cord_mask])
-def test_a_curve_is_read_in_las_order_whatever_the_files_orientation(tmp_path, orientation, read):
+def test_a_curve_in_any_orientation_is_read_in_las_order(tmp_path, orientation, read):
     scan, points = scan_and_curve(orientation)
     assert_curve(read(write_image(tmp_path / "c.nii.gz", draw(points, scan), scan.affine), scan), points)
 
 
 @settings(deadline=None, max_examples=15)
 @given(st.sampled_from(AXES), st.integers(0, 99))
-def test_a_curve_on_another_grid_goes_to_the_same_place_in_the_world(tmp_path_factory, orientation, seed):
+def test_a_curve_on_another_grid_keeps_its_world_coordinates(tmp_path_factory, orientation, seed):
     scan, points = scan_and_curve(orientation, seed)
-    # The same world, stored in another orientation and on a grid that begins one voxel earlier along each axis.
+    # The same world space on a grid that starts one voxel earlier along each axis.
     las = to_las(scan)
     bigger = Volume(
         np.pad(las.data, 1), las.affine @ np.array([[1, 0, 0, -1], [0, 1, 0, -1], [0, 0, 1, -1], [0, 0, 0, 1.0]])
@@ -64,7 +64,7 @@ def test_the_centre_of_a_cord_mask_is_its_centre_of_mass_per_slice(tmp_path):
     assert_curve(curve, expected)
 
 
-def test_gaps_are_bridged_and_ends_are_held():
+def test_gaps_are_interpolated_and_ends_are_extended():
     curve = Centerline(np.array([1.0, 5.0]), np.array([2.0, 0.0]), np.array([3.0, 7.0]))
     x, y = curve.at(np.array([0.0, 3.0, 4.0, 7.0, 9.0]))
     np.testing.assert_allclose(x, [1, 1, 2, 5, 5])
@@ -72,15 +72,15 @@ def test_gaps_are_bridged_and_ends_are_held():
 
 
 @pytest.mark.parametrize("read", [read_centerline, centerline_from_cord_mask])
-def test_an_empty_mask_gets_a_sentence(tmp_path, read):
+def test_an_empty_mask_raises_a_clear_error(tmp_path, read):
     scan, _ = scan_and_curve()
     path = write_image(tmp_path / "c.nii.gz", np.zeros(SHAPE, np.uint8), scan.affine)
-    with pytest.raises(CordlesionError, match=r"c\.nii\.gz: holds no voxel; the cord must be marked"):
+    with pytest.raises(CordlesionError, match=r"c\.nii\.gz: is empty; the cord must be marked"):
         read(path, scan)
 
 
 @pytest.mark.parametrize("axis", range(3))
-def test_a_curve_that_leaves_the_image_gets_a_sentence(tmp_path, axis):
+def test_a_curve_that_leaves_the_image_raises_a_clear_error(tmp_path, axis):
     scan, points = scan_and_curve("LAS", angles=(0, 0, 0))
     affine = scan.affine.copy()
     affine[axis, 3] += 9
@@ -97,7 +97,7 @@ def test_a_curve_may_touch_the_border(tmp_path, corner):
 
 
 @pytest.mark.parametrize(("write", "fault"), UNUSABLE_MASKS.values(), ids=UNUSABLE_MASKS)
-def test_an_unusable_cord_mask_gets_a_sentence(tmp_path, write, fault):
+def test_an_unusable_cord_mask_raises_a_clear_error(tmp_path, write, fault):
     scan = Volume(np.zeros((24, 24, 40)), np.diag([-0.6, 0.6, 0.6, 1.0]))
     with pytest.raises(CordlesionError, match=fault):
         centerline_from_cord_mask(write(tmp_path / "cord.nii.gz"), scan)
@@ -114,7 +114,7 @@ def test_a_curve_on_a_rotated_grid_stays_in_order(tmp_path):
     assert len(curve.z) == len(points)
 
 
-def test_the_staircase_of_thick_slices_becomes_smooth():
+def test_the_staircase_of_thick_slices_is_smoothed():
     z = np.arange(200.0)
     true_x_mm = 8 * np.sin(2 * np.pi * z * 0.6 / 250)
     drawn = Centerline(np.round(true_x_mm / 2.8), np.full(200, 30.0), z)
@@ -134,7 +134,7 @@ def test_smoothing_halves_waves_of_the_cut_off_and_keeps_straight_lines():
     np.testing.assert_allclose(smooth.y, 0.1 * z + 3, atol=1e-6)
 
 
-def test_few_points_or_no_wavelength_are_left_alone():
+def test_few_points_or_a_wavelength_of_0_mean_no_smoothing():
     z = np.arange(4.0)
     curve = Centerline(np.array([0.0, 1, 0, 1]), np.zeros(4), z)
     assert curve.smoothed((1.0, 1.0, 1.0), 60.0) is curve

@@ -35,33 +35,33 @@ def test_numpy_runs_the_trained_network(tmp_path):
     }
 
 
-def test_the_loss_is_lowest_for_the_right_answer():
+def test_the_loss_is_lowest_for_the_correct_output():
     centers = torch.tensor([[20.0, 31.0], [float("nan")] * 2])
-    sure = torch.tensor([True, True])
+    certain = torch.tensor([True, True])
     right = torch.full((2, 3, 24, 24), -9.0)
     mesh = torch.stack(torch.meshgrid(*[torch.arange(24) * 2 + 0.5] * 2, indexing="ij"))
     away = centers[0][:, None, None] - mesh
     right[0, 0][away.norm(dim=0) < 5] = 9.0
     right[0, 1:] = away / OFFSET_MM
-    assert detector_loss(right, centers, sure) < 0.5
+    assert detector_loss(right, centers, certain) < 0.5
     for wrong in ([1, 0], [0, 1]):
         moved = right.roll(tuple(4 * n for n in wrong), dims=(2, 3))
-        assert detector_loss(moved, centers, sure) > 20
+        assert detector_loss(moved, centers, certain) > 20
     found_nothing = right.clone()
     found_nothing[:, 0] = -9
-    assert detector_loss(found_nothing, centers, sure) > 20
-    assert detector_loss(found_nothing, centers, ~sure) < 0.5
+    assert detector_loss(found_nothing, centers, certain) > 20
+    assert detector_loss(found_nothing, centers, ~certain) < 0.5
 
 
 def test_augmented_centers_stay_on_the_cord(samples):
-    """A dot drawn at the centre is found there after turning, scaling, mirroring and cropping."""
+    """A dot at the centre is still at the transformed centre after rotation, scaling, mirroring and cropping."""
     dotted = []
-    for _, center, sure in samples:
+    for _, center, certain in samples:
         if np.isnan(center[0]):
             continue
         x, y = np.meshgrid(*[np.arange(160.0)] * 2, indexing="ij")
         dot = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / 18).astype(np.float16)
-        dotted.append((dot, center, sure))
+        dotted.append((dot, center, certain))
     distances = []
     for seed in range(6):
         images, centers, _ = augment(dotted, np.random.default_rng(seed))
@@ -76,14 +76,14 @@ def test_augmented_centers_stay_on_the_cord(samples):
     assert np.median(distances) < 1.6
 
 
-def test_the_same_seed_gives_the_same_weights_and_training_learns(samples):
+def test_the_same_seed_gives_the_same_weights(samples):
     first, second = (train(samples, 6, seed=5).folded() for _ in range(2))
     for name, weight in first.items():
         assert torch.equal(weight, second[name])
     assert not torch.equal(first["fine1.weight"], train(samples, 6, seed=6).folded()["fine1.weight"])
 
 
-def test_the_network_that_errs_least_is_kept_and_weights_are_averages(samples, monkeypatch):
+def test_the_network_with_the_lowest_error_is_kept_and_weights_are_averages(samples, monkeypatch):
     monkeypatch.setattr("cordlesion.cord.training.detector.STEPS_PER_VALIDATION", 2)
     errors = iter((3.0, 1.0, 2.0))
     judged = []
@@ -98,7 +98,7 @@ def test_the_network_that_errs_least_is_kept_and_weights_are_averages(samples, m
     assert not torch.equal(judged[1].fine1[0].weight, judged[2].fine1[0].weight)
 
 
-def test_training_leaves_torch_as_it_was(samples):
+def test_training_restores_the_state_of_torch(samples):
     torch.manual_seed(8)
     expected = torch.rand(1)
     torch.manual_seed(8)

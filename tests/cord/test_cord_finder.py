@@ -26,7 +26,7 @@ def scan(request):
 
 
 def errors_mm(curve, image, mask):
-    """Distance in the axial plane between a curve and the middle of a mask, in each slice that the mask holds."""
+    """Return the in-plane distance between a curve and the centre of a mask, for each slice of the mask."""
     las = to_las(mask)
     index = np.argwhere(las.data)
     slices = np.unique(index[:, 2])
@@ -42,12 +42,12 @@ def test_the_cord_is_found_in_a_simulated_scan(scan):
     assert distances.mean() < 0.9
     assert distances.max() < 3.5
     marked = np.flatnonzero(to_las(scan.cord).data.any(axis=(0, 1)))
-    held = np.arange(curve.z[0], curve.z[-1] + 1)
-    assert len(np.intersect1d(marked, held)) > 0.9 * len(marked)
+    covered = np.arange(curve.z[0], curve.z[-1] + 1)
+    assert len(np.intersect1d(marked, covered)) > 0.9 * len(marked)
     assert 0.6 <= curve.confidence <= 1
 
 
-def test_the_files_orientation_changes_nothing(scan):
+def test_the_orientation_of_the_file_has_no_effect(scan):
     expected = find_cord(scan.image)
     turned = nib.as_closest_canonical(nib.Nifti1Image(scan.image.data[::-1], scan.image.affine @ _flip(scan.image)))
     curve = find_cord(Volume(np.asarray(turned.dataobj), turned.affine))
@@ -61,7 +61,7 @@ def _flip(volume):
     return flip
 
 
-def test_brightness_and_scale_of_the_values_change_nothing():
+def test_offset_and_scale_of_the_values_have_no_effect():
     image = simulated("axial").image
     expected = find_cord(image)
     curve = find_cord(Volume(image.data * np.float32(0.013) - 7, image.affine))
@@ -79,7 +79,7 @@ def test_five_slices_are_enough():
 
 
 def stack(draw, slices=30):
-    """A body that looks the same in every slice, but for noise."""
+    """Return a scan with the same slice everywhere, plus noise."""
     rng = np.random.default_rng(4)
     image = draw(rng)
     return np.stack([image + rng.normal(0, 0.05, image.shape) for _ in range(slices)], axis=2).astype(np.float32)
@@ -121,11 +121,11 @@ def test_the_cord_of_real_scans_is_found(shared, name):
 
 @settings(deadline=None, max_examples=40)
 @given(n=st.integers(1, 60), spacing=st.floats(0.2, 17))
-def test_resampling_keeps_straight_lines_and_slabs_hold_every_slice_once(n, spacing):
+def test_resampling_keeps_straight_lines_and_slabs_contain_each_slice_once(n, spacing):
     matrix = _resampling(n, spacing).toarray()
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)
     pixels_mm = np.arange(len(matrix))
-    # Away from the borders, where an average reaches beyond the image.
+    # Not at the borders, where an average extends beyond the image.
     inner = slice(2, -2) if spacing < 1 else slice(None)
     np.testing.assert_allclose((matrix @ (np.arange(n) * spacing))[inner], pixels_mm[inner], atol=0.35)
     borders = _slabs(n, spacing)

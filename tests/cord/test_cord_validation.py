@@ -5,7 +5,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.training import validation as cord_validation
 from cordlesion.cord.training.disturbances import DISTURBANCES, LocatedScan
 from cordlesion.cord.training.validation import (
-    WORST_MM,
+    MAX_ERROR_MM,
     draw_validation_scans,
     located_scan,
     search_error_mm,
@@ -18,11 +18,11 @@ from cordlesion.simulate.anatomy import Person
 
 SPACING = (1.4, 0.8, 3.0)
 COARSE_MM = 1.5
-"""A centre of mass over voxels of 5 mm, or under noise, is no better."""
+"""Accuracy of a centre of mass over voxels of 5 mm or with noise."""
 
 
 def tube(contrast=1.0):
-    """A bright leaning tube, and its centre in voxels; the first three slices hold none."""
+    """Return a bright oblique tube and its centre in voxels; the first three slices are empty."""
     shape = (60, 80, 24)
     z = np.arange(shape[2])
     truth = np.stack([28 + 0.4 * z, 45 - 0.5 * z], axis=1)
@@ -35,13 +35,13 @@ def tube(contrast=1.0):
 
 
 @pytest.mark.parametrize("kind", DISTURBANCES)
-def test_the_truth_stays_on_what_is_disturbed(kind):
+def test_the_true_centres_follow_the_disturbance(kind):
     disturbed = DISTURBANCES[kind](tube(), np.random.default_rng(3))
     assert disturbed.centers.shape == (disturbed.data.shape[2], 2)
     data = disturbed.data.max() - disturbed.data if kind == "inverted" else disturbed.data
-    assert disturbed.held.size
-    for k in disturbed.held:
-        # The peak itself lies on a whole voxel; its surroundings tell the rest.
+    assert disturbed.cord_slices.size
+    for k in disturbed.cord_slices:
+        # The peak is at a whole voxel; the voxels around it give the exact centre.
         weight = np.clip(data[:, :, k] - 0.4 * data[:, :, k].max(), 0, None)
         center = [float((weight * mesh).sum() / weight.sum()) for mesh in np.indices(weight.shape)]
         away = np.abs(np.subtract(center, disturbed.centers[k])) * disturbed.spacing_mm[:2]
@@ -61,7 +61,7 @@ def test_the_true_centres_of_a_simulated_scan_are_those_of_its_cord():
 
 
 def located(curve, monkeypatch, cord=True):
-    """A scan of 20 slices with the cord in voxel (10, 10) of slices 4 to 15, where ``curve`` will be found."""
+    """Return a scan of 20 slices with the cord at voxel (10, 10) of slices 4 to 15; the detector returns ``curve``."""
     truth = np.full((20, 2), np.nan)
     if cord:
         truth[4:16] = 10.0
@@ -80,28 +80,28 @@ def curve(x, y, first, last):
     return Centerline(np.full(len(z), float(x)), np.full(len(z), float(y)), z)
 
 
-def test_the_error_of_a_search_is_known(monkeypatch):
+def test_search_error_of_known_curves(monkeypatch):
     assert search_error_mm(located(curve(10, 10, 4, 15), monkeypatch)) == 0
     # 3 mm sideways, 4 mm to the front.
     assert search_error_mm(located(curve(13, 12, 4, 15), monkeypatch)) == pytest.approx(5)
-    assert search_error_mm(located(curve(29, 10, 4, 15), monkeypatch)) == WORST_MM
-    assert search_error_mm(located(curve(10, 10, 4, 9), monkeypatch)) == pytest.approx(WORST_MM / 2)
-    assert search_error_mm(located(None, monkeypatch)) == WORST_MM
-    # Nine slices of 5 mm beyond the end, of which four lie farther than 25 mm.
+    assert search_error_mm(located(curve(29, 10, 4, 15), monkeypatch)) == MAX_ERROR_MM
+    assert search_error_mm(located(curve(10, 10, 4, 9), monkeypatch)) == pytest.approx(MAX_ERROR_MM / 2)
+    assert search_error_mm(located(None, monkeypatch)) == MAX_ERROR_MM
+    # The curve may extend 25 mm beyond the cord; farther slices count as errors.
     scan = located(curve(10, 10, 4, 19), monkeypatch)
     assert search_error_mm(scan) == 0
     errors = slice_errors_mm(curve(10, 10, -2, 15), scan)
     assert (np.isinf(errors).sum(), len(errors)) == (1, 13)
 
 
-def test_a_scan_without_cord_must_be_refused(monkeypatch):
+def test_a_curve_in_a_scan_without_cord_is_an_error(monkeypatch):
     assert search_error_mm(located(None, monkeypatch, cord=False)) == 0
     scan = located(curve(10, 10, 4, 15), monkeypatch, cord=False)
-    assert search_error_mm(scan) == WORST_MM
+    assert search_error_mm(scan) == MAX_ERROR_MM
     assert np.isinf(slice_errors_mm(curve(10, 10, 4, 15), scan)).all()
 
 
-def test_scans_for_validation_are_drawn_and_the_shipped_weights_find_their_cord():
+def test_the_shipped_weights_find_the_cord_of_validation_scans():
     scans = draw_validation_scans(4, seed=5, jobs=2)
     assert [scan.name.split(":")[0] for scan in scans[4:]] == [
         *(f"drawn, {gap:g} mm" for gap in (2, 3, 5, 12)),

@@ -1,4 +1,4 @@
-"""The curve through a map of probabilities that is drawn here, so that its truth is known."""
+"""The curve through probability maps that are drawn here, so that the true curve is known."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ FINE_MM = 0.5
 
 
 def leaning(z):
-    """Where the cord is, mm from the first voxel's centre, at the height z in mm."""
+    """Return the position of the cord in mm from the centre of the first voxel, at the height z in mm."""
     return 18 + 0.1 * z, 25 - 0.15 * z
 
 
@@ -40,7 +40,7 @@ def off_mm(curve, spacing):
 
 
 @pytest.mark.parametrize("orientation", ["LAS", "PIR"])
-def test_the_curve_runs_through_the_middle_of_the_cord_from_its_first_to_its_last_slice(orientation):
+def test_the_curve_is_at_the_centre_of_the_cord_in_all_its_slices(orientation):
     scan = make_scan(orientation, SPACING, SHAPE, (0, 0, 0), seed=0)
     spacing = to_las(scan).spacing_mm
     n = to_las(scan).data.shape[2]
@@ -53,8 +53,8 @@ def test_the_curve_runs_through_the_middle_of_the_cord_from_its_first_to_its_las
 
 @settings(deadline=None, max_examples=10)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_other_bright_places_and_missing_slices_do_not_lead_it_astray(seed):
-    """As many disks elsewhere as there are slices, none of them in line, and a slice without anything."""
+def test_other_bright_spots_and_a_missing_slice_do_not_change_the_curve(seed):
+    """One disk at a random place in each slice, and one empty slice."""
     rng = np.random.default_rng(seed)
     scan = make_scan("LAS", SPACING, SHAPE, (0, 0, 0), seed=0)
     disks = []
@@ -71,12 +71,12 @@ def test_other_bright_places_and_missing_slices_do_not_lead_it_astray(seed):
 
 
 @pytest.mark.parametrize(
-    ("held", "radius_mm", "told"),
-    [(0, 4.0, "one must be in view"), (7, 4.0, r"14 mm long \(20 mm are needed\)"), (30, 0.6, "no spinal cord")],
+    ("n_slices", "radius_mm", "message"),
+    [(0, 4.0, "the scan must show one"), (7, 4.0, r"14 mm long \(20 mm are needed\)"), (30, 0.6, "no spinal cord")],
     ids=["nothing", "too short", "specks"],
 )
-def test_what_is_no_cord_is_refused(held, radius_mm, told):
+def test_a_map_without_cord_is_rejected(n_slices, radius_mm, message):
     scan = make_scan("LAS", SPACING, SHAPE, (0, 0, 0), seed=0)
-    disks = [[leaning(2.0 * k)] if k < held else [] for k in range(SHAPE[2])]
-    with pytest.raises(CordlesionError, match=told):
+    disks = [[leaning(2.0 * k)] if k < n_slices else [] for k in range(SHAPE[2])]
+    with pytest.raises(CordlesionError, match=message):
         curve_in_heatmap(heat_of(scan, disks, radius_mm), scan)

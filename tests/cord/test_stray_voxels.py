@@ -1,4 +1,4 @@
-"""A voxel that is no cord changes nothing, and that is said; what a cord can be is kept as it is."""
+"""Stray voxels are ignored with a warning; plausible cords are kept unchanged."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerline
-from cordlesion.cord.stray_voxels import centers, on_one_cord, without_specks
+from cordlesion.cord.stray_voxels import centers, remove_specks, select_continuous
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_mask
 from support.images import write_image
@@ -17,7 +17,7 @@ SCAN = Volume(np.zeros(SHAPE, np.float32), np.diag([-0.75, 0.75, 1.5, 1]))
 
 
 def course(z):
-    """A cord that bends, in voxels."""
+    """Return the centre of a bent cord in voxels."""
     return 20 + 4 * np.sin(z / 12), 18 + 6 * np.cos(z / 15)
 
 
@@ -50,7 +50,7 @@ def read(folder, mask, reader):
 
 @pytest.mark.parametrize("kind", DRAWN)
 @pytest.mark.parametrize("stray", [(1, 1, 58), (38, 2, 50), (1, 38, 20), (39, 39, 0)])
-def test_a_stray_voxel_changes_nothing_and_is_said(tmp_path, kind, stray):
+def test_a_stray_voxel_is_ignored_with_a_warning(tmp_path, kind, stray):
     mask, reader = DRAWN[kind]
     expected = read(tmp_path, mask, reader)
     assert expected.remarks == ()
@@ -66,25 +66,25 @@ def test_a_stray_voxel_changes_nothing_and_is_said(tmp_path, kind, stray):
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**31), st.integers(1, 4))
-def test_a_few_specks_leave_a_cord_as_it_is(seed, n_specks):
+def test_a_few_specks_do_not_change_a_cord(seed, n_specks):
     rng, mask = np.random.default_rng(seed), cord()
     strayed = mask.copy()
     strayed[tuple(rng.integers(0, n, n_specks) for n in SHAPE)] = True
-    near = without_specks(strayed) & ~mask
-    assert (without_specks(strayed) >= mask).all()
+    near = remove_specks(strayed) & ~mask
+    assert (remove_specks(strayed) >= mask).all()
     grown = np.zeros_like(mask)
     for place in np.argwhere(mask):
         grown[tuple(slice(max(0, k - 4), k + 5) for k in place)] = True
-    assert not (near & ~grown).any()  # what touches the cord is part of it
+    assert not (near & ~grown).any()  # voxels that touch the cord are part of it
 
 
-def test_a_steep_curve_is_followed_and_said(tmp_path):
+def test_a_steep_curve_is_kept_with_a_warning(tmp_path):
     mask = np.zeros(SHAPE, bool)
     for z in range(30):
         mask[5 + (25 if z % 2 else 0), 20, z] = True
     found = read(tmp_path, mask, read_centerline)
     assert len(found.z) == 30
-    assert "more steeply to the side than a cord" in found.remarks[0]
+    assert "more steeply than a cord" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -97,14 +97,14 @@ def test_a_steep_curve_is_followed_and_said(tmp_path):
         "t2star/sub-9418_run-1_T2starw_label-SC_seg.nii.gz",
     ],
 )
-def test_real_cords_are_kept_and_strays_beyond_their_ends_are_not(shared, name):
+def test_real_cords_are_kept_and_stray_voxels_are_removed(shared, name):
     volume = to_las(read_mask(shared("data", "real", *name.split("/"))))
     mask = np.asarray(volume.data, bool)
     expected = centers(mask)
-    assert (without_specks(mask) == mask).all()
-    assert on_one_cord(expected, volume.spacing_mm).points.all()
+    assert (remove_specks(mask) == mask).all()
+    assert select_continuous(expected, volume.spacing_mm).points.all()
     for corner in ((0, 0, 0), (-1, 0, -1), (0, -1, mask.shape[2] // 2)):
         strayed = mask.copy()
         strayed[corner] = True
-        found = centers(without_specks(strayed))
-        np.testing.assert_array_equal(found[on_one_cord(found, volume.spacing_mm).points], expected)
+        found = centers(remove_specks(strayed))
+        np.testing.assert_array_equal(found[select_continuous(found, volume.spacing_mm).points], expected)

@@ -20,7 +20,7 @@ DIRECTIONS = {"R": (1, 0, 0), "L": (-1, 0, 0), "A": (0, 1, 0), "P": (0, -1, 0), 
 
 
 def affine(codes, spacing, tilt_degrees=0.0):
-    """An affine whose index axes point to ``codes``, tilted about the left-right axis."""
+    """Return an affine with index axes ``codes``, tilted about the left-right axis."""
     turned = np.deg2rad(tilt_degrees)
     tilt = np.array([[1, 0, 0], [0, np.cos(turned), -np.sin(turned)], [0, np.sin(turned), np.cos(turned)]])
     matrix = np.eye(4)
@@ -47,9 +47,9 @@ def scan_with(folder, about=None, scanner="", codes="RAS", spacing=(3.0, 0.5, 0.
         ("RAS", (0.8, 0.8, 0.9), "isotropic", 0.9),
     ],
 )
-def test_slices_are_told_by_the_grid(tmp_path, codes, spacing, orientation, slice_spacing_mm):
-    told = read_acquisition(scan_with(tmp_path, codes=codes, spacing=spacing))
-    assert told == Acquisition("", "", orientation, slice_spacing_mm)
+def test_slices_come_from_the_grid(tmp_path, codes, spacing, orientation, slice_spacing_mm):
+    found = read_acquisition(scan_with(tmp_path, codes=codes, spacing=spacing))
+    assert found == Acquisition("", "", orientation, slice_spacing_mm)
 
 
 @pytest.mark.parametrize(("tilt_degrees", "orientation"), [(20, "axial"), (70, "coronal")])
@@ -69,9 +69,9 @@ def test_oblique_slices_are_named_after_the_nearest_plane(tmp_path, tilt_degrees
         ({}, "Philips", "", "Philips"),
     ],
 )
-def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, about, participants, manufacturer, scanner):
-    told = read_acquisition(scan_with(tmp_path, json.dumps(about), participants))
-    assert (told.manufacturer, told.scanner) == (manufacturer, scanner)
+def test_the_scanner_comes_from_the_json_file_or_the_participants(tmp_path, about, participants, manufacturer, scanner):
+    found = read_acquisition(scan_with(tmp_path, json.dumps(about), participants))
+    assert (found.manufacturer, found.scanner) == (manufacturer, scanner)
 
 
 @pytest.mark.parametrize(
@@ -86,31 +86,31 @@ def test_the_scanner_is_told_by_the_json_file_or_the_participants(tmp_path, abou
     ],
     ids=["cut", "a list", "empty", "trailing comma", "Latin-1", "control character"],
 )
-def test_a_damaged_json_file_leaves_the_scanner_to_the_participants_and_is_named_once(tmp_path, capsys, content, fault):
+def test_a_damaged_json_file_is_reported_once_and_participants_are_used(tmp_path, capsys, content, fault):
     scan = scan_with(tmp_path, scanner="Philips 3T")
     (tmp_path / "sub-01_T2w.json").write_bytes(content)
     with shown():
         acquired = read_acquisitions([scan, replace(scan, scan_id="sub-02")])
     assert {(one.manufacturer, one.scanner) for one in acquired.values()} == {("", "Philips 3T")}
-    said = capsys.readouterr().out
-    assert said.count("sub-01_T2w.json") == 1
-    assert fault in said
+    output = capsys.readouterr().out
+    assert output.count("sub-01_T2w.json") == 1
+    assert fault in output
 
 
-def test_a_mark_of_the_encoding_is_no_damage(tmp_path):
+def test_a_byte_order_mark_is_accepted(tmp_path):
     scan = scan_with(tmp_path)
     (tmp_path / "sub-01_T2w.json").write_bytes(b'\xef\xbb\xbf{"Manufacturer": "Siemens"}')
     assert read_acquisition(scan).scanner == "Siemens"
 
 
 @pytest.mark.parametrize("strength", ["NaN", "Infinity", "true", '"3"', "null"])
-def test_a_field_strength_that_is_no_number_is_left_out(tmp_path, strength):
+def test_a_field_strength_that_is_not_a_number_is_left_out(tmp_path, strength):
     scan = scan_with(tmp_path, f'{{"Manufacturer": "GE", "MagneticFieldStrength": {strength}}}')
     assert read_acquisition(scan).scanner == "GE"
 
 
-def test_json_files_above_hold_for_the_images_below(tmp_path):
-    """BIDS' inheritance: nearer files and those with more entities count more; other suffixes and entities do not."""
+def test_json_files_are_inherited(tmp_path):
+    """BIDS inheritance: closer files and those with more entities have priority; suffix and entities must fit."""
     image = write_image(tmp_path / "sub-01/ses-1/anat/sub-01_ses-1_acq-ax_T2w.nii.gz", noise((4, 4, 4)))
     for place, about in {
         "T2w.json": {"Manufacturer": "Siemens", "ManufacturersModelName": "Skyra", "MagneticFieldStrength": 3},
@@ -125,7 +125,7 @@ def test_json_files_above_hold_for_the_images_below(tmp_path):
 
 @pytest.fixture
 def cohort(tmp_path):
-    """Five subjects with a lesion each; sites and scanners in participants.tsv, one scan with a JSON file."""
+    """Five subjects with one lesion each; sites and scanners in participants.tsv, one scan with a JSON file."""
     for n in range(5):
         folder = tmp_path / f"sub-{n}/anat"
         write_image(folder / f"sub-{n}_T2w.nii.gz", noise(seed=n), affine("RAS", (2.5, 0.5, 0.5)))
@@ -142,7 +142,7 @@ def test_participants(cohort):
     assert [(scan.site, scan.scanner) for scan in scans] == [("Rennes", "Philips 3T")] * 4 + [("", "")]
 
 
-def test_the_split_tells_how_each_scan_was_acquired(cohort, tmp_path):
+def test_the_split_contains_the_acquisition_of_each_scan(cohort, tmp_path):
     split_dataset(cohort, tmp_path / "splits.tsv", SplitConfig())
     table = read_table(tmp_path / "splits.tsv").set_index("scan_id").sort_index()
     assert list(table["scanner"].fillna("")) == ["Siemens Skyra 3T", *["Philips 3T"] * 3, ""]
@@ -153,7 +153,7 @@ def test_the_split_tells_how_each_scan_was_acquired(cohort, tmp_path):
 
 
 def test_a_split_of_other_origin_is_completed(cohort, tmp_path):
-    """What the report groups scans by is added to the file; sets and columns of the user's own stay."""
+    """Columns for the subgroups of the report are added to the file; sets and other columns of the user are kept."""
     scans, _ = find_scans(cohort)
     contents = {scan.scan_id: inspect_scan(scan, "study") for scan in scans}
     folder = StudyFolder(tmp_path / "study")

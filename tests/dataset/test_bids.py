@@ -36,7 +36,7 @@ def touch(folder, *names):
         ("sub-01_acq-ax_T2w_seg-manual.nii.gz", "sub-01_acq-ax"),
     ],
 )
-def test_a_files_scan_is_known_by_its_entities(name, scan):
+def test_entities_identify_the_scan_of_a_file(name, scan):
     assert scan_file(name).name == scan
 
 
@@ -54,13 +54,13 @@ def test_entities():
         "sub-01/anat/sub-01_label-lesion_seg.nii.gz",
     ],
 )
-def test_references_are_found_under_either_convention(tmp_path, name):
+def test_references_are_found_with_both_conventions(tmp_path, name):
     scans, orphans = find_scans(touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", name))
     assert [scan.reference for scan in scans] == [tmp_path / name]
     assert orphans == []
 
 
-def test_masks_of_other_contrasts_are_left_alone(tmp_path):
+def test_masks_of_other_contrasts_are_ignored(tmp_path):
     others = [f"{LABELS}/sub-01_{contrast}_label-lesion_seg.nii.gz" for contrast in ("T1w", "PSIR", "T2star")]
     ours = f"{LABELS}/sub-01_T2w_label-lesion_seg.nii.gz"
     scans, orphans = find_scans(touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", ours, *others))
@@ -105,7 +105,7 @@ def test_an_uncompressed_scan_is_not_hidden_by_a_derivative(tmp_path):
     assert [scan.image.name for scan in find_scans(tmp_path)[0]] == ["sub-01_T2w.nii"]
 
 
-def test_the_first_pattern_counts(tmp_path):
+def test_the_first_pattern_has_priority(tmp_path):
     names = [f"{LABELS}/sub-01_{end}.nii.gz" for end in ("lesion-manual", "label-lesion_seg", "label-lesion_mask")]
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", *names)
     assert find_scans(tmp_path)[0][0].reference == tmp_path / names[1]
@@ -135,7 +135,7 @@ def test_a_reference_without_an_image_is_listed(tmp_path):
         ),
     ],
 )
-def test_an_unusable_dataset_gets_a_sentence(tmp_path, names, fault):
+def test_an_unusable_dataset_raises_a_clear_error(tmp_path, names, fault):
     with pytest.raises(CordlesionError, match=fault) as error:
         find_scans(touch(tmp_path, *names))
     assert str(tmp_path) in str(error.value)
@@ -148,14 +148,16 @@ def test_a_mask_of_any_other_suffix_is_no_reference(tmp_path, suffix):
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", f"{LABELS}/sub-01_{suffix}_lesion-manual.nii.gz")
     ((scan,), orphans) = find_scans(tmp_path)
     assert (scan.reference, orphans) == (None, [])
-    assert f"sub-01_{suffix}_lesion-manual.nii.gz names {suffix}, so it is not of" in scan.why_none("reference")
+    assert f"sub-01_{suffix}_lesion-manual.nii.gz has {suffix} in its name, so it does not belong to" in scan.why_none(
+        "reference"
+    )
     image = FilePatterns(image=(f"*_{suffix}.nii.gz",))
     touch(tmp_path, f"sub-01/anat/sub-01_{suffix}.nii.gz")
     ((scan,), _) = find_scans(tmp_path, image)
     assert (scan.scan_id, scan.reference.name) == ("sub-01", f"sub-01_{suffix}_lesion-manual.nii.gz")
 
 
-def test_words_of_ones_own_patterns_are_no_suffix(tmp_path):
+def test_words_of_patterns_are_not_suffixes(tmp_path):
     names = [f"{LABELS}/sub-01_{end}.nii.gz" for end in ("lesion_manual", "PD_lesion_manual", "rater_final")]
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz", *names)
     for pattern, expected in (("*_lesion_manual.nii.gz", 0), ("*_PD_lesion_manual.nii.gz", 1), ("*_rater_final.*", 2)):
@@ -163,8 +165,8 @@ def test_words_of_ones_own_patterns_are_no_suffix(tmp_path):
         assert scan.reference == tmp_path / names[expected]
 
 
-def test_versions_and_copies_of_masks_do_not_stand_in_the_way(tmp_path):
-    """As in spine-generic's tree: other spaces, soft masks, raw copies; what differs least from the scan is taken."""
+def test_versions_and_copies_of_masks_are_no_conflict(tmp_path):
+    """As in spine-generic: other spaces, soft masks, raw copies; the most similar name is used."""
     touch(
         tmp_path,
         "sub-01/anat/sub-01_T2w.nii.gz",
@@ -203,18 +205,18 @@ def test_a_pattern_with_a_folder_chooses_among_raters(tmp_path, pattern):
     assert scan.reference == folder / names[1]
 
 
-def test_a_study_can_be_set_up_for_a_dataset_in_which_something_must_be_chosen(tmp_path, cli):
+def test_a_study_can_be_set_up_for_a_dataset_with_several_references(tmp_path, cli):
     folder, names = raters(tmp_path / "cohort")
     ended = cli("study", "init", folder)
     assert ended.status == 0
     assert "1 scans of 1 subjects, 0 with a reference" in ended.output
     assert dataset_of(ended.output, tmp_path) == str(folder)
-    for said in (ended.output, ended.error):
-        assert str(folder / names[1]) in said
-        assert "set `patterns`" in said
+    for text in (ended.output, ended.error):
+        assert str(folder / names[1]) in text
+        assert "set `patterns`" in text
 
 
-def test_a_dataset_without_references_is_named_as_such(tmp_path, cli):
+def test_a_dataset_without_references_is_reported(tmp_path, cli):
     ended = cli("study", "init", touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz"))
     assert ended.status == 0
     assert f"cordlesion: {tmp_path}: has no reference; masks named *_label-lesion_seg.nii.gz" in ended.error
@@ -225,7 +227,7 @@ def test_a_folder_of_any_characters_is_found_again(tmp_path, cli):
     assert dataset_of(cli("study", "init", folder).output, tmp_path) == str(folder)
 
 
-def test_masks_that_are_not_needed_are_no_reason_to_refuse(tmp_path):
+def test_ambiguous_masks_that_are_not_needed_are_accepted(tmp_path):
     touch(
         tmp_path,
         "sub-01/anat/sub-01_T2w.nii.gz",
@@ -239,7 +241,7 @@ def test_masks_that_are_not_needed_are_no_reason_to_refuse(tmp_path):
         scan_centerline(scan, None, PreprocessConfig(centerline="cord_mask"), None)
 
 
-def test_linked_subjects_are_scans_and_a_file_that_is_linked_twice_is_one(tmp_path):
+def test_linked_subjects_are_scans_and_two_links_to_a_file_count_once(tmp_path):
     touch(tmp_path / "store", "sub-01/anat/sub-01_T2w.nii.gz", "labels/sub-01_label-lesion_seg.nii.gz")
     (tmp_path / "bids/derivatives").mkdir(parents=True)
     (tmp_path / "bids/sub-01").symlink_to("../store/sub-01")
@@ -257,7 +259,7 @@ optional = st.one_of(st.none(), labels)
 @settings(max_examples=60, deadline=None)
 @given(labels, *[optional] * 4)
 def test_scans_of_finished_studies_keep_their_names(tmp_path_factory, subject, session, acquisition, run, version):
-    """A scan's name is made of its entities but for label, desc, space, res and den, as it always was."""
+    """The name of a scan contains its entities except label, desc, space, res and den, as in earlier versions."""
     folder = tmp_path_factory.mktemp("bids")
     named = [("sub", subject), ("ses", session), ("acq", acquisition), ("run", run)]
     base = "_".join(f"{key}-{value}" for key, value in named if value is not None)
@@ -269,7 +271,7 @@ def test_scans_of_finished_studies_keep_their_names(tmp_path_factory, subject, s
     assert scan.reference == folder / mask
 
 
-def test_scans_that_entities_do_not_tell_apart_are_named_by_suffix_and_version(tmp_path):
+def test_scans_with_equal_entities_are_named_by_suffix_and_version(tmp_path):
     names = ["T2w", "desc-denoised_T2w", "STIR"]
     touch(tmp_path, *(f"sub-01/anat/sub-01_{name}.nii.gz" for name in names), f"{LABELS}/sub-01_STIR_lesion-manual.nii")
     scans, _ = find_scans(tmp_path, FilePatterns(image=("*_*.nii.gz",)))
@@ -281,7 +283,7 @@ def test_scans_that_entities_do_not_tell_apart_are_named_by_suffix_and_version(t
     assert {scan.subject for scan in scans} == {"sub-01"}
 
 
-def test_a_mask_that_fits_two_scans_alike_is_listed(tmp_path):
+def test_a_mask_that_fits_two_scans_equally_well_is_listed(tmp_path):
     touch(tmp_path, *(f"sub-01/anat/sub-01_{day}_T2w.nii.gz" for day in ("20210304", "20220304")))
     touch(tmp_path, f"{LABELS}/sub-01_20220304_lesion-manual.nii.gz", f"{LABELS}/sub-01_label-lesion_seg.nii.gz")
     touch(tmp_path, f"{LABELS}/sub-01_label-SC_seg.nii.gz")
@@ -290,7 +292,7 @@ def test_a_mask_that_fits_two_scans_alike_is_listed(tmp_path):
     ((name, sentence),) = unusable
     assert name == str(tmp_path / LABELS / "sub-01_label-lesion_seg.nii.gz")
     assert "20210304_T2w.nii.gz and " in sentence
-    assert "alike; a name that distinguishes them" in sentence
+    assert "equally well; the name must distinguish them" in sentence
 
 
 def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
@@ -302,12 +304,12 @@ def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
     assert r"sub-01_acq-H\xf4_T2w.nii.gz: its name is not UTF-8" in reason
 
 
-def test_a_missing_dataset_gets_a_sentence(tmp_path):
+def test_a_missing_dataset_raises_a_clear_error(tmp_path):
     with pytest.raises(CordlesionError, match="no such folder; a BIDS dataset is needed"):
         find_scans(tmp_path / "absent")
 
 
-def test_participants_that_are_no_text_get_a_sentence(tmp_path):
+def test_participants_that_are_no_text_raise_a_clear_error(tmp_path):
     touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz")
     (tmp_path / "participants.tsv").write_bytes(b"participant_id\tsite\nsub-01\t\xff\xfe")
     with pytest.raises(CordlesionError, match=r"participants\.tsv: not a table"):
@@ -322,7 +324,7 @@ def test_a_link_to_a_file_that_was_not_fetched_is_a_scan_that_cannot_be_read(tmp
         inspect_scan(scan, "study")
 
 
-def test_inspection_measures_the_lesions_and_knows_the_image_again(tmp_path):
+def test_inspection_measures_lesions_and_hashes_the_image(tmp_path):
     anat = tmp_path / "sub-01" / "anat"
     write_image(anat / "sub-01_T2w.nii.gz", noise())
     write_image(anat / "sub-01_label-lesion_seg.nii.gz", MASK)

@@ -1,4 +1,4 @@
-"""participants.tsv as people spell it: sites are known, or a sentence says why they are not."""
+"""participants.tsv in common spellings: sites are known, or a message explains why they are not."""
 
 import pytest
 
@@ -34,10 +34,10 @@ def sites(folder, text, capsys, sessions=("",)):
         ("participant_id\tsite\nsub-01\tA\nsub-01\tA\nsub-02\tB\n", ""),
     ],
 )
-def test_sites_are_known_however_the_table_is_spelled(tmp_path, capsys, text, remark):
-    found, said = sites(tmp_path, text, capsys)
+def test_sites_are_known_for_common_spellings_of_the_table(tmp_path, capsys, text, remark):
+    found, output = sites(tmp_path, text, capsys)
     assert found == ["A", "B"]
-    assert (remark in said) if remark else not said
+    assert (remark in output) if remark else not output
 
 
 @pytest.mark.parametrize("column", ["session", "session_id"])
@@ -52,21 +52,21 @@ def test_each_session_has_the_site_of_its_row(tmp_path, capsys, column, prefix):
     ("text", "remark"),
     [
         ("subject\tsite\nsub-01\tA\n", "has no column participant_id"),
-        ("participant_id\tsite\nsub-07\tA\n", "the site is unknown of 2 of the subjects (sub-01, sub-02)"),
+        ("participant_id\tsite\nsub-07\tA\n", "the site is unknown for 2 of the subjects (sub-01, sub-02)"),
         (
             "participant_id\tsite\nsub-01\tA\nsub-01\tB\nsub-02\tB\n",
-            "the site is unknown of 1 of the subjects (sub-01)",
+            "the site is unknown for 1 of the subjects (sub-01)",
         ),
     ],
 )
-def test_sites_that_stay_unknown_are_said(tmp_path, capsys, text, remark):
+def test_sites_that_stay_unknown_are_reported(tmp_path, capsys, text, remark):
     assert remark in sites(tmp_path, text, capsys)[1]
 
 
 @pytest.mark.parametrize(
     "text", ["", "participant_id\tage\nsub-01\t3\n", "participant_id\tsite\nsub-01\tn/a\nsub-02\t\n"]
 )
-def test_a_table_without_sites_is_nothing_to_speak_of(tmp_path, capsys, text):
-    found, said = sites(tmp_path, text, capsys)
+def test_a_table_without_sites_gives_no_message(tmp_path, capsys, text):
+    found, output = sites(tmp_path, text, capsys)
     assert found == ["", ""]
-    assert "site" not in said or not text
+    assert "site" not in output or not text

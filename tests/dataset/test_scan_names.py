@@ -1,4 +1,4 @@
-"""One function from a file's name to its scan; and the walk through folders."""
+"""The assignment of files to scans by their names, and the listing of folders."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def test_the_table_in_the_docs_has_twenty_names():
 
 
 @pytest.mark.parametrize(("file", "beside", "scan", "kind"), TABLE)
-def test_the_table_in_the_docs_is_true(tmp_path, file, beside, scan, kind):
+def test_the_table_in_the_docs_is_correct(tmp_path, file, beside, scan, kind):
     if beside:
         for tree in "rp":
             touch(tmp_path / tree, file, beside)
@@ -41,7 +41,7 @@ def test_the_table_in_the_docs_is_true(tmp_path, file, beside, scan, kind):
     assert (read.is_derived, read.as_image().name if kind == "image" else read.name) == (kind != "image", scan)
 
 
-def test_what_a_mask_is_drawn_on_is_any_suffix():
+def test_a_mask_may_belong_to_an_image_of_any_suffix():
     image = scan_file("sub-01_T2w.nii.gz").as_image()
     for suffix in ("PD", "MP2RAGE", "T1map", "T2", "MTR", "PSIR", "dwi", "t1", "acqX"):
         assert scan_file(f"sub-01_{suffix}_label-lesion_seg.nii.gz").mismatch(image) is None
@@ -53,7 +53,7 @@ def test_what_a_mask_is_drawn_on_is_any_suffix():
     assert scan_file("sub-011_label-lesion_seg.nii.gz").mismatch(image) is None
 
 
-def test_a_mask_goes_to_the_scan_whose_name_is_nearest():
+def test_a_mask_is_assigned_to_the_scan_with_the_most_similar_name():
     names = ["sub-01_T2w", "sub-01_desc-denoised_T2w", "sub-01_STIR", "sub-01_space-other_T2w"]
     scans = {name: scan_file(f"{name}.nii.gz").as_image() for name in names}
     files = [
@@ -68,7 +68,7 @@ def test_a_mask_goes_to_the_scan_whose_name_is_nearest():
     }
 
 
-def test_of_several_masks_that_which_differs_least_fits_best():
+def test_the_mask_with_the_most_similar_name_fits_best():
     scan = scan_file("sub-01_T2w.nii.gz").as_image()
     names = ["T2w_desc-a_label-SC_seg", "space-x_T2w_label-SC_seg", "label-SC_seg", "T2w_label-SC_seg"]
     files = [scan_file(f"sub-01_{name}.nii.gz") for name in names]
@@ -81,11 +81,11 @@ def test_of_several_masks_that_which_differs_least_fits_best():
     ("name", "fault", "shown"),
     [
         (os.fsdecode(b"sub-01_H\xf4pital_T2w.nii.gz"), "its name is not UTF-8", r"H\xf4pital"),
-        ("a\x07b.nii.gz", "holds a control character", r"a\x07b"),
-        ("a\nb.nii.gz", "holds a control character", r"a\nb"),
+        ("a\x07b.nii.gz", "contains a control character", r"a\x07b"),
+        ("a\nb.nii.gz", "contains a control character", r"a\nb"),
     ],
 )
-def test_a_name_that_cannot_stand_in_a_table_gets_a_sentence(name, fault, shown):
+def test_a_name_that_tables_cannot_contain_raises_a_clear_error(name, fault, shown):
     with pytest.raises(CordlesionError, match=fault) as error:
         scan_file(name)
     assert shown in str(error.value)
@@ -97,7 +97,7 @@ names = st.text(st.characters(blacklist_characters="/\0"), min_size=1, max_size=
 
 @settings(max_examples=300, deadline=None)
 @given(names)
-def test_any_name_is_a_scans_or_gets_a_sentence(name):
+def test_any_name_is_parsed_or_raises_a_clear_error(name):
     try:
         file = scan_file(name)
     except CordlesionError as error:
@@ -117,7 +117,7 @@ plain = st.text("ab12._-", min_size=1, max_size=12).filter(lambda name: not name
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.tuples(plain, plain), st.tuples(parts, parts).map(lambda two: tuple(map("_".join, two)))))
 def test_two_images_of_different_names_are_two_scans(two):
-    """But for T2w, which is left out, and the order in which suffixes and versions stand."""
+    """Except for T2w, which is omitted, and the order of suffixes and versions."""
     first, second = (scan_file(f"{name}.nii.gz").as_image() for name in two)
     if first.name == second.name:
         same = [sorted(part for part in name.split("_") if part != "T2w" or not file.entities) for name, file in
@@ -129,7 +129,7 @@ def below(folder):
     return [path.relative_to(folder).as_posix() for path in files_below(folder)]
 
 
-def test_linked_folders_are_entered_as_real_ones_and_loops_are_not(tmp_path):
+def test_links_to_folders_are_followed_without_loops(tmp_path):
     touch(tmp_path / "store", "sub-01/anat/a.nii.gz", "sub-02/anat/b.nii.gz")
     touch(tmp_path / "data", "sub-03/anat/c.nii.gz", ".git/d.nii.gz", ".e.nii.gz")
     for n in "12":
@@ -154,7 +154,7 @@ def test_two_folders_linked_into_each_other_end(tmp_path):
     assert below(tmp_path / "d") == ["a/to_b/y.nii", "a/x.nii", "b/to_a/x.nii", "b/y.nii"]
 
 
-def test_a_folder_that_cannot_be_read_gets_a_sentence(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_raises_a_clear_error(tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied", str(folder))
 

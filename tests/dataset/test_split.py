@@ -75,7 +75,7 @@ def test_test_sets_of_the_folds_are_balanced_and_the_rest_has_the_proportions():
         assert abs(tested.median() - log_volume.median()) < 0.35 * log_volume.std()
 
 
-def test_folds_that_leave_too_few_subjects_get_a_sentence():
+def test_folds_that_leave_too_few_subjects_raise_a_clear_error():
     scans, contents = cohort({f"sub-{n}": [100.0] for n in range(4)})
     with pytest.raises(CordlesionError, match="without the test set of fold 1 has 2 subjects with lesions"):
         split_scans(scans, contents, SplitConfig(folds=2))
@@ -83,7 +83,7 @@ def test_folds_that_leave_too_few_subjects_get_a_sentence():
         split_scans(scans, contents, SplitConfig(folds=5))
 
 
-def test_the_studys_proportions_and_balance():
+def test_proportions_and_balance_of_the_paper():
     rng = np.random.default_rng(0)
     subjects = {f"sub-{n:03d}": [float(v)] for n, v in enumerate(rng.lognormal(5, 1, 115))}
     subjects |= {f"sub-{n:03d}": [0.0] for n in range(115, 161)}
@@ -99,8 +99,8 @@ def test_the_studys_proportions_and_balance():
     assert (shares - 0.5).abs().max() < 0.2
 
 
-def test_who_has_a_lesion_free_scan_is_tested_with_all_scans():
-    """Both rules of the paper hold: lesion-free scans are in the unseen set, and a subject is in one set."""
+def test_subjects_with_a_lesion_free_scan_are_in_the_test_set_with_all_scans():
+    """Both rules of the paper are kept: lesion-free scans are in the test set, and a subject is in one set."""
     mixed = {f"sub-{n:02d}": [100.0, 0.0] for n in range(3)}
     scans, contents = cohort(mixed | {f"sub-{n:02d}": [100.0] for n in range(3, 43)} | {"sub-43": [0.0]})
     table = split_scans(scans, contents, SplitConfig()).set_index("scan_id")
@@ -117,21 +117,22 @@ def test_who_has_a_lesion_free_scan_is_tested_with_all_scans():
     assert set(bearing.loc[bearing["subject"] >= "sub-03", "reason"]) == {"balanced for lesion load and site"}
 
 
-def test_three_who_can_be_learned_from_are_enough_beside_those_who_must_be_tested():
+def test_three_other_subjects_are_enough_in_addition_to_the_test_set():
     scans, contents = cohort({f"sub-{n}": [100.0] for n in range(3)} | {"sub-3": [100.0, 0.0], "sub-4": [0.0]})
     table = split_scans(scans, contents, SplitConfig())
     assert set(table.loc[table["subject"].isin(["sub-3", "sub-4"]), "set"]) == {"test"}
     assert set(table.loc[~table["subject"].isin(["sub-3", "sub-4"]), "set"]) == set(SETS) - {"test"}
 
 
-def test_where_nobody_can_be_learned_from_the_sentence_names_the_way_out():
+def test_without_subjects_for_training_the_message_names_a_remedy():
     scans, contents = cohort({f"sub-{n}": [100.0, 0.0] for n in range(8)} | {"sub-8": [0.0]})
     with pytest.raises(CordlesionError) as refusal:
         split_scans(scans, contents, SplitConfig())
     assert str(refusal.value) == (
-        "the dataset has 0 subjects with lesions in all their scans, beside 8 who have a lesion-free scan too and so "
-        "go to test; at least 3 are needed, one for each of the sets train, validation, threshold. Add references "
-        "(files named *_label-lesion_seg.nii.gz), or let those subjects be shared (`split.lesion_free: stratified`)."
+        "the dataset has 0 subjects with lesions in all their scans; 8 others also have a lesion-free scan and "
+        "therefore go to test. At least 3 are needed, one for each of the sets train, validation, threshold. Add "
+        "references (files named *_label-lesion_seg.nii.gz), or distribute those subjects over the sets "
+        "(`split.lesion_free: stratified`)."
     )
 
 
@@ -145,7 +146,7 @@ def test_stratified_scans_of_a_patient_stay_with_the_patient():
     assert table.loc["sub-8_ses-0", "reason"] == "subject without lesions (stratified)"
 
 
-def test_lesion_free_subjects_can_be_spread():
+def test_lesion_free_subjects_can_be_stratified():
     scans, contents = cohort({f"sub-{n:02d}": [100.0 * (n < 8)] for n in range(48)})
     table = split_scans(scans, contents, replace_option(EVEN, "stratified"))
     assert table.loc[table["reference_volume_mm3"] == 0, "set"].value_counts().to_dict() == dict.fromkeys(SETS, 10)
@@ -163,13 +164,13 @@ def test_the_split_depends_on_the_seed_only():
     assert not first.equals(split_scans(scans, contents, SplitConfig(seed=1)))
 
 
-def test_too_few_subjects_with_lesions_get_a_sentence():
+def test_too_few_subjects_with_lesions_raise_a_clear_error():
     scans, contents = cohort({"sub-1": [100.0, 100.0], "sub-2": [100.0], "sub-3": [10.0], "sub-4": [0.0]})
     with pytest.raises(CordlesionError, match="has 3 subjects with lesions; at least 4 are needed"):
         split_scans(scans, contents, SplitConfig())
 
 
-def test_a_scan_that_was_copied_under_another_subject_is_refused():
+def test_a_scan_that_was_copied_to_another_subject_is_rejected():
     scans, contents = cohort({f"sub-{n}": [100.0] for n in range(4)})
     contents["sub-3_ses-0"] = replace(contents["sub-3_ses-0"], image_hash=contents["sub-1_ses-0"].image_hash)
     with pytest.raises(CordlesionError, match=r"one image content in two sets: sub-1_ses-0 \(.*sub-3_ses-0 \("):
@@ -189,11 +190,11 @@ def move(table, scan, **values):
         (lambda t: move(t, "sub-0_ses-0", set="Train"), "unknown set 'Train'; one of train, validation"),
         (lambda t: move(t, "sub-0_ses-0", set=""), "unknown set ''"),
         (lambda t: pd.concat([t, t[:1]]), "sub-0_ses-0 listed twice"),
-        (lambda t: t.assign(set="train"), "the set 'validation' holds no scan with a lesion"),
-        (lambda t: t.assign(reference_volume_mm3=0.0), "the set 'train' holds no scan with a lesion"),
+        (lambda t: t.assign(set="train"), "the set 'validation' contains no scan with a lesion"),
+        (lambda t: t.assign(reference_volume_mm3=0.0), "the set 'train' contains no scan with a lesion"),
     ],
 )
-def test_an_edited_split_that_leaks_is_refused(edit, fault):
+def test_an_edited_split_with_leakage_is_rejected(edit, fault):
     scans, contents = cohort({f"sub-{n}": [100.0, 50.0] for n in range(4)})
     table = split_scans(scans, contents, EVEN)
     home = table.loc[table["subject"] == "sub-0", "set"].iloc[0]

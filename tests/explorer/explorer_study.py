@@ -1,4 +1,4 @@
-"""A finished study of seconds: one training, maps and masks of others, minimum lesion volume."""
+"""A small finished study: one training, imported maps and masks, and a minimum lesion volume."""
 
 import contextlib
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def make_finished_study(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def few_scans() -> Iterator[None]:
-    """Take two test scans and one of the threshold set only: what holds for these, holds for others."""
+    """A catalog with only two test scans and one scan of the threshold set, for speed."""
     every = Catalog.scans.func
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Catalog, "scans", property(lambda self: (*every(self)[:2], every(self)[-1])))

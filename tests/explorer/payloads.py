@@ -1,4 +1,4 @@
-"""What the page does with a data file, in Python."""
+"""Reads data files in Python as the page does."""
 
 import base64
 import gzip
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def parse(script: bytes) -> tuple[str, Any]:
-    """Return the name and the value that a data file hands over."""
+    """Return the name and the value in a data file."""
     match = re.fullmatch(r'cordlesion\.receive\(("[\w/]+"), (.*)\);\n', script.decode("ascii"), re.DOTALL)
     assert match
     return json.loads(match[1]), json.loads(match[2])

@@ -1,4 +1,4 @@
-"""axe-core over the explorer and the report: no serious fault, in light and dark."""
+"""axe-core on the explorer and the report: no serious violation, in light and dark mode."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ def serious_faults(page: Page) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_explorer_has_no_serious_fault(browser: Browser, server: ExplorerServer, scheme: str) -> None:
+def test_the_explorer_has_no_serious_violation(browser: Browser, server: ExplorerServer, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme, viewport={"width": 1440, "height": 900})
     page.set_default_timeout(120_000)
     page.goto(server.address)
@@ -34,7 +34,7 @@ def report(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_report_has_no_serious_fault(browser: Browser, report: Path, scheme: str) -> None:
+def test_the_report_has_no_serious_violation(browser: Browser, report: Path, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto(report.as_uri())
     assert serious_faults(page) == []

@@ -14,7 +14,7 @@ def catalog(study: Path) -> Catalog:
     return Catalog(read_results(study))
 
 
-def test_models_are_ranked_by_the_threshold_set_and_those_without_a_tuned_threshold_come_last(catalog):
+def test_models_are_ranked_on_the_threshold_set_and_those_without_a_tuned_threshold_are_last(catalog):
     scores = read_table(catalog.results.folder.thresholds).sort_values("score", ascending=False)
     names = [model.run.loss for model in catalog.models]
     assert names == [*scores["loss"], "hard", "shipped"]
@@ -36,7 +36,7 @@ def test_the_slider_has_every_hundredth_and_every_threshold_of_the_study(catalog
     assert thresholds[catalog.level(0.05 + 1e-12)] == 0.05
 
 
-def test_each_model_has_its_own_threshold_and_only_maps_that_are_tuned_are_post_processed(catalog):
+def test_each_model_has_its_own_threshold_and_only_tuned_maps_are_post_processed(catalog):
     scan = catalog.scans[0]
     tuned = read_table(catalog.results.folder.thresholds).set_index("loss")["threshold"]
     applied = {model.run.loss: catalog.apply(model, scan) for model in catalog.models}
@@ -45,7 +45,7 @@ def test_each_model_has_its_own_threshold_and_only_maps_that_are_tuned_are_post_
     assert applied["bce"].removal.minimum_volume_mm3 == 4
 
 
-def test_scans_are_sorted_by_what_the_evaluation_says_at_the_tuned_threshold(catalog):
+def test_scores_for_sorting_are_those_of_the_evaluation_at_the_tuned_threshold(catalog):
     evaluation = read_table(catalog.results.folder.evaluation)
     tuned = read_table(catalog.results.folder.thresholds).set_index("loss")["threshold"]
     described = {(s["name"], s["set"]): s["scores"] for s in catalog.describe()["scans"]}

@@ -15,7 +15,7 @@ from cordlesion.explorer.server import ExplorerServer
 
 def test_view_serves_until_it_is_stopped(study: Path) -> None:
     command = [sys.executable, "-m", "cordlesion", "view", study, "--no-browser"]
-    # What a shell starts in the background ignores Ctrl+C, and so would all that it starts.
+    # Background processes of a shell ignore Ctrl+C, and so would their children.
     heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     try:
@@ -33,7 +33,7 @@ def test_view_serves_until_it_is_stopped(study: Path) -> None:
 
 
 def test_the_browser_is_started_without_the_key(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every user of a machine can read command lines."""
+    """All users of a machine can read command lines."""
     opened: list[Path] = []
 
     def look(server: ExplorerServer) -> None:
@@ -50,16 +50,14 @@ def test_the_browser_is_started_without_the_key(study: Path, monkeypatch: pytest
     assert not opened[0].parent.exists()
 
 
-def test_the_page_that_is_opened_leads_to_the_explorer(
-    browser: Browser, server: ExplorerServer, tmp_path: Path
-) -> None:
+def test_the_opened_page_redirects_to_the_explorer(browser: Browser, server: ExplorerServer, tmp_path: Path) -> None:
     page = browser.new_page()
     page.goto(write_redirect(tmp_path, server.address).as_uri())
     page.wait_for_url(f"{server.address}**")
     page.close()
 
 
-def test_a_folder_without_a_study_is_told_in_a_sentence(cli, tmp_path: Path) -> None:
+def test_a_folder_without_a_study_raises_a_clear_error(cli, tmp_path: Path) -> None:
     done = cli("view", tmp_path)
     assert done.status == 2
     assert "study.yaml" in done.error or "splits.tsv" in done.error

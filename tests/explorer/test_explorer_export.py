@@ -14,7 +14,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.study.run import run_study
 
 
-def test_the_export_is_what_the_server_answers(exported: Path) -> None:
+def test_the_export_has_the_files_of_the_server(exported: Path) -> None:
     folder = exported.parent
     with few_scans():
         site = Site(folder.parent)
@@ -24,7 +24,7 @@ def test_the_export_is_what_the_server_answers(exported: Path) -> None:
             assert (folder / name).read_bytes() == site.read(name)
 
 
-def test_more_than_a_hundred_models_and_ten_thousand_scans_have_files_of_their_own(study: Path) -> None:
+def test_more_than_a_hundred_models_and_ten_thousand_scans_have_different_files(study: Path) -> None:
     site = Site(study)
     catalog = site._catalog
     numbers = {"models": len(catalog.models), "scans": len(catalog.scans)}
@@ -40,17 +40,17 @@ def test_more_than_a_hundred_models_and_ten_thousand_scans_have_files_of_their_o
 
 
 def _content(site: Site, name: str) -> bytes:
-    """Return what a file holds, without its own name."""
+    """Return the content of a file without its name."""
     content = site.read(name)
     assert content is not None
     return content.replace(name.removeprefix("data/").removesuffix(".js").encode(), b"name")
 
 
-def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
+def test_an_export_removes_outdated_files(exported: Path) -> None:
     old = exported.parent / "data" / "s0999" / "scan.js"
     old.parent.mkdir()
     old.write_text("old")
-    # As an export of more scans would have listed it.
+    # As listed by an export with more scans.
     marker = exported.parents[1] / ".done" / "explorer.json"
     listed = [*read_json(marker)["list"], old.relative_to(exported.parents[1]).as_posix()]
     write_json(marker, {"fingerprint": "", "list": listed})
@@ -60,7 +60,7 @@ def test_another_export_leaves_nothing_of_the_first(exported: Path) -> None:
     assert not list(exported.parent.rglob(".part-*"))
 
 
-def test_it_goes_with_the_results_that_it_shows(exported: Path, tmp_path: Path) -> None:
+def test_it_is_removed_with_the_results_that_it_shows(exported: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(exported.parents[2], tmp_path / "copy"))
     file = copy / "study.yaml"
     file.write_text(file.read_text().replace("epochs: 1", "epochs: 2"))
@@ -69,7 +69,7 @@ def test_it_goes_with_the_results_that_it_shows(exported: Path, tmp_path: Path) 
     assert not list((copy / "study" / "explorer" / "data").rglob("*.js"))
 
 
-def test_the_vendored_file_is_the_published_one(site: Site) -> None:
+def test_the_vendored_file_equals_the_published_one(site: Site) -> None:
     script = site.read("assets/niivue/niivue-0.69.0.umd.js")
     licence = site.read("assets/niivue/niivue-LICENSE.txt")
     assert script is not None

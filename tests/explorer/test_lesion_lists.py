@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.explorer.lesion_lists import cut_at_each, find_reference_lesions
+from cordlesion.explorer.lesion_lists import evaluate_thresholds, find_reference_lesions
 from cordlesion.metrics import LesionRule, binarize, match_lesions, sweep
 from oracles.lesion_oracle import components
 
@@ -24,7 +24,7 @@ rules = st.builds(
 
 @st.composite
 def scans(draw):
-    """A reference, a post-processed map and the map before, from empty to full, in either memory order."""
+    """Draw a reference, a post-processed map and the original map, from empty to full, in C or Fortran order."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = draw(st.tuples(*[st.integers(1, 6)] * 3))
     reference = rng.random(shape) < draw(st.sampled_from([0, 0.1, 0.4, 1]))
@@ -40,12 +40,12 @@ def cut(scan, rule):
     reference, processed, p = scan
     voxel_mm3 = float(np.prod(SPACING_MM))
     lesions = find_reference_lesions(reference, rule, voxel_mm3)
-    return lesions, cut_at_each(lesions, processed, p, THRESHOLDS, rule, voxel_mm3)
+    return lesions, evaluate_thresholds(lesions, processed, p, THRESHOLDS, rule, voxel_mm3)
 
 
 @settings(deadline=None, max_examples=40)
 @given(scans(), rules)
-def test_metrics_are_those_of_the_sweep(scan, rule):
+def test_metrics_equal_the_sweep(scan, rule):
     _, cuts = cut(scan, rule)
     swept = sweep(scan[0], scan[1], SPACING_MM, THRESHOLDS, rule)
     for found, expected in zip(cuts, swept, strict=True):
@@ -54,7 +54,7 @@ def test_metrics_are_those_of_the_sweep(scan, rule):
 
 @settings(deadline=None, max_examples=40)
 @given(scans(), rules)
-def test_lesions_are_judged_as_one_by_one(scan, rule):
+def test_lesions_are_evaluated_as_at_a_single_threshold(scan, rule):
     lesions, cuts = cut(scan, rule)
     for found, threshold in zip(cuts, THRESHOLDS, strict=True):
         expected = match_lesions(scan[0], binarize(scan[1], threshold), SPACING_MM, rule)
@@ -80,7 +80,7 @@ def test_peaks_are_the_highest_probability_of_each_lesion(scan, rule):
 
 @settings(deadline=None, max_examples=40)
 @given(scans(), rules)
-def test_reference_lesions_are_all_components_and_places_lie_inside(scan, rule):
+def test_reference_lesions_are_all_components_and_their_places_are_inside(scan, rule):
     lesions, _ = cut(scan, rule)
     expected = components(scan[0], rule.connectivity, 0, 1)
     assert lesions.components.sizes.tolist() == [len(component) for component in expected]
@@ -89,7 +89,7 @@ def test_reference_lesions_are_all_components_and_places_lie_inside(scan, rule):
         assert tuple(place) in component
 
 
-def test_the_place_of_a_bent_lesion_is_not_its_empty_middle():
+def test_the_place_of_a_curved_lesion_is_inside_it():
     ring = np.zeros((5, 5, 1), bool)
     ring[[0, -1]] = ring[:, [0, -1]] = True
     lesions = find_reference_lesions(ring, LesionRule(), 1.0)

@@ -13,7 +13,7 @@ HOSTILE = "</script><script>alert(1)</script> <!-- \u2028 \u2029 & ' \" \\ é"
 
 
 @given(st.text())
-def test_any_text_arrives_as_it_is_and_ends_no_script(text):
+def test_any_text_is_kept_and_cannot_end_a_script(text):
     script = as_script("study", {text: [text + HOSTILE]})
     assert parse(script) == ("study", {text: [text + HOSTILE]})
     assert not set(b"<>&") & set(script)
@@ -28,14 +28,14 @@ def test_undefined_numbers_become_null():
 
 
 @given(st.sampled_from([np.uint8, np.uint16]), st.booleans())
-def test_arrays_arrive_as_they_are(kind, fortran):
+def test_arrays_are_unpacked_unchanged(kind, fortran):
     array = np.arange(2 * 3 * 5).reshape(2, 3, 5).astype(kind) * 7
     packed = pack_array(np.asfortranarray(array) if fortran else array)
     assert (unpack(packed) == array).all()
     assert packed["type"] == np.dtype(kind).name
 
 
-def test_a_part_is_the_box_of_what_is_inside():
+def test_a_part_is_the_bounding_box():
     array = np.zeros((6, 7, 8), np.uint8)
     array[2, 3:5, 6] = 9
     packed = pack_part(array, array > 0)

@@ -1,4 +1,4 @@
-"""The page itself, in Debian's chromium: what it shows equals the study's tables, and nothing leaves the machine."""
+"""The page in Chromium: its numbers equal the tables of the study, and it sends nothing to other machines."""
 
 import json
 import re
@@ -26,7 +26,7 @@ METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1", "lesion_sensitivi
 
 
 class Opened:
-    """A page, and what became of it."""
+    """A page, and its errors and requests."""
 
     def __init__(self, browser: Browser, **options: object) -> None:
         self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900}, **options)
@@ -45,7 +45,7 @@ class Opened:
         return self
 
     def after(self, act: Callable[[], object]) -> None:
-        """Act, and wait until the page is drawn anew."""
+        """Act, and wait until the page is updated."""
         before = self.page.locator("body").get_attribute("data-ready")
         act()
         self.page.locator(f"body[data-ready]:not([data-ready={before!r}])").wait_for()
@@ -59,8 +59,8 @@ class Opened:
         return self.page.locator(f'[data-side="{side}"] {selector}').inner_text()
 
     def address(self) -> str:
-        """The page's address, once it says all that is seen."""
-        self.page.wait_for_timeout(50)  # a wheel's turn reaches the page a moment later
+        """The link in the address of the page, after its update."""
+        self.page.wait_for_timeout(50)  # the page receives a wheel event with a delay
         self.page.locator('body[data-link="written"]').wait_for()
         return self.page.url
 
@@ -76,7 +76,7 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: ExplorerServer) -> Iterator[Opened]:
-    """The page, opened once."""
+    """The page, opened once for all tests."""
     opened = Opened(browser)
     yield opened.open(server.address)
     opened.page.close()
@@ -84,14 +84,14 @@ def page(browser: Browser, server: ExplorerServer) -> Iterator[Opened]:
 
 @pytest.fixture
 def opened(page: Opened, server: ExplorerServer) -> Iterator[Opened]:
-    """The scan that went worst, all else as at first; afterwards nothing may have gone wrong."""
+    """The page in its initial state; after the test there must be no error."""
     page.after(lambda: page.page.goto(f"{server.address}#sort=errors"))
     yield page
     assert page.faults == []
     assert [url for url in page.requests if not url.startswith((server.address, "data:"))] == []
 
 
-def test_numbers_are_those_of_the_evaluation_wherever_the_slider_stands(opened, study):
+def test_metrics_equal_the_tables_at_any_position_of_the_slider(opened, study):
     evaluation = read_table(study / "evaluation.tsv")
     scan = opened.link()["scan"]
     for side in "ab":
@@ -128,7 +128,7 @@ def table(opened: Opened) -> list[list[str]]:
     return [rows.nth(n).locator("th, td").all_inner_texts() for n in range(rows.count())]
 
 
-def test_a_click_on_a_lesion_goes_there(opened, site):
+def test_a_click_on_a_lesion_moves_the_crosshair_there(opened, site):
     link = opened.link()
     scan = next(
         n for n, shown in enumerate(parse(site.read("data/study.js"))[1]["scans"]) if shown["name"] == link["scan"]
@@ -144,8 +144,8 @@ def test_a_click_on_a_lesion_goes_there(opened, site):
         assert rows.nth(number).get_attribute("aria-current") == "true"
 
 
-def test_the_cross_moves_as_radiologists_expect(opened):
-    """Right of the patient at the left, anterior at the left and top, superior at the top; both pictures together."""
+def test_orientation_is_the_radiological_convention(opened):
+    """Axial: patient right on the left, anterior at the top; sagittal: anterior on the left, superior at the top."""
     canvas = opened.page.locator('[data-side="a"] canvas')
     box = canvas.bounding_box()
     assert box
@@ -201,7 +201,7 @@ def test_keys(opened):
     assert not opened.page.locator("dialog").is_visible()
 
 
-def test_a_link_restores_what_is_seen(opened, browser):
+def test_a_link_restores_the_state(opened, browser):
     page = opened.page
     opened.after(lambda: page.keyboard.press("n"))
     opened.after(lambda: page.locator('[data-side="b"] input[type="range"]').fill("7"))
@@ -225,12 +225,12 @@ def test_a_link_restores_what_is_seen(opened, browser):
     page.mouse.move(0, 0)
     for one, same in zip(other.pictures(), opened.pictures(), strict=True):
         differing = (pixels(one) != pixels(same)).any(axis=2)
-        assert differing.mean() < 1e-4  # NiiVue rounds the ends of the cross by what it drew before
+        assert differing.mean() < 1e-4  # the ends of the crosshair in NiiVue depend on earlier drawings
     other.page.close()
 
 
-def test_a_link_is_followed_even_when_another_is_about_to_be_written(opened):
-    """A change asks for a new address a moment later; a link that comes in between wins."""
+def test_a_link_is_followed_while_an_update_of_the_address_is_pending(opened):
+    """The address is updated with a delay after a change; a link that is opened before has priority."""
     first = opened.link()
     opened.after(
         lambda: opened.page.evaluate(
@@ -248,7 +248,7 @@ def test_a_link_is_followed_even_when_another_is_about_to_be_written(opened):
     assert opened.link()["scan"] == first["scan"]
 
 
-def test_a_link_of_another_study_is_no_fault(opened, browser, server):
+def test_a_link_of_another_study_is_no_error(opened, browser, server):
     other = Opened(browser).open(
         f"{server.address}#scan=none&a=none&ta=7&tb=x&view=no&at=1,2&pan=a&sort=__proto__&hide=x"
     )
@@ -257,7 +257,7 @@ def test_a_link_of_another_study_is_no_fault(opened, browser, server):
     other.page.close()
 
 
-def test_what_cannot_be_shown_of_a_link_is_left_out(opened, browser, server):
+def test_invalid_parts_of_a_link_are_ignored(opened, browser, server):
     for broken in ("at=99999,0,0&pan=0,0,0,0&window=200,10", "at=-1,0,0&pan=0,0,0,13", "at=1.5,0,0&window=3,3"):
         other = Opened(browser).open(f"{server.address}#{broken}")
         assert other.faults == []
@@ -266,7 +266,7 @@ def test_what_cannot_be_shown_of_a_link_is_left_out(opened, browser, server):
         other.page.close()
 
 
-def test_masks_have_no_threshold_and_threshold_scans_are_called_so(opened):
+def test_masks_have_no_threshold_and_scans_of_the_threshold_set_are_marked(opened):
     page = opened.page
     opened.after(lambda: page.locator('[data-side="b"] select').select_option("hard"))
     assert page.locator('[data-side="b"] input[type="range"]').is_disabled()
@@ -278,7 +278,7 @@ def test_masks_have_no_threshold_and_threshold_scans_are_called_so(opened):
 
 
 def test_the_slices_of_the_stack_are_coloured_by_the_nearest_voxel(opened, site):
-    """The overlay of the stack, computed a second time."""
+    """The overlay of the stack equals an independent computation."""
     scan = parse(site.read("data/s0000/scan.js"))[1]
     stack, step = scan["stack"], scan["stack"]["step"]
     labels = unpack_into(scan["reference"], tuple(scan["shape"]))
@@ -303,7 +303,7 @@ def test_the_slices_of_the_stack_are_coloured_by_the_nearest_voxel(opened, site)
         assert np.abs(np.array(voxel) - again).max() <= 1
 
 
-def test_full_scan_and_cord_hold_the_same_reference(opened, site):
+def test_full_scan_and_cord_have_the_same_reference(opened, site):
     scan = parse(site.read("data/s0000/scan.js"))[1]
     labels = unpack_into(scan["reference"], tuple(scan["shape"]))
     start, shape = scan["cord"]["start"], scan["cord"]["shape"]
@@ -326,7 +326,7 @@ def test_full_scan_and_cord_hold_the_same_reference(opened, site):
 
 
 def test_colours(opened):
-    """Two voxels of the reference and two others, one of each at the threshold and one just below."""
+    """Two voxels inside and two outside the reference; of each pair, one at the threshold and one just below."""
     painted = opened.page.evaluate(
         """() => {
             const frame = { shape: [4, 1, 1], reference: new Uint16Array([3, 3, 0, 0]) };
@@ -368,7 +368,7 @@ def test_it_opens_as_a_file(browser, exported):
         one.page.close()
 
 
-def test_names_stay_text(browser, study, tmp_path):
+def test_names_are_shown_as_text(browser, study, tmp_path):
     copy = Path(shutil.copytree(study.parent, tmp_path / "copy")) / study.name
     scan = parse(Site(study).read("data/study.js"))[1]["scans"][0]["name"]
     for path in copy.glob("*.tsv"):

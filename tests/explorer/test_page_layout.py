@@ -1,4 +1,4 @@
-"""The page at the sizes of laptops: what is read stands apart, and nothing moves while a slider does."""
+"""The page at laptop sizes: numbers do not overlap, and nothing moves while a slider moves."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -36,8 +36,8 @@ def boxes(page: Page, selector: str) -> list[Any]:
     return page.locator(selector).evaluate_all(boxes)
 
 
-def test_neighbouring_numbers_stand_apart(page):
-    """Ends of the texts, not of the cells."""
+def test_neighbouring_numbers_have_a_distance(page):
+    """Measured between texts, not between cells."""
     rows = page.locator(".metrics tr").evaluate_all(
         """(rows) => rows.map((row) => [...row.cells].filter((cell) => cell.textContent).map((cell) => {
             const text = document.createRange();
@@ -52,7 +52,7 @@ def test_neighbouring_numbers_stand_apart(page):
         assert all(right[0] - left[1] >= 8 for left, right in pairwise(cells))
 
 
-def test_nothing_moves_while_a_slider_does(page):
+def test_nothing_moves_while_a_slider_moves(page):
     def seen() -> list[Any]:
         return boxes(page, '.picture, input[type="range"], .metrics')
 
@@ -94,7 +94,7 @@ def test_all_numbers_are_above_the_footer_on_a_small_screen(page, fonts):
 
 
 def test_a_false_lesion_keeps_its_name(page):
-    """While the slider moves; the name is where its peak lies, in millimetres."""
+    """The name is the position of the peak in mm; it stays the same while the slider moves."""
     names: dict[str, set[str]] = {}
     for level in (0, 2, 5, 10, 20, 30, 40, 50, 60):
         move(page, "a", level)
@@ -104,7 +104,7 @@ def test_a_false_lesion_keeps_its_name(page):
     assert all(len(given) == 1 for given in names.values())
 
 
-def test_what_is_still_awaited_is_not_dropped(browser, server):
+def test_files_that_are_still_loading_are_not_dropped(browser, server):
     page = browser.new_page()
     page.goto(server.address)
     page.locator("body[data-ready]").wait_for(timeout=120_000)
@@ -124,7 +124,7 @@ def test_what_is_still_awaited_is_not_dropped(browser, server):
 
 
 @pytest.mark.parametrize("zoomed", [False, True])
-def test_the_cross_is_a_pixel_wide_in_both_slices(page, zoomed):
+def test_the_crosshair_is_one_pixel_wide_in_both_slices(page, zoomed):
     canvas = page.locator('[data-side="a"] canvas')
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)

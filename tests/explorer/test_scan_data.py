@@ -28,7 +28,7 @@ def catalog(study: Path) -> Catalog:
 
 @pytest.fixture(scope="module")
 def data(catalog: Catalog) -> ScanData:
-    """The test scan with most lesions."""
+    """The test scan with the most lesions."""
     volumes = catalog.results.splits.set_index("scan_id")["n_reference_lesions"]
     return ScanData.read(catalog, max(catalog.scans, key=lambda scan: (scan.set_name == "test", volumes[scan.scan_id])))
 
@@ -38,7 +38,7 @@ def described(catalog: Catalog, data: ScanData) -> dict:
     return {model.run.loss: data.describe_model(model) for model in catalog.models}
 
 
-def test_every_number_is_that_of_the_tables(catalog, described, data):
+def test_metrics_equal_the_tables(catalog, described, data):
     """At each threshold of the sweep, and at 0.5 and the tuned threshold of the evaluation."""
     for table in ("sweep", "evaluation"):
         rows = read_table(catalog.results.folder.table(table))
@@ -55,7 +55,7 @@ def test_every_number_is_that_of_the_tables(catalog, described, data):
                 assert pd.isna(written) or shown[name][level] == pytest.approx(written, rel=1e-12)
 
 
-def test_finer_steps_are_those_of_an_evaluation_of_the_mask(catalog, described, data):
+def test_metrics_at_other_thresholds_equal_an_evaluation_of_the_mask(catalog, described, data):
     for name, minimum in (("soft", 4), ("bce", 4), ("shipped", 0)):
         model = next(model for model in catalog.models if model.run.loss == name)
         path = catalog.results.folder.probability(data.scan.scan_id, model.run.maps_name)
@@ -68,7 +68,7 @@ def test_finer_steps_are_those_of_an_evaluation_of_the_mask(catalog, described, 
                 assert shown[column][catalog.level(threshold)] == pytest.approx(getattr(expected, column))
 
 
-def test_a_voxels_level_is_the_highest_threshold_it_reaches(catalog, described, data):
+def test_the_level_of_a_voxel_is_the_highest_threshold_that_it_reaches(catalog, described, data):
     path = catalog.results.folder.probability(data.scan.scan_id, "shipped")
     p = to_las(read_probability(path)).data
     levels = unpack_into(described["shipped"]["levels"], p.shape)
@@ -85,7 +85,7 @@ def test_a_mask_is_above_every_threshold(catalog, described, data):
     assert described["hard"]["threshold"] is None
 
 
-def test_lists_hold_as_many_lesions_as_the_numbers_say(catalog, described, data):
+def test_lists_have_as_many_lesions_as_the_metrics_count(catalog, described, data):
     lesions = data.describe()["lesions"]
     for model in described.values():
         for k in range(len(catalog.thresholds)):
@@ -123,13 +123,13 @@ def test_volumes_are_measured_on_the_grid_of_the_reference(data):
     assert other.describe()["voxel_mm3"] == pytest.approx(1.0001 * data.describe()["voxel_mm3"], rel=1e-9)
 
 
-def test_greys_rise_with_intensity(data):
+def test_grey_values_increase_with_intensity(data):
     grey, image = unpack(data.full_image()).ravel().astype(int), to_las(data.image).data.ravel()
     assert (np.diff(grey[np.argsort(image)]) >= 0).all()
     assert len(np.unique(grey)) > 100
 
 
-def test_the_stack_is_the_networks(data):
+def test_the_stack_is_the_input_of_the_network(data):
     page = data.describe()["stack"]
     assert unpack(data.stack_image()).shape == tuple(page["shape"]) == data.stack.image.shape
     assert len(page["start_x"]) == page["shape"][2]
@@ -151,11 +151,11 @@ def test_a_map_that_was_changed_after_the_evaluation_is_refused(copy):
     path = catalog.results.folder.probability(catalog.scans[0].scan_id, "soft")
     image = nib.load(path)
     nib.save(nib.Nifti1Image(np.asarray(image.dataobj) * np.float32(0.9), image.affine), path)
-    with pytest.raises(CordlesionError, match=r"files of soft give other numbers.*study run"):
+    with pytest.raises(CordlesionError, match=r"metrics of soft differ from its tables.*study run"):
         describe_first(copy)
 
 
-def test_missing_files_are_told(copy):
+def test_missing_files_are_reported(copy):
     catalog = Catalog(read_results(copy))
     scan = catalog.scans[0].scan_id
     catalog.results.folder.probability(scan, "soft").unlink()
@@ -165,5 +165,5 @@ def test_missing_files_are_told(copy):
     written = json.loads(manifest.read_text())
     del written["scans"][scan]["reference"]
     manifest.write_text(json.dumps(written))
-    with pytest.raises(CordlesionError, match=r"does not say where reference of"):
+    with pytest.raises(CordlesionError, match=r"has no path of reference of"):
         describe_first(copy)

@@ -12,7 +12,7 @@ from cordlesion.explorer.server import HOST, ExplorerServer, serve
 
 
 def ask(server: ExplorerServer, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
-    """Send a path as it is: clients like urllib would tidy it up."""
+    """Send a path unchanged; clients like urllib would normalise it."""
     connection = http.client.HTTPConnection(HOST, server.server_port, timeout=20)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", host if host is not None else f"{HOST}:{server.server_port}")
@@ -42,7 +42,7 @@ def test_only_this_machine_can_reach_it(server):
         ("data/s0000/m01.js?again", "text/javascript"),
     ],
 )
-def test_its_files_come_with_safe_headers(server, path, kind):
+def test_files_have_security_headers(server, path, kind):
     answer = ask(server, below(server, path))
     assert answer.status == 200
     assert answer.headers["Content-Type"] == f"{kind}; charset=utf-8"
@@ -89,17 +89,17 @@ def test_its_files_come_with_safe_headers(server, path, kind):
         ),
     ],
 )
-def test_no_path_leads_out(server, path):
+def test_no_path_leads_outside(server, path):
     assert ask(server, below(server, path)).status == 404
 
 
-def test_names_are_those_of_the_files_to_the_letter(site):
+def test_names_must_match_exactly(site):
     for name in ("data/s٠٠٠٠/scan.js", "data/s0000/scan.js\n", "Data/s0000/scan.js", "index.html ", ""):
         assert site.read(name) is None
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html", "/data/study.js", "/wrong-key/data/study.js", "/etc/passwd", "*"])
-def test_nothing_without_the_key(server, path):
+def test_nothing_is_served_without_the_key(server, path):
     answer = ask(server, path)
     assert answer.status == 404
     assert answer.read() == b"not found\n"
@@ -108,11 +108,11 @@ def test_nothing_without_the_key(server, path):
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost:1", "", "127.0.0.1.evil.example"]
 )
-def test_a_foreign_name_for_this_machine_is_refused(server, host):
+def test_another_host_name_is_rejected(server, host):
     assert ask(server, below(server, "data/study.js"), host=host).status == 403
 
 
-def test_localhost_is_this_machine(server):
+def test_localhost_is_accepted(server):
     assert ask(server, below(server, ""), host=f"localhost:{server.server_port}").status == 200
 
 
@@ -134,7 +134,7 @@ def test_keys_cannot_be_guessed(server, study):
         assert other.key != server.key
 
 
-def test_a_port_that_is_taken_is_told(study):
+def test_a_port_in_use_is_reported(study):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -142,12 +142,12 @@ def test_a_port_that_is_taken_is_told(study):
             serve(study, taken.getsockname()[1])
 
 
-def test_a_folder_without_a_finished_study_is_told(tmp_path):
+def test_a_folder_without_a_finished_study_is_reported(tmp_path):
     with pytest.raises(CordlesionError, match=r"no such folder; a study folder is needed"):
         serve(tmp_path / "nothing")
 
 
-def test_a_fault_is_told_on_the_page(server, monkeypatch):
+def test_an_error_is_reported_on_the_page(server, monkeypatch):
     def fail(name: str) -> bytes:
         raise CordlesionError(f"{name}: damaged </script>")
 
@@ -162,7 +162,7 @@ def test_a_fault_is_told_on_the_page(server, monkeypatch):
 
 @pytest.fixture
 def handled(monkeypatch):
-    """Set when the server is done with a request."""
+    """Event that is set when the server has finished a request."""
     done = threading.Event()
     shutdown = ExplorerServer.shutdown_request
 
@@ -174,7 +174,7 @@ def handled(monkeypatch):
     return done
 
 
-def test_a_page_that_is_closed_meanwhile_is_no_fault(server, handled, monkeypatch, capsys):
+def test_a_closed_connection_is_no_error(server, handled, monkeypatch, capsys):
     read, gone = server.site.read, threading.Event()
 
     def wait(name: str) -> bytes | None:
@@ -191,7 +191,7 @@ def test_a_page_that_is_closed_meanwhile_is_no_fault(server, handled, monkeypatc
     assert capsys.readouterr().err == ""
 
 
-def test_other_faults_are_told(server, handled, monkeypatch, capsys):
+def test_other_errors_are_reported(server, handled, monkeypatch, capsys):
     monkeypatch.setattr(server.site, "read", lambda _: 1 / 0)
     with pytest.raises(http.client.RemoteDisconnected):
         ask(server, below(server, "data/study.js"))
@@ -199,8 +199,8 @@ def test_other_faults_are_told(server, handled, monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_connections_beyond_its_room_are_closed_at_once_and_room_comes_back(server, monkeypatch):
-    monkeypatch.setattr(server, "_room", threading.BoundedSemaphore(2))
+def test_too_many_connections_are_closed_at_once_until_others_end(server, monkeypatch):
+    monkeypatch.setattr(server, "_free_connections", threading.BoundedSemaphore(2))
     idle = [socket.create_connection((HOST, server.server_port), timeout=20) for _ in range(2)]
     third = socket.create_connection((HOST, server.server_port), timeout=20)
     with contextlib.suppress(ConnectionError):
@@ -212,10 +212,10 @@ def test_connections_beyond_its_room_are_closed_at_once_and_room_comes_back(serv
         with contextlib.suppress(ConnectionError):
             assert ask(server, below(server, "")).status == 200
             return
-    pytest.fail("no room comes back")
+    pytest.fail("the connections are not released")
 
 
-def test_a_file_that_may_not_be_read_is_told_on_the_page(server, monkeypatch):
+def test_an_unreadable_file_is_reported_on_the_page(server, monkeypatch):
     def refuse(_name: str) -> bytes:
         raise PermissionError(13, "Permission denied", "/there/map.nii.gz")
 

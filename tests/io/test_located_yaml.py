@@ -1,4 +1,4 @@
-"""Any text gives a study or a sentence that names the file, soon."""
+"""Any text gives a study or, quickly, a clear error with the name of the file."""
 
 import time
 
@@ -9,14 +9,14 @@ from cordlesion.errors import CordlesionError
 
 
 def aliases(levels: int, each: int) -> str:
-    """Each key stands for ``each`` times the one before."""
+    """Return YAML in which each key expands to ``each`` times the previous one."""
     first = "k0: &k0 [x]\n"
     return first + "".join(f"k{n}: &k{n} [{','.join([f'*k{n - 1}'] * each)}]\n" for n in range(1, levels))
 
 
 HOSTILE = {
-    "aliases that multiply": (aliases(12, 9), "by aliases"),
-    "aliases within aliases": (aliases(2000, 1), "by aliases"),
+    "aliases that multiply": (aliases(12, 9), "because of aliases"),
+    "aliases within aliases": (aliases(2000, 1), "because of aliases"),
     "a date that no calendar has": ("name: 2026-13-45\n", "month must be in 1..12"),
     "a merge of a number": ("<<: 3\nname: x\n", "for merging"),
     "an unknown tag": ("name: !foo bar\n", ":1:1 is no text, number, mapping or list"),
@@ -35,7 +35,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("text", "fault"), HOSTILE.values(), ids=HOSTILE)
-def test_a_hostile_study_gets_a_sentence(tmp_path, text, fault):
+def test_a_hostile_study_raises_a_clear_error(tmp_path, text, fault):
     path = tmp_path / "study.yaml"
     path.write_text(text)
     start = time.process_time()
@@ -46,14 +46,14 @@ def test_a_hostile_study_gets_a_sentence(tmp_path, text, fault):
     assert "\n" not in str(error.value)
 
 
-def test_a_merged_key_that_is_wrong_is_named(tmp_path):
+def test_a_wrong_merged_key_is_named(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("split: {<<: {seed: x}}\n")
     with pytest.raises(CordlesionError, match=r"split\.seed"):
         read_study(path)
 
 
-def test_a_parameter_that_is_no_number_is_named(tmp_path):
+def test_a_parameter_that_is_not_a_number_is_named(tmp_path):
     path = tmp_path / "study.yaml"
     path.write_text("name: a\ndataset: a\noutput: b\nlosses:\n- {name: tversky, parameters: {fn_weight: .nan}}\n")
     with pytest.raises(CordlesionError, match=r":5:\d+ losses\.0\.parameters\.fn_weight: a finite number is needed"):

@@ -1,4 +1,4 @@
-"""A mask of ones may be a cord: one value per folder marks lesions, or the one that is given."""
+"""A mask of ones may be a cord: all masks of a folder need the same value of lesions, or it is given."""
 
 import json
 from pathlib import Path
@@ -33,7 +33,7 @@ PLAIN = [LESION, 0 * LESION]
 
 @pytest.mark.parametrize("masks", [LABELS, NUMBERED, [2 * LESION, CORD], [LESION, 2 * LESION], [255 * LESION, CORD]])
 @pytest.mark.parametrize("which", ["reference", "prediction"])
-def test_a_folder_of_several_values_is_refused_whole(tmp_path, masks, which):
+def test_a_folder_with_several_values_is_rejected(tmp_path, masks, which):
     folders = {"reference": PLAIN, "prediction": PLAIN} | {which: masks}
     paths = [folder(tmp_path / name, drawn) for name, drawn in folders.items()]
     with pytest.raises(CordlesionError, match=r"--lesion-value"):
@@ -41,7 +41,7 @@ def test_a_folder_of_several_values_is_refused_whole(tmp_path, masks, which):
     assert not (tmp_path / "metrics.tsv").exists()
 
 
-def test_the_value_that_is_given_is_lesion(tmp_path):
+def test_the_given_value_is_lesion(tmp_path):
     reference, prediction = folder(tmp_path / "r", LABELS), folder(tmp_path / "p", LABELS)
     evaluate_files(reference, prediction, tmp_path / "metrics.tsv", lesion_value=2)
     table = read_table(tmp_path / "metrics.tsv")
@@ -52,23 +52,23 @@ def test_the_value_that_is_given_is_lesion(tmp_path):
 
 
 @pytest.mark.parametrize(("masks", "kind"), [((LABELS, PLAIN), "predictions"), ((PLAIN, LABELS), "references")])
-def test_a_value_that_no_mask_holds_is_refused(tmp_path, masks, kind):
+def test_a_value_that_no_mask_has_is_rejected(tmp_path, masks, kind):
     reference, prediction = (folder(tmp_path / str(n), drawn) for n, drawn in enumerate(masks))
     with pytest.raises(CordlesionError, match=rf"none of the 2 {kind} holds the value 2.* holds 1\. Give the value"):
         evaluate_files(reference, prediction, tmp_path / "metrics.tsv", lesion_value=2)
 
 
-def test_empty_masks_hold_any_value(tmp_path):
+def test_empty_masks_match_any_value(tmp_path):
     empty = folder(tmp_path / "p", [0 * LESION] * 2)
     assert evaluate_files(folder(tmp_path / "r", LABELS), empty, tmp_path / "m.tsv", lesion_value=2) == {}
 
 
-def test_masks_of_other_single_values_are_taken(tmp_path):
+def test_masks_with_another_single_value_are_accepted(tmp_path):
     evaluate_files(folder(tmp_path / "r", [255 * m for m in PLAIN]), folder(tmp_path / "p", PLAIN), tmp_path / "m.tsv")
     assert read_table(tmp_path / "m.tsv")["voxel_f1"].iloc[0] == 1
 
 
-def test_tune_takes_the_value_and_records_what_it_left_out(tmp_path):
+def test_tune_uses_the_value_and_records_excluded_scans(tmp_path):
     reference = folder(tmp_path / "r", [*LABELS, CORD + LESION])
     maps = folder(tmp_path / "maps", [np.where(LESION, 0.6, 0.1).astype(np.float32)] * 2, "probseg")
     (maps / "sub-2_probseg.nii.gz").write_text("no image")
@@ -81,7 +81,7 @@ def test_tune_takes_the_value_and_records_what_it_left_out(tmp_path):
     assert record["left_out"]["sub-2"].startswith("sub-2_probseg.nii.gz: not a readable NIfTI")
 
 
-def test_the_command_line_knows_the_value(cli, tmp_path):
+def test_the_command_line_accepts_the_value(cli, tmp_path):
     reference, prediction = folder(tmp_path / "r", LABELS), folder(tmp_path / "p", LABELS)
     files = ("--reference", reference, "--prediction", prediction, "-o", tmp_path / "m.tsv", "-q")
     ended = cli("evaluate", *files)
@@ -98,7 +98,7 @@ def test_rounding_is_clipped_before_a_threshold_is_chosen(tmp_path):
     assert json.loads((tmp_path / "t.json").read_text())["n_scans"] == 2
 
 
-def test_references_of_a_dataset_are_read_by_the_value_of_its_patterns(tmp_path):
+def test_references_of_a_dataset_are_read_with_the_value_of_its_patterns(tmp_path):
     for n, mask in enumerate(LABELS):
         anat = tmp_path / f"sub-{n}" / "anat"
         write_image(anat / f"sub-{n}_T2w.nii.gz", noise(seed=n))
@@ -121,11 +121,11 @@ def test_only_masks_have_a_lesion_value():
         ComparatorConfig(name="a", maps="maps", lesion_value=2)
 
 
-def test_masks_of_a_comparator_that_mark_by_two_values_are_refused():
+def test_masks_of_a_comparator_with_two_values_are_rejected():
     config = ComparatorConfig(name="a", masks="masks")
     contents = {Path(f"m{n}.nii.gz"): FileContent("mask", None, value) for n, value in enumerate((None, 1.0))}
     require_findings(config, contents)
     contents[Path("m2.nii.gz")] = FileContent("mask", None, 2.0)
-    said = r"masks of the comparator 'a' mark by different values \(1 in m1.nii.gz, 2 in m2.nii.gz\)"
-    with pytest.raises(CordlesionError, match=said):
+    message = r"masks of the comparator 'a' have different values \(1 in m1.nii.gz, 2 in m2.nii.gz\)"
+    with pytest.raises(CordlesionError, match=message):
         require_findings(config, contents)

@@ -1,4 +1,4 @@
-"""Headers are claims: units, sizes, places and offsets are checked before voxels are read."""
+"""Headers may be wrong: units, sizes, positions and offsets are checked before voxels are read."""
 
 import gzip
 import struct
@@ -19,7 +19,7 @@ _VOX_OFFSET, _DIM, _SROW_X, _SROW_Y = 108, 40, 280, 296
 
 
 def in_unit(path: Path, unit: str, kind=nib.Nifti1Image, dtype=np.int16) -> Path:
-    """A scan whose header gives lengths in a unit; in the world it is always the same."""
+    """Return a scan with lengths in a unit; its world coordinates are always the same."""
     affine = AFFINE.copy()
     affine[:3] /= METRES[unit]
     image = kind((10 * noise(SMALL)).astype(dtype), affine)
@@ -58,7 +58,7 @@ def test_a_scan_is_the_same_in_any_unit(tmp_path, unit, kind):
 
 
 @pytest.mark.parametrize(("unit", "name"), [("meter", "metres"), ("micron", "micrometres")])
-def test_voxels_of_no_scan_are_refused_with_the_unit(tmp_path, unit, name):
+def test_implausible_voxels_are_rejected_with_the_unit(tmp_path, unit, name):
     path = tmp_path / "scan.nii"
     image = nib.Nifti1Image(noise(SMALL), AFFINE)
     image.header.set_xyzt_units(unit)
@@ -68,7 +68,7 @@ def test_voxels_of_no_scan_are_refused_with_the_unit(tmp_path, unit, name):
 
 
 @pytest.mark.parametrize("size_mm", [0.019, 20.5, 1e30])
-def test_implausible_voxel_sizes_get_a_sentence(tmp_path, size_mm):
+def test_implausible_voxel_sizes_raise_a_clear_error(tmp_path, size_mm):
     path = write_image(tmp_path / "scan.nii.gz", noise(SMALL), np.diag([1, 1, size_mm, 1]))
     with pytest.raises(CordlesionError, match=r"0\.02 to 20 mm are plausible"):
         read_volume(path)
@@ -84,7 +84,7 @@ def test_implausible_voxel_sizes_get_a_sentence(tmp_path, size_mm):
         (_SROW_X, (-0.6, 0.6, 0, 0) * 2, "affine is singular"),  # two axes point the same way
     ],
 )
-def test_an_impossible_affine_gets_a_sentence(tmp_path, place, values, fault):
+def test_an_impossible_affine_raises_a_clear_error(tmp_path, place, values, fault):
     path = write_image(tmp_path / "scan.nii", noise(SMALL))
     with pytest.raises(CordlesionError, match=fault):
         read_volume(patched(path, place, f"<{len(values)}f", *values))
@@ -104,14 +104,14 @@ def test_an_offset_of_zero_means_the_end_of_the_header(tmp_path, suffix, kind, s
     np.testing.assert_array_equal(read_volume(path).data, expected)
 
 
-def test_an_offset_within_the_header_is_refused(tmp_path):
+def test_an_offset_in_the_header_is_rejected(tmp_path):
     path = write_image(tmp_path / "scan.nii", noise(SMALL))
     with pytest.raises(CordlesionError, match=r"scan\.nii: .*176"):
         read_volume(patched(path, _VOX_OFFSET, "<f", 176))
 
 
 @pytest.mark.parametrize("slope", [1, 0.5])
-def test_what_follows_the_image_is_not_decompressed(tmp_path, slope):
+def test_bytes_after_the_image_are_not_decompressed(tmp_path, slope):
     image = nib.Nifti1Image((10 * noise(SMALL)).astype(np.int16), AFFINE)
     image.header.set_slope_inter(slope, 0)
     nib.save(image, tmp_path / "scan.nii")
@@ -134,7 +134,7 @@ def test_joined_and_padded_members_are_one_file(tmp_path):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_more_than_the_file_can_hold_is_refused_before_it_is_asked_for(tmp_path, packed):
+def test_more_voxels_than_the_file_can_contain_are_rejected_before_allocation(tmp_path, packed):
     path = patched(write_image(tmp_path / "scan.nii", noise((40, 40, 40))), _DIM, "<4h", 3, 1000, 1000, 1000)
     path = compressed(path) if packed else path
     tracemalloc.start()
@@ -146,7 +146,7 @@ def test_more_than_the_file_can_hold_is_refused_before_it_is_asked_for(tmp_path,
         tracemalloc.stop()
 
 
-def test_more_voxels_than_any_scan_has_are_refused(tmp_path):
+def test_too_many_voxels_are_rejected(tmp_path):
     path = write_image(tmp_path / "scan.nii", np.zeros(SMALL, np.uint8))
     patched(path, _DIM, "<4h", 3, 2000, 2000, 2000)
     with path.open("r+b") as stream:
@@ -156,7 +156,7 @@ def test_more_voxels_than_any_scan_has_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("slope", [1, 2])
-def test_colours_get_a_sentence_with_and_without_a_slope(tmp_path, slope):
+def test_colours_raise_a_clear_error_with_and_without_a_slope(tmp_path, slope):
     data = np.zeros(SMALL, [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nib.save(nib.Nifti1Image(data, AFFINE), tmp_path / "scan.nii")
     path = patched(tmp_path / "scan.nii", 112, "<2f", slope, 0)
@@ -172,14 +172,14 @@ def test_colours_get_a_sentence_with_and_without_a_slope(tmp_path, slope):
     ],
 )
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
-def test_a_pointer_is_to_be_fetched(tmp_path, content, command, suffix):
+def test_a_pointer_gives_the_command_that_fetches_it(tmp_path, content, command, suffix):
     path = tmp_path / f"scan{suffix}"
     path.write_bytes(content)
     with pytest.raises(CordlesionError, match=rf"whose content is not here; .* Fetch it \({command}"):
         read_volume(path)
 
 
-def test_a_link_to_nothing_is_to_be_fetched(tmp_path):
+def test_a_broken_link_gives_the_command_that_fetches_it(tmp_path):
     (tmp_path / "scan.nii.gz").symlink_to("../.git/annex/objects/x/scan.nii.gz")
     with pytest.raises(CordlesionError, match=r"a pointer to a file whose content is not here; .*git annex get"):
         read_volume(tmp_path / "scan.nii.gz")
@@ -201,7 +201,7 @@ def test_several_values_are_named_with_their_digits(tmp_path):
         read_mask(write_image(tmp_path / "mask.nii.gz", data))
 
 
-def test_one_value_of_several_is_lesion_where_it_is_given(tmp_path):
+def test_a_given_value_of_several_is_lesion(tmp_path):
     data = box((1, 5), (1, 5), (1, 5), shape=SMALL)
     data[2, 2, 2] = 2
     path = write_image(tmp_path / "mask.nii.gz", data)
@@ -210,7 +210,7 @@ def test_one_value_of_several_is_lesion_where_it_is_given(tmp_path):
     assert not read_mask(path, value=3).data.any()
 
 
-def test_transforms_a_hair_apart_are_not_said_to_differ_by_nothing(tmp_path):
+def test_the_message_about_almost_equal_transforms_shows_their_difference(tmp_path):
     image = nib.Nifti1Image(noise(SMALL), AFFINE)
     image.set_sform(AFFINE, 1)
     image.set_qform(AFFINE + 0.04 * np.eye(4, k=3), 1)

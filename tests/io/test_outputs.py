@@ -1,4 +1,4 @@
-"""No output of a command takes the place of what it reads: every command with an output is walked."""
+"""No command overwrites its inputs; all commands with an output are tested."""
 
 import inspect
 import json
@@ -18,11 +18,11 @@ from support.models import untrained_bundle
 from support.tiny import make_cohort
 
 OUTPUTS = {"output", "onnx", "monai_bundle", "figures", "qc"}
-"""Parameters of commands that are written to."""
+"""Parameters that name an output."""
 
 
 def commands(group=app, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    """Yield every command with the parameters that are written to."""
+    """Yield every command with its output parameters."""
     for name in group:
         if name.startswith("-"):
             continue
@@ -34,7 +34,7 @@ def commands(group=app, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 @pytest.fixture
 def place(tmp_path):
-    """Everything that commands read."""
+    """Create all inputs of commands."""
     make_cohort(tmp_path)
     save_bundle(tmp_path / "model", untrained_bundle())
     for name in ("scan", "sub-01_label-lesion_mask", "maps/sub-01_probseg", "images/sub-01_T2w"):
@@ -88,17 +88,17 @@ REFUSED: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = {
         ("model export model --onnx", ("model/model.safetensors", "model/model.json")),
     ],
 }
-"""By command: calls without the value of the last option, and the inputs that it names as its output."""
+"""By command: calls without the value of the output option, and the inputs that are used as its value."""
 NEW_FOLDER_ONLY = {
     ("export", "nnunet"): "export nnunet cohort -o cohort",
     ("model", "import-sct"): "model import-sct t2_ctr.h5 model",
     ("model", "export"): "model export model --monai-bundle model",
     ("simulate",): "simulate cohort",
 }
-"""Commands that write a folder of their own, called with one of the user's."""
+"""Commands that write a new folder, called with an existing folder of the user."""
 
 
-def test_every_command_with_an_output_is_here():
+def test_every_command_with_an_output_is_tested():
     with_outputs = {names for names, outputs in commands() if outputs}
     assert len(with_outputs) > 10
     # The demo reads nothing but what it makes itself.
@@ -123,14 +123,14 @@ def test_an_input_is_never_overwritten(cli, place, monkeypatch, call, target):
 
 
 @pytest.mark.parametrize("call", NEW_FOLDER_ONLY.values())
-def test_a_folder_of_the_user_is_left_as_it_is(cli, place, monkeypatch, call):
+def test_a_folder_of_the_user_is_not_changed(cli, place, monkeypatch, call):
     monkeypatch.chdir(place)
     before = contents(place)
     assert cli(*call.split()).status == 2
     assert contents(place) == before
 
 
-def test_an_input_is_known_by_other_names_too(cli, place):
+def test_an_input_is_recognised_by_other_names(cli, place):
     (place / "link.tsv").symlink_to(place / "first.tsv")
     (place / "hard.tsv").hardlink_to(place / "first.tsv")
     for name in ("link.tsv", "hard.tsv", "maps/../first.tsv"):

@@ -1,4 +1,4 @@
-"""One curve for all storages: maps that hold the same probabilities are cut the same, however they are written."""
+"""Maps with the same probabilities give the same binary masks for any data type."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import special
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.probability import as_probabilities, binarize, count_reached, least_lesion
+from cordlesion.io.probability import as_probabilities, binarize, count_reached, min_lesion_probability
 from cordlesion.metrics import count_reliability, sweep
 from cordlesion.metrics.voxel import checked_array
 from cordlesion.threshold import THRESHOLDS
@@ -28,7 +28,7 @@ STORAGES = {
 
 @pytest.mark.parametrize("storage", STORAGES)
 @given(seed=st.integers(0, 2**32 - 1))
-def test_one_curve_for_all_storages(storage, seed):
+def test_all_data_types_give_the_same_curve(storage, seed):
     rng = np.random.default_rng(seed)
     k = rng.integers(0, 21, (4, 5, 6))
     reference = rng.random(k.shape) < 0.2
@@ -42,14 +42,14 @@ def test_one_curve_for_all_storages(storage, seed):
 
 
 @given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=9), st.floats(0, 1, width=32))
-def test_counting_and_cutting_agree(thresholds, p):
+def test_count_reached_agrees_with_binarize(thresholds, p):
     rising = np.sort(thresholds)
-    assert (np.diff(least_lesion(rising)) >= 0).all()
+    assert (np.diff(min_lesion_probability(rising)) >= 0).all()
     assert count_reached(p, rising) == sum(bool(binarize(p, t)) for t in rising)
 
 
 @pytest.mark.parametrize(("value", "clipped"), [(1 + 1e-7, 1), (1.0005, 1), (-1e-9, 0), (-0.0005, 0), (0.25, 0.25)])
-def test_rounding_beyond_the_ends_is_clipped(value, clipped):
+def test_rounding_errors_outside_0_to_1_are_clipped(value, clipped):
     assert as_probabilities(np.array([[[value]]]), "the map") == clipped
     swept = sweep(np.ones((1, 1, 2)), np.array([[[value, 0.5]]]), (1, 1, 1), [0.5])
     assert dataclasses.asdict(swept[0]) == dataclasses.asdict(
@@ -59,6 +59,6 @@ def test_rounding_beyond_the_ends_is_clipped(value, clipped):
 
 @pytest.mark.parametrize(("value", "sentence"), [(1.002, "from 0.5 to 1.002"), (-0.01, "-0.01"), (50, "to 50"),
                                                  (np.nan, "holds NaN in 1 of 2 voxels")])  # fmt: skip
-def test_what_is_no_probability_is_refused(value, sentence):
+def test_values_that_are_not_probabilities_are_rejected(value, sentence):
     with pytest.raises(CordlesionError, match=sentence):
         as_probabilities(checked_array(np.array([[[value, 0.5]]]), "map"), "the map")

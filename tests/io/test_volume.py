@@ -99,7 +99,7 @@ def test_a_file_may_be_compressed_in_pieces_or_hold_more_than_the_image(tmp_path
         np.testing.assert_array_equal(read_volume(path).data, data)
 
 
-def test_a_soundly_compressed_part_of_an_image_gets_a_sentence(tmp_path):
+def test_a_soundly_compressed_part_of_an_image_raises_a_clear_error(tmp_path):
     path = write_image(tmp_path / "a.nii.gz", noise((3, 4, 5)))
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1]))
     with pytest.raises(CordlesionError, match="truncated or damaged"):
@@ -111,7 +111,7 @@ def test_a_fourth_axis_of_length_one_is_dropped(tmp_path):
 
 
 @pytest.mark.parametrize(("write", "fault"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_gets_a_sentence(tmp_path, write, fault):
+def test_a_broken_file_raises_a_clear_error(tmp_path, write, fault):
     path = write(tmp_path / "scan.nii.gz")
     with pytest.raises(CordlesionError, match=fault) as error:
         read_volume(path)
@@ -129,7 +129,7 @@ def test_a_broken_file_gets_a_sentence(tmp_path, write, fault):
         (108, "<f", (np.inf,), "not a readable NIfTI"),
     ],
 )
-def test_a_header_of_nonsense_gets_a_sentence(tmp_path, name, place, kind, values, fault):
+def test_a_header_of_nonsense_raises_a_clear_error(tmp_path, name, place, kind, values, fault):
     content = bytearray(write_image(tmp_path / "sound.nii", noise((3, 4, 5))).read_bytes())
     struct.pack_into(kind, content, place, *values)
     path = tmp_path / name
@@ -139,7 +139,7 @@ def test_a_header_of_nonsense_gets_a_sentence(tmp_path, name, place, kind, value
 
 
 @pytest.mark.parametrize(("wrong", "right"), [("a.nii", "a.nii.gz"), ("a.nii.gz", "a.nii")])
-def test_renamed_as_it_is_told_a_file_is_read(tmp_path, wrong, right):
+def test_renamed_as_it_is_reported_a_file_is_read(tmp_path, wrong, right):
     write_image(tmp_path / right, noise()).rename(tmp_path / wrong)
     with pytest.raises(CordlesionError, match=rf"Rename it to {re.escape(right)}\.$"):
         read_volume(tmp_path / wrong)
@@ -148,14 +148,14 @@ def test_renamed_as_it_is_told_a_file_is_read(tmp_path, wrong, right):
 
 
 @pytest.mark.parametrize(("write", "fault"), UNUSABLE_SCANS.values(), ids=UNUSABLE_SCANS)
-def test_an_unusable_scan_gets_a_sentence(tmp_path, write, fault):
+def test_an_unusable_scan_raises_a_clear_error(tmp_path, write, fault):
     path = write(tmp_path / "scan.nii.gz")
     with pytest.raises(CordlesionError, match=fault):
         read_scan(path)
 
 
 @pytest.mark.parametrize(("write", "fault"), UNUSABLE_MASKS.values(), ids=UNUSABLE_MASKS)
-def test_an_unusable_mask_gets_a_sentence(tmp_path, write, fault):
+def test_an_unusable_mask_raises_a_clear_error(tmp_path, write, fault):
     scan = read_scan(write_image(tmp_path / "scan.nii.gz", noise()))
     path = write(tmp_path / "mask.nii.gz")
     with pytest.raises(CordlesionError, match=fault) as error:

@@ -7,11 +7,11 @@ import pytest
 from cordlesion.patches.augment import augment
 
 CUBE = np.arange(4 * 4 * 3).reshape(4, 4, 3)
-"""Every voxel differs, so a transform is known by its result."""
+"""All voxels differ, so the result identifies the transform."""
 
 
 def turned(cube, flips, quarter_turns):
-    """The transform by its definition: where each voxel goes."""
+    """Apply the transform by definition: move each voxel."""
     n = cube.shape[0]
     result = np.empty_like(cube)
     for (x, y, z), value in np.ndenumerate(cube):
@@ -25,7 +25,7 @@ def turned(cube, flips, quarter_turns):
 
 
 def augmented(cube, rng):
-    """Read the voxels of a patch, in C order in memory, from where they are said to be."""
+    """Read the voxels of a patch, in C order, at their offsets."""
     nx, ny, nz = cube.shape
     x, y, z = augment((np.arange(nx) * ny * nz, np.arange(ny) * nz, np.arange(nz)), rng)
     return cube.ravel()[x[:, None, None] + y[:, None] + z]
@@ -35,9 +35,9 @@ FLIPS = [flips for k in range(4) for flips in itertools.combinations(range(3), k
 EXPECTED = [turned(CUBE, flips, turns) for flips in FLIPS for turns in range(4)]
 
 
-def test_all_mirrors_and_rotations_are_reached_equally_often_and_nothing_else():
+def test_all_flips_and_rotations_are_equally_frequent():
     assert len(EXPECTED) == 32
-    expected = Counter(cube.tobytes() for cube in EXPECTED)  # 16 different results, each by two of the 32 draws
+    expected = Counter(cube.tobytes() for cube in EXPECTED)  # 16 different results, two of the 32 draws give each
     assert len(expected) == 16
     rng = np.random.default_rng(0)
     seen = Counter(augmented(CUBE, rng).tobytes() for _ in range(3200))
@@ -47,8 +47,8 @@ def test_all_mirrors_and_rotations_are_reached_equally_often_and_nothing_else():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_three_draws_mirror_and_a_fourth_one_turns(seed):
-    """What was trained before must be trained again."""
+def test_the_order_of_random_draws_is_fixed(seed):
+    """Another order would change the augmentation, and trainings would not be reproducible."""
     draws = np.random.default_rng(seed)
     flips = [axis for axis in range(3) if draws.integers(2)]
     expected = turned(CUBE, flips, int(draws.integers(4)))

@@ -21,12 +21,12 @@ def noise_of(shape, seed=0):
 
 
 def cord_grid(n_slices, size, overlap):
-    """The grid of a cord stack of 3 x 2 voxels in the axial plane."""
+    """Return the grid of a cord stack of 3 x 2 voxels in the axial plane."""
     return patch_grid((3, 2, n_slices), (3, 2, size), overlap)
 
 
 @given(lengths, sizes, overlaps)
-def test_patches_cover_the_cord_and_end_with_the_stack(n_slices, size, overlap):
+def test_patches_cover_the_cord_and_end_at_the_end_of_the_stack(n_slices, size, overlap):
     grid = cord_grid(n_slices, size, overlap)
     assert {place[:2] for place in grid} == {(0, 0)}
     starts = [z for _, _, z in grid]
@@ -53,7 +53,7 @@ def test_patches_cover_every_voxel_and_stay_inside(shape, edge, overlap):
     ("n_slices", "expected"),
     [(96, [0, 12, 24, 36, 48]), (97, [0, 12, 24, 36, 48, 49]), (48, [0]), (49, [0, 1]), (20, [0]), (1, [0])],
 )
-def test_the_studys_patches(n_slices, expected):
+def test_the_patches_of_the_paper(n_slices, expected):
     assert list(patch_grid((48, 48, n_slices), (48, 48, 48), 0.75)) == [(0, 0, z) for z in expected]
 
 
@@ -64,7 +64,7 @@ def test_cubes_overlap_along_all_axes():
 
 @settings(max_examples=60, deadline=None)
 @given(shapes, edges, overlaps, blendings)
-def test_stitching_what_was_extracted_gives_the_stack_back(shape, edge, overlap, blending):
+def test_stitching_extracted_patches_restores_the_stack(shape, edge, overlap, blending):
     stack = noise_of(shape)
     grid = patch_grid(shape, edge, overlap)
     patches = [extract_patch(stack, place, edge) for place in grid]
@@ -88,7 +88,7 @@ def test_overlaps_along_the_cord_are_averaged(n_slices, size, overlap, seed):
 
 
 def naive_weight(blending, k, size):
-    """Weight of voxel ``k`` of a patch along one axis, from its distance to the middle in units of the patch."""
+    """Return the weight of voxel ``k`` along one axis, from its distance to the middle in units of the patch."""
     distance = (k + 0.5) / size - 0.5
     return {
         "mean": 1.0,
@@ -100,7 +100,7 @@ def naive_weight(blending, k, size):
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(*[st.integers(1, 12)] * 3), edges, st.floats(0, 0.8), blendings, st.integers(0, 99))
 def test_stitching_equals_the_naive_weighted_average(shape, edge, overlap, blending, seed):
-    """Voxel by voxel, patch by patch, weighing along every axis, with several patches or with one."""
+    """Computed voxel by voxel and patch by patch, with weights along every axis."""
     grid = patch_grid(shape, edge, overlap)
     patches = [noise_of(edge, seed + k) for k in range(len(list(grid)))]
     expected = np.zeros(shape)
@@ -117,7 +117,7 @@ def test_stitching_equals_the_naive_weighted_average(shape, edge, overlap, blend
 
 @settings(max_examples=60, deadline=None)
 @given(shapes, edges, overlaps, blendings, st.floats(0, 1, width=32))
-def test_a_constant_stays_constant(shape, edge, overlap, blending, value):
+def test_stitching_constant_patches_gives_a_constant_stack(shape, edge, overlap, blending, value):
     grid = patch_grid(shape, edge, overlap)
     stitched = stitch_patches((np.full(edge, value, np.float32) for _ in grid), grid, blending)
     np.testing.assert_allclose(stitched, value, rtol=1e-6)
@@ -144,7 +144,7 @@ def test_a_short_stack_is_padded_with_its_last_slice(axis):
 
 
 @pytest.mark.parametrize("dtype", [bool, np.float32])
-def test_extraction_keeps_the_type_and_copies_nothing(dtype):
+def test_extraction_keeps_the_type_and_does_not_copy(dtype):
     stack = noise_of((9, 9, 20)).astype(dtype)
     patch = extract_patch(stack, (1, 0, 3), (8, 8, 8))
     assert patch.dtype == dtype
@@ -152,7 +152,7 @@ def test_extraction_keeps_the_type_and_copies_nothing(dtype):
 
 
 @pytest.mark.parametrize("n", [0, 2, 4])
-def test_patches_that_are_not_those_of_the_grid_are_refused(n):
+def test_a_wrong_number_of_patches_is_rejected(n):
     grid = cord_grid(20, 12, 0.5)
     assert len(list(grid)) == 3
     with pytest.raises(ValueError, match="zip"):

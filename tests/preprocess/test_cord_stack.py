@@ -17,7 +17,7 @@ SMALL = PreprocessConfig(crop_voxels=8, centerline_smoothing_mm=0)
 
 
 def isotropic_grid(scan, spacing_mm, geometry):
-    """Shape and affine of the whole isotropic grid with the same outer border: the textbook way.
+    """Return shape and affine of the whole isotropic grid with the same outer border, by definition.
 
     A length halfway between two integers may be either: which one, rounding noise of the affine decides.
     """
@@ -71,7 +71,7 @@ def test_map_back_equals_paste_and_resample(data):
 
 
 @pytest.mark.parametrize("orientation", AXES)
-def test_index_order_and_place_do_not_depend_on_the_files_orientation(orientation):
+def test_the_stack_does_not_depend_on_the_orientation_of_the_file(orientation):
     stored = make_scan(orientation, (0.7, 0.6, 2.0), (12, 10, 9), (0.1, -0.2, 0.05), seed=3)
     reference = make_scan("LAS", (0.7, 0.6, 2.0), (12, 10, 9), (0.1, -0.2, 0.05), seed=3)
     las = to_las(stored)
@@ -94,13 +94,13 @@ def test_the_crop_is_centred_on_the_centerline(data):
     assert np.abs((geometry.start_x + 4) * 0.5 - x_mm).max() <= 0.25 + 1e-9
 
 
-def test_the_stack_spans_the_thickness_of_its_end_slices():
+def test_the_stack_covers_the_whole_thickness_of_its_end_slices():
     scan = make_scan("LAS", (0.5, 0.5, 5.0), (20, 20, 6), (0, 0, 0), seed=0)
     geometry = stack_geometry(scan, Centerline(np.full(2, 10.0), np.full(2, 10.0), np.array([1.0, 3.0])), SMALL)
     assert (geometry.first_slice, geometry.n_slices) == (10, 30)  # 15 mm in steps of 0.5 mm, from 5 mm on
 
 
-def test_padding_is_told_from_image():
+def test_padding_is_marked():
     scan = make_scan("LAS", (0.5, 0.5, 0.5), (10, 10, 4), (0, 0, 0), seed=0)
     geometry = stack_geometry(scan, Centerline(np.array([0.2]), np.array([5.0]), np.array([1.0])), SMALL)
     inside = geometry.inside()
@@ -109,7 +109,7 @@ def test_padding_is_told_from_image():
     assert not map_back(np.ones((8, 8, 1), np.float32), geometry)[:, :, 2:].any()
 
 
-def test_a_binary_reference_stays_where_it_is():
+def test_a_binary_reference_keeps_its_position():
     scan = make_scan("PSR", (0.5, 0.5, 0.5), (16, 16, 16), (0, 0, 0), seed=0)
     lesion = np.zeros((16, 16, 16), bool)
     lesion[7:10, 6:9, 4:9] = True
@@ -124,7 +124,7 @@ def test_a_binary_reference_stays_where_it_is():
     np.testing.assert_array_equal(back, lesion)
 
 
-def test_a_long_cord_that_drifts_is_sampled_at_its_points():
+def test_a_long_oblique_cord_is_sampled_at_its_points():
     rng = np.random.default_rng(0)
     scan = Volume(rng.normal(size=(40, 60, 50)).astype(np.float32), np.diag([-0.7, 0.9, 2.5, 1.0]))
     z = np.arange(50.0)
@@ -138,7 +138,7 @@ def test_a_long_cord_that_drifts_is_sampled_at_its_points():
     np.testing.assert_allclose(sample_stack(scan, geometry), expected, atol=1e-5)
 
 
-def test_equal_intensities_stay_what_they_are():
+def test_equal_intensities_are_kept_exactly():
     scan = Volume(np.full((30, 30, 20), 0.1, np.float32), np.diag([-0.7, 0.9, 2.3, 1.0]))
     z = np.arange(20.0)
     sampled = sample_stack(scan, stack_geometry(scan, Centerline(10 + z / 3, 12 + z / 4, z), SMALL))

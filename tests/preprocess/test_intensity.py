@@ -12,7 +12,7 @@ from cordlesion.preprocess.intensity import (
 
 
 def naive_percentile(values, percent):
-    """Linear interpolation between order statistics, by the definition."""
+    """Interpolate linearly between order statistics, by definition."""
     ordered = sorted(float(v) for v in values)
     place = percent / 100 * (len(ordered) - 1)
     below = int(place)
@@ -21,7 +21,7 @@ def naive_percentile(values, percent):
 
 
 def naive_fit(stacks):
-    """Nyul & Udupa's training: shift and scale each stack's percentiles, then average them."""
+    """Nyul & Udupa's training: shift and scale the percentiles of each stack, then average them."""
     rows = []
     for stack, inside in stacks:
         own = [naive_percentile(stack[inside], p) for p in PERCENTILES]
@@ -31,7 +31,7 @@ def naive_fit(stacks):
 
 
 def naive_apply(stack, inside, standard):
-    """Nyul & Udupa's transformation: each value by the line through the two landmarks around it."""
+    """Nyul & Udupa's transformation: interpolate between the two landmarks around each value."""
     own = [naive_percentile(stack[inside], p) for p in PERCENTILES]
     result = np.empty(stack.shape)
     for index, value in np.ndenumerate(stack):
@@ -65,7 +65,7 @@ def test_fitting_and_mapping_equal_the_textbook(training, seed):
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(seeds, min_size=1, max_size=4), seeds)
-def test_order_is_kept_and_own_percentiles_land_on_the_landmarks(training, seed):
+def test_order_is_kept_and_percentiles_are_mapped_to_landmarks(training, seed):
     landmarks = fit_landmarks([random_stack(s) for s in training])
     stack, inside = random_stack(seed)
     mapped = landmarks.apply(stack, inside)
@@ -81,7 +81,7 @@ def test_order_is_kept_and_own_percentiles_land_on_the_landmarks(training, seed)
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.floats(0.01, 100), st.floats(-1000, 1000))
-def test_the_scanners_scale_and_offset_do_not_matter(seed, scale, offset):
+def test_scale_and_offset_of_the_scanner_have_no_effect(seed, scale, offset):
     landmarks = fit_landmarks([random_stack(0), random_stack(1)])
     stack, inside = random_stack(seed)
     moved = (stack.astype(np.float64) * scale + offset).astype(np.float32)
@@ -89,7 +89,7 @@ def test_the_scanners_scale_and_offset_do_not_matter(seed, scale, offset):
     np.testing.assert_allclose(landmarks.apply(moved, inside), landmarks.apply(stack, inside), atol=tolerance)
 
 
-def test_padding_has_no_part_in_the_percentiles():
+def test_padding_does_not_change_the_percentiles():
     landmarks = fit_landmarks([random_stack(0)])
     stack, inside = random_stack(1)
     expected = landmarks.apply(stack, inside)[inside]
@@ -106,7 +106,7 @@ def test_landmarks_span_the_standard_range():
     assert (np.diff(values) > 0).all()
 
 
-def test_a_stack_without_contrast_becomes_constant_and_trains_nothing():
+def test_a_stack_without_contrast_becomes_constant_and_is_not_used_for_landmarks():
     landmarks = fit_landmarks([random_stack(0)])
     flat, inside = np.full((4, 4, 4), 7, np.float32), np.ones((4, 4, 4), bool)
     assert len(np.unique(landmarks.apply(flat, inside))) == 1
@@ -127,6 +127,6 @@ def test_a_stack_with_a_large_flat_part_is_mapped_to_finite_ordered_values():
 @pytest.mark.parametrize(
     ("percentiles", "values"), [((1, 99), (0, 50, 100)), ((1,), (0,)), ((99, 1), (0, 100)), ((1, 50, 99), (0, 80, 40))]
 )
-def test_landmarks_must_grow_and_match(percentiles, values):
+def test_landmarks_must_increase_and_match(percentiles, values):
     with pytest.raises(ValueError, match="percentiles"):
         IntensityLandmarks(percentiles, values)

@@ -19,7 +19,7 @@ FOREGROUND = PreprocessConfig(region="foreground", spacing_mm=1.0)
 
 @st.composite
 def blocks(draw):
-    """A random scan, and the geometry of a random box in it."""
+    """Return a random scan and the geometry of a random box in it."""
     scan = draw(scans())
     edges = [sorted((draw(st.integers(0, n - 1)), draw(st.integers(0, n - 1)))) for n in to_las(scan).data.shape]
     low, high = zip(*((a, b + 1) for a, b in edges), strict=True)
@@ -27,7 +27,7 @@ def blocks(draw):
 
 
 def place_of(geometry):
-    """The block's slices in the isotropic grid."""
+    """Return the slices of the block in the isotropic grid."""
     corner = (geometry.start_x[0], geometry.start_y[0], geometry.first_slice)
     return tuple(slice(int(start), int(start) + size) for start, size in zip(corner, geometry.shape, strict=True))
 
@@ -77,8 +77,8 @@ def test_a_block_covers_its_box_and_stays_in_the_image(block):
 
 @settings(deadline=None, max_examples=40)
 @given(scans(), st.floats(0, 23), st.floats(0, 23))
-def test_a_straight_cord_is_sampled_like_a_bent_one(scan, x, y):
-    """A cord stack without curve is a block, which takes another way to the same values."""
+def test_a_straight_cord_stack_is_sampled_like_a_curved_one(scan, x, y):
+    """A straight cord stack is a block; the values are the same, although other code computes them."""
     las = to_las(scan)
     nx, ny, nz = las.data.shape
     x, y = min(x, nx - 1), min(y, ny - 1)
@@ -94,7 +94,7 @@ def test_a_straight_cord_is_sampled_like_a_bent_one(scan, x, y):
 
 
 def head(orientation="LAS", spacing=(1.0, 1.0, 2.0), noise=5.0):
-    """A bright box with a lesion in dark noise, with a smaller box apart; LAS voxels 8-32, 10-30 and 3-17."""
+    """Return a bright box (LAS voxels 8-32, 10-30, 3-17) with a lesion and a smaller box in dark noise."""
     scan = make_scan(orientation, spacing, (40, 40, 20), (0.1, -0.2, 0.05), seed=3)
     image = np.random.default_rng(0).normal(0, noise, (40, 40, 20))
     image[8:32, 10:30, 3:17] += 100
@@ -107,7 +107,7 @@ def head(orientation="LAS", spacing=(1.0, 1.0, 2.0), noise=5.0):
 
 
 @pytest.mark.parametrize("orientation", AXES[::5])
-def test_the_block_is_the_largest_bright_component_and_a_margin(orientation):
+def test_the_block_is_the_largest_bright_component_with_a_margin(orientation):
     scan, lesion = head(orientation)
     geometry = place_stack(scan, None, FOREGROUND)
     x, y, z = place_of(geometry)
@@ -121,7 +121,7 @@ def test_the_block_is_the_largest_bright_component_and_a_margin(orientation):
     assert np.abs(back[inner] - to_las(scan).data[inner]).mean() < 4
 
 
-def test_background_enters_no_percentile():
+def test_background_does_not_change_the_percentiles():
     scan, _ = head()
     geometry = place_stack(scan, None, FOREGROUND)
     stack = sample_stack(scan, geometry)
@@ -133,7 +133,7 @@ def test_background_enters_no_percentile():
     np.testing.assert_array_equal(cord.measured(sample_stack(scan, cord)), cord.inside())
 
 
-def test_a_foreground_finer_than_the_grid_is_measured_whole():
+def test_percentiles_of_a_foreground_finer_than_the_grid_use_the_whole_block():
     image = np.zeros((30, 30, 30), np.float32)
     image[15, 15, 15] = 9
     scan = Volume(image, np.diag([-0.2, 0.2, 0.2, 1.0]))
@@ -144,14 +144,14 @@ def test_a_foreground_finer_than_the_grid_is_measured_whole():
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0, 7.5])
-def test_a_constant_image_gets_a_sentence(value):
+def test_a_constant_image_raises_a_clear_error(value):
     scan = Volume(np.full((9, 9, 9), value, np.float32), np.eye(4))
-    with pytest.raises(CordlesionError, match="the image: has no foreground; tissue brighter"):
+    with pytest.raises(CordlesionError, match="the image: has no foreground; tissue must be brighter"):
         place_stack(scan, None, FOREGROUND)
 
 
 def naive_otsu(values):
-    """Try every border of the bins; the middle one of equally good ones."""
+    """Return the best edge of all bins; if several are equally good, the middle one."""
     low, high = values.min(), np.percentile(values, 99.9)
     clipped = np.clip(values, low, high)
     borders = low + (high - low) * np.arange(1, 256) / 256

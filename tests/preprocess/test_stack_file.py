@@ -29,7 +29,7 @@ def scan(tmp_path_factory):
 
 
 @pytest.mark.parametrize("config", [CONFIG, PreprocessConfig(region="foreground")], ids=["cord", "foreground"])
-def test_a_stack_survives_writing(scan, tmp_path, config):
+def test_a_stack_is_the_same_after_writing_and_reading(scan, tmp_path, config):
     stack = make_stack(scan, config, None)
     write_stack(tmp_path / "a.safetensors", stack)
     again = read_stack(tmp_path / "a.safetensors")
@@ -41,7 +41,7 @@ def test_a_stack_survives_writing(scan, tmp_path, config):
     np.testing.assert_array_equal(again.geometry.inside(), stack.geometry.inside())
 
 
-def test_files_that_tell_one_edge_of_a_square_crop_are_read(scan, tmp_path):
+def test_older_files_with_one_edge_of_a_square_crop_are_read(scan, tmp_path):
     stack, path = make_stack(scan, CONFIG, None), tmp_path / "a.safetensors"
     write_stack(path, stack)
     content = path.read_bytes()
@@ -59,7 +59,7 @@ def test_the_foreground_needs_no_centerline(scan):
     np.testing.assert_array_equal(stack.reference, read_mask(scan.reference).data)
 
 
-def test_a_stack_holds_image_and_reference_of_the_same_place(scan):
+def test_image_and_reference_of_a_stack_have_the_same_position(scan):
     stack = make_stack(scan, CONFIG, None)
     image = read_scan(scan.image)
     np.testing.assert_array_equal(stack.image, sample_stack(image, stack.geometry))
@@ -70,7 +70,7 @@ def test_a_stack_holds_image_and_reference_of_the_same_place(scan):
     np.testing.assert_array_equal(without.image, stack.image)
 
 
-def test_the_cord_mask_can_stand_for_the_centerline(scan):
+def test_a_cord_mask_can_replace_the_centerline(scan):
     curve, mask = (
         make_stack(scan, CONFIG.model_copy(update={"centerline": c}), None).geometry for c in ("file", "cord_mask")
     )
@@ -84,7 +84,7 @@ def test_the_cord_mask_can_stand_for_the_centerline(scan):
     ("source", "missing", "wanted"),
     [("file", "centerline", "label-centerline"), ("cord_mask", "cord_mask", "label-cord")],
 )
-def test_a_scan_without_centerline_gets_a_sentence(scan, source, missing, wanted):
+def test_a_scan_without_centerline_raises_a_clear_error(scan, source, missing, wanted):
     with pytest.raises(CordlesionError, match=rf"sub-01_T2w\.nii\.gz: no centerline .*{wanted}"):
         make_stack(replace(scan, **{missing: None}), CONFIG.model_copy(update={"centerline": source}), None)
 
@@ -130,7 +130,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("damage", PLACES.values(), ids=PLACES)
-def test_a_stack_whose_parts_do_not_fit_gets_a_sentence(scan, tmp_path, damage):
+def test_a_stack_with_inconsistent_parts_raises_a_clear_error(scan, tmp_path, damage):
     path = tmp_path / "a.safetensors"
     write_stack(path, make_stack(scan, CONFIG, None))
     damage(path)
@@ -143,16 +143,16 @@ def test_a_stack_whose_parts_do_not_fit_gets_a_sentence(scan, tmp_path, damage):
     [lambda path: path.unlink(), truncate, lambda path: path.write_text("no stack"), drop_metadata, drop_tensor],
     ids=["missing", "truncated", "text", "no metadata", "no tensor"],
 )
-def test_a_damaged_stack_gets_a_sentence(scan, tmp_path, damage):
+def test_a_damaged_stack_raises_a_clear_error(scan, tmp_path, damage):
     path = tmp_path / "a.safetensors"
     write_stack(path, make_stack(scan, CONFIG, None))
     damage(path)
-    with pytest.raises(CordlesionError, match=r"a\.safetensors: no readable cord stack"):
+    with pytest.raises(CordlesionError, match=r"a\.safetensors: not a readable cord stack"):
         read_stack(path)
 
 
 @pytest.mark.parametrize("source", ["auto", "sct", "t2_ctr.h5"])
-def test_the_cord_is_looked_for_where_no_file_shows_it(scan, source):
+def test_the_cord_is_found_if_the_source_is_not_a_file(scan, source):
     expected = make_stack(scan, CONFIG, None)
     curve = read_centerline(scan.centerline, read_scan(scan.image))
     config = CONFIG.model_copy(update={"centerline": Path(source) if source.endswith(".h5") else source})
@@ -160,7 +160,7 @@ def test_the_cord_is_looked_for_where_no_file_shows_it(scan, source):
     np.testing.assert_array_equal(found.image, expected.image)
 
 
-def test_a_curve_that_covers_little_of_a_scan_is_told(scan, tmp_path, capsys):
+def test_a_curve_that_covers_little_of_a_scan_gives_a_warning(scan, tmp_path, capsys):
     image = read_scan(scan.image)
     drawn = read_mask(scan.centerline).data.copy()
     drawn[..., 12:] = False

@@ -33,7 +33,7 @@ def test_the_example_report_shows_one_scan_and_names_its_command(fake_study: Fak
     target = make["COMMAND"].removeprefix("make ")
     recipe = (REPOSITORY / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
     assert SCRIPT.relative_to(REPOSITORY).as_posix() in recipe
-    make["make_example"].__globals__["LARGEST_BYTES"] = 1000
+    make["make_example"].__globals__["MAX_BYTES"] = 1000
     with pytest.raises(CordlesionError, match=r"at most 0\.001 MB"):
         make["make_example"](study, tmp_path / "large.html")
     assert not (tmp_path / "large.html").exists()

@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cordlesion.centerlines.FINDERS", {"auto": lambda _: CURVE, "sct": lambda _: CURVE})
     monkeypatch.setattr("cordlesion.sct.centerline_network.curve_in_heatmap", lambda *_: CURVE)
-    monkeypatch.setattr("cordlesion.sct.centerline_network.APART_MM", 0)  # so that it is the curve through all slices
+    monkeypatch.setattr("cordlesion.sct.centerline_network.MAP_SPACING_MM", 0)  # a map for each slice
     write_keras(tmp_path / "t2_ctr.h5", centerline_layers())
     return tmp_path
 

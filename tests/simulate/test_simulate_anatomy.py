@@ -34,7 +34,7 @@ def test_along_returns_the_table_at_level_centres():
     np.testing.assert_allclose(levels.along("cord_area", centres), [70.4, 34.9])
 
 
-def test_most_lesions_are_weighted_into_the_neck():
+def test_most_lesions_are_in_the_neck():
     weight = levels.column("lesions") * levels.column("length")
     neck = levels.top_mm("T1") > levels.CENTRES_MM
     assert weight[neck].sum() / weight.sum() == pytest.approx(0.58, abs=0.02)
@@ -74,7 +74,7 @@ def test_frame_inverts_the_curve(anatomy):
     assert found_v == pytest.approx(v, abs=0.1)
 
 
-def test_frame_centre_lies_where_the_pose_says(anatomy):
+def test_frame_centre_is_at_the_pose(anatomy):
     frame = cord_frame(anatomy, POSE, 110.0, 110.0)
     s, x, y = frame.at_height(np.array([0.0]))
     assert (s[0], x[0], y[0]) == pytest.approx((POSE.centre_s_mm, POSE.offset_mm, POSE.forward_mm), abs=0.1)

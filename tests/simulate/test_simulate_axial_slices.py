@@ -26,33 +26,33 @@ def test_slices_are_images_with_and_without_cord(slices):
         assert drawn.image.dtype == np.float32
         assert np.isfinite(drawn.image).all()
         assert np.ptp(drawn.image) > 0.1
-    held = [drawn for drawn in slices if not np.isnan(drawn.center[0])]
-    assert 0.4 < len(held) / len(slices) < 0.9
-    assert 0 < sum(not drawn.sure for drawn in slices) < 0.3 * len(slices)
-    centers = np.array([drawn.center for drawn in held])
+    with_cord = [drawn for drawn in slices if not np.isnan(drawn.center[0])]
+    assert 0.4 < len(with_cord) / len(slices) < 0.9
+    assert 0 < sum(not drawn.certain for drawn in slices) < 0.3 * len(slices)
+    centers = np.array([drawn.center for drawn in with_cord])
     assert centers.min() >= 0.2 * SIZE
     assert centers.max() <= 0.8 * SIZE
 
 
-def test_around_the_centre_is_cord_and_around_that_bright_fluid(monkeypatch):
+def test_cord_at_the_centre_is_surrounded_by_bright_fluid(monkeypatch):
     monkeypatch.setattr(axial_slices, "_signals", lambda *_: FIXED)
     x, y = np.meshgrid(*[np.arange(SIZE)] * 2, indexing="ij")
     ratios = []
     for subject in range(6):
         for drawn in draw_slices(12, subject, 6):
-            if drawn.sure and not np.isnan(drawn.center[0]):
+            if drawn.certain and not np.isnan(drawn.center[0]):
                 distance = np.hypot(x - drawn.center[0], y - drawn.center[1])
                 cord = drawn.image[distance < 2]
                 assert 0.7 < np.median(cord) < 2
-                # The cord may lie off the middle of the fluid.
+                # The cord may be off the middle of the fluid.
                 around = np.quantile(drawn.image[(distance > 6) & (distance < 9)], 0.75)
                 ratios.append(around / np.median(cord))
     assert len(ratios) > 15
     assert np.median(ratios) > 1.4
 
 
-@pytest.mark.parametrize("draw", axial_slices._CORDLESS, ids=lambda draw: draw.__name__)
-def test_what_is_no_cord_is_drawn_anew_each_time(draw):
+@pytest.mark.parametrize("draw", axial_slices._NO_CORD, ids=lambda draw: draw.__name__)
+def test_slices_without_cord_differ(draw):
     rng = np.random.default_rng(0)
     first, second = draw(rng), draw(rng)
     assert first.shape == second.shape == (SIZE, SIZE)

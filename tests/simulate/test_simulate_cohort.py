@@ -29,7 +29,7 @@ def contents(folder):
 
 
 def report(folder, *options):
-    """What the BIDS validator says of a dataset."""
+    """Return the report of the BIDS validator for a dataset."""
     validator = Path(sys.executable).with_name("bids-validator-deno")
     if not validator.exists():
         pytest.skip("bids-validator-deno is not installed")
@@ -38,7 +38,7 @@ def report(folder, *options):
 
 
 def errors(summary):
-    """Codes of the errors in a report, with their files."""
+    """Return the codes of the errors in a report, with their files."""
     issues = summary["issues"]["issues"]
     return {(issue["code"], issue.get("location")) for issue in issues if issue.get("severity") == "error"}
 
@@ -51,7 +51,7 @@ def scans_of(cohort, seed=SEED):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_default_cohort_mirrors_the_study(seed):
+def test_default_cohort_has_the_proportions_of_the_paper(seed):
     cohort = plan_cohort(161, seed)
     plans = scans_of(cohort, seed)
     assert (len(plans), len(cohort)) == (161, 108)
@@ -76,7 +76,7 @@ def test_some_subjects_have_scans_of_both_kinds():
 
 @settings(deadline=None, max_examples=60)
 @given(scans=st.integers(1, 220), seed=st.integers(0, 10_000))
-def test_plan_holds_at_any_size(scans, seed):
+def test_plan_has_the_proportions_at_any_size(scans, seed):
     cohort = plan_cohort(scans, seed)
     plans = scans_of(cohort, seed)
     assert len(plans) == scans
@@ -93,7 +93,7 @@ def test_dataset_and_labels_are_valid_bids(cohort):
     assert errors(report(cohort / LABELS)) == set()
 
 
-def test_recursive_validation_complains_of_nothing_but_the_seg_suffix(cohort):
+def test_recursive_validation_reports_only_the_seg_suffix(cohort):
     # With --recursive the validator does not read the .bidsignore of the derivative.
     whole = report(cohort, "--recursive")
     assert errors(whole) == set()
@@ -141,7 +141,7 @@ def test_bytes_do_not_depend_on_jobs(cohort, tmp_path):
     assert contents(tmp_path / "again") == contents(cohort)
 
 
-def test_interrupted_cohort_is_completed_and_nothing_is_done_twice(cohort):
+def test_interrupted_cohort_is_completed_without_repeating_work(cohort):
     before = contents(cohort)
     sidecar = sorted(cohort.glob("sub-*/*/anat/*.json"))[0]
     image = sidecar.with_suffix(".nii.gz")

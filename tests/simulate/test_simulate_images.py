@@ -1,7 +1,7 @@
 """Simulated scans against published figures of signal, scanners, lesions and readers.
 
-The ranges come from measurements of public scans, Hussein 2023 (the study), Bot 2004 and Thaler 2025; they were fixed
-before the simulator was written. They hold for the median over the scans unless a test says "each".
+The ranges come from measurements of public scans, Hussein et al. 2023, Bot 2004 and Thaler 2025; they were fixed
+before the simulator was written. They apply to the median over the scans, unless the name of a test contains "each".
 """
 
 import multiprocessing
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def measured():
-    """Measurements of the scans, one dictionary each; two processes because images take two seconds each."""
+    """Measurements of the scans, one dictionary each; in two processes, because each image takes two seconds."""
     plans = [plan for subject in plan_cohort(SCANS, SEED) for plan in subject.scans(SEED)]
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(measure, plans, chunksize=4))
@@ -78,13 +78,13 @@ def test_lesions_in_the_image(measured):
     low, high = np.percentile(contrast, [5, 95])
     assert low > 1.05
     assert high < 1.80
-    bearing = [scan["lesion_share"] for scan in measured if scan["reference_lesions"]]
-    assert 0.0003 < np.median(bearing) < 0.004
+    with_lesions = [scan["lesion_share"] for scan in measured if scan["reference_lesions"]]
+    assert 0.0003 < np.median(with_lesions) < 0.004
 
 
 def test_reader_misses_lesions(measured):
-    bearing = [scan for scan in measured if scan["reference_lesions"]]
-    missed = sum(scan["missed"] for scan in bearing) / sum(scan["true_lesions"] for scan in bearing)
+    with_lesions = [scan for scan in measured if scan["reference_lesions"]]
+    missed = sum(scan["missed"] for scan in with_lesions) / sum(scan["true_lesions"] for scan in with_lesions)
     assert 0.15 < missed < 0.45
 
 
@@ -144,7 +144,7 @@ def median(image, mask):
 
 
 class Places:
-    """Which voxels of a window lie well inside which tissue."""
+    """Masks of the voxels of a window that are well inside a tissue."""
 
     def __init__(self, scan, window):
         acquisition, anatomy = scan.acquisition, scan.anatomy
@@ -163,7 +163,7 @@ class Places:
         self.v = np.cos(frame.roll) * grid(forward) - np.sin(frame.roll) * from_cord
         self.s, self.half_rl, self.half_ap = grid(points), grid(section.half_rl), grid(section.half_ap)
         cord = (self.s > 5) & (self.s < anatomy.conus_mm - 35)
-        # The whole thickness of a sagittal slice must lie inside.
+        # The whole thickness of a sagittal slice must be inside.
         slab = acquisition.thickness_mm / 2 if acquisition.plane == "sagittal" else 0.0
         side = np.abs(self.u)
         self.core = cord & (radius_ratio(side + slab, self.v, self.half_rl - 0.9, self.half_ap - 0.9) < 1)
@@ -185,7 +185,7 @@ class Places:
         )
 
     def darkest_rim(self, flat):
-        """Darkest point between fluid and vertebral body, over the bodies' heights."""
+        """Return the darkest signal between fluid and vertebral bodies, at the heights of the bodies."""
         rows = self.near_body & (self.front > -RIM_MM - 0.5) & (self.front < 1.0)
         darkest = [
             np.nanmin(flat[..., k][rows[..., k]], initial=9.0) for k in np.flatnonzero(rows.sum(axis=(0, 1)) > 2)
@@ -194,7 +194,7 @@ class Places:
 
 
 def profile(image, healthy, scan):
-    """Cord signal along z, smoothed over 10 mm; NaN where no cord is."""
+    """Return the cord signal along z, smoothed over 10 mm; NaN without cord."""
     levels_ = [
         np.median(image[..., k][healthy[..., k]]) if healthy[..., k].sum() > 2 else np.nan
         for k in range(image.shape[2])
@@ -207,7 +207,7 @@ def profile(image, healthy, scan):
 
 
 def noise(flat, healthy, scan):
-    """SD of second differences along the cord over sqrt(1.5)."""
+    """Return the SD of second differences along the cord, divided by sqrt(1.5)."""
     triple = healthy[..., 1:-1] & healthy[..., :-2] & healthy[..., 2:]
     difference = flat[..., 1:-1] - (flat[..., :-2] + flat[..., 2:]) / 2
     if scan.acquisition.plane == "axial" or triple.sum() < 200:
@@ -221,7 +221,7 @@ def csf_cv(image, place):
 
 
 def edge_width(flat, place):
-    """10-90 % width of the edge between cord and the fluid in front of it, in the middle of the cord."""
+    """Return the 10-90 % width of the edge between the cord and the fluid in front of it."""
     middle = (np.abs(place.u) < 1.2) & (place.s > 20) & (place.s < 130) & np.isfinite(flat)
     distance = np.broadcast_to(place.v - place.half_ap, flat.shape)
     bins = np.arange(-2.4, 2.4, 0.15)

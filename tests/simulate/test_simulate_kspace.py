@@ -38,7 +38,7 @@ def test_filter_blurs_by_its_sd():
     assert blurred == pytest.approx(16 / sd**2 * bump(MATRIX, sd=sd), abs=2e-3)
 
 
-def test_noise_is_rician_of_the_wanted_sd():
+def test_noise_is_rician_with_the_given_sd():
     bright = acquire(np.full(FINE, 10.0, np.float32), noise=0.2, acquired_mm=(0.9, 0.7), filter_sd_mm=0.4)
     assert bright.std() == pytest.approx(0.2, rel=0.05)
     air = acquire(np.zeros(FINE, np.float32), noise=0.2, acquired_mm=(0.9, 0.7), filter_sd_mm=0.4)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cordlesion.simulate.anatomy import Person, draw_anatomy, radius_ratio
-from cordlesion.simulate.lesions import COLUMNS, draw_friends, draw_lesion, draw_lesions, draw_overlooked
+from cordlesion.simulate.lesions import COLUMNS, draw_lesion, draw_lesions, draw_mimics, draw_overlooked
 from cordlesion.simulate.randomness import NoiseTile
 from cordlesion.simulate.settings import LESIONS, LesionSettings
 from cordlesion.simulate.spindle import Placement, signal_gain, spindle
@@ -37,7 +37,7 @@ def test_section_covers_the_wanted_area(lesions):
         )
 
 
-def test_spindle_volume_is_as_stated(anatomy):
+def test_volume_of_the_spindle(anatomy):
     lesion = replace(draw_lesion(np.random.default_rng(1), anatomy), roughness=0.0, length_mm=20.0)
     # A section well inside the cord, so that nothing is cut off.
     place = Placement(0.3, (0.0, 0.0), 1.6, 1.4, (6.0, 4.0))
@@ -48,7 +48,7 @@ def test_spindle_volume_is_as_stated(anatomy):
     assert inside.sum() * 0.15**2 * 0.3 == pytest.approx(lesion.volume_mm3, rel=0.05)
 
 
-def test_columns_lie_where_their_names_say(lesions):
+def test_lesions_are_in_their_column(lesions):
     for lesion in lesions:
         _, v = lesion.place.centre_mm
         if lesion.column == "posterior":
@@ -58,7 +58,7 @@ def test_columns_lie_where_their_names_say(lesions):
         assert lesion.column in COLUMNS
 
 
-def test_signal_falls_from_core_to_outside(lesions):
+def test_signal_decreases_from_core_to_outside(lesions):
     level = np.linspace(0, 6, 50, dtype=np.float32)
     for lesion in lesions:
         gain = signal_gain(lesion, level, 1.5, np.zeros_like(level))
@@ -68,7 +68,7 @@ def test_signal_falls_from_core_to_outside(lesions):
 
 
 @pytest.mark.parametrize("fields", [[(0.0, 160.0)], [(0.0, 160.0), (180.0, 430.0)]])
-def test_every_field_holds_a_lesion(anatomy, fields):
+def test_every_field_contains_a_lesion(anatomy, fields):
     lesions = draw_lesions(anatomy, fields)
     assert all(any(lesion.lies_in(field) for lesion in lesions) for field in fields)
     assert lesions == draw_lesions(anatomy, fields)
@@ -83,7 +83,7 @@ def test_too_short_a_field_is_refused(anatomy):
         draw_lesions(anatomy, [(10.0, 10.5)])
 
 
-def test_settings_drive_the_draws(anatomy):
+def test_settings_change_the_distributions(anatomy):
     many = LesionSettings(mean_per_cord=12.0, dispersion=20.0)
     assert len(draw_lesions(anatomy, [(0.0, 400.0)], many)) >= 5
     rng = np.random.default_rng(0)
@@ -98,11 +98,11 @@ def test_larger_lesions_are_brighter(anatomy):
     assert 0.25 < correlation < 0.65
 
 
-def test_friends_are_faint_and_never_lesions():
-    friends = [f for i in range(40) for f in draw_friends(draw_anatomy(0, i, Person(36.0, "F")))]
-    assert len(friends) > 40
-    assert {f.kind for f in friends} == {"friend", "diffuse"}
-    assert max(f.contrast for f in friends) < 1.25
+def test_mimics_are_faint_and_never_lesions():
+    mimics = [f for i in range(40) for f in draw_mimics(draw_anatomy(0, i, Person(36.0, "F")))]
+    assert len(mimics) > 40
+    assert {f.kind for f in mimics} == {"mimic", "diffuse"}
+    assert max(f.contrast for f in mimics) < 1.25
 
 
 def test_some_subjects_without_marked_lesions_have_a_faint_one():

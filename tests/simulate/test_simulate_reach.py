@@ -1,4 +1,4 @@
-"""What is left out to save time changes nothing: each tissue beyond its reach, the canal beyond its wall."""
+"""Points skipped to save time do not change the result: each tissue beyond its reach, the canal beyond its wall."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from cordlesion.simulate import surroundings
 from cordlesion.simulate.anatomy import Person, draw_anatomy
 from cordlesion.simulate.canal import canal_layers, canal_layers_near, sac_distance, section_at
 from cordlesion.simulate.frame import Pose, cord_frame
-from cordlesion.simulate.lesions import draw_friends, draw_lesions
+from cordlesion.simulate.lesions import draw_lesions, draw_mimics
 from cordlesion.simulate.painting import points_at
 from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.simulate.render import Scene, doubled, near_canal
@@ -19,7 +19,7 @@ POSITIONS = 30_000
 
 @pytest.fixture(params=range(3), scope="module")
 def subject(request):
-    """Draw a subject's anatomy and signals, with points of the whole body."""
+    """Draw anatomy and signals of a subject, and points in the whole body."""
     rng = np.random.default_rng(request.param)
     anatomy = draw_anatomy(5, request.param, Person(40.0, "F"))
     signals = draw_signals(keyed_rng("signals", 5, request.param), 2.3, 40.0, 0.1)
@@ -30,7 +30,7 @@ def subject(request):
 
 
 @pytest.mark.parametrize("layer", surroundings.LAYERS, ids=lambda layer: layer.everywhere.__name__)
-def test_a_tissue_painted_within_its_reach_is_the_tissue_painted_everywhere(subject, layer):
+def test_a_tissue_computed_within_its_reach_equals_one_computed_everywhere(subject, layer):
     anatomy, signals, section, u, v = subject
     points = points_at(anatomy, signals, section, u, v)
     below = np.random.default_rng(0).uniform(0, 2, u.shape).astype(np.float32)
@@ -39,15 +39,15 @@ def test_a_tissue_painted_within_its_reach_is_the_tissue_painted_everywhere(subj
     assert not np.array_equal(painted, below)
 
 
-def test_the_canal_ends_where_its_rim_does(subject):
+def test_the_canal_ends_at_its_rim(subject):
     anatomy, signals, section, u, v = subject
-    lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_friends(anatomy))
+    lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_mimics(anatomy))
     distance = sac_distance(section, u, v)
     everywhere = np.stack(canal_layers_near(anatomy, section, u, v, distance, lesions, signals))
     assert np.array_equal(canal_layers(anatomy, section, u, v, lesions, signals), everywhere)
 
 
-def test_no_point_of_the_canal_lies_beyond_its_reach(subject):
+def test_no_point_of_the_canal_is_beyond_its_reach(subject):
     anatomy, signals, section, _, v = subject
     frame = cord_frame(anatomy, Pose(100.0, 0.0, 0.0, 0.0, 0.0, 0.0), 100, 100)
     scene = Scene(anatomy, frame, (), signals)

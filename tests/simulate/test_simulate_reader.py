@@ -26,12 +26,12 @@ def read(scene, seed=0, finds=None, settings=READER):
     return read_lesions(scene, np.random.default_rng(seed), finds, settings)
 
 
-def test_careful_reader_of_a_plain_lesion_sees_the_truth():
+def test_an_accurate_reader_marks_a_clear_lesion_exactly():
     scene = evidence(contrast=0.8, noise=0.03)
     np.testing.assert_array_equal(read(scene, settings=CAREFUL), scene.share > 0.5)
 
 
-def test_visibility_rises_with_contrast():
+def test_detection_rate_increases_with_contrast():
     def rate(contrast):
         return np.mean([read(evidence(contrast), seed, None, replace(CAREFUL, lapse=0.1)).any() for seed in range(60)])
 
@@ -39,11 +39,11 @@ def test_visibility_rises_with_contrast():
     assert rates[0] < 0.3 < rates[1] < 0.85 < rates[2]
 
 
-def test_scan_judged_free_of_lesions_stays_empty():
+def test_lesion_free_scan_has_an_empty_reference():
     assert not read(evidence(), finds=False).any()
 
 
-def test_scan_known_to_hold_lesions_is_never_empty():
+def test_scan_with_known_lesions_is_never_empty():
     hidden = evidence(contrast=0.001, noise=0.2)
     assert all(read(hidden, seed, True).any() for seed in range(20))
 
@@ -54,10 +54,10 @@ def test_marks_stay_in_the_cord():
         assert not np.any(read(scene, seed) & ~scene.cord)
 
 
-def test_nobody_outlines_specks():
+def test_small_components_are_not_outlined():
     scene = evidence(contrast=0.8, boxes=((2, 20, 30), (2, 15, 70), (2, 25, 75)), half=(0, 1, 2))
-    unruly = replace(READER, false_lesions=0.0, offset_sd_mm=0.8)
-    smallest = {limit: min_volume(scene, replace(unruly, smallest_mm3=limit)) for limit in (0.0, 10.0)}
+    noisy = replace(READER, false_lesions=0.0, offset_sd_mm=0.8)
+    smallest = {limit: min_volume(scene, replace(noisy, min_volume_mm3=limit)) for limit in (0.0, 10.0)}
     assert smallest[0.0] < 5 < 10 <= smallest[10.0]
 
 
@@ -73,7 +73,7 @@ def test_same_reader_twice_and_another_reader():
     assert any(not np.array_equal(first, read(scene, seed)) for seed in range(2, 6))
 
 
-def test_bias_grows_the_outline():
+def test_bias_changes_the_size_of_the_outline():
     scene = evidence(contrast=0.8, noise=0.03)
     sizes = [read(scene, seed, None, replace(CAREFUL, bias_sd_mm=0.6)).sum() for seed in range(12)]
     assert min(sizes) < (scene.share > 0.5).sum() < max(sizes)
@@ -88,7 +88,7 @@ def test_neighbours_are_merged_about_half_of_the_time():
     assert 0.25 < np.mean([gap_filled(seed) for seed in range(40)]) < 0.75
 
 
-def test_false_lesions_come_at_the_asked_rate():
+def test_false_lesions_have_the_configured_rate():
     scene = evidence(boxes=())
     eager = replace(CAREFUL, false_lesions=1.0)
     rate = np.mean([read(scene, seed, None, eager).any() for seed in range(60)])

@@ -98,7 +98,7 @@ def test_true_lesions_are_brighter_than_the_cord_around(sagittal):
     assert np.median(image[lesions]) > 1.1 * np.median(image[around])
 
 
-def test_scan_judged_free_has_an_empty_reference(axial):
+def test_lesion_free_scan_has_an_empty_reference(axial):
     assert not axial.reference.data.any()
     assert axial.cord.data.any()
 
@@ -109,7 +109,7 @@ def test_same_plan_gives_the_same_scan(axial):
     np.testing.assert_array_equal(axial.image.affine, again.image.affine)
 
 
-def test_second_reader_differs_but_sees_the_same_scan(sagittal):
+def test_second_reader_of_the_same_scan_differs(sagittal):
     second, third = second_reader(sagittal, 1), second_reader(sagittal, 2)
     assert second.data.shape == sagittal.image.data.shape
     assert not np.array_equal(second.data, sagittal.reference.data)
@@ -117,7 +117,7 @@ def test_second_reader_differs_but_sees_the_same_scan(sagittal):
     np.testing.assert_array_equal(second.data, second_reader(sagittal, 1).data)
 
 
-def test_protocols_resemble_the_study():
+def test_protocols_resemble_the_paper():
     sites = [draw_site(seed, index) for seed in range(8) for index in range(13)]
     scans = [draw_acquisition(0, i, 0, site, "sagittal", "cervical") for i, site in enumerate(sites)]
     pixels, slices = [scan.pixel_mm for scan in scans], [scan.slice_mm for scan in scans]

@@ -13,7 +13,7 @@ designs = st.tuples(
 
 
 def tables(design):
-    """Scores of each loss, shape (seeds, subjects); coarse ones have ties and variances of 0."""
+    """Return scores of each loss, shape (seeds, subjects); rounded ones have ties and variances of 0."""
     n_seeds, n_subjects, seed, coarse = design
     rng = np.random.default_rng(seed)
     draw = [rng.normal(0.5, 0.2, (n, n_subjects)) + rng.normal(0, rng.choice([0, 0.1]), (n, 1)) for n in n_seeds]
@@ -50,7 +50,7 @@ def test_without_seeds_it_is_the_t_test_over_subjects(design):
 
 @settings(deadline=None, max_examples=50)
 @given(design=designs)
-def test_swapped_labels_turn_the_sign_and_nothing_else(design):
+def test_swapped_losses_change_only_the_sign(design):
     scores = tables(design)
     noise = estimate_seed_noise(scores)[:2]
     forth, back = crossed_test(*scores[:2], noise), crossed_test(*scores[1::-1], noise[::-1])
@@ -61,7 +61,7 @@ def test_swapped_labels_turn_the_sign_and_nothing_else(design):
 
 @settings(deadline=None, max_examples=50)
 @given(design=designs, scale=st.floats(0.01, 100), shift=st.floats(-10, 10))
-def test_another_scale_of_the_scores_changes_no_p_value(design, scale, shift):
+def test_scale_and_offset_of_the_scores_do_not_change_the_p_value(design, scale, shift):
     scores = tables((*design[:3], False))
     here, there = compared(scores), compared([scale * one + shift for one in scores])
     assert there.difference == pytest.approx(scale * here.difference, abs=1e-9)
@@ -70,7 +70,7 @@ def test_another_scale_of_the_scores_changes_no_p_value(design, scale, shift):
     assert there.detectable(0.05) == pytest.approx(scale * here.detectable(0.05))
 
 
-def test_many_studies_at_once_are_the_same_studies():
+def test_leading_axes_give_the_same_results_as_single_studies():
     rng = np.random.default_rng(3)
     many = [rng.normal(0, 1, (4, 5, n, 7)) for n in (2, 3, 4)]
     noise = estimate_seed_noise(many)
@@ -81,7 +81,7 @@ def test_many_studies_at_once_are_the_same_studies():
         assert at_once.interval[0][place] == pytest.approx(one.interval[0])
 
 
-def test_a_loss_of_little_seed_noise_counts_as_the_mean_of_three():
+def test_small_seed_noise_is_raised_to_the_mean_of_three_losses():
     rng = np.random.default_rng(0)
     wide, narrow, other = rng.normal(0, 1, (3, 6)), np.tile(rng.normal(0, 1, 6), (3, 1)), rng.normal(0, 1, (3, 6))
     alone = estimate_seed_noise([wide, narrow])
@@ -92,7 +92,7 @@ def test_a_loss_of_little_seed_noise_counts_as_the_mean_of_three():
     assert noise[1].freedom == 6
 
 
-def test_few_subjects_cannot_give_a_small_p_value():
+def test_few_subjects_limit_the_p_value():
     gains = np.array([[0.2, 0.21, 0.2, 0.2, 0.19, 0.2]])
     test = crossed_test(0 * gains, gains)
     assert test.p_value == test.least_p == 2 / 64
@@ -100,7 +100,7 @@ def test_few_subjects_cannot_give_a_small_p_value():
     assert np.isfinite(test.detectable(0.05))
 
 
-def test_scores_that_are_all_equal_say_nothing_of_a_detectable_difference():
+def test_equal_scores_have_no_detectable_difference():
     ones = np.ones((2, 7))
     assert np.isnan(crossed_test(ones, ones).detectable(0.05))
 
@@ -112,7 +112,7 @@ def test_equal_gains_in_all_subjects():
     assert np.isnan(crossed_test(scores[:, :1], scores[:, :1]).p_value)
 
 
-def test_the_detectable_difference_is_found_in_four_of_five_studies():
+def test_the_detectable_difference_is_detected_in_four_of_five_studies():
     rng = np.random.default_rng(1)
     noise = rng.normal(0, 0.1, (3000, 2, 1, 12))
     gap = crossed_test(noise[:, 0], noise[:, 1]).detectable(0.05).mean()

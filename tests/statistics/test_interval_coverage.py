@@ -1,4 +1,4 @@
-"""The benchmark of coverage runs, and even few studies show no interval far from its promise."""
+"""The coverage benchmark runs; even with few studies no coverage is far from the confidence level."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say(monkeypatch):
+def test_coverage_of_intervals(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     from calibration import intervals
     from calibration.rows import print_rows

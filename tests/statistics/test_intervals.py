@@ -10,17 +10,17 @@ from scipy import stats
 from cordlesion.statistics import median_interval
 from oracles import signs_oracle
 
-FEW = "cordlesion.statistics.intervals.MIN_SUBJECTS"  # set to 1 where small cases show what larger ones would
+FEW = "cordlesion.statistics.intervals.MIN_SUBJECTS"  # set to 1 in tests with small examples
 
 
-def test_many_scans_of_one_subject_are_one_opinion():
+def test_many_scans_of_one_subject_count_as_one_subject():
     values, subjects = [0.1] * 30 + [0.9] * 4, ["a"] * 30 + list("bcde")
     assert median_interval(values, subjects) == (0.1, 0.9)
     assert median_interval(values, range(34)) == (0.1, 0.1)
 
 
 def test_few_subjects_get_no_interval():
-    """Scans without a value or a trial make no subject count."""
+    """Subjects without a value or a trial are not counted."""
     values, few, enough = [0.1, 0.2, 0.3, 0.4, 0.5, math.nan], list("aabcde"), list("abcdea")
     assert np.isnan(median_interval(values, few)).all()
     assert median_interval(values, enough) == (0.1, 0.5)
@@ -45,7 +45,7 @@ def test_the_interval_of_a_median_against_all_signs_of_subjects(n_scans, n_subje
 
 
 @pytest.mark.parametrize("n", [6, 11, 14, 26, 50])
-def test_with_one_scan_per_subject_the_ends_lie_between_order_statistics_of_the_sign_test(n):
+def test_with_one_scan_per_subject_the_ends_are_between_order_statistics_of_the_sign_test(n):
     values = np.random.default_rng(n).normal(size=n)
     low, high = median_interval(values, range(n))
     rank = int(stats.binom.ppf(0.025, n, 0.5))  # P(at most rank - 1 below the median) <= 2.5 % < P(at most rank)
@@ -55,7 +55,7 @@ def test_with_one_scan_per_subject_the_ends_lie_between_order_statistics_of_the_
     assert median_interval(-values, range(n)) == pytest.approx((-high, -low))
 
 
-def test_exact_and_approximate_intervals_agree_where_they_meet():
+def test_exact_and_approximate_intervals_agree():
     values = np.random.default_rng(0).normal(size=50)
     exact = median_interval(values, range(50))
     with patch("cordlesion.statistics.intervals._EXACT_SUBJECTS", 5):
@@ -63,7 +63,7 @@ def test_exact_and_approximate_intervals_agree_where_they_meet():
 
 
 @pytest.mark.parametrize(("n_scans", "n_subjects"), [(11, 8), (14, 10), (26, 20)])
-def test_the_interval_of_a_median_holds_the_truth_as_often_as_it_says(n_scans, n_subjects):
+def test_coverage_of_the_interval_of_a_median(n_scans, n_subjects):
     rng = np.random.default_rng(1)
     subjects = [*range(n_subjects), *range(n_scans - n_subjects)]
     hits = 0

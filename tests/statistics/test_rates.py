@@ -13,7 +13,7 @@ seeds = st.integers(0, 2**32)
 
 
 def scans(seed, n_subjects=7):
-    """Counts of 5 to 16 scans of at least five subjects."""
+    """Return counts of 5 to 16 scans of at least five subjects."""
     rng = np.random.default_rng(seed)
     subjects = np.concatenate([np.arange(5), rng.integers(0, n_subjects, rng.integers(0, 12))])
     return rng, subjects, len(subjects)
@@ -41,7 +41,7 @@ def test_with_one_trial_per_subject_a_share_has_the_exact_interval(n, confidence
         assert share_interval(hits, np.ones(n), range(n), confidence=confidence) == pytest.approx(tuple(expected))
 
 
-def test_trials_of_one_subject_that_are_alike_count_once():
+def test_equal_trials_of_one_subject_count_once():
     hits, subjects = np.array([1, 1, 0, 1, 0, 0, 1, 1]), np.arange(8)
     once = share_interval(hits, np.ones(8), subjects)
     often = share_interval(np.tile(hits, 3), np.ones(24), np.tile(subjects, 3))
@@ -87,8 +87,8 @@ def test_changes_against_loops(seed):
     assert got == pytest.approx((-swapped[1], -swapped[0]))
 
 
-def test_one_changed_scan_shows_no_direction():
-    """The p-value of the same change is 1: its interval must not lie on one side of 0."""
+def test_one_changed_scan_is_not_significant():
+    """The p-value of this change is 1, so its interval must contain 0."""
     change = [-1] + [0] * 8
     for is_share in (True, False):
         low, high = change_of_ratios(change, np.ones(9), range(9), is_share=is_share)
@@ -104,7 +104,7 @@ def test_a_paired_share_by_hand():
 
 
 def test_few_subjects_get_no_interval():
-    """Subjects without anything to count are none."""
+    """Subjects without trials are not counted."""
     subjects, ones = list("aabbccddee"), np.ones(10)
     hits = np.arange(10) % 3 == 0
     none = np.where(np.array(subjects) == "e", 0, 1)
@@ -121,7 +121,7 @@ def test_few_subjects_get_no_interval():
 
 @pytest.mark.parametrize("share", [0.5, 0.8, 0.95])
 @pytest.mark.parametrize("alike", [0.0, 0.5, 1.0])
-def test_the_interval_of_a_share_of_46_scans_of_20_subjects_holds_the_truth(share, alike):
+def test_coverage_of_the_interval_of_a_share_of_46_scans_of_20_subjects(share, alike):
     rng = np.random.default_rng(2)
     hits = 0
     for _ in range(300):
@@ -134,7 +134,7 @@ def test_the_interval_of_a_share_of_46_scans_of_20_subjects_holds_the_truth(shar
 
 @pytest.mark.parametrize(("n_scans", "n_subjects"), [(14, 10), (26, 20)])
 @pytest.mark.parametrize("mean", [0.05, 0.2, 1.0])
-def test_the_interval_of_a_rate_holds_the_truth(n_scans, n_subjects, mean):
+def test_coverage_of_the_interval_of_a_rate(n_scans, n_subjects, mean):
     rng = np.random.default_rng(3)
     subjects = np.array([*range(n_subjects), *range(n_scans - n_subjects)])
     hits = 0

@@ -12,7 +12,7 @@ from cordlesion.statistics import decompose_variance, spread_over_seeds
 
 
 def runs_table(medians):
-    """Three scans per run, so that the run's median is the given one; a fourth is undefined."""
+    """Return three scans per run with the given median; the score of a fourth is undefined."""
     rows = [
         {"loss": loss, "seed": seed, "f1": score}
         for loss, scores in medians.items()
@@ -52,7 +52,7 @@ def test_components_against_scipy_s_f_statistic(runs):
         assert components.between_losses == pytest.approx(max(0, between), abs=1e-9)
 
 
-def test_components_are_found_again():
+def test_simulated_components_are_estimated():
     rng = np.random.default_rng(0)
     medians = {f"loss{k}": rng.normal(rng.normal(0.5, 0.06), 0.03, 3).tolist() for k in range(400)}
     components = decompose_variance(runs_table(medians), "f1")
@@ -60,7 +60,7 @@ def test_components_are_found_again():
     assert components.between_seeds == pytest.approx(0.03**2, rel=0.15)
 
 
-def test_what_one_seed_and_one_loss_cannot_tell():
+def test_components_are_undefined_for_one_seed_or_one_loss():
     one_seed = decompose_variance(runs_table({"bce": [0.4], "dice": [0.6]}), "f1")
     assert math.isnan(one_seed.between_losses)
     assert math.isnan(one_seed.between_seeds)

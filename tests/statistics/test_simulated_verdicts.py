@@ -1,4 +1,4 @@
-"""The simulations that judge the statistics: scores are as they are said to be, and false verdicts are rare."""
+"""The simulations that validate the statistics: scores follow the design, and false verdicts are rare."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture
 def calibration(monkeypatch):
-    """The modules that draw scores, judge them and lay out rows."""
+    """The modules that simulate scores, test them and format rows."""
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     from calibration import generators, rows, verdicts
 
     return generators, verdicts, rows
 
 
-def test_scores_have_the_gap_and_the_seed_noise_that_the_design_says(calibration):
+def test_scores_have_the_gap_and_the_seed_noise_of_the_design(calibration):
     generators, _, _ = calibration
     design = generators.Design(generators.owners(26, 20), (0.05, 0.1), (0.2, 0.0), 40)
     rng = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def test_scores_have_the_gap_and_the_seed_noise_that_the_design_says(calibration
     assert scores.mean(axis=-1).std(axis=2, ddof=1).mean() == pytest.approx(0.1, abs=0.01)
 
 
-def test_the_simulation_judges_as_the_package_does(calibration):
+def test_the_simulation_gives_the_verdicts_of_the_package(calibration):
     generators, verdicts, _ = calibration
     design = generators.Design(generators.owners(14, 10), (0.05,) * 3, (0.1, 0.0, 0.0), 3)
     rng = np.random.default_rng(1)
@@ -56,7 +56,7 @@ def test_the_simulation_judges_as_the_package_does(calibration):
         assert corrected.tolist() == pytest.approx(pairs["p_holm"].iloc[:2].tolist())
 
 
-def test_few_studies_of_every_design_make_a_table(calibration):
+def test_few_studies_of_every_design_give_a_table(calibration):
     _, verdicts, rows = calibration
     found = verdicts.rows(np.random.default_rng(2), n_studies=40)
     false = [row.share for row in found if row.figure == "any pair" and row.design.startswith("7 losses")]

@@ -31,8 +31,7 @@ def test_summary_leaves_out_nan_and_counts_it():
     assert bce["n"].tolist() == [0, 1]
 
 
-def test_summary_is_printed_as_in_the_study():
+def test_summary_is_printed_as_in_the_paper():
     assert format_summary(0.42, 0.3951, 0.2099) == "0.42 (0.40 ± 0.21)"
     assert format_summary(0.42, 0.42, math.nan) == "0.42 (0.42 ± n/a)"
-    assert format_summary(12.34, 15.0, 2.0, digits=1) == "12.3 (15.0 ± 2.0)"
     assert format_summary(math.nan, math.nan, math.nan) == "n/a"

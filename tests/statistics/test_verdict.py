@@ -12,7 +12,7 @@ EASE = RNG.normal(0.5, 0.15, 20)
 
 
 def scores(spread=0.02, **runs):
-    """A row per scan and run; each run is a list of gains over the scans' ease, one per seed."""
+    """Return a row per scan and run; each run is a list of gains relative to the ease of a scan, one per seed."""
     rows = []
     for loss, gains in runs.items():
         for seed, gain in enumerate(gains):
@@ -30,7 +30,7 @@ def only(table, **options):
 
 
 def expected(table, first, second):
-    """Difference, variance, freedom and p-value of two losses, by the oracle, with the noise of all."""
+    """Return difference, variance, degrees of freedom and p-value of two losses, from the oracle."""
     wide = table.pivot(index=["scan_id", "subject"], columns=["loss", "seed"], values="f1")
     subjects = wide.index.get_level_values("subject").tolist()
     tables = {
@@ -54,7 +54,7 @@ def test_a_clear_difference():
     assert row["sentence"].endswith("Basis: 20 scans of 20 subjects, bce 3 seeds, dice 3 seeds.")
 
 
-def test_the_order_of_the_losses_turns_the_verdict_round():
+def test_swapped_losses_invert_the_verdict():
     table = scores(bce=[0.0, 0.01, 0.02], dice=[0.2, 0.21, 0.19])
     forth, back = only(table), only(table.sort_values("loss", ascending=False, kind="stable"))
     assert (back["first"], back["verdict"]) == ("dice", "worse")
@@ -63,7 +63,7 @@ def test_the_order_of_the_losses_turns_the_verdict_round():
     assert back["sentence"].startswith("bce is beaten by dice in f1: -0.1")
 
 
-def test_the_order_of_the_rows_changes_nothing():
+def test_the_order_of_the_rows_has_no_effect():
     table = scores(bce=[0.0, 0.01, 0.02], dice=[0.1, 0.11, 0.09])
     first = table["loss"] == "bce"
     mixed = pd.concat([part.sample(frac=1, random_state=3) for part in (table[first], table[~first])])
@@ -80,7 +80,7 @@ def test_seed_noise_that_may_explain_a_difference():
     assert f"A true difference of {row['detectable']:.3f} would be found in 80 % of such studies" in row["sentence"]
 
 
-def test_what_one_seed_could_find_is_said_of_these_trainings_only():
+def test_with_one_seed_the_detectable_difference_is_for_these_trainings_only():
     row = only(scores(bce=[0.0], dice=[0.001, 0.002]))
     assert row["verdict"] == "undecided"
     assert f"of {row['detectable']:.3f} between these trainings would be found" in row["sentence"]
@@ -103,7 +103,7 @@ def test_equal_losses_are_not_shown_to_differ():
     assert f"A true difference of {row['detectable']:.3f} would be found" in row["sentence"]
 
 
-def test_scores_that_never_differ_have_no_detectable_difference():
+def test_equal_scores_have_no_detectable_difference():
     row = only(scores(bce=[0.0, 0.0], dice=[0.0, 0.0], spread=0.0))
     assert row["verdict"] == "undecided"
     assert math.isnan(row["detectable"])
@@ -121,7 +121,7 @@ def test_a_method_without_seeds_has_no_seed_noise():
     assert "over subjects and seeds" in row["sentence"]
 
 
-def test_two_methods_without_seeds_are_set_against_noise_between_subjects_alone():
+def test_two_methods_without_seeds_are_compared_over_subjects_only():
     table = scores(sct=[0.0], nnunet=[0.3]).astype({"seed": "Int64"}).assign(seed=pd.NA)
     row = only(table)
     assert row["verdict"] == "better"
@@ -188,7 +188,7 @@ def test_every_pair_is_corrected_by_holm_over_its_family():
         assert result["sentence"].str.startswith("Exploratory: ").tolist() == [role == "exploratory" for role in roles]
 
 
-def test_the_other_pairs_are_looked_at_only_where_the_recommended_loss_differs_from_one():
+def test_other_pairs_are_tested_only_if_the_recommended_loss_differs_from_one():
     table = scores(bce=[0.0, 0.0], dice=[0.3, 0.3], tversky=[0.15, 0.15])
     spread = np.random.default_rng(0).normal(0, 0.6, 20)
     spread -= spread.mean()
@@ -210,7 +210,7 @@ def test_a_declared_comparison_is_not_corrected_and_the_others_are_exploratory()
     assert set(other["role"]) == {"exploratory"}
 
 
-def test_input_that_cannot_be_compared():
+def test_invalid_input_is_rejected():
     table = scores(bce=[0.0], dice=[0.1])
     assert compare_losses(table[table["loss"] == "bce"], "f1").empty
     assert compare_losses(table.iloc[:0], "f1").empty

@@ -347,7 +347,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_file_but_not_what_is_being
         os.utime(path, (1, 1))
     with atomic_path(tmp_path / "c") as temporary:
         os.utime(temporary, (1, 1))
-        writing._SWEPT.clear()
+        writing._CLEANED.clear()
         write_text(tmp_path / "d", "d")
         assert temporary.exists()
     assert not left.exists()

@@ -57,11 +57,11 @@ BROKEN = {
     "only a header": (lambda path: truncate(write_image(path.with_suffix(""), noise()), 0.002), "not a readable NIfTI"),
     "compressed, named .nii": (
         lambda path: write_image(path, noise()).rename(path.with_suffix("")),
-        "its content is compressed, unlike its name says",
+        "its content is compressed, contrary to its name",
     ),
     "not compressed, named .nii.gz": (
         lambda path: write_image(path.with_suffix(""), noise()).rename(path),
-        "its content is not compressed, unlike its name says",
+        "its content is not compressed, contrary to its name",
     ),
     "text": (lambda path: (path.write_text("no image"), path)[1], "not a readable NIfTI"),
     "empty file": (lambda path: (path.touch(), path)[1], "not a readable NIfTI"),

@@ -1,4 +1,4 @@
-"""Where the cord is: the centerline, drawn or found by the detector, which runs on NumPy.
+"""The position of the spinal cord: the centerline, read from a file or found by a detector that runs on NumPy.
 
-Never imports torch, but for ``training/``, with which the detector of the package is trained.
+Only ``training/``, which trains the detector, imports torch.
 """

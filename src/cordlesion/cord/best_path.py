@@ -1,8 +1,9 @@
-"""The best stretch of curve through evidence in consecutive slices, found by dynamic programming.
+"""The curve with the highest score through consecutive slices, by dynamic programming.
 
-As in OptiC (Gros et al. 2018, 10.1016/j.media.2017.12.001) the curve is the global optimum. But evidence counts per mm
-of the body and bending per mm of slice gap, so that the result does not depend on how slices were cut; and the curve
-begins and ends anywhere, where going on would cost more than the evidence yields (Smith & Waterman 1981).
+As in OptiC (Gros et al. 2018, 10.1016/j.media.2017.12.001) the curve is the global optimum. Two things differ.
+Evidence counts per mm along the body and bending per mm of slice gap, so that the result does not depend on the slice
+thickness. The curve may begin and end in any slice: it ends where going on would lower the score (local alignment,
+Smith & Waterman 1981).
 """
 
 import math
@@ -21,10 +22,10 @@ class BestPath:
     first: int
     """Index of its first slice."""
     x: npt.NDArray[np.int64]
-    """Pixel in each of its slices."""
+    """Pixel index in each of its slices, shape (n,); y likewise."""
     y: npt.NDArray[np.int64]
     score: float
-    """Evidence collected, minus what bending cost; above 0."""
+    """Sum of evidence minus the cost of bending; above 0."""
 
 
 def best_path(
@@ -34,20 +35,20 @@ def best_path(
     pixel_mm: float,
     *,
     stiffness: float,
-    steepest: float,
+    max_slope: float,
 ) -> BestPath | None:
-    """Find the curve with the highest sum of evidence x extent minus stiffness x displacement^2 / gap.
+    """Find the curve that maximises the sum of evidence x extent - stiffness x displacement^2 / gap.
 
     Args:
-        evidence: Log-odds of every pixel to be the curve's, shape (N, X, Y); negative where it rather is not.
-        positions_mm: Positions of the slices, growing, shape (N,).
-        extents_mm: How many mm of the body each slice stands for, shape (N,).
-        pixel_mm: Size of a pixel.
+        evidence: Log-odds that the curve passes through each pixel, shape (N, X, Y).
+        positions_mm: Increasing positions of the slices, shape (N,).
+        extents_mm: Extent of each slice along the body, in mm, shape (N,).
+        pixel_mm: Pixel size.
         stiffness: Cost per mm for a slope of 1.
-        steepest: No more mm sideways per mm than this, rounded up to whole pixels.
+        max_slope: Largest displacement per mm of gap, rounded up to whole pixels.
 
     Returns:
-        The best curve; None where no evidence is above 0.
+        The best curve; None if no evidence is above 0.
     """
     scores = np.zeros(evidence.shape[1:], np.float32)
     steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]] = []
@@ -55,7 +56,7 @@ def best_path(
     end: tuple[int, int, int] | None = None
     for k, slice_evidence in enumerate(evidence):
         gap_mm = float(positions_mm[k] - positions_mm[k - 1]) if k else math.inf
-        reached, step_x, step_y = _from_previous(scores, gap_mm, pixel_mm, stiffness, steepest)
+        reached, step_x, step_y = _from_previous(scores, gap_mm, pixel_mm, stiffness, max_slope)
         step_x[reached <= 0] = _START
         scores = np.maximum(reached, 0) + slice_evidence * np.float32(extents_mm[k])
         steps.append((step_x, step_y))
@@ -66,15 +67,15 @@ def best_path(
 
 
 def _from_previous(
-    scores: npt.NDArray[np.float32], gap_mm: float, pixel_mm: float, stiffness: float, steepest: float
+    scores: npt.NDArray[np.float32], gap_mm: float, pixel_mm: float, stiffness: float, max_slope: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16], npt.NDArray[np.int16]]:
-    """Return the best score with which each pixel is reached, and the step back along x and y."""
+    """Return the best score of a curve up to each pixel, and its step back along x and y."""
     if math.isinf(gap_mm):
         return scores, np.zeros(scores.shape, np.int16), np.zeros(scores.shape, np.int16)
-    reach = math.ceil(steepest * gap_mm / pixel_mm)
+    reach = math.ceil(max_slope * gap_mm / pixel_mm)
     shifts = np.arange(-reach, reach + 1)
     costs = (stiffness * (shifts * pixel_mm) ** 2 / gap_mm).astype(np.float32)
-    # The cost is a sum over the axes, so one axis can be settled after the other.
+    # The cost is a sum over the axes, so they can be optimised one after the other.
     along_x, step_x = _best_shift(scores, shifts, costs, axis=0)
     reached, step_y = _best_shift(along_x, shifts, costs, axis=1)
     columns = np.clip(np.arange(scores.shape[1]) + step_y, 0, scores.shape[1] - 1)

@@ -1,4 +1,4 @@
-"""The cord's centre in each axial slice: read from a curve or a cord mask, and written as a curve."""
+"""The centre of the cord in each axial slice: read from a curve or a cord mask, and drawn as a curve."""
 
 import math
 from collections.abc import Callable
@@ -11,44 +11,44 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import make_smoothing_spline
 
-from cordlesion.cord.stray_voxels import Kept, centers, on_one_cord, without_specks
+from cordlesion.cord.stray_voxels import ContinuousPart, centers, remove_specks, select_continuous
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.progress import say
 from cordlesion.io.volume import Volume, read_mask
 
-LEAST_COVERAGE = 0.5
-"""A curve that covers a smaller share of the axial slices may be one that was not finished."""
-FEWEST_FOR_SPLINE = 5
+MIN_COVERAGE = 0.5
+"""A curve that covers a smaller share of the axial slices may be unfinished; users are warned."""
+MIN_SPLINE_POINTS = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Centerline:
-    """The cord's centre at some axial positions of a scan, in continuous voxel indices of the scan in LAS order."""
+    """The centre of the cord at some axial positions, in continuous voxel indices of the scan in LAS order."""
 
     x: npt.NDArray[np.float64]
     y: npt.NDArray[np.float64]
     z: npt.NDArray[np.float64]
-    """Strictly increasing; a gap is bridged by a straight line."""
+    """Strictly increasing; between two points the curve is a straight line."""
     confidence: float | None = None
-    """Mean probability along the curve that the cord's centre is there; None where the curve was not found by us."""
+    """Mean probability of the cord along the curve; None for a curve that the detector did not find."""
     remarks: tuple[str, ...] = ()
-    """What its user should know of it, sentences without the name of its file."""
+    """Warnings for the user, as sentences without the file name."""
 
     def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return x and y at the axial positions ``z``; beyond an end the end's centre holds."""
+        """Return x and y at the axial positions ``z``; beyond an end, x and y of that end."""
         return np.interp(z, self.z, self.x), np.interp(z, self.z, self.y)
 
     def smoothed(self, spacing_mm: tuple[float, float, float], wavelength_mm: float) -> "Centerline":
-        """Return the smoothing spline through the points, which halves waves of ``wavelength_mm`` along the cord.
+        """Return the smoothing spline of the points. It halves the amplitude of waves of ``wavelength_mm``.
 
-        A curve drawn on the voxels of a sagittal scan jumps by a slice thickness from side to side; a cord does not.
+        A curve drawn on the voxels of a sagittal scan jumps sideways by a slice thickness; a cord does not.
 
         Args:
             spacing_mm: Voxel size of the scan in LAS order.
-            wavelength_mm: Cut-off; 0 leaves the points as they are.
+            wavelength_mm: Cut-off; 0 means no smoothing.
         """
-        if wavelength_mm == 0 or len(self.z) < FEWEST_FOR_SPLINE:
+        if wavelength_mm == 0 or len(self.z) < MIN_SPLINE_POINTS:
             return self
         z_mm = self.z * spacing_mm[2]
         penalty = spline_penalty(wavelength_mm, float(np.mean(np.diff(z_mm))))
@@ -57,63 +57,63 @@ class Centerline:
 
 
 def spline_penalty(wavelength_mm: float, step_mm: float) -> float:
-    """Return the penalty with which a smoothing spline along the cord halves waves of a length.
+    """Return the penalty of a smoothing spline that halves the amplitude of waves of ``wavelength_mm``.
 
-    Through points ``step`` apart, a spline of penalty w damps a wave of angular frequency f by 1 / (1 + w f^4 step).
+    For points ``step`` apart, a penalty w multiplies a wave of angular frequency f by 1 / (1 + w f^4 step).
 
     Args:
-        wavelength_mm: The wave that is halved; longer ones are damped less, shorter ones more.
-        step_mm: Mean distance of the points.
+        wavelength_mm: Wavelength that is halved. Longer waves are damped less, shorter waves more.
+        step_mm: Mean distance between the points.
     """
     return float((wavelength_mm / (2 * np.pi)) ** 4 / step_mm)
 
 
 Finder: TypeAlias = Callable[[Volume], Centerline]
-"""Looks for the cord in a scan."""
+"""A function that finds the cord in a scan."""
 
 
 def read_centerline(path: Path | str, scan: Volume) -> Centerline:
-    """Read a curve drawn on a NIfTI grid (one or more voxels in each axial slice that holds cord).
+    """Read a curve drawn on a NIfTI grid (one or more voxels in each axial slice with cord).
 
-    The curve may lie on another grid than the scan: its points are carried over through world coordinates. Stray voxels
-    are left out, and that is said.
+    The curve may have another grid than the scan: its points are mapped through world coordinates. Stray voxels are
+    left out, with a warning.
 
     Raises:
-        CordlesionError: The file is no mask, holds no voxel, or the curve leaves the image.
+        CordlesionError: The file is not a mask, is empty, or the curve leaves the image.
     """
     return _centers_of_mass(read_mask(path), scan)
 
 
 def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
-    """Take the centre of mass of a cord mask in each axial slice that has cord; stray voxels are left out.
+    """Return the centre of mass of a cord mask in each axial slice with cord; stray voxels are left out.
 
     Raises:
-        CordlesionError: The file is no mask, is empty, or is not on the scan's grid.
+        CordlesionError: The file is not a mask, is empty, or is not on the grid of the scan.
     """
     return _centers_of_mass(read_mask(path, like=scan), scan)
 
 
 def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = None) -> str | None:
-    """Say how small a part of a scan a curve covers; None where it covers at least half of the axial slices.
+    """Return a warning if a curve covers less than half of the axial slices of a scan, else None.
 
     Args:
         centerline: The curve.
         scan: The image.
-        name: What to call it; by default its path.
+        name: Name of the scan in the warning; by default its path.
     """
     n_slices = to_las(scan).data.shape[2]
     z = np.arange(n_slices)
-    held = int(((z >= centerline.z[0] - 0.5) & (z <= centerline.z[-1] + 0.5)).sum())
-    if held >= LEAST_COVERAGE * n_slices:
+    covered = int(((z >= centerline.z[0] - 0.5) & (z <= centerline.z[-1] + 0.5)).sum())
+    if covered >= MIN_COVERAGE * n_slices:
         return None
     return (
-        f"{name or scan.path}: the centerline covers {held} of {n_slices} axial slices "
-        f"({100 * held / n_slices:.0f} %); no lesions are looked for in the others."
+        f"{name or scan.path}: the centerline covers {covered} of {n_slices} axial slices "
+        f"({100 * covered / n_slices:.0f} %); no lesions are looked for in the others."
     )
 
 
 def centerline_mask(centerline: Centerline, scan: Volume) -> npt.NDArray[np.bool_]:
-    """Draw a curve on the scan's grid: the nearest voxel in each axial slice between its ends."""
+    """Draw a curve on the grid of the scan: the nearest voxel in each axial slice between its ends."""
     las = to_las(scan)
     nx, ny, nz = las.data.shape
     drawn = np.zeros((nx, ny, nz), bool)
@@ -129,34 +129,34 @@ def _centers_of_mass(mask: Volume, scan: Volume) -> Centerline:
     marked = las.data.astype(bool, copy=False)
     if not marked.any():
         raise CordlesionError(
-            f"{mask.path}: holds no voxel; the cord must be marked in at least one axial slice. Draw it and try again."
+            f"{mask.path}: is empty; the cord must be marked in at least one axial slice. Draw it and try again."
         )
-    cord = without_specks(marked)
+    cord = remove_specks(marked)
     found = centers(cord)
-    kept = on_one_cord(found, las.spacing_mm)
-    remarks = _remarks(int(marked.sum() - cord.sum()), kept)
+    part = select_continuous(found, las.spacing_mm)
+    remarks = _remarks(int(marked.sum() - cord.sum()), part)
     for remark in remarks:
         say(f"{mask.path}: {remark}")
     target = to_las(scan)
-    points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, found[kept.points])
+    points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, found[part.points])
     _require_inside(points, target, mask.path)
-    # On a rotated grid the order of slices need not be the order along the scan's axis.
+    # On a rotated grid, slices may have another order than along the axis of the scan.
     _, first = np.unique(np.round(points[:, 2], 6), return_index=True)
     x, y, z = points[first].T
     return Centerline(x, y, z, remarks=remarks)
 
 
-def _remarks(n_specks: int, kept: Kept) -> tuple[str, ...]:
-    """Say what of a drawn cord was not followed."""
+def _remarks(n_specks: int, part: ContinuousPart) -> tuple[str, ...]:
+    """Return warnings about the parts of a drawn cord that were left out."""
     remarks = []
     if n_specks:
-        remarks.append(f"{n_specks} voxels apart from the cord were left out of its centerline.")
-    if n_stray := int((~kept.points).sum()):
-        remarks.append(f"{n_stray} points far aside of the others were left out of the centerline.")
-    if kept.is_steep:
+        remarks.append(f"{n_specks} voxels that are not connected to the cord were left out of its centerline.")
+    if n_stray := int((~part.points).sum()):
+        remarks.append(f"{n_stray} points far from the others were left out of the centerline.")
+    if part.is_steep:
         remarks.append(
-            "the centerline runs more steeply to the side than a cord does; lesions are looked for along it all the "
-            "same. Check that it follows the cord."
+            "the centerline moves sideways more steeply than a cord does; it is used as it is. Check that it follows "
+            "the cord."
         )
     return tuple(remarks)
 
@@ -167,5 +167,5 @@ def _require_inside(points: npt.NDArray[np.float64], scan: Volume, path: Path | 
         voxel = tuple(int(v) for v in np.round(points[outside][0]))
         raise CordlesionError(
             f"{path}: the centerline leaves {scan.path or 'the image'} at {int(outside.sum())} of {len(points)} points "
-            f"(first at voxel {voxel}, image {scan.data.shape}); it must stay inside. Check that both belong together."
+            f"(first at voxel {voxel}, image {scan.data.shape}); it must stay inside. Check that both are of one scan."
         )

@@ -1,7 +1,7 @@
-"""Finding the cord in a raw scan: evidence in axial slices from a small network, then the best curve through them.
+"""Finds the cord in a raw scan: a small network scores axial slices, then the best curve through them is computed.
 
-After Gros et al. 2018 (10.1016/j.media.2017.12.001). Everything is in mm: slices are resampled to 1 mm in plane, thin
-slices are averaged to slabs of 3 mm, and bending costs by the mm, whatever the voxels are.
+After Gros et al. 2018 (10.1016/j.media.2017.12.001). All distances are in mm, independent of the voxel size: slices are
+resampled to 1 mm in plane, thin slices are averaged to slabs of 3 mm, and the cost of bending is per mm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,41 +13,42 @@ from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.cord.best_path import BestPath, best_path
-from cordlesion.cord.centerline import FEWEST_FOR_SPLINE, Centerline, spline_penalty
+from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
 from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
 SLAB_MM = 3.0
-"""Slices thinner than this are averaged to about this, for less noise and less work."""
-MOST_LOG_ODDS = 3.0
-"""No single slice says more than this, for or against, so that a damaged one can be bridged."""
+"""Thinner slices are averaged to about this thickness, for less noise and less computation."""
+MAX_LOG_ODDS = 3.0
+"""Log-odds are clipped to this, so that the curve can bridge a damaged slice."""
 STIFFNESS = 1.0
-"""Cost of a slope of 1, in log-odds: a cord leans by less than 0.5."""
-STEEPEST = 0.8
+"""Cost of a slope of 1, in log-odds; the slope of a cord is below 0.5."""
+MAX_SLOPE = 0.8
+"""Largest sideways displacement of the curve, in mm per mm along the cord."""
 WINDOW_CELLS = 3
-"""Evidence so near to the path takes part in the exact centre."""
+"""Cells up to this distance from the path contribute to the exact centre."""
 SMOOTHING_MM = 25.0
-"""Waves of the curve shorter than this are damped by more than half."""
-LEAST_CONFIDENCE = 0.6
-SHORTEST_MM = 20.0
-"""A shorter curve is no cord, unless the scan itself is not much longer."""
-SHORTEST_SHARE = 0.5
+"""Waves of the curve that are shorter than this are damped by more than half."""
+MIN_CONFIDENCE = 0.6
+MIN_LENGTH_MM = 20.0
+"""A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
+MIN_LENGTH_SHARE = 0.5
 _BATCH_PIXELS = 40_000
 
 Floats = npt.NDArray[np.float32]
 
 
 def find_cord(scan: Volume, weights: Mapping[str, Floats] | None = None) -> Centerline:
-    """Find the cord's centre in each axial slice between its ends.
+    """Find the centre of the cord in each axial slice between the ends of the cord.
 
     Args:
         scan: An image of any orientation and spacing.
-        weights: Of the network that looks for it; by default those in the package.
+        weights: Weights of the network; by default those in the package.
 
     Raises:
-        CordlesionError: There is no cord, or it cannot be told where.
+        CordlesionError: There is no cord, or its position is too uncertain.
     """
     las = to_las(scan)
     slabs = _slabs(las.data.shape[2], las.spacing_mm[2])
@@ -55,25 +56,25 @@ def find_cord(scan: Volume, weights: Mapping[str, Floats] | None = None) -> Cent
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     path = best_path(
-        np.clip(heat, -MOST_LOG_ODDS, MOST_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
-        stiffness=STIFFNESS, steepest=STEEPEST,
+        np.clip(heat, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
+        stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
     if path is None:
-        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; one must be in view.")
+        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
     x_mm, y_mm, probability = _centers(path, heat, offsets)
-    held = slice(path.first, path.first + len(path.x))
-    require_cord(scan, probability, extents[held], extents.sum())
-    z = np.arange(slabs[path.first], slabs[held.stop])
+    covered = slice(path.first, path.first + len(path.x))
+    require_cord(scan, probability, extents[covered], extents.sum())
+    z = np.arange(slabs[path.first], slabs[covered.stop])
     # Pixel p lies at p mm from the centre of the first voxel.
     x, y = (
-        np.clip(_smooth(middles[held], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
+        np.clip(_smooth(middles[covered], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
         for at, step, n in zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
     )
-    return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[held])))
+    return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
 
 
 def _slabs(n_slices: int, spacing_mm: float) -> npt.NDArray[np.int64]:
-    """Return the borders of the slabs: each holds the slices from one border up to the next."""
+    """Return the borders of the slabs: slab k has the slices from border k up to border k + 1."""
     count = max(1, round(n_slices / max(1, round(SLAB_MM / spacing_mm))))
     return np.linspace(0, n_slices, count + 1).round().astype(np.int64)
 
@@ -91,15 +92,15 @@ def _evidence(las: Volume, slabs: npt.NDArray[np.int64], weights: Mapping[str, F
         padded[:, : images.shape[1], : images.shape[2]] = standardize(images)
         outputs.append(cord_evidence(padded, weights))
     output = np.concatenate(outputs, axis=1)
-    # Nothing is found in what was added at the border.
+    # Nothing is found in the padding at the border.
     for axis, matrix in enumerate(across):
         inside = -(-matrix.shape[0] // 2)
-        np.moveaxis(output[0], axis + 1, 0)[inside:] = -2 * MOST_LOG_ODDS
+        np.moveaxis(output[0], axis + 1, 0)[inside:] = -2 * MAX_LOG_ODDS
     return output[0], output[1:] * np.float32(OFFSET_MM)
 
 
 def _resampling(n: int, spacing_mm: float) -> sparse.csr_array:
-    """Return the matrix that resamples an axis to pixels of 1 mm, linearly, averaging finer voxels."""
+    """Return the matrix that resamples an axis linearly to pixels of 1 mm; finer voxels are averaged."""
     at = np.arange(max(1, int((n - 1) * spacing_mm / PIXEL_MM) + 1))[:, None] * PIXEL_MM / spacing_mm
     width = max(1.0, PIXEL_MM / spacing_mm)
     first = np.floor(at - width).astype(int)
@@ -119,9 +120,9 @@ def _resample(slab: npt.NDArray[np.generic], across: Sequence[sparse.csr_array])
 def _centers(
     path: BestPath, heat: Floats, offsets: Floats
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the exact centre in mm from the first pixel, and its probability, for each slab of the path.
+    """Return x and y of the centre in mm from the first pixel, and its probability, for each slab of the path.
 
-    Every cell near the path tells where the centre is; they count by their own probability.
+    The centre is the mean of the centres that the cells near the path predict, weighted by their probability.
     """
     results = []
     for k, (x, y) in enumerate(zip(path.x.tolist(), path.y.tolist(), strict=True), start=path.first):
@@ -145,8 +146,8 @@ def _smooth(
     z: npt.NDArray[np.int64],
     spacing_mm: float,
 ) -> npt.NDArray[np.float64]:
-    """Draw a smoothing spline through the slabs' centres, which follows sure ones more, and return it at slices."""
-    if len(middles) < FEWEST_FOR_SPLINE:
+    """Return the smoothing spline of the centres of slabs, weighted by probability, at the slices ``z``."""
+    if len(middles) < MIN_SPLINE_POINTS:
         return np.interp(z, middles, values)
     penalty = spline_penalty(SMOOTHING_MM, float(np.mean(np.diff(middles))) * spacing_mm)
     spline = make_smoothing_spline(middles * spacing_mm, values, w=probability, lam=penalty)
@@ -157,22 +158,21 @@ def _smooth(
 def require_cord(
     scan: Volume, probability: npt.NDArray[np.float64], extents: npt.NDArray[np.float64], total_mm: float
 ) -> None:
-    """Refuse a curve that is too short or too doubtful to be a cord.
+    """Reject a curve that is too short or too uncertain to be a cord.
 
     Args:
         scan: The image, for the message.
-        probability: Of cord, in each slice (or slab) of the curve.
-        extents: How many mm each of them stands for.
-        total_mm: What all slices of the scan stand for.
+        probability: Probability of cord in each slice (or slab) of the curve.
+        extents: Extent of each of them along the cord, in mm.
+        total_mm: Extent of all slices of the scan, in mm.
 
     Raises:
-        CordlesionError: It is no cord.
+        CordlesionError: The curve is not a cord.
     """
     confidence, length_mm = float(np.average(probability, weights=extents)), float(extents.sum())
-    least_mm = min(SHORTEST_MM, SHORTEST_SHARE * total_mm)
-    if confidence < LEAST_CONFIDENCE or length_mm < least_mm:
+    min_mm = min(MIN_LENGTH_MM, MIN_LENGTH_SHARE * total_mm)
+    if confidence < MIN_CONFIDENCE or length_mm < min_mm:
         raise CordlesionError(
-            f"{scan.path or 'the image'}: no spinal cord was found; what looks most like one is {length_mm:.0f} mm "
-            f"long ({least_mm:.0f} mm are needed), with a confidence of {confidence:.2f} ({LEAST_CONFIDENCE:g} is "
-            "needed)."
+            f"{scan.path or 'the image'}: no spinal cord was found; the best candidate is {length_mm:.0f} mm long "
+            f"({min_mm:.0f} mm are needed), with a confidence of {confidence:.2f} ({MIN_CONFIDENCE:g} is needed)."
         )

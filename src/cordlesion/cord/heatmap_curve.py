@@ -1,7 +1,7 @@
-"""The curve through a map of where the cord is: dynamic programming, then the centre of what the curve goes through.
+"""The centerline from a probability map of the cord: dynamic programming, then the centre of mass in each slice.
 
-As in SCT (Gros et al. 2018, 10.1016/j.media.2017.12.001), where a network says where cord is and OptiC draws the curve;
-here the curve is that of :mod:`cordlesion.cord.best_path`, under the conditions of our own detector.
+As in SCT (Gros et al. 2018, 10.1016/j.media.2017.12.001), where a network computes the map and OptiC the curve. Here
+:mod:`cordlesion.cord.best_path` computes the curve, with the same constants as for the detector of this package.
 """
 
 import math
@@ -12,36 +12,36 @@ from scipy import ndimage
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import Centerline
-from cordlesion.cord.finder import MOST_LOG_ODDS, SMOOTHING_MM, STEEPEST, STIFFNESS, require_cord
+from cordlesion.cord.finder import MAX_LOG_ODDS, MAX_SLOPE, SMOOTHING_MM, STIFFNESS, require_cord
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
-APART_MM = 3.0
-"""Of thinner slices only every second, third ... needs a map: to make one takes SCT's network half a second."""
+MAP_SPACING_MM = 3.0
+"""If slices are thinner, only every second, third, ... gets a map: SCT's network takes 0.5 s for one."""
 NEIGHBOURHOOD_MM = 1.5
-"""Deviation of the Gaussian within which cord counts: it peaks at the middle of a cord and drowns specks."""
+"""SD of the Gaussian filter of the map: its result peaks at the centre of the cord, and specks vanish."""
 CORD = 0.5
-"""Probability from which a pixel is cord, as in SCT."""
+"""A pixel is cord above this probability, as in SCT."""
 _STRIDE = 2
-"""The curve is looked for on every second pixel of 0.5 mm."""
+"""The curve is computed on every second pixel of 0.5 mm."""
 
 Floats = npt.NDArray[np.float64]
 
 
 def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
-    """Draw the best curve through the probabilities of cord in each axial slice of a scan.
+    """Return the best curve through the cord probabilities of the axial slices of a scan.
 
     Args:
-        heatmap: Probabilities in [0, 1] in LAS order, on the scan's axial slices; in plane on a finer or coarser grid,
-            whose voxel 0 lies where the scan's does.
+        heatmap: Probabilities in [0, 1] in LAS order, on the axial slices of the scan. In plane, the grid may be finer
+            or coarser; its voxel 0 is at the position of voxel 0 of the scan.
         scan: The image, of any orientation.
 
     Returns:
-        The centre of mass of the cord under the curve in each slice, smoothed; slices that it bridges are left out.
+        The centre of mass of the cord at the curve in each slice, smoothed. Slices without cord there are left out.
 
     Raises:
-        CordlesionError: There is no cord, or it cannot be told where.
+        CordlesionError: There is no cord, or its position is too uncertain.
     """
     las, heat = to_las(scan), heatmap.data.astype(np.float32, copy=False)
     pixel_mm, (dx, dy, dz) = heatmap.spacing_mm[:2], las.spacing_mm
@@ -49,28 +49,28 @@ def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
     positions_mm = np.arange(len(extents), dtype=np.float64) * dz
     evidence = np.stack([_log_odds(each, pixel_mm) for each in np.moveaxis(heat, 2, 0)])
     path = best_path(
-        evidence, positions_mm, extents, _STRIDE * float(np.mean(pixel_mm)), stiffness=STIFFNESS, steepest=STEEPEST
+        evidence, positions_mm, extents, _STRIDE * float(np.mean(pixel_mm)), stiffness=STIFFNESS, max_slope=MAX_SLOPE
     )
     if path is None:
-        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; one must be in view.")
+        raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
     centers, probability = _centers(path, heat)
     require_cord(scan, probability, extents[path.first : path.first + len(path.x)], float(extents.sum()))
-    held = np.isfinite(centers[0])
-    x, y = (center[held] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
-    z = (path.first + np.flatnonzero(held)).astype(np.float64)
+    with_cord = np.isfinite(centers[0])
+    x, y = (center[with_cord] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
+    z = (path.first + np.flatnonzero(with_cord)).astype(np.float64)
     return Centerline(x, y, z, float(probability.mean())).smoothed(las.spacing_mm, SMOOTHING_MM)
 
 
 def _log_odds(heat: npt.NDArray[np.float32], pixel_mm: tuple[float, ...]) -> npt.NDArray[np.float32]:
     around = ndimage.gaussian_filter(heat, [NEIGHBOURHOOD_MM / step for step in pixel_mm])
-    most = 1 / (1 + math.exp(-MOST_LOG_ODDS))
+    most = 1 / (1 + math.exp(-MAX_LOG_ODDS))
     p = np.clip(around[::_STRIDE, ::_STRIDE], 1 - most, most)
     odds: npt.NDArray[np.float32] = np.log(p / (1 - p))
     return odds
 
 
 def _centers(path: BestPath, heat: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
-    """Return, for each slice of the path, the centre of the cord in pixels (2, N), NaN where none is, and p there."""
+    """Return the centre of the cord in pixels (2, N; NaN without cord) and p on the path, for each slice of it."""
     centers, probability = np.full((2, len(path.x)), np.nan), np.zeros(len(path.x))
     for n, pixel in enumerate(zip(path.x * _STRIDE, path.y * _STRIDE, strict=True)):
         p = heat[..., path.first + n]

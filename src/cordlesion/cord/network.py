@@ -1,7 +1,8 @@
-"""The small network that tells for every 2 mm of an axial slice whether the cord's centre is there; NumPy alone.
+"""The network that predicts, for each cell of 2 mm of an axial slice, whether the centre of the cord is there.
 
-A 2-D U-Net with added skip connections on pixels of 1 mm, which its first layer takes four at a time. It is trained by
-:mod:`cordlesion.cord.training.detector`; here it only runs, so that finding the cord needs no torch.
+A 2-D U-Net with additive skip connections on pixels of 1 mm; its first layer combines 2 x 2 pixels to a cell. It is
+trained by :mod:`cordlesion.cord.training.detector`. Here it runs on NumPy alone, so that finding the cord needs no
+torch.
 """
 
 from collections.abc import Mapping
@@ -15,13 +16,13 @@ from safetensors.numpy import load
 from cordlesion.io.fingerprints import file_hash
 
 PIXEL_MM = 1.0
-"""Pixels of the slices given to the network."""
+"""Pixel size of the input."""
 CELL_MM = 2.0
-"""Pixels of its output."""
+"""Pixel size of the output."""
 MULTIPLE = 8
 """The edges of a slice are multiples of this."""
 OFFSET_MM = 4.0
-"""Offsets of 1 in the output, in mm."""
+"""Unit of the offsets in the output."""
 
 WEIGHTS = Path(__file__).parent / "weights" / "cord_detector.safetensors"
 
@@ -30,24 +31,24 @@ Floats = npt.NDArray[np.float32]
 
 @cache
 def shipped_weights() -> Mapping[str, Floats]:
-    """Return the weights in the package."""
+    """Return the weights that the package contains."""
     return load(WEIGHTS.read_bytes())
 
 
 def standardize(images: Floats) -> Floats:
-    """Clip each slice to its 1st and 99th percentile and bring it to zero mean and unit SD; shape (N, X, Y)."""
+    """Clip each slice to its 1st and 99th percentile, then scale to zero mean and unit SD; shape (N, X, Y)."""
     low, high = np.percentile(images, (1, 99), axis=(1, 2), keepdims=True).astype(np.float32)
     clipped = np.clip(images, low, high)
     clipped -= clipped.mean(axis=(1, 2), keepdims=True)
     deviation = clipped.std(axis=(1, 2), keepdims=True)
-    # A slice of one value has the deviation of its rounding errors.
+    # The SD of a constant slice is its rounding error.
     standardized: Floats = clipped / np.maximum(deviation, np.float32(1e-6) * (1 + np.abs(high)))
     return standardized
 
 
 @cache
 def shipped_weights_hash() -> str:
-    """Return the SHA-256 of the weights in the package: a curve depends on them."""
+    """Return the SHA-256 of the weights in the package; fingerprints of curves include it."""
     return file_hash(WEIGHTS)
 
 
@@ -56,11 +57,11 @@ def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
 
     Args:
         images: Pixels of 1 mm, axes left-right and back-front, shape (N, X, Y), X and Y multiples of 8.
-        weights: Of each layer a ``.weight`` of shape (out, in, 3, 3) or (out, in, 1, 1), and a ``.bias``.
+        weights: For each layer a ``.weight`` of shape (out, in, 3, 3) or (out, in, 1, 1), and a ``.bias``.
 
     Returns:
-        Shape (3, N, X / 2, Y / 2): the log-odds that the cord's centre is here, and its offset along both axes in
-        units of 4 mm.
+        Shape (3, N, X / 2, Y / 2): the log-odds that the centre of the cord is in this cell, and its offset along both
+        axes in units of 4 mm.
     """
     n, nx, ny = images.shape
     # Channel 2 * i + j is pixel (i, j) of each cell.
@@ -79,7 +80,7 @@ def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
 
 
 def _convolve(values: Floats, weight: Floats, bias: Floats) -> Floats:
-    """Correlate (C, N, X, Y) with a kernel of 3 x 3 or 1 x 1, zeros around, as one matrix product."""
+    """Convolve (C, N, X, Y) with a kernel of 3 x 3 or 1 x 1, zero-padded, as one matrix product."""
     channels, n, nx, ny = values.shape
     if weight.shape[2] == 1:
         columns = values.reshape(channels, -1)
@@ -93,11 +94,11 @@ def _convolve(values: Floats, weight: Floats, bias: Floats) -> Floats:
 
 
 def _pool(values: Floats) -> Floats:
-    """Take the largest of 2 x 2."""
+    """Max-pool 2 x 2."""
     rows = np.maximum(values[:, :, ::2], values[:, :, 1::2])
     return np.maximum(rows[..., ::2], rows[..., 1::2])
 
 
 def _double(values: Floats) -> Floats:
-    """Repeat every pixel twice along both axes."""
+    """Upsample by 2: repeat each pixel along both axes."""
     return values.repeat(2, axis=2).repeat(2, axis=3)

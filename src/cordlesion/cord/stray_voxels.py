@@ -1,6 +1,6 @@
-"""What of a drawn cord is no cord: voxels beside it or beyond its ends, which would bend its whole curve.
+"""Removes stray voxels from a drawn cord: voxels next to it or beyond its ends, which would distort its curve.
 
-A curve is read as one centre per slice and then smoothed, so a single voxel far away moves centres many slices away.
+A curve is read as one centre per slice and then smoothed, so one distant voxel moves the centres of many slices.
 """
 
 from dataclasses import dataclass
@@ -11,41 +11,41 @@ from scipy import ndimage
 
 Floats = npt.NDArray[np.float64]
 
-# Share of the cord's usual area in a slice below which a piece apart from it is no cord.
-_LEAST_AREA = 0.2
-# Lateral millimetres per millimetre along the cord: 50 degrees from the axis of the scan.
-_STEEPEST = 1.2
-# Across a gap of several steps of the curve it is the mean slope that counts, which is less.
-_GAP_STEPS, _STEEPEST_ACROSS = 3, 0.5
-# Beside that, hand-drawn centres jump by a voxel, and by some millimetres.
+# A component is a speck if its area per slice is below this share of the median area of the cord.
+_MIN_AREA_SHARE = 0.2
+# Largest sideways displacement in mm per mm along the cord: 50 degrees from the axis of the scan.
+_MAX_SLOPE = 1.2
+# Across gaps of more than 3 steps of the curve, the mean slope counts, which is smaller.
+_GAP_STEPS, _MAX_SLOPE_ACROSS_GAP = 3, 0.5
+# In addition, centres drawn by hand jump by a voxel and by some millimetres.
 _JUMP_VOXELS, _JUMP_MM = 1.0, 2.5
-# Of equally long parts the straighter one: millimetres aside, summed, weigh less than a point.
+# Among parts of equal length the straighter one is preferred: cost per mm of displacement.
 _BENDING = 1e-6
-# Up to so many voxels per slice are a curve, of which a slice holds one piece.
+# A mask with up to this median number of voxels per slice is a curve.
 _CURVE_AREA = 4
 _WITHIN_SLICES = np.array([1, 1, 1])[:, None, None] * np.array([1, 1, 1])[:, None] * np.array([0, 1, 0])
-# If more of the slices contradict the others, the curve is steep, not strayed from; few slices show neither.
-_MOST_STRAY = 0.1
+# If a larger share of slices does not fit to the others, the curve is steep and these slices are not stray.
+_MAX_STRAY_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """Which points of a curve belong to one cord."""
+class ContinuousPart:
+    """The points of a curve that can belong to one continuous cord."""
 
     points: npt.NDArray[np.bool_]
-    """Shape (N,)."""
+    """True for points that are kept, shape (N,)."""
     is_steep: bool
-    """Whether too many slices contradict the others: then none is left out."""
+    """Whether too many slices do not fit to the others; then every slice keeps a point."""
 
 
-def without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Leave out connected pieces that fill far less of their slices than the cord does of its own.
+def remove_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Remove connected components whose area per slice is far below that of the cord.
 
-    Pieces of whole slices stay, as where the cord is drawn in every fifth slice; of a curve, whose slices hold a voxel
-    each, nothing is left out.
+    Components of normal area stay: a cord may be drawn in every fifth slice only. From a curve, with one voxel per
+    slice, nothing is removed.
 
     Args:
-        mask: A cord in LAS order, shape (X, Y, Z).
+        mask: A cord mask in LAS order, shape (X, Y, Z).
     """
     labels, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     if count < 2:
@@ -55,19 +55,19 @@ def without_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     in_slice = np.unique(np.stack([pieces, slices]), axis=1)[0]
     areas = np.bincount(pieces, minlength=count + 1) / np.maximum(np.bincount(in_slice, minlength=count + 1), 1)
     usual = float(np.median(np.bincount(slices)[np.unique(slices)]))
-    kept = areas >= _LEAST_AREA * usual
+    kept = areas >= _MIN_AREA_SHARE * usual
     kept[0] = False
     return np.asarray(kept[labels])
 
 
 def centers(mask: npt.NDArray[np.bool_]) -> Floats:
-    """Return the centre of mass of each slice that holds voxels; of a curve, that of each piece of a slice.
+    """Return the centre of mass of each slice with voxels; for a curve, of each connected component of a slice.
 
     Args:
-        mask: A cord in LAS order, shape (X, Y, Z).
+        mask: A cord mask in LAS order, shape (X, Y, Z).
 
     Returns:
-        Continuous voxel indices, z rising; shape (N, 3).
+        Continuous voxel indices, sorted by z; shape (N, 3).
     """
     index = np.argwhere(mask)
     _, counts = np.unique(index[:, 2], return_counts=True)
@@ -80,11 +80,11 @@ def centers(mask: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(means[np.argsort(means[:, 2], kind="stable")])
 
 
-def on_one_cord(points: Floats, spacing_mm: tuple[float, float, float]) -> Kept:
-    """Find the longest part of a curve of which no two neighbouring points are farther aside than a cord can run.
+def select_continuous(points: Floats, spacing_mm: tuple[float, float, float]) -> ContinuousPart:
+    """Select the longest sequence of points in which neighbours are not farther apart sideways than a cord allows.
 
     Args:
-        points: Continuous voxel indices x, y and z, with z rising; of several in one slice at most one is kept. Shape
+        points: Continuous voxel indices x, y and z, sorted by z; at most one point of each slice is selected. Shape
             (N, 3).
         spacing_mm: Voxel size along the three axes.
     """
@@ -95,8 +95,8 @@ def on_one_cord(points: Floats, spacing_mm: tuple[float, float, float]) -> Kept:
     length, before = np.ones(len(mm)), np.full(len(mm), -1)
     for k in range(1, len(mm)):
         aside, rise = np.hypot(*(mm[:k, :2] - mm[k, :2]).T), mm[k, 2] - mm[:k, 2]
-        steepest = np.where(rise > gap_mm, _STEEPEST_ACROSS, _STEEPEST)
-        fits = np.flatnonzero((rise > 0) & (aside <= jump + steepest * rise))
+        max_slope = np.where(rise > gap_mm, _MAX_SLOPE_ACROSS_GAP, _MAX_SLOPE)
+        fits = np.flatnonzero((rise > 0) & (aside <= jump + max_slope * rise))
         if len(fits):
             through = length[fits] + 1 - _BENDING * aside[fits]
             length[k], before[k] = through.max(), fits[through.argmax()]
@@ -105,9 +105,9 @@ def on_one_cord(points: Floats, spacing_mm: tuple[float, float, float]) -> Kept:
     while k >= 0:
         kept[k] = True
         k = int(before[k])
-    if len(heights) - kept.sum() > _MOST_STRAY * len(heights):
+    if len(heights) - kept.sum() > _MAX_STRAY_SHARE * len(heights):
         first = np.unique(points[:, 2], return_index=True)[1]
         kept[:] = False
         kept[first] = True
-        return Kept(kept, is_steep=True)
-    return Kept(kept, is_steep=False)
+        return ContinuousPart(kept, is_steep=True)
+    return ContinuousPart(kept, is_steep=False)

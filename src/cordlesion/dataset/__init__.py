@@ -1,1 +1,1 @@
-"""Which scans exist, what is known about them, and who is in which set."""
+"""The scans of a BIDS dataset: their files, names, acquisition, and the split into sets."""

@@ -1,4 +1,4 @@
-"""How a scan was acquired: by which scanner, and how its slices lie."""
+"""The acquisition of a scan: scanner, slice orientation and slice spacing."""
 
 import math
 from collections.abc import Sequence
@@ -17,32 +17,32 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_grid
 
 _NEARLY_CUBIC = 1.25
-"""Voxels whose longest edge exceeds the next one by less have no slice direction."""
+"""If the longest edge of a voxel is less than this times the next, the scan counts as isotropic."""
 _ORIENTATIONS = {"L": "sagittal", "R": "sagittal", "A": "coronal", "P": "coronal", "S": "axial", "I": "axial"}
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """Properties of a scan, besides its site, that define subgroups."""
+    """Properties by which scans can be grouped, in addition to their site."""
 
     manufacturer: str
-    """From the JSON file of the scan; empty if it gives none."""
+    """From the JSON file of the scan; empty if it is not given."""
     scanner: str
     """Manufacturer, model and field strength (``Siemens Skyra 3T``); empty if unknown."""
     orientation: str
-    """``sagittal``, ``coronal`` or ``axial`` slices (oblique ones: the nearest of these), or ``isotropic``."""
+    """``sagittal``, ``coronal`` or ``axial`` (for oblique slices, the nearest), or ``isotropic``."""
     slice_spacing_mm: float
-    """Distance between slice centres, thickness and gap together: the longest edge of a voxel."""
+    """Distance between slice centres (thickness plus gap): the longest edge of a voxel."""
 
 
 def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
     """Read how scans were acquired, from NIfTI headers, JSON files and participants.tsv.
 
-    If both name a scanner, the JSON file takes precedence, because a subject's scans may come from several scanners. If
-    it cannot be read, participants.tsv is used; this is reported once.
+    The JSON file has priority over participants.tsv, because scans of a subject may come from several scanners. If it
+    cannot be read, participants.tsv is used, with one warning for all scans.
 
     Returns:
-        By name of the scan.
+        The acquisition by name of the scan.
 
     Raises:
         CordlesionError: An image is damaged.
@@ -50,17 +50,17 @@ def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
     faults: list[str] = []
     found = {scan.scan_id: read_acquisition(scan, faults) for scan in scans}
     if distinct := sorted(set(faults)):
-        others = f" So have {len(distinct) - 1} others." if len(distinct) > 1 else ""
-        say(f"{distinct[0]} It is not used: what it says of the scanner is unknown.{others}")
+        others = f" The same applies to {len(distinct) - 1} other files." if len(distinct) > 1 else ""
+        say(f"{distinct[0]} It is not used, so its information about the scanner is missing.{others}")
     return found
 
 
 def read_acquisition(scan: Scan, faults: list[str] | None = None) -> Acquisition:
-    """Read how a scan was acquired, as :func:`read_acquisitions` does.
+    """Read how a scan was acquired, as in :func:`read_acquisitions`.
 
     Args:
         scan: The scan.
-        faults: A sentence is added for each JSON file that cannot be read.
+        faults: Collects a sentence for each JSON file that cannot be read.
 
     Raises:
         CordlesionError: The image is damaged.
@@ -80,7 +80,7 @@ def _text(value: object) -> str:
 
 
 def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
-    """Return the content of an image's JSON files: its own takes precedence over those above (inheritance of BIDS)."""
+    """Return the merged content of the JSON files of an image; files closer to it have priority (BIDS inheritance)."""
     about: dict[str, Any] = {}
     for path in _sidecars(image):
         try:
@@ -91,19 +91,19 @@ def _sidecar(image: Path, faults: list[str]) -> dict[str, Any]:
 
 
 def _sidecars(image: Path) -> list[Path]:
-    """List the JSON files that apply to an image, from the dataset's root down: equal suffix, no other entity."""
+    """List the JSON files that apply to an image, from the root down: same suffix, no other entity."""
     parts = file_stem(image).split("_")
     found = []
     for folder in _folders_from_root(image):
         named = {path: path.stem.split("_") for path in sorted(folder.glob(f"*{escape(parts[-1])}.json"))}
         fitting = [path for path, own in named.items() if own[-1] == parts[-1] and set(own) <= set(parts)]
-        # What names more entities is nearer to the image.
+        # A file with more entities has priority.
         found += sorted(fitting, key=lambda path: len(named[path]))
     return [path for path in found if path.is_file()]
 
 
 def _folders_from_root(image: Path) -> list[Path]:
-    """Return the dataset's root and the folders down to an image; only that of the image outside of a BIDS dataset."""
+    """Return the folders from the root of the dataset to an image; outside of BIDS, only the folder of the image."""
     inside = [folder for folder in image.parents if folder.name.startswith("sub-")]
     if not inside:
         return [image.parent]

@@ -1,4 +1,4 @@
-"""Groups of subjects that are alike in lesion load and site."""
+"""Divides subjects into groups with similar lesion load and sites."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
 
 _CANDIDATES = 500
-"""Random assignments that are compared; the best balanced one is taken."""
+"""Number of random assignments; the best balanced one is used."""
 
 
 @dataclass(frozen=True)
 class _Load:
-    """Lesion load of one subject: one value per lesion-bearing scan."""
+    """Lesion load of one subject: one value per scan with lesions."""
 
     subject: str
     site: str
@@ -28,7 +28,7 @@ class _Load:
         return len(self.n_lesions)
 
 
-def share_out(
+def assign_groups(
     scans: Sequence[Scan],
     contents: Mapping[str, ScanContent],
     shares: npt.NDArray[np.float64],
@@ -37,16 +37,19 @@ def share_out(
     purpose: str,
     last: Sequence[Scan] = (),
 ) -> dict[str, int]:
-    """Return the group of each subject of ``scans``: those with lesions balanced, the others in random order.
+    """Assign each subject to a group: subjects with lesions are balanced, the others are assigned at random.
 
     Args:
-        scans: All scans of the subjects that are assigned.
+        scans: All scans of the subjects.
         contents: Lesion load and image hash, by scan name.
-        shares: Share of each group in the lesion-bearing scans; their sum is 1.
-        key: Key of the random numbers.
-        whole: Name of the scans as a whole, for messages.
+        shares: Share of each group in the scans with lesions; the sum is 1.
+        key: Key of the random generator.
+        whole: Name of all scans, for messages.
         purpose: Purpose of the groups, for messages.
-        last: Scans that are already in the last group; they count in its share.
+        last: Scans that are already in the last group; they count for its share.
+
+    Returns:
+        The index of the group of each subject.
 
     Raises:
         CordlesionError: Fewer subjects with lesions than groups.
@@ -58,7 +61,7 @@ def share_out(
     groups = _balanced(loads, settled, shares, np.random.default_rng([*key, 0]))
     free = sorted({scan.subject for scan in scans} - {load.subject for load in loads})
     order = np.random.default_rng([*key, 1]).permutation(len(free))
-    # The last group first: with few lesion-free subjects, test and threshold set need them most.
+    # The last group first: if there are few lesion-free subjects, test and threshold set need them most.
     free_groups = len(shares) - 1 - _fill(np.ones(len(free)), shares[::-1], order)
     named = zip([load.subject for load in loads] + free, [*groups, *free_groups], strict=True)
     return {subject: int(group) for subject, group in named}
@@ -71,9 +74,9 @@ def _too_few(n_found: int, n_needed: int, settled: Sequence[_Load], whole: str, 
             "Add references (files named *_label-lesion_seg.nii.gz)."
         )
     return (
-        f"{whole} has {n_found} subjects with lesions in all their scans, beside {len(settled)} who have a lesion-free "
-        f"scan too and so go to test; at least {n_needed} are needed, {purpose}. Add references (files named "
-        "*_label-lesion_seg.nii.gz), or let those subjects be shared (`split.lesion_free: stratified`)."
+        f"{whole} has {n_found} subjects with lesions in all their scans; {len(settled)} others also have a lesion-"
+        f"free scan and therefore go to test. At least {n_needed} are needed, {purpose}. Add references (files named "
+        "*_label-lesion_seg.nii.gz), or distribute those subjects over the sets (`split.lesion_free: stratified`)."
     )
 
 
@@ -94,9 +97,9 @@ def _fill(
     order: npt.NDArray[np.int64],
     taken: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Give subjects in ``order`` to the group that lacks the largest share of its scans; each group gets one first.
+    """Assign subjects in ``order`` to the group with the largest missing share; first, each group gets one subject.
 
-    ``taken`` is the number of scans that each group has already.
+    ``taken`` is the number of scans that each group already has.
     """
     filled = np.zeros(len(shares)) if taken is None else taken.copy()
     wanted = shares * (sizes.sum() + filled.sum())
@@ -110,9 +113,9 @@ def _fill(
 
 
 def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> float:
-    """Distance of each group from the whole: distributions of lesion number and volume, number of scans, site shares.
+    """Return the difference between groups and the whole: lesion number and volume, number of scans, site shares.
 
-    Distributions are compared as such (Wasserstein): two groups may agree in the mean and differ in the median.
+    Whole distributions are compared (Wasserstein distance), because groups with equal means may have other medians.
     """
     set_of_scan = np.repeat(sets, [load.n_scans for load in loads])
     values = [np.concatenate([load.n_lesions for load in loads]), np.concatenate([load.log_volumes for load in loads])]

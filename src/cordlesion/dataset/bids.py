@@ -1,4 +1,4 @@
-"""Find the scans of a BIDS dataset and the masks that belong to them, by file names alone."""
+"""Finds the scans of a BIDS dataset and their masks, by file names only."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,42 +13,42 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 
 KINDS = ("reference", "cord_mask", "centerline")
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The content of a BIDS dataset, as far as file names show it."""
+    """The content of a BIDS dataset, from its file names."""
 
     scans: list[Scan]
     """Sorted by name."""
     unusable: list[tuple[str, str]] = field(default_factory=list)
-    """Files that belong to no scan or cannot be named, each with the reason."""
+    """Files that belong to no scan or have an invalid name, each with the reason."""
     refusals: list[str] = field(default_factory=list)
-    """Why it cannot be used for a study, a sentence each: scans of equal names, or several references of one scan."""
+    """Why it cannot be used for a study: scans with the same name, several references of a scan; as sentences."""
     remarks: list[str] = field(default_factory=list)
-    """What participants.tsv lacks, or what was read although it does not follow BIDS."""
+    """Sentences about missing values in participants.tsv, or spellings that differ from BIDS."""
 
     @property
     def refusals_to_show(self) -> list[str]:
-        """The first refusals, and a sentence with the number of the others: a large dataset may have hundreds."""
-        n_more = len(self.refusals) - _MOST_SHOWN
+        """The first refusals, and the number of the others: a large dataset may have hundreds."""
+        n_more = len(self.refusals) - _MAX_SHOWN
         more = [f"{n_more} more are refused for the same reasons."] if n_more > 0 else []
-        return [*self.refusals[:_MOST_SHOWN], *more]
+        return [*self.refusals[:_MAX_SHOWN], *more]
 
 
 def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tuple[list[Scan], list[tuple[str, str]]]:
     """List the scans of a BIDS dataset, with reference, cord mask and centerline if they exist.
 
     Args:
-        folder: The dataset; masks may be in the folders of the scans or in ``derivatives``.
+        folder: The dataset; masks may be next to the scans or in ``derivatives``.
         patterns: How files are recognised.
 
     Returns:
         The scans, sorted by name, and the references without an image, each with the reason why it cannot be used.
 
     Raises:
-        CordlesionError: The folder holds no scan, two scans have one name, or two references fit one scan.
+        CordlesionError: The folder contains no scan, two scans have one name, or two references fit one scan.
     """
     dataset = read_dataset(folder, patterns)
     for remark in dataset.remarks:
@@ -59,14 +59,14 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
 
 
 def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Dataset:
-    """List the content of a dataset; what a study would refuse is listed, too.
+    """Read the content of a dataset; problems are collected, not raised.
 
     Args:
         folder: The dataset.
         patterns: How files are recognised.
 
     Raises:
-        CordlesionError: There is no such folder, it cannot be read, or it holds no scan.
+        CordlesionError: The folder does not exist, cannot be read, or contains no scan.
     """
     folder, patterns = Path(folder), patterns or FilePatterns()
     if not folder.is_dir():
@@ -107,9 +107,9 @@ class _Masks:
 
     files: dict[str, Path] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
-    """Why a scan has none although several fit, a sentence."""
+    """Why none of several files could be chosen for a scan, as a sentence."""
     passed: dict[str, str] = field(default_factory=dict)
-    """Why a scan has none although a file could be meant for it, a sentence."""
+    """Why a file with another suffix was not used for a scan, as a sentence."""
     alone: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -145,7 +145,7 @@ def _images(files: Sequence[Path], folder: Path, patterns: Sequence[str]) -> tup
 def _masks(
     images: Mapping[str, ScanFile], files: Sequence[Path], folder: Path, kind: str, patterns: Sequence[str]
 ) -> _Masks:
-    """Find the files of a kind; for each scan, files of an earlier pattern take precedence over those of later ones."""
+    """Find the files of a kind; for each scan, earlier patterns have priority over later ones."""
     found, ties = _Masks(), dict[Path, str]()
     words = {word for file in images.values() for word in file.words}
     candidates: list[ScanFile] = []
@@ -153,22 +153,22 @@ def _masks(
         fitting = [scan_file(path).as_matched(pattern, words) for path in _matching(files, folder, pattern)]
         for name, nearest in _nearest(fitting, images, folder, ties).items():
             if name not in found.files and name not in found.unclear:
-                _settle(found, name, nearest, kind)
+                _choose(found, name, nearest, kind)
         candidates += fitting
-    _pass_over(found, images, [file for file in candidates if not words.issuperset(file.words)])
+    _note_other_suffixes(found, images, [file for file in candidates if not words.issuperset(file.words)])
     own = [file for file in candidates if words.issuperset(file.words) and not _is_source(file.path, folder)]
     found.alone = [(str(path), sentence) for path, sentence in ties.items()] + _without_image(own, images)
     return found
 
 
-def _pass_over(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
-    """Note for scans without a file which one of another suffix could be meant for it."""
+def _note_other_suffixes(found: _Masks, images: Mapping[str, ScanFile], others: Sequence[ScanFile]) -> None:
+    """Store, for scans without a file, a file with another suffix that may belong to it."""
     by_base = {file.key: file for file in reversed(others)}
     for name, image in images.items():
         if name not in found.files and (file := by_base.get(image.key)):
             found.passed[name] = (
-                f"{file.path} names {', '.join(file.words)}, so it is not of {image.path.name}; if it is, put the "
-                "image's suffix into its name, or spell the word out in `patterns`."
+                f"{file.path} has {', '.join(file.words)} in its name, so it does not belong to {image.path.name}; if "
+                "it does, add the suffix of the image to its name, or the word to `patterns`."
             )
 
 
@@ -184,15 +184,15 @@ def _without_image(files: Sequence[ScanFile], images: Mapping[str, ScanFile]) ->
 def _nearest(
     files: Sequence[ScanFile], images: Mapping[str, ScanFile], folder: Path, ties: dict[Path, str]
 ) -> dict[str, list[ScanFile]]:
-    """Assign masks to scans; those in ``sourcedata`` count only for scans that have no other."""
+    """Assign masks to scans; those in ``sourcedata`` are used only for scans without others."""
     own = [file for file in files if not _is_source(file.path, folder)]
     copies = [file for file in files if _is_source(file.path, folder)]
     found = files_by_scan(copies, images, ties) | files_by_scan(own, images, ties)
     return {name: best_files(fitting, images[name]) for name, fitting in found.items()}
 
 
-def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
-    """Take a scan's only file of a kind, which may be linked twice, or record why none is taken."""
+def _choose(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) -> None:
+    """Store the only file of a kind for a scan (links to one file count once), or why none can be chosen."""
     paths = [file.path for file in fitting]
     distinct = paths if len(paths) == 1 else list({path.resolve(): path for path in paths}.values())
     if len(distinct) == 1:
@@ -203,8 +203,9 @@ def _settle(found: _Masks, name: str, fitting: Sequence[ScanFile], kind: str) ->
 
 def _second(path: Path, first: Path, name: str, kind: str) -> str:
     return (
-        f"{path}: a second {kind} of scan {name}, besides {first}; one is needed. Rename or move the "
-        "other, or set `patterns` in the study: one with a folder (derivatives/rater1/*_seg.nii.gz) chooses a folder."
+        f"{path}: a second {kind} in addition to {first} for scan {name}; one of the {kind}s is needed. Rename or move "
+        "the other, or set `patterns` in the study: a pattern with a folder (derivatives/rater1/*_seg.nii.gz) chooses "
+        "this folder."
     )
 
 
@@ -213,7 +214,7 @@ def _is_source(path: Path, folder: Path) -> bool:
 
 
 def _matching(files: Iterable[Path], folder: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files that a pattern fits: by name, or by their place in the dataset where the pattern has a ``/``."""
+    """Yield the files that match a pattern: by name, or by relative path if the pattern contains a ``/``."""
     by_place = "/" in pattern
     glob = pattern.replace("**/", "*").removeprefix("./").removeprefix("/")
     for path in files:

@@ -1,4 +1,4 @@
-"""References and predictions of any tool, matched by the names of their scans."""
+"""Matches references and predictions of any tool by the names of their scans."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from cordlesion.errors import CordlesionError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii")
 MASK_NAMES = (*FilePatterns().reference, "*_label-lesion_mask.nii*", "*_label-lesion_desc-*_mask.nii*")
-"""Names that distinguish a lesion mask from the other files of its scan."""
+"""Patterns that distinguish a lesion mask from other files of its scan."""
 PROBABILITY_NAMES = ("*_probseg.nii.gz", "*_probseg.nii")
-_OWN_FOLDER = "Put the files to be compared into a folder of their own."
+_OWN_FOLDER = "Put the files to compare into a separate folder."
 
 
 @dataclass(frozen=True)
 class MapPair:
-    """A scan's reference and its prediction (a mask or a probability map)."""
+    """The reference of a scan and its prediction (a mask or a probability map)."""
 
     scan_id: str
     subject: str
@@ -35,11 +35,11 @@ class MapPair:
     reference: Path
     prediction: Path
     cord_mask: Path | None = None
-    """Needed only where lesions are restricted to the cord."""
+    """Needed only if lesions are restricted to the cord."""
     lesion_value: float | None = None
-    """The value that is lesion in the reference, if it may hold others."""
+    """The value of lesions in the reference, if it may contain other values."""
     predicted_value: float | None = None
-    """The value that is lesion in the predicted mask, if it may hold others."""
+    """The value of lesions in a predicted mask."""
 
 
 def pair_files(
@@ -47,14 +47,14 @@ def pair_files(
 ) -> tuple[list[MapPair], list[tuple[str, str]]]:
     """Match references with predictions: two files, or the files of two folders by the names of their scans.
 
-    Names of BIDS are matched by their entities and suffixes, other names only if they are equal. If a name occurs
-    several times (a folder per patient, the same file name in each), files are matched by their folders. If a folder
-    holds several kinds of files, only those named as lesion masks (predictions: as in ``names``) are read.
+    BIDS names are matched by entities and suffixes, other names must be equal. If a folder contains a name several
+    times (a folder per patient, with the same file name in each), files are matched by their relative path. If a folder
+    contains several kinds of files, only those with names of lesion masks (or predictions with ``names``) are used.
 
     Args:
         reference: A file, or a folder.
         prediction: A file, or a folder.
-        names: Names of predictions in a folder that holds other files, too.
+        names: Patterns of predictions, for folders with other files.
 
     Returns:
         The pairs, sorted by name; and each file that cannot be used, with the reason.
@@ -71,7 +71,7 @@ def pair_files(
     references, predictions = _by_place(
         reference, named_files(listed, MASK_NAMES), prediction, named_files(shown, names)
     )
-    _refuse_twins(references, predictions)
+    _refuse_duplicates(references, predictions)
     found = one_file_each(predictions, {file: file for file in references})
     if not found:
         _refuse_repeated(named_files(listed, MASK_NAMES), named_files(shown, names))
@@ -81,16 +81,16 @@ def pair_files(
             "Rename them."
         )
     used = set(found.values())
-    alone = [_alone(file, "prediction") for file in references if file not in found]
-    alone += [_alone(file, "reference") for file in predictions if file.path not in used]
+    alone = [_unmatched(file, "prediction") for file in references if file not in found]
+    alone += [_unmatched(file, "reference") for file in predictions if file.path not in used]
     return _named(found), [*unusable, *alone]
 
 
 def _require_images(folder: Path, images: Sequence[Path]) -> None:
-    """Refuse a folder without a NIfTI file, and report what is there instead if that is known."""
+    """Reject a folder without NIfTI files, with advice if it contains exports of nnU-Net."""
     if images:
         return
-    # nnU-Net's exports lack the position in space, so they cannot be paired without their scans.
+    # Exports of nnU-Net have no affine, so they cannot be used without the scan.
     exports = any(path.suffix == ".npz" for path in files_below(folder))
     remedy = "Convert nnU-Net's .npz exports first (see the guide to thresholds)" if exports else "Check the folder"
     raise CordlesionError(f"{folder}: no NIfTI file found; .nii.gz or .nii files are needed. {remedy}.")
@@ -102,19 +102,19 @@ def one_file_each(
     """Find the file of each scan.
 
     Args:
-        files: Of one kind.
-        scans: The name of each scan, as read from its file.
-        remedy: What the user can do if two files fit one scan, a sentence.
+        files: Files of one kind.
+        scans: The parsed name of each scan.
+        remedy: What the user can do if two files fit one scan, as a sentence.
 
     Raises:
-        CordlesionError: Two files are of one scan, or a file fits two scans alike.
+        CordlesionError: Two files fit one scan, or a file fits two scans equally well.
     """
     found = files_by_scan(files, scans)
     for fitting in found.values():
-        # A file that is reached by two links is one.
+        # Two links to one file count once.
         others = [file for file in fitting[1:] if file.path.resolve() != fitting[0].path.resolve()]
         if others:
-            raise _twins(fitting[0], others[0], remedy)
+            raise _duplicate_error(fitting[0], others[0], remedy)
     return {scan: fitting[0].path for scan, fitting in found.items()}
 
 
@@ -122,15 +122,15 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
     """Find the image of each pair, by the name of its reference.
 
     Args:
-        pairs: As :func:`pair_files` made them.
+        pairs: Result of :func:`pair_files`.
         images: Images of any scans.
         root: Their folder.
 
     Returns:
-        By ``scan_id``; pairs without an image are left out.
+        The image by ``scan_id``; pairs without an image are left out.
 
     Raises:
-        CordlesionError: Two images fit one pair alike.
+        CordlesionError: Two images fit one pair equally well.
     """
     by_base: dict[str, list[ScanFile]] = {}
     for image in _placed(images, root, True) if _repeats(images) else images:
@@ -140,23 +140,23 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
         file = scan_file(pair.reference)
         near = nearest_scans(file if file.entities else replace(file, base=pair.scan_id), by_base)
         if len(near) > 1:
-            raise _twins(near[0], near[1], _OWN_FOLDER)
+            raise _duplicate_error(near[0], near[1], _OWN_FOLDER)
         if near:
             found[pair.scan_id] = near[0].path
     return found
 
 
 def named_files(files: Sequence[Path], names: Sequence[str]) -> list[ScanFile]:
-    """Read the names of files; if some fit one of the patterns ``names``, only those are returned.
+    """Parse the names of files; if some match one of the patterns ``names``, only those are returned.
 
-    Files whose names cannot be written to a table are left out.
+    Files with names that cannot be written to a table are left out.
     """
     named = [path for path in files if any(path.match(name) for name in names)]
     return [scan_file(path) for path in named or files if not illegible(path)]
 
 
 def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files of a kind in a folder and below it, sorted; a file itself is the only one.
+    """Return the files of a kind in a folder and its subfolders, sorted; for a file, the file itself.
 
     Raises:
         CordlesionError: There is no such file or folder.
@@ -171,26 +171,26 @@ def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list
 def _by_place(
     reference: Path, references: list[ScanFile], prediction: Path, predictions: list[ScanFile]
 ) -> tuple[list[ScanFile], list[ScanFile]]:
-    """Name files by their folders, in both trees, where their own names do not distinguish scans."""
+    """Add folder names to the names of files in both trees, if file names alone do not distinguish scans."""
     if not (_repeats(references) or _repeats(predictions)):
         return references, predictions
     alike = len({file.key for file in (*references, *predictions)}) == 1
     placed = _placed(references, reference, alike), _placed(predictions, prediction, alike)
     if {file.key for file in placed[0]} & {file.key for file in placed[1]}:
         return placed
-    # The names differ between the trees: folders with one file each distinguish patients.
+    # If names differ between the trees, folders with one file each identify the patients.
     folders = _placed(references, reference, True), _placed(predictions, prediction, True)
     return placed if any(map(_repeats, folders)) else folders
 
 
 def _repeats(files: Sequence[ScanFile]) -> bool:
-    """Return whether a name that is not of BIDS occurs twice."""
+    """Return whether a name that is not BIDS occurs twice."""
     counts = Counter(file.key for file in files if not file.entities)
     return any(number > 1 for number in counts.values())
 
 
 def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[ScanFile]:
-    """Add the folders below ``root`` to the names that are not of BIDS, or use them as names."""
+    """Add the folders below ``root`` to names that are not BIDS, or replace these names by the folders."""
     if not root.is_dir():
         return list(files)
     folders = [file.path.parent.relative_to(root).parts for file in files]
@@ -203,7 +203,7 @@ def _placed(files: Sequence[ScanFile], root: Path, by_folder: bool) -> list[Scan
 
 
 def _named(found: Mapping[ScanFile, Path]) -> list[MapPair]:
-    """Name each pair by its reference, with the shortest name that is unique."""
+    """Create pairs; each is named after its reference, by the short name if it is unique."""
     brief = {file: _brief_name(file) for file in found}
     counts = Counter(brief.values())
     full = {file: name if counts[name] == 1 else _full_name(file) for file, name in brief.items()}
@@ -219,29 +219,29 @@ def _full_name(file: ScanFile) -> str:
     return "_".join(filter(None, [file.base, *file.version, *file.words, file.unclear]))
 
 
-def _refuse_twins(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
-    """Refuse two references of one name: a prediction would belong to both."""
+def _refuse_duplicates(references: Sequence[ScanFile], predictions: Sequence[ScanFile]) -> None:
+    """Reject two references with one name, if a prediction would fit both."""
     predicted, first = {file.key for file in predictions}, dict[str, ScanFile]()
     for file in references:
-        twin = first.setdefault(_full_name(file), file)
-        if twin is not file and file.key in predicted:
-            raise _twins(twin, file, _OWN_FOLDER)
+        duplicate = first.setdefault(_full_name(file), file)
+        if duplicate is not file and file.key in predicted:
+            raise _duplicate_error(duplicate, file, _OWN_FOLDER)
 
 
 def _refuse_repeated(*trees: Sequence[ScanFile]) -> None:
-    """Report names that occur several times in a tree, which is why nothing matches."""
+    """Raise an error if names occur several times in a tree, because then nothing matches."""
     for files in trees:
         first: dict[str, ScanFile] = {}
         for file in files:
-            if (twin := first.setdefault(file.key, file)) is not file and not file.entities:
-                raise _twins(twin, file, "Let the file names differ, or lay both trees out in the same folders.")
+            if (duplicate := first.setdefault(file.key, file)) is not file and not file.entities:
+                raise _duplicate_error(duplicate, file, "Use different file names, or the same folders in both trees.")
 
 
-def _twins(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionError:
+def _duplicate_error(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionError:
     return CordlesionError(f"{other.path}: is of the same scan as {one.path}; one file per scan is needed. {remedy}")
 
 
-def _alone(file: ScanFile, wanted: str) -> tuple[str, str]:
+def _unmatched(file: ScanFile, wanted: str) -> tuple[str, str]:
     return str(
         file.path
     ), f"{file.path}: no {wanted} for {file.name}; one file each is needed. Add it, or remove this one."

@@ -1,4 +1,4 @@
-"""The origin of a dataset, as its description states it."""
+"""The origin of a dataset, from its description."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ _SIMULATOR = "cordlesion simulate"
 
 
 def is_simulated(dataset: Path) -> bool:
-    """Return whether a dataset states that `cordlesion simulate` made it; False for a dataset that is gone."""
+    """Return whether the description of a dataset names `cordlesion simulate`; False if it cannot be read."""
     try:
         described = read_json(dataset / "dataset_description.json", dict)
         return any(maker.get("Name") == _SIMULATOR for maker in described.get("GeneratedBy", []))

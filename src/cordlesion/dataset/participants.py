@@ -1,4 +1,4 @@
-"""Site and scanner of each subject, from participants.tsv."""
+"""Reads site and scanner of each subject from participants.tsv."""
 
 import csv
 from collections.abc import Collection, Mapping, Sequence
@@ -11,22 +11,22 @@ from cordlesion.io.reading import cannot_read
 
 _SESSION = ("session_id", "session", "ses")
 _NOTHING = {"", "n/a"}
-_MOST_NAMED = 3
+_MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Participants:
-    """The rows of participants.tsv with the column names of BIDS, and where the file differs from BIDS."""
+    """The rows of participants.tsv in the spelling of BIDS, and remarks on other spellings."""
 
     path: Path
     columns: frozenset[str] = frozenset()
     rows: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
-    """By subject (``sub-01``)."""
+    """Rows by subject (``sub-01``)."""
     spelling: tuple[str, ...] = ()
-    """What was read although it does not follow BIDS, or why the table cannot be used; sentences."""
+    """Sentences about spellings that differ from BIDS, or why the table cannot be used."""
 
     def value(self, scan: ScanFile, column: str) -> str:
-        """Return the value of a scan, of the row of its session if its subject has several rows; empty if unknown."""
+        """Return the value for a scan, from the row of its session if there are several; empty if unknown."""
         rows = self.rows.get(scan.subject, ())
         if len({row.get(column, "") for row in rows}) > 1:
             rows = [row for row in rows if _session(row) == scan.session]
@@ -34,15 +34,16 @@ class Participants:
         return next(iter(values)) if len(values) == 1 else ""
 
     def remarks(self, scans: Collection[ScanFile]) -> list[str]:
-        """Report what could not be used for the scans, or was read although it does not follow BIDS."""
+        """Return sentences about missing values of the scans and about spellings that differ from BIDS."""
         remarks = [f"{self.path}: {remark}" for remark in self.spelling]
         for column in sorted(self.columns & {"site", "scanner"}):
-            lacking = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
-            if lacking:
-                named = ", ".join(lacking[:_MOST_NAMED]) + (" ..." if len(lacking) > _MOST_NAMED else "")
+            missing = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
+            if missing:
+                named = ", ".join(missing[:_MAX_NAMED]) + (" ..." if len(missing) > _MAX_NAMED else "")
                 remarks.append(
-                    f"{self.path}: the {column} is unknown of {len(lacking)} of the subjects ({named}): no row, or "
-                    "several that differ and none of the scan's session. Add rows (`participant_id`, `session_id`)."
+                    f"{self.path}: the {column} is unknown for {len(missing)} of the subjects ({named}): there is no "
+                    "row, or several different rows and none for the session. Add rows (`participant_id`, "
+                    "`session_id`)."
                 )
         return remarks
 
@@ -52,10 +53,10 @@ class Participants:
 
 
 def read_participants(path: Path) -> Participants:
-    """Read participants.tsv, also with common deviations from BIDS: commas, capitals, ids without ``sub-``.
+    """Read participants.tsv; common deviations are accepted: commas, capitals, ids without ``sub-``.
 
     Raises:
-        CordlesionError: The file is no text in UTF-8.
+        CordlesionError: The file is not a UTF-8 text.
     """
     if not path.is_file():
         return Participants(path)
@@ -79,7 +80,7 @@ def read_participants(path: Path) -> Participants:
     changed = [name for name, read in zip(header, names, strict=True) if name != read and read in ("site", "scanner")]
     remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
     if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
-        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is put before them.")
+        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is added.")
     by_subject: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
@@ -87,8 +88,8 @@ def read_participants(path: Path) -> Participants:
 
 
 _SPELLINGS = {
-    ",": "is separated by commas, and read so; BIDS wants tabs.",
-    ";": "is separated by semicolons, and read so; BIDS wants tabs.",
+    ",": "is separated by commas; it was read, but BIDS requires tabs.",
+    ";": "is separated by semicolons; it was read, but BIDS requires tabs.",
 }
 
 

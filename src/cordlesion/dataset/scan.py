@@ -18,22 +18,22 @@ class Scan:
     """One T2w image of one subject (and session), with or without a reference mask."""
 
     scan_id: str
-    """The BIDS entities that name the scan, e.g. ``sub-001_ses-01_acq-sag``."""
+    """The BIDS entities of the scan, e.g. ``sub-001_ses-01_acq-sag``."""
     subject: str
     session: str
-    """Empty where the dataset has no sessions."""
+    """Empty if the dataset has no sessions."""
     site: str
-    """Empty where participants.tsv does not give it."""
+    """Empty if participants.tsv does not contain it."""
     image: Path
     reference: Path | None = None
     cord_mask: Path | None = None
     centerline: Path | None = None
     scanner: str = ""
-    """From participants.tsv."""
+    """As in participants.tsv."""
     unclear: tuple[tuple[str, str], ...] = ()
-    """Kinds of files that exist but do not fit the scan, each with the reason in a sentence."""
+    """Kinds of files that exist but could not be assigned to the scan, each with a reason as a sentence."""
     lesion_value: float | None = None
-    """The value that is lesion in the reference, if it may hold others."""
+    """The value of lesions in the reference, if it may contain other values."""
 
     def files(self) -> dict[str, Path]:
         """Return the files that exist, by kind."""
@@ -41,34 +41,34 @@ class Scan:
         return {kind: path for kind in kinds if (path := getattr(self, kind)) is not None}
 
     def why_none(self, kind: str) -> str:
-        """Return why a kind of file is missing although there are some, to add to a sentence; else an empty text."""
+        """Return the reason why a kind of file could not be assigned, to append to a sentence; else an empty text."""
         return next((f" {sentence}" for name, sentence in self.unclear if name == kind), "")
 
 
 @dataclass(frozen=True)
 class ScanContent:
-    """The facts about a scan's voxels that a split needs."""
+    """The content of a scan that the split depends on."""
 
     n_lesions: int
     lesion_volume_mm3: float
     image_hash: str
-    """SHA-256 of shape and voxel values, which does not depend on the compression."""
+    """SHA-256 of shape and voxel values; independent of the compression of the file."""
     reference_value: float | None = None
-    """The value by which the reference marks lesions; None without lesions. No result depends on it."""
+    """Value of lesions in the reference; None if it is empty. No result depends on it."""
 
     @property
     def decisive(self) -> dict[str, object]:
-        """The part that a split depends on, as JSON."""
+        """All values that a split depends on, as JSON."""
         return {name: value for name, value in vars(self).items() if name != "reference_value"}
 
 
 def read_reference(scan: Scan, like: Volume, references: MaskValues | None = None) -> Volume:
-    """Read the reference of a scan, which has one.
+    """Read the reference of a scan.
 
     Args:
         scan: The scan.
-        like: Its image, or another volume on the image's grid.
-        references: Records the value by which it marks lesions.
+        like: Its image, or another volume on the same grid.
+        references: Collects the values of references.
 
     Raises:
         CordlesionError: As :func:`cordlesion.io.volume.read_mask`.
@@ -78,12 +78,12 @@ def read_reference(scan: Scan, like: Volume, references: MaskValues | None = Non
 
 
 def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | None = None) -> ScanContent:
-    """Read a scan and its reference once: check both, count the lesions and hash the image.
+    """Read a scan and its reference once: check both, count the lesions, and hash the image.
 
     Args:
         scan: The scan.
-        rule: When a lesion counts.
-        references: Records the value by which the reference marks lesions.
+        rule: Definition of a lesion.
+        references: Collects the values of references, and defines the value of lesions.
 
     Raises:
         CordlesionError: There is no reference, a file is missing or damaged, or the grids differ.
@@ -94,7 +94,7 @@ def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | No
     digest = hashlib.sha256(repr(image.data.shape).encode())
     digest.update(np.ascontiguousarray(image.data).data)
     if scan.reference is None:
-        # A scan without a reference is not lesion-free: a network would learn that its lesions are background.
+        # Without a reference a scan is not lesion-free: a network would learn that its lesions are background.
         raise CordlesionError(
             f"{scan.image}: no reference found; a mask named like *_label-lesion_seg.nii.gz is needed. "
             f"Add it, all zeros if the scan has no lesion.{scan.why_none('reference')}"

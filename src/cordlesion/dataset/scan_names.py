@@ -1,6 +1,6 @@
-"""The scan of a file, from its name alone; and the files below a folder (leaf, standard library only).
+"""Assigns files to scans by their names; lists the files below a folder (leaf, standard library only).
 
-Every part of the program uses :func:`scan_file`. ``docs/file_formats.md`` has a table of examples.
+All parts of the package use :func:`scan_file`. ``docs/file_formats.md`` shows examples of names.
 """
 
 import os
@@ -16,83 +16,84 @@ from cordlesion.errors import CordlesionError
 
 _ENDING = re.compile(r"\.(nii\.gz|nii|npz|json)$")
 _CHANNEL = re.compile(r"_0000$")
-"""The ending that nnU-Net adds to the name of an image with one channel."""
+"""nnU-Net appends this to the name of an image with one channel."""
 _OF_A_RESULT = re.compile(
     r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_probseg|_lesion-manual)$"
 )
-"""Endings of our own results and of references, after a name that is not of BIDS."""
+"""End of the names of results and references of which the rest is not a BIDS name."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTITY = re.compile(r"[A-Za-z]+-.")
 _OF_MASKS = {"label", "lesion", "seg"}
-"""Entities that describe what a mask or map shows (also ``lesion-manual`` and ``seg-manual``)."""
+"""Entities that describe the content of a mask or map (also ``lesion-manual`` and ``seg-manual``)."""
 _OF_VERSIONS = {"desc", "space", "res", "den"}
-"""Entities that distinguish versions of a file, not scans: a mask of another version belongs to the same scan."""
+"""Entities of versions of a file, not of scans: a mask of another version also belongs to the scan."""
 _SUFFIXES_OF_MASKS = {"seg", "mask", "dseg", "probseg", "centerline"}
 _WORDS_OF_MASKS = {"lesion", "lesions", "manual", "label", "seg", "mask"}
-"""Words in names of masks (``sub-01_lesion_manual``); they name no image."""
+"""Words in names of masks (``sub-01_lesion_manual``); they do not identify an image."""
 DEFAULT_SUFFIX = "T2w"
-"""Omitted from a scan's name: scans are T2w images unless they have another suffix."""
-_MOST_LINKS = 100_000
+"""Omitted from the name of a scan, because scans are T2w images unless their name has another suffix."""
+_MAX_LINKS = 100_000
 
 
 @dataclass(frozen=True)
 class ScanFile:
-    """The parts of a file's name that identify its scan."""
+    """The parts of a file name that identify the scan, or the scan from which the file was made."""
 
     path: Path
     base: str
-    """The entities that name a scan in BIDS, e.g. ``sub-01_ses-a_acq-sag``; of any other name, the name itself."""
+    """The BIDS entities of a scan, e.g. ``sub-01_ses-a_acq-sag``; for any other name, the name itself."""
     entities: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Keys and values of BIDS; empty where the name does not begin with ``sub-``."""
+    """Keys and values of BIDS; empty if the name does not begin with ``sub-``."""
     words: tuple[str, ...] = ()
-    """Parts without a hyphen that name an image, such as its suffix: ``T2w``, ``PSIR``, a date."""
+    """Parts without a hyphen that identify an image, such as its suffix: ``T2w``, ``PSIR``, a date."""
     version: tuple[str, ...] = ()
     """Entities that distinguish versions, e.g. ``desc-denoised`` or ``space-other``."""
     unclear: str = ""
-    """A last part without a hyphen or a capital letter, which may name an image (``bold``) or not (``pred``)."""
+    """Last part without hyphen and capital letter; it may be an image suffix (``bold``) or not (``pred``)."""
     is_derived: bool = False
-    """Whether the name is that of a mask or a map."""
+    """Whether the name is that of a mask or map."""
 
     @property
     def name(self) -> str:
-        """The scan's name: of an image all parts except the suffix ``T2w``, of a mask or map the name of its image."""
+        """Name of the scan: for an image without the suffix ``T2w``, for a mask or map the name of its image."""
         own = () if self.is_derived else self.version
         words = (*self.words, self.unclear) if self.unclear else self.words
         return "_".join([self.base, *own, *(word for word in words if word != DEFAULT_SUFFIX)])
 
     @property
     def key(self) -> str:
-        """``base`` for comparison: letters with accents are equal in both forms of Unicode (macOS)."""
+        """``base`` for comparisons: accented letters are equal in both Unicode normal forms (macOS)."""
         return unicodedata.normalize("NFC", self.base)
 
     @property
     def subject(self) -> str:
-        """``sub-`` and its label; the name itself if it is not of BIDS."""
+        """``sub-`` and its label; for a name that is not BIDS, the name itself."""
         return f"sub-{self.entities['sub']}" if "sub" in self.entities else self.base
 
     @property
     def session(self) -> str:
-        """The label of ``ses-``; empty without."""
+        """The label of ``ses-``; empty without session."""
         return self.entities.get("ses", "")
 
     def as_image(self) -> "ScanFile":
-        """Return the name of a file that is known to be an image: its last part is its suffix."""
+        """Return the name of a file that is an image, so that its last part is the suffix."""
         return replace(self, words=(*self.words, self.unclear), unclear="") if self.unclear else self
 
     def as_matched(self, pattern: str, suffixes: Iterable[str]) -> "ScanFile":
-        """Return the name without the words of a pattern: they describe the kind of file, not its image.
+        """Return the name without the words of a pattern, because these do not identify an image.
 
         Args:
-            pattern: The pattern that the name fits, such as ``*_lesion_manual.nii.gz``.
-            suffixes: Words that name images; they are kept.
+            pattern: A pattern that the name matches, such as ``*_lesion_manual.nii.gz``.
+            suffixes: Words that identify images; these are kept.
         """
-        gone = (set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS) - set(suffixes)
-        return replace(self, words=tuple(word for word in self.words if word not in gone))
+        removed = (set(re.split(r"[^A-Za-z0-9]+", pattern)) | _WORDS_OF_MASKS) - set(suffixes)
+        return replace(self, words=tuple(word for word in self.words if word not in removed))
 
     def mismatch(self, other: "ScanFile") -> int | None:
-        """Return in how many parts two names of one scan differ; None if they are names of two scans.
+        """Return the number of parts in which two names differ; None if they cannot be of one scan.
 
-        One name may have parts that the other lacks. Names with different suffixes (``T2w``, ``PSIR``) never match.
+        A name with fewer parts may belong to one with more; names with different suffixes (``T2w``, ``PSIR``) never
+        belong together.
         """
         own, others = set(self.words), set(other.words)
         if self.key != other.key or not (own <= others or others <= own):
@@ -102,13 +103,13 @@ class ScanFile:
 
 
 def scan_file(path: Path | str) -> ScanFile:
-    """Read a file's name: the scan's name and its BIDS entities.
+    """Parse a file name: the name of the scan and its BIDS entities.
 
-    Names that begin with ``sub-`` follow the rules of BIDS. Any other name is the name of the scan as a whole, with
-    hyphens and dots, without ``.nii.gz``, the endings of our own results and the ``_0000`` of nnU-Net.
+    BIDS rules apply to names that begin with ``sub-``. Any other name is the name of the scan as a whole, with hyphens
+    and dots, except for ``.nii.gz``, the ends of our own results and the ``_0000`` of nnU-Net.
 
     Raises:
-        CordlesionError: The name is not UTF-8 or holds control characters, so it cannot be written to a table.
+        CordlesionError: The name is not UTF-8 or contains control characters, so that tables cannot contain it.
     """
     path = Path(path)
     if fault := illegible(path):
@@ -117,7 +118,7 @@ def scan_file(path: Path | str) -> ScanFile:
     if re.match(r"sub-[^_]", stem):
         return _bids_file(path, stem.split("_"))
     plain = _OF_A_RESULT.sub("", stem)
-    return ScanFile(path, plain or stem or path.name, is_derived=plain != stem)
+    return ScanFile(path, plain or stem or path.name or str(path), is_derived=plain != stem)
 
 
 def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
@@ -126,8 +127,8 @@ def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
     words = [part for part in parts if "-" not in part]
     last = parts[-1] if "-" not in parts[-1] else ""
     is_derived = bool(_OF_MASKS & entities.keys()) or last in _SUFFIXES_OF_MASKS
-    # The suffix of a mask describes the mask, not its image. Suffixes of images usually have a capital letter; a word
-    # without one may describe a mask.
+    # The suffix of a mask does not identify its image. Suffixes of images usually have a capital letter; a last part
+    # without one may be any word for a mask.
     is_doubtful = bool(last) and last not in _SUFFIXES_OF_MASKS and last == last.lower() and not last.isdigit()
     if last in _SUFFIXES_OF_MASKS or is_doubtful:
         words = words[:-1]
@@ -138,24 +139,24 @@ def _bids_file(path: Path, parts: Sequence[str]) -> ScanFile:
 
 
 def file_stem(path: Path) -> str:
-    """Return a file's name without ``.nii.gz`` or a similar ending; other dots are kept."""
+    """Return a file name without ``.nii.gz`` and similar suffixes; other dots are kept."""
     return _ENDING.sub("", path.name)
 
 
 def illegible(path: Path) -> str:
-    """Return why a path cannot be written to a table or page, a sentence; empty if it can."""
+    """Return why a path cannot be written to a table or page, as a sentence; empty if it can."""
     name = str(path)
     try:
         name.encode()
     except UnicodeEncodeError:
         return f"{legible(path)}: its name is not UTF-8; a name in UTF-8 is needed. Rename it."
     if _CONTROL.search(name):
-        return f"{legible(path)}: its name holds a control character, such as a line break. Rename it."
+        return f"{legible(path)}: its name contains a control character, such as a line break. Rename it."
     return ""
 
 
 def legible(path: Path | str) -> str:
-    """Return a path in which all characters that cannot be printed are escaped."""
+    """Return a path with all unprintable characters escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -170,14 +171,14 @@ def files_by_scan(
 
     Args:
         files: Files of one kind.
-        scans: The name of each scan, as read from its file.
-        ties: Files that fit two scans equally well are added, each with a sentence.
+        scans: The parsed name of each scan.
+        ties: Collects files that fit two scans equally well, each with a sentence; None: such a file is an error.
 
     Returns:
-        The files of each scan that has any, the best fit first.
+        The files of each scan that has any, best match first.
 
     Raises:
-        CordlesionError: A file fits two scans equally well, and ``ties`` is not given.
+        CordlesionError: A file fits two scans equally well, and ``ties`` is None.
     """
     by_base: dict[str, list[ScanFile]] = {}
     for name in scans.values():
@@ -196,42 +197,42 @@ def files_by_scan(
 
 
 def best_files(files: Sequence[ScanFile], scan: ScanFile) -> list[ScanFile]:
-    """Return the files of a scan that fit it best: several if they fit equally well."""
-    return _least([(file.mismatch(scan) or 0, file) for file in files])
+    """Return the files that fit a scan best; several if they fit equally well."""
+    return _best([(file.mismatch(scan) or 0, file) for file in files])
 
 
 def _tie(file: ScanFile, scans: Sequence[ScanFile]) -> str:
     return (
-        f"{file.path}: fits {scans[0].path} and {scans[1].path} alike; a name that distinguishes them is needed. Add "
+        f"{file.path}: fits {scans[0].path} and {scans[1].path} equally well; the name must distinguish them. Add "
         "the entities or the suffix of its scan to its name."
     )
 
 
 def nearest_scans(file: ScanFile, by_base: Mapping[str, Sequence[ScanFile]]) -> list[ScanFile]:
-    """Return the names, given by their ``key``, that are most similar to a file's."""
+    """Return the scans with the most similar names to a file; ``by_base`` contains the names by their ``key``."""
     apart = [(steps, name) for name in by_base.get(file.key, ()) if (steps := file.mismatch(name)) is not None]
-    return _least(apart) if apart else []
+    return _best(apart) if apart else []
 
 
-def _least(ranked: Sequence[tuple[int, ScanFile]]) -> list[ScanFile]:
+def _best(ranked: Sequence[tuple[int, ScanFile]]) -> list[ScanFile]:
     fewest = min(steps for steps, _ in ranked)
     return [file for steps, file in ranked if steps == fewest]
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files in a folder and below, sorted, except hidden ones; links to folders are followed.
+    """Return all files in a folder and its subfolders, sorted, without hidden ones; links to folders are followed.
 
-    A link to a file that was never fetched (DataLad) is returned: reading it gives an error, omitting it would not.
+    Links to files that were not fetched (DataLad) are included, so that reading them raises an error.
 
     Raises:
-        CordlesionError: A folder cannot be read, or its links form endless paths.
+        CordlesionError: A folder cannot be read, or there are too many links to folders.
     """
     folder = Path(folder)
     return sorted(_walk(folder, folder.resolve(), (), [0]))
 
 
 def _walk(folder: Path, real: Path, above: tuple[Path, ...], n_links: list[int]) -> Iterator[Path]:
-    """Yield the files; ``above`` are the real paths of the parent folders, to which no link may lead back."""
+    """Yield the files; ``above`` are the real paths of the parent folders, to which a link must not lead back."""
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
     except OSError as error:
@@ -247,6 +248,6 @@ def _walk(folder: Path, real: Path, above: tuple[Path, ...], n_links: list[int])
             yield from _walk(path, real / entry.name, above, n_links)
         elif not any(place.is_relative_to(path.resolve()) for place in above):
             n_links[0] += 1
-            if n_links[0] > _MOST_LINKS:
-                raise CordlesionError(f"{folder}: its links to folders multiply without end. Remove some of them.")
+            if n_links[0] > _MAX_LINKS:
+                raise CordlesionError(f"{folder}: it has too many links to folders. Remove some of them.")
             yield from _walk(path, path.resolve(), above, n_links)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import SETS, SetName, SplitConfig
-from cordlesion.dataset.balance import share_out
+from cordlesion.dataset.balance import assign_groups
 from cordlesion.dataset.columns import SPLITS
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
@@ -21,13 +21,13 @@ TESTED_WHOLE = "subject with a lesion-free scan, which goes to test: so do all s
 def split_scans(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> pd.DataFrame:
     """Assign every scan to a set; all scans of a subject stay together.
 
-    Subjects with lesions are assigned in the configured proportions of lesion-bearing scans, so that the number and
-    volume of lesions and the sites are balanced. By default every lesion-free scan goes to the test set (as in the
-    paper), with all scans of its subject; with ``config.lesion_free`` such subjects are stratified, too.
+    Subjects with lesions are assigned in the configured proportions of scans with lesions; number and volume of lesions
+    and sites are balanced. By default, every lesion-free scan goes to the test set, together with all scans of its
+    subject (Hussein et al.); with ``config.lesion_free``, such subjects are stratified, too.
 
-    With several folds, each subject is in the test set of exactly one fold, and these test sets are balanced. Each fold
-    divides the other subjects into train, validation and threshold. Subjects with lesion-free scans are only in their
-    test set, unless they are stratified.
+    With several folds, each subject is in the test set of exactly one fold, the test sets of the folds are balanced,
+    and each fold divides the other subjects into train, validation and threshold set in their proportions. Subjects
+    with lesion-free scans are in their test set only, unless they are stratified.
 
     Args:
         scans: The scans of the dataset.
@@ -58,15 +58,15 @@ def split_table(
     reason_free: str,
     reason_mixed: str = "",
 ) -> pd.DataFrame:
-    """Lay out ``splits.tsv`` and check it.
+    """Create the table ``splits.tsv`` and check it.
 
     Args:
         scans: The scans of the dataset.
         contents: Lesion load and image hash, by scan name.
-        folds: The set of each subject that takes part, one mapping per fold.
-        reason: Reason for the set of lesion-bearing scans.
+        folds: The set of each included subject, one mapping per fold.
+        reason: Reason for the set of scans with lesions.
         reason_free: Reason for the set of subjects without lesions.
-        reason_mixed: Reason for the set of subjects with both kinds of scans, if it is another one.
+        reason_mixed: Reason for the set of subjects with both kinds of scans, if it differs.
 
     Raises:
         CordlesionError: As :func:`check_split`.
@@ -94,15 +94,15 @@ def share_subjects(
     key: Sequence[int] = (),
     whole: str = "the dataset",
 ) -> dict[str, str]:
-    """Assign the subjects of ``scans``, also lesion-free ones, to sets in the configured proportions.
+    """Divide the subjects of ``scans`` into sets in the configured proportions, including lesion-free subjects.
 
     Args:
-        scans: All scans of the subjects that are assigned.
+        scans: All scans of the subjects.
         contents: Lesion load and image hash, by scan name.
         names: The sets.
         config: Proportions and seed.
-        key: Key of the random numbers, after the seed.
-        whole: Name of the scans as a whole, for messages.
+        key: Key of the random generator, in addition to the seed.
+        whole: Name of all scans, for messages.
 
     Returns:
         The set of each subject.
@@ -112,15 +112,15 @@ def share_subjects(
     """
     wanted = np.array([config.proportions[name] for name in names], dtype=np.float64)
     purpose = f"one for each of the sets {', '.join(names)}"
-    groups = share_out(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
+    groups = assign_groups(scans, contents, wanted / wanted.sum(), [config.seed, *key], whole, purpose)
     return {subject: names[group] for subject, group in groups.items()}
 
 
 def check_split(table: pd.DataFrame, image_hashes: Mapping[str, str]) -> None:
-    """Refuse a split that leaks.
+    """Reject a split with data leakage or empty sets.
 
     Raises:
-        CordlesionError: In a fold, a scan is listed twice, a subject is in two sets, two sets hold the same image, a
+        CordlesionError: In a fold, a scan is listed twice, a subject is in two sets, two sets contain the same image, a
             set is unknown, or a set has no lesion; or a scan is in the test sets of two folds.
     """
     if unknown := sorted(set(table["set"]) - set(SETS)):
@@ -135,8 +135,8 @@ def check_split(table: pd.DataFrame, image_hashes: Mapping[str, str]) -> None:
     tested = table.loc[table["set"] == "test", "scan_id"]
     if twice := sorted(set(tested[tested.duplicated()])):
         raise CordlesionError(
-            f"splits.tsv: {', '.join(twice)} in the test sets of two folds; results of the folds are pooled, so a scan "
-            "may be tested once. Move it to another set in all folds but one."
+            f"splits.tsv: {', '.join(twice)} in the test sets of two folds; results of folds are pooled, so each scan "
+            "must be tested once only. Move it to another set in all folds except one."
         )
 
 
@@ -151,7 +151,7 @@ def _check_fold(table: pd.DataFrame, image_hashes: Mapping[str, str], where: str
     for name in SETS:
         if not (table.loc[table["set"] == name, "reference_volume_mm3"] > 0).any():
             raise CordlesionError(
-                f"{where}: the set {name!r} holds no scan with a lesion; each set needs at least one. "
+                f"{where}: the set {name!r} contains no scan with a lesion; each set needs at least one. "
                 "Change `split.proportions` or `split.seed`, or add references."
             )
 
@@ -164,7 +164,7 @@ def _refuse_shared(table: pd.DataFrame, key: "pd.Series[str]", what: str, remedy
 
 
 def _learning(scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig) -> list[Scan]:
-    """Return the scans for the learning sets: by default those of subjects with lesions in all their scans."""
+    """Return the scans that may be used for training: by default, of subjects with lesions in all scans."""
     if config.lesion_free == "stratified":
         return list(scans)
     tested = {scan.subject for scan in scans if not contents[scan.scan_id].lesion_volume_mm3 > 0}
@@ -177,9 +177,9 @@ def _single_split(
     wanted = np.array([config.proportions[name] for name in SETS], dtype=np.float64)
     learned = {scan.subject for scan in learning}
     tested = [scan for scan in scans if scan.subject not in learned]
-    held = any(contents[scan.scan_id].lesion_volume_mm3 > 0 for scan in tested)
-    purpose = f"one for each of the sets {', '.join(LEARNING_SETS if held else SETS)}"
-    groups = share_out(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
+    has_lesions = any(contents[scan.scan_id].lesion_volume_mm3 > 0 for scan in tested)
+    purpose = f"one for each of the sets {', '.join(LEARNING_SETS if has_lesions else SETS)}"
+    groups = assign_groups(learning, contents, wanted / wanted.sum(), [config.seed], "the dataset", purpose, tested)
     sets: dict[str, str] = {subject: SETS[group] for subject, group in groups.items()}
     return sets | {scan.subject: "test" for scan in tested}
 
@@ -188,7 +188,9 @@ def _folds(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], config: SplitConfig, learning: Sequence[Scan]
 ) -> Iterator[dict[str, str]]:
     even = np.full(config.folds, 1 / config.folds)
-    tested_in = share_out(scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold")
+    tested_in = assign_groups(
+        scans, contents, even, [config.seed, 3], "the dataset", "one for the test set of each fold"
+    )
     for fold in range(config.folds):
         rest = [scan for scan in learning if tested_in[scan.subject] != fold]
         tested = {subject: "test" for subject, home in tested_in.items() if home == fold}
@@ -211,13 +213,13 @@ def _reasons(
     scans: Sequence[Scan], contents: Mapping[str, ScanContent], reason: str, reason_free: str, reason_mixed: str
 ) -> dict[str, str]:
     """Return the reason for the set of each scan."""
-    bearing = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
-    with_lesions = {scan.subject for scan in scans if scan.scan_id in bearing}
-    mixed = with_lesions & {scan.subject for scan in scans if scan.scan_id not in bearing}
+    with_lesions = {scan.scan_id for scan in scans if contents[scan.scan_id].lesion_volume_mm3 > 0}
+    affected = {scan.subject for scan in scans if scan.scan_id in with_lesions}
+    mixed = affected & {scan.subject for scan in scans if scan.scan_id not in with_lesions}
     follows = reason_mixed or "lesion-free scan of a subject with lesions: a subject's scans stay together"
     return {
-        scan.scan_id: reason_free if scan.subject not in with_lesions
-        else follows if scan.subject in mixed and (reason_mixed or scan.scan_id not in bearing)
+        scan.scan_id: reason_free if scan.subject not in affected
+        else follows if scan.subject in mixed and (reason_mixed or scan.scan_id not in with_lesions)
         else reason
         for scan in scans
     }  # fmt: skip

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
 from cordlesion.execution.outcome import Item, Outcome, Result, attempt, outcomes_or_fault, raise_run_fault
-from cordlesion.io.processors import available_processors, end_with_the_first
+from cordlesion.io.processors import available_processors, exit_with_parent
 from cordlesion.io.progress import track
 
 
@@ -69,7 +69,7 @@ def _received(receiver: Connection, process: multiprocessing.context.SpawnProces
 
 def _work_alone(sender: Connection, slot: str | None, threads: int, work: Callable[[Item], Result], item: Item) -> None:
     """Do the work in a new process, before torch is imported there."""
-    end_with_the_first()
+    exit_with_parent()
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if slot is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = slot

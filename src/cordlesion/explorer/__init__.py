@@ -1,1 +1,1 @@
-"""The explorer: a finished study in the browser, scan by scan, with a threshold to move (reads only, never torch)."""
+"""The explorer shows a finished study in the browser: each scan at any threshold. Read-only, without torch."""

@@ -1,4 +1,4 @@
-"""What the explorer can show of a finished study: scans, models, thresholds, and the numbers scans are sorted by."""
+"""The contents of a finished study for the explorer: scans, models, thresholds, and scores for sorting."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,9 +16,9 @@ from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults, of
 from cordlesion.threshold import VOLUME
 
 STEP = 0.01
-"""Between two thresholds of the slider."""
+"""Step of the threshold slider."""
 
-# Thresholds that are read from tables may differ from ours in the last digits.
+# Thresholds from tables may differ from computed ones in the last digits.
 _DIGITS = 9
 
 Kind = Literal["tuned", "published", "mask"]
@@ -26,16 +26,16 @@ Kind = Literal["tuned", "published", "mask"]
 
 @dataclass(frozen=True)
 class Model:
-    """A run or comparator as one of the two sides of the page."""
+    """A run or comparator that the page can show."""
 
     run: Run
     kind: Kind
-    """Whether its threshold was tuned here, is published, or it is given as masks and has none."""
+    """``tuned``: tuned in this study; ``published``: with a published threshold; ``mask``: masks without threshold."""
 
 
 @dataclass(frozen=True)
 class ShownScan:
-    """A scan of the test set, or of the threshold set."""
+    """A scan of the test set or the threshold set."""
 
     scan_id: str
     set_name: SetName
@@ -43,12 +43,12 @@ class ShownScan:
 
 @dataclass(frozen=True)
 class Application:
-    """How a model treats one scan."""
+    """How a model is applied to one scan."""
 
     training: Run
-    """With folds, the training that had not seen the scan."""
+    """With folds, the training without this scan."""
     threshold: float | None
-    """None of a mask."""
+    """None for a mask."""
     removal: PostprocessConfig
 
 
@@ -60,40 +60,40 @@ class Catalog:
 
     @cached_property
     def config(self) -> StudyConfig:
-        """The study's configuration."""
+        """The configuration of the study."""
         return read_study(self.results.folder.configuration)
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """Best on the threshold set first, then those that learned nothing, those without a tuned threshold last."""
+        """Models in the order of the page: by rank on the threshold set; those without a tuned threshold are last."""
         untuned = tuple(run for run in self.results.runs if run not in self.results.tuned)
         tuned = (*self.results.ranked, *self.results.unlearned)
         return tuple(Model(run, self._kind(run)) for run in (*tuned, *untuned))
 
     @cached_property
     def scans(self) -> tuple[ShownScan, ...]:
-        """Test scans, then those the thresholds were tuned on."""
+        """Scans of the test set, then those of the threshold set."""
         evaluation = self.results.evaluation
         pairs = [(name, set_name) for set_name in ("test", "threshold") for name in _names(evaluation, set_name)]
         return tuple(ShownScan(name, _SETS[set_name]) for name, set_name in pairs)
 
     @cached_property
     def thresholds(self) -> tuple[float, ...]:
-        """The slider's: every 0.01, and whatever the study has besides. Rising."""
+        """Increasing thresholds of the slider: every 0.01, and all others of the study."""
         fine = np.arange(0, 1 + STEP / 2, STEP).tolist()
         published = [one.threshold for one in self.config.comparators if one.threshold is not None]
         every = [*fine, *self.results.sweep["threshold"].dropna().tolist(), *published]
         return tuple(sorted({round(threshold, _DIGITS) for threshold in every}))
 
     def level(self, threshold: float) -> int:
-        """Return the number of a threshold of the study among the slider's."""
+        """Return the index of a threshold of the study on the slider."""
         return self.thresholds.index(round(threshold, _DIGITS))
 
     def apply(self, model: Model, scan: ShownScan) -> Application:
-        """Say how a model treats a scan: by which training, cut where, and post-processed how."""
+        """Return how a model is applied to a scan: training, threshold and post-processing."""
         training = replace(model.run, fold=self._fold(model.run, scan))
         if model.kind != "tuned":
-            # What a comparator gives as masks is taken as it is.
+            # Masks of comparators are not post-processed.
             return Application(training, self._published(model.run), PostprocessConfig())
         where = {} if training.fold is None else {"fold": training.fold}
         chosen = of_run(self.results.written_thresholds, model.run, **where).iloc[0]
@@ -103,12 +103,12 @@ class Catalog:
         return Application(training, float(chosen["threshold"]), removal)
 
     def written_rows(self, model: Model, scan: ShownScan) -> pd.DataFrame:
-        """Return what the study's tables say of a model and a scan: a row per threshold, or one of a mask."""
+        """Return the rows of a model and a scan in the tables of the study: one per threshold, or one for a mask."""
         table = self.results.sweep if model.kind == "tuned" else self.results.evaluation
         return of_run(table, model.run, scan_id=scan.scan_id, set=scan.set_name)
 
     def describe(self) -> dict[str, Any]:
-        """Return all that the page needs before the first scan is shown."""
+        """Return all data that the page needs before it shows the first scan."""
         return {
             "title": self.results.name,
             "version": self.results.manifest.get("cordlesion", ""),
@@ -133,7 +133,7 @@ class Catalog:
         }
 
     def _scores(self, model: Model, scan: ShownScan) -> dict[str, Any]:
-        """Return what scans are sorted by, at the tuned threshold."""
+        """Return the scores for sorting, at the tuned threshold."""
         row = self._evaluated[model.run, scan.set_name][scan.scan_id]
         voxel_f1, lesion_f1 = numbers([row["voxel_f1"], row["lesion_f1"]])
         return {
@@ -145,7 +145,7 @@ class Catalog:
 
     @cached_property
     def _evaluated(self) -> dict[tuple[Run, str], dict[str, dict[str, float]]]:
-        """The metrics (and the fold) of every run in each set at its tuned threshold, by scan."""
+        """Metrics (and fold) of each scan at the tuned threshold, by run and set."""
         columns = [*METRIC_COLUMNS, "n_false_lesions", *self.results.evaluation.filter(["fold"])]
         tables = {
             (run, name): self.results.evaluated(run, name, self.results.tuned.get(run))[columns]

@@ -1,4 +1,4 @@
-"""The explorer as a folder of files that opens from disk, without a server."""
+"""Writes the explorer to a folder, which a browser can open without a server."""
 
 from pathlib import Path
 
@@ -9,20 +9,20 @@ from cordlesion.io.writing import atomic_path
 from cordlesion.study_folder.folder import StudyFolder
 
 FOLDER = "explorer"
-"""Below the study folder."""
+"""Name of the folder in the study folder."""
 
 
 def export_explorer(study_folder: Path) -> Path:
-    """Write the explorer of a finished study below its folder, for a browser that opens it as a file.
+    """Write the explorer of a finished study into its folder, so that a browser can open it as a file.
 
-    What an earlier export wrote and this one does not is removed. The folder holds images, so it is to be kept like
-    the scans themselves.
+    Files of an earlier export that are no longer needed are removed. The folder contains images, so it needs the same
+    protection as the scans.
 
     Args:
-        study_folder: Where the study's artifacts lie.
+        study_folder: Folder of the study.
 
     Returns:
-        The page.
+        Path of the page.
 
     Raises:
         CordlesionError: An artifact is missing or damaged, or the folder cannot be written.
@@ -31,7 +31,7 @@ def export_explorer(study_folder: Path) -> Path:
     folder = study.root / FOLDER
     for place in (folder, folder / "data"):
         if place.is_symlink():
-            raise CordlesionError(f"{place}: is a link; a folder of the study itself is needed. Remove the link.")
+            raise CordlesionError(f"{place}: is a link; it must be a folder in the study folder. Remove the link.")
     with study.listed(FOLDER) as forget_others:
         study.remove([folder / INDEX])
         _write(site, folder)
@@ -49,4 +49,4 @@ def _write(site: Site, folder: Path) -> None:
 
     for _ in stream_scans(write, site.files_by_scan(), "write explorer"):
         pass
-    write(site.common_files())  # the page last: where it is, all it needs is there
+    write(site.common_files())  # the page last, because it needs all other files

@@ -1,4 +1,4 @@
-"""How arrays and tables travel to the page: as scripts that hold JSON; a page opened as a file loads nothing else."""
+"""Packs arrays and tables for the page: scripts with JSON, because a page opened as a file loads nothing else."""
 
 import base64
 import gzip
@@ -14,9 +14,9 @@ from cordlesion.metrics.voxel import Mask, bounding_box
 
 
 def as_script(name: str, value: object) -> bytes:
-    """Return a script that hands a value to the page under a name.
+    """Return a script that passes a named value to the page.
 
-    The text is ASCII without ``<``, ``>`` and ``&``, so that no name from the data can end a script or an element.
+    The text is ASCII without ``<``, ``>`` and ``&``, so that no text of the data can end a script or an element.
     """
     text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     for character in "<>&":
@@ -25,7 +25,7 @@ def as_script(name: str, value: object) -> bytes:
 
 
 def pack_array(array: npt.NDArray[np.generic]) -> dict[str, Any]:
-    """Pack an array of bytes or 16-bit numbers, the first axis running fastest, as in NIfTI files."""
+    """Pack an array of 8-bit or 16-bit numbers, first axis fastest, as in NIfTI files."""
     kind = {1: "uint8", 2: "uint16"}[array.dtype.itemsize]
     stored = array.astype(f"<u{array.dtype.itemsize}", copy=False).tobytes(order="F")
     content = base64.b64encode(gzip.compress(stored, compresslevel=6, mtime=0)).decode("ascii")
@@ -33,11 +33,11 @@ def pack_array(array: npt.NDArray[np.generic]) -> dict[str, Any]:
 
 
 def pack_part(array: npt.NDArray[np.generic], inside: Mask) -> dict[str, Any]:
-    """Pack the smallest box of an array that holds every voxel of ``inside``, and where it begins; 0 beyond."""
+    """Pack the bounding box of ``inside`` and its first voxel; the array must be 0 outside the box."""
     box = bounding_box(inside)
     return {"start": [edge.start for edge in box], **pack_array(array[box])}
 
 
 def numbers(values: Iterable[float], digits: int | None = None) -> list[float | None]:
-    """Return numbers as JSON knows them: undefined ones become null; every digit is kept where none are named."""
+    """Return numbers for JSON: NaN becomes None; values are rounded if ``digits`` is given."""
     return [None if math.isnan(v) else float(v) if digits is None else round(float(v), digits) for v in values]

@@ -1,4 +1,4 @@
-"""One scan for the page: image, reference and geometry; and what a model makes of it at every threshold."""
+"""The data of one scan for the page: image, reference, geometry, and the results of a model at every threshold."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
-from cordlesion.explorer.lesion_lists import Cut, ReferenceLesions, cut_at_each, find_reference_lesions
+from cordlesion.explorer.lesion_lists import (
+    ReferenceLesions,
+    ThresholdedMap,
+    evaluate_thresholds,
+    find_reference_lesions,
+)
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
 from cordlesion.io.orient import to_las
 from cordlesion.io.probability import count_reached
@@ -26,26 +31,26 @@ from cordlesion.study_folder.stages import run_stage
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 MARGIN_MM = 6.0
-"""What is shown of the scan around the cord's crop, within the slices."""
+"""Margin in plane around the crops of the cord stack."""
 _GREY_PERCENTILES = (0.2, 99.9)
 _WINDOW_PERCENTILES = (1.0, 99.0)
-# Tables are written with every digit; what is read from them differs by rounding only.
-_SAME = 1e-9
+# Tables contain all digits, so values that are read from them differ only by rounding.
+_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class ScanData:
-    """The files of one scan; places are voxel indices in left-anterior-superior order."""
+    """The data of one scan; places are voxel indices in left-anterior-superior order."""
 
     catalog: Catalog
     scan: ShownScan
     files: dict[str, Path]
-    """By kind: image, reference, cord_mask."""
+    """Paths by kind: image, reference, cord_mask."""
     image: Volume
-    """The scan, in its own index order."""
+    """The scan in its own orientation."""
     reference: Volume
     stack: CordStack
-    """The cord stack, as the network saw it."""
+    """The cord stack, the input of the network."""
     rule: LesionRule
     lesions: ReferenceLesions
 
@@ -65,7 +70,7 @@ class ScanData:
         return cls(catalog, scan, files, image, reference, stack, rule, lesions)
 
     def describe(self) -> dict[str, Any]:
-        """Return the scan around the cord, its reference, and where everything lies."""
+        """Return the scan around the cord, its reference and the geometry."""
         las, box = to_las(self.image), self._cord_box
         grey = self._grey(las.data[box])
         low, high = np.percentile(grey, _WINDOW_PERCENTILES)
@@ -82,18 +87,18 @@ class ScanData:
         }
 
     def full_image(self) -> dict[str, Any]:
-        """Return the whole scan in the greys of the part around the cord."""
+        """Return the whole scan, with the grey values of the part around the cord."""
         return pack_array(self._grey(to_las(self.image).data))
 
     def stack_image(self) -> dict[str, Any]:
-        """Return the cord stack in the same greys."""
+        """Return the cord stack with the same grey values."""
         return pack_array(self._grey(self.stack.image))
 
     def describe_model(self, model: Model) -> dict[str, Any]:
-        """Return what a model makes of the scan: the highest threshold each voxel reaches, metrics and lesions.
+        """Return the results of a model: the highest threshold that each voxel reaches, metrics and lesions.
 
         Raises:
-            CordlesionError: The map is missing, or does not give the numbers that the study's tables hold.
+            CordlesionError: The map is missing, or its metrics differ from the tables of the study.
         """
         applied = self.catalog.apply(model, self.scan)
         probability = self._read_map(model, applied)
@@ -101,17 +106,17 @@ class ScanData:
         cord = read_cord(self.files.get("cord_mask"), self.reference, applied.removal)
         processed = postprocess(probability, thresholds, applied.removal, cord)
         raw = probability.data.astype(np.float32, copy=False)
-        cuts = cut_at_each(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.reference))
-        self._require_agreement(model, applied, cuts)
+        results = evaluate_thresholds(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.reference))
+        self._require_agreement(model, applied, results)
         levels = to_las(Volume(_levels(processed, thresholds), self.image.affine)).data
         return {
             "threshold": applied.threshold,
             "training": applied.training.name,
             "levels": pack_part(levels, levels.astype(bool)),
-            "metrics": _columns(cuts),
-            "detected": ["".join("01"[int(cut.detected[i])] for cut in cuts) for i in range(len(self.lesions.counted))],
+            "metrics": _columns(results),
+            "detected": _detected_codes(results, len(self.lesions.counted)),
             "peaks": numbers(self._peaks(raw), 4),
-            "predicted": [self._describe_predicted(cut) for cut in cuts],
+            "predicted": [self._describe_predicted(result) for result in results],
         }
 
     def _grey(self, data: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
@@ -122,14 +127,14 @@ class ScanData:
 
     @cached_property
     def _grey_range(self) -> tuple[float, float]:
-        """The intensities around the cord that are shown as black and white."""
+        """The intensities that are shown as black and white, from the part around the cord."""
         shown = to_las(self.image).data[self._cord_box].astype(np.float32)
         low, high = np.percentile(shown, _GREY_PERCENTILES)
         return low, high
 
     @cached_property
     def _cord_box(self) -> tuple[slice, slice, slice]:
-        """Return the part of the scan (LAS) that holds the stack, a margin around it, and every reference lesion."""
+        """The part of the scan (LAS) with the stack, a margin around it, and all reference lesions."""
         geometry, spacing = self.stack.geometry, to_las(self.image).spacing_mm
         starts = (geometry.start_x, geometry.start_y, np.array([geometry.first_slice]))
         edges = []
@@ -156,9 +161,9 @@ class ScanData:
             for size, place, counts in zip(sizes, places, counted, strict=True)
         ]
 
-    def _describe_predicted(self, cut: Cut) -> list[list[Any]]:
-        """Return ``[x, y, z, volume, peak, true]`` of each predicted lesion."""
-        lesions = cut.predicted
+    def _describe_predicted(self, result: ThresholdedMap) -> list[list[Any]]:
+        """Return ``[x, y, z, volume, peak, true]`` for each predicted lesion."""
+        lesions = result.predicted
         volumes = (lesions.sizes * _voxel_mm3(self.reference)).round(2).tolist()
         peaks, true = numbers(lesions.peaks.tolist(), 4), lesions.true.astype(int).tolist()
         return [
@@ -166,7 +171,7 @@ class ScanData:
         ]
 
     def _peaks(self, probability: npt.NDArray[np.float32]) -> list[float]:
-        """Return the highest probability within each lesion of the reference."""
+        """Return the highest probability in each reference lesion."""
         labels = self.lesions.components.labels
         highest = np.zeros(len(self.lesions.counted) + 1, np.float32)
         np.maximum.at(highest, labels[labels > 0], probability[labels > 0])
@@ -178,7 +183,7 @@ class ScanData:
 
     @cached_property
     def _to_las_index(self) -> npt.NDArray[np.float64]:
-        """Maps a voxel of the scan to its place in left-anterior-superior order, shape (4, 4)."""
+        """Matrix from voxel indices of the scan to those in left-anterior-superior order, shape (4, 4)."""
         matrix: npt.NDArray[np.float64] = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
         return matrix
 
@@ -190,17 +195,17 @@ class ScanData:
             raise CordlesionError(f"{path}: no such probability map; the explorer needs it. {run_stage('evaluate')}")
         return read_probability(path, like=self.reference)
 
-    def _require_agreement(self, model: Model, applied: Application, cuts: list[Cut]) -> None:
-        """Refuse to show other numbers than the study's tables hold."""
+    def _require_agreement(self, model: Model, applied: Application, results: list[ThresholdedMap]) -> None:
+        """Require that the metrics are equal to those in the tables of the study."""
         written = self.catalog.written_rows(model, self.scan)
-        # Masks are what they are at any threshold above 0; a published threshold is not in their row.
+        # Masks are the same at any threshold above 0; tables contain no published thresholds.
         given = [applied.threshold or 1.0] * len(written) if model.kind != "tuned" else written["threshold"].tolist()
-        shown = [list(asdict(cuts[self.catalog.level(t)].metrics).values()) for t in given]
+        shown = [list(asdict(results[self.catalog.level(t)].metrics).values()) for t in given]
         table = written[list(METRIC_COLUMNS)].to_numpy(float)
-        if not np.allclose(np.array(shown, float), table, rtol=_SAME, atol=_SAME, equal_nan=True):
+        if not np.allclose(np.array(shown, float), table, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True):
             raise CordlesionError(
-                f"{self.scan.scan_id}: the files of {applied.training.name} give other numbers than its tables; "
-                "maps, references and tables of one study are needed. Run `cordlesion study run` again."
+                f"{self.scan.scan_id}: the metrics of {applied.training.name} differ from its tables; maps, references "
+                "and tables must be from one study. Run `cordlesion study run` again."
             )
 
 
@@ -210,21 +215,21 @@ def _files(catalog: Catalog, scan: ShownScan) -> dict[str, Path]:
     found = {kind: catalog.results.folder.root / written[kind] for kind in kinds if written.get(kind)}
     if missing := {"image", "reference"} - found.keys():
         raise CordlesionError(
-            f"{catalog.results.folder.manifest}: does not say where {' and '.join(sorted(missing))} of {scan.scan_id} "
-            f"lie; the explorer needs them. {run_stage('split')}"
+            f"{catalog.results.folder.manifest}: has no path of {' and '.join(sorted(missing))} of {scan.scan_id}; "
+            f"the explorer needs it. {run_stage('split')}"
         )
     return found
 
 
 def _voxel_mm3(reference: Volume) -> float:
-    # Of the reference, as the study measures; the headers of image and reference may differ in the last digits.
+    # From the reference, as in the evaluation; the headers of image and reference may differ in the last digits.
     return voxel_volume_mm3(reference.spacing_mm)
 
 
 def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
-    """Number the highest threshold each voxel reaches: ``p >= thresholds[k]`` just where its level is k or more."""
+    """Return the index of the highest threshold that each voxel reaches: level >= k means p >= thresholds[k]."""
     levels = np.zeros(processed.shape, np.uint8, order="F" if processed.flags.f_contiguous else "C")
-    reached = binarize(processed, thresholds[1])  # those below reach the first alone
+    reached = binarize(processed, thresholds[1])  # the others reach only the first
     levels[reached] = count_reached(processed[reached], thresholds) - 1
     return levels
 
@@ -234,9 +239,14 @@ def _as_map(mask: Volume) -> Volume:
     return Volume(inside.astype(np.float32), mask.affine, mask.header, mask.path)
 
 
-def _columns(cuts: list[Cut]) -> dict[str, list[float | None]]:
-    rows = [asdict(cut.metrics) for cut in cuts]
+def _columns(results: list[ThresholdedMap]) -> dict[str, list[float | None]]:
+    rows = [asdict(result.metrics) for result in results]
     return {name: numbers(row[name] for row in rows) for name in METRIC_COLUMNS}
+
+
+def _detected_codes(results: list[ThresholdedMap], n_lesions: int) -> list[str]:
+    """Return a text for each reference lesion, with 1 for each threshold at which it is detected, else 0."""
+    return ["".join("01"[int(result.detected[i])] for result in results) for i in range(n_lesions)]
 
 
 def _describe_stack(geometry: StackGeometry, spacing_mm: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The explorer on this machine: loopback only, read only, nothing but the files of one study."""
+"""The local server of the explorer: loopback only, read-only, only the files of one study."""
 
 import secrets
 import sys
@@ -14,7 +14,7 @@ from cordlesion.io.reading import cannot_read
 
 HOST = "127.0.0.1"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
-# NiiVue draws its letters from a picture inside its script (data:).
+# NiiVue needs images of the type "data:" for its fonts.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -24,7 +24,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
-    # No other site open in the browser may load the data as a script of its own.
+    # Other sites that are open in the browser must not load the data as a script.
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
@@ -32,60 +32,60 @@ _HEADERS = {
 
 
 class ExplorerServer(ThreadingHTTPServer):
-    """Answers for one study, on the loopback interface."""
+    """Serves one study on the loopback interface."""
 
     daemon_threads = True
-    most_connections = 64
-    """Answered at the same time; a browser opens six. Further ones are closed at once, so that none takes a thread."""
+    max_connections = 64
+    """Number of simultaneous connections; a browser opens six. Others are closed at once, without a thread."""
 
     def __init__(self, site: Site, port: int = 0) -> None:
-        """Listen.
+        """Start to listen.
 
         Args:
-            site: What is served.
-            port: A free one is taken where it is 0.
+            site: Files to serve.
+            port: Port; 0 means any free port.
 
         Raises:
-            CordlesionError: The port is taken, or may not be used.
+            CordlesionError: The port is in use or not permitted.
         """
         self.site = site
-        self._room = threading.BoundedSemaphore(self.most_connections)
+        self._free_connections = threading.BoundedSemaphore(self.max_connections)
         self.key = secrets.token_urlsafe(16)
-        """Part of the address, so that nobody else who works on this machine can guess it."""
+        """Part of the address, so that other users of this machine cannot guess the address."""
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
             raise CordlesionError(
-                f"Port {port} cannot be used ({error}). Leave --port out, or give another."
+                f"Port {port} cannot be used ({error}). Omit --port or choose another port."
             ) from error
 
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002
-        """Take a connection only while there is room; see the base class."""
-        return self._room.acquire(blocking=False)
+        """Accept a connection unless there are too many; see the base class."""
+        return self._free_connections.acquire(blocking=False)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Answer in a thread of its own; the room is given back where there can be none."""
+        """Answer in a new thread; release the connection if the thread cannot start."""
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._room.release()
+            self._free_connections.release()
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Answer, and make room."""
+        """Answer, then release the connection."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._free_connections.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as the base class has it
-        """Say what went wrong, but not that a page was closed or loaded again while it was answered."""
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in the base class
+        """Print the error, unless the browser closed the connection (page closed or reloaded)."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """Address to open in a browser."""
         return f"http://{HOST}:{self.server_port}/{self.key}/"
 
 
@@ -93,7 +93,7 @@ def serve(study_folder: Path, port: int = 0) -> ExplorerServer:
     """Return a server for the explorer of a finished study, ready to ``serve_forever``.
 
     Raises:
-        CordlesionError: The folder holds no finished study, or the port cannot be used.
+        CordlesionError: The folder contains no finished study, or the port cannot be used.
     """
     return ExplorerServer(Site(study_folder), port)
 
@@ -109,8 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_HEAD(self) -> None:
         self._answer(with_body=False)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-        """Keep the terminal quiet; faults are told on the page."""
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - name in the base class
+        """Log nothing; errors are shown on the page."""
 
     def _answer(self, *, with_body: bool) -> None:
         status, kind, body = self._find()
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _find(self) -> tuple[HTTPStatus, str, bytes]:
-        # A foreign name that was made to point to this machine (DNS rebinding) is in the header still.
+        # Protection against DNS rebinding: the header contains the host name that the browser used.
         if self.headers.get("Host") not in {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}:
             return HTTPStatus.FORBIDDEN, "text/plain", b"unknown host\n"
         name = self._name()
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         return HTTPStatus.OK, _TYPES[Path(name).suffix], body
 
     def _name(self) -> str | None:
-        """Return the name of the file that is asked for: the path as it is, never decoded, below the key."""
+        """Return the name of the requested file: the path after the key, not decoded."""
         path = self.path.partition("?")[0]
         start = f"/{self.server.key}/"
         if not secrets.compare_digest(path[: len(start)].encode(), start.encode()):

@@ -1,4 +1,4 @@
-"""The explorer as a set of files by name: the server answers with them, the export writes them."""
+"""The files of the explorer by name; the server sends them, the export writes them."""
 
 import re
 import threading
@@ -14,34 +14,34 @@ from cordlesion.study_folder.results import read_results
 
 INDEX = "index.html"
 _VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")
-_SCRIPTS = ("data", "frames", "paint", "viewer", "chart", "lists", "link", "side", "toolbar", "keys", "app")
+_SCRIPTS = ("data", "frames", "scans", "paint", "viewer", "chart", "lists", "link", "side", "toolbar", "keys", "app")
 ASSETS = (
     "assets/explorer.css",
     *(f"assets/{name}.js" for name in _SCRIPTS),
     *(f"assets/niivue/{name}" for name in _VENDORED),
 )
 _STUDY = "data/study.js"
-# Padded to four and two digits, which many scans and models exceed.
+# Numbers are padded to four digits (scans) and two digits (models), but may have more.
 _SCAN_FILE = re.compile(r"data/s(\d{4}|[1-9]\d{4,7})/(?:(scan|full|stack)|m(\d{2}|[1-9]\d{2,7}))\.js", re.ASCII)
-# Scans whose arrays stay in memory: the one that is looked at and its neighbours.
-_KEPT_SCANS = 3
+# Number of scans whose arrays stay in memory: the current one and its neighbours.
+_CACHED_SCANS = 3
 
 
 class Site:
-    """All files of the explorer of one study; those of a scan are made when they are read."""
+    """All files of the explorer of one study; files of a scan are created when they are read."""
 
     def __init__(self, study_folder: Path) -> None:
         """Read the tables of a finished study.
 
         Raises:
-            CordlesionError: The folder holds no finished study.
+            CordlesionError: The folder contains no finished study.
         """
         self._catalog = Catalog(read_results(study_folder))
-        self._read_scan = lru_cache(_KEPT_SCANS)(self._read_numbered)
+        self._read_scan = lru_cache(_CACHED_SCANS)(self._read_numbered)
         self._reading = threading.Lock()
 
     def common_files(self) -> list[str]:
-        """Return the names of the files that belong to no scan, the page itself last."""
+        """Return the names of the files that do not belong to a scan, the page itself last."""
         return [*ASSETS, _STUDY, INDEX]
 
     def files_by_scan(self) -> list[list[str]]:
@@ -50,12 +50,12 @@ class Site:
         return [[f"data/s{n:04d}/{part}.js" for part in parts] for n in range(len(self._catalog.scans))]
 
     def read(self, name: str) -> bytes | None:
-        """Return the content of a file; None where there is none of this name.
+        """Return the content of a file; None if there is no file of this name.
 
-        Names are compared and never become paths outside the package.
+        Names are compared with known names, so they never lead to paths outside the package.
 
         Raises:
-            CordlesionError: A file of the study that it is made from is missing or damaged.
+            CordlesionError: A file of the study that is needed for it is missing or damaged.
         """
         if name == INDEX or name in ASSETS:
             return files(__package__).joinpath("assets", name.removeprefix("assets/")).read_bytes()
@@ -69,11 +69,11 @@ class Site:
         return as_script(f"s{match[1]}/{part or f'm{match[3]}'}", self._part(scan, part, model))
 
     def fault(self, name: str, error: CordlesionError) -> bytes:
-        """Return a file that says on the page why there is no other."""
+        """Return a file with an error message, which the page shows."""
         return as_script(name.removeprefix("data/").removesuffix(".js"), {"error": str(error)})
 
     def _part(self, scan: int, part: str | None, model: int) -> object:
-        with self._reading:  # a page asks for several files of a scan at once: it is read for the first
+        with self._reading:  # a page requests several files of a scan at once; the first request reads the scan
             data = self._read_scan(scan)
         makers = {"scan": data.describe, "full": data.full_image, "stack": data.stack_image}
         return makers[part]() if part else data.describe_model(self._catalog.models[model])

@@ -1,4 +1,4 @@
-"""Files in and out: volumes, tables, JSON, YAML, progress; what may be read and where may be written.
+"""Reading and writing of files (volumes, JSON, YAML), checks of input and output paths, and progress bars.
 
-Imports nothing of the package but the errors.
+From the rest of the package, only the errors are imported.
 """

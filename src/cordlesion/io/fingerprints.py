@@ -1,4 +1,4 @@
-"""What a result depends on, as a hash; and the versions of the method (leaf module)."""
+"""Fingerprints: hashes of everything that a result depends on, including the version of the method (leaf module)."""
 
 import hashlib
 import json
@@ -11,20 +11,20 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import cannot_read
 
 METHOD_VERSION = 3
-"""Raised when a change of the code changes results: what older code made then counts as not done."""
+"""Increased when a change of the code changes results; results of older code are then computed again."""
 ResultKind = Literal[
     "inspection", "stack", "drawn stack", "training", "map", "comparator", "sweep", "masks", "analysis", "results"
 ]
 CHANGED_IN: Mapping[ResultKind, int] = MappingProxyType({"stack": 2, "drawn stack": 3, "training": 2, "map": 2})
-"""The :data:`METHOD_VERSION` that last changed results of a kind; those that are not named change with every one.
+"""The :data:`METHOD_VERSION` that last changed results of a kind; kinds that are not listed change with every version.
 
-What takes hours is named: a change of how maps are measured must not train a network anew. A stack is drawn where its
-curve is read from a file of the scan.
+The listed kinds take hours: a change of the metrics must not repeat a training. A stack is a drawn stack if its curve
+comes from a file of the scan.
 """
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes.
+    """Return the SHA-256 of the bytes of a file.
 
     Raises:
         CordlesionError: The file is missing, is a link to a missing one, or cannot be read.
@@ -34,7 +34,7 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError as error:
         raise CordlesionError(
-            f"{path}: no such file, or a link to a file that is not there; its content is needed. Fetch or restore it."
+            f"{path}: no such file, or a link to a missing file; its content is needed. Fetch or restore it."
         ) from error
     except OSError as error:
         raise cannot_read(path, error, "its content") from error
@@ -46,7 +46,7 @@ def fingerprint(kind: ResultKind, *parts: object) -> str:
 
 
 def earlier_fingerprints(kind: ResultKind, *parts: object) -> list[str]:
-    """Return what :func:`fingerprint` was in the versions before, for results that may not have changed after all."""
+    """Return the fingerprints of earlier versions, for results that may still be valid."""
     return [digest(version, *parts) for version in range(1, CHANGED_IN.get(kind, METHOD_VERSION))]
 
 

@@ -1,4 +1,4 @@
-"""Files that somebody else made: what goes wrong with them becomes a sentence."""
+"""Files of other programs: all errors while reading them become clear messages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,39 +6,38 @@ from pathlib import Path
 
 from cordlesion.errors import CordlesionError
 
-LARGEST_BYTES = 2**26
-"""SCT's files take 1 to 4 MB."""
+MAX_BYTES = 2**26
+"""Upper limit; the files of SCT have 1 to 4 MB."""
 
 
 class ForeignFileError(ValueError):
-    """What is wrong with a file: the middle of a sentence."""
+    """The reason why a file cannot be used, as a part of a sentence."""
 
 
 @contextmanager
 def foreign_file(path: Path, needs: str, extra: str) -> Iterator[int]:
-    """Look into a network that SCT published; yields the size of the file in bytes.
+    """Context for reading a network that SCT published; yields the size of the file in bytes.
 
     Args:
         path: The file.
-        needs: What is wanted, e.g. ``a .h5 file``.
-        extra: The extra of this program that reads it.
+        needs: The expected file, e.g. ``a .h5 file``.
+        extra: The extra of cordlesion that is needed to read it.
 
     Raises:
-        CordlesionError: The file is missing or too large, what reads it is not installed, or the body finds a fault.
+        CordlesionError: The file is missing or too large, a library is not installed, or the body raises an error.
     """
     if not path.is_file():
         raise CordlesionError(f"{path}: no such file. Check the name; {needs} as SCT published it is needed.")
     try:
         n_bytes = path.stat().st_size
-        if n_bytes > LARGEST_BYTES:
+        if n_bytes > MAX_BYTES:
             raise ForeignFileError(f"it has {n_bytes / 2**20:.0f} MiB, more than any of SCT's")
         yield n_bytes
     except ImportError as error:
         raise CordlesionError(
-            f"{path}: {error.name} is needed to read it, which is not installed. "
-            f"Run `pip install 'cordlesion[{extra}]'`."
+            f"{path}: {error.name} is needed to read it, but is not installed. Run `pip install 'cordlesion[{extra}]'`."
         ) from None
-    # What libraries make of damaged bytes is any of these.
+    # Libraries raise any of these for damaged files.
     except (OSError, RuntimeError, ValueError, TypeError, LookupError, MemoryError, SystemError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CordlesionError(

@@ -1,43 +1,43 @@
-"""How numbers are printed in tables and sentences."""
+"""Formatting of numbers in tables and sentences."""
 
 import math
 
 MISSING = "–"
-"""What stands where there is no number."""
+"""Printed instead of a missing number."""
 
 
 def format_number(value: float, *, signed: bool = False) -> str:
-    """Print with two decimals and a real minus sign."""
+    """Format with two decimals and a typographic minus sign."""
     if math.isnan(value):
         return MISSING
     return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
 
 
 def format_fine(value: float, digits: int = 3, *, signed: bool = False) -> str:
-    """Print small values with more decimals."""
+    """Format small values with more decimals."""
     if math.isnan(value):
         return MISSING
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
 
 
 def format_fine_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval of small values in brackets; a dash where there is none."""
+    """Format an interval of small values in brackets; a dash if it is undefined."""
     return _brackets(format_fine(low, signed=signed), format_fine(high, signed=signed))
 
 
 def format_interval(low: float, high: float, *, signed: bool = False) -> str:
-    """Print an interval in brackets; a dash where there is none."""
+    """Format an interval in brackets; a dash if it is undefined."""
     return _brackets(format_number(low, signed=signed), format_number(high, signed=signed))
 
 
 def with_interval(value: float, low: float, high: float, *, digits: int = 2, signed: bool = False) -> str:
-    """Print a value of a sentence with its interval in brackets; without one where there is none."""
+    """Format a value with its interval in brackets, for a sentence; without interval if it is undefined."""
     printed = [format_fine(one, digits, signed=signed) for one in (value, low, high)]
     return printed[0] if MISSING in printed[1:] else f"{printed[0]} {_brackets(*printed[1:])}"
 
 
 def format_percent(share: float) -> str:
-    """Print a share as a percentage, with a space before the sign."""
+    """Format a share as a percentage, with a space before the sign."""
     return MISSING if math.isnan(share) else f"{share:.0%}".replace("%", " %")
 
 
@@ -46,7 +46,7 @@ def _brackets(low: str, high: str) -> str:
 
 
 def format_p(p: float) -> str:
-    """Print a p-value with three decimals, or as ``< 0.001``."""
+    """Format a p-value with three decimals, or as ``< 0.001``."""
     if math.isnan(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"

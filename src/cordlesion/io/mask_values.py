@@ -1,7 +1,7 @@
-"""By which value masks mark lesions: one value per kind of mask, or the value that the user gives.
+"""The value that marks lesions in masks: one value for all masks of a kind, or the value that the user gives.
 
-Where the cord is 1 and lesions are 2, a scan without lesions has a mask of ones: read alone, its cord is one lesion.
-Only the other masks of its folder show it, so what was found in each is kept until all have been read.
+If the cord is 1 and lesions are 2, the mask of a scan without lesions contains only 1. Read alone, its cord would be a
+lesion. Only the other masks of its folder show this, so the values of all masks are collected first.
 """
 
 import math
@@ -11,22 +11,22 @@ from pathlib import Path
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
 
-_REMEDY = "Say which value is lesion (--lesion-value; in a study `lesion_value`), or binarise the masks."
+_REMEDY = "Set the value of lesions (--lesion-value; in a study `lesion_value`), or binarise the masks."
 
 
 @dataclass(eq=False)
 class MaskValues:
-    """What the masks of one kind held, as far as they have been read; several threads may add to it."""
+    """The values of all masks of one kind that have been read; thread-safe."""
 
     kind: str
-    """What the masks are, in the plural."""
+    """Name of this kind of masks, in the plural."""
     value: float | None = None
-    """The value that is lesion, where it was given; others count as background then."""
+    """The value of lesions that the user gave, if any; other values are then background."""
     _found: dict[Path, float | None] = field(default_factory=dict)
     _several: dict[Path, SeveralValuesError] = field(default_factory=dict)
 
     def read(self, path: Path, like: Volume | None = None) -> Volume:
-        """Read a mask and remember by which value it marks.
+        """Read a mask and store its value.
 
         Raises:
             CordlesionError: As :func:`cordlesion.io.volume.read_mask`.
@@ -34,21 +34,21 @@ class MaskValues:
         try:
             mask = read_mask(path, like, self.value)
         except SeveralValuesError as error:
-            if error.are_labels:  # an image in a mask's place says nothing about the other masks
+            if error.are_labels:  # an image instead of a mask gives no information about the other masks
                 self._several[path] = error
             raise
         self.add(path, mask.mask_value)
         return mask
 
     def add(self, path: Path, value: float | None) -> None:
-        """Remember by which value a mask marks that was read before; None where it is empty."""
+        """Store the value of a mask that was read before; None if the mask is empty."""
         self._found[path] = value
 
     def require_one(self) -> None:
-        """Refuse all masks where some mark by another value than others: it may be that of the cord.
+        """Reject all masks if their values differ, because one of them may mark the cord.
 
         Raises:
-            CordlesionError: One mask holds several values, or two hold different ones.
+            CordlesionError: One mask has several values, or two masks have different values.
         """
         if self._several:
             path = min(self._several)
@@ -66,17 +66,17 @@ class MaskValues:
         if len(first) > 1:
             found = ", ".join(f"{value:.9g} in {path}" for value, path in sorted(first.items()))
             raise CordlesionError(
-                f"the {self.kind} mark by different values ({found}); one value is needed, since another may mark the "
+                f"the {self.kind} have different values ({found}); one value is needed, because another may mark the "
                 f"cord. {_REMEDY}"
             )
 
     def _require_given(self, value: float) -> None:
-        """Refuse masks none of which holds the value that was given for them, though they mark by others."""
-        held = {path: found for path, found in self._found.items() if found is not None}
-        if held and value not in held.values():
-            path = min(held)
+        """Reject the masks if none of them has the given value, although some have others."""
+        marked = {path: found for path, found in self._found.items() if found is not None}
+        if marked and value not in marked.values():
+            path = min(marked)
             raise CordlesionError(
                 f"none of the {len(self._found)} {self.kind} holds the value {value:g}, which was given as that of "
-                f"lesions; {path} holds {held[path]:.9g}. Give the value of these masks (--lesion-value of the "
-                "references, --predicted-value of the predictions), or leave it out where they mark lesions only."
+                f"lesions; {path} holds {marked[path]:.9g}. Give the value of these masks (--lesion-value for "
+                "references, --predicted-value for predictions), or omit the option if they contain only lesions."
             )

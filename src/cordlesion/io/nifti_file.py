@@ -1,7 +1,7 @@
-"""One NIfTI file: its header is checked before anything of the size that it declares is read (leaf module).
+"""Reads one NIfTI file; the header is checked before any voxel is read (leaf module).
 
-A header is a claim. Shape, type, place, voxel size and the bytes that all of it takes are looked at first, against the
-file itself, so that a damaged or hostile one ends in a sentence instead of in memory.
+A header may be wrong. Shape, type, position, voxel size and number of bytes are first compared with the file itself, so
+that a damaged or malicious file gives a clear error and does not fill the memory.
 """
 
 import math
@@ -24,47 +24,47 @@ Affine = npt.NDArray[np.float64]
 
 VOXEL_MM = (0.02, 20.0)
 """Smallest and largest voxel size that a scan of a person can have."""
-_FARTHEST_MM = 1e5
-_MOST_VOXELS = 2**31
-# Volume of a voxel relative to that of a box with its edges: 0 where the axes lie in one plane.
-_LEAST_SKEW = 1e-3
-# zlib packs at most 1032 bytes into one.
-_BEST_COMPRESSION = 1032
+_MAX_DISTANCE_MM = 1e5
+_MAX_VOXELS = 2**31
+# Volume of a voxel relative to that of a box with the same edges: 0 if the axes are in one plane.
+_MIN_SKEW = 1e-3
+# The maximum compression ratio of zlib.
+_MAX_COMPRESSION = 1032
 _CHUNK = 2**16
 _UNITS = {1: ("metres", 1e3), 2: ("millimetres", 1.0), 3: ("micrometres", 1e-3)}
 _DAMAGE = (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error,
            KeyError, TypeError)  # fmt: skip
 _ENDIAN: tuple[Literal["little", "big"], ...] = ("little", "big")
 _POINTERS = {b"version https://git-lfs": "git lfs pull", b"annex/objects/": "git annex get, or datalad get"}
-"""How what stands for a file that was not fetched begins, or where it links to."""
+"""Content or link target of files that were not fetched, and the command that fetches them."""
 
 
 @dataclass(frozen=True, eq=False)
 class NiftiFile:
-    """A file whose header has been checked."""
+    """A file with a checked header."""
 
     path: Path
     header: nib.Nifti1Header
     shape: tuple[int, int, int]
     affine: Affine
-    """Voxel-to-world matrix in millimetres, whatever unit the header uses."""
+    """Voxel-to-world matrix in millimetres, for any unit of the header."""
     proxy: Any
-    """nibabel's array proxy, which knows how voxels are stored."""
+    """Array proxy of nibabel, which describes how voxels are stored."""
     offset: int
-    """Where the voxels begin."""
+    """Byte at which the voxels begin."""
 
     @property
     def n_bytes(self) -> int:
-        """Size of the voxels as they are stored."""
+        """Size of the stored voxels in bytes."""
         return math.prod(self.shape) * int(self.proxy.dtype.itemsize)
 
     @property
     def is_scaled(self) -> bool:
-        """Whether stored values are multiplied or shifted."""
+        """Whether stored values have a slope or an intercept."""
         return bool(self.proxy.slope != 1 or self.proxy.inter != 0)
 
     def read(self) -> npt.NDArray[np.generic]:
-        """Return the voxels: as stored, or as float32 where they are scaled.
+        """Return the voxels as stored, or as float32 if they are scaled.
 
         Raises:
             CordlesionError: The file is truncated or damaged.
@@ -94,7 +94,7 @@ def open_nifti(path: Path) -> NiftiFile:
 
     Raises:
         CordlesionError: The file is missing, a folder, not NIfTI, not 3-D, empty, not of real numbers, smaller than its
-            header says, or its header places voxels nowhere or gives them an implausible size.
+            header declares, or has a singular affine or implausible voxel sizes.
     """
     _require_file(path)
     image = _load(path)
@@ -109,7 +109,7 @@ def open_nifti(path: Path) -> NiftiFile:
 
 
 def unit_factor(header: nib.Nifti1Header) -> float:
-    """Return the millimetres in the unit of a header's lengths; a header without a unit means millimetres."""
+    """Return the length unit of a header in millimetres; without a unit, it is 1 mm."""
     return _unit(header)[1]
 
 
@@ -124,7 +124,7 @@ def _require_file(path: Path) -> None:
         is_file = path.is_file()
     except OSError as error:
         raise CordlesionError(
-            f"{path}: cannot be looked at ({error.strerror}). Check the path and its rights."
+            f"{path}: cannot be accessed ({error.strerror}). Check the path and its permissions."
         ) from error
     if not is_file:
         _require_fetched(path)
@@ -143,22 +143,24 @@ def _load(path: Path) -> nib.Nifti1Pair:
 
 
 def _unreadable(path: Path, error: BaseException) -> str:
-    """Say why a file cannot be loaded, and what to do about it."""
+    """Return why a file cannot be loaded, and what to do."""
     if renamed := _true_name(path):
         return (
-            f"its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, unlike its name says; "
+            f"its content is {'' if renamed.suffix == '.gz' else 'not '}compressed, contrary to its name; "
             f"both must agree. Rename it to {renamed.name}."
         )
     return f"not a readable NIfTI file ({_one_line(error)}). Export the scan as .nii or .nii.gz."
 
 
 def _require_fetched(path: Path) -> None:
-    """Refuse a file that may not be opened, or of which only a pointer is here (git-annex, Git LFS)."""
+    """Reject a file without permission, or a pointer to a file that was not fetched (git-annex, Git LFS)."""
     try:
         with path.open("rb") as stream:
             start = stream.read(200)
     except PermissionError as error:
-        raise CordlesionError(f"{path}: cannot be opened ({error.strerror}). Change the rights of the file.") from error
+        raise CordlesionError(
+            f"{path}: cannot be opened ({error.strerror}). Change the permissions of the file."
+        ) from error
     except OSError:
         start = os.fsencode(path.readlink()) if path.is_symlink() else b""
     command = next((command for mark, command in _POINTERS.items() if mark in start), None)
@@ -167,7 +169,7 @@ def _require_fetched(path: Path) -> None:
 
 
 def _true_name(path: Path) -> Path | None:
-    """Return the name that fits the content of a NIfTI file whose name claims another compression."""
+    """Return the correct name of a NIfTI file whose suffix and compression differ; None if they agree."""
     try:
         with path.open("rb") as stream:
             start = stream.read(4)
@@ -190,15 +192,15 @@ def _shape(path: Path, found: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def _offset(path: Path, image: nib.Nifti1Pair) -> int:
-    """Return where voxels begin: some programs leave 0 where the end of the header is meant."""
+    """Return the byte at which voxels begin; some programs write 0 for the end of the header."""
     proxy: Any = image.dataobj
     declared = int(proxy.offset)
     least = int(image.header.single_vox_offset) if isinstance(image, nib.Nifti1Image) else 0
     if declared >= least:
         return declared
     if declared != 0 or image.header.extensions:
-        _refuse(path, f"its header says that voxels begin at byte {declared}, within the header ({least} bytes and its "
-                      "extensions). Export the scan again, or correct vox_offset.")  # fmt: skip
+        _refuse(path, f"according to its header, voxels begin at byte {declared}, inside the header ({least} bytes and "
+                      "its extensions). Export the scan again, or correct vox_offset.")  # fmt: skip
     return least
 
 
@@ -209,7 +211,7 @@ def _affine_mm(path: Path, image: nib.Nifti1Pair) -> Affine:
         affine: Affine = np.asarray(image.affine, dtype=np.float64) * np.array([[factor], [factor], [factor], [1.0]])
         sizes = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
         skew = abs(np.linalg.det(affine[:3, :3] / sizes)) if np.isfinite(sizes).all() and sizes.all() else 0.0
-    if not np.isfinite(affine).all() or (skew < _LEAST_SKEW and np.isfinite(sizes).all()):
+    if not np.isfinite(affine).all() or (skew < _MIN_SKEW and np.isfinite(sizes).all()):
         _refuse(path, "the header's affine is singular; voxel sizes are needed. Repair the header.")
     if not (VOXEL_MM[0] <= sizes.min() and sizes.max() <= VOXEL_MM[1]):
         measured = " x ".join(f"{size:.4g}" for size in sizes)
@@ -218,67 +220,67 @@ def _affine_mm(path: Path, image: nib.Nifti1Pair) -> Affine:
             f"its voxels measure {measured} mm (unit of the header: {unit}); {VOXEL_MM[0]:g} to {VOXEL_MM[1]:g} mm are "
             "plausible. Correct the voxel size or the unit (xyzt_units) of the header.",
         )
-    if abs(affine[:3, 3]).max() > _FARTHEST_MM:
+    if abs(affine[:3, 3]).max() > _MAX_DISTANCE_MM:
         _refuse(path, f"its header places the image {abs(affine[:3, 3]).max():.2g} mm away from the origin; less than "
-                      f"{_FARTHEST_MM:.0e} mm is plausible. Repair the header.")  # fmt: skip
+                      f"{_MAX_DISTANCE_MM:.0e} mm is plausible. Repair the header.")  # fmt: skip
     return affine
 
 
 def _require_size(file: NiftiFile, data_path: Path) -> None:
-    """Compare what the header declares with the size of the file, before any of it is read."""
+    """Compare the declared size with the size of the file, before any voxel is read."""
     try:
         held = data_path.stat().st_size
     except OSError as error:
         raise CordlesionError(f"{data_path}: cannot be read ({error.strerror}). Copy the file again.") from error
     compressed = data_path.name.endswith(".gz")
-    if file.offset + file.n_bytes > held * (_BEST_COMPRESSION if compressed else 1):
+    if file.offset + file.n_bytes > held * (_MAX_COMPRESSION if compressed else 1):
         _refuse(file.path, f"the file is truncated or damaged: its header declares {file.offset + file.n_bytes} bytes, "
                            f"more than its {held} {'compressed ' if compressed else ''}bytes can hold. "
                            "Copy or export it again.")  # fmt: skip
-    if math.prod(file.shape) > _MOST_VOXELS:
+    if math.prod(file.shape) > _MAX_VOXELS:
         _refuse(
             file.path,
-            f"the header declares {' x '.join(map(str, file.shape))} voxels; at most {_MOST_VOXELS} are read. "
+            f"the header declares {' x '.join(map(str, file.shape))} voxels; at most {_MAX_VOXELS} are read. "
             "Export the scan again, or crop it.",
         )
 
 
 def _decompressed(path: Path, n_bytes: int) -> bytearray:
-    """Decompress just so many bytes, outside the interpreter lock: what follows is never kept in memory.
+    """Decompress a number of bytes without the global interpreter lock; the rest is not kept in memory.
 
-    nibabel does it piece by piece, two files in turn.
+    Faster than nibabel, which decompresses in small pieces.
     """
-    # Memory of the right size at once: what grows is copied, and asking the system for it may take longer than zlib.
+    # Allocated once: a growing buffer is copied, and allocation can take longer than decompression.
     content, filled = bytearray(n_bytes), 0
     with path.open("rb") as stream:
         unpacker, raw = _unpacker(), stream.read(_CHUNK)
         while raw:
             part = unpacker.decompress(raw, max(1, n_bytes - filled))
             if part and filled == n_bytes:
-                return content  # the file holds more than the header declares
+                return content  # the file has more bytes than the header declares
             content[filled : filled + len(part)] = part
             filled += len(part)
             raw = unpacker.unconsumed_tail or unpacker.unused_data or stream.read(_CHUNK)
             if unpacker.eof and (raw := _next_member(stream, raw)):
-                unpacker = _unpacker()  # several files may be joined
+                unpacker = _unpacker()  # several gzip members may be concatenated
     if filled < n_bytes or not unpacker.eof:
         raise EOFError(f"{filled} bytes instead of {n_bytes}" if filled < n_bytes else "its end is missing")
     return content
 
 
-def _unpacker() -> Any:  # noqa: ANN401 - zlib's type has no public name
+def _unpacker() -> Any:  # noqa: ANN401 - the type of zlib has no public name
     return zlib.decompressobj(zlib.MAX_WBITS | 16)
 
 
 def _next_member(stream: IO[bytes], raw: bytes) -> bytes:
-    """Pass over the zeros that may pad a compressed file."""
+    """Skip the zero padding of a compressed file."""
     while raw and not (rest := raw.lstrip(b"\0")):
         raw = stream.read(_CHUNK)
     return rest if raw else b""
 
 
 def _scaled(stored: npt.NDArray[np.generic], slope: float, inter: float) -> npt.NDArray[np.float32]:
-    """Scale in float64, slice by slice, which takes less memory, and round once."""
+    """Scale in float64 slice by slice, which needs less memory, and round once."""
     scaled = np.empty(stored.shape, np.float32, order="F")
     with np.errstate(over="ignore", invalid="ignore"):
         for k in range(stored.shape[2]):

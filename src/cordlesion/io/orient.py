@@ -10,9 +10,9 @@ _LAS = nib.orientations.axcodes2ornt("LAS")
 
 
 def to_las(volume: Volume) -> Volume:
-    """Return ``volume`` with its axes permuted and flipped, never resampled, so that indices grow to L, A and S.
+    """Return ``volume`` with permuted and flipped axes, so that indices increase to L, A and S; no resampling.
 
-    The data is a view. An oblique volume keeps its obliqueness: each axis goes to the nearest anatomical direction.
+    The data is a view. An oblique volume stays oblique: each axis is assigned to the nearest anatomical direction.
     """
     transform = nib.orientations.ornt_transform(nib.io_orientation(volume.affine), _LAS)
     data = nib.orientations.apply_orientation(volume.data, transform)
@@ -21,7 +21,7 @@ def to_las(volume: Volume) -> Volume:
 
 
 def from_las(data: npt.NDArray[np.generic], like: Volume) -> npt.NDArray[np.generic]:
-    """Undo :func:`to_las`: bring an array in LAS order back to the index order of ``like``."""
+    """Inverse of :func:`to_las`: convert an array in LAS order to the orientation of ``like``."""
     transform = nib.orientations.ornt_transform(_LAS, nib.io_orientation(like.affine))
     restored: npt.NDArray[np.generic] = nib.orientations.apply_orientation(data, transform)
     return restored

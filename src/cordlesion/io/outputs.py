@@ -1,4 +1,4 @@
-"""Where commands may write: never over what they read, never among what others have put there (leaf module)."""
+"""Checks of output paths: no command overwrites its inputs or writes among other files (leaf module)."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.writing import (
-    LONGEST_NAME,
+    MAX_NAME_BYTES,
     is_partial,
     remove_file,
     remove_partial_files,
@@ -21,29 +21,29 @@ _READ_IN_FOLDERS = (
     *("*.nii", "*.nii.gz", "sub-*.json", "sub-*_scans.tsv", "sub-*_sessions.tsv"),
     *("participants.*", "dataset_description.json", "*.safetensors", "model.json", "study.yaml", "manifest.json"),
 )
-"""What commands read in folders they are given: scans, masks, maps and what describes them, models, studies."""
+"""Files that commands read from folders: scans, masks, maps and their descriptions, models, studies."""
 
 
 def portable_path(path: Path, folder: Path) -> str:
-    """Return a path as it may stand in a file below ``folder`` that is passed on to others: relative to the folder.
+    """Return a path relative to ``folder``, for files in this folder that are shared with others.
 
-    Where the two have only the root in common, the path between them would name places of this machine and be of no use
-    on another; then it is the name alone.
+    If the two have only the root in common, a relative path would reveal folders of this machine and be useless on
+    another; then only the name is returned.
     """
     path, folder = path.resolve(), folder.resolve()
-    together = len(Path(os.path.commonpath([path, folder])).parts) > 1
-    return Path(os.path.relpath(path, folder)).as_posix() if together else path.name
+    have_common_folder = len(Path(os.path.commonpath([path, folder])).parts) > 1
+    return Path(os.path.relpath(path, folder)).as_posix() if have_common_folder else path.name
 
 
 def check_output_file(path: Path, *inputs: Path | None) -> Path:
-    """Refuse a path that cannot become a file, before any work is spent on what it is to hold.
+    """Reject a path that cannot be written as a file, before any computation.
 
-    Every command that writes a file gives all that it reads: this is the one place where an output is kept from
-    replacing an input.
+    Every command that writes a file passes all its inputs: only here is checked that an output does not replace an
+    input.
 
     Args:
         path: The file to write.
-        inputs: What it is made from, files and folders, which must not be overwritten.
+        inputs: Input files and folders, which must not be overwritten.
 
     Raises:
         CordlesionError: ``path`` is a folder or a device, lies below a file, has too long a name, is one of the
@@ -69,7 +69,7 @@ def _require_other(path: Path, given: Path) -> None:
             f"{path}: is the file that is read, and would be overwritten; another name is needed for the output."
         )
     within = given.is_dir() and path.resolve().is_relative_to(given.resolve())
-    # Tables and thresholds that an earlier call left in a folder of maps are replaced, as everywhere.
+    # Tables and thresholds of an earlier call in a folder of maps may be replaced, as everywhere.
     if within and any(fnmatch(path.name, pattern) for pattern in _READ_IN_FOLDERS):
         raise CordlesionError(
             f"{path}: is a file of the folder that is read, {given}, and would be overwritten; another name is needed "
@@ -78,10 +78,10 @@ def _require_other(path: Path, given: Path) -> None:
 
 
 def check_output_folder(path: Path) -> Path:
-    """Refuse a path that cannot become a folder, before any work is spent on what it is to hold.
+    """Reject a path that cannot be a folder, before any computation.
 
     Raises:
-        CordlesionError: ``path`` is a file, or lies below one.
+        CordlesionError: ``path`` is a file, or inside one.
     """
     for existing in (path, *path.parents):
         if existing.is_file():
@@ -90,32 +90,32 @@ def check_output_folder(path: Path) -> Path:
 
 
 def require_short_name(path: Path) -> None:
-    """Refuse a name that is longer than file systems allow.
+    """Reject a name that is longer than file systems allow.
 
     Raises:
-        CordlesionError: It is.
+        CordlesionError: The name is too long.
     """
-    if (n_bytes := len(os.fsencode(path.name))) > LONGEST_NAME:
+    if (n_bytes := len(os.fsencode(path.name))) > MAX_NAME_BYTES:
         raise CordlesionError(
-            f"{path}: its name has {n_bytes} bytes; file systems allow {LONGEST_NAME}. Choose a shorter name."
+            f"{path}: its name has {n_bytes} bytes; file systems allow {MAX_NAME_BYTES}. Choose a shorter name."
         )
 
 
 def check_new_folder(path: Path) -> None:
-    """Refuse a folder that holds anything, unless :func:`new_folder` was ended before it had filled it.
+    """Reject a folder that is not empty, unless :func:`new_folder` was interrupted in it.
 
     Raises:
-        CordlesionError: ``path`` holds something, or is a file, or lies below one.
+        CordlesionError: ``path`` is not empty, is a file, or is inside a file.
     """
     check_output_folder(path)
-    held = [entry.name for entry in path.iterdir() if not is_partial(entry.name)] if path.is_dir() else []
-    if held and _UNFINISHED not in held:
+    found = [entry.name for entry in path.iterdir() if not is_partial(entry.name)] if path.is_dir() else []
+    if found and _UNFINISHED not in found:
         raise CordlesionError(f"{path}: is not empty; a new folder is needed. Choose another one, or delete it.")
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[None]:
-    """Fill a new folder; killed at any moment, or on a full disk, the same command fills it again.
+    """Context for filling a new folder; after an interruption or a full disk, the same command can fill it again.
 
     Raises:
         CordlesionError: As :func:`check_new_folder`, or it cannot be written.

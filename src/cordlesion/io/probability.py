@@ -1,8 +1,8 @@
-"""What a probability is, and when it reaches a threshold: the one place that compares p with t (leaf module).
+"""Probabilities, and their comparison with a threshold: only this module compares p with t (leaf module).
 
-Equal probabilities come in many storages: as float32, as integers with a slope, as 1 - background, as the sigmoid of a
-logit. Each rounds in its own way, so that the same 0.3 lies at, above or below the float32 nearest to 0.3. A comparison
-that is exact to the last bit would cut them differently.
+The same probability can be stored as float32, as an integer with a slope, as 1 - background, or as the sigmoid of a
+logit. Each form has other rounding errors, so a stored 0.3 may be equal to, above or below the float32 nearest to 0.3.
+An exact comparison would therefore binarize them differently.
 """
 
 from typing import Any, TypeAlias
@@ -16,20 +16,20 @@ Probability: TypeAlias = npt.NDArray[np.float32]
 
 _SMALLEST = np.finfo(np.float32).smallest_subnormal
 ROUNDING = 1e-3
-"""Sums of rounded terms may leave [0, 1] by a little: values up to this far outside are clipped."""
+"""Sums of rounded terms may be slightly outside [0, 1]; values outside by up to this amount are clipped."""
 
 
-def least_lesion(thresholds: npt.ArrayLike) -> Probability:
-    """Return the smallest probability that counts as reaching each threshold: 2 units in the last place below it.
+def min_lesion_probability(thresholds: npt.ArrayLike) -> Probability:
+    """Return the smallest probability that counts as lesion at each threshold: 2 units in the last place below it.
 
-    Thresholds and probabilities round by half a unit each, a product with a rounded slope by one more. What is 0
-    reaches no threshold but 0.
+    The rounding errors of a threshold and a probability are half a unit each, that of a product with a rounded slope is
+    one unit. A probability of 0 reaches only the threshold 0.
 
     Args:
         thresholds: Values in [0, 1], any shape.
 
     Returns:
-        Of the same shape; in the same order.
+        Probabilities of the same shape.
     """
     t, zero = np.asarray(thresholds, dtype=np.float32), np.float32(0)
     least = np.nextafter(np.nextafter(t, zero), zero)
@@ -37,36 +37,37 @@ def least_lesion(thresholds: npt.ArrayLike) -> Probability:
 
 
 def binarize(probability: npt.ArrayLike, threshold: float) -> npt.NDArray[np.bool_]:
-    """Cut a probability map: a voxel is lesion when ``p >= threshold``, within 2 units in the last place of float32.
+    """Binarize a probability map: a voxel is lesion if ``p >= threshold``, within 2 units in the last place of float32.
 
-    Both sides are rounded to float32, the precision of probability maps; :func:`least_lesion` says what is allowed for.
+    Both sides are rounded to float32, the precision of probability maps; :func:`min_lesion_probability` defines the
+    tolerance.
     """
-    return np.asarray(probability, dtype=np.float32) >= least_lesion(threshold)
+    return np.asarray(probability, dtype=np.float32) >= min_lesion_probability(threshold)
 
 
 def count_reached(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.intp]:
-    """Count for each probability the thresholds that it reaches: ``binarize(p, thresholds[k])`` where above k.
+    """Count, for each probability, the thresholds that it reaches: the count is above k if p reaches ``thresholds[k]``.
 
     Args:
         probability: Values in [0, 1], any shape.
-        thresholds: Rising, shape (T,).
+        thresholds: Increasing thresholds, shape (T,).
     """
     p = np.asarray(probability, dtype=np.float32)
-    return np.asarray(np.searchsorted(least_lesion(thresholds), p, side="right"))
+    return np.asarray(np.searchsorted(min_lesion_probability(thresholds), p, side="right"))
 
 
 def as_probabilities(array: npt.NDArray[Any], name: object, remedy: str = "") -> Probability:
-    """Return an array as float32 in [0, 1]; what lies outside by no more than rounding (1e-3) is clipped.
+    """Return an array as float32 in [0, 1]; values outside by at most the rounding error (1e-3) are clipped.
 
     Args:
         array: Real numbers, any shape, not empty.
-        name: What the sentence of an error begins with.
-        remedy: What the user can do, a sentence.
+        name: Name of the array, at the start of an error message.
+        remedy: What the user can do, as a sentence.
 
     Raises:
-        CordlesionError: Values lie farther outside, or are NaN.
+        CordlesionError: Values are farther outside, or NaN.
     """
-    low, high = float(array.min()), float(array.max())  # NaN wherever one voxel is
+    low, high = float(array.min()), float(array.max())  # NaN if any voxel is NaN
     if np.isnan(low):
         n = int(np.count_nonzero(np.isnan(array)))
         raise CordlesionError(

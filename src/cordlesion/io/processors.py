@@ -1,4 +1,4 @@
-"""How much of the machine this process may use (leaf, standard library only)."""
+"""The number of usable processors, and the end of worker processes (leaf, standard library only)."""
 
 import multiprocessing
 import os
@@ -7,18 +7,18 @@ import threading
 
 
 def available_processors() -> int:
-    """Count the processors this process may use, which a container or a scheduler limits."""
+    """Return the number of processors that this process may use; a container or scheduler may limit it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def end_with_the_first() -> None:
-    """End this process, which another one has started, when that one ends, however it ends; Ctrl-C is for that one."""
+def exit_with_parent() -> None:
+    """Initialise a worker process: it exits when its parent ends for any reason, and ignores Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_await_the_first, daemon=True).start()
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _await_the_first() -> None:
-    first = multiprocessing.parent_process()
-    assert first is not None
-    first.join()
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)

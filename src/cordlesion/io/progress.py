@@ -12,7 +12,7 @@ _quiet: ContextVar[bool] = ContextVar("quiet", default=True)
 
 @contextlib.contextmanager
 def shown(quiet: bool = False) -> Iterator[None]:
-    """Show progress inside this context (the command line does; the Python API stays silent)."""
+    """Show progress inside this context (for the command line; the Python API is silent)."""
     token = _quiet.set(quiet)
     try:
         yield
@@ -21,7 +21,7 @@ def shown(quiet: bool = False) -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Print one line about what was done, unless quiet or there is nothing to be said."""
+    """Print one line about the progress, unless quiet or the message is empty."""
     if message and not _quiet.get():
         _console_print(message)
 

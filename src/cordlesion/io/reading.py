@@ -1,4 +1,4 @@
-"""Files that are read: one sentence for whatever the system, or what they hold, has against it (leaf module)."""
+"""Reads files; errors of the system or of the content become clear messages (leaf module)."""
 
 import json
 from pathlib import Path
@@ -19,14 +19,14 @@ _JSON_WORDS: dict[type, str] = {
 
 
 def cannot_read(path: Path | str, error: OSError, needed: str) -> CordlesionError:
-    """Return the sentence for a file or folder that the system does not let us read.
+    """Return the error for a file or folder that the system cannot read.
 
     Args:
         path: The file or folder.
-        error: What the system said.
-        needed: What is needed there, such as ``a JSON file``.
+        error: Error of the system.
+        needed: The expected content, such as ``a JSON file``.
     """
-    remedy = "Ask for the right to read it" if isinstance(error, PermissionError) else "Check the path"
+    remedy = "Ask for permission to read it" if isinstance(error, PermissionError) else "Check the path"
     reason = error.strerror or str(error)
     return CordlesionError(f"{path}: cannot be read ({reason}); {needed} is needed. {remedy}.")
 
@@ -36,13 +36,13 @@ def read_json(path: Path, expected: type = object) -> Any:  # noqa: ANN401 - wha
 
     Args:
         path: The file.
-        expected: What it must hold: ``dict``, ``list`` ...; anything by default.
+        expected: Type of its content: ``dict``, ``list``, ...; any type by default.
 
     Raises:
-        CordlesionError: The file is missing or cannot be read, is not JSON, or holds something else.
+        CordlesionError: The file is missing or unreadable, is not JSON, or contains another type.
     """
     try:
-        # Editors of Windows begin a file with a mark of its encoding.
+        # Windows editors write a byte order mark.
         text = Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise cannot_read(path, error, "a JSON file") from error
@@ -56,7 +56,7 @@ def parse_json(text: str | bytes, where: Path | str, expected: type = object) ->
 
     Args:
         text: The JSON.
-        where: Where it stands, for the message.
+        where: Its source, for the message.
         expected: As in :func:`read_json`.
 
     Raises:
@@ -65,10 +65,12 @@ def parse_json(text: str | bytes, where: Path | str, expected: type = object) ->
     try:
         value = json.loads(text)
         if b"\\ud" in (text if isinstance(text, bytes) else text.encode()).lower():
-            # Halves of characters, which can be written that way, cannot be stored or shown.
+            # Escapes of unpaired surrogates are valid JSON, but cannot be stored or shown.
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise CordlesionError(f"{where}: not a JSON file of ours (nested too deep). Restore or remove it.") from error
+        raise CordlesionError(
+            f"{where}: not a JSON file of cordlesion (nested too deep). Restore or remove it."
+        ) from error
     except ValueError as error:
         reason = error if isinstance(error, json.JSONDecodeError | UnicodeError) else "a number of thousands of digits"
         raise CordlesionError(f"{where}: not a JSON file ({reason}). Restore or remove it.") from error
@@ -80,18 +82,18 @@ def parse_json(text: str | bytes, where: Path | str, expected: type = object) ->
 
 
 def read_record(path: Path, **fields: type | tuple[type, ...]) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+    """Read a JSON file with an object.
 
     Args:
         path: The file.
-        fields: Keys that it must have, and the types of their values.
+        fields: Required keys and the types of their values.
 
     Raises:
-        CordlesionError: As :func:`read_json`, or a key is missing or holds something else.
+        CordlesionError: As :func:`read_json`, or a key is missing or has another type.
     """
     record: dict[str, Any] = read_json(path, dict)
     for name, kind in fields.items():
         if not isinstance(record.get(name), kind):
             found = f"holds {_JSON_WORDS[type(record[name])]} as {name}" if name in record else f"lacks {name}"
-            raise CordlesionError(f"{path}: {found}, so it is no such file of ours. Restore or remove it.")
+            raise CordlesionError(f"{path}: {found}, so it is not such a file of cordlesion. Restore or remove it.")
     return record

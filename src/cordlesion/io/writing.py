@@ -1,4 +1,4 @@
-"""Files that are never half-written, and the locks of folders (leaf, standard library only)."""
+"""Atomic writing of files, and locks of folders (leaf, standard library only)."""
 
 import contextlib
 import errno
@@ -18,11 +18,11 @@ from cordlesion.errors import CordlesionError, RunError
 
 _PARTIAL_NAME = re.compile(r"\.part-[a-z0-9_]{8}-")
 _ABANDONED_S = 60.0
-"""What is older than this and held by no process was left by one that was killed."""
-_SWEPT: set[Path] = set()
+"""A temporary file that is older than this and not locked belongs to a process that was killed."""
+_CLEANED: set[Path] = set()
 _PARTIAL = ".part-"
-LONGEST_NAME = 255
-"""Bytes, of the file systems in use."""
+MAX_NAME_BYTES = 255
+"""Longest file name of common file systems."""
 _WRITTEN: ContextVar[list[Path] | None] = ContextVar("written", default=None)
 _UMASK_LOCK = threading.Lock()
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -30,9 +30,9 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it is flushed to disk and renamed, on failure removed.
+    """Yield a temporary path in the same folder; on success it is flushed to disk and renamed, on failure removed.
 
-    The temporary name keeps all suffixes of ``path``, because writers choose their format (``.nii.gz``) by name.
+    The temporary name keeps all suffixes of ``path``, because writers choose the format (``.nii.gz``) by the name.
 
     Raises:
         CordlesionError: ``path`` is a device, pipe or socket.
@@ -43,14 +43,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent)
-        # The end of a long name only: with what is put before it, the whole could be too long for a file system.
-        end = os.fsdecode(os.fsencode(path.name)[-LONGEST_NAME // 2 :])
+        # Only the end of a long name, because the prefix makes the name longer.
+        end = os.fsdecode(os.fsencode(path.name)[-MAX_NAME_BYTES // 2 :])
         handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + end, dir=path.parent)
     except OSError as error:
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        _hold(handle)
+        _try_lock(handle)
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -62,17 +62,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     finally:
-        # Where the folder has become read-only, that has been said above.
+        # If the folder is now read-only, the error was raised above.
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         os.close(handle)
 
 
 def require_no_device(path: Path) -> None:
-    """Refuse a device, pipe or socket, such as ``/dev/null``, which a file would replace for every program.
+    """Reject a device, pipe or socket such as ``/dev/null``, which a file would replace for all programs.
 
     Raises:
-        CordlesionError: It is one.
+        CordlesionError: ``path`` is one of these.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise CordlesionError(
@@ -80,8 +80,8 @@ def require_no_device(path: Path) -> None:
         )
 
 
-def _hold(handle: int) -> bool:
-    """Lock a file until it is closed; False where another process has it, or where the file system has no locks."""
+def _try_lock(handle: int) -> bool:
+    """Lock a file until it is closed; return False if another process has the lock or there are no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -90,17 +90,17 @@ def _hold(handle: int) -> bool:
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove, once for each folder, what writers that were killed have left in it."""
-    if folder in _SWEPT:
+    """Remove temporary files of killed processes, once per folder."""
+    if folder in _CLEANED:
         return
-    _SWEPT.add(folder)
+    _CLEANED.add(folder)
     for entry in os.scandir(folder):
         if is_partial(entry.name):
             with contextlib.suppress(OSError):
                 if time.time() - entry.stat().st_mtime > _ABANDONED_S:
                     handle = os.open(entry.path, os.O_RDWR)
                     try:
-                        if _hold(handle):
+                        if _try_lock(handle):
                             Path(entry.path).unlink(missing_ok=True)
                     finally:
                         os.close(handle)
@@ -108,7 +108,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 @contextlib.contextmanager
 def written_files() -> Iterator[list[Path]]:
-    """Collect the paths of all files that are written inside, in the order in which they are whole."""
+    """Collect the paths of all files that are written inside the context, in the order of their completion."""
     written: list[Path] = []
     token = _WRITTEN.set(written)
     try:
@@ -121,7 +121,7 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) to ``path`` atomically.
 
     Raises:
-        CordlesionError: The folder cannot be written, or the text names a file whose name is not UTF-8.
+        CordlesionError: The folder cannot be written, or the text contains a file name that is not UTF-8.
     """
     with atomic_path(path) as temporary, utf8_only(path):
         temporary.write_text(text, encoding="utf-8", newline="\n")
@@ -129,7 +129,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def utf8_only(path: Path) -> Iterator[None]:
-    """Turn what happens where names that are not UTF-8 are written to ``path`` into a sentence."""
+    """Convert the error for names that are not UTF-8 in the content of ``path`` to a clear message."""
     try:
         yield
     except UnicodeEncodeError as error:
@@ -137,24 +137,24 @@ def utf8_only(path: Path) -> Iterator[None]:
         name = re.split(r'["\t\n]', before)[-1] + re.split(r'["\t\n]', after)[0]
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
         raise CordlesionError(
-            f"{path}: would hold a file or folder name that is not UTF-8 ({shown}). Rename that file or folder."
+            f"{path}: would contain a file or folder name that is not UTF-8 ({shown}). Rename that file or folder."
         ) from error
 
 
 def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write ``value`` as indented JSON to ``path`` atomically; NaN is refused because JSON has none."""
+    """Write ``value`` as indented JSON to ``path`` atomically; NaN is rejected because JSON does not have it."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[str]:
-    """Hold ``folder`` for this process; the system frees the lock when the process ends, however it ends.
+    """Lock ``folder`` for this process; the system releases the lock when the process ends for any reason.
 
     Yields:
-        A remark where the file system has no locks (some network file systems) and nobody is kept out; else nothing.
+        A warning if the file system has no locks (some network file systems) and others are not locked out; else "".
 
     Raises:
-        CordlesionError: Another process holds the folder, or the folder cannot be written.
+        CordlesionError: Another process has the lock, or the folder cannot be written.
     """
     lock, remark = Path(folder) / ".lock", ""
     with _open_lock(lock) as stream:
@@ -167,17 +167,16 @@ def folder_lock(folder: Path) -> Iterator[str]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise _cannot_write(lock, error) from error
-            remark = (
-                f"{folder}: its file system has no locks ({error.strerror}); start no second command in this folder"
-            )
+            reason = error.strerror
+            remark = f"{folder}: its file system has no locks ({reason}); do not start another command in this folder"
         yield remark
 
 
 @contextlib.contextmanager
 def waiting_lock(lock: Path) -> Iterator[None]:
-    """Hold the file ``lock`` for this process once nobody else does: for work of moments, such as adding to a table.
+    """Wait for the lock of the file ``lock`` and hold it: for short operations, such as adding to a table.
 
-    A file system that has no locks (some network file systems) stops nobody: there processes are not kept apart.
+    On a file system without locks (some network file systems), nothing is locked.
 
     Raises:
         CordlesionError: The file cannot be written.
@@ -192,13 +191,13 @@ def waiting_lock(lock: Path) -> Iterator[None]:
 
 
 def is_partial(name: str) -> bool:
-    """Say whether a file of this name is one that :func:`atomic_path` was writing."""
+    """Return whether a name is that of a temporary file of :func:`atomic_path`."""
     return _PARTIAL_NAME.match(name) is not None
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what writers that were killed have left; call it while holding the folder's lock."""
-    # Not rglob, which takes twice the time: a large study has millions of files.
+    """Remove temporary files of killed processes; requires the lock of the folder."""
+    # os.walk takes half the time of rglob; a large study has millions of files.
     for place, _, names in os.walk(folder):
         for name in names:
             if is_partial(name):
@@ -206,7 +205,7 @@ def remove_partial_files(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, if it is there.
+    """Remove a file, if it exists.
 
     Raises:
         RunError: Its folder cannot be written.
@@ -226,7 +225,7 @@ def _open_lock(lock: Path) -> IO[str]:
 
 
 def _umask() -> int:
-    """Read the mask, which needs setting it: one thread at a time, or later files would be open to all."""
+    """Return the umask. Reading requires setting it, so only one thread may do this at a time."""
     with _UMASK_LOCK:
         mask = os.umask(0)
         os.umask(mask)

@@ -14,7 +14,7 @@ import torch
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_new_folder, new_folder
-from cordlesion.io.probability import least_lesion
+from cordlesion.io.probability import min_lesion_probability
 from cordlesion.io.writing import atomic_path, write_json, write_text
 from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle
 from cordlesion.model.patch_model import (
@@ -117,7 +117,7 @@ def _inference(bundle: Bundle) -> dict[str, Any]:
         "landmarks": [outer[0], *values, outer[1]],
         "to_landmarks": f"$lambda image: torch.from_numpy(np.interp(image, {reach}({own}), @landmarks)).float()",
         "threshold": threshold,
-        "least_lesion": float(least_lesion(threshold)),
+        "min_lesion_probability": float(min_lesion_probability(threshold)),
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(card.preprocess.spacing_mm)},
         "dataset": {
             "_target_": "Dataset",
@@ -154,7 +154,7 @@ def _postprocessing() -> list[dict[str, Any]]:
     return [
         back | {"nearest_interp": False, "to_tensor": True},
         saved | {"output_postfix": "probseg", "resample": False},
-        {"_target_": "AsDiscreted", "keys": "pred", "threshold": "@least_lesion"},
+        {"_target_": "AsDiscreted", "keys": "pred", "threshold": "@min_lesion_probability"},
         saved | {"output_postfix": "mask", "resample": False},
     ]
 

@@ -1,1 +1,1 @@
-"""From stacks to patches and back."""
+"""Splits stacks into patches and merges patches into stacks."""

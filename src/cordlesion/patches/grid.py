@@ -1,4 +1,4 @@
-"""Overlapping patches of a stack, and their recombination (the inverse operation)."""
+"""Overlapping patches of a stack, and the weighted average that merges them again."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ Place: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True)
 class PatchGrid:
-    """Where patches lie in a stack: at every combination of the starts along each axis, the last axis running first.
+    """The positions of patches in a stack: all combinations of the starts along the axes, last axis fastest.
 
-    A cord stack has one start along x and y, where a patch is as wide as the stack.
+    A cord stack has one start along x and y, because a patch is as wide as the stack.
     """
 
     stack_shape: tuple[int, ...]
@@ -34,7 +34,7 @@ class PatchGrid:
 
     @property
     def overlapping(self) -> list[int]:
-        """Axes along which there are several patches."""
+        """Axes with several patches."""
         return [axis for axis, starts in enumerate(self.starts) if len(starts) > 1]
 
 
@@ -43,8 +43,8 @@ def patch_grid(stack_shape: Sequence[int], patch_shape: Sequence[int], overlap_f
 
     Args:
         stack_shape: Shape of the stack.
-        patch_shape: Edges of a patch in voxels; a stack shorter than that gets a single patch (and padding).
-        overlap_fraction: Share that patches consecutive along an axis have in common, in [0, 1).
+        patch_shape: Shape of a patch in voxels; a shorter stack gets one padded patch.
+        overlap_fraction: Overlap of consecutive patches along an axis as a share of a patch, in [0, 1).
     """
     starts = (tuple(patch_starts(n, size, overlap_fraction)) for n, size in zip(stack_shape, patch_shape, strict=True))
     return PatchGrid(tuple(stack_shape), tuple(patch_shape), tuple(starts))
@@ -58,20 +58,20 @@ def patch_starts(length: int, size: int, overlap_fraction: float) -> list[int]:
 
 
 def extract_patch(stack: npt.NDArray[Kind], start: Place, shape: Sequence[int]) -> npt.NDArray[Kind]:
-    """Cut ``shape`` voxels from ``start`` on; a stack shorter than that is padded by repeating its last slice."""
+    """Return the patch of ``shape`` voxels at ``start``; a shorter stack is padded by repeating its border."""
     patch = stack[_box(start, shape)]
     missing = [(0, size - found) for size, found in zip(shape, patch.shape, strict=True)]
     return np.pad(patch, missing, mode="edge") if any(after for _, after in missing) else patch
 
 
 def _gaussian(size: int) -> Window:
-    # A deviation of an eighth of the patch, as nnU-Net has it (Isensee et al. 2021).
+    # SD of an eighth of the patch, as in nnU-Net (Isensee et al. 2021).
     distance = (np.arange(size) - (size - 1) / 2) / (size / 8)
     return np.exp(-0.5 * distance.astype(np.float64) ** 2)
 
 
 def _hann(size: int) -> Window:
-    # Half-way between the samples of the usual window, so that no slice has weight 0; halves that overlap add up to 1.
+    # Shifted by half a sample, so that no weight is 0; windows that overlap by half add up to 1.
     phase = np.pi * (np.arange(size) + 0.5) / size
     return np.sin(phase.astype(np.float64)) ** 2
 
@@ -79,31 +79,31 @@ def _hann(size: int) -> Window:
 WINDOWS: Mapping[Blending, Callable[[int], Window]] = MappingProxyType(
     {"mean": np.ones, "gaussian": _gaussian, "hann": _hann}
 )
-"""Weights of a patch along one axis, by name of the blending; all positive."""
+"""Function of the patch size that returns positive weights along one axis, by name of the blending."""
 
 
 def stitch_patches(patches: Iterable[Floats], grid: PatchGrid, blending: Blending = "mean") -> Floats:
-    """Average overlapping patches into one stack, each voxel of a patch weighing as the window says.
+    """Merge overlapping patches into one stack by a weighted average per voxel.
 
-    The window is the product of one along each axis along which patches overlap (Pielawski & Wahlby 2020). Where fewer
-    patches lie, at the ends, the weights still add up to 1.
+    The weight is the product of the windows of the axes with overlap (Pielawski & Wahlby 2020). The weights of a voxel
+    are normalised to a sum of 1, also at the ends, where fewer patches overlap.
 
     Args:
-        patches: Values per patch, in the order of the grid, each of its patch shape.
-        grid: Where they lie.
+        patches: Values of the patches, in the order of the grid.
+        grid: Their positions.
         blending: One of :data:`WINDOWS`.
 
     Returns:
-        Weighted mean per voxel, of the stack's shape; padding beyond it is dropped.
+        Weighted mean with the shape of the stack; padding is cut off.
     """
     windows = {axis: WINDOWS[blending](grid.patch_shape[axis]) for axis in grid.overlapping}
     total = np.zeros(grid.stack_shape)
     for patch, start in zip(patches, grid, strict=True):
         place = total[_box(start, grid.patch_shape)]
-        # Written in place: a view of the total.
-        place += _weighed(patch, windows)[_box((0,) * total.ndim, place.shape)]
+        # Modified in place: a view of the total.
+        place += _weighted(patch, windows)[_box((0,) * total.ndim, place.shape)]
     for axis, window in windows.items():
-        # Over a grid of patches, the sum of products of windows is the product of the axes' sums.
+        # On a grid, the sum over patches of products of windows is the product of the sums per axis.
         total /= _along(_total_weight(window, grid.starts[axis], grid.stack_shape[axis]), axis, total.ndim)
     return total.astype(np.float32)
 
@@ -112,11 +112,11 @@ def _box(start: Place, shape: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(first, first + size) for first, size in zip(start, shape, strict=True))
 
 
-def _weighed(patch: Floats, windows: Mapping[int, Window]) -> npt.NDArray[np.float64]:
-    weighed = patch.astype(np.float64)
+def _weighted(patch: Floats, windows: Mapping[int, Window]) -> npt.NDArray[np.float64]:
+    weighted = patch.astype(np.float64)
     for axis, window in windows.items():
-        weighed *= _along(window, axis, patch.ndim)
-    return weighed
+        weighted *= _along(window, axis, patch.ndim)
+    return weighted
 
 
 def _total_weight(window: Window, starts: Iterable[int], length: int) -> Window:

@@ -145,10 +145,10 @@ def gray_around(stack: Layers, x: int, window: tuple[slice, slice]) -> tuple[flo
     return float(low), float(high)
 
 
-def sagittal_index(stack: Layers, centerline: Centerline | None = None) -> int:
-    """Choose the sagittal slice with most lesion voxels; among equals the one nearest to the middle."""
+def sagittal_index(stack: Layers) -> int:
+    """Return the sagittal slice with the most lesion voxels; if several are equal, the one nearest to the middle."""
     counts = stack.lesions.sum(axis=(1, 2))
-    middle = len(counts) / 2 - 0.5 if centerline is None else float(np.median(centerline.x))
+    middle = len(counts) / 2 - 0.5
     candidates = np.flatnonzero(counts == counts.max())
     return int(candidates[np.abs(candidates - middle).argmin()])
 

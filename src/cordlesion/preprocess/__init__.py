@@ -1,1 +1,1 @@
-"""From a scan to its stack and back: region, orientation, centerline, sampling, intensities."""
+"""Converts a scan to a stack and back: region, centerline, resampling, intensity standardisation."""

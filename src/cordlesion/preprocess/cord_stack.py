@@ -1,8 +1,8 @@
-"""The stack: a part of a scan, sampled straight from the native image at the stack's own points, and carried back.
+"""The stack: a part of a scan on an isotropic grid, sampled directly from the native image, and mapped back to it.
 
-Positions of the cord stack follow Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the
-centerline in each axial slice. The isotropic grid shares the outer border of the native one, so its voxel i lies at
-native index (i + 0.5) * step - 0.5. A block, whose slices all start at the same x and y, is a stack too.
+The geometry of the cord stack follows Hussein et al. 2023, section 2.3: 0.5 mm isotropic, a 48 x 48 crop around the
+centerline in each axial slice. The isotropic and the native grid have the same outer border, so isotropic voxel i is at
+native index (i + 0.5) * step - 0.5. A block is a stack in which all slices start at the same x and y.
 """
 
 import math
@@ -20,29 +20,30 @@ from cordlesion.io.volume import Volume
 
 Floats = npt.NDArray[np.float64]
 
-# Slices that are sampled together; the cord leaves the crop's neighbourhood in longer ones, which would take memory.
-_RUN = 64
+# Number of slices that are sampled together. Over more slices the cord moves far sideways, and the common box needs
+# much memory.
+_CHUNK = 64
 # 4 GiB of float32: many times the foreground of the largest scan at 0.5 mm.
-_MOST_VOXELS = 2**30
+_MAX_VOXELS = 2**30
 
 
 @dataclass(frozen=True, eq=False)
 class StackGeometry:
-    """Where every voxel of a stack lies in its scan (in LAS order)."""
+    """The position of each voxel of a stack in its scan (in LAS order)."""
 
     native_shape: tuple[int, int, int]
     """Shape of the scan."""
     step: tuple[float, float, float]
-    """Isotropic voxels in units of native voxels, per axis."""
+    """Size of an isotropic voxel in native voxels, per axis."""
     crop_voxels: tuple[int, int]
-    """Size of every slice along x and y."""
+    """Size of each slice along x and y."""
     first_slice: int
-    """Index of the stack's first slice in the isotropic grid."""
+    """Index of the first slice of the stack in the isotropic grid."""
     start_x: npt.NDArray[np.int64]
-    """First isotropic x index of the crop, for each slice, shape (N,); may lie outside the image."""
+    """First isotropic x index of the crop for each slice, shape (N,); may be outside the image. Likewise y."""
     start_y: npt.NDArray[np.int64]
     background: float | None = None
-    """Intensities up to this are background, which enters no percentile; None: the stack has no background."""
+    """Intensities up to this are background and do not count for percentiles; None: no background."""
 
     @property
     def n_slices(self) -> int:
@@ -51,7 +52,7 @@ class StackGeometry:
 
     @property
     def isotropic_shape(self) -> tuple[int, int, int]:
-        """Shape of the whole isotropic grid, of which the stack is a part."""
+        """Shape of the whole isotropic grid that contains the stack."""
         x, y, z = (_isotropic_length(n, step) for n, step in zip(self.native_shape, self.step, strict=True))
         return x, y, z
 
@@ -62,23 +63,23 @@ class StackGeometry:
 
     @property
     def is_block(self) -> bool:
-        """Whether all slices start at the same place."""
+        """Whether all slices start at the same x and y."""
         return bool((self.start_x == self.start_x[0]).all() and (self.start_y == self.start_y[0]).all())
 
     def inside(self) -> npt.NDArray[np.bool_]:
-        """Mark the stack voxels that lie in the image (False: padding), of the stack's shape."""
+        """Return True for the voxels of the stack that are in the image (False: padding)."""
         nx, ny, _ = self.isotropic_shape
         x, y = self._isotropic_xy()
         in_x, in_y = (x >= 0) & (x < nx), (y >= 0) & (y < ny)
         return in_x[:, None, :] & in_y[None, :, :]
 
     def measured(self, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Mark the voxels whose intensities are the scan's own: neither padding nor background."""
+        """Return True for voxels that are neither padding nor background."""
         inside = self.inside()
         if self.background is None:
             return inside
         foreground = inside & (stack > self.background)
-        # Of a foreground finer than the grid nothing may be left; percentiles need some voxels.
+        # A foreground finer than the grid may vanish; percentiles need some voxels.
         return foreground if foreground.any() else inside
 
     def _isotropic_xy(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -87,7 +88,7 @@ class StackGeometry:
 
 
 def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfig) -> StackGeometry:
-    """Place the cord stack: every isotropic slice that the centerline spans, end slices with their whole thickness."""
+    """Return the geometry of the cord stack: all isotropic slices between the outer borders of the end slices."""
     las = to_las(scan)
     step_x, step_y, step_z = (config.spacing_mm / spacing for spacing in las.spacing_mm)
     n_slices = _isotropic_length(las.data.shape[2], step_z)
@@ -107,12 +108,12 @@ def stack_geometry(scan: Volume, centerline: Centerline, config: PreprocessConfi
 def block_geometry(
     scan: Volume, low: Sequence[int], high: Sequence[int], spacing_mm: float, background: float
 ) -> StackGeometry:
-    """Place a block: every isotropic voxel that overlaps a box of native voxels.
+    """Return the geometry of a block: all isotropic voxels that overlap a box of native voxels.
 
     Args:
         scan: The image.
         low: First voxel of the box along L, A and S.
-        high: One past the last.
+        high: Last voxel of the box plus 1, along L, A and S.
         spacing_mm: Isotropic voxel size.
         background: Intensities up to this are background.
     """
@@ -131,47 +132,47 @@ def block_geometry(
 
 
 def _require_size(scan: Volume, shape: Sequence[int], spacing_mm: float) -> None:
-    """Refuse a stack that no memory holds, before anything of its size is made."""
-    if math.prod(map(int, shape)) > _MOST_VOXELS:
+    """Reject a stack that is too large for memory, before anything is allocated."""
+    if math.prod(map(int, shape)) > _MAX_VOXELS:
         raise CordlesionError(
-            f"{scan.path or 'the scan'}: a stack of {' x '.join(map(str, shape))} voxels would be cut, at "
-            f"{spacing_mm:g} mm; at most {_MOST_VOXELS} are. Give `preprocess.spacing_mm` a larger value."
+            f"{scan.path or 'the scan'}: at {spacing_mm:g} mm the stack has {' x '.join(map(str, shape))} voxels; "
+            f"at most {_MAX_VOXELS} are possible. Set `preprocess.spacing_mm` to a larger value."
         )
 
 
 def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float32]:
-    """Sample ``scan`` linearly at the stack's points; padding repeats the image's border.
+    """Interpolate ``scan`` linearly at the points of the stack; padding repeats the border of the image.
 
-    Equal to resampling the whole volume and cropping, at a small part of the cost.
+    The result equals resampling the whole volume and cropping, at a small part of the cost.
 
     Returns:
-        Intensities, of the stack's shape.
+        Intensities with the shape of the stack.
     """
     data = to_las(scan).data
     if geometry.is_block:
-        # A block is large, but its points are a grid: one axis after the other, and no list of points.
+        # The points of a block are a grid, so the axes are interpolated one after the other.
         x, y = _native_span(geometry, 0, geometry.start_x), _native_span(geometry, 1, geometry.start_y)
         return _interpolate(data, (x, y, _native_z(geometry, np.arange(geometry.n_slices))))
-    runs = np.array_split(np.arange(geometry.n_slices), math.ceil(geometry.n_slices / _RUN))
-    return np.concatenate([_sample_slices(data, geometry, run) for run in runs], axis=-1)
+    chunks = np.array_split(np.arange(geometry.n_slices), math.ceil(geometry.n_slices / _CHUNK))
+    return np.concatenate([_sample_slices(data, geometry, chunk) for chunk in chunks], axis=-1)
 
 
 def sample_reference(reference: Volume, geometry: StackGeometry) -> npt.NDArray[np.bool_]:
-    """Sample a mask at the stack's points: lesion where the linearly interpolated mask reaches one half."""
+    """Sample a mask at the points of the stack: a voxel is lesion if linear interpolation gives at least 0.5."""
     return sample_stack(reference, geometry) >= 0.5
 
 
 def map_back(stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
-    """Carry stack values to the native grid (LAS order) by linear interpolation; 0 outside the stack.
+    """Map values of a stack to the native grid (LAS order) by linear interpolation; 0 outside the stack.
 
-    Equal to pasting the stack into the whole isotropic grid and resampling that, but only the stack's box is touched.
+    The result equals pasting the stack into the whole isotropic grid and resampling that, but only its box is computed.
 
     Args:
-        stack: Values, of the stack's shape.
-        geometry: The stack's place.
+        stack: Values with the shape of the stack.
+        geometry: Geometry of the stack.
 
     Returns:
-        Array of the scan's shape in LAS order.
+        Array with the shape of the scan in LAS order.
     """
     box, corner = _paste(stack, geometry)
     native = np.zeros(geometry.native_shape, np.float32)
@@ -199,12 +200,12 @@ def _to_isotropic(native: npt.NDArray[np.integer] | Floats, step: float) -> Floa
 def _sample_slices(
     data: npt.NDArray[np.generic], geometry: StackGeometry, slices: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.float32]:
-    """Sample some slices, each with a start of its own: rows and columns of all of them first, then each slice's part.
+    """Sample slices whose crops start at different places: first their common box, then the crop of each slice.
 
     Args:
         data: The scan in LAS order.
-        geometry: The stack's place.
-        slices: Numbers of consecutive slices of the stack.
+        geometry: Geometry of the stack.
+        slices: Indices of consecutive slices of the stack.
     """
     starts_x, starts_y = geometry.start_x[slices], geometry.start_y[slices]
     x, y = _native_span(geometry, 0, starts_x), _native_span(geometry, 1, starts_y)
@@ -220,7 +221,7 @@ def _sample_slices(
 
 
 def _native_span(geometry: StackGeometry, axis: int, starts: npt.NDArray[np.int64]) -> Floats:
-    """Return where all the columns (axis 0) or rows (1) of crops with these starts lie; the border is repeated."""
+    """Return the native positions of all columns (axis 0) or rows (axis 1) of the crops, clipped to the image."""
     indices = np.arange(starts.min(), starts.max() + geometry.crop_voxels[axis])
     return _to_native(np.clip(indices, 0, geometry.isotropic_shape[axis] - 1), geometry.step[axis])
 
@@ -232,7 +233,7 @@ def _native_z(geometry: StackGeometry, slices: npt.NDArray[np.intp]) -> Floats:
 def _between(
     lower: npt.NDArray[np.float32], upper: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    # In this form equal values stay what they are, so that the half of a mask is not lost by rounding.
+    # This form keeps equal values exactly, so that 0.5 in a mask is not lost by rounding.
     between: npt.NDArray[np.float32] = lower + (upper - lower) * weight
     return between
 
@@ -240,7 +241,7 @@ def _between(
 def _paste(
     stack: npt.NDArray[np.float32], geometry: StackGeometry
 ) -> tuple[npt.NDArray[np.float32], tuple[int, int, int]]:
-    """Paste the slices at their places into the smallest box that holds them and, inside the image, a rim of zeros."""
+    """Paste the slices into the smallest box that contains them, plus a rim of zeros inside the image."""
     starts = (geometry.start_x, geometry.start_y, np.array([geometry.first_slice]))
     limits = list(zip(starts, geometry.shape, geometry.isotropic_shape, strict=True))
     low = [max(0, int(s.min()) - 1) for s, _, _ in limits]
@@ -257,7 +258,7 @@ def _paste(
 
 
 def _overlaps(starts: npt.NDArray[np.int64], size: int, length: int) -> list[tuple[slice, slice]]:
-    """Return what of ``size`` voxels from each start on lies in ``length`` voxels: that part, and its place."""
+    """Return the part of each crop of ``size`` voxels that is inside ``length`` voxels: in the crop, and in the box."""
     first = np.maximum(0, -starts)
     stop = np.maximum(first, np.minimum(size, length - starts))
     edges = zip(starts.tolist(), first.tolist(), stop.tolist(), strict=True)
@@ -265,15 +266,15 @@ def _overlaps(starts: npt.NDArray[np.int64], size: int, length: int) -> list[tup
 
 
 def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDArray[np.int64]:
-    """Native indices whose centre lies between a box's first and last voxel; border voxels reach to the image's end."""
+    """Return the native indices with centres between the first and last voxel of a box; border voxels are extended."""
     positions = np.clip(_to_isotropic(np.arange(n_native), step), 0, _isotropic_length(n_native, step) - 1)
     return np.flatnonzero((positions >= low) & (positions <= low + size - 1))
 
 
 def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -> npt.NDArray[np.float32]:
-    """Interpolate linearly at a grid of positions, given along each axis; the border is repeated beyond it."""
+    """Interpolate linearly at a grid of positions, given along each axis; the border is repeated outside."""
     positions = [np.clip(p, 0, n - 1) for p, n in zip(positions, values.shape, strict=True)]
-    # Of a large image only the part that is needed: numpy copies all of what it takes slices from.
+    # Crop a large image to the needed part, because numpy.take copies along the whole array.
     low = [math.floor(p.min(initial=n - 1)) for p, n in zip(positions, values.shape, strict=True)]
     values = values[tuple(slice(a, math.ceil(p.max(initial=0)) + 1) for a, p in zip(low, positions, strict=True))]
     for axis, (position, first) in enumerate(zip(positions, low, strict=True)):

@@ -1,4 +1,4 @@
-"""Which part of a scan is looked at: the surroundings of the cord, or the whole foreground."""
+"""The region of a scan that a stack covers: around the cord, or the whole foreground."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,18 +12,18 @@ from cordlesion.io.volume import Volume
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, stack_geometry
 
 MARGIN_MM = 5.0
-"""What is added on every side of the foreground, which ends where the image gets dark: at fluid, in many contrasts."""
+"""Margin on each side of the foreground; in many contrasts the foreground ends at fluid, which is dark."""
 _BINS = 256
 _BRIGHTEST_PERCENT = 99.9
-"""Intensities above this percentile are outliers, which would draw the histogram out."""
+"""Intensities above this percentile are outliers and would stretch the histogram."""
 
 
 def place_stack(scan: Volume, centerline: Centerline | None, config: PreprocessConfig) -> StackGeometry:
-    """Place the stack of a scan in the region that the configuration names.
+    """Return the geometry of the stack of a scan for the configured region.
 
     Args:
         scan: The image.
-        centerline: Needed for the region ``cord``, and without effect on the foreground.
+        centerline: Required for the region ``cord``; not used for the foreground.
         config: Region and voxel size.
 
     Raises:
@@ -36,7 +36,7 @@ def place_stack(scan: Volume, centerline: Centerline | None, config: PreprocessC
 
 
 def foreground_geometry(scan: Volume, spacing_mm: float) -> StackGeometry:
-    """Place a block around the foreground: the largest connected set of voxels above Otsu's threshold, and a margin.
+    """Return a block around the foreground: the largest component above Otsu's threshold, plus a margin.
 
     Raises:
         CordlesionError: The image has no foreground.
@@ -47,7 +47,7 @@ def foreground_geometry(scan: Volume, spacing_mm: float) -> StackGeometry:
     labels, n = ndimage.label(data > background)
     if not n:
         raise CordlesionError(
-            f"{scan.path or 'the image'}: has no foreground; tissue brighter than its background is needed. "
+            f"{scan.path or 'the image'}: has no foreground; tissue must be brighter than the background. "
             "Check the export of this scan."
         )
     largest = int(np.bincount(labels.ravel())[1:].argmax())
@@ -62,10 +62,10 @@ def foreground_geometry(scan: Volume, spacing_mm: float) -> StackGeometry:
 
 
 def otsu_threshold(values: npt.NDArray[np.float32]) -> float:
-    """Return the threshold between dark and bright values that sets their means apart most (Otsu 1979).
+    """Return the threshold with the largest between-class variance of dark and bright values (Otsu 1979).
 
-    It is a border of 256 bins between the lowest value and the 99.9th percentile; the classes are the values up to it
-    and those above. Values that are all equal are all dark.
+    It is an edge of one of 256 bins between the minimum and the 99.9th percentile. Values up to it are dark. If all
+    values are equal, all are dark.
     """
     low, high = float(values.min()), float(np.percentile(values, _BRIGHTEST_PERCENT))
     if low >= high:
@@ -75,6 +75,6 @@ def otsu_threshold(values: npt.NDArray[np.float32]) -> float:
     bright = counts.sum() - dark
     sums = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2)
     separation = dark * bright * (sums[:-1] / dark - (sums[-1] - sums[:-1]) / bright) ** 2
-    # Every border within a gap separates alike; the middle one is the safest.
+    # All edges within a gap of the histogram are equally good; the middle one is the most robust.
     best = np.flatnonzero(separation == separation.max())
     return float(edges[1:][best[len(best) // 2]])

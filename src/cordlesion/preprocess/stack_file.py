@@ -1,4 +1,4 @@
-"""A scan's stack with its reference: made once, read by training and prediction."""
+"""The stack of a scan with its reference: written once, read by training and prediction."""
 
 import contextlib
 import json
@@ -23,17 +23,17 @@ from cordlesion.io.writing import atomic_path
 from cordlesion.preprocess.cord_stack import StackGeometry, sample_reference, sample_stack
 from cordlesion.preprocess.region import place_stack
 
-_LARGEST = 1_000_000
-"""No scan has so many voxels along an axis."""
+_MAX_LENGTH = 1_000_000
+"""Upper limit for the number of voxels along an axis."""
 
 
 @dataclass(frozen=True, eq=False)
 class CordStack:
-    """The 48 x 48 x N volume around the centerline, or the block around the foreground, in the scan's intensities."""
+    """The 48 x 48 x N volume around the centerline, or the block around the foreground, with original intensities."""
 
     image: npt.NDArray[np.float32]
     reference: npt.NDArray[np.bool_]
-    """All False where the scan has no reference."""
+    """All False if the scan has no reference."""
     geometry: StackGeometry
 
 
@@ -42,13 +42,13 @@ _WANTED = {"file": "*_label-centerline_seg.nii.gz", "cord_mask": "*_label-cord_s
 
 
 def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig, find: Finder | None) -> Centerline | None:
-    """Find a scan's centerline where the configuration says; None where the region needs none.
+    """Return the centerline of a scan from the configured source; None if the region needs none.
 
     Args:
-        scan: Whose cord it is.
-        image: The scan's image.
-        config: Region and source.
-        find: Looks for the cord, where the source is no file of the scan.
+        scan: The scan and its files.
+        image: The image of the scan.
+        config: Region and source of the centerline.
+        find: Finds the cord, if the source is not a file.
 
     Raises:
         CordlesionError: The file is missing or unusable, or the cord is not found.
@@ -62,7 +62,7 @@ def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig, find: F
     file = scan.files().get(DRAWN[source])
     if file is None:
         raise CordlesionError(
-            f"{scan.image}: no centerline {source.replace('_', ' ')} found; {_WANTED[source]} is needed beside the "
+            f"{scan.image}: no centerline {source.replace('_', ' ')} found; {_WANTED[source]} is needed next to the "
             "scan or in derivatives. Add it, or set `preprocess.centerline` or `patterns` in the study."
             f"{scan.why_none(DRAWN[source])}"
         )
@@ -76,9 +76,9 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
     """Cut the stack of a scan and of its reference.
 
     Args:
-        scan: Image, reference and where its cord is.
-        config: How to cut.
-        find: Looks for the cord, where the source of the centerline is no file of the scan.
+        scan: Image, reference and centerline files.
+        config: Region, voxel size and source of the centerline.
+        find: Finds the cord, if the source of the centerline is not a file.
 
     Raises:
         CordlesionError: A file is missing or damaged, the grids differ, or the image has no foreground.
@@ -92,13 +92,13 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
 
 
 def stack_content(stack: CordStack) -> bytes:
-    """Return a stack as the content of its file: equal stacks have equal content."""
+    """Return the file content of a stack; equal stacks give equal bytes."""
     starts = {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
     tensors: dict[str, npt.NDArray[np.generic]] = {
         "image": np.ascontiguousarray(stack.image),
         "reference": np.ascontiguousarray(stack.reference, np.uint8),
     }
-    # Not save_file, which hides a full disk behind an error of its own.
+    # Not save_file, because its error does not show that the disk is full.
     return save(tensors, metadata={"geometry": json.dumps(asdict(stack.geometry) | starts)})
 
 
@@ -109,7 +109,7 @@ def write_stack(path: Path, stack: CordStack) -> None:
 
 
 def read_stack(path: Path) -> CordStack:
-    """Read what :func:`write_stack` wrote.
+    """Read a stack that :func:`write_stack` wrote.
 
     Raises:
         CordlesionError: The file is missing or damaged.
@@ -122,7 +122,7 @@ def read_stack(path: Path) -> CordStack:
 
 
 def read_stack_shape(path: Path) -> tuple[int, int, int]:
-    """Read a stack's shape and none of its voxels.
+    """Read the shape of a stack without its voxels.
 
     Raises:
         CordlesionError: The file is missing or damaged.
@@ -143,35 +143,35 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CordlesionError(
-            f"{path}: no readable cord stack ({error}). Delete it and run `cordlesion preprocess` again."
+            f"{path}: not a readable cord stack ({error}). Delete it and run `cordlesion preprocess` again."
         ) from error
 
 
 def _between(value: Any, kind: Any, low: float, high: float) -> Any:  # noqa: ANN401 - a number of JSON
     if not isinstance(value, kind) or not low <= value <= high:
-        raise ValueError(f"a place in the scan is {value!r}")
+        raise ValueError(f"a value of its geometry is {value!r}")
     return value
 
 
 def _require_fit(image: npt.NDArray[Any], reference: npt.NDArray[Any], geometry: StackGeometry) -> None:
-    """Refuse voxels that are not those of the place, or no intensities and no mask."""
+    """Reject arrays with a wrong type or shape, and intensities that are not finite."""
     if image.dtype != np.float32 or reference.dtype != np.uint8:
-        raise ValueError(f"it holds {image.dtype} and {reference.dtype}, float32 and uint8 are needed")
+        raise ValueError(f"it contains {image.dtype} and {reference.dtype}; float32 and uint8 are needed")
     if not image.shape == reference.shape == geometry.shape or 0 in image.shape:
-        raise ValueError(f"image {image.shape}, reference {reference.shape} and place {geometry.shape} do not fit")
+        raise ValueError(f"image {image.shape}, reference {reference.shape} and geometry {geometry.shape} do not fit")
     if not np.isfinite(image).all():
-        raise ValueError("it holds intensities that are no finite numbers")
+        raise ValueError("it contains intensities that are not finite")
 
 
 def _geometry(place: dict[str, Any]) -> StackGeometry:
     starts = {axis: np.array(place[axis], np.int64) for axis in ("start_x", "start_y")}
     shapes = {
-        "native_shape": tuple(_between(n, int, 1, _LARGEST) for n in place["native_shape"]),
-        "step": tuple(_between(step, int | float, 1 / _LARGEST, _LARGEST) for step in place["step"]),
+        "native_shape": tuple(_between(n, int, 1, _MAX_LENGTH) for n in place["native_shape"]),
+        "step": tuple(_between(step, int | float, 1 / _MAX_LENGTH, _MAX_LENGTH) for step in place["step"]),
     }
-    if {len(values) for values in shapes.values()} != {3} or any(abs(v).max() > _LARGEST for v in starts.values()):
-        raise ValueError("its place in the scan is none")
-    _between(place["first_slice"], int, 0, _LARGEST)
-    # One number in files that were written when every crop was square.
+    if {len(values) for values in shapes.values()} != {3} or any(abs(v).max() > _MAX_LENGTH for v in starts.values()):
+        raise ValueError("its geometry is invalid")
+    _between(place["first_slice"], int, 0, _MAX_LENGTH)
+    # Older files contain one number, because every crop was square.
     crop = tuple(np.broadcast_to(place["crop_voxels"], 2).tolist())
     return StackGeometry(**(place | shapes | starts | {"crop_voxels": crop}))

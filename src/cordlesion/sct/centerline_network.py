@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cordlesion.cord.centerline import Centerline, Finder
-from cordlesion.cord.heatmap_curve import APART_MM, curve_in_heatmap
+from cordlesion.cord.heatmap_curve import MAP_SPACING_MM, curve_in_heatmap
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
@@ -48,7 +48,7 @@ def sct_cord_finder(path: Path) -> Finder:
 
 def _find(network: SctCenterlineNet, contrast: str, scan: Volume) -> Centerline:
     las = to_las(scan)
-    n_slices, stride = las.data.shape[2], max(1, int(APART_MM / las.spacing_mm[2]))
+    n_slices, stride = las.data.shape[2], max(1, int(MAP_SPACING_MM / las.spacing_mm[2]))
     first = min(stride // 2, n_slices - 1)
     placed = las.affine.copy()
     placed[:3, 3] += first * las.affine[:3, 2]

@@ -1,8 +1,8 @@
 """Simulated T2-weighted scans of the spinal cord with multiple-sclerosis lesions.
 
-The image is computed from a continuous description of one subject's anatomy (:mod:`.anatomy`, :mod:`.canal`,
-:mod:`.surroundings`, :mod:`.lesions`), integrated through thick slices (:mod:`.render`) and acquired in k-space
-(:mod:`.kspace`). The reference mask is a simulated reader's (:mod:`.reader`).
+A scan is computed in three steps: a continuous description of the anatomy of a subject (:mod:`.anatomy`, :mod:`.canal`,
+:mod:`.surroundings`, :mod:`.lesions`), integration through thick slices (:mod:`.render`), and acquisition in k-space
+(:mod:`.kspace`). A simulated reader (:mod:`.reader`) draws the reference mask.
 """
 
 from cordlesion.simulate.cohort import simulate_cohort as simulate_cohort

@@ -1,4 +1,4 @@
-"""How one scan is acquired: field of view, slices, resolution, coil, artefacts."""
+"""Acquisition parameters of one scan: field of view, slices, resolution, coil, artefacts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -19,12 +19,12 @@ BORDER = 12
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Magnitudes of what disturbs reading; 0 where absent."""
+    """Strength of the artefacts; 0 if absent."""
 
     ghost: float
-    """Share of the fluid's signal in a displaced copy along the phase direction."""
+    """Share of the fluid signal in a shifted copy along the phase-encoding direction."""
     ghost_shift: float
-    """Displacement of the copy, as a share of the field of view."""
+    """Shift of the copy as a share of the field of view."""
     motion_mm: float
     """SD of the in-plane shift between slices."""
     slice_gain_sd: float
@@ -34,7 +34,7 @@ class Artefacts:
 
 @dataclass(frozen=True)
 class Acquisition:
-    """One scan's protocol.
+    """The protocol of one scan.
 
     In-plane axes are (front-back, up-down) for sagittal scans and (right-left, front-back) for axial ones.
     """
@@ -55,20 +55,20 @@ class Acquisition:
     filter_sd_mm: float
     noise: float
     shading_z: float
-    """Largest over smallest coil sensitivity along the cord's direction."""
+    """Largest divided by smallest coil sensitivity along the cord."""
     shading_back: float
-    """Sensitivity at the back over that at the front."""
+    """Coil sensitivity at the back divided by that at the front."""
     saturation_mm: float
-    """Where the saturation band begins, in front of the middle; infinite where there is none."""
+    """Start of the saturation band in front of the middle; infinite if there is none."""
     pose: Pose
     oblique_deg: tuple[float, float, float]
-    """Rotation of the whole field of view against the scanner, about x, y, z."""
+    """Rotation of the field of view relative to the scanner, about x, y, z."""
     artefacts: Artefacts
     gain: float
 
     @property
     def drawn_matrix(self) -> tuple[int, int]:
-        """Stored pixels and a border that, as oversampling does, takes the wrapped signal and is thrown away."""
+        """Stored pixels plus a border that contains wrapped signal and is cut off, as with oversampling."""
         return self.matrix[0] + 2 * BORDER, self.matrix[1] + 2 * BORDER
 
     @property
@@ -91,13 +91,13 @@ class Acquisition:
         return *self.matrix, self.slices
 
     def axis_mm(self, axis: int) -> Array:
-        """Voxel centres along right (0), front (1) or up (2), mm from the middle of the field of view."""
+        """Return the voxel centres along right (0), front (1) or up (2), in mm from the middle of the field of view."""
         count = self.shape[axis]
         return (np.arange(count) - (count - 1) / 2) * self.spacing_mm[axis]
 
     @property
     def covered_mm(self) -> tuple[float, float]:
-        """Stretch of cord in view, roughly: from, to."""
+        """Approximate range of the cord in view: from, to."""
         half = 0.5 * self.shape[2] * self.spacing_mm[2] - 8
         return max(self.pose.centre_s_mm - half, 2.0), self.pose.centre_s_mm + half
 
@@ -150,7 +150,7 @@ def _sagittal(rng: np.random.Generator, site: Site, region: Region) -> tuple[flo
     field = rng.uniform(*FIELD_MM[region])
     pixel = float(np.clip(site.pixel_mm * (field / 245) ** 0.7 * rng.uniform(0.97, 1.03), 0.42, 0.88))
     count = 2 * round(field / pixel / 2)
-    # Chest fields of view need not be square: the front holds only motion.
+    # Thoracic fields of view may be shorter from front to back: the front contains only motion.
     deep = 2 * round(min(field, 262.0) / pixel / 2)
     return (
         pixel,
@@ -190,7 +190,7 @@ def _pose(rng: np.random.Generator, plane: Plane, region: Region) -> Pose:
 
 
 def _artefacts(rng: np.random.Generator) -> Artefacts:
-    """Mild disturbance in a quarter of the scans, strong in one of twenty."""
+    """Draw artefacts: moderate in a quarter of the scans, strong in one of twenty, weak in the others."""
     level = rng.choice((0.15, 1.0, 2.2), p=(0.70, 0.25, 0.05))
     return Artefacts(
         ghost=float(level * rng.uniform(0.01, 0.035)),

@@ -1,7 +1,7 @@
-"""One subject's cord, canal and spine as functions of the position along the cord.
+"""Cord, canal and spine of one subject as functions of the position along the cord.
 
-Coordinates: ``s`` runs down the cord in mm from the top of C1 (negative: brain stem); in a section, ``u`` points to the
-right and ``v`` to the front, both in mm from the cord's centre.
+Coordinates: ``s`` is the position along the cord in mm, downwards from the top of C1 (negative: brain stem). In a
+section, ``u`` points to the right and ``v`` to the front, in mm from the centre of the cord.
 """
 
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from cordlesion.simulate import levels
 from cordlesion.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal, normal, smooth_line
 
 S_MM: Array = np.arange(-110.0, 530.0, 1.0)
-"""Positions at which everything below is tabulated."""
+"""Positions of the tabulated values."""
 CORD_TOP_MM = 0.0
-"""Where the cord begins (the top of C1) and the brain stem ends."""
+"""Upper end of the cord: the top of C1, below the brain stem."""
 FRONT_EXPONENT, BACK_EXPONENT = 2.6, 2.1
-"""Superellipse exponents of the section: the cord is flatter in front."""
+"""Superellipse exponents of the section: the front of the cord is flatter."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """What is known of a subject."""
+    """Age and sex of a subject."""
 
     age: float
     sex: str
@@ -38,23 +38,23 @@ class Anatomy:
     person: Person
     cord_area_mm2: Array
     cord_ratio: Array
-    """Front-to-back over left-to-right diameter."""
+    """Anterior-posterior diameter divided by left-right diameter."""
     sac_ap_mm: Array
     sac_rl_mm: Array
     sac_shift_mm: Array
-    """Middle of the dural sac, in front of the cord's centre."""
+    """Middle of the dural sac, in mm in front of the centre of the cord."""
     direction: Array
-    """Angle of the cord in the sagittal plane, radians; positive where it runs forwards on its way down."""
+    """Angle of the cord in the sagittal plane, radians; positive where the lower part is further in front."""
     lateral_mm: Array
     """Sideways deviation of the cord (scoliosis)."""
     conus_mm: float
-    """Where the cord ends."""
+    """Lower end of the cord."""
     bulge_mm: Array
-    """Bulge of each disc on the sac, one per level."""
+    """Bulge of each disc into the sac, one value per level."""
     level_scale: Array
-    """Relative signal of each vertebral body and disc, one per level."""
+    """Relative signal of each vertebral body and disc, one value per level."""
     posterior_depth_mm: float
-    """Cord to the skin of the neck."""
+    """Distance from the cord to the skin of the neck."""
     seed: tuple[int, int]
 
     @cached_property
@@ -68,16 +68,10 @@ class Anatomy:
         return values
 
     def semi_axes(self, s_mm: Array) -> tuple[Array, Array]:
-        """Half diameters (left-right, front-back) of the cord, mm, such that the section has the tabulated area."""
+        """Return the semi-axes (left-right, front-back) of the cord in mm; the section has the tabulated area."""
         area, ratio = self.at("cord_area_mm2", s_mm), self.at("cord_ratio", s_mm)
         half_rl = np.sqrt(np.maximum(area, 1e-3) / (ratio * _unit_area()))
         return half_rl, half_rl * ratio
-
-    @cached_property
-    def direction_range_deg(self) -> float:
-        """How far the cord's direction turns over the first 130 mm, degrees."""
-        part = np.degrees(self.direction[(S_MM >= 0) & (S_MM <= 130)])
-        return float(part.max() - part.min())
 
 
 def draw_anatomy(seed: int, subject: int, person: Person) -> Anatomy:
@@ -105,7 +99,7 @@ def draw_anatomy(seed: int, subject: int, person: Person) -> Anatomy:
 
 
 def radius_ratio(u: Array, v: Array, half_rl: Array | float, half_ap: Array | float) -> Array:
-    """Return the section's level function: below 1 inside the cord, 1 on its surface; arguments in mm, broadcasting."""
+    """Return the level function of the section: below 1 inside the cord, 1 on its surface; arguments in mm."""
     front = np.abs(v / half_ap)
     side = np.abs(u / half_rl)
     exponent = np.where(np.asarray(v) > 0, np.float32(FRONT_EXPONENT), np.float32(BACK_EXPONENT))
@@ -114,13 +108,13 @@ def radius_ratio(u: Array, v: Array, half_rl: Array | float, half_ap: Array | fl
 
 
 def _unit_area() -> float:
-    """Area of the unit section: half a superellipse in front, half behind."""
+    """Return the area of the unit section: half a superellipse in front, half a superellipse behind."""
     halves = [4 * gamma(1 + 1 / n) ** 2 / gamma(1 + 2 / n) for n in (FRONT_EXPONENT, BACK_EXPONENT)]
     return float(sum(halves) / 2)
 
 
 def _cord_area(rng: np.random.Generator, person: Person, conus_mm: float) -> Array:
-    """Area along the cord: table x size, sex, age and atrophy of the subject x level wiggle x roughness."""
+    """Return the area along the cord: table x (size, sex, age, atrophy of the subject) x smooth variation."""
     sex = 1.045 if person.sex == "M" else 0.985
     age = 1 - 0.08 / 70 * (person.age - 36)
     atrophy = 1 - min(0.2, rng.gamma(1.6, 0.032))
@@ -144,19 +138,19 @@ def _sac(rng: np.random.Generator, field: str, scale: float) -> Array:
 
 
 def _sac_shift(rng: np.random.Generator) -> Array:
-    """Middle of the sac in front of the cord's centre, from the gaps in front and behind."""
+    """Return the shift of the sac relative to the cord, from the gaps in front and behind."""
     shift = np.clip((levels.column("gap_anterior") - levels.column("gap_posterior")) / 2, -1.8, 3.3)
     table = np.interp(S_MM, *_with_brain_stem(shift, (0.0, -1.0, -1.5, -1.5)))
     return table + 0.5 * rng.normal() + 0.5 * smooth_line(rng, len(S_MM), 25)
 
 
 def _with_brain_stem(column: Array, stem: tuple[float, float, float, float]) -> tuple[Array, Array]:
-    """Knots and values of a level column, extended upwards through pons (first value) and medulla."""
+    """Return knots and values of a level column, extended upwards to medulla and pons (first value)."""
     return np.concatenate([[-40.0, -24.0, -14.0, -5.0], levels.CENTRES_MM]), np.concatenate([stem, column])
 
 
 def _direction(rng: np.random.Generator) -> Array:
-    """Lordosis of the neck (Cobb 9 +- 13 degrees, Guo 2018), kyphosis of the chest, and the bend at the skull."""
+    """Draw the lordosis of the neck (Cobb 9 +- 13 degrees, Guo 2018), thoracic kyphosis and the bend at the skull."""
     lordosis = normal(rng, 9, 13, -22, 38)
     kyphosis = normal(rng, 38, 9, 18, 60)
     skull = normal(rng, 17, 6, 4, 30)
@@ -181,7 +175,7 @@ def _direction(rng: np.random.Generator) -> Array:
 
 
 def _lateral(rng: np.random.Generator) -> Array:
-    """Scoliosis: a slow sideways wave."""
+    """Draw a scoliosis: a sideways wave of long wavelength."""
     amplitude = abs(rng.normal(0, 1.3))
     return amplitude * np.sin(S_MM / rng.uniform(45, 90) + rng.uniform(0, 2 * np.pi)) + 0.12 * smooth_line(
         rng, len(S_MM), 6
@@ -189,7 +183,7 @@ def _lateral(rng: np.random.Generator) -> Array:
 
 
 def _bulges(rng: np.random.Generator, person: Person, count: int) -> Array:
-    """Disc bulges grow with age and are largest at C5-C7; one in twenty subjects has a protrusion."""
+    """Draw disc bulges: larger with age, largest at C5-C7; one in twenty subjects has a protrusion."""
     weight = np.interp(np.arange(count), [0, 1, 3, 5, 7, 9, count], [0, 0.2, 0.8, 1.0, 0.4, 0.25, 0.4])
     bulge = weight * rng.gamma(1.2, 0.35 + 0.012 * max(person.age - 25, 0), count)
     if rng.random() < 0.05:

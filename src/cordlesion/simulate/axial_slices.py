@@ -1,9 +1,9 @@
-"""Single axial slices of simulated subjects and of what is no cord, from which the cord detector learns.
+"""Single axial slices with and without cord: the training data of the cord detector.
 
-The slices are evaluated straight from the continuous anatomy on a grid of 1 mm, with shapes drawn more widely than
-healthy adults have them and signals far more widely than any protocol gives (Billot 2023: a network that has seen every
-contrast needs no real scan), at any level from the pons to the lower back. What real scans hold besides is drawn as
-simple shapes: brains, limbs, clutter, noise.
+The slices are computed directly from the continuous anatomy on a grid of 1 mm, at any level from the pons to the lower
+back. Shapes vary more than in healthy adults and signals far more than between protocols, because a network that is
+trained on every contrast needs no real scan (Billot 2023). Slices without cord contain simple shapes: brains, limbs,
+clutter, noise.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from scipy.ndimage import gaussian_filter, zoom
 from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
 from cordlesion.simulate.canal import LAYERS
 from cordlesion.simulate.frame import Pose, cord_frame
-from cordlesion.simulate.lesions import draw_friends, draw_lesions
+from cordlesion.simulate.lesions import draw_lesions, draw_mimics
 from cordlesion.simulate.randomness import Array, keyed_rng, lognormal, normal
 from cordlesion.simulate.render import Scene, near_canal
 from cordlesion.simulate.signals import Signals, draw_signals
@@ -24,13 +24,13 @@ from cordlesion.simulate.signals import Signals, draw_signals
 SIZE = 160
 """Edge of a slice, in pixels of 1 mm."""
 REACH_MM = 120.0
-"""How far slices of one subject lie from the middle of the drawn stretch."""
-TOP_UNSURE_MM, CONUS_UNSURE_MM = (-20.0, 0.0), (-12.0, 8.0)
-"""Stretches about the upper end of the cord and the conus in which nobody can say whether a slice holds cord."""
+"""Largest distance of a slice from the middle of the simulated range."""
+TOP_UNCERTAIN_MM, CONUS_UNCERTAIN_MM = (-20.0, 0.0), (-12.0, 8.0)
+"""Ranges around the upper end of the cord and the conus in which it is uncertain whether a slice contains cord."""
 LUMBAR_SHARE = 0.25
-"""Subjects drawn about the conus and the cauda equina, beside those drawn anywhere."""
-CORDLESS_SHARE = 0.22
-"""Slices of brains, limbs, clutter and noise, per slice of a subject."""
+"""Share of subjects that are placed around the conus and the cauda equina; the others are placed anywhere."""
+NO_CORD_SHARE = 0.22
+"""Mean number of slices without cord per slice of a subject."""
 _HALF = SIZE / 2
 _MESH = np.meshgrid(*[np.arange(SIZE, dtype=np.float32) - _HALF] * 2, indexing="ij")
 
@@ -42,13 +42,13 @@ class AxialSlice:
     image: Array
     """Intensities, shape (SIZE, SIZE), float32."""
     center: tuple[float, float]
-    """Where the cord is, in pixels; NaN in slices without any."""
-    sure: bool
-    """False where it cannot be said whether this is cord."""
+    """Centre of the cord in pixels; NaN in slices without cord."""
+    certain: bool
+    """Whether it is certain that the slice contains cord, or that it does not."""
 
 
 def draw_slices(seed: int, subject: int, count: int) -> Iterator[AxialSlice]:
-    """Draw slices of one subject, and some of what is no cord; the same arguments always give the same slices."""
+    """Draw slices of one subject and some slices without cord; the same arguments always give the same slices."""
     rng = keyed_rng("axial slices", seed, subject)
     scene = _scene(rng, seed, subject)
     for _ in range(count):
@@ -56,12 +56,12 @@ def draw_slices(seed: int, subject: int, count: int) -> Iterator[AxialSlice]:
         drawn = replace(scene, anatomy=_reshaped(rng, scene.anatomy), signals=signals)
         height, thickness = rng.uniform(-REACH_MM, REACH_MM), rng.choice((1.0, 3.0, 5.0, 8.0))
         yield _subject_slice(drawn, height, rng.uniform(0.2, 0.8, 2) * SIZE, thickness, rng)
-        if rng.random() < CORDLESS_SHARE:
+        if rng.random() < NO_CORD_SHARE:
             yield cordless_slice(rng)
 
 
 def draw_stack(seed: int, subject: int, gap_mm: float) -> Iterator[AxialSlice]:
-    """Draw consecutive slices of one subject from below upwards, with the signals of one scan."""
+    """Draw consecutive slices of one subject, from bottom to top, with the signals of one scan."""
     rng = keyed_rng("axial stack", seed, subject)
     scene = _scene(rng, seed, subject)
     _, x, y = (float(value[0]) for value in scene.frame.at_height(np.zeros(1)))
@@ -73,21 +73,21 @@ def draw_stack(seed: int, subject: int, gap_mm: float) -> Iterator[AxialSlice]:
 
 def cordless_slice(rng: np.random.Generator) -> AxialSlice:
     """Draw a slice of a brain, a limb, clutter or noise."""
-    return AxialSlice(_CORDLESS[rng.integers(len(_CORDLESS))](rng), (np.nan, np.nan), True)
+    return AxialSlice(_NO_CORD[rng.integers(len(_NO_CORD))](rng), (np.nan, np.nan), True)
 
 
 def _scene(rng: np.random.Generator, seed: int, subject: int) -> Scene:
     anatomy = draw_anatomy(seed, subject, Person(rng.uniform(18, 70), str(rng.choice(("F", "M")))))
     frame = cord_frame(anatomy, _pose(rng, anatomy), 1.1 * SIZE, REACH_MM + 20)
-    lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_friends(anatomy))
+    lesions = (*draw_lesions(anatomy, [(0.0, 300.0)]), *draw_mimics(anatomy))
     return Scene(anatomy, frame, lesions, _signals(rng, anatomy.person.age))
 
 
 def _reshaped(rng: np.random.Generator, anatomy: Anatomy) -> Anatomy:
-    """Return wider and narrower cords and sacs than healthy people have, and cords that lie off the sac's middle.
+    """Vary the size of cord and sac and the position of the cord in the sac more than in healthy adults.
 
-    Atrophy, a narrow canal, and where the cord lies in it (it sinks forwards or backwards with the body's position)
-    vary more between patients than the tables of healthy adults tell.
+    Patients vary more than the tables of healthy adults, because of atrophy, narrow canals and the position of the
+    body, which moves the cord forwards or backwards.
     """
     area, across, deep = np.exp(rng.normal(0, (0.12, 0.10, 0.10)))
     return replace(
@@ -112,7 +112,7 @@ def _pose(rng: np.random.Generator, anatomy: Anatomy) -> Pose:
 
 
 def _signals(rng: np.random.Generator, age: float) -> Signals:
-    """Draw T2-like signals, broader than of any site; or, for a third, any signals at all."""
+    """Draw T2-like signals that vary more than between sites; for a third of the slices, arbitrary signals."""
     signals = draw_signals(rng, lognormal(rng, 2.5, 0.3, 1.3, 5.0), age, 0.1)
     spread = 0.35 if rng.random() < 0.65 else 0.8
     names = {"body", "nucleus", "dark", "rim", "muscle", "fat"}
@@ -120,7 +120,7 @@ def _signals(rng: np.random.Generator, age: float) -> Signals:
         f.name: getattr(signals, f.name) * np.exp(rng.normal(0, spread)) for f in fields(signals) if f.name in names
     }
     if spread > 0.5:
-        # Fluid as bright as the cord would hide it; a factor of 1.25 can be seen.
+        # Fluid as bright as the cord would hide the cord; a factor of 1.25 is visible.
         drawn["csf"] = float(np.exp(rng.choice((-1, 1)) * rng.uniform(0.22, 1.6)))
     flow: dict[str, Any] = {"flow_loss": rng.uniform(0.1, 0.95), "csf_unevenness": rng.uniform(0.05, 0.25)}
     return replace(signals, **drawn, **flow)
@@ -133,16 +133,18 @@ def _subject_slice(
     xs, ys = (np.arange(SIZE) - middle + at for middle, at in zip(center, (x, y), strict=True))
     image = _section(scene, xs.astype(np.float32), ys.astype(np.float32), height, thickness)
     conus = scene.anatomy.conus_mm
-    unsure = TOP_UNSURE_MM[0] < s < TOP_UNSURE_MM[1] or CONUS_UNSURE_MM[0] < s - conus < CONUS_UNSURE_MM[1]
-    held = TOP_UNSURE_MM[0] < s < conus + CONUS_UNSURE_MM[1]
-    place = (float(center[0]), float(center[1])) if held else (np.nan, np.nan)
+    uncertain = (
+        TOP_UNCERTAIN_MM[0] < s < TOP_UNCERTAIN_MM[1] or CONUS_UNCERTAIN_MM[0] < s - conus < CONUS_UNCERTAIN_MM[1]
+    )
+    has_cord = TOP_UNCERTAIN_MM[0] < s < conus + CONUS_UNCERTAIN_MM[1]
+    place = (float(center[0]), float(center[1])) if has_cord else (np.nan, np.nan)
     if s > conus and rng.random() < 0.8:
         image = _with_roots(image, scene, s, center, rng)
-    return AxialSlice(image.astype(np.float32), place, not unsure)
+    return AxialSlice(image.astype(np.float32), place, not uncertain)
 
 
 def _section(scene: Scene, xs: Array, ys: Array, height: float, thickness: float) -> Array:
-    """Evaluate the signal on an axial grid; the canal is averaged over the slice's thickness."""
+    """Evaluate the signal on an axial grid; the canal is averaged over the slice thickness."""
     s, v = scene.frame.section(ys, np.full(len(ys), height, np.float32))
     section = scene.section(s)
     image = scene.ground(xs, section, v)
@@ -160,7 +162,7 @@ def _section(scene: Scene, xs: Array, ys: Array, height: float, thickness: float
 
 
 def _with_roots(image: Array, scene: Scene, s: float, center: Array, rng: np.random.Generator) -> Array:
-    """Paint the roots of the cauda equina: a clump or a crescent of threads that sinks to the back of the sac."""
+    """Draw the roots of the cauda equina: a group or a crescent of threads at the back of the sac."""
     half_rl, half_ap, shift = (
         float(scene.anatomy.at(name, np.array([s]))[0]) for name in ("sac_rl_mm", "sac_ap_mm", "sac_shift_mm")
     )
@@ -179,7 +181,7 @@ def _with_roots(image: Array, scene: Scene, s: float, center: Array, rng: np.ran
 
 
 def _smooth(rng: np.random.Generator, scale: float) -> Array:
-    """Smooth noise of unit SD over the slice."""
+    """Return smooth noise of unit SD over the slice."""
     step = max(1, int(scale / 3))
     edge = -(-SIZE // step) + 2
     coarse = gaussian_filter(rng.standard_normal((edge, edge)), scale / step, mode="wrap")
@@ -188,14 +190,14 @@ def _smooth(rng: np.random.Generator, scale: float) -> Array:
 
 
 def _disc(center: Array, radius_x: float, radius_y: float, ripple: Array | float = 0.0) -> Array:
-    """Level function of an ellipse, roughly mm: positive inside."""
+    """Return the level function of an ellipse, about the distance in mm: positive inside."""
     x, y = (mesh - at for mesh, at in zip(_MESH, center, strict=True))
     level: Array = (1 - np.hypot(x / radius_x, y / radius_y) + ripple) * min(radius_x, radius_y)
     return level
 
 
 def _brain(rng: np.random.Generator) -> Array:
-    """A head: fat, skull, fluid, folded cortex around white matter, ventricles; sometimes eyes, sometimes a stem."""
+    """Draw a head: fat, skull, fluid, folded cortex, white matter and ventricles; sometimes eyes or a brain stem."""
     fat, bone, fluid, grey, white = rng.permutation((1.4, 0.15, 2.6, 1.15, 0.95)) if rng.random() < 0.3 else (
         1.3, 0.15, rng.uniform(1.5, 3.5), rng.uniform(1.0, 1.4), rng.uniform(0.7, 1.0))  # fmt: skip
     center = rng.uniform(-45, 45, 2)
@@ -223,7 +225,7 @@ def _brain(rng: np.random.Generator) -> Array:
 
 
 def _limb(rng: np.random.Generator) -> Array:
-    """A limb or joint: skin, fat, muscle bellies, one or two bones with a dark rim, vessels."""
+    """Draw a limb or joint: skin, fat, muscles, one or two bones with a dark rim, vessels."""
     center = rng.uniform(-40, 40, 2)
     skin = _disc(center, rng.uniform(35, 80), rng.uniform(35, 80), 0.03 * _smooth(rng, 20))
     fat, muscle, marrow, dark = (
@@ -246,7 +248,7 @@ def _limb(rng: np.random.Generator) -> Array:
 
 
 def _clutter(rng: np.random.Generator) -> Array:
-    """Blobs, discs and bars of any size and signal."""
+    """Draw ellipses of any size and signal."""
     image = 1 + rng.uniform(0, 0.8) * _smooth(rng, rng.uniform(3, 25))
     for _ in range(rng.integers(0, 12)):
         blob = _disc(rng.uniform(-_HALF, _HALF, 2), rng.uniform(2, 45), rng.uniform(2, 45), 0.1 * _smooth(rng, 10))
@@ -255,9 +257,9 @@ def _clutter(rng: np.random.Generator) -> Array:
 
 
 def _noise(rng: np.random.Generator) -> Array:
-    """Noise, white or smooth."""
+    """Draw white or smooth noise."""
     white = rng.standard_normal((SIZE, SIZE))
     return np.abs(gaussian_filter(white, rng.uniform(0, 2.5))).astype(np.float32)
 
 
-_CORDLESS = (_brain, _brain, _brain, _brain, _limb, _clutter, _noise)
+_NO_CORD = (_brain, _brain, _brain, _brain, _limb, _clutter, _noise)

@@ -14,7 +14,7 @@ from cordlesion.simulate.scan import ScanPlan, SimulatedScan
 from cordlesion.simulate.site import draw_site
 
 MARKER = Path("code/simulation.json")
-"""Tells a simulated cohort from any other folder; BIDS leaves ``code/`` to the authors."""
+"""This file identifies a simulated cohort; the content of ``code/`` is not defined by BIDS."""
 LABELS = Path("derivatives/labels")
 ACQUISITIONS = {
     ("sagittal", "cervical"): "sag", ("sagittal", "cervicothoracic"): "sagcervicothoracic",
@@ -30,12 +30,12 @@ def subject_name(index: int) -> str:
 
 
 def scan_name(plan: ScanPlan) -> str:
-    """Return a scan's name without suffix, e.g. ``sub-001_ses-01_acq-sag``."""
+    """Return the name of a scan without suffix, e.g. ``sub-001_ses-01_acq-sag``."""
     return f"{subject_name(plan.subject)}_ses-{plan.session:02d}_acq-{ACQUISITIONS[plan.plane, plan.region]}"
 
 
 def is_complete(out: Path, plan: ScanPlan) -> bool:
-    """Whether a scan and its labels are on disk; the sidecar is written last."""
+    """Return whether a scan and its labels are on disk; the sidecar is written last."""
     return _sidecar_path(out, plan).is_file()
 
 
@@ -57,7 +57,7 @@ def write_scan(out: Path, scan: SimulatedScan) -> None:
 
 
 def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str]:
-    """Return name and content of the files that describe the dataset."""
+    """Return names and contents of the files that describe the dataset."""
     return {
         "dataset_description.json": _json(
             _description("raw", f"Simulated T2-weighted spinal cords with MS lesions (seed {seed})")
@@ -67,7 +67,7 @@ def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str
         "participants.json": _json(COLUMNS),
         f"{LABELS}/dataset_description.json": _json(_description("derivative", "Lesion, cord and centerline labels")),
         f"{LABELS}/README": LABELS_README,
-        # "seg" is the suffix that spinal cord tools read; BIDS itself knows dseg, probseg and mask.
+        # Spinal cord tools read the suffix "seg"; BIDS defines only dseg, probseg and mask.
         f"{LABELS}/.bidsignore": "*_seg.nii.gz\n",
     }
 
@@ -81,7 +81,7 @@ def _sidecar_path(out: Path, plan: ScanPlan) -> Path:
 
 
 def _header(image: Volume) -> nib.Nifti1Header:
-    """Both transforms set, as scanners' converters do."""
+    """Return a header with sform and qform, as converters from DICOM write it."""
     header = nib.Nifti1Image(np.zeros(image.data.shape, dtype=np.int16), image.affine).header
     header.set_qform(image.affine, code=1)
     header.set_sform(image.affine, code=1)

@@ -12,21 +12,21 @@ from cordlesion.simulate.signals import Signals
 from cordlesion.simulate.spindle import Lesion, signal_gain, spindle
 
 EDGE_MM = 0.5
-"""Width of the linear ramp drawn at every surface, so that the sampling grid shows no stairs."""
+"""Width of the linear ramp at every surface, which avoids staircase artefacts of the sampling grid."""
 RIM_MM = 1.2
-"""Dura, ligament and cortical bone around the sac."""
+"""Thickness of dura, ligament and cortical bone around the sac."""
 FADE_MM = 0.4
-"""How far the rim fades into its surroundings."""
+"""Width of the transition from the rim to its surroundings."""
 LAYERS = ("signal", "cover", "cord", "lesion", "excess", "csf")
-"""Signal of the canal (times ``cover``); the share of a point that belongs to the canal, to the cord and to true
-lesions; what true lesions add to the signal; and the share that is fluid."""
+"""Signal of the canal (times ``cover``); shares of a point that belong to the canal, to the cord and to true lesions;
+the signal that true lesions add; and the share of fluid."""
 DISCS = levels.BOUNDARIES_MM[2:-1]
-"""Position of each disc; the first lies below C2."""
+"""Position of each disc; the first is below C2."""
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """Shape of the canal at a list of positions along the cord; every array has one value per position."""
+    """Shape of the canal at positions along the cord; each array has one value per position."""
 
     s: Array
     half_rl: Array
@@ -35,25 +35,25 @@ class Section:
     sac_half_ap: Array
     sac_shift: Array
     dent: Array
-    """How far a disc pushes the front of the sac backwards."""
+    """Distance by which a disc pushes the front of the sac backwards."""
     grey_half_rl: Array
     grey_half_ap: Array
     chest: Array
-    """0 in the neck, 1 in the chest."""
+    """0 in the neck, 1 in the thorax."""
     tail: Array
     """0 at the cord, 1 at the cauda equina."""
 
     def at(self, index: Array) -> "Section":
-        """Return the positions of ``index``."""
+        """Select positions by index."""
         return Section(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 def section_at(anatomy: Anatomy, s: Array) -> Section:
-    """Tabulate the canal's shape at positions along the cord."""
+    """Return the shape of the canal at positions along the cord."""
     half_rl, half_ap = anatomy.semi_axes(s)
     sac_half_ap = anatomy.at("sac_ap_mm", s) / 2
     shift = anatomy.at("sac_shift_mm", s)
-    # The cord never touches the sac's wall, whatever the draws: at least 0.7 mm of fluid stay.
+    # At least 0.7 mm of fluid separate the cord from the wall of the sac.
     sac_half_ap = np.maximum(sac_half_ap, half_ap + np.abs(shift) + 0.7)
     bulge = np.sum(
         [b * np.exp(-(((s - d) / 3.0) ** 2)) for d, b in zip(DISCS, anatomy.bulge_mm, strict=False) if b > 0.1], axis=0
@@ -73,7 +73,7 @@ def section_at(anatomy: Anatomy, s: Array) -> Section:
 def canal_layers(
     anatomy: Anatomy, section: Section, u: Array, v: Array, lesions: Sequence[Lesion], signals: Signals
 ) -> Array:
-    """Evaluate the canal at coordinates ``u`` and ``v`` of shape (X, P), for the ``P`` positions of ``section``.
+    """Evaluate the canal at coordinates ``u`` and ``v`` of shape (X, P) for the P positions of ``section``.
 
     Returns:
         The layers of :data:`LAYERS`, shape (layers, X, P).
@@ -97,14 +97,14 @@ def canal_layers_near(
     lesions: Sequence[Lesion],
     signals: Signals,
 ) -> tuple[Array, ...]:
-    """Evaluate the layers where something of the canal is; what is hidden by its neighbours is left at 0."""
+    """Evaluate the layers at points near the canal; values that other layers hide stay 0."""
     cord = _inside(radius_ratio(u, v, section.half_rl, section.half_ap), u, v, section.half_rl, section.half_ap)
     sac = np.clip(0.5 - sac_distance / EDGE_MM, 0, 1)
     solid = cord * (1 - _fissure(section, u, v) * cord)
     tissue, lesion, excess = np.zeros((3, *u.shape), dtype=np.float32)
-    met = np.flatnonzero((cord > 0).any(axis=0))
-    tissue[:, met], lesion[:, met], excess[:, met] = _cord_value(
-        anatomy, section.at(met), u.take(met, axis=1), v.take(met, axis=1), lesions, signals
+    hit = np.flatnonzero((cord > 0).any(axis=0))
+    tissue[:, hit], lesion[:, hit], excess[:, hit] = _cord_value(
+        anatomy, section.at(hit), u.take(hit, axis=1), v.take(hit, axis=1), lesions, signals
     )
     fluid = _csf_value(anatomy, section, u, v, signals)
     value = sac * (solid * tissue + (1 - solid) * fluid) + (1 - sac) * signals.rim
@@ -115,14 +115,14 @@ def canal_layers_near(
 
 
 def sac_distance(section: Section, u: Array, v: Array) -> Array:
-    """Signed distance to the wall of the sac, which discs dent in front, mm."""
+    """Return the signed distance in mm to the wall of the sac, including the bulges of discs."""
     front = np.where(v > section.sac_shift, section.sac_half_ap - section.dent, section.sac_half_ap)
     sac_v = v - section.sac_shift
     return _distance(radius_ratio(u, sac_v, section.sac_half_rl, front), u, sac_v, section.sac_half_rl, front)
 
 
 def _distance(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) -> Array:
-    """Signed distance to a section's outline, to first order, mm."""
+    """Return the signed distance in mm to the outline of a section (first-order approximation)."""
     gradient = np.sqrt((u / half_rl**2) ** 2 + (v / half_ap**2) ** 2) + np.float32(1e-3)
     distance: Array = (ratio - 1) * np.maximum(ratio, 0.1) / gradient
     return distance
@@ -133,7 +133,7 @@ def _inside(ratio: Array, u: Array, v: Array, half_rl: Array, half_ap: Array) ->
 
 
 def _fissure(section: Section, u: Array, v: Array) -> Array:
-    """Share of fluid in the anterior median fissure and, fainter, the posterior sulcus."""
+    """Return the share of fluid in the anterior median fissure and, weaker, in the posterior sulcus."""
     depth = v / np.maximum(section.half_ap, 0.5)
     share = 0.45 * np.clip((depth - 0.25) / 0.4, 0, 1) + 0.25 * np.clip((-depth - 0.85) / 0.1, 0, 1)
     fluid: Array = share * np.exp(-((u / 0.45) ** 2))
@@ -141,7 +141,7 @@ def _fissure(section: Section, u: Array, v: Array) -> Array:
 
 
 def _grey_weight(section: Section, u: Array, v: Array) -> Array:
-    """Butterfly: two front horns, a bridge, and two thin hind horns that reach almost to the surface."""
+    """Return the share of grey matter: two anterior horns, a bridge, and two thin posterior horns (butterfly)."""
     x, y = np.abs(u) / section.grey_half_rl, v / section.grey_half_ap
     front = ((x - 0.58) / 0.40) ** 2 + ((y - 0.38) / 0.60) ** 2
     bridge = (x / 0.75) ** 2 + ((y - 0.02) / 0.24) ** 2
@@ -153,7 +153,7 @@ def _grey_weight(section: Section, u: Array, v: Array) -> Array:
 def _cord_value(
     anatomy: Anatomy, section: Section, u: Array, v: Array, lesions: Sequence[Lesion], signals: Signals
 ) -> tuple[Array, Array, Array]:
-    """Return the signal of the cord, the true-lesion share, and what true lesions add to the signal."""
+    """Return the signal of the cord, the share of true lesion, and the signal that true lesions add."""
     texture, s = anatomy.texture, section.s
     value = 1 + (signals.grey - 1) * _grey_weight(section, u, v)
     value = value * (1 + 0.02 * texture.at(s, u, v, (15, 2.5, 2.5), 1))
@@ -167,7 +167,7 @@ def _cord_value(
         level = spindle(lesion, part_u, part_v, part_s, girth, texture)
         interior = texture.at(part_s, part_u, part_v, (6, 1.5, 1.5), lesion.texture + 1)
         gain = signal_gain(lesion, level, signals.contrast(lesion), interior)
-        # Inside a lesion grey and white matter can hardly be told apart.
+        # Inside a lesion, grey and white matter have almost the same signal.
         value[:, near] = np.maximum(value[:, near], gain * (1 + 0.3 * (value[:, near] - 1)))
         if lesion.kind == "lesion":
             inside[:, near] = np.maximum(inside[:, near], level < 1)
@@ -176,7 +176,7 @@ def _cord_value(
 
 
 def _csf_value(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: Signals) -> Array:
-    """Fluid: uneven, with flow loss behind the thoracic cord and around C1-C3, crossed by nerve roots."""
+    """Return the signal of the fluid: uneven, with flow voids behind the thoracic cord and around C1-C3, and roots."""
     texture, s = anatomy.texture, section.s
     mild = 1 + signals.csf_unevenness * texture.at(s, u, v, (9, 3, 3), signals.flow_offset)
     loss = np.clip(texture.at(s, u, v, (16, 4, 4), signals.flow_offset + 1) - 0.7, 0, 1.6)
@@ -189,7 +189,7 @@ def _csf_value(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: 
 
 
 def _roots(section: Section, u: Array, v: Array) -> Array:
-    """Share of nerve root in the fluid: oblique threads beside the cord, bundles below it."""
+    """Return the share of nerve roots in the fluid: oblique threads next to the cord, bundles below it."""
     outside = np.abs(u) - section.half_rl * 0.75
     phase = (section.s - 1.6 * np.abs(u)) * np.float32(2 * np.pi / 7)
     rows = np.exp(-(((np.abs(v + 0.3) - 0.45 * section.half_ap) / 0.7) ** 2))

@@ -1,4 +1,4 @@
-"""A simulated cohort on disk, as a BIDS dataset with its labels as a derivative."""
+"""Writes a simulated cohort to disk: a BIDS dataset with its labels as a derivative."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cordlesion
 from cordlesion.errors import CordlesionError
-from cordlesion.io.processors import available_processors, end_with_the_first
+from cordlesion.io.processors import available_processors, exit_with_parent
 from cordlesion.io.progress import bar, say
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
@@ -21,23 +21,23 @@ from cordlesion.simulate.scan import ScanPlan, simulate_scan
 def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
     """Simulate a cohort as a BIDS dataset.
 
-    Each scan depends only on the seed, the cohort's size and its own number. A run that was interrupted is completed by
-    running it again; a folder that already holds the whole cohort is left as it is.
+    Each scan depends only on the seed, the size of the cohort and its own number. To complete an interrupted run, run
+    it again. A folder with the complete cohort is not changed.
 
     Args:
-        out: Folder to write; new, empty, or with an unfinished cohort of the same size and seed.
-        scans: Number of scans; the defaults mirror the study (161 scans of 108 subjects, 46 without lesions).
+        out: Output folder: new, empty, or with an unfinished cohort of the same size and seed.
+        scans: Number of scans; the default is as in Hussein et al. (161 scans of 108 subjects, 46 without lesions).
         seed: Another seed gives another cohort.
-        jobs: Processes; by default one per processor.
+        jobs: Number of processes; by default one per processor.
 
     Raises:
-        CordlesionError: The folder holds something else, cannot be written, or ``scans`` or ``jobs`` is below 1.
+        CordlesionError: The folder contains something else or cannot be written, or ``scans`` or ``jobs`` is below 1.
     """
     out = Path(out)
     if scans < 1:
-        raise CordlesionError(f"{scans} scans were asked for; at least 1 is needed. Choose a number from 1 up.")
+        raise CordlesionError(f"{scans} scans were requested; at least 1 is needed. Choose a number from 1 up.")
     if jobs is not None and jobs < 1:
-        raise CordlesionError(f"{jobs} processes were asked for; at least 1 is needed. Choose a number from 1 up.")
+        raise CordlesionError(f"{jobs} processes were requested; at least 1 is needed. Choose a number from 1 up.")
     _require_free(out, scans, seed)
     with folder_lock(out) as remark:
         say(remark)
@@ -45,15 +45,15 @@ def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int 
         subjects = plan_cohort(scans, seed)
         write_json(out / bids.MARKER, _marker(scans, seed))
         _write_dataset(out, subjects, seed)
-        waiting = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
+        missing = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
         with bar("Simulating scans", total=scans) as advance:
-            advance(scans - len(waiting))
-            for name in simulate_all(out, waiting, jobs or available_processors()):
+            advance(scans - len(missing))
+            for name in simulate_all(out, missing, jobs or available_processors()):
                 advance(1, name)
 
 
 def _require_free(out: Path, scans: int, seed: int) -> None:
-    """Refuse a folder with other content."""
+    """Reject a folder with other content."""
     if out.exists() and not out.is_dir():
         raise CordlesionError(f"{out}: is a file; a folder for the simulated dataset is needed. Choose another name.")
     if not out.is_dir() or all(e.name == ".lock" or is_partial(e.name) for e in out.iterdir()):
@@ -63,7 +63,7 @@ def _require_free(out: Path, scans: int, seed: int) -> None:
     found = read_json(out / bids.MARKER, dict)
     if found != _marker(scans, seed):
         raise CordlesionError(
-            f"{out}: holds a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} (version "
+            f"{out}: contains a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} (version "
             f"{found.get('version')}), not {scans} scans with seed {seed} (version {cordlesion.__version__}). "
             "Choose another folder."
         )
@@ -74,27 +74,27 @@ def _marker(scans: int, seed: int) -> dict[str, object]:
 
 
 def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:
-    """Write everything but the scans."""
+    """Write all files except the scans."""
     for name, text in bids.dataset_texts(subjects, seed).items():
         write_text(out / name, text)
 
 
 def simulate_all(out: Path, plans: list[ScanPlan], jobs: int) -> Iterator[str]:
-    """Simulate scans in this process or in others, yielding each one's name when it is on disk."""
+    """Simulate scans, in parallel if ``jobs`` > 1, and yield the name of each scan when it is on disk."""
     work = partial(_simulate_to_disk, out)
     if jobs == 1 or len(plans) < 2:
         yield from map(work, plans)
         return
-    # Fresh processes: forking is unsafe once torch or a viewer has started threads.
+    # "spawn", because forking is unsafe after torch or a viewer has started threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context, initializer=end_with_the_first) as pool:
+    with ProcessPoolExecutor(min(jobs, len(plans)), mp_context=context, initializer=exit_with_parent) as pool:
         try:
             for future in as_completed([pool.submit(work, plan) for plan in plans]):
                 yield future.result()
         except BrokenProcessPool as error:
             raise CordlesionError(
-                f"{out}: a process was ended by the system, which may lack memory. Run it again with fewer --jobs; "
-                "what is there is kept."
+                f"{out}: the system ended a process, perhaps because memory is low. Run it again with fewer --jobs; "
+                "finished scans are kept."
             ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Sensitivity of the receiver coil: bright near the back, uneven along the cord."""
+"""Sensitivity of the receiver coil: high near the back, uneven along the cord."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from cordlesion.simulate.frame import CordFrame
 from cordlesion.simulate.randomness import Array
 
 BACK_DEPTH_MM = 70.0
-"""Distance over which the sensitivity falls from the back to the front value."""
+"""Distance over which the sensitivity decreases from the value at the back to the value at the front."""
 CUT_MM = 8.0
 """Width of the edge of the saturation band."""
 
 
 @dataclass(frozen=True, eq=False)
 class Coil:
-    """Smooth sensitivity of one scan, 1 at the cord on average."""
+    """Smooth coil sensitivity of one scan, with a mean of about 1 at the cord."""
 
     acquisition: Acquisition
     frame: CordFrame
     waves: tuple[tuple[float, float, float], ...]
-    """Amplitude, wavelength in fields of view, and phase of the variation along the body."""
+    """Amplitude, wavelength (in fields of view) and phase of the variations along the body."""
 
     def sensitivities(self, axes: Sequence[Array]) -> Iterator[Array]:
-        """Yield the sensitivity on the in-plane grid of each slice in turn."""
+        """Yield the sensitivity on the in-plane grid of each slice."""
         if self.acquisition.plane == "sagittal":
-            # It changes only along the body and from front to back.
+            # The sensitivity varies only along the body and from front to back.
             yield from repeat(self._at(axes[0][:, None], axes[1][None, :]).astype(np.float32), self.acquisition.slices)
             return
         sideways = 1 + 0.15 * (np.abs(axes[0]) / 80) ** 2
@@ -44,7 +44,7 @@ class Coil:
         return sensitivity
 
     def _along(self, z_mm: Array) -> Array:
-        """Variation along the body, with the wanted ratio of extremes over the field of view."""
+        """Return the variation along the body; the ratio of its extremes in the field of view is ``shading_z``."""
         half = self.acquisition.axis_mm(2)[-1]
         probe = self._wave(np.linspace(-half, half, 200))
         relative = (self._wave(z_mm) - probe.mean()) / max(float(np.ptp(probe)), 1e-6)

@@ -1,7 +1,7 @@
-"""From points of the scan frame to positions along the cord.
+"""Maps points of the scan frame to positions along the cord.
 
 The scan frame is in mm: x to the right, y to the front, z up; its origin is the middle of the field of view. The cord
-bends only in the sagittal plane (its small sideways deviation shears the section), so (s, v) depends on (y, z) alone.
+bends only in the sagittal plane (its small sideways deviation shears the section), so (s, v) depends only on (y, z).
 """
 
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from cordlesion.simulate.anatomy import S_MM, Anatomy
 from cordlesion.simulate.randomness import Array
 
 MAP_STEP_MM = 2.0
-"""Step of the map from (y, z) to (s, v); both are smooth, so linear interpolation errs by less than 0.01 mm."""
+"""Step of the map from (y, z) to (s, v). Both are smooth; the error of linear interpolation is below 0.01 mm."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How the subject lies in one scan."""
+    """Position of the subject in one scan."""
 
     centre_s_mm: float
     """Position along the cord at the middle of the field of view."""
     forward_mm: float
-    """Cord in front of the middle of the field of view, there."""
+    """Distance of the cord in front of the middle of the field of view, there."""
     pitch: float
     """Mean direction of the cord over the field of view, in the sagittal plane, radians."""
     offset_mm: float
-    """Cord to the right of the middle, there."""
+    """Distance of the cord to the right of the middle, there."""
     tilt: float
     """Coronal slope: mm to the right per mm down."""
     roll: float
@@ -36,7 +36,7 @@ class Pose:
 
 @dataclass(frozen=True, eq=False)
 class CordFrame:
-    """The cord's curve in one scan, and the map back from (y, z)."""
+    """The curve of the cord in one scan, and the map from (y, z) to (s, v)."""
 
     y_mm: Array
     z_mm: Array
@@ -58,14 +58,14 @@ class CordFrame:
         return s, v
 
     def at_height(self, z_mm: Array) -> tuple[Array, Array, Array]:
-        """Return (s, x, y) of the cord's centre at heights ``z_mm``; s is NaN where the curve does not reach."""
-        # z falls monotonously with s because the cord never turns upwards.
+        """Return (s, x, y) of the centre of the cord at heights ``z_mm``; s is NaN beyond the ends of the curve."""
+        # z decreases monotonically with s, because the cord never turns upwards.
         s = np.interp(-z_mm, -self.z_mm, S_MM, left=np.nan, right=np.nan)
         return s, np.interp(s, S_MM, self.x_mm), np.interp(s, S_MM, self.y_mm)
 
 
 def cord_frame(anatomy: Anatomy, pose: Pose, half_ap_mm: float, half_si_mm: float) -> CordFrame:
-    """Lay the subject's cord into the field of view and tabulate the way back."""
+    """Place the cord of a subject in the field of view and tabulate the map to (s, v)."""
     in_view = np.abs(S_MM - pose.centre_s_mm) < half_si_mm
     angle = anatomy.direction - anatomy.direction[in_view].mean() + pose.pitch
     y, z = _curve(angle, pose)
@@ -86,7 +86,7 @@ def _curve(angle: Array, pose: Pose) -> tuple[Array, Array]:
 
 
 def _invert(y: Array, z: Array, angle: Array, grid_y: Array, grid_z: Array) -> tuple[Array, Array]:
-    """Newton iterations for the s whose normal plane holds each grid point."""
+    """Find, by Newton iterations, the s whose normal plane contains each grid point."""
     turn = np.gradient(angle, S_MM)
     s = np.interp(-grid_z, -z, S_MM)
     for _ in range(8):
@@ -94,7 +94,7 @@ def _invert(y: Array, z: Array, angle: Array, grid_y: Array, grid_z: Array) -> t
         dy, dz = grid_y - np.interp(s, S_MM, y), grid_z - np.interp(s, S_MM, z)
         ahead = dy * np.sin(a) - dz * np.cos(a)
         v = dy * np.cos(a) + dz * np.sin(a)
-        # Beyond the centre of curvature the section is not unique; the damping keeps far points tame.
+        # Beyond the centre of curvature the section is not unique; damping keeps distant points stable.
         slope = np.maximum(1 - np.interp(s, S_MM, turn) * v, 0.4)
         s = np.clip(s + ahead / slope, S_MM[0], S_MM[-1])
     return s, v

@@ -1,4 +1,4 @@
-"""What lies above the cord: the arch of C1, the skull base, the posterior fossa with the cerebellum."""
+"""Structures above the cord: the arch of C1, the skull base, the posterior fossa with the cerebellum."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from cordlesion.simulate.randomness import Array
 
 @within_reach(s=(-np.inf, 16.5), front=(-1.1, 18.1), side=(-1.0, 17.6))
 def paint_skull_base(points: Points, value: Array) -> Array:
-    """The front arch of C1 and the clivus."""
+    """Draw the anterior arch of C1 and the clivus."""
     signals, s, front, side = points.signals, points.s, points.front, points.side
     arch = np.minimum(4.5 - np.abs(s - 11), 2.6 - np.abs(front - 14.5))
     value = paint(value, signals.dark, ramp(arch + 0.5) * ramp(16 - side, 3))
@@ -20,7 +20,7 @@ def paint_skull_base(points: Points, value: Array) -> Array:
 
 @within_reach(s=(-96.2, 4.2), behind=(-1.6, 59.9), side=(-1.0, 65.7))
 def paint_fossa(points: Points, value: Array) -> Array:
-    """A rounded box behind the brain stem: bone, fluid, and the cerebellum with its leaves."""
+    """Draw a rounded box behind the brain stem: bone, fluid, and the cerebellum with its folia."""
     signals, s, behind = points.signals, points.s, points.behind
     wall = np.abs((behind - 24) / 30) ** 3 + np.abs((s + 46) / 42) ** 3 + np.abs(points.side / 55) ** 3
     depth = 36 * (1 - wall ** np.float32(1 / 3))

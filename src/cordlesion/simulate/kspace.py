@@ -1,4 +1,4 @@
-"""From a finely drawn slice to a stored one: truncated k-space, filter, receiver noise, zero-filling, magnitude."""
+"""Converts a slice on a fine grid to a stored one: truncated k-space, filter, noise, zero-filling, magnitude."""
 
 import numpy as np
 from scipy import fft
@@ -20,17 +20,17 @@ def acquire_slice(
     """Acquire one slice.
 
     Args:
-        fine: The object on a grid finer than the stored one, over the same field of view.
+        fine: The object on a finer grid than the stored one, with the same field of view.
         field_mm: Field of view along both axes.
         matrix: Stored pixels along both axes.
-        acquired_mm: Resolution: k-space is cut at half its inverse.
-        filter_sd_mm: SD of the Gaussian that the reconstruction filter amounts to.
-        noise: SD of the stored noise, per real and imaginary part.
-        shift_mm: Displacement of the object by motion.
-        rng: Noise.
+        acquired_mm: Resolution; k-space is truncated at half its inverse.
+        filter_sd_mm: SD of the Gaussian reconstruction filter.
+        noise: SD of the noise in the stored image, per real and imaginary part.
+        shift_mm: Shift of the object by motion.
+        rng: Random generator of the noise.
 
     Returns:
-        Magnitude image of shape ``matrix``; its noise is Rician and correlated by filter and zero-filling.
+        Magnitude image of shape ``matrix``; its noise is Rician, and correlated by filter and zero-filling.
     """
     lines = [2 * (round(size / step) // 2) for size, step in zip(field_mm, acquired_mm, strict=True)]
     kept = [min(n, m) for n, m in zip(lines, matrix, strict=True)]
@@ -53,7 +53,7 @@ def acquire_slice(
 
 
 def sample_stored(fine: Array, matrix: tuple[int, int]) -> Array:
-    """Sample a finely drawn slice at the stored pixel centres, linearly."""
+    """Interpolate a slice on a fine grid linearly at the stored pixel centres."""
     if not fine.any():
         return np.zeros(matrix, fine.dtype)
     for axis, count in enumerate(matrix):
@@ -66,7 +66,7 @@ def sample_stored(fine: Array, matrix: tuple[int, int]) -> Array:
 
 
 def _centre(spectrum: Array, kept: list[int]) -> Array:
-    """Cut the low frequencies out of an unshifted spectrum."""
+    """Select the low frequencies of an unshifted spectrum."""
     rows, columns = (np.r_[0 : n // 2, -(n // 2) : 0] for n in kept)
     return spectrum[np.ix_(rows, columns)].astype(np.complex64)
 
@@ -88,6 +88,6 @@ def _filter(count: int, field_mm: float, sd_mm: float) -> Array:
 
 
 def _phase(count: int, field_mm: float, shift_mm: float, fine_mm: float, pixel_mm: float) -> Array:
-    """Motion, and the half-pixel between the first voxel centres of the two grids."""
+    """Return the phase ramp of the motion and of the offset between the first voxel centres of the two grids."""
     offset = (pixel_mm - fine_mm) / 2 - shift_mm
     return np.exp(2j * np.pi * _frequencies(count, field_mm) * offset).astype(np.complex64)

@@ -1,4 +1,4 @@
-"""Which lesions a subject has, and which false friends (faint spots and diffuse change that nobody should mark)."""
+"""Draws the lesions of a subject, and lesion mimics: faint spots and diffuse changes that no reader should mark."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,10 +12,10 @@ from cordlesion.simulate.settings import LESIONS, LesionSettings
 from cordlesion.simulate.spindle import Lesion, Placement
 
 COLUMNS = ("lateral", "posterior", "anterior", "central")
-FRIEND_COLUMNS = (0.3, 0.3, 0.1, 0.3)
-"""Shares of the columns among false friends."""
+MIMIC_COLUMNS = (0.3, 0.3, 0.1, 0.3)
+"""Shares of the columns among mimics."""
 SPREAD = {"lateral": 0.45, "posterior": 0.40, "anterior": 0.35, "central": 0.0}
-"""SD of a lesion's direction around the middle of its column, radians."""
+"""SD of the direction of a lesion around the middle of its column, radians."""
 ATTEMPTS = 400
 TEXTURES = 1_000_000
 
@@ -23,11 +23,11 @@ TEXTURES = 1_000_000
 def draw_lesions(
     anatomy: Anatomy, fields_mm: Sequence[tuple[float, float]], settings: LesionSettings = LESIONS
 ) -> tuple[Lesion, ...]:
-    """Draw the lesions of a subject so that every given stretch of cord holds at least one.
+    """Draw the lesions of a subject so that each given range of the cord contains at least one.
 
     Args:
         anatomy: The subject.
-        fields_mm: Stretches of cord (from, to) that scans with lesions show; empty for a subject without lesions.
+        fields_mm: Ranges of the cord (from, to) in scans with lesions; empty for a subject without lesions.
         settings: Distributions.
     """
     rng = keyed_rng("lesions", *anatomy.seed)
@@ -35,15 +35,15 @@ def draw_lesions(
         return ()
     probability = settings.dispersion / (settings.dispersion + settings.mean_per_cord)
     for _ in range(ATTEMPTS):
-        count = min(int(rng.negative_binomial(settings.dispersion, probability)), settings.most)
+        count = min(int(rng.negative_binomial(settings.dispersion, probability)), settings.max_count)
         lesions = _separate([draw_lesion(rng, anatomy, settings) for _ in range(count)])
         if all(any(lesion.lies_in(field) for lesion in lesions) for field in fields_mm):
             return lesions
-    raise ValueError(f"no lesion fits the stretches {fields_mm}; each must hold some 20 mm of cord")
+    raise ValueError(f"no lesion fits into the ranges {fields_mm}; each must contain about 20 mm of cord")
 
 
 def draw_overlooked(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[Lesion, ...]:
-    """Draw what a subject judged free of lesions has all the same: nothing, or one faint lesion."""
+    """Draw what a reader overlooks in a subject classified as lesion-free: nothing, or one faint lesion."""
     rng = keyed_rng("overlooked", *anatomy.seed)
     if rng.random() >= settings.overlooked_share:
         return ()
@@ -76,10 +76,11 @@ def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, settings: LesionSett
     )
 
 
-def draw_friends(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[Lesion, ...]:
-    """Draw what looks like a lesion but is none; every scan of a subject shows the same."""
+def draw_mimics(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[Lesion, ...]:
+    """Draw lesion mimics; all scans of a subject have the same ones."""
+    # The key stays as it is: another key would change every simulated cohort.
     rng = keyed_rng("false friends", *anatomy.seed)
-    spots = [_draw_spot(rng, anatomy) for _ in range(rng.poisson(settings.friends_per_100_mm * anatomy.conus_mm / 100))]
+    spots = [_draw_spot(rng, anatomy) for _ in range(rng.poisson(settings.mimics_per_100_mm * anatomy.conus_mm / 100))]
     if rng.random() < settings.diffuse_share:
         spots.append(_draw_diffuse(rng, anatomy))
     return tuple(spots)
@@ -88,9 +89,9 @@ def draw_friends(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[
 def _draw_spot(rng: np.random.Generator, anatomy: Anatomy) -> Lesion:
     centre = rng.uniform(5, anatomy.conus_mm - 30)
     area = lognormal(rng, 5, 0.5, 1.5, 20) * float(anatomy.at("cord_area_mm2", np.array(centre))) / 70
-    column = str(rng.choice(COLUMNS, p=FRIEND_COLUMNS))
+    column = str(rng.choice(COLUMNS, p=MIMIC_COLUMNS))
     return Lesion(
-        kind="friend",
+        kind="mimic",
         column=column,
         centre_s_mm=centre,
         length_mm=lognormal(rng, 9, 0.5, 3, 30),
@@ -131,7 +132,7 @@ def _draw_position(rng: np.random.Generator, anatomy: Anatomy) -> float:
 def _place(
     rng: np.random.Generator, anatomy: Anatomy, column: str, centre_s_mm: float, area_mm2: float, *, inner: bool
 ) -> Placement:
-    """Place a section of the wanted area in its column."""
+    """Place a section of the given area in its column."""
     half_rl, half_ap = (float(axis) for axis in anatomy.semi_axes(np.array(centre_s_mm)))
     middle = {
         "lateral": float(rng.choice((0.0, np.pi))),
@@ -141,7 +142,7 @@ def _place(
     }[column]
     polar = float(middle + SPREAD[column] * rng.normal())
     aspect = float(np.exp(rng.normal(0.1, 0.25)))
-    # At the surface, a lesion's middle lies less than its half depth inside; an inner one stays clear of the surface.
+    # A lesion at the surface has its middle at less than half its depth; an inner lesion does not touch the surface.
     depth_share = rng.uniform(1.15, 1.5) if inner else rng.uniform(0.15, 0.75)
     jitter = rng.normal(0, 0.4, 2)
     anchor = jitter if column == "central" else None
@@ -156,7 +157,7 @@ def _fit(
     area_mm2: float,
     anchor: Array | None,
 ) -> Placement:
-    """Scale a section until it covers ``area_mm2`` of the cord; it hangs on the surface unless ``anchor`` fixes it."""
+    """Scale a section until it covers ``area_mm2`` of the cord; it is at the surface, or at ``anchor`` if given."""
     surface = np.array([np.cos(polar) * axes[0], np.sin(polar) * axes[1]])
     normal = np.array([np.cos(polar) / axes[0], np.sin(polar) / axes[1]])
     normal /= np.linalg.norm(normal)
@@ -165,8 +166,8 @@ def _fit(
     cord = radius_ratio(u, v, *axes) < 1
     half_depth = float(np.sqrt(area_mm2 / (np.pi * aspect)))
     for _ in range(12):
-        hang = min(depth_share * half_depth, 0.9 * float(np.hypot(*surface)))
-        middle = surface - hang * normal if anchor is None else anchor
+        depth = min(depth_share * half_depth, 0.9 * float(np.hypot(*surface)))
+        middle = surface - depth * normal if anchor is None else anchor
         place = Placement(angle, (float(middle[0]), float(middle[1])), half_depth * aspect, half_depth, axes)
         covered = 0.2**2 * float(np.sum(cord & (place.radius(u, v) < 1)))
         half_depth = float(np.clip(half_depth * np.sqrt(area_mm2 / max(covered, 0.05)), 0.3, 14))
@@ -174,7 +175,7 @@ def _fit(
 
 
 def _separate(lesions: list[Lesion]) -> tuple[Lesion, ...]:
-    """Drop lesions that would merge with an earlier one; keep the order along the cord."""
+    """Remove lesions that would merge with an earlier one; sort the others along the cord."""
     kept: list[Lesion] = []
     for lesion in lesions:
         if not any(_overlap(lesion, other) for other in kept):

@@ -1,8 +1,9 @@
 """Tables by vertebral level and their interpolation along the cord.
 
 Sources: cord of 58 and canal of 203 healthy adults (Valosek & Bedard 2024, Imaging Neuroscience, 10.1162/imag_a_00075);
-dural sac, gaps and level lengths from the PAM50 template (De Leener 2018). ``lesions`` weighs lesions per mm of cord so
-that 58 % lie in the neck (Bot 2004: 56 %) with the peak at C3-C4 (Bussas 2022). Vertebral body depth is approximate.
+dural sac, gaps and level lengths from the PAM50 template (De Leener 2018). ``lesions`` is the relative density of
+lesions along the cord: 58 % are in the neck (Bot 2004: 56 %), with the peak at C3-C4 (Bussas 2022). Vertebral body
+depth is approximate.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from cordlesion.simulate.randomness import Array
 
 
 class Level(NamedTuple):
-    """One vertebral level, disc to disc; lengths in mm, areas in mm2."""
+    """One vertebral level, from disc to disc; lengths in mm, areas in mm2."""
 
     name: str
     length: float
@@ -29,11 +30,11 @@ class Level(NamedTuple):
     grey_ap: float
     grey_rl: float
     body_depth: float
-    """Vertebral body, front to back."""
+    """Depth of the vertebral body from front to back."""
     body_width: float
     disc_height: float
     lesions: float
-    """Lesions per mm of cord, relative."""
+    """Relative number of lesions per mm of cord."""
 
 
 # fmt: off
@@ -65,30 +66,30 @@ LEVELS = (
 
 NAMES = tuple(level.name for level in LEVELS)
 BOUNDARIES_MM: Array = np.concatenate([[0.0], np.cumsum([level.length for level in LEVELS])])
-"""Position of the top of each level and the end of the last, along the cord from the top of C1."""
+"""Position of the top of each level, and of the end of the last, along the cord from the top of C1."""
 CENTRES_MM: Array = (BOUNDARIES_MM[:-1] + BOUNDARIES_MM[1:]) / 2
 
 
 def column(field: str) -> Array:
-    """Return one column of the table, a value per level."""
+    """Return one column of the table, one value per level."""
     return np.array([getattr(level, field) for level in LEVELS], dtype=np.float64)
 
 
 def along(field: str, s_mm: Array) -> Array:
-    """Interpolate a column between level centres, at positions ``s_mm`` along the cord."""
+    """Interpolate a column between the centres of levels, at positions ``s_mm`` along the cord."""
     return np.interp(s_mm, CENTRES_MM, column(field))
 
 
 def top_mm(name: str) -> float:
-    """Position of the top of a level along the cord, e.g. ``top_mm("T1")`` is where the neck ends."""
+    """Return the position of the top of a level along the cord; ``top_mm("T1")`` is the end of the neck."""
     return float(BOUNDARIES_MM[NAMES.index(name)])
 
 
 def centre_mm(name: str) -> float:
-    """Position of the middle of a level along the cord."""
+    """Return the position of the middle of a level along the cord."""
     return float(CENTRES_MM[NAMES.index(name)])
 
 
 def level_index(s_mm: Array) -> Array:
-    """Return the row of the table that holds each position; positions beyond the table get its first or last row."""
+    """Return the row of the table for each position; positions beyond the table get its first or last row."""
     return np.clip(np.searchsorted(BOUNDARIES_MM, s_mm, side="right") - 1, 0, len(LEVELS) - 1)

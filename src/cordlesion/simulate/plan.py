@@ -1,4 +1,4 @@
-"""Who is in a cohort, and which scans each subject has; the study's proportions at any size."""
+"""Plans a cohort: its subjects and their scans, in the proportions of Hussein et al. at any size."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from cordlesion.simulate.anatomy import Person
 from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.simulate.scan import ScanPlan
 
-STUDY_SCANS, STUDY_SUBJECTS, STUDY_SITES = 161, 108, 13
-STUDY_LESION_FREE, STUDY_WOMEN = 46, 86
+PAPER_SCANS, PAPER_SUBJECTS, PAPER_SITES = 161, 108, 13
+PAPER_LESION_FREE, PAPER_WOMEN = 46, 86
 AGE_MEAN, AGE_SD, AGE_RANGE = 35.84, 10.42, (18.0, 66.0)
 MIXED_SHARE = 0.05
-"""Share of subjects whose first visit shows no lesion and a later one does."""
+"""Share of subjects without lesions at the first visit and with lesions at a later one."""
 
 Protocol = tuple[int, Plane, Region]
 """Session, plane and region of one scan."""
@@ -29,7 +29,7 @@ PAIRS: tuple[tuple[tuple[Protocol, ...], float], ...] = (
     (((1, "sagittal", "cervical"), (1, "axial", "cervical")), 0.15),
     (((1, "sagittal", "cervicothoracic"), (2, "sagittal", "cervicothoracic")), 0.10),
 )
-"""Protocols of subjects with two scans; a third scan is another visit."""
+"""Protocols of subjects with two scans, and their shares; a third scan is another visit."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SubjectPlan:
     """For each scan, whether its reference is empty."""
 
     def scans(self, seed: int) -> tuple[ScanPlan, ...]:
-        """Return what to simulate for each scan."""
+        """Return the plan of each scan."""
         with_lesions = tuple(
             (number, plane, region)
             for number, (_, plane, region) in enumerate(self.protocols)
@@ -59,18 +59,18 @@ class SubjectPlan:
 
 
 def plan_cohort(scans: int, seed: int) -> tuple[SubjectPlan, ...]:
-    """Plan a cohort of ``scans`` scans: 161 gives 108 subjects, 13 sites, 86 women and 46 scans without lesions."""
+    """Plan a cohort; 161 scans give 108 subjects, 13 sites, 86 women and 46 scans without lesions."""
     rng = keyed_rng("cohort", seed, scans)
-    subjects = min(scans, max(1, round(scans * STUDY_SUBJECTS / STUDY_SCANS)))
+    subjects = min(scans, max(1, round(scans * PAPER_SUBJECTS / PAPER_SCANS)))
     protocols = [_protocols(rng, count) for count in _scans_per_subject(rng, scans, subjects)]
-    free = _lesion_free(rng, protocols, round(scans * STUDY_LESION_FREE / STUDY_SCANS))
+    free = _lesion_free(rng, protocols, round(scans * PAPER_LESION_FREE / PAPER_SCANS))
     sites = _sites(rng, subjects)
     people = _people(rng, subjects)
     return tuple(SubjectPlan(i, sites[i], people[i], protocols[i], free[i]) for i in range(subjects))
 
 
 def _scans_per_subject(rng: np.random.Generator, scans: int, subjects: int) -> list[int]:
-    """One to three scans each."""
+    """Draw the number of scans of each subject, from one to three."""
     counts = np.ones(subjects, dtype=int)
     for _ in range(scans - subjects):
         # A third scan is rarer than a second one.
@@ -92,7 +92,7 @@ def _protocols(rng: np.random.Generator, count: int) -> tuple[Protocol, ...]:
 def _lesion_free(
     rng: np.random.Generator, protocols: Sequence[tuple[Protocol, ...]], wanted: int
 ) -> list[tuple[bool, ...]]:
-    """Choose the lesion-free scans: the first visit of some subjects, all scans of others, ``wanted`` in all."""
+    """Choose ``wanted`` lesion-free scans: the first visit of some subjects, and all scans of others."""
     order = rng.permutation(len(protocols))
     free = [(False,) * len(scans) for scans in protocols]
     mixed = round(MIXED_SHARE * len(protocols))
@@ -110,8 +110,8 @@ def _lesion_free(
 
 
 def _sites(rng: np.random.Generator, subjects: int) -> list[int]:
-    """Sites of unequal size, each with at least one subject; a site for every three subjects, up to the study's 13."""
-    count = min(STUDY_SITES, max(1, -(-subjects // 3)))
+    """Draw the site of each subject; sites differ in size. There is one site per three subjects, at most 13."""
+    count = min(PAPER_SITES, max(1, -(-subjects // 3)))
     weight = rng.gamma(2.0, 1.0, count) + 0.3
     rest = rng.choice(count, subjects - count, p=weight / weight.sum())
     return [int(site) for site in rng.permutation(np.concatenate([np.arange(count), rest]))]
@@ -121,7 +121,7 @@ def _people(rng: np.random.Generator, subjects: int) -> list[Person]:
     ages = rng.standard_normal(subjects)
     if subjects > 2:
         ages = (ages - ages.mean()) / ages.std(ddof=1)
-    women = round(subjects * STUDY_WOMEN / STUDY_SUBJECTS)
+    women = round(subjects * PAPER_WOMEN / PAPER_SUBJECTS)
     sexes = rng.permutation(["F"] * women + ["M"] * (subjects - women))
     ages = np.clip(AGE_MEAN + AGE_SD * ages, *AGE_RANGE)
     return [Person(round(float(age), 1), str(sex)) for age, sex in zip(ages, sexes, strict=True)]

@@ -1,4 +1,4 @@
-"""A human reader: sees most lesions, outlines them a little off, and marks a rare false one."""
+"""A simulated human reader: finds most lesions, outlines them inexactly, and rarely marks a false one."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,24 @@ from cordlesion.simulate.settings import READER, ReaderSettings
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 FALSE_PLACES = 80
-"""Spots that a reader compares before marking the brightest by mistake."""
+"""Number of random spots; the brightest is marked as a false lesion."""
 HINT_SHARE = 0.3
-"""Voxels with less lesion in them are part of no lesion that a reader could see."""
+"""Voxels with a smaller share of lesion do not belong to a visible lesion."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a reader can see of the lesions in a scan; arrays on the scan's grid, axes right, front, up."""
+    """What a reader can see of the lesions in a scan; arrays on the grid of the scan, axes right, front, up."""
 
     share: Array
     """Share of each voxel inside a true lesion."""
     excess: Array
-    """What lesions add to each voxel's signal, relative to the cord."""
+    """Signal that lesions add to each voxel, relative to the cord."""
     cord: Mask
     image: Array
     """Signal, in units of healthy cord at the middle of the field of view."""
     noise: float
-    """Noise SD relative to the cord's signal."""
+    """Noise SD relative to the signal of the cord."""
     spacing_mm: tuple[float, float, float]
     slice_axis: int
 
@@ -41,11 +41,11 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One lesion as the image shows it."""
+    """One lesion that is visible in the image."""
 
     box: Box
     inside: Mask
-    """Its voxels within the box."""
+    """Its voxels inside the box."""
     chance: float
     """Probability that a reader marks it."""
 
@@ -53,14 +53,14 @@ class Candidate:
 def read_lesions(
     evidence: Evidence, rng: np.random.Generator, finds: bool | None = None, settings: ReaderSettings = READER
 ) -> Mask:
-    """Return the reader's mask.
+    """Return the mask of the reader.
 
     Args:
         evidence: What can be seen.
-        rng: The reader's moods; another generator is another reader.
-        finds: True for a scan known to hold lesions (if none is marked, the largest is), False for one judged free of
-            lesions (nothing is marked), None for no prior knowledge.
-        settings: How good the reader is.
+        rng: Random generator; another generator is another reader.
+        finds: True: the scan has lesions (if none is marked, mark the largest). False: the scan is classified as
+            lesion-free (mark nothing). None: no prior knowledge.
+        settings: Accuracy of the reader.
     """
     mask = np.zeros(evidence.share.shape, dtype=bool)
     if finds is False:
@@ -75,7 +75,7 @@ def read_lesions(
     _merge_neighbours(mask, evidence, rng, settings)
     for _ in range(rng.poisson(settings.false_lesions)):
         mask |= _false_lesion(evidence, rng)
-    mask = _without_specks(mask & evidence.cord, evidence, settings)
+    mask = _remove_specks(mask & evidence.cord, evidence, settings)
     if finds and not mask.any() and candidates:
         largest = max(candidates, key=lambda candidate: _plain_outline(evidence, candidate).sum())
         mask[largest.box] |= _plain_outline(evidence, largest)
@@ -93,7 +93,7 @@ def _candidates(evidence: Evidence, settings: ReaderSettings) -> list[Candidate]
 
 
 def _grow(box: tuple[slice, ...], evidence: Evidence, shape: tuple[int, ...]) -> Box:
-    """Leave room for outlines that lie outside the truth, 2.5 mm around."""
+    """Add a margin of 2.5 mm for outlines that are larger than the true lesion."""
     pad = [int(np.ceil(2.5 / step)) for step in evidence.spacing_mm]
     first, second, third = (
         slice(max(b.start - p, 0), min(b.stop + p, n)) for b, p, n in zip(box, pad, shape, strict=True)
@@ -102,12 +102,12 @@ def _grow(box: tuple[slice, ...], evidence: Evidence, shape: tuple[int, ...]) ->
 
 
 def _chance(evidence: Evidence, box: Box, inside: Mask, settings: ReaderSettings) -> float:
-    """Visibility rises with contrast-to-noise after partial volume, and with width."""
+    """Return the detection probability; it increases with the width and the CNR (after partial volume)."""
     contrast = float(np.percentile(evidence.excess[box][inside], 90))
     width_mm = (
         2 * evidence.in_plane_mm * max(float(_depth(part, 1.0).max()) for part in _slices(inside, evidence.slice_axis))
     )
-    visible = expit(settings.cnr_slope * (contrast / evidence.noise - settings.half_seen_cnr))
+    visible = expit(settings.cnr_slope * (contrast / evidence.noise - settings.half_detection_cnr))
     return float((1 - settings.lapse) * visible * -np.expm1(-((width_mm / settings.narrow_mm) ** 2)))
 
 
@@ -119,7 +119,7 @@ def _outline(
     rng: np.random.Generator,
     settings: ReaderSettings,
 ) -> Mask:
-    """Outline drawn slice by slice, moved by a smooth offset."""
+    """Return an outline that is drawn slice by slice and displaced by a smooth random offset."""
     inside = candidate.inside & (evidence.share[candidate.box] > threshold)
     if not inside.any():
         return inside
@@ -136,18 +136,18 @@ def _outline(
 
 
 def _plain_outline(evidence: Evidence, candidate: Candidate) -> Mask:
-    """Every voxel that is mostly lesion, or the one that is most, should none be."""
+    """Return the voxels that are at least half lesion or, if there are none, those with the largest share."""
     share = np.where(candidate.inside, evidence.share[candidate.box], 0)
     outline: Mask = share >= min(0.5, share.max())
     return outline
 
 
-def _without_specks(mask: Mask, evidence: Evidence, settings: ReaderSettings) -> Mask:
-    """Drop pieces that nobody would have outlined."""
+def _remove_specks(mask: Mask, evidence: Evidence, settings: ReaderSettings) -> Mask:
+    """Remove components that are too small to be outlined."""
     labels, _ = ndimage.label(mask)
     volumes = np.bincount(labels.ravel()) * np.prod(evidence.spacing_mm)
-    volumes[0] = -1  # the background is no piece
-    kept: Mask = (volumes >= settings.smallest_mm3)[labels]
+    volumes[0] = -1  # the background
+    kept: Mask = (volumes >= settings.min_volume_mm3)[labels]
     return kept
 
 
@@ -156,14 +156,14 @@ def _slices(mask: Mask, axis: int) -> list[Mask]:
 
 
 def _depth(mask: Mask, step: float) -> Array:
-    """Distance to the nearest voxel outside, half a voxel less than between centres."""
+    """Return the distance to the border of the mask: half a voxel less than to the nearest voxel outside."""
     padded = np.pad(mask, 1)
     depth = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     return np.maximum(depth - 0.5, 0) * step
 
 
 def _signed_distance(mask: Mask, step_mm: float) -> Array:
-    """Distance to the outline in the plane, positive inside; far outside where the slice holds nothing."""
+    """Return the in-plane distance to the outline, positive inside; -99 in an empty slice."""
     if not mask.any():
         return np.full(mask.shape, -99.0)
     outside = np.maximum(ndimage.distance_transform_edt(~mask) - 0.5, 0) * step_mm
@@ -171,7 +171,7 @@ def _signed_distance(mask: Mask, step_mm: float) -> Array:
 
 
 def _merge_neighbours(mask: Mask, evidence: Evidence, rng: np.random.Generator, settings: ReaderSettings) -> None:
-    """Join outlines that nearly touch, in place, half of the time."""
+    """Merge outlines that almost touch, in place, with a probability of one half."""
     labels, count = ndimage.label(mask, NEIGHBOURS)
     if count < 2:
         return
@@ -189,12 +189,12 @@ def _merge_neighbours(mask: Mask, evidence: Evidence, rng: np.random.Generator, 
 
 
 def _hull(first: tuple[slice, ...], second: tuple[slice, ...]) -> tuple[slice, ...]:
-    """Return the smallest box that holds two boxes."""
+    """Return the smallest box that contains two boxes."""
     return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(first, second, strict=True))
 
 
 def _false_lesion(evidence: Evidence, rng: np.random.Generator) -> Mask:
-    """An ellipsoid around one of the brighter spots of the cord, away from its surface."""
+    """Return an ellipsoid around one of the brighter spots of the cord, not at its surface."""
     plane = np.ones([1 if axis == evidence.slice_axis else 3 for axis in range(3)], dtype=bool)
     voxels = np.argwhere(ndimage.binary_erosion(evidence.cord, plane))
     if len(voxels) == 0:

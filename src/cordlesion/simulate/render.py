@@ -1,4 +1,4 @@
-"""Drawing slices: the anatomy integrated through the slice profile, on a grid finer than the stored one."""
+"""Renders slices: the anatomy is integrated through the slice profile, on a finer grid than the stored one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,82 +16,82 @@ from cordlesion.simulate.spindle import Lesion
 from cordlesion.simulate.surroundings import surroundings_signal
 
 FINE_MM = 0.42
-"""Step of the grid on which slices are drawn; half of it is finer than any acquired resolution."""
+"""Step of the grid on which slices are rendered; it is finer than any acquired resolution."""
 CANAL_MARGIN_MM = 3.5
-"""Beyond the sac's wall nothing belongs to the canal."""
+"""Points farther from the wall of the sac do not belong to the canal."""
 CANAL_POINTS = {"sagittal": 6, "axial": 5}
-"""Points through the slice profile near the canal."""
+"""Number of points through the slice profile near the canal."""
 GROUND_POINTS = 2
-"""Points through the slice profile elsewhere."""
+"""Number of points through the slice profile elsewhere."""
 ROWS_AT_ONCE = 32
-"""Rows interpolated at once."""
+"""Number of rows that are interpolated together."""
 PROFILE_EXTENT = 1.15
-"""Width over which the slice profile is integrated, in units of its full width at half maximum."""
+"""Width of the integration range in units of the full width at half maximum of the slice profile."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Everything there is to see, at any point of the scan frame."""
+    """The signal at any point of the scan frame."""
 
     anatomy: Anatomy
     frame: CordFrame
     lesions: Sequence[Lesion]
-    """Lesions and their false friends."""
+    """Lesions and mimics."""
     signals: Signals
 
     def lateral_mm(self, s: Array) -> Array:
-        """Where the cord's centre lies, to the right."""
+        """Return the lateral position of the centre of the cord, positive to the right."""
         return np.interp(s, S_MM, self.frame.x_mm)
 
     def section(self, s: Array) -> Section:
-        """Shape of the canal at positions along the cord."""
+        """Return the shape of the canal at positions along the cord."""
         return section_at(self.anatomy, s)
 
     @property
     def canal_reach_mm(self) -> float:
-        """How far in front of or behind the cord's centre a point of the canal lies at most."""
+        """Largest distance of a point of the canal from the centre of the cord, to the front or the back."""
         section = self.section(S_MM)
         return float(np.max(np.abs(section.sac_shift) + section.sac_half_ap)) + CANAL_MARGIN_MM + 1
 
     def canal(self, x_mm: Array, section: Section, v: Array) -> Array:
-        """Layers of the canal (see :data:`LAYERS`) for columns ``x_mm`` and points (s, v): shape (layers, X, P)."""
+        """Return the layers of the canal (:data:`LAYERS`) at columns ``x_mm`` and points (s, v), (layers, X, P)."""
         u, v = self._turned(x_mm, section, v)
         return canal_layers(self.anatomy, section, u, v, self.lesions, self.signals)
 
     def ground(self, x_mm: Array, section: Section, v: Array) -> Array:
-        """Signal of the surroundings for columns ``x_mm`` and points (s, v): shape (X, P)."""
+        """Return the signal of the surroundings at columns ``x_mm`` and points (s, v): shape (X, P)."""
         u, v = self._turned(x_mm, section, v)
         return surroundings_signal(self.anatomy, section, u, v, self.signals)
 
     def _turned(self, x_mm: Array, section: Section, v: Array) -> tuple[Array, Array]:
-        """Section coordinates (u, v), turned by the roll of the body."""
+        """Return section coordinates (u, v), rotated by the roll of the body."""
         from_cord = (x_mm[:, None] - self.lateral_mm(section.s)).astype(np.float32)
         cosine, sine = np.float32(np.cos(self.frame.roll)), np.float32(np.sin(self.frame.roll))
         return cosine * from_cord + sine * v, cosine * v - sine * from_cord
 
 
 def near_canal(section: Section, v: Array) -> Array:
-    """Indices of the points (s, v) that may belong to the canal."""
+    """Return the indices of the points (s, v) that may belong to the canal."""
     return np.flatnonzero(np.abs(v - section.sac_shift) < section.sac_half_ap + CANAL_MARGIN_MM)
 
 
-class SliceArtist:
-    """Draws the slices of one scan one at a time, so that memory stays small.
+class SliceRenderer:
+    """Renders the slices of one scan one at a time, to save memory.
 
-    A drawn slice is an array (layers, in-plane, in-plane); its layers are those of :data:`LAYERS`, the first completed
-    to the whole signal. The in-plane axes are those of :class:`Acquisition`.
+    A rendered slice is an array (layers, in-plane, in-plane) with the layers of :data:`LAYERS`; here the first is the
+    signal of canal and surroundings. The in-plane axes are those of :class:`Acquisition`.
     """
 
     def __init__(self, scene: Scene, acquisition: Acquisition) -> None:
         """Prepare the grids."""
         self.scene, self.acquisition = scene, acquisition
-        # Twice a fast length: the grid of the surroundings has exactly half the points.
+        # Twice a fast FFT length, because the grid of the surroundings has exactly half the points.
         half = [fft.next_fast_len(int(np.ceil(size / FINE_MM / 2)), real=False) for size in acquisition.drawn_mm]
         self.coarse = [_grid(n, size) for n, size in zip(half, acquisition.drawn_mm, strict=True)]
         self.fine = [_grid(2 * n, size) for n, size in zip(half, acquisition.drawn_mm, strict=True)]
         self.shape = (2 * half[0], 2 * half[1])
         if acquisition.plane == "sagittal":
-            # All slices share s and v, which change neither with x nor with the offset through the slice.
+            # All slices have the same s and v, which depend neither on x nor on the offset through the slice.
             s, self._ground_v = scene.frame.section(*_mesh(self.coarse))
             self._ground_section = scene.section(s)
             s, v = scene.frame.section(*_mesh(self.fine))
@@ -101,8 +101,8 @@ class SliceArtist:
             self._canal_index = around[near]
             self._canal_section, self._canal_v = section.at(near), v[self._canal_index]
 
-    def draw(self, index: int) -> Array:
-        """Draw slice ``index``."""
+    def render(self, index: int) -> Array:
+        """Render slice ``index``."""
         sagittal = self.acquisition.plane == "sagittal"
         position = float(self.acquisition.axis_mm(0 if sagittal else 2)[index])
         layers = self._canal_of_sagittal(position) if sagittal else self._canal_of_axial(position)
@@ -112,7 +112,7 @@ class SliceArtist:
         return layers
 
     def _profile(self, count: int) -> tuple[Array, Array]:
-        """Offsets through the slice, mm, and their weights: flat in the middle, with soft flanks."""
+        """Return offsets through the slice in mm and their weights: constant in the middle, linear at both ends."""
         half = PROFILE_EXTENT / 2
         offsets = _grid(count, PROFILE_EXTENT)
         weights = np.clip((half + 0.075 - np.abs(offsets)) / 0.15, 0, 1)
@@ -123,10 +123,10 @@ class SliceArtist:
         offsets, weights = self._profile(CANAL_POINTS["sagittal"])
         section = self._canal_section
         reach = section.sac_half_rl + self.acquisition.thickness_mm + CANAL_MARGIN_MM
-        met = np.flatnonzero(np.abs(x_mm - self.scene.lateral_mm(section.s)) < reach)
-        if met.size:
-            layers[:, self._canal_index[met]] = np.einsum(
-                "x,lxp->lp", weights, self.scene.canal(x_mm + offsets, section.at(met), self._canal_v[met])
+        hit = np.flatnonzero(np.abs(x_mm - self.scene.lateral_mm(section.s)) < reach)
+        if hit.size:
+            layers[:, self._canal_index[hit]] = np.einsum(
+                "x,lxp->lp", weights, self.scene.canal(x_mm + offsets, section.at(hit), self._canal_v[hit])
             )
         return layers.reshape(-1, *self.shape)
 
@@ -160,9 +160,10 @@ class SliceArtist:
 
 
 def doubled(image: Array) -> Array:
-    """Interpolate linearly onto twice as many points over the same field of view; beyond its edge all is as at it.
+    """Interpolate linearly to twice as many points with the same field of view; the border is repeated outside.
 
-    In double precision, a few rows at a time: what stays in the processor's cache takes a tenth of the time.
+    Computed in double precision for a few rows at a time, which fit into the processor cache: this takes a tenth of the
+    time.
     """
     rows, columns = image.shape
     fine = np.empty((2 * rows, 2 * columns), dtype=np.float32)
@@ -174,7 +175,7 @@ def doubled(image: Array) -> Array:
 
 
 def _halfway(rows: Array) -> Array:
-    """Lay two rows between each two, a quarter and three quarters of the way; the outermost quarters fall away."""
+    """Interpolate two rows between each pair of rows, at 1/4 and 3/4, without the outermost ones."""
     near, far = 0.75 * rows[1:-1], 0.25 * rows
     between = np.empty((2 * len(near), rows.shape[1]))
     np.add(near, far[:-2], out=between[::2])
@@ -183,7 +184,7 @@ def _halfway(rows: Array) -> Array:
 
 
 def _grid(count: int, size: float) -> Array:
-    """Centres of ``count`` cells that fill ``size``, around 0."""
+    """Return the centres of ``count`` cells that fill ``size``, around 0."""
     return (np.arange(count) + 0.5) * size / count - size / 2
 
 

@@ -13,10 +13,10 @@ from cordlesion.simulate.canal import LAYERS
 from cordlesion.simulate.coil import Coil, draw_coil
 from cordlesion.simulate.frame import CordFrame, cord_frame
 from cordlesion.simulate.kspace import acquire_slice, sample_stored
-from cordlesion.simulate.lesions import draw_friends, draw_lesions, draw_overlooked
+from cordlesion.simulate.lesions import draw_lesions, draw_mimics, draw_overlooked
 from cordlesion.simulate.randomness import Array, Mask, keyed_rng
 from cordlesion.simulate.reader import Evidence, read_lesions
-from cordlesion.simulate.render import Scene, SliceArtist
+from cordlesion.simulate.render import Scene, SliceRenderer
 from cordlesion.simulate.settings import LESIONS
 from cordlesion.simulate.signals import Signals, draw_signals
 from cordlesion.simulate.site import Site, draw_site
@@ -25,36 +25,36 @@ from cordlesion.simulate.spindle import Lesion
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """Which scan of whom; together with the cohort's seed it fixes every voxel."""
+    """Identifies a scan of a subject; it determines every voxel."""
 
     seed: int
     subject: int
     scan: int
-    """Number of the scan within the subject."""
+    """Index of the scan within the subject."""
     site: int
     person: Person
     session: int
     plane: Plane
     region: Region
     lesion_free: bool
-    """Whether the reference holds no lesion."""
+    """Whether the reference is empty."""
     lesion_scans: tuple[tuple[int, Plane, Region], ...]
-    """The subject's scans with lesions (number, plane, region); each of them shows at least one."""
+    """The scans of the subject with lesions (index, plane, region); each shows at least one lesion."""
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedScan:
-    """A scan, its masks on the same grid, and what it was made from."""
+    """A scan, its masks on the same grid, and the data from which it was simulated."""
 
     image: Volume
-    """int16."""
+    """Data of type int16."""
     true_lesions: Volume
-    """Voxels at least half inside a lesion."""
+    """Voxels that are more than half inside a lesion."""
     reference: Volume
-    """The reader's mask."""
+    """Mask of the simulated reader."""
     cord: Volume
     centerline: Volume
-    """One voxel per axial slice that holds cord."""
+    """One voxel per axial slice with cord."""
     plan: ScanPlan
     site: Site
     anatomy: Anatomy
@@ -65,7 +65,7 @@ class SimulatedScan:
 
 
 def simulate_scan(plan: ScanPlan) -> SimulatedScan:
-    """Simulate one scan; equal plans give equal scans, whatever was simulated before."""
+    """Simulate one scan; equal plans give equal scans."""
     site = draw_site(plan.seed, plan.site)
     anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
     acquisition = draw_acquisition(plan.seed, plan.subject, plan.scan, site, plan.plane, plan.region)
@@ -73,9 +73,9 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
     signals = draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd)
     frame = cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
-    artist = SliceArtist(Scene(anatomy, frame, (*lesions, *draw_friends(anatomy)), signals), acquisition)
+    renderer = SliceRenderer(Scene(anatomy, frame, (*lesions, *draw_mimics(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
-    image, share, excess, cord = _acquire(artist, coil, plan)
+    image, share, excess, cord = _acquire(renderer, coil, plan)
     inside = cord > 0.5
     evidence = Evidence(
         share, excess, inside, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition)
@@ -103,7 +103,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
 
 
 def second_reader(scan: SimulatedScan, reader: int) -> Volume:
-    """Return the mask of another reader of the same scan, who knows nothing of the first; ``reader`` counts from 1."""
+    """Return the mask of another, independent reader of the same scan; ``reader`` counts from 1."""
     rng = keyed_rng("second reader", scan.plan.seed, scan.plan.subject, scan.plan.scan, reader)
     _, order = _storage(scan.acquisition, scan.site.orientation)
     mask = nib.orientations.apply_orientation(read_lesions(scan.evidence, rng), order)
@@ -111,9 +111,9 @@ def second_reader(scan: SimulatedScan, reader: int) -> Volume:
 
 
 def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
-    """Return the lesions of the subject at the time of this scan, whether in its field of view or not.
+    """Return the lesions of the subject at the time of this scan, inside or outside its field of view.
 
-    A subject's scans share the lesions; a lesion-free scan of a subject with lesions was taken before they came.
+    All scans of a subject with lesions have the same lesions, except lesion-free scans: these are earlier.
     """
     if plan.lesion_free:
         return () if plan.lesion_scans else draw_overlooked(anatomy)
@@ -133,16 +133,16 @@ def _slice_axis(acquisition: Acquisition) -> int:
     return 0 if acquisition.plane == "sagittal" else 2
 
 
-def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Array, Array, Array, Array]:
-    """Draw and acquire all slices: image, lesion share, lesion excess and cord share, axes right, front, up."""
-    acquisition = artist.acquisition
+def _acquire(renderer: SliceRenderer, coil: Coil, plan: ScanPlan) -> tuple[Array, Array, Array, Array]:
+    """Render and acquire all slices: image, lesion share, lesion excess and cord share; axes right, front, up."""
+    acquisition = renderer.acquisition
     rng = keyed_rng("receiver", plan.seed, plan.subject, plan.scan)
     stacks: list[list[Array]] = [[], [], [], []]
-    for index, sensitivity in enumerate(coil.sensitivities(artist.fine)):
-        drawn = artist.draw(index)
+    for index, sensitivity in enumerate(coil.sensitivities(renderer.fine)):
+        drawn = renderer.render(index)
         shift = rng.normal(0, acquisition.artefacts.motion_mm, 2)
         image = acquire_slice(
-            _with_ghosts(drawn, acquisition, artist.scene.signals.csf) * sensitivity,
+            _with_ghosts(drawn, acquisition, renderer.scene.signals.csf) * sensitivity,
             acquisition.drawn_mm,
             acquisition.drawn_matrix,
             acquired_mm=acquisition.acquired_mm,
@@ -162,7 +162,7 @@ def _acquire(artist: SliceArtist, coil: Coil, plan: ScanPlan) -> tuple[Array, Ar
 
 
 def _with_ghosts(drawn: Array, acquisition: Acquisition, csf: float) -> Array:
-    """Add displaced copies: of the pulsating fluid, and of everything by breathing and swallowing."""
+    """Add shifted copies: of the pulsating fluid, and of the whole image by breathing and swallowing."""
     artefacts, axis = acquisition.artefacts, acquisition.phase_axis
     signal, fluid = drawn[0], drawn[LAYERS.index("csf")]
     step = max(1, round(artefacts.ghost_shift * signal.shape[axis]))
@@ -173,7 +173,7 @@ def _with_ghosts(drawn: Array, acquisition: Acquisition, csf: float) -> Array:
 
 
 def _centerline(frame: CordFrame, acquisition: Acquisition, cord: Mask) -> Mask:
-    """Mark the cord's centre in each axial slice that holds cord."""
+    """Mark the centre of the cord in each axial slice with cord."""
     line = np.zeros(acquisition.shape, dtype=bool)
     _, x, y = frame.at_height(acquisition.axis_mm(2))
     for k in np.flatnonzero(cord.any(axis=(0, 1))):
@@ -186,7 +186,7 @@ def _nearest(axis_mm: Array, value_mm: float) -> int:
 
 
 def _storage(acquisition: Acquisition, orientation: str) -> tuple[Array, Array]:
-    """Return the affine of the stored file and how to reorder axes right-front-up into it."""
+    """Return the affine of the stored file, and the transform from axes right-front-up to its orientation."""
     rotation = Rotation.from_euler("xyz", acquisition.oblique_deg, degrees=True).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = rotation @ np.diag(acquisition.spacing_mm)

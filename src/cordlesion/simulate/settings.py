@@ -1,7 +1,7 @@
-"""The knobs of the simulation: how lesions look, and how a reader misses them.
+"""Settings of the simulation: the appearance of lesions, and the errors of the reader.
 
-Everything that makes the simulated task easier or harder is here, with its source. Raise the offsets of
-``ReaderSettings`` for a noisier reference, ``LesionSettings.contrast`` for an easier task.
+All parameters that make the simulated task easier or harder are here, with their sources. Larger offsets in
+``ReaderSettings`` give a noisier reference, a larger ``LesionSettings.contrast`` an easier task.
 """
 
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ class LesionSettings:
     """Distributions of the true lesions."""
 
     mean_per_cord: float = 6.0
-    """Mean of the negative binomial for the whole cord; readers then find about as many as published (Bot 2004)."""
+    """Mean of the negative binomial for the whole cord; readers then find about as many lesions as in Bot 2004."""
     dispersion: float = 1.3
     """Shape of the negative binomial."""
-    most: int = 18
-    """Largest number in one cord."""
+    max_count: int = 18
+    """Largest number of lesions in one cord."""
     length_mm: float = 14.0
     """Median length along the cord (Kearney: means 18-25 mm; Bot 2004: median 0.8 vertebral segments)."""
     length_log_sd: float = 0.5
@@ -29,44 +29,44 @@ class LesionSettings:
     inner_share: float = 0.09
     """Share of lateral, posterior and anterior lesions that do not reach the surface."""
     contrast: float = 1.58
-    """Median of lesion over cord signal (T2 110 ms against 74 ms at TE 100 ms; 1.42 to 1.68 in one patient)."""
+    """Median ratio of lesion to cord signal (T2 110 ms and 74 ms at TE 100 ms; 1.42 to 1.68 in one patient)."""
     contrast_scan_log_sd: float = 0.06
     contrast_lesion_log_sd: float = 0.06
     contrast_size_log_sd: float = 0.05
-    """Part of the contrast that follows the lesion's volume: larger lesions are brighter (r about 0.4)."""
+    """Part of the contrast that depends on the volume: larger lesions are brighter (r about 0.4)."""
     roughness: tuple[float, float] = (0.14, 0.28)
-    """SD of the radius around the smooth spindle."""
+    """Range of the SD of the radius relative to the smooth spindle."""
     halo_share: float = 0.33
-    """Share of lesions with a faint rim of 5-20 % of their contrast."""
+    """Share of lesions with a faint rim, which has 5-20 % of their contrast."""
     diffuse_share: float = 0.13
-    """Share of subjects with diffuse, unmarked signal increase (Bot 2004)."""
+    """Share of subjects with a diffuse signal increase that is not marked (Bot 2004)."""
     overlooked_share: float = 0.1
-    """Share of subjects judged free of lesions who have a faint one."""
-    friends_per_100_mm: float = 0.3
+    """Share of subjects classified as lesion-free who have a faint lesion."""
+    mimics_per_100_mm: float = 0.3
     """Faint blurred spots that no reader should mark, per 100 mm of cord."""
 
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """How the reference differs from the truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outlines: assumed)."""
+    """Differences between reference and truth (Thaler 2025, Galler 2016, Alcaide-Leon 2016; outlines: assumed)."""
 
-    half_seen_cnr: float = 2.5
-    """Contrast over the noise of a single voxel, after partial volume, at which half of the lesions are seen."""
+    half_detection_cnr: float = 2.5
+    """Contrast-to-noise ratio (after partial volume, noise of one voxel) at which half of the lesions are detected."""
     cnr_slope: float = 1.3
-    """Steepness of that curve: 95 % near 4.8."""
+    """Slope of the detection curve: 95 % at about 4.8."""
     narrow_mm: float = 1.0
-    """Lesions narrower than this are mostly lost."""
-    smallest_mm3: float = 10.0
-    """Nobody outlines less: 3 mm long, as the criteria ask, and 2 mm wide in one slice of 2.8 mm."""
+    """Most lesions that are narrower than this are missed."""
+    min_volume_mm3: float = 10.0
+    """Smallest outlined volume: 3 mm long, as in the criteria, and 2 mm wide in one slice of 2.8 mm."""
     lapse: float = 0.10
-    """Share of plainly visible lesions that are overlooked all the same."""
+    """Share of clearly visible lesions that are overlooked."""
     offset_sd_mm: float = 0.35
-    """Smooth displacement of the outline."""
+    """SD of the smooth displacement of the outline."""
     offset_scale_mm: float = 5.0
     bias_sd_mm: float = 0.20
-    """Displacement of all outlines of a scan."""
+    """SD of the common displacement of all outlines of a scan."""
     fill_threshold: tuple[float, float] = (0.50, 0.06)
-    """Mean and SD over scans of the share of a voxel that must look like lesion."""
+    """Mean and SD over scans of the share of lesion above which a voxel is marked."""
     merge_gap_mm: float = 3.0
     merge_share: float = 0.5
     false_lesions: float = 0.08

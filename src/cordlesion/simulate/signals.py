@@ -10,14 +10,14 @@ from cordlesion.simulate.spindle import Lesion
 
 @dataclass(frozen=True)
 class Signals:
-    """What each tissue looks like in one scan."""
+    """Signal of each tissue in one scan."""
 
     csf: float
     grey: float
     body: float
     """Marrow of the vertebral bodies."""
     nucleus: float
-    """Core of the discs."""
+    """Nucleus of the discs."""
     dark: float
     """Annulus, end plates, cortical bone."""
     rim: float
@@ -25,21 +25,21 @@ class Signals:
     muscle: float
     fat: float
     lesion_gain: float
-    """Scan-wide factor on the contrast of lesions."""
+    """Factor for the contrast of all lesions in the scan."""
     csf_unevenness: float
     flow_loss: float
     flow_offset: int
-    """Offset of the flow pattern into the noise tile; flow differs between scans of a subject."""
+    """Offset of the flow pattern in the noise tile; flow differs between scans of a subject."""
 
     def contrast(self, lesion: Lesion) -> float:
-        """Lesion over cord signal in this scan; false friends stay faint."""
+        """Return the ratio of lesion to cord signal in this scan; mimics keep their faint contrast."""
         if lesion.kind != "lesion":
             return lesion.contrast
         return float(np.clip(lesion.contrast * self.lesion_gain, 1.10, 1.95))
 
 
 def draw_signals(rng: np.random.Generator, csf: float, age: float, lesion_log_sd: float) -> Signals:
-    """Draw the signal levels of a scan whose protocol gives the fluid a signal of ``csf``."""
+    """Draw the signal levels of a scan; ``csf`` is the signal of the fluid, which depends on the protocol."""
     return Signals(
         csf=csf,
         grey=lognormal(rng, 1.08, 0.05, 0.99, 1.22),

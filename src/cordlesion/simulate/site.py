@@ -1,4 +1,4 @@
-"""Sites: scanner and habits that all scans of one centre share, so that differences between sites go together."""
+"""Sites: scanner and protocol settings that all scans of a centre have in common."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ SCANNERS = (
     ("GE", "Signa HDxt", 1.5), ("GE", "Discovery MR750", 3.0), ("GE", "Optima MR450w", 1.5),
     ("Canon", "Vantage Titan", 3.0), ("Canon", "Vantage Elan", 1.5),
 )  # fmt: skip
-"""Four brands as in the study; manufacturer, model, field strength in tesla."""
+"""Manufacturer, model and field strength in tesla; four manufacturers, as in Hussein et al."""
 ORIENTATIONS = ("PSR", "PIL", "LPS", "RAS", "PIR", "AIL", "LAS", "ASR")
-"""Axis orders and directions in which the sites' files are stored, in nibabel's letters."""
+"""Orientations of the stored files, in nibabel's axis codes."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,21 @@ class Site:
     echo_time_s: float
     repetition_time_s: float
     csf: float
-    """Fluid over cord; longer echo times give more."""
+    """Ratio of fluid to cord signal; it increases with the echo time."""
     filter_sd_mm: float
-    """Blur of the reconstruction filter."""
+    """SD of the Gaussian reconstruction filter."""
     noise: float
-    """Noise SD over cord signal."""
+    """Noise SD divided by the signal of the cord."""
     orientation: str
     zero_fill: bool
     saturation_band: bool
-    """Whether sagittal scans darken the throat with a saturation band."""
+    """Whether sagittal scans have a saturation band over the throat."""
     gain: float
     """Stored value of healthy cord."""
 
 
 def draw_site(seed: int, index: int) -> Site:
-    """Draw a site; brands follow the table so that small cohorts still mix them."""
+    """Draw a site; scanners are assigned in a shuffled order, so that small cohorts contain several manufacturers."""
     rng = keyed_rng("site", seed, index)
     order = keyed_rng("site order", seed).permutation(len(SCANNERS))
     manufacturer, model, field = SCANNERS[order[index % len(SCANNERS)]]
@@ -64,7 +64,7 @@ def draw_site(seed: int, index: int) -> Site:
         repetition_time_s=round(rng.uniform(2.8, 5.2), 2),
         csf=float(np.clip(3.05 * (echo / 0.102) ** 1.1 * np.exp(rng.normal(0, 0.09)), 2.2, 4.0)),
         filter_sd_mm=normal(rng, 0.33, 0.07, 0.20, 0.48),
-        # Small pixels cost signal.
+        # Smaller pixels have more noise.
         noise=float(np.clip(noise * (0.58 / pixel) ** 0.5, 0.032, 0.13)),
         orientation=str(rng.choice(ORIENTATIONS)),
         zero_fill=bool(rng.random() < 0.75),

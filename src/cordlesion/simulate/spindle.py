@@ -1,4 +1,4 @@
-"""Shape and signal of one lesion: a spindle along the cord with a wedge-shaped section, blurred at its edge."""
+"""Shape and signal of one lesion: a spindle along the cord with a wedge-shaped section and a blurred edge."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,26 +6,25 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-from cordlesion.simulate.anatomy import radius_ratio
 from cordlesion.simulate.randomness import Array, NoiseTile
 
-Kind = Literal["lesion", "friend", "diffuse"]
-"""A true lesion, a spot that only looks like one, or diffuse change."""
+Kind = Literal["lesion", "mimic", "diffuse"]
+"""A true lesion, a spot that looks like a lesion, or a diffuse change."""
 
 SECTION_POWER, LENGTH_POWER = 1.4, 2.0
 """Powers of the spindle: its volume is 0.6 x length x largest cross-section."""
 EDGE_10_90 = 4.394
 """10-90 % width of a logistic edge, in units of its scale."""
 WEDGE = 0.3
-"""How much wider a lesion is at the cord's surface than in its middle."""
+"""Relative increase of the width from the middle of a lesion to the surface of the cord."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a lesion's largest section lies in the cord's."""
+    """Position of the largest section of a lesion in the section of the cord."""
 
     surface_angle: float
-    """Direction of the nearest surface, radians from the u axis."""
+    """Direction of the nearest surface, in radians from the u axis."""
     centre_mm: tuple[float, float]
     """Middle of the section (u, v)."""
     half_width_mm: float
@@ -33,14 +32,7 @@ class Placement:
     half_depth_mm: float
     """Half extent across the surface."""
     cord_axes_mm: tuple[float, float]
-    """Half diameters of the cord there."""
-
-    @property
-    def touches_surface(self) -> bool:
-        """Whether the outline reaches the cord's surface."""
-        u = self.centre_mm[0] + self.half_depth_mm * np.cos(self.surface_angle)
-        v = self.centre_mm[1] + self.half_depth_mm * np.sin(self.surface_angle)
-        return bool(radius_ratio(u, v, *self.cord_axes_mm) >= 1)
+    """Semi-axes of the cord there."""
 
     @property
     def size_mm(self) -> float:
@@ -48,7 +40,7 @@ class Placement:
         return float(np.sqrt(self.half_width_mm * self.half_depth_mm))
 
     def radius(self, u: Array, v: Array) -> Array:
-        """Level function of the section, 1 on its outline: an ellipse that widens towards the surface."""
+        """Return the level function of the section, 1 on its outline: an ellipse that is wider towards the surface."""
         cosine, sine = np.float32(np.cos(self.surface_angle)), np.float32(np.sin(self.surface_angle))
         u, v = u - np.float32(self.centre_mm[0]), v - np.float32(self.centre_mm[1])
         out = (cosine * u + sine * v) / np.float32(self.half_depth_mm)
@@ -63,22 +55,22 @@ class Lesion:
 
     kind: Kind
     column: str
-    """Where in the section: lateral, posterior, anterior or central."""
+    """Position in the section: lateral, posterior, anterior or central."""
     centre_s_mm: float
     length_mm: float
     area_mm2: float
     """Largest cross-section inside the cord."""
     place: Placement
     contrast: float
-    """Lesion over cord signal, before blur and noise."""
+    """Ratio of lesion to cord signal, before blur and noise."""
     edge_mm: float
     """10-90 % width of the edge."""
     roughness: float
-    """SD of the radius."""
+    """Relative SD of the radius."""
     halo: float
-    """Faint rim, as a share of the contrast."""
+    """Contrast of the faint rim as a share of the contrast of the lesion."""
     texture: int
-    """Offset into the noise tile."""
+    """Offset in the noise tile."""
 
     @property
     def volume_mm3(self) -> float:
@@ -86,19 +78,19 @@ class Lesion:
         return 0.6 * self.length_mm * self.area_mm2
 
     def lies_in(self, field_mm: tuple[float, float]) -> bool:
-        """Whether the lesion's middle two thirds lie inside a stretch of cord."""
+        """Return whether the middle two thirds of the lesion are inside a range of the cord."""
         return field_mm[0] + self.length_mm / 3 < self.centre_s_mm < field_mm[1] - self.length_mm / 3
 
 
 def spindle(lesion: Lesion, u: Array, v: Array, s: Array, girth: tuple[Array, Array], texture: NoiseTile) -> Array:
-    """Return the spindle's level function: below 1 inside, 1 on the outline; the arguments broadcast.
+    """Return the level function of the spindle: below 1 inside, 1 on the outline; the arguments broadcast.
 
     Args:
         lesion: Its shape.
         u: Section coordinate to the right, mm.
         v: Section coordinate to the front, mm.
         s: Position along the cord, mm.
-        girth: Half diameters of the cord at ``s``; the lesion follows them.
+        girth: Semi-axes of the cord at ``s``; the lesion scales with them.
         texture: Noise that roughens the outline.
     """
     u, v = (x * (own / here) for x, own, here in zip((u, v), lesion.place.cord_axes_mm, girth, strict=True))
@@ -111,13 +103,13 @@ def spindle(lesion: Lesion, u: Array, v: Array, s: Array, girth: tuple[Array, Ar
 
 
 def signal_gain(lesion: Lesion, level: Array, contrast: float, interior: Array) -> Array:
-    """Return the factor on the cord's signal.
+    """Return the factor by which the lesion multiplies the signal of the cord.
 
     Args:
         lesion: Its edge and halo.
         level: Values of :func:`spindle`.
-        contrast: Lesion over cord signal in this scan.
-        interior: Noise of unit SD for the uneven inside.
+        contrast: Ratio of lesion to cord signal in this scan.
+        interior: Noise of unit SD for the texture inside the lesion.
     """
     size = lesion.place.size_mm
     weight: Array = expit((1 - level) * np.float32(EDGE_10_90 * size / lesion.edge_mm))

@@ -13,7 +13,7 @@ DENS_TOP_MM = levels.top_mm("C2") - 21
 
 @within_reach(front=(-np.inf, 3.3), behind=(-np.inf, 12.1))
 def paint_arch(points: Points, value: Array) -> Array:
-    """Pedicles and facets beside the canal, foramina with fat between them; ligament and epidural fat behind it."""
+    """Draw pedicles and facets next to the canal, fat in the foramina, ligament and epidural fat behind the canal."""
     signals = points.signals
     index = levels.level_index(points.s)
     phase = ((points.s - levels.BOUNDARIES_MM[index]) / levels.column("length")[index]).astype(np.float32)
@@ -35,7 +35,7 @@ def paint_arch(points: Points, value: Array) -> Array:
 
 @within_reach(behind=(2.0, 53.1), side=(-1.0, 10.0))
 def paint_processes(points: Points, value: Array) -> Array:
-    """Spinous processes, leaning downwards, with fat and ligament between; the nuchal ligament behind."""
+    """Draw spinous processes that tilt downwards, fat and ligaments between them, and the nuchal ligament behind."""
     signals, s, behind, side = points.signals, points.s, points.behind, points.side
     lean = table(s, [0, 100, 190, 330, 470], [0.35, 0.45, 1.0, 1.1, 0.5])
     root = s - lean * np.maximum(behind, 0)
@@ -57,7 +57,7 @@ def paint_processes(points: Points, value: Array) -> Array:
 
 @within_reach(s=(DENS_TOP_MM - 0.1, np.inf), front=(-1.1, 33.1), side=(-1.0, 21.6))
 def paint_bodies(points: Points, value: Array) -> Array:
-    """Vertebral bodies with end plates and basivertebral vein, and the discs between them."""
+    """Draw vertebral bodies with end plates and basivertebral veins, and the discs between them."""
     signals, s, front, side = points.signals, points.s, points.front, points.side
     index = levels.level_index(s)
     below = np.abs(s[:, None] - DISCS[None, :]).argmin(axis=1)
@@ -78,7 +78,7 @@ def paint_bodies(points: Points, value: Array) -> Array:
 
 
 def _body_edge(points: Points, depth: Array, half_width: Array, waist: Array) -> Array:
-    """Distance to the surface of a vertebral body, positive inside; its front is rounded, its sides are hollow."""
+    """Return the distance to the surface of a vertebral body, positive inside; front round, sides concave."""
     ahead = np.clip((points.front - 0.35 * depth) / (0.65 * depth), 0, 1)
     flank = half_width * np.sqrt(np.clip(1 - 0.85 * ahead**2.5, 0, 1)) - waist - points.side
     edge = np.minimum(np.minimum(points.front, depth - waist - points.front), flank)

@@ -1,4 +1,4 @@
-"""Signal of everything around the canal: spine, neck and chest, brain above; drawn coarsely, back to front."""
+"""Signal of the tissues around the canal (spine, neck, chest, brain): simple shapes, each drawn over the last."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from cordlesion.simulate.signals import Signals
 from cordlesion.simulate.spine import paint_arch, paint_bodies, paint_processes
 
 DEEPEST_FAT_MM = 35.0
-"""Deeper than this there is no subcutaneous fat, however uneven it is: 17 mm and six SD of 15 % are 33 mm."""
+"""Largest depth of the subcutaneous fat: 17 mm plus six SD of 15 % are 33 mm."""
 
 
 def surroundings_signal(anatomy: Anatomy, section: Section, u: Array, v: Array, signals: Signals) -> Array:
-    """Evaluate the tissue around the canal at ``u``, ``v`` of shape (X, P), for the ``P`` positions of ``section``."""
+    """Evaluate the tissue around the canal at ``u``, ``v`` of shape (X, P) for the P positions of ``section``."""
     points = points_at(anatomy, signals, section, u, v)
     value = _muscle(points)
     for layer in LAYERS:
@@ -25,7 +25,7 @@ def surroundings_signal(anatomy: Anatomy, section: Section, u: Array, v: Array, 
 
 
 def _muscle(points: Points) -> Array:
-    """Muscle bellies that run along the body, parted by thin layers of fat."""
+    """Return the signal of muscles along the body, separated by thin layers of fat."""
     signals = points.signals
     bellies = points.noise((45, 8, 7), 5, shear=0.25)
     septa = np.exp(-((bellies / 0.16) ** 2)) * np.clip(0.7 + 0.5 * points.noise((20, 9, 9), 7), 0, 1)
@@ -35,7 +35,7 @@ def _muscle(points: Points) -> Array:
 
 @within_reach(s=(172.4, np.inf), front=(24.4, np.inf))
 def _chest(points: Points, value: Array) -> Array:
-    """Organs of the chest, blurred and mostly dark."""
+    """Draw the organs of the chest, blurred and mostly dark."""
     s, front = points.s, points.front
     organs = 0.45 * np.clip(0.5 + points.noise(24, 15) + 0.3 * points.noise(7, 16), 0.06, 1.4)
     inside = ramp(front - table(s, [150, 200, 460], [40, 27, 40]), 5) * ramp(s - 185, 25)
@@ -44,7 +44,7 @@ def _chest(points: Points, value: Array) -> Array:
 
 @within_reach(front=(11.9, np.inf))
 def _throat(points: Points, value: Array) -> Array:
-    """Airway and the fat in front of it."""
+    """Draw the airway and the fat in front of it."""
     s, front = points.s, points.front
     start = levels.along("body_depth", s).astype(np.float32) + table(s, [-30, 20, 80, 110, 160], [2, 4, 5, 11, 12])
     width = table(s, [-30, 10, 50, 80, 100, 190, 240], [22, 16, 12, 7, 14, 15, 4])
@@ -55,7 +55,7 @@ def _throat(points: Points, value: Array) -> Array:
 
 @within_reach(s=(-np.inf, 180.1), v=(0.0, 28.1), side=(3.4, 38.6))
 def _vessels(points: Points, value: Array) -> Array:
-    """Arteries, without signal because blood flows fast, and the slower, brighter jugular veins; in the neck only."""
+    """Draw, in the neck, arteries (flow void) and jugular veins (slower flow, brighter)."""
     neck = ramp(170 - points.s, 20)
     jugular = ramp(5.5 - np.hypot((points.side - 31) / 1.2, points.v - 17), 1.5)
     value = paint(value, 0.5 * points.signals.csf, 0.7 * jugular * neck)
@@ -67,7 +67,7 @@ def _vessels(points: Points, value: Array) -> Array:
 
 @within_reach(depth=(-np.inf, DEEPEST_FAT_MM))
 def _skin(points: Points, value: Array) -> Array:
-    """Subcutaneous fat, skin and the air outside."""
+    """Draw subcutaneous fat, skin and the air outside."""
     s, v, depth, fat = points.s, points.v, points.depth, points.signals.fat
     rear = table(s, [0, 60, 150, 300], [8, 9, 17, 12])
     layer = (5 + (rear - 5) * ramp(-20 - v, 60)) * (1 + 0.15 * points.noise(25, 13))
@@ -77,4 +77,4 @@ def _skin(points: Points, value: Array) -> Array:
 
 
 LAYERS = (_chest, _throat, _vessels, paint_arch, paint_processes, paint_bodies, paint_fossa, paint_skull_base, _skin)
-"""Painted over the muscles in this order."""
+"""Layers in the order in which they are drawn over the muscles."""

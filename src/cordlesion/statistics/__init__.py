@@ -1,4 +1,4 @@
-"""Summaries, paired tests, multiplicity, intervals and seeds: tables and arrays in, tables and numbers out."""
+"""Summaries, paired tests, correction for multiple tests, confidence intervals, and variance between seeds."""
 
 from cordlesion.statistics.comparison import Family as Family
 from cordlesion.statistics.comparison import LossComparison as LossComparison

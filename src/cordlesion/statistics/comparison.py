@@ -1,4 +1,4 @@
-"""What may be said of a difference between two losses, and the sentence that says it."""
+"""The verdict on the difference between two losses, and the sentence that reports it."""
 
 import math
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from cordlesion.statistics.paired import MIN_PAIRS
 Verdict: TypeAlias = Literal[
     "better", "worse", "undecided", "within seed noise", "seed noise unknown", "too few subjects"
 ]
-"""Of the second loss against the first. ``within seed noise``: these trainings differ by more than chance between
-subjects, and the luck of the seeds may explain it; ``seed noise unknown``: they differ, and one has one seed only;
-``too few subjects``: fewer than :data:`MIN_PAIRS`, which decide nothing."""
+"""Verdict on the second loss relative to the first. ``within seed noise``: these trainings differ over subjects, but
+the random seeds may explain the difference; ``seed noise unknown``: they differ, but one has only one seed;
+``too few subjects``: fewer than :data:`MIN_PAIRS`, so that no test is possible."""
 
 Family: TypeAlias = Literal["primary", "recommended", "all"]
-"""Over which comparisons a p-value is corrected: ``primary``, the declared one alone; ``recommended``, those with the
-recommended loss; ``all``, all pairs, looked at only where a comparison with the recommended loss is significant."""
+"""The comparisons over which a p-value is corrected. ``primary``: the declared one alone; ``recommended``: those with
+the recommended loss; ``all``: all pairs, tested only if a comparison with the recommended loss is significant."""
 
 Role: TypeAlias = Literal["primary", "exploratory"]
 
@@ -42,46 +42,46 @@ _SENTENCES: dict[Verdict, str] = {
 
 @dataclass(frozen=True)
 class LossComparison:
-    """How the second of two losses differs from the first."""
+    """The difference between two losses (second - first)."""
 
     first: str
     second: str
     family: Family
     role: Role
     n_compared: int
-    """Comparisons over which the p-values are corrected."""
+    """Number of comparisons over which the p-values are corrected."""
     n_scans: int
     n_subjects: int
     n_undefined: int
-    """Scans left out because a run has no score for them, as a rule those without lesions."""
+    """Scans that are left out because a run has no score for them, usually scans without lesions."""
     n_seeds_first: int
     """0 for a method without seeds."""
     n_seeds_second: int
     difference: float
-    """Mean over subjects of second - first, each the mean over its scans and seeds."""
+    """Mean over subjects of second - first; the value of a subject is the mean over its scans and seeds."""
     subjects_low: float
-    """95 % interval of the difference over subjects: of these trainings."""
+    """95 % interval of the difference over subjects, for these trainings."""
     subjects_high: float
     low: float
-    """95 % interval over subjects and seeds; NaN where one seed leaves it unknown."""
+    """95 % interval over subjects and seeds; NaN if a loss has only one seed."""
     high: float
     median_difference: float
     """Median over scans; the test is about ``difference``."""
     rank_biserial: float
-    """Effect size of the subjects' differences in [-1, 1], positive where the second is better."""
+    """Effect size of the differences of subjects in [-1, 1], positive if the second is better."""
     p_value: float
-    """Of the difference over subjects and seeds; over subjects where one seed leaves the other unknown."""
+    """P-value over subjects and seeds; over subjects if a loss has only one seed."""
     p_holm: float
-    """The same, corrected over the family."""
+    """``p_value``, corrected over the family."""
     p_subjects: float
-    """Over subjects alone, corrected over the family."""
+    """P-value over subjects, corrected over the family."""
     detectable: float
-    """The smallest true difference that this design finds with a power of 80 % at the corrected level; infinite where
-    the subjects are too few for any, NaN where it is the same in all of them."""
+    """The smallest true difference that this design detects with a power of 80 % at the corrected level; infinite if
+    there are too few subjects for any difference, NaN if the difference is equal in all subjects."""
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said."""
+        """The verdict of the comparison."""
         if self.n_subjects < MIN_PAIRS:
             return "too few subjects"
         unknown = 1 in (self.n_seeds_first, self.n_seeds_second)
@@ -92,20 +92,20 @@ class LossComparison:
         return "undecided"
 
     def sentence(self, column: str) -> str:
-        """Say it plainly, with what it rests on; ``column`` names the score."""
-        said = _SENTENCES[self.verdict].format(**self._values, column=column)
-        open_still = self.verdict in ("undecided", "within seed noise")
+        """Return the verdict as a sentence with the numbers behind it; ``column`` names the score."""
+        statement = _SENTENCES[self.verdict].format(**self._values, column=column)
+        is_open = self.verdict in ("undecided", "within seed noise")
         parts = [
             "Exploratory:" if self.role == "exploratory" else "",
-            said,
-            self._could_find if open_still else "",
+            statement,
+            self._detectable_sentence if is_open else "",
             f"Basis: {self._basis}.",
         ]
         return " ".join(part for part in parts if part)
 
     @property
     def _values(self) -> dict[str, str]:
-        """What sentences name, as printed."""
+        """Values for the sentences, formatted."""
         known = 1 not in (self.n_seeds_first, self.n_seeds_second)
         subjects, both = (f"{low:+.3f} to {high:+.3f}" for low, high in self._intervals)
         return {
@@ -125,7 +125,7 @@ class LossComparison:
         return (self.subjects_low, self.subjects_high), (self.low, self.high)
 
     @property
-    def _could_find(self) -> str:
+    def _detectable_sentence(self) -> str:
         if math.isinf(self.detectable):
             return (
                 f"{self.n_subjects} subjects are too few to find any difference in one of {self.n_compared} "
@@ -133,7 +133,7 @@ class LossComparison:
             )
         if math.isnan(self.detectable):
             return "It is the same in every subject here, which leaves open how small a difference would be found."
-        # Of losses that are trained once nothing is known beyond these trainings.
+        # With one training per loss, the result is valid only for these trainings.
         of_these = " between these trainings" if 1 in (self.n_seeds_first, self.n_seeds_second) else ""
         return (
             f"A true difference of {self.detectable:.3f}{of_these} would be found in 80 % of such studies; a smaller "

@@ -1,8 +1,8 @@
-"""The test of a difference between two methods whose scores are crossed: every training on every subject.
+"""Test of the difference between two methods with crossed scores: every training is evaluated on every subject.
 
-Scores are means by subject, shape (..., seeds, subjects); leading axes (..., such as many simulated studies) are kept.
-The model is a sum of effects of the subject, the loss, the loss on a subject, the training (seed) and a rest. Both the
-variance between subjects and that between seeds hold a share of the rest, which is taken off once.
+Scores are means by subject, shape (..., seeds, subjects); leading axes (for example simulated studies) are kept. The
+model is a sum of effects of subject, loss, loss x subject, training (seed) and a residual. The variance between
+subjects and the variance between seeds both contain a share of the residual variance, which is subtracted once.
 """
 
 from collections.abc import Sequence
@@ -15,35 +15,35 @@ from scipy import stats
 FloatArray = npt.NDArray[np.float64]
 
 POWER = 0.8
-"""With which the smallest detectable difference would be found."""
+"""Power for the smallest detectable difference."""
 _CONFIDENCE = 0.95
 _MIN_POOLED = 3
-"""So many losses with several seeds say something on the noise between seeds of a fourth one."""
+"""Number of losses with several seeds from which the seed noise is pooled."""
 _MIN_SUBJECTS = 2
 _LEAST_TAIL, _HALVINGS = 1e-16, 50
-# Differences of scores below this are rounding.
+# Smaller differences between scores are rounding errors.
 _DIGITS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class SeedNoise:
-    """What the mean score of a loss over its seeds owes to their luck; arrays of the leading shape."""
+    """Variance of the mean score of a loss due to its random seeds; arrays with the leading shape."""
 
     variance: FloatArray
-    """Of the mean over seeds."""
+    """Variance of the mean over seeds."""
     freedom: FloatArray
     """Degrees of freedom of the variance."""
     rest: FloatArray
-    """The part of the variance that the variance between subjects holds too."""
+    """The residual part of the variance, which the variance between subjects also contains."""
     total_freedom: int
-    """Degrees of freedom of all losses together."""
+    """Sum of the degrees of freedom of all losses."""
     is_pooled: bool
-    """Whether other losses keep the variance from being small by luck."""
+    """Whether the mean variance of all losses is a lower limit of the variance."""
 
 
 @dataclass(frozen=True, eq=False)
 class CrossedTest:
-    """A difference, its variance and Student's t test of it; arrays of the leading shape."""
+    """A difference, its variance and Student's t test; arrays with the leading shape."""
 
     difference: FloatArray
     """Mean over subjects of second - first."""
@@ -51,27 +51,27 @@ class CrossedTest:
     freedom: FloatArray
     """Degrees of freedom, by Satterthwaite's approximation."""
     p_value: FloatArray
-    """Two-sided; never below that of equal signs in all subjects, 2 / 2^n."""
+    """Two-sided; at least the p-value of equal signs in all subjects, 2 / 2^n."""
     least_p: float
-    """2 / 2^n for n subjects: what no test that works for every shape of the differences can go below."""
+    """2 / 2^n for n subjects: the smallest p-value of a test without assumptions on the distribution."""
     reference: "_Reference"
-    """What the difference over its standard error is compared with."""
+    """Reference distribution of the difference divided by its standard error."""
 
     @property
     def interval(self) -> tuple[FloatArray, FloatArray]:
-        """The 95 % interval of the difference that belongs to the test."""
+        """The 95 % confidence interval of the difference that corresponds to the test."""
         half = self.reference.critical((1 - _CONFIDENCE) / 2) * np.sqrt(self.variance)
         return self.difference - half, self.difference + half
 
     def detectable(self, significant: float) -> FloatArray:
-        """Return the smallest true difference that would be found with a power of 80 %, given these variances.
+        """Return the smallest true difference that the test detects with a power of 80 %, given these variances.
 
         Args:
-            significant: The largest p-value that counts, such as 0.05 divided by the number of comparisons.
+            significant: Significance level, such as 0.05 divided by the number of comparisons.
 
         Returns:
-            Infinite where the subjects are too few for any difference; NaN where no difference varies, which says
-            nothing of how much others would.
+            The difference; infinite if there are too few subjects for any difference; NaN if the variance is 0, because
+            it is then unknown.
         """
         if self.least_p > significant:
             return np.full_like(self.variance, np.inf)
@@ -81,19 +81,19 @@ class CrossedTest:
 
 @dataclass(frozen=True, eq=False)
 class _Reference:
-    """Student's t: with one number of degrees of freedom, or that of subjects and that of seeds apart."""
+    """Student's t with one number of degrees of freedom, or with separate numbers for subjects and seeds."""
 
     freedom: FloatArray
     subjects: int = 0
     seeds: FloatArray | None = None
     share: FloatArray | None = None
-    """Of the seeds in the variance, where the two are kept apart."""
+    """Share of the seeds in the variance, if subjects and seeds are separate."""
 
     def critical(self, tail: float | FloatArray) -> FloatArray:
         """Return the value that is exceeded with the probability ``tail``.
 
-        Apart, it is the root of the mean of the squares of both, weighted by their variances (Banerjee 1960): of few
-        seeds without other losses beside them, Satterthwaite's approximation is too sure.
+        If subjects and seeds are separate, it is the root of the mean of both squared values, weighted by the variances
+        (Banerjee 1960): for few seeds without pooling, Satterthwaite's approximation gives too small p-values.
         """
         if self.seeds is None or self.share is None:
             return np.asarray(stats.t.isf(tail, self.freedom))
@@ -107,7 +107,7 @@ class _Reference:
             return np.asarray(2 * stats.t.sf(t, self.freedom))
         low, high = np.full_like(t, _LEAST_TAIL), np.full_like(t, 0.5)
         for _ in range(_HALVINGS):
-            # Tails span many orders of magnitude, so their logarithms are halved.
+            # Bisection of the logarithm, because tails span many orders of magnitude.
             middle = np.sqrt(low * high)
             beyond = self.critical(middle) > t
             low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
@@ -115,14 +115,14 @@ class _Reference:
 
 
 def estimate_seed_noise(scores: Sequence[FloatArray]) -> list[SeedNoise]:
-    """Estimate the noise between seeds of every loss, with what the others say of it.
+    """Estimate the seed noise of every loss, using the other losses.
 
-    A loss's own variance has few degrees of freedom (n - 1 of n seeds) and may be small by luck. From three losses on,
-    it counts as no less than the mean variance of all. One that counts by its own value has 2 n - 3 degrees of freedom:
-    more than n - 1, because the mean of all keeps it from below; how many was settled by simulation.
+    The variance of one loss has few degrees of freedom (n - 1 for n seeds) and may be small by chance. With three or
+    more losses, the mean variance of all is its lower limit. A variance above that limit has 2 n - 3 degrees of
+    freedom: more than n - 1, because it has a lower limit; the number was determined by simulation.
 
     Args:
-        scores: Of each loss with several seeds, shape (..., seeds, subjects); leading axes alike.
+        scores: Scores of each loss with several seeds, shape (..., seeds, subjects), with equal leading axes.
     """
     own = [one.mean(axis=-1).var(axis=-1, ddof=1) for one in scores]
     freedoms = [one.shape[-2] - 1 for one in scores]
@@ -146,10 +146,10 @@ def crossed_test(first: FloatArray, second: FloatArray, noise: Sequence[SeedNois
     """Test whether two methods differ, over subjects and over the seeds whose noise is given.
 
     Args:
-        first: Scores, shape (..., seeds, subjects). Of fewer than two subjects only the difference is known.
-        second: The same subjects, (..., other seeds, subjects).
-        noise: Between seeds of the first, the second or both; none for these trainings alone (one-sample t test over
-            subjects).
+        first: Scores, shape (..., seeds, subjects). With fewer than two subjects only the difference is known.
+        second: Scores of the same subjects, shape (..., other seeds, subjects).
+        noise: Seed noise of the first, the second or both. Without it, the test is valid for these trainings only
+            (one-sample t test over subjects).
     """
     gains = second.mean(axis=-2) - first.mean(axis=-2)
     n = gains.shape[-1]
@@ -167,7 +167,7 @@ def crossed_test(first: FloatArray, second: FloatArray, noise: Sequence[SeedNois
 
 
 def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> tuple[FloatArray, _Reference]:
-    """Add the variances between subjects and between seeds; return the sum and what to compare with."""
+    """Add the variances between subjects and between seeds; return the sum and the reference distribution."""
     if not noise:
         return subjects, _Reference(np.full_like(subjects, n_free))
     seeds = np.sum([one.variance for one in noise], axis=0)
@@ -175,7 +175,7 @@ def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> t
     total = np.maximum(subjects + seeds - rest, np.maximum(subjects, seeds))
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = np.sum([np.square(one.variance) / one.freedom for one in noise], axis=0)
-        # Two losses may both count by the mean of all: then their sum has no more freedom than that has.
+        # If both losses use the mean of all, their sum has no more degrees of freedom than that mean.
         of_seeds = np.minimum(np.square(seeds) / spread, noise[0].total_freedom)
         of_seeds = np.where(seeds > 0, of_seeds, noise[0].total_freedom)
         freedom = np.square(total) / (np.square(subjects) / n_free + np.square(seeds) / of_seeds)
@@ -187,7 +187,7 @@ def _combine(subjects: FloatArray, n_free: int, noise: Sequence[SeedNoise]) -> t
 
 
 def _rest(scores: FloatArray) -> FloatArray:
-    """Return the variance of what neither subject nor seed explains."""
+    """Return the residual variance, which neither subject nor seed explains."""
     n_seeds, n_subjects = scores.shape[-2:]
     means = [scores.mean(axis=axis, keepdims=True) for axis in (-1, -2, (-1, -2))]
     rest = scores - means[0] - means[1] + means[2]

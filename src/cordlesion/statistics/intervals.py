@@ -1,4 +1,4 @@
-"""Intervals of a median with subjects as the units, and what bootstraps over subjects are made of."""
+"""Confidence interval of a median with subjects as units, and helpers for bootstraps over subjects."""
 
 import math
 from typing import TypeAlias
@@ -11,27 +11,27 @@ FloatArray: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
 
 MIN_SUBJECTS = 5
-"""With fewer subjects there is no interval: nothing reaches beyond the few values there are. From the lowest to the
-highest of five, the true median is missed in 6 %."""
+"""Smallest number of subjects for an interval. Even the range of five values misses the true median in 6 %."""
 
-# Up to here the exact null distribution is used; above, the normal approximation with continuity correction.
+# The exact null distribution is used up to this number; above, the normal approximation with continuity correction.
 _EXACT_SUBJECTS = 50
 
 
 def median_interval(values: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the interval of a median over scans: the medians that a test of subjects' signs does not reject.
+    """Return the interval of a median over scans: all values that a sign test over subjects does not reject.
 
-    Each subject's number of scans above less below a candidate gets a sign at random (all ways, up to 50 subjects).
-    With one scan per subject these are the order statistics of the sign test. Between two of them the end is
-    interpolated (Hettmansperger & Sheather 1986), so that the confidence is nearly the one that is asked for.
+    The test statistic is the sum over subjects of (scans above - scans below the candidate). Its null distribution
+    comes from random signs of the terms (all combinations for up to 50 subjects). With one scan per subject this is the
+    sign test. Its ends are order statistics; they are interpolated (Hettmansperger & Sheather 1986), so that the
+    coverage is close to ``confidence``.
 
     Args:
         values: One value per scan, shape (N,); NaN is left out.
         subjects: The subject of each scan.
-        confidence: Of the interval.
+        confidence: Confidence level.
 
     Returns:
-        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a value.
+        Lower and upper end; NaN if fewer than :data:`MIN_SUBJECTS` subjects have a value.
     """
     x = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(x)
@@ -43,29 +43,29 @@ def median_interval(values: npt.ArrayLike, subjects: npt.ArrayLike, *, confidenc
 
 
 def percentile_interval(resampled: FloatArray, confidence: float) -> tuple[float, float]:
-    """Return the interval that holds the central ``confidence`` of bootstrap values."""
+    """Return the percentile interval of bootstrap values: their central ``confidence``."""
     tails = (1 - confidence) / 2
     low, high = np.quantile(resampled, [tails, 1 - tails])
     return float(low), float(high)
 
 
 def draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Counts:
-    """Return how often each unit is drawn in each resample of n_units draws, shape (n_resamples, n_units)."""
+    """Return how often each resample contains each unit, shape (n_resamples, n_units)."""
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
 
 
 def _lower_end(values: FloatArray, owner: npt.NDArray[np.intp], tail: float) -> float:
-    """Return the lowest candidate for the median that is not rejected as too low, interpolated to the next."""
+    """Return the lowest median that is not rejected as too low, interpolated between order statistics."""
     order = np.argsort(values, kind="stable")
     x, owner, n = values[order], owner[order], len(values)
-    # Of each subject, scans up to the candidate less half of its scans.
+    # For each subject: number of scans up to the candidate - half of its scans.
     excess = -np.bincount(owner) / 2
-    before = _chance_of_as_low(excess)
+    before = _lower_tail(excess)
     if before > tail:
         return float(x[0])
     for place in range(n):
         excess[owner[place]] += 1
-        if (here := _chance_of_as_low(excess)) > tail:
+        if (here := _lower_tail(excess)) > tail:
             break
         before = here
     rank = place + 1
@@ -74,8 +74,8 @@ def _lower_end(values: FloatArray, owner: npt.NDArray[np.intp], tail: float) -> 
     return float(x[place] + weight * (x[min(rank, n - 1)] - x[place]))
 
 
-def _chance_of_as_low(excess: FloatArray) -> float:
-    """Return the chance of a sum as low as that of ``excess`` (multiples of 1/2) if every sign is a coin's."""
+def _lower_tail(excess: FloatArray) -> float:
+    """Return P(sum <= sum of ``excess``) for random signs of its terms, which are multiples of 1/2."""
     if len(excess) > _EXACT_SUBJECTS:
         return float(stats.norm.cdf((excess.sum() + 0.5) / math.sqrt(np.square(excess).sum())))
     halves = np.round(2 * np.abs(excess)).astype(int)
@@ -84,5 +84,5 @@ def _chance_of_as_low(excess: FloatArray) -> float:
     for half in halves:
         share[half:] += share[: len(share) - half].copy()
         share /= 2
-    # A sum of signed halves is twice the sum of the positive ones less that of all.
+    # Sum of signed terms = 2 x (sum of the positive terms) - (sum of all absolute terms).
     return float(share[: (round(2 * excess.sum()) + halves.sum()) // 2 + 1].sum())

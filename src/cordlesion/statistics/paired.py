@@ -1,4 +1,4 @@
-"""Paired tests of subjects, and their correction for multiplicity."""
+"""Paired tests with subjects as units, and the correction for multiple tests."""
 
 import math
 from dataclasses import dataclass
@@ -11,47 +11,47 @@ from scipy import stats
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 MIN_PAIRS = 6
-"""Subjects; with fewer no test of signs can reach p <= 0.05 (the smallest possible value for five is 2 / 32)."""
+"""Smallest number of subjects for a test; with fewer, p <= 0.05 is impossible (for five, the smallest p is 2 / 32)."""
 
-# Up to here the exact null distribution is used; above, the normal approximation is good to three digits.
+# The exact null distribution is used up to this number; above, the normal approximation is accurate to three digits.
 _EXACT_PAIRS = 50
-# Scores of two models that differ by less are equal up to rounding, and must not become a rank or break a tie.
+# Smaller differences between scores are rounding errors; they must not become a rank or break a tie.
 _DIGITS = 12
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Wilcoxon signed-rank test of the subjects' mean differences."""
+    """Wilcoxon signed-rank test of the mean differences of subjects."""
 
     n_pairs: int
     """Pairs in which both values are defined."""
     n_nonzero: int
-    """Subjects whose mean difference is not 0; only these carry ranks."""
+    """Subjects with a mean difference other than 0; only these have ranks."""
     median_difference: float
     """Median over pairs of second - first."""
     rank_biserial: float
-    """Effect size in [-1, 1]: (positive - negative rank sum) / total; positive when the second is larger, 0 for no
-    difference at all."""
+    """Effect size in [-1, 1]: (positive - negative rank sum) / total; positive if the second is larger, 0 if no
+    subject differs."""
     p_value: float
-    """Two-sided; 1 when no subject differs; NaN for fewer than six subjects, who cannot reach 0.05."""
+    """Two-sided; 1 if no subject differs; NaN for fewer than six subjects, because 0.05 is then impossible."""
     method: str
-    """``exact`` (from all signs of the ranks), ``approximate`` (normal, corrected for ties), ``no difference`` or
+    """``exact`` (all signs of the ranks), ``approximate`` (normal, corrected for ties), ``no difference`` or
     ``too few subjects``."""
     n_subjects: int
-    """The units of the test: subjects with a defined pair."""
+    """Subjects with a defined pair; these are the units of the test."""
 
 
 def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLike | None = None) -> PairedTest:
     """Test whether paired values differ, with Wilcoxon's signed-rank test (two-sided, zero differences dropped).
 
-    Pairs of one subject are not independent: their mean difference is one value. The null distribution is exact for up
-    to 50 differing subjects, ties included; above, the normal approximation with correction for ties. Fewer than six
-    subjects are described but not tested.
+    Pairs of one subject are not independent, so they are averaged to one mean difference. The null distribution is
+    exact for up to 50 subjects with a difference, also with ties; above, it is the normal approximation with correction
+    for ties. With fewer than six subjects there is no p-value.
 
     Args:
-        first: One value per pair, shape (N,); NaN leaves the pair out.
+        first: One value per pair, shape (N,); pairs with NaN are left out.
         second: The same pairs.
-        subjects: The subject of each pair; None where every pair is of another subject.
+        subjects: The subject of each pair; None if all subjects differ.
     """
     pairs = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     defined = ~np.isnan(pairs)
@@ -74,17 +74,17 @@ def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLik
 
 
 def sign_flips(differences: npt.ArrayLike, subjects: npt.ArrayLike) -> float:
-    """Return the p-value of a difference of counts, among all ways to give each subject's sum a sign (two-sided).
+    """Return the two-sided p-value of a difference of counts, from all sign flips of the sums of subjects.
 
-    With one scan per subject, each 0 or 1 on both sides, this is McNemar's exact test. Above 50 subjects with a
-    difference the normal approximation is used.
+    With one scan per subject and counts of 0 or 1, this is McNemar's exact test. For more than 50 subjects with a
+    difference, the normal approximation is used.
 
     Args:
-        differences: Second - first of each scan, whole numbers, shape (N,).
+        differences: Second - first of each scan, integers, shape (N,).
         subjects: The subject of each scan.
 
     Returns:
-        1 where no subject differs; NaN for fewer than :data:`MIN_PAIRS` subjects.
+        1 if no subject differs; NaN for fewer than :data:`MIN_PAIRS` subjects.
     """
     _, owner = np.unique(np.asarray(subjects), return_inverse=True)
     sums = np.bincount(owner, np.asarray(differences, dtype=np.float64)) if len(owner) else np.zeros(0)
@@ -93,7 +93,7 @@ def sign_flips(differences: npt.ArrayLike, subjects: npt.ArrayLike) -> float:
 
 
 def holm(p_values: npt.ArrayLike) -> FloatArray:
-    """Correct p-values for multiple tests by Holm's step-down method (Holm 1979); NaN stays NaN and does not count."""
+    """Correct p-values for multiple tests by Holm's step-down method (Holm 1979); NaN stays NaN and is not counted."""
     p = np.asarray(p_values, dtype=np.float64)
     adjusted = np.full(p.shape, np.nan)
     tested = np.flatnonzero(~np.isnan(p))
@@ -104,14 +104,14 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
 
 
 def _subject_means(values: FloatArray, owners: npt.NDArray[Any]) -> FloatArray:
-    """Return the mean of each subject's values, without what rounding makes of equal scores."""
+    """Return the mean of the values of each subject, rounded so that equal scores give a difference of exactly 0."""
     _, owner, sizes = np.unique(owners, return_inverse=True, return_counts=True)
     means: FloatArray = np.round(np.bincount(owner, values, len(sizes)) / sizes, _DIGITS)
     return means
 
 
 def _signed_ranks(ranks: FloatArray, positive: float, n_subjects: int) -> tuple[float, str]:
-    """Return the two-sided p-value of the sum of the positive ranks, and how it was found."""
+    """Return the two-sided p-value of the sum of the positive ranks, and the method."""
     if n_subjects < MIN_PAIRS:
         return math.nan, "too few subjects"
     if not len(ranks):
@@ -122,8 +122,8 @@ def _signed_ranks(ranks: FloatArray, positive: float, n_subjects: int) -> tuple[
 
 
 def _exact_p(ranks: FloatArray, positive: float) -> float:
-    """Return the two-sided p-value among all 2^n ways to give the ranks a sign."""
-    # Ranks of ties end in .5, so twice a rank is a whole number; count how many subsets of ranks reach each sum.
+    """Return the two-sided p-value from all 2^n sign combinations of the ranks."""
+    # Ranks of ties end in .5, so twice a rank is an integer. Count the subsets of ranks with each sum.
     doubled = np.round(2 * ranks).astype(int)
     share = np.zeros(doubled.sum() + 1)
     share[0] = 1.0

@@ -1,7 +1,8 @@
-"""Intervals of shares and rates, and of their paired differences, with subjects as the units.
+"""Confidence intervals of shares and rates, and of their paired differences, with subjects as units.
 
-A share or rate is the ratio of two sums over scans. Its variance is that of a ratio between subjects, whose scans may
-be alike (cluster-robust; Cochran 1977, section 6.3), with Student's t of (subjects - 1) degrees of freedom.
+A share or rate is the ratio of two sums over scans. Its variance is that of a ratio estimator with subjects as
+clusters, because scans of one subject may be similar (Cochran 1977, section 6.3). Student's t has (subjects - 1)
+degrees of freedom.
 """
 
 import math
@@ -22,12 +23,12 @@ _UNKNOWN = (math.nan, math.nan)
 
 @dataclass(frozen=True, eq=False)
 class _Ratio:
-    """A ratio of two sums, subject by subject."""
+    """A ratio of two sums, with the terms of each subject."""
 
     events: FloatArray
-    """Sum of each subject, shape (G,)."""
+    """Events of each subject, shape (G,)."""
     units: FloatArray
-    """What they are counted out of, or per; every subject has some."""
+    """Trials or scans of each subject, shape (G,); above 0."""
 
     @property
     def n_subjects(self) -> int:
@@ -39,7 +40,7 @@ class _Ratio:
 
     @property
     def variance(self) -> float:
-        """Cluster-robust, with the factor G / (G - 1)."""
+        """Cluster-robust variance, with the factor G / (G - 1)."""
         n = self.n_subjects
         residuals = self.events - self.value * self.units
         return float(n / (n - 1) * np.square(residuals).sum() / self.units.sum() ** 2)
@@ -48,21 +49,21 @@ class _Ratio:
 def share_interval(
     successes: npt.ArrayLike, trials: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95
 ) -> Interval:
-    """Return the interval of a share pooled over scans: Clopper and Pearson's, of the effective number of trials.
+    """Return the interval of a share pooled over scans: Clopper and Pearson's with the effective number of trials.
 
-    Trials of one subject may be alike, so they count as fewer (Korn & Graubard 1998): n / (their variance over that of
-    independent trials), never more than n, less what few subjects leave open. With one trial per subject this is
-    Clopper and Pearson's interval itself. Where all or none succeed, nothing is known of the variance, and each subject
-    counts as one trial.
+    Trials of one subject are correlated, so the effective number is smaller (Korn & Graubard 1998): n divided by the
+    design effect (their variance / variance of independent trials), at most n, with a correction for few subjects. With
+    one trial per subject this is the interval of Clopper and Pearson. If all or none succeed, the variance is unknown,
+    and each subject counts as one trial.
 
     Args:
-        successes: How many in each scan, shape (N,).
-        trials: Out of how many, shape (N,); may be 0.
+        successes: Number of successes in each scan, shape (N,).
+        trials: Number of trials in each scan, shape (N,); may be 0.
         subjects: The subject of each scan.
-        confidence: Of the interval.
+        confidence: Confidence level.
 
     Returns:
-        Lower and upper end; NaN where fewer than :data:`MIN_SUBJECTS` subjects have a trial and some have several.
+        Lower and upper end; NaN if fewer than :data:`MIN_SUBJECTS` subjects have a trial and some have several.
     """
     return _share_ends(_by_subject(successes, trials, subjects), (1 - confidence) / 2)
 
@@ -70,15 +71,15 @@ def share_interval(
 def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Return the approximate interval of the number of events per scan, on the log scale.
 
-    Counts are skewed: a sample without the rare scan with many events has a low mean and a low spread. So the upper end
-    of the t interval is raised by the square of the relative standard error, which is the order of the error of the
-    logarithm. Without any event the lower end is 0, and the upper end that of Poisson counts in as many scans as there
-    are subjects (3.7 / subjects: the rule of three, two-sided).
+    Counts are skewed: a sample without the rare scan with many events has a low mean and a low variance. Therefore the
+    logarithm of the upper end of the t interval is raised by the square of the relative standard error, which is the
+    order of the error of the logarithm. Without any event the lower end is 0, and the upper end is that of a Poisson
+    count with one scan per subject (3.7 / subjects: the rule of three, two-sided).
 
     Args:
-        events: In each scan, shape (N,).
+        events: Number of events in each scan, shape (N,).
         subjects: The subject of each scan.
-        confidence: Of the interval.
+        confidence: Confidence level.
 
     Returns:
         Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
@@ -90,13 +91,14 @@ def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence:
 def change_of_shares(differences: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Return the approximate interval of the difference of two paired shares of scans.
 
-    Agresti and Min's (2005) for matched pairs: two scans are added, one for each side. Both are as large as the scans
-    of a subject are together, so that with one scan per subject it is theirs.
+    The interval of Agresti and Min (2005) for matched pairs: two scans are added, one in favour of each side. The
+    weight of each added scan is the mean number of scans per subject (weighted by scans), so that with one scan per
+    subject this is their interval.
 
     Args:
         differences: Second - first of each scan: -1, 0 or 1, shape (N,).
         subjects: The subject of each scan.
-        confidence: Of the interval.
+        confidence: Confidence level.
 
     Returns:
         Lower and upper end, within [-1, 1]; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
@@ -120,18 +122,19 @@ def change_of_ratios(
     is_share: bool = False,
     confidence: float = 0.95,
 ) -> Interval:
-    """Return the approximate interval of the difference of two paired ratios of sums that share their units.
+    """Return the approximate interval of the difference of two paired ratios with the same denominators.
 
-    What was gained and what was lost have an interval each, that of :func:`share_interval` or :func:`rate_interval`,
-    which are as skewed as counts are; the squares of their distances add up (Zou & Donner 2008). So does the upper end
-    of what was not seen at all: without it, intervals of rare changes in both directions held the truth half the time.
+    Gains and losses each have an interval, from :func:`share_interval` or :func:`rate_interval`, which is asymmetric
+    like counts. The squares of the distances to their ends are added (Zou & Donner 2008). If no gain (or no loss) was
+    observed, the upper end of its interval is used, too: without it, intervals of rare changes in both directions
+    covered the truth only half the time.
 
     Args:
         differences: Second - first of each scan, shape (N,).
-        units: What is counted out of, or per, shape (N,); may be 0.
+        units: Denominator of each scan: trials of shares, scans of rates; shape (N,); may be 0.
         subjects: The subject of each scan.
-        is_share: Of shares, which change by 1 at most; else of rates.
-        confidence: Of the interval.
+        is_share: Whether the ratios are shares, which change by at most 1; else they are rates.
+        confidence: Confidence level.
 
     Returns:
         Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects with units.
@@ -141,7 +144,7 @@ def change_of_ratios(
     if parts[0].n_subjects < MIN_SUBJECTS:
         return _UNKNOWN
     tail = (1 - confidence) / 2
-    # Where only gains were seen, losses may have gone unseen: their interval reaches above 0 all the same.
+    # If only gains were observed, the interval of the losses still extends above 0.
     (gain, *ends), (loss, *other) = ((part.value, *_ends(part, tail, is_share=is_share)) for part in parts)
     low = gain - loss - math.hypot(gain - ends[0], other[1] - loss)
     high = gain - loss + math.hypot(ends[1] - gain, loss - other[0])
@@ -153,7 +156,7 @@ def _ends(ratio: _Ratio, tail: float, *, is_share: bool) -> Interval:
 
 
 def _by_subject(events: npt.ArrayLike, units: npt.ArrayLike, subjects: npt.ArrayLike) -> _Ratio:
-    """Sum by subject, without subjects that have nothing to count."""
+    """Sum by subject; subjects without units are left out."""
     _, owner = np.unique(np.asarray(subjects), return_inverse=True)
     sums, sizes = (
         np.bincount(owner, np.asarray(values, dtype=np.float64)).astype(np.float64) for values in (events, units)
@@ -190,7 +193,7 @@ def _effective_trials(ratio: _Ratio, n: float, tail: float) -> float:
 
 
 def _beta_ends(share: float, trials: float, tail: float) -> Interval:
-    """Return Clopper and Pearson's interval; trials need not be a whole number."""
+    """Return Clopper and Pearson's interval; the number of trials need not be an integer."""
     hits = share * trials
     low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if share > 0 else 0.0
     high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if share < 1 else 1.0

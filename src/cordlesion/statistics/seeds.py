@@ -1,4 +1,4 @@
-"""Several seeds per loss: how much of the difference between losses is noise between seeds."""
+"""Several seeds per loss: variance between losses and variance between seeds."""
 
 import math
 from dataclasses import dataclass
@@ -9,39 +9,39 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class VarianceComponents:
-    """Where the variance of the runs' median scores comes from (one-way random effects)."""
+    """Components of the variance of the median scores of runs (one-way random effects)."""
 
     between_losses: float
-    """Variance component of the loss; 0 where losses differ no more than seeds make them; NaN for one loss."""
+    """Variance component of the loss; 0 if losses differ no more than seeds; NaN for one loss."""
     between_seeds: float
-    """Variance between seeds of one loss, pooled over losses; NaN where every loss has one seed."""
+    """Variance between seeds of one loss, pooled over losses; NaN if every loss has one seed."""
     n_losses: int
     n_runs: int
 
 
 def spread_over_seeds(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Summarise by loss how the median score over scans varies between seeds.
+    """Summarise the median score over scans by loss: its mean and variation between seeds.
 
     Args:
         table: A row per scan and run, with the columns ``loss``, ``seed`` and ``column``.
         column: Score; NaN is left out.
 
     Returns:
-        A row per loss: ``loss n_seeds mean std lowest highest``, of the runs' medians; ``std`` (n - 1) is NaN for one.
+        A row per loss: ``loss n_seeds mean std lowest highest`` of the medians; ``std`` (n - 1) is NaN for one seed.
     """
     medians = _medians_of_runs(table, column).groupby("loss", sort=False)
     return medians.agg(n_seeds="size", mean="mean", std="std", lowest="min", highest="max").reset_index()
 
 
 def decompose_variance(table: pd.DataFrame, column: str) -> VarianceComponents:
-    """Split the variance of the runs' median scores into that between losses and that between seeds of one loss.
+    """Split the variance of the median scores of runs into variance between losses and variance between seeds.
 
     Moment estimates of the one-way random-effects model, for any number of seeds per loss (Searle, Casella & McCulloch
     1992, section 3.6); a negative component is 0.
 
     Args:
-        table: A row per scan and run, with the columns ``loss``, ``seed`` and ``column``; untrained methods (undefined
-            seed) are left out.
+        table: A row per scan and run, with the columns ``loss``, ``seed`` and ``column``; rows with an undefined seed
+            (methods that are not trained) are left out.
         column: Score; NaN is left out.
     """
     medians = _medians_of_runs(table[table["seed"].notna()], column)

@@ -1,4 +1,4 @@
-"""Summaries of scores over scans, as the study prints them."""
+"""Summaries of scores over scans."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ def summarize(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) ->
         columns: Columns to summarise.
 
     Returns:
-        A row per group and column, with the columns ``*by, metric, median, mean, std, n, n_undefined``; ``std`` is that
-        of the sample (n - 1), NaN for fewer than two values.
+        A row per group and column, with the columns ``*by, metric, median, mean, std, n, n_undefined``; ``std`` is the
+        sample standard deviation (n - 1), NaN for fewer than two values.
     """
     groups = table.groupby(list(by), sort=False, dropna=False)
     return pd.DataFrame(
@@ -29,12 +29,12 @@ def summarize(table: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) ->
     )
 
 
-def format_summary(median: float, mean: float, std: float, digits: int = 2) -> str:
-    """Format a summary as the study prints it: ``0.42 (0.40 ± 0.21)``; ``n/a`` where nothing is defined."""
+def format_summary(median: float, mean: float, std: float) -> str:
+    """Format a summary as in Hussein et al.: ``0.42 (0.40 ± 0.21)``; ``n/a`` if no value is defined."""
     if math.isnan(median):
         return "n/a"
-    spread = "n/a" if math.isnan(std) else f"{std:.{digits}f}"
-    return f"{median:.{digits}f} ({mean:.{digits}f} ± {spread})"
+    spread = "n/a" if math.isnan(std) else f"{std:.2f}"
+    return f"{median:.2f} ({mean:.2f} ± {spread})"
 
 
 def _summary(values: pd.Series) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Which loss beats which, over subjects and over seeds, and what remains open.
+"""Pairwise comparisons of losses over subjects and seeds, with a verdict for each pair.
 
 A loss may also be a method that is not trained here (a comparator): its seed is undefined, and it has no seed noise.
 """
@@ -20,13 +20,13 @@ _NO_SEED = -1
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """Two losses on the scans for which every run has a score."""
+    """The scores of two losses on the scans with a score of every run."""
 
     names: tuple[str, str]
     scores: tuple[pd.DataFrame, pd.DataFrame]
     """A row per scan (subject, scan_id), a column per seed."""
     n_seeds: tuple[int, int]
-    """0 of a method without seeds."""
+    """0 for a method without seeds."""
     n_undefined: int
 
     @property
@@ -42,24 +42,24 @@ def compare_losses(
     primary: tuple[str, str] | None = None,
     endpoint: bool = True,
 ) -> pd.DataFrame:
-    """Compare every pair of losses, and say which beats which over subjects and seeds.
+    """Compare every pair of losses over subjects and seeds.
 
     The test is :func:`cordlesion.statistics.crossed_test`, with subjects as units. P-values are corrected by Holm's
-    method: of comparisons with the recommended loss over these (it was recommended by other scans); of the others over
-    all pairs, and they are no smaller than the smallest of the recommended loss: where nothing differs from that, no
-    other pair is called different, and so false verdicts of both families together stay rare.
+    method. Comparisons with the recommended loss (recommended on other scans) are one family. The other comparisons are
+    corrected over all pairs, and their p-values are at least the smallest one of the recommended loss: if no loss
+    differs from it, no other pair differs. This controls false positives over both families.
 
     Args:
-        table: A row per scan and run at the threshold to be compared, with the columns ``scan_id``, ``subject``,
-            ``loss``, ``seed`` and ``column``; an undefined seed marks a method that is not trained here.
-        column: Score; scans for which it is not defined are left out and counted.
-        recommended: A loss that was recommended by its score on other scans.
-        primary: The two losses of a comparison that was declared before these scans were looked at: it is not
-            corrected, and all others are exploratory.
-        endpoint: Whether the score is the primary endpoint; comparisons by another one are all exploratory.
+        table: A row per scan and run at one threshold, with the columns ``scan_id``, ``subject``, ``loss``, ``seed``
+            and ``column``; an undefined seed means a method that is not trained here.
+        column: Score; scans for which it is undefined are left out and counted.
+        recommended: The loss that was recommended by its score on other scans.
+        primary: The two losses of a comparison that was declared before these scans were used. It is not corrected, and
+            all others are exploratory.
+        endpoint: Whether the score is the primary endpoint; comparisons of another score are exploratory.
 
     Returns:
-        A row per pair, in the order in which the losses appear: the fields of :class:`LossComparison`, ``verdict`` and
+        A row per pair, in the order of the losses in the table: the fields of :class:`LossComparison`, ``verdict`` and
         ``sentence``.
 
     Raises:
@@ -92,13 +92,13 @@ def _primary_family(recommended: str | None, primary: tuple[str, str] | None) ->
 
 
 def _corrected(tested: Sequence["_Tested"], families: Sequence[Family]) -> list[LossComparison]:
-    """Correct p-values over their families, and say what each comparison could have found."""
+    """Correct p-values over their families, and compute the detectable difference of each comparison."""
     p_values = np.array([[one.both.p_value, one.alone.p_value] if one.is_tested else [np.nan] * 2 for one in tested])
     p_values = p_values.reshape(-1, 2).astype(np.float64)
     corrected, counts = p_values.copy(), np.ones(len(tested), dtype=int)
     for family in ("recommended", "all"):
         mine = np.array([one == family for one in families], dtype=bool)
-        # Exploratory comparisons are corrected over all pairs, those of other families among them.
+        # Exploratory comparisons are corrected over all pairs, including those of other families.
         over = mine if family == "recommended" else np.ones_like(mine)
         for column in (0, 1):
             corrected[mine, column] = holm(np.where(over, p_values[:, column], np.nan))[mine]
@@ -114,14 +114,14 @@ def _corrected(tested: Sequence["_Tested"], families: Sequence[Family]) -> list[
 
 def _scores_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return a row per scan (subject, scan_id) and a column per seed."""
-    # A pivot drops undefined keys, so methods without seeds get a number that is no seed.
+    # A pivot drops undefined keys, so methods without seeds get a number that is not a seed.
     keyed = rows.assign(seed=rows["seed"].astype("Int64").fillna(_NO_SEED).astype(int))
     wide: pd.DataFrame = keyed.pivot(index=["subject", "scan_id"], columns="seed", values=column)
     return wide
 
 
 def _noise_of(scores: dict[str, pd.DataFrame]) -> dict[str, SeedNoise]:
-    """Return the noise between seeds of the losses that have several."""
+    """Return the seed noise of the losses with several seeds."""
     means = {name: _by_subject(wide.dropna()) for name, wide in scores.items()}
     several = {name: one for name, one in means.items() if min(one.shape) > 1}
     return dict(zip(several, estimate_seed_noise(list(several.values())), strict=True))
@@ -147,13 +147,13 @@ def _pair(scores: dict[str, pd.DataFrame], first: str, second: str) -> _Pair:
 
 @dataclass(frozen=True, eq=False)
 class _Tested:
-    """A pair and its tests, not corrected for others; only described where there are too few subjects."""
+    """A pair and its uncorrected tests; with too few subjects, only the description is valid."""
 
     pair: _Pair
     alone: CrossedTest
-    """Over subjects."""
+    """Test over subjects."""
     both: CrossedTest
-    """Over subjects and seeds, as far as noise between seeds is known."""
+    """Test over subjects and seeds, if the seed noise is known; else over subjects."""
     rank_biserial: float
 
     @property
@@ -161,7 +161,7 @@ class _Tested:
         return self.pair.n_subjects >= MIN_PAIRS
 
     def corrected(self, p_holm: float, p_subjects: float, n_compared: int) -> LossComparison:
-        """Return what is known of the pair, with its corrected p-values."""
+        """Return the comparison with the corrected p-values."""
         first, second = self.pair.scores
         unknown = math.nan, math.nan
         subjects = self.alone.interval if self.is_tested else unknown
@@ -191,7 +191,7 @@ class _Tested:
 
 
 def _compare(pair: _Pair, noise: dict[str, SeedNoise]) -> _Tested:
-    """Test one pair, without correction for the others."""
+    """Test one pair, without correction for multiple tests."""
     first, second = (_by_subject(one) for one in pair.scores)
     alone = crossed_test(first, second)
     several = [noise[name] for name, n in zip(pair.names, pair.n_seeds, strict=True) if n > 1 and name in noise]

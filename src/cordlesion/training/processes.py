@@ -19,7 +19,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.strategies import DDPStrategy
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.processors import end_with_the_first
+from cordlesion.io.processors import exit_with_parent
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import PatchKey
 
@@ -231,7 +231,7 @@ def _help(work: Callable[..., object], args: tuple[Any, ...], seat: Seat, thread
     # Ctrl-C reaches all processes of a terminal, and what SLURM has to say all of a job; the first one ends the others.
     for sent in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(sent, signal.SIG_IGN)
-    end_with_the_first()
+    exit_with_parent()
     torch.set_num_threads(threads)
     try:
         work(*args, replace(seat, ready=partial(sender.send, _READY)))

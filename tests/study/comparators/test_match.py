@@ -159,7 +159,7 @@ def test_every_comparator_that_lacks_scans_is_reported_at_once(tmp_path):
             lambda path: (path.mkdir(), (path / "sub-01_ses-01.nii.gz").symlink_to("gone")),
             "maps",
             {},
-            "a link to a file that is not there",
+            "a link to a missing file",
         ),
     ],
 )

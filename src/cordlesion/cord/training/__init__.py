@@ -1,1 +1,1 @@
-"""The training of the cord detector (torch): simulated slices, disturbances, validation. For developers."""
+"""Training of the cord detector (torch), for developers: simulated slices, augmentation, validation."""

@@ -1,4 +1,4 @@
-"""What a slice goes through on its way into the cord detector: position, coil, resolution, contrast, artefacts."""
+"""Data augmentation for the cord detector: random position, coil shading, resolution, contrast and artefacts."""
 
 import math
 from collections.abc import Sequence
@@ -12,18 +12,19 @@ from torch.nn import functional
 from cordlesion.cord.network import MULTIPLE, standardize
 
 Sample = tuple[npt.NDArray[np.float16], tuple[float, float], bool]
-"""Image, centre of the cord in pixels (NaN without cord), and whether that is sure."""
+"""Image, centre of the cord in pixels (NaN without cord), and whether this label is certain."""
 EDGES = (40, 144)
-"""Shortest and longest edge of a crop, in pixels of 1 mm."""
+"""Smallest and largest edge of a crop, in pixels of 1 mm."""
 IN_VIEW_SHARE = 0.9
-"""Share of crops placed so that the cord is in them."""
+"""Share of crops that are placed so that they contain the cord."""
 
 
 def augment(batch: Sequence[Sample], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut crops of one random shape and disturb each in its own way.
+    """Crop all slices to one random shape and augment each independently.
 
     Returns:
-        Standardised images (B, 1, X, Y), centres in their pixels (B, 2; NaN where none is in view), and sureness (B,).
+        Standardised images (B, 1, X, Y), centres in their pixels (B, 2; NaN if not in view), and whether each label is
+        certain (B,).
     """
     shape = tuple(MULTIPLE * int(n) for n in rng.integers(EDGES[0] // MULTIPLE, EDGES[1] // MULTIPLE + 1, 2))
     images, centers = [], []
@@ -34,13 +35,13 @@ def augment(batch: Sequence[Sample], rng: np.random.Generator) -> tuple[Tensor, 
     ready = standardize(torch.stack(images).numpy())
     for image in ready:
         _cover_margins(image, rng)
-    return torch.from_numpy(ready)[:, None], torch.tensor(centers), torch.tensor([sure for _, _, sure in batch])
+    return torch.from_numpy(ready)[:, None], torch.tensor(centers), torch.tensor([certain for _, _, certain in batch])
 
 
 def _cut(
     image: Tensor, center: tuple[float, float], shape: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[Tensor, tuple[float, float]]:
-    """Turn, scale, mirror and crop."""
+    """Rotate, scale, mirror and crop."""
     angle, scale = math.radians(rng.normal(0, 9)), float(np.exp(rng.normal(0, 0.09)))
     mirror = rng.choice((-1.0, 1.0))
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) @ np.diag([mirror, 1.0])
@@ -51,7 +52,7 @@ def _cut(
         middle = np.array(center) - turn @ inside
     else:
         middle = rng.uniform(0.25, 0.75, 2) * image.shape
-    # Pixel p of the crop shows the image at middle + turn (p - half).
+    # Pixel p of the crop is the image at middle + turn (p - half).
     place = np.linalg.solve(turn, np.array(center) - middle) + half
     if not ((place > -0.5) & (place < np.array(shape) - 0.5)).all():
         place = np.full(2, np.nan)
@@ -64,7 +65,7 @@ def _cut(
 
 
 def _disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shade, ghost, blur, change contrast, add noise; each in a part of the slices."""
+    """Apply shading, ghosts, blur, contrast changes and noise, each with some probability."""
     image = image / image.abs().max().clamp_min(1e-6)
     if rng.random() < 0.6:
         image = image * torch.exp(_field(image.shape, rng, (2, 4)) * rng.uniform(0.1, 0.8))
@@ -82,7 +83,7 @@ def _disturb(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _blanked(image: Tensor, place: tuple[float, float], rng: np.random.Generator) -> Tensor:
-    """Blacken what lies beyond an edge beside the cord, as a saturated or reduced field of view does."""
+    """Set the image to zero beyond edges next to the cord, as in a reduced or saturated field of view."""
     if rng.random() < 0.75:
         return image
     image = image.clone()
@@ -97,13 +98,13 @@ def _blanked(image: Tensor, place: tuple[float, float], rng: np.random.Generator
 
 
 def _field(shape: torch.Size, rng: np.random.Generator, knots: tuple[int, int]) -> Tensor:
-    """Smooth random values of about unit SD."""
+    """Return a smooth random field of about unit SD."""
     coarse = torch.from_numpy(rng.standard_normal((1, 1, *rng.integers(*knots, 2))).astype(np.float32))
     return functional.interpolate(coarse, tuple(shape), mode="bilinear", align_corners=True)[0, 0]
 
 
 def _ghosted(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Add displaced copies along one axis."""
+    """Add shifted copies along one axis."""
     axis, step = int(rng.integers(2)), int(rng.integers(6, 50))
     copies = torch.roll(image, step, axis) + rng.choice((-1.0, 1.0)) * torch.roll(image, -step, axis)
     ghosted: Tensor = image + rng.uniform(0.03, 0.25) * copies
@@ -111,7 +112,7 @@ def _ghosted(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
-    """White noise, or noise of zero-filled acquisitions, which is correlated; unit SD."""
+    """Return white noise, or correlated noise as of zero-filled acquisitions; unit SD."""
     white = torch.from_numpy(rng.standard_normal(tuple(shape)).astype(np.float32))
     if rng.random() < 0.5:
         return white
@@ -120,13 +121,13 @@ def _noise(shape: torch.Size, rng: np.random.Generator) -> Tensor:
 
 
 def _resolved(image: Tensor, rng: np.random.Generator) -> Tensor:
-    """Lower the resolution: sagittal slices of 2-5 mm across, coarse pixels, or a blur."""
+    """Lower the resolution: sagittal slices 2-5 mm thick, coarse pixels, or a blur."""
     across = int(rng.integers(2, 6)) if rng.random() < 0.4 else 1
     along = int(rng.integers(2, 4)) if rng.random() < 0.1 else 1
     result = image[None, None]
     if across > 1 or along > 1:
         coarse = functional.avg_pool2d(result, (across, along), ceil_mode=True, count_include_pad=False)
-        # Interpolated over whole coarse pixels, of which the last may reach beyond the image.
+        # Interpolated over whole coarse pixels; the last one may extend beyond the image.
         size = (coarse.shape[2] * across, coarse.shape[3] * along)
         result = functional.interpolate(coarse, size, mode="bilinear", align_corners=False)
         result = result[..., : image.shape[0], : image.shape[1]]
@@ -140,7 +141,7 @@ def _resolved(image: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _cover_margins(image: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Set up to 7 last rows and columns to zero, as where a scan's edge is no multiple of 8."""
+    """Set up to 7 last rows and columns to zero: the padding of a scan whose edge is not a multiple of 8."""
     if rng.random() < 0.5:
         rows, columns = rng.integers(0, MULTIPLE, 2)
         image[image.shape[0] - rows :] = 0

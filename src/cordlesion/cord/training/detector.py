@@ -1,7 +1,7 @@
-"""Training of the network that finds the cord, on simulated slices only.
+"""Trains the network that finds the cord, on simulated slices only.
 
-``python -m cordlesion.cord.training.detector`` draws the slices, trains, keeps the weights that find the cord of other
-simulated scans best, and writes them into the package.
+``python -m cordlesion.cord.training.detector`` simulates the slices, trains, selects the weights with the lowest error
+on other simulated scans (validation), and writes them into the package.
 """
 
 import argparse
@@ -36,20 +36,21 @@ LEARNING_RATE, WARM_UP_STEPS = 2e-3, 200
 EMA_DECAY = 0.998
 STEPS_PER_VALIDATION = 2000
 VALIDATION_SEED = 70
-"""Added to the seed of the training, so that no scan for validation shows a subject of the training slices."""
+"""Added to the training seed, so that validation scans and training slices have no subject in common."""
 POSITIVE_MM, NEGATIVE_MM = 3.0, 7.0
-"""Cells nearer to the cord's centre are cord, cells farther than the second are not; between them anything goes."""
-UNSURE_MM = 15.0
-"""About a centre of which nobody can say whether it is cord, nothing is asked."""
+"""Cells closer to the centre of the cord than the first are positive, cells farther away than the second are negative;
+cells in between are ignored by the loss."""
+IGNORED_MM = 15.0
+"""Around a centre with an uncertain label, cells up to this distance are ignored by the loss."""
 POSITIVE_WEIGHT = 3.0
 OFFSET_WEIGHT = 0.5
 
 
 class CordNetwork(nn.Module):
-    """The network of :mod:`cordlesion.cord.network`, to be trained."""
+    """The network of :mod:`cordlesion.cord.network` as a torch module."""
 
     def __init__(self) -> None:
-        """Draw the weights."""
+        """Initialise the weights."""
         super().__init__()
         fine, middle, coarse = FILTERS
         self.fine1, self.fine2, self.fine3 = _block(4, fine), _block(fine, fine), _block(fine, fine)
@@ -59,7 +60,7 @@ class CordNetwork(nn.Module):
         self.up_middle, self.up_fine = nn.Conv2d(coarse, middle, 1), nn.Conv2d(middle, fine, 1)
         self.output = nn.Conv2d(fine, 3, 1)
         nn.init.zeros_(self.output.weight)
-        # Few cells hold the cord; starting from there saves the first hundred steps.
+        # Few cells are positive; this initial bias saves the first hundred steps.
         self.output.bias = nn.Parameter(torch.tensor([-5.0, 0.0, 0.0]))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ class CordNetwork(nn.Module):
         return logits
 
     def folded(self) -> dict[str, Tensor]:
-        """Return weight and bias of every layer, with the normalisation multiplied in."""
+        """Return weight and bias of every layer, with batch normalisation folded into the convolutions."""
         weights: dict[str, Tensor] = {}
         for name, layer in self.named_children():
             folded = _folded(layer) if isinstance(layer, nn.Sequential) else layer
@@ -92,23 +93,23 @@ def _folded(block: nn.Sequential) -> nn.Module:
     return nn.utils.fuse_conv_bn_eval(convolution.eval(), normalization.eval())
 
 
-def detector_loss(output: Tensor, centers: Tensor, sure: Tensor) -> Tensor:
-    """Cross-entropy of the cells and, near the cord, the distance to its centre; per slice.
+def detector_loss(output: Tensor, centers: Tensor, certain: Tensor) -> Tensor:
+    """Return the cross-entropy of the cells plus, near the cord, the error of the offset to its centre; per slice.
 
     Args:
-        output: Of the network, shape (B, 3, X, Y).
-        centers: Where the cord is, in pixels of the input; NaN without cord; shape (B, 2).
-        sure: False where it cannot be said whether this is cord; shape (B,).
+        output: Output of the network, shape (B, 3, X, Y).
+        centers: Centre of the cord in pixels of the input, NaN without cord; shape (B, 2).
+        certain: Whether the label is certain; shape (B,).
     """
     axes = [torch.arange(n) * 2 + 0.5 for n in output.shape[2:]]
     mesh = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     away = torch.nan_to_num(centers, 1e4)[:, :, None, None] - mesh
     distance = away.norm(dim=1)
-    sure = sure[:, None, None]
-    cord = (distance < POSITIVE_MM) & sure
-    asked = (cord | (distance > NEGATIVE_MM)) & (sure | (distance > UNSURE_MM))
+    certain = certain[:, None, None]
+    cord = (distance < POSITIVE_MM) & certain
+    labelled = (cord | (distance > NEGATIVE_MM)) & (certain | (distance > IGNORED_MM))
     entropy = functional.binary_cross_entropy_with_logits(
-        output[:, 0], cord.float(), weight=asked * (1 + (POSITIVE_WEIGHT - 1) * cord.float()), reduction="sum"
+        output[:, 0], cord.float(), weight=labelled * (1 + (POSITIVE_WEIGHT - 1) * cord.float()), reduction="sum"
     )
     missed = functional.smooth_l1_loss(output[:, 1:], away / cord_network.OFFSET_MM, reduction="none", beta=0.1).sum(1)
     loss: Tensor = (entropy + OFFSET_WEIGHT * (missed * (distance < NEGATIVE_MM)).sum()) / len(output)
@@ -120,13 +121,14 @@ def train(
 ) -> CordNetwork:
     """Train a network; the same arguments give the same weights on the same machine.
 
-    Its weights are the running average over some 500 steps (Polyak & Juditsky 1992).
+    The weights are an exponential moving average over about 500 steps (Polyak & Juditsky 1992).
 
     Args:
-        slices: What to learn from.
-        steps: Batches of 16 slices.
-        seed: Of the first weights, the order and the augmentation.
-        error: Judges a network; the best of those after every 2000 steps is returned. Without it, the last one.
+        slices: Training slices.
+        steps: Number of steps, with batches of 16 slices.
+        seed: Seed of the initial weights, the order and the augmentation.
+        error: Validation error of a network, computed every 2000 steps; the best network is returned. If None, the
+            last network is returned.
     """
     with _deterministic(seed):
         network, rng = CordNetwork(), np.random.default_rng(seed)
@@ -135,8 +137,8 @@ def train(
         warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=WARM_UP_STEPS)
         best, lowest = network, math.inf
         for step in track(range(1, steps + 1), "train the cord detector", steps):
-            images, centers, sure = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
-            loss = detector_loss(network(images), centers, sure)
+            images, centers, certain = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
+            loss = detector_loss(network(images), centers, certain)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 20.0)
@@ -153,7 +155,7 @@ def train(
 
 @contextmanager
 def _deterministic(seed: int) -> Iterator[None]:
-    """Repeatable arithmetic and random numbers within, the caller's afterwards."""
+    """Make torch deterministic and seed it inside the context; restore the state of the caller afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -165,7 +167,7 @@ def _deterministic(seed: int) -> Iterator[None]:
 
 
 def validation_error_mm(scans: Sequence[LocatedScan], network: CordNetwork) -> float:
-    """Print and return the mean error with which the cord of simulated scans is found."""
+    """Print and return the mean error of the detector on simulated scans."""
     weights = {name: weight.numpy() for name, weight in network.folded().items()}
     error = float(np.mean([search_error_mm(scan, weights) for scan in scans]))
     print(f"the cord of {len(scans)} simulated scans is found within {error:.2f} mm")
@@ -173,16 +175,16 @@ def validation_error_mm(scans: Sequence[LocatedScan], network: CordNetwork) -> f
 
 
 def draw_samples(subjects: int, seed: int, jobs: int) -> list[Sample]:
-    """Draw the slices of ``subjects`` simulated subjects."""
+    """Simulate the slices of ``subjects`` subjects."""
     with ProcessPoolExecutor(jobs) as pool:
         drawn = pool.map(partial(_subject_samples, seed), range(subjects))
         return [sample for samples in track(drawn, "simulate slices", subjects) for sample in samples]
 
 
 def _subject_samples(seed: int, subject: int) -> list[Sample]:
-    # Half the memory; one factor per slice changes nothing, since slices are standardised.
+    # float16 halves the memory. The factor per slice has no effect, because slices are standardised.
     return [
-        ((drawn.image / np.abs(drawn.image).max()).astype(np.float16), drawn.center, drawn.sure)
+        ((drawn.image / np.abs(drawn.image).max()).astype(np.float16), drawn.center, drawn.certain)
         for drawn in draw_slices(seed, subject, SLICES_PER_SUBJECT)
     ]
 

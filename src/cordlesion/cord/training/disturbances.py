@@ -1,4 +1,4 @@
-"""What may be wrong with a scan in which the cord is to be found, one fault at a time; the truth moves along."""
+"""Disturbs a scan in one way (crop, noise, ghosts, ...) to test the cord detector; the true centres follow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,24 +15,24 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class LocatedScan:
-    """A scan in LAS order, and where its cord is."""
+    """A scan in LAS order with the known centre of its cord."""
 
     name: str
-    """How it was made and disturbed."""
+    """How it was simulated and disturbed."""
     data: Floats
     spacing_mm: Spacing
     centers: npt.NDArray[np.float64]
-    """Centre of the cord for each axial slice, in voxels, shape (Z, 2); NaN where there is none or nobody can say."""
+    """Centre of the cord for each axial slice, in voxels, shape (Z, 2); NaN without cord or if uncertain."""
 
     @property
     def image(self) -> Volume:
-        """The scan as one that was read from a file."""
+        """The scan as a volume."""
         dx, dy, dz = self.spacing_mm
         return Volume(self.data, np.diag([-dx, dy, dz, 1.0]))
 
     @property
-    def held(self) -> npt.NDArray[np.int64]:
-        """Indices of the axial slices that surely hold cord."""
+    def cord_slices(self) -> npt.NDArray[np.int64]:
+        """Indices of the axial slices that certainly contain cord."""
         return np.flatnonzero(~np.isnan(self.centers[:, 0]))
 
 
@@ -43,7 +43,7 @@ def _as_acquired(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 
 def _cropped(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
     """Keep 20 to 40 mm on each side of the cord in plane."""
-    middle = scan.centers[scan.held].mean(axis=0) if scan.held.size else np.array(scan.data.shape[:2]) / 2
+    middle = scan.centers[scan.cord_slices].mean(axis=0) if scan.cord_slices.size else np.array(scan.data.shape[:2]) / 2
     (x0, x1), (y0, y1) = (
         (max(0, int(at - rng.uniform(20, 40) / step)), int(at + rng.uniform(20, 40) / step) + 1)
         for at, step in zip(middle, scan.spacing_mm, strict=False)
@@ -54,13 +54,15 @@ def _cropped(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 def _short(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
     """Keep 40 mm of the cord, or five slices."""
     count = max(5, round(40 / scan.spacing_mm[2]))
-    lowest, highest = (scan.held[0], scan.held[-1]) if scan.held.size else (0, len(scan.centers) - 1)
+    lowest, highest = (
+        (scan.cord_slices[0], scan.cord_slices[-1]) if scan.cord_slices.size else (0, len(scan.centers) - 1)
+    )
     first = int(rng.integers(lowest, max(lowest, highest - count) + 1))
     return replace(scan, data=scan.data[:, :, first : first + count], centers=scan.centers[first : first + count])
 
 
 def _gapped(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Leave a slice every 15 mm or so."""
+    """Keep one slice about every 15 mm."""
     del rng
     dx, dy, dz = scan.spacing_mm
     step = max(1, round(15 / dz))
@@ -68,7 +70,7 @@ def _gapped(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 
 
 def _thick(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Average from side to side to 5 mm or so."""
+    """Average along the left-right axis to voxels of about 5 mm."""
     del rng
     dx, dy, dz = scan.spacing_mm
     step = max(1, round(5 / dx))
@@ -79,14 +81,16 @@ def _thick(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 
 
 def _isotropic(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Resample to 1 mm by a spline, as scanners and users do."""
+    """Resample to 1 mm with a cubic spline, as scanners and users do."""
     del rng
     factors = np.array([max(1, round(n * step)) / n for n, step in zip(scan.data.shape, scan.spacing_mm, strict=True)])
     data = np.asarray(zoom(scan.data, factors, order=3, grid_mode=True, mode="nearest"), np.float32)
     old = (np.arange(data.shape[2]) + 0.5) / factors[2] - 0.5
     centers = np.full((len(old), 2), np.nan)
-    if scan.held.size:
-        centers = np.stack([np.interp(old, scan.held, along[scan.held]) for along in scan.centers.T], axis=1)
+    if scan.cord_slices.size:
+        centers = np.stack(
+            [np.interp(old, scan.cord_slices, along[scan.cord_slices]) for along in scan.centers.T], axis=1
+        )
         centers = (centers + 0.5) * factors[:2] - 0.5
         nearest = np.clip(np.rint(old), 0, len(scan.centers) - 1).astype(int)
         centers[np.isnan(scan.centers[nearest, 0])] = np.nan
@@ -95,7 +99,7 @@ def _isotropic(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 
 
 def _inverted(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Turn dark to bright, so that fluid is dark as on T1-weighted scans."""
+    """Invert the contrast, so that fluid is dark as on T1-weighted scans."""
     del rng
     return replace(scan, data=np.clip(np.percentile(scan.data, 99.5) - scan.data, 0, None).astype(np.float32))
 
@@ -106,14 +110,14 @@ def _noisy(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
 
 
 def _shaded(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Multiply by a smooth field that changes up to sixfold over the scan."""
+    """Multiply by a smooth field that varies by a factor of up to six over the scan."""
     factors = [n / 3 for n in scan.data.shape]
     field = zoom(rng.uniform(-0.9, 0.9, (3, 3, 3)), factors, order=1, grid_mode=True, mode="nearest")
     return replace(scan, data=scan.data * np.exp(field).astype(np.float32))
 
 
 def _ghosted(scan: LocatedScan, rng: np.random.Generator) -> LocatedScan:
-    """Add displaced copies in front and behind."""
+    """Add copies shifted to the front and to the back."""
     shift = round(rng.uniform(12, 40) / scan.spacing_mm[1])
     copies = np.roll(scan.data, shift, 1) - np.roll(scan.data, -shift, 1)
     return replace(scan, data=np.abs(scan.data + np.float32(0.2) * copies))

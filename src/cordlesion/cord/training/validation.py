@@ -1,8 +1,8 @@
-"""Simulated scans by which the training of the cord detector is judged: whole scans, searched as a user's are.
+"""Simulated scans that validate the cord detector: whole scans, in which the cord is found as in a scan of a user.
 
-Every choice about the detector (how long to train, what to train on) is made on these scans, and no real scan takes
-part in it. Half of them come from the cohort simulator, whose physics and sites the training slices do not share; half
-are stacks of drawn slices from the brain to the lower back; some hold no cord. Each is disturbed in one way.
+Every choice about the detector (training time, training data) is made on these scans; no real scan is used. Some come
+from the cohort simulator, whose physics and sites differ from those of the training slices. As many are stacks of
+simulated slices from the brain to the lower back. Some contain no cord. Each scan is disturbed in one way.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,16 +24,16 @@ from cordlesion.simulate.axial_slices import cordless_slice, draw_stack
 from cordlesion.simulate.frame import cord_frame
 from cordlesion.simulate.randomness import keyed_rng
 
-WORST_MM = 10.0
-"""The error of a slice where the cord was not found, and the most that any slice counts."""
+MAX_ERROR_MM = 10.0
+"""The error of a slice where the cord was not found, and the largest error that a slice can count."""
 END_TOLERANCE_MM = 25.0
-"""How far a curve may go on beyond the last slice that surely holds cord: brainstem above, conus below."""
+"""How far a curve may extend beyond the last slice that certainly contains cord: brainstem above, conus below."""
 DRAWN_GAPS_MM = (2.0, 3.0, 5.0, 12.0)
-"""Distances between the slices of drawn stacks."""
+"""Distances between the slices of simulated stacks."""
 
 
 def draw_validation_scans(count: int, seed: int, jobs: int) -> list[LocatedScan]:
-    """Draw ``count`` scans of the cohort simulator, as many drawn stacks, and half as many without cord."""
+    """Simulate ``count`` scans of the cohort simulator, as many stacks of slices, and half as many without cord."""
     plans = [plan for subject in plan_cohort(count, seed) for plan in subject.scans(seed)]
     works: list[Callable[[], LocatedScan]] = [partial(_simulated, plan, i) for i, plan in enumerate(plans)]
     works += [partial(_drawn, seed, i) for i in range(count)]
@@ -43,38 +43,39 @@ def draw_validation_scans(count: int, seed: int, jobs: int) -> list[LocatedScan]
 
 
 def search_error_mm(scan: LocatedScan, weights: Mapping[str, Floats] | None = None) -> float:
-    """Return the mean error of the found curve over the slices that hold cord, each at most 10 mm.
+    """Return the mean error of the detected curve over the slices with cord, clipped to 10 mm per slice.
 
-    A slice of cord without curve counts 10 mm, as does each slice in which a curve goes on far beyond the cord. Of a
-    scan without cord the error is 0 where it is refused and 10 where it is not.
+    A slice with cord but without curve counts 10 mm, and so does each slice of a curve far beyond the cord. For a scan
+    without cord the error is 0 if the detector finds none, else 10.
     """
     try:
         curve = find_cord(scan.image, weights)
     except CordlesionError:
-        return WORST_MM if scan.held.size else 0.0
-    return float(np.minimum(slice_errors_mm(curve, scan), WORST_MM).mean())
+        return MAX_ERROR_MM if scan.cord_slices.size else 0.0
+    return float(np.minimum(slice_errors_mm(curve, scan), MAX_ERROR_MM).mean())
 
 
 def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> npt.NDArray[np.float64]:
-    """Return the distance in the axial plane in each slice that holds cord, and infinity for each slice too many.
+    """Return the in-plane distance in each slice with cord.
 
-    A slice of cord that the curve leaves out has an infinite distance, too.
+    The distance is infinite for a slice with cord that the curve does not cover. One infinite value is appended for
+    each slice of the curve that is far beyond the cord.
     """
     dx, dy, dz = scan.spacing_mm
-    held = scan.held
-    if not held.size:
+    cord_slices = scan.cord_slices
+    if not cord_slices.size:
         return np.full(len(curve.z), np.inf)
-    x, y = curve.at(held.astype(np.float64))
-    true_x, true_y = scan.centers[held].T
+    x, y = curve.at(cord_slices.astype(np.float64))
+    true_x, true_y = scan.centers[cord_slices].T
     errors = np.hypot((x - true_x) * dx, (y - true_y) * dy)
-    errors[(held < curve.z[0] - 0.5) | (held > curve.z[-1] + 0.5)] = np.inf
+    errors[(cord_slices < curve.z[0] - 0.5) | (cord_slices > curve.z[-1] + 0.5)] = np.inf
     margin = END_TOLERANCE_MM / dz
-    beyond = (curve.z < held[0] - margin) | (curve.z > held[-1] + margin)
+    beyond = (curve.z < cord_slices[0] - margin) | (curve.z > cord_slices[-1] + margin)
     return np.append(errors, np.full(int(beyond.sum()), np.inf))
 
 
 def located_scan(plan: ScanPlan) -> LocatedScan:
-    """Simulate a scan of a cohort; the centre of its cord is known exactly wherever an axial slice shows cord."""
+    """Simulate a scan of a cohort; the centre of its cord is known exactly in each axial slice with cord."""
     scan = simulate_scan(plan)
     las = to_las(scan.image)
     return LocatedScan(f"cohort, {plan.plane}", las.data.astype(np.float32), las.spacing_mm, _true_centers(scan))
@@ -103,9 +104,9 @@ def _simulated(plan: ScanPlan, index: int) -> LocatedScan:
 def _drawn(seed: int, index: int) -> LocatedScan:
     gap_mm = DRAWN_GAPS_MM[index % len(DRAWN_GAPS_MM)]
     slices = list(draw_stack(seed, index, gap_mm))
-    # Slices have the right side last, LAS order has it first.
+    # In drawn slices the right side is last, in LAS order it is first.
     data = np.stack([drawn.image[::-1] for drawn in slices], axis=2)
-    centers = np.array([drawn.center if drawn.sure else (np.nan, np.nan) for drawn in slices])
+    centers = np.array([drawn.center if drawn.certain else (np.nan, np.nan) for drawn in slices])
     centers[:, 0] = len(data) - 1 - centers[:, 0]
     return _disturbed(LocatedScan(f"drawn, {gap_mm:g} mm", data, (1.0, 1.0, gap_mm), centers), seed, index)
 

@@ -1,73 +1,61 @@
-// The page: one state, what the user does to it, and what is drawn anew when it changes.
+// The page: its state, the actions of the user, and the updates of the page after a change.
 "use strict";
 
 (() => {
   const SIDES = ["a", "b"];
-  const LINK_DELAY_MS = 150;
-  const AS_AT_FIRST = [0, 0, 0, 1]; // position and zoom
-  const { say, press } = cordlesion;
+  const INITIAL_PAN = [0, 0, 0, 1]; // position and zoom
+  const { showMessage, press } = cordlesion;
   const find = (id) => document.getElementById(id);
 
   let study;
   let rows = []; // [number, scan] in the order of the list
-  let opened = 0; // of several scans that were asked for quickly, the last one counts
+  let opened = 0; // if several scans are requested quickly, only the last one is shown
   const sides = {};
-  const shown = {}; // what belongs to the scan that is seen: {key, scan, data}
-  const state = { scan: null, set: null, cuts: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
+  const shown = {}; // the scan that is shown: {key, scan, data}
+  const state = { scan: null, set: null, thresholdIndex: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
 
-  // What is seen where a link says nothing else.
-  function defaults() {
-    return {
-      a: 0, b: Math.min(1, study.models.length - 1), sort: "errors", together: false,
-      view: "cord", show: "agreement", last: "agreement", hidden: new Set(),
-    };
-  }
-
-  // --- what is opened
+  // --- open scans, models and views
 
   async function openScan(number, wanted = {}) {
     const ticket = ++opened;
     const scan = study.scans[number];
-    const key = scanKey(number);
+    const key = cordlesion.scanKey(number);
     Object.assign(state, { scan: number, set: scan.set });
     writeScans();
     document.body.classList.add("busy");
     try {
       const [data, ...models] = await Promise.all([
         cordlesion.load(`${key}/scan`),
-        ...SIDES.map((side) => loadModel(key, state[side])),
+        ...SIDES.map((side) => cordlesion.loadModel(key, state[side])),
       ]);
       const frame = await cordlesion.makeFrame(state.view, key, data);
       if (ticket === opened) await showScan({ key, scan, data }, frame, models, wanted);
     } catch (error) {
-      if (ticket === opened) say(error.message);
+      if (ticket === opened) showMessage(error.message);
     } finally {
       if (ticket === opened) document.body.classList.remove("busy");
     }
   }
 
   async function showScan(scan, frame, models, wanted) {
-    say("");
+    showMessage("");
     Object.assign(shown, scan);
-    state.place = isInside(wanted.place, scan.data) ? wanted.place : firstPlace(scan.data, models);
+    state.place = cordlesion.isInside(wanted.place, scan.data)
+      ? wanted.place
+      : cordlesion.firstPlace(scan.data, models, study.thresholds);
     state.window = wanted.window || scan.data.window;
     await showFrame(frame);
     SIDES.forEach((side, n) => takeModel(side, models[n], wanted[`t${side}`]));
-    look(wanted.pan || AS_AT_FIRST, state.window);
+    look(wanted.pan || INITIAL_PAN, state.window);
     cordlesion.writeScan(scan.scan, study);
     update();
     prefetch();
   }
 
-  async function loadModel(key, number) {
-    const data = await cordlesion.load(`${key}/${modelKey(number)}`);
-    return { data, levels: await cordlesion.unpack(data.levels) };
-  }
-
   function takeModel(side, loaded, wanted) {
     const { threshold } = loaded.data;
-    const own = cordlesion.levelOf(threshold ?? 1, study.thresholds);
-    state.cuts[side] = threshold === null ? own : (wanted ?? own);
+    const own = cordlesion.indexOfThreshold(threshold ?? 1, study.thresholds);
+    state.thresholdIndex[side] = threshold === null ? own : (wanted ?? own);
     sides[side].take(loaded, shown.scan.name);
   }
 
@@ -75,10 +63,10 @@
     for (const side of SIDES) await sides[side].viewer.open(frame, state.window);
   }
 
-  // Open the scan that is seen once more, with all that is seen but for the changes.
+  // Open the current scan again with the current state, except for the changes.
   function reopen(changes) {
-    const { cuts, place, pan, window: range } = state;
-    openScan(state.scan, { ta: cuts.a, tb: cuts.b, place, pan, window: range, ...changes });
+    const { thresholdIndex, place, pan, window: range } = state;
+    openScan(state.scan, { ta: thresholdIndex.a, tb: thresholdIndex.b, place, pan, window: range, ...changes });
   }
 
   function chooseModel(side, number) {
@@ -96,14 +84,14 @@
     openScan(cordlesion.sortScans(study, state)[0][0]);
   }
 
-  // --- what the user does
+  // --- actions of the user
 
-  // Move a slider; the other one too where they move together.
-  function cut(side, level) {
-    const step = level - state.cuts[side];
+  // Move a slider, and the other one too if they move together.
+  function setThreshold(side, index) {
+    const step = index - state.thresholdIndex[side];
     const moved = SIDES.filter((name) => (name === side || state.together) && !sides[name].isMask);
     for (const name of moved) {
-      state.cuts[name] = cordlesion.clamp(state.cuts[name] + step, 0, study.thresholds.length - 1);
+      state.thresholdIndex[name] = cordlesion.clamp(state.thresholdIndex[name] + step, 0, study.thresholds.length - 1);
     }
     update(moved);
   }
@@ -119,31 +107,25 @@
     update();
   }
 
-  // The keys move this side's slider from now on.
+  // From now on, the keys move the slider of this side.
   function activate(side) {
     if (state.active === side) return;
     state.active = side;
     if (shown.data) update([]);
   }
 
+  // Move the crosshair of both pictures.
   function goTo(place) {
     state.place = place;
     for (const side of SIDES) sides[side].viewer.goTo(place);
     update([]);
   }
 
-  // The cross was moved in one picture.
-  function moved(place) {
-    state.place = place;
-    for (const side of SIDES) sides[side].viewer.goTo(place);
-    update([]);
-  }
-
-  // Zoom, position or brightness of one picture were changed.
+  // The user changed zoom, position or brightness of one picture.
   function viewed(source) {
     if (!state.place) return;
     look(source.viewer.pan, source.viewer.window, source);
-    keepLink();
+    address.update();
   }
 
   function look(pan, range, source) {
@@ -157,28 +139,28 @@
   }
 
   function stepScan(step) {
-    const now = rows.findIndex(([number]) => number === state.scan);
-    const next = rows[cordlesion.clamp(now + step, 0, rows.length - 1)];
+    const current = rows.findIndex(([number]) => number === state.scan);
+    const next = rows[cordlesion.clamp(current + step, 0, rows.length - 1)];
     if (next && next[0] !== state.scan) openScan(next[0]);
   }
 
   function stepLesion(step) {
     const lesions = [...find("lesions").querySelectorAll("tbody tr:not(.subhead)")];
-    const now = lesions.findIndex((row) => row.getAttribute("aria-current"));
-    const next = now < 0 ? 0 : (now + step + lesions.length) % lesions.length;
+    const current = lesions.findIndex((row) => row.getAttribute("aria-current"));
+    const next = current < 0 ? 0 : (current + step + lesions.length) % lesions.length;
     if (lesions.length) lesions[next].click();
   }
 
-  function exchange() {
+  function swapModels() {
     [state.a, state.b] = [state.b, state.a];
-    reopen({ ta: state.cuts.b, tb: state.cuts.a });
+    reopen({ ta: state.thresholdIndex.b, tb: state.thresholdIndex.a });
   }
 
   const actions = {
     step: stepScan,
-    move: (step) => cut(state.active, cordlesion.clamp(state.cuts[state.active] + step, 0, study.thresholds.length - 1)),
+    move: (step) => setThreshold(state.active, cordlesion.clamp(state.thresholdIndex[state.active] + step, 0, study.thresholds.length - 1)),
     tuned: () => {
-      for (const side of SIDES) state.cuts[side] = sides[side].tuned;
+      for (const side of SIDES) state.thresholdIndex[side] = sides[side].tuned;
       update();
     },
     other: () => activate(state.active === "a" ? "b" : "a"),
@@ -187,24 +169,24 @@
     flip: () => show(state.show === "scan" ? state.last : "scan"),
     hide,
     view: () => chooseView({ cord: "stack", stack: "full", full: "cord" }[state.view]),
-    exchange,
+    swap: swapModels,
     together: () => {
       state.together = !state.together;
       update([]);
     },
     reset: () => {
-      look(AS_AT_FIRST, shown.data.window);
-      keepLink();
+      look(INITIAL_PAN, shown.data.window);
+      address.update();
     },
     help: () => find("help").showModal(),
   };
 
-  // --- what is drawn
+  // --- updates of the page
 
-  let pending = null; // sides to be painted in the next frame of the screen
+  let pending = null; // sides whose overlay is painted in the next animation frame
   let drawn = 0;
 
-  // Draw anew what depends on the state, once per frame of the screen however often it is asked for.
+  // Update everything that depends on the state, at most once per animation frame.
   function update(painted = SIDES) {
     if (!pending) requestAnimationFrame(draw);
     pending = new Set([...(pending || []), ...painted]);
@@ -225,8 +207,8 @@
     press("[data-hide]", (button) => !state.hidden.has(button.hide));
     find("together").checked = state.together;
     find("legend").dataset.shown = state.show;
-    keepLink();
-    document.body.dataset.ready = ++drawn; // for whoever waits for it
+    address.update();
+    document.body.dataset.ready = ++drawn; // tests wait for this
   }
 
   function writeScans() {
@@ -240,7 +222,7 @@
   }
 
   function writeLesions() {
-    const columns = SIDES.map((side) => ({ label: sides[side].model.label, data: sides[side].data, cut: state.cuts[side] }));
+    const columns = SIDES.map((side) => ({ label: sides[side].model.label, data: sides[side].data, index: state.thresholdIndex[side] }));
     cordlesion.drawLesions(find("lesions"), shown.data, columns, state.place, goTo);
   }
 
@@ -250,67 +232,24 @@
     for (const side of SIDES) sides[side].find(".place").textContent = text;
   }
 
-  // A link may have been written for another scan of this name.
-  function isInside(place, { shape }) {
-    return place !== undefined && place.every((index, axis) => index >= 0 && index < shape[axis]);
-  }
-
-  // The largest lesion of the reference; in a scan without, what is most probable.
-  function firstPlace(data, models) {
-    const [largest] = [...data.lesions].sort((a, b) => b.volume_mm3 - a.volume_mm3);
-    if (largest) return largest.place;
-    const found = models.flatMap((model) => model.data.predicted[cordlesion.levelOf(model.data.threshold ?? 1, study.thresholds)]);
-    const [first] = found.sort((a, b) => b[4] - a[4]);
-    return first ? first.slice(0, 3) : data.shape.map((n) => Math.floor(n / 2));
-  }
-
-  // The next scan of the list is loaded while this one is looked at.
+  // Load the next scan of the list in the background.
   function prefetch() {
     const next = rows[rows.findIndex(([number]) => number === state.scan) + 1];
     if (!next) return;
-    const names = ["scan", ...SIDES.map((side) => modelKey(state[side]))];
-    for (const name of names) cordlesion.load(`${scanKey(next[0])}/${name}`).catch(() => {}); // told when it is opened
-  }
-
-  function scanKey(number) {
-    return `s${String(number).padStart(4, "0")}`;
-  }
-
-  function modelKey(number) {
-    return `m${String(number).padStart(2, "0")}`;
+    const names = ["scan", ...SIDES.map((side) => cordlesion.modelKey(state[side]))];
+    // Errors are shown when the scan is opened.
+    for (const name of names) cordlesion.load(`${cordlesion.scanKey(next[0])}/${name}`).catch(() => {});
   }
 
   // --- the link
 
-  let linkTimer = 0;
-  let ownLink = "";
+  const address = new cordlesion.Address(() => cordlesion.writeLink(state, study));
 
-  function keepLink() {
-    clearTimeout(linkTimer);
-    document.body.dataset.link = "late";
-    linkTimer = setTimeout(() => {
-      ownLink = cordlesion.writeLink(state, study);
-      history.replaceState(null, "", ownLink);
-      document.body.dataset.link = "written"; // for whoever waits for it
-    }, LINK_DELAY_MS);
-  }
-
-  async function copyLink() {
-    const link = new URL(cordlesion.writeLink(state, study), location.href).href;
-    try {
-      await navigator.clipboard.writeText(link);
-      find("copy").textContent = "Copied";
-    } catch {
-      window.prompt("The link", link); // browsers may refuse the clipboard to pages that are opened as files
-    }
-    setTimeout(() => (find("copy").textContent = "Copy link"), 1500);
-  }
-
-  // Show what a link says, and the scan that went worst where it names none.
+  // Show the state of a link; if it names no scan, show the first one of the list.
   function follow(link) {
-    clearTimeout(linkTimer); // what was seen before is not to be written over it
+    address.cancel(); // the former state must not replace the link
     const { scan, ta, tb, place, pan, window: range, ...rest } = cordlesion.readLink(link, study);
-    Object.assign(state, defaults(), { set: study.scans[scan ?? 0].set }, rest);
+    Object.assign(state, cordlesion.defaultState(study), { set: study.scans[scan ?? 0].set }, rest);
     if (state.show !== "scan") state.last = state.show;
     return openScan(scan ?? cordlesion.sortScans(study, state)[0][0], { ta, tb, place, pan, window: range });
   }
@@ -322,18 +261,18 @@
     find("sort").addEventListener("change", () => {
       state.sort = find("sort").value;
       writeScans();
-      keepLink();
+      address.update();
     });
     find("together").addEventListener("change", actions.together);
     click("previous", () => stepScan(-1));
     click("next", () => stepScan(1));
     click("keys", actions.help);
-    click("copy", copyLink);
+    click("copy", () => address.copy(find("copy")));
     for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => chooseView(button.dataset.view));
     for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => show(button.dataset.show));
     window.addEventListener("hashchange", (event) => {
-      const link = new URL(event.newURL).hash; // the address may have been written since
-      if (link !== ownLink) follow(link);
+      const link = new URL(event.newURL).hash; // not location.hash, which may have changed since
+      if (!address.isOwn(link)) follow(link);
     });
     cordlesion.listenToKeys(actions);
   }
@@ -341,14 +280,14 @@
   async function main() {
     try {
       study = await cordlesion.load("study");
-      Object.assign(state, defaults());
+      Object.assign(state, cordlesion.defaultState(study));
       cordlesion.writeStudy(study, { chooseSet, hide });
-      for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, cut, activate, moved, viewed });
+      for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, setThreshold, activate, moved: goTo, viewed });
       listen();
       await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
       await follow(location.hash);
     } catch (error) {
-      say(error.message);
+      showMessage(error.message);
     }
   }
 

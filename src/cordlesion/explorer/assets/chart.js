@@ -1,11 +1,11 @@
-// The curve above the slider: F1 of voxels and lesions against t, with the tuned t and a cursor.
+// The chart above the slider: F1 of voxels and lesions against t, with the tuned t and a cursor.
 "use strict";
 
 (() => {
   const HEIGHT = 96;
   const TOP = 20;
   const BOTTOM = 78;
-  const EDGE = 9; // half of the slider's thumb: curve and thumb stand above each other
+  const EDGE = 9; // half the width of the slider thumb, so that chart and thumb are aligned
 
   cordlesion.Chart = class {
     constructor(parent) {
@@ -13,7 +13,7 @@
       parent.append(this.svg);
     }
 
-    // Draw the curves of a model; tuned is the number of its tuned threshold or null.
+    // Draw the curves of a model; tuned is the index of its tuned threshold, or null.
     draw(metrics, thresholds, tuned, width) {
       this.last = thresholds.length - 1;
       this.width = width;
@@ -29,20 +29,20 @@
       this.svg.append(this.cursor, ...this.dots);
     }
 
-    move(cut) {
-      const x = this.x(cut);
+    move(index) {
+      const x = this.x(index);
       this.cursor.setAttribute("x1", x);
       this.cursor.setAttribute("x2", x);
       this.curves.forEach((curve, n) => {
-        const value = curve.values[cut];
+        const value = curve.values[index];
         this.dots[n].setAttribute("visibility", value === null ? "hidden" : "visible");
         this.dots[n].setAttribute("cx", x);
         this.dots[n].setAttribute("cy", height((value || 0) / curve.highest));
       });
     }
 
-    x(cut) {
-      return EDGE + (cut / this.last) * (this.width - 2 * EDGE);
+    x(index) {
+      return EDGE + (index / this.last) * (this.width - 2 * EDGE);
     }
 
     axes(thresholds, curves) {
@@ -50,8 +50,8 @@
         return element("line", { class: "grid", x1: EDGE, x2: this.width - EDGE, y1: height(share), y2: height(share) });
       });
       for (const t of [0, 0.25, 0.5, 0.75, 1]) {
-        const cut = thresholds.indexOf(t);
-        if (cut >= 0) parts.push(text(t, { class: "tick", x: this.x(cut), y: HEIGHT - 5 }));
+        const index = thresholds.indexOf(t);
+        if (index >= 0) parts.push(text(t, { class: "tick", x: this.x(index), y: HEIGHT - 5 }));
       }
       curves.forEach((curve, n) => {
         const x = EDGE + n * 90;
@@ -62,17 +62,17 @@
     }
 
     line(curve) {
-      const points = curve.values.map((value, cut) => (value === null ? "" : `${this.x(cut)},${height(value / curve.highest)}`));
+      const points = curve.values.map((value, index) => (value === null ? "" : `${this.x(index)},${height(value / curve.highest)}`));
       return element("polyline", { class: `curve ${curve.name}`, points: points.filter(Boolean).join(" ") });
     }
 
-    mark(cut) {
-      const x = this.x(cut);
+    mark(index) {
+      const x = this.x(index);
       return element("path", { class: "mark", d: `M${x} ${BOTTOM} l-5 8 h10 z M${x} ${BOTTOM} V${TOP}` });
     }
   };
 
-  // F1 where there is one; in a scan without lesions, what is found nevertheless.
+  // Return the F1 curves; in a scan without lesions, the number of false lesions.
   function choose(metrics) {
     const f1 = [
       { name: "voxel", label: "voxel F1", values: metrics.voxel_f1, highest: 1 },

@@ -1,4 +1,4 @@
-// Data of the study, loaded as scripts when they are needed: a page that is opened as a file can load nothing else.
+// Loads the data of the study on demand, as scripts, because a page that is opened as a file can load nothing else.
 "use strict";
 
 const cordlesion = {};
@@ -8,7 +8,7 @@ const cordlesion = {};
   const waiting = new Map();
   const loaded = new Map();
 
-  // Every data file calls this with its name.
+  // Each data file calls this with its name.
   cordlesion.receive = (name, value) => {
     const promise = waiting.get(name);
     if (!promise) return;
@@ -16,17 +16,17 @@ const cordlesion = {};
     else promise.resolve(value);
   };
 
-  // Load a data file by name, e.g. "s0003/scan"; the promise fails with a sentence.
+  // Load a data file by name, e.g. "s0003/scan"; a rejected promise has a readable error message.
   cordlesion.load = (name) => {
     const known = loaded.get(name);
     loaded.delete(name);
     const promise = known || request(name);
-    loaded.set(name, promise); // now the youngest
+    loaded.set(name, promise); // now the most recent
     forgetOldest();
     return promise;
   };
 
-  // What is still on its way stays: asked for again, it would be waited for twice and come once.
+  // Files that are still loading are kept: a second request for them would never be resolved.
   function forgetOldest() {
     const arrived = [...loaded.keys()].filter((name) => !waiting.has(name));
     for (const name of arrived.slice(0, Math.max(0, loaded.size - KEPT))) loaded.delete(name);
@@ -36,7 +36,7 @@ const cordlesion = {};
     const script = document.createElement("script");
     const promise = new Promise((resolve, reject) => {
       waiting.set(name, { resolve, reject });
-      script.onerror = () => reject(new Error(`${name}: cannot be loaded. Is the server still running, or a file missing?`));
+      script.onerror = () => reject(new Error(`${name}: cannot be loaded. Check that the server runs and no file is missing.`));
     });
     const forget = () => {
       waiting.delete(name);
@@ -44,14 +44,14 @@ const cordlesion = {};
     };
     promise.then(forget, () => {
       forget();
-      loaded.delete(name); // another try may succeed
+      loaded.delete(name); // the next request may succeed
     });
     script.src = `data/${name}.js`;
     document.head.append(script);
     return promise;
   }
 
-  // Unpack an array (see pack.py): bytes or 16-bit numbers, the first axis running fastest.
+  // Unpack an array (see pack.py): 8-bit or 16-bit numbers, first axis fastest.
   cordlesion.unpack = async (packed) => {
     const bytes = Uint8Array.from(atob(packed.gzip), (character) => character.charCodeAt(0));
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));

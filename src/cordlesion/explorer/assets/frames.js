@@ -1,4 +1,4 @@
-// Frames: the grids on which a scan can be looked at. Places are voxels of the scan in left-anterior-superior order.
+// Frames: the grids on which a scan can be shown. Places are voxels of the scan in left-anterior-superior order.
 "use strict";
 
 (() => {
@@ -20,7 +20,7 @@
       return place.map((index, axis) => index - this.start[axis]);
     }
 
-    // Copy values that are given in a box of the scan; 0 elsewhere.
+    // Copy values of a part of the scan; 0 elsewhere.
     fill(part) {
       const [nx, ny, nz] = this.shape;
       const [px, py, pz] = part.shape;
@@ -39,8 +39,8 @@
     }
   }
 
-  // The cord stack: slices of 0.5 mm, each of which starts at its own x and y. Overlays are those of the nearest voxel
-  // of the scan, on whose grid everything is measured.
+  // The cord stack: slices of 0.5 mm, each with its own start along x and y. The overlay of a voxel is that of the
+  // nearest voxel of the scan, because all metrics are computed on the grid of the scan.
   class Stack {
     constructor(scan, image) {
       const { shape, step, spacing_mm: spacing } = scan.stack;
@@ -90,7 +90,7 @@
     return Math.round((isotropic + 0.5) * step - 0.5);
   }
 
-  // Index within a part of the scan of each of n isotropic voxels; -1 outside.
+  // Return the index in a part of the scan for each of n isotropic voxels; -1 outside.
   function offsets(first, n, step, start, size) {
     return Int32Array.from({ length: n }, (_, i) => {
       const index = toNative(first + i, step) - start;
@@ -115,13 +115,14 @@
     stack: async (key, scan) => new Stack(scan, await cordlesion.unpack(await cordlesion.load(`${key}/stack`))),
   };
 
-  // Make the frame of a view ("cord", "stack" or "full") of a scan, with its reference (number of the lesion, or 0).
+  // Make the frame of a view ("cord", "stack" or "full") of a scan, with its reference (lesion number, or 0).
   cordlesion.makeFrame = async (view, key, scan) => {
     const frame = await makers[view](key, scan);
     frame.reference = frame.fill(await cordlesion.unpack(scan.reference));
     return frame;
   };
-  // Where a place lies in the world, in millimetres with one digit.
+
+  // Return the world coordinates of a place in millimetres with one digit.
   cordlesion.printedPlace = (affine, [x, y, z]) => {
     return affine.slice(0, 3).map((row) => (row[0] * x + row[1] * y + row[2] * z + row[3]).toFixed(1));
   };

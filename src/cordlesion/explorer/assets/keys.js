@@ -1,8 +1,8 @@
-// The keyboard: one table of keys, which is also what the help shows.
+// The keyboard: one table of keys, which the help also shows.
 "use strict";
 
 (() => {
-  // [keys as KeyboardEvent names them, as printed, what they do, name of the action, its argument]
+  // [keys as in KeyboardEvent, as printed, description, name of the action, its argument]
   const KEYS = [
     [["n", "ArrowDown"], "n, ↓", "next scan", "step", 1],
     [["p", "ArrowUp"], "p, ↑", "previous scan", "step", -1],
@@ -11,7 +11,7 @@
     [[">"], "shift + .", "threshold up by five steps", "move", 5],
     [["<"], "shift + ,", "threshold down by five steps", "move", -5],
     [["t"], "t", "tuned thresholds", "tuned"],
-    [["s"], "s", "these keys move the other slider", "other"],
+    [["s"], "s", "the arrow keys move the other slider", "other"],
     [["]"], "]", "next lesion", "lesion", 1],
     [["["], "[", "previous lesion", "lesion", -1],
     [["a"], "a", "overlay: agreement", "show", "agreement"],
@@ -22,25 +22,25 @@
     [["2"], "2", "false positives on or off", "hide", "false"],
     [["3"], "3", "false negatives on or off", "hide", "missed"],
     [["v"], "v", "cord, cord stack, full scan", "view"],
-    [["x"], "x", "exchange the models", "exchange"],
+    [["x"], "x", "swap the models", "swap"],
     [["l"], "l", "sliders move together, or not", "together"],
-    [["0"], "0", "picture as at first", "reset"],
+    [["0"], "0", "reset the view", "reset"],
     [["?"], "?", "these keys", "help"],
   ];
   const MOUSE = [
-    ["click, drag", "move the cross"],
-    ["wheel", "through the slices"],
+    ["click, drag", "move the crosshair"],
+    ["wheel", "change the slice"],
     ["ctrl + wheel", "zoom"],
     ["shift + drag", "move the picture"],
     ["right drag", "brightness and contrast"],
   ];
 
-  // Call actions[name](argument) for each key, but where a field needs the key itself.
+  // Call actions[name](argument) for each key, unless a form field needs the key itself.
   cordlesion.listenToKeys = (actions) => {
     const byKey = new Map(KEYS.flatMap((entry) => entry[0].map((key) => [key, entry])));
     const listen = (event) => {
       const onPicture = event.target instanceof HTMLCanvasElement;
-      if (onPicture && event.key !== "Tab") event.stopImmediatePropagation(); // NiiVue has keys of its own
+      if (onPicture && event.key !== "Tab") event.stopImmediatePropagation();  // NiiVue has its own keys
       const entry = byKey.get(event.key);
       if (!entry || event.ctrlKey || event.metaKey || event.altKey || needsKey(event)) return;
       event.preventDefault();

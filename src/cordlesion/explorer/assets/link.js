@@ -1,15 +1,31 @@
-// The link: all that is seen, in the part of the address behind "#", by names that stay true when a study grows.
+// The link: the state of the page in the part of the address after "#". It contains names, which stay valid when a study
+// gets more scans or models.
 "use strict";
 
 (() => {
+  const DELAY_MS = 150;
+
+  // Return the state for everything that a link does not define.
+  cordlesion.defaultState = (study) => ({
+    a: 0,
+    b: Math.min(1, study.models.length - 1),
+    sort: "errors",
+    together: false,
+    view: "cord",
+    show: "agreement",
+    last: "agreement",
+    hidden: new Set(),
+  });
+
+  // Return the link to the current state.
   cordlesion.writeLink = (state, study) => {
     const link = new URLSearchParams();
     link.set("scan", study.scans[state.scan].name);
     link.set("set", state.set);
     link.set("a", study.models[state.a].name);
     link.set("b", study.models[state.b].name);
-    link.set("ta", study.thresholds[state.cuts.a]);
-    link.set("tb", study.thresholds[state.cuts.b]);
+    link.set("ta", study.thresholds[state.thresholdIndex.a]);
+    link.set("tb", study.thresholds[state.thresholdIndex.b]);
     link.set("view", state.view);
     link.set("show", state.show);
     if (state.hidden.size) link.set("hide", [...state.hidden].join(","));
@@ -21,7 +37,7 @@
     return `#${link}`;
   };
 
-  // Read what a link says; what it does not say, or what this study has not, is left out.
+  // Read the values of a link; values that are missing or unknown in this study are left out.
   cordlesion.readLink = (hash, study) => {
     const link = new URLSearchParams(hash.slice(1));
     const found = {};
@@ -44,6 +60,45 @@
     found.together = link.get("together") === "1";
     found.hidden = new Set((link.get("hide") || "").split(",").filter((name) => name in cordlesion.COLORS));
     return found;
+  };
+
+  // The address of the page, which is updated a short time after the state.
+  cordlesion.Address = class {
+    constructor(writeLink) {
+      this.writeLink = writeLink;
+      this.own = "";
+    }
+
+    update() {
+      this.cancel();
+      document.body.dataset.link = "late";
+      this.timer = setTimeout(() => {
+        this.own = this.writeLink();
+        history.replaceState(null, "", this.own);
+        document.body.dataset.link = "written"; // tests wait for this
+      }, DELAY_MS);
+    }
+
+    cancel() {
+      clearTimeout(this.timer);
+    }
+
+    // Return whether the page itself wrote this link.
+    isOwn(link) {
+      return link === this.own;
+    }
+
+    // Copy the link, and confirm it on the button.
+    async copy(button) {
+      const link = new URL(this.writeLink(), location.href).href;
+      try {
+        await navigator.clipboard.writeText(link);
+        button.textContent = "Copied";
+      } catch {
+        window.prompt("The link", link); // browsers may deny clipboard access to pages that are opened as files
+      }
+      setTimeout(() => (button.textContent = "Copy link"), 1500);
+    }
   };
 
   function list(text, n, makesSense) {

@@ -1,13 +1,13 @@
-// The list of scans, worst first, and the list of lesions at the current thresholds.
+// The sorted list of scans, and the list of lesions at the current thresholds.
 "use strict";
 
 (() => {
-  const MOST_FALSE = 100; // rows; at very low thresholds there may be thousands
+  const MAX_FALSE = 100; // rows; at very low thresholds there may be thousands
 
   const byName = (a, b) => (a.name < b.name ? -1 : 1);
   const undefinedLast = (value) => (value === null ? Infinity : value);
 
-  // Orders of the list: what is compared is a model's score of each scan at its tuned threshold (other: the right model's).
+  // Sort orders: they compare the scores of a model at its tuned threshold (otherA, otherB: scores of the right model).
   cordlesion.ORDERS = {
     errors: {
       label: "lesion errors, most first",
@@ -26,7 +26,7 @@
     name: { label: "name", compare: () => 0 },
   };
 
-  // Return the scans of a set in an order, as [number, scan].
+  // Return the sorted scans of a set, as [number, scan].
   cordlesion.sortScans = (study, state) => {
     const { compare } = cordlesion.ORDERS[state.sort];
     const score = (scan, model) => scan.scores[model];
@@ -55,7 +55,7 @@
   };
 
   // Draw the list of lesions.
-  //   lesions: of the reference; sides: [{label, data, cut}]; selected: place of the chosen one
+  //   lesions: reference lesions; sides: [{label, data, index}]; selected: place of the selected lesion
   cordlesion.drawLesions = (parent, { lesions, affine }, sides, selected, choose) => {
     const table = make("table", {});
     const head = make("tr", {}, make("th", { scope: "col" }, "Lesion"), make("th", { scope: "col" }, "mm³"));
@@ -64,9 +64,9 @@
     sides.forEach((side, n) => {
       const rows = falseRows(side, n, sides.length, affine);
       if (!rows.length) return;
-      const title = `False in ${side.label}${rows.length > MOST_FALSE ? `, the ${MOST_FALSE} most probable of ${rows.length}` : ""}`;
+      const title = `False in ${side.label}${rows.length > MAX_FALSE ? `, the ${MAX_FALSE} most probable of ${rows.length}` : ""}`;
       const heading = make("th", { scope: "colgroup", colSpan: 2 + sides.length }, title);
-      table.append(body(rows.slice(0, MOST_FALSE), selected, choose, make("tr", { className: "subhead" }, heading)));
+      table.append(body(rows.slice(0, MAX_FALSE), selected, choose, make("tr", { className: "subhead" }, heading)));
     });
     replace(parent, table);
   };
@@ -76,15 +76,15 @@
       name: `Lesion ${number + 1}`,
       lesion,
       states: sides.map((side) => ({
-        state: !lesion.counted ? "small" : side.data.detected[number][side.cut] === "1" ? "detected" : "missed",
+        state: !lesion.counted ? "small" : side.data.detected[number][side.index] === "1" ? "detected" : "missed",
         peak: side.data.peaks[number],
       })),
     }));
   }
 
-  // By falling peak, and named by where the peak lies: neither changes with t for as long as the lesion is one.
+  // Sorted by peak and named by the position of the peak: both stay the same while t changes, unless lesions merge.
   function falseRows(side, column, n, affine) {
-    const rows = side.data.predicted[side.cut].filter((lesion) => !lesion[5]).sort((a, b) => b[4] - a[4]);
+    const rows = side.data.predicted[side.index].filter((lesion) => !lesion[5]).sort((a, b) => b[4] - a[4]);
     return rows.map(([x, y, z, volume, peak]) => ({
       name: `z ${cordlesion.printedPlace(affine, [x, y, z])[2]} mm`,
       title: `${cordlesion.printedPlace(affine, [x, y, z]).join(", ")} mm`,
@@ -117,7 +117,7 @@
     return make("td", {}, state, make("small", {}, `peak ${entry.peak.toFixed(2)}`));
   }
 
-  // Replace what a list holds; the button that was in focus stays so, by its place.
+  // Replace the content of a list; the button at the same position keeps the focus.
   function replace(list, ...content) {
     const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
     list.replaceChildren(...content);

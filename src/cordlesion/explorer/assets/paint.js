@@ -1,29 +1,29 @@
-// What the overlay shows at a threshold: a colour per voxel.
+// Computes the colours of the overlay at a threshold.
 "use strict";
 
 (() => {
   const NOTHING = 0;
 
-  // The colours of the study: green, red and white; see also report/style.py.
+  // The colours of the paper: green, red and white; see also pictures/style.py.
   cordlesion.COLORS = { hit: "#1AA876", false: "#E8502A", missed: "#FFFFFF", reference: "#F5E04A" };
   const HIT = packed(cordlesion.COLORS.hit, 0.6);
   const FALSE = packed(cordlesion.COLORS.false, 0.8);
-  const FALSE_OTHER = packed(cordlesion.COLORS.false, 0.35); // every other voxel: a texture that needs no colour vision
+  const FALSE_OTHER = packed(cordlesion.COLORS.false, 0.35);  // every other voxel: a chequered texture, visible without colour vision
   const MISSED = packed(cordlesion.COLORS.missed, 0.9);
   const REFERENCE = packed(cordlesion.COLORS.reference, 0.55);
   const REACHES = 0.8; // opacity of probabilities that reach the threshold
   const BELOW = 0.35;
 
-  // Dark violet to pale yellow, rising in lightness (after "magma" of matplotlib): [probability, red, green, blue].
+  // From dark violet to pale yellow, with increasing lightness (after "magma" of matplotlib): [probability, red, green, blue].
   const HEAT = [[0, 59, 15, 112], [0.35, 140, 41, 129], [0.65, 222, 73, 104], [0.85, 254, 159, 109], [1, 252, 253, 191]];
 
-  // Paint the voxels of a frame.
-  //   target: 32 bits of colour per voxel, each row from right to left, as NiiVue keeps them
-  //   levels: a byte per voxel, the highest threshold that it reaches
-  //   cut: number of the threshold
+  // Compute the colours of all voxels of a frame.
+  //   target: one 32-bit colour per voxel, each row from right to left, as in NiiVue
+  //   levels: for each voxel, the index of the highest threshold that it reaches
+  //   index: index of the threshold
   //   look: {show, hidden, thresholds}
-  cordlesion.paint = (target, frame, levels, cut, look) => {
-    const { inside, outside } = colors(cut, look);
+  cordlesion.paint = (target, frame, levels, index, look) => {
+    const { inside, outside } = colors(index, look);
     const { reference, shape } = frame;
     const [nx, ny, nz] = shape;
     for (let z = 0, n = 0; z < nz; z++) {
@@ -38,12 +38,12 @@
   };
 
   // Colours by level, inside and outside the reference.
-  function colors(cut, { show, hidden, thresholds }) {
+  function colors(index, { show, hidden, thresholds }) {
     const inside = new Uint32Array(256);
     const outside = new Uint32Array(256);
     const visible = (name, color) => (hidden.has(name) ? NOTHING : color);
     thresholds.forEach((threshold, level) => {
-      const segmented = level >= cut;
+      const segmented = level >= index;
       if (show === "agreement") {
         inside[level] = segmented ? visible("hit", HIT) : visible("missed", MISSED);
         outside[level] = segmented ? visible("false", FALSE) : NOTHING;
@@ -68,7 +68,7 @@
     return joined(...[1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16)), opacity);
   }
 
-  // Red comes first in memory.
+  // Red is the first byte in memory.
   function joined(red, green, blue, opacity) {
     return ((Math.round(255 * opacity) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   }

@@ -1,9 +1,9 @@
-// One side of the page: a model, its picture, its slider with the curve above, and its numbers.
+// One side of the page: a model, its picture, its slider with the curve above it, and its metrics.
 "use strict";
 
 (() => {
   cordlesion.Side = class {
-    // page: {study, state} and what the page does when something happens here: {chooseModel, cut, moved, viewed}
+    // page: {study, state} and the callbacks {chooseModel, setThreshold, activate, moved, viewed}
     constructor(name, page) {
       this.name = name;
       this.page = page;
@@ -25,10 +25,10 @@
       const { page, name } = this;
       const activate = () => page.activate(name);
       this.select.addEventListener("change", () => page.chooseModel(name, this.select.selectedIndex));
-      this.input.addEventListener("input", () => page.cut(name, Number(this.input.value)));
+      this.input.addEventListener("input", () => page.setThreshold(name, Number(this.input.value)));
       this.section.addEventListener("pointerdown", activate);
       this.section.addEventListener("focusin", activate);
-      this.find(".tuned").addEventListener("click", () => page.cut(name, this.tuned));
+      this.find(".tuned").addEventListener("click", () => page.setThreshold(name, this.tuned));
       new ResizeObserver(() => this.data && this.drawChart()).observe(this.find(".chart"));
     }
 
@@ -44,17 +44,17 @@
       return this.model.kind === "mask";
     }
 
-    // Number of the threshold that the sliders stands at.
+    // Index of the threshold of the slider.
     get level() {
-      return this.page.state.cuts[this.name];
+      return this.page.state.thresholdIndex[this.name];
     }
 
-    // Number of the model's own threshold; of a mask, which has none, that of 1: its voxels are above any.
+    // Index of the own threshold of the model; for a mask, which has none, that of 1: all its voxels reach it.
     get tuned() {
-      return cordlesion.levelOf(this.data.threshold ?? 1, this.page.study.thresholds);
+      return cordlesion.indexOfThreshold(this.data.threshold ?? 1, this.page.study.thresholds);
     }
 
-    // Take over what the model makes of a scan.
+    // Show the results of the model for a scan.
     take({ data, levels }, scanName) {
       this.data = data;
       this.part = levels;
@@ -64,12 +64,12 @@
       this.find(".tuned").disabled = this.isMask;
       this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind} t = ${printed(data.threshold)}`;
       this.input.setAttribute("aria-label", `Threshold of ${this.model.label}`);
-      this.viewer.canvas.setAttribute("aria-label", `${scanName} with what ${this.model.label} makes of it`);
+      this.viewer.canvas.setAttribute("aria-label", `${scanName} with the segmentation of ${this.model.label}`);
       this.fill();
       this.drawChart();
     }
 
-    // Bring the levels to the frame of the picture.
+    // Copy the levels to the frame of the picture.
     fill() {
       this.levels = this.viewer.frame.fill(this.part);
     }
@@ -85,7 +85,7 @@
       this.viewer.paint(this.levels, this.level, { show, hidden, thresholds: this.page.study.thresholds });
     }
 
-    // Write all numbers at the slider's threshold.
+    // Show all metrics at the threshold of the slider.
     write() {
       const { metrics } = this.data;
       const t = printed(this.page.study.thresholds[this.level]);
@@ -103,12 +103,6 @@
     }
   };
 
-  // Number of the threshold that is nearest to t.
-  cordlesion.levelOf = (t, thresholds) => {
-    const distances = thresholds.map((threshold) => Math.abs(threshold - t));
-    return distances.indexOf(Math.min(...distances));
-  };
-
   function describeVolumes(metrics, n) {
     return `${metrics.predicted_volume_mm3[n].toFixed(0)} mm³, reference ${metrics.reference_volume_mm3[n].toFixed(0)} mm³`;
   }
@@ -119,7 +113,7 @@
     return `${detected}, ${wrong} of ${metrics.n_predicted_lesions[n]} false`;
   }
 
-  // At least two digits, more where a published threshold has more.
+  // At least two digits; more if a published threshold has more.
   function printed(t) {
     return t.toFixed(Math.max(2, String(t).length - 2));
   }

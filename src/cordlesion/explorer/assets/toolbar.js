@@ -1,4 +1,4 @@
-// What stands around the pictures and does not depend on thresholds: sets, orders, legend, rule.
+// The parts of the page that do not depend on thresholds: sets, sort orders, legend, lesion rule.
 "use strict";
 
 (() => {
@@ -8,7 +8,7 @@
     ["missed", "false negative", "3"],
   ];
 
-  // Write what is the same for every scan; chooseSet and hide are called with what was clicked.
+  // Write the parts that are the same for all scans; chooseSet and hide are callbacks for clicks.
   cordlesion.writeStudy = (study, { chooseSet, hide }) => {
     const find = (id) => document.getElementById(id);
     find("title").textContent = study.title;
@@ -20,7 +20,7 @@
     cordlesion.describeKeys(find("key-list"));
   };
 
-  // Write what a scan is.
+  // Write name and facts of a scan.
   cordlesion.writeScan = (scan, study) => {
     const find = (id) => document.getElementById(id);
     const volume = scan.volume_mm3 ? `${scan.volume_mm3.toFixed(0)} mm³ of lesions` : "no lesions";
@@ -30,14 +30,14 @@
     document.title = `${scan.name} – ${study.title}`;
   };
 
-  // Say what went wrong; nothing where the text is empty.
-  cordlesion.say = (text) => {
+  // Show an error message; hide it if the text is empty.
+  cordlesion.showMessage = (text) => {
     const message = document.getElementById("message");
     message.textContent = text;
     message.hidden = !text;
   };
 
-  // Show which of some buttons are on.
+  // Mark the buttons that are on.
   cordlesion.press = (selector, isPressed) => {
     for (const button of document.querySelectorAll(selector)) button.setAttribute("aria-pressed", isPressed(button.dataset));
   };

@@ -1,19 +1,19 @@
-// One picture: a scan with its overlay, drawn by NiiVue; sagittal at the left, axial at the right.
+// One picture: a scan with its overlay, drawn by NiiVue; sagittal on the left, axial on the right.
 "use strict";
 
 (() => {
   const { Niivue, NVImage, SLICE_TYPE, DRAG_MODE } = niivue;
-  const BYTE = 2; // NIfTI's code of unsigned bytes
-  const RGBA = 2304; // and of colours with opacity
-  const LARGEST_SAGITTAL = 0.7; // of the width
-  const SMALLEST_AXIAL = 0.5; // of the width, where there is as much
-  const CROSS_GAP = 20; // around the middle of the cross, in halves of its width
+  const BYTE = 2; // NIfTI data type of unsigned bytes
+  const RGBA = 2304; // NIfTI data type of colours with opacity
+  const LARGEST_SAGITTAL = 0.7; // share of the width
+  const SMALLEST_AXIAL = 0.5; // share of the width, if available
+  const CROSS_GAP = 20; // around the centre of the crosshair, in halves of its width
   const LARGEST_RATIO = 4; // of the axial to the sagittal slice, in pixels per millimetre
 
   cordlesion.LARGEST_ZOOM = 12;
 
   cordlesion.Viewer = class {
-    // moved(place) is called when the cross was moved here; viewed() when zoom, position or window were changed here.
+    // Calls moved(place) after the crosshair moved here, and viewed() after zoom, position or window changed here.
     constructor(canvas, { moved, viewed }) {
       this.canvas = canvas;
       this.frame = null;
@@ -67,7 +67,7 @@
       this.colors = new Uint32Array(frame.image.length);
       this.bytes = new Uint8Array(this.colors.buffer);
       Object.assign(overlay, { hdr: { ...overlay.hdr, datatypeCode: RGBA, numBitsPerVoxel: 32 }, img: this.bytes });
-      this.frame = null; // no event of what is taken away belongs to the new frame
+      this.frame = null; // events of the removed volumes do not belong to the new frame
       while (this.nv.volumes.length) this.nv.removeVolumeByIndex(this.nv.volumes.length - 1);
       this.nv.addVolume(image);
       this.nv.addVolume(overlay);
@@ -75,23 +75,23 @@
       this.arrange();
     }
 
-    // Colour the overlay anew; this is all that a step of the slider does to the picture.
-    paint(levels, cut, look) {
-      cordlesion.paint(this.colors, this.frame, levels, cut, look);
+    // Update the colours of the overlay; nothing else changes when the slider moves.
+    paint(levels, index, look) {
+      cordlesion.paint(this.colors, this.frame, levels, index, look);
       this.upload();
       this.nv.drawScene();
     }
 
-    // Hand the colours to the graphics card at once: NiiVue would draw the overlay into its texture slice by slice.
+    // Copy the colours to the graphics card in one call; NiiVue would draw the overlay into its texture slice by slice.
     upload() {
       if (!this.frame) return;
       const { gl, overlayTexture } = this.nv;
-      gl.activeTexture(gl.TEXTURE2); // where NiiVue keeps overlays
+      gl.activeTexture(gl.TEXTURE2); // the texture of overlays in NiiVue
       gl.bindTexture(gl.TEXTURE_3D, overlayTexture);
       gl.texSubImage3D(gl.TEXTURE_3D, 0, 0, 0, 0, ...this.frame.shape, gl.RGBA, gl.UNSIGNED_BYTE, this.bytes);
     }
 
-    // Put the cross on a voxel of the scan.
+    // Move the crosshair to a voxel of the scan.
     goTo(place) {
       const { shape } = this.frame;
       const frac = this.frame.toVoxel(place).map((index, axis) => (cordlesion.clamp(index, 0, shape[axis] - 1) + 0.5) / shape[axis]);
@@ -137,7 +137,7 @@
       viewed();
     }
 
-    // Give the sagittal slice what it needs of the width, the axial one the rest, and both the same margins.
+    // Give the sagittal slice the width that it needs, the axial slice the rest, and both equal margins.
     arrange() {
       const { clientWidth: width, clientHeight: height } = this.canvas;
       const [left, anterior, superior] = this.frame.shape.map((n, axis) => n * this.frame.spacing[axis]);
@@ -154,7 +154,7 @@
     }
   };
 
-  // NiiVue gives the crosses of all slices one width in millimetres; here it is one pixel in each, at any zoom.
+  // In NiiVue the crosshairs of all slices have one width in millimetres; here it is one pixel, at any zoom.
   function thinCross(nv) {
     const draw = nv.drawCrosshairs3D.bind(nv);
     const kept = {}; // by slice: {width, cross}
@@ -162,14 +162,14 @@
       const { axCorSag, fovMM, leftTopWidthHeight } = nv.screenSlices.at(-1);
       const width = (Math.abs(fovMM[0]) / leftTopWidthHeight[2]) * window.devicePixelRatio;
       nv.crosshairs3D = kept[axCorSag]?.cross ?? null;
-      if (nv.crosshairs3D && kept[axCorSag].width !== width) nv.crosshairs3D.mm[0] = NaN; // made anew
+      if (nv.crosshairs3D && kept[axCorSag].width !== width) nv.crosshairs3D.mm[0] = NaN;  // forces NiiVue to create it again
       nv.opts.crosshairWidth = width;
       draw(...how);
       kept[axCorSag] = { width, cross: nv.crosshairs3D };
     };
   }
 
-  // NiiVue interpolates all layers or none; measured voxels are to be seen as they are, the scan smooth.
+  // NiiVue interpolates all layers or none; here the scan is smooth and the overlay shows single voxels.
   function smoothScanSharpOverlay(nv) {
     const update = nv.updateInterpolation.bind(nv);
     nv.updateInterpolation = (layer, isForceLinear) => {
