@@ -1,4 +1,4 @@
-"""First door, a whole study: setup, stages in their order, fingerprints, status.
+"""First door, a whole study: a file per stage, the loop over them, fingerprints, status, setup.
 
 Imported by the command line and users only. May import everything below the doors.
 """
