@@ -62,8 +62,8 @@ def test_where_only_sct_deepseg_is_there_its_cord_mask_is_taken(scan, install, t
     ("script", "told"),
     [
         ("echo working; echo 'no GPU, no luck' >&2; exit 3", "status 3 .* no GPU, no luck"),
-        ("echo done", "status 0 and no centerline; its last words: done"),
-        ("exit 1", "last words: nothing"),
+        ("echo done", "status 0 and no centerline; its last output: done"),
+        ("exit 1", "last output: nothing"),
     ],
 )
 def test_its_failure_is_told_in_its_own_words(scan, install, script, told):

@@ -168,7 +168,7 @@ DAMAGES = {
     "text": (lambda path: path.write_text("weights" * 99), "is no ONNX model"),
     "truncated": (lambda path: truncate(_saved(path)), "is no ONNX model"),
     "eight gigabytes": (lambda path: _sparse(path), "more than any of SCT's"),
-    "a memory bomb": (bomb, "sizes of its tensors cannot be told|makes a tensor of"),
+    "a memory bomb": (bomb, "sizes of its tensors cannot be inferred|makes a tensor of"),
     "a memory bomb of constants": (constant_bomb, "makes a tensor of"),
     "a memory bomb in disguise": (belittled, "makes a tensor of"),
     "a patch magnified": (magnified, "makes a tensor of"),

@@ -1,4 +1,4 @@
-"""The centerline from the Spinal Cord Toolbox, where that is installed: its programs are run."""
+"""The centerline from an installed Spinal Cord Toolbox: its programs are run."""
 
 import os
 import shutil
@@ -16,21 +16,21 @@ _PROGRAMS = ("sct_get_centerline", "sct_deepseg")
 
 
 def sct_version() -> dict[str, str]:
-    """Tell which of SCT's programs finds the cord here, and the version that ``sct_version`` prints; empty if none."""
+    """Return which installed program of SCT finds the cord, and the output of ``sct_version``; empty if none."""
     return _version_along(os.environ.get("PATH", ""))
 
 
 @cache
 def _version_along(path: str) -> dict[str, str]:
-    """Ask once: whoever asks for fingerprints asks for every scan."""
+    # Cached, because fingerprints need it for every scan.
     program = next((name for name in _PROGRAMS if shutil.which(name, path=path)), None)
     if program is None:
         return {}
-    told = shutil.which("sct_version", path=path)
-    return {"program": program, "version": _said(told) if told else ""}
+    version = shutil.which("sct_version", path=path)
+    return {"program": program, "version": _output_of(version) if version else ""}
 
 
-def _said(program: str) -> str:
+def _output_of(program: str) -> str:
     try:
         return subprocess.run([program], capture_output=True, text=True, timeout=TIMEOUT_S, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -38,7 +38,7 @@ def _said(program: str) -> str:
 
 
 def centerline_from_sct(scan: Volume) -> Centerline:
-    """Let ``sct_get_centerline`` find the cord or, where only that is there, ``sct_deepseg spinalcord`` segment it.
+    """Find the cord by ``sct_get_centerline``, or segment it by ``sct_deepseg spinalcord`` if only that is installed.
 
     Args:
         scan: An image that was read from a file.
@@ -58,7 +58,7 @@ def centerline_from_sct(scan: Volume) -> Centerline:
             _run([program, "spinalcord", "-i", str(scan.path), "-o", str(output)], output)
             return centerline_from_cord_mask(output, scan)
     raise CordlesionError(
-        f"{scan.path}: the centerline is to come from the Spinal Cord Toolbox, but neither sct_get_centerline nor "
+        f"{scan.path}: the source of the centerline is the Spinal Cord Toolbox, but neither sct_get_centerline nor "
         "sct_deepseg is on the PATH. Install it, or choose the source `auto`."
     )
 
@@ -72,8 +72,8 @@ def _run(command: list[str], output: Path) -> None:
             f"{name}: could not be run ({error}). Try it by hand, or choose the source `auto`."
         ) from error
     if done.returncode or not output.is_file():
-        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        output_line = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
         raise CordlesionError(
             f"{name}: ended with status {done.returncode} and {'a' if output.is_file() else 'no'} centerline; its last "
-            f"words: {said}. Try it by hand, or choose the source `auto`."
+            f"output: {output_line}. Try it by hand, or choose the source `auto`."
         )

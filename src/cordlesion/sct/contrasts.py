@@ -1,4 +1,4 @@
-"""How SCT's centerline networks want to see a scan, by contrast (Gros et al., NeuroImage 2019).
+"""Input normalisation of SCT's centerline networks, by contrast (Gros et al., NeuroImage 2019).
 
 Apart from the network itself, which needs torch: a stack's fingerprint knows these constants.
 """
@@ -19,5 +19,5 @@ CENTERLINE_CONTRASTS: Mapping[str, tuple[float, float]] = MappingProxyType(
 
 
 def contrast_of(network: Path) -> str:
-    """Return the contrast that a network's file is named by, as SCT names it: ``t2`` of ``t2_ctr.h5``."""
+    """Return the contrast in the file name of a network, in SCT's terms: ``t2`` of ``t2_ctr.h5``."""
     return network.name.partition("_ctr")[0]

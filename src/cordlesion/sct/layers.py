@@ -1,4 +1,4 @@
-"""SCT's networks (Gros et al., NeuroImage 2019) layer by layer in Keras's terms, to compare files with."""
+"""SCT's networks (Gros et al., NeuroImage 2019) as layers of Keras, to compare files with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from cordlesion.sct.keras_file import KerasLayer
 
 _PER_AXIS = ("kernel_size", "strides", "dilation_rate", "pool_size", "size")
 
-# The start of what Python 2 wrote for `lambda z: z / temperature`: instructions, constants and names, all that it does.
+# The start of what Python 2 wrote for `lambda z: z / temperature`: its instructions, constants and names.
 _DIVIDED_BY_TEMPERATURE = (
     "c\x01\0\0\0\x01\0\0\0\x02\0\0\0\x13 \x01\0s\x08\0\0\0|\0\0\x88\0\0\x1bS(\x01\0\0\0N(\0\0\0\0"
     "(\x01\0\0\0t\x01\0\0\0z(\x01\0\0\0t\x0b\0\0\0temperature(\0\0\0\0s"
@@ -55,7 +55,7 @@ class LayerPlan:
         return self.spatial("MaxPooling", below, pool_size=2, strides=2, padding="valid")
 
     def join(self, above: int, skip: int) -> int:
-        """Concatenate what comes from below, first, with the skip connection."""
+        """Concatenate the lower level (first) with the skip connection."""
         return self.add("Concatenate", above, skip, axis=self.channels)
 
     @property
@@ -106,7 +106,7 @@ def require_plan(layers: Sequence[KerasLayer], plan: LayerPlan, name: str) -> No
     """
     for layer, (kind, inputs, settings) in zip(layers, plan.layers, strict=False):
         if layer.kind == "Lambda" and not _is_identity(layer):
-            raise ForeignFileError(f"{layer.name} is code of its own (Lambda), which is never run")
+            raise ForeignFileError(f"{layer.name} contains code (Lambda), which is never run")
         same = all(layer.settings.get(key) == value for key, value in settings.items())
         if (layer.kind, layer.inputs) != (kind, inputs) or not same:
             raise ForeignFileError(f"{layer.name} ({layer.kind}) is not the {kind} of SCT's {name} network")
@@ -115,7 +115,7 @@ def require_plan(layers: Sequence[KerasLayer], plan: LayerPlan, name: str) -> No
 
 
 def _is_identity(layer: KerasLayer) -> bool:
-    """Tell whether a layer of code is the division by a temperature of 1, from the text that stands for it."""
+    """Whether a layer of code is the division by a temperature of 1, judged by its stored text."""
     match layer.settings.get("function"):
         case [str(code), None, [float(temperature)]]:
             return code.startswith(_DIVIDED_BY_TEMPERATURE) and temperature == 1.0

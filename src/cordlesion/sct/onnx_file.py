@@ -76,7 +76,7 @@ def read_onnx_network(path: Path) -> tuple[SctLesionNet, tuple[tuple[int, int], 
 
 
 def _load(path: Path) -> "onnx.ModelProto":
-    """Parse a graph, see that it is harmless to run, and let it put out logits."""
+    """Parse a graph, check that it is safe to run, and make it output logits."""
     import onnx
 
     try:
@@ -94,9 +94,9 @@ def _load(path: Path) -> "onnx.ModelProto":
     if [dim.dim_value for dim in shape.dim[1:]] != list(_PATCH[1:]):
         raise ForeignFileError("does not take patches of 48 x 48 x 48 voxels")
     shape.dim[0].dim_value = _PATCH[0]
-    # Logits tell networks apart where probabilities are 0 or 1.
+    # Logits show differences where probabilities are 0 or 1.
     graph.output[0].name = graph.node.pop().input[0]
-    # What the file says of sizes is not believed but computed.
+    # Sizes are computed, not taken from the file.
     graph.output[0].type.tensor_type.ClearField("shape")
     del graph.value_info[:]
     _require_small(model)
@@ -104,25 +104,25 @@ def _load(path: Path) -> "onnx.ModelProto":
 
 
 def _require_plain(model: "onnx.ModelProto") -> None:
-    """See that a graph has known operations and its own weights only."""
+    """Check that a graph has only known operations and its own weights."""
     graph = model.graph
     if model.functions or not 0 < len(graph.node) <= _MOST_NODES:
         raise ForeignFileError(f"has {len(graph.node)} operations and {len(model.functions)} functions of its own")
     for node in graph.node:
         if node.op_type not in _OPERATIONS or node.domain not in ("", "ai.onnx"):
-            raise ForeignFileError(f"has an operation {node.op_type[:40]!r}, which SCT's lesion network has not")
+            raise ForeignFileError(f"has an operation {node.op_type[:40]!r}, which SCT's lesion network does not have")
     if graph.sparse_initializer or any(tensor.data_location == tensor.EXTERNAL for tensor in graph.initializer):
         raise ForeignFileError("has weights that are not in the file itself")
 
 
 def _require_small(model: "onnx.ModelProto") -> None:
-    """See that every tensor that is going to be computed has a known and moderate size."""
+    """Check that every tensor to compute has a known and moderate size."""
     import onnx
 
     try:
         graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
     except onnx.shape_inference.InferenceError:
-        raise ForeignFileError("the sizes of its tensors cannot be told") from None
+        raise ForeignFileError("the sizes of its tensors cannot be inferred") from None
     shapes = {value.name: value.type.tensor_type.shape.dim for value in (*graph.value_info, *graph.output)}
     for node in graph.node:
         for name in node.output:
@@ -180,7 +180,7 @@ def _filters(graph: "onnx.GraphProto", steps: list[_Step]) -> tuple[tuple[int, i
 
 
 def _require_narrow(filters: tuple[tuple[int, int], ...]) -> None:
-    """See that our own network, which sees whole patches whatever the graph does, needs little memory as well."""
+    """Check that our own network, which computes whole patches whatever the graph does, needs little memory too."""
     voxels = [(_PATCH[-1] >> level) ** 3 for level in range(len(filters))]
     if any(max(pair) * n > _MOST_ELEMENTS for pair, n in zip(filters, voxels, strict=True)):
         raise ForeignFileError(f"has {filters} filters, far more than SCT's networks")
@@ -228,7 +228,7 @@ def _run(model: "onnx.ModelProto", patch: Floats) -> Floats:
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        # Without the fallback, which prints what went wrong and tries the same again.
+        # Without the fallback, which prints the error and tries the same again.
         session = onnxruntime.InferenceSession(
             model.SerializeToString(), options, ["CPUExecutionProvider"], enable_fallback=0
         )

@@ -123,7 +123,7 @@ def _axial_tiles(scan: Volume, mask: Mask, centerline: Centerline | None) -> lis
 
 
 def _tile(picture: Picture) -> tuple[Pixels, Pixels]:
-    """Bring a picture to the common size with its proportions, centred: intensities (NaN around it), lesion."""
+    """Scale a picture to the common size with its proportions, centred: intensities (NaN around it), lesion."""
     width, height = picture.size_mm
     pixel_mm = max(width, height) / TILE
     middle = [(n - 1) / 2 for n in picture.image.shape]

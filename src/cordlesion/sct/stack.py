@@ -24,7 +24,7 @@ from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# A centre that is a whole voxel must not fall to the one before by a rounding error.
+# A rounding error must not move a centre on a whole voxel to the voxel before.
 _WHOLE = 1e-6
 
 
@@ -37,16 +37,16 @@ class SctPreprocess(Section):
     crop_voxels: Annotated[int, Field(ge=8, le=128, multiple_of=8)] = 48
     """Edge of the axial crop around the centerline, and length of a patch."""
     landmarks: IntensityLandmarks
-    """The standard scale; its ends are the limits beyond which no intensity goes."""
+    """The standard scale; intensities are limited to its ends."""
     mean: float
-    """Of the standardised intensities; taken off."""
+    """Mean of the standardised intensities, which is subtracted."""
     deviation: Annotated[float, Field(gt=0)]
-    """Of the standardised intensities; divided by."""
+    """Standard deviation of the standardised intensities, the divisor."""
 
 
 @dataclass(frozen=True, eq=False)
 class SctGeometry:
-    """Where a stack of SCT's lies in its scan (in LAS order): N native slices, N' isotropic ones."""
+    """Position of an SCT stack in its scan (in LAS order): N native slices, N' isotropic ones."""
 
     native_shape: tuple[int, int, int]
     fine_shape: tuple[int, int, int]
@@ -81,7 +81,7 @@ def _crop_starts(centers: Floats, length: int, size: int) -> Ints:
 
 
 def make_sct_stack(scan: Volume, geometry: SctGeometry, config: SctPreprocess) -> npt.NDArray[np.float32]:
-    """Sample, standardise and resample along the cord: the stack that SCT's network sees, before its mean is taken off.
+    """Sample, standardise and resample along the cord: the input of SCT's network, before its mean is subtracted.
 
     Returns:
         Standardised intensities, shape (48, 48, N').
@@ -140,7 +140,7 @@ def _exponential(values: Floats, own: Floats, scale: Floats, limit: float) -> Fl
 
 
 def _resample_last(stack: npt.NDArray[np.floating[Any]], length: int) -> Floats:
-    """Resample linearly along the last axis, the first voxels of both grids at one place."""
+    """Resample linearly along the last axis; the first voxels of both grids have the same position."""
     positions = np.minimum(np.arange(length) * stack.shape[2] / length, stack.shape[2] - 1)
     below = positions.astype(np.int64)
     above = np.minimum(below + 1, stack.shape[2] - 1)
@@ -171,7 +171,7 @@ def map_sct_stack_back(stack: npt.NDArray[np.float32], geometry: SctGeometry) ->
 
 
 def _interpolation(start: int, size: int, fine: int, n_native: int) -> tuple[slice, Floats]:
-    """Return the native indices that a crop reaches along one axis, and how they weigh its voxels, shape (n, size)."""
+    """Return the native indices that a crop covers along one axis, and the weights of its voxels, shape (n, size)."""
     positions = np.minimum(np.arange(n_native) * fine / n_native, fine - 1)
     reached = np.flatnonzero((positions > start - 1) & (positions < start + size))
     distance = np.abs(positions[reached, None] - (start + np.arange(size)))
