@@ -1,6 +1,6 @@
 """The columns that name scans and sets in every table, and those of ``splits.tsv``."""
 
-from cordlesion.io.columns import Column, TableSpec, names_of
+from cordlesion.io.columns import Column, TableSpec
 from cordlesion.metrics.columns import COUNTS, REFERENCE_VOLUME
 
 SCAN_COLUMNS = (
@@ -9,7 +9,6 @@ SCAN_COLUMNS = (
     Column("session", "Session; empty where the file's name has none", "text", may_be_missing=True),
 )
 """What names a scan."""
-SCAN = names_of(SCAN_COLUMNS)
 SET = Column("set", "`train`, `validation`, `threshold` or `test`", "text")
 FOLD = Column("fold", "Fold, from 1", "integer", optional="Only with several folds")
 RULE = Column("rule", "Lesion rule", "text", optional="Older tables lack it")

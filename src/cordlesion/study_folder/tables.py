@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
-from cordlesion.io.columns import LARGEST, Column, TableSpec, count, names_of, volume
+from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME, SCORES
 from cordlesion.threshold import VOLUME
 
@@ -182,11 +182,8 @@ COMPARATORS = TableSpec(
     key=("comparator", "scan_id", "file"),
 )
 
-ALL = (
-    *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, HISTORY, COMPARATORS),
-)  # fmt: skip
+ALL = (SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, HISTORY, COMPARATORS)
 """Every table of a study folder."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}
-RUN = names_of(RUN_COLUMNS[:2])
