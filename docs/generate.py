@@ -17,9 +17,10 @@ from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
 from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.summary_tables import SUMMARIES
 from cordlesion.study_folder.tables import ALL
 
-_FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT)
+_FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT, *SUMMARIES)
 TABLES = {spec.file: spec for spec in _FILES}
 """Every table whose columns a page describes."""
 FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
+from cordlesion.report.summary_tables import SUMMARIES
 from cordlesion.study_folder.results import read_results
 from cordlesion.study_folder.tables import ALL, SPECS
-from support.declared import declared, written_tables
+from support.declared import declared, header, written_tables
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -73,3 +74,8 @@ def test_a_column_that_older_tables_lack_is_checked_where_it_is(study_copy):
     pd.read_csv(path, sep="\t", keep_default_na=False).assign(learned="perhaps").to_csv(path, sep="\t", index=False)
     with pytest.raises(CordlesionError, match="the column learned holds other words than True and False"):
         read_results(study_copy)
+
+
+def test_the_unrounded_numbers_of_the_report_have_their_declared_columns(reported):
+    written = {path.name: header(path) for path in sorted((reported / "tables").glob("summary*.tsv"))}
+    assert written == {spec.file: list(spec.names) for spec in SUMMARIES}
