@@ -26,6 +26,7 @@ _MEASURED = (
     replace(_MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
 )
+_LESION_SCORES = tuple(column for column in SCORES if column.name.startswith("lesion_"))
 _SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")
 _OF_SET = (SET, *RUN_COLUMNS)
 _MAP = Column("map", "`raw`, or `scaled` by the temperature that is fitted on the threshold set", "text")
@@ -86,7 +87,7 @@ THRESHOLDS = TableSpec(
 RULES = TableSpec(
     "rules.tsv",
     "A row per test scan, run and lesion rule, at the tuned threshold.",
-    (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *SCORES[3:], *COUNTS, REFERENCE_VOLUME),
+    (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *_LESION_SCORES, *COUNTS, REFERENCE_VOLUME),
     key=(*_SCAN_KEY, "rule"),
 )
 STRATA = TableSpec(
