@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
-from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME, SCORES
+from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
+from cordlesion.metrics.table import METRICS
 from cordlesion.threshold import VOLUME
 
 RUN_COLUMNS = (
@@ -26,7 +27,7 @@ _MEASURED = (
     replace(_MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
 )
-_LESION_SCORES = tuple(column for column in SCORES if column.name.startswith("lesion_"))
+_LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
 _SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")
 _OF_SET = (SET, *RUN_COLUMNS)
 _MAP = Column("map", "`raw`, or `scaled` by the temperature that is fitted on the threshold set", "text")
