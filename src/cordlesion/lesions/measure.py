@@ -1,4 +1,4 @@
-"""The lesions of one scan as numbers: how large each is, and where along and across the cord it lies (no torch)."""
+"""The lesions of one scan as numbers: size, and position along and across the cord (no torch)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from cordlesion.metrics.voxel import Mask, bounding_box
 
 STUDY_RULE = RULES["study"]
 CORD_SMOOTHING_MM = 40.0
-"""Waves of a centerline shorter than this are damped by more than half before anything is measured along it: a curve
-drawn on voxels is longer than the cord."""
+"""The centerline is smoothed before anything is measured along it: waves shorter than this lose more than half of their
+amplitude. An unsmoothed curve on voxels is longer than the cord."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Lesion:
     """Distance of the middle of that length from the upper face of the first axial slice with a centerline, along it;
     without one, from the top of the uppermost axial slice straight down."""
     left_mm: float | None
-    """How far its centre of mass lies to the left of the centerline, in the axial plane; negative: to the right."""
+    """Distance of its centre of mass from the centerline to the left, in the axial plane; negative: to the right."""
     anterior_mm: float | None
-    """How far its centre of mass lies in front of the centerline, in the axial plane; negative: behind."""
+    """Distance of its centre of mass from the centerline to the front, in the axial plane; negative: behind."""
     peak_probability: float | None
     mean_probability: float | None
     n_voxels: int
@@ -56,12 +56,12 @@ class Lesion:
 
 @dataclass(frozen=True)
 class LesionLoad:
-    """The lesions of one mask taken together."""
+    """The lesions of one mask as a whole."""
 
     n_lesions: int
     volume_mm3: float
     affected_mm: float
-    """Length of the cord with a lesion somewhere in its section; beyond the ends of a centerline nothing counts."""
+    """Length of the cord with a lesion in its cross-section; lesions beyond the ends of the centerline do not count."""
     cord_mm: float | None
     """Length of the cord in the scan, between the ends of the centerline's axial slices; absent without one."""
     n_too_small: int
@@ -70,7 +70,7 @@ class LesionLoad:
 
 @dataclass(frozen=True)
 class LesionList:
-    """What is measured in one mask."""
+    """The measurements of one mask."""
 
     lesions: tuple[Lesion, ...]
     load: LesionLoad
@@ -78,7 +78,7 @@ class LesionList:
 
 @dataclass(frozen=True, eq=False)
 class NumberedLesions:
-    """The lesions of a mask under their numbers, from the largest; among equals in scan order."""
+    """The numbered lesions of a mask, from the largest; lesions of equal size in scan order."""
 
     voxels: tuple[npt.NDArray[np.int32], ...]
     """Indices of the voxels of each lesion, shape (V, 3)."""
@@ -89,9 +89,9 @@ class NumberedLesions:
 
 
 def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) -> NumberedLesions:
-    """Number the lesions of a mask, which is to be in index order LAS: tables and pictures use the same numbers."""
+    """Number the lesions of a mask in index order LAS: tables and pictures use the same numbers."""
     box = bounding_box(mask)
-    # Of the lesions' box alone: labels of a whole image would take four times the memory of the mask.
+    # Only the box of the lesions: labels of the whole image would take four times the memory of the mask.
     found = every_component(mask[box], rule.connectivity)
     lesions = np.flatnonzero(found.sizes >= rule.min_voxels(voxel_mm3))
     order = np.argsort(-found.sizes[lesions], kind="stable")
@@ -115,11 +115,11 @@ def measure_lesions(
     """Measure the lesions of a mask.
 
     Args:
-        scan: Gives the grid.
-        mask: On it.
-        probability: Map that the mask was cut from, on the same grid; None where there is none but the mask.
-        centerline: The cord's centre in the scan.
-        rule: What counts as a lesion: connectivity and minimum volume.
+        scan: The scan, for its grid.
+        mask: On the scan's grid.
+        probability: The probability map of the mask, on the same grid; None if there is only a mask.
+        centerline: Centerline of the cord in the scan.
+        rule: Connectivity and minimum volume of a lesion.
     """
     las, inside = to_las(scan), to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
     numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
@@ -148,19 +148,19 @@ class CordRuler:
 
     @property
     def length_mm(self) -> float | None:
-        """Length of the cord in the scan: of the centerline with its first and last slice as a whole."""
+        """Length of the cord in the scan: of the centerline, including its first and last slice."""
         return None if self.curve is None else float(self.at(self.curve.z[:1] - 0.5)[0])
 
     def within_mm(self, slices: npt.NDArray[np.float64]) -> float:
-        """Return how much of the cord lies in axial slices, which are all different; without a curve, their height."""
+        """Return the length of the cord in different axial slices; without a curve, their height."""
         lower, upper = self.at(slices - 0.5), self.at(slices + 0.5)
         return float((lower.clip(0, self.length_mm) - upper.clip(0, self.length_mm)).sum())
 
 
 def cord_ruler(las: Volume, centerline: Centerline | None) -> CordRuler:
-    """Make the ruler of a scan in LAS order; without a centerline it is straight and begins with the uppermost slice.
+    """Make the ruler of a scan in LAS order; without a centerline it is straight and starts at the uppermost slice.
 
-    Beyond its ends, and so within the halves of its outermost slices, the curve goes on along the axis of the slices.
+    Beyond its ends, so also in the outer halves of its first and last slice, the curve continues along the slice axis.
     """
     n_slices = las.data.shape[2]
     curve = None if centerline is None else centerline.smoothed(las.spacing_mm, CORD_SMOOTHING_MM)
@@ -205,7 +205,7 @@ def _lesion(
 def _offset(
     index: npt.NDArray[np.int32], las: Volume, curve: Centerline | None
 ) -> tuple[float, float] | tuple[None, None]:
-    """Return how far left and in front of the cord's centre the voxels lie on average, each seen in its own slice."""
+    """Return the mean distance of the voxels to the left and front of the cord's centre, each in its own slice."""
     if curve is None:
         return None, None
     x, y = curve.at(index[:, 2].astype(np.float64))

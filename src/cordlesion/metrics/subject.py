@@ -38,22 +38,22 @@ class SubjectScores:
 
 
 def subject_scores(scans: Iterable[LesionCountsOfScan]) -> SubjectScores:
-    """Score how well a model tells scans with lesions from scans without.
+    """Score how well a model separates scans with lesions from scans without lesions.
 
     "Found" asks for a *correctly detected* lesion, not for any prediction; "clean" for no predicted lesion above the
     minimum volume. The paper does not say so, but these readings fit every value of its Table 2.
     """
     rows = list(scans)
-    bearing = [row for row in rows if row.n_reference_lesions > 0]
+    with_lesions = [row for row in rows if row.n_reference_lesions > 0]
     free = [row for row in rows if row.reference_volume_mm3 == 0]
-    n_found = sum(row.n_detected_lesions > 0 for row in bearing)
+    n_found = sum(row.n_detected_lesions > 0 for row in with_lesions)
     n_clean = sum(row.n_predicted_lesions == 0 for row in free)
     return SubjectScores(
-        sensitivity=n_found / len(bearing) if bearing else math.nan,
+        sensitivity=n_found / len(with_lesions) if with_lesions else math.nan,
         specificity=n_clean / len(free) if free else math.nan,
-        n_with_lesions=len(bearing),
+        n_with_lesions=len(with_lesions),
         n_found=n_found,
         n_lesion_free=len(free),
         n_clean=n_clean,
-        n_left_out=len(rows) - len(bearing) - len(free),
+        n_left_out=len(rows) - len(with_lesions) - len(free),
     )
