@@ -104,7 +104,8 @@ def _inference(bundle: Bundle) -> dict[str, Any]:
     values = card.landmarks.values
     outer = (values[0] - _REACH * (values[1] - values[0]), values[-1] + _REACH * (values[-1] - values[-2]))
     own = "np.percentile(image, @percentiles)"
-    threshold = card.threshold.value if card.threshold else 0.5
+    tuned = card.threshold.fixed_threshold if card.threshold else None
+    threshold = 0.5 if tuned is None else tuned
     reach = f"(lambda p: np.r_[p[0] - {_REACH} * (p[1] - p[0]), p, p[-1] + {_REACH} * (p[-1] - p[-2])])"
     return {
         "imports": ["$import glob", "$import numpy as np", "$import torch"],
@@ -176,7 +177,7 @@ def _readme(bundle: Bundle) -> str:
     card = bundle.card
     region = "the foreground" if card.preprocess.region == "foreground" else "the surroundings of the spinal cord"
     removed = _removed(card)
-    tuned = f"{card.threshold.value:g}" if card.threshold else "not tuned yet; 0.5 stands in"
+    tuned = card.threshold.summary if card.threshold else "not tuned yet; 0.5 stands in"
     return f"""# Lesions of multiple sclerosis on T2-weighted MRI of the spinal cord
 
 {RESEARCH_USE}

@@ -12,20 +12,14 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.foreign_file import ForeignFileError
 from cordlesion.io.outputs import check_output_folder
-from cordlesion.model.bundle import (
-    GlobalThreshold,
-    SctBundle,
-    SctCard,
-    SctNetworkConfig,
-    SctPredictionConfig,
-    read_card,
-    save_bundle,
-)
+from cordlesion.model.bundle import read_card, save_bundle
+from cordlesion.sct.bundle import SctBundle, SctCard, SctNetworkConfig, SctPredictionConfig
 from cordlesion.sct.keras_file import KerasFile, KerasLayer, open_keras
 from cordlesion.sct.layers import centerline_plan, lesion_plan, require_plan
 from cordlesion.sct.networks import SctCenterlineNet, SctLesionNet
 from cordlesion.sct.onnx_file import read_onnx_network
 from cordlesion.sct.stack import SCT_CONTRASTS
+from cordlesion.threshold import GlobalThreshold
 
 Variant = Literal["shipped", "soft"]
 VARIANTS: Mapping[Variant, tuple[SctPredictionConfig, GlobalThreshold | None]] = MappingProxyType(
@@ -81,7 +75,7 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
         "variant": f"sct_{variant}",
         "reference": "Gros et al., NeuroImage 2019, doi:10.1016/j.neuroimage.2018.09.081",
     }
-    if held and (held.provenance, held.preprocess) != (provenance, constants):
+    if held and not (isinstance(held, SctCard) and (held.provenance, held.preprocess) == (provenance, constants)):
         raise CordlesionError(_other_model(folder))
     if not held:
         network, filters = read_lesion_network(file)
