@@ -143,7 +143,7 @@ def _imported(card: ModelCard, code: Path | None) -> Bundle:
             "the folder of its module: --code FOLDER, or code=... in Python."
         )
     trained = card.provenance.get("code")
-    if trained != {name: source_hash(name, code)}:
+    if not isinstance(trained, dict) or trained.get(name) != source_hash(name, code):
         raise CordlesionError(
             f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
             "Get that version of the module."

@@ -1,6 +1,8 @@
 """What prediction does with a patch, as one network for other programs, and the facts that they need to use it."""
 
+import contextlib
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cordlesion import __version__
+from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, ModelCard
 from cordlesion.model.patch_prediction import mirror_axes, standardize_patches
@@ -44,6 +47,25 @@ class PatchModel(nn.Module):
         standardized = standardize_patches(patches)
         copies = [torch.sigmoid(self.network(standardized.flip(axes))).flip(axes) for axes in self.mirrored]
         return torch.stack(copies).mean(dim=0)
+
+
+@contextlib.contextmanager
+def traceable(card: ModelCard, folder: Path) -> Iterator[None]:
+    """Trace a network inside: of a network of the user, any failure is a sentence.
+
+    Raises:
+        CordlesionError: It cannot be traced.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not card.network.is_imported:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise CordlesionError(
+            f"{folder}: the network {card.network.name} cannot be exported ({reason}). Write its forward pass with "
+            "operations of torch that do not depend on the values of tensors."
+        ) from error
 
 
 def patch_shape(card: ModelCard) -> tuple[int, int, int]:

@@ -40,7 +40,7 @@ class RunMaps:
         from cordlesion.model.bundle import load_own_bundle
         from cordlesion.prediction import predict_to_file
 
-        bundle = load_own_bundle(self.folder.bundle(self.run.name))
+        bundle = load_own_bundle(self.folder.bundle(self.run.name), self.run.code)
 
         def write(scan: Scan, fingerprint: str, hashes: Mapping[str, str]) -> None:
             path = self.folder.probability(scan.scan_id, self.run.name)

@@ -75,7 +75,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
             "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,
-            **imported_code(run.network, run.code),
+            **imported_code(run.network, run.code, [run.loss]),
         },
     )
     save_bundle(folder / "bundle", Bundle(card, trained.network))
