@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from cordlesion.cli.app import main
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import load_bundle, read_card
@@ -87,15 +86,20 @@ def test_its_code_is_run_only_where_the_user_names_its_folder(tuned: Path) -> No
     assert network(torch.zeros(1, 1, 8, 8, 8)).shape == (1, 1, 8, 8, 8)
 
 
-def test_a_scan_is_segmented_with_it(tuned: Path, tmp_path: Path) -> None:
+def test_a_scan_is_segmented_with_it(tuned: Path, tmp_path: Path, cli) -> None:
     scan = next((tuned.parent / "cohort").rglob("*sub-01_T2w.nii.gz"))
     curve = next((tuned.parent / "cohort").rglob("*sub-01_label-centerline_seg.nii.gz"))
-    options = ["-m", str(bundle_of(tuned)), "-o", str(tmp_path), "--centerline", str(curve), "--threshold", "0.5"]
-    with pytest.raises(SystemExit) as refused:
-        main(["segment", str(scan), *options])
-    assert refused.value.code == 2
-    main(["segment", str(scan), *options, "--no-pictures", "--code", str(tuned.parent)])
-    assert (tmp_path / "sub-01_T2w_label-lesion_mask.nii.gz").is_file()
+    options = ["-m", bundle_of(tuned), "-o", tmp_path, "--centerline", curve, "--threshold", 0.5, "--no-pictures"]
+    assert cli("segment", scan, *options).status == 2
+    assert cli("segment", scan, *options, "--code", tuned.parent).status == 0
+    assert (tmp_path / "sub-01_label-lesion_mask.nii.gz").is_file()
+
+
+def test_it_is_exported_or_refused_with_a_sentence(tuned: Path, tmp_path: Path, cli) -> None:
+    arguments = ("model", "export", bundle_of(tuned), "--monai-bundle", tmp_path / "monai", "--code", tuned.parent)
+    assert cli(*arguments).status == 0
+    network = torch.jit.load(tmp_path / "monai" / "models" / "model.ts")
+    assert network(torch.rand(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
 
 
 def test_changed_code_trains_anew_and_the_old_model_needs_the_old_code(copy: Path) -> None:

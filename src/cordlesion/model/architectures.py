@@ -20,7 +20,7 @@ from cordlesion.threshold import ThresholdRule
 
 
 class Card(Protocol):
-    """Contents of ``model.json``: what is needed to use a network, beside its weights."""
+    """Contents of ``model.json``: what is needed to use a network, except its weights."""
 
     @property
     def architecture(self) -> str:
@@ -72,7 +72,7 @@ class Predictor(Protocol):
     """A model ready to use: scan in, probability map out, with all of its own pre- and post-processing of patches."""
 
     @property
-    def card(self) -> Any:  # noqa: ANN401 - a Card; each class has its own, and no protocol can say so
+    def card(self) -> Any:  # noqa: ANN401 - a Card; each class has its own, which no protocol can express
         """What it is."""
 
     @property

@@ -111,7 +111,7 @@ class Bundle:
         return map_back(require_finite(probability, scan.path), geometry)
 
     def predict_stack(self, stack: Floats, geometry: StackGeometry) -> Floats:
-        """Predict a stack: the probability over overlapping patches, averaged as the card says.
+        """Predict a stack: the probability over overlapping patches, averaged as the card asks.
 
         Args:
             stack: The scan's own intensities, shape (X, Y, N).

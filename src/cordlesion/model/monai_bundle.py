@@ -172,7 +172,7 @@ def _postprocessing() -> list[dict[str, Any]]:
 
 
 def _removed(card: ModelCard) -> str:
-    """Say what `segment` takes away from masks and this bundle leaves in, a line each."""
+    """Return, in words, what `segment` removes from masks and this bundle does not."""
     volume, margin = card.postprocess.minimum_volume_mm3, card.postprocess.cord_margin_mm
     removed = [f"connected pieces of up to {volume:g} mm3"] if volume else []
     removed += [f"what lies more than {margin:g} mm outside of the cord, by its mask"] if margin is not None else []

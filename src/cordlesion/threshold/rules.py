@@ -91,7 +91,7 @@ class ThresholdRule(BaseModel, ABC):
 
     @property
     def finds_lesions(self) -> bool:
-        """Whether its masks are better than marking every voxel, as far as fitting could tell."""
+        """Whether its masks are better than marking every voxel, as far as fitting has shown."""
         return True
 
     @property
