@@ -104,7 +104,7 @@ def test_small_components_are_removed_whatever_the_rule(name: str) -> None:
     rule, probability = fitted(name), np.zeros((9, 10, 11), np.float32)
     probability[2:5, 2:5, 2:5] = probability[7, 7, 7] = 0.99
     volume = Volume(probability, np.diag([1.0, 1.0, 1.0, 1.0]))
-    kept = make_mask(volume, rule, PostprocessConfig(minimum_volume_mm3=5), None)
+    kept, _ = make_mask(volume, rule, PostprocessConfig(minimum_volume_mm3=5), None)
     assert not kept[7, 7, 7] or kept.all()
 
 

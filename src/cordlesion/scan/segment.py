@@ -65,10 +65,9 @@ def _segment(
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
     probability = predict_scan(model, image, curve)
-    mask = make_mask(replace(image, data=probability), rule, removal, cord)
+    mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
     is_mask = model.card.built_in_threshold is not None
     found = measure_lesions(image, mask, None if is_mask else probability, curve)
-    threshold = rule.threshold_in(probability, image.spacing_mm)
     return Segmentation(image, given, curve, probability, mask, threshold, found.lesions, found.load, rule)
 
 

@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
-
 from cordlesion import __version__
 from cordlesion.config import Method
 from cordlesion.io.volume import read_probability, write_volume
@@ -63,14 +61,15 @@ def write_mask(
     """
     volume = read_probability(probability)
     removal = run.postprocess
-    write_volume(path, make_mask(volume, rule, removal, read_cord(cord_mask, volume, removal)), volume)
+    mask, threshold = make_mask(volume, rule, removal, read_cord(cord_mask, volume, removal))
+    write_volume(path, mask, volume)
     tuned = "at the threshold tuned on the threshold set"
     write_json(
         sidecar(path),
         {
             "Description": f"Lesion mask, run {run.name}, {tuned} (research use only)",
             "Sources": [f"bids::{probability.relative_to(derivatives).as_posix()}"],
-            "Threshold": rule.threshold_in(volume.data.astype(np.float32, copy=False), volume.spacing_mm),
+            "Threshold": threshold,
             "Postprocessing": removal.model_dump(mode="json"),
         },
     )

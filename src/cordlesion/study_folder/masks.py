@@ -50,7 +50,8 @@ def cut_mask(results: StudyResults, scan_id: str, run: Run, scan: Volume, thresh
     cord_mask = results.manifest.get("scans", {}).get(scan_id, {}).get("cord_mask")
     cord = read_cord(cord_mask and results.folder.root / cord_mask, scan, removal)
     rule = GlobalThreshold(value=t, objective="that of the study", interval=None)
-    return make_mask(_read_map(results, scan_id, training, scan), rule, removal, cord)
+    mask, _ = make_mask(_read_map(results, scan_id, training, scan), rule, removal, cord)
+    return mask
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:

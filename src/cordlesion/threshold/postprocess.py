@@ -41,7 +41,7 @@ def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) 
 
 def make_mask(
     probability: Volume, rule: ThresholdRule, config: PostprocessConfig, cord: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.bool_]:
+) -> tuple[npt.NDArray[np.bool_], float]:
     """Make the lesion mask of a scan: nothing far from the cord, what the rule finds, no small components.
 
     Args:
@@ -51,13 +51,15 @@ def make_mask(
         cord: What :func:`read_cord` returned, on the map's grid.
 
     Returns:
-        Of the map's shape. For a single threshold above 0 the mask is what :func:`postprocess` leaves at it.
+        The mask, of the map's shape, and the threshold that the rule applied. For one threshold above 0 the mask is
+        that of the map that :func:`postprocess` returns.
     """
-    mask = rule.binarize(_near_cord(probability, config, cord), probability.spacing_mm)
-    if not config.minimum_volume_mm3:
-        return mask
-    large = LesionRule(min_volume_mm3=config.minimum_volume_mm3)
-    return label_components(mask, large, float(np.prod(probability.spacing_mm))).labels > 0
+    p = _near_cord(probability, config, cord)
+    mask, threshold = rule.binarize(p, probability.spacing_mm), rule.threshold_in(p, probability.spacing_mm)
+    if config.minimum_volume_mm3 > 0:
+        large = LesionRule(min_volume_mm3=config.minimum_volume_mm3)
+        mask = label_components(mask, large, float(np.prod(probability.spacing_mm))).labels > 0
+    return mask, threshold
 
 
 def postprocess(
