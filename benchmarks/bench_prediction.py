@@ -17,10 +17,9 @@ from torch import Tensor
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
 from cordlesion.model.bundle import Bundle, ModelCard
 from cordlesion.model.hardware import choose_hardware
-from cordlesion.model.standardize import standardize_patches
+from cordlesion.model.patch_prediction import standardize_patches
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import extract_patch, patch_grid
-from cordlesion.prediction import predict_stack
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 
@@ -89,10 +88,10 @@ def measure(rounds: int) -> list[Row]:
     """Time ours, MONAI's in a separate process, and the network alone, and compare the maps."""
     bundle, (stack, geometry), hardware = make_bundle(), make_stack(), choose_hardware()
     ours, peer, floor = f"cordlesion ({hardware.precision}, channels last)", "monai (float32)", "the network alone"
-    difference = np.abs(predict_stack(bundle, stack, geometry) - monai_prediction(hardware.device)()).max()
+    difference = np.abs(bundle.predict_stack(stack, geometry) - monai_prediction(hardware.device)()).max()
     medians = alternate(
         {
-            ours: lambda: predict_stack(bundle, stack, geometry),
+            ours: lambda: bundle.predict_stack(stack, geometry),
             peer: Apart(monai_prediction, hardware.device),
             floor: bare_network(bundle, stack),
         },

@@ -21,12 +21,13 @@ from _timing import alternate
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.io.volume import Volume, read_scan, write_volume
-from cordlesion.model.bundle import Bundle, GlobalThreshold, ModelCard, load_own_bundle, save_bundle
+from cordlesion.model.bundle import Bundle, ModelCard, load_own_bundle, save_bundle
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import patch_grid
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
+from cordlesion.threshold import GlobalThreshold
 
 SHAPE, SPACING_MM = (320, 256, 19), (0.6875, 0.6875, 7.5)
 OURS, NO_PICTURES = "cordlesion segment (whole process)", "without pictures"

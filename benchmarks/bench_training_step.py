@@ -26,7 +26,7 @@ from cordlesion.losses import LOSSES
 from cordlesion.model.hardware import choose_hardware
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.patches.grid import patch_starts
-from cordlesion.training import TrainingStack, bank_of, fit
+from cordlesion.training import TrainingStack, fit, pack_stacks
 from cordlesion.training.module import OPTIMIZERS
 
 BATCH, SIZE = 8, 48
@@ -134,7 +134,7 @@ def loop_row(step: Step, rounds: int) -> Row:
         training=TrainingConfig(epochs=1, batch_size=BATCH, learning_rate=1e-4),
     )
     stacks = make_stacks(LENGTHS)
-    train, validation = bank_of(stacks), bank_of(make_stacks((SIZE,)))
+    train, validation = pack_stacks(stacks), pack_stacks(make_stacks((SIZE,)))
     places = [
         (stack, start)
         for stack, length in zip(stacks, LENGTHS, strict=True)

@@ -12,7 +12,7 @@ from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.hardware import Hardware
-from cordlesion.prediction import predict_scan, predict_stack, predict_to_file
+from cordlesion.prediction import predict_scan, predict_to_file
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, map_back, sample_stack, stack_geometry
 from cordlesion.preprocess.region import place_stack
 from cordlesion.preprocess.stack_file import make_stack, write_stack
@@ -24,7 +24,7 @@ from support.tiny import write_scan
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
-    monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), False))
+    monkeypatch.setattr("cordlesion.model.bundle.choose_hardware", lambda: Hardware(torch.device("cpu"), False))
 
 
 def naive_starts(n_slices, size, step):
@@ -77,7 +77,7 @@ def test_stacks_of_any_length_are_predicted_whole(n_slices):
     starts = np.zeros(n_slices, np.int64)
     geometry = StackGeometry((16, 16, n_slices), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
     stack = noise((16, 16, n_slices))
-    probability = predict_stack(bundle, stack, geometry)
+    probability = bundle.predict_stack(stack, geometry)
     np.testing.assert_allclose(probability, naive_prediction(bundle, stack, geometry.inside()), atol=2e-6)
 
 
@@ -125,7 +125,7 @@ def test_a_foreground_shorter_than_a_cube_is_padded(shape):
     image = noise(shape) + 50
     geometry = block_geometry(Volume(image, np.diag([-1.0, 1.0, 1.0, 1.0])), (0, 0, 0), shape, 1.0, 0.0)
     assert geometry.shape == shape
-    probability = predict_stack(bundle, image, geometry)
+    probability = bundle.predict_stack(image, geometry)
     np.testing.assert_allclose(probability, naive_cubes(bundle, image, geometry.inside()), atol=2e-6)
 
 
@@ -152,9 +152,9 @@ def test_a_mirrored_prediction_knows_no_left_and_right(axis):
     geometry, stack = geometry_of(40), noise((16, 16, 40))  # patches lie alike from both ends
     plain, mirrored = used(), used(mirror=True)
     turned = np.ascontiguousarray(np.flip(stack, axis))
-    both = [np.flip(predict_stack(mirrored, stack, geometry), axis), predict_stack(mirrored, turned, geometry)]
+    both = [np.flip(mirrored.predict_stack(stack, geometry), axis), mirrored.predict_stack(turned, geometry)]
     np.testing.assert_allclose(*both, atol=2e-6)
-    once = [np.flip(predict_stack(plain, stack, geometry), axis), predict_stack(plain, turned, geometry)]
+    once = [np.flip(plain.predict_stack(stack, geometry), axis), plain.predict_stack(turned, geometry)]
     assert np.abs(once[0] - once[1]).max() > 1e-3
 
 
@@ -163,14 +163,14 @@ def test_mirroring_averages_the_eight_mirrored_stacks():
     maps = []
     for axes in [(), (0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)]:
         turned = np.ascontiguousarray(np.flip(stack, axes))
-        maps.append(np.flip(predict_stack(used(), turned, geometry), axes))
-    np.testing.assert_allclose(predict_stack(used(mirror=True), stack, geometry), np.mean(maps, axis=0), atol=2e-6)
+        maps.append(np.flip(used().predict_stack(turned, geometry), axes))
+    np.testing.assert_allclose(used(mirror=True).predict_stack(stack, geometry), np.mean(maps, axis=0), atol=2e-6)
 
 
 @pytest.mark.parametrize("blending", ["gaussian", "hann"])
 def test_blending_changes_only_what_several_patches_cover(blending):
     geometry, stack = geometry_of(40), noise((16, 16, 40))
-    mean, blended = (predict_stack(used(blending=name), stack, geometry) for name in ("mean", blending))
+    mean, blended = (used(blending=name).predict_stack(stack, geometry) for name in ("mean", blending))
     np.testing.assert_allclose(blended[..., :8], mean[..., :8], atol=1e-6)  # only the first patch
     assert np.abs(blended[..., 8:32] - mean[..., 8:32]).max() > 1e-3
 
@@ -178,7 +178,7 @@ def test_blending_changes_only_what_several_patches_cover(blending):
 def test_a_constant_stack_is_predicted_without_a_warning():
     starts = np.zeros(20, np.int64)
     geometry = StackGeometry((16, 16, 20), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
-    probability = predict_stack(untrained_bundle(), np.full((16, 16, 20), 5, np.float32), geometry)
+    probability = untrained_bundle().predict_stack(np.full((16, 16, 20), 5, np.float32), geometry)
     assert np.isfinite(probability).all()
 
 
@@ -226,12 +226,12 @@ def test_half_precision_stays_close_and_is_used_only_where_the_processor_has_it(
     bundle = untrained_bundle()
     starts = np.zeros(32, np.int64)
     geometry = StackGeometry((16, 16, 32), (1.0, 1.0, 1.0), (16, 16), 0, starts, starts)
-    full = predict_stack(bundle, noise((16, 16, 32)), geometry)
-    monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
-    half = predict_stack(bundle, noise((16, 16, 32)), geometry)
+    full = bundle.predict_stack(noise((16, 16, 32)), geometry)
+    monkeypatch.setattr("cordlesion.model.bundle.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
+    half = bundle.predict_stack(noise((16, 16, 32)), geometry)
     assert 0 < np.abs(half - full).max() < 0.1
     plain = bundle.card.model_copy(update={"prediction": PredictionConfig(precision="float32")})
-    np.testing.assert_array_equal(predict_stack(Bundle(plain, bundle.network), noise((16, 16, 32)), geometry), full)
+    np.testing.assert_array_equal(Bundle(plain, bundle.network).predict_stack(noise((16, 16, 32)), geometry), full)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     from cordlesion.model.hardware import choose_hardware

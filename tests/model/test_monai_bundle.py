@@ -15,7 +15,6 @@ from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.monai_bundle import export_monai
 from cordlesion.model.patch_model import PatchModel
-from cordlesion.prediction import predict_stack
 from cordlesion.preprocess.cord_stack import StackGeometry
 from support.images import write_image
 from support.models import THRESHOLD, untrained_bundle
@@ -69,10 +68,10 @@ def test_monai_predicts_an_image_as_we_do(exported, monkeypatch):
     write_image(folder / "images" / "a.nii.gz", image, LAS)
     parsed(folder).get_parsed_content("run")
     monkeypatch.setattr(
-        "cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), half_precision=False)
+        "cordlesion.model.bundle.choose_hardware", lambda: Hardware(torch.device("cpu"), half_precision=False)
     )
     still = np.zeros(SHAPE[2], int)
-    ours = predict_stack(bundle, image, StackGeometry(SHAPE, (1.0, 1.0, 1.0), SHAPE[:2], 0, still, still))
+    ours = bundle.predict_stack(image, StackGeometry(SHAPE, (1.0, 1.0, 1.0), SHAPE[:2], 0, still, still))
     theirs = nib.load(folder / "eval" / "a_probseg.nii.gz")
     assert ours.max() - ours.min() > 0.01
     # MONAI's Gaussian does not fall below a thousandth, which shows where three patches meet.

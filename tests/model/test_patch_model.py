@@ -9,7 +9,7 @@ from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, save_bundle
 from cordlesion.model.hardware import Hardware
 from cordlesion.model.patch_model import PatchModel, example_patches, patch_shape, use_facts
-from cordlesion.prediction import _MIRRORED, _probabilities
+from cordlesion.model.patch_prediction import mirror_axes, predict_patches
 from support.models import THRESHOLD, untrained_bundle
 
 FLOAT32 = Hardware(torch.device("cpu"), half_precision=False)
@@ -24,9 +24,8 @@ def with_mirror(mirror):
 def test_it_does_to_a_patch_what_prediction_does(mirror):
     bundle = with_mirror(mirror)
     patches = (40 + 17 * torch.randn((3, 1, 16, 16, 16), generator=torch.Generator().manual_seed(1))).numpy()
-    mirrored = _MIRRORED if mirror else _MIRRORED[:1]
     standard = [((p - p.mean()) / p.std())[0] for p in patches]
-    expected = np.stack(list(_probabilities(bundle.network, standard, torch.clone, FLOAT32, mirrored)))
+    expected = np.stack(list(predict_patches(bundle.network, standard, torch.clone, FLOAT32, mirror_axes(mirror))))
     found = PatchModel(bundle)(torch.from_numpy(patches)).numpy()[:, 0]
     assert expected.max() - expected.min() > 0.01
     np.testing.assert_allclose(found, expected, atol=1e-5)

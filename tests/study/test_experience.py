@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import read_study
-from cordlesion.model.bundle import GlobalThreshold, forget_threshold, read_card, save_bundle, set_threshold
+from cordlesion.model.bundle import forget_threshold, read_card, save_bundle, set_threshold
 from cordlesion.model.experience import TestError, TrainingData, describe_error, describe_training
 from cordlesion.scan.segment import segment_files
 from cordlesion.study.experience import describe_training_set, measure_error
 from cordlesion.study.run import run_study
+from cordlesion.threshold import GlobalThreshold
 from support.models import untrained_bundle
 from support.tiny import make_cohort
 

@@ -41,6 +41,10 @@ def write_thresholds(study, runs, **columns):
     write_table(study.folder.thresholds, pd.DataFrame(rows))
 
 
+def tuned_to(value):
+    return TunedThreshold.of_row({"threshold": value})
+
+
 def test_the_sets_that_may_be_fitted_on_are_open(tmp_path):
     study = close_test_sets(make_cohort(tmp_path))
     assert {name: study.in_set(name)[0].scan_id for name in SETS[:3]} == {
@@ -91,7 +95,7 @@ def test_the_opened_test_set_has_the_thresholds(tmp_path):
     write_thresholds(study, study.config.runs)
     opened = study.open_test()
     assert [scan.reference for scan in opened.scans] == [Path("sub-3_secret.nii")]
-    assert opened.thresholds == {"bce_seed-0": TunedThreshold(0.1, None), "dice_seed-0": TunedThreshold(0.2, None)}
+    assert opened.thresholds == {"bce_seed-0": tuned_to(0.1), "dice_seed-0": tuned_to(0.2)}
 
 
 def test_a_tuned_minimum_volume_is_applied_to_the_run(tmp_path):
@@ -101,7 +105,7 @@ def test_a_tuned_minimum_volume_is_applied_to_the_run(tmp_path):
     tuned = study.open_test().thresholds[run.name]
     assert tuned.applied_to(run).postprocess.minimum_volume_mm3 == 2.5
     assert tuned.applied_to(run).name == run.name
-    assert TunedThreshold(0.1, None).applied_to(run) == run
+    assert tuned_to(0.1).applied_to(run) == run
 
 
 def test_a_set_without_lesions_is_refused(tmp_path):

@@ -8,10 +8,11 @@ import pytest
 from cordlesion.config import StudyConfig, read_study
 from cordlesion.io import fingerprints
 from cordlesion.io.progress import shown
-from cordlesion.model.bundle import GlobalThreshold, read_card, set_threshold
+from cordlesion.model.bundle import read_card, set_threshold
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.threshold import GlobalThreshold
 from support.tiny import make_cohort
 
 RUN = "bce_seed-0"

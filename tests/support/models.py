@@ -3,9 +3,10 @@
 import torch
 
 from cordlesion.config import NetworkConfig, PatchConfig, PreprocessConfig
-from cordlesion.model.bundle import Bundle, GlobalThreshold, ModelCard
+from cordlesion.model.bundle import Bundle, ModelCard
 from cordlesion.model.unet3d import UNet3d
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
+from cordlesion.threshold import GlobalThreshold
 
 THRESHOLD = GlobalThreshold(value=0.35, objective="median_voxel_f1", interval=(0.2, 0.5))
 

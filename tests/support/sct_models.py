@@ -2,7 +2,7 @@
 
 import torch
 
-from cordlesion.model.bundle import SctBundle, SctCard, SctNetworkConfig
+from cordlesion.sct.bundle import SctBundle, SctCard, SctNetworkConfig
 from cordlesion.sct.import_network import VARIANTS
 from cordlesion.sct.networks import SctLesionNet
 from cordlesion.sct.stack import SCT_CONTRASTS

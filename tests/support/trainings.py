@@ -4,19 +4,19 @@ import numpy as np
 import torch
 
 from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, PreprocessConfig, RunConfig, TrainingConfig
-from cordlesion.training import StackBank, TrainingStack, bank_of
+from cordlesion.training import PackedStacks, TrainingStack, pack_stacks
 
 PATCHES = PatchConfig(size_voxels=8, overlap_fraction=0.5)
 
 
-def stacks(n: int, seed: int = 0) -> StackBank:
+def stacks(n: int, seed: int = 0) -> PackedStacks:
     rng = np.random.default_rng(seed)
     made = []
     for _ in range(n):
         lesion = np.zeros((8, 8, 20), bool)
         lesion[3:6, 3:6, 5:9] = True
         made.append(TrainingStack((rng.normal(size=lesion.shape) + 2 * lesion).astype(np.float32), lesion))
-    return bank_of(made)
+    return pack_stacks(made)
 
 
 def run(**changes: object) -> RunConfig:

@@ -8,8 +8,8 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_volume
 from cordlesion.metrics import binarize, sweep
-from cordlesion.threshold import THRESHOLDS
-from cordlesion.threshold.postprocess import near, postprocess, read_cord, without_small
+from cordlesion.threshold import THRESHOLDS, GlobalThreshold
+from cordlesion.threshold.postprocess import make_mask, near, postprocess, read_cord, without_small
 from oracles.postprocess_oracle import naive_removal
 from support.images import AFFINE, box, noise, write_image
 
@@ -97,3 +97,16 @@ def test_a_cord_mask_is_read_only_where_it_is_needed(tmp_path):
     cord = read_cord(write_image(tmp_path / "cord.nii.gz", box((2, 5), (2, 5), (2, 5))), scan, restricted)
     assert cord.dtype == bool
     assert cord.sum() == 27
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 30), st.sampled_from([0.05, 0.3, 0.5, 0.95, 1.0]), st.booleans())
+def test_the_mask_of_a_threshold_is_that_of_the_post_processed_map(seed, minimum, threshold, near_cord):
+    rng = np.random.default_rng(seed)
+    volume = Volume(rng.random((7, 8, 9)).astype(np.float32), np.diag([-1.0, 0.8, 2.5, 1.0]))
+    config = PostprocessConfig(minimum_volume_mm3=minimum, cord_margin_mm=1.5 if near_cord else None)
+    cord = np.zeros((7, 8, 9), bool)
+    cord[3, 4] = True
+    mask, applied = make_mask(volume, GlobalThreshold.given(threshold), config, cord)
+    assert applied == threshold
+    np.testing.assert_array_equal(mask, binarize(postprocess(volume, [threshold], config, cord), threshold))

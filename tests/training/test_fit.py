@@ -8,7 +8,7 @@ import torch
 from cordlesion.config import LossConfig, TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.hardware import Hardware
-from cordlesion.training import TrainingStack, bank_of, fit
+from cordlesion.training import TrainingStack, fit, pack_stacks
 from cordlesion.training.module import LesionModule
 from support.trainings import run, stacks, weights
 
@@ -178,7 +178,7 @@ def test_the_first_weights_follow_the_settings(tmp_path):
 
 
 def test_a_loss_that_becomes_nan_stops_the_run(tmp_path):
-    broken = bank_of([TrainingStack(np.full((8, 8, 20), np.nan, np.float32), np.ones((8, 8, 20), bool))])
+    broken = pack_stacks([TrainingStack(np.full((8, 8, 20), np.nan, np.float32), np.ones((8, 8, 20), bool))])
     with pytest.raises(CordlesionError, match="NaN"):
         fit(run(), broken, stacks(1), tmp_path / "x.ckpt")
 

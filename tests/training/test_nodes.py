@@ -26,7 +26,7 @@ def test_the_machines_of_a_job_are_numbered_and_know_where_the_first_one_is(monk
         as_task(monkeypatch, number)
         nodes.append(this_node(3))
     assert [node.number for node in nodes] == [0, 1, 2]
-    assert [node.leads for node in nodes] == [True, False, False]
+    assert [node.is_first for node in nodes] == [True, False, False]
     ((address, port),) = {(node.address, node.port) for node in nodes}
     assert address == "gpu07"
     assert port > 1023

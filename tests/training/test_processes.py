@@ -17,8 +17,13 @@ from cordlesion.model.hardware import Hardware
 from cordlesion.training import fit, processes
 from cordlesion.training.nodes import Node
 from cordlesion.training.patch_dataset import PatchDataset, PatchKey
-from cordlesion.training.processes import Seat
-from cordlesion.training.shared_batch import SharedBatchNorm3d, agreed, share_normalizations, whole_batch
+from cordlesion.training.processes import Rank, launch_workers
+from cordlesion.training.shared_batch import (
+    SharedBatchNorm3d,
+    all_gather_batch,
+    all_reduce_mean,
+    convert_sync_batchnorm,
+)
 from support.trainings import run, stacks, weights
 
 # Adadelta, because Adam makes whole steps of differences in the last digit. Of 12 patches, the last batch holds one.
@@ -45,31 +50,36 @@ def test_two_processes_train_the_network_that_one_would_and_one_can_go_on_where_
 
 
 @given(st.integers(0, 20), st.integers(1, 9))
-def test_the_parts_of_a_batch_are_the_batch_in_its_order(size, n_processes):
+def test_the_parts_of_a_batch_are_the_batch_in_its_order(size, world_size):
     batch = [PatchKey(0, place) for place in range(size)]
-    parts = [Seat(place, n_processes).share(batch) for place in range(n_processes)]
+    parts = [Rank(place, world_size).share(batch) for place in range(world_size)]
     assert [key for part in parts for key in part] == batch
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @given(st.integers(1, 4), st.integers(1, 4))
-def test_lightning_is_told_the_seats_that_a_training_has_on_several_machines(n_nodes, n_places):
-    seats = [Seat(place, n_places, Node(number, n_nodes, "n07", 29)) for number, place in np.ndindex(n_nodes, n_places)]
-    assert [seat.rank for seat in seats] == list(range(n_nodes * n_places))
-    assert [seat.leads for seat in seats] == [True] + [False] * (len(seats) - 1)
-    assert {seat.n_processes for seat in seats} == {len(seats)}
-    if len(seats) > 1:
-        told = [seat.environment() for seat in seats]
-        assert [one.node_rank() * n_places + one.local_rank() for one in told] == list(range(len(seats)))
-        assert {(one.main_address, one.main_port) for one in told} == {("n07", 29)}
-        assert all(one.creates_processes_externally for one in told)
+def test_lightning_gets_the_ranks_of_a_training_on_several_machines(n_nodes, local_world_size):
+    ranks = [
+        Rank(place, local_world_size, Node(number, n_nodes, "n07", 29))
+        for number, place in np.ndindex(n_nodes, local_world_size)
+    ]
+    assert [rank.rank for rank in ranks] == list(range(n_nodes * local_world_size))
+    assert [rank.is_global_zero for rank in ranks] == [True] + [False] * (len(ranks) - 1)
+    assert {rank.world_size for rank in ranks} == {len(ranks)}
+    if len(ranks) > 1:
+        environments = [rank.environment() for rank in ranks]
+        assert [one.node_rank() * local_world_size + one.local_rank() for one in environments] == list(
+            range(len(ranks))
+        )
+        assert {(one.main_address, one.main_port) for one in environments} == {("n07", 29)}
+        assert all(one.creates_processes_externally for one in environments)
 
 
 @pytest.mark.parametrize("reason", ["Connection closed by peer", "CUDA out of memory.\nTried to allocate 2 GiB"])
 def test_a_machine_that_stops_says_why_but_not_while_its_job_is_ended(monkeypatch, reason):
     waited = []
     monkeypatch.setattr(processes.time, "sleep", waited.append)
-    with pytest.raises(CordlesionError) as stop, processes.seats(1, Node(1, 3, "n07", 29), print):
+    with pytest.raises(CordlesionError) as stop, launch_workers(1, Node(1, 3, "n07", 29), print):
         raise RuntimeError(reason)
     assert len(waited) == 1
     assert str(stop.value).startswith("machine 2 of the 3 of a training stopped")
@@ -77,7 +87,7 @@ def test_a_machine_that_stops_says_why_but_not_while_its_job_is_ended(monkeypatc
 
 
 def test_machines_that_found_different_checkpoints_do_not_train(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules[fit.__module__], "agreed", lambda epoch: epoch + 0.5)
+    monkeypatch.setattr(sys.modules[fit.__module__], "all_reduce_mean", lambda epoch: epoch + 0.5)
     with pytest.raises(CordlesionError, match="found different states"):
         fit(run(), stacks(1), stacks(1), tmp_path / "a.ckpt")
     assert not list(tmp_path.iterdir())
@@ -90,14 +100,14 @@ def test_an_empty_part_has_the_shape_of_patches():
 
 def test_a_process_alone_has_the_whole_batch():
     part = torch.rand(3, 1, 2, 2, 2)
-    assert whole_batch(part) is part
-    assert agreed(0.1) == 0.1
+    assert all_gather_batch(part) is part
+    assert all_reduce_mean(0.1) == 0.1
 
 
 def test_every_normalisation_of_a_network_is_shared_and_predicts_as_before():
     plain = nn.Sequential(nn.Conv3d(1, 3, 3), nn.BatchNorm3d(3))
     names = list(plain.state_dict())
-    share_normalizations(plain)
+    convert_sync_batchnorm(plain)
     assert isinstance(plain[1], SharedBatchNorm3d)
     assert list(plain.state_dict()) == names
     features = torch.randn(2, 3, 4, 4, 4)
@@ -130,11 +140,11 @@ def test_a_loss_that_a_helper_does_not_know_is_refused_at_once_with_its_own_word
     assert time.monotonic() - start < 60
 
 
-def fails(_: Seat) -> None:
+def fails(_: Rank) -> None:
     raise ZeroDivisionError("in the helper")
 
 
-def leaves(_: Seat) -> None:
+def leaves(_: Rank) -> None:
     sys.exit(3)
 
 
@@ -142,8 +152,8 @@ def leaves(_: Seat) -> None:
     ("work", "said"), [(fails, "training: ZeroDivisionError: in the helper"), (leaves, "ended with status 3")]
 )
 def test_what_ends_a_helper_before_the_processes_meet_is_said(work, said):
-    with pytest.raises(CordlesionError, match=said), processes.seats(2, processes.ALONE, work) as seat:
-        seat.ready()
+    with pytest.raises(CordlesionError, match=said), launch_workers(2, processes.ALONE, work) as rank:
+        rank.ready()
 
 
 def test_a_full_shared_memory_gets_a_sentence(monkeypatch):
@@ -152,5 +162,5 @@ def test_a_full_shared_memory_gets_a_sentence(monkeypatch):
 
     monkeypatch.setattr(torch.multiprocessing.get_context("spawn").Process, "start", full)
     refused = pytest.raises(CordlesionError, match=r"/dev/shm must have room .* No space left")
-    with refused, processes.seats(2, processes.ALONE, leaves):
+    with refused, launch_workers(2, processes.ALONE, leaves):
         pytest.fail("it began")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from cordlesion.cli.options import Output
+from cordlesion.cli.options import Code, Output
 from cordlesion.errors import CordlesionError
 
 
@@ -16,7 +16,9 @@ def info(bundle: Path) -> None:
     print(json.dumps(read_card(bundle).model_dump(mode="json"), indent=2))
 
 
-def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path | None = None) -> None:
+def export_model(
+    bundle: Path, *, onnx: Path | None = None, monai_bundle: Path | None = None, code: Code = None
+) -> None:
     """Write a trained model for other programs: patches in, lesion probabilities out.
 
     Args:
@@ -31,12 +33,12 @@ def export_model(bundle: Path, *, onnx: Path | None = None, monai_bundle: Path |
     if onnx is not None:
         from cordlesion.model.onnx_file import export_onnx
 
-        export_onnx(bundle, onnx)
+        export_onnx(bundle, onnx, code)
         print(f"{onnx}: patches in, lesion probabilities out. Its metadata describes the patches and the threshold.")
     if monai_bundle is not None:
         from cordlesion.model.monai_bundle import export_monai
 
-        export_monai(bundle, monai_bundle)
+        export_monai(bundle, monai_bundle, code)
         print(f"{monai_bundle}: a MONAI bundle. Next: read {monai_bundle / 'docs' / 'README.md'}.")
 
 

@@ -14,6 +14,10 @@ Bundle: TypeAlias = Annotated[Path, Parameter(name=["--model", "-m"], help="Fold
 CordSource: TypeAlias = Annotated[
     str, Parameter(help="What finds the cord where it is not given: auto, sct, or the file t2_ctr.h5 of SCT.")
 ]
+Code: TypeAlias = Annotated[
+    Path | None,
+    Parameter(help="Folder of the module of a network that is not part of cordlesion. Its code is run: trust it."),
+]
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Bundle, CordSource, Flag, Output, Quiet, Repeated, report_excluded
+from cordlesion.cli.options import Bundle, Code, CordSource, Flag, Output, Quiet, Repeated, report_excluded
 
 
 def centerline(
@@ -35,6 +35,7 @@ def predict(
     centerline: Path | None = None,
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
+    code: Code = None,
 ) -> None:
     """Write the lesion probability map of one scan.
 
@@ -49,7 +50,13 @@ def predict(
 
     with shown():
         predict_file(
-            scan, bundle, output, centerline=centerline, cord_mask=cord_mask, centerline_source=centerline_source
+            scan,
+            bundle,
+            output,
+            centerline=centerline,
+            cord_mask=cord_mask,
+            centerline_source=centerline_source,
+            code=code,
         )
 
 
@@ -65,6 +72,7 @@ def segment(
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: Flag = False,
+    code: Code = None,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
@@ -96,5 +104,6 @@ def segment(
             qc=qc,
             pictures=pictures,
             overwrite=overwrite,
+            code=code,
         )
         return report_excluded(faults)

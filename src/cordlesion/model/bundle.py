@@ -1,144 +1,160 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors.torch import save
+from torch import nn
 
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
-from cordlesion.config.section import Section
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.import_path import source_hash
 from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, write_json
+from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Predictor, find_architecture
 from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.model.hardware import channels_last, choose_hardware
+from cordlesion.model.networks import make_network
+from cordlesion.model.patch_prediction import mirror_axes, predict_patches, require_finite, standardize_patches
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.model.weights_file import read_weights
+from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
+from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
-from cordlesion.sct.networks import SctLesionNet
-from cordlesion.sct.stack import SctPreprocess
+from cordlesion.preprocess.region import place_stack
+from cordlesion.threshold.rules import AnyThresholdRule, ThresholdRule
 
-
-class GlobalThreshold(BaseModel):
-    """One decision threshold for every scan: a voxel is lesion when p >= value."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    rule: Literal["global"] = "global"
-    value: Annotated[float, Field(ge=0, le=1)]
-    objective: str
-    """What was optimised on the threshold set."""
-    interval: tuple[float, float] | None
-    """95 % bootstrap interval over subjects; null where they are too few for one."""
-    learned: bool = True
-    """Whether the model does better at this threshold than marking every voxel does; written only where it does not."""
-
-    @model_serializer(mode="wrap")
-    def _without_the_usual_answer(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Files of models that learned stay as they are, readable by versions that do not know the field.
-        written: dict[str, Any] = serialize(self)
-        return {name: value for name, value in written.items() if (name, value) != ("learned", True)}
+Floats = npt.NDArray[np.float32]
 
 
 class ModelCard(BaseModel):
-    """Contents of ``model.json``, for a network of this program."""
+    """Contents of ``model.json`` of a network that was trained with this program."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int = 1
-    architecture: Literal["unet3d"] = "unet3d"
+    architecture: Literal["unet3d", "imported"] = "unet3d"
+    """``imported``: a network of the user's own code."""
     network: NetworkConfig
     preprocess: PreprocessConfig
     patches: PatchConfig
     prediction: PredictionConfig = PredictionConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
     landmarks: IntensityLandmarks
-    threshold: GlobalThreshold | None = None
+    threshold: AnyThresholdRule | None = None
     """Absent until the threshold has been tuned."""
     provenance: dict[str, Any] = {}
+    """For people, and for a network of the user's own code the SHA-256 of its source, as ``code``."""
     weights_sha256: str | None = None
     """Of ``model.safetensors``, which ties it to this card; bundles of earlier versions have none."""
     training_data: TrainingData | None = None
     """Written, as the next, when the study has evaluated its test set."""
     test_error: TestError | None = None
 
+    @model_validator(mode="after")
+    def _network_of_the_architecture(self) -> Self:
+        if self.network.is_imported != (self.architecture == "imported"):
+            raise ValueError(f"the architecture {self.architecture} has no network {self.network.name}")
+        return self
 
-SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
+    @property
+    def cord_settings(self) -> PreprocessConfig:
+        """The region that the model looks at, and where centerlines come from."""
+        return self.preprocess
 
+    @property
+    def built_in_threshold(self) -> None:
+        """None: the maps are probabilities."""
 
-class SctNetworkConfig(Section):
-    """The 3-D U-Net of the Spinal Cord Toolbox (SCT)."""
+    @property
+    def experience(self) -> tuple[TrainingData | None, TestError | None]:
+        """What a study recorded of training and test set."""
+        return self.training_data, self.test_error
 
-    filters: Annotated[tuple[tuple[SctFilters, SctFilters], ...], Field(min_length=1, max_length=4)]
-    """Of both convolutions of each level, finest first."""
-
-
-class SctPredictionConfig(Section):
-    """From patches to a map."""
-
-    overlap_fraction: Annotated[float, Field(ge=0, le=0.95)] = 0.75
-    """Shared part of consecutive patches, whose probabilities are averaged."""
-    cut: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Voxels of the stack with p > cut are lesion, and then those of the scan whose interpolated value is at least cut:
-    the map is a mask (SCT as shipped). None keeps the probabilities."""
-
-
-class SctCard(BaseModel):
-    """Contents of ``model.json``, for a lesion network of SCT with its own preprocessing (Gros et al. 2019)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    format: int = 1
-    architecture: Literal["sct_unet3d"] = "sct_unet3d"
-    network: SctNetworkConfig
-    preprocess: SctPreprocess
-    prediction: SctPredictionConfig
-    postprocess: PostprocessConfig = PostprocessConfig()
-    threshold: GlobalThreshold | None = None
-    provenance: dict[str, Any] = {}
-    weights_sha256: str | None = None
-
-
-Card: TypeAlias = ModelCard | SctCard
-CARDS: Mapping[str, type[Card]] = MappingProxyType({"unet3d": ModelCard, "sct_unet3d": SctCard})
-"""What ``model.json`` holds, by its ``architecture``."""
+    def describe(self) -> str:
+        """Return what network it is and where it comes from, for people who did not train it."""
+        origin = self.provenance
+        loss = origin.get("loss")
+        name = loss.get("label") or loss.get("name") if isinstance(loss, dict) else None
+        kind = f"network {self.network.name}" if self.network.is_imported else "3-D U-Net"
+        trained = [f"{kind} trained with cordlesion" + (f" {origin['cordlesion']}" if "cordlesion" in origin else "")]
+        trained += [f"loss {name}"] if name else []
+        trained += [f"seed {origin['seed']}"] if "seed" in origin else []
+        return ", ".join(trained)
 
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network of this program ready to use, with its preprocessing constants."""
+    """A network that was trained with this program, ready to use, with its preprocessing constants."""
 
     card: ModelCard
-    network: UNet3d
+    network: nn.Module
 
     @cached_property
-    def predictor(self) -> UNet3d:
+    def predictor(self) -> nn.Module:
         """The network as it predicts fastest, made once: weights that change afterwards are not seen."""
-        return fold_normalizations(self.network)
+        return fold_normalizations(self.network) if isinstance(self.network, UNet3d) else self.network
+
+    def predict(self, scan: Volume, centerline: Centerline | None) -> Floats:
+        """Predict a scan; see :class:`~.architectures.Predictor`."""
+        geometry = place_stack(scan, centerline, self.card.preprocess)
+        probability = self.predict_stack(sample_stack(scan, geometry), geometry)
+        return map_back(require_finite(probability, scan.path), geometry)
+
+    def predict_stack(self, stack: Floats, geometry: StackGeometry) -> Floats:
+        """Predict a stack: the probability over overlapping patches, averaged as the card asks.
+
+        Args:
+            stack: The scan's own intensities, shape (X, Y, N).
+            geometry: The stack's place; it separates padding and background from what is measured.
+
+        Returns:
+            Probabilities, shape (X, Y, N).
+        """
+        card = self.card
+        standard = card.landmarks.apply(stack, geometry.measured(stack))
+        grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
+        # Extracted when needed: overlapping along three axes, all patches together take many times the stack's memory.
+        patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
+        hardware, mirrored = choose_hardware().at(card.prediction.precision), mirror_axes(card.prediction.mirror)
+        maps = predict_patches(self.predictor, patches, standardize_patches, hardware, mirrored)
+        return stitch_patches(maps, grid, card.prediction.blending)
 
 
-@dataclass(frozen=True, eq=False)
-class SctBundle:
-    """A network of SCT ready to use, with its preprocessing constants."""
-
-    card: SctCard
-    network: SctLesionNet
+def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it needs no code of the user
+    with torch.device("meta"):  # no initial weights are drawn only to be replaced
+        return Bundle(card, make_unet(card.network))
 
 
-AnyBundle: TypeAlias = Bundle | SctBundle
+def _imported(card: ModelCard, code: Path | None) -> Bundle:
+    name = card.network.name
+    if code is None:
+        raise CordlesionError(
+            f"its network is {name}, Python code from outside of cordlesion, which would be run. If you trust it, give "
+            "the folder of its module: --code FOLDER, or code=... in Python."
+        )
+    trained = card.provenance.get("code")
+    if not isinstance(trained, dict) or trained.get(name) != source_hash(name, code):
+        raise CordlesionError(
+            f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
+            "Get that version of the module."
+        )
+    return Bundle(card, make_network(card.network, code))
 
 
-def save_bundle(folder: Path, bundle: AnyBundle) -> None:
+UNET, IMPORTED = Architecture(ModelCard, _unet), Architecture(ModelCard, _imported)
+
+
+def save_bundle(folder: Path, bundle: Predictor) -> None:
     """Write a bundle; the card is written last, so a folder with a card is whole."""
     weights = save({k: v.detach().cpu().contiguous() for k, v in bundle.network.state_dict().items()})
     with atomic_path(folder / "model.safetensors") as temporary:
@@ -147,41 +163,43 @@ def save_bundle(folder: Path, bundle: AnyBundle) -> None:
     _update_card(folder, bundle.card, weights_sha256=hashlib.sha256(weights).hexdigest())
 
 
-def load_bundle(folder: Path | str) -> AnyBundle:
+def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor:
     """Read a bundle, in evaluation mode.
 
+    Args:
+        folder: The bundle.
+        code: Folder of the Python module that the bundle's network is imported from, where it is a network of a user's
+            own. Its code is run: give it only for bundles and modules that you trust. Without it none is imported.
+
     Raises:
-        CordlesionError: The folder is no bundle, card and weights do not belong together, or weights are no numbers.
+        CordlesionError: The folder is no bundle, card and weights do not belong together, weights are no numbers, or
+            the network needs code.
     """
     folder = Path(folder)
     card = read_card(folder)
-    with torch.device("meta"):  # no initial weights are drawn only to be replaced
-        bundle = _empty(card)
+    try:
+        bundle = find_architecture(card.architecture).build(card, Path(code) if code else None)
+    except CordlesionError as error:
+        raise CordlesionError(f"{folder}: {error}") from error
     weights = folder / "model.safetensors"
     bundle.network.load_state_dict(read_weights(weights, bundle.network, card.weights_sha256), assign=True)
-    bundle.network.eval().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
+    channels_last(bundle.network.eval())
     return bundle
 
 
-def load_own_bundle(folder: Path | str) -> Bundle:
+def load_own_bundle(folder: Path | str, code: Path | str | None = None) -> Bundle:
     """Read a bundle of a network that was trained with this program.
 
     Raises:
         CordlesionError: As :func:`load_bundle`, or the network is SCT's.
     """
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, code)
     if not isinstance(bundle, Bundle):
         raise CordlesionError(
             f"{folder}: holds a network of the Spinal Cord Toolbox, which is used with steps of its own; a model "
             "trained with cordlesion is needed. Give another bundle."
         )
     return bundle
-
-
-def _empty(card: Card) -> AnyBundle:
-    if isinstance(card, SctCard):
-        return SctBundle(card, SctLesionNet(card.network.filters))
-    return Bundle(card, make_unet(card.network))
 
 
 def bundle_files(folder: Path) -> tuple[Path, Path]:
@@ -203,22 +221,25 @@ def read_card(folder: Path | str) -> Card:
     content = read_json(path)
     # A later version may write other keys, so its number is looked at before them.
     found = (content.get("format"), content.get("architecture")) if isinstance(content, dict) else (None, None)
-    if found[0] != 1 or not isinstance(found[1], str) or found[1] not in CARDS:
+    if found[0] != 1 or not isinstance(found[1], str) or found[1] not in ARCHITECTURES:
+        known = " or ".join(map(repr, ARCHITECTURES))
         raise CordlesionError(
-            f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and {' or '.join(map(repr, CARDS))} are "
-            "needed. Update cordlesion, or export the bundle again."
+            f"{path}: has format {found[0]!r} and architecture {found[1]!r}; 1 and {known} are needed. Update "
+            "cordlesion, or export the bundle again."
         )
     try:
-        return CARDS[content["architecture"]].model_validate(content)
+        card: Any = find_architecture(found[1]).card.model_validate(content)
     except ValidationError as error:
         fault = error.errors()[0]
         raise CordlesionError(
             f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
         ) from None
+    checked: Card = card
+    return checked
 
 
-def set_threshold(folder: Path, threshold: GlobalThreshold, minimum_volume_mm3: float | None = None) -> None:
-    """Store the tuned threshold in a bundle, and the minimum lesion volume where that was tuned with it."""
+def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
+    """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it."""
     card = read_card(folder)
     postprocess = card.postprocess
     if minimum_volume_mm3 is not None:
@@ -230,13 +251,13 @@ def set_threshold(folder: Path, threshold: GlobalThreshold, minimum_volume_mm3: 
 def set_inference(
     folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig, volumes_mm3: Sequence[float] = ()
 ) -> None:
-    """Store how the network is to be used; where that is new, the threshold goes, which was tuned for the old way.
+    """Store how the network is used. Where that changes, the threshold is removed, which was tuned for the old way.
 
     Args:
         folder: The bundle.
         prediction: From patches to a map.
         postprocess: What is no lesion however probable.
-        volumes_mm3: Minimum lesion volumes of which tuning chooses one: the one that the bundle has is left there.
+        volumes_mm3: Minimum lesion volumes of which tuning chooses one; the one in the bundle stays.
     """
     card = read_card(folder)
     tuned = card.postprocess.minimum_volume_mm3
@@ -248,7 +269,7 @@ def set_inference(
 
 
 def forget_threshold(folder: Path) -> None:
-    """Take the tuned threshold out of a bundle; what it was tuned for has changed."""
+    """Remove the tuned threshold from a bundle: what it was tuned for has changed."""
     card = read_card(folder)
     if card.threshold is not None:
         _update_card(folder, card, threshold=None, **_unmeasured(card))
@@ -258,13 +279,13 @@ def set_experience(folder: Path, training_data: TrainingData, test_error: TestEr
     """Store what a model was trained on, and what it found and falsely marked in the test set."""
     card = read_card(folder)
     known = {"training_data": training_data, "test_error": test_error}
-    if isinstance(card, ModelCard) and (card.training_data, card.test_error) != tuple(known.values()):
+    if card.experience not in (None, tuple(known.values())):
         _update_card(folder, card, **known)
 
 
 def _unmeasured(card: Card) -> dict[str, None]:
-    """Return what to change of a card whose masks are no longer those that were measured."""
-    return {"test_error": None} if isinstance(card, ModelCard) else {}
+    """Return the changes of a card whose masks are no longer those that were measured."""
+    return {} if card.experience is None else {"test_error": None}
 
 
 def _update_card(folder: Path, card: Card, **changes: object) -> None:

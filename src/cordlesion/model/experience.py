@@ -10,7 +10,7 @@ class TrainingData(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     simulated: bool
-    """The dataset says of itself that ``cordlesion simulate`` made it."""
+    """The dataset declares that ``cordlesion simulate`` made it."""
     n_scans: int
     n_subjects: int
     scanners: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class TestError(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     threshold: float
     rule: str
-    """By which lesions count as found."""
+    """The lesion rule by which lesions count as found."""
     n_scans: int
     n_subjects: int
     n_lesions: int
@@ -37,7 +37,7 @@ class TestError(BaseModel):
 
 
 def describe_training(data: TrainingData | None) -> str:
-    """Say what a model was trained on; that nothing is known where that is so."""
+    """Return what a model was trained on, in words; also where that is not known."""
     if data is None:
         return "not recorded"
     kind = "simulated scans" if data.simulated else "scans"
@@ -48,10 +48,10 @@ def describe_training(data: TrainingData | None) -> str:
 
 
 def describe_error(error: TestError | None, threshold: float) -> str:
-    """Say what a model finds and marks falsely, as its study measured it.
+    """Return what a model finds and marks falsely, in words, as its study measured it.
 
     Args:
-        error: As measured; None where nobody did.
+        error: As measured; None where it was not.
         threshold: The one in use.
     """
     if error is None:

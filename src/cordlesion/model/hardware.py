@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from torch import nn
 
 from cordlesion.config import Precision
 from cordlesion.errors import CordlesionError
@@ -65,6 +66,13 @@ class Hardware:
         return f"{name}, {self.precision}, {torch.get_num_threads()} threads"
 
 
+def channels_last(network: nn.Module) -> nn.Module:
+    """Lay out a network's weights channels last, in place; a network with other than 3-D layers stays as it is."""
+    if all(weights.dim() != 4 for weights in network.state_dict().values()):
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own signature lacks it
+    return network
+
+
 def choose_hardware() -> Hardware:
     """Take a CUDA device where there is one, else the CPU; bfloat16 only where the hardware computes in it.
 
@@ -81,7 +89,7 @@ def _keep_freed_memory() -> None:
     """Have the C library keep up to 2 GiB that are freed: PyTorch frees and asks for each layer's output anew.
 
     glibc gives every block above 32 MiB back to the system at once, and gets it back page by page, filled with zeros.
-    That took a quarter of a training step and of a prediction. No layer of the study's batches is larger than 256 MiB;
+    That took a quarter of a training step and of a prediction. No layer of a usual batch is larger than 256 MiB;
     what is larger, whole volumes, is given back as ever. Other C libraries are left as they are.
     """
     if platform.libc_ver()[0] != "glibc":

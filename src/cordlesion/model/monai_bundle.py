@@ -23,6 +23,7 @@ from cordlesion.model.patch_model import (
     PatchModel,
     example_patches,
     patch_shape,
+    traceable,
     use_facts,
 )
 
@@ -31,27 +32,31 @@ _REACH = 1000.0
 """How far the lines through the outer landmarks are drawn out, in units of the outer intervals."""
 
 
-def export_monai(folder: Path, output: Path) -> None:
+def export_monai(folder: Path, output: Path, code: Path | None = None) -> None:
     """Write a bundle as a MONAI bundle; ``metadata.json`` comes last, so a folder with it is whole.
 
     Args:
         folder: The bundle.
         output: A new or empty folder.
+        code: Folder of the module of a network of the user, as for :func:`~.bundle.load_bundle`.
 
     Raises:
         CordlesionError: The bundle cannot be read, its blending has no counterpart in MONAI, or the folder is not empty
             or cannot be written.
     """
     check_new_folder(output)
-    bundle = load_own_bundle(folder)
+    bundle = load_own_bundle(folder, code)
     if bundle.card.prediction.blending == "hann":
         raise CordlesionError(
             f"{folder}: blends patches by a Hann window, which MONAI does not have; mean or gaussian is needed. "
             "Set `prediction.blending` and tune again."
         )
     metadata = _metadata(bundle, folder)
+    with traceable(bundle.card, folder):
+        network = _trace(bundle)
     with new_folder(output):
-        _write_network(bundle, output / "models" / "model.ts")
+        with atomic_path(output / "models" / "model.ts") as temporary:
+            temporary.write_bytes(network)
         write_json(output / "configs" / "inference.json", _inference(bundle))
         write_json(output / "docs" / "model.json", bundle.card.model_dump(mode="json"))
         write_text(output / "docs" / "README.md", _readme(bundle))
@@ -59,7 +64,8 @@ def export_monai(folder: Path, output: Path) -> None:
         write_json(output / "configs" / "metadata.json", metadata)
 
 
-def _write_network(bundle: Bundle, path: Path) -> None:
+def _trace(bundle: Bundle) -> bytes:
+    """Return the network as TorchScript."""
     with warnings.catch_warnings():
         # TorchScript is on its way out, but has no successor yet that MONAI reads.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -67,8 +73,7 @@ def _write_network(bundle: Bundle, path: Path) -> None:
         traced = torch.jit.trace(network, patches, check_trace=False)  # type: ignore[no-untyped-call]
         # Not into the file, since torch aborts the process where the disk is full.
         torch.jit.save(traced, content := io.BytesIO())
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    return content.getvalue()
 
 
 def _metadata(bundle: Bundle, folder: Path) -> dict[str, Any]:
@@ -87,7 +92,7 @@ def _metadata(bundle: Bundle, folder: Path) -> dict[str, Any]:
         "required_packages_version": {"nibabel": version("nibabel")},
         "name": "Lesions of multiple sclerosis in the spinal cord",
         "task": "Segmentation of MS lesions on T2-weighted MRI of the spinal cord",
-        "description": "3-D U-Net on patches around the cord (Hussein et al., ISBI 2023), trained with cordlesion.",
+        "description": _description(bundle.card),
         "authors": "Those who trained the weights; see docs/model.json",
         "copyright": LICENSE,
         "license": LICENSE,
@@ -98,13 +103,20 @@ def _metadata(bundle: Bundle, folder: Path) -> dict[str, Any]:
     }
 
 
+def _description(card: ModelCard) -> str:
+    if card.network.is_imported:
+        return "A network on patches around the cord, trained with cordlesion."
+    return "3-D U-Net on patches around the cord (Hussein et al., ISBI 2023), trained with cordlesion."
+
+
 def _inference(bundle: Bundle) -> dict[str, Any]:
     """Compose MONAI's own transforms and inferer into our prediction, for images cropped to the model's region."""
     card = bundle.card
     values = card.landmarks.values
     outer = (values[0] - _REACH * (values[1] - values[0]), values[-1] + _REACH * (values[-1] - values[-2]))
     own = "np.percentile(image, @percentiles)"
-    threshold = card.threshold.value if card.threshold else 0.5
+    tuned = card.threshold.fixed_threshold if card.threshold else None
+    threshold = 0.5 if tuned is None else tuned
     reach = f"(lambda p: np.r_[p[0] - {_REACH} * (p[1] - p[0]), p, p[-1] + {_REACH} * (p[-1] - p[-2])])"
     return {
         "imports": ["$import glob", "$import numpy as np", "$import torch"],
@@ -160,7 +172,7 @@ def _postprocessing() -> list[dict[str, Any]]:
 
 
 def _removed(card: ModelCard) -> str:
-    """Say what `segment` takes away from masks and this bundle leaves in, a line each."""
+    """Return, in words, what `segment` removes from masks and this bundle does not."""
     volume, margin = card.postprocess.minimum_volume_mm3, card.postprocess.cord_margin_mm
     removed = [f"connected pieces of up to {volume:g} mm3"] if volume else []
     removed += [f"what lies more than {margin:g} mm outside of the cord, by its mask"] if margin is not None else []
@@ -176,7 +188,7 @@ def _readme(bundle: Bundle) -> str:
     card = bundle.card
     region = "the foreground" if card.preprocess.region == "foreground" else "the surroundings of the spinal cord"
     removed = _removed(card)
-    tuned = f"{card.threshold.value:g}" if card.threshold else "not tuned yet; 0.5 stands in"
+    tuned = card.threshold.summary if card.threshold else "not tuned yet; 0.5 stands in"
     return f"""# Lesions of multiple sclerosis on T2-weighted MRI of the spinal cord
 
 {RESEARCH_USE}

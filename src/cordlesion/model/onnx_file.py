@@ -13,7 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_output_file
 from cordlesion.io.writing import atomic_path
 from cordlesion.model.bundle import bundle_files, load_own_bundle
-from cordlesion.model.patch_model import PatchModel, example_patches, use_facts
+from cordlesion.model.patch_model import PatchModel, example_patches, traceable, use_facts
 
 if TYPE_CHECKING:
     import onnx
@@ -22,12 +22,13 @@ _OPSET = 18
 """The oldest that PyTorch's exporter writes without converting."""
 
 
-def export_onnx(folder: Path, output: Path) -> None:
+def export_onnx(folder: Path, output: Path, code: Path | None = None) -> None:
     """Write a bundle as ONNX: input ``patches``, output ``probability``, any batch size, and the card as metadata.
 
     Args:
         folder: The bundle.
         output: Path of the file (``.onnx``).
+        code: Folder of the module of a network of the user, as for :func:`~.bundle.load_bundle`.
 
     Raises:
         CordlesionError: The bundle cannot be read, the file not be written, or the extra ``onnx`` is not installed.
@@ -38,8 +39,9 @@ def export_onnx(folder: Path, output: Path) -> None:
             f"{output}: writing ONNX needs {' and '.join(missing)}, which is not installed. "
             "Run `pip install 'cordlesion[onnx]'`."
         )
-    bundle = load_own_bundle(folder)
-    content = _graph(PatchModel(bundle), example_patches(bundle.card))
+    bundle = load_own_bundle(folder, code)
+    with traceable(bundle.card, folder):
+        content = _graph(PatchModel(bundle), example_patches(bundle.card))
     facts = use_facts(bundle.card, folder) | {"model_card": bundle.card.model_dump(mode="json")}
     for key, value in facts.items():
         content.metadata_props.add(key=key, value=value if isinstance(value, str) else json.dumps(value))
@@ -51,7 +53,7 @@ def export_onnx(folder: Path, output: Path) -> None:
 def _graph(model: PatchModel, patches: torch.Tensor) -> "onnx.ModelProto":
     logger = logging.getLogger("torch.onnx")
     level = logger.level
-    # What it tells is about other packages and about its own insides.
+    # Its messages are about other packages and its own internals.
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():

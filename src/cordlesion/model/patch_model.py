@@ -1,7 +1,8 @@
-"""What prediction does with a patch, as one network for other programs, and what they must know to use it."""
+"""What prediction does with a patch, as one network for other programs, and the facts that they need to use it."""
 
+import contextlib
 import copy
-import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from cordlesion import __version__
+from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.model.bundle import Bundle, ModelCard
-from cordlesion.model.standardize import standardize_patches
+from cordlesion.model.patch_prediction import mirror_axes, standardize_patches
 
 RESEARCH_USE = "Research use only: this is no medical device and not for diagnosis or treatment."
 LICENSE = (
@@ -26,7 +28,6 @@ INPUT = (
 OUTPUT = (
     "probability: float32 (batch, 1, X, Y, Z), lesion probability in [0, 1]; a voxel is lesion when p >= threshold."
 )
-_SPATIAL = (2, 3, 4)
 
 
 class PatchModel(nn.Module):
@@ -36,17 +37,35 @@ class PatchModel(nn.Module):
         """Take network and mirroring from a bundle."""
         super().__init__()
         network = copy.deepcopy(bundle.network).cpu().float().eval()
-        # Exported graphs are to keep the usual order of channels, whatever is fastest here.
+        # Exported graphs keep the usual order of channels, whatever is fastest here.
         self.network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.requires_grad_(False)
-        most = len(_SPATIAL) if bundle.card.prediction.mirror else 0
-        self.mirrored = [list(axes) for n in range(most + 1) for axes in itertools.combinations(_SPATIAL, n)]
+        self.mirrored = [list(axes) for axes in mirror_axes(bundle.card.prediction.mirror)]
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (B, 1, X, Y, Z) to probabilities of the same shape."""
         standardized = standardize_patches(patches)
         copies = [torch.sigmoid(self.network(standardized.flip(axes))).flip(axes) for axes in self.mirrored]
         return torch.stack(copies).mean(dim=0)
+
+
+@contextlib.contextmanager
+def traceable(card: ModelCard, folder: Path) -> Iterator[None]:
+    """Trace a network inside: of a network of the user, any failure is a sentence.
+
+    Raises:
+        CordlesionError: It cannot be traced.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not card.network.is_imported:
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise CordlesionError(
+            f"{folder}: the network {card.network.name} cannot be exported ({reason}). Write its forward pass with "
+            "operations of torch that do not depend on the values of tensors."
+        ) from error
 
 
 def patch_shape(card: ModelCard) -> tuple[int, int, int]:
@@ -62,7 +81,7 @@ def example_patches(card: ModelCard) -> Tensor:
 
 
 def use_facts(card: ModelCard, folder: Path) -> dict[str, Any]:
-    """Return what another program must know to use an exported model: numbers and fixed sentences only.
+    """Return the facts that another program needs to use an exported model: numbers and fixed sentences only.
 
     Args:
         card: The model's card.
@@ -73,7 +92,7 @@ def use_facts(card: ModelCard, folder: Path) -> dict[str, Any]:
         "license": LICENSE,
         "input": INPUT,
         "output": OUTPUT,
-        "threshold": card.threshold.value if card.threshold else None,
+        "threshold": card.threshold.fixed_threshold if card.threshold else None,
         "spacing_mm": card.preprocess.spacing_mm,
         "patch_shape": list(patch_shape(card)),
         "overlap_fraction": card.patches.overlap_fraction,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cordlesion.config import NetworkConfig
+from cordlesion.model.hardware import channels_last
 
 
 class UNet3d(nn.Module):
@@ -68,7 +69,8 @@ def fold_normalizations(network: UNet3d) -> UNet3d:
         for k, (convolution, normalization) in enumerate(pairwise(block)):
             if isinstance(convolution, nn.Conv3d) and isinstance(normalization, nn.BatchNorm3d):
                 block[k], block[k + 1] = fuse_conv_bn_eval(convolution, normalization), nn.Identity()
-    return folded.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+    channels_last(folded)
+    return folded
 
 
 def _two_convolutions(channels: int, filters: int, normalize: Callable[[int], nn.Module]) -> nn.Sequential:

@@ -11,7 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import cannot_read
 
 _LARGEST = 2
-"""Weights of 64 bits take twice the room of ours."""
+"""Weights of 64 bits take twice the space of ours."""
 _HEADER_BYTES = 16 * 2**20
 
 
@@ -21,7 +21,7 @@ def read_weights(path: Path, network: nn.Module, sha256: str | None) -> dict[str
     Args:
         path: The file, ``model.safetensors``.
         network: Of the same architecture; its weights stay as they are.
-        sha256: Of the file, as the card beside it has it; None in bundles of earlier versions.
+        sha256: Of the file, as in its card; None in bundles of earlier versions.
 
     Raises:
         CordlesionError: The file cannot be read, is too large, is another one, has other names or shapes, or holds what

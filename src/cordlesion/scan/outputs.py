@@ -22,10 +22,10 @@ from cordlesion.io.volume import Volume, placement_remark, read_mask, transform_
 from cordlesion.io.writing import write_json
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.lesions.tables import Segmented, add_to_tables
-from cordlesion.model.bundle import Card, ModelCard, read_card
-from cordlesion.model.cut import describe_cut, gives_masks
+from cordlesion.model.architectures import Card
+from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import describe_error, describe_training
-from cordlesion.model.wording import describe_model
+from cordlesion.threshold.rules import ThresholdRule, describe_origin
 
 _SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"
 """Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""
@@ -43,6 +43,8 @@ class Segmentation:
     threshold: float
     lesions: tuple[Lesion, ...]
     load: LesionLoad
+    rule: ThresholdRule
+    """What made the mask of the map; ``threshold`` is what it applied in this scan."""
 
 
 def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pictures: bool = True) -> None:
@@ -199,14 +201,14 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
 
 def _experience(card: Card) -> dict[str, object]:
     """Return what is known of a model's training and errors; null where nothing is."""
-    data, error = (card.training_data, card.test_error) if isinstance(card, ModelCard) else (None, None)
+    data, error = card.experience or (None, None)
     known = {"TrainingData": data, "TestError": error}
     return {name: None if one is None else one.model_dump(mode="json") for name, one in known.items()}
 
 
 def _remarks(result: Segmentation, card: Card) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
-    curve = result.centerline if card.preprocess.region == "cord" else None
+    curve = result.centerline if card.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
     remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
     return [remark for remark in remarks if remark]
@@ -223,20 +225,20 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
     from cordlesion.scan.report import Source, write_lesion_report
 
     picture, page = _pictures(result, folder)
-    scan, cord_only = output_name(result.scan.path), card.preprocess.region == "cord"
+    scan, cord_only = output_name(result.scan.path), card.cord_settings.region == "cord"
     title = f"{scan} · p ≥ {result.threshold:g} · research use only"
     figure = montage(result.scan, result.mask, result.centerline, title=title, cord_only=cord_only)
     save_png(figure, picture)
     source = Source(
         scan=scan,
         file=result.scan.path.name if result.scan.path else "",
-        model=describe_model(card),
+        model=card.describe(),
         threshold=result.threshold,
-        threshold_origin=describe_cut(card.threshold, result.threshold),
+        threshold_origin=describe_origin(card.threshold, result.rule),
         **_experience_in_words(card, result.threshold),
         removal=card.postprocess,
         centerline=_curve_record(result),
-        peak_probability=None if gives_masks(card) else float(result.probability.max()),
+        peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
         remarks=_remarks(result, card),
         cord_only=cord_only,
     )
@@ -244,10 +246,10 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
 
 
 def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:
-    if not isinstance(card, ModelCard):
+    if card.experience is None:
         return {}
-    training, errors = describe_training(card.training_data), describe_error(card.test_error, threshold)
-    return {"trained_on": training, "errors": errors}
+    data, error = card.experience
+    return {"trained_on": describe_training(data), "errors": describe_error(error, threshold)}
 
 
 def _curve_record(result: Segmentation) -> dict[str, object] | None:

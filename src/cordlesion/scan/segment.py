@@ -12,22 +12,23 @@ from cordlesion.io.progress import bar, say
 from cordlesion.io.volume import Volume, placement_remark, read_scan, write_volume
 from cordlesion.lesions.measure import measure_lesions
 from cordlesion.lesions.tables import check_tables
-from cordlesion.metrics import binarize
-from cordlesion.model.bundle import AnyBundle, Card, bundle_files, load_bundle
-from cordlesion.model.cut import choose_cut, gives_masks
+from cordlesion.model.architectures import Card, Predictor
+from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.prediction import predict_scan
 from cordlesion.scan.outputs import Segmentation, add_to_qc, check_earlier, map_files, output_name, write_segmentation
-from cordlesion.threshold.postprocess import postprocess, read_cord
+from cordlesion.threshold.postprocess import make_mask, read_cord
+from cordlesion.threshold.rules import ThresholdRule, choose_rule
 
 
 def segment(
     scan: Path | str,
-    bundle: AnyBundle | Path | str,
+    bundle: Predictor | Path | str,
     *,
     centerline: Path | str | None = None,
     cord_mask: Path | str | None = None,
     centerline_source: CordSource = "auto",
     threshold: float | None = None,
+    code: Path | str | None = None,
 ) -> Segmentation:
     """Segment the MS lesions of one T2w scan of the spinal cord.
 
@@ -40,26 +41,34 @@ def segment(
         centerline_source: What finds it: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox, where it is
             installed) or the file of SCT's centerline network (``t2_ctr.h5``).
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
+        code: Folder of the module of a bundle whose network is a user's own code, as for :func:`load_bundle`.
 
     Raises:
         CordlesionError: A file cannot be used, centerline and cord mask are both given, or no cord is found.
     """
     given = CordGiven(_path(centerline), _path(cord_mask), centerline_source)
     image = _read(scan)
-    model = load_bundle(bundle) if isinstance(bundle, Path | str) else bundle
-    cut = choose_cut(model, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
-    return _segment(image, model, given, cut)
+    model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
+    rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
+    return _segment(image, model, given, rule)
 
 
-def _segment(image: Volume, model: AnyBundle, given: CordGiven, cut: float, find: Finder | None = None) -> Segmentation:
+def _rule(card: Card, threshold: float | None, name: object) -> ThresholdRule:
+    return choose_rule(card.threshold, card.built_in_threshold, threshold, name)
+
+
+def _segment(
+    image: Volume, model: Predictor, given: CordGiven, rule: ThresholdRule, find: Finder | None = None
+) -> Segmentation:
     removal = model.card.postprocess
     cord = read_cord(given.cord_mask, image, removal)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
     probability = predict_scan(model, image, curve)
-    mask = binarize(postprocess(replace(image, data=probability), [cut], removal, cord), cut)
-    found = measure_lesions(image, mask, None if gives_masks(model.card) else probability, curve)
-    return Segmentation(image, given, curve, probability, mask, cut, found.lesions, found.load)
+    mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
+    is_mask = model.card.built_in_threshold is not None
+    found = measure_lesions(image, mask, None if is_mask else probability, curve)
+    return Segmentation(image, given, curve, probability, mask, threshold, found.lesions, found.load, rule)
 
 
 def segment_files(
@@ -74,6 +83,7 @@ def segment_files(
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: bool = False,
+    code: Path | None = None,
 ) -> dict[str, str]:
     """Segment scans and write everything about them to ``folder``, with one table of all their lesions.
 
@@ -90,6 +100,7 @@ def segment_files(
         pictures: Write a picture and a one-page report of every scan.
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
             such scans are refused.
+        code: As for :func:`segment`.
 
     Returns:
         The scans that could not be segmented, each with the reason; what the folder held of them stays as it was.
@@ -105,8 +116,8 @@ def segment_files(
     cords = _cords(scans, centerlines, cord_masks, centerline_source)
     for written in (file for scan in scans for file in map_files(folder, scan)):
         check_output_file(written, *scans, *centerlines, *cord_masks)
-    model = load_bundle(bundle)
-    cut = choose_cut(model, threshold, bundle)
+    model = load_bundle(bundle, code)
+    rule = _rule(model.card, threshold, bundle)
     find = cord_finder(centerline_source, BY_OPTION)
     faults: dict[str, str] = {}
     n_written = 0
@@ -116,7 +127,7 @@ def segment_files(
             try:
                 image = _read(scan)
                 check_earlier(folder, scan, overwrite=overwrite)
-                result = _segment(image, model, given, cut, find)
+                result = _segment(image, model, given, rule, find)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
@@ -171,6 +182,7 @@ def predict_file(
     centerline: Path | None = None,
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
+    code: Path | None = None,
 ) -> None:
     """Write the probability map of one scan.
 
@@ -178,7 +190,7 @@ def predict_file(
         CordlesionError: As :func:`segment`.
     """
     check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
-    image, model = _read(scan), load_bundle(bundle)
+    image, model = _read(scan), load_bundle(bundle, code)
     curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)
     say(f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own.")
@@ -210,10 +222,10 @@ def _centerline(image: Volume, given: CordGiven, card: Card, find: Finder | None
         curve = read_centerline(given.centerline, image)
     elif given.cord_mask is not None:
         curve = centerline_from_cord_mask(given.cord_mask, image)
-    elif card.preprocess.region == "cord":
+    elif card.cord_settings.region == "cord":
         curve = (find or cord_finder(given.source, BY_OPTION))(image)
     else:
         return None
-    if card.preprocess.region == "cord" and (remark := coverage_remark(curve, image)):
+    if card.cord_settings.region == "cord" and (remark := coverage_remark(curve, image)):
         say(remark)
     return curve

@@ -28,19 +28,19 @@ _BATCH = 4
 
 
 def sct_cord_finder(path: Path) -> Finder:
-    """Return what looks for the cord by SCT's centerline network.
+    """Return a finder of the cord that uses SCT's centerline network.
 
     Args:
         path: The file as SCT published it, under SCT's name: ``t2_ctr.h5``, or that of another contrast.
 
     Raises:
-        CordlesionError: The file cannot be used, or its name does not tell the contrast.
+        CordlesionError: The file cannot be used, or its name does not give the contrast.
     """
     contrast = contrast_of(path)
     if path.is_file() and contrast not in CENTERLINE_CONTRASTS:
         names = ", ".join(f"{name}_ctr.h5" for name in CENTERLINE_CONTRASTS)
         raise CordlesionError(
-            f"{path}: is not named as SCT's centerline networks are ({names}), and the name tells the contrast; one of "
+            f"{path}: is not named as SCT's centerline networks are ({names}), and the name gives the contrast; one of "
             "them is needed. Give t2_ctr.h5, for example, under that name."
         )
     return partial(_find, read_centerline_network(path), contrast)
@@ -62,7 +62,7 @@ def _find(network: SctCenterlineNet, contrast: str, scan: Volume) -> Centerline:
 
 
 def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: str = "t2") -> Volume:
-    """Compute the probability of cord in each axial slice; finding the curve in it is left to the caller.
+    """Compute the probability of cord in each axial slice; the caller finds the curve in it.
 
     SCT looks at blocks of 80 x 80 pixels, which follow the cord from slice to slice; here the network sees each slice
     whole, so that nothing depends on where it was found before.

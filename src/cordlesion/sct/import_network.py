@@ -12,20 +12,14 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.foreign_file import ForeignFileError
 from cordlesion.io.outputs import check_output_folder
-from cordlesion.model.bundle import (
-    GlobalThreshold,
-    SctBundle,
-    SctCard,
-    SctNetworkConfig,
-    SctPredictionConfig,
-    read_card,
-    save_bundle,
-)
+from cordlesion.model.bundle import read_card, save_bundle
+from cordlesion.sct.bundle import SctBundle, SctCard, SctNetworkConfig, SctPredictionConfig
 from cordlesion.sct.keras_file import KerasFile, KerasLayer, open_keras
 from cordlesion.sct.layers import centerline_plan, lesion_plan, require_plan
 from cordlesion.sct.networks import SctCenterlineNet, SctLesionNet
 from cordlesion.sct.onnx_file import read_onnx_network
 from cordlesion.sct.stack import SCT_CONTRASTS
+from cordlesion.threshold import GlobalThreshold
 
 Variant = Literal["shipped", "soft"]
 VARIANTS: Mapping[Variant, tuple[SctPredictionConfig, GlobalThreshold | None]] = MappingProxyType(
@@ -61,10 +55,10 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
         folder: Where to write the bundle.
         variant: ``shipped``: patches that do not overlap, p > 0.1 and after interpolation >= 0.1, a mask as SCT writes
             it. ``soft``: overlapping patches, probabilities, a threshold to be tuned.
-        contrast: A row of ``SCT_CONTRASTS``; by default what the file's name says.
+        contrast: A row of ``SCT_CONTRASTS``; by default that of the file's name.
 
     Returns:
-        What was written, and what can be done with it: a sentence each.
+        What was written, and how to use it: one sentence each.
 
     Raises:
         CordlesionError: The file cannot be used, its contrast is not known, or the folder holds a bundle already.
@@ -81,7 +75,7 @@ def import_sct(file: Path, folder: Path, variant: Variant = "shipped", contrast:
         "variant": f"sct_{variant}",
         "reference": "Gros et al., NeuroImage 2019, doi:10.1016/j.neuroimage.2018.09.081",
     }
-    if held and (held.provenance, held.preprocess) != (provenance, constants):
+    if held and not (isinstance(held, SctCard) and (held.provenance, held.preprocess) == (provenance, constants)):
         raise CordlesionError(_other_model(folder))
     if not held:
         network, filters = read_lesion_network(file)
@@ -102,7 +96,7 @@ def _other_model(folder: Path) -> str:
 
 
 def _require_lesion_file(file: Path) -> None:
-    """Tell files that are none of SCT's lesion networks by their names, before one is asked for their contrast."""
+    """Refuse files that are not SCT's lesion networks, by their names, before the contrast is read from the name."""
     if not file.exists():
         raise CordlesionError(f"{file}: no such file. Check the name; t2_lesion.h5 of SCT, for example, is needed.")
     if file.is_dir():
@@ -126,7 +120,7 @@ def _require_lesion_file(file: Path) -> None:
 def _contrast(file: Path, contrast: str | None) -> str:
     if (named := contrast or file.name.partition("_lesion")[0]) in SCT_CONTRASTS:
         return named
-    fault = f"{contrast!r} is no contrast" if contrast else "its name does not tell the contrast it was made for"
+    fault = f"{contrast!r} is no contrast" if contrast else "its name does not give the contrast it was made for"
     raise CordlesionError(f"{file}: {fault}; one of {', '.join(SCT_CONTRASTS)} is needed. Give --contrast.")
 
 
@@ -202,7 +196,7 @@ def _filters(layer: KerasLayer) -> int:
 
 
 def _fill(network: nn.Module, file: KerasFile) -> None:
-    """Give a network without memory the weights of a file, whose layers are in the order of its modules."""
+    """Fill a network on the meta device with the weights of a file, whose layers are in the order of its modules."""
     state = network.state_dict()
     if 4 * sum(values.numel() for values in state.values()) > file.n_bytes:
         raise ForeignFileError("its layers ask for more weights than it can hold")

@@ -212,7 +212,7 @@ def _normalization(step: _Step) -> Mapping[str, Floats]:
     """Return batch normalisation in torch's names; the identity where a converter has put it into the convolution."""
     ones, zeros = np.ones_like(step.bias), np.zeros_like(step.bias)
     scale, offset, mean, variance = step.normalization or (ones, zeros, zeros, ones)
-    # Torch's network has an epsilon of its own, which is taken off what it adds to.
+    # Torch's network adds an epsilon of its own to the variance, which is subtracted here.
     return {
         "weight": scale,
         "bias": offset,

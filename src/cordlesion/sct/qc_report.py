@@ -1,4 +1,4 @@
-"""Entries for the quality-control report of the Spinal Cord Toolbox (SCT), in which people flip through cases.
+"""Entries for the quality-control report of the Spinal Cord Toolbox (SCT), a page to browse through cases.
 
 Such a report is a folder: ``_json/qc_<time>.json`` for each entry, two pictures below ``dataset/subject/contrast/
 command/time/``, and a page that SCT makes of the entries whenever one of its commands adds another. Keys and places are

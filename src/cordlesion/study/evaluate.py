@@ -31,7 +31,7 @@ def evaluate_test(study: Study, options: RunOptions = DEFAULT) -> Study:
     _write_tables(study, opened)
     for method, scans in measured:
         tuned = opened[method.fold].thresholds.get(method.name)
-        write_masks(study, tuned.applied_to(method) if tuned else method, tuned.value if tuned else None, scans)
+        write_masks(study, tuned.applied_to(method) if tuned else method, tuned.rule if tuned else None, scans)
     record_experience(study)
     return study
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import BESIDE_TRAINING, RunConfig
+from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
@@ -120,6 +121,7 @@ def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
         "patches": run.patches.hashed(),
         "loss": run.loss.hashed(),
         "training": run.optimization.hashed(exclude=BESIDE_TRAINING),
+        **imported_code(run.network, run.code, [run.loss]),
     }
     changed = [
         f"{section}.{key} {was[key]} -> {value}"

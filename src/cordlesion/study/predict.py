@@ -1,4 +1,4 @@
-"""Probability maps of runs and comparators, their metrics at every threshold, and the masks at one threshold."""
+"""Probability maps of runs and comparators, their metrics at every threshold, and the masks of the tuned rule."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SWEEP
-from cordlesion.threshold import GRIDS, VOLUME
+from cordlesion.threshold import GRIDS, VOLUME, ThresholdRule
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class RunMaps:
         from cordlesion.model.bundle import load_own_bundle
         from cordlesion.prediction import predict_to_file
 
-        bundle = load_own_bundle(self.folder.bundle(self.run.name))
+        bundle = load_own_bundle(self.folder.bundle(self.run.name), self.run.code)
 
         def write(scan: Scan, fingerprint: str, hashes: Mapping[str, str]) -> None:
             path = self.folder.probability(scan.scan_id, self.run.name)
@@ -139,31 +139,31 @@ def sweep_set(
     return read_table(path, SWEEP)
 
 
-def write_masks(study: Study, run: Method, threshold: float | None, scans: Sequence[Scan]) -> None:
-    """Write the masks of a run or comparator at its threshold, unless they exist already.
+def write_masks(study: Study, run: Method, rule: ThresholdRule | None, scans: Sequence[Scan]) -> None:
+    """Write the masks of a run or comparator, unless they exist already.
 
     Args:
         study: The study.
         run: The run or comparator.
-        threshold: The decision threshold; None for a comparator that is given as masks, which exist already.
+        rule: Makes masks of maps; None for a comparator that is given as masks, which exist already.
         scans: Scans of any set.
     """
     folder = study.folder
     pairs = [map_pair(scan, folder, run) for scan in scans]
     key = f"masks/{run.name}"
-    made_from = fingerprint("masks", sweep_fingerprint(study, run, scans), threshold)
+    made_from = fingerprint("masks", sweep_fingerprint(study, run, scans), rule and rule.decisive)
     masks = [mask_file(pair.scan_id, folder, run) for pair in pairs]
     if folder.is_done(key, made_from, *masks):
         return
 
-    def cut(pair: MapPair) -> Path:
+    def write(pair: MapPair) -> Path:
         path = mask_file(pair.scan_id, folder, run)
-        if threshold is not None:
-            write_mask(pair.prediction, path, folder.derivatives, threshold, run, pair.cord_mask)
+        if rule is not None:
+            write_mask(pair.prediction, path, folder.derivatives, rule, run, pair.cord_mask)
         return path
 
     with folder.stage(key, made_from, *masks):
-        _results(map_scans(cut, pairs, f"write masks {run.name}"))
+        _results(map_scans(write, pairs, f"write masks {run.name}"))
 
 
 def map_pair(scan: Scan, folder: StudyFolder, run: Method) -> MapPair:

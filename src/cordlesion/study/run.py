@@ -105,6 +105,7 @@ def _run_stages(config: StudyConfig, until: StageName, options: RunOptions) -> M
 def _check_names(config: StudyConfig, until: str, only: str | None, executor: str) -> None:
     """Refuse names that would otherwise fail only after hours of training."""
     from cordlesion.losses import make_loss
+    from cordlesion.model.networks import try_network
 
     stages = {stage.name: stage for stage in STAGES}
     if until not in stages:
@@ -115,6 +116,7 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
         require_logger(config.training.logger)
     for loss in config.losses:
         make_loss(loss.name, loss.parameters, config.code)
+    try_network(config.network, config.patches.shape(config.preprocess), config.code)
     parse_objective(config.threshold.objective)
     runs = {run.name: run for run in config.runs}
     tables: tuple[tuple[str, Mapping[Any, Any], str, str], ...] = (

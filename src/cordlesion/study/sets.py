@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ from cordlesion.io.tables import read_table
 from cordlesion.study.comparators.match import Comparator
 from cordlesion.study.stack_fingerprint import stack_fingerprint, stack_key
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.threshold import VOLUME, parse_objective
+from cordlesion.threshold import VOLUME, GlobalThreshold, parse_objective
 
 Hashes = Mapping[str, Mapping[str, str]]
 """SHA-256 of each file of each scan."""
@@ -26,9 +26,20 @@ Hashes = Mapping[str, Mapping[str, str]]
 class TunedThreshold:
     """The threshold of a run, chosen on its threshold set."""
 
-    value: float
-    minimum_volume_mm3: float | None
+    rule: GlobalThreshold
+    minimum_volume_mm3: float | None = None
     """None where it is not tuned."""
+
+    @classmethod
+    def of_row(cls, row: Mapping[Any, Any]) -> Self:
+        """Return what a row of ``thresholds.tsv`` records."""
+        rule = GlobalThreshold(value=row["threshold"], objective=row.get("objective", ""), interval=None)
+        return cls(rule, row.get(VOLUME))
+
+    @property
+    def value(self) -> float:
+        """The threshold."""
+        return self.rule.value
 
     def applied_to(self, run: Method) -> Method:
         """Return the run with the tuned post-processing."""
@@ -72,9 +83,7 @@ class ClosedTest:
         if missing := [run.name for run in runs if _key(run.columns) not in written]:
             raise CordlesionError(f"{thresholds}: has no threshold of {', '.join(missing)}; {closed}")
         rows = {run.name: written[_key(run.columns)] for run in runs}
-        return OpenedTest(
-            self._scans, {name: TunedThreshold(row["threshold"], row.get(VOLUME)) for name, row in rows.items()}
-        )
+        return OpenedTest(self._scans, {name: TunedThreshold.of_row(row) for name, row in rows.items()})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,12 @@ def failure_file(folder: StudyFolder, run: RunConfig) -> Path:
 
 
 def _gpu_memory_gib(run: RunConfig) -> float:
-    """Estimate an upper bound of a training's GPU memory: activations in single precision, and CUDA itself."""
+    """Estimate an upper bound of a training's GPU memory: activations in single precision, and CUDA itself.
+
+    The memory of a user's network is unknown, so it gets a GPU for itself.
+    """
+    if run.network.is_imported:
+        return inf
     voxels: float = run.training.batch_size * prod(run.patches.shape(run.preprocess))
     per_level = (filters * voxels / 2.0 ** (3 * level) for level, filters in enumerate(run.network.filters))
     return _CONTEXT_GIB + 4 * _TENSORS_PER_LEVEL * sum(per_level) / 2**30

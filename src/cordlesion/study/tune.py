@@ -12,7 +12,15 @@ from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
 from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.tables import THRESHOLDS
-from cordlesion.threshold import VOLUME, ThresholdChoice, choose_threshold, describe_cut, describe_maps, find_cut
+from cordlesion.threshold import (
+    VOLUME,
+    GlobalThreshold,
+    ThresholdChoice,
+    choose_threshold,
+    describe_cut,
+    describe_maps,
+    find_cut,
+)
 
 _NO_INTERVAL = (math.nan, math.nan)
 
@@ -35,15 +43,9 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
 
 
 def _write_into_bundle(study: Study, run: RunConfig, choice: ThresholdChoice) -> None:
-    from cordlesion.model.bundle import GlobalThreshold, set_threshold
+    from cordlesion.model.bundle import set_threshold
 
-    threshold = GlobalThreshold(
-        value=choice.value,
-        objective=study.config.threshold.objective,
-        interval=choice.interval,
-        learned=choice.learned,
-    )
-    set_threshold(study.folder.bundle(run.name), threshold, choice.minimum_volume_mm3)
+    set_threshold(study.folder.bundle(run.name), GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
 
 
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from cordlesion import __version__
 from cordlesion.config import Method
 from cordlesion.io.volume import read_probability, write_volume
 from cordlesion.io.writing import write_json
-from cordlesion.metrics import binarize
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.threshold.postprocess import postprocess, read_cord
+from cordlesion.threshold import ThresholdRule
+from cordlesion.threshold.postprocess import make_mask, read_cord
 
 
 def describe_dataset(folder: StudyFolder, dataset: Path) -> None:
@@ -47,22 +47,22 @@ def mask_path(probability: Path) -> Path:
 
 
 def write_mask(
-    probability: Path, path: Path, derivatives: Path, threshold: float, run: Method, cord_mask: Path | None = None
+    probability: Path, path: Path, derivatives: Path, rule: ThresholdRule, run: Method, cord_mask: Path | None = None
 ) -> None:
-    """Post-process a probability map, cut it (a voxel is lesion when p >= t) and write the mask.
+    """Make the post-processed mask of a probability map and write it.
 
     Args:
         probability: The map.
         path: Of the mask.
         derivatives: The folder of the derivatives; the sidecar names the map relative to it.
-        threshold: The decision threshold t.
+        rule: The tuned threshold rule.
         run: The run or comparator, with its post-processing.
         cord_mask: Of the scan; needed where lesions are restricted to the cord.
     """
     volume = read_probability(probability)
     removal = run.postprocess
-    kept = postprocess(volume, [threshold], removal, read_cord(cord_mask, volume, removal))
-    write_volume(path, binarize(kept, threshold), volume)
+    mask, threshold = make_mask(volume, rule, removal, read_cord(cord_mask, volume, removal))
+    write_volume(path, mask, volume)
     tuned = "at the threshold tuned on the threshold set"
     write_json(
         sidecar(path),

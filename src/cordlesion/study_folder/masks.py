@@ -2,12 +2,12 @@
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
-from cordlesion.metrics import binarize
 from cordlesion.pictures.slices import Mask
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.results import Run, StudyResults
 from cordlesion.study_folder.stages import run_stage
-from cordlesion.threshold.postprocess import postprocess, read_cord
+from cordlesion.threshold import GlobalThreshold
+from cordlesion.threshold.postprocess import make_mask, read_cord
 
 
 def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Volume]:
@@ -49,7 +49,9 @@ def cut_mask(results: StudyResults, scan_id: str, run: Run, scan: Volume, thresh
     t = float(chosen["threshold"]) if threshold is None else threshold
     cord_mask = results.manifest.get("scans", {}).get(scan_id, {}).get("cord_mask")
     cord = read_cord(cord_mask and results.folder.root / cord_mask, scan, removal)
-    return binarize(postprocess(_read_map(results, scan_id, training, scan), [t], removal, cord), t)
+    rule = GlobalThreshold(value=t, objective="that of the study", interval=None)
+    mask, _ = make_mask(_read_map(results, scan_id, training, scan), rule, removal, cord)
+    return mask
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:

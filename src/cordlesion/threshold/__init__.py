@@ -12,5 +12,8 @@ from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
 from cordlesion.threshold.objective import objective_help as objective_help
 from cordlesion.threshold.objective import parse_objective as parse_objective
+from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
+from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
+from cordlesion.threshold.rules import ThresholdRule as ThresholdRule
 from cordlesion.threshold.scans import VOLUME as VOLUME
 from cordlesion.threshold.stability import Stability as Stability

@@ -44,19 +44,19 @@ class ThresholdChoice:
     n_left_out: int
     """Scans of the table that take no part, because the objective is not defined for them."""
     shortfall: str
-    """Why the score says nothing of the maps: half a sentence, empty where they learned something."""
+    """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
 
     @property
     def learned(self) -> bool:
         """Whether the score is above 0 and above that of t = 0, where every voxel is lesion.
 
-        Where it is not, the maps hold nothing that a threshold could find, and t is as good as any other.
+        Where it is not, no threshold finds lesions in the maps, and t is as good as any other.
         """
         return not self.shortfall
 
     @property
     def basis(self) -> str:
-        """What the choice rests on, to be printed beside it."""
+        """What the choice is based on, to be printed with it."""
         free = f", {self.n_lesion_free} of them lesion-free" if self.n_lesion_free else ""
         out = f"; {self.n_left_out} left out, for which it is undefined" if self.n_left_out else ""
         scans, subjects = _counted(self.n_scans, "scan"), _counted(self.n_subjects, "subject")
@@ -72,7 +72,7 @@ def choose_threshold(
 ) -> ThresholdChoice:
     """Choose the threshold with the highest objective over the scans of the threshold set.
 
-    Ties are settled by the middle of the widest run of tied thresholds (the lower of two middles, the lower of two
+    Ties are resolved by the middle of the widest run of tied thresholds (the lower of two middles, the lower of two
     widest runs). Scans for which the objective is not defined are left out and counted: for most objectives those
     without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them.
 
@@ -82,7 +82,7 @@ def choose_threshold(
 
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
-            those that the objective reads; a column ``set``, if there is one, must say ``threshold`` throughout.
+            those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row.
         objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``.
         n_resamples: Bootstrap samples behind the interval.
         seed: Of the bootstrap.
@@ -126,7 +126,7 @@ def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray)
 
 
 def _shortfall(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> str:
-    """Say why the best score is worth nothing; nothing where it is worth something."""
+    """Return why the best score is worth nothing; empty where it is worth something."""
     marking_all = scans.grid.score_of_marking_all(curve)
     if curve.max() > marking_all + TIE:
         return ""
@@ -139,7 +139,7 @@ def _shortfall(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> str
 
 
 def _failure(goal: Objective, scans: ThresholdScans) -> str:
-    """Say that no threshold above 0 has a score above 0."""
+    """Return a sentence that no threshold above 0 has a score above 0."""
     cells = scans.grid.above_zero
     return goal.failure(scans.measures[..., cells], lambda number: scans.grid.name(int(cells[number])))
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
 THRESHOLDS: tuple[float, ...] = tuple(np.round(np.linspace(0, 1, 21), 2).tolist())
-"""The study's grid: 0, 0.05 .. 1."""
+"""The grid of Hussein et al. 2023: 0, 0.05 .. 1."""
 
 FINE_THRESHOLDS: tuple[float, ...] = tuple(sorted({0.01, 0.02, 0.03, *THRESHOLDS}))
-"""The study's grid and 0.01, 0.02, 0.03: a timid network's best threshold may lie below the study's first step."""
+"""That grid and 0.01, 0.02, 0.03: the best threshold of a network with low probabilities may lie below 0.05."""
 
 GRIDS: Mapping[str, tuple[float, ...]] = MappingProxyType({"paper": THRESHOLDS, "fine": FINE_THRESHOLDS})
 """Grids by name."""

@@ -1,4 +1,4 @@
-"""What a sweep over thresholds says of the probability maps themselves."""
+"""What a sweep over thresholds shows about the probability maps themselves."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ _STEPS = 3
 
 
 def find_cut(sweep: pd.DataFrame) -> float | None:
-    """Return the value below which no map has any other value than (about) 0, as of maps that were cut before.
+    """Return the value below which no map has any other value than (about) 0, as in maps that were cut before.
 
     Args:
         sweep: A row per scan and threshold (and minimum volume), with ``predicted_volume_mm3``.
@@ -26,7 +26,7 @@ def find_cut(sweep: pd.DataFrame) -> float | None:
 
 
 def describe_cut(sweep: pd.DataFrame, cut: float) -> str:
-    """Say what it means that maps have no values below a cut (see :func:`find_cut`)."""
+    """Return, in words, what it means that maps have no values below a cut (see :func:`find_cut`)."""
     lowest = _marked(sweep).columns[0]
     return (
         f"no map has a value from {lowest:g} to below {cut:g}, as where a tool sets what lies below its own cut to 0: "
@@ -35,7 +35,7 @@ def describe_cut(sweep: pd.DataFrame, cut: float) -> str:
 
 
 def describe_maps(sweep: pd.DataFrame) -> str:
-    """Say why maps may hold nothing that a threshold finds, half a sentence; nothing where that is not apparent."""
+    """Return why a threshold may find nothing in maps, half a sentence; empty where that is not apparent."""
     marked = _marked(sweep)
     lowest, volumes = float(marked.columns[0]), marked.iloc[:, 0].to_numpy()
     if not volumes.any():

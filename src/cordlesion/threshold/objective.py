@@ -54,8 +54,8 @@ class Objective(ABC):
     def summarize(self, measures: FloatArray) -> FloatArray:
         """Summarise over scans: (M, ..., scans, cells) -> (..., cells); NaN is left out.
 
-        Never negative where the cell may be chosen. A negative score says by how much a cell breaks the objective's
-        condition.
+        Never negative where the cell may be chosen. A negative score is the amount by which a cell breaks the
+        objective's condition.
         """
 
     def failure(self, measures: FloatArray, name: Callable[[int], str]) -> str:  # noqa: ARG002 - only some need them

@@ -11,6 +11,7 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask
 from cordlesion.metrics import LesionRule, binarize, label_components
+from cordlesion.threshold.rules import ThresholdRule
 
 # Spacings come from float32 headers: a voxel at just the margin must not drop out by a rounding error.
 _MARGIN_TOLERANCE = 1e-6
@@ -38,30 +39,61 @@ def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) 
     return cord
 
 
+def make_mask(
+    probability: Volume, rule: ThresholdRule, config: PostprocessConfig, cord: npt.NDArray[np.bool_] | None
+) -> tuple[npt.NDArray[np.bool_], float]:
+    """Make the lesion mask of a scan: nothing far from the cord, what the rule finds, no small components.
+
+    Args:
+        probability: The map.
+        rule: What makes a mask of it.
+        config: What is removed.
+        cord: What :func:`read_cord` returned, on the map's grid.
+
+    Returns:
+        The mask, of the map's shape, and the threshold that the rule applied. For one threshold above 0 the mask is
+        that of the map that :func:`postprocess` returns.
+    """
+    p = _near_cord(probability, config, cord)
+    mask, threshold = rule.binarize(p, probability.spacing_mm), rule.threshold_in(p, probability.spacing_mm)
+    if config.minimum_volume_mm3 > 0:
+        large = LesionRule(min_volume_mm3=config.minimum_volume_mm3)
+        mask = label_components(mask, large, float(np.prod(probability.spacing_mm))).labels > 0
+    return mask, threshold
+
+
 def postprocess(
     probability: Volume,
     thresholds: Sequence[float],
     config: PostprocessConfig,
     cord: npt.NDArray[np.bool_] | None,
 ) -> npt.NDArray[np.float32]:
-    """Post-process a probability map so that cutting it gives the post-processed mask, at each of the thresholds.
+    """Post-process a probability map so that thresholding it gives the post-processed mask, at each threshold.
 
     Args:
         probability: The map.
-        thresholds: Where it is going to be cut, all above 0 (at 0 every voxel is lesion, whatever is removed).
+        thresholds: Those that will be applied, all above 0 (at 0 every voxel is lesion, whatever is removed).
         config: What is removed.
         cord: What :func:`read_cord` returned, on the map's grid.
 
     Returns:
         A map of the same shape; the very map where nothing is to be removed.
     """
-    p: npt.NDArray[np.float32] = probability.data.astype(np.float32, copy=False)
-    if config.cord_margin_mm is not None:
-        assert cord is not None
-        p = np.where(near(cord, probability.spacing_mm, config.cord_margin_mm), p, np.float32(0))
+    p = _near_cord(probability, config, cord)
     if config.minimum_volume_mm3 > 0:
         p = without_small(p, thresholds, probability.spacing_mm, config.minimum_volume_mm3)
     return p
+
+
+def _near_cord(
+    probability: Volume, config: PostprocessConfig, cord: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.float32]:
+    """Return the map with 0 beyond the cord's margin."""
+    p: npt.NDArray[np.float32] = probability.data.astype(np.float32, copy=False)
+    if config.cord_margin_mm is None:
+        return p
+    assert cord is not None
+    return np.where(near(cord, probability.spacing_mm, config.cord_margin_mm), p, np.float32(0))
 
 
 def without_small(
@@ -73,7 +105,7 @@ def without_small(
     """Lower a map until, at each threshold, it has only components larger than a volume (area opening: Vincent 1993).
 
     Components only grow as the threshold falls, so the thresholds at which a voxel is kept are all those up to one:
-    its new value. Cut at a threshold, the new map is just the old one cut there less the small components.
+    its new value. The mask of the new map at a threshold is that of the old map less the small components.
 
     Args:
         probability: Shape (X, Y, Z).

@@ -1,4 +1,4 @@
-"""The table of the threshold set, checked, as arrays over which scans and subjects can be drawn."""
+"""The table of the threshold set, checked, as arrays from which scans and subjects can be drawn."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -56,7 +56,7 @@ class ThresholdScans:
         n_subjects = int(self.subjects.max()) + 1
         # Scans are sorted by subject; a scan's place is its number among those of its subject.
         place = np.arange(len(self.subjects)) - np.searchsorted(self.subjects, self.subjects)
-        # Subjects with fewer scans than others are filled up with NaN, which objectives leave out.
+        # Subjects with fewer scans than others are padded with NaN, which objectives leave out.
         padded = np.full((len(self.measures), n_subjects, place.max() + 1, self.measures.shape[-1]), np.nan)
         padded[:, self.subjects, place] = self.measures
         n_scans = np.bincount(self.subjects)

@@ -38,8 +38,8 @@ class Stability:
 def measure_stability(thresholds: FloatArray, curve: FloatArray, best: int) -> Stability:
     """Measure the stability of one threshold of a curve.
 
-    t = 0 lies outside, as t > 1 does: there every voxel is lesion, so that its score says nothing of the maps. What
-    was chosen there has no plateau and no neighbours.
+    t = 0 lies outside, as t > 1 does: there every voxel is lesion, so that its score does not depend on the maps. A
+    choice of t = 0 has no plateau and no neighbours.
 
     Args:
         thresholds: Ascending, shape (T,).

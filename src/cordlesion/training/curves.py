@@ -15,7 +15,7 @@ from cordlesion.config import LoggerName
 from cordlesion.errors import CordlesionError
 
 Draw: TypeAlias = Callable[[Sequence[Mapping[str, float]]], None]
-"""Takes a history and draws the epochs that are new in it."""
+"""Draws the epochs of a history that are new."""
 
 
 def _tensorboard(folder: Path, _run: str) -> Logger:
@@ -39,7 +39,7 @@ def _wandb(folder: Path, run: str) -> Logger:
 LOGGERS: Mapping[LoggerName, Callable[[Path, str], Logger]] = MappingProxyType(
     {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
 )
-"""Makes a logger from the folder it writes to and the name of the run; called as the package that it needs."""
+"""Makes a logger from the folder it writes to and the name of the run; each key is the name of its package."""
 
 
 def require_logger(name: LoggerName) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 import signal
 import threading
 import warnings
@@ -13,78 +12,79 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import bar
 from cordlesion.io.writing import atomic_path
 from cordlesion.losses import make_loss
-from cordlesion.model.hardware import choose_hardware
-from cordlesion.model.unet3d import UNet3d, make_unet
+from cordlesion.model.hardware import channels_last, choose_hardware
+from cordlesion.model.networks import make_network
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
 from cordlesion.training.nodes import ALONE, Node
+from cordlesion.training.packed_stacks import PackedStacks
 from cordlesion.training.patch_dataset import patch_loader
-from cordlesion.training.processes import Seat, seats
-from cordlesion.training.shared_batch import agreed, share_normalizations
-from cordlesion.training.stack_bank import StackBank
+from cordlesion.training.processes import Rank, launch_workers
+from cordlesion.training.shared_batch import all_reduce_mean, convert_sync_batchnorm
 
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
     """The network of the epoch with the lowest validation loss, and how training went."""
 
-    network: UNet3d
+    network: nn.Module
     history: list[dict[str, float]]
 
 
 def fit(
-    run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path, node: Node = ALONE
+    run: RunConfig, train: PackedStacks, validation: PackedStacks, checkpoint: Path, node: Node = ALONE
 ) -> TrainedNetwork:
-    """Train a network; killed at any moment and called again, it ends with the same weights.
+    """Train a network; stopped at any moment and called again, it ends with the same weights.
 
     Args:
         run: What to train.
         train: Stacks the network learns from.
         validation: Stacks that choose the epoch.
-        checkpoint: Where the state is kept after every epoch; read first if it exists. Curves are drawn beside it.
-        node: Which of the machines this is that train the network; each of them is to call this.
+        checkpoint: Where the state is kept after every epoch; read first if it exists. Curves are drawn in its folder.
+        node: Which of the machines that train the network this is; each of them calls this.
 
     Raises:
-        CordlesionError: The loss is unknown, or became NaN, or the logger's package is not installed, or there are not
-            as many GPUs as the run asks for.
+        CordlesionError: The loss or the network is unknown, the loss became NaN, the logger's package is not installed,
+            or there are fewer GPUs than the run asks for.
     """
-    with seats(run.optimization.devices, node, _train, run, train, validation, checkpoint) as seat:
-        module = _train(run, train, validation, checkpoint, seat)
+    with launch_workers(run.optimization.devices, node, _train, run, train, validation, checkpoint) as rank:
+        module = _train(run, train, validation, checkpoint, rank)
     network = _initial_network(run)
     network.load_state_dict(module.best_weights)
     return TrainedNetwork(network.eval(), module.history)
 
 
-def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: Path, seat: Seat) -> LesionModule:
-    """Do one process's part of a training."""
+def _train(run: RunConfig, train: PackedStacks, validation: PackedStacks, checkpoint: Path, rank: Rank) -> LesionModule:
+    """Train in one process."""
     config = run.optimization
-    hardware = choose_hardware().at(config.precision).numbered(seat.place)
+    hardware = choose_hardware().at(config.precision).numbered(rank.local_rank)
     module = LesionModule(
-        _initial_network(run, shared=seat.n_processes > 1),
+        _initial_network(run, shared=rank.world_size > 1),
         make_loss(run.loss.name, run.loss.parameters, run.code),
         config,
     )
     shape, overlap = run.patches.shape(run.preprocess), run.patches.overlap_fraction
     train_loader, validation_loader = (
-        patch_loader(bank, shape, overlap, config.batch_size, seed, hardware.device, seat.share)
-        for bank, seed in ((train, run.seed), (validation, None))
+        patch_loader(packed, shape, overlap, config.batch_size, seed, hardware.device, rank.share)
+        for packed, seed in ((train, run.seed), (validation, None))
     )
     with (
         bar(f"train {run.name}", config.epochs) as advance,
-        learning_curves(config.logger if seat.leads else None, checkpoint.parent, run.name) as draw,
+        learning_curves(config.logger if rank.is_global_zero else None, checkpoint.parent, run.name) as draw,
         _without_advertising(),
     ):
         trainer = pl.Trainer(
             accelerator=hardware.device.type,
-            devices=seat.n_places,
-            num_nodes=seat.node.count,
-            strategy=seat.strategy(hardware.device),
+            devices=rank.local_world_size,
+            num_nodes=rank.node.count,
+            strategy=rank.strategy(hardware.device),
             precision=hardware.precision,
             max_epochs=config.epochs,
             callbacks=[_EpochEnd(checkpoint, config.early_stopping_epochs, advance, draw), _Termination()],
@@ -94,9 +94,9 @@ def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: 
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            plugins=[seat.environment()],
+            plugins=[rank.environment()],
         )
-        seat.ready()
+        rank.ready()
         with _interruptible():
             trainer.fit(
                 module,
@@ -105,14 +105,14 @@ def _train(run: RunConfig, train: StackBank, validation: StackBank, checkpoint: 
                 ckpt_path=checkpoint if checkpoint.exists() else None,
                 weights_only=True,
             )
-        # Here too: a training killed after its last epoch has none left in which to draw.
+        # Here too: a training killed after its last epoch has no epoch left in which to draw.
         draw(module.history)
     return module
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Undo what Lightning makes of Ctrl-C: it ignores the next one for good and exits with status 1."""
+    """Undo Lightning's handling of Ctrl-C: it ignores the next one for good and exits with status 1."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -125,14 +125,14 @@ def _interruptible() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_advertising() -> Iterator[None]:
-    """Silence what Lightning says about itself; what concerns the training is told by our own progress bar."""
+    """Silence Lightning's messages about itself; our own progress bar reports on the training."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Patches are gathered on the device: there is nothing to be done beside it.
+            # Patches are gathered on the device: there is no work for other processes.
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Where SLURM is installed; a training is started by a study, not by srun.
             warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
@@ -147,9 +147,9 @@ def _without_advertising() -> Iterator[None]:
 
 
 class _Termination(pl.Callback):
-    """Leaves SIGTERM to whom it was: SLURM sends it long before a job has to end.
+    """Restores the handler of SIGTERM, which SLURM sends long before a job has to end.
 
-    Lightning would end the training, and answer with a collective operation that meets another one of other processes.
+    Lightning would end the training, and start a collective operation that the other processes do not expect.
     """
 
     def __init__(self) -> None:
@@ -173,7 +173,7 @@ class _EpochEnd(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LesionModule)
-        if agreed(trainer.current_epoch) != trainer.current_epoch:
+        if all_reduce_mean(trainer.current_epoch) != trainer.current_epoch:
             raise CordlesionError(
                 f"{self._checkpoint}: the machines of this training found different states of it; shared file systems "
                 "may show a file late. Run it again."
@@ -191,7 +191,7 @@ class _EpochEnd(pl.Callback):
                 f"{self._checkpoint.parent}: the loss became NaN or infinite in epoch {trainer.current_epoch}. "
                 "Lower `training.learning_rate`, or check the loss's parameters."
             )
-        # All processes are asked, the first one writes.
+        # All processes take part, the first one writes.
         with atomic_path(self._checkpoint) if trainer.is_global_zero else nullcontext(self._checkpoint) as path:
             trainer.save_checkpoint(path)
         trainer.should_stop = self._is_over(pl_module)
@@ -199,17 +199,16 @@ class _EpochEnd(pl.Callback):
         self._advance(1, note=f"validation loss {last['validation_loss']:.4f}")
 
     def _is_over(self, module: LesionModule) -> bool:
-        """Tell from the history alone, which a resumed training shares with one that was never interrupted."""
+        """Decide by the history alone, which is the same in a resumed training and in one without interruption."""
         patience = self._early_stopping_epochs
         return patience is not None and module.epochs_without_progress >= patience
 
 
-def _initial_network(run: RunConfig, shared: bool = False) -> UNet3d:
+def _initial_network(run: RunConfig, shared: bool = False) -> nn.Module:
     """Draw the initial weights from the run's seed without touching the global random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        network = make_unet(run.network)
-    torch.nn.init.constant_(network.last.bias, math.log(run.network.prior / (1 - run.network.prior)))  # type: ignore[arg-type]
+        network = make_network(run.network, run.code)
     if shared:
-        share_normalizations(network)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+        convert_sync_batchnorm(network)
+    return channels_last(network)

@@ -1,4 +1,4 @@
-"""One training as a Lightning module: there is one, and no loss ever needs another."""
+"""One training as a Lightning module: the same for every loss and network."""
 
 import copy
 import math
@@ -9,12 +9,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cordlesion.config import TrainingConfig
 from cordlesion.losses import Loss
-from cordlesion.model.unet3d import UNet3d
-from cordlesion.training.shared_batch import agreed, whole_batch
+from cordlesion.training.shared_batch import all_gather_batch, all_reduce_mean
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     # One kernel for all weights; Adadelta has none.
@@ -27,12 +26,12 @@ class LesionModule(pl.LightningModule):
     """Trains a network with a loss and keeps the epoch with the lowest validation loss.
 
     Args:
-        network: The network, in the memory format it is to be trained in.
+        network: The network, in the memory format in which it trains.
         loss: Loss of (logits, lesion).
         config: Optimiser and learning rate.
     """
 
-    def __init__(self, network: UNet3d, loss: Loss, config: TrainingConfig) -> None:
+    def __init__(self, network: nn.Module, loss: Loss, config: TrainingConfig) -> None:
         super().__init__()
         self.network = network
         self.history: list[dict[str, float]] = []
@@ -62,7 +61,7 @@ class LesionModule(pl.LightningModule):
         self._validation_losses.append(self._batch_loss(batch))
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's clock, and set the epoch's rate where it follows from its number."""
+        """Start the epoch's clock, and set its learning rate where that follows from its number."""
         self._started = time.perf_counter()
         if self._config.schedule == "cosine":
             progress = self.current_epoch / self._config.epochs
@@ -72,12 +71,12 @@ class LesionModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Close the epoch: note the losses, keep the weights if they are the best, lower the rate on a plateau."""
         # Stepped here, because Lightning steps plateau schedulers after the checkpoint of the epoch is written.
-        validation = agreed(_mean(self._validation_losses))
+        validation = all_reduce_mean(_mean(self._validation_losses))
         best = min((row["validation_loss"] for row in self.history), default=float("inf"))
         self.history.append(
             {
                 "epoch": self.current_epoch,
-                "train_loss": agreed(_mean(self._train_losses)),
+                "train_loss": all_reduce_mean(_mean(self._train_losses)),
                 "validation_loss": validation,
                 "learning_rate": self.trainer.optimizers[0].param_groups[0]["lr"],
                 "seconds": round(time.perf_counter() - self._started, 2),
@@ -100,7 +99,7 @@ class LesionModule(pl.LightningModule):
         return OPTIMIZERS[config.optimizer](self.network.parameters(), **own)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know of."""
+        """Add the state that Lightning does not save."""
         checkpoint["study"] = {
             "history": self.history,
             "best_weights": self.best_weights,
@@ -108,17 +107,17 @@ class LesionModule(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up where the checkpoint was written."""
+        """Restore that state."""
         self.history = checkpoint["study"]["history"]
         self.best_weights = checkpoint["study"]["best_weights"]
         self._plateau_state = checkpoint["study"]["plateau"]
 
     def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
-        """Return the loss of a batch, all of it wherever its parts are, and its number of patches."""
+        """Return the loss of the whole batch, over all processes, and its number of patches."""
         patches, lesion = batch
         logits = self.network(patches.contiguous(memory_format=torch.channels_last_3d))
-        # Most losses are no mean over patches: that of the whole batch is needed.
-        logits, lesion = whole_batch(logits.float()), whole_batch(lesion)
+        # Most losses are no mean over patches, so the whole batch is needed.
+        logits, lesion = all_gather_batch(logits.float()), all_gather_batch(lesion)
         return self._loss(logits, lesion), len(lesion)
 
     def _scheduler(self) -> torch.optim.lr_scheduler.ReduceLROnPlateau:

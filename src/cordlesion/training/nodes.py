@@ -7,18 +7,18 @@ from cordlesion.errors import CordlesionError
 
 @dataclass(frozen=True)
 class Node:
-    """One of the machines of a training; the first one leads."""
+    """One of the machines that train a network together."""
 
     number: int = 0
     count: int = 1
     address: str = "127.0.0.1"
-    """Of the first one."""
+    """Of the first machine."""
     port: int = 0
-    """At which the first one is found; 0 where there are no others, who would have to know it."""
+    """Of the first machine, at which the others connect; 0 where there are no others."""
 
     @property
-    def leads(self) -> bool:
-        """Whether it is the one that writes checkpoint, model and done-marker."""
+    def is_first(self) -> bool:
+        """Whether it is the machine that writes checkpoint, model and done-marker."""
         return self.number == 0
 
 
@@ -26,28 +26,28 @@ ALONE = Node()
 
 
 def this_node(count: int) -> Node:
-    """Return which of the nodes of a training this one is, as SLURM tells a job that has a task on each of them.
+    """Return which of the nodes of a training this is, from the environment of a SLURM job with one task on each node.
 
     Args:
-        count: How many there are to be; of one nothing is asked.
+        count: How many nodes there must be; for one, the environment is not read.
 
     Raises:
-        CordlesionError: This is no job, or one of another number of tasks.
+        CordlesionError: This is no job, or a job with another number of tasks.
     """
     if count == 1:
         return ALONE
     from submitit.helpers import TorchDistributedEnvironment
 
     try:
-        told = TorchDistributedEnvironment()
+        environment = TorchDistributedEnvironment()
     except RuntimeError as error:
         raise CordlesionError(
             f"`cluster.nodes` asks for {count} machines per training, and this is no job of SLURM. Use --executor "
             "slurm, or leave it out."
         ) from error
-    if told.world_size != count:
+    if environment.world_size != count:
         raise CordlesionError(
-            f"`cluster.nodes` asks for {count} machines per training, but this job has {told.world_size} tasks. Remove "
-            "from `cluster.options` what changes the number of tasks."
+            f"`cluster.nodes` asks for {count} machines per training, but this job has {environment.world_size} tasks. "
+            "Remove the option that changes the number of tasks from `cluster.options`."
         )
-    return Node(told.rank, count, told.master_addr, told.master_port)
+    return Node(environment.rank, count, environment.master_addr, environment.master_port)

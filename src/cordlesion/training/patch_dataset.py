@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cordlesion.model.standardize import standardize_patches
+from cordlesion.model.patch_prediction import standardize_patches
 from cordlesion.patches.augment import Lattice, augment
 from cordlesion.patches.grid import patch_grid
-from cordlesion.training.stack_bank import Shape, StackBank
+from cordlesion.training.packed_stacks import PackedStacks, Shape
 
 
 class PatchKey(NamedTuple):
@@ -24,7 +24,7 @@ class PatchKey(NamedTuple):
 Batch: TypeAlias = tuple[Tensor, Tensor]
 """Standardised intensities and lesion, each (B, 1, X, Y, Z) float32."""
 Share: TypeAlias = Callable[[list[PatchKey]], list[PatchKey]]
-"""Takes a process's part of a batch."""
+"""Returns a process's part of a batch."""
 
 
 def _all_of_it(batch: list[PatchKey]) -> list[PatchKey]:
@@ -35,7 +35,7 @@ class PatchDataset(Dataset[Batch]):
     """All patches of a set of stacks, with and without lesion, made by the batch on the device that trains.
 
     Args:
-        bank: The set's stacks.
+        packed: The set's stacks.
         shape: Edges of a patch in voxels.
         overlap_fraction: Shared part of consecutive patches.
         augment_seed: Seed of mirror and rotation; None leaves the patches as they are.
@@ -44,45 +44,45 @@ class PatchDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        bank: StackBank,
+        packed: PackedStacks,
         shape: Shape,
         overlap_fraction: float,
         augment_seed: int | None = None,
         device: torch.device | None = None,
     ) -> None:
         self._device = device or torch.device("cpu")
-        self._bank = bank.on(self._device)
+        self._packed = packed.on(self._device)
         self._shape = shape
         self._augment_seed = augment_seed
-        grids = [np.array(list(patch_grid(stack, shape, overlap_fraction))) for stack in bank.shapes]
+        grids = [np.array(list(patch_grid(stack, shape, overlap_fraction))) for stack in packed.shapes]
         self._stacks = np.repeat(np.arange(len(grids)), [len(grid) for grid in grids])
         self._starts = np.concatenate(grids)
-        self._firsts = bank.firsts
+        self._firsts = packed.firsts
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def __getitem__(self, keys: Sequence[PatchKey]) -> Batch:
-        """Cut, turn and standardise the patches of a batch."""
+        """Extract, augment and standardise the patches of a batch."""
         lattices = [self._lattice(key) for key in keys]
         x, y, z = (
-            # Shaped, because a process's share of a small batch may be empty.
+            # With a shape, because a process's share of a small batch may be empty.
             torch.tensor(np.array([lattice[axis] for lattice in lattices], np.int64).reshape(-1, size)).to(
-                self._bank.image.device
+                self._packed.image.device
             )
             for axis, size in enumerate(self._shape)
         )
         voxels = x[:, None, :, None, None] + y[:, None, None, :, None] + z[:, None, None, None, :]
         image, lesion = (
             values.index_select(0, voxels.flatten()).reshape(voxels.shape).to(self._device).float()
-            for values in (self._bank.image, self._bank.lesion)
+            for values in (self._packed.image, self._packed.lesion)
         )
         return standardize_patches(image), lesion
 
     def _lattice(self, key: PatchKey) -> Lattice:
-        """Say where in the bank the voxels of a patch are; a stack shorter than that repeats its last slice."""
+        """Return where the voxels of a patch are in memory; a stack shorter than the patch repeats its last slice."""
         stack, start = self._stacks[key.place], self._starts[key.place]
-        nx, ny, nz = self._bank.shapes[stack]
+        nx, ny, nz = self._packed.shapes[stack]
         x, y, z = (
             np.minimum(first + np.arange(size), n - 1) * stride
             for first, size, n, stride in zip(start, self._shape, (nx, ny, nz), (ny * nz, nz, 1), strict=True)
@@ -107,7 +107,7 @@ class KeyedSampler(Sampler[list[PatchKey]]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch comes next."""
+        """Set the epoch that comes next."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -123,7 +123,7 @@ class KeyedSampler(Sampler[list[PatchKey]]):
 
 
 def patch_loader(
-    bank: StackBank,
+    packed: PackedStacks,
     shape: Shape,
     overlap_fraction: float,
     batch_size: int,
@@ -133,10 +133,10 @@ def patch_loader(
 ) -> DataLoader[Batch]:
     """Make batches of (intensities, lesion), each (B, 1, X, Y, Z) float32, on a device; a seed shuffles and augments.
 
-    Where several processes train, ``share`` says what of a batch is this one's. Iterated, the loader gives the batches
-    of one epoch; ``loader.sampler.set_epoch`` says of which.
+    Where several processes train, ``share`` returns this process's part of a batch. Iterated, the loader gives the
+    batches of one epoch, which ``loader.sampler.set_epoch`` sets.
     """
-    patches = PatchDataset(bank, shape, overlap_fraction, seed, device)
+    patches = PatchDataset(packed, shape, overlap_fraction, seed, device)
     sampler = KeyedSampler(len(patches), batch_size, seed, share)
     # Its own generator, or the loader would draw from the global random state.
     return DataLoader(patches, batch_size=None, sampler=sampler, generator=torch.Generator())

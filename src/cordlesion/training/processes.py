@@ -1,4 +1,4 @@
-"""Several processes that train one network: this one is the first of its machine, the others help it."""
+"""Several processes that train one network: this one is the first of its machine and launches the others."""
 
 import contextlib
 import multiprocessing
@@ -25,66 +25,66 @@ from cordlesion.training.patch_dataset import PatchKey
 
 _READY = ""
 _PATIENCE = timedelta(minutes=10)
-"""How long a process waits for another, which is busy with its part of a batch or with writing the checkpoint."""
+"""How long a process waits for another, which computes its part of a batch or writes the checkpoint."""
 _END_OF_A_JOB_S = 10.0
-"""Within so much of each other the processes of a job end that is taken off its machines."""
+"""When a job is stopped or queued again, its processes on all machines end within this time."""
 
 
-def _alone() -> None:
-    """Wait for nobody."""
+def _no_workers() -> None:
+    """Wait for no process."""
 
 
 @dataclass(frozen=True)
-class Seat:
-    """The place of a process among those of a training."""
+class Rank:
+    """Which of the processes of a training this is, in the terms of ``torch.distributed``."""
 
-    place: int = 0
+    local_rank: int = 0
     """Number among the processes of its machine."""
-    n_places: int = 1
+    local_world_size: int = 1
     """Processes of each machine."""
     node: Node = ALONE
-    ready: Callable[[], None] = _alone
-    """Called before the processes meet: a helper reports, and the first one waits for all of its machine."""
+    ready: Callable[[], None] = _no_workers
+    """Called before the process group is formed: a worker reports that it is ready, the first process waits for all."""
 
     @property
     def rank(self) -> int:
-        """Number among all processes: those of a machine follow each other."""
-        return self.node.number * self.n_places + self.place
+        """Number among all processes; those of a machine are consecutive."""
+        return self.node.number * self.local_world_size + self.local_rank
 
     @property
-    def n_processes(self) -> int:
-        """How many processes train, on all machines."""
-        return self.node.count * self.n_places
+    def world_size(self) -> int:
+        """Number of processes that train, on all machines."""
+        return self.node.count * self.local_world_size
 
     @property
-    def leads(self) -> bool:
-        """Whether it is the one that writes, draws and tells."""
+    def is_global_zero(self) -> bool:
+        """Whether it is the process that writes files, draws curves and reports."""
         return self.rank == 0
 
     def share(self, batch: list[PatchKey]) -> list[PatchKey]:
-        """Return the part of a batch that is this process's; parts are in the order of the processes."""
-        first, last = (len(batch) * rank // self.n_processes for rank in (self.rank, self.rank + 1))
+        """Return this process's part of a batch; the parts are in the order of the ranks."""
+        first, last = (len(batch) * rank // self.world_size for rank in (self.rank, self.rank + 1))
         return batch[first:last]
 
     def environment(self) -> LightningEnvironment:
-        """Tell Lightning where it runs: not to look for SLURM, whose signals are the job's own."""
-        return LightningEnvironment() if self.n_processes == 1 else _Seated(self)
+        """Return Lightning's environment: it must not look for SLURM, because the job handles its signals itself."""
+        return LightningEnvironment() if self.world_size == 1 else _RankEnvironment(self)
 
     def strategy(self, device: torch.device) -> DDPStrategy | str:
         """Return Lightning's strategy for a device."""
-        if self.n_processes == 1:
+        if self.world_size == 1:
             return "auto"
         backend = "nccl" if device.type == "cuda" else "gloo"
         return DDPStrategy(process_group_backend=backend, timeout=_PATIENCE)
 
 
-class _Seated(LightningEnvironment):
-    """An environment whose processes are there already."""
+class _RankEnvironment(LightningEnvironment):
+    """An environment whose processes have been launched already."""
 
-    def __init__(self, seat: Seat) -> None:
+    def __init__(self, rank: Rank) -> None:
         super().__init__()
-        self._main_port = seat.node.port
-        self._seat = seat
+        self._main_port = rank.node.port
+        self._rank = rank
 
     @property
     def creates_processes_externally(self) -> bool:
@@ -92,151 +92,151 @@ class _Seated(LightningEnvironment):
 
     @property
     def main_address(self) -> str:
-        return self._seat.node.address
+        return self._rank.node.address
 
     def local_rank(self) -> int:
-        return self._seat.place
+        return self._rank.local_rank
 
     def node_rank(self) -> int:
-        return self._seat.node.number
+        return self._rank.node.number
 
 
 @contextlib.contextmanager
-def seats(n_places: int, node: Node, work: Callable[..., object], *args: Any) -> Iterator[Seat]:  # noqa: ANN401 - of ``work``
-    """Start the helpers of a training on this machine and yield the seat of this process; on leaving, they end.
+def launch_workers(local_world_size: int, node: Node, work: Callable[..., object], *args: Any) -> Iterator[Rank]:  # noqa: ANN401 - of ``work``
+    """Launch the workers of a training on this machine and yield the rank of this process; on leaving, they end.
 
     Args:
-        n_places: Processes of this machine, this one included.
+        local_world_size: Processes of this machine, this one included.
         node: Which of the training's machines this is.
-        work: What a helper does, called with ``args`` and its seat.
-        args: Whatever can be pickled; tensors are shared, not copied.
+        work: What a worker does, called with ``args`` and its rank.
+        args: Anything that can be pickled; tensors are shared, not copied.
 
     Raises:
-        CordlesionError: A process of the training ended before its time, or did not come, with what it said.
+        CordlesionError: A process of the training ended early or did not join; the sentence contains its error.
     """
-    if n_places * node.count == 1:
-        yield Seat()
+    if local_world_size * node.count == 1:
+        yield Rank()
         return
     if node.count == 1:
         node = replace(node, port=find_free_network_port())
     # Not forked, because threads of torch and the state of a GPU do not survive it.
     context = torch.multiprocessing.get_context("spawn")
     threads = torch.get_num_threads()
-    each = max(1, threads // n_places)
-    pipes = [context.Pipe(duplex=False) for _ in range(1, n_places)]
-    helpers = [
-        _Helper(context.Process(target=_help, args=(work, args, seat, each, sender), daemon=True), receiver, seat)
+    each = max(1, threads // local_world_size)
+    pipes = [context.Pipe(duplex=False) for _ in range(1, local_world_size)]
+    workers = [
+        _Worker(context.Process(target=_work, args=(work, args, rank, each, sender), daemon=True), receiver, rank)
         for place, (receiver, sender) in enumerate(pipes, 1)
-        for seat in [Seat(place, n_places, node)]
+        for rank in [Rank(place, local_world_size, node)]
     ]
     torch.set_num_threads(each)
     try:
-        _start(helpers)
+        _start(workers)
         for _, sender in pipes:
-            sender.close()  # theirs alone now: where one ends, its pipe does
-        yield Seat(0, n_places, node, partial(_await_ready, helpers))
-        for helper in helpers:
-            helper.process.join()
+            sender.close()  # only the worker holds it now: when a worker ends, its pipe is closed
+        yield Rank(0, local_world_size, node, partial(_await_ready, workers))
+        for worker in workers:
+            worker.process.join()
     except RuntimeError as error:
-        # Of torch, which may say that a connection was closed, but not why.
-        if why := _loss(node, helpers):
-            said = " ".join(str(error).split())
-            raise CordlesionError(f"{why} What is trained so far is kept. torch says here: {said}") from error
+        # torch may report that a connection was closed, but not why.
+        if why := _lost_process(node, workers):
+            reported = " ".join(str(error).split())
+            raise CordlesionError(f"{why} What is trained so far is kept. torch reports here: {reported}") from error
         raise
     finally:
         torch.set_num_threads(threads)
         if dist.is_initialized():
             dist.destroy_process_group()
-        for helper in helpers:
-            if helper.process.pid:
-                helper.process.kill()
-                helper.process.join()
+        for worker in workers:
+            if worker.process.pid:
+                worker.process.kill()
+                worker.process.join()
 
 
 @dataclass(frozen=True)
-class _Helper:
-    """A process that helps, and the end of the pipe at which it is heard."""
+class _Worker:
+    """A worker process, and the end of the pipe that receives its messages."""
 
     process: multiprocessing.context.SpawnProcess
     receiver: Connection
-    seat: Seat
+    rank: Rank
 
-    def heard(self) -> str | None:
-        """Return what it says, :data:`_READY` or what is wrong with it; None where it ended without a word."""
+    def message(self) -> str | None:
+        """Return its message, :data:`_READY` or its error; None where it ended without one."""
         try:
             return str(self.receiver.recv())
         except EOFError:
             self.process.join()
             return None
 
-    def fault(self, said: str | None) -> str:
-        """Say what is wrong with it."""
-        which = f"process {self.seat.place} of the {self.seat.n_places} of a training"
-        return f"{which}: {said}" if said else f"{which} {_ended(self.process.exitcode)}"
+    def fault(self, message: str | None) -> str:
+        """Return what is wrong with it."""
+        which = f"process {self.rank.local_rank} of the {self.rank.local_world_size} of a training"
+        return f"{which}: {message}" if message else f"{which} {_ended(self.process.exitcode)}"
 
 
-def _start(helpers: Sequence[_Helper]) -> None:
-    """Start the helpers, which share the stacks of this process.
+def _start(workers: Sequence[_Worker]) -> None:
+    """Start the workers, which share the stacks of this process.
 
     Raises:
-        CordlesionError: There is no room for what they share.
+        CordlesionError: There is no room in shared memory.
     """
     try:
-        for helper in helpers:
-            helper.process.start()
+        for worker in workers:
+            worker.process.start()
     except (OSError, RuntimeError) as error:
-        said = " ".join(str(error).split())
+        reported = " ".join(str(error).split())
         raise CordlesionError(
             "the stacks cannot be shared by several processes; /dev/shm must have room for them (`df -h /dev/shm`). "
-            f"Free some, or leave out `training.devices`. The system says: {said}"
+            f"Free some, or leave out `training.devices`. The system reports: {reported}"
         ) from error
 
 
-def _await_ready(helpers: Sequence[_Helper]) -> None:
-    """Wait until all helpers are about to meet: one that fails before would be waited for in vain.
+def _await_ready(workers: Sequence[_Worker]) -> None:
+    """Wait until all workers are ready to form the process group, which would wait for a failed one in vain.
 
     Raises:
         CordlesionError: One has failed.
     """
-    for helper in helpers:
-        if (said := helper.heard()) != _READY:
-            raise CordlesionError(helper.fault(said))
+    for worker in workers:
+        if (message := worker.message()) != _READY:
+            raise CordlesionError(worker.fault(message))
 
 
 def _ended(status: int | None) -> str:
     return (
-        f"ended with status {status}. It may say why above; if it does not, the system may have ended it for want of "
-        "memory: lower `training.devices`."
+        f"ended with status {status}. The reason may be printed above; if not, the system may have ended it because "
+        "memory was short: lower `training.devices`."
     )
 
 
-def _loss(node: Node, helpers: Sequence[_Helper]) -> str:
-    """Say which process was lost and what it said; nothing where none was."""
-    for helper in helpers:
-        if helper.process.exitcode:
-            return helper.fault(helper.heard() if helper.receiver.poll() else None)
+def _lost_process(node: Node, workers: Sequence[_Worker]) -> str:
+    """Return which process was lost, and its error; empty where none was."""
+    for worker in workers:
+        if worker.process.exitcode:
+            return worker.fault(worker.message() if worker.receiver.poll() else None)
     if node.count == 1:
         return ""
-    # A job that is queued again ends on one machine before the other; that must not pass for a failure.
+    # A job that is queued again ends on one machine before the other; that is no failure.
     time.sleep(_END_OF_A_JOB_S)
     return (
         f"machine {node.number + 1} of the {node.count} of a training stopped. If it lost the connection to the others "
-        f"or they did not come within {_PATIENCE.seconds // 60} minutes, the logs of the job in `jobs`, one of each "
-        "machine, may say why; where machines do not find each other, name their network in GLOO_SOCKET_IFNAME and "
-        "NCCL_SOCKET_IFNAME."
+        f"or they did not join within {_PATIENCE.seconds // 60} minutes, the reason may be in the logs of the job in "
+        "`jobs`, one per machine; where machines do not find each other, set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME "
+        "to the name of their network."
     )
 
 
-def _help(work: Callable[..., object], args: tuple[Any, ...], seat: Seat, threads: int, sender: Connection) -> None:
-    # Ctrl-C reaches all processes of a terminal, and what SLURM has to say all of a job; the first one ends the others.
+def _work(work: Callable[..., object], args: tuple[Any, ...], rank: Rank, threads: int, sender: Connection) -> None:
+    # Ctrl-C reaches all processes of a terminal, and SLURM's signals all of a job; the first process ends the others.
     for sent in (signal.SIGTERM, signal.SIGUSR2):
         signal.signal(sent, signal.SIG_IGN)
     exit_with_parent()
     torch.set_num_threads(threads)
     try:
-        work(*args, replace(seat, ready=partial(sender.send, _READY)))
+        work(*args, replace(rank, ready=partial(sender.send, _READY)))
     except CordlesionError as error:
-        # What is wrong with the training, the first process says too, unless it is wrong here alone.
+        # The first process reports the same fault, unless it is a fault of this process alone.
         sender.send(str(error))
     except Exception as error:
         sender.send("".join(traceback.format_exception_only(error)).strip())

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
+from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import write_table
 from cordlesion.io.writing import remove_file
@@ -17,20 +18,20 @@ from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_s
 from cordlesion.study_folder.tables import HISTORY
 from cordlesion.training.fit import fit
 from cordlesion.training.nodes import ALONE, Node
-from cordlesion.training.stack_bank import StackBank, TrainingStack, bank_stacks
+from cordlesion.training.packed_stacks import PackedStacks, TrainingStack, pack_stacks
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingSets:
-    """What the runs of a study learn from: both sets on the scale that was fitted on the training set alone."""
+    """Training and validation set of a study's runs, both on the intensity scale fitted on the training set alone."""
 
     landmarks: IntensityLandmarks
-    train: StackBank
-    validation: StackBank
+    train: PackedStacks
+    validation: PackedStacks
 
 
 def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> TrainingSets:
-    """Read the stack files of both sets and standardise their intensities; one stack at a time is in memory as read."""
+    """Read the stack files of both sets and standardise their intensities, one stack at a time."""
     landmarks = fit_landmarks((stack.image, stack.geometry.measured(stack.image)) for stack in map(read_stack, train))
     return TrainingSets(landmarks, _standardized(train, landmarks), _standardized(validation, landmarks))
 
@@ -42,8 +43,8 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
         run: What to train.
         sets: Training and validation set.
         folder: Folder of the run.
-        mark: Fingerprint of all inputs; a checkpoint of other inputs is never taken up.
-        node: Which of the machines this is that train the run; the first one writes.
+        mark: Fingerprint of all inputs; a checkpoint of other inputs is never resumed.
+        node: Which of the machines that train the run this is; the first one writes.
 
     Raises:
         CordlesionError: No training patch holds lesion, or training failed.
@@ -54,11 +55,12 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
         )
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
     trained = fit(run, sets.train, sets.validation, checkpoint, node)
-    if not node.leads:
+    if not node.is_first:
         return
     write_table(folder / HISTORY.file, pd.DataFrame(trained.history), HISTORY)
     best = min(trained.history, key=lambda row: row["validation_loss"])
     card = ModelCard(
+        architecture="imported" if run.network.is_imported else "unet3d",
         network=run.network,
         preprocess=run.preprocess.portable,
         patches=run.patches,
@@ -73,6 +75,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
             "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,
+            **imported_code(run.network, run.code, [run.loss]),
         },
     )
     save_bundle(folder / "bundle", Bundle(card, trained.network))
@@ -84,9 +87,9 @@ def remove_checkpoints(folder: Path) -> None:
         remove_file(stale)
 
 
-def _standardized(paths: Sequence[Path], landmarks: IntensityLandmarks) -> StackBank:
+def _standardized(paths: Sequence[Path], landmarks: IntensityLandmarks) -> PackedStacks:
     stacks = (_on_standard_scale(read_stack(path), landmarks) for path in paths)
-    return bank_stacks(stacks, [read_stack_shape(path) for path in paths], folder=paths[0].parent)
+    return pack_stacks(stacks, [read_stack_shape(path) for path in paths], folder=paths[0].parent)
 
 
 def _on_standard_scale(stack: CordStack, landmarks: IntensityLandmarks) -> TrainingStack:

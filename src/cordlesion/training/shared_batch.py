@@ -1,7 +1,7 @@
-"""A batch that lies in several processes, each with a part of it: sums and losses are those of the whole.
+"""A batch that is distributed over several processes: sums and losses are those of the whole batch.
 
-The gradient that a process holds is that of its own part; Lightning's strategy averages those of the weights over the
-processes. Without other processes every function gives its argument back.
+A process holds the gradient of its own part; Lightning's strategy averages the gradients of the weights over the
+processes. In a single process every function returns its argument.
 """
 
 from typing import Any
@@ -11,32 +11,32 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 
-def n_processes() -> int:
-    """Return how many processes share the batch."""
+def world_size() -> int:
+    """Return the number of processes that share the batch."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def whole_batch(part: Tensor) -> Tensor:
-    """Return the batch of which every process has a part, in the order of the processes.
+def all_gather_batch(part: Tensor) -> Tensor:
+    """Gather the whole batch from the parts of all processes, in the order of the ranks.
 
     Args:
-        part: Float32, shape (B', ...); B' may differ between processes, and be 0.
+        part: Float32, shape (B', ...); B' may differ between processes, and may be 0.
 
     Returns:
-        Shape (B, ...). Every process computes the same loss from it, of which the gradient of its own part is needed.
+        Shape (B, ...). Every process computes the same loss from it and needs the gradient of its own part.
     """
-    gathered: Tensor = part if n_processes() == 1 else _Gather.apply(part)  # type: ignore[no-untyped-call]
+    gathered: Tensor = part if world_size() == 1 else _AllGather.apply(part)  # type: ignore[no-untyped-call]
     return gathered
 
 
-def agreed(value: float) -> float:
-    """Return the mean over the processes, so that none decides otherwise than another because of rounding."""
-    if n_processes() == 1:
+def all_reduce_mean(value: float) -> float:
+    """Return the mean over the processes, so that all take the same decisions in spite of rounding."""
+    if world_size() == 1:
         return value
     device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
     total = torch.tensor(value, dtype=torch.float64, device=device)
     dist.all_reduce(total)
-    return float(total) / n_processes()
+    return float(total) / world_size()
 
 
 class SharedBatchNorm3d(nn.BatchNorm3d):
@@ -54,13 +54,13 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
         mean = sums[:-1] / count
         centered = wide - _along_channels(mean)
         variance = _sum(centered.square().sum(per_channel)) / count
-        self._follow(mean.detach(), (variance * count / (count - 1)).detach())
+        self._update_statistics(mean.detach(), (variance * count / (count - 1)).detach())
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centered * _along_channels(scale) + _along_channels(self.bias)).to(features.dtype)
 
     @torch.no_grad()
-    def _follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics, which prediction uses."""
+    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Update the running statistics, which prediction uses."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -70,16 +70,21 @@ class SharedBatchNorm3d(nn.BatchNorm3d):
         self.num_batches_tracked += 1
 
 
-def share_normalizations(network: nn.Module) -> None:
-    """Let every batch normalisation of an untrained network see the whole batch."""
-    for block in [module for module in network.modules() if isinstance(module, nn.Sequential)]:
-        for k, layer in enumerate(block):
-            if isinstance(layer, nn.BatchNorm3d):
-                block[k] = SharedBatchNorm3d(layer.num_features, layer.eps, layer.momentum)
+def convert_sync_batchnorm(network: nn.Module) -> None:
+    """Replace every batch normalisation of a network, in place, by one over the whole batch, with the same weights.
+
+    Only those with learned weights and running statistics, torch's default, are replaced.
+    """
+    for module in list(network.modules()):
+        for name, layer in list(module.named_children()):
+            if type(layer) is nn.BatchNorm3d and layer.affine and layer.track_running_stats and layer.momentum:
+                shared = SharedBatchNorm3d(layer.num_features, layer.eps, layer.momentum)
+                shared.load_state_dict(layer.state_dict())
+                setattr(module, name, shared)
 
 
-class _Sum(torch.autograd.Function):
-    """Sum over the processes: what one adds to it, all of them feel."""
+class _AllReduce(torch.autograd.Function):
+    """Sum over the processes, whose gradient is the sum of theirs; torch's own function is deprecated since 2.13."""
 
     @staticmethod
     def forward(_ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's
@@ -90,7 +95,9 @@ class _Sum(torch.autograd.Function):
         return _summed(gradients[0])
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
+    """Gather of parts of different sizes; torch's own all_gather needs equal ones, and communicates going back."""
+
     @staticmethod
     def forward(ctx: Any, part: Tensor) -> Tensor:  # noqa: ANN401 - torch's
         sizes = [int(size) for size in _gathered(torch.tensor([len(part)], device=part.device))]
@@ -102,12 +109,12 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        # Times the processes, over which the gradients of the weights are averaged where they are to be summed.
-        return gradients[0][ctx.own] * n_processes()
+        # Times the number of processes, because the gradients of the weights are averaged and should be summed.
+        return gradients[0][ctx.own] * world_size()
 
 
 def _sum(values: Tensor) -> Tensor:
-    total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
+    total: Tensor = _AllReduce.apply(values)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -118,7 +125,7 @@ def _summed(values: Tensor) -> Tensor:
 
 
 def _gathered(values: Tensor) -> list[Tensor]:
-    parts = [torch.empty_like(values) for _ in range(n_processes())]
+    parts = [torch.empty_like(values) for _ in range(world_size())]
     dist.all_gather(parts, values)
     return parts
 

@@ -32,15 +32,25 @@ _WINDOWS: dict[Blending, str] = {
 
 def training(study: Material) -> str:
     """Say which network was trained and how."""
-    filters = ", ".join(str(n) for n in study.config.network.filters)
     how = study.config.runs[0].training
-    network = f"The network was a 3-D U-Net {study.cite('cicek2016')} with {filters} filters at its levels, two"
     return (
-        f"{network} 3 × 3 × 3 convolutions per level, each followed by batch normalisation and a rectified linear unit."
-        f"{_prior(study.config, study.cite)}{_layers(study.config.network)} Training used batches of {how.batch_size} "
+        f"{_network(study)} Training used batches of {how.batch_size} "
         "patches with and without lesion, mirrored and turned by quarter turns in the axial plane at random, and "
         f"{_optimizer(how, study.cite)}{_exceptions(study.config, study.cite)}; {_schedule(how, study.cite)}. "
         f"{_length(how)}, and the epoch with the lowest validation loss was kept."
+    )
+
+
+def _network(study: Material) -> str:
+    config = study.config.network
+    if config.is_imported:
+        given = ", ".join(f"{key} = {value}" for key, value in config.parameters.items())
+        return f"The network was {config.name}, code from outside of cordlesion{f' ({given})' if given else ''}."
+    filters = ", ".join(str(n) for n in config.filters)
+    network = f"The network was a 3-D U-Net {study.cite('cicek2016')} with {filters} filters at its levels, two"
+    return (
+        f"{network} 3 × 3 × 3 convolutions per level, each followed by batch normalisation and a rectified linear unit."
+        f"{_prior(study.config, study.cite)}{_layers(config)}"
     )
 
 

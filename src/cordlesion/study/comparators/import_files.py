@@ -18,7 +18,7 @@ from cordlesion.study.comparators.content import FileContent, describe_content
 from cordlesion.study.comparators.match import Comparator
 
 if TYPE_CHECKING:
-    from cordlesion.model.bundle import AnyBundle
+    from cordlesion.model.architectures import Predictor
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -56,7 +56,7 @@ def check_file(comparator: Comparator, scan: Scan) -> FileContent:
 
 def predict_bundle(
     comparator: Comparator,
-    bundle: "AnyBundle",
+    bundle: "Predictor",
     own: PreprocessConfig,
     find: Finder | None,
     scan: Scan,

@@ -181,19 +181,17 @@ def require_files(table: pd.DataFrame) -> None:
 
 
 def _bundle(config: ComparatorConfig) -> Comparator:
-    from cordlesion.model.bundle import SctCard, read_card
+    from cordlesion.model.bundle import read_card
 
     card = read_card(config.path)  # refuses what is no bundle before hours of training
-    cut = card.prediction.cut if isinstance(card, SctCard) else None
+    cut = card.built_in_threshold
     if cut is not None and config.threshold is None:
         raise CordlesionError(
             f"{config.path}: this model cuts its probabilities at {cut:g} by itself and gives masks, which have no "
             f"threshold to be tuned. Set `threshold: {cut:g}` of the comparator {config.name!r}."
         )
-    # SCT's preprocessing is not ours; only the source of the centerline is used.
-    preprocess = card.preprocess if isinstance(card.preprocess, PreprocessConfig) else PreprocessConfig()
     hashes = {path.relative_to(config.path).as_posix(): file_hash(path) for path in files_below(config.path)}
-    return Comparator(config, {}, hashes, preprocess=preprocess)
+    return Comparator(config, {}, hashes, preprocess=card.cord_settings)
 
 
 def _given(config: ComparatorConfig) -> list[ScanFile]:

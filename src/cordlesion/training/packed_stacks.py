@@ -18,7 +18,7 @@ from cordlesion.errors import CordlesionError
 Shape: TypeAlias = tuple[int, int, int]
 
 MOST_BYTES_IN_MEMORY = 8 * 2**30
-"""Larger banks lie in a file, of which the system keeps in memory what it has room for."""
+"""Larger sets lie in a memory-mapped file, which the system keeps in memory as far as there is room."""
 _BYTES_PER_VOXEL = 3
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -32,8 +32,8 @@ class TrainingStack:
 
 
 @dataclass(frozen=True, eq=False)
-class StackBank:
-    """All stacks of a set, one after the other, each as its voxels in C order."""
+class PackedStacks:
+    """All stacks of a set in one array, one after the other, each as its voxels in C order."""
 
     image: Tensor
     """Standardised intensities, float16, shape (V,): half of a float's memory, and steps of 1/2000 of a value."""
@@ -47,22 +47,27 @@ class StackBank:
         sizes = [math.prod(shape) for shape in self.shapes]
         return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
 
-    def on(self, device: torch.device) -> "StackBank":
-        """Return the bank on a device, or this one where the device has no room for it beside a network."""
+    def on(self, device: torch.device) -> "PackedStacks":
+        """Return the stacks on a device, or these where the device has no room for them and a network."""
         if device.type == "cuda" and _BYTES_PER_VOXEL * len(self.image) > torch.cuda.mem_get_info(device)[0] / 2:
             return self
-        return StackBank(self.image.to(device), self.lesion.to(device), self.shapes)
+        return PackedStacks(self.image.to(device), self.lesion.to(device), self.shapes)
 
 
-def bank_stacks(stacks: Iterable[TrainingStack], shapes: Sequence[Shape], folder: Path | None = None) -> StackBank:
-    """Put stacks into one piece of memory, one by one, so that they need not be in memory twice.
+def pack_stacks(
+    stacks: Iterable[TrainingStack], shapes: Sequence[Shape] | None = None, folder: Path | None = None
+) -> PackedStacks:
+    """Copy stacks into one array, one by one, so that they need not be in memory twice.
 
     Args:
         stacks: The set's stacks.
-        shapes: Their shapes, which say beforehand how much memory is needed.
-        folder: Where a bank of more than :data:`MOST_BYTES_IN_MEMORY` is kept, in a file that lives as long as it;
+        shapes: Their shapes, which give the memory needed before the stacks are read; by default all are held.
+        folder: Where a set of more than :data:`MOST_BYTES_IN_MEMORY` is kept, in a file that is removed with the array;
             without a folder it is kept in memory.
     """
+    if shapes is None:
+        stacks = list(stacks)
+        shapes = [_shape(stack) for stack in stacks]
     voxels = sum(math.prod(shape) for shape in shapes)
     memory = _memory(voxels * _BYTES_PER_VOXEL, folder)
     image, lesion = memory[: 2 * voxels].view(np.float16), memory[2 * voxels :].view(np.bool_)
@@ -72,12 +77,7 @@ def bank_stacks(stacks: Iterable[TrainingStack], shapes: Sequence[Shape], folder
         # Beyond the last percentiles the standard scale is open; half precision is not.
         image[place] = np.clip(stack.image, -_LARGEST, _LARGEST).ravel()
         lesion[place] = stack.lesion.ravel()
-    return StackBank(torch.from_numpy(image), torch.from_numpy(lesion), tuple(shapes))
-
-
-def bank_of(stacks: Sequence[TrainingStack]) -> StackBank:
-    """Put stacks that are in memory already into one piece."""
-    return bank_stacks(stacks, [_shape(stack) for stack in stacks])
+    return PackedStacks(torch.from_numpy(image), torch.from_numpy(lesion), tuple(shapes))
 
 
 def _shape(stack: TrainingStack) -> Shape:
@@ -86,12 +86,12 @@ def _shape(stack: TrainingStack) -> Shape:
 
 
 def _memory(size: int, folder: Path | None) -> npt.NDArray[np.uint8]:
-    """Return bytes in memory, or in a file without a name, which the system removes when the process ends."""
+    """Return bytes in memory, or in a nameless file, which the system removes when the process ends."""
     if folder is None or size <= MOST_BYTES_IN_MEMORY:
         return np.empty(size, np.uint8)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            # Now, because a disk that is full when a mapped page is written kills the process.
+            # Reserved now, because a full disk kills the process when a mapped page is written later.
             os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, np.uint8, "r+", shape=(size,))
     except OSError as error:

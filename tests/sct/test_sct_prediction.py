@@ -21,7 +21,7 @@ from support.tiny import write_scan
 @pytest.fixture(autouse=True)
 def half_precision(monkeypatch):
     """A processor that has bfloat16, which must not be used here."""
-    monkeypatch.setattr("cordlesion.prediction.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
+    monkeypatch.setattr("cordlesion.sct.bundle.choose_hardware", lambda: Hardware(torch.device("cpu"), True))
 
 
 def scan_and_curve(n_slices, covered):

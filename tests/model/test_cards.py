@@ -1,6 +1,5 @@
 import pytest
 
-from cordlesion.model.wording import describe_model
 from support.models import untrained_bundle
 from support.sct_models import sct_bundle
 
@@ -17,12 +16,12 @@ from support.sct_models import sct_bundle
     ],
 )
 def test_what_a_trained_model_is(provenance, said):
-    assert describe_model(untrained_bundle().card.model_copy(update={"provenance": provenance})) == said
+    assert untrained_bundle().card.model_copy(update={"provenance": provenance}).describe() == said
 
 
 def test_what_a_network_of_sct_is():
     card = sct_bundle("soft").card
     card = card.model_copy(update={"provenance": {"source": "t2_ax_lesion.h5", "reference": "Gros et al., 2019"}})
-    assert describe_model(card) == "lesion network of the Spinal Cord Toolbox; from t2_ax_lesion.h5; Gros et al., 2019"
+    assert card.describe() == "lesion network of the Spinal Cord Toolbox; from t2_ax_lesion.h5; Gros et al., 2019"
     unknown = card.model_copy(update={"provenance": {}})
-    assert describe_model(unknown) == "lesion network of the Spinal Cord Toolbox"
+    assert unknown.describe() == "lesion network of the Spinal Cord Toolbox"

@@ -1,10 +1,9 @@
-from types import SimpleNamespace
-
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import GlobalThreshold, ModelCard
-from cordlesion.model.cut import choose_cut, describe_cut
+from cordlesion.model.bundle import ModelCard
+from cordlesion.threshold import GlobalThreshold
+from cordlesion.threshold.rules import choose_rule, describe_origin
 
 TUNED = GlobalThreshold(value=0.35, objective="median_voxel_f1", interval=(0.2, 0.5))
 
@@ -27,7 +26,9 @@ SET_ASIDE = "the model's own, tuned on scans set aside for that (objective: medi
     ],
 )
 def test_where_a_threshold_comes_from(threshold, cut, said):
-    assert describe_cut(threshold, cut) == said
+    used = choose_rule(threshold, None, cut, "model")
+    assert used.threshold_in(None, None) == cut
+    assert describe_origin(threshold, used) == said
 
 
 def test_what_was_learned_is_written_only_where_nothing_was():
@@ -40,9 +41,23 @@ def test_what_was_learned_is_written_only_where_nothing_was():
     assert ModelCard.model_json_schema()
 
 
-@pytest.mark.parametrize("threshold", [{"value": 0.0}, {"value": 0.15, "learned": False}])
-def test_a_model_that_learned_nothing_makes_no_mask_of_its_own(threshold):
-    bundle = SimpleNamespace(card=SimpleNamespace(threshold=TUNED.model_copy(update=threshold)))
+@pytest.mark.parametrize("changes", [{"value": 0.0}, {"value": 0.15, "learned": False}])
+def test_a_model_that_learned_nothing_makes_no_mask_of_its_own(changes):
+    own = TUNED.model_copy(update=changes)
     with pytest.raises(CordlesionError, match="model: the model learned too little"):
-        choose_cut(bundle, None, "model")
-    assert choose_cut(bundle, 0.4, "model") == 0.4
+        choose_rule(own, None, None, "model")
+    assert choose_rule(own, None, 0.4, "model").value == 0.4
+    with pytest.raises(CordlesionError, match="model: has no tuned threshold"):
+        choose_rule(None, None, None, "model")
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, 1.1, float("nan")])
+def test_a_threshold_out_of_range_is_refused(threshold):
+    with pytest.raises(CordlesionError, match="a value above 0 and up to 1 is needed"):
+        choose_rule(TUNED, None, threshold, "model")
+
+
+def test_a_model_with_a_built_in_threshold_takes_no_other():
+    assert choose_rule(TUNED, 0.1, 0.1, "model").value == 0.1
+    with pytest.raises(CordlesionError, match="model: gives the mask that SCT ships"):
+        choose_rule(TUNED, 0.1, 0.2, "model")

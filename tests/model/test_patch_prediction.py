@@ -4,7 +4,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from cordlesion.model.standardize import standardize_patches
+from cordlesion.model.patch_prediction import standardize_patches
 
 
 @settings(max_examples=50, deadline=None)

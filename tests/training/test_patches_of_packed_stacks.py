@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
 from cordlesion.patches.grid import extract_patch, patch_grid
-from cordlesion.training import TrainingStack, bank_of, patch_loader
-from cordlesion.training import stack_bank as stack_bank_module
+from cordlesion.training import TrainingStack, pack_stacks, patch_loader
+from cordlesion.training import packed_stacks as packed_stacks_module
 from cordlesion.training.patch_dataset import KeyedSampler, PatchDataset, PatchKey
-from cordlesion.training.stack_bank import bank_stacks
 from support.trainings import stacks
 
 SHAPES = [(8, 8, 20), (8, 8, 5), (8, 8, 8), (11, 9, 17)]
@@ -43,7 +42,7 @@ def slow_patch(stack, start, seed, epoch, place):
 
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_a_batch_holds_the_patches_that_are_cut_and_turned_one_by_one(epoch):
-    patches = PatchDataset(bank_of(STACKS), EDGES, 0.5, augment_seed=7)
+    patches = PatchDataset(pack_stacks(STACKS), EDGES, 0.5, augment_seed=7)
     assert len(patches) == len(PLACES)
     intensities, lesion = patches[[PatchKey(epoch, place) for place in range(len(PLACES))]]
     assert intensities.dtype == lesion.dtype == torch.float32
@@ -92,39 +91,39 @@ def test_the_loader_gives_an_epoch_of_batches():
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(1, 6)] * 3), min_size=1, max_size=4), st.integers(0, 99))
-def test_a_bank_holds_every_voxel_of_its_stacks(shapes, seed):
+def test_packed_stacks_hold_every_voxel_of_its_stacks(shapes, seed):
     made = [random_stack(shape, seed + k) for k, shape in enumerate(shapes)]
-    bank = bank_of(made)
-    for stack, first, shape in zip(made, bank.firsts, bank.shapes, strict=True):
+    packed = pack_stacks(made)
+    for stack, first, shape in zip(made, packed.firsts, packed.shapes, strict=True):
         voxels = slice(first, first + math.prod(shape))
-        np.testing.assert_array_equal(bank.image[voxels].reshape(shape), stack.image.astype(np.float16))
-        np.testing.assert_array_equal(bank.lesion[voxels].reshape(shape), stack.lesion)
+        np.testing.assert_array_equal(packed.image[voxels].reshape(shape), stack.image.astype(np.float16))
+        np.testing.assert_array_equal(packed.lesion[voxels].reshape(shape), stack.lesion)
 
 
 def test_intensities_beyond_half_precision_stay_finite():
     stack = random_stack((4, 4, 4))
     stack.image[0, 0, :2] = 1e9, -1e9
-    bank = bank_of([stack])
-    assert bank.image.isfinite().all()
-    assert bank.image.abs().max() == np.finfo(np.float16).max
+    packed = pack_stacks([stack])
+    assert packed.image.isfinite().all()
+    assert packed.image.abs().max() == np.finfo(np.float16).max
 
 
-def test_a_bank_too_large_for_memory_lies_in_a_file_that_is_gone_with_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(stack_bank_module, "MOST_BYTES_IN_MEMORY", 1000)
-    mapped, kept = bank_stacks(iter(STACKS), SHAPES, folder=tmp_path), bank_of(STACKS)
+def test_stacks_too_large_for_memory_lie_in_a_file_that_is_removed_with_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(packed_stacks_module, "MOST_BYTES_IN_MEMORY", 1000)
+    mapped, kept = pack_stacks(iter(STACKS), SHAPES, folder=tmp_path), pack_stacks(STACKS)
     torch.testing.assert_close(mapped.image, kept.image, rtol=0, atol=0)
     torch.testing.assert_close(mapped.lesion, kept.lesion, rtol=0, atol=0)
     keys = [PatchKey(0, place) for place in (5, 0, 2)]
-    for a, b in zip(*(PatchDataset(bank, EDGES, 0.5, 1)[keys] for bank in (mapped, kept)), strict=True):
+    for a, b in zip(*(PatchDataset(packed, EDGES, 0.5, 1)[keys] for packed in (mapped, kept)), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_without_room_for_a_bank_is_refused(tmp_path, monkeypatch):
+def test_a_disk_without_room_for_the_stacks_is_refused(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stack_bank_module, "MOST_BYTES_IN_MEMORY", 1000)
-    monkeypatch.setattr(stack_bank_module.os, "posix_fallocate", full)
+    monkeypatch.setattr(packed_stacks_module, "MOST_BYTES_IN_MEMORY", 1000)
+    monkeypatch.setattr(packed_stacks_module.os, "posix_fallocate", full)
     with pytest.raises(CordlesionError, match=r"there is no room for the .* GiB .*No space left on device"):
-        bank_stacks(iter(STACKS), SHAPES, folder=tmp_path)
+        pack_stacks(iter(STACKS), SHAPES, folder=tmp_path)
