@@ -47,7 +47,7 @@ def fit(studies: Sequence[Study], value: Callable[[Study], float], *units: Calla
 
 
 def training_step_seconds(steps: int = 4) -> float:
-    """Return the fastest of some training steps of 8 patches with the settings of the paper; others are slowed."""
+    """Return the fastest of some training steps of 8 patches at the settings of the paper: the least disturbed one."""
     hardware = choose_hardware()
     step = make_step(hardware.device, hardware.half_precision, channels_last=True)
     seconds = []
