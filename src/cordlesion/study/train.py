@@ -58,7 +58,7 @@ class Trainer:
         if is_trained(self._folder, run, training.fingerprint):
             return
         node = this_node(training.nodes)
-        if not node.leads:
+        if not node.is_first:
             train_run(run, self._sets(training), folder, training.fingerprint, node)
             return
         with self._folder.stage(train_key(run), training.fingerprint, _weights(self._folder, run)) as record:
