@@ -100,7 +100,7 @@ def results(fake_study: Any) -> Any:
 @pytest.fixture(scope="session")
 def reported(fake_study: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the fake study with its report."""
-    from cordlesion.report.html import write_report
+    from cordlesion.report.page import write_report
 
     folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("report") / "study"))
     write_report(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.io.writing import write_text
-from cordlesion.report.html import write_report
+from cordlesion.report.page import write_report
 
 COMMAND = "make example-report"
 LARGEST_BYTES = 1_500_000

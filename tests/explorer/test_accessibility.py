@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from cordlesion.explorer.server import ExplorerServer
-from cordlesion.report.html import write_report
+from cordlesion.report.page import write_report
 
 
 def serious_faults(page: Page) -> list[str]:

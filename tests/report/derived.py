@@ -36,7 +36,7 @@ from plain_statistics import (
 )
 from scipy import stats
 
-from cordlesion.report.tables.paper import PRINTED
+from cordlesion.report.sections.paper import PRINTED
 
 NAMES = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky", "sct": "SCT", "hard": "hard"}
 GIVEN = -1.0

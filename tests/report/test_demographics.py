@@ -7,8 +7,7 @@ import pytest
 
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.methods import write_methods
-from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables.cohort import cohort_table
+from cordlesion.report.sections.cohort import cohort_table
 from cordlesion.study_folder.results import StudyResults
 
 
@@ -28,7 +27,7 @@ def test_what_is_known_is_in_table_and_text(with_people: StudyResults) -> None:
     everybody = with_people.splits["subject"].unique()
     assert known.age(everybody) == "35.0 ± 7.1"
     assert known.n_women(everybody) == (2, 3)
-    table = cohort_table(with_people, summarize_runs(with_people))
+    table = cohort_table(with_people)
     assert table.columns[-4:] == ("Age (years)", "Women", "Brands", "Voxel (mm)")
     ((*_, age, women, brands, voxel),) = table.groups[-1].rows
     assert (age.main, women.main) == ("35.0 ± 7.1", "2 of 3")
@@ -44,7 +43,7 @@ def test_what_is_known_is_in_table_and_text(with_people: StudyResults) -> None:
 def test_what_nobody_says_is_left_out(results: StudyResults) -> None:
     known = read_demographics(results)
     assert not known.ages
-    table = cohort_table(results, summarize_runs(results))
+    table = cohort_table(results)
     assert "Age (years)" not in table.columns
     assert "Women" not in table.columns
     assert "years old" not in write_methods(results).text

@@ -6,9 +6,7 @@ from pathlib import Path
 import pytest
 from derived import Derived
 
-from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables import write_tables
+from cordlesion.report.page import compute_findings, write_tables
 from cordlesion.study_folder.results import read_results
 from support.fake_study import FakeStudy, add_masks
 
@@ -25,7 +23,7 @@ def folder(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> P
 def written(folder: Path) -> dict[str, list[list[str]]]:
     """The tables as a reader of the files sees them."""
     results = read_results(folder)
-    write_tables(results, summarize_runs(results), compute_numbers(results))
+    write_tables(compute_findings(results))
     files = [path for path in (folder / "tables").glob("*.tsv") if not path.stem.startswith("summary")]
     return {path.stem: [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()] for path in files}
 

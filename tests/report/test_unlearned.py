@@ -8,13 +8,11 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.report.brief import write_brief
-from cordlesion.report.html import write_report
-from cordlesion.report.limits import find_limits
-from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.robustness import _changes_around
-from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables import write_tables
+from cordlesion.report.page import compute_findings, write_report, write_tables
+from cordlesion.report.sections.answers.questions import answer_questions
+from cordlesion.report.sections.limits import find_limits
+from cordlesion.report.sections.recommendation.brief import write_brief
+from cordlesion.report.sections.thresholds.stability import _changes_around
 from cordlesion.study_folder.results import Run, StudyResults, learned_methods, learned_runs, read_results
 
 BCE = Run("bce", 0)
@@ -57,18 +55,18 @@ def test_in_a_study_from_before_the_column_t_0_says_it(study_copy: Path) -> None
 
 
 def test_no_number_compares_it(blind: StudyResults) -> None:
-    numbers = compute_numbers(blind)
-    for table in (numbers.tuning, numbers.stability, numbers.seeds, numbers.rules):
+    findings = compute_findings(blind)
+    for table in (findings.frames[name] for name in ("tuning", "stability", "seeds", "rules")):
         assert "bce" not in set(table["loss"])
         assert len(table)
-    assert "bce" not in {*numbers.pairs["first"], *numbers.pairs["second"]}
-    summary = summarize_runs(blind)
+    assert "bce" not in {*findings.frames["pairs"]["first"], *findings.frames["pairs"]["second"]}
+    summary = findings.frames["runs"]
     assert summary.loc[summary["loss"] == "bce", "p_value"].isna().all()
     assert summary.loc[summary["loss"] == "dice", "p_value"].notna().any()
 
 
 def test_no_table_marks_it_and_its_captions_name_it(blind: StudyResults) -> None:
-    tables = write_tables(blind, summarize_runs(blind), compute_numbers(blind))
+    tables = write_tables(compute_findings(blind))
     for name in ("table1", "table2", "thresholds", "tuning", "stability", "rules"):
         rows = [row for group in tables[name].groups if group.name == "BCE" for row in group.rows]
         assert not any(cell.best or cell.bold or cell.mark for row in rows for cell in row)
@@ -81,12 +79,12 @@ def test_no_table_marks_it_and_its_captions_name_it(blind: StudyResults) -> None
 
 
 def test_the_page_recommends_another_and_says_why(blind: StudyResults) -> None:
-    summary, numbers = summarize_runs(blind), compute_numbers(blind)
-    brief = write_brief(blind, summary, numbers)
+    findings = compute_findings(blind)
+    brief = write_brief(findings)
     assert brief.recommends
     assert "BCE" not in brief.model
-    assert all("BCE" not in answer.text for answer in (*brief.answers, *brief.reasons))
-    grave = [limit.text for limit in find_limits(blind, numbers) if limit.grave]
+    assert all("BCE" not in answer.text for answer in (*answer_questions(findings), *brief.reasons))
+    grave = [limit.text for limit in find_limits(findings) if limit.grave]
     assert any(text.startswith("BCE learned nothing: no threshold scores above marking every voxel") for text in grave)
     page = write_report(blind.folder.root).read_text(encoding="utf-8")
     assert "BCE learned nothing" in page
@@ -106,9 +104,9 @@ def test_of_several_seeds_the_others_stay(study_copy: Path) -> None:
     history.parent.mkdir()
     history.write_bytes((study_copy / "runs/dice_seed-0/history.tsv").read_bytes())
     results = read_results(study_copy)
-    numbers = compute_numbers(results)
-    assert set(numbers.pairs.loc[numbers.pairs["first"] == "dice", "n_seeds_first"]) == {1}
-    said = next(limit.text for limit in find_limits(results, numbers) if "learned nothing" in limit.text)
+    findings = compute_findings(results)
+    assert set(findings.frames["pairs"].loc[findings.frames["pairs"]["first"] == "dice", "n_seeds_first"]) == {1}
+    said = next(limit.text for limit in find_limits(findings) if "learned nothing" in limit.text)
     assert said.startswith("BCE and Dice, seed 1 learned nothing")
     assert said.endswith("What is said of Dice rests on its other seeds alone.")
 
@@ -148,7 +146,7 @@ def test_cut_maps_of_a_comparator_are_a_limit(study_copy: Path) -> None:
     cuts = np.where(table["loss"] == "sct", 0.5, np.nan)
     table.assign(maps_cut_at=cuts).to_csv(path, sep="\t", index=False, na_rep="n/a")
     results = read_results(study_copy)
-    said = [limit.text for limit in find_limits(results, compute_numbers(results)) if "own cut" in limit.text]
+    said = [limit.text for limit in find_limits(compute_findings(results)) if "own cut" in limit.text]
     assert [text.split(",")[0] for text in said] == ["The maps of SCT have no values below 0.5"]
 
 

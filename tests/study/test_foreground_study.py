@@ -12,7 +12,7 @@ from cordlesion.config import read_study
 from cordlesion.io.tables import read_table
 from cordlesion.model.bundle import read_card
 from cordlesion.preprocess.stack_file import read_stack
-from cordlesion.report.html import write_report
+from cordlesion.report.page import write_report
 from cordlesion.scan.segment import segment
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder

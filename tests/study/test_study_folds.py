@@ -19,7 +19,7 @@ from cordlesion.explorer.scan_data import ScanData
 from cordlesion.io.tables import read_table
 from cordlesion.metrics import evaluate
 from cordlesion.model.bundle import read_card
-from cordlesion.report.robustness import summarize_stability
+from cordlesion.report.sections.thresholds.stability import summarize_stability
 from cordlesion.scan.segment import segment
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study.run import run_study

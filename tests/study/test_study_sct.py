@@ -14,8 +14,8 @@ from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_scan
 from cordlesion.model.bundle import save_bundle
 from cordlesion.prediction import predict_scan
-from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables.paper import paper_table
+from cordlesion.report.sections.paper import paper_table
+from cordlesion.report.sections.scores import summarize_runs
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import Run, read_results

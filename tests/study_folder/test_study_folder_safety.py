@@ -27,7 +27,7 @@ from cordlesion.io.outputs import new_folder
 from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import atomic_path, folder_lock, write_text
-from cordlesion.report.html import write_report
+from cordlesion.report.page import write_report
 from cordlesion.simulate.cohort import simulate_cohort
 from cordlesion.study import outdated, stacks, status
 from cordlesion.study import predict as maps

@@ -80,7 +80,7 @@ def report(study_dir: Path, *, explorer: Flag = False, quiet: Quiet = False) -> 
         explorer: Also write the explorer (see `view`) as a folder that opens without a server; it holds the scans.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.report.html import write_report
+    from cordlesion.report.page import write_report
 
     with shown(quiet):
         if explorer:  # first: the report links to it if it exists

@@ -9,10 +9,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 SHARED = Path(__file__).parent / "templates"
 
 
-def page_environment(templates: Path) -> Environment:
-    """Read the templates of a folder, and those that pages share, so that whatever comes from data stays text."""
+def page_environment(*templates: Path) -> Environment:
+    """Read the templates of some folders, and those that pages share, so that whatever comes from data stays text."""
     return Environment(
-        loader=FileSystemLoader([templates, SHARED]),
+        loader=FileSystemLoader([*templates, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

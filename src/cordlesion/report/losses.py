@@ -7,6 +7,9 @@ import pandas as pd
 from cordlesion.config import SetName
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, lesion_bearing
 
+COMPARED = ("voxel_f1", "lesion_f1")
+"""The metrics by which losses are compared."""
+
 
 def losses(results: StudyResults) -> list[str]:
     """Return the losses and comparators in the order of the evaluation."""
@@ -50,3 +53,8 @@ def without_rank(results: StudyResults) -> str:
 def several_seeds(results: StudyResults) -> bool:
     """Tell whether any loss was trained with more than one seed."""
     return len(results.runs) > len(losses(results))
+
+
+def has_one_seed(results: StudyResults) -> bool:
+    """Return whether all trainings of the study have the same seed."""
+    return len({run.seed for run in results.histories}) <= 1

@@ -38,7 +38,7 @@ def load_stage(stage: Stage) -> StageFunction:
 
 def report(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG001
     """Write tables, figures and ``report.html``."""
-    from cordlesion.report.html import write_report
+    from cordlesion.report.page import write_report
 
     say(f"report: {write_report(study.folder.root)}")
     return study

@@ -9,10 +9,8 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.io.tables import read_table
-from cordlesion.report.example import choose_example, example_figure
-from cordlesion.report.numbers import compute_numbers
-from cordlesion.report.summaries import summarize_runs
-from cordlesion.report.tables import write_tables
+from cordlesion.report.page import compute_findings, write_tables
+from cordlesion.report.sections.example import choose_example, example_figure
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import Run, read_results
@@ -111,7 +109,7 @@ def test_the_report_pools_comparators_as_it_pools_runs(folder):
 
 def test_tables_and_the_example_are_drawn_from_pooled_comparators(folder):
     results = read_results(folder.root)
-    tables = write_tables(results, summarize_runs(results), compute_numbers(results))
+    tables = write_tables(compute_findings(results))
     assert [group.name for group in tables["thresholds"].groups] == ["Tversky", "soft", "theirs"]
     assert {group.name for group in tables["table2"].groups} == {"Tversky", "soft", "hard", "theirs"}
     assert choose_example(results).runs[0] == results.best == Run("soft", None)

@@ -5,11 +5,11 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitConfig, StudyConfig
+from cordlesion.dataset import origin
 from cordlesion.pictures.style import SET_NAMES
-from cordlesion.report.answers import enumerate_words
 from cordlesion.report.demographics import read_demographics
-from cordlesion.report.limits import is_simulated
 from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.words import enumerate_words
 from cordlesion.study_folder.results import StudyResults, lesion_bearing, lesion_free
 
 _CENTERLINES: dict[CenterlineSource, str] = {
@@ -40,7 +40,7 @@ def design(study: Material) -> str:
 def scans(study: Material) -> str:
     """Say who was in which set, and how the sets were drawn."""
     everything = study.results.splits.drop_duplicates("scan_id")
-    made = "simulated " if is_simulated(study.config) else ""
+    made = "simulated " if origin.is_simulated(study.config.dataset) else ""
     with_lesions = len(lesion_bearing(everything))
     subjects = everything["subject"].nunique()
     counts = (

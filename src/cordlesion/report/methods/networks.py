@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
 from cordlesion.losses.table import LOSSES
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.answers import enumerate_words
 from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.words import enumerate_words
 
 _WORDS: dict[str, str] = {
     "fn_weight": "α = {:g} on false negatives",

@@ -1,0 +1,174 @@
+"""The three questions of a study, answered in sentences with the numbers and their intervals."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cordlesion.io.formats import format_fine, format_p, with_interval
+from cordlesion.pictures.style import METRIC_NAMES, loss_name
+from cordlesion.report.losses import COMPARED, several_seeds
+from cordlesion.report.section import Findings
+from cordlesion.report.sections.ranking.comparisons import name_compared
+from cordlesion.report.sections.ranking.standings import name_reach
+from cordlesion.report.sections.thresholds.stability import SHIFT
+from cordlesion.report.sections.thresholds.tuning import tuning_verdict
+from cordlesion.report.table import SIGNIFICANT
+from cordlesion.report.words import enumerate_words
+from cordlesion.statistics import MIN_PAIRS
+
+_UNKNOWN_SEEDS = (
+    "Unknown: every loss was trained with one seed, so seed noise is unknown. What is said of these trainings need not "
+    "hold for others of the same losses."
+)
+_VERDICTS = {
+    "seed noise unknown": "differ on these subjects, but a loss in each has one seed only",
+    "within seed noise": "differ on these subjects, but seed noise may explain it",
+    "undecided": "not shown to differ",
+    "too few subjects": f"cannot be compared on fewer than {MIN_PAIRS} subjects",
+}
+_OPEN = ("undecided", "within seed noise")
+"""Verdicts that are printed with the difference that could have been found."""
+NOTHING_LEARNED = "None of the methods whose threshold was tuned has learned anything"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the numbers say."""
+
+    question: str
+    text: str
+
+
+def answer_questions(findings: Findings) -> tuple[Answer, ...]:
+    """Answer whether tuning helps each loss, which loss is most stable, and whether the ranking is more than noise."""
+    results, frames, refs = findings.results, findings.frames, findings.refs
+    if not results.ranked:
+        return (Answer("What did the study find?", f"{NOTHING_LEARNED}, so that nothing can be compared."),)
+    questions = [Answer("Does tuning the threshold help?", tuning_answer(frames["tuning"], refs["tuning"]))]
+    if len(stability := frames["stability"]) > 1:
+        questions.append(Answer("Which loss is most stable?", stability_answer(stability, refs["stability"])))
+    if not frames["pairs"].empty:
+        text = ranking_answer(frames["pairs"], frames["seeds"], several=several_seeds(results))
+        questions.append(Answer("Is the ranking more than noise?", text))
+    return tuple(questions)
+
+
+def tuning_answer(tuning: pd.DataFrame, table: str) -> str:
+    """Answer for which losses the tuned threshold changed the voxel F1 of the test set.
+
+    Args:
+        tuning: From :func:`summarize_tuning`.
+        table: How the table of these numbers is referred to.
+    """
+    rows = tuning[tuning["metric"] == "voxel_f1"]
+    by_verdict = rows.groupby(rows.apply(tuning_verdict, axis="columns"), sort=False)
+    words = {
+        "helps": "It helps {}.",
+        "harms": "It harms {}.",
+        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction, or an interval that holds 0).",
+        "negligible": "It changes {} by less than 0.005, which is negligible.",
+        "no change": "It changes no scan of {}.",
+        "not tested": "There are too few subjects to test it for {}.",
+    }
+    named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
+    sentences = [
+        sentence.format(enumerate_words(named[verdict])) for verdict, sentence in words.items() if verdict in named
+    ]
+    return f"{' '.join(sentences)} Median change of V-F1 within test scans, 95 % interval over subjects ({table})."
+
+
+def stability_answer(stability: pd.DataFrame, table: str) -> str:
+    """Answer which loss changes least when its threshold is moved a little, which most, and whether that is chance.
+
+    Args:
+        stability: From :func:`summarize_stability`.
+        table: How the table of these numbers is referred to.
+    """
+    first, second, last = (stability.iloc[place] for place in (0, 1, -1))
+    moved = f"{_moved(first)} least: by {_median_and_interval(first, 'change', 'low', 'high')} in the median test scan"
+    most = f"; {_moved(last)} most: by {_median_and_interval(last, 'change', 'low', 'high')}"
+    p = float(second["p_all_pairs"])
+    all_pairs = "" if len(stability) == 2 else " after Holm's correction over all pairs of losses"
+    counted = f"{second['n_subjects']} subjects"
+    chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs}, {counted})"
+    beyond = chance if second["n_subjects"] >= MIN_PAIRS else "too few subjects to test it"
+    excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
+    return (
+        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "
+        f"{_moved(second)}, it is {excess}: {beyond} ({table})."
+    )
+
+
+def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, *, several: bool) -> str:
+    """Answer how many pairs of methods differ, and in which of them noise between seeds may explain it."""
+    first = _components(seeds) if several else _UNKNOWN_SEEDS
+    return " ".join([first, *(_counted(pairs, metric) for metric in COMPARED)])
+
+
+def _changed(row: pd.Series) -> str:
+    return f"{loss_name(str(row['loss']))} ({with_interval(row['difference'], row['low'], row['high'], signed=True)})"
+
+
+def _moved(row: pd.Series) -> str:
+    return loss_name(str(row["loss"]))
+
+
+def _median_and_interval(row: pd.Series, value: str, low: str, high: str, *, signed: bool = False) -> str:
+    return with_interval(row[value], row[low], row[high], digits=3, signed=signed)
+
+
+def _relation(p: float) -> str:
+    text = format_p(p)
+    return text if text.startswith("<") else f"= {text}"
+
+
+def _counted(pairs: pd.DataFrame, metric: str) -> str:
+    """Count the verdicts of the pairs in one metric, family by family."""
+    rows = pairs[pairs["metric"] == metric]
+    families = [rows[rows["family"] == family] for family in ("primary", "recommended", "all")]
+    return " ".join(_counted_family(family, METRIC_NAMES[metric], rows) for family in families if len(family))
+
+
+def _counted_family(rows: pd.DataFrame, metric: str, others: pd.DataFrame) -> str:
+    won = rows[rows["verdict"].isin(["better", "worse"])]
+    better = [
+        " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
+        for _, row in won.iterrows()
+        if (names := (str(row["second"]), str(row["first"])))
+    ]
+    counts = rows["verdict"].value_counts()
+    parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
+    for verdict, words in _VERDICTS.items():
+        if verdict in counts:
+            reach = name_reach(rows[rows["verdict"] == verdict]) if verdict in _OPEN else ""
+            parts.append(f"{counts[verdict]} {words}{f' ({reach})' if reach else ''}")
+    exploratory = ", exploratory" if (rows["role"] == "exploratory").all() else ""
+    return f"{metric}{exploratory}, of {_name_family(rows, others)}: {'; '.join(parts)}."
+
+
+def _name_family(rows: pd.DataFrame, others: pd.DataFrame) -> str:
+    """Name the comparisons over which p-values are corrected together, as a part of all that there are."""
+    family, n = rows["family"].iloc[0], len(rows)
+    if family == "primary":
+        return "the declared comparison"
+    if family == "recommended":
+        return f"the {'one comparison' if n == 1 else f'{n} comparisons'} with {loss_name(rows['recommended'].iloc[0])}"
+    other = "other " if len(others) > n else ""
+    return f"the {f'one {other}pair' if n == 1 else f'{n} {other}pairs'} of {name_compared(others)}"
+
+
+def _untrained(rows: pd.DataFrame) -> str:
+    """Name the methods whose noise between trainings is unknown: those that were not trained here."""
+    sides = [rows.loc[rows[f"n_seeds_{side}"] == 0, side] for side in ("first", "second")]
+    names = [loss_name(str(name)) for name in dict.fromkeys(pd.concat(sides))]
+    were = "was" if len(names) == 1 else "were"
+    return f" (as far as there are seeds: {enumerate_words(names)} {were} not trained here)" if names else ""
+
+
+def _components(seeds: pd.DataFrame) -> str:
+    rows = seeds[seeds["metric"] == "voxel_f1"].iloc[0]
+    losses, luck = (format_fine(rows[name] ** 0.5) for name in ("between_losses", "between_seeds"))
+    noise = f"Medians of V-F1 have a standard deviation of {luck} between seeds of one loss"
+    if not rows["between_losses"]:
+        return f"{noise}; a spread of losses beyond that cannot be made out, which does not show that there is none."
+    return f"{noise} and, by a rough estimate from {len(seeds['loss'].unique())} losses, of {losses} between losses."

@@ -1,0 +1,30 @@
+"""How sure the ranking is: every pair of losses, and how much of a difference is noise between seeds."""
+
+from collections.abc import Mapping
+
+from cordlesion.report.losses import has_one_seed
+from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.sections.ranking.comparisons import compare_pairs, summarize_seeds
+from cordlesion.report.sections.ranking.tables import pairs_table, seeds_table
+
+
+def _words(findings: Findings) -> Mapping[str, object]:
+    pairs = findings.frames["pairs"]
+    return {
+        "one_seed": has_one_seed(findings.results),
+        "verdicts": [] if pairs.empty else pairs["sentence"].tolist(),
+    }
+
+
+SECTION = Section(
+    key="differences",
+    link="Ranking",
+    title="How sure is the ranking?",
+    summarize={"pairs": compare_pairs, "seeds": summarize_seeds},
+    tables=(
+        TableSpec("pairs", lambda of: pairs_table(of.results, of.frames["pairs"])),
+        TableSpec("seeds", lambda of: seeds_table(of.results, of.frames["seeds"])),
+    ),
+    words=_words,
+    is_shown=lambda tables: bool(tables["pairs"].groups),
+)

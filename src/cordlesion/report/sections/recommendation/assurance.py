@@ -1,0 +1,144 @@
+"""How sure the recommendation is, in words: of the model against the others, and of its threshold."""
+
+import pandas as pd
+
+from cordlesion.io.formats import format_number, with_interval
+from cordlesion.pictures.style import loss_name
+from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
+from cordlesion.report.sections.thresholds.tuning import tuning_verdict
+from cordlesion.report.words import enumerate_words
+from cordlesion.statistics import MIN_SUBJECTS
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
+
+_SENTENCES: dict[Standing, str] = {
+    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "
+    "trainings.",
+    "ahead, untrained": "Its masks overlap the reference better than those of {}, beyond chance between subjects and "
+    "between seeds as far as there are any; one of each two was not trained here, and noise between its trainings is "
+    "unknown.",
+    "ahead, one seed": "Its masks overlap the reference better than those of {}, beyond chance between subjects; but a "
+    "loss in each of these pairs was trained once, so this may be luck of the training.",
+    "open": "It is not shown to differ from {} on these scans{reach}.",
+    "seeds": "These trainings differ from those of {}, but noise between seeds may explain it{reach}.",
+    "behind, one seed": "The masks of {} overlap the reference better on the test set, beyond chance between subjects, "
+    "though a loss in each of these pairs was trained once. The recommendation follows the threshold set.",
+    "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
+    "the threshold set.",
+    "few": "There are too few subjects to compare it with {}.",
+}
+# Below, what another choice would be is known less well.
+_FEW_TO_CHOOSE = 10
+_TUNING = {
+    "helps": "better, beyond chance",
+    "harms": "worse, beyond chance",
+    "undecided": "not beyond chance",
+    "negligible": "beyond chance, but hardly",
+    "no change": "no scan changes",
+    "not tested": "too few subjects to test it",
+}
+
+
+def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
+    """Describe where the recommended loss stands against every other, in voxel F1 on the test set.
+
+    Args:
+        results: The study.
+        pairs: From :func:`compare_pairs`.
+    """
+    standings = find_standings(pairs, results.best.loss)
+    if not standings:
+        return "Nothing else was compared."
+    by_standing = {
+        standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
+    }
+    sentences = [
+        _SENTENCES[standing].format(enumerate_words(names), reach=_reach(results, pairs, standing))
+        for standing, names in by_standing.items()
+        if names
+    ]
+    return f"{settled(standings)}. {' '.join(sentences)}{_about_the_loss(results)}"
+
+
+def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
+    reach = find_reach(pairs, results.best.loss, standing)
+    return f" ({reach})" if reach else ""
+
+
+def _about_the_loss(results: StudyResults) -> str:
+    """State what is compared where the recommended run is one of several of its loss."""
+    seeds = sum(run.loss == results.best.loss for run in learned_runs(results))
+    loss = loss_name(results.best.loss)
+    return f" This is about {loss} in the mean of its {seeds} seeds, not about this one training." if seeds > 1 else ""
+
+
+def sure_of_threshold(results: StudyResults) -> str:
+    """Describe where the threshold may lie when other subjects choose it, how often, and how much it matters."""
+    chosen = of_run(results.written_thresholds, results.best)
+    if chosen[["interval_low", "interval_high"]].isna().to_numpy().any():
+        return f"Unknown: fewer than {MIN_SUBJECTS} subjects chose it, too few for an interval. {_plateau(chosen)}"
+    low, high = chosen["interval_low"].min(), chosen["interval_high"].max()
+    where = f"between {format_number(low)} and {format_number(high)}"
+    who = "it" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
+    often = _often(int(chosen["n_subjects"].min()))
+    return f"Chosen on as many other subjects like these, {who} would come out {where} {often}. {_plateau(chosen)}"
+
+
+def _often(n_subjects: int) -> str:
+    """State how often a threshold that other subjects choose lies in the 95 % interval.
+
+    The interval is one for the best threshold of all subjects, which it holds in 96 % of cases and more. Another choice
+    from as few subjects errs as well: see benchmarks/threshold_rules.py.
+    """
+    return "roughly 8 times in 10" if n_subjects < _FEW_TO_CHOOSE else "roughly 9 times in 10"
+
+
+def change_from_half(results: StudyResults, tuning: pd.DataFrame, points: pd.DataFrame) -> str:
+    """Describe what the tuned threshold changes against 0.5: lesions, false ones, healthy scans, overlap and its test.
+
+    Args:
+        results: The study.
+        tuning: From :func:`summarize_tuning`.
+        points: From :func:`summarize_operating_points`.
+    """
+    best = results.best
+    if set(results.chosen(best).values()) == {DEFAULT_THRESHOLD}:
+        return "0.5 is what tuning chose."
+    row = tuning[(tuning["loss"] == best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
+    seeds = sum(run.loss == best.loss for run in results.ranked)
+    mean = f" (mean over the {seeds} seeds of {loss_name(best.loss)})" if seeds > 1 else ""
+    changed = with_interval(row["difference"], row["low"], row["high"], signed=True)
+    overlap = f"Within a scan the overlap{mean} changes by {changed} in the median ({_TUNING[tuning_verdict(row)]})."
+    return f"{_exchange(results, points)} {overlap}"
+
+
+def _exchange(results: StudyResults, points: pd.DataFrame) -> str:
+    default, tuned = (of_run(points, results.best, tuned=tuned).iloc[0] for tuned in (False, True))
+    found, false = int(tuned["n_found"] - default["n_found"]), float(tuned["false"] - default["false"])
+    lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
+    finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
+    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
+    ones = "ones" if tuned["n_lesions"] else "lesions"
+    return f"Against 0.5 it {finds} {marked} false {ones} per scan.{_clean(default, tuned)}"
+
+
+def _clean(default: pd.Series, tuned: pd.Series) -> str:
+    """Count the scans without lesions in which none is marked, at both thresholds."""
+    if not tuned["n_free"]:
+        return ""
+    stay = (
+        f"{tuned['n_clean']} of {tuned['n_free']} scans without lesions {'stays' if tuned['n_clean'] == 1 else 'stay'}"
+    )
+    same = tuned["n_clean"] == default["n_clean"]
+    return f" {stay} clean, {'as many as' if same else default['n_clean']} at 0.5."
+
+
+def _plateau(chosen: pd.DataFrame) -> str:
+    """Describe how far the threshold may be moved at little cost: where the plateaus of all folds overlap."""
+    low, high = chosen["plateau_low"].max(), chosen["plateau_high"].min()
+    if not low < high:
+        return "On the threshold set no other threshold of the grid comes within 5 % of its score."
+    half = "; 0.5 does too" if low <= DEFAULT_THRESHOLD <= high else "; 0.5 does not"
+    return (
+        f"On the threshold set every threshold from {format_number(low)} to {format_number(high)} comes within 5 % of "
+        f"its score{'' if (chosen['threshold'] == DEFAULT_THRESHOLD).all() else half}."
+    )

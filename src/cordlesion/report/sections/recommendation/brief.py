@@ -1,0 +1,225 @@
+"""The top of the page in words: one recommendation, why, how sure it is, and what to expect of it."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cordlesion.io.formats import format_interval, format_number, format_percent
+from cordlesion.pictures.style import loss_name
+from cordlesion.report.section import Findings
+from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
+from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
+from cordlesion.report.sections.recommendation.verdict import sum_up
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
+from cordlesion.threshold import VOLUME
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number as it is printed, with its interval."""
+
+    main: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What to expect of the recommended model, at its threshold and at 0.5."""
+
+    what: str
+    basis: str
+    tuned: Value
+    default: Value
+
+
+@dataclass(frozen=True)
+class Brief:
+    """The words of the recommendation."""
+
+    model: str
+    trained_with: str
+    """The loss as the headline names it; empty for what was not trained here."""
+    verdict: str
+    """How far the recommendation may be relied on, in a line; empty where nothing is known of it."""
+    threshold: str
+    """As printed; of several folds each one's."""
+    meaning: str
+    """What to do with the threshold."""
+    why: str
+    reasons: tuple[Answer, ...]
+    """How sure of the model and of the threshold, and what it changes against 0.5."""
+    n_test: int
+    """Test scans."""
+    expectations: tuple[Expectation, ...]
+    has_default: bool
+    """Whether 0.5 is another threshold than the recommended one."""
+    has_lesions: bool
+    """Whether any lesion of the test scans counts."""
+    bundle: str
+    """Where the model lies in the study folder; empty for what was not trained here, and of several folds."""
+    recommends: bool = True
+    """False where no method learned anything: then ``model`` is an example, and the rest is empty."""
+
+
+def write_brief(findings: Findings) -> Brief:
+    """Recommend a model and a threshold, with reasons, assurance and expectations."""
+    results, frames = findings.results, findings.frames
+    if not results.ranked:
+        return _nothing_to_recommend(results, findings.refs["figure6_training"])
+    runs, points = frames["runs"], frames["operation"]
+    best = results.best
+    thresholds = results.chosen(best)
+    reasons = {
+        "How sure is the model?": sure_of_model(results, frames["pairs"]),
+        "How sure is the threshold?": sure_of_threshold(results),
+        "What changes against 0.5?": change_from_half(results, frames["tuning"], points),
+    }
+    trained_once = best.seed is not None and None in thresholds
+    return Brief(
+        model=results.label(best),
+        trained_with=_trained_with(results),
+        verdict=sum_up(findings),
+        threshold=results.threshold_text(best),
+        meaning=_meaning(results),
+        why=f"{_why(results)} {_optimistic(results, runs)}",
+        n_test=int(of_run(points, best)["n_scans"].iloc[0]),
+        reasons=tuple(Answer(question, text) for question, text in reasons.items()),
+        expectations=_expectations(best, runs, points),
+        has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
+        has_lesions=bool(of_run(points, best)["n_lesions"].any()),
+        bundle=f"runs/{best.name}/bundle" if trained_once else "",
+    )
+
+
+def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
+    beaten = f"no threshold has a higher {results.objective} than marking every voxel as lesion does (t = 0)."
+    why = f"{NOTHING_LEARNED}: {beaten}"
+    return Brief(
+        model=results.label(results.best),
+        trained_with="",
+        verdict=f"{why} Train longer, or on more scans; the curves of training are in {curves}.",
+        threshold=results.threshold_text(results.best),
+        meaning="",
+        why="",
+        n_test=int(results.evaluation.loc[results.evaluation["set"] == "test", "scan_id"].nunique()),
+        reasons=(),
+        expectations=(),
+        has_default=False,
+        has_lesions=False,
+        bundle="",
+        recommends=False,
+    )
+
+
+def _why(results: StudyResults) -> str:
+    chosen = of_run(results.thresholds, results.best).iloc[0]
+    objective = results.objective.replace("voxel F1", "overlap (voxel F1)")
+    n_scans = _kept(results)
+    if len(results.ranked) == 1:
+        alone = "Nothing else learned anything" if results.unlearned else "Nothing else had a threshold to choose"
+        return f"{alone}. On the {n_scans} its {objective} is {_score(chosen)}."
+    second = results.ranked[1]
+    runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
+    n_losses = len({run.loss for run in results.ranked})
+    kind = "methods" if any(run.seed is None for run in results.ranked) else "loss functions"
+    others = {run.loss for run in learned_runs(results)} - {run.loss for run in results.ranked}
+    compared = f"{n_losses} {kind} {'whose threshold was tuned' if others else 'compared'}"
+    models = f", {len(results.ranked)} models in all" if len(results.ranked) > n_losses else ""
+    return f"Of {compared}{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; {runner_up}."
+
+
+def _optimistic(results: StudyResults, runs: pd.DataFrame) -> str:
+    """Compare the score on the test set with the one by which model and threshold were picked."""
+    row = of_run(runs, results.best, set="test", metric="voxel_f1", tuned=True).iloc[0]
+    picked = "the model and its threshold were" if len(results.ranked) > 1 else "the threshold was"
+    return (
+        f"That score is optimistic, since {picked} picked by it; on the test set the median overlap is "
+        f"{format_number(float(row['value']))}."
+    )
+
+
+def _kept(results: StudyResults) -> str:
+    """Describe on how many scans the threshold was chosen; of several folds on how many in each."""
+    counts = of_run(results.written_thresholds, results.best)["n_scans"].astype(int)
+    least, most = counts.min(), counts.max()
+    scans = f"{'' if least == most else f'{least} to '}{most} scan{'' if most == 1 else 's'} kept"
+    return (
+        f"{scans} for choosing thresholds" if len(counts) == 1 else f"{scans} in each fold for choosing its threshold"
+    )
+
+
+def _trained_with(results: StudyResults) -> str:
+    best = results.best
+    if best.seed is None:
+        return ""
+    return results.label(best).replace(loss_name(best.loss), f"{loss_name(best.loss)} loss", 1)
+
+
+def _score(chosen: pd.Series) -> str:
+    return format_number(float(chosen["score"]))
+
+
+def _meaning(results: StudyResults) -> str:
+    chosen = of_run(results.written_thresholds, results.best)
+    if len(chosen) > 1:
+        each = f"Each of the {len(chosen)} folds has a network of its own and chose a threshold"
+        if chosen["threshold"].nunique() == 1:
+            t = results.threshold_text(results.best)
+            return f"{each}, all the same; a voxel is marked as lesion where its fold gives it {t} or more."
+        return f"{each} of its own; a voxel is marked as lesion where its probability is at least that of its fold."
+    t = results.threshold_text(results.best)
+    marked = f"A voxel is marked as lesion where this model gives it a probability of {t} or more"
+    volume = float(chosen[VOLUME].iloc[0]) if VOLUME in chosen else 0.0
+    return f"{marked}; connected pieces of up to {volume:g} mm³ are then removed." if volume else f"{marked}."
+
+
+def _expectations(best: Run, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[Expectation, ...]:
+    default, tuned = (of_run(points, best, tuned=tuned).iloc[0] for tuned in (False, True))
+    scores = {
+        metric: tuple(of_run(runs, best, set="test", metric=metric, tuned=tuned).iloc[0] for tuned in (True, False))
+        for metric in ("voxel_f1", "subject_sensitivity", "subject_specificity")
+    }
+    found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
+    lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
+    rows = [
+        Expectation(
+            "False lesions per scan", f"{scans} test scans; interval approximate", *map(_false, (tuned, default))
+        )
+    ]
+    if tuned["n_lesions"]:
+        rows.insert(0, Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))))
+        rows.append(
+            Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found))
+        )
+    if clean[0]["n"]:
+        rows.append(Expectation("Scans without lesions that stay clean", _of(clean[0]), *map(_share, clean)))
+    basis = f"median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
+    rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
+    return tuple(rows)
+
+
+def _of(score: pd.Series) -> str:
+    return f"of {score['n']:.0f} test scans"
+
+
+def _percents(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"{100 * low:.0f} to {100 * high:.0f} %"
+
+
+def _found(row: pd.Series) -> Value:
+    return Value(format_percent(row["found"]), _percents(row["found_low"], row["found_high"]))
+
+
+def _false(row: pd.Series) -> Value:
+    low, high = row["false_low"], row["false_high"]
+    return Value(f"{row['false']:.1f}", "" if math.isnan(low) else f"{low:.1f} to {high:.1f}")
+
+
+def _share(score: pd.Series) -> Value:
+    return Value(format_percent(score["value"]), _percents(score["low"], score["high"]))
+
+
+def _median(score: pd.Series) -> Value:
+    interval = "" if math.isnan(score["low"]) else format_interval(score["low"], score["high"])
+    return Value(format_number(score["value"]), interval.strip("[]").replace(", ", " to "))

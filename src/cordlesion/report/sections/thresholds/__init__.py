@@ -1,0 +1,42 @@
+"""The tuned thresholds: how sure they are, what tuning changes, and how much a small error of t costs."""
+
+from collections.abc import Mapping
+
+from cordlesion.config import SetName
+from cordlesion.report.losses import has_one_seed
+from cordlesion.report.section import FigureSpec, Findings, Section, TableSpec
+from cordlesion.report.sections.thresholds.figure import shows_points, threshold_figure
+from cordlesion.report.sections.thresholds.stability import stability_table, summarize_stability
+from cordlesion.report.sections.thresholds.table import thresholds_table
+from cordlesion.report.sections.thresholds.tuning import summarize_tuning, tuning_table
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults, lesion_bearing
+
+
+def _words(findings: Findings) -> Mapping[str, object]:
+    results = findings.results
+    return {
+        "with_points": {name: shows_points(_n_bearing(results, name)) for name in REPORTED_SETS},
+        "one_seed": has_one_seed(results),
+    }
+
+
+def _n_bearing(results: StudyResults, set_name: SetName) -> int:
+    return int(lesion_bearing(results.sweep[results.sweep["set"] == set_name])["scan_id"].nunique())
+
+
+SECTION = Section(
+    key="thresholds",
+    link="Thresholds",
+    title="Thresholds",
+    summarize={"tuning": summarize_tuning, "stability": summarize_stability},
+    tables=(
+        TableSpec("thresholds", lambda of: thresholds_table(of.results)),
+        TableSpec("tuning", lambda of: tuning_table(of.results, of.frames["tuning"]), group="tuning"),
+        TableSpec("stability", lambda of: stability_table(of.results, of.frames["stability"]), group="tuning"),
+    ),
+    figures=(
+        FigureSpec("figure2_thresholds", threshold_figure),
+        FigureSpec("figure2_thresholds_test", lambda of: threshold_figure(of, "test"), variant="test set"),
+    ),
+    words=_words,
+)
