@@ -6,7 +6,7 @@ import pytest
 
 from cordlesion.losses import LOSSES
 from cordlesion.report.methods import write_methods
-from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.methods.references import read_references
 from cordlesion.study_folder.results import StudyResults, read_results
 
 
@@ -96,11 +96,11 @@ def test_what_the_configuration_changes_is_told(results: StudyResults, sections:
 
 
 def test_every_source_of_a_loss_is_a_reference() -> None:
-    assert {key for row in LOSSES.values() for key in row.references} <= set(REFERENCES)
+    assert {key for row in LOSSES.values() for key in row.references} <= set(read_references())
 
 
 def test_every_reference_is_complete() -> None:
-    for key, reference in REFERENCES.items():
+    for key, reference in read_references().items():
         assert key.endswith(str(reference.year))
         assert reference.text.endswith(f"{reference.year}.")
         assert ".." not in reference.text

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cordlesion.config import StudyConfig
-from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.methods.references import read_references
 from cordlesion.study_folder.results import StudyResults
 
 
@@ -14,9 +14,9 @@ class Cite:
         self.keys: list[str] = []
 
     def __call__(self, *keys: str) -> str:
-        """Cite references by their keys; one that is not in :data:`REFERENCES` is a mistake in the text."""
+        """Cite references by their keys; one that is not in the bibliography is a mistake in the text."""
         for key in keys:
-            if key not in REFERENCES:
+            if key not in read_references():
                 raise KeyError(key)
             if key not in self.keys:
                 self.keys.append(key)
@@ -24,8 +24,8 @@ class Cite:
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """A study, and who counts its references."""
+class MethodsContext:
+    """A study, and the numbering of its references."""
 
     results: StudyResults
     cite: Cite

@@ -1,4 +1,4 @@
-"""What the methods section says of design, scans and preprocessing."""
+"""The methods section on design, scans and preprocessing."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitCon
 from cordlesion.dataset import origin
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.demographics import read_demographics
-from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.methods.citing import Cite, MethodsContext
 from cordlesion.report.words import enumerate_words
 from cordlesion.study_folder.results import StudyResults, lesion_bearing, lesion_free
 
@@ -22,8 +22,8 @@ _CENTERLINES: dict[CenterlineSource, str] = {
 _CENTERLINE_SOURCES = {"auto": "gros2018", "sct": "deleener2017"}
 
 
-def design(study: Material) -> str:
-    """Say what was compared, and after whom."""
+def design(study: MethodsContext) -> str:
+    """Describe what was compared, and after whom."""
     n_losses, n_seeds = len(study.config.losses), len(study.config.seeds)
     compared = f"{n_losses} loss functions" if n_losses > 1 else "one loss function"
     seeds = f", each trained with {n_seeds} random seeds" if n_seeds > 1 else ""
@@ -37,8 +37,8 @@ def design(study: Material) -> str:
     )
 
 
-def scans(study: Material) -> str:
-    """Say who was in which set, and how the sets were drawn."""
+def scans(study: MethodsContext) -> str:
+    """Describe who was in which set, and how the sets were drawn."""
     everything = study.results.splits.drop_duplicates("scan_id")
     made = "simulated " if origin.is_simulated(study.config.dataset) else ""
     with_lesions = len(lesion_bearing(everything))
@@ -55,7 +55,7 @@ def scans(study: Material) -> str:
 
 
 def _people(results: StudyResults) -> str:
-    """Say how old the subjects were, how many were women, which brands scanned them, and the size of voxels."""
+    """Describe how old the subjects were, how many were women, which brands scanned them, and the size of voxels."""
     everything, known = results.splits.drop_duplicates("scan_id"), read_demographics(results)
     subjects, scans = everything["subject"].astype(str).unique(), everything["scan_id"].astype(str)
     said = ""
@@ -72,8 +72,8 @@ def _people(results: StudyResults) -> str:
     return said
 
 
-def preprocessing(study: Material) -> str:
-    """Say what became of a scan before the network saw it."""
+def preprocessing(study: MethodsContext) -> str:
+    """Describe what became of a scan before the network saw it."""
     options, patches = study.config.preprocess, study.config.patches
     grid = f"resampled to {options.spacing_mm:g} mm isotropic voxels by linear interpolation"
     shape = " × ".join(str(edge) for edge in patches.shape(options))

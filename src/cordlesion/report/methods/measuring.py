@@ -1,14 +1,14 @@
-"""What the methods section says of thresholds, evaluation, statistics and software."""
+"""The methods section on thresholds, evaluation, statistics and software."""
 
 from cordlesion.metrics import resolve_rule
-from cordlesion.report.methods.citing import Material
+from cordlesion.report.methods.citing import MethodsContext
 from cordlesion.report.pipeline import describe_rule, name_rule
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold import GRIDS
 
 
-def threshold(study: Material) -> str:
-    """Say how the thresholds were chosen."""
+def threshold(study: MethodsContext) -> str:
+    """Describe how the thresholds were chosen."""
     n_tried = len(GRIDS[study.config.threshold.grid])
     each = " of each fold" if study.config.split.folds > 1 else ""
     highest = f"the one with the highest {study.results.objective} over the threshold set{each}"
@@ -19,8 +19,8 @@ def threshold(study: Material) -> str:
     )
 
 
-def evaluation(study: Material) -> str:
-    """Say what was measured."""
+def evaluation(study: MethodsContext) -> str:
+    """Describe what was measured."""
     rule = study.config.evaluation.rule
     keys = resolve_rule(rule).references
     sources = f" {study.cite(*keys)}" if keys else ""
@@ -34,8 +34,8 @@ def evaluation(study: Material) -> str:
     )
 
 
-def statistics(study: Material) -> str:
-    """Say which tests and intervals there are."""
+def statistics(study: MethodsContext) -> str:
+    """Describe which tests and intervals there are."""
     cite = study.cite
     return (
         "Values are medians over scans; subjects are the units of all tests and intervals. Tuned thresholds were "
@@ -49,8 +49,8 @@ def statistics(study: Material) -> str:
     )
 
 
-def _losses(study: Material) -> str:
-    """Say how losses were compared; called where it is printed, since references are numbered as they are cited."""
+def _losses(study: MethodsContext) -> str:
+    """Describe how losses were compared; called where it is printed, because citing numbers the references."""
     over = "subjects and seeds" if len(study.config.seeds) > 1 else "subjects"
     return (
         f"Losses were compared with each other by the mean difference over subjects and its variance over {over}, by "
@@ -59,7 +59,7 @@ def _losses(study: Material) -> str:
     )
 
 
-def software(study: Material) -> str:
+def software(study: MethodsContext) -> str:
     """Name versions, hardware and seeds, as far as the manifest tells them."""
     manifest = study.results.manifest
     packages = manifest.get("packages", {})

@@ -1,11 +1,11 @@
-"""What the methods section says of networks, losses, comparators and masks."""
+"""The methods section on networks, losses, comparators and masks."""
 
 from collections.abc import Sequence
 
 from cordlesion.config import Blending, ComparatorConfig, LossConfig, NetworkConfig, StudyConfig, TrainingConfig
 from cordlesion.losses.table import LOSSES
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.methods.citing import Cite, Material
+from cordlesion.report.methods.citing import Cite, MethodsContext
 from cordlesion.report.words import enumerate_words
 
 _WORDS: dict[str, str] = {
@@ -30,8 +30,8 @@ _WINDOWS: dict[Blending, str] = {
 }
 
 
-def training(study: Material) -> str:
-    """Say which network was trained and how."""
+def training(study: MethodsContext) -> str:
+    """Describe which network was trained and how."""
     how = study.config.runs[0].training
     return (
         f"{_network(study)} Training used batches of {how.batch_size} "
@@ -41,7 +41,7 @@ def training(study: Material) -> str:
     )
 
 
-def _network(study: Material) -> str:
+def _network(study: MethodsContext) -> str:
     config = study.config.network
     if config.is_imported:
         given = ", ".join(f"{key} = {value}" for key, value in config.parameters.items())
@@ -54,7 +54,7 @@ def _network(study: Material) -> str:
     )
 
 
-def losses(study: Material) -> str:
+def losses(study: MethodsContext) -> str:
     """Name the losses, with their sources and what differs from the published parameters."""
     named = enumerate_words([_loss(loss, study.cite) for loss in study.config.losses])
     was = "The loss function was" if len(study.config.losses) == 1 else "The loss functions were"
@@ -76,7 +76,7 @@ def _sums(losses: Sequence[LossConfig]) -> str:
     return f" Overlaps were of sums over the whole batch{patches}{added}{f', but not in {bare}' if bare else ''}."
 
 
-def comparators(study: Material) -> str:
+def comparators(study: MethodsContext) -> str:
     """Name the methods that were not trained here; empty where there are none."""
     if not study.config.comparators:
         return ""
@@ -84,8 +84,8 @@ def comparators(study: Material) -> str:
     return f"Not trained here, and measured on the same scans: {named}."
 
 
-def masks(study: Material) -> str:
-    """Say how probability maps came about, and what was removed from the masks."""
+def masks(study: MethodsContext) -> str:
+    """Describe how probability maps came about, and what was removed from the masks."""
     prediction = study.config.prediction
     cited = study.cite("pielawski2020") if prediction.blending == "hann" else ""
     blended = _WINDOWS[prediction.blending].format(cite=cited)
@@ -120,7 +120,7 @@ def _optimizer(how: TrainingConfig, cite: Cite) -> str:
 
 
 def _layers(network: NetworkConfig) -> str:
-    """Say what of the layers differs from PyTorch's defaults."""
+    """Describe what of the layers differs from PyTorch's defaults."""
     usual, said = NetworkConfig(), []
     if network.initialization == "glorot":
         said.append("first weights were uniform after Glorot and Bengio, biases 0")
@@ -134,7 +134,7 @@ def _layers(network: NetworkConfig) -> str:
 
 
 def _exceptions(config: StudyConfig, cite: Cite) -> str:
-    """Say which losses were trained with an optimiser or a rate of their own."""
+    """Describe which losses were trained with an optimiser or a rate of their own."""
     usual = (config.training.optimizer, config.training.learning_rate)
     runs = {run.loss.title: run for run in config.runs}
     said = [

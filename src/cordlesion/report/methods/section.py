@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cordlesion.report.methods import data, measuring, networks
-from cordlesion.report.methods.citing import Cite, Material
-from cordlesion.report.methods.references import REFERENCES, Reference
+from cordlesion.report.methods.citing import Cite, MethodsContext
+from cordlesion.report.methods.references import Reference, read_references
 from cordlesion.study_folder.results import StudyResults
 
-_PARAGRAPHS: dict[str, Callable[[Material], str]] = {
+_PARAGRAPHS: dict[str, Callable[[MethodsContext], str]] = {
     "Design": data.design,
     "Data": data.scans,
     "Preprocessing": data.preprocessing,
@@ -42,17 +42,17 @@ class Methods:
     @property
     def bibtex(self) -> str:
         """The references as a BibTeX file."""
-        return "\n".join(one.bibtex(key) for key, one in self.cited.items())
+        return "\n".join(one.bibtex for one in self.cited.values())
 
 
 def write_methods(results: StudyResults) -> Methods:
-    """Say in the words of a paper what was done, from the configuration, the split and the manifest.
+    """Describe in the words of a paper what was done, from the configuration, the split and the manifest.
 
     Args:
         results: The study.
     """
     cite = Cite()
-    study = Material(results, cite)
+    study = MethodsContext(results, cite)
     paragraphs = {heading: write(study) for heading, write in _PARAGRAPHS.items()}
-    cited = {key: REFERENCES[key] for key in cite.keys}
+    cited = {key: read_references()[key] for key in cite.keys}
     return Methods({heading: text for heading, text in paragraphs.items() if text}, cited)
