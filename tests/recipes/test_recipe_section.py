@@ -11,7 +11,7 @@ SECTION = '''"""How many scans each set has."""
 
 import pandas as pd
 
-from cordlesion.report.section import Section, TableSpec
+from cordlesion.report.section import Section, ReportTable
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.study_folder.results import StudyResults
 
@@ -32,7 +32,7 @@ SECTION = Section(
     link="Sizes",
     title="How large are the sets?",
     summarize={"sizes": count_scans},
-    tables=(TableSpec("sizes", lambda findings: scans_table(findings.frames["sizes"])),),
+    tables=(ReportTable("sizes", lambda findings: scans_table(findings.frames["sizes"])),),
     words=lambda findings: {"n": findings.results.splits["scan_id"].nunique()},
 )
 '''

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from cordlesion.pictures.style import loss_colors
 from cordlesion.report.page import draw_and_save
-from cordlesion.report.section import FigureSpec
+from cordlesion.report.section import ReportFigure
 from cordlesion.report.sections.cohort import cohort_figure
 from cordlesion.report.sections.thresholds.figure import threshold_figure
 from cordlesion.report.sections.training import training_figure
@@ -25,7 +25,7 @@ def test_a_loss_has_one_colour_in_all_figures(results: StudyResults) -> None:
 
 def test_saving_writes_svg_and_pdf_and_leaves_no_trace(study_copy: Path) -> None:
     before = dict(matplotlib.rcParams)
-    path = draw_and_save(read_results(study_copy), FigureSpec("figure1_cohort", cohort_figure))
+    path = draw_and_save(read_results(study_copy), ReportFigure("figure1_cohort", cohort_figure))
     assert path.read_bytes().lstrip().startswith(b"<?xml")
     assert path.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert sorted(file.name for file in path.parent.iterdir()) == ["figure1_cohort.pdf", "figure1_cohort.svg"]

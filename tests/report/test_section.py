@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 from matplotlib.figure import Figure
 
-from cordlesion.report.section import FigureSpec, Findings, Section, TableSpec, number_all
+from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section, number_all
 from cordlesion.report.sections import SECTIONS
 from cordlesion.report.table import Table
 from cordlesion.study_folder.results import StudyResults
@@ -54,10 +54,12 @@ def test_numbers_are_those_that_are_cited() -> None:
 
 
 def test_numbers_follow_the_order_of_appearance() -> None:
-    figures = (FigureSpec("paper", no_figure, number=1), FigureSpec("other", no_figure, variant="other set"))
-    first = Section("first", "First", tables=(TableSpec("one", no_table),), figures=(FigureSpec("free", no_figure),))
-    grouped = tuple(TableSpec(name, no_table, group="ab") for name in ("a", "b"))
-    second = Section("second", "Second", tables=(*grouped, TableSpec("last", no_table)), figures=figures)
+    figures = (ReportFigure("paper", no_figure, number=1), ReportFigure("other", no_figure, variant="other set"))
+    first = Section(
+        "first", "First", tables=(ReportTable("one", no_table),), figures=(ReportFigure("free", no_figure),)
+    )
+    grouped = tuple(ReportTable(name, no_table, group="ab") for name in ("a", "b"))
+    second = Section("second", "Second", tables=(*grouped, ReportTable("last", no_table)), figures=figures)
     assert number_all((first, second)) == {
         "one": "Table 1",
         "a": "Table 2a",
@@ -71,7 +73,7 @@ def test_numbers_follow_the_order_of_appearance() -> None:
 
 
 def test_files_of_two_tables_cannot_have_one_name() -> None:
-    first = Section("first", "First", tables=(TableSpec("one", no_table),))
+    first = Section("first", "First", tables=(ReportTable("one", no_table),))
     with pytest.raises(ValueError, match="are named one"):
         number_all((first, replace(first, key="second")))
 

@@ -1,9 +1,7 @@
-import gc
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -102,20 +100,21 @@ def test_a_missing_artifact_names_its_stage(study_copy: Path, name: str, stage: 
 def test_the_rows_of_all_runs_are_found_in_one_look_at_a_table(
     results: StudyResults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, looks = results.sweep.copy(), []
+    table, looks = results.sweep, []
+    again = replace(results)
     groupby = pd.DataFrame.groupby
     monkeypatch.setattr(pd.DataFrame, "groupby", lambda *a, **named: looks.append(a) or groupby(*a, **named))
     for run in results.runs:
         for set_name in ("threshold", "test"):
             same = table["seed"].isna() if run.seed is None else table["seed"] == run.seed
             expected = table[(table["loss"] == run.loss) & same.fillna(False) & (table["set"] == set_name)]
+            pd.testing.assert_frame_equal(again.rows("sweep", run, set=set_name), expected)
             pd.testing.assert_frame_equal(of_run(table, run, set=set_name), expected)
-    assert len(looks) == 1
-    # A table that takes the place of one that is gone is another table.
+    assert len(looks) == 2  # of the sweep and of the evaluation
+    # Other tables have other rows.
     for n_rows in range(5):
-        rows = table.iloc[:n_rows].copy()
-        assert len(of_run(rows, results.runs[0])) == n_rows
-        del rows
+        assert len(replace(results, sweep=table.iloc[:n_rows]).rows("sweep", results.runs[0])) == n_rows
+    assert results.rows("sweep", Run("no loss", 0)).empty
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
@@ -147,19 +146,12 @@ def test_a_run_that_was_not_evaluated_at_its_tuned_threshold(study_copy: Path) -
         read_results(study_copy)
 
 
-def test_two_threads_may_ask_for_the_rows_of_one_table(results: StudyResults, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, both, group = results.evaluation.copy(), threading.Barrier(2), pd.DataFrame.groupby
-
-    def together(*args: Any, **options: Any) -> Any:
-        both.wait(timeout=20)
-        return group(*args, **options)
-
-    monkeypatch.setattr(pd.DataFrame, "groupby", together)
+def test_two_threads_may_ask_for_the_rows_of_one_table(results: StudyResults) -> None:
+    again, run = replace(results), results.runs[0]
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(of_run, [table, table], [results.runs[0]] * 2)
+        one, other = pool.map(again.rows, ["evaluation"] * 2, [run] * 2)
     pd.testing.assert_frame_equal(one, other)
-    del table
-    gc.collect()  # where this fails, pytest reports it
+    pd.testing.assert_frame_equal(one, of_run(results.evaluation, run))
 
 
 def same_row_twice(table: pd.DataFrame) -> pd.DataFrame:

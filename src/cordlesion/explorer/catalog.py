@@ -12,7 +12,7 @@ from cordlesion.explorer.pack import numbers
 from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults, of_run
+from cordlesion.study_folder.results import REPORTED_SETS, LargeTable, Run, StudyResults, of_run
 from cordlesion.threshold import VOLUME
 
 STEP = 0.01
@@ -104,8 +104,8 @@ class Catalog:
 
     def written_rows(self, model: Model, scan: ShownScan) -> pd.DataFrame:
         """Return the rows of a model and a scan in the tables of the study: one per threshold, or one for a mask."""
-        table = self.results.sweep if model.kind == "tuned" else self.results.evaluation
-        return of_run(table, model.run, scan_id=scan.scan_id, set=scan.set_name)
+        table: LargeTable = "sweep" if model.kind == "tuned" else "evaluation"
+        return self.results.rows(table, model.run, scan_id=scan.scan_id, set=scan.set_name)
 
     def describe(self) -> dict[str, Any]:
         """Return all data that the page needs before it shows the first scan."""

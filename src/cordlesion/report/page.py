@@ -17,7 +17,7 @@ from cordlesion.pictures.style import INK, save_figure
 from cordlesion.pictures.svg import inline_svg
 from cordlesion.report.latex import latex
 from cordlesion.report.pipeline import describe_pipeline
-from cordlesion.report.section import FigureSpec, Findings, Section, number_all
+from cordlesion.report.section import Findings, ReportFigure, Section, number_all
 from cordlesion.report.sections import SECTIONS
 from cordlesion.report.sections.limits import find_limits
 from cordlesion.report.table import Table
@@ -84,7 +84,7 @@ def write_tables(findings: Findings, sections: Sequence[Section] = SECTIONS) -> 
     return tables
 
 
-def draw_and_save(results: StudyResults, figure: FigureSpec) -> Path:
+def draw_and_save(results: StudyResults, figure: ReportFigure) -> Path:
     """Draw a figure and save it in ``figures/`` as SVG and PDF; the same results give the same bytes.
 
     Returns:

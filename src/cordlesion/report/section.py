@@ -24,7 +24,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class TableSpec:
+class ReportTable:
     """One printed table of a section."""
 
     name: str
@@ -39,7 +39,7 @@ class TableSpec:
 
 
 @dataclass(frozen=True)
-class FigureSpec:
+class ReportFigure:
     """One figure of a section."""
 
     name: str
@@ -76,8 +76,8 @@ class Section:
     """The heading; empty where the template writes the whole element with a heading of its own."""
     summarize: Mapping[str, Callable[[StudyResults], pd.DataFrame]] = field(default_factory=dict)
     """The numbers of the section by name; each is written to ``tables/summary_<name>.tsv``."""
-    tables: tuple[TableSpec, ...] = ()
-    figures: tuple[FigureSpec, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
+    figures: tuple[ReportFigure, ...] = ()
     words: Callable[[Findings], Mapping[str, object]] = _no_words
     """Returns what the template needs beyond tables and figures."""
     is_shown: Callable[[Mapping[str, Table]], bool] = _always
@@ -101,7 +101,7 @@ def number_all(sections: Sequence[Section]) -> dict[str, str]:
     return dict([*_number_tables(tables), *_number_figures(figures)])
 
 
-def _number_tables(tables: Sequence[TableSpec]) -> Iterator[tuple[str, str]]:
+def _number_tables(tables: Sequence[ReportTable]) -> Iterator[tuple[str, str]]:
     yield from ((table.name, table.title) for table in tables if table.title)
     numbered = groupby((table for table in tables if not table.title), _group)
     for number, (_, members) in enumerate(numbered, start=1):
@@ -109,11 +109,11 @@ def _number_tables(tables: Sequence[TableSpec]) -> Iterator[tuple[str, str]]:
             yield table.name, f"Table {number}{letter if table.group else ''}"
 
 
-def _group(table: TableSpec) -> str:
+def _group(table: ReportTable) -> str:
     return table.group or table.name
 
 
-def _number_figures(figures: Sequence[FigureSpec]) -> Iterator[tuple[str, str]]:
+def _number_figures(figures: Sequence[ReportFigure]) -> Iterator[tuple[str, str]]:
     declared = {figure.number for figure in figures}
     free = (number for number in count(1) if number not in declared)
     number = 0

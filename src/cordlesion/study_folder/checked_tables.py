@@ -1,15 +1,19 @@
 """The tables of a study, read and checked against their declaration for the report and the explorer."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import Column, TableSpec
 from cordlesion.io.tables import read_table
 from cordlesion.study_folder.stages import run_stage_of
 from cordlesion.study_folder.tables import SPECS
+
+_ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
 def required(path: Path) -> Path:
@@ -38,6 +42,25 @@ def read_checked(path: Path) -> pd.DataFrame:
         if not column.optional or column.kind == "boolean":
             _require_kind(path, table, column, again)
     return _require_rows_once(path, _with_whole_numbers(table), spec, again)
+
+
+def with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Complete the columns of a split that describe the acquisition: a split of other origin need not have them.
+
+    Raises:
+        CordlesionError: The slice spacing is no number.
+    """
+    facts = splits.reindex(columns=list(_ACQUISITION))
+    words = {
+        name: facts[name].astype(object).fillna("").astype(str) for name in _ACQUISITION if name != "slice_spacing_mm"
+    }
+    try:
+        spacing = pd.to_numeric(facts["slice_spacing_mm"]).astype(float)
+    except ValueError as error:
+        raise CordlesionError(
+            f"{path}: the column slice_spacing_mm holds text; millimetres or n/a are needed. Mend the table."
+        ) from error
+    return splits.assign(**words, slice_spacing_mm=spacing)
 
 
 def _require_kind(path: Path, table: pd.DataFrame, column: Column, again: str) -> None:

@@ -1,26 +1,30 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
 import itertools
-import weakref
 from collections import Counter
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cordlesion.config import SetName, StudyConfig, maps_name, method_name, read_study
-from cordlesion.dataset.acquisition import Acquisition
+from cordlesion.config import SetName, StudyConfig, read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.pictures.style import loss_name
-from cordlesion.study_folder.checked_tables import read_checked, required
+from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
+from cordlesion.study_folder.runs import Run as Run
+from cordlesion.study_folder.runs import false_lesions as false_lesions
+from cordlesion.study_folder.runs import has_learned, list_runs, list_trainings, places_by_run
+from cordlesion.study_folder.runs import lesion_bearing as lesion_bearing
+from cordlesion.study_folder.runs import lesion_free as lesion_free
+from cordlesion.study_folder.runs import of_run as of_run
 from cordlesion.study_folder.stages import run_stage
 from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import parse_objective
@@ -28,29 +32,7 @@ from cordlesion.threshold import parse_objective
 DEFAULT_THRESHOLD = 0.5
 REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
-# By the identity of a table, for as long as it lives; tables are never changed in place once they are read.
-_ROWS: dict[int, dict[tuple[str, int | None], npt.NDArray[np.intp]]] = {}
-_ACQUISITION = tuple(field.name for field in fields(Acquisition))
-
-
-@dataclass(frozen=True)
-class Run:
-    """One training (loss and seed), or a comparator, which has no seed."""
-
-    loss: str
-    seed: int | None
-    fold: int | None = None
-    """Of a single training; results are those of all folds together."""
-
-    @property
-    def name(self) -> str:
-        """Its name in the study folder."""
-        return method_name(self.loss, self.seed, self.fold)
-
-    @property
-    def maps_name(self) -> str:
-        """Name under which its probability maps lie: those of a comparator are the same in every fold."""
-        return maps_name(self.loss, self.seed, self.fold)
+LargeTable: TypeAlias = Literal["sweep", "evaluation"]
 
 
 @dataclass(frozen=True)
@@ -92,14 +74,14 @@ class StudyResults:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Runs and comparators in the order of the evaluation, those of one loss together."""
-        found = _runs(self.evaluation)
+        found = list_runs(self.evaluation)
         losses = list(dict.fromkeys(run.loss for run in found))
         return tuple(sorted(found, key=lambda run: losses.index(run.loss)))
 
     @cached_property
     def tuned(self) -> dict[Run, float]:
         """The tuned threshold of each run that has one."""
-        return dict(zip(_runs(self.thresholds), self.thresholds["threshold"].astype(float).tolist(), strict=True))
+        return dict(zip(list_runs(self.thresholds), self.thresholds["threshold"].astype(float).tolist(), strict=True))
 
     @cached_property
     def unlearned(self) -> tuple[Run, ...]:
@@ -107,7 +89,7 @@ class StudyResults:
 
         They are shown, but take no part in any ranking, test or recommendation.
         """
-        return _runs(self.written_thresholds[~_has_learned(self.written_thresholds)])
+        return list_runs(self.written_thresholds[~has_learned(self.written_thresholds)])
 
     @cached_property
     def ranked(self) -> tuple[Run, ...]:
@@ -124,7 +106,7 @@ class StudyResults:
 
     @cached_property
     def _by_score(self) -> tuple[Run, ...]:
-        return _runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
+        return list_runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
 
     @property
     def objective(self) -> str:
@@ -140,14 +122,22 @@ class StudyResults:
     def _n_seeds(self) -> Counter[str]:
         return Counter(run.loss for run in self.runs)
 
+    def rows(self, table: LargeTable, run: Run, **where: object) -> pd.DataFrame:
+        """Return what :func:`of_run` does, of tables in which the rows of every run are asked for many times."""
+        places = self._places[table].get(replace(run, fold=None), [])
+        return of_run(getattr(self, table).iloc[places], run, **where)
+
+    @cached_property
+    def _places(self) -> dict[LargeTable, dict[Run, npt.NDArray[np.intp]]]:
+        return {"sweep": places_by_run(self.sweep), "evaluation": places_by_run(self.evaluation)}
+
     def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
         """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
 
         ``n_false_lesions`` is added: predicted lesions that the reference does not confirm.
         A comparator that comes as masks has no threshold (n/a): its rows stand for every threshold.
         """
-        rows = of_run(self.evaluation, run)
-        rows = rows[rows["set"] == set_name]
+        rows = self.rows("evaluation", run, set=set_name)
         given = rows["threshold"].to_numpy(float)
         wanted = np.isnan(given) if threshold is None else np.isnan(given) | np.isclose(given, threshold, atol=1e-6)
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
@@ -182,7 +172,7 @@ def read_results(folder: Path) -> StudyResults:
     study = StudyFolder(folder)
     tables = {name: read_checked(study.table(name)) for name in TABLES}
     written = tables["thresholds"]
-    pooled = pool_folds({**tables, "splits": _with_acquisition(tables["splits"], study.splits)})
+    pooled = pool_folds({**tables, "splits": with_acquisition(tables["splits"], study.splits)})
     config = read_study(required(study.configuration))
     results = StudyResults(
         folder=study,
@@ -190,7 +180,7 @@ def read_results(folder: Path) -> StudyResults:
         configuration=study.configuration.read_text(encoding="utf-8"),
         manifest=read_manifest(required(study.manifest), config.dataset),
         written_thresholds=written,
-        histories={run: read_checked(study.run(run.name) / "history.tsv") for run in _trainings(written)},
+        histories={run: read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
         **pooled,
     )
     _require_complete(results)
@@ -217,64 +207,6 @@ def learned_methods(results: StudyResults) -> list[str]:
     return list(dict.fromkeys(run.loss for run in learned_runs(results)))
 
 
-def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
-    """Return the rows of one run, and of those the ones in which each named column has the given value."""
-    rows = table.iloc[_rows_by_run(table).get((run.loss, run.seed), [])]
-    chosen = np.ones(len(rows), bool)
-    for column, value in where.items():
-        chosen &= (rows[column] == value).to_numpy(bool)
-    return rows[chosen]
-
-
-def lesion_bearing(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans whose voxel metrics are defined: those with any lesion voxel in the reference."""
-    return rows[rows["reference_volume_mm3"] > 0]
-
-
-def lesion_free(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the scans without any lesion voxel in the reference."""
-    return rows[rows["reference_volume_mm3"] == 0]
-
-
-def false_lesions(rows: pd.DataFrame) -> "pd.Series[Any]":
-    """Return how many predicted lesions of each scan the reference does not confirm."""
-    return rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"]
-
-
-def _runs(table: pd.DataFrame) -> tuple[Run, ...]:
-    pairs = table[["loss", "seed"]].drop_duplicates().itertuples(index=False)
-    return tuple(Run(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in pairs)
-
-
-def _rows_by_run(table: pd.DataFrame) -> dict[tuple[str, int | None], npt.NDArray[np.intp]]:
-    """Return where the rows of each run are, looked up once per table: of many runs, each is asked for many times."""
-    if id(table) not in _ROWS:
-        numbers = table.groupby(["loss", "seed"], sort=False, dropna=False).ngroup().to_numpy()
-        order = np.argsort(numbers, kind="stable")
-        rows = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else []
-        owners = table[["loss", "seed"]].iloc[[int(some[0]) for some in rows]].itertuples(index=False)
-        named = [(str(loss), None if pd.isna(seed) else int(seed)) for loss, seed in owners]
-        _ROWS[id(table)] = dict(zip(named, rows, strict=True))
-        # Two threads may get here for one table: then the second finds its rows removed.
-        weakref.finalize(table, _ROWS.pop, id(table), None)
-    return _ROWS[id(table)]
-
-
-def _has_learned(thresholds: pd.DataFrame) -> "pd.Series[bool]":
-    if "learned" in thresholds:
-        return thresholds["learned"].astype(bool)
-    # A table from before there was this column: of such maps t = 0 was chosen, or no threshold scored at all.
-    return (thresholds["threshold"] > 0) & (thresholds["score"] > 0)
-
-
-def _trainings(thresholds: pd.DataFrame) -> list[Run]:
-    trained = thresholds[thresholds["seed"].notna()]
-    if "fold" not in trained:
-        return list(_runs(trained))
-    named = trained[["loss", "seed", "fold"]].itertuples(index=False)
-    return [Run(str(loss), int(seed), int(fold)) for loss, seed, fold in named]
-
-
 def _require_complete(results: StudyResults) -> None:
     """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
     wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
@@ -299,18 +231,3 @@ def _require_complete(results: StudyResults) -> None:
                 f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
                 f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
             )
-
-
-def _with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Complete what splits.tsv says of the acquisition: a split of other origin need not say it."""
-    facts = splits.reindex(columns=list(_ACQUISITION))
-    words = {
-        name: facts[name].astype(object).fillna("").astype(str) for name in _ACQUISITION if name != "slice_spacing_mm"
-    }
-    try:
-        spacing = pd.to_numeric(facts["slice_spacing_mm"]).astype(float)
-    except ValueError as error:
-        raise CordlesionError(
-            f"{path}: the column slice_spacing_mm holds text; millimetres or n/a are needed. Mend the table."
-        ) from error
-    return splits.assign(**words, slice_spacing_mm=spacing)

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from cordlesion.io.formats import format_fine, format_number
 from cordlesion.pictures.style import INK, MUTED, SLATE, loss_colors, loss_name, panel_grid, style
-from cordlesion.report.section import FigureSpec, Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.study_folder.results import Run, StudyResults, of_run
@@ -47,7 +47,7 @@ def _row(results: StudyResults, run: Run) -> dict[str, Any]:
     tested = of_run(results.calibration, run, set="test").set_index("map")
     raw, scaled = tested.loc["raw"], tested.loc["scaled"]
     bins = of_run(results.reliability, run, set="threshold", map="raw")
-    sweep = of_run(results.sweep, run, set="threshold")
+    sweep = results.rows("sweep", run, set="threshold")
     return {
         "loss": run.loss,
         "seed": run.seed,
@@ -210,8 +210,8 @@ SECTION = Section(
     link="Calibration",
     title="Why the thresholds differ",
     summarize={"calibration": summarize_calibration},
-    tables=(TableSpec("calibration", lambda of: calibration_table(of.results, of.frames["calibration"])),),
-    figures=(FigureSpec("figure4_reliability", reliability_figure),),
+    tables=(ReportTable("calibration", lambda of: calibration_table(of.results, of.frames["calibration"])),),
+    figures=(ReportFigure("figure4_reliability", reliability_figure),),
     words=_words,
     is_shown=lambda tables: bool(tables["calibration"].groups),
 )

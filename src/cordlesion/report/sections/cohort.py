@@ -12,7 +12,7 @@ from cordlesion.io.formats import MISSING
 from cordlesion.pictures.style import SET_NAMES, SLATE, WIDTH_INCHES, style
 from cordlesion.report.demographics import Demographics, read_demographics
 from cordlesion.report.plots import draw_boxes
-from cordlesion.report.section import FigureSpec, Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.study_folder.results import StudyResults, lesion_bearing
 
@@ -118,7 +118,7 @@ SECTION = Section(
     key="cohort",
     link="Cohort",
     title="Cohort",
-    tables=(TableSpec("cohort", lambda of: cohort_table(of.results), title="Cohort by set", has_scores=False),),
-    figures=(FigureSpec("figure1_cohort", cohort_figure),),
+    tables=(ReportTable("cohort", lambda of: cohort_table(of.results), title="Cohort by set", has_scores=False),),
+    figures=(ReportFigure("figure1_cohort", cohort_figure),),
     words=_words,
 )

@@ -11,7 +11,7 @@ from cordlesion.pictures import slices
 from cordlesion.pictures.overlay import draw, legend_handles
 from cordlesion.pictures.slices import Layers, Picture
 from cordlesion.pictures.style import MUTED, REFERENCE, WIDTH_INCHES, style
-from cordlesion.report.section import FigureSpec, Findings, Section
+from cordlesion.report.section import Findings, ReportFigure, Section
 from cordlesion.study_folder.masks import cut_mask, read_with_reference
 from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing
 
@@ -133,6 +133,6 @@ SECTION = Section(
     key="example",
     link="Example",
     title="Example",
-    figures=(FigureSpec("figure3_example", example_figure, number=3),),
+    figures=(ReportFigure("figure3_example", example_figure, number=3),),
     words=_words,
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.io.formats import format_interval, format_number
-from cordlesion.report.section import Section, TableSpec
+from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.sections.scores import name_row, scans_at
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import share_interval
@@ -75,6 +75,6 @@ SECTION = Section(
     key="free",
     link="Lesion-free",
     title="Scans without lesions",
-    tables=(TableSpec("lesion_free", lambda of: lesion_free_table(of.results)),),
+    tables=(ReportTable("lesion_free", lambda of: lesion_free_table(of.results)),),
     is_shown=lambda tables: bool(tables["lesion_free"].groups),
 )

@@ -14,7 +14,7 @@ from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.pictures.style import INK, WIDTH_INCHES, loss_colors, loss_name, style
 from cordlesion.report.losses import several_seeds
-from cordlesion.report.section import FigureSpec, Section, TableSpec
+from cordlesion.report.section import ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, share_interval
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
@@ -217,6 +217,6 @@ SECTION = Section(
     link="Lesions",
     title="Which lesions are found",
     summarize={"strata": summarize_strata, "froc": summarize_froc},
-    tables=(TableSpec("strata", lambda of: strata_table(of.results, of.frames["strata"], of.frames["froc"])),),
-    figures=(FigureSpec("figure5_froc", froc_figure),),
+    tables=(ReportTable("strata", lambda of: strata_table(of.results, of.frames["strata"], of.frames["froc"])),),
+    figures=(ReportFigure("figure5_froc", froc_figure),),
 )

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.pictures.style import METRIC_NAMES, SET_NAMES, loss_name
-from cordlesion.report.section import Section, TableSpec
+from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.sections.scores import SCAN_METRICS, SUBJECT_METRICS, score_rows
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults
@@ -125,8 +125,8 @@ SECTION = Section(
     link="The paper",
     title="Beside the paper",
     tables=(
-        TableSpec("paper_untuned", lambda of: paper_table(of.results, of.frames["runs"], tuned=False), group="paper"),
-        TableSpec("paper", lambda of: paper_table(of.results, of.frames["runs"]), group="paper"),
+        ReportTable("paper_untuned", lambda of: paper_table(of.results, of.frames["runs"], tuned=False), group="paper"),
+        ReportTable("paper", lambda of: paper_table(of.results, of.frames["runs"]), group="paper"),
     ),
     is_shown=lambda tables: bool(tables["paper"].groups),
 )

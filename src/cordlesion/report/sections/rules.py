@@ -9,7 +9,7 @@ from cordlesion.metrics import RULES
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import format_summary, median_interval, summarize
@@ -106,6 +106,6 @@ SECTION = Section(
     link="Rules",
     title="Lesion F1 depends on the rule",
     summarize={"rules": summarize_rules},
-    tables=(TableSpec("rules", lambda of: rules_table(of.results, of.frames["rules"])),),
+    tables=(ReportTable("rules", lambda of: rules_table(of.results, of.frames["rules"])),),
     words=_words,
 )

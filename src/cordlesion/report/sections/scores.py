@@ -13,7 +13,7 @@ from cordlesion.metrics.table import METRIC_LABELS, SUBJECT_LABELS
 from cordlesion.pictures.style import METRIC_NAMES, SET_NAMES
 from cordlesion.report.losses import without_rank
 from cordlesion.report.pipeline import describe_pipeline
-from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.table import EMPTY_REFERENCE, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import PairedTest, format_summary, holm, median_interval, share_interval, summarize, wilcoxon
 from cordlesion.study_folder.results import (
@@ -186,8 +186,8 @@ SECTION = Section(
     title="Results by loss",
     summarize={"runs": summarize_runs},
     tables=(
-        TableSpec("table1", lambda of: scores_table(of.results, of.frames["runs"], tuned=False)),
-        TableSpec("table2", lambda of: scores_table(of.results, of.frames["runs"], tuned=True)),
+        ReportTable("table1", lambda of: scores_table(of.results, of.frames["runs"], tuned=False)),
+        ReportTable("table2", lambda of: scores_table(of.results, of.frames["runs"], tuned=True)),
     ),
     words=_words,
 )

@@ -12,7 +12,7 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_interval
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED
-from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, format_summary, median_interval, summarize
 from cordlesion.study_folder.results import StudyResults, lesion_bearing
@@ -170,7 +170,7 @@ SECTION = Section(
     link="Subgroups",
     title="By site, scanner, orientation and slice spacing",
     summarize={"subgroups": summarize_subgroups},
-    tables=tuple(TableSpec(subgroup_name(one), partial(_table, one), group="subgroups") for one in SUBGROUPS),
+    tables=tuple(ReportTable(subgroup_name(one), partial(_table, one), group="subgroups") for one in SUBGROUPS),
     words=_words,
     is_shown=lambda tables: any(tables[subgroup_name(column)].groups for column in SUBGROUPS),
 )

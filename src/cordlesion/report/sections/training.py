@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cordlesion.pictures.style import INK, MUTED, loss_colors, loss_name, panel_grid, style
-from cordlesion.report.section import FigureSpec, Section
+from cordlesion.report.section import ReportFigure, Section
 from cordlesion.study_folder.results import StudyResults
 
 
@@ -44,5 +44,5 @@ SECTION = Section(
     key="training",
     link="Training",
     title="Training",
-    figures=(FigureSpec("figure6_training", training_figure),),
+    figures=(ReportFigure("figure6_training", training_figure),),
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.sections.answers.changes import changes_table, summarize_changes
 from cordlesion.report.sections.answers.operating_point import operating_point_table, summarize_operating_points
 from cordlesion.report.sections.answers.questions import answer_questions
@@ -19,10 +19,10 @@ SECTION = Section(
     title="The study’s questions",
     summarize={"operation": summarize_operating_points, "changes": summarize_changes},
     tables=(
-        TableSpec(
+        ReportTable(
             "operation", lambda of: operating_point_table(of.results, of.frames["operation"]), title="At a glance"
         ),
-        TableSpec("changes", lambda of: changes_table(of.results, of.frames["changes"]), title="Tuned against 0.5"),
+        ReportTable("changes", lambda of: changes_table(of.results, of.frames["changes"]), title="Tuned against 0.5"),
     ),
     words=_words,
 )

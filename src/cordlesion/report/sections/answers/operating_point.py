@@ -39,7 +39,7 @@ def operating_curve(results: StudyResults, run: Run) -> pd.DataFrame:
     Returns:
         A row per threshold, ascending: ``found false``; ``found`` is NaN where no lesion counts.
     """
-    rows = of_run(results.sweep, run, set="test")
+    rows = results.rows("sweep", run, set="test")
     rows = rows[rows["threshold"] > 0].assign(false=false_lesions(rows))
     sums = rows.groupby("threshold")[["n_detected_lesions", "n_reference_lesions"]].sum()
     found = sums["n_detected_lesions"] / sums["n_reference_lesions"]

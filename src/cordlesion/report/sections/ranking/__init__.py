@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from cordlesion.report.losses import has_one_seed
-from cordlesion.report.section import Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.sections.ranking.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.sections.ranking.tables import pairs_table, seeds_table
 
@@ -22,8 +22,8 @@ SECTION = Section(
     title="How sure is the ranking?",
     summarize={"pairs": compare_pairs, "seeds": summarize_seeds},
     tables=(
-        TableSpec("pairs", lambda of: pairs_table(of.results, of.frames["pairs"])),
-        TableSpec("seeds", lambda of: seeds_table(of.results, of.frames["seeds"])),
+        ReportTable("pairs", lambda of: pairs_table(of.results, of.frames["pairs"])),
+        ReportTable("seeds", lambda of: seeds_table(of.results, of.frames["seeds"])),
     ),
     words=_words,
     is_shown=lambda tables: bool(tables["pairs"].groups),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from cordlesion.report.section import FigureSpec, Findings, Section
+from cordlesion.report.section import Findings, ReportFigure, Section
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.report.sections.recommendation.tradeoff import tradeoff_figure
 
@@ -14,6 +14,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 SECTION = Section(
     key="brief",
     link="Summary",
-    figures=(FigureSpec("recommendation", tradeoff_figure, is_numbered=False),),
+    figures=(ReportFigure("recommendation", tradeoff_figure, is_numbered=False),),
     words=_words,
 )

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from cordlesion.config import SetName
 from cordlesion.report.losses import has_one_seed
-from cordlesion.report.section import FigureSpec, Findings, Section, TableSpec
+from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.sections.thresholds.figure import shows_points, threshold_figure
 from cordlesion.report.sections.thresholds.stability import stability_table, summarize_stability
 from cordlesion.report.sections.thresholds.table import thresholds_table
@@ -30,13 +30,13 @@ SECTION = Section(
     title="Thresholds",
     summarize={"tuning": summarize_tuning, "stability": summarize_stability},
     tables=(
-        TableSpec("thresholds", lambda of: thresholds_table(of.results)),
-        TableSpec("tuning", lambda of: tuning_table(of.results, of.frames["tuning"]), group="tuning"),
-        TableSpec("stability", lambda of: stability_table(of.results, of.frames["stability"]), group="tuning"),
+        ReportTable("thresholds", lambda of: thresholds_table(of.results)),
+        ReportTable("tuning", lambda of: tuning_table(of.results, of.frames["tuning"]), group="tuning"),
+        ReportTable("stability", lambda of: stability_table(of.results, of.frames["stability"]), group="tuning"),
     ),
     figures=(
-        FigureSpec("figure2_thresholds", threshold_figure),
-        FigureSpec("figure2_thresholds_test", lambda of: threshold_figure(of, "test"), variant="test set"),
+        ReportFigure("figure2_thresholds", threshold_figure),
+        ReportFigure("figure2_thresholds_test", lambda of: threshold_figure(of, "test"), variant="test set"),
     ),
     words=_words,
 )

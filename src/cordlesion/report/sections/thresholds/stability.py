@@ -13,7 +13,7 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import holm, median_interval, wilcoxon
-from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing, of_run
+from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing
 
 SHIFT = 0.05
 """By how much Hussein et al. move a threshold (section 3)."""
@@ -79,7 +79,7 @@ def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:
 
 
 def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
-    rows = lesion_bearing(of_run(results.sweep, run, set="test"))
+    rows = lesion_bearing(results.rows("sweep", run, set="test"))
     parts = [
         _changes_around(rows if fold is None else rows[rows["fold"] == fold], t)
         for fold, t in results.chosen(run).items()
