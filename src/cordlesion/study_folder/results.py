@@ -124,8 +124,9 @@ class StudyResults:
 
     def rows(self, table: LargeTable, run: Run, **where: object) -> pd.DataFrame:
         """Return what :func:`of_run` does, of tables in which the rows of every run are asked for many times."""
-        places = self._places[table].get(replace(run, fold=None), [])
-        return of_run(getattr(self, table).iloc[places], run, **where)
+        places = self._places[table].get(replace(run, fold=None))
+        rows: pd.DataFrame = getattr(self, table)
+        return of_run(rows.iloc[:0] if places is None else rows.iloc[places], run, **where)
 
     @cached_property
     def _places(self) -> dict[LargeTable, dict[Run, npt.NDArray[np.intp]]]:

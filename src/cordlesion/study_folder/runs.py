@@ -48,10 +48,10 @@ def list_trainings(thresholds: pd.DataFrame) -> list[Run]:
 def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
     """Return the rows of one run, and of those the ones in which each named column has the given value."""
     seeds = table["seed"]
-    chosen = (table["loss"] == run.loss).to_numpy(bool)
-    chosen &= (seeds.isna() if run.seed is None else (seeds == run.seed).fillna(False)).to_numpy(bool)
+    is_seed = seeds.isna() if run.seed is None else (seeds == run.seed).fillna(False)
+    chosen = (table["loss"] == run.loss).to_numpy(bool) & is_seed.to_numpy(bool)
     for column, value in where.items():
-        chosen &= (table[column] == value).to_numpy(bool)
+        chosen = chosen & (table[column] == value).to_numpy(bool)
     return table[chosen]
 
 
