@@ -108,7 +108,7 @@ def test_of_several_seeds_the_others_stay(study_copy: Path) -> None:
     assert set(findings.frames["pairs"].loc[findings.frames["pairs"]["first"] == "dice", "n_seeds_first"]) == {1}
     said = next(limit.text for limit in find_limits(findings) if "learned nothing" in limit.text)
     assert said.startswith("BCE and Dice, seed 1 learned nothing")
-    assert said.endswith("What is said of Dice rests on its other seeds alone.")
+    assert said.endswith("Results of Dice rest on its other seeds alone.")
 
 
 def test_of_folds_one_is_enough(blind: StudyResults) -> None:

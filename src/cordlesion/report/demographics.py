@@ -1,4 +1,4 @@
-"""Who was scanned by what: ages, sexes, brands and voxels, as far as the dataset says."""
+"""Who was scanned by what: ages, sexes, brands and voxels, as far as the dataset records them."""
 
 import math
 from collections import Counter
@@ -52,7 +52,7 @@ class Demographics:
 
 
 def read_demographics(results: StudyResults) -> Demographics:
-    """Read what the dataset says of its subjects (participants.tsv) and scans (headers, ``splits.tsv``).
+    """Read what the dataset records about its subjects (participants.tsv) and scans (headers, ``splits.tsv``).
 
     What is missing, or lies elsewhere by now, is unknown: a report is written from the study's folder alone.
     """

@@ -51,7 +51,7 @@ def without_rank(results: StudyResults) -> str:
 
 
 def several_seeds(results: StudyResults) -> bool:
-    """Tell whether any loss was trained with more than one seed."""
+    """Return whether any loss was trained with more than one seed."""
     return len(results.runs) > len(losses(results))
 
 

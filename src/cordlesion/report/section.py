@@ -33,7 +33,7 @@ class ReportTable:
     title: str = ""
     """Printed instead of a number."""
     group: str = ""
-    """Consecutive tables of one group share a number and are told apart by letters."""
+    """Consecutive tables of one group share a number and differ by letters."""
     has_scores: bool = True
     """Whether its caption describes how scores were computed."""
 

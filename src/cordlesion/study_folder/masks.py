@@ -14,7 +14,7 @@ def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Vo
     """Read a scan and its reference mask.
 
     Raises:
-        CordlesionError: The manifest does not say where they lie, or a file is missing.
+        CordlesionError: The manifest does not record where they are, or a file is missing.
     """
     files = results.manifest.get("scans", {}).get(scan_id) or {}
     if not files.get("image") or not files.get("reference"):

@@ -114,7 +114,7 @@ class StudyResults:
         return parse_objective(str(self.thresholds["objective"].iloc[0])).title
 
     def label(self, run: Run) -> str:
-        """Return the printed name of a run; the seed is told only where a loss has several."""
+        """Return the printed name of a run; with the seed only where a loss has several."""
         several = self._n_seeds[run.loss] > 1
         return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
 

@@ -72,7 +72,7 @@ def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> Non
         ({"threshold": {"grid": "fine"}}, "Of 24 thresholds"),
         ({"evaluation": {"rule": "ivadomed"}}, "rule “ivadomed”, that of ivadomed’s evaluation ["),
         ({"comparators": ({"name": "theirs", "maps": "maps"},)}, "theirs (probability maps, whose threshold"),
-        ({"comparators": ({"name": "hard", "masks": "m"},)}, "beside 1 other method"),
+        ({"comparators": ({"name": "hard", "masks": "m"},)}, "together with 1 other method"),
         ({"losses": ({"name": "combo", "optimizer": "adadelta", "learning_rate": 1.0},)}, "(Combo: Adadelta ["),
         ({"losses": ("combo",)}, "(Combo: Adadelta ["),
         ({"losses": ("focal_tversky",)}, "(α = 0.7 on false negatives, 0.3 on false positives, γ = 0.75)"),

@@ -1,4 +1,4 @@
-"""One picture per test scan, in files beside the page, so that a page about a thousand scans stays light."""
+"""One picture per test scan, in files next to the page, so that a page about a thousand scans stays light."""
 
 import math
 import re
@@ -61,7 +61,7 @@ class Entry:
 
 
 def write_gallery(results: StudyResults) -> tuple[Entry, ...]:
-    """Draw every test scan into ``gallery/``, the recommended model beside one model of every other loss.
+    """Draw every test scan into ``gallery/``, the recommended model and one model of every other loss.
 
     A scan whose files are gone has no picture, and the reason in its place. Pictures of an earlier report that are no
     longer part of this one are removed.

@@ -15,7 +15,7 @@ from cordlesion.study_folder.results import StudyResults, lesion_bearing, lesion
 _CENTERLINES: dict[CenterlineSource, str] = {
     "auto": "found by a small convolutional network that scores each axial slice, followed by the one best curve "
     "through all slices, in outline as in {cite}",
-    "file": "read from curves drawn beside each scan",
+    "file": "read from curves drawn for each scan",
     "cord_mask": "taken as the centre of mass of a cord mask in each slice",
     "sct": "found by the Spinal Cord Toolbox {cite}",
 }
@@ -28,10 +28,10 @@ def design(study: MethodsContext) -> str:
     compared = f"{n_losses} loss functions" if n_losses > 1 else "one loss function"
     seeds = f", each trained with {n_seeds} random seeds" if n_seeds > 1 else ""
     others = len(study.config.comparators)
-    beside = f", beside {others} other {'method' if others == 1 else 'methods'}" if others else ""
+    more = f", together with {others} other {'method' if others == 1 else 'methods'}" if others else ""
     reduced = f" This is a {study.config.reduced.description}." if study.config.reduced else ""
     return (
-        f"Following Hussein et al. {study.cite('hussein2023')}, we compared {compared}{seeds}{beside} for the "
+        f"Following Hussein et al. {study.cite('hussein2023')}, we compared {compared}{seeds}{more} for the "
         f"segmentation of lesions{_where(study.config)}, and chose for each the decision threshold at which its "
         f"probability maps are cut.{reduced}"
     )
@@ -58,18 +58,18 @@ def _people(results: StudyResults) -> str:
     """Describe how old the subjects were, how many were women, which brands scanned them, and the size of voxels."""
     everything, known = results.splits.drop_duplicates("scan_id"), read_demographics(results)
     subjects, scans = everything["subject"].astype(str).unique(), everything["scan_id"].astype(str)
-    said = ""
+    sentences = ""
     if age := known.age(subjects):
-        said += f" The subjects were {age} years old (mean ± standard deviation)."
+        sentences += f" The subjects were {age} years old (mean ± standard deviation)."
     women, sexes = known.n_women(subjects)
     if sexes:
-        said += f" Of {sexes} subjects of known sex {women} {'was a woman' if women == 1 else 'were women'}."
+        sentences += f" Of {sexes} subjects of known sex {women} {'was a woman' if women == 1 else 'were women'}."
     if brands := known.brands_of(scans):
         one = "one brand" if len(brands) == 1 else f"{len(brands)} brands"
-        said += f" Scanners were of {one} ({enumerate_words(brands)})."
+        sentences += f" Scanners were of {one} ({enumerate_words(brands)})."
     if voxel := known.voxel(scans):
-        said += f" Voxels measured {voxel} mm (mean ± standard deviation of each edge)."
-    return said
+        sentences += f" Voxels measured {voxel} mm (mean ± standard deviation of each edge)."
+    return sentences
 
 
 def preprocessing(study: MethodsContext) -> str:

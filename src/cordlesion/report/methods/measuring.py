@@ -60,7 +60,7 @@ def _losses(study: MethodsContext) -> str:
 
 
 def software(study: MethodsContext) -> str:
-    """Name versions, hardware and seeds, as far as the manifest tells them."""
+    """Name versions, hardware and seeds, as far as the manifest has them."""
     manifest = study.results.manifest
     packages = manifest.get("packages", {})
     named = ", ".join(f"{name} {packages[name]}" for name in ("torch", "numpy", "scipy", "nibabel") if name in packages)

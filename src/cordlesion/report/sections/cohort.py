@@ -44,8 +44,8 @@ def cohort_table(results: StudyResults) -> Table:
 
 def cohort_figure(results: StudyResults) -> Figure:
     """Draw the number and the total volume of lesions per lesion-bearing scan, by set (Figure 1 of Hussein et al.)."""
-    bearing = lesion_bearing(results.splits)
-    groups = [bearing[bearing["set"] == name] for name in SETS]
+    with_lesions = lesion_bearing(results.splits)
+    groups = [with_lesions[with_lesions["set"] == name] for name in SETS]
     with style():
         figure = Figure(figsize=(WIDTH_INCHES, 2.7), layout="constrained")
         counts, volumes = figure.subplots(1, 2)
@@ -92,14 +92,17 @@ def _sets(results: StudyResults) -> str:
 
 
 def _row(scans: pd.DataFrame) -> tuple[Cell, ...]:
-    bearing = lesion_bearing(scans)
+    with_lesions = lesion_bearing(scans)
     sites = scans.loc[scans["site"] != "", "site"].nunique()
     return (
-        *(Cell(str(n)) for n in (len(scans), len(bearing), len(scans) - len(bearing), scans["subject"].nunique())),
+        *(
+            Cell(str(n))
+            for n in (len(scans), len(with_lesions), len(scans) - len(with_lesions), scans["subject"].nunique())
+        ),
         Cell(str(sites) if sites else MISSING),
         Cell(str(int(scans["n_reference_lesions"].sum()))),
-        _quartiles(bearing["n_reference_lesions"]),
-        _quartiles(bearing["reference_volume_mm3"]),
+        _quartiles(with_lesions["n_reference_lesions"]),
+        _quartiles(with_lesions["reference_volume_mm3"]),
     )
 
 

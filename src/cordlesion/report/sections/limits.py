@@ -65,7 +65,7 @@ def _unlearned(facts: Findings) -> Iterator[Limit]:
     names = enumerate_words([results.label(run) for run in results.unlearned])
     also = [loss_name(loss) for loss in learned_methods(results) if loss in {run.loss for run in results.unlearned}]
     they = "It takes" if len(results.unlearned) == 1 else "They take"
-    rest = f" What is said of {enumerate_words(also)} rests on its other seeds alone." if also else ""
+    rest = f" Results of {enumerate_words(also)} rest on its other seeds alone." if also else ""
     yield Limit(
         f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). {they} "
         f"part in no ranking, test or recommendation.{rest}",
@@ -98,7 +98,7 @@ def _few_subjects(facts: Findings) -> Iterator[Limit]:
     if min(chose, tested) < FEW_SUBJECTS:
         yield Limit(f"Few people: {named}. One more could change the recommendation.", grave=True)
     else:
-        yield Limit(f"{named[0].upper()}{named[1:]}; the intervals say how far that carries.")
+        yield Limit(f"{named[0].upper()}{named[1:]}; the intervals show how precise results are.")
 
 
 def _one_origin(facts: Findings) -> Iterator[Limit]:
@@ -222,7 +222,7 @@ def _comparators(facts: Findings) -> Iterator[Limit]:
         were = "was" if len(names) == 1 else "were"
         yield Limit(
             f"{enumerate_words(names)} {were} not trained here: whether test scans were seen in training elsewhere "
-            "cannot be told from files, and noise between trainings is unknown."
+            "cannot be determined from files, and noise between trainings is unknown."
         )
 
 

@@ -20,7 +20,7 @@ _N_SCANS = {"threshold": Cell("14"), "test": Cell("26", "+ 46 without")}
 """From the caption of the paper's Figure 1."""
 
 _NOTE = (
-    "This study beside Table {} as printed by Hussein et al. (2023), {}, for the losses that both have. Median (mean ± "
+    "This study compared with Table {} as printed by Hussein et al. (2023), {}, for the losses that both have. Median (mean ± "
     "standard deviation). The data are not the same: theirs are 161 clinical scans of 108 patients from 13 sites; this "
     "study’s, clinical or simulated, are those of its cohort table, and its training is that of its configuration. So "
     "a difference between the rows is not an error of either, and equal values do not validate one by the other."
@@ -123,7 +123,7 @@ def _printed_row(row: pd.Series, set_name: str, *, tuned: bool) -> tuple[Cell, .
 SECTION = Section(
     key="paper",
     link="The paper",
-    title="Beside the paper",
+    title="Compared with the paper",
     tables=(
         ReportTable("paper_untuned", lambda of: paper_table(of.results, of.frames["runs"], tuned=False), group="paper"),
         ReportTable("paper", lambda of: paper_table(of.results, of.frames["runs"]), group="paper"),

@@ -104,8 +104,8 @@ def subject_hits(scans: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
 
     As :func:`cordlesion.metrics.subject.subject_scores` does: found is a lesion that is correctly detected.
     """
-    bearing, free = scans[scans["n_reference_lesions"] > 0], lesion_free(scans)
-    hits = (bearing["n_detected_lesions"] > 0, free["n_predicted_lesions"] == 0)
+    with_lesions, free = scans[scans["n_reference_lesions"] > 0], lesion_free(scans)
+    hits = (with_lesions["n_detected_lesions"] > 0, free["n_predicted_lesions"] == 0)
     return dict(zip(SUBJECT_METRICS, hits, strict=True))
 
 
@@ -135,10 +135,10 @@ def scans_at(results: StudyResults, run: Run, set_name: SetName, *, tuned: bool)
 
 def _scores(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Summarise one run at one threshold: medians over scans with lesions, then shares of scans."""
-    bearing = lesion_bearing(scans)
-    table = summarize(bearing, ["set"], SCAN_METRICS).rename(columns={"median": "value"})
+    with_lesions = lesion_bearing(scans)
+    table = summarize(with_lesions, ["set"], SCAN_METRICS).rename(columns={"median": "value"})
     for row in table.to_dict("records"):
-        low, high = median_interval(bearing[row["metric"]], bearing["subject"])
+        low, high = median_interval(with_lesions[row["metric"]], with_lesions["subject"])
         yield {**{str(name): value for name, value in row.items()}, "low": low, "high": high}
     for metric, hits in subject_hits(scans).items():
         count, n = int(hits.sum()), len(hits)

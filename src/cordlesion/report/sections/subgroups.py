@@ -31,9 +31,9 @@ _COLUMNS = (
     *("median", "mean", "std", "n", "n_undefined", "n_subjects", "low", "high"),
 )
 _HOW_READ = {
-    "site": "told by participants.tsv",
-    "manufacturer": "told by the scans’ JSON files",
-    "scanner": "manufacturer, model and field strength, told by the scans’ JSON files or participants.tsv",
+    "site": "from participants.tsv",
+    "manufacturer": "from the scans’ JSON files",
+    "scanner": "manufacturer, model and field strength, from the scans’ JSON files or participants.tsv",
     "orientation": "that of the slices in the image grid",
     "slice_spacing_mm": "slice thickness and gap together, from the image grid, in classes of 1 mm",
 }

@@ -17,7 +17,7 @@ from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_PAIRS
 
 _UNKNOWN_SEEDS = (
-    "Unknown: every loss was trained with one seed, so seed noise is unknown. What is said of these trainings need not "
+    "Unknown: every loss was trained with one seed, so seed noise is unknown. What holds for these trainings need not "
     "hold for others of the same losses."
 )
 _VERDICTS = {
@@ -33,7 +33,7 @@ NOTHING_LEARNED = "None of the methods whose threshold was tuned has learned any
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and what the numbers say."""
+    """A question, and its answer by the numbers."""
 
     question: str
     text: str

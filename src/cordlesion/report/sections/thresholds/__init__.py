@@ -15,12 +15,12 @@ from cordlesion.study_folder.results import REPORTED_SETS, StudyResults, lesion_
 def _words(findings: Findings) -> Mapping[str, object]:
     results = findings.results
     return {
-        "with_points": {name: shows_points(_n_bearing(results, name)) for name in REPORTED_SETS},
+        "with_points": {name: shows_points(_n_with_lesions(results, name)) for name in REPORTED_SETS},
         "one_seed": has_one_seed(results),
     }
 
 
-def _n_bearing(results: StudyResults, set_name: SetName) -> int:
+def _n_with_lesions(results: StudyResults, set_name: SetName) -> int:
     return int(lesion_bearing(results.sweep[results.sweep["set"] == set_name])["scan_id"].nunique())
 
 
