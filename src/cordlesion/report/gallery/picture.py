@@ -1,4 +1,4 @@
-"""The picture of one scan as SVG: grey slices, lesions distinguished by filling, hatching and dashes, not colour alone."""
+"""The picture of one scan as SVG: grey slices; lesions differ by filling, hatching and dashes, not by colour alone."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -93,6 +93,7 @@ def _sets(results: StudyResults) -> str:
 
 def _row(scans: pd.DataFrame) -> tuple[Cell, ...]:
     with_lesions = lesion_bearing(scans)
+    n_lesions = len(with_lesions)
     sites = scans.loc[scans["site"] != "", "site"].nunique()
     return (
         *(
