@@ -93,13 +93,10 @@ def _sets(results: StudyResults) -> str:
 
 def _row(scans: pd.DataFrame) -> tuple[Cell, ...]:
     with_lesions = lesion_bearing(scans)
-    n_lesions = len(with_lesions)
     sites = scans.loc[scans["site"] != "", "site"].nunique()
+    counts = (len(scans), len(with_lesions), len(scans) - len(with_lesions), scans["subject"].nunique())
     return (
-        *(
-            Cell(str(n))
-            for n in (len(scans), len(with_lesions), len(scans) - len(with_lesions), scans["subject"].nunique())
-        ),
+        *(Cell(str(n)) for n in counts),
         Cell(str(sites) if sites else MISSING),
         Cell(str(int(scans["n_reference_lesions"].sum()))),
         _quartiles(with_lesions["n_reference_lesions"]),

@@ -21,9 +21,10 @@ _N_SCANS = {"threshold": Cell("14"), "test": Cell("26", "+ 46 without")}
 
 _NOTE = (
     "This study compared with Table {} as printed by Hussein et al. (2023), {}, for the losses that both have. Median "
-    "(mean ± standard deviation). The data are not the same: theirs are 161 clinical scans of 108 patients from 13 sites; this "
-    "study’s, clinical or simulated, are those of its cohort table, and its training is that of its configuration. So "
-    "a difference between the rows is not an error of either, and equal values do not validate one by the other."
+    "(mean ± standard deviation). The data are not the same: theirs are 161 clinical scans of 108 patients from 13 "
+    "sites; this study’s, clinical or simulated, are those of its cohort table, and its training is that of its "
+    "configuration. So a difference between the rows is not an error of either, and equal values do not validate one "
+    "by the other."
 )
 _OF_TABLE_1 = (
     "The paper’s rows were read from the text of its PDF, which has lost the lines of the table: P-specificities "
