@@ -1,4 +1,4 @@
-"""How the numbers of a study were made, in words."""
+"""How the numbers of a study were computed, in words."""
 
 from cordlesion.config import Blending, StudyConfig
 from cordlesion.io.formats import format_percent
@@ -13,7 +13,7 @@ _WINDOWS: dict[Blending, str] = {
 
 
 def describe_pipeline(config: StudyConfig) -> str:
-    """Say how maps, masks, lesion-wise values and intervals came about; for the caption of each table of results."""
+    """Describe how maps, masks, lesion-wise values and intervals were computed, for captions of tables of results."""
     overlap = f"patches that overlap by {format_percent(config.patches.overlap_fraction)} are"
     mirrored = ", each a mean over its eight mirrored copies" if config.prediction.mirror else ""
     maps = f"Probability maps: {overlap} {_WINDOWS[config.prediction.blending]}{mirrored}."
@@ -36,11 +36,11 @@ def _masks(config: StudyConfig) -> str:
 
 
 def _comparators(config: StudyConfig) -> str:
-    """Say what was not trained here, and how it was treated."""
+    """Describe what was not trained here, and how it was treated."""
     tuned = [one.name for one in config.comparators if one.is_tuned]
     given = [one.name for one in config.comparators if not one.is_tuned]
-    said = f" Not trained here, with maps of their own, cut and tuned likewise: {', '.join(tuned)}." if tuned else ""
-    return said + (f" Not trained here, masks taken as they are: {', '.join(given)}." if given else "")
+    maps = f" Not trained here, with maps of their own, cut and tuned likewise: {', '.join(tuned)}." if tuned else ""
+    return maps + (f" Not trained here, masks taken as they are: {', '.join(given)}." if given else "")
 
 
 def name_rule(name: str) -> str:
@@ -50,7 +50,7 @@ def name_rule(name: str) -> str:
 
 
 def describe_rule(name: str) -> str:
-    """Say what a lesion is under a rule, and when it is detected."""
+    """Describe what a lesion is under a rule, and when it is detected."""
     rule = resolve_rule(name)
     size = f"larger than {rule.min_volume_mm3:g} mm³" if rule.min_volume_mm3 else "of any size"
     return f"{rule.connectivity}-connected, {size}; detected where {_detected(rule)}"
