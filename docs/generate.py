@@ -16,7 +16,7 @@ from cordlesion.io.columns import Column, TableSpec
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
-from cordlesion.report.methods.references import REFERENCES
+from cordlesion.report.methods.references import read_references
 from cordlesion.report.summary_tables import SUMMARIES
 from cordlesion.study_folder.tables import ALL
 
@@ -109,7 +109,7 @@ def _printed(value: float | bool) -> str:
 def sources() -> str:
     """List the publications of the losses."""
     keys = sorted({key for loss in LOSSES.values() for key in loss.references})
-    return "\n".join(f"* {REFERENCES[key].text}" for key in keys)
+    return "\n".join(f"* {read_references()[key].text}" for key in keys)
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

@@ -13,7 +13,7 @@ from cordlesion.io.writing import write_text
 from cordlesion.report.page import write_report
 
 COMMAND = "make example-report"
-LARGEST_BYTES = 1_500_000
+MAX_BYTES = 1_500_000
 
 
 def make_example(study: Path, target: Path) -> Path:
@@ -37,9 +37,9 @@ def make_example(study: Path, target: Path) -> Path:
     page = page.replace("</header>", note, 1)
     # Where the study lay on the machine that ran it is nobody's business.
     page = page.replace(str(config.output.parent), "demo")
-    if (size := len(page.encode())) > LARGEST_BYTES:
+    if (size := len(page.encode())) > MAX_BYTES:
         raise CordlesionError(
-            f"{study}: its report has {size / 1e6:.1f} MB without the gallery; at most {LARGEST_BYTES / 1e6:.3g} "
+            f"{study}: its report has {size / 1e6:.1f} MB without the gallery; at most {MAX_BYTES / 1e6:.3g} "
             "MB belong into a repository. Take a study with fewer losses or scans."
         )
     write_text(target, page)
