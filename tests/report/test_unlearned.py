@@ -13,7 +13,8 @@ from cordlesion.report.sections.answers.questions import answer_questions
 from cordlesion.report.sections.limits import find_limits
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.report.sections.thresholds.stability import _changes_around
-from cordlesion.study_folder.results import Run, StudyResults, learned_methods, learned_runs, read_results
+from cordlesion.study_folder.results import StudyResults, learned_methods, learned_runs, read_results
+from cordlesion.study_folder.runs import Run
 
 BCE = Run("bce", 0)
 

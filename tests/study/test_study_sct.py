@@ -18,7 +18,8 @@ from cordlesion.report.sections.paper import paper_table
 from cordlesion.report.sections.scores import summarize_runs
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.results import Run, read_results
+from cordlesion.study_folder.results import read_results
+from cordlesion.study_folder.runs import Run
 from support.sct_models import sct_bundle
 from support.tiny import make_cohort
 

@@ -7,7 +7,8 @@ import pytest
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_probability, write_volume
 from cordlesion.study_folder.masks import cut_mask, read_with_reference
-from cordlesion.study_folder.results import Run, StudyResults, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
+from cordlesion.study_folder.runs import Run
 
 
 def first_scan(results: StudyResults) -> str:

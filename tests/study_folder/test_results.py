@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing, lesion_free, of_run, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
+from cordlesion.study_folder.runs import Run, lesion_bearing, lesion_free, of_run
 
 
 def rewrite(path: Path, change: object) -> None:

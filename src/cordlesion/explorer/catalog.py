@@ -12,7 +12,8 @@ from cordlesion.explorer.pack import numbers
 from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.study_folder.results import REPORTED_SETS, LargeTable, Run, StudyResults, of_run
+from cordlesion.study_folder.results import REPORTED_SETS, LargeTable, StudyResults
+from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
 
 STEP = 0.01

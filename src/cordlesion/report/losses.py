@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from cordlesion.config import SetName
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, lesion_bearing
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs
+from cordlesion.study_folder.runs import lesion_bearing
 
 COMPARED = ("voxel_f1", "lesion_f1")
 """The metrics by which losses are compared."""

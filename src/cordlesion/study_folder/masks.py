@@ -4,7 +4,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.pictures.slices import Mask
 from cordlesion.study_folder.derivatives import mask_path
-from cordlesion.study_folder.results import Run, StudyResults
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run
 from cordlesion.study_folder.stages import run_stage
 from cordlesion.threshold import GlobalThreshold
 from cordlesion.threshold.postprocess import make_mask, read_cord

@@ -19,12 +19,16 @@ from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
-from cordlesion.study_folder.runs import Run as Run
-from cordlesion.study_folder.runs import false_lesions as false_lesions
-from cordlesion.study_folder.runs import has_learned, list_runs, list_trainings, places_by_run
-from cordlesion.study_folder.runs import lesion_bearing as lesion_bearing
-from cordlesion.study_folder.runs import lesion_free as lesion_free
-from cordlesion.study_folder.runs import of_run as of_run
+from cordlesion.study_folder.runs import (
+    Run,
+    false_lesions,
+    has_learned,
+    lesion_bearing,
+    list_runs,
+    list_trainings,
+    of_run,
+    places_by_run,
+)
 from cordlesion.study_folder.stages import run_stage
 from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import parse_objective

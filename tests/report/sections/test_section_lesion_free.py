@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.report.sections.lesion_free import lesion_free_table, summarize_lesion_free
-from cordlesion.study_folder.results import StudyResults, of_run, read_results
+from cordlesion.study_folder.results import StudyResults, read_results
+from cordlesion.study_folder.runs import of_run
 
 
 def test_lesion_free_scans(results: StudyResults) -> None:

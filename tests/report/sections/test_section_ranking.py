@@ -9,7 +9,8 @@ from cordlesion.report.sections.ranking.comparisons import compare_pairs, summar
 from cordlesion.report.sections.ranking.tables import pairs_table
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.study_folder.primary import Primary
-from cordlesion.study_folder.results import StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import of_run
 
 
 def declaring(results: StudyResults, *, in_time: bool) -> StudyResults:

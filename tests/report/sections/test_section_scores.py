@@ -7,7 +7,8 @@ from scipy import stats
 
 from cordlesion.report.sections.scores import SCAN_METRICS, SUBJECT_METRICS, scores_table, summarize_runs
 from cordlesion.report.table import Cell, Table
-from cordlesion.study_folder.results import Run, StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run, of_run
 
 PAPER_COLUMNS = (
     *("L-sensitivity", "L-precision", "L-F1", "V-sensitivity", "V-precision", "V-F1"),

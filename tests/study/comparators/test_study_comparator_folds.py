@@ -13,7 +13,8 @@ from cordlesion.report.page import compute_findings, write_tables
 from cordlesion.report.sections.example import choose_example, example_figure
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.results import Run, read_results
+from cordlesion.study_folder.results import read_results
+from cordlesion.study_folder.runs import Run
 from oracles.postprocess_oracle import naive_removal
 from support.comparator_files import save, write_comparators
 from support.tiny import make_cohort

@@ -19,7 +19,8 @@ from cordlesion.pictures import slices
 from cordlesion.pictures.slices import Layers, Mask
 from cordlesion.report.gallery.picture import Panel, draw_scan, panel_width
 from cordlesion.study_folder.masks import cut_mask, read_with_reference
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
+from cordlesion.study_folder.runs import Run
 
 FOLDER = "gallery"
 WIDTH = 1020.0

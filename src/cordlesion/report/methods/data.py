@@ -10,7 +10,8 @@ from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.methods.citing import Cite, MethodsContext
 from cordlesion.report.words import enumerate_words
-from cordlesion.study_folder.results import StudyResults, lesion_bearing, lesion_free
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import lesion_bearing, lesion_free
 
 _CENTERLINES: dict[CenterlineSource, str] = {
     "auto": "found by a small convolutional network that scores each axial slice, followed by the one best curve "

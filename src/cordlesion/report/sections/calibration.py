@@ -14,7 +14,8 @@ from cordlesion.pictures.style import INK, MUTED, SLATE, loss_colors, loss_name,
 from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.report.words import enumerate_words
-from cordlesion.study_folder.results import Run, StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run, of_run
 
 TOLERANCE = 0.05
 """Smaller differences between t and the share of lesion at p = t count as none: one step of the paper's grid."""

@@ -14,7 +14,8 @@ from cordlesion.report.demographics import Demographics, read_demographics
 from cordlesion.report.plots import draw_boxes
 from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
-from cordlesion.study_folder.results import StudyResults, lesion_bearing
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import lesion_bearing
 
 _COLUMNS = (
     *("Set", "Scans", "with lesions", "without", "Subjects", "Sites"),

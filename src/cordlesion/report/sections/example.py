@@ -13,7 +13,8 @@ from cordlesion.pictures.slices import Layers, Picture
 from cordlesion.pictures.style import MUTED, REFERENCE, WIDTH_INCHES, style
 from cordlesion.report.section import Findings, ReportFigure, Section
 from cordlesion.study_folder.masks import cut_mask, read_with_reference
-from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run, lesion_bearing
 
 MARGIN_MM = 15.0
 """What is shown above and below the lesions."""

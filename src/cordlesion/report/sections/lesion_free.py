@@ -8,7 +8,8 @@ from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.sections.scores import name_row, scans_at
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import share_interval
-from cordlesion.study_folder.results import StudyResults, lesion_free, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import lesion_free, of_run
 
 _COLUMNS = ("Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³")
 

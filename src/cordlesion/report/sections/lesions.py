@@ -18,7 +18,8 @@ from cordlesion.report.section import ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, share_interval
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
-from cordlesion.study_folder.results import StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import of_run
 
 FloatArray = npt.NDArray[np.float64]
 Dash: TypeAlias = str | tuple[float, tuple[float, ...]]

@@ -14,7 +14,8 @@ from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
 from cordlesion.report.words import enumerate_words
-from cordlesion.study_folder.results import learned_methods, lesion_bearing, lesion_free, of_run
+from cordlesion.study_folder.results import learned_methods
+from cordlesion.study_folder.runs import lesion_bearing, lesion_free, of_run
 from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20

@@ -10,7 +10,8 @@ from cordlesion.pictures.style import METRIC_NAMES, SET_NAMES, loss_name
 from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.sections.scores import SCAN_METRICS, SUBJECT_METRICS, score_rows
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
-from cordlesion.study_folder.results import REPORTED_SETS, Run, StudyResults
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
+from cordlesion.study_folder.runs import Run
 
 PRINTED = {tuned: Path(__file__).parent / f"hussein2023_table{2 if tuned else 1}.tsv" for tuned in (False, True)}
 """Tables 1 (t = 0.5) and 2 (tuned) of Hussein et al. (ISBI 2023), cell by cell as printed; the first lines name the

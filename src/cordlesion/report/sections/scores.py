@@ -16,16 +16,8 @@ from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.table import EMPTY_REFERENCE, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import PairedTest, format_summary, holm, median_interval, share_interval, summarize, wilcoxon
-from cordlesion.study_folder.results import (
-    DEFAULT_THRESHOLD,
-    REPORTED_SETS,
-    Run,
-    StudyResults,
-    lesion_bearing,
-    lesion_free,
-    of_run,
-    rows_of_learned,
-)
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, REPORTED_SETS, StudyResults, rows_of_learned
+from cordlesion.study_folder.runs import Run, lesion_bearing, lesion_free, of_run
 
 SCAN_METRICS = tuple(METRIC_LABELS)
 SUBJECT_METRICS = tuple(SUBJECT_LABELS)

@@ -15,7 +15,8 @@ from cordlesion.report.losses import COMPARED
 from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, format_summary, median_interval, summarize
-from cordlesion.study_folder.results import StudyResults, lesion_bearing
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import lesion_bearing
 
 SUBGROUPS = {
     "site": "Site",

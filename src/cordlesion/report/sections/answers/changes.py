@@ -11,7 +11,8 @@ from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.report.sections.scores import SUBJECT_METRICS, subject_hits
 from cordlesion.report.table import SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import change_of_ratios, change_of_shares, holm, sign_flips
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
+from cordlesion.study_folder.runs import Run, false_lesions, of_run
 
 MEASURES = {
     "found": "Lesions found",

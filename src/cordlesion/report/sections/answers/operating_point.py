@@ -8,7 +8,8 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import rate_interval, share_interval
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, false_lesions, lesion_free, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
+from cordlesion.study_folder.runs import Run, false_lesions, lesion_free, of_run
 
 _COLUMNS = ("Loss", "Cut", "t", "Lesions found", "False lesions per scan")
 _FREE_COLUMNS = ("Clean scans without lesions", "False lesions per scan without lesions")

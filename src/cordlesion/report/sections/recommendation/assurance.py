@@ -8,7 +8,8 @@ from cordlesion.report.sections.ranking.standings import Standing, find_reach, f
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs
+from cordlesion.study_folder.runs import of_run
 
 _SENTENCES: dict[Standing, str] = {
     "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "

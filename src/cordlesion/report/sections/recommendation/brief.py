@@ -11,7 +11,8 @@ from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.recommendation.verdict import sum_up
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, Run, StudyResults, learned_runs, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs
+from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
 
 

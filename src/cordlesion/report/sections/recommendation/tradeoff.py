@@ -11,7 +11,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from cordlesion.io.formats import format_percent
 from cordlesion.pictures.style import INK, MUTED, loss_colors, style
 from cordlesion.report.sections.answers.operating_point import operating_curve
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
+from cordlesion.study_folder.runs import of_run
 
 SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2

@@ -7,7 +7,8 @@ import pandas as pd
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.words import enumerate_words
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, of_run
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
+from cordlesion.study_folder.runs import of_run
 
 
 def sum_up(findings: Findings) -> str:

@@ -9,7 +9,8 @@ from cordlesion.report.sections.thresholds.figure import shows_points, threshold
 from cordlesion.report.sections.thresholds.stability import stability_table, summarize_stability
 from cordlesion.report.sections.thresholds.table import thresholds_table
 from cordlesion.report.sections.thresholds.tuning import summarize_tuning, tuning_table
-from cordlesion.study_folder.results import REPORTED_SETS, StudyResults, lesion_bearing
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
+from cordlesion.study_folder.runs import lesion_bearing
 
 
 def _words(findings: Findings) -> Mapping[str, object]:

@@ -13,7 +13,8 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import holm, median_interval, wilcoxon
-from cordlesion.study_folder.results import Run, StudyResults, lesion_bearing
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run, lesion_bearing
 
 SHIFT = 0.05
 """By how much Hussein et al. move a threshold (section 3)."""

@@ -7,7 +7,8 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_fine, format_interval, format_number
 from cordlesion.report.losses import without_rank
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
-from cordlesion.study_folder.results import Run, StudyResults, of_run
+from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
 
 _COLUMNS = (
