@@ -59,7 +59,7 @@ def test_a_section_is_one_file_and_one_row(fake_study: FakeStudy, tmp_path: Path
     section = page.split('<section id="sizes">')[1].split("</section>")[0]
     assert "<h2>How large are the sets?</h2>" in section
     assert re.search(r"<p>\d+ scans in all: Table 13 after Table 12a\.</p>", section)
-    assert "<strong>Table 13.</strong> Scans of each set." in section
+    assert re.search(r"<strong>Table 13\.</strong>\s+Scans of each set\.", section)
     assert "## sizes\n\nTable 13. Scans of each set." in (study / "tables" / "captions.md").read_text(encoding="utf-8")
     assert (study / "tables" / "sizes.tsv").read_text().startswith("Set\tScans\n")
     assert (study / "tables" / "summary_sizes.tsv").read_text().startswith("set\tn\n")
