@@ -62,10 +62,7 @@ def split_dataset(
     else:
         table = split_scans(usable, contents, config)
     write_table(output, _with_acquisition(table, usable), SPLITS)
-    n_folds = table["fold"].nunique() if "fold" in table else 1
-    sizes = ", ".join(f"{name} {int((table['set'] == name).sum())}" for name in SETS)
-    how = sizes if n_folds == 1 else f"{n_folds} folds"
-    say(f"{output}: {table['scan_id'].nunique()} scans of {table['subject'].nunique()} subjects ({how})")
+    say(f"{output}: {_summary(table)}")
     return faults_by_scan(outcomes, unusable)
 
 
@@ -101,12 +98,7 @@ def split_for_study(
     if unmatched or outdated:
         raise CordlesionError(_other_split(folder, unmatched, faults))
     hashes = {name: content.image_hash for name, content in contents.items()}
-    n_folds = table["fold"].nunique() if "fold" in table else 1
-    if n_folds != config.folds or (n_folds > 1 and set(table["fold"]) != set(range(1, n_folds + 1))):
-        raise CordlesionError(
-            f"{folder.splits}: has {n_folds} folds; the study asks for {config.folds}, numbered from 1. "
-            "Change `split.folds`, or delete the file to split again."
-        )
+    _require_folds(folder, table, config.folds)
     check_split(table, hashes)
     complete = _with_acquisition(_with_facts(table, scans, contents), scans)
     check_split(complete, hashes)
@@ -120,6 +112,26 @@ def faults_by_scan(outcomes: Sequence[Outcome[Scan, Any]], unusable: Sequence[tu
     """Return why scans and files cannot be used, by scan (or by file, if it belongs to no scan)."""
     by_scan = {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
     return by_scan | dict(unusable)
+
+
+def _summary(table: pd.DataFrame) -> str:
+    """Return the number of scans and subjects of a split, and the sizes of its sets or its number of folds."""
+    sizes = ", ".join(f"{name} {int((table['set'] == name).sum())}" for name in SETS)
+    how = sizes if _n_folds(table) == 1 else f"{_n_folds(table)} folds"
+    return f"{table['scan_id'].nunique()} scans of {table['subject'].nunique()} subjects ({how})"
+
+
+def _n_folds(table: pd.DataFrame) -> int:
+    return table["fold"].nunique() if "fold" in table else 1
+
+
+def _require_folds(folder: StudyFolder, table: pd.DataFrame, wanted: int) -> None:
+    found = _n_folds(table)
+    if found != wanted or (found > 1 and set(table["fold"]) != set(range(1, found + 1))):
+        raise CordlesionError(
+            f"{folder.splits}: has {found} folds; the study asks for {wanted}, numbered from 1. "
+            "Change `split.folds`, or delete the file to split again."
+        )
 
 
 def _other_split(folder: StudyFolder, unmatched: Sequence[str], faults: Mapping[str, str]) -> str:

@@ -77,14 +77,7 @@ def write_manifest(
             "cordlesion": __version__,
             "python": sys.version.split()[0],
             "packages": {name: found for name in _PACKAGES if (found := _installed(name))},
-            "hardware": {
-                "machine": platform.machine(),
-                "system": platform.platform(),
-                "processor": _processor(),
-                "training": sorted(
-                    {folder.finished(f"train/{run.name}").get("hardware", "") for run in config.runs} - {""}
-                ),
-            },
+            "hardware": _hardware(folder, config),
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
             "scans": {n: _files(scan, config.dataset) | {"sha256": dict(hashes[n])} for n, scan in scans.items()},
             "excluded": {within(name): within(reason) for name, reason in excluded.items()},
@@ -207,6 +200,16 @@ def _seconds(folder: StudyFolder, runs: Collection[str]) -> dict[str, float]:
         stage = parts[0] if parts[0] in ("inspect", "preprocess") else "/".join(parts[:2])
         total[stage] = round(total.get(stage, 0.0) + seconds, 2)
     return total
+
+
+def _hardware(folder: StudyFolder, config: StudyConfig) -> dict[str, Any]:
+    training = {folder.finished(f"train/{run.name}").get("hardware", "") for run in config.runs}
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "training": sorted(training - {""}),
+    }
 
 
 def _installed(name: str) -> str | None:
