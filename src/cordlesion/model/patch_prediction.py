@@ -31,7 +31,7 @@ AS_IT_IS = mirror_axes(False)
 
 
 def standardize_patches(patches: Tensor) -> Tensor:
-    """Bring each patch to zero mean and unit standard deviation; a constant patch becomes zeros.
+    """Scale each patch to zero mean and unit standard deviation; a constant patch becomes zeros.
 
     Args:
         patches: Intensities, shape (B, 1, X, Y, Z), float32.
