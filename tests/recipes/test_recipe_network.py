@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,9 @@ def test_a_scan_is_segmented_with_it(tuned: Path, tmp_path: Path, cli) -> None:
 def test_it_is_exported_or_refused_with_a_sentence(tuned: Path, tmp_path: Path, cli) -> None:
     arguments = ("model", "export", bundle_of(tuned), "--monai-bundle", tmp_path / "monai", "--code", tuned.parent)
     assert cli(*arguments).status == 0
-    network = torch.jit.load(tmp_path / "monai" / "models" / "model.ts")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        network = torch.jit.load(tmp_path / "monai" / "models" / "model.ts")
     assert network(torch.rand(1, 1, 16, 16, 16)).shape == (1, 1, 16, 16, 16)
 
 
