@@ -1,4 +1,4 @@
-"""Pictures of scans, masks and lesions, and what all pages share. Never imports torch.
+"""Pictures of scans, masks and lesions, and parts of HTML pages. Never imports torch.
 
-Used by the report, the explorer and the doors; knows no study.
+Used by the report, the explorer, ``scan`` and ``maps``; independent of studies.
 """

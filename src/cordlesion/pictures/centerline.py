@@ -1,4 +1,4 @@
-"""A picture of a centerline, for checking: the body cut along the curve, and the curve in axial slices."""
+"""A picture to check a centerline: a section along the curve, and the curve in axial slices."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ COLUMNS, ROWS = 4, 3
 
 
 def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
-    """Show the centerline in a cut that follows it from side to side, and a cross in up to twelve axial slices."""
+    """Show the centerline in a section that follows it sideways, and as a cross in up to twelve axial slices."""
     stack = slices.layers(scan, None)
     z = np.unique(np.linspace(centerline.z[-1], centerline.z[0], COLUMNS * ROWS).round().astype(int))[::-1]
     window = slices.sagittal_window(stack, centerline)

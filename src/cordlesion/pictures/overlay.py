@@ -10,7 +10,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cordlesion.pictures.label_placement import Box, Room
+from cordlesion.pictures.label_placement import Box, LabelPlacer
 from cordlesion.pictures.slices import Mask, Picture
 from cordlesion.pictures.style import (
     FALSE_NEGATIVE,
@@ -24,12 +24,12 @@ from cordlesion.pictures.style import (
 
 HEIGHT_INCHES = 6.0
 BACKGROUND, FOREGROUND = "#000000", "#EDEDED"
-# Behind letters, which may lie on bright fluid.
+# Background of letters, which may be on bright fluid.
 SHADE = {"facecolor": BACKGROUND, "alpha": 0.4, "edgecolor": "none", "pad": 1}
 _LETTER, _LABEL = 0.08, 0.3
-"""Room for a letter, and width of a scale bar's label, as shares of a picture's smaller edge."""
+"""Size of a letter, and width of the label of a scale bar, as shares of the smaller edge of a picture."""
 _ALONG_EDGE = (0.5, 0.3, 0.7, 0.15, 0.85)
-"""Where along its edge a letter may lie, what is preferred first."""
+"""Positions of a letter along its edge, in order of preference."""
 
 
 def save_png(figure: Figure, path: Path) -> None:
@@ -52,7 +52,7 @@ def draw(
 ) -> None:
     """Draw a picture with its overlay, orientation letters and a scale bar of ``bar_mm`` millimetres.
 
-    Letters and scale bar lie where no overlay is, and nothing of ``uncovered``, as far as there is such a place.
+    Letters and scale bar do not cover overlays or ``uncovered`` pixels, if possible.
 
     With a mask and a reference, voxels are green (in both), red (mask only) and white (reference only); a mask alone is
     outlined in blue, a reference alone in yellow, and filled by ``reference_opacity``.
@@ -71,9 +71,9 @@ def draw(
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     taken = np.zeros(picture.image.shape, bool) if uncovered is None else uncovered
-    room = Room(np.logical_or.reduce([taken, *(inside for inside, *_ in _overlays(picture))]), picture.size_mm)
-    _scale_bar(axes, room, bar_mm, color)
-    _letters(axes, picture.letters, room, color)
+    placer = LabelPlacer(np.logical_or.reduce([taken, *(inside for inside, *_ in _overlays(picture))]), picture.size_mm)
+    _scale_bar(axes, placer, bar_mm, color)
+    _letters(axes, picture.letters, placer, color)
 
 
 def outline(inside: Mask, size_mm: tuple[float, float]) -> list[npt.NDArray[np.float64]]:
@@ -89,7 +89,7 @@ def outline(inside: Mask, size_mm: tuple[float, float]) -> list[npt.NDArray[np.f
 
 
 def legend_handles(*, agreement: bool) -> list[Patch]:
-    """Return what the overlay's colours mean: agreement with the reference, or the segmentation alone."""
+    """Return the legend of the overlay: agreement with the reference, or the segmentation alone."""
     if not agreement:
         return [Patch(facecolor=SEGMENTED, label="segmented")]
     meanings = {"in both": TRUE_POSITIVE, "segmented only": FALSE_POSITIVE, "reference only": FALSE_NEGATIVE}
@@ -113,8 +113,8 @@ def _overlays(picture: Picture, reference_opacity: float = 0.0) -> list[tuple[Ma
     return [overlay for overlay in overlays if overlay[0].any()]
 
 
-def _letters(axes: Axes, letters: tuple[str, str, str, str], room: Room, color: str) -> None:
-    width, height = room.size_mm
+def _letters(axes: Axes, letters: tuple[str, str, str, str], placer: LabelPlacer, color: str) -> None:
+    width, height = placer.size_mm
     side = _LETTER * min(width, height)
     edges = (
         ("left", "center", [Box(0.01 * width, at * height - side / 2, side, side) for at in _ALONG_EDGE]),
@@ -125,17 +125,17 @@ def _letters(axes: Axes, letters: tuple[str, str, str, str], room: Room, color: 
     share = {"left": 0.0, "bottom": 0.0, "center": 0.5, "right": 1.0, "top": 1.0}
     font = {"color": color, "fontsize": 7, "bbox": SHADE}
     for letter, (horizontal, vertical, places) in zip(letters, edges, strict=True):
-        box = room.take(places)
+        box = placer.place(places)
         place = (box.x + share[horizontal] * side, box.y + share[vertical] * side)
         axes.text(*place, letter, font, ha=horizontal, va=vertical)
 
 
-def _scale_bar(axes: Axes, room: Room, bar_mm: float, color: str) -> None:
-    """Draw the bar and its label in the first corner that is clear: from the lower left to the upper right."""
-    width, height = room.size_mm
+def _scale_bar(axes: Axes, placer: LabelPlacer, bar_mm: float, color: str) -> None:
+    """Draw the bar and its label in the first free corner, from the lower left to the upper right."""
+    width, height = placer.size_mm
     wide, high = max(bar_mm, _LABEL * min(width, height)), _LETTER * min(width, height)
     corners = [(x, y) for y in (0.04 * height, 0.96 * height - high) for x in (0.05 * width, 0.95 * width - wide)]
-    box = room.take([Box(x, y, wide, high) for x, y in corners])
+    box = placer.place([Box(x, y, wide, high) for x, y in corners])
     axes.plot((box.x, box.x + bar_mm), (box.y, box.y), color=color, linewidth=2, solid_capstyle="butt")
     y = box.y + 0.01 * height
     axes.text(box.x, y, f"{bar_mm:g} mm", color=color, fontsize=6, ha="left", va="bottom", bbox=SHADE)

@@ -1,4 +1,4 @@
-"""How every picture of the report looks: one style, one palette, one way to save."""
+"""Style, colours and file formats of all pictures of the report."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -15,19 +15,19 @@ from cordlesion.metrics.table import METRIC_LABELS, SUBJECT_LABELS
 from cordlesion.pictures.svg import shorten_svg
 
 INK = "#222222"
-"""Text and axes. The HTML page replaces it with the colour of its text, so figures follow light and dark."""
+"""Colour of text and axes. The HTML page replaces it with its text colour, for light and dark mode."""
 MUTED = "#808080"
-"""Grid, points and notes: readable on white and on black."""
+"""Colour of grid, points and notes; readable on white and on black."""
 
 SLATE = "#5B7FA3"
-"""Data that belong to no loss."""
+"""Colour of data that belong to no loss."""
 WIDTH_INCHES = 7.2
-"""Two columns of a journal."""
+"""Width of two columns of a journal."""
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "#1AA876", "#E8502A", "#FFFFFF"
-"""Agreement with the reference: green, red and white as in the paper, of different lightness for the colour-blind."""
+"""Colours of agreement: green, red and white as in the paper, with different lightness for colour-blind readers."""
 REFERENCE, SEGMENTED = "#F5E04A", "#35C4F0"
-"""Outlines of the reference alone (yellow) and of the segmentation alone (sky blue)."""
+"""Colours of outlines: reference alone (yellow), segmentation alone (sky blue)."""
 
 PALETTE = (
     # Okabe & Ito, "Color Universal Design" (2008); yellow is darker and black is grey, to show on white and on black.
@@ -35,15 +35,15 @@ PALETTE = (
     # Tol, "Colour schemes" (SRON 2021), muted; where many are shown, dashes help.
     *("#117733", "#3F7FBF", "#AA4499", "#44AA99", "#CC6677", "#8C7A2E", "#B0502F"),
 )
-"""Colours of methods. Losses have those of their rows in :data:`cordlesion.losses.table.LOSSES`; others take what is
-left, in this order."""
+"""Colours of methods. Losses have the colours of their rows in :data:`cordlesion.losses.table.LOSSES`; other methods
+get the remaining colours in this order."""
 _COMPARATORS = {"sct": "SCT", "sct_shipped": "SCT (shipped)", "sct_soft": "SCT (soft)"}
 _COMPARATOR_COLORS = {"sct": "#808080"}
 
 SET_NAMES = {"train": "training", "validation": "validation", "threshold": "threshold", "test": "test"}
-"""How sets are printed."""
+"""Printed names of sets."""
 METRIC_NAMES = {**METRIC_LABELS, **SUBJECT_LABELS}
-"""The paper's columns, in its order: lesion-wise, voxel-wise, and by subject."""
+"""Metrics in the order of the paper: lesion-wise, voxel-wise, and by subject."""
 
 _RC: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],  # shipped with matplotlib: the same layout on every machine
@@ -92,7 +92,7 @@ _SAVING: dict[str, dict[str, Any]] = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Apply the report's matplotlib settings inside this context and restore the caller's afterwards."""
+    """Apply the matplotlib settings of the report inside this context, and restore those of the caller afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
@@ -105,7 +105,7 @@ def loss_name(loss: str) -> str:
 
 
 def loss_colors(losses: Iterable[str]) -> dict[str, str]:
-    """Return a colour per loss: those of the table keep theirs in every figure, others take what is left in order."""
+    """Return a colour per loss: those of the table have fixed colours, others get the remaining ones in order."""
     names = list(dict.fromkeys(losses))
     own = {name: color for name in names if (color := _own_color(name))}
     free = [color for color in PALETTE if color not in own.values()] or PALETTE

@@ -1,4 +1,4 @@
-"""SVG as matplotlib writes it: made shorter, and made part of a page (leaf of the report layer, no matplotlib)."""
+"""Shortens SVG files of matplotlib and embeds them in pages (leaf of the report layer, no matplotlib)."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _HREF, _USE, _GROUP = f"{{{_XLINK}}}href", f"{{{_SVG}}}use", f"{{{_SVG}}}g"
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-"""Control characters, which a name of a site may hold."""
+"""Control characters, which names of sites may contain."""
 _PATH = f"{{{_SVG}}}path"
 
 ElementTree.register_namespace("", _SVG)
@@ -15,10 +15,10 @@ ElementTree.register_namespace("xlink", _XLINK)
 
 
 def shorten_svg(text: str) -> str:
-    """Shorten a figure to about half without changing what is seen.
+    """Reduce a figure to about half its size without visible changes.
 
-    Coordinates end at a hundredth of a point, points of one look share it, round ones become dots of one line, and
-    indentation is left out.
+    Coordinates are rounded to a hundredth of a point, equal styles of points are moved to their group, circles become
+    dots of one line, and indentation is removed.
     """
     root = ElementTree.fromstring(_NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text))
     for element in root.iter():
@@ -35,16 +35,15 @@ def shorten_svg(text: str) -> str:
 
 
 def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
-    """Prepare a figure for a page: unique ids, ink in the colour of the page's text, no document header.
+    """Prepare a figure for a page: unique ids, text and axes in the text colour of the page, no document header.
 
-    Ids become the prefix and a number; those that nothing in the figure refers to are left out. Lines that follow each
-    other and look alike become one.
+    Ids become the prefix and a number; unused ids are removed. Consecutive lines with equal style are joined.
 
     Args:
-        text: The file.
-        prefix: Makes ids unique in the page.
-        label: What a screen reader says.
-        ink: The colour of text and axes.
+        text: Content of the file.
+        prefix: Prefix that makes ids unique in the page.
+        label: Label for screen readers.
+        ink: Colour of text and axes in the file.
     """
     root = ElementTree.fromstring(text)
     for metadata in root.findall(f"{{{_SVG}}}metadata"):
@@ -55,7 +54,7 @@ def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
         if (own := element.attrib.pop("id", None)) in ids:
             element.set("id", ids[own])
         if link := element.attrib.pop(_HREF, None):
-            # Inside HTML no prefix is needed.
+            # In HTML no namespace prefix is needed.
             element.set("href", f"#{ids[link[1:]]}" if link.startswith("#") else link)
         for name, value in element.attrib.items():
             local = re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{ids[found[1]]})", value)
@@ -71,14 +70,14 @@ def inline_svg(text: str, prefix: str, label: str, ink: str) -> str:
 
 
 def _without_wrappers(element: ElementTree.Element) -> ElementTree.Element:
-    """Return what groups hold that say nothing and hold one element only."""
+    """Remove groups without attributes around a single element."""
     while element.tag == _GROUP and not element.attrib and len(element) == 1:
         element = element[0]
     return element
 
 
 def _join_lines(parent: ElementTree.Element) -> None:
-    """Join neighbouring lines of one look: without filling and opaque, it does not matter where one ends."""
+    """Join consecutive opaque lines with equal style and without filling; the result looks the same."""
     kept: list[ElementTree.Element] = []
     for child in parent:
         if kept and _is_line(child) and _look(child) == _look(kept[-1]):
@@ -107,7 +106,7 @@ def _without_indentation(text: str | None) -> str | None:
 
 
 def _share_style(group: ElementTree.Element) -> None:
-    """Move the style of a group's points to the group, where they all have the same and the group has none."""
+    """Move the style of points to their group, if all are equal and the group has no style."""
     styles = {child.get("style") for child in group} if all(child.tag == _USE for child in group) else set()
     if len(styles) == 1 and len(group) > 1 and "style" not in group.attrib and (style := styles.pop()):
         group.set("style", style)
@@ -116,11 +115,11 @@ def _share_style(group: ElementTree.Element) -> None:
 
 
 def _draw_as_dots(points: ElementTree.Element, circles: Mapping[str, float]) -> None:
-    """Draw a group's many uses of one circle as one line of dots, which takes a third of the room.
+    """Replace many uses of one circle in a group by one line of dots, which needs a third of the space.
 
     Args:
-        points: The group; any other is left as it is.
-        circles: Radius of each circle that is defined, by what refers to it.
+        points: The group; other groups are not changed.
+        circles: Radius of each defined circle, by reference.
     """
     used = {use.attrib.get(_HREF, "") if set(use.attrib) == {_HREF, "x", "y"} else "" for use in points}
     filled = re.fullmatch(r"fill: (#\w+)(?:; fill-opacity: ([\d.]+))?", points.attrib.get("style", ""))
@@ -129,7 +128,7 @@ def _draw_as_dots(points: ElementTree.Element, circles: Mapping[str, float]) -> 
     look = f"fill: none; stroke: {filled[1]}; stroke-width: {2 * radius:g}; stroke-linecap: round"
     look += f"; stroke-opacity: {filled[2]}" if filled[2] else ""
     places = "".join(f"M{use.get('x')} {use.get('y')}h0" for use in points)
-    # Of the line itself: matplotlib's style sheet gives every element another cap, which a group's could not override.
+    # Set on the line itself: the style sheet of matplotlib sets another cap for each element, not the group.
     points[:] = [ElementTree.Element(_PATH, {"d": places, "style": look})]
     del points.attrib["style"]
 
@@ -140,7 +139,7 @@ def _circles(root: ElementTree.Element) -> dict[str, float]:
 
 
 def _radius(path: str) -> float | None:
-    """Return the radius of a circle around (0, 0) as matplotlib draws it, of eight curves; None for other shapes."""
+    """Return the radius of a circle around (0, 0) that matplotlib draws as eight curves; None for other shapes."""
     numbers = [abs(float(number)) for number in re.findall(r"-?[\d.]+", path)]
     is_round = re.sub(r"[^A-Za-z]", "", path) == "MCCCCCCCCz" and numbers[:2] == [0.0, max(numbers)]
     return numbers[1] if is_round else None
