@@ -1,4 +1,4 @@
-"""What the methods section says of networks, losses, comparators and masks."""
+"""The methods section on networks, losses, comparators and masks."""
 
 from collections.abc import Sequence
 
