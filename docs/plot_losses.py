@@ -74,7 +74,7 @@ def pull_on_empty_patches(name: str, probability: float) -> float:
 
 
 def pull_on_small_lesion(name: str, probability: float, *, beside_large: bool = False) -> float:
-    """Pull of the 10 voxels of a lesion, alone in the batch or beside one of 1000 voxels that is found."""
+    """Pull of the 10 voxels of a lesion, alone in the batch or together with one of 1000 voxels that is found."""
     small, large = torch.zeros(SHAPE), torch.zeros(SHAPE)
     small[0, 0, 8, 8:10, 8:13] = 1
     if beside_large:

@@ -63,6 +63,7 @@ def test_other_names_stay():
 
 
 LESION = blocks((1, 11))  # 10 voxels
+PRESETS = ("study", "anima", "ivadomed", "multi_spine", "any_overlap", "iou50")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ LESION = blocks((1, 11))  # 10 voxels
     ],
 )
 def test_what_the_presets_find(prediction, found_by):
-    metrics = evaluate_rules(LESION, prediction, (1, 1, 1))
+    metrics = evaluate_rules(LESION, prediction, (1, 1, 1), {name: RULES[name] for name in PRESETS})
     assert {name for name, m in metrics.items() if m.n_detected_lesions} == found_by
 
 

@@ -16,6 +16,7 @@ class PackageCopy:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "package"
+        self.repository = Path(__file__).parents[2]
         self.package = Path(shutil.copytree(SOURCE, self.root / "cordlesion", ignore=shutil.ignore_patterns("*.pyc")))
 
     def write(self, name: str, text: str) -> None:
@@ -31,6 +32,18 @@ class PackageCopy:
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {name}"
         path.write_text(text.replace(old, new))
 
+    def copy_tests(self) -> None:
+        """Copy the tests, and what they read, so that a recipe can change them too; the repository stays as it is."""
+        here = Path(__file__).parents[2]
+        for folder in ("tests", "docs", "studies"):
+            shutil.copytree(here / folder, self.root / folder, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copy(here / "pyproject.toml", self.root)
+        self.repository = self.root
+
+    def replace_in_tests(self, name: str, old: str, new: str) -> None:
+        """As :meth:`replace`, in a file of the copied tests."""
+        self.replace(f"../tests/{name}", old, new)
+
     def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         """Run the command line of the copy."""
         return self.python("-m", "cordlesion", *arguments)
@@ -43,5 +56,4 @@ class PackageCopy:
         """Run Python with the copy in place of the installed package."""
         variables = os.environ | {"PYTHONPATH": str(self.root), "COLUMNS": "200"}
         command = [sys.executable, *map(str, arguments)]
-        repository = Path(__file__).parents[2]
-        return subprocess.run(command, cwd=repository, env=variables, capture_output=True, text=True, check=False)
+        return subprocess.run(command, cwd=self.repository, env=variables, capture_output=True, text=True, check=False)

@@ -2,7 +2,7 @@
 
 With probability p = sigmoid(logit) and reference y, all start from the same soft counts: TP = sum p y,
 FP = sum p (1 - y), FN = sum (1 - p) y, over the whole batch or, with ``per_patch``, over each patch, whose losses are
-then averaged. Late in training, averaging over patches lets those without lesion pull several times harder than those
+then averaged. Late in training, with averages over patches, those without lesion pull several times harder than those
 with one.
 
 Every ``1 - overlap / total`` is written as ``error / total``: the same number, but without cancellation where p is
@@ -56,7 +56,7 @@ def dice(
         logits: Network output before the sigmoid, shape (B, 1, X, Y, Z).
         lesion: Reference, 0 or 1, same shape.
         squared: Squares in the denominator, as published; without them, the plain ``sum p + sum y``, which also
-            feels a faint haze of small probabilities.
+            reacts to a faint haze of small probabilities.
         smooth: The s of the equation; keeps patches without lesion defined.
         per_patch: Average the losses of the patches.
 
@@ -86,7 +86,7 @@ def generalized_dice(logits: Tensor, lesion: Tensor, *, per_patch: bool = False)
     """Generalized Dice loss of the classes background and lesion, each weighted by 1 / (its reference volume)^2.
 
     A class that is absent from the reference takes the largest finite weight, here that of the other class; so a batch
-    without lesion costs the mean of p. There is no smoothing: beside sums weighted by 1 / volume^2 even a small
+    without lesion costs the mean of p. There is no smoothing: next to sums weighted by 1 / volume^2 even a small
     constant would drown the lesion.
 
     Args:

@@ -33,7 +33,7 @@ def blob_dice(
     smooth: float = 1.0,
     per_patch: bool = False,
 ) -> Tensor:
-    """Blob loss of the plain Dice loss: beside the Dice of the batch, the mean of the Dice of each lesion.
+    """Blob loss of the plain Dice loss: the Dice of the batch plus the mean of the Dice of each lesion.
 
     The Dice of a lesion is taken over its patch without the other lesions: it also pays for every false voxel of the
     patch.
@@ -72,7 +72,7 @@ def cc_dice_ce(
     smooth: float = 1.0,
     per_patch: bool = False,
 ) -> Tensor:
-    """CC-DiceCE: beside Dice + cross-entropy of the batch, the mean of Dice + cross-entropy around each lesion.
+    """CC-DiceCE: Dice + cross-entropy of the batch plus the mean of Dice + cross-entropy around each lesion.
 
     The domain of a lesion is its Voronoi region: the voxels nearer to it than to any other lesion of the patch. A false
     voxel is charged to the nearest lesion only.

@@ -12,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Tensor])
 
 
 def call_in_float32(function: Callable[..., Tensor], logits: Tensor, lesion: Tensor, **parameters: object) -> Tensor:
-    """Compute a loss in float32 whatever autocast says (float64 logits stay float64).
+    """Compute a loss in float32 also under autocast (float64 logits stay float64).
 
     In half precision the sum over eight patches of 48 x 48 x 48 voxels overflows, and a bfloat16 sum loses 0.2 %.
 

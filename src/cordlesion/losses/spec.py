@@ -34,7 +34,7 @@ class LossSpec:
     parameters: Mapping[str, float | bool] = field(default_factory=dict)
     """The published values."""
     stated: tuple[str, ...] = ()
-    """Parameters whose values the methods section of a report states; the others are only said to be as published."""
+    """Parameters whose values the methods section of a report states; the values of others are "as published"."""
     formula: str = ""
     """Its value as Markdown, for the page of losses."""
     overlap: Literal["smoothed", "unsmoothed"] | None = None

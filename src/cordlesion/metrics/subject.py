@@ -41,7 +41,7 @@ def subject_scores(scans: Iterable[LesionCountsOfScan]) -> SubjectScores:
     """Score how well a model separates scans with lesions from scans without lesions.
 
     "Found" asks for a *correctly detected* lesion, not for any prediction; "clean" for no predicted lesion above the
-    minimum volume. The paper does not say so, but these readings fit every value of its Table 2.
+    minimum volume. The paper does not define this, but these readings fit every value of its Table 2.
     """
     rows = list(scans)
     with_lesions = [row for row in rows if row.n_reference_lesions > 0]

@@ -30,7 +30,7 @@ def voxel_scores(n_reference: int, n_predicted: int, n_common: int) -> Scores:
     """Score a mask from three voxel counts.
 
     An empty reference leaves all three undefined (NaN): such a scan counts in the subject-level specificity only.
-    An empty prediction beside a non-empty reference is a failure, not a gap: all three are 0, precision included.
+    An empty prediction of a non-empty reference is a failure, not a gap: all three are 0, precision included.
 
     Args:
         n_reference: Lesion voxels of the reference.

@@ -10,7 +10,6 @@ from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
 from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
-from cordlesion.threshold.objective import objective_help as objective_help
 from cordlesion.threshold.objective import parse_objective as parse_objective
 from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold

@@ -28,18 +28,11 @@ class Objective(ABC):
 
     lesion_free: ClassVar[LesionFree] = "left out"
     """What becomes of scans whose reference holds no lesion voxel."""
-    remark: ClassVar[str] = ""
-    """What a user must know to choose it, for the help of the command line."""
 
     @property
     @abstractmethod
     def title(self) -> str:
-        """Its name in print."""
-
-    @property
-    def number(self) -> float | None:
-        """The number after the colon of its name, for those that take one."""
-        return None
+        """Its name in reports, and its description in the help of the command line."""
 
     @property
     @abstractmethod
@@ -142,12 +135,7 @@ class MedianFBeta(Objective):
 
     beta: float
     """How many times as much sensitivity weighs as precision; 1 gives the voxel F1."""
-    remark: ClassVar[str] = "voxel-wise; 2 is the weight of sensitivity"
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "voxel_precision")
-
-    @property
-    def number(self) -> float:  # noqa: D102
-        return self.beta
 
     @property
     def title(self) -> str:  # noqa: D102
@@ -176,7 +164,6 @@ class LesionSensitivity(Objective):
 
     false_lesions_per_scan: float
     """The budget: mean number of unconfirmed predicted lesions over all scans, lesion-free ones included."""
-    remark: ClassVar[str] = "with at most 1 false lesion per scan"
     lesion_free: ClassVar[LesionFree] = "counted"
     columns: ClassVar[tuple[str, ...]] = (
         "n_detected_lesions",
@@ -185,10 +172,6 @@ class LesionSensitivity(Objective):
         "n_true_predicted_lesions",
         "reference_volume_mm3",
     )
-
-    @property
-    def number(self) -> float:  # noqa: D102
-        return self.false_lesions_per_scan
 
     @property
     def title(self) -> str:  # noqa: D102
@@ -234,7 +217,6 @@ class JointF1Specificity(Objective):
 
     title: ClassVar[str] = "harmonic mean of median voxel F1 and share of clean lesion-free scans"
     lesion_free: ClassVar[LesionFree] = "needed"
-    remark: ClassVar[str] = "needs scans without lesions too"
     columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
@@ -256,15 +238,6 @@ OBJECTIVES: dict[str, Objective] = {
     "joint_f1_specificity": JointF1Specificity(),
 }
 """``median_voxel_f1`` is that of Hussein et al. 2023, section 2.5. Some take another number after a colon."""
-
-
-def objective_help() -> str:
-    """Describe the choices for the help of the command line: ``f_beta:2 (voxel-wise; ...)`` and the others."""
-    choices = [
-        f"{name}{'' if one.number is None else f':{one.number:g}'}{f' ({one.remark})' if one.remark else ''}"
-        for name, one in OBJECTIVES.items()
-    ]
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def parse_objective(text: str) -> Objective:
