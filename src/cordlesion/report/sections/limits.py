@@ -200,8 +200,8 @@ def _repeated_subjects(facts: Findings) -> Iterator[Limit]:
     tested = _scans(facts, "test")
     if (n := tested["subject"].nunique()) < len(tested):
         yield Limit(
-            f"The {len(tested)} test scans are of {plural(n, 'subject')}. Tests and intervals take subjects as independent, "
-            "not scans, so further scans of the same people add little to what is known."
+            f"The {len(tested)} test scans are of {plural(n, 'subject')}. Tests and intervals take subjects as "
+            "independent, not scans, so further scans of the same people add little to what is known."
         )
 
 
