@@ -50,3 +50,8 @@ def format_p(p: float) -> str:
     if math.isnan(p):
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """Print a number of things: ``1 scan``, ``2 scans``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from cordlesion.io.formats import plural
+
 _MOST_NAMED = 3
 
 
@@ -44,7 +46,7 @@ def describe_training(data: TrainingData | None) -> str:
     many = f"{len(data.scanners)} kinds of scanners"
     scanners = f" ({', '.join(data.scanners) if len(data.scanners) <= _MOST_NAMED else many})" if data.scanners else ""
     only = ": it has seen no patient" if data.simulated else ""
-    return f"{data.n_scans} {kind} of {_subjects(data.n_subjects)}{scanners}{only}"
+    return f"{data.n_scans} {kind} of {plural(data.n_subjects, 'subject')}{scanners}{only}"
 
 
 def describe_error(error: TestError | None, threshold: float) -> str:
@@ -63,8 +65,4 @@ def describe_error(error: TestError | None, threshold: float) -> str:
     if error.n_lesion_free:
         parts.append(f"{error.n_lesion_free_marked} of {error.n_lesion_free} scans without lesions marked")
     other = "" if error.threshold == threshold else f" (measured at p ≥ {error.threshold:g}, not at that of this mask)"
-    return f"on {error.n_scans} test scans of {_subjects(error.n_subjects)}: {', '.join(parts)}{other}"
-
-
-def _subjects(n: int) -> str:
-    return f"{n} subject{'' if n == 1 else 's'}"
+    return f"on {error.n_scans} test scans of {plural(error.n_subjects, 'subject')}: {', '.join(parts)}{other}"

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from cordlesion.io.formats import plural
 from cordlesion.statistics.paired import MIN_PAIRS
 
 Verdict: TypeAlias = Literal[
@@ -143,7 +144,7 @@ class LossComparison:
     @property
     def _basis(self) -> str:
         seeds = [
-            f"{loss} {n or 'no'} seed{'' if n == 1 else 's'}"
+            f"{loss} {plural(n, 'seed') if n else 'no seeds'}"
             for loss, n in ((self.first, self.n_seeds_first), (self.second, self.n_seeds_second))
         ]
         out = f"; {self.n_undefined} scans left out, for which it is undefined" if self.n_undefined else ""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.formats import plural
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import TIE, FloatArray, Grid
 from cordlesion.threshold.objective import Objective, parse_objective
@@ -59,12 +60,8 @@ class ThresholdChoice:
         """What the choice is based on, to be printed with it."""
         free = f", {self.n_lesion_free} of them lesion-free" if self.n_lesion_free else ""
         out = f"; {self.n_left_out} left out, for which it is undefined" if self.n_left_out else ""
-        scans, subjects = _counted(self.n_scans, "scan"), _counted(self.n_subjects, "subject")
+        scans, subjects = plural(self.n_scans, "scan"), plural(self.n_subjects, "subject")
         return f"{scans} of {subjects}{free}{out}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def choose_threshold(

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cordlesion.config import SETS, CenterlineSource, PreprocessConfig, SplitConfig, StudyConfig
 from cordlesion.dataset import origin
+from cordlesion.io.formats import plural
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.demographics import read_demographics
 from cordlesion.report.methods.citing import Cite, MethodsContext
@@ -29,7 +30,7 @@ def design(study: MethodsContext) -> str:
     compared = f"{n_losses} loss functions" if n_losses > 1 else "one loss function"
     seeds = f", each trained with {n_seeds} random seeds" if n_seeds > 1 else ""
     others = len(study.config.comparators)
-    more = f", together with {others} other {'method' if others == 1 else 'methods'}" if others else ""
+    more = f", together with {plural(others, 'other method')}" if others else ""
     reduced = f" This is a {study.config.reduced.description}." if study.config.reduced else ""
     return (
         f"Following Hussein et al. {study.cite('hussein2023')}, we compared {compared}{seeds}{more} for the "

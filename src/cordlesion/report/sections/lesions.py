@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.io.formats import MISSING, format_interval, format_number
+from cordlesion.metrics.columns import LESION_COUNTS
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
 from cordlesion.pictures.style import INK, WIDTH_INCHES, loss_colors, loss_name, style
 from cordlesion.report.losses import several_seeds
@@ -28,7 +29,6 @@ _PARTS = {
     "sensitivity": ("n_detected_lesions", "n_reference_lesions"),
     "precision": ("n_true_predicted_lesions", "n_predicted_lesions"),
 }
-_COUNTS = ["n_detected_lesions", "n_reference_lesions", "n_predicted_lesions", "n_true_predicted_lesions"]
 _RESAMPLES = 2000
 
 # With more losses than that, colours are too close to each other alone.
@@ -140,16 +140,16 @@ def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _by_subject(scans: pd.DataFrame) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the lesion counts of each subject, shape (4, subjects, thresholds), and its rows per threshold."""
-    sums = scans.groupby(["subject", "threshold"])[_COUNTS].sum()
-    counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in _COUNTS])
+    """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its rows per threshold."""
+    sums = scans.groupby(["subject", "threshold"])[list(LESION_COUNTS)].sum()
+    counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in LESION_COUNTS])
     n_scans = scans.groupby("subject").size() / scans["threshold"].nunique()
     return counts, n_scans.to_numpy()
 
 
 def _froc_scores(counts: npt.NDArray[Any], n_scans: npt.NDArray[Any], drawn: npt.NDArray[np.int64]) -> FloatArray:
     """Return the FROC score of each resample of subjects; NaN counts as 0 where no lesion was drawn."""
-    detected, reference, predicted, true = (drawn @ one for one in counts)
+    reference, detected, predicted, true = (drawn @ one for one in counts)
     sensitivity = detected / np.maximum(reference, 1)
     false = (predicted - true) / (drawn @ n_scans)[:, None]
     best = [np.where(false <= rate, sensitivity, 0.0).max(axis=1) for rate in FALSE_LESIONS_PER_SCAN]

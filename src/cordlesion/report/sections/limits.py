@@ -8,7 +8,7 @@ import pandas as pd
 
 from cordlesion.config import SetName
 from cordlesion.dataset import origin
-from cordlesion.io.formats import format_number
+from cordlesion.io.formats import format_number, plural
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
@@ -89,13 +89,13 @@ def _cut_maps(facts: Findings) -> Iterator[Limit]:
 def _few_subjects(facts: Findings) -> Iterator[Limit]:
     chose, tested = (lesion_bearing(_scans(facts, name))["subject"].nunique() for name in ("threshold", "test"))
     folds = of_run(facts.results.written_thresholds, facts.results.best)["n_subjects"].astype(int)
-    who = f"{_subjects(chose)} with lesions chose the thresholds"
+    who = f"{plural(chose, 'subject')} with lesions chose the thresholds"
     if len(folds) > 1:
         # Each fold has a threshold of its own: the union of their subjects chose none.
         chose = folds.min()
-        more = "" if folds.max() == chose else f" to {folds.max()}"
-        who = f"in each fold {chose}{more} subject{'' if folds.max() == 1 else 's'} chose the threshold"
-    named = f"{who} and {_subjects(tested)} with lesions tested {'them' if len(folds) == 1 else 'all of them'}"
+        fewer = "" if folds.max() == chose else f"{chose} to "
+        who = f"in each fold {fewer}{plural(folds.max(), 'subject')} chose the threshold"
+    named = f"{who} and {plural(tested, 'subject')} with lesions tested {'them' if len(folds) == 1 else 'all of them'}"
     if min(chose, tested) < FEW_SUBJECTS:
         yield Limit(f"Few people: {named}. One more could change the recommendation.", grave=True)
     else:
@@ -200,8 +200,8 @@ def _repeated_subjects(facts: Findings) -> Iterator[Limit]:
     tested = _scans(facts, "test")
     if (n := tested["subject"].nunique()) < len(tested):
         yield Limit(
-            f"The {len(tested)} test scans are of {_subjects(n)}. Tests and intervals take subjects as independent, "
-            "not scans, so further scans of the same people add little to what is known."
+            f"The {len(tested)} test scans are of {plural(n, 'subject')}. Tests and intervals take subjects as "
+            "independent, not scans, so further scans of the same people add little to what is known."
         )
 
 
@@ -238,10 +238,6 @@ def _one_reference(_: Findings) -> Iterator[Limit]:
         "One reference per scan: how far raters disagree is not known, so neither is how much of what is called missed "
         "or false is a matter of opinion."
     )
-
-
-def _subjects(n: int) -> str:
-    return f"{n} subject{'' if n == 1 else 's'}"
 
 
 def _scans(facts: Findings, set_name: SetName) -> pd.DataFrame:

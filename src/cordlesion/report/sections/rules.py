@@ -10,6 +10,7 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.section import Findings, ReportTable, Section
+from cordlesion.report.summary_tables import BY_RULE
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import format_summary, median_interval, summarize
@@ -32,8 +33,7 @@ def summarize_rules(results: StudyResults) -> pd.DataFrame:
             mine = scans[scans["loss"] == summary["loss"]]
             low, high = median_interval(mine["lesion_f1"], mine["subject"])
             rows.append({"rule": rule, **summary, "low": low, "high": high})
-    columns = ["rule", "loss", "median", "mean", "std", "n", "n_undefined", "low", "high"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(BY_RULE.names))
 
 
 def rules_table(results: StudyResults, rules: pd.DataFrame) -> Table:

@@ -13,6 +13,7 @@ from cordlesion.io.formats import MISSING, format_interval
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED
 from cordlesion.report.section import Findings, ReportTable, Section
+from cordlesion.report.summary_tables import SUBGROUPS as SUMMARY
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, format_summary, median_interval, summarize
 from cordlesion.study_folder.results import StudyResults
@@ -27,10 +28,6 @@ SUBGROUPS = {
 }
 """Columns of ``splits.tsv`` by which scans are grouped, and how they are printed."""
 
-_COLUMNS = (
-    *("by", "value", "metric", "loss", "n_seeds"),
-    *("median", "mean", "std", "n", "n_undefined", "n_subjects", "low", "high"),
-)
 _HOW_READ = {
     "site": "from participants.tsv",
     "manufacturer": "from the scans’ JSON files",
@@ -52,7 +49,7 @@ def summarize_subgroups(results: StudyResults) -> pd.DataFrame:
     """
     scans = _scores(results)
     rows = [row for column in SUBGROUPS for row in _rows(scans, column)]
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+    return pd.DataFrame(rows, columns=list(SUMMARY.names))
 
 
 def subgroup_table(results: StudyResults, subgroups: pd.DataFrame, column: str) -> Table:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.report.sections.scores import SUBJECT_METRICS, subject_hits
+from cordlesion.report.summary_tables import CHANGES
 from cordlesion.report.table import SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import change_of_ratios, change_of_shares, holm, sign_flips
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
@@ -39,11 +40,7 @@ def summarize_changes(results: StudyResults) -> pd.DataFrame:
         if t != DEFAULT_THRESHOLD and run not in results.unlearned
         for name, change in _changes(results, run, t)
     ]
-    columns = [
-        *("loss", "seed", "measure", "default", "tuned", "difference", "low", "high"),
-        *("p_value", "p_holm", "n_scans", "n_subjects"),
-    ]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=list(CHANGES.names))
     corrected = table.groupby("measure", sort=False)["p_value"].transform(holm)
     return table.assign(p_holm=corrected.astype(float)).astype({"seed": "Int64"})
 

@@ -7,10 +7,9 @@ import pandas as pd
 
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED, run_scores
+from cordlesion.report.summary_tables import SEEDS
 from cordlesion.statistics import LossComparison, compare_losses, decompose_variance, spread_over_seeds
 from cordlesion.study_folder.results import StudyResults
-
-_SEED_COLUMNS = ("loss", "n_seeds", "mean", "std", "lowest", "highest", "metric", "between_losses", "between_seeds")
 
 
 class _Question(TypedDict):
@@ -64,7 +63,7 @@ def summarize_seeds(results: StudyResults) -> pd.DataFrame:
     """
     scans = run_scores(results, "test", tuned=True)
     if scans.empty:
-        return pd.DataFrame(columns=list(_SEED_COLUMNS))
+        return pd.DataFrame(columns=list(SEEDS.names))
     tables = []
     for metric in COMPARED:
         parts = decompose_variance(scans, metric)

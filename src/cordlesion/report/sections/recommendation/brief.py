@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cordlesion.io.formats import format_interval, format_number, format_percent
+from cordlesion.io.formats import format_interval, format_number, format_percent, plural
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
@@ -144,7 +144,7 @@ def _kept(results: StudyResults) -> str:
     """Describe on how many scans the threshold was chosen; of several folds on how many in each."""
     counts = of_run(results.written_thresholds, results.best)["n_scans"].astype(int)
     least, most = counts.min(), counts.max()
-    scans = f"{'' if least == most else f'{least} to '}{most} scan{'' if most == 1 else 's'} kept"
+    scans = f"{'' if least == most else f'{least} to '}{plural(most, 'scan')} kept"
     return (
         f"{scans} for choosing thresholds" if len(counts) == 1 else f"{scans} in each fold for choosing its threshold"
     )

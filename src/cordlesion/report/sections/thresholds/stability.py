@@ -11,6 +11,7 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
+from cordlesion.report.summary_tables import STABILITY
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import holm, median_interval, wilcoxon
 from cordlesion.study_folder.results import StudyResults
@@ -19,10 +20,6 @@ from cordlesion.study_folder.runs import Run, lesion_bearing
 SHIFT = 0.05
 """By how much Hussein et al. move a threshold (section 3)."""
 
-_NUMBERS = (
-    *("loss", "n", "change", "low", "high", "excess", "excess_low", "excess_high", "p_value", "p_all_pairs"),
-    "n_subjects",
-)
 _COLUMNS = (
     *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
     "Subjects",
@@ -45,7 +42,7 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
         to it.
     """
     if not results.ranked:
-        return pd.DataFrame(columns=list(_NUMBERS))
+        return pd.DataFrame(columns=list(STABILITY.names))
     changes = pd.concat([_changes(results, run) for run in results.ranked], ignore_index=True)
     scans = mean_over_seeds(changes, ["change"])
     wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
@@ -57,7 +54,7 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
     rows = [_stability(wide, str(loss), subjects) for loss in wide]
     first = wide.columns[0]
     table = pd.DataFrame([{**row, "p_all_pairs": p_holm.get((first, row["loss"]), math.nan)} for row in rows])
-    return table[list(_NUMBERS)].astype({"n_subjects": "Int64"})
+    return table[list(STABILITY.names)].astype({"n_subjects": "Int64"})
 
 
 def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:

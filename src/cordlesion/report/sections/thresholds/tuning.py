@@ -8,14 +8,11 @@ import pandas as pd
 from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED, mean_over_seeds, run_scores, several_seeds
+from cordlesion.report.summary_tables import TUNING
 from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
 from cordlesion.study_folder.results import StudyResults
 
-_NUMBERS = (
-    *("loss", "metric", "n", "default", "tuned", "difference", "low", "high", "effect", "p_value", "p_holm"),
-    "n_subjects",
-)
 _COLUMNS = (
     *("Loss", "Metric", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "Effect", "p", "p (Holm)"),
     *("Tuning", "Subjects"),
@@ -42,9 +39,8 @@ def summarize_tuning(results: StudyResults) -> pd.DataFrame:
         for metric in COMPARED
         for loss, scans in default.groupby("loss", sort=False)
     ]
-    table = pd.DataFrame(rows, columns=[name for name in _NUMBERS if name != "p_holm"])
-    table.insert(_NUMBERS.index("p_holm"), "p_holm", table.groupby("metric", sort=False)["p_value"].transform(holm))
-    return table
+    table = pd.DataFrame(rows, columns=list(TUNING.names))
+    return table.assign(p_holm=table.groupby("metric", sort=False)["p_value"].transform(holm))
 
 
 def tuning_table(results: StudyResults, tuning: pd.DataFrame) -> Table:
