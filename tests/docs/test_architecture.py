@@ -8,7 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "cordlesion"
-PAGES = [DOCS / "architecture.md", ROOT / "CONTRIBUTING.md", *sorted((DOCS / "decisions").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    DOCS / "architecture.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((DOCS / "decisions").glob("*.md")),
+]
 _FILE = re.compile(r"`([\w/.]+\.(?:py|js|j2|md|tsv)|(?:\w+/)+)`(?: \(((?:`[^`]+`(?:, )?)+)\))?")
 
 
