@@ -14,7 +14,7 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((DOCS / "decisions").glob("*.md")),
 ]
-_FILE = re.compile(r"`([\w/.]+\.(?:py|js|j2|md|tsv)|(?:\w+/)+)`(?: \(((?:`[^`]+`(?:, )?)+)\))?")
+_FILE = re.compile(r"`([\w/.]+\.(?:py|js|j2|bib|md)|(?:\w+/)+)`(?: \(((?:`[^`]+`(?:, )?)+)\))?")
 
 
 @pytest.fixture(scope="module")
