@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 DOCS, SOURCE = ROOT / "docs", ROOT / "src" / "cordlesion"
 PAGES = [
     ROOT / "README.md",
-    DOCS / "architecture.md",
     ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
     *sorted((DOCS / "decisions").glob("*.md")),
 ]
 _FILE = re.compile(r"`([\w/.]+\.(?:py|js|j2|bib|md)|(?:\w+/)+)`(?: \(((?:`[^`]+`(?:, )?)+)\))?")
@@ -62,5 +62,7 @@ def test_every_page_of_decisions_is_in_the_navigation():
 
 
 def _is_in_the_source(path: str) -> bool:
-    """Whether a path that is named claims to be one of this repository."""
+    """Whether a path that is named claims to be one of this repository; a guide calls the folder of a study so, too."""
+    if path.startswith("study/") and not path.endswith(".py"):
+        return False
     return path.split("/")[0].removesuffix(".py") in {*subjects(), "tests", "docs", "benchmarks", "examples", "src"}
