@@ -203,8 +203,8 @@ def f_beta(logits: Tensor, lesion: Tensor, *, beta: float, smooth: float = 1.0, 
 def lovasz_hinge(logits: Tensor, lesion: Tensor, *, per_patch: bool = False) -> Tensor:
     """Lovasz hinge: the convex extension of the Jaccard loss to the margins ``max(0, 1 - z)`` or ``max(0, 1 + z)``.
 
-    With margins sorted from the worst, each is weighed by what its voxel adds to the Jaccard loss when it joins those
-    before it. Without lesion the first voxel alone brings that loss to 1, so only the worst voxel of an empty batch
+    With margins sorted from the worst, each is weighted by what its voxel adds to the Jaccard loss when it joins those
+    before it. Without lesion the first voxel alone raises that loss to 1, so only the worst voxel of an empty batch
     counts. Nothing is smoothed, and a voxel beyond its margin (p above 0.73 or below 0.27) is left alone.
 
     Args:

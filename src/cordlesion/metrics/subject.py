@@ -40,8 +40,8 @@ class SubjectScores:
 def subject_scores(scans: Iterable[LesionCountsOfScan]) -> SubjectScores:
     """Score how well a model separates scans with lesions from scans without lesions.
 
-    "Found" asks for a *correctly detected* lesion, not for any prediction; "clean" for no predicted lesion above the
-    minimum volume. The paper does not define this, but these readings fit every value of its Table 2.
+    "Found" needs a *correctly detected* lesion, not any prediction; "clean" needs no predicted lesion above the minimum
+    volume. The paper does not define them, but with these definitions every value of its Table 2 is reproduced.
     """
     rows = list(scans)
     with_lesions = [row for row in rows if row.n_reference_lesions > 0]

@@ -22,9 +22,9 @@ def page_environment(*templates: Path) -> Environment:
 
 
 def content_policy(script: str) -> str:
-    """Return the Content-Security-Policy of a page with one inline script, which shows pictures beside itself.
+    """Return the Content-Security-Policy of a page with one inline script, which may show pictures from its own folder.
 
-    Should a name ever escape its escaping, what it brings still neither runs nor loads anything.
+    If a name ever escapes its escaping, it can still neither run nor load anything.
     """
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     rules = {

@@ -29,7 +29,7 @@ _TICKS_MM = (5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Source:
-    """What a report tells of how its lesions were found."""
+    """What a report states about how its lesions were found."""
 
     scan: str
     """Name of the scan."""
