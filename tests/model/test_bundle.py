@@ -136,7 +136,7 @@ DAMAGES = {
     "rule of the future": (edit(threshold__rule="volume"), "threshold.rule: Input should be 'global'"),
     "threshold out of range": (edit(threshold__value=35), "threshold.value: Input should be less than or equal to 1"),
     "landmarks are short": (edit(landmarks__values=[0, 100]), "11 percentiles but 2 values"),
-    "landmarks fall": (edit(landmarks__values=list(range(11, 0, -1))), "must grow"),
+    "landmarks fall": (edit(landmarks__values=list(range(11, 0, -1))), "must increase"),
     "filters are text": (edit(network__filters=["a"]), "network.filters.0"),
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "the weights cannot be used"),
     "truncated weights": (lambda folder: truncate(folder / "model.safetensors"), "the weights cannot be used"),

@@ -174,7 +174,7 @@ def test_the_command_writes_it_and_asks_for_a_form(cli, tmp_path):
     save_bundle(tmp_path / "ours", untrained_bundle())
     ended = cli("model", "export", tmp_path / "ours", "--monai-bundle", tmp_path / "theirs")
     assert ended.status == 0
-    assert ended.output == f"{tmp_path / 'theirs'}: a MONAI bundle. Next: {tmp_path}/theirs/docs/README.md says how.\n"
+    assert ended.output == f"{tmp_path / 'theirs'}: a MONAI bundle. Next: read {tmp_path}/theirs/docs/README.md.\n"
     assert (tmp_path / "theirs" / "models" / "model.ts").is_file()
     ended = cli("model", "export", tmp_path / "ours")
     assert ended.status == 2

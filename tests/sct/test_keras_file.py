@@ -137,7 +137,7 @@ DAMAGES = {
     "no layers": (configure('{"config": {"layers": []}}'), "has 0 layers"),
     "thousands of layers": (configure(json.dumps({"config": {"layers": [LAYERS[0]] * 1000}})), "has 1000 layers"),
     "a loop": (configure(json.dumps({"config": {"layers": LAYERS[::-1]}})), "describes no network of layers"),
-    "code": (rewrite(code(3)), "code of its own .*never run"),
+    "code": (rewrite(code(3)), "contains code .*never run"),
     "code at the end": (rewrite([*LAYERS, *code(-1)[-1:]]), "layers where SCT's lesion network has"),
     "other batch normalisation": (rewrite(edited(2, epsilon=1e-5)), "not the BatchNormalization"),
     "other order of channels": (rewrite(edited(1, data_format="channels_last")), "not the Conv3D"),
@@ -223,7 +223,7 @@ def test_only_the_known_layer_of_code_is_passed_over(tmp_path, function):
     weights = random_weights(layers)
     read_centerline_network(write_keras(tmp_path / "t2_ctr.h5", layers, weights))
     layers[-2]["config"]["function"] = function
-    refuse(write_keras(tmp_path / "bad_ctr.h5", layers, weights), "code of its own", read_centerline_network)
+    refuse(write_keras(tmp_path / "bad_ctr.h5", layers, weights), "contains code", read_centerline_network)
 
 
 def test_one_network_is_not_taken_for_the_other(tmp_path):
