@@ -121,28 +121,28 @@ def _optimizer(how: TrainingConfig, cite: Cite) -> str:
 
 def _layers(network: NetworkConfig) -> str:
     """Describe what of the layers differs from PyTorch's defaults."""
-    usual, said = NetworkConfig(), []
+    usual, differences = NetworkConfig(), []
     if network.initialization == "glorot":
-        said.append("first weights were uniform after Glorot and Bengio, biases 0")
+        differences.append("first weights were uniform after Glorot and Bengio, biases 0")
     if network.normalization_momentum != usual.normalization_momentum:
-        said.append(
+        differences.append(
             f"each batch entered the running mean and variance with a share of {network.normalization_momentum:g}"
         )
     if network.normalization_epsilon != usual.normalization_epsilon:
-        said.append(f"{network.normalization_epsilon:g} was added to variances")
-    return f" Of its layers, {enumerate_words(said)}." if said else ""
+        differences.append(f"{network.normalization_epsilon:g} was added to variances")
+    return f" Of its layers, {enumerate_words(differences)}." if differences else ""
 
 
 def _exceptions(config: StudyConfig, cite: Cite) -> str:
     """Describe which losses were trained with an optimiser or a rate of their own."""
     usual = (config.training.optimizer, config.training.learning_rate)
     runs = {run.loss.title: run for run in config.runs}
-    said = [
+    exceptions = [
         f"{loss_name(title)}: {_optimizer(run.optimization, cite)}"
         for title, run in runs.items()
         if (run.optimization.optimizer, run.optimization.learning_rate) != usual
     ]
-    return f" ({'; '.join(said)})" if said else ""
+    return f" ({'; '.join(exceptions)})" if exceptions else ""
 
 
 def _schedule(how: TrainingConfig, cite: Cite) -> str:
@@ -176,15 +176,15 @@ def _comparator(one: ComparatorConfig) -> str:
 
 
 def _removal(config: StudyConfig, cite: Cite) -> str:
-    removal, said = config.postprocess, []
+    removal, sentences = config.postprocess, []
     if removal.cord_margin_mm is not None:
-        said.append(f"Nothing farther than {removal.cord_margin_mm:g} mm from the cord mask was kept.")
+        sentences.append(f"Nothing farther than {removal.cord_margin_mm:g} mm from the cord mask was kept.")
     if removal.minimum_volume_mm3:
-        said.append(f"Components of up to {removal.minimum_volume_mm3:g} mm³ were removed {cite('vincent1993')}.")
+        sentences.append(f"Components of up to {removal.minimum_volume_mm3:g} mm³ were removed {cite('vincent1993')}.")
     if tried := config.threshold.minimum_volumes_mm3:
         volumes = enumerate_words([f"{volume:g}" for volume in tried])
-        said.append(
+        sentences.append(
             f"Components were removed {cite('vincent1993')} up to a volume that was chosen together with the threshold "
             f"among {volumes} mm³."
         )
-    return " ".join(said) or "Nothing was removed from the masks."
+    return " ".join(sentences) or "Nothing was removed from the masks."
