@@ -5,7 +5,7 @@ import pkgutil
 import re
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +114,28 @@ def test_all_but_networks_is_reached_without_torch():
 def test_every_module_can_be_imported_and_says_what_it_is():
     for module in pkgutil.walk_packages(cordlesion.__path__, "cordlesion."):
         assert importlib.import_module(module.name).__doc__, module.name
+
+
+def test_results_are_shown_in_a_notebook_as_tables_of_escaped_text(results):
+    metrics = cordlesion.evaluate(box((4, 10), (4, 10), (4, 10)), box((4, 10), (4, 10), (5, 11)), (0.6, 0.6, 0.6))
+    assert "<th>voxel f1</th><td>0.833</td>" in metrics._repr_html_()
+    assert "<th>reference volume</th><td>47 mm³</td>" in metrics._repr_html_()
+    rows = pd.DataFrame(
+        {
+            "scan_id": ["a", "b"] * 2,
+            "subject": "<img>",
+            "threshold": [0.3, 0.3, 0.5, 0.5],
+            "voxel_f1": [0.8, 0.7, 0.2, 0.3],
+        }
+    )
+    choice = replace(cordlesion.choose_threshold(rows), excluded={"c": "<img>: truncated"})
+    assert "<th>median voxel F1</th><td>0.750</td>" in choice._repr_html_()
+    assert "<p>Excluded: &lt;img&gt;: truncated</p>" in choice._repr_html_()
+    named = replace(results, name="<b>study</b>")._repr_html_()
+    assert "<caption>&lt;b&gt;study&lt;/b&gt;</caption>" in named
+    assert results.label(results.best) in named
+    table = pd.DataFrame({"scan_id": ["<img>"], "voxel_f1": [0.5]})
+    shown = [cordlesion.MetricsTable(table, {"<img>": "<img>: no mask"}), cordlesion.Comparison(table)]
+    for one in (metrics, choice, *shown):
+        assert "<table" in one._repr_html_()
+        assert "<img>" not in one._repr_html_()

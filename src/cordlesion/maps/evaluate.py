@@ -13,7 +13,8 @@ from cordlesion.dataset.matching import MapPair, images_behind, list_files, name
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
-from cordlesion.execution.local import Outcome, map_scans
+from cordlesion.execution.local import map_scans
+from cordlesion.execution.outcome import Outcome
 from cordlesion.io.html import html_notes
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from cordlesion.dataset.matching import MASK_NAMES, MapPair, pair_files
 from cordlesion.errors import CordlesionError
-from cordlesion.execution.local import Outcome
+from cordlesion.execution.outcome import Outcome
 from cordlesion.metrics.rules import row_name
 
 Result = TypeVar("Result")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.io.html import html_rows
 from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
@@ -53,6 +54,14 @@ class ScanMetrics:
     def n_false_lesions(self) -> int:
         """Predicted lesions that the reference does not confirm."""
         return self.n_predicted_lesions - self.n_true_predicted_lesions
+
+    def _repr_html_(self) -> str:
+        rows = {}
+        for name, value in {**vars(self), "n_false_lesions": self.n_false_lesions}.items():
+            unit = " mm³" if name.endswith("_mm3") else ""
+            words = name.removeprefix("n_").removesuffix("_mm3").replace("_", " ")
+            rows[words] = f"{value:.0f}{unit}" if unit or isinstance(value, int) else f"{value:.3f}"
+        return html_rows("Agreement with the reference", rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig, read_study
 from cordlesion.errors import CordlesionError
+from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
 from cordlesion.study_folder.folder import StudyFolder
@@ -72,6 +73,18 @@ class StudyResults:
     froc: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        recommended = self.label(self.best) if self.ranked else "none: no method learned anything"
+        rows = {
+            "folder": self.folder.root,
+            "scans": self.splits["scan_id"].nunique(),
+            "methods": ", ".join(self.label(run) for run in self.runs),
+            f"highest {self.objective} on the threshold set": recommended,
+        }
+        if self.ranked:
+            rows["its threshold"] = self.threshold_text(self.best)
+        return html_rows(self.name, rows)
 
     @cached_property
     def config(self) -> StudyConfig:
