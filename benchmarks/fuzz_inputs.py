@@ -47,6 +47,7 @@ _IMPORTS = (
         "cordlesion.scan.segment",
         "cordlesion.maps.evaluate",
         "cordlesion.study.cohort",
+        "cordlesion.maps.tune",
     ),
     *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.scan.centerline"),
     *(

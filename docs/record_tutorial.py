@@ -3,6 +3,7 @@
 python docs/record_tutorial.py          (a minute or two)
 """
 
+import ast
 import contextlib
 import io
 import os
@@ -17,6 +18,7 @@ import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 DOCS = Path(__file__).parent
 SCRIPT = DOCS.parent / "examples" / "tutorial.py"
@@ -40,6 +42,14 @@ def read_cells(script: Path = SCRIPT) -> list[Cell]:
     ]
 
 
+def run_cell(code: str, name: str, names: dict[str, Any]) -> Any:  # noqa: ANN401 - the value of any expression
+    """Run a cell; returns the value of its last line, which a notebook would show, where that is an expression."""
+    tree = ast.parse(code)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, name, "exec"), names)
+    return None if last is None else eval(compile(ast.Expression(last.value), name, "eval"), names)
+
+
 def run_cells(cells: list[Cell], images: Path) -> Iterator[str]:
     """Yield each cell as Markdown, code with what it prints and draws; pictures are written to ``images``."""
     names: dict[str, Any] = {"__name__": "__main__"}
@@ -49,11 +59,11 @@ def run_cells(cells: list[Cell], images: Path) -> Iterator[str]:
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(cell.content, f"cell {number}", "exec"), names)
+            shown = run_cell(cell.content, f"cell {number}", names)
         yield f"```python\n{cell.content}\n```"
         if printed.getvalue():
             yield f"```text\n{printed.getvalue().rstrip()}\n```"
-        for figure in map(plt.figure, plt.get_fignums()):
+        for figure in [*map(plt.figure, plt.get_fignums()), *([shown] if isinstance(shown, Figure) else [])]:
             picture = images / f"tutorial_{number}.svg"
             figure.savefig(picture, metadata={"Date": None})
             plt.close(figure)

@@ -3,25 +3,21 @@
 python examples/01_quick_start.py
 """
 
-from collections.abc import Iterable
-from dataclasses import asdict
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
 import cordlesion
-from cordlesion.threshold import THRESHOLDS
 
 SPACING_MM = (0.5, 0.5, 0.5)
 SHAPE = (48, 48, 120)
 
 
 def load_scan(number: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """Return a reference and a probability map; read your own files here, e.g. with ``nibabel.load(path).get_fdata()``.
+    """Return a reference and a probability map; read your own here: ``cordlesion.read_mask(path).data``.
 
-    The map is that of a timid tool: right about the place, but seldom above 0.5, and not equally so on every scan.
+    The map is that of a cautious tool: right about the place, but seldom above 0.5, and not equally so on every scan.
     """
     rng = np.random.default_rng(number)
     seeds = np.zeros(SHAPE)
@@ -32,15 +28,10 @@ def load_scan(number: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float6
     return reference, np.clip(rng.uniform(0.4, 0.9) * blurred, 0, 1)
 
 
-def sweep_scans(numbers: Iterable[int]) -> pd.DataFrame:
+def sweep_scans(numbers: range) -> pd.DataFrame:
     """Measure scans at every threshold: a row per scan and threshold."""
-    rows = []
-    for number in numbers:
-        reference, probability = load_scan(number)
-        scan = {"scan_id": f"sub-{number:02d}", "subject": f"sub-{number:02d}"}
-        measured = cordlesion.sweep(reference, probability, SPACING_MM, THRESHOLDS)
-        rows += [scan | {"threshold": t} | asdict(metrics) for t, metrics in zip(THRESHOLDS, measured, strict=True)]
-    return pd.DataFrame(rows)
+    references, probabilities = zip(*map(load_scan, numbers), strict=True)
+    return cordlesion.sweep_maps(references, probabilities, SPACING_MM)
 
 
 def main() -> None:

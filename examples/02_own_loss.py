@@ -13,14 +13,12 @@ from torch import Tensor
 
 import cordlesion
 from cordlesion.config import LossConfig, NetworkConfig, PatchConfig, StudyConfig, TrainingConfig
-from cordlesion.io.tables import read_table
-from cordlesion.losses.precision import in_float32
 
 OUTPUT = Path("demo/own_loss")
 
 
 # --8<-- [start:loss]
-@in_float32
+@cordlesion.in_float32
 def top_k_entropy(logits: Tensor, lesion: Tensor, *, share: float = 0.05) -> Tensor:
     """Cross-entropy of the hardest voxels only, so that the many easy background voxels do not drown the lesions.
 
@@ -57,14 +55,14 @@ def make_study(dataset: Path, output: Path, epochs: int) -> StudyConfig:
 def main(dataset: Path | None = None, output: Path = OUTPUT, epochs: int = 5) -> None:
     """Register the loss, run the study up to the evaluation, print both losses' scores on the test set."""
     # A row for this process; to keep a loss, move it to src/cordlesion/losses and its row with it.
-    cordlesion.losses.LOSSES["top_k_entropy"] = top_k_entropy
+    cordlesion.LOSSES["top_k_entropy"] = top_k_entropy
     if dataset is None:
         dataset = output / "cohort"
         cordlesion.simulate_cohort(dataset, scans=20, seed=1)
     study = make_study(dataset, output / "study", epochs)
     cordlesion.run_study(study, until="evaluate")
-    tuned = read_table(study.output / "thresholds.tsv").set_index("loss")["threshold"]
-    rows = read_table(study.output / "evaluation.tsv")
+    tuned = cordlesion.read_table(study.output / "thresholds.tsv").set_index("loss")["threshold"]
+    rows = cordlesion.read_table(study.output / "evaluation.tsv")
     rows = rows[(rows["set"] == "test") & (rows["threshold"] == rows["loss"].map(tuned))]
     print(rows.groupby("loss")[["threshold", "voxel_f1", "lesion_f1"]].median())
 

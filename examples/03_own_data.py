@@ -1,4 +1,4 @@
-"""Look at a BIDS folder through cordlesion's eyes: what is recognised, who is in which set, what has to be mended.
+"""Check a BIDS folder: which files are recognised, which scans are in which set, and what has to be corrected.
 
 python examples/03_own_data.py [BIDS folder]          (without a folder: a few simulated scans)
 """
@@ -7,16 +7,13 @@ import sys
 from pathlib import Path
 
 import cordlesion
-from cordlesion.dataset.bids import find_scans
-from cordlesion.io.tables import read_table
-from cordlesion.study.setup import initial_study
 
 OUTPUT = Path("demo/own_data")
 
 
 def describe(dataset: Path) -> None:
     """Print how many scans there are and which files were found for them."""
-    scans, orphans = find_scans(dataset)
+    scans, orphans = cordlesion.find_scans(dataset)
     print(f"{dataset}: {len(scans)} scans of {len({scan.subject for scan in scans})} subjects")
     for kind in ("reference", "centerline", "cord_mask"):
         print(f"  with {kind}: {sum(getattr(scan, kind) is not None for scan in scans)}")
@@ -32,12 +29,12 @@ def main(dataset: Path | None = None, output: Path = OUTPUT) -> None:
     describe(dataset)
     study_file = output / "study.yaml"
     output.mkdir(parents=True, exist_ok=True)
-    study_file.write_text(initial_study(dataset), encoding="utf-8")
+    study_file.write_text(cordlesion.initial_study(dataset), encoding="utf-8")
     study = cordlesion.read_study(study_file)
-    left_out = cordlesion.run_study(study, until="preprocess")
-    for scan, reason in left_out.items():
-        print(f"left out: {scan}: {reason}")
-    splits = read_table(study.output / "splits.tsv")
+    excluded = cordlesion.run_study(study, until="preprocess")
+    for scan, reason in excluded.items():
+        print(f"excluded: {scan}: {reason}")
+    splits = cordlesion.read_table(study.output / "splits.tsv")
     print(splits.groupby("set")[["n_reference_lesions", "reference_volume_mm3"]].agg(["count", "median"]))
     print(f"Edit {study_file}, then: cordlesion study run {study_file}")
 

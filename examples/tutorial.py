@@ -12,7 +12,6 @@ python examples/tutorial.py
 # It is a script in cells (`examples/tutorial.py`): run it as it is, or cell by cell in an editor that knows `# %%`.
 
 # %%
-from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -21,12 +20,6 @@ import pandas as pd
 from scipy import ndimage
 
 import cordlesion
-from cordlesion.dataset.bids import find_scans
-from cordlesion.io.orient import to_las
-from cordlesion.io.volume import read_mask, read_scan
-from cordlesion.metrics import evaluate_rules
-from cordlesion.statistics import median_interval, wilcoxon
-from cordlesion.threshold import THRESHOLDS
 
 COHORT = Path("demo/tutorial")
 
@@ -38,7 +31,7 @@ COHORT = Path("demo/tutorial")
 
 # %%
 cordlesion.simulate_cohort(COHORT, scans=40, seed=7)
-scans, _ = find_scans(COHORT)
+scans, _ = cordlesion.find_scans(COHORT)
 print(len(scans), "scans of", len({scan.subject for scan in scans}), "subjects")
 
 # %% [markdown]
@@ -48,8 +41,9 @@ print(len(scans), "scans of", len({scan.subject for scan in scans}), "subjects")
 # %%
 volumes = {}
 for scan in scans:
-    files = read_scan(scan.image), read_mask(scan.reference), read_mask(scan.cord_mask)
-    volumes[scan.scan_id] = [to_las(volume) for volume in files]
+    files = [cordlesion.read_scan(scan.image)]
+    files += [cordlesion.read_mask(path) for path in (scan.reference, scan.cord_mask)]
+    volumes[scan.scan_id] = [cordlesion.to_las(volume) for volume in files]
 lesion_mm3 = {}
 for name, (_, reference, _) in volumes.items():
     lesion_mm3[name] = reference.data.sum() * np.prod(reference.spacing_mm)
@@ -121,21 +115,21 @@ print(len(threshold_set), "scans to choose,", len(test_set), "to judge")
 # %% [markdown]
 # ## Choose
 #
-# `sweep` scores a map at every threshold in one pass. `choose_threshold` takes the table of all scans and, by default,
-# returns the threshold with the highest median voxel F1.
+# `sweep_maps` scores the maps at every threshold, each map in one pass. `choose_threshold` takes the table of all scans
+# and, by default, returns the threshold with the highest median voxel F1.
 
 
 # %%
 def sweep_scans(some: list) -> pd.DataFrame:
     """Return a row per scan and threshold."""
-    rows = []
-    for scan in some:
-        reference = volumes[scan.scan_id][1]
-        measured = cordlesion.sweep(reference.data, maps[scan.scan_id], reference.spacing_mm, THRESHOLDS)
-        named = {"scan_id": scan.scan_id, "subject": scan.subject}
-        for t, metrics in zip(THRESHOLDS, measured, strict=True):
-            rows.append(named | {"threshold": t} | asdict(metrics))
-    return pd.DataFrame(rows)
+    references = [volumes[scan.scan_id][1] for scan in some]
+    return cordlesion.sweep_maps(
+        [reference.data for reference in references],
+        [maps[scan.scan_id] for scan in some],
+        [reference.spacing_mm for reference in references],
+        subjects=[scan.subject for scan in some],
+        scan_ids=[scan.scan_id for scan in some],
+    )
 
 
 tuning = sweep_scans(threshold_set)
@@ -149,15 +143,7 @@ print("plateau, within 5 % of the best:", choice.stability.plateau)
 # plateau shows how much this matters.
 
 # %%
-fig, axis = plt.subplots(figsize=(7, 3.5), layout="constrained")
-for _, rows in tuning.groupby("scan_id"):
-    axis.plot(rows["threshold"], rows["voxel_f1"], color="0.8", linewidth=0.8)
-axis.plot(choice.curve["threshold"], choice.curve["score"], color="#1d5c86", linewidth=2, label="median")
-axis.axvline(choice.value, color="#d55e00", label=f"tuned: {choice.value:g}")
-axis.axvline(0.5, color="0.4", linestyle=":", label="0.5")
-axis.set(xlabel="decision threshold", ylabel="voxel F1", xlim=(0, 1), ylim=(0, 1))
-axis.legend(frameon=False)
-plt.show()
+cordlesion.plot_threshold_curve(choice, tuning)
 
 # %% [markdown]
 # ## Judge
@@ -171,8 +157,8 @@ tuned = judged[judged["threshold"] == choice.value].set_index("scan_id")
 for title, rows in (("0.5", half), ("tuned", tuned)):
     print(f"{title:6} voxel F1 {rows['voxel_f1'].median():.2f}, lesion F1 {rows['lesion_f1'].median():.2f}")
 gain = tuned["voxel_f1"] - half["voxel_f1"]
-low, high = median_interval(gain, tuned["subject"])
-p = wilcoxon(half["voxel_f1"], tuned["voxel_f1"], half["subject"]).p_value
+low, high = cordlesion.median_interval(gain, tuned["subject"])
+p = cordlesion.wilcoxon(half["voxel_f1"], tuned["voxel_f1"], half["subject"]).p_value
 print(f"gain within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {high:+.2f}; p = {p:.2g})")
 
 # %% [markdown]
@@ -209,7 +195,8 @@ for objective in objectives:
 by_rule = []
 for scan in test_set:
     reference = volumes[scan.scan_id][1]
-    by_rule.append(evaluate_rules(reference.data, maps[scan.scan_id] >= choice.value, reference.spacing_mm))
+    mask = maps[scan.scan_id] >= choice.value
+    by_rule.append(cordlesion.evaluate_rules(reference.data, mask, reference.spacing_mm))
 for name in by_rule[0]:
     found = sum(scan[name].n_detected_lesions for scan in by_rule)
     lesions = sum(scan[name].n_reference_lesions for scan in by_rule)

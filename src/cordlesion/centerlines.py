@@ -1,6 +1,6 @@
-"""Where a scan's centerline comes from: drawn in a file beside it, or looked for in the scan by a finder.
+"""Where a scan's centerline comes from: a file drawn by hand, or a finder that looks for the cord in the scan.
 
-It stands beside prediction because one of the finders is a torch network. Torch is imported when that one is asked for.
+It is in the layer of prediction because one of the finders is a torch network. Torch is imported on its use only.
 """
 
 from collections.abc import Mapping
@@ -19,31 +19,38 @@ from cordlesion.sct.centerline_program import centerline_from_sct
 CordSource: TypeAlias = Path | str
 """A row of :data:`FINDERS`, or the file of SCT's centerline network (``t2_ctr.h5``)."""
 FINDERS: Mapping[str, Finder] = MappingProxyType({"auto": find_cord, "sct": centerline_from_sct})
-"""Those without a file of their own, by the name that configurations and options take."""
+"""Finders without a file of their own, by the name that configurations and options take."""
 IN_A_STUDY = "Look whether it shows the cord, or draw the curves and set `preprocess.centerline: file`."
 BY_OPTION = "Give the cord with --centerline or --cord-mask, or try another --centerline-source."
 
 
 @dataclass(frozen=True)
-class CordGiven:
-    """What is known of the cord of a scan beforehand."""
+class CordInput:
+    """What a user knows about the cord of a scan, and what finds it otherwise.
+
+    Examples:
+        >>> import cordlesion
+        >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+        >>> result.cord_input.centerline.name, result.cord_input.origin
+        ('centerline.nii.gz', 'file')
+    """
 
     centerline: Path | None = None
     """A curve drawn on a NIfTI grid."""
     cord_mask: Path | None = None
-    """A cord mask on the scan's grid, of which the centre is taken where there is no curve."""
+    """A cord mask on the scan's grid; its centre is the centerline where there is no curve."""
     source: CordSource = "auto"
-    """What looks for the cord where neither is given: ``auto``, ``sct`` or the file of SCT's centerline network."""
+    """What finds the cord where neither is given: ``auto``, ``sct`` or the file of SCT's centerline network."""
 
     @property
     def origin(self) -> str:
-        """Where the centerline comes from, in the words of ``preprocess.centerline``; a network by its name."""
+        """Where the centerline comes from, as ``preprocess.centerline`` names it; a network by its file name."""
         drawn = "file" if self.centerline else "cord_mask" if self.cord_mask else None
         return drawn or Path(self.source).name
 
     @property
     def options(self) -> Mapping[str, Path]:
-        """The same as options of the command line, those that differ from the defaults."""
+        """The same as options of the command line; only those that differ from the defaults."""
         source = None if self.source == "auto" else Path(self.source)
         given = {"--centerline": self.centerline, "--cord-mask": self.cord_mask, "--centerline-source": source}
         return {option: place for option, place in given.items() if place is not None}
@@ -55,17 +62,17 @@ def network_file(source: CordSource) -> Path | None:
 
 
 def cord_finder(source: CordSource, advice: str) -> Finder:
-    """Return what looks for the cord in a scan.
+    """Return the finder of a source.
 
     Args:
-        source: What to look with.
+        source: What finds the cord.
         advice: What the user can do about a scan in which no cord is found, a sentence.
 
     Raises:
         CordlesionError: There is no such source, or the file cannot be used.
     """
     if source == "sct":
-        # It tells what its programs said, and what to do.
+        # Its errors quote SCT's programs and advise the user themselves.
         return FINDERS["sct"]
     find = FINDERS[source] if isinstance(source, str) and source in FINDERS else _network_finder(Path(source))
 
@@ -79,7 +86,7 @@ def cord_finder(source: CordSource, advice: str) -> Finder:
 
 
 def study_finder(config: PreprocessConfig) -> Finder | None:
-    """Return what looks for the cord in the scans of a study; None where that is drawn in files, or not needed.
+    """Return the finder for the scans of a study; None where curves are drawn in files, or not needed.
 
     Raises:
         CordlesionError: The file of SCT's network cannot be used.

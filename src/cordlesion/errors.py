@@ -2,7 +2,16 @@
 
 
 class CordlesionError(Exception):
-    """A mistake the user can mend: one sentence that names the file, what was found, what is needed and what to do."""
+    """A mistake the user can mend: one sentence that names the file, what was found, what is needed and what to do.
+
+    Examples:
+        >>> import cordlesion
+        >>> try:
+        ...     cordlesion.read_scan("absent.nii.gz")
+        ... except cordlesion.CordlesionError as error:
+        ...     print(error)
+        absent.nii.gz: no such file. Check the name; a NIfTI file (.nii or .nii.gz) is needed.
+    """
 
 
 class RunError(CordlesionError):

@@ -12,7 +12,8 @@ from cordlesion.dataset.scan import inspect_scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.tables import read_table
-from cordlesion.maps.evaluate import evaluate_files, tune_files
+from cordlesion.maps.evaluate import evaluate_files
+from cordlesion.maps.tune import tune_files
 from cordlesion.study.comparators.content import FileContent, require_findings
 from support.images import SHAPE, box, noise, write_image
 
@@ -37,17 +38,19 @@ def test_a_folder_with_several_values_is_rejected(tmp_path, masks, which):
     folders = {"reference": PLAIN, "prediction": PLAIN} | {which: masks}
     paths = [folder(tmp_path / name, drawn) for name, drawn in folders.items()]
     with pytest.raises(CordlesionError, match=r"--lesion-value"):
-        evaluate_files(*paths, tmp_path / "metrics.tsv")
+        evaluate_files(*paths, output=tmp_path / "metrics.tsv")
     assert not (tmp_path / "metrics.tsv").exists()
 
 
 def test_the_given_value_is_lesion(tmp_path):
     reference, prediction = folder(tmp_path / "r", LABELS), folder(tmp_path / "p", LABELS)
-    evaluate_files(reference, prediction, tmp_path / "metrics.tsv", lesion_value=2)
+    evaluate_files(reference, prediction, output=tmp_path / "metrics.tsv", lesion_value=2)
     table = read_table(tmp_path / "metrics.tsv")
     assert table["voxel_f1"].iloc[0] == 1
     assert table["n_reference_lesions"].tolist() == table["n_predicted_lesions"].tolist() == [1, 0]
-    evaluate_files(reference, folder(tmp_path / "q", PLAIN), tmp_path / "m.tsv", lesion_value=2, predicted_value=1)
+    evaluate_files(
+        reference, folder(tmp_path / "q", PLAIN), output=tmp_path / "m.tsv", lesion_value=2, predicted_value=1
+    )
     assert read_table(tmp_path / "m.tsv")["n_predicted_lesions"].tolist() == [1, 0]
 
 
@@ -55,16 +58,20 @@ def test_the_given_value_is_lesion(tmp_path):
 def test_a_value_that_no_mask_has_is_rejected(tmp_path, masks, kind):
     reference, prediction = (folder(tmp_path / str(n), drawn) for n, drawn in enumerate(masks))
     with pytest.raises(CordlesionError, match=rf"none of the 2 {kind} holds the value 2.* holds 1\. Give the value"):
-        evaluate_files(reference, prediction, tmp_path / "metrics.tsv", lesion_value=2)
+        evaluate_files(reference, prediction, output=tmp_path / "metrics.tsv", lesion_value=2)
 
 
 def test_empty_masks_match_any_value(tmp_path):
     empty = folder(tmp_path / "p", [0 * LESION] * 2)
-    assert evaluate_files(folder(tmp_path / "r", LABELS), empty, tmp_path / "m.tsv", lesion_value=2) == {}
+    assert (
+        evaluate_files(folder(tmp_path / "r", LABELS), empty, output=tmp_path / "m.tsv", lesion_value=2).excluded == {}
+    )
 
 
 def test_masks_with_another_single_value_are_accepted(tmp_path):
-    evaluate_files(folder(tmp_path / "r", [255 * m for m in PLAIN]), folder(tmp_path / "p", PLAIN), tmp_path / "m.tsv")
+    evaluate_files(
+        folder(tmp_path / "r", [255 * m for m in PLAIN]), folder(tmp_path / "p", PLAIN), output=tmp_path / "m.tsv"
+    )
     assert read_table(tmp_path / "m.tsv")["voxel_f1"].iloc[0] == 1
 
 
@@ -73,8 +80,8 @@ def test_tune_uses_the_value_and_records_excluded_scans(tmp_path):
     maps = folder(tmp_path / "maps", [np.where(LESION, 0.6, 0.1).astype(np.float32)] * 2, "probseg")
     (maps / "sub-2_probseg.nii.gz").write_text("no image")
     with pytest.raises(CordlesionError, match="--lesion-value"):
-        tune_files(reference, maps, tmp_path / "t.json")
-    faults = tune_files(reference, maps, tmp_path / "t.json", lesion_value=2)
+        tune_files(reference, maps, output=tmp_path / "t.json")
+    faults = tune_files(reference, maps, output=tmp_path / "t.json", lesion_value=2).excluded
     record = json.loads((tmp_path / "t.json").read_text())
     assert 0.1 < record["threshold"] <= 0.6
     assert list(record["left_out"]) == list(faults) == ["sub-2"]
@@ -94,7 +101,7 @@ def test_rounding_is_clipped_before_a_threshold_is_chosen(tmp_path):
     reference = folder(tmp_path / "r", PLAIN[:1] * 2)
     p = np.where(LESION, np.float32(1 + 1e-7), np.float32(-1e-9)).astype(np.float32)
     p[0, 0] = np.linspace(0, 0.4, SHAPE[2])
-    assert tune_files(reference, folder(tmp_path / "m", [p, p], "probseg"), tmp_path / "t.json") == {}
+    assert tune_files(reference, folder(tmp_path / "m", [p, p], "probseg"), output=tmp_path / "t.json").excluded == {}
     assert json.loads((tmp_path / "t.json").read_text())["n_scans"] == 2
 
 

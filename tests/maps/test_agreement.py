@@ -52,7 +52,9 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def draw(folders: tuple[Path, Path, Path], folder: Path, **options: object) -> dict[str, str]:
     reference, prediction, images = folders
     options = {"images": images, "figure_format": "svg"} | options
-    return evaluate_files(reference, prediction, folder / "metrics.tsv", figures=folder / "figures", **options)
+    return evaluate_files(
+        reference, prediction, output=folder / "metrics.tsv", figures=folder / "figures", **options
+    ).excluded
 
 
 def labels(path: Path) -> set[str]:
@@ -123,7 +125,7 @@ def test_an_image_of_another_grid_is_told_and_the_others_are_drawn(folders, tmp_
 
 def test_images_without_a_folder_for_figures_are_refused(folders, tmp_path) -> None:
     with pytest.raises(CordlesionError, match="no folder for the figures; add --figures"):
-        evaluate_files(folders[0], folders[1], tmp_path / "metrics.tsv", images=folders[2])
+        evaluate_files(folders[0], folders[1], output=tmp_path / "metrics.tsv", images=folders[2])
 
 
 def test_names_that_are_markup_stay_text(tmp_path, cli) -> None:

@@ -11,7 +11,9 @@ from scipy import stats
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
 from cordlesion.io.tables import read_table, write_table
-from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files, evaluate_files, tune_files
+from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
+from cordlesion.maps.evaluate import evaluate_files
+from cordlesion.maps.tune import tune_files
 from cordlesion.metrics import RULES
 from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.threshold import FINE_THRESHOLDS, GRIDS, OBJECTIVES
@@ -40,7 +42,7 @@ def masks(tmp_path):
 
 
 def test_masks_are_evaluated_into_one_tidy_table(folders, masks, tmp_path):
-    assert evaluate_files(folders[0], masks, tmp_path / "out" / "metrics.tsv") == {}
+    assert evaluate_files(folders[0], masks, output=tmp_path / "out" / "metrics.tsv").excluded == {}
     table = read_table(tmp_path / "out" / "metrics.tsv")
     assert list(table.columns) == ["scan_id", "subject", "session", *METRIC_COLUMNS, "rule"]
     assert table["scan_id"].tolist() == [f"sub-{n}" for n in range(4)]
@@ -53,7 +55,7 @@ def test_masks_are_evaluated_into_one_tidy_table(folders, masks, tmp_path):
 def test_one_unusable_scan_is_listed_and_the_others_go_on(folders, masks, tmp_path):
     truncate(masks / "sub-1_label-lesion_mask.nii.gz")
     write_image(masks / "sub-9_label-lesion_mask.nii.gz", LESION)
-    faults = evaluate_files(folders[0], masks, tmp_path / "metrics.tsv")
+    faults = evaluate_files(folders[0], masks, output=tmp_path / "metrics.tsv").excluded
     assert sorted(faults) == sorted(["sub-1", str(masks / "sub-9_label-lesion_mask.nii.gz")])
     assert read_table(tmp_path / "metrics.tsv")["scan_id"].tolist() == ["sub-0", "sub-2", "sub-3"]
 
@@ -61,14 +63,17 @@ def test_one_unusable_scan_is_listed_and_the_others_go_on(folders, masks, tmp_pa
 def test_nothing_is_written_where_nothing_could_be_evaluated(folders, masks, tmp_path):
     for path in masks.iterdir():
         truncate(path)
-    for run in (lambda out: evaluate_files(folders[0], masks, out), lambda out: tune_files(folders[0], masks, out)):
+    for run in (
+        lambda out: evaluate_files(folders[0], masks, output=out),
+        lambda out: tune_files(folders[0], masks, output=out),
+    ):
         with pytest.raises(CordlesionError, match="truncated or damaged"):
             run(tmp_path / "out.tsv")
     assert not (tmp_path / "out.tsv").exists()
 
 
 def test_the_threshold_is_chosen_with_its_curve(folders, tmp_path):
-    assert tune_files(*folders, tmp_path / "thresholds.json") == {}
+    assert tune_files(*folders, output=tmp_path / "thresholds.json").excluded == {}
     chosen = json.loads((tmp_path / "thresholds.json").read_text())
     curve = {row["threshold"]: row["score"] for row in chosen["curve"]}
     assert [t for t, score in curve.items() if score == 1.0] == [0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6]
@@ -84,14 +89,37 @@ def test_the_threshold_is_chosen_with_its_curve(folders, tmp_path):
     assert chosen["lesion_free_scans"] == "left out"
 
 
+def test_what_is_returned_is_what_is_written(folders, masks, tmp_path):
+    """And without an output nothing is written."""
+    given = [evaluate_files(folders[0], masks).table, tune_files(*map(str, folders))]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["maps", "masks", "reference"]
+    written = [tmp_path / "m.tsv", tmp_path / "t.json"]
+    evaluate_files(folders[0], masks, output=written[0])
+    assert tune_files(*folders, output=str(written[1])).value == given[1].value
+    pd.testing.assert_frame_equal(read_table(written[0]), given[0])
+    chosen = json.loads(written[1].read_text())
+    assert (chosen["threshold"], chosen["n_scans"]) == (given[1].value, given[1].n_scans)
+    compared = compare_files(written[0], str(written[0]), output=tmp_path / "c.tsv").table
+    pd.testing.assert_frame_equal(read_table(tmp_path / "c.tsv"), compared, check_dtype=False)
+
+
+def test_excluded_scans_are_returned(folders, masks):
+    for path in (masks / "sub-1_label-lesion_mask.nii.gz", folders[1] / "sub-2_label-lesion_probseg.nii.gz"):
+        truncate(path)
+    metrics, choice = evaluate_files(folders[0], masks), tune_files(*folders)
+    assert (list(metrics.excluded), list(choice.excluded)) == (["sub-1"], ["sub-2"])
+    assert (len(metrics.table), choice.n_scans) == (3, 2)
+    assert "Excluded: " in metrics._repr_html_()
+
+
 def test_other_objectives_see_the_scan_without_lesion(folders, tmp_path):
     reference, maps = folders
     write_image(maps / "sub-3_label-lesion_probseg.nii.gz", np.where(LESION, 0.5, 0).astype(np.float32))
-    tune_files(reference, maps, tmp_path / "t.json", "joint_f1_specificity")
+    tune_files(reference, maps, output=tmp_path / "t.json", objective="joint_f1_specificity")
     chosen = json.loads((tmp_path / "t.json").read_text())
     assert (chosen["threshold"], chosen["score"]) == (0.55, 1.0)
     assert (chosen["n_scans"], chosen["n_lesion_free"], chosen["lesion_free_scans"]) == (4, 1, "needed")
-    tune_files(reference, maps, tmp_path / "t.json", "lesion_sensitivity:0.2")
+    tune_files(reference, maps, output=tmp_path / "t.json", objective="lesion_sensitivity:0.2")
     chosen = json.loads((tmp_path / "t.json").read_text())
     assert (chosen["threshold"], chosen["objective"]) == (0.55, "lesion_sensitivity:0.2")
     # JSON has no NaN: over the budget there is no score.
@@ -104,9 +132,9 @@ def test_a_choice_at_the_edge_of_the_grid_is_told(folders, tmp_path, capsys):
         probability = np.where(LESION, 0.06, 0.04).astype(np.float32)
         write_image(path, probability)
     with shown():
-        tune_files(reference, maps, tmp_path / "t.json")
+        tune_files(reference, maps, output=tmp_path / "t.json")
         assert "--grid fine tries lower ones" in capsys.readouterr().out.replace("\n", " ")
-        tune_files(reference, maps, tmp_path / "t.json", grid="fine")
+        tune_files(reference, maps, output=tmp_path / "t.json", grid="fine")
     assert "--grid fine" not in capsys.readouterr().out
     chosen = json.loads((tmp_path / "t.json").read_text())
     assert (chosen["threshold"], chosen["grid"]) == (0.05, "fine")
@@ -119,7 +147,7 @@ def test_references_without_any_lesion_choose_no_threshold(folders, tmp_path):
     for n in range(3):
         (reference / f"sub-{n}_label-lesion_seg.nii.gz").unlink()
     with pytest.raises(CordlesionError, match="has a lesion"):
-        tune_files(reference, maps, tmp_path / "thresholds.json")
+        tune_files(reference, maps, output=tmp_path / "thresholds.json")
     assert not (tmp_path / "thresholds.json").exists()
 
 
@@ -127,7 +155,7 @@ def test_masks_are_no_maps_to_tune(folders, masks, tmp_path):
     for n in range(4):
         (masks / f"sub-{n}_label-lesion_mask.nii.gz").rename(masks / f"sub-{n}_label-lesion_probseg.nii.gz")
     with pytest.raises(CordlesionError, match=r"masks: every threshold above 0 gives the same masks.*probability maps"):
-        tune_files(folders[0], masks, tmp_path / "thresholds.json")
+        tune_files(folders[0], masks, output=tmp_path / "thresholds.json")
     assert not (tmp_path / "thresholds.json").exists()
 
 
@@ -142,7 +170,7 @@ def test_masks_are_no_maps_to_tune(folders, masks, tmp_path):
 )
 def test_unknown_rules_and_objectives_get_a_sentence(folders, tmp_path, arguments, fault):
     with pytest.raises(CordlesionError, match=fault):
-        tune_files(*folders, tmp_path / "x.json", **arguments)
+        tune_files(*folders, output=tmp_path / "x.json", **arguments)
 
 
 def test_the_help_names_every_objective_rule_and_grid(cli):
@@ -155,10 +183,10 @@ def test_the_help_names_every_objective_rule_and_grid(cli):
 
 def test_what_is_printed_tells_what_became_of_scans_without_lesions(folders, masks, tmp_path, capsys):
     with shown():
-        evaluate_files(folders[0], masks, tmp_path / "m.tsv")
+        evaluate_files(folders[0], masks, output=tmp_path / "m.tsv")
         printed = " ".join(capsys.readouterr().out.split())
         assert "4 scans evaluated with the rule 'study' (1 without lesions: their scores are undefined" in printed
-        tune_files(*folders, tmp_path / "t.json")
+        tune_files(*folders, output=tmp_path / "t.json")
     assert "3 scans of 3 subjects; 1 left out, for which it is undefined" in " ".join(capsys.readouterr().out.split())
 
 
@@ -167,7 +195,7 @@ def test_what_is_printed_counts_the_scans_that_were_done(folders, masks, tmp_pat
     write_image(one / "sub-0_label-lesion_mask.nii.gz", LESION)
     mask = reference / "sub-0_label-lesion_seg.nii.gz"
     with shown():
-        evaluate_files(mask, one / "sub-0_label-lesion_mask.nii.gz", tmp_path / "m.tsv", figures=tmp_path / "f")
+        evaluate_files(mask, one / "sub-0_label-lesion_mask.nii.gz", output=tmp_path / "m.tsv", figures=tmp_path / "f")
     printed = " ".join(capsys.readouterr().out.split())
     assert "1 scan evaluated with the rule" in printed
     assert f"pictures of 1 scan: {tmp_path / 'f' / 'index.html'}" in printed
@@ -177,7 +205,9 @@ def test_what_is_printed_counts_the_scans_that_were_done(folders, masks, tmp_pat
         write_image(images / f"sub-{n}_T2w.nii.gz", noise(seed=n).astype(np.float32))
     truncate(images / "sub-2_T2w.nii.gz")
     with shown():
-        faults = evaluate_files(reference, masks, tmp_path / "m.tsv", figures=tmp_path / "f", images=images)
+        faults = evaluate_files(
+            reference, masks, output=tmp_path / "m.tsv", figures=tmp_path / "f", images=images
+        ).excluded
     assert list(faults) == ["sub-2"]
     printed = " ".join(capsys.readouterr().out.split())
     assert "4 scans evaluated" in printed
@@ -201,7 +231,7 @@ def test_two_tables_are_compared_scan_by_scan(tmp_path):
     scans = [f"sub-{k:02d}" for k in order]
     a = metric_table(tmp_path / "a.tsv", first)
     b = metric_table(tmp_path / "b.tsv", second[order], scans)
-    row = compare_files(a, b).set_index("metric").loc["voxel_f1"]
+    row = compare_files(a, b).table.set_index("metric").loc["voxel_f1"]
     both = ~(np.isnan(first) | np.isnan(second))
     assert row["n_pairs"] == both.sum() == 18
     assert row["n_undefined"] == 2
@@ -216,13 +246,13 @@ def test_two_tables_are_compared_scan_by_scan(tmp_path):
 def test_scans_of_one_table_only_are_counted(tmp_path):
     a = metric_table(tmp_path / "a.tsv", np.linspace(0.1, 0.9, 12), [f"sub-{k:02d}" for k in range(12)])
     b = metric_table(tmp_path / "b.tsv", np.linspace(0.2, 0.8, 9), [f"sub-{k:02d}" for k in range(4, 13)])
-    row = compare_files(a, b).set_index("metric").loc["voxel_f1"]
+    row = compare_files(a, b).table.set_index("metric").loc["voxel_f1"]
     assert (row["n_pairs"], row["n_undefined"], row["n_unmatched"]) == (8, 0, 5)
 
 
 def test_a_table_does_not_differ_from_itself(tmp_path):
     path = metric_table(tmp_path / "a.tsv", np.linspace(0, 1, 9))
-    table = compare_files(path, path)
+    table = compare_files(path, path).table
     assert table["metric"].tolist() == list(SCORE_COLUMNS)
     assert (table["p_value"] == 1).all()
     assert (table[["median_difference", "interval_low", "interval_high", "rank_biserial"]] == 0).all().all()
@@ -230,13 +260,15 @@ def test_a_table_does_not_differ_from_itself(tmp_path):
 
 def test_a_metric_that_is_never_defined_is_not_compared(tmp_path):
     path = metric_table(tmp_path / "a.tsv", [np.nan] * 5)
-    row = compare_files(path, path).set_index("metric").loc["voxel_f1"]
+    row = compare_files(path, path).table.set_index("metric").loc["voxel_f1"]
     assert row["n_pairs"] == 0
     assert row[["median_first", "median_difference", "interval_low", "p_holm"]].isna().all()
 
 
 def test_five_pairs_are_not_tested(tmp_path):
-    table = compare_files(metric_table(tmp_path / "a.tsv", [0.1] * 5), metric_table(tmp_path / "b.tsv", [0.2] * 5))
+    table = compare_files(
+        metric_table(tmp_path / "a.tsv", [0.1] * 5), metric_table(tmp_path / "b.tsv", [0.2] * 5)
+    ).table
     row = table.set_index("metric").loc["voxel_f1"]
     assert row["median_difference"] == pytest.approx(0.1)
     assert row[["p_value", "p_holm"]].isna().all()
@@ -261,14 +293,21 @@ def evaluation_table(path):
 
 def test_runs_of_one_study_are_compared(tmp_path):
     path, table = evaluation_table(tmp_path / "evaluation.tsv")
-    got = compare_files(path, path, "set=test,loss=bce,threshold=0.15", "set=test,loss=dice,seed=1,threshold=0.5")
+    got = compare_files(
+        path, path, first_run="set=test,loss=bce,threshold=0.15", second_run="set=test,loss=dice,seed=1,threshold=0.5"
+    ).table
     row = got.set_index("metric").loc["lesion_f1"]
     assert row["n_pairs"] == 8
     test = table[table["set"] == "test"]
     for side, loss, t in (("first", "bce", 0.15), ("second", "dice", 0.5)):
         run = test[(test["loss"] == loss) & (test["threshold"] == t)]
         assert row[f"median_{side}"] == pytest.approx(run["lesion_f1"].median())
-    assert compare_files(path, path, "set=test,loss=sct", "set=test,threshold=n/a")["median_difference"].eq(0).all()
+    assert (
+        compare_files(path, path, first_run="set=test,loss=sct", second_run="set=test,threshold=n/a")
+        .table["median_difference"]
+        .eq(0)
+        .all()
+    )
 
 
 @pytest.mark.parametrize(
@@ -291,7 +330,7 @@ def test_runs_of_one_study_are_compared(tmp_path):
 def test_several_runs_in_one_table_get_a_way_out(tmp_path, run, fault):
     path, _ = evaluation_table(tmp_path / "evaluation.tsv")
     with pytest.raises(CordlesionError, match=re.escape(fault)):
-        compare_files(path, path, run, "set=test,loss=sct")
+        compare_files(path, path, first_run=run, second_run="set=test,loss=sct")
 
 
 def test_tables_that_cannot_be_compared_get_a_sentence(tmp_path):
@@ -348,7 +387,9 @@ def visits(path, column, value, n=8):
 
 def test_visits_of_one_person_are_not_tested(tmp_path):
     a = visits(tmp_path / "a.tsv", "voxel_f1", np.linspace(0.1, 0.8, 8))
-    table = compare_files(a, visits(tmp_path / "b.tsv", "voxel_f1", np.linspace(0.2, 0.95, 8))).set_index("metric")
+    table = compare_files(a, visits(tmp_path / "b.tsv", "voxel_f1", np.linspace(0.2, 0.95, 8))).table.set_index(
+        "metric"
+    )
     row = table.loc["voxel_f1"]
     assert list(table)[-1] == "n_subjects"
     assert (row["n_pairs"], row["n_subjects"]) == (8, 1)
@@ -393,7 +434,7 @@ def test_two_rules_show_where_none_is_recorded(tmp_path, column, fault, capsys):
     # Another tool's masks may well hold other lesions.
     other = pd.read_csv(b, sep="\t").assign(voxel_precision=0.3, n_reference_lesions=2)
     write_table(b, other)
-    assert len(compare_files(a, b)) == 6
+    assert len(compare_files(a, b).table) == 6
 
 
 @pytest.mark.parametrize(("sign", "word"), [(",", "commas"), (";", "semicolons")])
@@ -406,7 +447,7 @@ def test_a_table_of_another_separator_is_named_as_such(tmp_path, sign, word):
 
 def test_the_cases_of_real_inputs_get_the_right_answers(shared):
     folder = shared("cases", "metrics", "compare")
-    table = compare_files(folder / "one_person_a.tsv", folder / "one_person_b.tsv")
+    table = compare_files(folder / "one_person_a.tsv", folder / "one_person_b.tsv").table
     assert (table["n_subjects"] == 1).all()
     assert table["p_value"].isna().all()
     with pytest.raises(CordlesionError, match="the lesion rules differ"):

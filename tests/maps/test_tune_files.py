@@ -7,7 +7,7 @@ import pytest
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import shown
-from cordlesion.maps.evaluate import tune_files
+from cordlesion.maps.tune import tune_files
 from support.images import SHAPE, box, write_image
 from support.images import noise as percent
 
@@ -37,7 +37,7 @@ def write(tmp_path):
 def refused(folders, tmp_path, **options):
     output = tmp_path / "thresholds.json"
     with pytest.raises(CordlesionError) as refusal:
-        tune_files(*folders, output, **options)
+        tune_files(*folders, output=output, **options)
     assert not output.exists()
     return str(refusal.value)
 
@@ -64,7 +64,7 @@ def test_where_lower_thresholds_help_that_is_said(write, tmp_path):
     """A timid network: the lesion's probability is below the first step of the paper's grid."""
     folders = write(lambda _: np.where(LESION, 0.04, 0.001))
     assert refused(folders, tmp_path).endswith("--grid fine does better: t = 0.02 reaches 1.")
-    tune_files(*folders, tmp_path / "thresholds.json", grid="fine")
+    tune_files(*folders, output=tmp_path / "thresholds.json", grid="fine")
     assert json.loads((tmp_path / "thresholds.json").read_text())["threshold"] == 0.02
 
 
@@ -75,7 +75,7 @@ def test_a_budget_that_no_threshold_keeps_with_a_lesion_found_is_refused(write, 
     said = refused(folders, tmp_path, objective="lesion_sensitivity:1")
     assert "no threshold finds a lesion with at most 1 false lesions per scan; nearest is t = 0.05" in said
     assert "which finds 6 of 6 lesions with 2 false lesions per scan" in said
-    tune_files(*folders, tmp_path / "thresholds.json", "lesion_sensitivity:2")
+    tune_files(*folders, output=tmp_path / "thresholds.json", objective="lesion_sensitivity:2")
 
 
 def test_the_command_ends_with_status_2(write, tmp_path, cli):
@@ -92,7 +92,7 @@ def test_maps_that_were_cut_are_said(write, tmp_path, capsys, cut):
         return np.where(p < cut, 0, p)
 
     with shown():
-        tune_files(*write(probability), tmp_path / "thresholds.json")
+        tune_files(*write(probability), output=tmp_path / "thresholds.json")
     said = " ".join(capsys.readouterr().out.split())
     assert f"no map has a value from 0.05 to below {cut}" in said
     assert "lower ones could not be tried" in said
@@ -102,6 +102,6 @@ def test_maps_that_were_cut_are_said(write, tmp_path, capsys, cut):
 
 def test_of_gradual_maps_nothing_is_said(write, tmp_path, capsys):
     with shown():
-        tune_files(*write(lambda n: np.where(LESION, 0.7, 0.6 * noise(seed=n))), tmp_path / "thresholds.json")
+        tune_files(*write(lambda n: np.where(LESION, 0.7, 0.6 * noise(seed=n))), output=tmp_path / "thresholds.json")
     assert "no map has a value" not in capsys.readouterr().out
     assert json.loads((tmp_path / "thresholds.json").read_text())["maps_cut_at"] is None

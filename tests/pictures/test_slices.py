@@ -11,6 +11,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
 from cordlesion.pictures import slices
+from cordlesion.pictures.shades import cord_gray, gray_around
 
 ORIENTATIONS = [
     "".join(letters)
@@ -224,7 +225,7 @@ def test_shades_come_from_the_cord_and_its_surroundings() -> None:
     data[35:46, 35:46, 20:41] = np.linspace(100, 200, 11)[:, None, None]
     stack = slices.layers(Volume(data, np.diag([-2.0, 2.0, 1.0, 1.0])), None)
     line = Centerline(np.full(2, 40.0), np.full(2, 40.0), np.array([0.0, 59.0]))
-    low, high = slices.cord_gray(stack, line, 30, 30)
+    low, high = cord_gray(stack, line, 30, 30)
     assert 100 <= low < 115
     assert 185 < high <= 200
 
@@ -301,6 +302,6 @@ def test_shades_are_those_around_the_lesions() -> None:
     lesion = np.zeros(SHAPE, bool)
     lesion[3, 14, 14:16] = True
     everything = (slice(0, SHAPE[1]), slice(0, SHAPE[2]))
-    low, high = slices.gray_around(slices.layers(las_volume(image), lesion), 3, everything)
+    low, high = gray_around(slices.layers(las_volume(image), lesion), 3, everything)
     assert low == 100.0
     assert 100.0 <= high <= 900.0

@@ -133,6 +133,40 @@ def test_python_gives_what_the_command_writes(bundle, cohort, tmp_path):
     assert result.threshold == THRESHOLD.value
 
 
+def test_saving_writes_what_the_command_writes(bundle, cohort, tmp_path):
+    scan, line = scan_of(cohort), label_of(cohort, "centerline")
+    segment_files([scan], bundle, tmp_path / "command", centerlines=[line])
+    files = segment(scan, bundle, centerline=line).save(tmp_path / "python")
+    assert all(path.is_file() for path in files)
+    names = sorted(path.name for path in (tmp_path / "command").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "python").iterdir())
+    for name in names:
+        assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "command" / name).read_bytes(), name
+
+
+def test_saving_protects_a_corrected_mask(bundle, cohort, tmp_path):
+    result = segment(scan_of(cohort), bundle, centerline=label_of(cohort, "centerline"))
+    mask = result.save(tmp_path, pictures=False)[1]
+    write_volume(mask, ~result.mask, result.scan)
+    with pytest.raises(CordlesionError, match="may have been corrected by hand"):
+        result.save(tmp_path)
+    result.save(tmp_path, overwrite=True, pictures=False)
+    np.testing.assert_array_equal(read_volume(mask).data, result.mask)
+
+
+def test_a_loaded_model_is_recorded_without_a_place(bundle, cohort, tmp_path):
+    result = segment(scan_of(cohort), load_bundle(bundle), centerline=label_of(cohort, "centerline"))
+    record = json.loads(result.save(str(tmp_path), pictures=False)[2].read_text())
+    assert record["GeneratedBy"]["Bundle"] is None
+    assert record["GeneratedBy"]["WeightsSHA256"] == file_hash(bundle / "model.safetensors")
+
+
+def test_the_former_name_of_the_cord_input_still_works(bundle, cohort):
+    result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"))
+    with pytest.warns(DeprecationWarning, match="use cord_input"):
+        assert result.given is result.cord_input
+
+
 def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
     """Three boxes in a scan of another orientation; the smallest is below 3 mm3 and stays out of the list."""
     scan = make_scan("RPI", (0.5, 0.5, 2.0), SHAPE, (0, 0, 0), seed=0)

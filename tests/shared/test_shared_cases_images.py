@@ -9,12 +9,13 @@ from cordlesion.cord.centerline import centerline_from_cord_mask, read_centerlin
 from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_grid, read_probability, read_volume
-from cordlesion.maps.evaluate import evaluate_files, tune_files
+from cordlesion.maps.evaluate import evaluate_files
+from cordlesion.maps.tune import tune_files
 from cordlesion.nnunet.softmax import read_softmax
 
 
 def tuned(reference, maps, output):
-    assert tune_files(reference, maps, output) == {}
+    assert tune_files(reference, maps, output=output).excluded == {}
     return json.loads(output.read_text())
 
 
@@ -39,7 +40,7 @@ def test_micrometres(shared, tmp_path):
     tables = []
     for unit in ("mm", "micron"):
         files = (folder / f"{unit}_{kind}.nii.gz" for kind in ("reference", "prediction"))
-        evaluate_files(*files, tmp_path / f"{unit}.tsv")
+        evaluate_files(*files, output=tmp_path / f"{unit}.tsv")
         tables.append(read_table(tmp_path / f"{unit}.tsv").drop(columns=["scan_id", "subject", "session", "rule"]))
     np.testing.assert_allclose(tables[0].to_numpy(float), tables[1].to_numpy(float), rtol=1e-5)
     assert tables[0]["reference_volume_mm3"].iloc[0] == pytest.approx(37.97, abs=0.01)
@@ -51,9 +52,9 @@ def test_micrometres(shared, tmp_path):
 def test_cord_and_lesion_in_one_mask(shared, tmp_path, parts):
     folder = shared("cases", *parts)
     with pytest.raises(CordlesionError, match="--lesion-value"):
-        evaluate_files(folder / "reference", folder / "prediction", tmp_path / "m.tsv")
+        evaluate_files(folder / "reference", folder / "prediction", output=tmp_path / "m.tsv")
     values = {"lesion_value": 1, "predicted_value": 2}  # their references hold lesions only
-    evaluate_files(folder / "reference", folder / "prediction", tmp_path / "m.tsv", **values)
+    evaluate_files(folder / "reference", folder / "prediction", output=tmp_path / "m.tsv", **values)
     table = read_table(tmp_path / "m.tsv")
     free = table[table["n_reference_lesions"] == 0]
     assert len(free)

@@ -36,7 +36,7 @@ def test_another_persons_mask_matches_nothing(shared, tmp_path):
     for folder in (("metrics", "names_wrong_pair"), ("io", "01_names_with_dots")):
         case = shared("cases", *folder)
         with pytest.raises(CordlesionError, match="none of its 1 NIfTI files matches one of the 1"):
-            evaluate_files(case / "reference", case / "prediction", tmp_path / "metrics.tsv")
+            evaluate_files(case / "reference", case / "prediction", output=tmp_path / "metrics.tsv")
 
 
 @pytest.mark.parametrize(("name", "scans"), [
@@ -44,7 +44,7 @@ def test_another_persons_mask_matches_nothing(shared, tmp_path):
 ])  # fmt: skip
 def test_two_people_are_two_rows(shared, tmp_path, name, scans):
     case = shared("cases", "metrics", name)
-    assert evaluate_files(case / "reference", case / "prediction", tmp_path / "metrics.tsv") == {}
+    assert evaluate_files(case / "reference", case / "prediction", output=tmp_path / "metrics.tsv").excluded == {}
     table = read_table(tmp_path / "metrics.tsv")
     assert table["scan_id"].tolist() == scans
     assert table["voxel_f1"].tolist() == [1.0, 1.0]

@@ -164,3 +164,12 @@ def test_other_content_is_refused(cohort, tmp_path):
     with pytest.raises(CordlesionError, match="at least 1"):
         simulate_cohort(tmp_path / "new", scans=0)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["notes.txt"]
+
+
+def test_the_former_name_of_the_output_still_works(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with (
+        pytest.warns(DeprecationWarning, match=r"simulate_cohort\(out=...\) is deprecated; use output="),
+        pytest.raises(CordlesionError, match="not empty"),
+    ):
+        simulate_cohort(out=tmp_path, scans=1)

@@ -55,18 +55,18 @@ def evaluate(
     from cordlesion.maps.evaluate import evaluate_files
 
     with shown(quiet):
-        faults = evaluate_files(
+        metrics = evaluate_files(
             reference,
             prediction,
-            output,
-            rule,
+            output=output,
+            rule=rule,
             figures=figures,
             images=images,
             figure_format=figure_format,
             lesion_value=lesion_value,
             predicted_value=predicted_value,
         )
-        return report_excluded(faults)
+        return report_excluded(metrics.excluded)
 
 
 def tune(
@@ -90,10 +90,19 @@ def tune(
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown
-    from cordlesion.maps.evaluate import tune_files
+    from cordlesion.maps.tune import tune_files
 
     with shown(quiet):
-        return report_excluded(tune_files(reference, probability, output, objective, rule, grid, lesion_value))
+        choice = tune_files(
+            reference,
+            probability,
+            output=output,
+            objective=objective,
+            rule=rule,
+            grid=grid,
+            lesion_value=lesion_value,
+        )
+        return report_excluded(choice.excluded)
 
 
 def compare(
@@ -113,14 +122,8 @@ def compare(
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
     """
-    from cordlesion.io.outputs import check_output_file
-    from cordlesion.io.tables import write_table
-    from cordlesion.maps.evaluate import COMPARISON_NOTE, compare_files
+    from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
 
-    if output is not None:
-        check_output_file(output, first, second)
-    table = compare_files(first, second, first_run, second_run)
-    if output is not None:
-        write_table(output, table)
-    print(table.to_string(index=False, float_format="{:.4g}".format))
+    comparison = compare_files(first, second, first_run=first_run, second_run=second_run, output=output)
+    print(comparison.table.to_string(index=False, float_format="{:.4g}".format))
     print(COMPARISON_NOTE)

@@ -15,6 +15,12 @@ def read_study(path: Path | str) -> StudyConfig:
 
     Raises:
         CordlesionError: Every fault of the file, one per line, as ``file:line:column key: reason``.
+
+    Examples:
+        >>> import cordlesion
+        >>> study = cordlesion.read_study("study.yaml")
+        >>> [loss.name for loss in study.losses], study.training.epochs
+        (['bce', 'tversky'], 3)
     """
     path = Path(path)
     document = parse_yaml(path)

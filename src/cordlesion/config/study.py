@@ -92,7 +92,21 @@ Method: TypeAlias = RunConfig | ComparatorRun
 
 
 class StudyConfig(Section):
-    """A whole study."""
+    """A whole study.
+
+    Examples:
+        >>> import cordlesion
+        >>> from cordlesion.config import LossConfig, TrainingConfig
+        >>> study = cordlesion.StudyConfig(
+        ...     name="two losses",
+        ...     dataset="cohort",
+        ...     output="study",
+        ...     training=TrainingConfig(epochs=50),
+        ...     losses=(LossConfig(name="dice"), LossConfig(name="tversky")),
+        ... )
+        >>> study.training.epochs, study.seeds
+        (50, (0,))
+    """
 
     name: str
     dataset: Path

@@ -49,6 +49,12 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
 
     Raises:
         CordlesionError: The folder contains no scan, two scans have one name, or two references fit one scan.
+
+    Examples:
+        >>> import cordlesion
+        >>> scans, unusable = cordlesion.find_scans("cohort")
+        >>> len(scans), scans[0].subject, scans[0].image.name, unusable
+        (14, 'sub-01', 'sub-01_T2w.nii.gz', [])
     """
     dataset = read_dataset(folder, patterns)
     for remark in dataset.remarks:

@@ -13,6 +13,13 @@ def to_las(volume: Volume) -> Volume:
     """Return ``volume`` with permuted and flipped axes, so that indices increase to L, A and S; no resampling.
 
     The data is a view. An oblique volume stays oblique: each axis is assigned to the nearest anatomical direction.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> volume = cordlesion.Volume(np.zeros((4, 5, 6)), np.diag([0.5, 0.5, 2.0, 1.0]))
+        >>> volume.orientation, cordlesion.to_las(volume).orientation
+        ('RAS', 'LAS')
     """
     transform = nib.orientations.ornt_transform(nib.io_orientation(volume.affine), _LAS)
     data = nib.orientations.apply_orientation(volume.data, transform)

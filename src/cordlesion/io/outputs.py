@@ -35,6 +35,11 @@ def portable_path(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path, folder)).as_posix() if have_common_folder else path.name
 
 
+def optional_path(path: Path | str | None) -> Path | None:
+    """Return a path that may be given as text, or not at all."""
+    return None if path is None else Path(path)
+
+
 def check_output_file(path: Path, *inputs: Path | None) -> Path:
     """Reject a path that cannot be written as a file, before any computation.
 

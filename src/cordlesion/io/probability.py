@@ -41,6 +41,11 @@ def binarize(probability: npt.ArrayLike, threshold: float) -> npt.NDArray[np.boo
 
     Both sides are rounded to float32, the precision of probability maps; :func:`min_lesion_probability` defines the
     tolerance.
+
+    Examples:
+        >>> import cordlesion
+        >>> cordlesion.binarize([0.29, 0.3, 0.31], 0.3)
+        array([False,  True,  True])
     """
     return np.asarray(probability, dtype=np.float32) >= min_lesion_probability(threshold)
 

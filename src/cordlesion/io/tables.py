@@ -72,6 +72,12 @@ def read_table(path: Path | str, columns: TableSpec | Iterable[str] = ()) -> pd.
     Raises:
         CordlesionError: The file is missing, is no table or lacks a column, or a column holds text that is declared to
             hold numbers.
+
+    Examples:
+        >>> import cordlesion
+        >>> table = cordlesion.read_table("metrics.tsv")
+        >>> len(table), table["rule"].unique().tolist()
+        (10, ['study'])
     """
     path = Path(path)
     return _checked(next(_read(path)), path, columns)

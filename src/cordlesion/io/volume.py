@@ -1,21 +1,21 @@
-"""Volumes: an array with its place in space; safe NIfTI reading and atomic writing (leaf module)."""
+"""Volumes from and to NIfTI files: safe reading, atomic writing (leaf module)."""
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.nifti_file import open_nifti, unit_factor
+from cordlesion.io.grid import Volume as Volume
+from cordlesion.io.grid import placement_remark as placement_remark
+from cordlesion.io.grid import require_same_grid as require_same_grid
+from cordlesion.io.grid import transform_used as transform_used
+from cordlesion.io.nifti_file import open_nifti
 from cordlesion.io.probability import as_probabilities
 from cordlesion.io.writing import atomic_path
 
-# Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
-GRID_TOLERANCE_MM = 1e-3
 VALUE_ROUNDING = 1e-6
 """Values of a mask closer than this, relative to the larger, are one value."""
 # So many values beside 0 are parts of the anatomy whatever they are, and whole numbers up to an 8-bit label are.
@@ -32,69 +32,6 @@ class SeveralValuesError(CordlesionError):
         super().__init__(message)
         self.are_labels = are_labels
         """Whether the values number parts of the anatomy or lesions, as those of an image do not."""
-
-
-@dataclass(frozen=True, eq=False)
-class Volume:
-    """A 3-D array and the affine that maps voxel indices to millimetres (RAS+, as in nibabel)."""
-
-    data: npt.NDArray[np.generic]
-    """Voxel values, shape (X, Y, Z)."""
-    affine: npt.NDArray[np.float64]
-    """Voxel-to-world matrix, shape (4, 4)."""
-    header: nib.Nifti1Header | None = None
-    """Header of the file it came from; outputs on the same grid copy its geometry exactly."""
-    path: Path | None = None
-    """The file it came from, for messages."""
-    mask_value: float | None = None
-    """Of a mask: the value of its voxels in the file; where it was read for a given value that it lacks, the highest of
-    the others. None where the file holds none, or it is not from a file."""
-
-    @property
-    def spacing_mm(self) -> tuple[float, float, float]:
-        """Voxel size along each index axis."""
-        x, y, z = nib.affines.voxel_sizes(self.affine)
-        return float(x), float(y), float(z)
-
-    @property
-    def orientation(self) -> str:
-        """Where each index axis points to, in nibabel's letters, e.g. ``"LAS"``."""
-        return "".join(nib.aff2axcodes(self.affine))
-
-
-def transform_used(volume: Volume) -> Literal["sform", "qform", "none"]:
-    """Say which transform of its file places a volume: the sform where it is coded, as in nibabel, FSL and SCT."""
-    header = volume.header
-    if header is None or header["sform_code"] > 0:
-        return "sform"
-    return "qform" if header["qform_code"] > 0 else "none"
-
-
-def placement_remark(volume: Volume, name: str | None = None) -> str | None:
-    """Say which transform is used where the two of a file disagree or both are missing; None where all is clear.
-
-    Tools differ in which of the two they follow, so that masks made elsewhere may lie elsewhere.
-
-    Args:
-        volume: Read from a file.
-        name: What to call it; by default its path.
-    """
-    header, used, named = volume.header, transform_used(volume), name or volume.path
-    if used == "none":
-        return (
-            f"{named}: has neither sform nor qform, so its orientation is a guess: {volume.orientation} "
-            "(index axes point to). Set one of them if left and right matter."
-        )
-    if header is None or not (header["sform_code"] > 0 and header["qform_code"] > 0):
-        return None
-    try:
-        qform = _in_mm(header.get_qform(), header)
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError):
-        return f"{named}: its sform is used; its qform is invalid."
-    shift_mm = _farthest_mm(volume.affine, qform, volume.data.shape)
-    if shift_mm <= _tolerance_mm(volume):
-        return None
-    return f"{named}: its sform is used; its qform would place voxels up to {_length(shift_mm, 1)} mm elsewhere."
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -131,6 +68,12 @@ def read_scan(path: Path | str) -> Volume:
 
     Raises:
         CordlesionError: As :func:`read_volume`, or all voxels have one value, or two, as in a mask.
+
+    Examples:
+        >>> import cordlesion
+        >>> scan = cordlesion.read_scan("scan.nii.gz")
+        >>> scan.data.shape, scan.data.dtype.name, tuple(round(mm, 2) for mm in scan.spacing_mm)
+        ((24, 24, 40), 'float32', (0.6, 0.6, 0.6))
     """
     volume = read_volume(path)
     with np.errstate(over="ignore"):
@@ -170,6 +113,12 @@ def read_mask(path: Path | str, like: Volume | None = None, value: float | None 
     Raises:
         CordlesionError: As :func:`read_volume`; more than one non-zero value (:class:`SeveralValuesError`); or another
             grid than ``like``.
+
+    Examples:
+        >>> import cordlesion
+        >>> mask = cordlesion.read_mask("mask.nii.gz", like=cordlesion.read_scan("scan.nii.gz"))
+        >>> mask.data.dtype, mask.mask_value
+        (dtype('bool'), 1.0)
     """
     volume = read_volume(path)
     inside = volume.data != 0 if value is None else np.isclose(volume.data, value, rtol=VALUE_ROUNDING, atol=0)
@@ -211,6 +160,12 @@ def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
 
     Raises:
         CordlesionError: As :func:`read_volume`; values farther outside [0, 1]; or another grid than ``like``.
+
+    Examples:
+        >>> import cordlesion
+        >>> probability = cordlesion.read_probability("map.nii.gz")
+        >>> probability.data.dtype.name, bool(probability.data.max() <= 1)
+        ('float32', True)
     """
     volume = read_volume(path)
     data = as_probabilities(volume.data, path, "Export probabilities, not logits or percentages.")
@@ -218,28 +173,6 @@ def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
     if like is not None:
         require_same_grid(probability, like)
     return probability
-
-
-def require_same_grid(volume: Volume, like: Volume) -> None:
-    """Check that two volumes share shape and place.
-
-    Raises:
-        CordlesionError: They do not; the sentence names both files.
-    """
-    name, other = volume.path or "the volume", like.path or "the image"
-    if volume.data.shape != like.data.shape:
-        raise CordlesionError(
-            f"{name}: has shape {volume.data.shape} but {other} has {like.data.shape}; both must share one grid. "
-            "Resample the first one to the second with nearest neighbour."
-        )
-    distance_mm = _farthest_mm(volume.affine, like.affine, like.data.shape)
-    if distance_mm > _tolerance_mm(like):
-        remarks = [f" {remark}" for one in (volume, like) if (remark := placement_remark(one))]
-        raise CordlesionError(
-            f"{name}: lies up to {_length(distance_mm, 2)} mm away from {other} although both have shape "
-            f"{like.data.shape}; both must share one grid. Resample the first one to the second with nearest neighbour."
-            f"{''.join(remarks)}"
-        )
 
 
 def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) -> None:
@@ -252,6 +185,16 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
 
     Raises:
         CordlesionError: The folder cannot be written.
+
+    Examples:
+        A probability map is cut, and the mask gets the map's place in space.
+
+        >>> import cordlesion
+        >>> probability = cordlesion.read_probability("map.nii.gz")
+        >>> mask = cordlesion.binarize(probability.data, 0.3)
+        >>> cordlesion.write_volume("new_mask.nii.gz", mask, like=probability)
+        >>> cordlesion.read_mask("new_mask.nii.gz").spacing_mm == probability.spacing_mm
+        True
     """
     if not str(path).endswith((".nii", ".nii.gz")):
         raise CordlesionError(
@@ -268,30 +211,6 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
         image.header.set_xyzt_units("mm")
     with atomic_path(Path(path)) as temporary:
         nib.save(image, temporary)
-
-
-def _farthest_mm(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """Return how far apart two affines place a voxel at most, which is at a corner of the image."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1).T
-    shift = nib.affines.apply_affine(first, corners) - nib.affines.apply_affine(second, corners)
-    return float(np.linalg.norm(shift, axis=1).max())
-
-
-def _tolerance_mm(grid: Volume) -> float:
-    # An axis flip or a half-voxel shift is far above rounding, which grows with the field of view.
-    return max(GRID_TOLERANCE_MM, 0.05 * min(grid.spacing_mm))
-
-
-def _in_mm(affine: npt.NDArray[np.float64], header: nib.Nifti1Header) -> npt.NDArray[np.float64]:
-    """Return an affine of a header in millimetres."""
-    factor = unit_factor(header)
-    scaled: npt.NDArray[np.float64] = affine * np.array([[factor], [factor], [factor], [1.0]])
-    return scaled
-
-
-def _length(mm: float, decimals: int) -> str:
-    """Return a length with so many decimals, or with its first digit where those would be zeros."""
-    return f"{mm:.{decimals}f}" if mm >= 0.5 * 10**-decimals else f"{mm:.1g}"
 
 
 def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:

@@ -30,6 +30,15 @@ def make_loss(name: str, parameters: Mapping[str, object] | None = None, code: P
 
     Raises:
         CordlesionError: The name or a parameter does not exist, or the loss cannot be computed with these values.
+
+    Examples:
+        >>> import cordlesion
+        >>> import torch
+        >>> loss = cordlesion.make_loss("tversky", {"fn_weight": 0.9, "fp_weight": 0.1})
+        >>> lesion = torch.zeros(1, 1, 8, 8, 8)
+        >>> lesion[..., 2:5, 2:5, 2:5] = 1
+        >>> bool(loss(20 * lesion - 10, lesion) < loss(-10 * torch.ones_like(lesion), lesion))
+        True
     """
     given = dict(parameters or {})
     if name.startswith(_MONAI):

@@ -30,7 +30,17 @@ def call_in_float32(function: Callable[..., Tensor], logits: Tensor, lesion: Ten
 
 
 def in_float32(function: F) -> F:
-    """Decorate a loss so that it always goes through :func:`call_in_float32`."""
+    """Decorate a loss so that it always goes through :func:`call_in_float32`.
+
+    Examples:
+        >>> import cordlesion
+        >>> import torch
+        >>> @cordlesion.in_float32
+        ... def total(logits, lesion):
+        ...     return (torch.sigmoid(logits) - lesion).abs().sum()
+        >>> total(torch.zeros(1, 1, 2, 2, 2, dtype=torch.bfloat16), torch.ones(1, 1, 2, 2, 2)).dtype
+        torch.float32
+    """
 
     @functools.wraps(function)
     def loss(logits: Tensor, lesion: Tensor, **parameters: object) -> Tensor:

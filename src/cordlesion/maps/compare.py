@@ -2,6 +2,7 @@
 
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import pandas as pd
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRICS
 from cordlesion.io.columns import Column, TableSpec, count
+from cordlesion.io.html import html_notes
+from cordlesion.io.outputs import check_output_file, optional_path
 from cordlesion.io.progress import say
-from cordlesion.io.tables import read_table
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
 
@@ -25,7 +28,7 @@ COMPARISON_NOTE = (
     f"The test compares n_subjects people, each by the mean difference of their scans; fewer than {MIN_PAIRS} are not "
     "tested (NaN)."
 )
-"""What a reader of :func:`compare_files`' table must know."""
+"""What a reader of the table of :func:`compare_files` must know."""
 
 COMPARISON = TableSpec(
     "comparison.tsv",
@@ -58,8 +61,35 @@ _SAME_VOLUME = 1e-3
 """Volumes that differ by a smaller share are the same up to rounding."""
 
 
-def compare_files(first: Path, second: Path, first_run: str = "", second_run: str = "") -> pd.DataFrame:
-    """Compare two tables of metrics scan by scan.
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two tables of metrics compared scan by scan, with subjects as units.
+
+    Examples:
+        >>> import cordlesion
+        >>> comparison = cordlesion.compare_files("metrics.tsv", "other_metrics.tsv")
+        >>> comparison.table["metric"].tolist()[:3]
+        ['voxel_sensitivity', 'voxel_precision', 'voxel_f1']
+    """
+
+    table: pd.DataFrame
+    """A row per metric: numbers of scans, both medians, the median difference (second - first) with its 95 % interval,
+    the effect size (rank-biserial correlation), the p-value of the Wilcoxon signed-rank test of the subjects' mean
+    differences, that value after Holm's correction over the metrics, and the number of subjects."""
+
+    def _repr_html_(self) -> str:
+        return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes([COMPARISON_NOTE])
+
+
+def compare_files(
+    first: Path | str,
+    second: Path | str,
+    *,
+    first_run: str = "",
+    second_run: str = "",
+    output: Path | str | None = None,
+) -> Comparison:
+    """Compare two tables of metrics scan by scan, with subjects as units.
 
     Args:
         first: A ``metrics.tsv``, or a study's ``evaluation.tsv``.
@@ -67,18 +97,27 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
         first_run: Which rows of the first are meant where it has several runs, as in
             ``set=test,loss=dice,seed=0,threshold=0.5``.
         second_run: Likewise of the second.
+        output: Where to write the comparison (.tsv).
 
     Returns:
-        A row per metric: the number of pairs, of scans left out because the metric is undefined for one of the two
-        (``n_undefined``) or because only one table has them (``n_unmatched``), both medians, the median difference
-        (second - first) with its 95 % interval, the effect size (rank-biserial correlation), the p-value of the
-        Wilcoxon signed-rank test of the subjects' mean differences, that value after Holm's correction over the
-        metrics, and the number of subjects, who are the units of test and interval.
+        The comparison, a row per metric.
 
     Raises:
-        CordlesionError: A table cannot be read, has several runs or values that are no scores, or the two have no scan
-            in common, other references or another lesion rule.
+        CordlesionError: A table cannot be read, has several runs or values that are no scores, the two have no scan
+            in common, other references or another lesion rule, or the output cannot be written.
+
+    Examples:
+        Two tools on the same ten scans, each evaluated with :func:`cordlesion.evaluate_files`:
+
+        >>> import cordlesion
+        >>> comparison = cordlesion.compare_files("metrics.tsv", "other_metrics.tsv")
+        >>> f1 = comparison.table.set_index("metric").loc["voxel_f1"]
+        >>> int(f1["n_subjects"]), bool(f1["median_difference"] < 0 < f1["p_holm"])
+        (10, True)
     """
+    first, second, output = Path(first), Path(second), optional_path(output)
+    if output is not None:
+        check_output_file(output, first, second)
     tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
     tables = [table if "rule" in table else table.assign(rule="") for table in tables]
     merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
@@ -88,8 +127,14 @@ def compare_files(first: Path, second: Path, first_run: str = "", second_run: st
         )
     _require_same_references(first, second, merged)
     _require_same_rule(first, second, merged)
+    compared = _compare_scores(merged, n_unmatched=sum(map(len, tables)) - 2 * len(merged))
+    if output is not None:
+        write_table(output, compared, COMPARISON)
+    return Comparison(compared)
+
+
+def _compare_scores(merged: pd.DataFrame, n_unmatched: int) -> pd.DataFrame:
     result = pd.DataFrame([_comparison(merged, metric) for metric in SCORE_COLUMNS])
-    n_unmatched = sum(map(len, tables)) - 2 * len(merged)
     return result.assign(n_unmatched=n_unmatched, p_holm=holm(result["p_value"]))[list(COMPARISON.names)]
 
 
@@ -177,10 +222,10 @@ def _require_same_references(first: Path, second: Path, merged: pd.DataFrame) ->
     differ = ~np.isclose(before, after, rtol=_SAME_VOLUME, atol=1e-9, equal_nan=True)
     if differ.any():
         scan = merged.loc[differ].iloc[0]
-        said = " against ".join(f"{scan[f'{_VOLUME}_{side}']:g}" for side in ("first", "second"))
+        volumes = " against ".join(f"{scan[f'{_VOLUME}_{side}']:g}" for side in ("first", "second"))
         raise CordlesionError(
             f"{second}: rests on other references than {first}: their lesions differ in volume in {differ.sum()} of "
-            f"{len(merged)} scans ({scan['scan_id']}: {said} mm3). Evaluate both against the same references."
+            f"{len(merged)} scans ({scan['scan_id']}: {volumes} mm3). Evaluate both against the same references."
         )
 
 
@@ -212,7 +257,7 @@ def _recorded_rule(merged: pd.DataFrame, side: str) -> str:
 
 
 def _other_counts(merged: pd.DataFrame) -> str:
-    """Say by which lesion counts two tables of the same references show two rules; empty where nothing does."""
+    """Return which lesion counts of the same references show that two rules were used; empty where none does."""
     if _differ(merged, (_REFERENCE_LESIONS,)).any():
         return "the same references hold another number of lesions"
     same_masks = ~_differ(merged, _OF_MASKS).any()

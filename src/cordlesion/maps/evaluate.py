@@ -1,8 +1,7 @@
-"""Evaluate masks, choose thresholds for maps and compare tables of any tool, from files (no torch)."""
+"""Compare predicted masks of any tool with references, from files (no torch)."""
 
-import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,101 +9,149 @@ import pandas as pd
 
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
-from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair, images_behind, list_files, named_files, pair_files
+from cordlesion.dataset.matching import MapPair, images_behind, list_files, named_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRICS, evaluate_mask, metric_row, require_gradual, sweep_map
+from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
 from cordlesion.execution.local import map_scans
+from cordlesion.execution.outcome import Outcome
+from cordlesion.io.html import html_notes
 from cordlesion.io.mask_values import MaskValues
-from cordlesion.io.outputs import check_output_file, check_output_folder
+from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
 from cordlesion.io.progress import say
 from cordlesion.io.tables import write_table
-from cordlesion.io.writing import write_json
-from cordlesion.maps.compare import COMPARISON_NOTE as COMPARISON_NOTE
-from cordlesion.maps.compare import compare_files as compare_files
+from cordlesion.maps.files import pair_by_name, require_name, usable_results
 from cordlesion.metrics import RULES
-from cordlesion.metrics.rules import row_name
-from cordlesion.threshold import (
-    GRIDS,
-    THRESHOLDS,
-    ThresholdChoice,
-    choose_threshold,
-    describe_cut,
-    describe_maps,
-    find_cut,
-    parse_objective,
-)
+
+
+@dataclass(frozen=True, eq=False)
+class MetricsTable:
+    """The metrics of masks, scan by scan.
+
+    Examples:
+        >>> import cordlesion
+        >>> metrics = cordlesion.evaluate_files("references", "masks")
+        >>> metrics.table.columns[:4].tolist()
+        ['scan_id', 'subject', 'session', 'voxel_sensitivity']
+    """
+
+    table: pd.DataFrame
+    """A row per scan: ``scan_id``, ``subject``, ``session``, the fields of :class:`cordlesion.ScanMetrics` and
+    ``rule``; the contents of ``metrics.tsv``."""
+    excluded: Mapping[str, str]
+    """The scans and files that could not be used, each with the reason."""
+
+    def _repr_html_(self) -> str:
+        excluded = [f"Excluded: {reason}" for reason in self.excluded.values()]
+        return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(excluded)
 
 
 def evaluate_files(
-    reference: Path,
-    prediction: Path,
-    output: Path,
-    rule: str = "study",
+    reference: Path | str,
+    prediction: Path | str,
     *,
-    figures: Path | None = None,
-    images: Path | None = None,
+    output: Path | str | None = None,
+    rule: str = "study",
+    figures: Path | str | None = None,
+    images: Path | str | None = None,
     figure_format: Literal["png", "svg"] = "png",
     lesion_value: float | None = None,
     predicted_value: float | None = None,
-) -> dict[str, str]:
-    """Compare predicted masks with references and write ``metrics.tsv``; draw them, where that is asked for.
+) -> MetricsTable:
+    """Compare predicted masks with references, voxel by voxel and lesion by lesion.
+
+    Files are paired by their BIDS entities or names. A pair that cannot be used is excluded and listed; the others go
+    on. Nothing is written unless ``output`` or ``figures`` is given.
 
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
-        output: Path of the table.
-        rule: A name in :data:`cordlesion.metrics.RULES`.
+        output: Where to write the table (``metrics.tsv``).
+        rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         figures: Folder for a picture of each scan, a page of them and a table of the lesions of both masks.
         images: The scan behind the masks, or a folder of scans; by default those of the BIDS dataset of the references.
-        figure_format: Of the pictures.
+        figure_format: Format of the pictures.
         lesion_value: The value that is lesion, in masks that hold others too; by default all references must mark by
             one value, and all predictions.
         predicted_value: The same for the predictions, where it is another.
 
     Returns:
-        The files that could not be used, each with the reason.
+        The table, and what was excluded.
 
     Raises:
-        CordlesionError: Nothing could be evaluated.
+        CordlesionError: Nothing could be evaluated, or an output cannot be written.
+
+    Examples:
+        Here ``references`` and ``masks`` hold one mask each of ten scans.
+
+        >>> import cordlesion
+        >>> metrics = cordlesion.evaluate_files("references", "masks", rule="anima")
+        >>> len(metrics.table), dict(metrics.excluded)
+        (10, {})
+        >>> bool(metrics.table["voxel_f1"].median() > 0.8)
+        True
     """
-    check_output_file(output, reference, prediction, images)
+    reference, prediction = Path(reference), Path(prediction)
+    output, figures, images = (optional_path(path) for path in (output, figures, images))
+    _check_outputs(output, figures, images, reference, prediction)
+    rule = require_name(rule, RULES, "rule")
+    predicted = lesion_value if predicted_value is None else predicted_value
+    pairs, unmatched = pair_by_name(reference, prediction, lesion_value=lesion_value, predicted_value=predicted)
+    behind = {} if figures is None else _images(reference, images, pairs)
+    outcomes = _measure(pairs, rule, lesion_value, predicted)
+    rows, excluded = usable_results(outcomes, unmatched)
+    table = pd.DataFrame(rows).assign(rule=rule)
+    if output is not None:
+        write_table(output, table, METRICS)
+    say(f"{_summary(table, rule)}{'' if output is None else f': {output}'}")
+    if figures is not None:
+        evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
+        excluded |= _draw(figures, evaluated, behind, rule, figure_format)
+    return MetricsTable(table, excluded)
+
+
+def _check_outputs(output: Path | None, figures: Path | None, images: Path | None, *inputs: Path) -> None:
+    if output is not None:
+        check_output_file(output, *inputs, images)
     if figures is not None:
         check_output_folder(figures)
     elif images is not None:
         raise CordlesionError(f"{images}: images are given but no folder for the figures; add --figures, too.")
-    rule = _row(rule, RULES, "rule")
-    pairs, unmatched = pair_files(reference, prediction)
-    predicted = lesion_value if predicted_value is None else predicted_value
-    pairs = [replace(pair, lesion_value=lesion_value, predicted_value=predicted) for pair in pairs]
-    behind = {} if figures is None else _images(reference, images, pairs)
-    references, predictions = MaskValues("references", lesion_value), MaskValues("predictions", predicted)
+
+
+def _measure(
+    pairs: Sequence[MapPair], rule: str, lesion_value: float | None, predicted_value: float | None
+) -> list[Outcome[MapPair, dict[str, object]]]:
+    """Measure every pair; refuse all of them where masks of one kind mark by different values."""
+    references, predictions = MaskValues("references", lesion_value), MaskValues("predictions", predicted_value)
     outcomes = map_scans(
         lambda pair: metric_row(pair, evaluate_mask(pair, rule, references, predictions)), pairs, "evaluate masks"
     )
     references.require_one()
     predictions.require_one()
-    faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
-    rows = [o.result for o in outcomes if o.result is not None]
-    if not rows:
-        raise CordlesionError(next(iter(faults.values())))
-    table = pd.DataFrame(rows).assign(rule=rule)
-    write_table(output, table, METRICS)
+    return outcomes
+
+
+def _summary(table: pd.DataFrame, rule: str) -> str:
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
-    say(f"{_scans(len(rows))} evaluated with the rule {rule!r}{free}: {output}")
-    if figures is not None:
-        from cordlesion.maps.agreement import write_agreement
-
-        evaluated = [o.item for o in outcomes if o.result is not None]
-        not_drawn = write_agreement(figures, evaluated, behind, rule, figure_format)
-        faults |= not_drawn
-        say(f"pictures of {_scans(len(evaluated) - len(not_drawn))}: {figures / 'index.html'}")
-    return faults
+    return f"{_scans(len(table))} evaluated with the rule {rule!r}{free}"
 
 
 def _scans(number: int) -> str:
     return "1 scan" if number == 1 else f"{number} scans"
+
+
+def _draw(
+    folder: Path, pairs: Sequence[MapPair], images: Mapping[str, Path], rule: str, figure_format: Literal["png", "svg"]
+) -> dict[str, str]:
+    """Draw every pair and return those that could not be drawn."""
+    # With matplotlib, which the evaluation itself does not need.
+    from cordlesion.maps.agreement import write_agreement
+
+    not_drawn = write_agreement(folder, pairs, images, rule, figure_format)
+    say(f"pictures of {_scans(len(pairs) - len(not_drawn))}: {folder / 'index.html'}")
+    return not_drawn
 
 
 def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> dict[str, Path]:
@@ -116,8 +163,7 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
         given = named_files(list_files(images), FilePatterns().image)
         found = images_behind(pairs, [file for file in given if not file.is_derived], root)
     else:
-        folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
-        root = next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)
+        root = _dataset_of(reference)
         try:
             found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root)
         except CordlesionError:
@@ -126,130 +172,12 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
     if missing:
         say(
             f"{root}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
-            "masks are drawn on black. Say with --images where the scans are."
+            "masks are drawn on black. Name the folder of the scans with --images."
         )
     return found
 
 
-def tune_files(
-    reference: Path,
-    probability: Path,
-    output: Path,
-    objective: str = "median_voxel_f1",
-    rule: str = "study",
-    grid: str = "paper",
-    lesion_value: float | None = None,
-) -> dict[str, str]:
-    """Choose the decision threshold of probability maps and write it, with its curve, to ``thresholds.json``.
-
-    Args:
-        reference: A mask, or a folder of masks.
-        probability: A map, or a folder of maps.
-        output: Path of the JSON file.
-        objective: A name in :data:`cordlesion.threshold.OBJECTIVES`, some with a number: ``f_beta:2``.
-        rule: A name in :data:`cordlesion.metrics.RULES`.
-        grid: A name in :data:`cordlesion.threshold.GRIDS`.
-        lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
-
-    Returns:
-        The files that could not be used, each with the reason.
-
-    Raises:
-        CordlesionError: Nothing could be evaluated, the scans do not suit the objective, or no threshold does better
-            than marking every voxel.
-    """
-    check_output_file(output, reference, probability)
-    rule = _row(rule, RULES, "rule")
-    grid = _row(grid, GRIDS, "grid")
-    goal = parse_objective(objective)
-    pairs, unmatched = pair_files(reference, probability, PROBABILITY_NAMES)
-    pairs = [replace(pair, lesion_value=lesion_value) for pair in pairs]
-    references = MaskValues("references", lesion_value)
-    outcomes = map_scans(
-        lambda pair: sweep_map(pair, GRIDS[grid], rule, references=references), pairs, "sweep thresholds"
-    )
-    references.require_one()
-    faults = _faults({o.item.scan_id: o.fault for o in outcomes}, unmatched)
-    tables = [o.result for o in outcomes if o.result is not None]
-    if not tables:
-        raise CordlesionError(next(iter(faults.values())))
-    table = pd.concat(tables, ignore_index=True)
-    require_gradual(probability, table)
-    choice = choose_threshold(table, objective)
-    if not choice.learned:
-        finer = "" if grid == "fine" else _finer([o.item for o in outcomes if o.result is not None], objective, rule)
-        raise CordlesionError(_refusal(probability, table, choice, finer))
-    cut = find_cut(table)
-    how = {
-        "rule": rule,
-        "grid": grid,
-        "lesion_free_scans": goal.lesion_free,
-        "maps_cut_at": cut,
-        "left_out": _without_places(faults, reference, probability),
-    }
-    write_json(output, _choice_record(choice) | how | {"curve": _without_nan(choice.curve)})
-    say(f"threshold {choice.value:g} ({objective} {choice.score:.3f}; {choice.basis}): {output}")
-    if cut is not None:
-        say(f"{probability}: {describe_cut(table, cut)}.")
-    if grid == "paper" and choice.value == THRESHOLDS[1]:
-        say(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
-    return faults
-
-
-def _finer(pairs: Sequence[MapPair], objective: str, rule: str) -> str:
-    """Say what the fine grid finds where the study's grid finds nothing; nothing where it does not either."""
-    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS["fine"], rule), pairs, "sweep finer thresholds")
-    choice = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), objective)
-    return f"--grid fine does better: t = {choice.value:g} reaches {choice.score:.3g}" if choice.learned else ""
-
-
-def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, finer: str) -> str:
-    """Say why maps have no threshold, and what to do."""
-    apparent = describe_maps(sweep)
-    why = f"{choice.shortfall}{f' ({apparent})' if apparent else ''}"
-    remedy = finer or "Check that these are the lesion's probabilities, or give the objective another number or name"
-    return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
-
-
-def _choice_record(choice: ThresholdChoice) -> dict[str, object]:
-    stability = choice.stability
-    lost = (stability.loss_below, stability.loss_above)
-    return {
-        "threshold": choice.value,
-        "objective": choice.objective,
-        "score": choice.score,
-        "interval": choice.interval,
-        "plateau": stability.plateau,
-        "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
-        "area_under_curve": stability.area,
-        "n_scans": choice.n_scans,
-        "n_subjects": choice.n_subjects,
-        "n_lesion_free": choice.n_lesion_free,
-        "n_left_out": choice.n_left_out,
-    }
-
-
-def _without_places(faults: Mapping[str, str], *roots: Path) -> dict[str, str]:
-    """Return why files were left out, without the folders of this machine: the record is passed on."""
-    for root in roots:
-        folder = root if root.is_dir() else root.parent
-        faults = {name: fault.replace(f"{folder}/", "") for name, fault in faults.items()}
-    return dict(faults)
-
-
-def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
-    """Return the rows of a curve for JSON, which has no NaN."""
-    return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
-
-
-def _faults(by_scan: dict[str, str], unmatched: list[tuple[str, str]]) -> dict[str, str]:
-    return {name: fault for name, fault in by_scan.items() if fault} | dict(unmatched)
-
-
-def _row(name: str, table: Iterable[str], kind: str) -> str:
-    """Return the key that a name stands for, or refuse the name."""
-    names = list(table)
-    key = row_name(name, names)
-    if key not in names:
-        raise CordlesionError(f"{name!r} is no {kind}; one of {', '.join(names)} is needed.")
-    return key
+def _dataset_of(reference: Path) -> Path:
+    """Return the BIDS dataset that references belong to; their own folder where they are no derivatives."""
+    folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
+    return next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)

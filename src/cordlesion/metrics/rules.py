@@ -38,6 +38,15 @@ class LesionRule:
 
     Raises:
         CordlesionError: A value is outside its range.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> strict = cordlesion.LesionRule(min_overlap=0.5, min_volume_mm3=0)
+        >>> reference, prediction = np.zeros((2, 9, 9, 9), bool)
+        >>> reference[2:6, 4, 4] = prediction[2:4, 4, 4] = True
+        >>> cordlesion.evaluate(reference, prediction, (1, 1, 1), strict).n_detected_lesions
+        0
     """
 
     min_overlap: float = 0.25

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.io.html import html_rows
 from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
@@ -24,6 +25,14 @@ class ScanMetrics:
     * Reference whose lesions are all below the minimum volume: the lesion scores are NaN, the voxel scores are not.
     * Nothing predicted, but lesions in the reference: all scores are 0, precision included.
     * Volumes and voxel scores are those of the masks as given; the minimum volume applies to lesions only.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> nothing, lesion = np.zeros((8, 8, 8), bool), np.ones((8, 8, 8), bool)
+        >>> metrics = cordlesion.evaluate(nothing, lesion, (1, 1, 1))
+        >>> metrics.voxel_f1, metrics.n_false_lesions, metrics.predicted_volume_mm3
+        (nan, 1, 512.0)
     """
 
     voxel_sensitivity: float
@@ -45,6 +54,14 @@ class ScanMetrics:
     def n_false_lesions(self) -> int:
         """Predicted lesions that the reference does not confirm."""
         return self.n_predicted_lesions - self.n_true_predicted_lesions
+
+    def _repr_html_(self) -> str:
+        rows = {}
+        for name, value in {**vars(self), "n_false_lesions": self.n_false_lesions}.items():
+            unit = " mm³" if name.endswith("_mm3") else ""
+            words = name.removeprefix("n_").removesuffix("_mm3").replace("_", " ")
+            rows[words] = f"{value:.0f}{unit}" if unit or isinstance(value, int) else f"{value:.3f}"
+        return html_rows("Agreement with the reference", rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +94,16 @@ def evaluate(
 
     Raises:
         CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> reference = np.zeros((20, 20, 20), bool)
+        >>> reference[4:8, 4:8, 4:8] = True
+        >>> prediction = np.roll(reference, 1, axis=2)
+        >>> metrics = cordlesion.evaluate(reference, prediction, spacing_mm=(0.5, 0.5, 1.0))
+        >>> metrics.voxel_f1, metrics.lesion_f1, metrics.reference_volume_mm3
+        (0.75, 1.0, 16.0)
     """
     resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
     overlaps = _overlaps(_checked_pair(reference, prediction), resolved.connectivity)
@@ -104,6 +131,20 @@ def evaluate_rules(
 
     Raises:
         CordlesionError: Shapes differ, an array is not binary, or the spacing is not valid.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> reference, prediction = np.zeros((2, 20, 20, 20), bool)
+        >>> reference[4:8, 4:8, 4:14] = prediction[4:8, 4:8, 12:14] = True
+        >>> for rule, metrics in cordlesion.evaluate_rules(reference, prediction, (0.5, 0.5, 1.0)).items():
+        ...     print(rule, metrics.n_detected_lesions)
+        study 0
+        anima 1
+        ivadomed 1
+        multi_spine 1
+        any_overlap 1
+        iou50 0
     """
     voxel_mm3, masks = voxel_volume_mm3(spacing_mm), _checked_pair(reference, prediction)
     overlaps = {n: _overlaps(masks, n) for n in {rule.connectivity for rule in rules.values()}}

@@ -49,6 +49,17 @@ def sweep(
 
     Raises:
         CordlesionError: Shapes differ, values lie outside their range, or the spacing or the rule is not valid.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> reference = np.zeros((20, 20, 20), bool)
+        >>> reference[4:8, 4:8, 4:8] = True
+        >>> probability = 0.6 * reference + 0.2 * np.roll(reference, 2, axis=0)
+        >>> thresholds = (0.2, 0.5, 0.7)
+        >>> measured = cordlesion.sweep(reference, probability, (0.5, 0.5, 1.0), thresholds)
+        >>> [round(metrics.voxel_f1, 2) for metrics in measured]
+        [0.8, 1.0, 0.67]
     """
     resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
     mask, p = checked_mask(reference, "reference"), _checked_probability(probability)

@@ -174,6 +174,16 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
     Raises:
         CordlesionError: The folder is no bundle, card and weights do not belong together, weights are no numbers, or
             the network needs code.
+
+    Examples:
+        A bundle that is loaded once segments several scans.
+
+        >>> import cordlesion
+        >>> model = cordlesion.load_bundle("bundle")
+        >>> model.card.threshold.value
+        0.35
+        >>> cordlesion.segment("scan.nii.gz", model, centerline="centerline.nii.gz").threshold
+        0.35
     """
     folder = Path(folder)
     card = read_card(folder)

@@ -65,7 +65,7 @@ class _Declared:
         return self.member.filename.removesuffix(".npy")
 
 
-def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> npt.NDArray[np.float32]:
+def read_softmax(path: Path | str, scan: Volume, lesion_class: int | None = None) -> npt.NDArray[np.float32]:
     """Read the lesion class of a softmax export.
 
     Args:
@@ -79,7 +79,17 @@ def read_softmax(path: Path, scan: Volume, lesion_class: int | None = None) -> n
     Raises:
         CordlesionError: The file is damaged or holds no such array of numbers, the array does not fit the scan, the
             class does not exist, the values are no probabilities, or the orientation is unknown.
+
+    Examples:
+        Here ``export.npz`` is a softmax export of two classes, and ``scan.nii.gz`` the scan.
+
+        >>> import cordlesion
+        >>> scan = cordlesion.read_scan("scan.nii.gz")
+        >>> probability = cordlesion.read_softmax("export.npz", scan)
+        >>> probability.shape == scan.data.shape
+        True
     """
+    path = Path(path)
     reorients = _reader_reorients(path)
     try:
         with zipfile.ZipFile(path) as archive:

@@ -19,6 +19,7 @@ from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.pictures import slices
 from cordlesion.pictures.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
+from cordlesion.pictures.shades import cord_gray
 from cordlesion.pictures.slices import Layers, Mask, Picture
 from cordlesion.pictures.style import MUTED, SEGMENTED, style
 
@@ -120,7 +121,7 @@ def _section(stack: Layers, z: int, curve: Centerline | None, edge_mm: float) ->
     window = slices.axial_window(stack, z, curve, edge_mm)
     picture = slices.axial(stack, z, window)
     if curve is not None:
-        picture = replace(picture, gray=slices.cord_gray(stack, curve, z, z))
+        picture = replace(picture, gray=cord_gray(stack, curve, z, z))
     return Section(picture, z, window)
 
 
@@ -134,7 +135,7 @@ def _beyond(stack: Layers, curve: Centerline) -> list[tuple[float, float]]:
 def _profile(stack: Layers, curve: Centerline | None, window: tuple[slice, slice]) -> Picture:
     if curve is None:
         return slices.sagittal(stack, slices.sagittal_index(stack), window)
-    gray = slices.cord_gray(stack, curve, int(curve.z[0]), int(curve.z[-1]))
+    gray = cord_gray(stack, curve, int(curve.z[0]), int(curve.z[-1]))
     return replace(slices.along_cord(stack, curve, window), gray=gray)
 
 

@@ -1,53 +1,120 @@
 """What is written of one segmented scan: probability map, mask, rows of the tables, picture, report, entry for SCT."""
 
-import hashlib
-from collections.abc import Mapping
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion import __version__
-from cordlesion.centerlines import CordGiven
+from cordlesion.centerlines import CordInput
 from cordlesion.cord.centerline import Centerline, coverage_remark
-from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
-from cordlesion.io.outputs import portable_path
+from cordlesion.io.html import html_rows
+from cordlesion.io.outputs import check_output_file, check_output_folder, portable_path
 from cordlesion.io.progress import say
-from cordlesion.io.reading import read_json
-from cordlesion.io.volume import Volume, placement_remark, read_mask, transform_used, write_volume
+from cordlesion.io.volume import Volume, placement_remark, transform_used, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
-from cordlesion.lesions.tables import Segmented, add_to_tables
+from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
 from cordlesion.model.architectures import Card
-from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import describe_error, describe_training
+from cordlesion.scan.earlier import MASK_KEY, SOURCE_KEY, check_earlier, map_files, masks_written, output_name
 from cordlesion.threshold.rules import ThresholdRule, describe_origin
-
-_SOURCE, _MASK = "SourceSHA256", "MaskVoxelsSHA256"
-"""Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""
 
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """What a model finds in a scan; arrays lie on the scan's own grid."""
+    """What a model finds in one scan; arrays lie on the scan's own grid, shape (X, Y, Z).
+
+    Examples:
+        Here ``scan.nii.gz`` is a scan, ``centerline.nii.gz`` a curve drawn in it, and ``bundle`` a trained model.
+
+        >>> import cordlesion
+        >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+        >>> result.mask.shape == result.probability.shape == result.scan.data.shape
+        True
+        >>> result.load.n_lesions == len(result.lesions)
+        True
+    """
 
     scan: Volume
-    given: CordGiven
+    """The scan as it was read."""
+    cord_input: CordInput
+    """What was known about the cord beforehand."""
     centerline: Centerline | None
+    """The cord's centre; None where the model needs none and none was given."""
     probability: npt.NDArray[np.float32]
+    """Probability of lesion, in [0, 1]."""
     mask: npt.NDArray[np.bool_]
+    """Voxels with a probability of at least the threshold that post-processing keeps."""
     threshold: float
+    """The decision threshold t; a voxel is lesion when p >= t."""
     lesions: tuple[Lesion, ...]
+    """Each lesion with its size in mm and its place along the cord, the largest first."""
     load: LesionLoad
+    """The lesions taken together: their number, volume in mm3, and length of affected cord in mm."""
     rule: ThresholdRule
-    """What made the mask of the map; ``threshold`` is what it applied in this scan."""
+    """How the mask was made from the map; ``threshold`` is what it applied in this scan."""
+    model: Card
+    """What is known about the model; contents of its ``model.json``."""
+    bundle: Path | None = None
+    """Folder of the model; None where a loaded model was given."""
+
+    @property
+    def given(self) -> CordInput:
+        """The former name of ``cord_input``."""
+        warnings.warn("Segmentation.given is deprecated; use cord_input.", DeprecationWarning, stacklevel=2)
+        return self.cord_input
+
+    def save(self, folder: Path | str, *, pictures: bool = True, overwrite: bool = False) -> list[Path]:
+        """Write what ``cordlesion segment`` writes: maps, description, rows of the tables, picture and report.
+
+        Args:
+            folder: Where to write; several scans may share one.
+            pictures: Write the picture and the one-page report of the scan.
+            overwrite: Replace a mask that was corrected by hand, or that is of another scan of the same name.
+
+        Returns:
+            The files of this scan; ``lesions.tsv`` and ``lesion_load.tsv`` of the folder are extended.
+
+        Raises:
+            CordlesionError: The folder cannot be written, a file would replace the scan, or something that
+                ``overwrite`` protects would be lost.
+
+        Examples:
+            >>> import cordlesion
+            >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+            >>> for path in result.save("out", pictures=False):
+            ...     print(path.name)
+            scan_label-lesion_probseg.nii.gz
+            scan_label-lesion_mask.nii.gz
+            scan_label-lesion_mask.json
+        """
+        folder, scan, cord = Path(folder), self.scan.path, self.cord_input
+        check_output_folder(folder)
+        check_tables(folder)
+        for written in map_files(folder, scan):
+            check_output_file(written, scan, cord.centerline, cord.cord_mask)
+        if scan is not None:
+            check_earlier(folder, scan, overwrite=overwrite)
+        return write_segmentation(self, folder, pictures=pictures)
+
+    def _repr_html_(self) -> str:
+        load = self.load
+        rows = {
+            "scan": self.scan.path.name if self.scan.path else "",
+            "threshold": f"{self.threshold:g}",
+            "lesions": load.n_lesions,
+            "volume": f"{load.volume_mm3:.0f} mm³",
+            "affected cord": f"{load.affected_mm:.0f} mm",
+        }
+        return html_rows("Segmentation (research use only)", rows)
 
 
-def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pictures: bool = True) -> None:
+def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = True) -> list[Path]:
     """Write everything about one scan: maps, description, rows of the folder's tables, picture and one-page report.
 
     The pictures come last, so that an interrupt leaves no mask without its rows.
@@ -55,30 +122,32 @@ def write_segmentation(result: Segmentation, folder: Path, bundle: Path, *, pict
     Args:
         result: What was found.
         folder: Where to write.
-        bundle: The model it was found with.
         pictures: Write picture and report; without them the folder has none of this scan.
+
+    Returns:
+        The files of this scan.
 
     Raises:
         CordlesionError: The folder cannot be written.
     """
-    card = read_card(bundle)
     try:
-        files = _write_maps(result, folder, bundle, card)
+        files = _write_maps(result, folder)
         rows = Segmented(result.threshold, result.load, result.lesions)
         add_to_tables(folder, {output_name(result.scan.path): rows})
-        for path in [*files, *(_write_pictures(result, folder, card) if pictures else [])]:
-            say(f"{path}")
+        files += _write_pictures(result, folder) if pictures else []
     except CordlesionError as error:
         raise CordlesionError(f"{error} What {folder} holds of it may be incomplete: segment it again.") from error
+    for path in files:
+        say(f"{path}")
+    return files
 
 
-def add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> None:
+def add_to_qc(qc: Path, result: Segmentation, folder: Path) -> None:
     """Add a scan to a quality-control report of the Spinal Cord Toolbox, with the command that makes the same again.
 
     Args:
         qc: The report, existing or not.
         result: What was found.
-        bundle: The model it was found with.
         folder: Where the results lie.
 
     Raises:
@@ -87,89 +156,15 @@ def add_to_qc(qc: Path, result: Segmentation, bundle: Path, folder: Path) -> Non
     from cordlesion.sct.qc_report import write_qc_entry
 
     here, scan = Path.cwd(), result.scan.path
-    places = {"-m": bundle, "-o": folder, "--qc": qc, **result.given.options}
+    places = {"-m": result.bundle or Path(), "-o": folder, "--qc": qc, **result.cord_input.options}
     options = [part for option, place in places.items() for part in (option, portable_path(place, here))]
     named = portable_path(scan, here) if scan else ""
     command_line = ["cordlesion", "segment", named, *options, "--threshold", f"{result.threshold:g}"]
     say(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
 
 
-def output_name(scan: Path | None) -> str:
-    """Name a scan's outputs by its BIDS entities and suffix, or by its file name where it has none."""
-    return scan_file(scan or "scan.nii.gz").as_image().name
-
-
-def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
-    """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
-
-    Args:
-        folder: Where the scan is going to be written.
-        scan: The image.
-        overwrite: Replace it all the same.
-
-    Raises:
-        CordlesionError: Something would be lost.
-    """
-    _, mask, record = map_files(folder, scan)
-    if overwrite:
-        return
-    written = _record(record)
-    if (source := _other_source(written, scan)) is not None:
-        raise CordlesionError(
-            f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
-            "another output folder or rename the scan, or replace what is there with --overwrite."
-        )
-    if mask.is_file() and not _is_as_written(mask, written):
-        raise CordlesionError(
-            f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
-            "Choose another output folder, or replace it with --overwrite."
-        )
-
-
-def _record(path: Path) -> dict[str, Any]:
-    held = read_json(path) if path.is_file() else {}
-    return held if isinstance(held, dict) else {}
-
-
-def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
-    """Return what another image was that a record is of; None where it is of this one, or does not say."""
-    names = written.get("Sources")
-    name = names[0] if isinstance(names, list) and names else None
-    if isinstance(name, str) and name != scan.name:
-        return name
-    if isinstance(digest := written.get(_SOURCE), str) and digest != file_hash(scan):
-        return f"another image named {scan.name}"
-    return None
-
-
-def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
-    recorded = written.get(_MASK)
-    try:
-        return isinstance(recorded, list) and _mask_hash(read_mask(mask).data) in recorded
-    except CordlesionError:
-        # We write no mask that cannot be read as one: somebody changed it.
-        return False
-
-
-def _mask_hash(mask: npt.NDArray[Any]) -> str:
-    """Return a hash of a mask's voxels, which are the same however a program stores them."""
-    return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask.astype(np.bool_)).tobytes()).hexdigest()
-
-
-def _masks_written(result: Segmentation, record: Path) -> list[str]:
-    """Return the hashes of the masks that may lie beside a record: the new one, and until it is there the last one."""
-    held = _record(record).get(_MASK)
-    return list(dict.fromkeys([_mask_hash(result.mask), *(held[:1] if isinstance(held, list) else [])]))
-
-
-def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
-    """Return the paths of a scan's probability map, mask, and the description of both."""
-    stem = f"{output_name(scan)}_label-lesion"
-    return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
-
-
-def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) -> list[Path]:
-    files = map_files(folder, result.scan.path)
+def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
+    files, card = map_files(folder, result.scan.path), result.model
     name = result.scan.path.name if result.scan.path else ""
     # Before the mask: what is killed in between must not take its own mask for a corrected one.
     write_json(
@@ -177,19 +172,18 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
         {
             "Description": "MS lesions of the spinal cord (research use only)",
             "Sources": [name],
-            _SOURCE: file_hash(result.scan.path) if result.scan.path else None,
-            _MASK: _masks_written(result, files[2]),
+            SOURCE_KEY: file_hash(result.scan.path) if result.scan.path else None,
+            MASK_KEY: masks_written(result.mask, files[2]),
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
-            "Remarks": _remarks(result, card),
+            "Remarks": _remarks(result),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
             "Model": _experience(card),
             "LesionLoad": asdict(result.load),
             "Lesions": [asdict(lesion) for lesion in result.lesions],
-            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, "Bundle": portable_path(bundle, folder),
-                            "WeightsSHA256": file_hash(bundle / "model.safetensors")},
+            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, **_bundle_record(result, folder)},
         },
     )  # fmt: skip
     write_volume(files[0], result.probability, result.scan)
@@ -199,6 +193,14 @@ def _write_maps(result: Segmentation, folder: Path, bundle: Path, card: Card) ->
     return list(files)
 
 
+def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:
+    """Return where the model lies and what identifies its weights; a model given without a folder has no place."""
+    if result.bundle is None:
+        return {"Bundle": None, "WeightsSHA256": result.model.weights_sha256}
+    weights = file_hash(result.bundle / "model.safetensors")
+    return {"Bundle": portable_path(result.bundle, folder), "WeightsSHA256": weights}
+
+
 def _experience(card: Card) -> dict[str, object]:
     """Return what is known of a model's training and errors; null where nothing is."""
     data, error = card.experience or (None, None)
@@ -206,9 +208,9 @@ def _experience(card: Card) -> dict[str, object]:
     return {name: None if one is None else one.model_dump(mode="json") for name, one in known.items()}
 
 
-def _remarks(result: Segmentation, card: Card) -> list[str]:
+def _remarks(result: Segmentation) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
-    curve = result.centerline if card.cord_settings.region == "cord" else None
+    curve = result.centerline if result.model.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
     remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
     return [remark for remark in remarks if remark]
@@ -219,12 +221,12 @@ def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
     return folder / f"{stem}_mask.png", folder / f"{stem}_report.html"
 
 
-def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path]:
+def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
     from cordlesion.pictures.montage import montage
     from cordlesion.pictures.overlay import save_png
     from cordlesion.scan.report import Source, write_lesion_report
 
-    picture, page = _pictures(result, folder)
+    (picture, page), card = _pictures(result, folder), result.model
     scan, cord_only = output_name(result.scan.path), card.cord_settings.region == "cord"
     title = f"{scan} · p ≥ {result.threshold:g} · research use only"
     figure = montage(result.scan, result.mask, result.centerline, title=title, cord_only=cord_only)
@@ -239,7 +241,7 @@ def _write_pictures(result: Segmentation, folder: Path, card: Card) -> list[Path
         removal=card.postprocess,
         centerline=_curve_record(result),
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
-        remarks=_remarks(result, card),
+        remarks=_remarks(result),
         cord_only=cord_only,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
@@ -253,8 +255,8 @@ def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:
 
 
 def _curve_record(result: Segmentation) -> dict[str, object] | None:
-    """Tell where a centerline comes from: file names only, because folders are those of one machine."""
-    curve, given = result.centerline, result.given
+    """Return where a centerline comes from: file names only, because folders are those of one machine."""
+    curve, given = result.centerline, result.cord_input
     if curve is None:
         return None
     file = given.centerline or given.cord_mask

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from cordlesion.centerlines import BY_OPTION, CordGiven, CordSource, cord_finder, network_file
+from cordlesion.centerlines import BY_OPTION, CordInput, CordSource, cord_finder, network_file
 from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_output_file, check_output_folder
@@ -15,7 +15,8 @@ from cordlesion.lesions.tables import check_tables
 from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.prediction import predict_scan
-from cordlesion.scan.outputs import Segmentation, add_to_qc, check_earlier, map_files, output_name, write_segmentation
+from cordlesion.scan.earlier import check_earlier, map_files, output_name
+from cordlesion.scan.outputs import Segmentation, add_to_qc, write_segmentation
 from cordlesion.threshold.postprocess import make_mask, read_cord
 from cordlesion.threshold.rules import ThresholdRule, choose_rule
 
@@ -45,12 +46,21 @@ def segment(
 
     Raises:
         CordlesionError: A file cannot be used, centerline and cord mask are both given, or no cord is found.
+
+    Examples:
+        Here ``scan.nii.gz`` is a scan, ``centerline.nii.gz`` a curve drawn in it, and ``bundle`` a trained model.
+
+        >>> import cordlesion
+        >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz", threshold=0.4)
+        >>> result.threshold, result.mask.dtype
+        (0.4, dtype('bool'))
+        >>> files = result.save("segmented", pictures=False)
     """
-    given = CordGiven(_path(centerline), _path(cord_mask), centerline_source)
+    given = CordInput(_path(centerline), _path(cord_mask), centerline_source)
     image = _read(scan)
     model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
     rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
-    return _segment(image, model, given, rule)
+    return _segment(image, model, given, rule, bundle=Path(bundle) if isinstance(bundle, Path | str) else None)
 
 
 def _rule(card: Card, threshold: float | None, name: object) -> ThresholdRule:
@@ -58,7 +68,12 @@ def _rule(card: Card, threshold: float | None, name: object) -> ThresholdRule:
 
 
 def _segment(
-    image: Volume, model: Predictor, given: CordGiven, rule: ThresholdRule, find: Finder | None = None
+    image: Volume,
+    model: Predictor,
+    given: CordInput,
+    rule: ThresholdRule,
+    find: Finder | None = None,
+    bundle: Path | None = None,
 ) -> Segmentation:
     removal = model.card.postprocess
     cord = read_cord(given.cord_mask, image, removal)
@@ -68,7 +83,9 @@ def _segment(
     mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
     is_mask = model.card.built_in_threshold is not None
     found = measure_lesions(image, mask, None if is_mask else probability, curve)
-    return Segmentation(image, given, curve, probability, mask, threshold, found.lesions, found.load, rule)
+    return Segmentation(
+        image, given, curve, probability, mask, threshold, found.lesions, found.load, rule, model.card, bundle
+    )
 
 
 def segment_files(
@@ -127,16 +144,16 @@ def segment_files(
             try:
                 image = _read(scan)
                 check_earlier(folder, scan, overwrite=overwrite)
-                result = _segment(image, model, given, rule, find)
+                result = _segment(image, model, given, rule, find, bundle)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
             try:
-                write_segmentation(result, folder, bundle, pictures=pictures)
+                write_segmentation(result, folder, pictures=pictures)
                 n_written += 1
                 advance()
                 if qc is not None:
-                    add_to_qc(qc, result, bundle, folder)
+                    add_to_qc(qc, result, folder)
             except CordlesionError as error:
                 faults[name] = str(error)
     if not n_written:
@@ -146,7 +163,7 @@ def segment_files(
 
 def _cords(
     scans: Sequence[Path], centerlines: Sequence[Path], cord_masks: Sequence[Path], source: CordSource
-) -> list[CordGiven]:
+) -> list[CordInput]:
     """Say what is known of the cord of each scan, once it is clear that the scans can be segmented into one folder."""
     names = [output_name(scan) for scan in scans]
     for scan in scans:
@@ -166,7 +183,7 @@ def _cords(
                 "needed. Repeat the option."
             )
     none: Sequence[Path | None] = [None] * len(scans)
-    return [CordGiven(*given, source) for given in zip(centerlines or none, cord_masks or none, strict=True)]
+    return [CordInput(*given, source) for given in zip(centerlines or none, cord_masks or none, strict=True)]
 
 
 def _kept(folder: Path, name: str) -> str:
@@ -191,7 +208,7 @@ def predict_file(
     """
     check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
     image, model = _read(scan), load_bundle(bundle, code)
-    curve = _centerline(image, CordGiven(centerline, cord_mask, centerline_source), model.card, None)
+    curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)
     say(f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own.")
 
@@ -207,7 +224,7 @@ def _path(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _centerline(image: Volume, given: CordGiven, card: Card, find: Finder | None) -> Centerline | None:
+def _centerline(image: Volume, given: CordInput, card: Card, find: Finder | None) -> Centerline | None:
     if given.centerline is not None and given.cord_mask is not None:
         raise CordlesionError(
             f"{image.path}: centerline and cord mask were given; this model needs at most one of them. "

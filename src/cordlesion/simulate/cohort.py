@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cordlesion
 from cordlesion.errors import CordlesionError
+from cordlesion.io.deprecation import renamed_arguments
 from cordlesion.io.processors import available_processors, exit_with_parent
 from cordlesion.io.progress import bar, say
 from cordlesion.io.reading import read_json
@@ -18,37 +19,45 @@ from cordlesion.simulate.plan import SubjectPlan, plan_cohort
 from cordlesion.simulate.scan import ScanPlan, simulate_scan
 
 
-def simulate_cohort(out: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
+@renamed_arguments(out="output")
+def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
     """Simulate a cohort as a BIDS dataset.
 
     Each scan depends only on the seed, the size of the cohort and its own number. To complete an interrupted run, run
     it again. A folder with the complete cohort is not changed.
 
     Args:
-        out: Output folder: new, empty, or with an unfinished cohort of the same size and seed.
+        output: Output folder: new, empty, or with an unfinished cohort of the same size and seed.
         scans: Number of scans; the default is as in Hussein et al. (161 scans of 108 subjects, 46 without lesions).
         seed: Another seed gives another cohort.
         jobs: Number of processes; by default one per processor.
 
     Raises:
         CordlesionError: The folder contains something else or cannot be written, or ``scans`` or ``jobs`` is below 1.
+
+    Examples:
+        >>> import cordlesion
+        >>> cordlesion.simulate_cohort("simulated", scans=1, seed=3)
+        >>> scans, _ = cordlesion.find_scans("simulated")
+        >>> len(scans), scans[0].reference is not None
+        (1, True)
     """
-    out = Path(out)
+    output = Path(output)
     if scans < 1:
         raise CordlesionError(f"{scans} scans were requested; at least 1 is needed. Choose a number from 1 up.")
     if jobs is not None and jobs < 1:
         raise CordlesionError(f"{jobs} processes were requested; at least 1 is needed. Choose a number from 1 up.")
-    _require_free(out, scans, seed)
-    with folder_lock(out) as remark:
+    _require_free(output, scans, seed)
+    with folder_lock(output) as remark:
         say(remark)
-        remove_partial_files(out)
+        remove_partial_files(output)
         subjects = plan_cohort(scans, seed)
-        write_json(out / bids.MARKER, _marker(scans, seed))
-        _write_dataset(out, subjects, seed)
-        missing = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(out, plan)]
+        write_json(output / bids.MARKER, _marker(scans, seed))
+        _write_dataset(output, subjects, seed)
+        missing = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(output, plan)]
         with bar("Simulating scans", total=scans) as advance:
             advance(scans - len(missing))
-            for name in simulate_all(out, missing, jobs or available_processors()):
+            for name in simulate_all(output, missing, jobs or available_processors()):
                 advance(1, name)
 
 

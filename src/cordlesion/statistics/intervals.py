@@ -32,6 +32,13 @@ def median_interval(values: npt.ArrayLike, subjects: npt.ArrayLike, *, confidenc
 
     Returns:
         Lower and upper end; NaN if fewer than :data:`MIN_SUBJECTS` subjects have a value.
+
+    Examples:
+        >>> import cordlesion
+        >>> gain = [0.02, 0.05, -0.01, 0.04, 0.06, 0.03, 0.08, 0.01]  # of one scan per subject
+        >>> low, high = cordlesion.median_interval(gain, range(8))
+        >>> print(f"{low:.3f} to {high:.3f}")
+        0.009 to 0.061
     """
     x = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(x)

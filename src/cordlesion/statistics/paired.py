@@ -52,6 +52,14 @@ def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLik
         first: One value per pair, shape (N,); pairs with NaN are left out.
         second: The same pairs.
         subjects: The subject of each pair; None if all subjects differ.
+
+    Examples:
+        >>> import cordlesion
+        >>> at_half = [0.40, 0.55, 0.31, 0.62, 0.48, 0.50, 0.29, 0.44]
+        >>> tuned = [0.52, 0.61, 0.47, 0.60, 0.63, 0.58, 0.40, 0.55]
+        >>> test = cordlesion.wilcoxon(at_half, tuned)
+        >>> test.n_pairs, round(test.median_difference, 3), test.p_value
+        (8, 0.11, 0.015625)
     """
     pairs = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
     defined = ~np.isnan(pairs)

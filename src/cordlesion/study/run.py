@@ -70,6 +70,15 @@ def run_study(
 
     Raises:
         CordlesionError: The input cannot be used, or another process works in the folder.
+
+    Examples:
+        Here ``study.yaml`` describes a study of fourteen scans.
+
+        >>> import cordlesion
+        >>> study = cordlesion.read_study("study.yaml")
+        >>> excluded = cordlesion.run_study(study, until="split")
+        >>> dict(excluded), (study.output / "splits.tsv").is_file()
+        ({}, True)
     """
     wanted: tuple[Any, ...] = (until, only, executor)
     if positional:

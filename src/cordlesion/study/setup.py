@@ -12,9 +12,16 @@ from cordlesion.io.yaml import parse_yaml, plain
 from cordlesion.study_folder.folder import StudyFolder
 
 
-def initial_study(dataset: Path) -> str:
-    """Return the study of Hussein et al. for a BIDS dataset, as YAML to start from."""
-    return study_to_start_from(dataset)[0]
+def initial_study(dataset: Path | str) -> str:
+    """Return the study of Hussein et al. for a BIDS dataset, as YAML to start from.
+
+    Examples:
+        >>> import cordlesion
+        >>> text = cordlesion.initial_study("cohort")
+        >>> print(text.splitlines()[0])
+        # 14 scans of 14 subjects, 14 with a reference.
+    """
+    return study_to_start_from(Path(dataset))[0]
 
 
 def study_to_start_from(dataset: Path) -> tuple[str, list[str]]:

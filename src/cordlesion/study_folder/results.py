@@ -13,6 +13,7 @@ import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig, read_study
 from cordlesion.errors import CordlesionError
+from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
 from cordlesion.study_folder.folder import StudyFolder
@@ -41,7 +42,15 @@ LargeTable: TypeAlias = Literal["sweep", "evaluation"]
 
 @dataclass(frozen=True)
 class StudyResults:
-    """Everything the report shows."""
+    """Everything the report shows.
+
+    Examples:
+        >>> import cordlesion
+        >>> results = cordlesion.read_results("finished_study")
+        >>> scans = results.evaluated(results.best, "test", results.tuned[results.best])
+        >>> len(scans), bool(scans["voxel_f1"].median() > 0.4)
+        (15, True)
+    """
 
     folder: StudyFolder
     name: str
@@ -64,6 +73,18 @@ class StudyResults:
     froc: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame
+
+    def _repr_html_(self) -> str:
+        recommended = self.label(self.best) if self.ranked else "none: no method learned anything"
+        rows = {
+            "folder": self.folder.root,
+            "scans": self.splits["scan_id"].nunique(),
+            "methods": ", ".join(self.label(run) for run in self.runs),
+            f"highest {self.objective} on the threshold set": recommended,
+        }
+        if self.ranked:
+            rows["its threshold"] = self.threshold_text(self.best)
+        return html_rows(self.name, rows)
 
     @cached_property
     def config(self) -> StudyConfig:
@@ -166,12 +187,23 @@ class StudyResults:
         return replace(run, fold=fold), of_run(self.written_thresholds, run, fold=fold).iloc[0]
 
 
-def read_results(folder: Path) -> StudyResults:
+def read_results(folder: Path | str) -> StudyResults:
     """Read the artifacts of a finished study.
 
     Raises:
         CordlesionError: The folder is no study, a stage has not run yet, or a table lacks columns or rows.
+
+    Examples:
+        Here ``finished_study`` is the folder of a study that has run.
+
+        >>> import cordlesion
+        >>> results = cordlesion.read_results("finished_study")
+        >>> [run.name for run in results.runs]
+        ['bce_seed-0', 'dice_seed-0', 'tversky_seed-0', 'sct']
+        >>> results.best.loss, results.tuned[results.best]
+        ('tversky', 0.45)
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)

@@ -16,3 +16,4 @@ from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.rules import ThresholdRule as ThresholdRule
 from cordlesion.threshold.scans import VOLUME as VOLUME
 from cordlesion.threshold.stability import Stability as Stability
+from cordlesion.threshold.sweeps import sweep_maps as sweep_maps

@@ -1,12 +1,14 @@
 """The choice of the decision threshold over a grid, with its bootstrap interval."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.formats import plural
+from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import TIE, FloatArray, Grid
 from cordlesion.threshold.objective import Objective, parse_objective
@@ -18,7 +20,21 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True, eq=False)
 class ThresholdChoice:
-    """A decision threshold and how sure it is."""
+    """A decision threshold and how sure it is.
+
+    Examples:
+        Here ``references`` holds masks of ten scans, and ``maps`` a probability map of each.
+
+        >>> import cordlesion
+        >>> choice = cordlesion.tune_files("references", "maps")
+        >>> low, high = choice.interval
+        >>> low <= choice.value <= high
+        True
+        >>> choice.basis
+        '10 scans of 10 subjects'
+        >>> choice.curve.columns.tolist()
+        ['threshold', 'score']
+    """
 
     value: float
     """The chosen threshold t; a voxel is lesion when p >= t."""
@@ -46,6 +62,24 @@ class ThresholdChoice:
     """Scans of the table that take no part, because the objective is not defined for them."""
     shortfall: str
     """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
+    excluded: Mapping[str, str] = field(default_factory=dict)
+    """Files that could not be read, each with the reason; only where the choice was made from files."""
+
+    def _repr_html_(self) -> str:
+        interval = self.interval and f"{self.interval[0]:g} to {self.interval[1]:g}"
+        low, high = self.stability.plateau
+        rows = {
+            "threshold t": f"{self.value:g}",
+            "95 % interval": interval or "none, too few subjects",
+            parse_objective(self.objective).title: f"{self.score:.3f}",
+            "plateau (within 5 % of the best)": f"{low:g} to {high:g}",
+            "chosen on": self.basis,
+        }
+        if self.minimum_volume_mm3 is not None:
+            rows["minimum lesion volume"] = f"{self.minimum_volume_mm3:g} mm³"
+        remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
+        remarks += [f"Excluded: {reason}" for reason in self.excluded.values()]
+        return html_rows("Decision threshold", rows) + html_notes(remarks)
 
     @property
     def learned(self) -> bool:
@@ -88,6 +122,20 @@ def choose_threshold(
         CordlesionError: The table lacks columns or rows, holds scans of another set, no scan has a lesion (or, where
             the objective needs it, none is lesion-free), no threshold meets the objective's condition, or the objective
             does not exist.
+
+    Examples:
+        >>> import cordlesion
+        >>> import pandas as pd
+        >>> scores = {0.1: (0.5, 0.4, 0.6), 0.3: (0.7, 0.6, 0.9), 0.5: (0.4, 0.5, 0.8)}
+        >>> rows = [
+        ...     {"scan_id": f"sub-{n}", "subject": f"sub-{n}", "threshold": t, "voxel_f1": f1}
+        ...     | {"reference_volume_mm3": 50.0}
+        ...     for t, of_scans in scores.items()
+        ...     for n, f1 in enumerate(of_scans)
+        ... ]
+        >>> choice = cordlesion.choose_threshold(pd.DataFrame(rows))
+        >>> choice.value, choice.score, choice.interval  # fewer than five subjects: no interval
+        (0.3, 0.7, None)
     """
     goal = parse_objective(objective)
     scans = arrange_scans(table, goal)
@@ -112,7 +160,10 @@ def choose_threshold(
         minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
         minimum_volume_interval=volume_interval if grid.tunes_volume else None,
         shortfall=_shortfall(goal, scans, curve),
-        **counts,
+        n_scans=counts["n_scans"],
+        n_subjects=counts["n_subjects"],
+        n_lesion_free=counts["n_lesion_free"],
+        n_left_out=counts["n_left_out"],
     )
 
 

@@ -16,7 +16,7 @@ from cordlesion.config import read_study
 from cordlesion.cord.centerline import read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
-from cordlesion.maps.evaluate import compare_files
+from cordlesion.maps.compare import compare_files
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.prediction import predict_scan
 from cordlesion.study.run import run_study
@@ -203,12 +203,12 @@ def test_lesion_free_scans_and_rules_are_counted_for_masks_too(finished):
 def test_two_comparators_are_compared_from_the_command_line_too(finished):
     path, own = finished.parent / "study" / "evaluation.tsv", tuned_threshold(finished, "soft")
     runs = ("set=test,loss=hard,seed=n/a,threshold=n/a", f"set=test,loss=soft,threshold={own}")
-    compared = compare_files(path, path, *runs).set_index("metric")
+    compared = compare_files(path, path, first_run=runs[0], second_run=runs[1]).table.set_index("metric")
     tested = table(finished, "evaluation").query("set == 'test' and reference_volume_mm3 > 0")
     hard = tested[tested["loss"] == "hard"]["voxel_f1"].median()
     assert compared.loc["voxel_f1", ["n_pairs", "median_first"]].tolist() == [3, pytest.approx(hard)]
     with pytest.raises(CordlesionError, match=r"has rows of several runs or sets .* seed: 0, n/a; threshold: "):
-        compare_files(path, path, runs[0], "set=test")
+        compare_files(path, path, first_run=runs[0], second_run="set=test")
 
 
 def test_the_status_counts_what_was_imported(finished):

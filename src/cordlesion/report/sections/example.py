@@ -9,6 +9,7 @@ from matplotlib.patches import Patch
 
 from cordlesion.pictures import slices
 from cordlesion.pictures.overlay import draw, legend_handles
+from cordlesion.pictures.shades import gray_around
 from cordlesion.pictures.slices import Layers, Picture
 from cordlesion.pictures.style import MUTED, REFERENCE, WIDTH_INCHES, style
 from cordlesion.report.section import Findings, ReportFigure, Section
@@ -66,7 +67,7 @@ def example_figure(results: StudyResults) -> Figure:
     truth = slices.layers(scan, None, reference)
     x = slices.comparing_index(truth.lesions, [one.mask for one in compared if one.mask is not None])
     window = _window(truth, compared, x)
-    gray = slices.gray_around(truth, x, window)
+    gray = gray_around(truth, x, window)
     panels: list[tuple[tuple[str, ...], Picture]] = [
         (("T2w image",), slices.sagittal(slices.layers(scan, None), x, window)),
         (("Reference",), slices.sagittal(truth, x, window)),

@@ -1,0 +1,163 @@
+"""Choose the decision threshold for probability maps of any tool, from files (no torch)."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair
+from cordlesion.errors import CordlesionError
+from cordlesion.evaluation import require_gradual, sweep_map
+from cordlesion.execution.local import map_scans
+from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.outputs import check_output_file, optional_path
+from cordlesion.io.progress import say
+from cordlesion.io.writing import write_json
+from cordlesion.maps.files import pair_by_name, require_name, usable_results
+from cordlesion.metrics import RULES
+from cordlesion.threshold import (
+    GRIDS,
+    THRESHOLDS,
+    ThresholdChoice,
+    choose_threshold,
+    describe_cut,
+    describe_maps,
+    find_cut,
+    parse_objective,
+)
+
+
+def tune_files(
+    reference: Path | str,
+    probability: Path | str,
+    *,
+    output: Path | str | None = None,
+    objective: str = "median_voxel_f1",
+    rule: str = "study",
+    grid: str = "paper",
+    lesion_value: float | None = None,
+) -> ThresholdChoice:
+    """Choose the decision threshold of probability maps.
+
+    Give the scans of a threshold set only, never those that results are reported on: they would look too good.
+    Files are paired by their BIDS entities or names. A pair that cannot be used is excluded and listed; the others go
+    on. Nothing is written unless ``output`` is given.
+
+    Args:
+        reference: A mask, or a folder of masks.
+        probability: A probability map, or a folder of maps with the same BIDS entities or names.
+        output: Where to write the threshold with its curve (``thresholds.json``).
+        objective: What the threshold maximises: a name in :data:`cordlesion.OBJECTIVES`, some with a number:
+            ``f_beta:2``.
+        rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
+        grid: Which thresholds are tried: a name in :data:`cordlesion.THRESHOLD_GRIDS`.
+        lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
+
+    Returns:
+        The choice; ``excluded`` in it lists the files that could not be used, each with the reason.
+
+    Raises:
+        CordlesionError: Nothing could be evaluated, the scans do not suit the objective, no threshold does better
+            than marking every voxel, or the output cannot be written.
+
+    Examples:
+        Here ``references`` holds masks of ten scans, and ``maps`` a probability map of each.
+
+        >>> import cordlesion
+        >>> choice = cordlesion.tune_files("references", "maps")
+        >>> choice.n_scans, 0 < choice.value < 0.5
+        (10, True)
+    """
+    reference, probability, output = Path(reference), Path(probability), optional_path(output)
+    if output is not None:
+        check_output_file(output, reference, probability)
+    rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
+    parse_objective(objective)
+    pairs, unmatched = pair_by_name(reference, probability, PROBABILITY_NAMES, lesion_value)
+    references = MaskValues("references", lesion_value)
+    outcomes = map_scans(
+        lambda pair: sweep_map(pair, GRIDS[grid], rule, references=references), pairs, "sweep thresholds"
+    )
+    references.require_one()
+    tables, excluded = usable_results(outcomes, unmatched)
+    table = pd.concat(tables, ignore_index=True)
+    require_gradual(probability, table)
+    choice = replace(choose_threshold(table, objective), excluded=excluded)
+    if not choice.learned:
+        usable = [outcome.item for outcome in outcomes if outcome.result is not None]
+        raise CordlesionError(
+            _refusal(probability, table, choice, "" if grid == "fine" else _finer(usable, choice, rule))
+        )
+    if output is not None:
+        left_out = _without_places(excluded, reference, probability)
+        write_json(output, _record(choice, rule, grid, find_cut(table), left_out))
+    _report(choice, grid, probability, table, output)
+    return choice
+
+
+def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None) -> None:
+    """Print the choice, and what limits it."""
+    say(f"threshold {choice.value:g} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+        f"{'' if output is None else f': {output}'}")  # fmt: skip
+    cut = find_cut(sweep)
+    if cut is not None:
+        say(f"{probability}: {describe_cut(sweep, cut)}.")
+    if grid == "paper" and choice.value == THRESHOLDS[1]:
+        say(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
+
+
+def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, rule: str) -> str:
+    """Describe what the fine grid finds where the paper's grid finds nothing; empty where it finds nothing either."""
+    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS["fine"], rule), pairs, "sweep finer thresholds")
+    finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.objective)
+    return f"--grid fine does better: t = {finer.value:g} reaches {finer.score:.3g}" if finer.learned else ""
+
+
+def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, finer: str) -> str:
+    """Explain why maps have no threshold, and what to do."""
+    apparent = describe_maps(sweep)
+    why = f"{choice.shortfall}{f' ({apparent})' if apparent else ''}"
+    remedy = finer or "Check that these are the lesion's probabilities, or give the objective another number or name"
+    return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
+
+
+def _record(
+    choice: ThresholdChoice, rule: str, grid: str, cut: float | None, left_out: Mapping[str, str]
+) -> dict[str, object]:
+    """Return the contents of ``thresholds.json``."""
+    stability = choice.stability
+    lost = (stability.loss_below, stability.loss_above)
+    return {
+        "threshold": choice.value,
+        "objective": choice.objective,
+        "score": choice.score,
+        "interval": choice.interval,
+        "plateau": stability.plateau,
+        "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
+        "area_under_curve": stability.area,
+        "n_scans": choice.n_scans,
+        "n_subjects": choice.n_subjects,
+        "n_lesion_free": choice.n_lesion_free,
+        "n_left_out": choice.n_left_out,
+        "rule": rule,
+        "grid": grid,
+        "lesion_free_scans": parse_objective(choice.objective).lesion_free,
+        "maps_cut_at": cut,
+        "left_out": left_out,
+        "curve": _without_nan(choice.curve),
+    }
+
+
+def _without_places(excluded: Mapping[str, str], *roots: Path) -> dict[str, str]:
+    """Return why files were excluded, without the folders of this machine: the record is passed on."""
+    for root in roots:
+        folder = root if root.is_dir() else root.parent
+        excluded = {name: reason.replace(f"{folder}/", "") for name, reason in excluded.items()}
+    return dict(excluded)
+
+
+def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
+    """Return the rows of a curve for JSON, which has no NaN."""
+    return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")

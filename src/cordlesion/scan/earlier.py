@@ -1,0 +1,92 @@
+"""The files of a segmented scan that a folder holds already: their names, and what must not be replaced."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.dataset.scan_names import scan_file
+from cordlesion.errors import CordlesionError
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import read_mask
+
+SOURCE_KEY, MASK_KEY = "SourceSHA256", "MaskVoxelsSHA256"
+"""Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""
+
+
+def output_name(scan: Path | None) -> str:
+    """Name a scan's outputs by its BIDS entities and suffix, or by its file name where it has none."""
+    return scan_file(scan or "scan.nii.gz").as_image().name
+
+
+def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
+    """Return the paths of a scan's probability map, mask, and the description of both."""
+    stem = f"{output_name(scan)}_label-lesion"
+    return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
+
+
+def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
+    """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
+
+    Args:
+        folder: Where the scan is going to be written.
+        scan: The image.
+        overwrite: Replace it all the same.
+
+    Raises:
+        CordlesionError: Something would be lost.
+    """
+    _, mask, record = map_files(folder, scan)
+    if overwrite:
+        return
+    written = _record(record)
+    if (source := _other_source(written, scan)) is not None:
+        raise CordlesionError(
+            f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
+            "another output folder or rename the scan, or replace what is there with --overwrite."
+        )
+    if mask.is_file() and not _is_as_written(mask, written):
+        raise CordlesionError(
+            f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
+            "Choose another output folder, or replace it with --overwrite."
+        )
+
+
+def masks_written(mask: npt.NDArray[np.bool_], record: Path) -> list[str]:
+    """Return the hashes of the masks that may lie next to a record: the new one, and until it is there the last one."""
+    held = _record(record).get(MASK_KEY)
+    return list(dict.fromkeys([_mask_hash(mask), *(held[:1] if isinstance(held, list) else [])]))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    held = read_json(path) if path.is_file() else {}
+    return held if isinstance(held, dict) else {}
+
+
+def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
+    """Return what another image was that a record is of; None where it is of this one, or does not say."""
+    names = written.get("Sources")
+    name = names[0] if isinstance(names, list) and names else None
+    if isinstance(name, str) and name != scan.name:
+        return name
+    if isinstance(digest := written.get(SOURCE_KEY), str) and digest != file_hash(scan):
+        return f"another image named {scan.name}"
+    return None
+
+
+def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
+    recorded = written.get(MASK_KEY)
+    try:
+        return isinstance(recorded, list) and _mask_hash(read_mask(mask).data) in recorded
+    except CordlesionError:
+        # We write no mask that cannot be read as one: somebody changed it.
+        return False
+
+
+def _mask_hash(mask: npt.NDArray[Any]) -> str:
+    """Return a hash of a mask's voxels, which are the same however a program stores them."""
+    return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask.astype(np.bool_)).tobytes()).hexdigest()
