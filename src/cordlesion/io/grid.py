@@ -1,4 +1,4 @@
-"""Volumes: an array with its place in space, and whether two of them share one grid (leaf module)."""
+"""Volumes: an array with its affine, and the comparison of grids (leaf module)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cordlesion.errors import CordlesionError
 from cordlesion.io.nifti_file import unit_factor
 
-# Two grids are the same when no voxel centre differs by more than this; NIfTI stores affines as float32.
+# Two grids are equal if no voxel centre differs by more than this; NIfTI stores affines as float32.
 GRID_TOLERANCE_MM = 1e-3
 
 
@@ -47,12 +47,12 @@ class Volume:
 
     @property
     def orientation(self) -> str:
-        """Where each index axis points to, in nibabel's letters, e.g. ``"LAS"``."""
+        """Direction of each index axis, in nibabel's axis codes, e.g. ``"LAS"``."""
         return "".join(nib.aff2axcodes(self.affine))
 
 
 def transform_used(volume: Volume) -> Literal["sform", "qform", "none"]:
-    """Say which transform of its file places a volume: the sform where it is coded, as in nibabel, FSL and SCT."""
+    """Return the transform of the file that is used: the sform if its code is set, as in nibabel, FSL and SCT."""
     header = volume.header
     if header is None or header["sform_code"] > 0:
         return "sform"
@@ -60,7 +60,7 @@ def transform_used(volume: Volume) -> Literal["sform", "qform", "none"]:
 
 
 def placement_remark(volume: Volume, name: str | None = None) -> str | None:
-    """Say which transform is used where the two of a file disagree or both are missing; None where all is clear.
+    """Return a warning about the used transform if the two of a file disagree or both are missing, else None.
 
     Tools differ in which of the two they follow, so that masks made elsewhere may lie elsewhere.
 
@@ -87,7 +87,7 @@ def placement_remark(volume: Volume, name: str | None = None) -> str | None:
 
 
 def require_same_grid(volume: Volume, like: Volume) -> None:
-    """Check that two volumes share shape and place.
+    """Check that two volumes have the same shape and position.
 
     Raises:
         CordlesionError: They do not; the sentence names both files.
@@ -109,7 +109,7 @@ def require_same_grid(volume: Volume, like: Volume) -> None:
 
 
 def _farthest_mm(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]) -> float:
-    """Return how far apart two affines place a voxel at most, which is at a corner of the image."""
+    """Return the largest distance between positions of a voxel under two affines; it is at a corner of the image."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1).T
     shift = nib.affines.apply_affine(first, corners) - nib.affines.apply_affine(second, corners)
     return float(np.linalg.norm(shift, axis=1).max())
@@ -128,5 +128,5 @@ def _in_mm(affine: npt.NDArray[np.float64], header: nib.Nifti1Header) -> npt.NDA
 
 
 def _length(mm: float, decimals: int) -> str:
-    """Return a length with so many decimals, or with its first digit where those would be zeros."""
+    """Return a length with the given decimals, or with its first digit if these would be zeros."""
     return f"{mm:.{decimals}f}" if mm >= 0.5 * 10**-decimals else f"{mm:.1g}"

@@ -18,7 +18,7 @@ from cordlesion.io.writing import atomic_path
 
 VALUE_ROUNDING = 1e-6
 """Values of a mask closer than this, relative to the larger, are one value."""
-# So many values beside 0 are parts of the anatomy whatever they are, and whole numbers up to an 8-bit label are.
+# Up to this number of values other than 0 are labels of structures, and so are integers up to an 8-bit label.
 _FEW_VALUES = 9
 _MOST_LABELS = 255
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -26,12 +26,12 @@ _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "
 
 
 class SeveralValuesError(CordlesionError):
-    """A mask marks by several values, and nothing says which one is meant."""
+    """A mask has several values, and it is unknown which one marks lesions."""
 
     def __init__(self, message: str, are_labels: bool) -> None:
         super().__init__(message)
         self.are_labels = are_labels
-        """Whether the values number parts of the anatomy or lesions, as those of an image do not."""
+        """Whether the values are labels of structures or lesions, not intensities of an image."""
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -43,7 +43,7 @@ def read_volume(path: Path | str) -> Volume:
     path = Path(path)
     file = open_nifti(path)
     data = file.read()
-    low, high = float(data.min()), float(data.max())  # NaN and infinity show in them, without an array of answers
+    low, high = float(data.min()), float(data.max())  # they reveal NaN and infinity without a boolean array
     if not (math.isfinite(low) and math.isfinite(high)):
         n = sum(int(np.count_nonzero(~np.isfinite(part))) for part in np.moveaxis(data, -1, 0))
         raise CordlesionError(
@@ -54,7 +54,7 @@ def read_volume(path: Path | str) -> Volume:
 
 
 def read_grid(path: Path | str) -> Volume:
-    """Read only the header of a NIfTI file: a volume of zeros that takes no memory, to write others like it.
+    """Read only the header of a NIfTI file: a volume of zeros that takes no memory, as the grid of others.
 
     Raises:
         CordlesionError: The file is missing, is not NIfTI, or its header is not valid.
@@ -97,7 +97,7 @@ def read_scan(path: Path | str) -> Volume:
 
 
 def _holds_only(data: npt.NDArray[np.generic], low: float, high: float) -> bool:
-    # Slice by slice, because a scan that is no mask tells so at once.
+    # Slice by slice, so that a scan that is not a mask is recognised at once.
     return all(bool(np.all((part == low) | (part == high))) for part in np.moveaxis(data, -1, 0))
 
 
@@ -130,7 +130,7 @@ def read_mask(path: Path | str, like: Volume | None = None, value: float | None 
 
 
 def _given_value(volume: Volume, inside: npt.NDArray[np.bool_], value: float) -> float | None:
-    """Return the value where the mask holds it, else the highest of the others; None where there is none."""
+    """Return the value if the mask contains it, else the highest of the others; None if the mask is empty."""
     return value if inside.any() else float(volume.data.max()) or None
 
 
@@ -150,13 +150,13 @@ def _only_value(volume: Volume, inside: npt.NDArray[np.bool_]) -> float | None:
 
 
 def _are_labels(values: npt.NDArray[np.generic]) -> bool:
-    """Say whether values are those of a segmentation: a few, or whole numbers that number its parts."""
+    """Return whether values are labels of a segmentation: few values, or integers."""
     whole = len(values) <= _MOST_LABELS and bool(np.array_equal(values, np.round(values)))
     return len(values) <= _FEW_VALUES or whole
 
 
 def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
-    """Read a probability map as float32; what lies outside [0, 1] by rounding, up to 1e-3, is clipped.
+    """Read a probability map as float32; values outside [0, 1] by up to 1e-3 (rounding) are clipped.
 
     Raises:
         CordlesionError: As :func:`read_volume`; values farther outside [0, 1]; or another grid than ``like``.
@@ -214,7 +214,7 @@ def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) 
 
 
 def _copy_geometry(source: nib.Nifti1Header, target: nib.Nifti1Header) -> None:
-    """Copy both transforms bit by bit; going through matrices would round the quaternion anew."""
+    """Copy both transforms bit by bit; a conversion to matrices would round the quaternion again."""
     for field in _GEOMETRY:
         target[field] = source[field]
     target["pixdim"][:4] = source["pixdim"][:4]

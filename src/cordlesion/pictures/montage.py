@@ -1,4 +1,4 @@
-"""A scan's lesions on one sheet: the cord in profile, and axial slices through the lesions, which are numbered."""
+"""The numbered lesions of a scan on one sheet: a sagittal profile of the cord, and axial slices through lesions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,20 +26,20 @@ from cordlesion.pictures.style import MUTED, SEGMENTED, style
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}
 WIDEST_INCHES = 6.0
-"""Of the profile."""
+"""Height of the profile."""
 _LEFT_INCHES, _LINE_INCHES, _MOST_LANES = 0.3, 0.17, 6
-"""Beside the profile: room for the letters of slices, height of a line of text, bars of lesions side by side."""
+"""Next to the profile: width of the letters of slices, height of a line of text, number of lanes for lesion bars."""
 _NAME_WIDTH = 0.1
-"""Room that a lesion's name takes beside it, as a share of a picture's width."""
+"""Width of the name of a lesion as a share of the width of a picture."""
 _NARROW = 0.75
-"""A picture of a smaller width, in its heights, has no room for a title of one line."""
+"""If the width of a picture divided by its height is smaller than this, the title needs two lines."""
 _LINE = 0.03
-"""Height of a line of text, as a share of a panel's height."""
+"""Height of a line of text as a share of the height of a panel."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """A lesion's name in the pictures."""
+    """The name of a lesion in the pictures."""
 
     text: str
     color: str
@@ -49,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """An axial picture and where it was cut."""
+    """An axial picture and its position."""
 
     picture: Picture
     z: int
@@ -69,25 +69,26 @@ def montage(
     cord_only: bool = False,
     crop_mm: float | None = None,
 ) -> Figure:
-    """Show a segmentation: the cord in profile, and three to nine axial slices, where the largest lesions are widest.
+    """Show a segmentation: a profile of the cord, and three to nine axial slices where the largest lesions are widest.
 
-    The profile is a sagittal cut that follows the cord, with superior at the top and anterior at the left; axial slices
-    have anterior at the top and the patient's right at the left, whatever the index order of the files. Voxels keep
-    their physical proportions. Bars beside the profile tell how far each lesion reaches, lines where the slices lie;
-    these are named by their index in the scan's file, as the lesion table counts, and their place in millimetres.
+    The profile is a sagittal section that follows the cord, superior at the top and anterior on the left. Axial slices
+    have anterior at the top and the right of the patient on the left. Both are independent of the orientation of the
+    files. Voxels keep their physical proportions. Bars next to the profile show the extent of each lesion, lines the
+    positions of the slices. The title of a slice is its index in the file, as in the lesion table, and its position in
+    millimetres.
 
     Args:
         scan: The image, in any orientation.
-        mask: Segmented lesions on the scan's grid.
-        centerline: The cord's centre in the scan; without it the profile is the sagittal slice with most lesion.
-        reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
-        marks: What lesions are called; by default those of the mask have the numbers of the lesion table.
-        title: Above the pictures.
-        cord_only: Lesions were looked for along the centerline only: the profile is darkened beyond its ends.
-        crop_mm: Show the lesions and so much around them; by default the profile has the scan's full height.
+        mask: Segmented lesions on the grid of the scan.
+        centerline: Centre of the cord; without it the profile is the sagittal slice with the most lesion voxels.
+        reference: Manual mask on the grid of the scan; if given, colours show the agreement.
+        marks: Names of lesions; by default the numbers of the lesion table.
+        title: Title above the pictures.
+        cord_only: Whether lesions were segmented only along the centerline; the profile is darkened beyond its ends.
+        crop_mm: Margin around the lesions that is shown; by default the profile has the full height of the scan.
 
     Raises:
-        CordlesionError: A mask is not on the scan's grid.
+        CordlesionError: A mask is not on the grid of the scan.
     """
     stack = slices.layers(scan, mask, reference)
     curve = None if centerline is None else centerline.smoothed(stack.scan.spacing_mm, CORD_SMOOTHING_MM)
@@ -112,7 +113,7 @@ def montage(
 
 
 def lesion_marks(mask: Mask, spacing_mm: tuple[float, float, float]) -> list[Mark]:
-    """Name the lesions of a mask in LAS order by their numbers in the lesion table."""
+    """Return the lesions of a mask in LAS order, named by their numbers in the lesion table."""
     voxels = number_lesions(mask, float(np.prod(spacing_mm))).voxels
     return [Mark(str(number), SEGMENTED, index) for number, index in enumerate(voxels, start=1)]
 
@@ -126,7 +127,7 @@ def _section(stack: Layers, z: int, curve: Centerline | None, edge_mm: float) ->
 
 
 def _beyond(stack: Layers, curve: Centerline) -> list[tuple[float, float]]:
-    """Return the parts of the profile's height below and above a curve, in millimetres, where there are such."""
+    """Return the height of the profile below and above a curve in millimetres, if there is any."""
     slice_mm, n_slices = stack.scan.spacing_mm[2], stack.scan.data.shape[2]
     low, high = float(curve.z[0]), float(curve.z[-1]) + 1
     return [(start * slice_mm, end * slice_mm) for start, end in ((0, low), (high, n_slices)) if end > start]
@@ -148,7 +149,7 @@ def _compose(
     title: str,
     dark: Sequence[tuple[float, float]],
 ) -> Figure:
-    """Lay out the profile at the left and the axial pictures in one to three columns at its right."""
+    """Create the axes: the profile on the left, the axial pictures in one to three columns on the right."""
     width_mm, height_mm = profile.size_mm
     mm_per_inch = max(height_mm / HEIGHT_INCHES, width_mm / WIDEST_INCHES)
     lanes = _lanes(marks, stack, 0.2 * mm_per_inch)
@@ -186,7 +187,7 @@ def _compose(
 
 
 def _heading(section: Section) -> str:
-    """Name a slice, in two lines above a narrow picture."""
+    """Write the title of a slice, in two lines above a narrow picture."""
     width, height = section.picture.size_mm
     between = " · " if width > _NARROW * height else "\n"
     return f"{section.name}{between}z = {section.picture.position_mm:+.1f} mm".replace("-", "−")
@@ -207,7 +208,7 @@ def _legend(figure: Figure, profile: Picture, shadow: Mask, *, dark: bool) -> No
 
 
 def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: Layers, mm_per_inch: float) -> None:
-    """Show on the profile where the axial slices lie, their letters at its left."""
+    """Draw the positions of the axial slices on the profile, with their letters on the left."""
     at = [(section.z + 0.5) * stack.scan.spacing_mm[2] for section in sections]
     for section, y, text_y in zip(sections, at, apart(at, _LINE_INCHES * mm_per_inch), strict=True):
         axes.plot((0, profile.size_mm[0]), (y, y), color=FOREGROUND, linewidth=0.4, alpha=0.5)
@@ -216,7 +217,7 @@ def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: La
 
 
 def _lanes(marks: Sequence[Mark], stack: Layers, least_mm: float) -> list[int]:
-    """Choose for each lesion in which lane beside the profile its bar lies, so that none touch; -1: no more room."""
+    """Return the lane of the bar of each lesion next to the profile, so that bars do not touch; -1 if none is free."""
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
     chosen = []
     for mark in marks:
@@ -240,7 +241,7 @@ def _lane_inches(marks: Sequence[Mark]) -> float:
 
 
 def _bars(axes: Axes, profile: Picture, lanes: Mapping[Mark, int], stack: Layers, mm_per_inch: float) -> None:
-    """Show at the right of the profile how far each lesion reaches along the cord."""
+    """Draw the extent of each lesion along the cord, to the right of the profile."""
     for mark, lane in lanes.items():
         if lane >= 0:
             low, high = _reach(mark, stack)
@@ -250,7 +251,7 @@ def _bars(axes: Axes, profile: Picture, lanes: Mapping[Mark, int], stack: Layers
 
 
 def _with_names(picture: Picture) -> Mask:
-    """Return a slice's lesions and, at both sides, the room of their names."""
+    """Return the lesions of a slice, with the space for their names on both sides."""
     marked = [layer for layer in (picture.mask, picture.reference) if layer is not None]
     lesions: Mask = np.logical_or.reduce(marked, dtype=np.bool_)
     reach = round((_NAME_WIDTH + 0.02) * lesions.shape[1])
@@ -259,7 +260,7 @@ def _with_names(picture: Picture) -> Mask:
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:
-    """Write the names of a slice's lesions beside them: at the side away from the middle, unless the edge is near."""
+    """Write the names of the lesions of a slice next to them: on the outer side, unless the edge is near."""
     width, height = section.picture.size_mm
     sx, sy = stack.scan.spacing_mm[:2]
     corner = np.array([part.start for part in section.window]) - 0.5
@@ -277,7 +278,7 @@ def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -
 
 
 def apart(places: Sequence[float], least: float) -> list[float]:
-    """Move places on a line so that neighbours are at least ``least`` apart, the highest staying where it is."""
+    """Move positions on a line so that neighbours are at least ``least`` apart; the highest is not moved."""
     moved = list(places)
     order = sorted(range(len(places)), key=lambda n: -places[n])
     for upper, lower in pairwise(order):

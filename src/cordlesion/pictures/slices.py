@@ -1,4 +1,4 @@
-"""Which slices of a scan to show, and how they lie on the page (no drawing here)."""
+"""Chooses the slices of a scan to show, and extracts them as pictures (no drawing here)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,16 +14,16 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, require_same_grid
 
 MAX_AXIAL_SLICES, FULL_ROWS = 9, (3, 4, 6, 9)
-"""Axial slices at most, and how many leave no place of a sheet empty."""
+"""Largest number of axial slices, and the numbers that fill a sheet."""
 UNSEEN_MM = 20.0
-"""A longer stretch of the cord with lesions is not left without a slice."""
+"""Every longer range of the cord with lesions gets a slice."""
 SLICES_WITHOUT_LESIONS = 6
 WIDE_ENOUGH = 0.75
-"""A lesion is seen well in a slice where its area has this share of its largest."""
+"""A slice shows a lesion well if the lesion has at least this share of its largest area there."""
 REFERENCE_SEEN = 0.5
-"""A slice to compare masks in has this share of the reference's largest area, where it can."""
+"""A slice for comparing masks has at least this share of the largest area of the reference, if possible."""
 AXIAL_WINDOW_MM = 40.0
-"""Edge of an axial crop around the cord; twice that where the cord's place is unknown."""
+"""Edge of an axial crop around the cord; twice this if the position of the cord is unknown."""
 SAGITTAL_DEPTH_MM = (60.0, 120.0)
 """Smallest and largest anterior-posterior width of a sagittal picture."""
 
@@ -41,7 +41,7 @@ class Layers:
 
     @property
     def lesions(self) -> Mask:
-        """Voxels marked in the mask or the reference."""
+        """Voxels that are marked in the mask or the reference."""
         if self.mask is None or self.reference is None:
             one = self.reference if self.mask is None else self.mask
             return np.zeros(self.scan.data.shape, bool) if one is None else one
@@ -60,34 +60,34 @@ class Picture:
     letters: tuple[str, str, str, str]
     """Directions at the left, right, bottom and top edge."""
     position_mm: float
-    """Place of the slice's middle along its normal, in the scanner's coordinates (RAS+)."""
+    """Position of the centre of the slice along its normal, in scanner coordinates (RAS+)."""
     gray: tuple[float, float] | None = None
-    """Intensities shown black and white; by default those of the picture's own percentiles."""
+    """Intensities that are shown as black and white; by default percentiles of the picture."""
 
 
 def layers(scan: Volume, mask: Volume | Mask | None, reference: Volume | Mask | None = None) -> Layers:
-    """Bring a scan and its masks, which share its grid, to index order left-anterior-superior.
+    """Convert a scan and its masks on the same grid to index order left-anterior-superior.
 
     Raises:
-        CordlesionError: A mask is not on the scan's grid.
+        CordlesionError: A mask is not on the grid of the scan.
     """
     return Layers(to_las(scan), _las_mask(scan, mask), _las_mask(scan, reference))
 
 
 def sagittal(stack: Layers, x: int, window: tuple[slice, slice]) -> Picture:
-    """Cut sagittal slice ``x`` within the index ranges ``window`` (along A, along S): anterior left, superior up."""
+    """Return sagittal slice ``x`` within the index ranges ``window`` (along A, along S): anterior left, superior up."""
     return _picture(stack, lambda data: data[(x, *window)][::-1, ::-1].T, (1, 2), ("A", "P", "I", "S"), x)
 
 
 def axial(stack: Layers, z: int, window: tuple[slice, slice]) -> Picture:
-    """Cut axial slice ``z`` within the index ranges ``window`` (along L, along A): patient's right at the left."""
+    """Return axial slice ``z`` within the index ranges ``window`` (along L, along A): patient right on the left."""
     return _picture(stack, lambda data: data[(*window, z)][:, ::-1].T, (0, 1), ("R", "L", "P", "A"), z)
 
 
 def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice]) -> Picture:
-    """Cut each axial slice where the cord's centre is, from front to back, within the index ranges of :func:`sagittal`.
+    """Return a curved section: each axial slice is cut at the centre of the cord, with the ranges of :func:`sagittal`.
 
-    So the picture follows a cord that leans or bends sideways; beyond the ends of the curve it goes straight on.
+    The picture follows a cord that is oblique or bent sideways; beyond the ends of the curve it is straight.
     """
     along_a, along_s = window
     x, _ = centerline.at(np.arange(along_s.start, along_s.stop, dtype=np.float64))
@@ -107,7 +107,7 @@ def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice
 
 
 def shadow(stack: Layers, window: tuple[slice, slice]) -> Mask:
-    """Return where lesions lie in front of or behind a sagittal picture, whatever slice it shows."""
+    """Return the projection of all lesions on a sagittal picture."""
     seen: Mask = np.any(stack.lesions, axis=0)[window][::-1, ::-1].T
     return seen
 
@@ -121,15 +121,16 @@ def sagittal_index(stack: Layers) -> int:
 
 
 def comparing_index(reference: Mask, masks: Sequence[Mask]) -> int:
-    """Choose the sagittal slice that shows best how masks agree with the reference: by all of them together.
+    """Return the sagittal slice that best shows the agreement of all masks with the reference.
 
-    Of the slices that hold at least :data:`REFERENCE_SEEN` of the reference's largest area it is the one with the
-    largest shares of reference and masks, so that false voxels are neither hidden nor sought. A mask smaller than the
-    reference weighs as many voxels as it has. Where none of these slices shows any mask, one with less reference does.
+    Among the slices with at least :data:`REFERENCE_SEEN` of the largest area of the reference, it is the slice with the
+    largest sum of the shares of reference and masks, so that false voxels are neither avoided nor preferred. A mask
+    that is smaller than the reference has a smaller weight. If none of these slices contains a mask, slices with less
+    reference are used.
 
     Args:
-        reference: In LAS order, with at least one voxel.
-        masks: On its grid.
+        reference: Reference in LAS order, with at least one voxel.
+        masks: Masks on the same grid.
     """
     area = reference.sum(axis=(1, 2))
     layers = [layer.sum(axis=(1, 2)) for layer in masks]
@@ -141,7 +142,7 @@ def comparing_index(reference: Mask, masks: Sequence[Mask]) -> int:
 
 
 def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tuple[slice, slice]:
-    """Choose what a sagittal picture shows: the scan's full height, and the depth around the cord (or the lesions)."""
+    """Return the ranges of a sagittal picture: the full height, and the depth around the cord (or the lesions)."""
     _, n_depth, n_height = stack.scan.data.shape
     _, depth_mm, height_mm = stack.scan.spacing_mm
     width_mm = float(np.clip(n_height * height_mm / 2.2, *SAGITTAL_DEPTH_MM))
@@ -152,15 +153,15 @@ def sagittal_window(stack: Layers, centerline: Centerline | None = None) -> tupl
 def axial_indices(
     stack: Layers, lesions: Sequence[npt.NDArray[np.integer]], centerline: Centerline | None = None
 ) -> list[int]:
-    """Choose axial slices, superior first: where each of the largest lesions is widest, or evenly along the cord.
+    """Return axial slices, superior first: where the largest lesions are widest, or evenly spaced without lesions.
 
-    A lesion that a slice chosen before shows nearly as wide as it gets needs none of its own. Long lesions get more,
-    and so do few lesions, until there are as many slices as fill a sheet.
+    A lesion gets no slice if a chosen one already shows it at almost its largest area. More slices are added for long
+    lesions, or if there are few lesions, until the slices fill a sheet.
 
     Args:
         stack: The scan.
         lesions: Indices of the voxels of each lesion, shape (V, 3).
-        centerline: The cord's centre; it tells where the cord begins and ends.
+        centerline: Centre of the cord, which gives the ends of the cord.
     """
     n_slices = stack.scan.data.shape[2]
     if not len(lesions):
@@ -179,9 +180,9 @@ def axial_indices(
 
 
 def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
-    """Add to the chosen slices the middle of the longest stretch that ``held`` tells of and that has none, repeatedly.
+    """Repeatedly add the middle of the longest range of ``held`` without a chosen slice.
 
-    Where lesions have too few slices for the smallest sheet, their neighbours are added.
+    If the lesions have too few slices for the smallest sheet, neighbouring slices are added.
     """
     filled = list(chosen)
     while len(filled) < MAX_AXIAL_SLICES:
@@ -201,10 +202,10 @@ def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
 
 
 def file_index(scan: Volume, las: Volume, z: int) -> str:
-    """Name an axial slice as the scan's file counts, with the letter of its axis: ``k = 18``.
+    """Return the index of an axial slice in the file, with the letter of its axis: ``k = 18``.
 
     Args:
-        scan: As it is stored.
+        scan: The scan as it is stored.
         las: The scan, or a part of it, in LAS order.
         z: Index of the slice there.
     """
@@ -214,7 +215,7 @@ def file_index(scan: Volume, las: Volume, z: int) -> str:
 
 
 def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, npt.NDArray[np.intp]]:
-    """Cut the box of all lesions and a margin out of the layers; returns the first index of each axis with it."""
+    """Crop the layers to the bounding box of all lesions plus a margin; also returns its first index per axis."""
     index = np.argwhere(stack.lesions)
     margin = np.rint(margin_mm / np.array(stack.scan.spacing_mm)).astype(int)
     start = (index.min(axis=0) - margin).clip(0)
@@ -228,10 +229,10 @@ def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, npt.NDArray
 def axial_window(
     stack: Layers, z: int, centerline: Centerline | None = None, least_mm: float = AXIAL_WINDOW_MM
 ) -> tuple[slice, slice]:
-    """Choose what the axial picture at ``z`` shows: a square around the cord, or around the slice's lesions.
+    """Return the ranges of the axial picture at ``z``: a square around the cord, or around the lesions of the slice.
 
-    Where that square would not show all lesions of the slice, another does, of ``least_mm`` up to twice as wide; where
-    they are still farther apart, it shows the largest of them.
+    If the square around the cord does not contain all lesions of the slice, a square around the lesions is used, with
+    an edge from ``least_mm`` up to twice the usual one. If they are farther apart, it shows the largest of them.
     """
     marked = stack.lesions[:, :, z]
     in_slice, edge_mm = np.argwhere(marked), AXIAL_WINDOW_MM
@@ -251,7 +252,7 @@ def axial_window(
 
 
 def centered_range(center: float, n_wanted: float, n_voxels: int) -> slice:
-    """Return about ``n_wanted`` indices around ``center``, moved inwards where they would leave the image."""
+    """Return about ``n_wanted`` indices around ``center``, shifted so that they stay inside the image."""
     n = min(max(round(n_wanted), 1), n_voxels)
     start = min(max(round(center - (n - 1) / 2), 0), n_voxels - n)
     return slice(start, start + n)
@@ -286,7 +287,7 @@ def _picture(
 
 
 def _center(stack: Layers) -> npt.NDArray[np.float64]:
-    """Return the middle of the lesions' bounding box, or of the image where there is none."""
+    """Return the middle of the bounding box of the lesions, or of the image without lesions."""
     index = np.argwhere(stack.lesions)
     corners = (
         (index.min(axis=0), index.max(axis=0)) if len(index) else (np.zeros(3), np.array(stack.scan.data.shape) - 1)
