@@ -14,6 +14,7 @@ AVOIDED = {
     "bear, bears, bearing, borne": "allow, hold, fit (lesion-bearing is a term)",
     "minds": "depends on, is sensitive to",
     "thrice": "three times",
+    "anew, whoever": "again, who or a user who",
     "whereof, thereof, hereof, whereby, thereby, hereby, therein, wherein": "by which, in it: or another sentence",
     "whence, thence, hitherto, lest, albeit": "a plain conjunction",
     "nobody can say, it is to be, of which nobody": "unknown, must be",

@@ -147,7 +147,7 @@ def _checked(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]
     if missing := [name for name in needed if name not in table]:
         _require_tabs(table, path)
         raise CordlesionError(
-            f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it anew "
+            f"{path}: lacks the columns {', '.join(missing)}. If another version of cordlesion wrote it, make it again "
             "or write to another folder."
         )
     if isinstance(columns, TableSpec):

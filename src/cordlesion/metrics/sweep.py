@@ -21,7 +21,7 @@ from cordlesion.metrics.voxel import (
     voxel_volume_mm3,
 )
 
-# Where more of the grid is reached (maps of an untrained network), labelling a level anew is faster than the tree.
+# Where more of the grid is reached (maps of an untrained network), labelling the level is faster than the tree.
 _DENSE_SHARE = 1 / 16
 
 

@@ -86,7 +86,7 @@ def choose_hardware() -> Hardware:
 
 @functools.cache
 def _keep_freed_memory() -> None:
-    """Have the C library keep up to 2 GiB that are freed: PyTorch frees and asks for each layer's output anew.
+    """Have the C library keep up to 2 GiB that are freed: PyTorch frees and requests each layer's output again.
 
     glibc gives every block above 32 MiB back to the system at once, and gets it back page by page, filled with zeros.
     That took a quarter of a training step and of a prediction. No layer of a usual batch is larger than 256 MiB;

@@ -160,7 +160,7 @@ def _facts(results: StudyResults) -> dict[str, Any]:
     finished = datetime.fromtimestamp(results.folder.evaluation.stat().st_mtime, tz=UTC)
     return {
         "title": results.name,
-        # The day the results were made: writing the report anew does not make them newer.
+        # The day the results were made: writing the report again does not make them newer.
         "date": f"{finished.day} {finished:%B %Y}",
         "version": results.manifest.get("cordlesion", ""),
         "region": results.config.preprocess.region,

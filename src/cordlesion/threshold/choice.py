@@ -109,7 +109,7 @@ def choose_threshold(
 
     With a column ``minimum_volume_mm3`` the table has a row per scan, threshold and minimum lesion volume, and both are
     chosen together: the pair with the highest objective; of tied pairs those with the lowest minimum volume, which
-    removes least, and of these the threshold as above. In the bootstrap both are chosen anew in every sample.
+    removes least, and of these the threshold as above. In the bootstrap both are chosen again in every sample.
 
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
