@@ -119,7 +119,7 @@ def test_lesions_of_different_patches_do_not_touch(name):
 
 
 def pull_on_small_lesion(name, with_large):
-    """Sum of slopes on 10 missed voxels of a patch, alone or beside a lesion of 1000 voxels that is found."""
+    """Sum of slopes on 10 missed voxels of a patch, alone or together with a lesion of 1000 voxels that is found."""
     lesion = torch.zeros((1, 1, 32, 32, 32), dtype=torch.float64)
     lesion[..., 2, 2:4, 2:7] = 1
     small = lesion == 1

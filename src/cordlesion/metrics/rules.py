@@ -151,7 +151,7 @@ def row_name(name: str, table: Iterable[str]) -> str:
     """Return the key of a table that a name stands for: what comes from Hussein et al. 2023 has four names.
 
     Files and fingerprints hold the key of the table: ``study`` for the lesion rule, ``paper`` for the grid,
-    ``isbi2023`` for the study. Any other name is returned as it is.
+    ``isbi2023`` for the shipped study. Any other name is returned as it is.
     """
     keys = list(table)
     if name in keys or name not in _PAPER:
