@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -238,14 +238,12 @@ def read_card(folder: Path | str) -> Card:
             "cordlesion, or export the bundle again."
         )
     try:
-        card: Any = find_architecture(found[1]).card.model_validate(content)
+        return cast(Card, find_architecture(found[1]).card.model_validate(content))
     except ValidationError as error:
         fault = error.errors()[0]
         raise CordlesionError(
             f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
         ) from None
-    checked: Card = card
-    return checked
 
 
 def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
