@@ -17,6 +17,7 @@ from cordlesion.cord.finder import find_cord
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks
+from cordlesion.io.formats import plural
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.io.tables import write_table
@@ -112,8 +113,7 @@ def summarize(metrics: ScanMetrics) -> str:
     n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
         return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
-    many = "" if metrics.n_reference_lesions == 1 else "s"
-    found = f"{metrics.n_detected_lesions} of {metrics.n_reference_lesions} lesion{many} detected"
+    found = f"{metrics.n_detected_lesions} of {plural(metrics.n_reference_lesions, 'lesion')} detected"
     return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {n_false} of {metrics.n_predicted_lesions} predicted are false"
 
 
