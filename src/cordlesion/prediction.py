@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.orient import from_las
 from cordlesion.io.volume import Volume, read_grid, write_volume
 from cordlesion.model.architectures import Predictor
@@ -16,7 +16,7 @@ from cordlesion.preprocess.cord_stack import map_back
 from cordlesion.preprocess.stack_file import read_stack
 
 
-def predict_scan(model: Predictor, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
+def predict_scan(model: Predictor, scan: Volume, centerline: Centerline | None) -> Float32Array:
     """Predict the lesion probability of every voxel of a scan; 0 outside the stack.
 
     Args:

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from cordlesion.io.arrays import Float32Array, FloatArray, Int16Array, IntArray
 
 _START = np.iinfo(np.int16).min
 
@@ -21,17 +22,17 @@ class BestPath:
 
     first: int
     """Index of its first slice."""
-    x: npt.NDArray[np.int64]
+    x: IntArray
     """Pixel index in each of its slices, shape (n,); y likewise."""
-    y: npt.NDArray[np.int64]
+    y: IntArray
     score: float
     """Sum of evidence minus the cost of bending; above 0."""
 
 
 def best_path(
-    evidence: npt.NDArray[np.float32],
-    positions_mm: npt.NDArray[np.float64],
-    extents_mm: npt.NDArray[np.float64],
+    evidence: Float32Array,
+    positions_mm: FloatArray,
+    extents_mm: FloatArray,
     pixel_mm: float,
     *,
     stiffness: float,
@@ -51,7 +52,7 @@ def best_path(
         The best curve; None if no evidence is above 0.
     """
     scores = np.zeros(evidence.shape[1:], np.float32)
-    steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]] = []
+    steps: list[tuple[Int16Array, Int16Array]] = []
     best = 0.0
     end: tuple[int, int, int] | None = None
     for k, slice_evidence in enumerate(evidence):
@@ -67,8 +68,8 @@ def best_path(
 
 
 def _from_previous(
-    scores: npt.NDArray[np.float32], gap_mm: float, pixel_mm: float, stiffness: float, max_slope: float
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16], npt.NDArray[np.int16]]:
+    scores: Float32Array, gap_mm: float, pixel_mm: float, stiffness: float, max_slope: float
+) -> tuple[Float32Array, Int16Array, Int16Array]:
     """Return the best score of a curve up to each pixel, and its step back along x and y."""
     if math.isinf(gap_mm):
         return scores, np.zeros(scores.shape, np.int16), np.zeros(scores.shape, np.int16)
@@ -83,8 +84,8 @@ def _from_previous(
 
 
 def _best_shift(
-    scores: npt.NDArray[np.float32], shifts: npt.NDArray[np.int64], costs: npt.NDArray[np.float32], axis: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]:
+    scores: Float32Array, shifts: IntArray, costs: Float32Array, axis: int
+) -> tuple[Float32Array, Int16Array]:
     scores = np.moveaxis(scores, axis, 0)
     best = np.full(scores.shape, -np.inf, np.float32)
     step = np.zeros(scores.shape, np.int16)
@@ -100,9 +101,7 @@ def _best_shift(
     return np.moveaxis(best, 0, axis), np.moveaxis(step, 0, axis)
 
 
-def _trace_back(
-    steps: list[tuple[npt.NDArray[np.int16], npt.NDArray[np.int16]]], end: tuple[int, int, int], score: float
-) -> BestPath:
+def _trace_back(steps: list[tuple[Int16Array, Int16Array]], end: tuple[int, int, int], score: float) -> BestPath:
     k, x, y = end
     path = [(x, y)]
     while steps[k][0][x, y] != _START:

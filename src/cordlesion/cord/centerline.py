@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.cord.stray_voxels import ContinuousPart, centers, remove_specks, select_continuous
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.progress import say
 from cordlesion.io.volume import Volume, read_mask
@@ -26,16 +26,16 @@ MIN_SPLINE_POINTS = 5
 class Centerline:
     """The centre of the cord at some axial positions, in continuous voxel indices of the scan in LAS order."""
 
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    z: npt.NDArray[np.float64]
+    x: FloatArray
+    y: FloatArray
+    z: FloatArray
     """Strictly increasing; between two points the curve is a straight line."""
     confidence: float | None = None
     """Mean probability of the cord along the curve; None for a curve that the detector did not find."""
     remarks: tuple[str, ...] = ()
     """Warnings for the user, as sentences without the file name."""
 
-    def at(self, z: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def at(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return x and y at the axial positions ``z``; beyond an end, x and y of that end."""
         return np.interp(z, self.z, self.x), np.interp(z, self.z, self.y)
 
@@ -112,7 +112,7 @@ def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = Non
     )
 
 
-def centerline_mask(centerline: Centerline, scan: Volume) -> npt.NDArray[np.bool_]:
+def centerline_mask(centerline: Centerline, scan: Volume) -> Mask:
     """Draw a curve on the grid of the scan: the nearest voxel in each axial slice between its ends."""
     las = to_las(scan)
     nx, ny, nz = las.data.shape
@@ -161,7 +161,7 @@ def _remarks(n_specks: int, part: ContinuousPart) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _require_inside(points: npt.NDArray[np.float64], scan: Volume, path: Path | None) -> None:
+def _require_inside(points: FloatArray, scan: Volume, path: Path | None) -> None:
     outside = ((points < -0.5) | (points > np.array(scan.data.shape) - 0.5)).any(axis=1)
     if outside.any():
         voxel = tuple(int(v) for v in np.round(points[outside][0]))

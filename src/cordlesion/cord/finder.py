@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
 
@@ -16,6 +15,7 @@ from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
 from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
@@ -37,10 +37,8 @@ MIN_LENGTH_MM = 20.0
 MIN_LENGTH_SHARE = 0.5
 _BATCH_PIXELS = 40_000
 
-Floats = npt.NDArray[np.float32]
 
-
-def find_cord(scan: Volume, weights: Mapping[str, Floats] | None = None) -> Centerline:
+def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -> Centerline:
     """Find the centre of the cord in each axial slice between the ends of the cord.
 
     Args:
@@ -73,13 +71,13 @@ def find_cord(scan: Volume, weights: Mapping[str, Floats] | None = None) -> Cent
     return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
 
 
-def _slabs(n_slices: int, spacing_mm: float) -> npt.NDArray[np.int64]:
+def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
     """Return the borders of the slabs: slab k has the slices from border k up to border k + 1."""
     count = max(1, round(n_slices / max(1, round(SLAB_MM / spacing_mm))))
     return np.linspace(0, n_slices, count + 1).round().astype(np.int64)
 
 
-def _evidence(las: Volume, slabs: npt.NDArray[np.int64], weights: Mapping[str, Floats]) -> tuple[Floats, Floats]:
+def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array]) -> tuple[Float32Array, Float32Array]:
     """Return log-odds (N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
     across = [_resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
     shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
@@ -112,14 +110,12 @@ def _resampling(n: int, spacing_mm: float) -> sparse.csr_array:
     return sparse.csr_array((values, (rows, voxel[rows, columns])), shape=(len(at), n))
 
 
-def _resample(slab: npt.NDArray[np.generic], across: Sequence[sparse.csr_array]) -> Floats:
+def _resample(slab: AnyArray, across: Sequence[sparse.csr_array]) -> Float32Array:
     mean = slab.mean(axis=2, dtype=np.float32)
     return np.asarray((across[1] @ (across[0] @ mean).T).T, np.float32)
 
 
-def _centers(
-    path: BestPath, heat: Floats, offsets: Floats
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return x and y of the centre in mm from the first pixel, and its probability, for each slab of the path.
 
     The centre is the mean of the centres that the cells near the path predict, weighted by their probability.
@@ -140,12 +136,12 @@ def _centers(
 
 
 def _smooth(
-    middles: npt.NDArray[np.float64],
-    values: npt.NDArray[np.float64],
-    probability: npt.NDArray[np.float64],
-    z: npt.NDArray[np.int64],
+    middles: FloatArray,
+    values: FloatArray,
+    probability: FloatArray,
+    z: IntArray,
     spacing_mm: float,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Return the smoothing spline of the centres of slabs, weighted by probability, at the slices ``z``."""
     if len(middles) < MIN_SPLINE_POINTS:
         return np.interp(z, middles, values)
@@ -155,9 +151,7 @@ def _smooth(
     return np.asarray(spline(z * spacing_mm), np.float64)
 
 
-def require_cord(
-    scan: Volume, probability: npt.NDArray[np.float64], extents: npt.NDArray[np.float64], total_mm: float
-) -> None:
+def require_cord(scan: Volume, probability: FloatArray, extents: FloatArray, total_mm: float) -> None:
     """Reject a curve that is too short or too uncertain to be a cord.
 
     Args:

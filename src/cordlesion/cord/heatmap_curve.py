@@ -7,13 +7,13 @@ As in SCT (Gros et al. 2018, 10.1016/j.media.2017.12.001), where a network compu
 import math
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.finder import MAX_LOG_ODDS, MAX_SLOPE, SMOOTHING_MM, STIFFNESS, require_cord
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, FloatArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
@@ -25,8 +25,6 @@ CORD = 0.5
 """A pixel is cord above this probability, as in SCT."""
 _STRIDE = 2
 """The curve is computed on every second pixel of 0.5 mm."""
-
-Floats = npt.NDArray[np.float64]
 
 
 def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
@@ -61,15 +59,15 @@ def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
     return Centerline(x, y, z, float(probability.mean())).smoothed(las.spacing_mm, SMOOTHING_MM)
 
 
-def _log_odds(heat: npt.NDArray[np.float32], pixel_mm: tuple[float, ...]) -> npt.NDArray[np.float32]:
+def _log_odds(heat: Float32Array, pixel_mm: tuple[float, ...]) -> Float32Array:
     around = ndimage.gaussian_filter(heat, [NEIGHBOURHOOD_MM / step for step in pixel_mm])
     most = 1 / (1 + math.exp(-MAX_LOG_ODDS))
     p = np.clip(around[::_STRIDE, ::_STRIDE], 1 - most, most)
-    odds: npt.NDArray[np.float32] = np.log(p / (1 - p))
+    odds: Float32Array = np.log(p / (1 - p))
     return odds
 
 
-def _centers(path: BestPath, heat: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+def _centers(path: BestPath, heat: Float32Array) -> tuple[FloatArray, FloatArray]:
     """Return the centre of the cord in pixels (2, N; NaN without cord) and p on the path, for each slice of it."""
     centers, probability = np.full((2, len(path.x)), np.nan), np.zeros(len(path.x))
     for n, pixel in enumerate(zip(path.x * _STRIDE, path.y * _STRIDE, strict=True)):

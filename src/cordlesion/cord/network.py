@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import load
 
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.fingerprints import file_hash
 
 PIXEL_MM = 1.0
@@ -26,23 +26,21 @@ OFFSET_MM = 4.0
 
 WEIGHTS = Path(__file__).parent / "weights" / "cord_detector.safetensors"
 
-Floats = npt.NDArray[np.float32]
-
 
 @cache
-def shipped_weights() -> Mapping[str, Floats]:
+def shipped_weights() -> Mapping[str, Float32Array]:
     """Return the weights that the package contains."""
     return load(WEIGHTS.read_bytes())
 
 
-def standardize(images: Floats) -> Floats:
+def standardize(images: Float32Array) -> Float32Array:
     """Clip each slice to its 1st and 99th percentile, then scale to zero mean and unit SD; shape (N, X, Y)."""
     low, high = np.percentile(images, (1, 99), axis=(1, 2), keepdims=True).astype(np.float32)
     clipped = np.clip(images, low, high)
     clipped -= clipped.mean(axis=(1, 2), keepdims=True)
     deviation = clipped.std(axis=(1, 2), keepdims=True)
     # The SD of a constant slice is its rounding error.
-    standardized: Floats = clipped / np.maximum(deviation, np.float32(1e-6) * (1 + np.abs(high)))
+    standardized: Float32Array = clipped / np.maximum(deviation, np.float32(1e-6) * (1 + np.abs(high)))
     return standardized
 
 
@@ -52,7 +50,7 @@ def shipped_weights_hash() -> str:
     return file_hash(WEIGHTS)
 
 
-def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
+def cord_evidence(images: Float32Array, weights: Mapping[str, Float32Array]) -> Float32Array:
     """Run the network on standardised slices.
 
     Args:
@@ -67,7 +65,7 @@ def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
     # Channel 2 * i + j is pixel (i, j) of each cell.
     cells = images.reshape(n, nx // 2, 2, ny // 2, 2).transpose(2, 4, 0, 1, 3).reshape(4, n, nx // 2, ny // 2)
 
-    def layer(name: str, values: Floats, rectify: bool = True) -> Floats:
+    def layer(name: str, values: Float32Array, rectify: bool = True) -> Float32Array:
         result = _convolve(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
         return np.maximum(result, 0, out=result) if rectify else result
 
@@ -79,7 +77,7 @@ def cord_evidence(images: Floats, weights: Mapping[str, Floats]) -> Floats:
     return layer("output", fine, rectify=False)
 
 
-def _convolve(values: Floats, weight: Floats, bias: Floats) -> Floats:
+def _convolve(values: Float32Array, weight: Float32Array, bias: Float32Array) -> Float32Array:
     """Convolve (C, N, X, Y) with a kernel of 3 x 3 or 1 x 1, zero-padded, as one matrix product."""
     channels, n, nx, ny = values.shape
     if weight.shape[2] == 1:
@@ -93,12 +91,12 @@ def _convolve(values: Floats, weight: Floats, bias: Floats) -> Floats:
     return result.reshape(-1, n, nx, ny)
 
 
-def _pool(values: Floats) -> Floats:
+def _pool(values: Float32Array) -> Float32Array:
     """Max-pool 2 x 2."""
     rows = np.maximum(values[:, :, ::2], values[:, :, 1::2])
     return np.maximum(rows[..., ::2], rows[..., 1::2])
 
 
-def _double(values: Floats) -> Floats:
+def _double(values: Float32Array) -> Float32Array:
     """Upsample by 2: repeat each pixel along both axes."""
     return values.repeat(2, axis=2).repeat(2, axis=3)

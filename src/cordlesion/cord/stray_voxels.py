@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-Floats = npt.NDArray[np.float64]
+from cordlesion.io.arrays import FloatArray, Mask
 
 # A component is a speck if its area per slice is below this share of the median area of the cord.
 _MIN_AREA_SHARE = 0.2
@@ -32,13 +32,13 @@ _MAX_STRAY_SHARE = 0.1
 class ContinuousPart:
     """The points of a curve that can belong to one continuous cord."""
 
-    points: npt.NDArray[np.bool_]
+    points: Mask
     """True for points that are kept, shape (N,)."""
     is_steep: bool
     """Whether too many slices do not fit to the others; then every slice keeps a point."""
 
 
-def remove_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def remove_specks(mask: Mask) -> Mask:
     """Remove connected components whose area per slice is far below that of the cord.
 
     Components of normal area stay: a cord may be drawn in every fifth slice only. From a curve, with one voxel per
@@ -60,7 +60,7 @@ def remove_specks(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(kept[labels])
 
 
-def centers(mask: npt.NDArray[np.bool_]) -> Floats:
+def centers(mask: Mask) -> FloatArray:
     """Return the centre of mass of each slice with voxels; for a curve, of each connected component of a slice.
 
     Args:
@@ -80,7 +80,7 @@ def centers(mask: npt.NDArray[np.bool_]) -> Floats:
     return np.asarray(means[np.argsort(means[:, 2], kind="stable")])
 
 
-def select_continuous(points: Floats, spacing_mm: tuple[float, float, float]) -> ContinuousPart:
+def select_continuous(points: FloatArray, spacing_mm: tuple[float, float, float]) -> ContinuousPart:
     """Select the longest sequence of points in which neighbours are not farther apart sideways than a cord allows.
 
     Args:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
 from cordlesion.dataset.scan import Scan, ScanContent
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray, IntArray
 
 _CANDIDATES = 500
 """Number of random assignments; the best balanced one is used."""
@@ -31,7 +31,7 @@ class _Load:
 def assign_groups(
     scans: Sequence[Scan],
     contents: Mapping[str, ScanContent],
-    shares: npt.NDArray[np.float64],
+    shares: FloatArray,
     key: Sequence[int],
     whole: str,
     purpose: str,
@@ -81,8 +81,8 @@ def _too_few(n_found: int, n_needed: int, settled: Sequence[_Load], whole: str, 
 
 
 def _balanced(
-    loads: Sequence[_Load], settled: Sequence[_Load], shares: npt.NDArray[np.float64], rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
+    loads: Sequence[_Load], settled: Sequence[_Load], shares: FloatArray, rng: np.random.Generator
+) -> IntArray:
     sizes = np.array([load.n_scans for load in loads], dtype=np.float64)
     taken = np.zeros(len(shares))
     taken[-1] = sum(load.n_scans for load in settled)
@@ -92,11 +92,11 @@ def _balanced(
 
 
 def _fill(
-    sizes: npt.NDArray[np.float64],
-    shares: npt.NDArray[np.float64],
-    order: npt.NDArray[np.int64],
-    taken: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.int64]:
+    sizes: FloatArray,
+    shares: FloatArray,
+    order: IntArray,
+    taken: FloatArray | None = None,
+) -> IntArray:
     """Assign subjects in ``order`` to the group with the largest missing share; first, each group gets one subject.
 
     ``taken`` is the number of scans that each group already has.
@@ -112,7 +112,7 @@ def _fill(
     return groups
 
 
-def _imbalance(loads: Sequence[_Load], sets: npt.NDArray[np.int64], shares: npt.NDArray[np.float64]) -> float:
+def _imbalance(loads: Sequence[_Load], sets: IntArray, shares: FloatArray) -> float:
     """Return the difference between groups and the whole: lesion number and volume, number of scans, site shares.
 
     Whole distributions are compared (Wasserstein distance), because groups with equal means may have other medians.

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from cordlesion.io.arrays import Float32Array, Int32Array, IntArray, Mask
 from cordlesion.metrics import LesionRule, ScanMetrics, binarize
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.scan import scan_metrics
-from cordlesion.metrics.voxel import Mask
 
-Places = npt.NDArray[np.int64]
+Places = IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +29,11 @@ class ReferenceLesions:
 class PredictedLesions:
     """The predicted lesions of a map at one threshold."""
 
-    sizes: npt.NDArray[np.int64]
+    sizes: IntArray
     """Number of voxels of each, shape (C,)."""
     places: Places
     """Voxel with the highest probability of each, shape (C, 3)."""
-    peaks: npt.NDArray[np.float32]
+    peaks: Float32Array
     """That probability, shape (C,)."""
     true: Mask
     """Whether each is a true positive, shape (C,)."""
@@ -56,17 +55,17 @@ class _Voxels:
 
     index: Places
     """Shape (N, 3)."""
-    processed: npt.NDArray[np.float32]
-    probability: npt.NDArray[np.float32]
-    lesions: npt.NDArray[np.int32]
+    processed: Float32Array
+    probability: Float32Array
+    lesions: Int32Array
     """Label of the reference component at each voxel (from 1), 0 outside."""
 
     @classmethod
     def of(
         cls,
         reference: ReferenceLesions,
-        processed: npt.NDArray[np.float32],
-        probability: npt.NDArray[np.float32],
+        processed: Float32Array,
+        probability: Float32Array,
         threshold: float,
     ) -> "_Voxels":
         """Return the voxels of a map above a threshold."""
@@ -112,8 +111,8 @@ def find_reference_lesions(reference: Mask, rule: LesionRule, voxel_mm3: float) 
 
 def evaluate_thresholds(
     reference: ReferenceLesions,
-    processed: npt.NDArray[np.float32],
-    probability: npt.NDArray[np.float32],
+    processed: Float32Array,
+    probability: Float32Array,
     thresholds: Sequence[float],
     rule: LesionRule,
     voxel_mm3: float,
@@ -149,7 +148,7 @@ class _Evaluator:
     rule: LesionRule
     voxel_mm3: float
 
-    def evaluate_full(self, probability: npt.NDArray[np.float32]) -> ThresholdedMap:
+    def evaluate_full(self, probability: Float32Array) -> ThresholdedMap:
         """Evaluate a threshold that all voxels reach: one lesion."""
         sizes = self.reference.components.sizes
         numbers = np.arange(len(sizes))
@@ -166,7 +165,7 @@ class _Evaluator:
         peaks[found.labels[::-1]] = falling[::-1]  # the last assignment wins: the highest
         return self._compare(overlaps, voxels.index[peaks[1:]], voxels.probability[peaks[1:]])
 
-    def _compare(self, overlaps: Overlaps, places: Places, peaks: npt.NDArray[np.float32]) -> ThresholdedMap:
+    def _compare(self, overlaps: Overlaps, places: Places, peaks: Float32Array) -> ThresholdedMap:
         min_voxels = self.rule.min_voxels(self.voxel_mm3)
         of_counted, true = detect(overlaps.without_small(min_voxels), self.rule)
         detected = np.zeros(len(self.reference.counted), bool)

@@ -7,10 +7,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from cordlesion.metrics.voxel import Mask, bounding_box
+from cordlesion.io.arrays import AnyArray, Mask
+from cordlesion.metrics.voxel import bounding_box
 
 
 def as_script(name: str, value: object) -> bytes:
@@ -24,7 +22,7 @@ def as_script(name: str, value: object) -> bytes:
     return f"cordlesion.receive({json.dumps(name)}, {text});\n".encode("ascii")
 
 
-def pack_array(array: npt.NDArray[np.generic]) -> dict[str, Any]:
+def pack_array(array: AnyArray) -> dict[str, Any]:
     """Pack an array of 8-bit or 16-bit numbers, first axis fastest, as in NIfTI files."""
     kind = {1: "uint8", 2: "uint16"}[array.dtype.itemsize]
     stored = array.astype(f"<u{array.dtype.itemsize}", copy=False).tobytes(order="F")
@@ -32,7 +30,7 @@ def pack_array(array: npt.NDArray[np.generic]) -> dict[str, Any]:
     return {"shape": list(array.shape), "type": kind, "gzip": content}
 
 
-def pack_part(array: npt.NDArray[np.generic], inside: Mask) -> dict[str, Any]:
+def pack_part(array: AnyArray, inside: Mask) -> dict[str, Any]:
     """Pack the bounding box of ``inside`` and its first voxel; the array must be 0 outside the box."""
     box = bounding_box(inside)
     return {"start": [edge.start for edge in box], **pack_array(array[box])}

@@ -7,7 +7,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
@@ -18,12 +17,13 @@ from cordlesion.explorer.lesion_lists import (
     find_reference_lesions,
 )
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
+from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray, Mask, UInt8Array
 from cordlesion.io.orient import to_las
 from cordlesion.io.probability import count_reached
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import LesionRule, binarize, resolve_rule
 from cordlesion.metrics.columns import METRIC_COLUMNS
-from cordlesion.metrics.voxel import Mask, voxel_volume_mm3
+from cordlesion.metrics.voxel import voxel_volume_mm3
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
 from cordlesion.study_folder.derivatives import mask_path
@@ -119,10 +119,10 @@ class ScanData:
             "predicted": [self._describe_predicted(result) for result in results],
         }
 
-    def _grey(self, data: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    def _grey(self, data: AnyArray) -> UInt8Array:
         low, high = self._grey_range
-        scaled: npt.NDArray[np.float32] = (data.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
-        grey: npt.NDArray[np.uint8] = np.rint(scaled.clip(0, 255)).astype(np.uint8)
+        scaled: Float32Array = (data.astype(np.float32) - low) * (255 / max(high - low, 1e-6))
+        grey: UInt8Array = np.rint(scaled.clip(0, 255)).astype(np.uint8)
         return grey
 
     @cached_property
@@ -170,21 +170,21 @@ class ScanData:
             [*place, *facts] for place, *facts in zip(self._in_las(lesions.places), volumes, peaks, true, strict=True)
         ]
 
-    def _peaks(self, probability: npt.NDArray[np.float32]) -> list[float]:
+    def _peaks(self, probability: Float32Array) -> list[float]:
         """Return the highest probability in each reference lesion."""
         labels = self.lesions.components.labels
         highest = np.zeros(len(self.lesions.counted) + 1, np.float32)
         np.maximum.at(highest, labels[labels > 0], probability[labels > 0])
         return [float(p) for p in highest[1:]]
 
-    def _in_las(self, places: npt.NDArray[np.int64]) -> list[list[int]]:
+    def _in_las(self, places: IntArray) -> list[list[int]]:
         moved: list[list[int]] = np.rint(nib.affines.apply_affine(self._to_las_index, places)).astype(int).tolist()
         return moved
 
     @cached_property
-    def _to_las_index(self) -> npt.NDArray[np.float64]:
+    def _to_las_index(self) -> FloatArray:
         """Matrix from voxel indices of the scan to those in left-anterior-superior order, shape (4, 4)."""
-        matrix: npt.NDArray[np.float64] = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
+        matrix: FloatArray = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
         return matrix
 
     def _read_map(self, model: Model, applied: Application) -> Volume:
@@ -226,7 +226,7 @@ def _voxel_mm3(reference: Volume) -> float:
     return voxel_volume_mm3(reference.spacing_mm)
 
 
-def _levels(processed: npt.NDArray[np.float32], thresholds: tuple[float, ...]) -> npt.NDArray[np.uint8]:
+def _levels(processed: Float32Array, thresholds: tuple[float, ...]) -> UInt8Array:
     """Return the index of the highest threshold that each voxel reaches: level >= k means p >= thresholds[k]."""
     levels = np.zeros(processed.shape, np.uint8, order="F" if processed.flags.f_contiguous else "C")
     reached = binarize(processed, thresholds[1])  # the others reach only the first

@@ -6,9 +6,9 @@ from typing import Literal
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, FloatArray
 from cordlesion.io.nifti_file import unit_factor
 
 # Two grids are equal if no voxel centre differs by more than this; NIfTI stores affines as float32.
@@ -27,9 +27,9 @@ class Volume:
         ((0.5, 0.5, 2.0), 'LAS')
     """
 
-    data: npt.NDArray[np.generic]
+    data: AnyArray
     """Voxel values, shape (X, Y, Z)."""
-    affine: npt.NDArray[np.float64]
+    affine: FloatArray
     """Voxel-to-world matrix, shape (4, 4)."""
     header: nib.Nifti1Header | None = None
     """Header of the file it came from; outputs on the same grid copy its geometry exactly."""
@@ -108,7 +108,7 @@ def require_same_grid(volume: Volume, like: Volume) -> None:
         )
 
 
-def _farthest_mm(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], shape: tuple[int, ...]) -> float:
+def _farthest_mm(first: FloatArray, second: FloatArray, shape: tuple[int, ...]) -> float:
     """Return the largest distance between positions of a voxel under two affines; it is at a corner of the image."""
     corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij")).reshape(3, -1).T
     shift = nib.affines.apply_affine(first, corners) - nib.affines.apply_affine(second, corners)
@@ -120,10 +120,10 @@ def _tolerance_mm(grid: Volume) -> float:
     return max(GRID_TOLERANCE_MM, 0.05 * min(grid.spacing_mm))
 
 
-def _in_mm(affine: npt.NDArray[np.float64], header: nib.Nifti1Header) -> npt.NDArray[np.float64]:
+def _in_mm(affine: FloatArray, header: nib.Nifti1Header) -> FloatArray:
     """Return an affine of a header in millimetres."""
     factor = unit_factor(header)
-    scaled: npt.NDArray[np.float64] = affine * np.array([[factor], [factor], [factor], [1.0]])
+    scaled: FloatArray = affine * np.array([[factor], [factor], [factor], [1.0]])
     return scaled
 
 

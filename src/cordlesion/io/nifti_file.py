@@ -13,14 +13,14 @@ from typing import IO, Any, Literal, NoReturn
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nibabel.volumeutils import apply_read_scaling
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray
 
-Affine = npt.NDArray[np.float64]
+Affine = FloatArray
 
 VOXEL_MM = (0.02, 20.0)
 """Smallest and largest voxel size that a scan of a person can have."""
@@ -63,7 +63,7 @@ class NiftiFile:
         """Whether stored values have a slope or an intercept."""
         return bool(self.proxy.slope != 1 or self.proxy.inter != 0)
 
-    def read(self) -> npt.NDArray[np.generic]:
+    def read(self) -> AnyArray:
         """Return the voxels as stored, or as float32 if they are scaled.
 
         Raises:
@@ -77,7 +77,7 @@ class NiftiFile:
                 f"{self.path}: the file is truncated or damaged ({_one_line(error)}). Copy or export it again."
             ) from error
 
-    def _stored(self) -> npt.NDArray[np.generic]:
+    def _stored(self) -> AnyArray:
         shape, dtype = self.proxy.shape, self.proxy.dtype
         if self.path.name.endswith(".nii.gz"):
             content = _decompressed(self.path, self.offset + self.n_bytes)
@@ -279,7 +279,7 @@ def _next_member(stream: IO[bytes], raw: bytes) -> bytes:
     return rest if raw else b""
 
 
-def _scaled(stored: npt.NDArray[np.generic], slope: float, inter: float) -> npt.NDArray[np.float32]:
+def _scaled(stored: AnyArray, slope: float, inter: float) -> Float32Array:
     """Scale in float64 slice by slice, which needs less memory, and round once."""
     scaled = np.empty(stored.shape, np.float32, order="F")
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,9 +1,8 @@
 """Reorientation to index order left-anterior-superior ("LAS" for nibabel, "RPI" for the Spinal Cord Toolbox)."""
 
 import nibabel as nib
-import numpy as np
-import numpy.typing as npt
 
+from cordlesion.io.arrays import AnyArray
 from cordlesion.io.volume import Volume
 
 _LAS = nib.orientations.axcodes2ornt("LAS")
@@ -27,8 +26,8 @@ def to_las(volume: Volume) -> Volume:
     return Volume(data, affine, None, volume.path)
 
 
-def from_las(data: npt.NDArray[np.generic], like: Volume) -> npt.NDArray[np.generic]:
+def from_las(data: AnyArray, like: Volume) -> AnyArray:
     """Inverse of :func:`to_las`: convert an array in LAS order to the orientation of ``like``."""
     transform = nib.orientations.ornt_transform(_LAS, nib.io_orientation(like.affine))
-    restored: npt.NDArray[np.generic] = nib.orientations.apply_orientation(data, transform)
+    restored: AnyArray = nib.orientations.apply_orientation(data, transform)
     return restored

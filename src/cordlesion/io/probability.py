@@ -5,14 +5,15 @@ logit. Each form has other rounding errors, so a stored 0.3 may be equal to, abo
 An exact comparison would therefore binarize them differently.
 """
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Array, Float32Array, IndexArray, Mask
 
-Probability: TypeAlias = npt.NDArray[np.float32]
+Probability: TypeAlias = Float32Array
 
 _SMALLEST = np.finfo(np.float32).smallest_subnormal
 ROUNDING = 1e-3
@@ -36,7 +37,7 @@ def min_lesion_probability(thresholds: npt.ArrayLike) -> Probability:
     return np.where(t > 0, np.maximum(least, _SMALLEST), zero).astype(np.float32, copy=False)
 
 
-def binarize(probability: npt.ArrayLike, threshold: float) -> npt.NDArray[np.bool_]:
+def binarize(probability: npt.ArrayLike, threshold: float) -> Mask:
     """Binarize a probability map: a voxel is lesion if ``p >= threshold``, within 2 units in the last place of float32.
 
     Both sides are rounded to float32, the precision of probability maps; :func:`min_lesion_probability` defines the
@@ -50,7 +51,7 @@ def binarize(probability: npt.ArrayLike, threshold: float) -> npt.NDArray[np.boo
     return np.asarray(probability, dtype=np.float32) >= min_lesion_probability(threshold)
 
 
-def count_reached(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.intp]:
+def count_reached(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> IndexArray:
     """Count, for each probability, the thresholds that it reaches: the count is above k if p reaches ``thresholds[k]``.
 
     Args:
@@ -61,7 +62,7 @@ def count_reached(probability: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.
     return np.asarray(np.searchsorted(min_lesion_probability(thresholds), p, side="right"))
 
 
-def as_probabilities(array: npt.NDArray[Any], name: object, remedy: str = "") -> Probability:
+def as_probabilities(array: Array, name: object, remedy: str = "") -> Probability:
     """Return an array as float32 in [0, 1]; values outside by at most the rounding error (1e-3) are clipped.
 
     Args:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Mask
 from cordlesion.io.grid import Volume as Volume
 from cordlesion.io.grid import placement_remark as placement_remark
 from cordlesion.io.grid import require_same_grid as require_same_grid
@@ -96,7 +96,7 @@ def read_scan(path: Path | str) -> Volume:
     return Volume(data, volume.affine, volume.header, volume.path)
 
 
-def _holds_only(data: npt.NDArray[np.generic], low: float, high: float) -> bool:
+def _holds_only(data: AnyArray, low: float, high: float) -> bool:
     # Slice by slice, so that a scan that is not a mask is recognised at once.
     return all(bool(np.all((part == low) | (part == high))) for part in np.moveaxis(data, -1, 0))
 
@@ -129,12 +129,12 @@ def read_mask(path: Path | str, like: Volume | None = None, value: float | None 
     return mask
 
 
-def _given_value(volume: Volume, inside: npt.NDArray[np.bool_], value: float) -> float | None:
+def _given_value(volume: Volume, inside: Mask, value: float) -> float | None:
     """Return the value if the mask contains it, else the highest of the others; None if the mask is empty."""
     return value if inside.any() else float(volume.data.max()) or None
 
 
-def _only_value(volume: Volume, inside: npt.NDArray[np.bool_]) -> float | None:
+def _only_value(volume: Volume, inside: Mask) -> float | None:
     values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
     if not len(values):
         return None
@@ -149,7 +149,7 @@ def _only_value(volume: Volume, inside: npt.NDArray[np.bool_]) -> float | None:
     return high
 
 
-def _are_labels(values: npt.NDArray[np.generic]) -> bool:
+def _are_labels(values: AnyArray) -> bool:
     """Return whether values are labels of a segmentation: few values, or integers."""
     whole = len(values) <= _MOST_LABELS and bool(np.array_equal(values, np.round(values)))
     return len(values) <= _FEW_VALUES or whole
@@ -175,7 +175,7 @@ def read_probability(path: Path | str, like: Volume | None = None) -> Volume:
     return probability
 
 
-def write_volume(path: Path | str, data: npt.NDArray[np.generic], like: Volume) -> None:
+def write_volume(path: Path | str, data: AnyArray, like: Volume) -> None:
     """Write ``data`` atomically on the grid of ``like``, copying its geometry (both transforms, their codes) exactly.
 
     Args:

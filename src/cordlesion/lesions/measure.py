@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IndexArray, Int32Array, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.metrics import RULES, LesionRule
 from cordlesion.metrics.lesion import every_component
-from cordlesion.metrics.voxel import Mask, bounding_box
+from cordlesion.metrics.voxel import bounding_box
 
 STUDY_RULE = RULES["study"]
 CORD_SMOOTHING_MM = 40.0
@@ -80,9 +80,9 @@ class LesionList:
 class NumberedLesions:
     """The numbered lesions of a mask, from the largest; lesions of equal size in scan order."""
 
-    voxels: tuple[npt.NDArray[np.int32], ...]
+    voxels: tuple[Int32Array, ...]
     """Indices of the voxels of each lesion, shape (V, 3)."""
-    order: npt.NDArray[np.intp]
+    order: IndexArray
     """Which of the lesions, in scan order from 0, has each number."""
     n_too_small: int
     """Components that are too small to count as a lesion."""
@@ -108,7 +108,7 @@ def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) 
 def measure_lesions(
     scan: Volume,
     mask: Mask,
-    probability: npt.NDArray[np.float32] | None = None,
+    probability: Float32Array | None = None,
     centerline: Centerline | None = None,
     rule: LesionRule = STUDY_RULE,
 ) -> LesionList:
@@ -136,13 +136,13 @@ def measure_lesions(
 class CordRuler:
     """Depth along the cord: length of the centerline from the upper face of its first slice, in mm; negative above."""
 
-    z: npt.NDArray[np.float64]
+    z: FloatArray
     """Axial positions (LAS index), increasing."""
-    depth_mm: npt.NDArray[np.float64]
+    depth_mm: FloatArray
     curve: Centerline | None
     """The smoothed centerline."""
 
-    def at(self, z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def at(self, z: FloatArray) -> FloatArray:
         """Return the depth at axial positions (LAS index)."""
         return np.interp(z, self.z, self.depth_mm)
 
@@ -151,7 +151,7 @@ class CordRuler:
         """Length of the cord in the scan: of the centerline, including its first and last slice."""
         return None if self.curve is None else float(self.at(self.curve.z[:1] - 0.5)[0])
 
-    def within_mm(self, slices: npt.NDArray[np.float64]) -> float:
+    def within_mm(self, slices: FloatArray) -> float:
         """Return the length of the cord in different axial slices; without a curve, their height."""
         lower, upper = self.at(slices - 0.5), self.at(slices + 0.5)
         return float((lower.clip(0, self.length_mm) - upper.clip(0, self.length_mm)).sum())
@@ -176,8 +176,8 @@ def cord_ruler(las: Volume, centerline: Centerline | None) -> CordRuler:
 
 def _lesion(
     number: int,
-    index: npt.NDArray[np.int32],
-    values: npt.NDArray[np.generic] | None,
+    index: Int32Array,
+    values: AnyArray | None,
     scan: Volume,
     las: Volume,
     ruler: CordRuler,
@@ -202,9 +202,7 @@ def _lesion(
     )  # fmt: skip
 
 
-def _offset(
-    index: npt.NDArray[np.int32], las: Volume, curve: Centerline | None
-) -> tuple[float, float] | tuple[None, None]:
+def _offset(index: Int32Array, las: Volume, curve: Centerline | None) -> tuple[float, float] | tuple[None, None]:
     """Return the mean distance of the voxels to the left and front of the cord's centre, each in its own slice."""
     if curve is None:
         return None, None

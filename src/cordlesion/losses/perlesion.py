@@ -15,11 +15,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from cordlesion.io.arrays import Mask
 from cordlesion.losses.entropy import cross_entropies
 from cordlesion.losses.overlap import plain_dice
 from cordlesion.losses.precision import Loss, in_float32
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 Domains: TypeAlias = Callable[[Mask], Iterator[Mask]]
 
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -17,6 +16,8 @@ from cordlesion.cord.finder import find_cord
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks
+from cordlesion.io.arrays import Array, Mask
+from cordlesion.io.formats import plural
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.io.tables import write_table
@@ -25,7 +26,6 @@ from cordlesion.io.writing import write_json, write_text
 from cordlesion.lesions.measure import NumberedLesions, measure_lesions, number_lesions
 from cordlesion.lesions.tables import LESION_AGREEMENT, describe_columns
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
-from cordlesion.metrics.voxel import Mask
 from cordlesion.pictures.html_page import page_environment
 from cordlesion.pictures.montage import Mark, montage
 from cordlesion.pictures.slices import AXIAL_WINDOW_MM
@@ -44,9 +44,9 @@ class Judged:
     """The lesions of a reference and of a prediction under their numbers, and which of them the other confirms."""
 
     reference: NumberedLesions
-    detected: npt.NDArray[np.bool_]
+    detected: Mask
     predicted: NumberedLesions
-    true: npt.NDArray[np.bool_]
+    true: Mask
 
 
 def judge_lesions(
@@ -112,8 +112,7 @@ def summarize(metrics: ScanMetrics) -> str:
     n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
         return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
-    many = "" if metrics.n_reference_lesions == 1 else "s"
-    found = f"{metrics.n_detected_lesions} of {metrics.n_reference_lesions} lesion{many} detected"
+    found = f"{metrics.n_detected_lesions} of {plural(metrics.n_reference_lesions, 'lesion')} detected"
     return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {n_false} of {metrics.n_predicted_lesions} predicted are false"
 
 
@@ -139,7 +138,7 @@ def _read(pair: MapPair, path: Path | None) -> _Scan:
     return _Scan(image, reference, prediction, _cord(image, np.logical_or(reference.data, prediction.data)))
 
 
-def _cord(image: Volume, lesions: npt.NDArray[Any]) -> Centerline | None:
+def _cord(image: Volume, lesions: Array) -> Centerline | None:
     """Find the cord, for the pictures to follow; nothing where there is none, or where the lesions are elsewhere."""
     try:
         curve = find_cord(image)

@@ -15,6 +15,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
+from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
@@ -135,11 +136,7 @@ def _measure(
 def _summary(table: pd.DataFrame, rule: str) -> str:
     n_free = int((table["reference_volume_mm3"] == 0).sum())
     free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
-    return f"{_scans(len(table))} evaluated with the rule {rule!r}{free}"
-
-
-def _scans(number: int) -> str:
-    return "1 scan" if number == 1 else f"{number} scans"
+    return f"{plural(len(table), 'scan')} evaluated with the rule {rule!r}{free}"
 
 
 def _draw(
@@ -150,7 +147,7 @@ def _draw(
     from cordlesion.maps.agreement import write_agreement
 
     not_drawn = write_agreement(folder, pairs, images, rule, figure_format)
-    say(f"pictures of {_scans(len(pairs) - len(not_drawn))}: {folder / 'index.html'}")
+    say(f"pictures of {plural(len(pairs) - len(not_drawn), 'scan')}: {folder / 'index.html'}")
     return not_drawn
 
 

@@ -13,10 +13,8 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, FloatArray, IntArray, Mask
 from cordlesion.io.probability import ROUNDING, count_reached
-from cordlesion.metrics.voxel import Mask
-
-FloatArray = npt.NDArray[np.float64]
 
 N_BINS = 15
 """Bins of the reliability diagram, as in Guo et al. (ICML 2017)."""
@@ -110,14 +108,14 @@ class Temperature:
     negative_log_likelihood: float
     """Mean cross-entropy at T."""
 
-    def apply(self, probability: npt.ArrayLike) -> npt.NDArray[np.float32]:
+    def apply(self, probability: npt.ArrayLike) -> Float32Array:
         """Return the calibrated probabilities, float32, of the same shape.
 
         The order of the voxels stays the same, and so do 0, 0.5 and 1. So thresholds can give the same masks as before
         (up to rounding): t becomes ``apply(t)``.
         """
         logit = special.logit(np.asarray(probability, dtype=np.float32))
-        calibrated: npt.NDArray[np.float32] = np.asarray(special.expit(logit / np.float32(self.value)), np.float32)
+        calibrated: Float32Array = np.asarray(special.expit(logit / np.float32(self.value)), np.float32)
         return calibrated
 
 
@@ -207,7 +205,7 @@ def _checked(probability: npt.ArrayLike, lesion: npt.ArrayLike) -> tuple[FloatAr
     return np.clip(given, 0, 1), inside
 
 
-def _by_bin(bins: npt.NDArray[np.int64], values: FloatArray, n_bins: int) -> FloatArray:
+def _by_bin(bins: IntArray, values: FloatArray, n_bins: int) -> FloatArray:
     return np.bincount(bins, values, minlength=n_bins).astype(np.float64)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from cordlesion.io.arrays import Float32Array, IntArray
 from cordlesion.io.probability import binarize, count_reached
 from cordlesion.metrics.lesion import Components
-from cordlesion.metrics.overlap import IntArray, Overlaps
+from cordlesion.metrics.overlap import Overlaps
 from cordlesion.metrics.rules import CONNECTIVITY_RANK
 
 
@@ -57,8 +58,8 @@ class _Pairs:
 
 
 def overlaps_by_level(
-    probability: npt.NDArray[np.float32],
-    thresholds: npt.NDArray[np.float32],
+    probability: Float32Array,
+    thresholds: Float32Array,
     lesions: Components,
     connectivity: int,
 ) -> list[Overlaps]:
@@ -88,7 +89,7 @@ def overlaps_by_level(
     return levels[::-1]
 
 
-def _reached_voxels(p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float32]) -> _Voxels:
+def _reached_voxels(p: Float32Array, thresholds: Float32Array) -> _Voxels:
     # In the order of the memory, which is Fortran's in NIfTI files: any other is many times slower.
     order: Literal["F", "C"] = "F" if p.flags.f_contiguous else "C"
     values = p.ravel(order=order)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray
 
 FALSE_LESIONS_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Operating points of the FROC score, those of the LUNA16 challenge (Setio et al., Med. Image Anal. 2017)."""
@@ -16,11 +17,11 @@ FALSE_LESIONS_PER_SCAN = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 class FrocCurve:
     """The free-response operating points of a set of scans, one per threshold."""
 
-    thresholds: npt.NDArray[np.float64]
+    thresholds: FloatArray
     """Rising, shape (T,)."""
-    sensitivity: npt.NDArray[np.float64]
+    sensitivity: FloatArray
     """Share of all lesions of the set that are detected; NaN without lesions. Shape (T,)."""
-    false_per_scan: npt.NDArray[np.float64]
+    false_per_scan: FloatArray
     """Predicted lesions that are not true, per scan. Shape (T,)."""
     n_scans: int
     n_reference_lesions: int

@@ -18,21 +18,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from cordlesion.metrics.overlap import IntArray, Overlaps, detect, side_by_side
+from cordlesion.io.arrays import Int32Array, IntArray, Mask
+from cordlesion.metrics.overlap import Overlaps, detect, side_by_side
 from cordlesion.metrics.rules import CONNECTIVITY_RANK, LesionRule
-from cordlesion.metrics.voxel import UNDEFINED, Mask, Scores, bounding_box
+from cordlesion.metrics.voxel import UNDEFINED, Scores, bounding_box
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
     """The lesions of one mask."""
 
-    labels: npt.NDArray[np.int32]
+    labels: Int32Array
     """Number of the lesion (from 1) at each voxel, 0 outside; shape (X, Y, Z)."""
-    sizes: npt.NDArray[np.int64]
+    sizes: IntArray
     """Voxels of each lesion; lesion k has size ``sizes[k - 1]``."""
 
 

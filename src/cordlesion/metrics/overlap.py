@@ -2,15 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from cordlesion.io.arrays import FloatArray, IntArray, Mask
 from cordlesion.metrics.rules import LesionRule
-from cordlesion.metrics.voxel import Mask
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +82,7 @@ def _counted(overlaps: Overlaps, rule: LesionRule) -> Mask:
     return _greedy_matching(overlaps, iou, enough) if rule.one_to_one else enough
 
 
-def _greedy_matching(overlaps: Overlaps, iou: npt.NDArray[np.float64], allowed: Mask) -> Mask:
+def _greedy_matching(overlaps: Overlaps, iou: FloatArray, allowed: Mask) -> Mask:
     """Take pairs by decreasing IoU while both partners are free; of equal IoU, in scan order."""
     matched = np.zeros(len(iou), dtype=bool)
     taken_lesions: set[int] = set()

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.io.html import html_rows
 from cordlesion.metrics.lesion import LesionCounts, count_detected, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.rules import RULES, LesionRule, resolve_rule
 from cordlesion.metrics.table import METRICS, ScanFacts
-from cordlesion.metrics.voxel import Mask, checked_mask, require_same_shape, voxel_volume_mm3
+from cordlesion.metrics.voxel import checked_mask, require_same_shape, voxel_volume_mm3
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class ScanMetrics:
 class LesionMatches:
     """The lesions of one scan, one by one."""
 
-    reference_volumes_mm3: npt.NDArray[np.float64]
+    reference_volumes_mm3: FloatArray
     """Volume of each lesion of the reference, shape (L,)."""
     detected: Mask
     """Which of them the prediction detects, shape (L,)."""
-    predicted_volumes_mm3: npt.NDArray[np.float64]
+    predicted_volumes_mm3: FloatArray
     """Volume of each predicted lesion, shape (C,)."""
     true_predicted: Mask
     """Which of them the reference confirms, shape (C,)."""

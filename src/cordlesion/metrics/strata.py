@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.metrics.scan import LesionMatches
-from cordlesion.metrics.voxel import Mask
 
 STRATA_MM3: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"small": (0.0, 40.0), "medium": (40.0, 100.0), "large": (100.0, math.inf)}
@@ -62,7 +61,7 @@ def stratum_scores(
     return {name: _scores(reference, predicted, name, *limits) for name, limits in strata_mm3.items()}
 
 
-def _pooled(lesions: Iterable[tuple[npt.NDArray[np.float64], Mask]]) -> tuple[npt.NDArray[np.float64], Mask]:
+def _pooled(lesions: Iterable[tuple[FloatArray, Mask]]) -> tuple[FloatArray, Mask]:
     volumes, confirmed = [np.zeros(0)], [np.zeros(0, dtype=np.bool_)]
     for of_scan, confirmed_of_scan in lesions:
         volumes.append(of_scan)
@@ -71,8 +70,8 @@ def _pooled(lesions: Iterable[tuple[npt.NDArray[np.float64], Mask]]) -> tuple[np
 
 
 def _scores(
-    reference: tuple[npt.NDArray[np.float64], Mask],
-    predicted: tuple[npt.NDArray[np.float64], Mask],
+    reference: tuple[FloatArray, Mask],
+    predicted: tuple[FloatArray, Mask],
     name: str,
     low: float,
     high: float,
@@ -91,6 +90,6 @@ def _scores(
     )
 
 
-def _count(volumes_mm3: npt.NDArray[np.float64], confirmed: Mask, low: float, high: float) -> tuple[int, int]:
+def _count(volumes_mm3: FloatArray, confirmed: Mask, low: float, high: float) -> tuple[int, int]:
     inside = (volumes_mm3 >= low) & (volumes_mm3 < high)
     return int(np.count_nonzero(inside)), int(np.count_nonzero(inside & confirmed))

@@ -6,20 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.probability import as_probabilities, binarize, count_reached
 from cordlesion.metrics.component_tree import overlaps_by_level
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps
 from cordlesion.metrics.rules import LesionRule, resolve_rule
 from cordlesion.metrics.scan import ScanMetrics, all_scan_metrics
-from cordlesion.metrics.voxel import (
-    Mask,
-    bounding_box,
-    checked_array,
-    checked_mask,
-    require_same_shape,
-    voxel_volume_mm3,
-)
+from cordlesion.metrics.voxel import bounding_box, checked_array, checked_mask, require_same_shape, voxel_volume_mm3
 
 # Where more of the grid is reached (maps of an untrained network), labelling the level is faster than the tree.
 _DENSE_SHARE = 1 / 16
@@ -69,9 +63,7 @@ def sweep(
     return [measured[place] for place in places]
 
 
-def _overlaps(
-    mask: Mask, p: npt.NDArray[np.float32], thresholds: npt.NDArray[np.float32], connectivity: int
-) -> list[Overlaps]:
+def _overlaps(mask: Mask, p: Float32Array, thresholds: Float32Array, connectivity: int) -> list[Overlaps]:
     """Find the overlaps at rising, distinct thresholds."""
     whole = int(count_reached(p.min(), thresholds))  # the first threshold that some voxel does not reach
     # Nothing is looked for beyond the box of what it or the reference reaches: most of a scan is not cord.
@@ -93,11 +85,11 @@ def _whole_grid(lesions: Components, n_voxels: int) -> Overlaps:
     return Overlaps(lesions.sizes, np.array([n_voxels]), numbers, np.zeros_like(numbers), lesions.sizes)
 
 
-def _checked_probability(probability: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def _checked_probability(probability: npt.ArrayLike) -> Float32Array:
     return as_probabilities(checked_array(probability, "probability map"), "The probability map")
 
 
-def _checked_thresholds(thresholds: Sequence[float] | npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+def _checked_thresholds(thresholds: Sequence[float] | npt.NDArray[np.floating]) -> Float32Array:
     cuts = np.asarray(thresholds, dtype=np.float32)
     if cuts.ndim != 1 or not ((cuts >= 0) & (cuts <= 1)).all():
         raise CordlesionError(f"The thresholds are {thresholds}; a list of values between 0 and 1 is needed.")

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Array, Mask
 
-Mask: TypeAlias = npt.NDArray[np.bool_]
 Box: TypeAlias = tuple[slice, slice, slice]
 
 
@@ -59,13 +59,13 @@ def checked_mask(mask: npt.ArrayLike, name: str) -> Mask:
     return inside
 
 
-def checked_array(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+def checked_array(array: npt.ArrayLike, name: str) -> Array:
     """Return ``array`` as a numpy array of real numbers with shape (X, Y, Z).
 
     Raises:
         CordlesionError: Not 3-D, empty, or not of real numbers; the sentence calls the array ``name``.
     """
-    checked: npt.NDArray[Any] = np.asarray(array)
+    checked: Array = np.asarray(array)
     if checked.ndim != 3 or checked.size == 0:
         raise CordlesionError(f"The {name} has shape {checked.shape}; one non-empty 3-D array is needed.")
     if checked.dtype.kind not in "biuf":
@@ -73,7 +73,7 @@ def checked_array(array: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
     return checked
 
 
-def require_same_shape(reference: npt.NDArray[np.generic], other: npt.NDArray[np.generic], name: str) -> None:
+def require_same_shape(reference: AnyArray, other: AnyArray, name: str) -> None:
     """Check that ``other``, called ``name``, has the reference's shape.
 
     Raises:

@@ -7,13 +7,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel
 from torch import nn
 
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.threshold import ThresholdRule
@@ -79,7 +78,7 @@ class Predictor(Protocol):
     def network(self) -> nn.Module:
         """The network, with its weights."""
 
-    def predict(self, scan: Volume, centerline: Centerline | None) -> npt.NDArray[np.float32]:
+    def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict the lesion probability of every voxel of a scan; 0 where the model does not look.
 
         Args:

@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors.torch import save
@@ -17,6 +15,7 @@ from torch import nn
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.import_path import source_hash
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
@@ -33,8 +32,6 @@ from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_sta
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
 from cordlesion.threshold.rules import AnyThresholdRule, ThresholdRule
-
-Floats = npt.NDArray[np.float32]
 
 
 class ModelCard(BaseModel):
@@ -104,13 +101,13 @@ class Bundle:
         """The network as it predicts fastest, made once: weights that change afterwards are not seen."""
         return fold_normalizations(self.network) if isinstance(self.network, UNet3d) else self.network
 
-    def predict(self, scan: Volume, centerline: Centerline | None) -> Floats:
+    def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan; see :class:`~.architectures.Predictor`."""
         geometry = place_stack(scan, centerline, self.card.preprocess)
         probability = self.predict_stack(sample_stack(scan, geometry), geometry)
         return map_back(require_finite(probability, scan.path), geometry)
 
-    def predict_stack(self, stack: Floats, geometry: StackGeometry) -> Floats:
+    def predict_stack(self, stack: Float32Array, geometry: StackGeometry) -> Float32Array:
         """Predict a stack: the probability over overlapping patches, averaged as the card asks.
 
         Args:

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array
 from cordlesion.model.hardware import Hardware
 
 _BATCH = 8
@@ -47,11 +47,11 @@ def standardize_patches(patches: Tensor) -> Tensor:
 
 def predict_patches(
     network: nn.Module,
-    patches: Iterable[npt.NDArray[np.float32]],
+    patches: Iterable[Float32Array],
     normalize: Callable[[Tensor], Tensor],
     hardware: Hardware,
     mirrored: Sequence[tuple[int, ...]] = AS_IT_IS,
-) -> Iterator[npt.NDArray[np.float32]]:
+) -> Iterator[Float32Array]:
     """Predict patches batch by batch, on the device from the normalisation to the probability.
 
     Args:
@@ -80,7 +80,7 @@ def _mean_probability(
         return torch.stack([torch.sigmoid(z.float()) for z in logits]).mean(dim=0)
 
 
-def require_finite(probability: npt.NDArray[np.float32], scan: Path | None) -> npt.NDArray[np.float32]:
+def require_finite(probability: Float32Array, scan: Path | None) -> Float32Array:
     """Return a map that holds numbers only; one with NaN would pass for one without lesions.
 
     Raises:

@@ -21,9 +21,9 @@ from typing import IO
 
 import nibabel as nib
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Float32Array, Mask
 from cordlesion.io.probability import as_probabilities
 from cordlesion.io.progress import say
 from cordlesion.io.reading import read_json
@@ -65,7 +65,7 @@ class _Declared:
         return self.member.filename.removesuffix(".npy")
 
 
-def read_softmax(path: Path | str, scan: Volume, lesion_class: int | None = None) -> npt.NDArray[np.float32]:
+def read_softmax(path: Path | str, scan: Volume, lesion_class: int | None = None) -> Float32Array:
     """Read the lesion class of a softmax export.
 
     Args:
@@ -132,7 +132,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
     return header
 
 
-def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
+def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> AnyArray:
     """Read one class, shape (z, y, x); the others are skipped and never in memory together."""
     _header(stream)
     shape = declared.shape[1:]
@@ -142,7 +142,7 @@ def _read_class(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArr
     return _read_values(stream, declared.dtype, math.prod(shape)).reshape(shape)
 
 
-def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> npt.NDArray[np.generic]:
+def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> AnyArray:
     """Read one class block by block, where the classes of each voxel are adjacent."""
     n_classes, n_voxels = declared.shape[0], math.prod(declared.shape[1:])
     one = np.empty(n_voxels, declared.dtype)
@@ -152,7 +152,7 @@ def _read_interleaved(stream: IO[bytes], declared: _Declared, which: int) -> npt
     return one
 
 
-def _read_values(stream: IO[bytes], dtype: np.dtype[np.generic], count: int) -> npt.NDArray[np.generic]:
+def _read_values(stream: IO[bytes], dtype: np.dtype[np.generic], count: int) -> AnyArray:
     # A buffer of the right size, even if the file is larger.
     if len(values := stream.read(count * dtype.itemsize)) < count * dtype.itemsize:
         raise EOFError("the array is cut off")
@@ -218,9 +218,7 @@ def _shapes(scan: Volume, reorients: bool | None) -> list[tuple[int, ...]]:
     return [own] if reorients is False else [turned] if reorients else [own, turned]
 
 
-def _on_grid(
-    path: Path, probability: npt.NDArray[np.float32], scan: Volume, which: int, reorients: bool | None
-) -> npt.NDArray[np.float32]:
+def _on_grid(path: Path, probability: Float32Array, scan: Volume, which: int, reorients: bool | None) -> Float32Array:
     """Return an array in the scan's index order, turned back if nnU-Net's reader turned the scan."""
     back = nib.orientations.ornt_transform(_RAS, nib.io_orientation(scan.affine))
     turned = np.ascontiguousarray(nib.orientations.apply_orientation(probability, back))
@@ -246,19 +244,19 @@ def _report_unknown(folder: Path) -> None:
     )
 
 
-def _mask_of_case(path: Path, scan: Volume, which: int) -> npt.NDArray[np.bool_] | None:
+def _mask_of_case(path: Path, scan: Volume, which: int) -> Mask | None:
     """Read the mask that nnU-Net writes with its array; None if there is none."""
     for ending in (".nii.gz", ".nii"):
         file = path.with_name(f"{path.name.removesuffix('.npz')}{ending}")
         if file.is_file():
             labels = read_volume(file)
             require_same_grid(labels, scan)
-            of_class: npt.NDArray[np.bool_] = labels.data == which
+            of_class: Mask = labels.data == which
             return of_class if of_class.any() else np.asarray(labels.data != 0)
     return None
 
 
-def _require_softmax(path: Path, lesion: npt.NDArray[np.float32], other: npt.NDArray[np.generic]) -> None:
+def _require_softmax(path: Path, lesion: Float32Array, other: AnyArray) -> None:
     """Refuse two channels that are not the two classes of a softmax: then it is unknown which one is lesion."""
     excess = np.subtract(other, 1, dtype=np.float32)
     excess += lesion

@@ -3,9 +3,10 @@
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Offsets: TypeAlias = npt.NDArray[np.int64]
+from cordlesion.io.arrays import IntArray
+
+Offsets: TypeAlias = IntArray
 Lattice: TypeAlias = tuple[Offsets, Offsets, Offsets]
 """Memory offsets of the voxels of a patch: voxel (i, j, k) is at the sum of entries i, j and k of the three arrays."""
 

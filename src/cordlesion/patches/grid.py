@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.config import Blending
+from cordlesion.io.arrays import Float32Array, FloatArray
 
 Kind = TypeVar("Kind", bound=np.generic)
-Floats = npt.NDArray[np.float32]
-Window = npt.NDArray[np.float64]
+Window = FloatArray
 Place: TypeAlias = tuple[int, ...]
 """First voxel of a patch along each axis."""
 
@@ -82,7 +82,7 @@ WINDOWS: Mapping[Blending, Callable[[int], Window]] = MappingProxyType(
 """Function of the patch size that returns positive weights along one axis, by name of the blending."""
 
 
-def stitch_patches(patches: Iterable[Floats], grid: PatchGrid, blending: Blending = "mean") -> Floats:
+def stitch_patches(patches: Iterable[Float32Array], grid: PatchGrid, blending: Blending = "mean") -> Float32Array:
     """Merge overlapping patches into one stack by a weighted average per voxel.
 
     The weight is the product of the windows of the axes with overlap (Pielawski & Wahlby 2020). The weights of a voxel
@@ -112,7 +112,7 @@ def _box(start: Place, shape: Sequence[int]) -> tuple[slice, ...]:
     return tuple(slice(first, first + size) for first, size in zip(start, shape, strict=True))
 
 
-def _weighted(patch: Floats, windows: Mapping[int, Window]) -> npt.NDArray[np.float64]:
+def _weighted(patch: Float32Array, windows: Mapping[int, Window]) -> FloatArray:
     weighted = patch.astype(np.float64)
     for axis, window in windows.items():
         weighted *= _along(window, axis, patch.ndim)

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from cordlesion.io.arrays import FloatArray
 from cordlesion.pictures.style import INK
 
 
 def draw_boxes(
     axes: Axes,
-    samples: Sequence[npt.NDArray[np.float64]],
-    positions: npt.NDArray[np.float64],
+    samples: Sequence[FloatArray],
+    positions: FloatArray,
     *,
     width: float,
     color: str,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cordlesion.pictures.slices import Mask
+from cordlesion.io.arrays import Mask
 
 
 @dataclass(frozen=True)

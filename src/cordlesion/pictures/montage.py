@@ -6,7 +6,6 @@ from itertools import pairwise
 from string import ascii_lowercase
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
@@ -15,12 +14,13 @@ from matplotlib.patches import Patch, Rectangle
 from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Int32Array, Mask
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.pictures import slices
 from cordlesion.pictures.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, SHADE, draw, legend_handles, outline
 from cordlesion.pictures.shades import cord_gray
-from cordlesion.pictures.slices import Layers, Mask, Picture
+from cordlesion.pictures.slices import Layers, Picture
 from cordlesion.pictures.style import MUTED, SEGMENTED, style
 
 _FONT_SIZE = 8
@@ -43,7 +43,7 @@ class Mark:
 
     text: str
     color: str
-    voxels: npt.NDArray[np.int32]
+    voxels: Int32Array
     """Indices in LAS order, shape (V, 3)."""
 
 

@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.pictures.label_placement import Box, LabelPlacer
-from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.slices import Picture
 from cordlesion.pictures.style import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
@@ -76,7 +76,7 @@ def draw(
     _letters(axes, picture.letters, placer, color)
 
 
-def outline(inside: Mask, size_mm: tuple[float, float]) -> list[npt.NDArray[np.float64]]:
+def outline(inside: Mask, size_mm: tuple[float, float]) -> list[FloatArray]:
     """Return the pixel edges around ``inside`` (first row at the top) as segments [[x, y], [x, y]] in millimetres."""
     rows, columns = inside.shape
     padded = np.pad(inside, 1).astype(np.int8)

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Mask
 from cordlesion.io.volume import Volume
 from cordlesion.pictures.boxes import draw_boxes
 from cordlesion.pictures.montage import montage
-from cordlesion.pictures.slices import Mask
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, style
 from cordlesion.threshold import VOLUME, ThresholdChoice, parse_objective
 

@@ -4,19 +4,20 @@ import base64
 import io
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from cordlesion.io.arrays import Float32Array, UInt8Array
 
-def grey_levels(image: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+
+def grey_levels(image: Float32Array) -> UInt8Array:
     """Map an image to 0 .. 255, between its 1st and 99.5th percentile."""
     low, high = np.percentile(image, (1, 99.5))
     scaled = (image - low) / max(high - low, 1e-6)
-    grey: npt.NDArray[np.uint8] = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
+    grey: UInt8Array = np.rint(255 * scaled.clip(0, 1)).astype(np.uint8)
     return grey
 
 
-def encode_png(grey: npt.NDArray[np.uint8]) -> bytes:
+def encode_png(grey: UInt8Array) -> bytes:
     """Encode a grey image of shape (rows, columns)."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(grey)).save(stream, format="PNG", optimize=True)

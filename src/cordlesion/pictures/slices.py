@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Array, Float32Array, FloatArray, IndexArray, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, require_same_grid
 
@@ -26,9 +26,6 @@ AXIAL_WINDOW_MM = 40.0
 """Edge of an axial crop around the cord; twice this if the position of the cord is unknown."""
 SAGITTAL_DEPTH_MM = (60.0, 120.0)
 """Smallest and largest anterior-posterior width of a sagittal picture."""
-
-Mask = npt.NDArray[np.bool_]
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,7 @@ class Layers:
 class Picture:
     """A slice ready to show: first row at the top, first column at the left."""
 
-    image: npt.NDArray[np.float32]
+    image: Float32Array
     mask: Mask | None
     reference: Mask | None
     size_mm: tuple[float, float]
@@ -214,7 +211,7 @@ def file_index(scan: Volume, las: Volume, z: int) -> str:
     return f"{'ijk'[axis]} = {round(float(change[axis] @ (0, 0, z, 1)))}"
 
 
-def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, npt.NDArray[np.intp]]:
+def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, IndexArray]:
     """Crop the layers to the bounding box of all lesions plus a margin; also returns its first index per axis."""
     index = np.argwhere(stack.lesions)
     margin = np.rint(margin_mm / np.array(stack.scan.spacing_mm)).astype(int)
@@ -286,7 +283,7 @@ def _picture(
     return Picture(image, mask, reference, size_mm, letters, position_mm)
 
 
-def _center(stack: Layers) -> npt.NDArray[np.float64]:
+def _center(stack: Layers) -> FloatArray:
     """Return the middle of the bounding box of the lesions, or of the image without lesions."""
     index = np.argwhere(stack.lesions)
     corners = (

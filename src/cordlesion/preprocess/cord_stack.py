@@ -15,10 +15,9 @@ import numpy.typing as npt
 from cordlesion.config import PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IndexArray, IntArray, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
-
-Floats = npt.NDArray[np.float64]
 
 # Number of slices that are sampled together. Over more slices the cord moves far sideways, and the common box needs
 # much memory.
@@ -39,9 +38,9 @@ class StackGeometry:
     """Size of each slice along x and y."""
     first_slice: int
     """Index of the first slice of the stack in the isotropic grid."""
-    start_x: npt.NDArray[np.int64]
+    start_x: IntArray
     """First isotropic x index of the crop for each slice, shape (N,); may be outside the image. Likewise y."""
-    start_y: npt.NDArray[np.int64]
+    start_y: IntArray
     background: float | None = None
     """Intensities up to this are background and do not count for percentiles; None: no background."""
 
@@ -66,14 +65,14 @@ class StackGeometry:
         """Whether all slices start at the same x and y."""
         return bool((self.start_x == self.start_x[0]).all() and (self.start_y == self.start_y[0]).all())
 
-    def inside(self) -> npt.NDArray[np.bool_]:
+    def inside(self) -> Mask:
         """Return True for the voxels of the stack that are in the image (False: padding)."""
         nx, ny, _ = self.isotropic_shape
         x, y = self._isotropic_xy()
         in_x, in_y = (x >= 0) & (x < nx), (y >= 0) & (y < ny)
         return in_x[:, None, :] & in_y[None, :, :]
 
-    def measured(self, stack: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    def measured(self, stack: Float32Array) -> Mask:
         """Return True for voxels that are neither padding nor background."""
         inside = self.inside()
         if self.background is None:
@@ -82,7 +81,7 @@ class StackGeometry:
         # A foreground finer than the grid may vanish; percentiles need some voxels.
         return foreground if foreground.any() else inside
 
-    def _isotropic_xy(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _isotropic_xy(self) -> tuple[IntArray, IntArray]:
         x, y = (np.arange(size)[:, None] for size in self.crop_voxels)
         return self.start_x + x, self.start_y + y
 
@@ -140,7 +139,7 @@ def _require_size(scan: Volume, shape: Sequence[int], spacing_mm: float) -> None
         )
 
 
-def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float32]:
+def sample_stack(scan: Volume, geometry: StackGeometry) -> Float32Array:
     """Interpolate ``scan`` linearly at the points of the stack; padding repeats the border of the image.
 
     The result equals resampling the whole volume and cropping, at a small part of the cost.
@@ -157,12 +156,12 @@ def sample_stack(scan: Volume, geometry: StackGeometry) -> npt.NDArray[np.float3
     return np.concatenate([_sample_slices(data, geometry, chunk) for chunk in chunks], axis=-1)
 
 
-def sample_reference(reference: Volume, geometry: StackGeometry) -> npt.NDArray[np.bool_]:
+def sample_reference(reference: Volume, geometry: StackGeometry) -> Mask:
     """Sample a mask at the points of the stack: a voxel is lesion if linear interpolation gives at least 0.5."""
     return sample_stack(reference, geometry) >= 0.5
 
 
-def map_back(stack: npt.NDArray[np.float32], geometry: StackGeometry) -> npt.NDArray[np.float32]:
+def map_back(stack: Float32Array, geometry: StackGeometry) -> Float32Array:
     """Map values of a stack to the native grid (LAS order) by linear interpolation; 0 outside the stack.
 
     The result equals pasting the stack into the whole isotropic grid and resampling that, but only its box is computed.
@@ -189,17 +188,15 @@ def _isotropic_length(n_native: int, step: float) -> int:
     return max(1, round(n_native / step))
 
 
-def _to_native(isotropic: npt.NDArray[np.int64], step: float) -> Floats:
+def _to_native(isotropic: IntArray, step: float) -> FloatArray:
     return (isotropic.astype(np.float64) + 0.5) * step - 0.5
 
 
-def _to_isotropic(native: npt.NDArray[np.integer] | Floats, step: float) -> Floats:
+def _to_isotropic(native: npt.NDArray[np.integer] | FloatArray, step: float) -> FloatArray:
     return (native.astype(np.float64) + 0.5) / step - 0.5
 
 
-def _sample_slices(
-    data: npt.NDArray[np.generic], geometry: StackGeometry, slices: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float32]:
+def _sample_slices(data: AnyArray, geometry: StackGeometry, slices: IndexArray) -> Float32Array:
     """Sample slices whose crops start at different places: first their common box, then the crop of each slice.
 
     Args:
@@ -220,27 +217,23 @@ def _sample_slices(
     return np.moveaxis(_between(lower, upper, (z - below).astype(np.float32)[:, None, None]), 0, 2)
 
 
-def _native_span(geometry: StackGeometry, axis: int, starts: npt.NDArray[np.int64]) -> Floats:
+def _native_span(geometry: StackGeometry, axis: int, starts: IntArray) -> FloatArray:
     """Return the native positions of all columns (axis 0) or rows (axis 1) of the crops, clipped to the image."""
     indices = np.arange(starts.min(), starts.max() + geometry.crop_voxels[axis])
     return _to_native(np.clip(indices, 0, geometry.isotropic_shape[axis] - 1), geometry.step[axis])
 
 
-def _native_z(geometry: StackGeometry, slices: npt.NDArray[np.intp]) -> Floats:
+def _native_z(geometry: StackGeometry, slices: IndexArray) -> FloatArray:
     return _to_native(geometry.first_slice + slices, geometry.step[2])
 
 
-def _between(
-    lower: npt.NDArray[np.float32], upper: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def _between(lower: Float32Array, upper: Float32Array, weight: Float32Array) -> Float32Array:
     # This form keeps equal values exactly, so that 0.5 in a mask is not lost by rounding.
-    between: npt.NDArray[np.float32] = lower + (upper - lower) * weight
+    between: Float32Array = lower + (upper - lower) * weight
     return between
 
 
-def _paste(
-    stack: npt.NDArray[np.float32], geometry: StackGeometry
-) -> tuple[npt.NDArray[np.float32], tuple[int, int, int]]:
+def _paste(stack: Float32Array, geometry: StackGeometry) -> tuple[Float32Array, tuple[int, int, int]]:
     """Paste the slices into the smallest box that contains them, plus a rim of zeros inside the image."""
     starts = (geometry.start_x, geometry.start_y, np.array([geometry.first_slice]))
     limits = list(zip(starts, geometry.shape, geometry.isotropic_shape, strict=True))
@@ -257,7 +250,7 @@ def _paste(
     return box, (low[0], low[1], low[2])
 
 
-def _overlaps(starts: npt.NDArray[np.int64], size: int, length: int) -> list[tuple[slice, slice]]:
+def _overlaps(starts: IntArray, size: int, length: int) -> list[tuple[slice, slice]]:
     """Return the part of each crop of ``size`` voxels that is inside ``length`` voxels: in the crop, and in the box."""
     first = np.maximum(0, -starts)
     stop = np.maximum(first, np.minimum(size, length - starts))
@@ -265,13 +258,13 @@ def _overlaps(starts: npt.NDArray[np.int64], size: int, length: int) -> list[tup
     return [(slice(a, b), slice(start + a, start + b)) for start, a, b in edges]
 
 
-def _native_indices(low: int, size: int, step: float, n_native: int) -> npt.NDArray[np.int64]:
+def _native_indices(low: int, size: int, step: float, n_native: int) -> IntArray:
     """Return the native indices with centres between the first and last voxel of a box; border voxels are extended."""
     positions = np.clip(_to_isotropic(np.arange(n_native), step), 0, _isotropic_length(n_native, step) - 1)
     return np.flatnonzero((positions >= low) & (positions <= low + size - 1))
 
 
-def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -> npt.NDArray[np.float32]:
+def _interpolate(values: AnyArray, positions: Sequence[FloatArray]) -> Float32Array:
     """Interpolate linearly at a grid of positions, given along each axis; the border is repeated outside."""
     positions = [np.clip(p, 0, n - 1) for p, n in zip(positions, values.shape, strict=True)]
     # Crop a large image to the needed part, because numpy.take copies along the whole array.
@@ -284,5 +277,5 @@ def _interpolate(values: npt.NDArray[np.generic], positions: Sequence[Floats]) -
         weight = (position - below).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
         lower, upper = (np.take(values, index, axis).astype(np.float32, copy=False) for index in (below, above))
         values = _between(lower, upper, weight)
-    interpolated: npt.NDArray[np.float32] = values.astype(np.float32, copy=False)
+    interpolated: Float32Array = values.astype(np.float32, copy=False)
     return interpolated

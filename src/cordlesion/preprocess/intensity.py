@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
+
+from cordlesion.io.arrays import Float32Array, FloatArray, Mask
 
 PERCENTILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
 STANDARD_RANGE = (0.0, 100.0)
@@ -29,7 +30,7 @@ class IntensityLandmarks:
         if any(a >= b for a, b in pairwise(self.percentiles)) or any(a > b for a, b in pairwise(self.values)):
             raise ValueError("percentiles must increase and values must not decrease")
 
-    def apply(self, stack: npt.NDArray[np.float32], inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    def apply(self, stack: Float32Array, inside: Mask) -> Float32Array:
         """Map the percentiles of a stack to the standard scale, linearly in between and beyond.
 
         Args:
@@ -43,7 +44,7 @@ class IntensityLandmarks:
         return _piecewise_linear(stack, own, np.asarray(self.values)[keep])
 
 
-def fit_landmarks(stacks: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]]) -> IntensityLandmarks:
+def fit_landmarks(stacks: Iterable[tuple[Float32Array, Mask]]) -> IntensityLandmarks:
     """Average the percentiles of the training stacks, after scaling the first to 0 and the last to 100.
 
     Args:
@@ -61,19 +62,17 @@ def fit_landmarks(stacks: Iterable[tuple[npt.NDArray[np.float32], npt.NDArray[np
     return IntensityLandmarks(PERCENTILES, tuple(float(v) for v in np.mean(scaled, axis=0)))
 
 
-def _percentiles(values: npt.NDArray[np.float32], percents: Sequence[float]) -> npt.NDArray[np.float64]:
+def _percentiles(values: Float32Array, percents: Sequence[float]) -> FloatArray:
     """Equivalent to numpy.percentile in a quarter of the time: numpy sorts float32 faster than it partitions it."""
     ordered = np.sort(values)
     positions = np.asarray(percents) / 100 * (len(ordered) - 1)
     below = np.floor(positions).astype(np.int64)
     lower, upper = (ordered[k].astype(np.float64) for k in (below, np.minimum(below + 1, len(ordered) - 1)))
-    interpolated: npt.NDArray[np.float64] = lower + (upper - lower) * (positions - below)
+    interpolated: FloatArray = lower + (upper - lower) * (positions - below)
     return interpolated
 
 
-def _piecewise_linear(
-    values: npt.NDArray[np.float32], own: npt.NDArray[np.float64], standard: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
+def _piecewise_linear(values: Float32Array, own: FloatArray, standard: FloatArray) -> Float32Array:
     """Map ``own`` to ``standard``, with linear extrapolation; takes a third of the time of numpy.interp."""
     mapped = np.full_like(values, standard[0])
     lows, highs = (-np.inf, *own[1:-1]), (*own[1:-1], np.inf)

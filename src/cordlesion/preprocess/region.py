@@ -1,12 +1,12 @@
 """The region of a scan that a stack covers: around the cord, or the whole foreground."""
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.config import PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.preprocess.cord_stack import StackGeometry, block_geometry, stack_geometry
@@ -61,7 +61,7 @@ def foreground_geometry(scan: Volume, spacing_mm: float) -> StackGeometry:
     return block_geometry(scan, low, high, spacing_mm, background)
 
 
-def otsu_threshold(values: npt.NDArray[np.float32]) -> float:
+def otsu_threshold(values: Float32Array) -> float:
     """Return the threshold with the largest between-class variance of dark and bright values (Otsu 1979).
 
     It is an edge of one of 256 bins between the minimum and the 99.9th percentile. Values up to it are dark. If all

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -16,6 +15,7 @@ from cordlesion.config import DRAWN, PreprocessConfig
 from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Array, Float32Array, Mask
 from cordlesion.io.progress import say
 from cordlesion.io.reading import parse_json
 from cordlesion.io.volume import Volume, read_scan
@@ -31,8 +31,8 @@ _MAX_LENGTH = 1_000_000
 class CordStack:
     """The 48 x 48 x N volume around the centerline, or the block around the foreground, with original intensities."""
 
-    image: npt.NDArray[np.float32]
-    reference: npt.NDArray[np.bool_]
+    image: Float32Array
+    reference: Mask
     """All False if the scan has no reference."""
     geometry: StackGeometry
 
@@ -94,7 +94,7 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
 def stack_content(stack: CordStack) -> bytes:
     """Return the file content of a stack; equal stacks give equal bytes."""
     starts = {"start_x": stack.geometry.start_x.tolist(), "start_y": stack.geometry.start_y.tolist()}
-    tensors: dict[str, npt.NDArray[np.generic]] = {
+    tensors: dict[str, AnyArray] = {
         "image": np.ascontiguousarray(stack.image),
         "reference": np.ascontiguousarray(stack.reference, np.uint8),
     }
@@ -153,7 +153,7 @@ def _between(value: Any, kind: Any, low: float, high: float) -> Any:  # noqa: AN
     return value
 
 
-def _require_fit(image: npt.NDArray[Any], reference: npt.NDArray[Any], geometry: StackGeometry) -> None:
+def _require_fit(image: Array, reference: Array, geometry: StackGeometry) -> None:
     """Reject arrays with a wrong type or shape, and intensities that are not finite."""
     if image.dtype != np.float32 or reference.dtype != np.uint8:
         raise ValueError(f"it contains {image.dtype} and {reference.dtype}; float32 and uint8 are needed")

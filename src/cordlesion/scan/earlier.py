@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_mask
@@ -56,7 +56,7 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
         )
 
 
-def masks_written(mask: npt.NDArray[np.bool_], record: Path) -> list[str]:
+def masks_written(mask: Mask, record: Path) -> list[str]:
     """Return the hashes of the masks that may lie next to a record: the new one, and until it is there the last one."""
     held = _record(record).get(MASK_KEY)
     return list(dict.fromkeys([_mask_hash(mask), *(held[:1] if isinstance(held, list) else [])]))
@@ -87,6 +87,6 @@ def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
         return False
 
 
-def _mask_hash(mask: npt.NDArray[Any]) -> str:
+def _mask_hash(mask: Array) -> str:
     """Return a hash of a mask's voxels, which are the same however a program stores them."""
     return hashlib.sha256(repr(mask.shape).encode() + np.packbits(mask.astype(np.bool_)).tobytes()).hexdigest()

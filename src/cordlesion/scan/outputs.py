@@ -4,13 +4,11 @@ import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from cordlesion import __version__
 from cordlesion.centerlines import CordInput
 from cordlesion.cord.centerline import Centerline, coverage_remark
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.html import html_rows
 from cordlesion.io.outputs import check_output_file, check_output_folder, portable_path
@@ -46,9 +44,9 @@ class Segmentation:
     """What was known about the cord beforehand."""
     centerline: Centerline | None
     """The cord's centre; None where the model needs none and none was given."""
-    probability: npt.NDArray[np.float32]
+    probability: Float32Array
     """Probability of lesion, in [0, 1]."""
-    mask: npt.NDArray[np.bool_]
+    mask: Mask
     """Voxels with a probability of at least the threshold that post-processing keeps."""
     threshold: float
     """The decision threshold t; a voxel is lesion when p >= t."""

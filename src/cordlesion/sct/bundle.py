@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.config.section import Section
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume
 from cordlesion.model.architectures import Architecture
 from cordlesion.model.hardware import choose_hardware
@@ -23,7 +23,6 @@ from cordlesion.sct.networks import SctLesionNet
 from cordlesion.sct.stack import SctPreprocess, make_sct_stack, map_sct_stack_back, place_sct_stack
 from cordlesion.threshold.rules import AnyThresholdRule
 
-Floats: TypeAlias = npt.NDArray[np.float32]
 SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
 
 
@@ -87,7 +86,7 @@ class SctBundle:
     card: SctCard
     network: SctLesionNet
 
-    def predict(self, scan: Volume, centerline: Centerline | None) -> Floats:
+    def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan as SCT does, or from overlapping patches and without a cut; see the protocol ``Predictor``."""
         assert centerline is not None
         constants, cut = self.card.preprocess, self.card.prediction.cut
@@ -98,7 +97,7 @@ class SctBundle:
         mask = (probability > cut).astype(np.float32)
         return (map_sct_stack_back(mask, geometry) >= cut).astype(np.float32)
 
-    def _predict_stack(self, stack: Floats) -> Floats:
+    def _predict_stack(self, stack: Float32Array) -> Float32Array:
         constants, overlap, length = self.card.preprocess, self.card.prediction.overlap_fraction, stack.shape[2]
 
         def normalize(patches: Tensor) -> Tensor:

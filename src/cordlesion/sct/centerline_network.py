@@ -4,13 +4,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from cordlesion.cord.centerline import Centerline, Finder
 from cordlesion.cord.heatmap_curve import MAP_SPACING_MM, curve_in_heatmap
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Float32Array
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.model.hardware import choose_hardware
@@ -90,7 +90,7 @@ def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: st
     return Volume(heatmap, las.affine @ np.diag([nx / fx, ny / fy, 1.0, 1.0]), None, scan.path)
 
 
-def _resample(slices: npt.NDArray[np.generic], fx: int, fy: int) -> npt.NDArray[np.float32]:
+def _resample(slices: AnyArray, fx: int, fy: int) -> Float32Array:
     """Resample the first two axes linearly."""
     values = slices.astype(np.float32)
     for axis, length in enumerate((fx, fy)):
@@ -103,7 +103,7 @@ def _resample(slices: npt.NDArray[np.generic], fx: int, fy: int) -> npt.NDArray[
     return values
 
 
-def _predict(network: SctCenterlineNet, slices: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _predict(network: SctCenterlineNet, slices: Float32Array) -> Float32Array:
     fx, fy, _ = slices.shape
     hardware = choose_hardware().at("float32")
     batch = torch.from_numpy(np.ascontiguousarray(np.moveaxis(slices, 2, 0)))[:, None].to(hardware.device)
@@ -111,5 +111,5 @@ def _predict(network: SctCenterlineNet, slices: npt.NDArray[np.float32]) -> npt.
     with torch.inference_mode():
         padded = nn.functional.pad(batch, (0, -fy % multiple, 0, -fx % multiple), mode="replicate")
         probability = torch.sigmoid(network.to(hardware.device)(padded))[:, 0, :fx, :fy]
-    predicted: npt.NDArray[np.float32] = np.moveaxis(probability.cpu().numpy(), 0, 2)
+    predicted: Float32Array = np.moveaxis(probability.cpu().numpy(), 0, 2)
     return predicted

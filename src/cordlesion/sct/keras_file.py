@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.foreign_file import ForeignFileError, foreign_file
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class KerasFile:
     n_bytes: int
     weights: "h5py.Group"
 
-    def read(self, layer: str, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def read(self, layer: str, name: str, shape: tuple[int, ...]) -> Float32Array:
         """Read one array of weights.
 
         Args:
@@ -64,7 +64,7 @@ class KerasFile:
         stored = place.id.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS and not place.external
         if not stored or place.id.get_storage_size() != 4 * int(np.prod(shape)):
             raise ForeignFileError(f"{layer}/{name} is not stored whole in the file")
-        array: npt.NDArray[np.float32] = place[...]
+        array: Float32Array = place[...]
         if not np.isfinite(array).all():
             raise ForeignFileError(f"{layer}/{name} holds NaN or infinite weights")
         return array

@@ -8,20 +8,19 @@ larger than the network needs, nor lie in another file, and only plain operation
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.foreign_file import ForeignFileError, foreign_file
 from cordlesion.sct.networks import EPSILON, SctLesionNet
 
 if TYPE_CHECKING:
     import onnx
 
-Floats: TypeAlias = npt.NDArray[np.float32]
 
 _OPERATIONS = {"Add", "BatchNormalization", "Concat", "Conv", "Identity", "MaxPool", "Relu", "Resize", "Sigmoid",
                "Split", "Upsample"}  # fmt: skip
@@ -37,9 +36,9 @@ _TOLERANCE = 1e-3
 class _Step:
     """A convolution with what is added to it and how it is normalised."""
 
-    kernel: Floats
-    bias: Floats
-    normalization: tuple[Floats, Floats, Floats, Floats] | None
+    kernel: Float32Array
+    bias: Float32Array
+    normalization: tuple[Float32Array, Float32Array, Float32Array, Float32Array] | None
     epsilon: float
 
 
@@ -157,13 +156,13 @@ def _steps(graph: "onnx.GraphProto") -> Iterator[_Step]:
             yield _Step(kernel, added, None, 0.0)
 
 
-def _weight(weights: Mapping[str, Floats], name: str) -> Floats:
+def _weight(weights: Mapping[str, Float32Array], name: str) -> Float32Array:
     if name not in weights:
         raise ForeignFileError(f"{name[:40]!r} is not stored as float32 weights")
     return weights[name]
 
 
-def _weights(graph: "onnx.GraphProto") -> Mapping[str, Floats]:
+def _weights(graph: "onnx.GraphProto") -> Mapping[str, Float32Array]:
     import onnx
 
     tensors = [tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
@@ -193,7 +192,7 @@ def _network(filters: tuple[tuple[int, int], ...], steps: list[_Step]) -> SctLes
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv3d):
             step = next(remaining)
-            arrays: Mapping[str, Floats] = {"weight": step.kernel, "bias": step.bias}
+            arrays: Mapping[str, Float32Array] = {"weight": step.kernel, "bias": step.bias}
         elif isinstance(module, nn.BatchNorm3d):
             arrays = _normalization(step)
             state[f"{name}.num_batches_tracked"] = torch.tensor(0)
@@ -208,7 +207,7 @@ def _network(filters: tuple[tuple[int, int], ...], steps: list[_Step]) -> SctLes
     return network.eval()
 
 
-def _normalization(step: _Step) -> Mapping[str, Floats]:
+def _normalization(step: _Step) -> Mapping[str, Float32Array]:
     """Return batch normalisation in torch's names; the identity where a converter has put it into the convolution."""
     ones, zeros = np.ones_like(step.bias), np.zeros_like(step.bias)
     scale, offset, mean, variance = step.normalization or (ones, zeros, zeros, ones)
@@ -221,7 +220,7 @@ def _normalization(step: _Step) -> Mapping[str, Floats]:
     }
 
 
-def _run(model: "onnx.ModelProto", patch: Floats) -> Floats:
+def _run(model: "onnx.ModelProto", patch: Float32Array) -> Float32Array:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

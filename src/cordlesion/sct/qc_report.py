@@ -14,18 +14,18 @@ from pathlib import Path
 
 import matplotlib.image
 import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from cordlesion import __version__
 from cordlesion.cord.centerline import Centerline
 from cordlesion.dataset.scan_names import scan_file
+from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, waiting_lock, write_json
 from cordlesion.pictures import slices
-from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.slices import Picture
 from cordlesion.pictures.style import SEGMENTED
 
 COMMAND = "cordlesion_segment"
@@ -35,7 +35,7 @@ COLUMNS = 12
 _OPACITY = 0.6
 _TIME = "%Y_%m_%d_%H%M%S.%f"
 
-Pixels = npt.NDArray[np.float64]
+Pixels = FloatArray
 
 
 def write_qc_entry(

@@ -17,12 +17,10 @@ from scipy import ndimage
 
 from cordlesion.config.section import Section
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.arrays import Float32Array, FloatArray, IntArray, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 # A rounding error must not move a centre on a whole voxel to the voxel before.
 _WHOLE = 1e-6
@@ -52,10 +50,10 @@ class SctGeometry:
     fine_shape: tuple[int, int, int]
     """Shape of the whole scan at the stack's voxel size."""
     crop_voxels: int
-    start_x: Ints
+    start_x: IntArray
     """First fine x index of the crop, for each native slice, shape (N,)."""
-    start_y: Ints
-    has_cord: npt.NDArray[np.bool_]
+    start_y: IntArray
+    has_cord: Mask
     """Native slices that the centerline reaches, shape (N,)."""
 
 
@@ -75,12 +73,12 @@ def place_sct_stack(scan: Volume, centerline: Centerline, config: SctPreprocess)
     return SctGeometry((nx, ny, nz), (fx, fy, fz), config.crop_voxels, start_x, start_y, has_cord)
 
 
-def _crop_starts(centers: Floats, length: int, size: int) -> Ints:
+def _crop_starts(centers: FloatArray, length: int, size: int) -> IntArray:
     starts = np.floor(centers + _WHOLE).astype(np.int64) - size // 2 + 1
     return np.clip(starts, 0, max(0, length - size))
 
 
-def make_sct_stack(scan: Volume, geometry: SctGeometry, config: SctPreprocess) -> npt.NDArray[np.float32]:
+def make_sct_stack(scan: Volume, geometry: SctGeometry, config: SctPreprocess) -> Float32Array:
     """Sample, standardise and resample along the cord: the input of SCT's network, before its mean is subtracted.
 
     Returns:
@@ -90,7 +88,7 @@ def make_sct_stack(scan: Volume, geometry: SctGeometry, config: SctPreprocess) -
     return _resample_last(standard, geometry.fine_shape[2]).astype(np.float32)
 
 
-def sample_sct_stack(scan: Volume, geometry: SctGeometry) -> Floats:
+def sample_sct_stack(scan: Volume, geometry: SctGeometry) -> FloatArray:
     """Sample the crops linearly in each native slice; zeros in slices without cord and beyond an image that is smaller.
 
     Equal to resampling every slice of the scan and cropping, at a small part of the cost.
@@ -108,13 +106,13 @@ def sample_sct_stack(scan: Volume, geometry: SctGeometry) -> Floats:
             for c in ((x * nx / fx)[:, None], (y * ny / fy)[None], np.arange(nz, dtype=np.float64))
         ]
     )
-    sampled: Floats = ndimage.map_coordinates(
+    sampled: FloatArray = ndimage.map_coordinates(
         to_las(scan).data.astype(np.float32, copy=False), points, output=np.float64, order=1, mode="nearest"
     )
     return np.where((x < fx)[:, None] & (y < fy)[None] & geometry.has_cord, sampled, 0)
 
 
-def standardize_sct_stack(stack: Floats, landmarks: IntensityLandmarks) -> Floats:
+def standardize_sct_stack(stack: FloatArray, landmarks: IntensityLandmarks) -> FloatArray:
     """Map the percentiles of a whole stack, zeros included, to the landmarks, linear in between.
 
     Beyond the outer percentiles the scale is exponential and jumps a little: below, through p10 with the slope between
@@ -123,33 +121,33 @@ def standardize_sct_stack(stack: Floats, landmarks: IntensityLandmarks) -> Float
     """
     own, scale = np.percentile(stack, landmarks.percentiles), np.asarray(landmarks.values)
     distinct, first = np.unique(own, return_index=True)
-    standard: Floats = np.interp(stack, distinct, scale[first])
+    standard: FloatArray = np.interp(stack, distinct, scale[first])
     below, above = stack < own[0], stack > own[-1]
     standard[below] = _exponential(stack[below], own[:2], scale[:2], scale[0])
     standard[above] = _exponential(stack[above], own[-3:-1], scale[-3:-1], scale[-1])
     return standard
 
 
-def _exponential(values: Floats, own: Floats, scale: Floats, limit: float) -> Floats:
+def _exponential(values: FloatArray, own: FloatArray, scale: FloatArray, limit: float) -> FloatArray:
     """Continue beyond the second of two points with the slope between both, towards a limit."""
     if own[0] == own[1]:
         return np.full_like(values, limit)
     rate = (scale[1] - scale[0]) / (own[1] - own[0]) / (scale[1] - limit)
-    continued: Floats = limit + (scale[1] - limit) * np.exp(rate * (values - own[1]))
+    continued: FloatArray = limit + (scale[1] - limit) * np.exp(rate * (values - own[1]))
     return continued
 
 
-def _resample_last(stack: npt.NDArray[np.floating[Any]], length: int) -> Floats:
+def _resample_last(stack: npt.NDArray[np.floating[Any]], length: int) -> FloatArray:
     """Resample linearly along the last axis; the first voxels of both grids have the same position."""
     positions = np.minimum(np.arange(length) * stack.shape[2] / length, stack.shape[2] - 1)
     below = positions.astype(np.int64)
     above = np.minimum(below + 1, stack.shape[2] - 1)
     weight = positions - below
-    resampled: Floats = stack[..., below] * (1 - weight) + stack[..., above] * weight
+    resampled: FloatArray = stack[..., below] * (1 - weight) + stack[..., above] * weight
     return resampled
 
 
-def map_sct_stack_back(stack: npt.NDArray[np.float32], geometry: SctGeometry) -> npt.NDArray[np.float32]:
+def map_sct_stack_back(stack: Float32Array, geometry: SctGeometry) -> Float32Array:
     """Carry stack values to the native grid by linear interpolation, first along the cord; 0 outside the stack.
 
     Args:
@@ -170,7 +168,7 @@ def map_sct_stack_back(stack: npt.NDArray[np.float32], geometry: SctGeometry) ->
     return native
 
 
-def _interpolation(start: int, size: int, fine: int, n_native: int) -> tuple[slice, Floats]:
+def _interpolation(start: int, size: int, fine: int, n_native: int) -> tuple[slice, FloatArray]:
     """Return the native indices that a crop covers along one axis, and the weights of its voxels, shape (n, size)."""
     positions = np.minimum(np.arange(n_native) * fine / n_native, fine - 1)
     reached = np.flatnonzero((positions > start - 1) & (positions < start + size))
@@ -178,7 +176,7 @@ def _interpolation(start: int, size: int, fine: int, n_native: int) -> tuple[sli
     return slice(reached[0], reached[-1] + 1), np.maximum(0, 1 - distance)
 
 
-def _crop_indices(geometry: SctGeometry) -> tuple[Ints, Ints]:
+def _crop_indices(geometry: SctGeometry) -> tuple[IntArray, IntArray]:
     offsets = np.arange(geometry.crop_voxels)[:, None]
     return geometry.start_x + offsets, geometry.start_y + offsets
 

@@ -5,9 +5,10 @@ from typing import Literal
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
 from cordlesion.simulate.frame import Pose
-from cordlesion.simulate.randomness import Array, keyed_rng, lognormal, normal
+from cordlesion.simulate.randomness import keyed_rng, lognormal, normal
 from cordlesion.simulate.site import Site
 
 Plane = Literal["sagittal", "axial"]

@@ -11,8 +11,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.special import gamma
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
-from cordlesion.simulate.randomness import Array, NoiseTile, keyed_rng, lognormal, normal, smooth_line
+from cordlesion.simulate.randomness import NoiseTile, keyed_rng, lognormal, normal, smooth_line
 
 S_MM: Array = np.arange(-110.0, 530.0, 1.0)
 """Positions of the tabulated values."""

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter, zoom
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
 from cordlesion.simulate.canal import LAYERS
 from cordlesion.simulate.frame import Pose, cord_frame
 from cordlesion.simulate.lesions import draw_lesions, draw_mimics
-from cordlesion.simulate.randomness import Array, keyed_rng, lognormal, normal
+from cordlesion.simulate.randomness import keyed_rng, lognormal, normal
 from cordlesion.simulate.render import Scene, near_canal
 from cordlesion.simulate.signals import Signals, draw_signals
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
 from cordlesion.simulate.anatomy import CORD_TOP_MM, Anatomy, radius_ratio
-from cordlesion.simulate.randomness import Array
 from cordlesion.simulate.signals import Signals
 from cordlesion.simulate.spindle import Lesion, signal_gain, spindle
 

@@ -6,9 +6,9 @@ from itertools import repeat
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate.acquisition import Acquisition
 from cordlesion.simulate.frame import CordFrame
-from cordlesion.simulate.randomness import Array
 
 BACK_DEPTH_MM = 70.0
 """Distance over which the sensitivity decreases from the value at the back to the value at the front."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate.anatomy import S_MM, Anatomy
-from cordlesion.simulate.randomness import Array
 
 MAP_STEP_MM = 2.0
 """Step of the map from (y, z) to (s, v). Both are smooth; the error of linear interpolation is below 0.01 mm."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate.painting import CORTEX_MM, Points, paint, ramp, within, within_reach
-from cordlesion.simulate.randomness import Array
 
 
 @within_reach(s=(-np.inf, 16.5), front=(-1.1, 18.1), side=(-1.0, 17.6))

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import fft
 
-from cordlesion.simulate.randomness import Array
+from cordlesion.io.arrays import Array
 
 
 def acquire_slice(

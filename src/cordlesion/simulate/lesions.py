@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
 from cordlesion.simulate.anatomy import Anatomy, radius_ratio
-from cordlesion.simulate.randomness import Array, keyed_rng, lognormal
+from cordlesion.simulate.randomness import keyed_rng, lognormal
 from cordlesion.simulate.settings import LESIONS, LesionSettings
 from cordlesion.simulate.spindle import Lesion, Placement
 

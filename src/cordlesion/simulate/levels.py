@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cordlesion.simulate.randomness import Array
+from cordlesion.io.arrays import Array
 
 
 class Level(NamedTuple):

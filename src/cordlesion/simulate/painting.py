@@ -5,9 +5,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from cordlesion.io.arrays import Array, Mask
 from cordlesion.simulate.anatomy import Anatomy
 from cordlesion.simulate.canal import RIM_MM, Section
-from cordlesion.simulate.randomness import Array, Mask
 from cordlesion.simulate.signals import Signals
 
 AIR = 0.02

@@ -3,16 +3,12 @@
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import fft
 from scipy.ndimage import fourier_gaussian, gaussian_filter1d
 
-Array = npt.NDArray[Any]
-"""Numbers; coordinates and signals of many points are float32, tables float64."""
-Mask = npt.NDArray[np.bool_]
+from cordlesion.io.arrays import Array
 
 TILE_CELLS = 128
 """Edge of the periodic noise tile, in cells."""

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from cordlesion.simulate.randomness import Array, Mask
+from cordlesion.io.arrays import Array, Mask
 from cordlesion.simulate.settings import READER, ReaderSettings
 
 Box = tuple[slice, slice, slice]

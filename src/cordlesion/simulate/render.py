@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate.acquisition import Acquisition
 from cordlesion.simulate.anatomy import S_MM, Anatomy
 from cordlesion.simulate.canal import LAYERS, Section, canal_layers, section_at
 from cordlesion.simulate.frame import CordFrame
-from cordlesion.simulate.randomness import Array
 from cordlesion.simulate.signals import Signals
 from cordlesion.simulate.spindle import Lesion
 from cordlesion.simulate.surroundings import surroundings_signal

@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from cordlesion.io.arrays import Array, Mask
 from cordlesion.io.volume import Volume
 from cordlesion.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
 from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
@@ -14,7 +15,7 @@ from cordlesion.simulate.coil import Coil, draw_coil
 from cordlesion.simulate.frame import CordFrame, cord_frame
 from cordlesion.simulate.kspace import acquire_slice, sample_stored
 from cordlesion.simulate.lesions import draw_lesions, draw_mimics, draw_overlooked
-from cordlesion.simulate.randomness import Array, Mask, keyed_rng
+from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.simulate.reader import Evidence, read_lesions
 from cordlesion.simulate.render import Scene, SliceRenderer
 from cordlesion.simulate.settings import LESIONS

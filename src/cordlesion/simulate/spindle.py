@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-from cordlesion.simulate.randomness import Array, NoiseTile
+from cordlesion.io.arrays import Array
+from cordlesion.simulate.randomness import NoiseTile
 
 Kind = Literal["lesion", "mimic", "diffuse"]
 """A true lesion, a spot that looks like a lesion, or a diffuse change."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
 from cordlesion.simulate.canal import DISCS
 from cordlesion.simulate.painting import CORTEX_MM, Points, paint, ramp, table, within, within_reach
-from cordlesion.simulate.randomness import Array
 
 DENS_TOP_MM = levels.top_mm("C2") - 21
 """The tip of the dens, in front of C1."""

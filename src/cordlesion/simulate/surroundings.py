@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from cordlesion.io.arrays import Array
 from cordlesion.simulate import levels
 from cordlesion.simulate.anatomy import Anatomy
 from cordlesion.simulate.canal import Section
 from cordlesion.simulate.head import paint_fossa, paint_skull_base
 from cordlesion.simulate.painting import AIR, Points, paint, points_at, ramp, table, within, within_reach
-from cordlesion.simulate.randomness import Array
 from cordlesion.simulate.signals import Signals
 from cordlesion.simulate.spine import paint_arch, paint_bodies, paint_processes
 

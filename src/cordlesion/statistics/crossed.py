@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-FloatArray = npt.NDArray[np.float64]
+from cordlesion.io.arrays import FloatArray
 
 POWER = 0.8
 """Power for the smallest detectable difference."""

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-Counts: TypeAlias = npt.NDArray[np.int64]
+from cordlesion.io.arrays import FloatArray, IndexArray, IntArray
+
+Counts: TypeAlias = IntArray
 
 MIN_SUBJECTS = 5
 """Smallest number of subjects for an interval. Even the range of five values misses the true median in 6 %."""
@@ -61,7 +62,7 @@ def draw_counts(n_units: int, n_resamples: int, rng: np.random.Generator) -> Cou
     return rng.multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
 
 
-def _lower_end(values: FloatArray, owner: npt.NDArray[np.intp], tail: float) -> float:
+def _lower_end(values: FloatArray, owner: IndexArray, tail: float) -> float:
     """Return the lowest median that is not rejected as too low, interpolated between order statistics."""
     order = np.argsort(values, kind="stable")
     x, owner, n = values[order], owner[order], len(values)

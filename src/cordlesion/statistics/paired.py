@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from cordlesion.io.arrays import Array, FloatArray
 
 MIN_PAIRS = 6
 """Smallest number of subjects for a test; with fewer, p <= 0.05 is impossible (for five, the smallest p is 2 / 32)."""
@@ -111,7 +110,7 @@ def holm(p_values: npt.ArrayLike) -> FloatArray:
     return adjusted
 
 
-def _subject_means(values: FloatArray, owners: npt.NDArray[Any]) -> FloatArray:
+def _subject_means(values: FloatArray, owners: Array) -> FloatArray:
     """Return the mean of the values of each subject, rounded so that equal scores give a difference of exactly 0."""
     _, owner, sizes = np.unique(owners, return_inverse=True, return_counts=True)
     means: FloatArray = np.round(np.bincount(owner, values, len(sizes)) / sizes, _DIGITS)

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from cordlesion.io.arrays import FloatArray
 from cordlesion.statistics.intervals import MIN_SUBJECTS
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 Interval: TypeAlias = tuple[float, float]
 
 _UNKNOWN = (math.nan, math.nan)

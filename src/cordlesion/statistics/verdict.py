@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
+from cordlesion.io.arrays import FloatArray
 from cordlesion.statistics.comparison import SIGNIFICANT, Family, LossComparison
-from cordlesion.statistics.crossed import CrossedTest, FloatArray, SeedNoise, crossed_test, estimate_seed_noise
+from cordlesion.statistics.crossed import CrossedTest, SeedNoise, crossed_test, estimate_seed_noise
 from cordlesion.statistics.paired import MIN_PAIRS, holm, wilcoxon
 
 _NO_SEED = -1

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.dataset.matching import MapPair
 from cordlesion.execution.local import stream_scans
+from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.metrics import (
@@ -109,7 +109,7 @@ def reliability_table(found: Mapping[tuple[str, MapKind], Calibration]) -> pd.Da
     return pd.concat([_bins(one.counts).assign(set=name, map=kind) for (name, kind), one in found.items()])
 
 
-def covered_voxels(scan: MappedScan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def covered_voxels(scan: MappedScan) -> tuple[Float32Array, Mask]:
     """Return probability and reference of the scan's own voxels that its cord stack covers wholly, shape (V,) each."""
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     probability = read_probability(scan.pair.prediction, like=reference)

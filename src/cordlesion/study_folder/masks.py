@@ -1,8 +1,8 @@
 """Scans, references and masks of a finished study, read again for its pictures."""
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Mask
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
-from cordlesion.pictures.slices import Mask
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig, read_study
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import IndexArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
@@ -154,7 +154,7 @@ class StudyResults:
         return of_run(rows.iloc[:0] if places is None else rows.iloc[places], run, **where)
 
     @cached_property
-    def _places(self) -> dict[LargeTable, dict[Run, npt.NDArray[np.intp]]]:
+    def _places(self) -> dict[LargeTable, dict[Run, IndexArray]]:
         return {"sweep": places_by_run(self.sweep), "evaluation": places_by_run(self.evaluation)}
 
     def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:

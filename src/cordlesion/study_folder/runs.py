@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.config import maps_name, method_name
+from cordlesion.io.arrays import IndexArray
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def of_run(table: pd.DataFrame, run: Run, **where: object) -> pd.DataFrame:
     return table[chosen]
 
 
-def places_by_run(table: pd.DataFrame) -> dict[Run, npt.NDArray[np.intp]]:
+def places_by_run(table: pd.DataFrame) -> dict[Run, IndexArray]:
     """Return the positions of the rows of each run in a table, in their order."""
     numbers = table.groupby(["loss", "seed"], sort=False, dropna=False).ngroup().to_numpy()
     order = np.argsort(numbers, kind="stable")

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.threshold.grid import TIE, FloatArray, Grid
+from cordlesion.threshold.grid import TIE, Grid
 from cordlesion.threshold.objective import Objective, parse_objective
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from cordlesion.io.arrays import FloatArray, IndexArray
 
 THRESHOLDS: tuple[float, ...] = tuple(np.round(np.linspace(0, 1, 21), 2).tolist())
 """The grid of Hussein et al. 2023: 0, 0.05 .. 1."""
@@ -54,7 +52,7 @@ class Grid:
         return f"t = {self.thresholds[t]:g}{volume}"
 
     @property
-    def above_zero(self) -> npt.NDArray[np.intp]:
+    def above_zero(self) -> IndexArray:
         """The cells of a curve of shape (V * T,) whose threshold is above 0."""
         return np.flatnonzero(np.tile(self.thresholds > 0, len(self.volumes_mm3)))
 
@@ -67,7 +65,7 @@ class Grid:
         return float(at_zero.max(initial=0.0))
 
 
-def _middle_of_widest_run(tied: npt.NDArray[np.intp], thresholds: FloatArray) -> int:
+def _middle_of_widest_run(tied: IndexArray, thresholds: FloatArray) -> int:
     # Widths and distances are rounded: those of equal runs of the grid differ in the last digits.
     runs = np.split(tied, np.flatnonzero(np.diff(tied) > 1) + 1)
     widest = max(runs, key=lambda run: round(float(thresholds[run[-1]] - thresholds[run[0]]), 9))

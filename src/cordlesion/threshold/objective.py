@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
 LesionFree: TypeAlias = Literal["left out", "counted", "needed"]
 
 # Means of the same counts differ by rounding; a budget that is met exactly is met.

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.volume import Volume, read_mask
 from cordlesion.metrics import LesionRule, binarize, label_components
 from cordlesion.threshold.rules import ThresholdRule
@@ -17,7 +17,7 @@ from cordlesion.threshold.rules import ThresholdRule
 _MARGIN_TOLERANCE = 1e-6
 
 
-def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) -> npt.NDArray[np.bool_] | None:
+def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) -> Mask | None:
     """Read the cord mask of a scan where it is needed, and nothing where lesions are not restricted to the cord.
 
     Raises:
@@ -40,8 +40,8 @@ def read_cord(path: Path | str | None, like: Volume, config: PostprocessConfig) 
 
 
 def make_mask(
-    probability: Volume, rule: ThresholdRule, config: PostprocessConfig, cord: npt.NDArray[np.bool_] | None
-) -> tuple[npt.NDArray[np.bool_], float]:
+    probability: Volume, rule: ThresholdRule, config: PostprocessConfig, cord: Mask | None
+) -> tuple[Mask, float]:
     """Make the lesion mask of a scan: nothing far from the cord, what the rule finds, no small components.
 
     Args:
@@ -66,8 +66,8 @@ def postprocess(
     probability: Volume,
     thresholds: Sequence[float],
     config: PostprocessConfig,
-    cord: npt.NDArray[np.bool_] | None,
-) -> npt.NDArray[np.float32]:
+    cord: Mask | None,
+) -> Float32Array:
     """Post-process a probability map so that thresholding it gives the post-processed mask, at each threshold.
 
     Args:
@@ -85,11 +85,9 @@ def postprocess(
     return p
 
 
-def _near_cord(
-    probability: Volume, config: PostprocessConfig, cord: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.float32]:
+def _near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
     """Return the map with 0 beyond the cord's margin."""
-    p: npt.NDArray[np.float32] = probability.data.astype(np.float32, copy=False)
+    p: Float32Array = probability.data.astype(np.float32, copy=False)
     if config.cord_margin_mm is None:
         return p
     assert cord is not None
@@ -97,11 +95,11 @@ def _near_cord(
 
 
 def without_small(
-    probability: npt.NDArray[np.float32],
+    probability: Float32Array,
     thresholds: Sequence[float],
     spacing_mm: Sequence[float],
     minimum_volume_mm3: float,
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     """Lower a map until, at each threshold, it has only components larger than a volume (area opening: Vincent 1993).
 
     Components only grow as the threshold falls, so the thresholds at which a voxel is kept are all those up to one:
@@ -124,7 +122,7 @@ def without_small(
     return opened
 
 
-def near(mask: npt.NDArray[np.bool_], spacing_mm: Sequence[float], margin_mm: float) -> npt.NDArray[np.bool_]:
+def near(mask: Mask, spacing_mm: Sequence[float], margin_mm: float) -> Mask:
     """Mark the voxels whose centre is at most ``margin_mm`` from that of a voxel of the mask, which holds some."""
     reach = margin_mm * (1 + _MARGIN_TOLERANCE)
     found = np.zeros_like(mask)

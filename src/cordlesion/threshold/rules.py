@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from pydantic import (
     BaseModel,
@@ -23,11 +21,11 @@ from pydantic import (
 )
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.metrics import binarize
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 
-Probability: TypeAlias = npt.NDArray[np.float32]
-Mask: TypeAlias = npt.NDArray[np.bool_]
+Probability: TypeAlias = Float32Array
 Spacing: TypeAlias = tuple[float, float, float]
 
 

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray, IndexArray, Mask
 from cordlesion.threshold.grid import Grid
 from cordlesion.threshold.objective import Objective
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
-Codes: TypeAlias = npt.NDArray[np.intp]
+Codes: TypeAlias = IndexArray
 
 VOLUME = "minimum_volume_mm3"
 """Column of the table where the minimum lesion volume is tuned together with the threshold."""
@@ -32,7 +31,7 @@ class ThresholdScans:
     """What each scan contributes, shape (M, scans, V * T)."""
     subjects: Codes
     """The subject of each scan, numbered in the order of their names, shape (scans,)."""
-    lesion_free: npt.NDArray[np.bool_]
+    lesion_free: Mask
     """Shape (scans,)."""
     n_left_out: int
     """Scans of the table that take no part."""
@@ -136,7 +135,7 @@ def _check_gaps(measures: FloatArray, names: pd.Series, grid: Grid, column: str)
         )
 
 
-def _check_kinds(lesion_free: npt.NDArray[np.bool_], goal: Objective) -> None:
+def _check_kinds(lesion_free: Mask, goal: Objective) -> None:
     if lesion_free.all():
         raise CordlesionError(
             "No scan of the threshold set has a lesion, so no threshold can be chosen. "

@@ -2,12 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray: TypeAlias = npt.NDArray[np.float64]
+from cordlesion.io.arrays import FloatArray
 
 # A threshold is on the plateau when its score is at least this share of the best one.
 _PLATEAU_SHARE = 0.95

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, IntArray, Mask, UInt8Array
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -27,8 +27,8 @@ _LARGEST = float(np.finfo(np.float16).max)
 class TrainingStack:
     """A stack on the standard intensity scale, with its reference; both of shape (X, Y, N)."""
 
-    image: npt.NDArray[np.float32]
-    lesion: npt.NDArray[np.bool_]
+    image: Float32Array
+    lesion: Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class PackedStacks:
     shapes: tuple[Shape, ...]
 
     @property
-    def firsts(self) -> npt.NDArray[np.int64]:
+    def firsts(self) -> IntArray:
         """Index of each stack's first voxel."""
         sizes = [math.prod(shape) for shape in self.shapes]
         return np.cumsum([0, *sizes[:-1]], dtype=np.int64)
@@ -85,7 +85,7 @@ def _shape(stack: TrainingStack) -> Shape:
     return x, y, z
 
 
-def _memory(size: int, folder: Path | None) -> npt.NDArray[np.uint8]:
+def _memory(size: int, folder: Path | None) -> UInt8Array:
     """Return bytes in memory, or in a nameless file, which the system removes when the process ends."""
     if folder is None or size <= MOST_BYTES_IN_MEMORY:
         return np.empty(size, np.uint8)

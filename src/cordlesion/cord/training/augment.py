@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from cordlesion.cord.network import MULTIPLE, standardize
+from cordlesion.io.arrays import Float32Array
 
 Sample = tuple[npt.NDArray[np.float16], tuple[float, float], bool]
 """Image, centre of the cord in pixels (NaN without cord), and whether this label is certain."""
@@ -140,7 +141,7 @@ def _resolved(image: Tensor, rng: np.random.Generator) -> Tensor:
     return result[0, 0]
 
 
-def _cover_margins(image: npt.NDArray[np.float32], rng: np.random.Generator) -> None:
+def _cover_margins(image: Float32Array, rng: np.random.Generator) -> None:
     """Set up to 7 last rows and columns to zero: the padding of a scan whose edge is not a multiple of 8."""
     if rng.random() < 0.5:
         rows, columns = rng.integers(0, MULTIPLE, 2)

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, zoom
 
+from cordlesion.io.arrays import Float32Array, FloatArray, IntArray
 from cordlesion.io.volume import Volume
 
-Floats = npt.NDArray[np.float32]
 Spacing = tuple[float, float, float]
 
 
@@ -19,9 +18,9 @@ class LocatedScan:
 
     name: str
     """How it was simulated and disturbed."""
-    data: Floats
+    data: Float32Array
     spacing_mm: Spacing
-    centers: npt.NDArray[np.float64]
+    centers: FloatArray
     """Centre of the cord for each axial slice, in voxels, shape (Z, 2); NaN without cord or if uncertain."""
 
     @property
@@ -31,7 +30,7 @@ class LocatedScan:
         return Volume(self.data, np.diag([-dx, dy, dz, 1.0]))
 
     @property
-    def cord_slices(self) -> npt.NDArray[np.int64]:
+    def cord_slices(self) -> IntArray:
         """Indices of the axial slices that certainly contain cord."""
         return np.flatnonzero(~np.isnan(self.centers[:, 0]))
 

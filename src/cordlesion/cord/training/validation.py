@@ -11,12 +11,12 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.finder import find_cord
-from cordlesion.cord.training.disturbances import DISTURBANCES, Floats, LocatedScan
+from cordlesion.cord.training.disturbances import DISTURBANCES, LocatedScan
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array, FloatArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
@@ -42,7 +42,7 @@ def draw_validation_scans(count: int, seed: int, jobs: int) -> list[LocatedScan]
         return list(track(pool.map(_call, works), "simulate scans for validation", len(works)))
 
 
-def search_error_mm(scan: LocatedScan, weights: Mapping[str, Floats] | None = None) -> float:
+def search_error_mm(scan: LocatedScan, weights: Mapping[str, Float32Array] | None = None) -> float:
     """Return the mean error of the detected curve over the slices with cord, clipped to 10 mm per slice.
 
     A slice with cord but without curve counts 10 mm, and so does each slice of a curve far beyond the cord. For a scan
@@ -55,7 +55,7 @@ def search_error_mm(scan: LocatedScan, weights: Mapping[str, Floats] | None = No
     return float(np.minimum(slice_errors_mm(curve, scan), MAX_ERROR_MM).mean())
 
 
-def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> npt.NDArray[np.float64]:
+def slice_errors_mm(curve: Centerline, scan: LocatedScan) -> FloatArray:
     """Return the in-plane distance in each slice with cord.
 
     The distance is infinite for a slice with cord that the curve does not cover. One infinite value is appended for
@@ -81,7 +81,7 @@ def located_scan(plan: ScanPlan) -> LocatedScan:
     return LocatedScan(f"cohort, {plan.plane}", las.data.astype(np.float32), las.spacing_mm, _true_centers(scan))
 
 
-def _true_centers(scan: SimulatedScan) -> npt.NDArray[np.float64]:
+def _true_centers(scan: SimulatedScan) -> FloatArray:
     acquisition = scan.acquisition
     halves = [n * step / 2 for n, step in zip(acquisition.shape, acquisition.spacing_mm, strict=True)]
     frame = cord_frame(scan.anatomy, acquisition.pose, halves[1], halves[2])

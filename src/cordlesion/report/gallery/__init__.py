@@ -12,11 +12,12 @@ import pandas as pd
 from scipy import ndimage
 
 from cordlesion.execution.local import map_scans
+from cordlesion.io.arrays import Mask
 from cordlesion.io.fingerprints import digest
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.io.writing import write_text
 from cordlesion.pictures import slices
-from cordlesion.pictures.slices import Layers, Mask
+from cordlesion.pictures.slices import Layers
 from cordlesion.report.gallery.picture import Panel, draw_scan, panel_width
 from cordlesion.study_folder.masks import cut_mask, read_with_reference
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults

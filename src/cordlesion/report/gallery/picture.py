@@ -6,8 +6,9 @@ from html import escape
 
 import numpy as np
 
+from cordlesion.io.arrays import Mask
 from cordlesion.pictures.png import data_uri, encode_png, grey_levels
-from cordlesion.pictures.slices import Mask, Picture
+from cordlesion.pictures.slices import Picture
 from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE, TRUE_POSITIVE
 
 GAP = 14.0

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cordlesion.io.arrays import Array, FloatArray, IntArray
 from cordlesion.io.formats import MISSING, format_interval, format_number
 from cordlesion.metrics.columns import LESION_COUNTS
 from cordlesion.metrics.froc import FALSE_LESIONS_PER_SCAN
@@ -22,7 +22,6 @@ from cordlesion.statistics.intervals import draw_counts, percentile_interval
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
 
-FloatArray = npt.NDArray[np.float64]
 Dash: TypeAlias = str | tuple[float, tuple[float, ...]]
 
 _PARTS = {
@@ -139,7 +138,7 @@ def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 
 
-def _by_subject(scans: pd.DataFrame) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
     """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its rows per threshold."""
     sums = scans.groupby(["subject", "threshold"])[list(LESION_COUNTS)].sum()
     counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in LESION_COUNTS])
@@ -147,7 +146,7 @@ def _by_subject(scans: pd.DataFrame) -> tuple[npt.NDArray[Any], npt.NDArray[Any]
     return counts, n_scans.to_numpy()
 
 
-def _froc_scores(counts: npt.NDArray[Any], n_scans: npt.NDArray[Any], drawn: npt.NDArray[np.int64]) -> FloatArray:
+def _froc_scores(counts: Array, n_scans: Array, drawn: IntArray) -> FloatArray:
     """Return the FROC score of each resample of subjects; NaN counts as 0 where no lesion was drawn."""
     reference, detected, predicted, true = (drawn @ one for one in counts)
     sensitivity = detected / np.maximum(reference, 1)

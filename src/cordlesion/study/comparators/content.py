@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.config import ComparatorConfig
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, Mask
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.metrics import binarize
 
@@ -26,9 +26,7 @@ class FileContent:
     """The value that marks lesion in a mask; None if it is empty."""
 
 
-def describe_content(
-    config: ComparatorConfig, data: npt.NDArray[np.generic], reference: npt.NDArray[np.bool_] | None
-) -> FileContent:
+def describe_content(config: ComparatorConfig, data: AnyArray, reference: Mask | None) -> FileContent:
     """Return what a comparator's map or mask of a scan holds.
 
     Args:
@@ -36,7 +34,7 @@ def describe_content(
         data: Values of at least 0, on the scan's grid.
         reference: On the same grid; None if there is none.
     """
-    inside: npt.NDArray[np.bool_] = data != 0
+    inside: Mask = data != 0
     values = data[inside]
     found = inside if config.threshold is None else binarize(data, config.threshold)
     return FileContent(

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from cordlesion.config import ComparatorConfig, PreprocessConfig
 from cordlesion.cord.centerline import Finder
 from cordlesion.dataset.scan import Scan, read_reference
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume, read_grid, read_mask, read_probability, read_scan, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.nnunet.softmax import read_softmax
@@ -19,8 +19,6 @@ from cordlesion.study.comparators.match import Comparator
 
 if TYPE_CHECKING:
     from cordlesion.model.architectures import Predictor
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def import_file(comparator: Comparator, scan: Scan, probability: Path, mask: Path) -> FileContent:
@@ -98,7 +96,7 @@ def _content(comparator: Comparator, scan: Scan, volume: Volume, grid: Volume) -
     return replace(describe_content(comparator.config, volume.data, reference), mask_value=volume.mask_value)
 
 
-def _write(config: ComparatorConfig, data: FloatArray, grid: Volume, probability: Path, mask: Path) -> None:
+def _write(config: ComparatorConfig, data: Float32Array, grid: Volume, probability: Path, mask: Path) -> None:
     write_volume(probability, data, grid)
     if config.threshold is not None:
         write_volume(mask, binarize(data, config.threshold), grid)

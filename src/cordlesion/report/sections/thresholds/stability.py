@@ -5,9 +5,9 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
@@ -95,9 +95,7 @@ def _changes_around(rows: pd.DataFrame, t: float) -> pd.DataFrame:
     return wide.index.to_frame(index=False).assign(change=change)
 
 
-def _interpolate(
-    curves: npt.NDArray[np.float64], thresholds: npt.NDArray[np.float64], t: float
-) -> npt.NDArray[np.float64]:
+def _interpolate(curves: FloatArray, thresholds: FloatArray, t: float) -> FloatArray:
     """Read each row's curve at ``t``; NaN outside the thresholds."""
     return np.array([np.interp(t, thresholds, curve, left=np.nan, right=np.nan) for curve in curves])
 
