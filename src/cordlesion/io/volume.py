@@ -18,7 +18,7 @@ from cordlesion.io.writing import atomic_path
 
 VALUE_ROUNDING = 1e-6
 """Values of a mask closer than this, relative to the larger, are one value."""
-# So many values beside 0 are parts of the anatomy whatever they are, and whole numbers up to an 8-bit label are.
+# Up to this many values other than 0 are labels of anatomy; so are whole numbers up to an 8-bit label.
 _FEW_VALUES = 9
 _MOST_LABELS = 255
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -26,12 +26,12 @@ _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "
 
 
 class SeveralValuesError(CordlesionError):
-    """A mask marks by several values, and nothing says which one is meant."""
+    """A mask has several values, and which one is lesion is unknown."""
 
     def __init__(self, message: str, are_labels: bool) -> None:
         super().__init__(message)
         self.are_labels = are_labels
-        """Whether the values number parts of the anatomy or lesions, as those of an image do not."""
+        """Whether the values are labels of anatomy or lesions, not intensities of an image."""
 
 
 def read_volume(path: Path | str) -> Volume:
@@ -97,7 +97,7 @@ def read_scan(path: Path | str) -> Volume:
 
 
 def _holds_only(data: npt.NDArray[np.generic], low: float, high: float) -> bool:
-    # Slice by slice, because a scan that is no mask tells so at once.
+    # Slice by slice, because the first slice usually shows that a scan is no mask.
     return all(bool(np.all((part == low) | (part == high))) for part in np.moveaxis(data, -1, 0))
 
 

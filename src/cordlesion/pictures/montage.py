@@ -26,13 +26,13 @@ from cordlesion.pictures.style import MUTED, SEGMENTED, style
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}
 WIDEST_INCHES = 6.0
-"""Of the profile."""
+"""Largest width of the profile."""
 _LEFT_INCHES, _LINE_INCHES, _MOST_LANES = 0.3, 0.17, 6
-"""Beside the profile: room for the letters of slices, height of a line of text, bars of lesions side by side."""
+"""Next to the profile: space for the letters of slices, height of a line of text, largest number of lanes."""
 _NAME_WIDTH = 0.1
-"""Room that a lesion's name takes beside it, as a share of a picture's width."""
+"""Space for a lesion's name next to it, as a share of a picture's width."""
 _NARROW = 0.75
-"""A picture of a smaller width, in its heights, has no room for a title of one line."""
+"""Ratio of width to height below which a title of one line is too wide for a picture."""
 _LINE = 0.03
 """Height of a line of text, as a share of a panel's height."""
 
@@ -73,18 +73,18 @@ def montage(
 
     The profile is a sagittal cut that follows the cord, with superior at the top and anterior at the left; axial slices
     have anterior at the top and the patient's right at the left, whatever the index order of the files. Voxels keep
-    their physical proportions. Bars beside the profile tell how far each lesion reaches, lines where the slices lie;
-    these are named by their index in the scan's file, as the lesion table counts, and their place in millimetres.
+    their physical proportions. Bars next to the profile show how far each lesion extends. Lines show where the slices
+    lie; their names are the index in the scan's file, as in the lesion table, and the position in millimetres.
 
     Args:
         scan: The image, in any orientation.
         mask: Segmented lesions on the scan's grid.
         centerline: The cord's centre in the scan; without it the profile is the sagittal slice with most lesion.
         reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
-        marks: What lesions are called; by default those of the mask have the numbers of the lesion table.
-        title: Above the pictures.
+        marks: Names of lesions; by default the numbers of the lesion table, for those of the mask.
+        title: Text above the pictures.
         cord_only: Lesions were looked for along the centerline only: the profile is darkened beyond its ends.
-        crop_mm: Show the lesions and so much around them; by default the profile has the scan's full height.
+        crop_mm: Show only the lesions with this margin; by default the profile has the scan's full height.
 
     Raises:
         CordlesionError: A mask is not on the scan's grid.
@@ -216,7 +216,7 @@ def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: La
 
 
 def _lanes(marks: Sequence[Mark], stack: Layers, least_mm: float) -> list[int]:
-    """Choose for each lesion in which lane beside the profile its bar lies, so that none touch; -1: no more room."""
+    """Choose the lane of each lesion's bar next to the profile, so that no bars touch; -1: no space left."""
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
     chosen = []
     for mark in marks:
@@ -259,7 +259,7 @@ def _with_names(picture: Picture) -> Mask:
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:
-    """Write the names of a slice's lesions beside them: at the side away from the middle, unless the edge is near."""
+    """Write the names of a slice's lesions next to them: on the side away from the middle, unless the edge is near."""
     width, height = section.picture.size_mm
     sx, sy = stack.scan.spacing_mm[:2]
     corner = np.array([part.start for part in section.window]) - 0.5

@@ -1,4 +1,4 @@
-"""Which slices of a scan to show, and how they lie on the page (no drawing here)."""
+"""Which slices of a scan to show, and how they are cut and oriented (no drawing here)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from cordlesion.io.volume import Volume, require_same_grid
 MAX_AXIAL_SLICES, FULL_ROWS = 9, (3, 4, 6, 9)
 """Axial slices at most, and how many leave no place of a sheet empty."""
 UNSEEN_MM = 20.0
-"""A longer stretch of the cord with lesions is not left without a slice."""
+"""A longer stretch of cord with lesions gets a slice."""
 SLICES_WITHOUT_LESIONS = 6
 WIDE_ENOUGH = 0.75
-"""A lesion is seen well in a slice where its area has this share of its largest."""
+"""A slice shows a lesion well if its area there is at least this share of its largest area."""
 REFERENCE_SEEN = 0.5
 """A slice to compare masks in has this share of the reference's largest area, where it can."""
 AXIAL_WINDOW_MM = 40.0
@@ -66,7 +66,7 @@ class Picture:
 
 
 def layers(scan: Volume, mask: Volume | Mask | None, reference: Volume | Mask | None = None) -> Layers:
-    """Bring a scan and its masks, which share its grid, to index order left-anterior-superior.
+    """Return a scan and its masks, which share its grid, in index order left-anterior-superior.
 
     Raises:
         CordlesionError: A mask is not on the scan's grid.
@@ -100,8 +100,8 @@ def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice
 
     below = np.floor(x).astype(int)
     share = (x - below)[::-1, None].astype(np.float32)
-    beside = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
-    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, beside) * share
+    next_x = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
+    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, next_x) * share
     mask, reference = (None if layer is None else cut(layer, nearest) for layer in (stack.mask, stack.reference))
     return replace(straight, image=image.astype(np.float32), mask=mask, reference=reference)
 
@@ -160,7 +160,7 @@ def axial_indices(
     Args:
         stack: The scan.
         lesions: Indices of the voxels of each lesion, shape (V, 3).
-        centerline: The cord's centre; it tells where the cord begins and ends.
+        centerline: The cord's centre; its ends are those of the cord.
     """
     n_slices = stack.scan.data.shape[2]
     if not len(lesions):
@@ -179,7 +179,7 @@ def axial_indices(
 
 
 def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
-    """Add to the chosen slices the middle of the longest stretch that ``held`` tells of and that has none, repeatedly.
+    """Add the middle of the longest stretch of ``held`` without a chosen slice, repeatedly.
 
     Where lesions have too few slices for the smallest sheet, their neighbours are added.
     """
