@@ -18,7 +18,7 @@ from cordlesion.io.writing import atomic_path
 
 VALUE_ROUNDING = 1e-6
 """Values of a mask closer than this, relative to the larger, are one value."""
-# Up to this number of values other than 0 are labels of structures, and so are integers up to an 8-bit label.
+# Up to this many values other than 0 are labels of anatomy; so are whole numbers up to an 8-bit label.
 _FEW_VALUES = 9
 _MOST_LABELS = 255
 _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -26,12 +26,12 @@ _GEOMETRY = ("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "
 
 
 class SeveralValuesError(CordlesionError):
-    """A mask has several values, and it is unknown which one marks lesions."""
+    """A mask has several values, and which one is lesion is unknown."""
 
     def __init__(self, message: str, are_labels: bool) -> None:
         super().__init__(message)
         self.are_labels = are_labels
-        """Whether the values are labels of structures or lesions, not intensities of an image."""
+        """Whether the values are labels of anatomy or lesions, not intensities of an image."""
 
 
 def read_volume(path: Path | str) -> Volume:

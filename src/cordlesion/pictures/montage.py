@@ -26,13 +26,13 @@ from cordlesion.pictures.style import MUTED, SEGMENTED, style
 _FONT_SIZE = 8
 _NAME_SHADE = SHADE | {"alpha": 0.65}
 WIDEST_INCHES = 6.0
-"""Height of the profile."""
+"""Largest width of the profile."""
 _LEFT_INCHES, _LINE_INCHES, _MOST_LANES = 0.3, 0.17, 6
-"""Next to the profile: width of the letters of slices, height of a line of text, number of lanes for lesion bars."""
+"""Next to the profile: space for the letters of slices, height of a line of text, largest number of lanes."""
 _NAME_WIDTH = 0.1
-"""Width of the name of a lesion as a share of the width of a picture."""
+"""Space for a lesion's name next to it, as a share of a picture's width."""
 _NARROW = 0.75
-"""If the width of a picture divided by its height is smaller than this, the title needs two lines."""
+"""Ratio of width to height below which a title of one line is too wide for a picture."""
 _LINE = 0.03
 """Height of a line of text as a share of the height of a panel."""
 
@@ -71,21 +71,20 @@ def montage(
 ) -> Figure:
     """Show a segmentation: a profile of the cord, and three to nine axial slices where the largest lesions are widest.
 
-    The profile is a sagittal section that follows the cord, superior at the top and anterior on the left. Axial slices
-    have anterior at the top and the right of the patient on the left. Both are independent of the orientation of the
-    files. Voxels keep their physical proportions. Bars next to the profile show the extent of each lesion, lines the
-    positions of the slices. The title of a slice is its index in the file, as in the lesion table, and its position in
-    millimetres.
+    The profile is a sagittal cut that follows the cord, with superior at the top and anterior at the left; axial slices
+    have anterior at the top and the patient's right at the left, whatever the index order of the files. Voxels keep
+    their physical proportions. Bars next to the profile show how far each lesion extends. Lines show where the slices
+    lie; their names are the index in the scan's file, as in the lesion table, and the position in millimetres.
 
     Args:
         scan: The image, in any orientation.
-        mask: Segmented lesions on the grid of the scan.
-        centerline: Centre of the cord; without it the profile is the sagittal slice with the most lesion voxels.
-        reference: Manual mask on the grid of the scan; if given, colours show the agreement.
-        marks: Names of lesions; by default the numbers of the lesion table.
-        title: Title above the pictures.
-        cord_only: Whether lesions were segmented only along the centerline; the profile is darkened beyond its ends.
-        crop_mm: Margin around the lesions that is shown; by default the profile has the full height of the scan.
+        mask: Segmented lesions on the scan's grid.
+        centerline: The cord's centre in the scan; without it the profile is the sagittal slice with most lesion.
+        reference: Manual mask on the scan's grid; with it voxels are coloured by agreement.
+        marks: Names of lesions; by default the numbers of the lesion table, for those of the mask.
+        title: Text above the pictures.
+        cord_only: Lesions were looked for along the centerline only: the profile is darkened beyond its ends.
+        crop_mm: Show only the lesions with this margin; by default the profile has the scan's full height.
 
     Raises:
         CordlesionError: A mask is not on the grid of the scan.
@@ -217,7 +216,7 @@ def _levels(axes: Axes, profile: Picture, sections: Sequence[Section], stack: La
 
 
 def _lanes(marks: Sequence[Mark], stack: Layers, least_mm: float) -> list[int]:
-    """Return the lane of the bar of each lesion next to the profile, so that bars do not touch; -1 if none is free."""
+    """Choose the lane of each lesion's bar next to the profile, so that no bars touch; -1: no space left."""
     taken: list[list[tuple[float, float]]] = [[] for _ in range(_MOST_LANES)]
     chosen = []
     for mark in marks:
@@ -260,7 +259,7 @@ def _with_names(picture: Picture) -> Mask:
 
 
 def _names(axes: Axes, section: Section, marks: Sequence[Mark], stack: Layers) -> None:
-    """Write the names of the lesions of a slice next to them: on the outer side, unless the edge is near."""
+    """Write the names of a slice's lesions next to them: on the side away from the middle, unless the edge is near."""
     width, height = section.picture.size_mm
     sx, sy = stack.scan.spacing_mm[:2]
     corner = np.array([part.start for part in section.window]) - 0.5

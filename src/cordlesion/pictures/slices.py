@@ -1,4 +1,4 @@
-"""Chooses the slices of a scan to show, and extracts them as pictures (no drawing here)."""
+"""Which slices of a scan to show, and how they are cut and oriented (no drawing here)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ from cordlesion.io.volume import Volume, require_same_grid
 MAX_AXIAL_SLICES, FULL_ROWS = 9, (3, 4, 6, 9)
 """Largest number of axial slices, and the numbers that fill a sheet."""
 UNSEEN_MM = 20.0
-"""Every longer range of the cord with lesions gets a slice."""
+"""A longer stretch of cord with lesions gets a slice."""
 SLICES_WITHOUT_LESIONS = 6
 WIDE_ENOUGH = 0.75
-"""A slice shows a lesion well if the lesion has at least this share of its largest area there."""
+"""A slice shows a lesion well if its area there is at least this share of its largest area."""
 REFERENCE_SEEN = 0.5
 """A slice for comparing masks has at least this share of the largest area of the reference, if possible."""
 AXIAL_WINDOW_MM = 40.0
@@ -63,7 +63,7 @@ class Picture:
 
 
 def layers(scan: Volume, mask: Volume | Mask | None, reference: Volume | Mask | None = None) -> Layers:
-    """Convert a scan and its masks on the same grid to index order left-anterior-superior.
+    """Return a scan and its masks, which share its grid, in index order left-anterior-superior.
 
     Raises:
         CordlesionError: A mask is not on the grid of the scan.
@@ -97,8 +97,8 @@ def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice
 
     below = np.floor(x).astype(int)
     share = (x - below)[::-1, None].astype(np.float32)
-    beside = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
-    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, beside) * share
+    next_x = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
+    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, next_x) * share
     mask, reference = (None if layer is None else cut(layer, nearest) for layer in (stack.mask, stack.reference))
     return replace(straight, image=image.astype(np.float32), mask=mask, reference=reference)
 
@@ -158,7 +158,7 @@ def axial_indices(
     Args:
         stack: The scan.
         lesions: Indices of the voxels of each lesion, shape (V, 3).
-        centerline: Centre of the cord, which gives the ends of the cord.
+        centerline: The cord's centre; its ends are those of the cord.
     """
     n_slices = stack.scan.data.shape[2]
     if not len(lesions):
@@ -177,7 +177,7 @@ def axial_indices(
 
 
 def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
-    """Repeatedly add the middle of the longest range of ``held`` without a chosen slice.
+    """Add the middle of the longest stretch of ``held`` without a chosen slice, repeatedly.
 
     If the lesions have too few slices for the smallest sheet, neighbouring slices are added.
     """
