@@ -28,13 +28,13 @@ def export_nnunet(study_dir: Path, *, output: Output, quiet: Quiet = False) -> i
         study_dir: Folder of the study; its split is needed, no more.
         output: A new folder named as nnU-Net names datasets, e.g. Dataset501_Cord.
     """
-    from cordlesion.io.progress import say, shown
+    from cordlesion.io.progress import show_message, shown
     from cordlesion.study.export import export_nnunet
 
     with shown(quiet):
         faults = export_nnunet(study_dir, output)
         number = output.resolve().name.removeprefix("Dataset").partition("_")[0]
-        say(
+        show_message(
             f"{output}: a raw dataset of nnU-Net. Next: `nnUNetv2_plan_and_preprocess -d {number}`, then copy its "
             "splits_final.json into the preprocessed dataset before training."
         )

@@ -20,11 +20,11 @@ def centerline(
             network: its file t2_ctr.h5 (extra `sct`).
         overwrite: Replace the curve and the picture of an earlier run; without it they are kept, as they may be edited.
     """
-    from cordlesion.io.progress import say, shown
+    from cordlesion.io.progress import show_message, shown
     from cordlesion.scan.centerline import centerline_file
 
     with shown(quiet):
-        say(centerline_file(scan, output, source, overwrite=overwrite))
+        show_message(centerline_file(scan, output, source, overwrite=overwrite))
 
 
 def predict(

@@ -14,7 +14,7 @@ from cordlesion.cord.stray_voxels import ContinuousPart, centers, remove_specks,
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, Mask
 from cordlesion.io.orient import from_las, to_las
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, read_mask
 
 MIN_COVERAGE = 0.5
@@ -136,7 +136,7 @@ def _centers_of_mass(mask: Volume, scan: Volume) -> Centerline:
     part = select_continuous(found, las.spacing_mm)
     remarks = _remarks(int(marked.sum() - cord.sum()), part)
     for remark in remarks:
-        say(f"{mask.path}: {remark}")
+        show_message(f"{mask.path}: {remark}")
     target = to_las(scan)
     points = nib.affines.apply_affine(np.linalg.inv(target.affine) @ las.affine, found[part.points])
     _require_inside(points, target, mask.path)

@@ -12,7 +12,7 @@ import numpy as np
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_grid
 
@@ -51,7 +51,7 @@ def read_acquisitions(scans: Sequence[Scan]) -> dict[str, Acquisition]:
     found = {scan.scan_id: read_acquisition(scan, faults) for scan in scans}
     if distinct := sorted(set(faults)):
         others = f" The same applies to {len(distinct) - 1} other files." if len(distinct) > 1 else ""
-        say(f"{distinct[0]} It is not used, so its information about the scanner is missing.{others}")
+        show_message(f"{distinct[0]} It is not used, so its information about the scanner is missing.{others}")
     return found
 
 

@@ -10,7 +10,7 @@ from cordlesion.dataset.participants import Participants, read_participants
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import ScanFile, best_files, files_below, files_by_scan, illegible, scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 
 KINDS = ("reference", "cord_mask", "centerline")
 _MAX_SHOWN = 3
@@ -58,7 +58,7 @@ def find_scans(folder: Path | str, patterns: FilePatterns | None = None) -> tupl
     """
     dataset = read_dataset(folder, patterns)
     for remark in dataset.remarks:
-        say(remark)
+        show_message(remark)
     if dataset.refusals:
         raise CordlesionError("\n".join(dataset.refusals_to_show))
     return dataset.scans, dataset.unusable

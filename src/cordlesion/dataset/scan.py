@@ -8,7 +8,7 @@ import numpy as np
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.mask_values import MaskValues
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, placement_remark, read_scan
 from cordlesion.metrics import LesionRule, evaluate
 
@@ -90,7 +90,7 @@ def inspect_scan(scan: Scan, rule: LesionRule | str, references: MaskValues | No
     """
     image = read_scan(scan.image)
     if remark := placement_remark(image):
-        say(remark)
+        show_message(remark)
     digest = hashlib.sha256(repr(image.data.shape).encode())
     digest.update(np.ascontiguousarray(image.data).data)
     if scan.reference is None:

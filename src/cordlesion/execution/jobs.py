@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 
@@ -91,7 +91,7 @@ def await_earlier_jobs(study: Path) -> None:
     folder = jobs_folder(study)
     while working := _working(earlier, folder):
         if not is_reported:
-            say(
+            show_message(
                 f"waiting for jobs of an earlier command: {', '.join(sorted(working))} (logs in {folder}); "
                 f"`scancel {' '.join(sorted({job.split('_')[0] for job in working}))}` stops them"
             )

@@ -15,7 +15,7 @@ from cordlesion.execution.devices import Sharing
 from cordlesion.execution.jobs import Backoff, Submission, queue, summarize_states
 from cordlesion.execution.local import LOCAL, Piece
 from cordlesion.execution.outcome import Item, Outcome, Result, attempt, last_lines, outcomes_or_fault, raise_run_fault
-from cordlesion.io.progress import bar, say
+from cordlesion.io.progress import bar, show_message
 
 if TYPE_CHECKING:
     from submitit import Job
@@ -123,7 +123,7 @@ class SlurmExecutor:
         try:
             ended = _collect(jobs, chunks, f"{stage} (job {first})")
         except KeyboardInterrupt:
-            say(
+            show_message(
                 f"job {first} goes on without this command, and `scancel {first}` stops it; the same command waits for "
                 "it and continues from there"
             )

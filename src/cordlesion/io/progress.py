@@ -20,7 +20,7 @@ def shown(quiet: bool = False) -> Iterator[None]:
         _quiet.reset(token)
 
 
-def say(message: str) -> None:
+def show_message(message: str) -> None:
     """Print one line about the progress, unless quiet or the message is empty."""
     if message and not _quiet.get():
         _console_print(message)

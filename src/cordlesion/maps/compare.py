@@ -13,7 +13,7 @@ from cordlesion.evaluation import METRICS
 from cordlesion.io.columns import Column, TableSpec, count
 from cordlesion.io.html import html_notes
 from cordlesion.io.outputs import check_output_file, optional_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.metrics.columns import METRIC_COLUMNS, SCORE_COLUMNS
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
@@ -245,7 +245,7 @@ def _require_same_rule(first: Path, second: Path, merged: pd.DataFrame) -> None:
             "with the same rule."
         )
     unknown = [str(path) for path, rule in zip((first, second), rules, strict=True) if not rule]
-    say(
+    show_message(
         f"{' and '.join(dict.fromkeys(unknown))}: the lesion rule is not recorded (no column rule). Lesion scores of "
         "two rules cannot be compared; make sure that both tables come from one."
     )

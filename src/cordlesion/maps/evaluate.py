@@ -19,7 +19,7 @@ from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
 from cordlesion.maps.files import pair_by_name, require_name, usable_results
 from cordlesion.metrics import RULES
@@ -104,7 +104,7 @@ def evaluate_files(
     table = pd.DataFrame(rows).assign(rule=rule)
     if output is not None:
         write_table(output, table, METRICS)
-    say(f"{_summary(table, rule)}{'' if output is None else f': {output}'}")
+    show_message(f"{_summary(table, rule)}{'' if output is None else f': {output}'}")
     if figures is not None:
         evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
         excluded |= _draw(figures, evaluated, behind, rule, figure_format)
@@ -147,7 +147,7 @@ def _draw(
     from cordlesion.maps.agreement import write_agreement
 
     not_drawn = write_agreement(folder, pairs, images, rule, figure_format)
-    say(f"pictures of {plural(len(pairs) - len(not_drawn), 'scan')}: {folder / 'index.html'}")
+    show_message(f"pictures of {plural(len(pairs) - len(not_drawn), 'scan')}: {folder / 'index.html'}")
     return not_drawn
 
 
@@ -167,7 +167,7 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
             found = {}
     missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
     if missing:
-        say(
+        show_message(
             f"{root}: has no scan for {len(missing)} of {len(pairs)} references (first: {missing[0]}), so that their "
             "masks are drawn on black. Name the folder of the scans with --images."
         )

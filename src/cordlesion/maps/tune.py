@@ -13,7 +13,7 @@ from cordlesion.evaluation import require_gradual, sweep_map
 from cordlesion.execution.local import map_scans
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, optional_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import pair_by_name, require_name, usable_results
 from cordlesion.metrics import RULES
@@ -99,13 +99,13 @@ def tune_files(
 
 def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None) -> None:
     """Print the choice, and what limits it."""
-    say(f"threshold {choice.value:g} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+    show_message(f"threshold {choice.value:g} ({choice.objective} {choice.score:.3f}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
     cut = find_cut(sweep)
     if cut is not None:
-        say(f"{probability}: {describe_cut(sweep, cut)}.")
+        show_message(f"{probability}: {describe_cut(sweep, cut)}.")
     if grid == "paper" and choice.value == THRESHOLDS[1]:
-        say(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
+        show_message(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
 
 
 def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, rule: str) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Float32Array, Mask
 from cordlesion.io.probability import as_probabilities
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume, read_volume, require_same_grid
 
@@ -238,7 +238,7 @@ def _on_grid(path: Path, probability: Float32Array, scan: Volume, which: int, re
 @functools.cache
 def _report_unknown(folder: Path) -> None:
     """Report once that an orientation is assumed."""
-    say(
+    show_message(
         f"{folder}: has no plans.json or dataset.json that names nnU-Net's reader, so arrays are taken to be in the "
         "scans' own orientation, as all readers but ...WithReorient write them. Copy these files of the export there."
     )

@@ -16,7 +16,7 @@ from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Array, Float32Array, Mask
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import parse_json
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.io.writing import atomic_path
@@ -68,7 +68,7 @@ def scan_centerline(scan: Scan, image: Volume, config: PreprocessConfig, find: F
         )
     curve = _READERS[source](file, image)
     if remark := coverage_remark(curve, image):
-        say(remark)
+        show_message(remark)
     return curve
 
 

@@ -12,7 +12,7 @@ from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.html import html_rows
 from cordlesion.io.outputs import check_output_file, check_output_folder, portable_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, placement_remark, transform_used, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
@@ -136,7 +136,7 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
     except CordlesionError as error:
         raise CordlesionError(f"{error} What {folder} holds of it may be incomplete: segment it again.") from error
     for path in files:
-        say(f"{path}")
+        show_message(f"{path}")
     return files
 
 
@@ -158,7 +158,7 @@ def add_to_qc(qc: Path, result: Segmentation, folder: Path) -> None:
     options = [part for option, place in places.items() for part in (option, portable_path(place, here))]
     named = portable_path(scan, here) if scan else ""
     command_line = ["cordlesion", "segment", named, *options, "--threshold", f"{result.threshold:g}"]
-    say(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
+    show_message(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
 
 
 def _write_maps(result: Segmentation, folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from cordlesion.centerlines import BY_OPTION, CordInput, CordSource, cord_finder
 from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.outputs import check_output_file, check_output_folder
-from cordlesion.io.progress import bar, say
+from cordlesion.io.progress import bar, show_message
 from cordlesion.io.volume import Volume, placement_remark, read_scan, write_volume
 from cordlesion.lesions.measure import measure_lesions
 from cordlesion.lesions.tables import check_tables
@@ -210,13 +210,15 @@ def predict_file(
     image, model = _read(scan), load_bundle(bundle, code)
     curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)
     write_volume(output, predict_scan(model, image, curve), image)
-    say(f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own.")
+    show_message(
+        f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own."
+    )
 
 
 def _read(path: Path | str) -> Volume:
     image = read_scan(path)
     if remark := placement_remark(image):
-        say(remark)
+        show_message(remark)
     return image
 
 
@@ -244,5 +246,5 @@ def _centerline(image: Volume, given: CordInput, card: Card, find: Finder | None
     else:
         return None
     if card.cord_settings.region == "cord" and (remark := coverage_remark(curve, image)):
-        say(remark)
+        show_message(remark)
     return curve

@@ -11,7 +11,7 @@ import cordlesion
 from cordlesion.errors import CordlesionError
 from cordlesion.io.deprecation import renamed_arguments
 from cordlesion.io.processors import available_processors, exit_with_parent
-from cordlesion.io.progress import bar, say
+from cordlesion.io.progress import bar, show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
 from cordlesion.simulate import bids
@@ -49,7 +49,7 @@ def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: i
         raise CordlesionError(f"{jobs} processes were requested; at least 1 is needed. Choose a number from 1 up.")
     _require_free(output, scans, seed)
     with folder_lock(output) as remark:
-        say(remark)
+        show_message(remark)
         remove_partial_files(output)
         subjects = plan_cohort(scans, seed)
         write_json(output / bids.MARKER, _marker(scans, seed))

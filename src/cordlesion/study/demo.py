@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cordlesion.config import builtin_study, read_study
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.simulate import simulate_cohort
 from cordlesion.study.run import StudyOutcome, run_study
 
@@ -22,5 +22,5 @@ def run_demo(folder: Path) -> StudyOutcome:
     study = read_study(builtin_study("demo"))
     study = study.model_copy(update={"dataset": (folder / "cohort").resolve(), "output": (folder / "study").resolve()})
     outcome = run_study(study)
-    say(f"open {folder / 'study' / 'report.html'} in a browser")
+    show_message(f"open {folder / 'study' / 'report.html'} in a browser")
     return outcome

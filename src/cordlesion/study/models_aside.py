@@ -7,7 +7,7 @@ from typing import Any
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 from cordlesion.study.fingerprints import train_fingerprint, train_key
@@ -50,7 +50,7 @@ def _move_aside(folder: StudyFolder, run: RunConfig, fingerprint: str) -> None:
     # A model of this fingerprint without a marker is complete: the process was killed before it wrote the marker.
     if _has_model(place) and (marker or trained_from != fingerprint):
         aside = _unused(place, _REPLACED if trained_from != fingerprint else _DAMAGED, trained_from)
-        say(
+        show_message(
             f"{run.name}: {_reason(_card(place), run, fingerprint)}; the model is kept as "
             f"{aside.relative_to(folder.root)}, and a new one is trained in its place"
         )
@@ -75,7 +75,9 @@ def _move_back(folder: StudyFolder, run: RunConfig, fingerprint: str) -> None:
                 place.mkdir(exist_ok=True)
                 if not (place / part.name).exists():
                     part.rename(place / part.name)
-            say(f"{run.name}: the model in {aside.relative_to(folder.root)} is of these settings again, and is used")
+            show_message(
+                f"{run.name}: the model in {aside.relative_to(folder.root)} is of these settings again, and is used"
+            )
             if not any(aside.iterdir()):
                 aside.rmdir()
     if (place / _MARKER).is_file() and _trained_from(place) == fingerprint:

@@ -10,7 +10,7 @@ from pathlib import Path
 from cordlesion.config import SETS, RunConfig, StudyConfig
 from cordlesion.config.names import file_label
 from cordlesion.io.fingerprints import METHOD_VERSION, earlier_fingerprints, fingerprint
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.study.analysis import TABLES
 from cordlesion.study.fingerprints import train_fingerprint
 from cordlesion.study.models_aside import models_aside, trained_from
@@ -34,7 +34,7 @@ def remove_outdated_results(cohort: Cohort) -> None:
         last = folder.finished("results")
         if last:
             if last["fingerprint"] in _earlier_fingerprints(cohort):
-                say(
+                show_message(
                     "the results here were made by an earlier version of cordlesion, whose method has changed since: "
                     "thresholds, tables and report are made again; networks and maps that are still valid are kept"
                 )
@@ -113,9 +113,9 @@ def remove_orphaned_results(config: StudyConfig, folder: StudyFolder) -> None:
         if (run := folder.run(name)).is_dir() and not any(run.iterdir()):
             run.rmdir()
     if removed:
-        say(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(removed)}")
+        show_message(f"no longer in the study, so their maps, masks and tables were removed: {', '.join(removed)}")
     if kept := [name for name in kept_models(config, folder) if name in removed]:
-        say(f"kept: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
+        show_message(f"kept: the trained models of {', '.join(kept)} in {folder.root / 'runs'}")
 
 
 def kept_models(config: StudyConfig, folder: StudyFolder) -> list[str]:
@@ -162,4 +162,4 @@ def _remove_pages(folder: StudyFolder) -> None:
             aside.mkdir()
             for path in there:
                 path.rename(aside / path.name)
-            say(f"the {stage} of earlier results was moved to {aside}")
+            show_message(f"the {stage} of earlier results was moved to {aside}")

@@ -10,7 +10,7 @@ from cordlesion.config import StudyConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.executors import EXECUTORS, ExecutorName
 from cordlesion.execution.jobs import await_earlier_jobs
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.writing import folder_lock, remove_partial_files
 from cordlesion.metrics import RULES
 from cordlesion.study.sets import Cohort, Study
@@ -93,7 +93,7 @@ def _run(config: StudyConfig, until: StageName, only: str | None, executor: Exec
     options = RunOptions(EXECUTORS[executor](folder.root, config.cluster), only)
     require_own_folder(folder.root)
     with folder_lock(folder.root) as remark:
-        say(remark)
+        show_message(remark)
         await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
         return StudyOutcome(folder.root, _run_stages(config, until, options))

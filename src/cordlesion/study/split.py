@@ -19,7 +19,7 @@ from cordlesion.execution.outcome import Outcome
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.nnunet.splits import read_nnunet_splits, split_by_nnunet
 from cordlesion.study_folder.folder import StudyFolder
@@ -62,7 +62,7 @@ def split_dataset(
     else:
         table = split_scans(usable, contents, config)
     write_table(output, _with_acquisition(table, usable), SPLITS)
-    say(f"{output}: {_summary(table)}")
+    show_message(f"{output}: {_summary(table)}")
     return faults_by_scan(outcomes, unusable)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from cordlesion.execution.local import LOCAL, Executor
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.stages import Stage
 
@@ -40,5 +40,5 @@ def report(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG00
     """Write tables, figures and ``report.html``."""
     from cordlesion.report.page import write_report
 
-    say(f"report: {write_report(study.folder.root)}")
+    show_message(f"report: {write_report(study.folder.root)}")
     return study

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cordlesion.config import ComparatorRun, Method, RunConfig
 from cordlesion.evaluation import require_gradual
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
@@ -76,9 +76,9 @@ def choose_for(
     choice = choose_threshold(sweep, objective)
     if not choice.learned:
         why = "; ".join(part for part in (choice.shortfall, describe_maps(sweep)) if part)
-        say(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")
+        show_message(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")
     if cut is not None:
-        say(f"{method.name}: {describe_cut(sweep, cut)}.")
+        show_message(f"{method.name}: {describe_cut(sweep, cut)}.")
     row = {**method.columns, "objective": objective, **threshold_row(choice)}
     return choice, row | {"maps_cut_at": math.nan if cut is None else cut}
 

@@ -16,7 +16,7 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest
 from cordlesion.io.outputs import portable_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 from cordlesion.study_folder.folder import StudyFolder
@@ -99,7 +99,7 @@ def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
         write_json(folder.manifest, {**_previous(folder), **registered})
     primary = config.evaluation.primary
     if primary and not declared_before(primary, _previous(folder)):
-        say(f"evaluation.primary: declared {AFTER}; the manifest and the report state it")
+        show_message(f"evaluation.primary: declared {AFTER}; the manifest and the report state it")
 
 
 def declared_before(primary: PrimaryConfig, manifest: Mapping[str, Any]) -> bool:

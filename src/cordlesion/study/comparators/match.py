@@ -20,7 +20,7 @@ from cordlesion.dataset.scan_names import ScanFile, files_below, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
-from cordlesion.io.progress import say
+from cordlesion.io.progress import show_message
 from cordlesion.study_folder.tables import COMPARATORS
 
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
@@ -152,7 +152,9 @@ def warn_unmatched(comparator: Comparator, table: Path) -> None:
     """Report how many of a comparator's files match no scan; ``table`` lists them all."""
     if n := len(comparator.of_no_scan):
         files = "1 file matches" if n == 1 else f"{n} files match"
-        say(f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.of_no_scan))}): {table}")
+        show_message(
+            f"comparator {comparator.config.name}: {files} no scan ({_some(list(comparator.of_no_scan))}): {table}"
+        )
 
 
 def require_files(table: pd.DataFrame) -> None:
