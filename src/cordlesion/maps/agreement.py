@@ -1,4 +1,4 @@
-"""Masks beside their references, scan by scan: pictures of what was found, missed and marked falsely, and a table."""
+"""Predicted masks compared with references, scan by scan: pictures of found, missed and false lesions, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -34,14 +34,14 @@ from cordlesion.report.pipeline import name_rule
 
 TEMPLATES = Path(__file__).parent / "templates"
 _NEAR_SHARE = 0.9
-"""Of the lesion voxels, that must lie beside a cord found in the scan: else the pictures do without it."""
+"""Smallest share of lesion voxels near the cord found in the scan; with a smaller share the cord is not used."""
 _MARGIN_MM = 10.0
-"""What is shown around the lesions where there is no image behind them."""
+"""Margin around the lesions in pictures without an image."""
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """The lesions of a reference and of a prediction under their numbers, and which of them the other confirms."""
+    """The numbered lesions of a reference and of a prediction, and which of them the other mask confirms."""
 
     reference: NumberedLesions
     detected: npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ class Judged:
 def judge_lesions(
     reference: Mask, prediction: Mask, spacing_mm: tuple[float, float, float], rule: LesionRule
 ) -> Judged:
-    """Number the lesions of two masks in LAS order and say which of them agree under a lesion rule."""
+    """Number the lesions of two masks in LAS order and find which of them agree under a lesion rule."""
     matches, voxel_mm3 = match_lesions(reference, prediction, spacing_mm, rule), float(np.prod(spacing_mm))
     theirs, ours = (number_lesions(mask, voxel_mm3, rule) for mask in (reference, prediction))
     return Judged(theirs, matches.detected[theirs.order], ours, matches.true_predicted[ours.order])
@@ -67,15 +67,15 @@ def write_agreement(
 ) -> dict[str, str]:
     """Write a picture of each scan, ``lesion_agreement.tsv`` and a page that shows all pictures, the worst scan first.
 
-    Reference lesions are called R1, R2 .., from the largest, and predicted lesions P1, P2 ..; in the pictures those of
-    the latter that the reference does not confirm.
+    Reference lesions are named R1, R2 .., from the largest; predicted lesions are named P1, P2 ... Pictures show the
+    names of all reference lesions and of the predicted lesions that the reference does not confirm.
 
     Args:
         folder: Where to write.
         pairs: References and predictions, which are masks.
-        images: The scan behind them, by ``scan_id``; where there is none, masks are shown on black.
+        images: The scan of each pair, by ``scan_id``; without one, masks are shown on black.
         rule: A name in :data:`cordlesion.metrics.RULES`.
-        picture_format: Of the pictures.
+        picture_format: Format of the pictures.
 
     Returns:
         The scans that could not be shown, each with the reason.
@@ -108,7 +108,7 @@ def write_agreement(
 
 
 def summarize(metrics: ScanMetrics) -> str:
-    """Say in a line how well a mask agrees with its reference."""
+    """Describe in one line how well a mask agrees with its reference."""
     n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
         return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
@@ -119,14 +119,14 @@ def summarize(metrics: ScanMetrics) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Scan:
-    """What is shown of a scan, all on one grid."""
+    """Image, masks and cord of a scan, all on one grid."""
 
     image: Volume
     reference: Volume
     prediction: Volume
     centerline: Centerline | None
     has_image: bool = True
-    """Else it is black."""
+    """Without an image the background is black."""
 
 
 def _read(pair: MapPair, path: Path | None) -> _Scan:
@@ -140,7 +140,7 @@ def _read(pair: MapPair, path: Path | None) -> _Scan:
 
 
 def _cord(image: Volume, lesions: npt.NDArray[Any]) -> Centerline | None:
-    """Find the cord, for the pictures to follow; nothing where there is none, or where the lesions are elsewhere."""
+    """Find the cord, which the pictures follow; None without a cord, or if the lesions are elsewhere."""
     try:
         curve = find_cord(image)
     except CordlesionError:
@@ -175,7 +175,7 @@ def _picture(scan: _Scan, judged: Judged, title: str) -> Figure:
 
 
 def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterator[dict[str, Any]]:
-    """A row for each lesion of both masks."""
+    """Yield a row for each lesion of both masks."""
     for kind, mask, agrees in (
         ("reference", scan.reference, judged.detected),
         ("prediction", scan.prediction, judged.true),
@@ -192,7 +192,7 @@ def _rows(scan_id: str, scan: _Scan, judged: Judged, rule: LesionRule) -> Iterat
 
 
 def _write_page(path: Path, shown: list[dict[str, Any]], rule: str) -> None:
-    """Write the page: scans with lesions from the lowest voxel F1, then those without from the most false lesions."""
+    """Write the page: scans with lesions by increasing voxel F1, then those without by decreasing false volume."""
     order = sorted(
         shown,
         key=lambda one: (

@@ -1,4 +1,4 @@
-"""Two tables of metrics compared scan by scan, with subjects as the units (no torch)."""
+"""Compare two tables of metrics scan by scan, with subjects as units (no torch)."""
 
 import math
 import sys
@@ -54,11 +54,11 @@ COMPARISON = TableSpec(
 _RUN_COLUMNS = ("set", "loss", "seed", "fold", "threshold")
 _VOLUME = "reference_volume_mm3"
 _REFERENCE_LESIONS = "n_reference_lesions"
-# By which two tables show the same masks, and what only the lesion rule makes of them.
+# Equal values show that two tables describe the same masks; the counts depend on the lesion rule, too.
 _OF_MASKS = ("voxel_sensitivity", "voxel_precision", "predicted_volume_mm3")
 _OF_RULE = ("n_detected_lesions", "n_predicted_lesions", "n_true_predicted_lesions")
 _SAME_VOLUME = 1e-3
-"""Volumes that differ by a smaller share are the same up to rounding."""
+"""Volumes with a smaller relative difference are equal up to rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +158,7 @@ def _one_run(path: Path, run: str, option: str) -> pd.DataFrame:
 
 
 def _require_scores(path: Path, table: pd.DataFrame) -> None:
-    """Refuse per cent, infinite values and what else cannot be a score, a number or a volume."""
+    """Reject percentages, infinite values and other values that cannot be a score, a count or a volume."""
     for name in METRIC_COLUMNS:
         highest, needed = (1, "between 0 and 1") if name in SCORE_COLUMNS else (sys.float_info.max, "of 0 or more")
         wrong = table[(table[name] < 0) | (table[name] > highest)]
@@ -186,7 +186,7 @@ def _rows_where(path: Path, table: pd.DataFrame, condition: str, option: str) ->
 
 
 def _printed(value: object) -> str:
-    """Return a cell as one writes it: numbers without trailing zeros, ``n/a`` for undefined ones."""
+    """Return a cell as text: numbers without trailing zeros, ``n/a`` for undefined ones."""
     if value is pd.NA:
         return "n/a"
     try:
@@ -217,7 +217,7 @@ def _comparison(merged: pd.DataFrame, metric: str) -> dict[str, object]:
 
 
 def _require_same_references(first: Path, second: Path, merged: pd.DataFrame) -> None:
-    """Refuse tables in which a scan has two references, which their lesion volumes show."""
+    """Reject tables that were made from different references; their lesion volumes differ."""
     before, after = (merged[f"{_VOLUME}_{side}"].to_numpy(dtype=np.float64) for side in ("first", "second"))
     differ = ~np.isclose(before, after, rtol=_SAME_VOLUME, atol=1e-9, equal_nan=True)
     if differ.any():
@@ -230,7 +230,7 @@ def _require_same_references(first: Path, second: Path, merged: pd.DataFrame) ->
 
 
 def _require_same_rule(first: Path, second: Path, merged: pd.DataFrame) -> None:
-    """Refuse tables of two lesion rules: as they are recorded or, where they are not, as the lesion counts show."""
+    """Reject tables of two lesion rules; without a recorded rule, the lesion counts show the difference."""
     rules = [_recorded_rule(merged, side) for side in ("first", "second")]
     if all(rules):
         if rules[0] != rules[1]:
@@ -252,7 +252,7 @@ def _require_same_rule(first: Path, second: Path, merged: pd.DataFrame) -> None:
 
 
 def _recorded_rule(merged: pd.DataFrame, side: str) -> str:
-    """Return the rule of a table, or rules, if it has several; empty where none is recorded."""
+    """Return the lesion rule of a table, or its rules if it has several; empty if none is recorded."""
     return ", ".join(sorted(set(merged[f"rule_{side}"]) - {""}))
 
 

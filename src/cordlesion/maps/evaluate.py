@@ -122,7 +122,7 @@ def _check_outputs(output: Path | None, figures: Path | None, images: Path | Non
 def _measure(
     pairs: Sequence[MapPair], rule: str, lesion_value: float | None, predicted_value: float | None
 ) -> list[Outcome[MapPair, dict[str, object]]]:
-    """Measure every pair; refuse all of them where masks of one kind mark by different values."""
+    """Evaluate each pair; reject all pairs if masks of one kind use different values for lesion."""
     references, predictions = MaskValues("references", lesion_value), MaskValues("predictions", predicted_value)
     outcomes = map_scans(
         lambda pair: metric_row(pair, evaluate_mask(pair, rule, references, predictions)), pairs, "evaluate masks"
@@ -145,8 +145,8 @@ def _scans(number: int) -> str:
 def _draw(
     folder: Path, pairs: Sequence[MapPair], images: Mapping[str, Path], rule: str, figure_format: Literal["png", "svg"]
 ) -> dict[str, str]:
-    """Draw every pair and return those that could not be drawn."""
-    # With matplotlib, which the evaluation itself does not need.
+    """Draw each pair; returns the pairs that could not be drawn, each with the reason."""
+    # This imports matplotlib, which the evaluation itself does not need.
     from cordlesion.maps.agreement import write_agreement
 
     not_drawn = write_agreement(folder, pairs, images, rule, figure_format)
@@ -178,6 +178,6 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
 
 
 def _dataset_of(reference: Path) -> Path:
-    """Return the BIDS dataset that references belong to; their own folder where they are no derivatives."""
+    """Return the BIDS dataset of the references; their own folder if they are no derivatives."""
     folder = reference.resolve() if reference.is_dir() else reference.resolve().parent
     return next((above.parent for above in (folder, *folder.parents) if above.name == "derivatives"), folder)

@@ -100,8 +100,8 @@ def along_cord(stack: Layers, centerline: Centerline, window: tuple[slice, slice
 
     below = np.floor(x).astype(int)
     share = (x - below)[::-1, None].astype(np.float32)
-    beside = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
-    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, beside) * share
+    next_x = np.minimum(below + 1, stack.scan.data.shape[0] - 1)
+    image = cut(stack.scan.data, below) * (1 - share) + cut(stack.scan.data, next_x) * share
     mask, reference = (None if layer is None else cut(layer, nearest) for layer in (stack.mask, stack.reference))
     return replace(straight, image=image.astype(np.float32), mask=mask, reference=reference)
 

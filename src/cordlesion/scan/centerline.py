@@ -1,4 +1,4 @@
-"""One scan: where its cord is, as a curve to look at, to edit and to give back."""
+"""One scan: the centerline of its cord, as a curve to check, to edit and to use again."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
 
     Args:
         scan: NIfTI file.
-        output: Path of the curve (.nii.gz), on the scan's own grid; the picture lies beside it (.png).
+        output: Path of the curve (.nii.gz), on the scan's own grid; the picture has the same name (.png).
         source: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox) or the file of SCT's centerline network.
         overwrite: Replace a curve and a picture that are there; without it they are refused, as they may be edited.
 
     Returns:
-        What was found, in a sentence.
+        A sentence that describes what was found.
 
     Raises:
         CordlesionError: The scan or the network cannot be used, the output is there already, or no cord is found.
@@ -42,7 +42,7 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     with bar("find the cord", 1) as advance:
         curve = find(image)
         advance()
-    # Both are whole before either has its name: where the disk is full, the same command can be given again.
+    # Both files are complete before either gets its name: after a full disk, the same command can be run again.
     with atomic_path(output) as curve_file, atomic_path(picture) as picture_file:
         write_volume(curve_file, centerline_mask(curve, image), image)
         save_png(curve_picture(image, curve), picture_file)
@@ -60,5 +60,5 @@ def _check_absent(*paths: Path) -> None:
 
 def _found(curve: Centerline, las: Volume) -> str:
     n_slices = round(curve.z[-1] - curve.z[0]) + 1
-    said = f"cord in {n_slices} of {las.data.shape[2]} axial slices ({n_slices * las.spacing_mm[2]:.0f} mm)"
-    return said if curve.confidence is None else f"{said}, confidence {curve.confidence:.2f}"
+    found = f"cord in {n_slices} of {las.data.shape[2]} axial slices ({n_slices * las.spacing_mm[2]:.0f} mm)"
+    return found if curve.confidence is None else f"{found}, confidence {curve.confidence:.2f}"

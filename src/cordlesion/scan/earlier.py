@@ -15,7 +15,7 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.volume import read_mask
 
 SOURCE_KEY, MASK_KEY = "SourceSHA256", "MaskVoxelsSHA256"
-"""Keys of a mask's JSON file: what it was made from, and what was written, so that a correction by hand is seen."""
+"""Keys of a mask's JSON file: hashes of the scan and of the written mask, so that a correction by hand is noticed."""
 
 
 def output_name(scan: Path | None) -> str:
@@ -68,7 +68,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
-    """Return what another image was that a record is of; None where it is of this one, or does not say."""
+    """Return the name of the other image that a record describes; None if it describes this one or names none."""
     names = written.get("Sources")
     name = names[0] if isinstance(names, list) and names else None
     if isinstance(name, str) and name != scan.name:

@@ -1,4 +1,4 @@
-"""What is written of one segmented scan: probability map, mask, rows of the tables, picture, report, entry for SCT."""
+"""The outputs of one segmented scan: probability map, mask, rows of the tables, picture, report, entry for SCT."""
 
 import warnings
 from dataclasses import asdict, dataclass
@@ -143,7 +143,7 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
 
 
 def add_to_qc(qc: Path, result: Segmentation, folder: Path) -> None:
-    """Add a scan to a quality-control report of the Spinal Cord Toolbox, with the command that makes the same again.
+    """Add a scan to a quality-control report of the Spinal Cord Toolbox, with the command that reproduces it.
 
     Args:
         qc: The report, existing or not.
@@ -166,7 +166,7 @@ def add_to_qc(qc: Path, result: Segmentation, folder: Path) -> None:
 def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
     files, card = map_files(folder, result.scan.path), result.model
     name = result.scan.path.name if result.scan.path else ""
-    # Before the mask: what is killed in between must not take its own mask for a corrected one.
+    # Before the mask: after an interrupt in between, our own mask must not look like a corrected one.
     write_json(
         files[2],
         {
@@ -202,7 +202,7 @@ def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:
 
 
 def _experience(card: Card) -> dict[str, object]:
-    """Return what is known of a model's training and errors; null where nothing is."""
+    """Return what is known about a model's training and errors; null if nothing is known."""
     data, error = card.experience or (None, None)
     known = {"TrainingData": data, "TestError": error}
     return {name: None if one is None else one.model_dump(mode="json") for name, one in known.items()}

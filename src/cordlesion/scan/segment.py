@@ -39,7 +39,7 @@ def segment(
         centerline: A curve drawn on a NIfTI grid.
         cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``, or both to
             a model that restricts lesions to the cord. Without either the cord is found in the scan.
-        centerline_source: What finds it: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox, where it is
+        centerline_source: How it is found: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox, where it is
             installed) or the file of SCT's centerline network (``t2_ctr.h5``).
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
         code: Folder of the module of a bundle whose network is a user's own code, as for :func:`load_bundle`.
@@ -109,9 +109,9 @@ def segment_files(
         bundle: Folder of a trained model.
         folder: Where to write.
         centerlines: One for each scan, in the order of the scans; or give ``cord_masks``.
-        cord_masks: One for each scan, in the order of the scans; beside the centerlines only for a model that restricts
-            lesions to the cord.
-        centerline_source: What finds the cord where neither is given, as for :func:`segment`.
+        cord_masks: One for each scan, in the order of the scans; give both only to a model that restricts lesions to
+            the cord.
+        centerline_source: How the cord is found where neither is given, as for :func:`segment`.
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
         qc: A quality-control report of the Spinal Cord Toolbox; every scan is added to it.
         pictures: Write a picture and a one-page report of every scan.
@@ -164,7 +164,7 @@ def segment_files(
 def _cords(
     scans: Sequence[Path], centerlines: Sequence[Path], cord_masks: Sequence[Path], source: CordSource
 ) -> list[CordInput]:
-    """Say what is known of the cord of each scan, once it is clear that the scans can be segmented into one folder."""
+    """Return the cord input of each scan; first check that the scans can be segmented into one folder."""
     names = [output_name(scan) for scan in scans]
     for scan in scans:
         if scan.is_dir():
