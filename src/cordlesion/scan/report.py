@@ -94,20 +94,20 @@ def _row(lesion: Lesion) -> dict[str, str]:
         "volume": f"{lesion.volume_mm3:.0f}" if lesion.volume_mm3 >= 9.5 else f"{lesion.volume_mm3:.1f}",
         "length": f"{lesion.length_mm:.1f}",
         "position": f"{lesion.position_mm:.1f}".replace("-", "−"),
-        "beside": _beside(lesion),
+        "offset": _offset(lesion),
         "peak": NO_PROBABILITY if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
         "mean": NO_PROBABILITY if lesion.mean_probability is None else f"{lesion.mean_probability:.2f}",
         "voxel": ", ".join(f"{index:.0f}" for index in (lesion.i, lesion.j, lesion.k)),
     }
 
 
-def _beside(lesion: Lesion) -> str:
+def _offset(lesion: Lesion) -> str:
     """Say where in its section of the cord a lesion lies: ``2.1 left, 0.8 behind``."""
     if lesion.left_mm is None or lesion.anterior_mm is None:
         return MISSING
     sides = ((lesion.left_mm, "left", "right"), (lesion.anterior_mm, "in front", "behind"))
-    said = [f"{abs(mm):.1f} {ahead if mm > 0 else back}" for mm, ahead, back in sides if round(abs(mm), 1) > 0]
-    return ", ".join(said) or "at the centre"
+    offsets = [f"{abs(mm):.1f} {ahead if mm > 0 else back}" for mm, ahead, back in sides if round(abs(mm), 1) > 0]
+    return ", ".join(offsets) or "at the centre"
 
 
 def _removed(removal: PostprocessConfig) -> str:
