@@ -9,9 +9,9 @@ from matplotlib.ticker import FuncFormatter, LogFormatter, MaxNLocator
 
 from cordlesion.config import SETS
 from cordlesion.io.formats import MISSING
+from cordlesion.pictures.boxes import draw_boxes
 from cordlesion.pictures.style import SET_NAMES, SLATE, WIDTH_INCHES, style
 from cordlesion.report.demographics import Demographics, read_demographics
-from cordlesion.report.plots import draw_boxes
 from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.study_folder.results import StudyResults

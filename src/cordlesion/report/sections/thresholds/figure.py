@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.config import SetName
+from cordlesion.pictures.boxes import draw_boxes
 from cordlesion.pictures.style import INK, MUTED, loss_colors, loss_name, panel_grid, style
-from cordlesion.report.plots import draw_boxes
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import lesion_bearing
 from cordlesion.threshold import THRESHOLDS
