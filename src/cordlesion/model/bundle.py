@@ -180,8 +180,6 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
 
         >>> import cordlesion
         >>> model = cordlesion.load_bundle("bundle")
-        >>> model.card.threshold.value
-        0.35
         >>> cordlesion.segment("scan.nii.gz", model, centerline="centerline.nii.gz").threshold
         0.35
     """
