@@ -49,7 +49,7 @@ _IMPORTS = (
         "cordlesion.study.cohort",
         "cordlesion.maps.tune",
     ),
-    *("cordlesion.report.html", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.scan.centerline"),
+    *("cordlesion.report.page", "cordlesion.explorer.site", "cordlesion.study.status", "cordlesion.scan.centerline"),
     *(
         "cordlesion.sct.import_network",
         "cordlesion.sct.centerline_network",

@@ -67,7 +67,7 @@ def test_masks_of_any_real_type(dtype):
 
 @pytest.mark.parametrize("value", [2, 0.5, -1, np.nan])
 def test_mask_with_other_values_is_refused(value):
-    with pytest.raises(CordlesionError, match=r"reference has values other than 0 and 1 .*Binarise"):
+    with pytest.raises(CordlesionError, match=r"reference has values other than 0 and 1 .*Binarize"):
         checked_mask(np.array([[[0, 1, value]]]), "reference")
 
 

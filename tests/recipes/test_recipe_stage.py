@@ -12,7 +12,7 @@ import pandas as pd
 
 from cordlesion.io.tables import write_table
 from cordlesion.study.sets import Study
-from cordlesion.study.stages import RunOptions
+from cordlesion.study.options import RunOptions
 
 
 def list_stacks(study: Study, options: RunOptions) -> Study:

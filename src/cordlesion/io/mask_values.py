@@ -11,7 +11,7 @@ from pathlib import Path
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
 
-_REMEDY = "Set the value of lesions (--lesion-value; in a study `lesion_value`), or binarise the masks."
+_REMEDY = "Set the value of lesions (--lesion-value; in a study `lesion_value`), or binarize the masks."
 
 
 @dataclass(eq=False)

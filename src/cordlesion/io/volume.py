@@ -143,7 +143,7 @@ def _only_value(volume: Volume, inside: Mask) -> float | None:
         raise SeveralValuesError(
             f"{volume.path}: a mask with 0 and one other value is needed, found {len(values)} other values "
             f"({low:.9g} to {high:.9g}). Say which one is lesion (--lesion-value; `lesion_value` in a study), "
-            "or binarise it first.",
+            "or binarize it first.",
             _are_labels(values),
         )
     return high

@@ -200,7 +200,7 @@ def _checked(probability: npt.ArrayLike, lesion: npt.ArrayLike) -> tuple[FloatAr
     inside: Mask = y.astype(np.bool_)
     if not (inside == y).all():
         raise CordlesionError(
-            "The reference has values other than 0 and 1; a binary mask is needed. Binarise it first."
+            "The reference has values other than 0 and 1; a binary mask is needed. Binarize it first."
         )
     return np.clip(given, 0, 1), inside
 

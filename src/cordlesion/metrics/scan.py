@@ -91,7 +91,7 @@ def evaluate(
         reference: Booleans, or 0 and 1, shape (X, Y, Z).
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
-        rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
+        rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
 
     Raises:
         CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.
@@ -164,7 +164,7 @@ def match_lesions(
         reference: Booleans, or 0 and 1, shape (X, Y, Z).
         prediction: The same.
         spacing_mm: Voxel size along the three axes.
-        rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
+        rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
 
     Raises:
         CordlesionError: Shapes differ, an array is not binary, or the spacing or the rule is not valid.

@@ -36,7 +36,7 @@ def sweep(
         probability: Values in [0, 1], the same shape; what lies outside by rounding (up to 1e-3) is clipped.
         spacing_mm: Voxel size along the three axes.
         thresholds: Values in [0, 1], in any order.
-        rule: Name of a preset in :data:`RULES`, or a :class:`LesionRule`.
+        rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
 
     Returns:
         Metrics in the order of ``thresholds``.

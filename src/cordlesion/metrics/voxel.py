@@ -54,7 +54,7 @@ def checked_mask(mask: npt.ArrayLike, name: str) -> Mask:
     if not (inside == array).all():
         raise CordlesionError(
             f"The {name} has values other than 0 and 1 (from {array.min():g} to {array.max():g}); "
-            "a binary mask is needed. Binarise it first."
+            "a binary mask is needed. Binarize it first."
         )
     return inside
 

@@ -20,9 +20,9 @@ from cordlesion.metrics import STRATA_MM3, evaluate_rules, froc_curve, match_les
 from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.sets import Study
-from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULES, STRATA
 

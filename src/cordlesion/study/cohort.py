@@ -14,11 +14,11 @@ from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.writing import write_text
 from cordlesion.study.comparators.check import check_comparators
 from cordlesion.study.comparators.maps import list_comparators, match_comparators
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.outdated import remove_orphaned_results, remove_outdated_results
 from cordlesion.study.sets import Cohort, require_scans
 from cordlesion.study.setup import require_same_extent
 from cordlesion.study.split import faults_by_scan, split_for_study
-from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import write_manifest
 

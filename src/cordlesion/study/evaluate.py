@@ -7,9 +7,9 @@ import pandas as pd
 from cordlesion.config import Method
 from cordlesion.io.tables import table_in_parts
 from cordlesion.study.experience import record_experience
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps, write_masks
 from cordlesion.study.sets import OpenedTest, Study
-from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study.tune import at_volume
 from cordlesion.study_folder.manifest import record_opening
 from cordlesion.study_folder.tables import EVALUATION, SWEEP

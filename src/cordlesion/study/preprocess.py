@@ -5,10 +5,10 @@ from dataclasses import replace
 from cordlesion.execution.local import map_scans
 from cordlesion.study.comparators.maps import import_comparators
 from cordlesion.study.models_aside import set_models_aside
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.outdated import clear_outdated_thresholds
 from cordlesion.study.sets import Cohort, Study, close_test_sets, require_scans
 from cordlesion.study.stacks import stack_cutter, stacks_to_cut
-from cordlesion.study.stages import DEFAULT, RunOptions
 
 
 def preprocess(cohort: Cohort, options: RunOptions = DEFAULT) -> Study:

@@ -13,8 +13,8 @@ from cordlesion.execution.jobs import await_earlier_jobs
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import folder_lock, remove_partial_files
 from cordlesion.metrics import RULES
+from cordlesion.study.options import RunOptions, load_stage
 from cordlesion.study.sets import Cohort, Study
-from cordlesion.study.stages import RunOptions, load_stage
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from cordlesion.study_folder.manifest import write_manifest
 from cordlesion.study_folder.results import StudyResults, read_results

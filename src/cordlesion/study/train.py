@@ -11,8 +11,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text
 from cordlesion.study.fingerprints import train_fingerprint, train_key
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.sets import Study
-from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.folder import StudyFolder
 
 if TYPE_CHECKING:

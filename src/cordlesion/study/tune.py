@@ -8,9 +8,9 @@ from cordlesion.config import ComparatorRun, Method, RunConfig
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
+from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
-from cordlesion.study.stages import DEFAULT, RunOptions
 from cordlesion.study_folder.tables import THRESHOLDS
 from cordlesion.threshold import (
     VOLUME,

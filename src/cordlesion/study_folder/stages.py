@@ -16,7 +16,7 @@ class Stage:
 
     name: StageName
     function: str
-    """``module:function``; takes what the stage before returned and :class:`cordlesion.study.stages.RunOptions`."""
+    """``module:function``; takes what the stage before returned and :class:`cordlesion.study.options.RunOptions`."""
     description: str
     files: tuple[str, ...] = ()
     """Names of the files that it writes into the study folder (or the folder of each run); the first shows it is done.
@@ -67,7 +67,7 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "report",
-        "cordlesion.study.stages:report",
+        "cordlesion.study.options:report",
         "write tables, figures and report.html",
         ("report.html",),
     ),

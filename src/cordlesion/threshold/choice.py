@@ -66,6 +66,14 @@ class ThresholdChoice:
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read, each with the reason; only where the choice was made from files."""
 
+    def __repr__(self) -> str:
+        between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
+        fault = f", shortfall={self.shortfall!r}" if self.shortfall else ""
+        return (
+            f"ThresholdChoice(value={self.value:g}{between}, score={self.score:.4g}, objective={self.objective!r}, "
+            f"{self.basis}{fault})"
+        )
+
     def _repr_html_(self) -> str:
         interval = self.interval and f"{self.interval[0]:g} to {self.interval[1]:g}"
         low, high = self.stability.plateau

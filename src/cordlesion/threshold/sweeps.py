@@ -58,18 +58,22 @@ def sweep_maps(
         ...     reference[6:10, 6:10, 5:10] = True
         >>> maps = [0.4 * reference + rng.uniform(0, 0.2, reference.shape) for reference in references]
         >>> table = cordlesion.sweep_maps(references, maps, (0.5, 0.5, 1.0))
-        >>> table.shape  # six scans at 21 thresholds
-        (126, 15)
+        >>> len(table)  # six scans at 21 thresholds
+        126
         >>> cordlesion.choose_threshold(table).value
         0.3
     """
     measured: list[list[ScanMetrics]] = []
+    given = None if scan_ids is None else list(scan_ids)
     for reference, probability in zip_longest(references, probabilities):
         if reference is None or probability is None:
             raise CordlesionError("There are not as many probability maps as references; one map for each is needed.")
         spacing = _spacing(spacing_mm, len(measured))
-        measured.append(sweep(reference, probability, spacing, thresholds, rule))
-    names = [f"scan-{number}" for number in range(len(measured))] if scan_ids is None else list(scan_ids)
+        try:
+            measured.append(sweep(reference, probability, spacing, thresholds, rule))
+        except CordlesionError as error:
+            raise CordlesionError(f"{_name(given, len(measured))}: {error}") from None
+    names = [_name(None, number) for number in range(len(measured))] if given is None else given
     people = names if subjects is None else list(subjects)
     spacings = spacing_mm if np.ndim(spacing_mm) == 2 else [spacing_mm] * len(measured)
     _check_one_each(names, people, spacings, len(measured))
@@ -79,6 +83,10 @@ def sweep_maps(
         for t, metrics in zip(thresholds, scan, strict=True)
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _name(scan_ids: Sequence[str] | None, number: int) -> str:
+    return f"scan-{number}" if scan_ids is None or number >= len(scan_ids) else scan_ids[number]
 
 
 def _spacing(spacing_mm: Sequence[float] | Sequence[Sequence[float]], number: int) -> Sequence[float]:

@@ -9,8 +9,8 @@ import pytest
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.study.analysis import TABLES
+from cordlesion.study.options import RunOptions, load_stage
 from cordlesion.study.run import StudyOutcome, run_study
-from cordlesion.study.stages import RunOptions, load_stage
 from cordlesion.study_folder.stages import STAGES, StageName, run_stage_of, stages_until
 from cordlesion.study_folder.tables import SPECS
 from support.tiny import make_cohort
