@@ -344,9 +344,9 @@ def test_a_faulty_study_file(cli, study, change, parts):
 
 
 def test_stages_and_studies_that_do_not_exist(cli, study, tmp_path):
-    assert_fails(
-        cli("study", "run", study, "--until", "nope"), '"nope" for --until', 'Choose from: "split", "preprocess"'
-    )
+    ended = cli("study", "run", study, "--until", "nope")
+    assert ended.status == 2
+    assert 'Invalid value "nope" for --until. Choose from: "split", "preprocess"' in ended.error
     assert_fails(cli("study", "run", tmp_path / "absent.yaml"), tmp_path / "absent.yaml", "cannot be read")
     assert_fails(cli("study", "status", tmp_path / "absent"), tmp_path / "absent", "no study here")
     assert_fails(cli("study", "init", tmp_path / "absent"), tmp_path / "absent", "no such folder")

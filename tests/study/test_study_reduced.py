@@ -102,7 +102,7 @@ def test_every_set_that_may_has_scans_without_lesions(study):
 
 
 def test_too_few_scans_or_epochs_are_refused(study, cli):
-    assert "that fills every set has 5. Allow that many" in cli("study", "run", study, "--limit-scans", "4", "-q").error
+    assert "that fills every set has 5. Use this number" in cli("study", "run", study, "--limit-scans", "4", "-q").error
     assert cli("study", "run", study, "--epochs", "0", "-q").status == 2
 
 
