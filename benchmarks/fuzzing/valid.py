@@ -32,7 +32,7 @@ def bundle(common: Path) -> Path:
 
 def finished_study(common: Path) -> Path:
     """Return a small finished study with all of its tables, made once."""
-    from fake_study import write_fake_study
+    from support.fake_study import write_fake_study
 
     folder = common / "finished" / "study"
     if not folder.is_dir():
