@@ -51,7 +51,7 @@ def test_files_and_names_of_a_page_exist(page):
         if not places and not _is_in_the_source(path):
             continue  # of a study, a dataset or another project
         assert places, f"{page.name} names {path}, which is not there"
-        for name in re.findall("`([^`]+)`", names):
+        for name in filter(str.isidentifier, re.findall("`([^`]+)`", names)):
             assert re.search(rf"\b{re.escape(name)}\b", places[0].read_text()), f"{page.name}: no {name} in {path}"
 
 
