@@ -32,8 +32,8 @@ from cordlesion.maps.evaluate import evaluate_files
 mask, table = np.zeros((8, 8, 8), np.uint8), Path("metrics.tsv")
 mask[2:6, 2:6, 2:6] = 1
 nib.save(nib.Nifti1Image(mask, np.eye(4)), "mask.nii.gz")
-evaluate_files(Path("mask.nii.gz"), Path("mask.nii.gz"), table)
-print(read_table(table)["voxel_jaccard"].tolist(), "voxel_jaccard" in set(compare_files(table, table)["metric"]))
+evaluate_files(Path("mask.nii.gz"), Path("mask.nii.gz"), output=table)
+print(read_table(table)["voxel_jaccard"].tolist(), "voxel_jaccard" in set(compare_files(table, table).table["metric"]))
 """
 
 

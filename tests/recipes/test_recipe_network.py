@@ -1,5 +1,6 @@
 """CONTRIBUTING's recipe for a network: a module next to the study file, named by its import path."""
 
+import importlib
 import json
 import shutil
 import sys
@@ -13,6 +14,7 @@ from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.study.run import run_study
+from cordlesion.study.train import Trainer
 from support.tiny import make_cohort
 
 MODULE = '''\
@@ -136,3 +138,30 @@ def test_what_is_no_network_is_refused_before_anything_is_trained(tmp_path, netw
         run_study(read_study(study), until="train")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "study").exists()
+
+
+def test_other_code_is_refused_before_it_runs(tuned, tmp_path):
+    (tmp_path / "mynets.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n{MODULE.format(out=1)}")
+    with pytest.raises(CordlesionError, match="not the one that it was trained with"):
+        load_bundle(bundle_of(tuned), code=tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("when", ["before it starts", "while it runs"])
+def test_no_model_is_written_when_its_code_changes_during_the_run(tmp_path, monkeypatch, when):
+    study = with_network(tmp_path, "mynets:MyNet")
+    place = importlib.import_module("cordlesion.training.run")
+    change, name = (place, "fit") if when == "while it runs" else (Trainer, "__call__")
+    original = getattr(change, name)
+
+    def changed(*arguments):
+        (tmp_path / "mynets.py").write_text(MODULE.format(out=1).replace("width=4", "width=6"))
+        return original(*arguments)
+
+    monkeypatch.setattr(change, name, changed)
+    with pytest.raises(CordlesionError, match="mynets:MyNet changed while the study was running"):
+        run_study(read_study(study), until="train")
+    assert not list((tmp_path / "study" / "runs").rglob("model.json"))
+    monkeypatch.undo()
+    assert run_study(read_study(study), until="train") == {}
+    assert load_bundle(bundle_of(study), code=tmp_path).network.layers[0].out_channels == 6

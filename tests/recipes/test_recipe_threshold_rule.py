@@ -37,6 +37,7 @@ ROW = '"top_share": TopShare, '
 
 def test_a_threshold_rule_is_one_class_and_one_row(tmp_path: Path) -> None:
     package = PackageCopy(tmp_path)
+    package.replace("threshold/rules.py", (first := "import pandas as pd\n"), f"import numpy as np\n{first}")
     package.replace("threshold/rules.py", (row := "THRESHOLD_RULES: Mapping"), CLASS + row)
     package.replace("threshold/rules.py", (row := '"global": GlobalThreshold}'), ROW + row)
     found = package.test("-x", "tests/threshold/test_rule_contract.py")

@@ -14,7 +14,7 @@ from cordlesion.config.names import maps_name, method_name, names_on_disk
 from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
 from cordlesion.config.section import LATER, Section
 from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
-from cordlesion.io.import_path import source_hash
+from cordlesion.io.import_path import source_hashes
 from cordlesion.io.yaml import fault_at
 
 
@@ -84,7 +84,7 @@ def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[Lo
     """
     parts: list[NetworkConfig | LossConfig] = [network, *losses]
     names = [part.name for part in parts if part.is_imported]
-    return {"code": {name: source_hash(name, code) for name in names}} if names else {}
+    return {"code": {name: source_hashes(name, code) for name in names}} if names else {}
 
 
 Method: TypeAlias = RunConfig | ComparatorRun

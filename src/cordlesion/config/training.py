@@ -122,6 +122,14 @@ class LossConfig(Section):
     learning_rate: Annotated[float, Field(gt=0)] | None = None
     """Default: the published rate where the optimiser is the published one, otherwise that of ``training``."""
 
+    @field_validator("name")
+    @classmethod
+    def _plain_or_import_path(cls, name: str) -> str:
+        # Folders of runs are named by it.
+        if ":" in name and not name.startswith("monai:") and not is_import_path(name):
+            raise ValueError(f"an import path has the form my_module:my_loss, found {name!r}")
+        return name
+
     @field_validator("parameters")
     @classmethod
     def _finite(cls, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Resolving an import path runs the code of the module. Nothing is imported before
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from pathlib import Path
@@ -18,6 +19,8 @@ from cordlesion.io.fingerprints import file_hash
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)  # runs are named by it
 _SHA256 = "__cordlesion_sha256__"
 """Set on a module that was loaded from a file of the user: the hash of that file."""
+_FOLDERS: list[Path] = []
+"""The folder of the user's code that was appended to ``sys.path``."""
 
 
 def is_import_path(name: str) -> bool:
@@ -25,23 +28,24 @@ def is_import_path(name: str) -> bool:
     return _IMPORT_PATH.fullmatch(name) is not None
 
 
-def import_object(path: str, folder: Path | None = None) -> Any:  # noqa: ANN401 - whatever the module holds
+def import_object(path: str, folder: Path | str | None = None) -> Any:  # noqa: ANN401 - whatever the module holds
     """Import the object that an import path names. This runs the code of its module.
 
     Args:
         path: ``module:name``.
         folder: Where the module is looked for first; then in all folders of ``sys.path``. It is appended to
-            ``sys.path``, so that the module can import its neighbours. A file that changed is loaded again.
+            ``sys.path``, so that the module can import its neighbours, in place of the folder of the call before. A
+            file that changed is loaded again.
 
     Raises:
         CordlesionError: The module cannot be imported, or has no such name.
     """
     module_name, _, name = path.partition(":")
     try:
-        module = _import_module(module_name, folder)
+        module = _import_module(module_name, None if folder is None else Path(folder))
     except CordlesionError:
         raise
-    except Exception as error:  # the user's code can raise anything
+    except (Exception, SystemExit) as error:  # the user's code can raise anything, and leave by sys.exit
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         where = f" in {folder} or the installed packages" if folder else ""
         raise CordlesionError(
@@ -52,25 +56,72 @@ def import_object(path: str, folder: Path | None = None) -> Any:  # noqa: ANN401
     return getattr(module, name)
 
 
-def source_hash(path: str, folder: Path | None = None) -> str:
-    """Return the SHA-256 of the file that defines an object; arguments and errors as for :func:`import_object`."""
-    found = inspect.unwrap(import_object(path, folder))  # a decorator may come from elsewhere
-    source = inspect.getsourcefile(found) if inspect.isclass(found) or inspect.isroutine(found) else None
-    file = source or getattr(sys.modules[path.partition(":")[0]], "__file__", None)
+def module_hash(path: str, folder: Path | str | None = None) -> str | None:
+    """Return the SHA-256 of the file of an import path's module, or None without one. The module is not run."""
+    name = path.partition(":")[0]
+    file = _own_file(name, Path(folder)) if folder else None
     if file is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError):
+            return None
+        file = Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+    return file_hash(file) if file is not None and file.is_file() else None
+
+
+def source_hashes(path: str, folder: Path | str | None = None) -> list[str]:
+    """Return the SHA-256 of the module's file, and of the file that defines the object where that is another one.
+
+    Args and errors as for :func:`import_object`.
+    """
+    found = inspect.unwrap(import_object(path, folder))  # a decorator may come from elsewhere
+    named = module_hash(path, folder)
+    try:
+        source = inspect.getsourcefile(found) if inspect.isclass(found) or inspect.isroutine(found) else None
+    except (TypeError, OSError):  # built into Python
+        source = None
+    hashes = [one for one in (named, source and file_hash(Path(source))) if one]
+    if not hashes:
         raise CordlesionError(f"{path}: no file defines it, so changes of its code would go unseen. Put it in a file.")
-    return file_hash(Path(file))
+    return list(dict.fromkeys(hashes))
 
 
 def _import_module(name: str, folder: Path | None) -> ModuleType:
     if folder is None:
         return importlib.import_module(name)
-    folder = folder.resolve()
-    if str(folder) not in sys.path:
+    _let_import_neighbours(folder.resolve())
+    parts = name.split(".")
+    loaded = None
+    for n in range(1, len(parts) + 1):  # packages before their modules
+        prefix = ".".join(parts[:n])
+        if (file := _own_file(prefix, folder)) is not None:
+            loaded = _load_file(prefix, file)
+        elif loaded is not None or n == len(parts):
+            loaded = importlib.import_module(prefix)
+    assert loaded is not None
+    return loaded
+
+
+def _own_file(name: str, folder: Path) -> Path | None:
+    """Return the file of a module or package in the user's folder, or None where it is not there."""
+    place = folder.resolve() / Path(*name.split("."))
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def _let_import_neighbours(folder: Path) -> None:
+    """Append a folder to ``sys.path``; the one before, and what was imported from it, is of another study."""
+    for other in [one for one in _FOLDERS if one != folder]:
+        _FOLDERS.remove(other)
+        if str(other) in sys.path:
+            sys.path.remove(str(other))
+        for name, module in list(sys.modules.items()):
+            own = _own_file(name.partition(".")[0], other)
+            if own is not None and str(getattr(module, "__file__", "") or "").startswith(f"{other}{os.sep}"):
+                del sys.modules[name]
+    if folder not in _FOLDERS and str(folder) not in sys.path:
+        _FOLDERS.append(folder)
         sys.path.append(str(folder))
-        importlib.invalidate_caches()
-    file = (folder / Path(*name.split("."))).with_suffix(".py")
-    return _load_file(name, file) if file.is_file() else importlib.import_module(name)
+    importlib.invalidate_caches()
 
 
 def _load_file(name: str, file: Path) -> ModuleType:
@@ -80,7 +131,8 @@ def _load_file(name: str, file: Path) -> ModuleType:
         raise CordlesionError(f"{file}: has the name of the module {name}, which is in use. Rename the file.")
     if loaded is not None and (loaded.__file__, getattr(loaded, _SHA256, None)) == (str(file), sha256):
         return loaded
-    spec = importlib.util.spec_from_file_location(name, file)
+    inside = [str(file.parent)] if file.name == "__init__.py" else None
+    spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=inside)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # before it runs, as import does

@@ -47,7 +47,12 @@ def binarize(probability: npt.ArrayLike, threshold: float) -> Mask:
         >>> import cordlesion
         >>> cordlesion.binarize([0.29, 0.3, 0.31], 0.3)
         array([False,  True,  True])
+
+    Raises:
+        CordlesionError: The threshold is NaN.
     """
+    if threshold != threshold:
+        raise CordlesionError("The threshold is NaN; a number from 0 to 1 is needed. Choose one.")
     return np.asarray(probability, dtype=np.float32) >= min_lesion_probability(threshold)
 
 

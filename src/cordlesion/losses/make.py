@@ -19,7 +19,7 @@ from cordlesion.losses.table import LOSSES
 _MONAI = "monai:"
 
 
-def make_loss(name: str, parameters: Mapping[str, object] | None = None, code: Path | None = None) -> Loss:
+def make_loss(name: str, parameters: Mapping[str, object] | None = None, code: Path | str | None = None) -> Loss:
     """Build a loss from its name and the parameters that differ from its defaults.
 
     Args:
@@ -61,7 +61,7 @@ def _own_loss(name: str, parameters: dict[str, Any]) -> Loss:
     return partial(LOSSES[name], **parameters)
 
 
-def _imported_loss(name: str, parameters: dict[str, Any], code: Path | None) -> Loss:
+def _imported_loss(name: str, parameters: dict[str, Any], code: Path | str | None) -> Loss:
     function = import_object(name, code)
     try:
         defaults = LossSpec(function, label=name).defaults
@@ -127,7 +127,7 @@ def _try_out(loss: Loss, name: str) -> None:
     try:
         values = [loss(logits, lesion) for lesion in (torch.zeros_like(logits), (logits > 1).float())]
         values.append(loss(logits[1:], torch.zeros_like(logits[1:])))
-    except Exception as error:  # whatever the code of others raises
+    except (Exception, SystemExit) as error:  # whatever the code of others raises
         raise CordlesionError(f"The loss {name} does not work on logits and masks of patches: {error}") from error
     if not all(isinstance(value, Tensor) and value.ndim == 0 and value.isfinite() for value in values):
         raise CordlesionError(

@@ -16,7 +16,7 @@ from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, Pre
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array
-from cordlesion.io.import_path import source_hash
+from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, write_json
@@ -139,8 +139,11 @@ def _imported(card: ModelCard, code: Path | None) -> Bundle:
             f"its network is {name}, Python code from outside of cordlesion, which would be run. If you trust it, give "
             "the folder of its module: --code FOLDER, or code=... in Python."
         )
-    trained = card.provenance.get("code")
-    if not isinstance(trained, dict) or trained.get(name) != source_hash(name, code):
+    recorded = card.provenance.get("code")
+    trained = recorded.get(name) if isinstance(recorded, dict) else None
+    # The module is compared before it runs; the file of a class that it imports, once it has run.
+    known = isinstance(trained, list) and trained[:1] == [module_hash(name, code)]
+    if not known or trained != source_hashes(name, code):
         raise CordlesionError(
             f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
             "Get that version of the module."

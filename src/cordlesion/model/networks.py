@@ -59,7 +59,7 @@ def _import_network(config: NetworkConfig, code: Path | None) -> nn.Module:
         raise CordlesionError(f"The network {config.name} is no class of torch.nn.Module; one is needed.")
     try:
         network: nn.Module = found(**config.parameters)
-    except Exception as error:  # the user's code can raise anything
+    except (Exception, SystemExit) as error:  # the user's code can raise anything, and leave by sys.exit
         raise CordlesionError(
             f"The network {config.name} cannot be made with the parameters {config.parameters} ({_reason(error)}). "
             "Change `network.parameters`, or the class."
@@ -72,7 +72,7 @@ def _require_logits(name: str, network: nn.Module, patches: Tensor) -> None:
     try:
         with torch.no_grad():
             logits = network(patches)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CordlesionError(
             f"The network {name} fails on patches of the shape {shape} in {mode} ({_reason(error)}). Change the class, "
             "or the patches: `preprocess.crop_voxels`, `patches.size_voxels`."
@@ -89,5 +89,5 @@ def _require_logits(name: str, network: nn.Module, patches: Tensor) -> None:
         )
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())

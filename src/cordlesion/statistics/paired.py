@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Array, FloatArray
 
 MIN_PAIRS = 6
@@ -52,6 +53,9 @@ def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLik
         second: The same pairs.
         subjects: The subject of each pair; None if all subjects differ.
 
+    Raises:
+        CordlesionError: The lists differ in length.
+
     Examples:
         >>> import cordlesion
         >>> at_half = [0.40, 0.55, 0.31, 0.62, 0.48, 0.50, 0.29, 0.44]
@@ -60,7 +64,13 @@ def wilcoxon(first: npt.ArrayLike, second: npt.ArrayLike, subjects: npt.ArrayLik
         >>> test.n_pairs, round(test.median_difference, 3), test.p_value
         (8, 0.11, 0.015625)
     """
-    pairs = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
+    before, after = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if before.shape != after.shape or before.ndim != 1:
+        raise CordlesionError(
+            f"Pairs of values are needed; the first list has shape {before.shape}, the second {after.shape}. Give two "
+            "lists of one length, in the same order."
+        )
+    pairs = after - before
     defined = ~np.isnan(pairs)
     owners = np.arange(len(pairs)) if subjects is None else np.asarray(subjects)
     difference, pairs = _subject_means(pairs[defined], owners[defined]), np.round(pairs[defined], _DIGITS)

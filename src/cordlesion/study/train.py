@@ -1,12 +1,13 @@
 """The trainings of a study (stage ``train``), as units that can run on any machine."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf, prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cordlesion.config import RunConfig
+from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text
@@ -35,6 +36,8 @@ class Training:
     validation: tuple[Path, ...]
     nodes: int = 1
     """Nodes that train it together."""
+    code: Mapping[str, Any] = field(default_factory=dict)
+    """Hashes of the user's own code that the fingerprint covers."""
 
     @property
     def unit(self) -> str:
@@ -52,11 +55,12 @@ class Trainer:
     def __call__(self, training: Training) -> None:
         """Train one run, unless that is done; if several nodes train it, each of them calls this."""
         from cordlesion.model.hardware import choose_hardware
-        from cordlesion.training import remove_checkpoints, this_node, train_run
+        from cordlesion.training import remove_checkpoints, require_same_code, this_node, train_run
 
         run, folder = training.run, self._folder.run(training.run.name)
         if is_trained(self._folder, run, training.fingerprint):
             return
+        require_same_code(run, training.code)
         node = this_node(training.nodes)
         if not node.is_first:
             train_run(run, self._sets(training), folder, training.fingerprint, node)
@@ -116,7 +120,8 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
             fingerprint = train_fingerprint(study, run)
             if not is_trained(study.folder, run, fingerprint):
                 nodes = study.config.cluster.nodes
-                pending.append(Training(run, fingerprint, stacks["train"], stacks["validation"], nodes))
+                own = imported_code(run.network, run.code, [run.loss])
+                pending.append(Training(run, fingerprint, stacks["train"], stacks["validation"], nodes, own))
     return pending
 
 

@@ -11,4 +11,5 @@ from cordlesion.training.patch_dataset import patch_loader as patch_loader
 from cordlesion.training.run import TrainingSets as TrainingSets
 from cordlesion.training.run import load_training_sets as load_training_sets
 from cordlesion.training.run import remove_checkpoints as remove_checkpoints
+from cordlesion.training.run import require_same_code as require_same_code
 from cordlesion.training.run import train_run as train_run

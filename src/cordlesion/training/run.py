@@ -1,15 +1,16 @@
 """From stack files to a bundle: one run of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
 from cordlesion.config.study import imported_code
-from cordlesion.errors import CordlesionError
+from cordlesion.errors import CordlesionError, RunError
 from cordlesion.io.tables import write_table
 from cordlesion.io.writing import remove_file
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
@@ -36,6 +37,24 @@ def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> Tra
     return TrainingSets(landmarks, _standardized(train, landmarks), _standardized(validation, landmarks))
 
 
+def require_same_code(run: RunConfig, code: Mapping[str, Any]) -> None:
+    """Check that the user's own loss and network are those that the fingerprint of the training covers.
+
+    Args:
+        run: The training.
+        code: Hashes of the code, see :func:`cordlesion.config.study.imported_code`.
+
+    Raises:
+        RunError: A file changed after the study was opened.
+    """
+    if imported_code(run.network, run.code, [run.loss]) != code:
+        names = [part.name for part in (run.loss, run.network) if part.is_imported]
+        raise RunError(
+            f"{run.name}: the code of {' or '.join(names)} changed while the study was running, so no model "
+            "is written; the same command starts the training with the code as it is now."
+        )
+
+
 def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node: Node = ALONE) -> None:
     """Train one run into ``folder/bundle`` with ``folder/history.tsv``.
 
@@ -53,10 +72,12 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
         raise CordlesionError(
             "no lesion lies in any stack of the training set. Check the references and, for the cord, the centerlines."
         )
+    code = imported_code(run.network, run.code, [run.loss])
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
     trained = fit(run, sets.train, sets.validation, checkpoint, node)
     if not node.is_first:
         return
+    require_same_code(run, code)
     write_table(folder / HISTORY.file, pd.DataFrame(trained.history), HISTORY)
     best = min(trained.history, key=lambda row: row["validation_loss"])
     card = ModelCard(
@@ -75,7 +96,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
             "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,
-            **imported_code(run.network, run.code, [run.loss]),
+            **code,
         },
     )
     save_bundle(folder / "bundle", Bundle(card, trained.network))
