@@ -131,3 +131,9 @@ def test_a_declared_table_is_written_in_its_order_and_added_columns_come_last(tm
         assert list(read_table(tmp_path / name)) == ["scan_id", "subject", "voxel_f1", "note"]
     with pytest.raises(ValueError, match="subject is missing"):
         write_table(tmp_path / "t.tsv", table.drop(columns="subject"), SPEC)
+
+
+@pytest.mark.parametrize("seed", ["1e300", "9007199254740994.0", "inf"])
+def test_a_seed_too_large_for_an_integer_stays_a_number(tmp_path, seed):
+    (path := tmp_path / "a.tsv").write_text(f"loss\tseed\nbce\t{seed}\ndice\tn/a\n")
+    assert pd.api.types.is_float_dtype(read_table(path)["seed"])

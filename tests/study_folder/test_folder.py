@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from cordlesion.errors import CordlesionError
 from cordlesion.study_folder.folder import StudyFolder
 
 
@@ -66,3 +67,12 @@ def test_the_times_of_all_units_in_the_order_of_their_names(tmp_path):
         ("train", "b"),
     ]
     assert all(seconds == folder.finished("/".join(name))["seconds"] for name, seconds in folder.seconds())
+
+
+@pytest.mark.parametrize("seconds", ["1e999", "-1e999", "NaN", "-1", '"1"', "1" + "0" * 400])
+def test_a_done_marker_without_usable_seconds_gets_a_sentence(tmp_path, seconds):
+    marker = tmp_path / ".done" / "preprocess" / "sub-01.json"
+    marker.parent.mkdir(parents=True)
+    marker.write_text(f'{{"fingerprint": "a", "seconds": {seconds}}}')
+    with pytest.raises(CordlesionError, match=r"sub-01.json: lacks the seconds that the unit took"):
+        list(StudyFolder(tmp_path).seconds())

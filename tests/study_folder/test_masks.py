@@ -42,3 +42,15 @@ def test_what_is_missing_is_named_with_the_stage_that_makes_it(results: StudyRes
         read_with_reference(unknown, scan_id)
     with pytest.raises(CordlesionError, match=r"probseg.nii.gz: no such probability map.*stage `evaluate`"):
         cut_mask(results, "sub-none", results.best, scan)
+
+
+@pytest.mark.parametrize("place", [{}, ["a.nii.gz"], 1, ""])
+@pytest.mark.parametrize("kind", ["image", "reference"])
+def test_a_place_in_the_manifest_that_is_no_path_gets_a_sentence(
+    results: StudyResults, kind: str, place: object
+) -> None:
+    scan_id = first_scan(results)
+    files = {**results.manifest["scans"][scan_id], kind: place}
+    damaged = replace(results, manifest={**results.manifest, "scans": {scan_id: files}})
+    with pytest.raises(CordlesionError, match=r"manifest.json: does not say where"):
+        read_with_reference(damaged, scan_id)

@@ -1,5 +1,6 @@
 """Files of other programs: all errors while reading them become clear messages."""
 
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,9 @@ from cordlesion.errors import CordlesionError
 
 MAX_BYTES = 2**26
 """Upper limit; the files of SCT have 1 to 4 MB."""
+
+
+_STATM = Path("/proc/self/statm")
 
 
 class ForeignFileError(ValueError):
@@ -44,3 +48,25 @@ def foreign_file(path: Path, needs: str, extra: str) -> Iterator[int]:
             f"{path}: cannot be used as a network of SCT ({reason}); {needs} as SCT published it is needed. "
             "Download it again."
         ) from error
+
+
+@contextmanager
+def limited_memory(n_bytes: int) -> Iterator[None]:
+    """Limit the memory that is taken inside, so that a library that a damaged file misleads fails early.
+
+    Nothing is limited where the system does not state how much this process has (all but Linux).
+
+    Args:
+        n_bytes: What may be taken in addition.
+    """
+    if not _STATM.is_file():
+        yield
+        return
+    taken = int(_STATM.read_text().split()[0]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    lower = [taken + n_bytes, *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    resource.setrlimit(resource.RLIMIT_AS, (min(lower), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

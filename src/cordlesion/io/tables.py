@@ -20,6 +20,8 @@ _FORMAT: dict[str, Any] = {"sep": "\t", "index": False, "na_rep": "n/a", "linete
 _EXACT: dict[str, Any] = {"float_precision": "round_trip"} if int(pd.__version__.split(".")[0]) < 3 else {}
 """How pandas reads every digit; from version 3 on this is its default."""
 _PART_ROWS = 50_000
+_EXACT_INTEGERS = 2.0**53
+"""Below it, every whole number is a float64."""
 
 
 def write_table(path: Path | str, table: pd.DataFrame, spec: TableSpec | None = None) -> None:
@@ -142,7 +144,7 @@ def _checked(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]
     """Return a table with empty identifiers and whole seeds, or refuse it."""
     needed = columns.required_names if isinstance(columns, TableSpec) else columns
     table = table.fillna({name: "" for name in IDENTIFIERS if name in table})
-    if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and (table["seed"].dropna() % 1 == 0).all():
+    if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and _are_whole(table["seed"].dropna()):
         table["seed"] = table["seed"].astype("Int64")  # comparators have none; those of runs stay whole numbers
     if missing := [name for name in needed if name not in table]:
         _require_tabs(table, path)
@@ -153,6 +155,11 @@ def _checked(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]
     if isinstance(columns, TableSpec):
         _require_numbers(table, path, columns)
     return table
+
+
+def _are_whole(numbers: "pd.Series[float]") -> bool:
+    """Return whether numbers are whole, and small enough for integers of 64 bits to hold them exactly."""
+    return bool(((numbers % 1 == 0) & (numbers.abs() < _EXACT_INTEGERS)).all())
 
 
 def _require_numbers(table: pd.DataFrame, path: Path, spec: TableSpec) -> None:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cordlesion.io.arrays import Float32Array
-from cordlesion.io.foreign_file import ForeignFileError, foreign_file
+from cordlesion.io.foreign_file import ForeignFileError, foreign_file, limited_memory
 
 if TYPE_CHECKING:
     import h5py
 
 _MOST_LAYERS = 256
+_READING_BYTES = 2**29
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def open_keras(path: Path) -> Iterator[KerasFile]:
 
         if not h5py.is_hdf5(path):
             raise ForeignFileError("it is no HDF5 file")
-        with h5py.File(path, "r") as file:
+        # A damaged address made the HDF5 library take more than 1.5 GiB before it noticed.
+        with limited_memory(_READING_BYTES), h5py.File(path, "r") as file:
             yield KerasFile(_layers(_configuration(file)), n_bytes, _member(file, "model_weights"))
 
 

@@ -17,6 +17,7 @@ from cordlesion.io.reading import parse_json, read_record
 from cordlesion.io.writing import remove_file, write_json, written_files
 
 Kept = TypeVar("Kept")
+_MAX_SECONDS = 1e9
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ def _seconds_below(folder: str | Path, names: tuple[str, ...]) -> Iterator[tuple
             if "list" in record:
                 continue
             seconds = record.get("seconds")
-            if not isinstance(seconds, int | float):
-                raise CordlesionError(f"{entry.path}: lacks seconds, so it is no done-marker of ours. Remove it.")
+            if not (isinstance(seconds, int | float) and 0 <= seconds <= _MAX_SECONDS):
+                raise CordlesionError(
+                    f"{entry.path}: lacks the seconds that the unit took, so it is no done-marker of ours. Remove it."
+                )
             yield (*names, entry.name.removesuffix(".json")), float(seconds)

@@ -18,7 +18,7 @@ def read_with_reference(results: StudyResults, scan_id: str) -> tuple[Volume, Vo
         CordlesionError: The manifest does not record where they are, or a file is missing.
     """
     files = results.manifest.get("scans", {}).get(scan_id) or {}
-    if not files.get("image") or not files.get("reference"):
+    if not all(isinstance(files.get(kind), str) and files[kind] for kind in ("image", "reference")):
         raise CordlesionError(
             f"{results.folder.manifest}: does not say where the image and the reference of {scan_id} lie; "
             f"its pictures need both. {run_stage('split')}"
