@@ -207,3 +207,17 @@ def test_a_damaged_manifest_is_named(study_copy: Path, content: str) -> None:
     (study_copy / "manifest.json").write_text(content)
     with pytest.raises(CordlesionError, match=r"manifest\.json: "):
         read_results(study_copy)
+
+
+@pytest.mark.parametrize("name", ["rules", "strata", "froc", "calibration", "reliability"])
+def test_a_table_of_the_analysis_with_an_unknown_method_is_refused(study_copy: Path, name: str) -> None:
+    path = study_copy / f"{name}.tsv"
+    rewrite(path, lambda t: pd.concat([t, t.tail(1).assign(loss="0x1F")]))
+    with pytest.raises(CordlesionError, match=rf"{name}.tsv: has rows of 0x1F, which .*evaluation.tsv lacks"):
+        read_results(study_copy)
+
+
+def test_a_fold_that_is_no_number_is_refused(study_copy: Path) -> None:
+    rewrite(study_copy / "splits.tsv", lambda t: t.assign(fold="axial"))
+    with pytest.raises(CordlesionError, match=r"splits.tsv: the column fold holds text"):
+        read_results(study_copy)

@@ -39,7 +39,7 @@ def read_checked(path: Path) -> pd.DataFrame:
     if table.empty:
         raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
     for column in spec.columns:
-        if not column.optional or column.kind == "boolean":
+        if not column.optional or column.kind == "boolean" or column.name == "fold":
             _require_kind(path, table, column, again)
     return _require_rows_once(path, _with_whole_numbers(table), spec, again)
 
@@ -68,7 +68,7 @@ def _require_kind(path: Path, table: pd.DataFrame, column: Column, again: str) -
     if column.kind == "boolean":
         if column.name in table and not pd.api.types.is_bool_dtype(table[column.name]):
             raise CordlesionError(f"{path}: the column {column.name} holds other words than True and False. {again}")
-    elif column.kind != "text":
+    elif column.kind != "text" and column.name in table:
         _require_numbers(path, table[column.name], column, again)
 
 

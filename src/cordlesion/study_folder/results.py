@@ -254,6 +254,12 @@ def _require_complete(results: StudyResults) -> None:
             f"{results.folder.evaluation}: has the scan {unknown[0][1]} in the set {unknown[0][0]}, which "
             f"{results.folder.splits} does not have there; tables of one study are needed. {run_stage('evaluate')}"
         )
+    for name in ("rules", "strata", "froc", "calibration", "reliability"):
+        if others := set(getattr(results, name)["loss"]) - {run.loss for run in results.runs}:
+            raise CordlesionError(
+                f"{results.folder.table(name)}: has rows of {min(others)}, which {results.folder.evaluation} lacks; "
+                f"tables of one study are needed. {run_stage('analyze')}"
+            )
     for run, set_name, tuned in wanted:
         threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
         rows = results.evaluated(run, set_name, threshold)
