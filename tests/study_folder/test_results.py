@@ -221,3 +221,8 @@ def test_a_fold_that_is_no_number_is_refused(study_copy: Path) -> None:
     rewrite(study_copy / "splits.tsv", lambda t: t.assign(fold="axial"))
     with pytest.raises(CordlesionError, match=r"splits.tsv: the column fold holds text"):
         read_results(study_copy)
+
+
+def test_a_column_of_ones_own_is_left_as_it_is(study_copy: Path) -> None:
+    rewrite(study_copy / "splits.tsv", lambda t: t.assign(seed="axial"))
+    assert (read_results(study_copy).splits["seed"] == "axial").all()

@@ -41,7 +41,7 @@ def read_checked(path: Path) -> pd.DataFrame:
     for column in spec.columns:
         if not column.optional or column.kind == "boolean" or column.name == "fold":
             _require_kind(path, table, column, again)
-    return _require_rows_once(path, _with_whole_numbers(table), spec, again)
+    return _require_rows_once(path, _with_whole_numbers(table, spec), spec, again)
 
 
 def with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -87,8 +87,9 @@ def _require_numbers(path: Path, values: "pd.Series[float]", column: Column, aga
         raise CordlesionError(f"{name} lacks a number in some row; all are needed. {again}")
 
 
-def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    for name in {"seed", "fold"}.intersection(table):
+def _with_whole_numbers(table: pd.DataFrame, spec: TableSpec) -> pd.DataFrame:
+    declared = {column.name for column in spec.columns}
+    for name in {"seed", "fold"} & declared & set(table):
         table[name] = table[name].astype("Int64") if name == "seed" else table[name].astype(int)
     return table
 
