@@ -71,3 +71,10 @@ def test_values_out_of_range_are_refused(bad):
         sweep(mask, p, (1, 1, 1), [0.5])
     with pytest.raises(CordlesionError, match="values between 0 and 1"):
         sweep(mask, np.zeros((1, 1, 2)), (1, 1, 1), [0.5, bad])
+
+
+@pytest.mark.parametrize("thresholds", ["paper", ["a"], [None]])
+def test_thresholds_that_are_no_numbers_get_a_sentence(thresholds):
+    mask = np.zeros((3, 3, 3), bool)
+    with pytest.raises(CordlesionError, match="The thresholds are"):
+        sweep(mask, mask.astype(float), (1, 1, 1), thresholds)

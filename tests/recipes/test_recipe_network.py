@@ -165,3 +165,11 @@ def test_no_model_is_written_when_its_code_changes_during_the_run(tmp_path, monk
     monkeypatch.undo()
     assert run_study(read_study(study), until="train") == {}
     assert load_bundle(bundle_of(study), code=tmp_path).network.layers[0].out_channels == 6
+
+
+def test_a_comparator_with_code_of_its_own_is_refused_with_a_way_out(tuned, tmp_path):
+    study = make_cohort(tmp_path)
+    study.write_text(f"{study.read_text()}\ncomparators:\n  - {{name: own, bundle: {bundle_of(tuned)}}}\n")
+    with pytest.raises(CordlesionError, match=r"mynets:MyNet, .* a study does not run .* Give its maps instead"):
+        run_study(read_study(study), until="split")
+    assert "mynets" not in sys.modules

@@ -299,3 +299,9 @@ def test_torch_is_not_needed():
         "import sys, cordlesion.threshold, cordlesion.metrics, cordlesion.statistics; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_an_interval_needs_bootstrap_samples(number):
+    with pytest.raises(CordlesionError, match=f"{number} bootstrap samples are asked for"):
+        choose_threshold(pd.DataFrame(), n_resamples=number)

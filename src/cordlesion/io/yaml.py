@@ -69,7 +69,8 @@ def _nesting_depth(text: str) -> int:
 
 
 def _unreadable(path: Path, reason: str) -> CordlesionError:
-    return CordlesionError(f"{path}: cannot be read ({' '.join(reason.split())}). A study in YAML is needed.")
+    remedy = "Mend the file." if path.is_file() else "Check the path, or start from `cordlesion study init`."
+    return CordlesionError(f"{path}: cannot be read ({' '.join(reason.split())}). A study in YAML is needed. {remedy}")
 
 
 def _require_plain(path: Path, document: Any) -> None:  # noqa: ANN401

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -25,6 +25,7 @@ from cordlesion.io.volume import Volume, read_scan, require_same_grid
 from cordlesion.io.writing import write_json, write_text
 from cordlesion.lesions.measure import NumberedLesions, measure_lesions, number_lesions
 from cordlesion.lesions.tables import LESION_AGREEMENT, describe_columns
+from cordlesion.maps.files import FigureFormat
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, evaluate, match_lesions
 from cordlesion.pictures.html_page import page_environment
 from cordlesion.pictures.montage import Mark, montage
@@ -63,7 +64,7 @@ def write_agreement(
     pairs: Sequence[MapPair],
     images: Mapping[str, Path],
     rule: str = "study",
-    picture_format: Literal["png", "svg"] = "png",
+    picture_format: FigureFormat = "png",
 ) -> dict[str, str]:
     """Write a picture of each scan, ``lesion_agreement.tsv`` and a page that shows all pictures, the worst scan first.
 

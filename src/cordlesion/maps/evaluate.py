@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import pandas as pd
 
@@ -21,7 +21,7 @@ from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
-from cordlesion.maps.files import pair_by_name, require_name, usable_results
+from cordlesion.maps.files import FigureFormat, pair_by_name, require_name, usable_results
 from cordlesion.metrics import RULES
 
 
@@ -55,7 +55,7 @@ def evaluate_files(
     rule: str = "study",
     figures: Path | str | None = None,
     images: Path | str | None = None,
-    figure_format: Literal["png", "svg"] = "png",
+    figure_format: FigureFormat = "png",
     lesion_value: float | None = None,
     predicted_value: float | None = None,
 ) -> MetricsTable:
@@ -97,6 +97,8 @@ def evaluate_files(
     _check_outputs(output, figures, images, reference, prediction)
     rule = require_name(rule, RULES, "rule")
     predicted = lesion_value if predicted_value is None else predicted_value
+    if figure_format not in get_args(FigureFormat):
+        raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
     pairs, unmatched = pair_by_name(reference, prediction, lesion_value=lesion_value, predicted_value=predicted)
     behind = {} if figures is None else _images(reference, images, pairs)
     outcomes = _measure(pairs, rule, lesion_value, predicted)
@@ -140,7 +142,7 @@ def _summary(table: pd.DataFrame, rule: str) -> str:
 
 
 def _draw(
-    folder: Path, pairs: Sequence[MapPair], images: Mapping[str, Path], rule: str, figure_format: Literal["png", "svg"]
+    folder: Path, pairs: Sequence[MapPair], images: Mapping[str, Path], rule: str, figure_format: FigureFormat
 ) -> dict[str, str]:
     """Draw each pair; returns the pairs that could not be drawn, each with the reason."""
     # This imports matplotlib, which the evaluation itself does not need.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from cordlesion.dataset.matching import MASK_NAMES, MapPair, pair_files
 from cordlesion.errors import CordlesionError
@@ -11,6 +11,8 @@ from cordlesion.execution.outcome import Outcome
 from cordlesion.metrics.rules import row_name
 
 Result = TypeVar("Result")
+FigureFormat: TypeAlias = Literal["png", "svg"]
+"""Formats of pictures."""
 
 
 def pair_by_name(

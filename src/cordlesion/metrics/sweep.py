@@ -90,7 +90,10 @@ def _checked_probability(probability: npt.ArrayLike) -> Float32Array:
 
 
 def _checked_thresholds(thresholds: Sequence[float] | npt.NDArray[np.floating]) -> Float32Array:
-    cuts = np.asarray(thresholds, dtype=np.float32)
+    try:
+        cuts = np.asarray(thresholds, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise CordlesionError(f"The thresholds are {thresholds!r}; a list of numbers from 0 to 1 is needed.") from None
     if cuts.ndim != 1 or not ((cuts >= 0) & (cuts <= 1)).all():
         raise CordlesionError(f"The thresholds are {thresholds}; a list of values between 0 and 1 is needed.")
     return cuts

@@ -13,6 +13,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
 from cordlesion.io.volume import Volume
+from cordlesion.metrics.voxel import checked_mask
 from cordlesion.pictures.boxes import draw_boxes
 from cordlesion.pictures.montage import montage
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, style
@@ -27,14 +28,6 @@ _ROW_INCHES, _BOX_INCHES, _MOST_POINTS, _MOST_UPRIGHT = 1.8, 0.9, 200, 6
 _LABEL_LETTERS = 40
 _SLOPE: Mapping[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"}
 """Of the names of many methods, which would touch each other."""
-_SCORE_NAMES = {
-    "voxel_f1": "voxel F1",
-    "voxel_sensitivity": "voxel sensitivity",
-    "voxel_precision": "voxel precision",
-    "lesion_f1": "lesion F1",
-    "lesion_sensitivity": "lesion sensitivity",
-    "lesion_precision": "lesion precision",
-}
 
 
 def plot_threshold_curve(choice: ThresholdChoice, sweep: pd.DataFrame | None = None) -> Figure:
@@ -130,7 +123,7 @@ def plot_scores(
         A figure with a panel per score, one below the other, and a box per method in their order.
 
     Raises:
-        CordlesionError: There is no table, or one lacks a score.
+        CordlesionError: There is no table, or one lacks a score or has no numbers in its column.
 
     Examples:
         >>> import cordlesion
@@ -158,22 +151,24 @@ def plot_scores(
                 values = table[score].dropna().to_numpy(float)
                 points = 6 if len(values) <= _MOST_POINTS else 0
                 draw_boxes(axes, [values], np.array([place]), width=0.5, color=colors[name], point_size=points)
-            axes.set(ylabel=_SCORE_NAMES.get(score, score), ylim=(-0.03, 1.03), yticks=np.linspace(0, 1, 6))
+            axes.set_ylabel(score.replace("_", " ").replace(" f1", " F1"))
+            axes.set(ylim=(-0.03, 1.03), yticks=np.linspace(0, 1, 6))
             axes.grid(axis="y")
-        turned: dict[str, Any] = (
-            {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if len(names) > _MOST_UPRIGHT else {}
-        )
-        panels[-1].set_xticks(places, names, **turned)
+        panels[-1].set_xticks(places, names, **(_SLOPE if len(names) > _MOST_UPRIGHT else {}))
         panels[-1].set_xlim(-0.6, len(names) - 0.4)
         return figure
 
 
 def _check_scores(tables: Mapping[str, pd.DataFrame], scores: Sequence[str]) -> None:
+    if not isinstance(tables, Mapping) or isinstance(scores, str):
+        raise CordlesionError('Tables by name and a list of scores are needed: {"nnU-Net": table}, ["voxel_f1"].')
     if not tables or not scores:
         raise CordlesionError("At least one table and one score are needed to plot.")
     for name, table in tables.items():
         if missing := [score for score in scores if score not in table]:
             raise CordlesionError(f"The table of {name} lacks the columns {', '.join(missing)}.")
+        if texts := [score for score in scores if not pd.api.types.is_numeric_dtype(table[score])]:
+            raise CordlesionError(f"The table of {name} has no numbers in the columns {', '.join(texts)}.")
 
 
 def plot_scan(
@@ -202,7 +197,7 @@ def plot_scan(
         A figure on black. Lesions are numbered from the largest, as in the tables of ``cordlesion segment``.
 
     Raises:
-        CordlesionError: A mask is not on the scan's grid.
+        CordlesionError: The scan is no volume, or a mask holds other values than 0 and 1 or is not on the scan's grid.
 
     Examples:
         Here ``scan.nii.gz`` is a scan and ``mask.nii.gz`` a lesion mask on its grid.
@@ -212,4 +207,9 @@ def plot_scan(
         >>> figure = cordlesion.plot_scan(scan, mask, title="sub-01")
         >>> figure.savefig("sub-01.png", dpi=100)
     """
+    if not isinstance(scan, Volume):
+        raise CordlesionError(f"The scan is {type(scan).__name__}; a volume is needed. Read it with read_scan.")
+    for name, given in (("mask", mask), ("reference", reference)):
+        if given is not None:
+            checked_mask(given.data if isinstance(given, Volume) else given, name)
     return montage(scan, mask, centerline, reference, title=title)

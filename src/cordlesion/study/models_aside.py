@@ -1,5 +1,6 @@
 """Trained models of other settings or scans: never overwritten, but moved aside, and moved back when they fit again."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cordlesion.study.train import is_trained
 from cordlesion.study_folder.folder import StudyFolder
 
 _REPLACED, _DAMAGED = ".replaced-", ".damaged-"
+_HASH = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 _MARKER = "train.json"
 """The done-marker of a model that was moved aside, in its folder."""
 
@@ -52,7 +54,7 @@ def _move_aside(folder: StudyFolder, run: RunConfig, fingerprint: str) -> None:
         aside = _unused(place, _REPLACED if trained_from != fingerprint else _DAMAGED, trained_from)
         show_message(
             f"{run.name}: {_reason(_card(place), run, fingerprint)}; the model is kept as "
-            f"{aside.relative_to(folder.root)}, and a new one is trained in its place"
+            f"{aside.relative_to(folder.root)}"
         )
         if marker:
             write_json(place / _MARKER, marker)
@@ -132,4 +134,5 @@ def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
         for key, value in content.items()
         if isinstance(was, dict) and key in was and was[key] != value
     ]
-    return f"its settings have changed ({', '.join(changed)})" if changed else "its scans or stacks have changed"
+    shown = _HASH.sub(r"\1...", ", ".join(changed))
+    return f"its settings have changed ({shown})" if changed else "its scans or stacks have changed"

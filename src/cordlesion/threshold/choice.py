@@ -146,6 +146,8 @@ def choose_threshold(
         >>> choice.value, choice.score, choice.interval  # fewer than five subjects: no interval
         (0.3, 0.7, None)
     """
+    if n_resamples < 1:
+        raise CordlesionError(f"{n_resamples} bootstrap samples are asked for; at least 1 is needed.")
     goal = parse_objective(objective)
     scans = arrange_scans(table, goal)
     grid = scans.grid

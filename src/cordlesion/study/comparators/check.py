@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from cordlesion.config import ComparatorRun
 from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
 from cordlesion.study.comparators.content import FileContent, require_findings
@@ -46,8 +47,14 @@ def check_comparators(cohort: Cohort) -> None:
 
 
 def _require_loadable(run: ComparatorRun) -> None:
-    from cordlesion.model.bundle import load_bundle
+    from cordlesion.model.bundle import ModelCard, load_bundle, read_card
 
+    card = read_card(run.comparator.path)
+    if isinstance(card, ModelCard) and card.network.is_imported:
+        raise CordlesionError(
+            f"{run.comparator.path}: its network is {card.network.name}, Python code from outside of cordlesion, which "
+            "a study does not run for a comparator. Give its maps instead (`maps:`), made with `cordlesion segment`."
+        )
     load_bundle(run.comparator.path)
 
 
