@@ -1,8 +1,8 @@
 """What a loss is: the row of a table that can be read without torch (which only a call imports)."""
 
 import functools
-import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ class LossSpec:
     label: str
     """Name in reports."""
     references: tuple[str, ...] = ()
-    """Keys of the publications it comes from, in ``cordlesion.report.methods.references``."""
+    """Keys of the publications it comes from, in ``report/methods/references.bib``."""
     color: str | None = None
     """In figures; by default one that is free."""
     parameters: Mapping[str, float | bool] = field(default_factory=dict)
@@ -71,8 +71,7 @@ class LossSpec:
 
 @functools.cache
 def _imported(place: str) -> "Callable[..., Tensor]":
-    module, _, name = place.partition(":")
-    function: Callable[..., Tensor] = getattr(importlib.import_module(module), name)
+    function: Callable[..., Tensor] = pkgutil.resolve_name(place)
     return function
 
 

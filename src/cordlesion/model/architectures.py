@@ -1,6 +1,6 @@
 """The registry of architectures: what a model is to the rest of the program, whichever network it holds."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,6 +124,5 @@ A new architecture is one module with a card, a predictor and an :class:`Archite
 
 def find_architecture(name: str) -> Architecture:
     """Return a row of :data:`ARCHITECTURES`."""
-    module, _, attribute = ARCHITECTURES[name].partition(":")
-    found: Architecture = getattr(importlib.import_module(module), attribute)
+    found: Architecture = pkgutil.resolve_name(ARCHITECTURES[name])
     return found

@@ -1,6 +1,6 @@
 """What every stage of a study gets, how its function is found, and the last stage, the report."""
 
-import importlib
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -31,8 +31,7 @@ StageFunction: TypeAlias = Callable[[Any, RunOptions], Any]
 
 def load_stage(stage: Stage) -> StageFunction:
     """Import the function of a stage."""
-    module, _, name = stage.function.partition(":")
-    function: StageFunction = getattr(importlib.import_module(module), name)
+    function: StageFunction = pkgutil.resolve_name(stage.function)
     return function
 
 
