@@ -11,7 +11,7 @@ from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.simulate import ScanPlan, simulate_scan
 from cordlesion.simulate.anatomy import Person
-from cordlesion.simulate.axial_slices import SIZE, _brain, _limb
+from cordlesion.simulate.cordless_slices import SIZE, _brain, _limb
 
 AFFINE = np.diag([-1.0, 1.0, 4.0, 1.0])
 

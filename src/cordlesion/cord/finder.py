@@ -5,6 +5,7 @@ resampled to 1 mm in plane, thin slices are averaged to slabs of 3 mm, and the c
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,16 @@ from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
-from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
+from cordlesion.cord.network import (
+    CELL_MM,
+    MULTIPLE,
+    OFFSET_MM,
+    PARTS,
+    PIXEL_MM,
+    cord_evidence,
+    local_contrast,
+    shipped_weights,
+)
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray
 from cordlesion.io.orient import to_las
@@ -35,6 +45,8 @@ MIN_CONFIDENCE = 0.6
 MIN_LENGTH_MM = 20.0
 """A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
 MIN_LENGTH_SHARE = 0.5
+FROM_BELOW = (2, 0, 1)
+"""The outputs of the network in their order along the body: sac, cord, brainstem."""
 _BATCH_PIXELS = 40_000
 
 
@@ -50,16 +62,17 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     """
     las = to_las(scan)
     slabs = _slabs(las.data.shape[2], las.spacing_mm[2])
-    heat, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
+    odds, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     path = best_path(
-        np.clip(heat, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
+        np.clip(odds[list(FROM_BELOW)], -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
+    path = None if path is None else _cord_part(path)
     if path is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
-    x_mm, y_mm, probability = _centers(path, heat, offsets)
+    x_mm, y_mm, probability = _centers(path, odds[0], offsets)
     covered = slice(path.first, path.first + len(path.x))
     require_cord(scan, probability, extents[covered], extents.sum())
     z = np.arange(slabs[path.first], slabs[covered.stop])
@@ -71,6 +84,14 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
 
 
+def _cord_part(path: BestPath) -> BestPath | None:
+    """Return the part of a path that is cord; None if there is none."""
+    cord = np.flatnonzero(path.state == FROM_BELOW.index(0))
+    if not cord.size:
+        return None
+    return replace(path, first=path.first + int(cord[0]), **{k: getattr(path, k)[cord] for k in ("x", "y", "state")})
+
+
 def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
     """Return the borders of the slabs: slab k has the slices from border k up to border k + 1."""
     count = max(1, round(n_slices / max(1, round(SLAB_MM / spacing_mm))))
@@ -78,23 +99,34 @@ def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
 
 
 def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array]) -> tuple[Float32Array, Float32Array]:
-    """Return log-odds (N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
+    """Return log-odds of the parts (3, N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
     across = [_resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
-    shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
+    contrast = _contrast(las, slabs, across)
+    _, count, *shape = contrast.shape
     batch = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
     outputs = []
-    for start in range(0, len(slabs) - 1, batch):
-        borders = slabs[start : start + batch + 1]
-        images = np.stack([_resample(las.data[:, :, a:b], across) for a, b in pairwise(borders)])
-        padded = np.zeros((len(images), *shape), np.float32)
-        padded[:, : images.shape[1], : images.shape[2]] = standardize(images)
-        outputs.append(cord_evidence(padded, weights))
+    for start in range(0, count, batch):
+        slab = np.arange(start, min(start + batch, count))
+        neighbours = [slab, np.maximum(slab - 1, 0), np.minimum(slab + 1, count - 1)]
+        outputs.append(cord_evidence(np.concatenate([contrast[:, each] for each in neighbours]), weights))
     output = np.concatenate(outputs, axis=1)
+    odds, offsets = output[: len(PARTS)], output[len(PARTS) :] * np.float32(OFFSET_MM)
     # Nothing is found in the padding at the border.
     for axis, matrix in enumerate(across):
         inside = -(-matrix.shape[0] // 2)
-        np.moveaxis(output[0], axis + 1, 0)[inside:] = -2 * MAX_LOG_ODDS
-    return output[0], output[1:] * np.float32(OFFSET_MM)
+        np.moveaxis(odds, axis + 2, 0)[inside:] = -2 * MAX_LOG_ODDS
+    return odds, offsets
+
+
+def _contrast(las: Volume, slabs: IntArray, across: Sequence[sparse.csr_array]) -> Float32Array:
+    """Return the local contrast of the slabs, (2, N, X, Y), padded with zeros to multiples of 8."""
+    shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
+    lowest, highest = float(las.data.min()), float(las.data.max())
+    images = np.stack([_resample(las.data[:, :, a:b], across) for a, b in pairwise(slabs)])
+    contrast = local_contrast(images, images > lowest + 1e-5 * (highest - lowest))
+    padded = np.zeros((*contrast.shape[:2], *shape), np.float32)
+    padded[..., : contrast.shape[2], : contrast.shape[3]] = contrast
+    return padded
 
 
 def _resampling(n: int, spacing_mm: float) -> sparse.csr_array:

@@ -47,7 +47,12 @@ def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
     positions_mm = np.arange(len(extents), dtype=np.float64) * dz
     evidence = np.stack([_log_odds(each, pixel_mm) for each in np.moveaxis(heat, 2, 0)])
     path = best_path(
-        evidence, positions_mm, extents, _STRIDE * float(np.mean(pixel_mm)), stiffness=STIFFNESS, max_slope=MAX_SLOPE
+        evidence[None],
+        positions_mm,
+        extents,
+        _STRIDE * float(np.mean(pixel_mm)),
+        stiffness=STIFFNESS,
+        max_slope=MAX_SLOPE,
     )
     if path is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")

@@ -21,16 +21,17 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cordlesion.cord import network as cord_network
-from cordlesion.cord.training.augment import Sample, augment
+from cordlesion.cord.training.augment import Sample, augment, samples_of
 from cordlesion.cord.training.disturbances import LocatedScan
 from cordlesion.cord.training.validation import draw_validation_scans, search_error_mm
 from cordlesion.io.processors import available_processors
 from cordlesion.io.progress import track
 from cordlesion.io.writing import atomic_path
-from cordlesion.simulate.axial_slices import draw_slices
+from cordlesion.simulate.axial_slices import Part, draw_training_stacks
 
 FILTERS = (16, 32, 64)
-SLICES_PER_SUBJECT = 14
+INPUTS = 4 * cord_network.NEIGHBOURS * len(cord_network.NEIGHBOURHOODS)
+STACKS_PER_SUBJECT, SLICES_PER_STACK = 3, 5
 BATCH = 16
 LEARNING_RATE, WARM_UP_STEPS = 2e-3, 200
 EMA_DECAY = 0.998
@@ -41,7 +42,13 @@ POSITIVE_MM, NEGATIVE_MM = 3.0, 7.0
 """Cells closer to the centre of the cord than the first are positive, cells farther away than the second are negative;
 cells in between are ignored by the loss."""
 IGNORED_MM = 15.0
-"""Around a centre with an uncertain label, cells up to this distance are ignored by the loss."""
+"""Around the centre of an uncertain part, cells up to this distance are ignored by the loss."""
+_CHANNELS = {Part.CORD: (0,), Part.BRAINSTEM: (1,), Part.SAC: (2,), Part.BRAINSTEM_OR_CORD: (0, 1),
+             Part.CORD_OR_SAC: (0, 2), Part.BRAINSTEM_OR_NOTHING: (1,)}  # fmt: skip
+_CERTAIN = (Part.CORD, Part.BRAINSTEM, Part.SAC)
+SHOWN = torch.tensor([[int(k in _CHANNELS.get(part, ())) for k in range(3)] for part in Part], dtype=torch.bool)
+"""For each :class:`Part` the outputs that may be positive near its centre."""
+CERTAIN = torch.tensor([part in _CERTAIN for part in Part])
 POSITIVE_WEIGHT = 3.0
 OFFSET_WEIGHT = 0.5
 
@@ -53,18 +60,18 @@ class CordNetwork(nn.Module):
         """Initialise the weights."""
         super().__init__()
         fine, middle, coarse = FILTERS
-        self.fine1, self.fine2, self.fine3 = _block(4, fine), _block(fine, fine), _block(fine, fine)
+        self.fine1, self.fine2, self.fine3 = _block(INPUTS, fine), _block(fine, fine), _block(fine, fine)
         self.middle1, self.middle2, self.middle3 = _block(fine, middle), _block(middle, middle), _block(middle, middle)
         self.coarse1, self.coarse2 = _block(middle, coarse), _block(coarse, coarse)
         self.coarse3 = _block(coarse, coarse)
         self.up_middle, self.up_fine = nn.Conv2d(coarse, middle, 1), nn.Conv2d(middle, fine, 1)
-        self.output = nn.Conv2d(fine, 3, 1)
+        self.output = nn.Conv2d(fine, 5, 1)
         nn.init.zeros_(self.output.weight)
         # Few cells are positive; this initial bias saves the first hundred steps.
-        self.output.bias = nn.Parameter(torch.tensor([-5.0, 0.0, 0.0]))
+        self.output.bias = nn.Parameter(torch.tensor([-5.0, -6.0, -6.0, 0.0, 0.0]))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map slices (B, 1, X, Y) to log-odds and offsets (B, 3, X / 2, Y / 2)."""
+        """Map slices (B, 6, X, Y) to log-odds and offsets (B, 5, X / 2, Y / 2)."""
         fine = self.fine2(self.fine1(functional.pixel_unshuffle(images, 2)))
         middle = self.middle2(self.middle1(functional.max_pool2d(fine, 2)))
         coarse = self.coarse3(self.coarse2(self.coarse1(functional.max_pool2d(middle, 2))))
@@ -93,26 +100,27 @@ def _folded(block: nn.Sequential) -> nn.Module:
     return nn.utils.fuse_conv_bn_eval(convolution.eval(), normalization.eval())
 
 
-def detector_loss(output: Tensor, centers: Tensor, certain: Tensor) -> Tensor:
-    """Return the cross-entropy of the cells plus, near the cord, the error of the offset to its centre; per slice.
+def detector_loss(output: Tensor, centers: Tensor, parts: Tensor) -> Tensor:
+    """Return the cross-entropy of the cells plus, near the centre, the error of the offset to it; per slice.
 
     Args:
-        output: Output of the network, shape (B, 3, X, Y).
-        centers: Centre of the cord in pixels of the input, NaN without cord; shape (B, 2).
-        certain: Whether the label is certain; shape (B,).
+        output: Output of the network, shape (B, 5, X, Y).
+        centers: Centre of what a slice shows, in pixels of the input, NaN for nothing; shape (B, 2).
+        parts: What each slice shows, a :class:`Part`, shape (B,).
     """
     axes = [torch.arange(n) * 2 + 0.5 for n in output.shape[2:]]
     mesh = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     away = torch.nan_to_num(centers, 1e4)[:, :, None, None] - mesh
-    distance = away.norm(dim=1)
-    certain = certain[:, None, None]
-    cord = (distance < POSITIVE_MM) & certain
-    labelled = (cord | (distance > NEGATIVE_MM)) & (certain | (distance > IGNORED_MM))
+    distance = away.norm(dim=1)[:, None]
+    shown, certain = SHOWN[parts][:, :, None, None], CERTAIN[parts][:, None, None, None]
+    positive = (distance < POSITIVE_MM) & shown & certain
+    ignored = shown & torch.where(certain, (distance >= POSITIVE_MM) & (distance <= NEGATIVE_MM), distance < IGNORED_MM)
     entropy = functional.binary_cross_entropy_with_logits(
-        output[:, 0], cord.float(), weight=labelled * (1 + (POSITIVE_WEIGHT - 1) * cord.float()), reduction="sum"
-    )
-    missed = functional.smooth_l1_loss(output[:, 1:], away / cord_network.OFFSET_MM, reduction="none", beta=0.1).sum(1)
-    loss: Tensor = (entropy + OFFSET_WEIGHT * (missed * (distance < NEGATIVE_MM)).sum()) / len(output)
+        output[:, :3], positive.float(), weight=~ignored * (1 + (POSITIVE_WEIGHT - 1) * positive.float()),
+        reduction="sum",
+    )  # fmt: skip
+    missed = functional.smooth_l1_loss(output[:, 3:], away / cord_network.OFFSET_MM, reduction="none", beta=0.1).sum(1)
+    loss: Tensor = (entropy + OFFSET_WEIGHT * (missed * (distance[:, 0] < NEGATIVE_MM)).sum()) / len(output)
     return loss
 
 
@@ -137,8 +145,8 @@ def train(
         warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=WARM_UP_STEPS)
         best, lowest = network, math.inf
         for step in track(range(1, steps + 1), "train the cord detector", steps):
-            images, centers, certain = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
-            loss = detector_loss(network(images), centers, certain)
+            images, centers, parts = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
+            loss = detector_loss(network(images), centers, parts)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 20.0)
@@ -182,11 +190,8 @@ def draw_samples(subjects: int, seed: int, jobs: int) -> list[Sample]:
 
 
 def _subject_samples(seed: int, subject: int) -> list[Sample]:
-    # float16 halves the memory. The factor per slice has no effect, because slices are standardised.
-    return [
-        ((drawn.image / np.abs(drawn.image).max()).astype(np.float16), drawn.center, drawn.certain)
-        for drawn in draw_slices(seed, subject, SLICES_PER_SUBJECT)
-    ]
+    stacks = draw_training_stacks(seed, subject, STACKS_PER_SUBJECT, SLICES_PER_STACK)
+    return [sample for stack in stacks for sample in samples_of(stack)]
 
 
 def write_weights(network: CordNetwork, path: Path) -> None:
@@ -199,7 +204,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(prog="python -m cordlesion.cord.training.detector", description=__doc__)
     parser.add_argument("--output", type=Path, default=cord_network.WEIGHTS, help="where to write the weights")
-    parser.add_argument("--subjects", type=int, default=1000, help="simulated subjects, of about 17 slices each")
+    parser.add_argument(
+        "--subjects",
+        type=int,
+        default=2000,
+        help=f"simulated subjects, of {STACKS_PER_SUBJECT * SLICES_PER_STACK} slices each",
+    )
     parser.add_argument("--steps", type=int, default=10_000, help=f"batches of {BATCH} slices")
     parser.add_argument("--validation", type=int, default=44, help="simulated scans of each kind for validation")
     parser.add_argument("--seed", type=int, default=1)
