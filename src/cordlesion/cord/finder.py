@@ -13,6 +13,8 @@ from scipy.interpolate import make_smoothing_spline
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
+from cordlesion.cord.confidence import lowest_confidence
+from cordlesion.cord.ends import end_reasons
 from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray
@@ -68,7 +70,15 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
         np.clip(_smooth(middles[covered], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
         for at, step, n in zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
     )
-    return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
+    slab_slices = np.diff(slabs)
+    return Centerline(
+        x,
+        y,
+        z.astype(np.float64),
+        lowest_confidence(probability, extents[covered]),
+        slice_confidence=np.repeat(probability, slab_slices[covered]),
+        ends=end_reasons(float(z[0]), float(z[-1]), las.data.shape[2], int(slab_slices.max())),
+    )
 
 
 def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
