@@ -132,12 +132,12 @@ def lost_remark(centerline: Centerline, scan: Volume, name: str | None = None) -
     z = slices_of(centerline, las.data.shape[2])
     beyond = {"superior": (int(z[-1]), las.data.shape[2] - 1 - int(z[-1])), "inferior": (int(z[0]), int(z[0]))}
     places = [
-        f"at its {end} end, axial slice {file_index(scan, las, at)} ({n} axial slices, {n * las.spacing_mm[2]:.0f} mm, "
-        "lie beyond it)"
+        f"at its {end} end, axial slice {file_index(scan, las, at)} ({n} slices, {n * las.spacing_mm[2]:.0f} mm, are "
+        "beyond it)"
         for end, (at, n) in beyond.items()
         if end in centerline.ends.lost
     ]
-    return f"{name or scan.path}: the cord was lost {' and '.join(places)}; nothing was searched there."
+    return f"{name or scan.path}: the cord was lost {' and '.join(places)}; nothing is searched there."
 
 
 def slices_of(centerline: Centerline, n_slices: int) -> IntArray:
