@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cordlesion.config import read_study as read_study
     from cordlesion.dataset.bids import find_scans as find_scans
     from cordlesion.errors import CordlesionError as CordlesionError
+    from cordlesion.errors import PartialSearchWarning as PartialSearchWarning
     from cordlesion.io.orient import to_las as to_las
     from cordlesion.io.tables import read_table as read_table
     from cordlesion.io.volume import Volume as Volume
@@ -126,6 +127,7 @@ _HOMES = {
     "plot_scan": "pictures.plots",
     # Errors
     "CordlesionError": "errors",
+    "PartialSearchWarning": "errors",
 }
 """Where each public name is defined: a module; with ``:name`` under another name, with ``:`` the module itself."""
 

@@ -5,12 +5,29 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Bundle, Code, CordSource, Flag, Output, Quiet, Repeated, report_excluded
+from cordlesion.cli.options import (
+    AllowPartial,
+    Bundle,
+    Code,
+    CordSource,
+    Flag,
+    Output,
+    Quiet,
+    Repeated,
+    report_excluded,
+    report_partial,
+)
 
 
 def centerline(
-    scan: Path, *, output: Output, source: str = "auto", overwrite: Flag = False, quiet: Quiet = False
-) -> None:
+    scan: Path,
+    *,
+    output: Output,
+    source: str = "auto",
+    overwrite: Flag = False,
+    allow_partial: AllowPartial = False,
+    quiet: Quiet = False,
+) -> int:
     """Find the cord of one scan: a curve, and a picture to check it, so that it can be edited and given back.
 
     Args:
@@ -24,7 +41,9 @@ def centerline(
     from cordlesion.scan.centerline import centerline_file
 
     with shown(quiet):
-        show_message(centerline_file(scan, output, source, overwrite=overwrite))
+        located = centerline_file(scan, output, source, overwrite=overwrite)
+        show_message(located.summary)
+        return report_partial(located.partial, allow_partial)
 
 
 def predict(
@@ -36,7 +55,8 @@ def predict(
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
     code: Code = None,
-) -> None:
+    allow_partial: AllowPartial = False,
+) -> int:
     """Write the lesion probability map of one scan.
 
     Args:
@@ -49,7 +69,7 @@ def predict(
     from cordlesion.scan.segment import predict_file
 
     with shown():
-        predict_file(
+        remark = predict_file(
             scan,
             bundle,
             output,
@@ -58,6 +78,7 @@ def predict(
             centerline_source=centerline_source,
             code=code,
         )
+        return report_partial([remark] if remark else [], allow_partial)
 
 
 def segment(
@@ -72,6 +93,7 @@ def segment(
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: Flag = False,
+    allow_partial: AllowPartial = False,
     code: Code = None,
     quiet: Quiet = False,
 ) -> int:
@@ -93,7 +115,7 @@ def segment(
     from cordlesion.scan.segment import segment_files
 
     with shown(quiet):
-        faults = segment_files(
+        done = segment_files(
             scans,
             bundle,
             output,
@@ -106,4 +128,4 @@ def segment(
             overwrite=overwrite,
             code=code,
         )
-        return report_excluded(faults)
+        return max(report_excluded(done), report_partial(done.partial.values(), allow_partial))

@@ -4,16 +4,19 @@ After Gros et al. 2018 (10.1016/j.media.2017.12.001). All distances are in mm, i
 resampled to 1 mm in plane, thin slices are averaged to slabs of 3 mm, and the cost of bending is per mm.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
+from scipy.special import expit
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
+from cordlesion.cord.confidence import lowest_confidence
+from cordlesion.cord.ends import LOOK_MM, Beyond, end_reasons
 from cordlesion.cord.network import (
     CELL_MM,
     MULTIPLE,
@@ -69,19 +72,34 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
         np.clip(odds[list(FROM_BELOW)], -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
-    path = None if path is None else _cord_part(path)
-    if path is None:
+    cord = None if path is None else _cord_part(path)
+    if path is None or cord is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
-    x_mm, y_mm, probability = _centers(path, odds[0], offsets)
-    covered = slice(path.first, path.first + len(path.x))
+    x_mm, y_mm, probability = _centers(cord, odds[0], offsets)
+    covered = slice(cord.first, cord.first + len(cord.x))
     require_cord(scan, probability, extents[covered], extents.sum())
-    z = np.arange(slabs[path.first], slabs[covered.stop])
+    z = np.arange(slabs[cord.first], slabs[covered.stop])
     # Pixel p lies at p mm from the centre of the first voxel.
     x, y = (
         np.clip(_smooth(middles[covered], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
         for at, step, n in zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
     )
-    return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
+    slab_slices = np.diff(slabs)
+    return Centerline(
+        x,
+        y,
+        z.astype(np.float64),
+        lowest_confidence(probability, extents[covered]),
+        slice_confidence=np.repeat(probability, slab_slices[covered]),
+        ends=end_reasons(
+            float(z[0]),
+            float(z[-1]),
+            las.data.shape[2],
+            int(slab_slices.max()),
+            above=_beyond(path, range(covered.stop, len(extents)), odds, extents, "brainstem"),
+            below=_beyond(path, range(covered.start - 1, -1, -1), odds, extents, "sac"),
+        ),
+    )
 
 
 def _cord_part(path: BestPath) -> BestPath | None:
@@ -90,6 +108,31 @@ def _cord_part(path: BestPath) -> BestPath | None:
     if not cord.size:
         return None
     return replace(path, first=path.first + int(cord[0]), **{k: getattr(path, k)[cord] for k in ("x", "y", "state")})
+
+
+def _beyond(path: BestPath, slabs: Iterable[int], odds: Float32Array, extents: FloatArray, follows: str) -> Beyond:
+    """Return what the network sees along the path beyond the cord, or straight on where the path ends as well.
+
+    Args:
+        path: The path through sac, cord and brainstem.
+        slabs: The slabs beyond one end of the cord, from the end outward.
+        odds: Log-odds of the parts, shape (3, N, X, Y).
+        extents: Extent of each slab along the body, in mm.
+        follows: The part that follows the cord.
+    """
+    order = np.array(slabs, dtype=np.int64)
+    order = order[np.cumsum(extents[order]) - extents[order] < LOOK_MM]
+    seen = []
+    for k in order:
+        on_path = int(np.clip(k - path.first, 0, len(path.x) - 1))
+        window = _window(int(path.x[on_path]), int(path.y[on_path]))
+        seen.append([expit(odds[PARTS.index(part), k][window].max()) for part in ("cord", follows)])
+    cord, following = np.array(seen).reshape(-1, 2).T
+    return Beyond(extents[order], cord, following)
+
+
+def _window(x: int, y: int) -> tuple[slice, slice]:
+    return slice(max(0, x - WINDOW_CELLS), x + WINDOW_CELLS + 1), slice(max(0, y - WINDOW_CELLS), y + WINDOW_CELLS + 1)
 
 
 def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
@@ -154,9 +197,9 @@ def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple
     """
     results = []
     for k, (x, y) in enumerate(zip(path.x.tolist(), path.y.tolist(), strict=True), start=path.first):
-        window = tuple(slice(max(0, at - WINDOW_CELLS), at + WINDOW_CELLS + 1) for at in (x, y))
+        window = _window(x, y)
         odds = heat[k][window].astype(np.float64)
-        weight = 1 / (1 + np.exp(-odds))
+        weight = expit(odds)
         mesh = np.meshgrid(*[np.arange(part.start, part.start + n) for part, n in zip(window, odds.shape, strict=True)],
                            indexing="ij")  # fmt: skip
         centers = [

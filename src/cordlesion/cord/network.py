@@ -64,18 +64,20 @@ def _standardized(images: Float32Array, weight: Float32Array, width: int) -> Flo
     # Each slice is shifted to its own mean first, because the variance is a difference of two large numbers.
     total = np.maximum(weight.sum(axis=(1, 2), keepdims=True), 1)
     centered = (images - (images * weight).sum(axis=(1, 2), keepdims=True) / total) * weight
-    share = np.maximum(_smoothed(weight, width), np.float32(1e-3))
-    mean, square = _smoothed(centered, width) / share, _smoothed(centered**2, width) / share
+    share = np.maximum(_smoothed(weight, weight, width), np.float32(1e-3))
+    mean, square = _smoothed(centered, weight, width) / share, _smoothed(centered**2, weight, width) / share
     deviation = np.sqrt(np.maximum(square - mean**2, 0)) * weight
     floor = MIN_SD_SHARE * deviation.max(axis=(1, 2), keepdims=True) + np.float32(1e-6) * np.abs(images).max()
     contrast = (centered - mean) / np.maximum(np.hypot(deviation, floor), np.float32(1e-30))
     return np.asarray(np.clip(contrast, -4, 4) * weight, np.float32)
 
 
-def _smoothed(images: Float32Array, width: int) -> Float32Array:
-    """Average twice over ``width`` pixels along both axes, with zeros beyond the border."""
-    for axis in (1, 2, 1, 2):
-        images = uniform_filter1d(images, width, axis, mode="constant")
+def _smoothed(images: Float32Array, weight: Float32Array, width: int) -> Float32Array:
+    """Average twice over ``width`` pixels along both axes; padding counts as 0, as beyond the border."""
+    for _ in range(2):
+        for axis in (1, 2):
+            images = uniform_filter1d(images, width, axis, mode="constant")
+        images *= weight
     return images
 
 

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.io.orient import file_index
 from cordlesion.io.volume import Volume
 from cordlesion.pictures import slices
 from cordlesion.pictures.overlay import BACKGROUND, FOREGROUND, HEIGHT_INCHES, draw
@@ -37,7 +38,7 @@ def curve_picture(scan: Volume, centerline: Centerline) -> Figure:
         )
         for n, index in enumerate(z.tolist()):
             axes = figure.add_subplot(grid[n // COLUMNS, 1 + n % COLUMNS])
-            _section(axes, stack, centerline, index, slices.file_index(scan, stack.scan, index))
+            _section(axes, stack, centerline, index, file_index(scan, stack.scan, index))
     return figure
 
 

@@ -38,6 +38,9 @@ _OURS: Constants = (
     ("cordlesion.preprocess.cord_network.MULTIPLE", cord_network, "MULTIPLE"),
     ("cordlesion.preprocess.cord_network.OFFSET_MM", cord_network, "OFFSET_MM"),
     ("cordlesion.preprocess.cord_network.PIXEL_MM", cord_network, "PIXEL_MM"),
+    ("cord_finder.FROM_BELOW", cord_finder, "FROM_BELOW"),
+    ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
+    ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
     ("cordlesion.preprocess.best_path._START", best_path, "_START"),
 )
 _ALONG_HEATMAP: Constants = (

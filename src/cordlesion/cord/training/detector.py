@@ -7,10 +7,12 @@ on other simulated scans (validation), and writes them into the package.
 import argparse
 import copy
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from cordlesion.cord import network as cord_network
 from cordlesion.cord.training.augment import Sample, augment, samples_of
 from cordlesion.cord.training.disturbances import LocatedScan
 from cordlesion.cord.training.validation import draw_validation_scans, search_error_mm
+from cordlesion.io.arrays import Array
 from cordlesion.io.processors import available_processors
 from cordlesion.io.progress import track
 from cordlesion.io.writing import atomic_path
@@ -33,7 +36,8 @@ FILTERS = (16, 32, 64)
 INPUTS = 4 * cord_network.NEIGHBOURS * len(cord_network.NEIGHBOURHOODS)
 STACKS_PER_SUBJECT, SLICES_PER_STACK = 3, 5
 BATCH = 16
-LEARNING_RATE, WARM_UP_STEPS = 2e-3, 200
+LEARNING_RATE, WARM_UP_STEPS, CONSTANT_SHARE, LAST_RATE = 2e-3, 200, 0.6, 0.05
+BATCHES_AHEAD = 12
 EMA_DECAY = 0.998
 STEPS_PER_VALIDATION = 2000
 VALIDATION_SEED = 70
@@ -125,33 +129,39 @@ def detector_loss(output: Tensor, centers: Tensor, parts: Tensor) -> Tensor:
 
 
 def train(
-    slices: Sequence[Sample], steps: int, seed: int, error: Callable[[CordNetwork], float] | None = None
+    samples: Sequence[Sample],
+    steps: int,
+    seed: int,
+    error: Callable[[CordNetwork], float] | None = None,
+    jobs: int = 1,
 ) -> CordNetwork:
-    """Train a network; the same arguments give the same weights on the same machine.
+    """Train a network; the same samples, steps and seed give the same weights on the same machine.
 
     The weights are an exponential moving average over about 500 steps (Polyak & Juditsky 1992).
 
     Args:
-        slices: Training slices.
+        samples: Training slices.
         steps: Number of steps, with batches of 16 slices.
         seed: Seed of the initial weights, the order and the augmentation.
         error: Validation error of a network, computed every 2000 steps; the best network is returned. If None, the
             last network is returned.
+        jobs: Number of processes that augment slices.
     """
     with _deterministic(seed):
-        network, rng = CordNetwork(), np.random.default_rng(seed)
+        network = CordNetwork()
         averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)  # type: ignore[no-untyped-call]
         optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
-        warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, 0.01, total_iters=WARM_UP_STEPS)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
         best, lowest = network, math.inf
-        for step in track(range(1, steps + 1), "train the cord detector", steps):
-            images, centers, parts = augment([slices[i] for i in rng.integers(len(slices), size=BATCH)], rng)
+        batches = _batches(samples, steps, seed, jobs)
+        for step, batch in enumerate(track(batches, "train the cord detector", steps), start=1):
+            images, centers, parts = (torch.from_numpy(each) for each in batch)
             loss = detector_loss(network(images), centers, parts)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 20.0)
             optimizer.step()
-            warm_up.step()
+            schedule.step()
             averaged.update_parameters(network)
             if step == steps or (error and step % STEPS_PER_VALIDATION == 0):
                 candidate: CordNetwork = copy.deepcopy(averaged.module).eval()  # type: ignore[assignment]
@@ -159,6 +169,45 @@ def train(
                 if reached < lowest:
                     best, lowest = candidate, reached
     return best
+
+
+def _rate(step: int, steps: int) -> float:
+    """Return the factor of the learning rate: a warm-up, then constant, then falling over the last 40 %."""
+    falling = min(1.0, (steps - step) / ((1 - CONSTANT_SHARE) * steps))
+    return min(1.0, (step + 1) / WARM_UP_STEPS) * max(LAST_RATE, falling)
+
+
+def _batches(samples: Sequence[Sample], steps: int, seed: int, jobs: int) -> Iterator[tuple[Array, ...]]:
+    """Yield the augmented batches; each has its own random numbers, so the number of processes changes nothing."""
+    if jobs == 1:
+        for step in range(steps):
+            yield _batch(samples, seed, step)
+        return
+    # Processes are forked, so they share the memory of the samples.
+    with ProcessPoolExecutor(jobs, get_context("fork"), _share, (samples,)) as pool:
+        waiting = deque(pool.submit(_shared_batch, seed, step) for step in range(min(steps, BATCHES_AHEAD)))
+        for step in range(steps):
+            yield waiting.popleft().result()
+            if step + BATCHES_AHEAD < steps:
+                waiting.append(pool.submit(_shared_batch, seed, step + BATCHES_AHEAD))
+
+
+def _batch(samples: Sequence[Sample], seed: int, step: int) -> tuple[Array, ...]:
+    rng = np.random.default_rng((seed, step))
+    batch = augment([samples[k] for k in rng.integers(len(samples), size=BATCH)], rng)
+    return tuple(each.numpy() for each in batch)
+
+
+_shared: list[Sample] = []
+
+
+def _share(samples: Sequence[Sample]) -> None:
+    torch.set_num_threads(1)
+    _shared[:] = samples
+
+
+def _shared_batch(seed: int, step: int) -> tuple[Array, ...]:
+    return _batch(_shared, seed, step)
 
 
 @contextmanager
@@ -210,14 +259,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         default=2000,
         help=f"simulated subjects, of {STACKS_PER_SUBJECT * SLICES_PER_STACK} slices each",
     )
-    parser.add_argument("--steps", type=int, default=10_000, help=f"batches of {BATCH} slices")
+    parser.add_argument("--steps", type=int, default=6000, help=f"batches of {BATCH} slices")
     parser.add_argument("--validation", type=int, default=44, help="simulated scans of each kind for validation")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     jobs = available_processors()
     scans = draw_validation_scans(options.validation, options.seed + VALIDATION_SEED, jobs)
     samples = draw_samples(options.subjects, options.seed, jobs)
-    write_weights(train(samples, options.steps, options.seed, partial(validation_error_mm, scans)), options.output)
+    write_weights(
+        train(samples, options.steps, options.seed, partial(validation_error_mm, scans), jobs), options.output
+    )
 
 
 if __name__ == "__main__":
