@@ -88,7 +88,8 @@ def _holds(z: FloatArray, curve: FloatArray) -> FloatArray:
 def disturbance_rows(scans: dict[str, Volume]) -> Iterator[str]:
     """Return a line for each disturbance: changes over all scans, and the scan that changes most."""
     before = {name: found(scan) for name, scan in scans.items()}
-    yield f"{'':<30}{'mean':>6}{'max':>7} mm{'coverage':>10}   scans beyond {MAX_CHANGE_MM} mm or {MAX_COVERAGE_CHANGE:.0%}"
+    beyond = f"scans beyond {MAX_CHANGE_MM} mm or {MAX_COVERAGE_CHANGE:.0%}"
+    yield f"{str():<30}{str('mean'):>6}{str('max'):>7} mm{str('coverage'):>10}   {beyond}"
     for kind, disturb in DISTURBANCES.items():
         distances, coverages, beyond = [], [], []
         for name, scan in scans.items():

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.cord.centerline import centerline_from_cord_mask
-from cordlesion.cord.finder import _resampling, _slabs, find_cord
+from cordlesion.cord.finder import find_cord
+from cordlesion.cord.slabs import resampling, slab_borders
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
@@ -122,13 +123,13 @@ def test_the_cord_of_real_scans_is_found(shared, name):
 @settings(deadline=None, max_examples=40)
 @given(n=st.integers(1, 60), spacing=st.floats(0.2, 17))
 def test_resampling_keeps_straight_lines_and_slabs_contain_each_slice_once(n, spacing):
-    matrix = _resampling(n, spacing).toarray()
+    matrix = resampling(n, spacing).toarray()
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)
     pixels_mm = np.arange(len(matrix))
     # Not at the borders, where an average extends beyond the image.
     inner = slice(2, -2) if spacing < 1 else slice(None)
     np.testing.assert_allclose((matrix @ (np.arange(n) * spacing))[inner], pixels_mm[inner], atol=0.35)
-    borders = _slabs(n, spacing)
+    borders = slab_borders(n, spacing)
     assert (borders[0], borders[-1]) == (0, n)
     assert (np.diff(borders) >= 1).all()
     assert spacing * np.diff(borders).max() < max(2 * spacing, 6.5)

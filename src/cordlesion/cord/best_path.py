@@ -68,9 +68,7 @@ def best_path(
     end: tuple[int, int, int, int] | None = None
     for k in range(n_slices):
         gap_mm = float(positions_mm[k] - positions_mm[k - 1]) if k else math.inf
-        reached, back = _from_lower_states(
-            [_from_previous(state, gap_mm, pixel_mm, stiffness, max_slope) for state in scores]
-        )
+        reached, back = _from_lower_states(*_from_previous(scores, gap_mm, pixel_mm, stiffness, max_slope))
         back[0][reached <= 0] = _START
         scores = np.maximum(reached, 0) + evidence[:, k] * np.float32(extents_mm[k])
         steps.append(back)
@@ -80,11 +78,10 @@ def best_path(
     return None if end is None else _trace_back(steps, end, best)
 
 
-def _from_lower_states(states: list[tuple[Float32Array, Int16Array, Int16Array]]) -> tuple[Float32Array, _Steps]:
+def _from_lower_states(reached: Float32Array, step_x: Int16Array, step_y: Int16Array) -> tuple[Float32Array, _Steps]:
     """Let the curve come from the best of each state and the states before it."""
-    reached, step_x, step_y = (np.stack(each) for each in zip(*states, strict=True))
-    source = np.broadcast_to(np.arange(len(states), dtype=np.int16)[:, None, None], reached.shape).copy()
-    for state in range(1, len(states)):
+    source = np.broadcast_to(np.arange(len(reached), dtype=np.int16)[:, None, None], reached.shape).copy()
+    for state in range(1, len(reached)):
         better = reached[state - 1] > reached[state]
         for values in (reached, step_x, step_y, source):
             values[state][better] = values[state - 1][better]
@@ -94,17 +91,17 @@ def _from_lower_states(states: list[tuple[Float32Array, Int16Array, Int16Array]]
 def _from_previous(
     scores: Float32Array, gap_mm: float, pixel_mm: float, stiffness: float, max_slope: float
 ) -> tuple[Float32Array, Int16Array, Int16Array]:
-    """Return the best score of a curve up to each pixel, and its step back along x and y."""
+    """Return the best score of a curve up to each pixel in each state, and its step back along x and y."""
     if math.isinf(gap_mm):
-        return scores, np.zeros(scores.shape, np.int16), np.zeros(scores.shape, np.int16)
+        return scores.copy(), np.zeros(scores.shape, np.int16), np.zeros(scores.shape, np.int16)
     reach = math.ceil(max_slope * gap_mm / pixel_mm)
     shifts = np.arange(-reach, reach + 1)
     costs = (stiffness * (shifts * pixel_mm) ** 2 / gap_mm).astype(np.float32)
     # The cost is a sum over the axes, so they can be optimised one after the other.
-    along_x, step_x = _best_shift(scores, shifts, costs, axis=0)
-    reached, step_y = _best_shift(along_x, shifts, costs, axis=1)
-    columns = np.clip(np.arange(scores.shape[1]) + step_y, 0, scores.shape[1] - 1)
-    return reached, np.take_along_axis(step_x, columns, axis=1), step_y
+    along_x, step_x = _best_shift(scores, shifts, costs, axis=1)
+    reached, step_y = _best_shift(along_x, shifts, costs, axis=2)
+    columns = np.clip(np.arange(scores.shape[2]) + step_y, 0, scores.shape[2] - 1)
+    return reached, np.take_along_axis(step_x, columns, axis=2), step_y
 
 
 def _best_shift(

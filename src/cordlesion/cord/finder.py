@@ -4,12 +4,10 @@ After Gros et al. 2018 (10.1016/j.media.2017.12.001). All distances are in mm, i
 resampled to 1 mm in plane, thin slices are averaged to slabs of 3 mm, and the cost of bending is per mm.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
-from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
 from scipy.special import expit
 
@@ -19,21 +17,18 @@ from cordlesion.cord.confidence import lowest_confidence
 from cordlesion.cord.ends import LOOK_MM, Beyond, end_reasons
 from cordlesion.cord.network import (
     CELL_MM,
-    MULTIPLE,
     OFFSET_MM,
     PARTS,
     PIXEL_MM,
     cord_evidence,
-    local_contrast,
     shipped_weights,
 )
+from cordlesion.cord.slabs import resampling, slab_borders, slab_contrast
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray
+from cordlesion.io.arrays import Float32Array, FloatArray, IntArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
-SLAB_MM = 3.0
-"""Thinner slices are averaged to about this thickness, for less noise and less computation."""
 MAX_LOG_ODDS = 3.0
 """Log-odds are clipped to this, so that the curve can bridge a damaged slice."""
 STIFFNESS = 1.0
@@ -64,7 +59,7 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
         CordlesionError: There is no cord, or its position is too uncertain.
     """
     las = to_las(scan)
-    slabs = _slabs(las.data.shape[2], las.spacing_mm[2])
+    slabs = slab_borders(las.data.shape[2], las.spacing_mm[2])
     odds, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
@@ -135,16 +130,10 @@ def _window(x: int, y: int) -> tuple[slice, slice]:
     return slice(max(0, x - WINDOW_CELLS), x + WINDOW_CELLS + 1), slice(max(0, y - WINDOW_CELLS), y + WINDOW_CELLS + 1)
 
 
-def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
-    """Return the borders of the slabs: slab k has the slices from border k up to border k + 1."""
-    count = max(1, round(n_slices / max(1, round(SLAB_MM / spacing_mm))))
-    return np.linspace(0, n_slices, count + 1).round().astype(np.int64)
-
-
 def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array]) -> tuple[Float32Array, Float32Array]:
     """Return log-odds of the parts (3, N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
-    across = [_resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
-    contrast = _contrast(las, slabs, across)
+    across = [resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
+    contrast = slab_contrast(las, slabs, across)
     _, count, *shape = contrast.shape
     batch = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
     outputs = []
@@ -159,35 +148,6 @@ def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array])
         inside = -(-matrix.shape[0] // 2)
         np.moveaxis(odds, axis + 2, 0)[inside:] = -2 * MAX_LOG_ODDS
     return odds, offsets
-
-
-def _contrast(las: Volume, slabs: IntArray, across: Sequence[sparse.csr_array]) -> Float32Array:
-    """Return the local contrast of the slabs, (2, N, X, Y), padded with zeros to multiples of 8."""
-    shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
-    lowest, highest = float(las.data.min()), float(las.data.max())
-    images = np.stack([_resample(las.data[:, :, a:b], across) for a, b in pairwise(slabs)])
-    contrast = local_contrast(images, images > lowest + 1e-5 * (highest - lowest))
-    padded = np.zeros((*contrast.shape[:2], *shape), np.float32)
-    padded[..., : contrast.shape[2], : contrast.shape[3]] = contrast
-    return padded
-
-
-def _resampling(n: int, spacing_mm: float) -> sparse.csr_array:
-    """Return the matrix that resamples an axis linearly to pixels of 1 mm; finer voxels are averaged."""
-    at = np.arange(max(1, int((n - 1) * spacing_mm / PIXEL_MM) + 1))[:, None] * PIXEL_MM / spacing_mm
-    width = max(1.0, PIXEL_MM / spacing_mm)
-    first = np.floor(at - width).astype(int)
-    voxel = first + np.arange(int(2 * width) + 3)
-    weight = np.maximum(1 - np.abs(voxel - at) / width, 0) * ((voxel >= 0) & (voxel < n))
-    weight /= weight.sum(axis=1, keepdims=True)
-    rows, columns = np.nonzero(weight)
-    values = weight[rows, columns].astype(np.float32)
-    return sparse.csr_array((values, (rows, voxel[rows, columns])), shape=(len(at), n))
-
-
-def _resample(slab: AnyArray, across: Sequence[sparse.csr_array]) -> Float32Array:
-    mean = slab.mean(axis=2, dtype=np.float32)
-    return np.asarray((across[1] @ (across[0] @ mean).T).T, np.float32)
 
 
 def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple[FloatArray, FloatArray, FloatArray]:
