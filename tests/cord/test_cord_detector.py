@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from cordlesion.cord.network import OFFSET_MM, cord_evidence, local_contrast, shipped_weights
+from cordlesion.cord.training import detector
 from cordlesion.cord.training.augment import augment, samples_of
-from cordlesion.cord.training.detector import CordNetwork, detector_loss, draw_samples, main, train, write_weights
+from cordlesion.cord.training.detector import (
+    AVERAGED_AT,
+    CordNetwork,
+    detector_loss,
+    draw_samples,
+    folded,
+    main,
+    train,
+    write_weights,
+)
 from cordlesion.simulate.axial_slices import AxialStack, Part
 
 
@@ -32,7 +42,7 @@ def test_numpy_runs_the_trained_network(tmp_path):
     images = torch.randn(3, 6, 40, 64)
     with torch.no_grad():
         expected = network(images).numpy()
-    write_weights(network, tmp_path / "w.safetensors")
+    write_weights(folded(network), tmp_path / "w.safetensors")
     output = cord_evidence(images.numpy().swapaxes(0, 1), load_file(tmp_path / "w.safetensors"))
     np.testing.assert_allclose(output.transpose(1, 0, 2, 3), expected, atol=1e-4)
     assert {name: w.shape for name, w in load_file(tmp_path / "w.safetensors").items()} == {
@@ -90,7 +100,7 @@ def dotted(samples):
 def test_augmented_centers_stay_on_the_cord(samples):
     """A dot at the centre is still at the transformed centre after rotation, scaling, mirroring and cropping."""
     distances = []
-    for seed in range(6):
+    for seed in range(9):
         inputs, centers, _ = augment(list(dotted(samples)), np.random.default_rng(seed))
         assert {n % 8 for n in inputs.shape[2:]} == {0}
         for image, center in zip(inputs[:, 1].numpy(), centers.numpy(), strict=True):
@@ -131,26 +141,24 @@ def test_local_contrast_is_the_standard_score_in_the_neighbourhood():
     np.testing.assert_allclose(small[50:70, 50:70], 0, atol=1e-2)
 
 
-def test_the_same_seed_gives_the_same_weights(samples):
-    first, second = (train(samples, 6, seed=5).folded() for _ in range(2))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_the_same_seed_gives_the_same_weights(samples, jobs):
+    first, second = train(samples, 6, seed=5), train(samples, 6, seed=5, jobs=jobs)
     for name, weight in first.items():
         assert torch.equal(weight, second[name])
-    assert not torch.equal(first["fine1.weight"], train(samples, 6, seed=6).folded()["fine1.weight"])
+    assert not torch.equal(first["fine1.weight"], train(samples, 6, seed=6)["fine1.weight"])
 
 
-def test_the_network_with_the_lowest_error_is_kept_and_weights_are_averages(samples, monkeypatch):
-    monkeypatch.setattr("cordlesion.cord.training.detector.STEPS_PER_VALIDATION", 2)
-    errors = iter((3.0, 1.0, 2.0))
-    judged = []
-
-    def error(network):
-        judged.append(network)
-        return next(errors)
-
-    assert train(samples, 5, seed=5, error=error) is judged[1]
-    assert len(judged) == 3
-    assert not judged[1].training
-    assert not torch.equal(judged[1].fine1[0].weight, judged[2].fine1[0].weight)
+def test_weights_are_averaged_over_the_second_half(samples, monkeypatch):
+    """The mean of what single steps give is what all of them give together."""
+    several = train(samples, 6, seed=5)
+    single = []
+    for share in AVERAGED_AT:
+        monkeypatch.setattr(detector, "AVERAGED_AT", (share,))
+        single.append(train(samples, 6, seed=5))
+    for name, weight in several.items():
+        torch.testing.assert_close(weight, torch.stack([each[name] for each in single]).mean(dim=0))
+    assert not torch.equal(single[0]["fine1.weight"], single[-1]["fine1.weight"])
 
 
 def test_training_restores_the_state_of_torch(samples):

@@ -1,19 +1,19 @@
 """Trains the network that finds the cord, on simulated slices only.
 
-``python -m cordlesion.cord.training.detector`` simulates the slices, trains, selects the weights with the lowest error
-on other simulated scans (validation), and writes them into the package.
+``python -m cordlesion.cord.training.detector`` simulates the slices, trains, writes the weights into the package, and
+prints the error on other simulated scans (validation).
 """
 
 import argparse
 import copy
-import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -32,14 +32,17 @@ from cordlesion.io.progress import track
 from cordlesion.io.writing import atomic_path
 from cordlesion.simulate.axial_slices import Part, draw_training_stacks
 
+Weights: TypeAlias = dict[str, Tensor]
+"""Weight and bias of every layer, by name."""
 FILTERS = (16, 32, 64)
 INPUTS = 4 * cord_network.NEIGHBOURS * len(cord_network.NEIGHBOURHOODS)
 STACKS_PER_SUBJECT, SLICES_PER_STACK = 3, 5
 BATCH = 16
 LEARNING_RATE, WARM_UP_STEPS, CONSTANT_SHARE, LAST_RATE = 2e-3, 200, 0.6, 0.05
+AVERAGED_AT = (2 / 3, 5 / 6, 1.0)
+"""The weights are averaged over these shares of the steps."""
 BATCHES_AHEAD = 12
 EMA_DECAY = 0.998
-STEPS_PER_VALIDATION = 2000
 VALIDATION_SEED = 70
 """Added to the training seed, so that validation scans and training slices have no subject in common."""
 POSITIVE_MM, NEGATIVE_MM = 3.0, 7.0
@@ -84,13 +87,14 @@ class CordNetwork(nn.Module):
         logits: Tensor = self.output(fine)
         return logits
 
-    def folded(self) -> dict[str, Tensor]:
-        """Return weight and bias of every layer, with batch normalisation folded into the convolutions."""
-        weights: dict[str, Tensor] = {}
-        for name, layer in self.named_children():
-            folded = _folded(layer) if isinstance(layer, nn.Sequential) else layer
-            weights |= {f"{name}.{key}": value.detach().contiguous() for key, value in folded.named_parameters()}
-        return weights
+
+def folded(network: CordNetwork) -> Weights:
+    """Return weight and bias of every layer, with batch normalisation folded into the convolutions."""
+    weights: Weights = {}
+    for name, layer in copy.deepcopy(network).named_children():
+        plain = _folded(layer) if isinstance(layer, nn.Sequential) else layer
+        weights |= {f"{name}.{key}": value.detach().contiguous() for key, value in plain.named_parameters()}
+    return weights
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -128,33 +132,27 @@ def detector_loss(output: Tensor, centers: Tensor, parts: Tensor) -> Tensor:
     return loss
 
 
-def train(
-    samples: Sequence[Sample],
-    steps: int,
-    seed: int,
-    error: Callable[[CordNetwork], float] | None = None,
-    jobs: int = 1,
-) -> CordNetwork:
+def train(samples: Sequence[Sample], steps: int, seed: int, jobs: int = 1) -> Weights:
     """Train a network; the same samples, steps and seed give the same weights on the same machine.
 
-    The weights are an exponential moving average over about 500 steps (Polyak & Juditsky 1992).
+    The weights are an exponential moving average over about 500 steps (Polyak & Juditsky 1992), averaged again over
+    three steps of the last third of the training (Izmailov 2018, arXiv 1803.05407).
 
     Args:
         samples: Training slices.
         steps: Number of steps, with batches of 16 slices.
         seed: Seed of the initial weights, the order and the augmentation.
-        error: Validation error of a network, computed every 2000 steps; the best network is returned. If None, the
-            last network is returned.
         jobs: Number of processes that augment slices.
     """
+    averaged_at = {round(share * steps) for share in AVERAGED_AT}
+    kept = []
     with _deterministic(seed):
         network = CordNetwork()
         averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)  # type: ignore[no-untyped-call]
         optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
-        best, lowest = network, math.inf
-        batches = _batches(samples, steps, seed, jobs)
-        for step, batch in enumerate(track(batches, "train the cord detector", steps), start=1):
+        batches = track(_batches(samples, steps, seed, jobs), "train the cord detector", steps)
+        for step, batch in enumerate(batches, start=1):
             images, centers, parts = (torch.from_numpy(each) for each in batch)
             loss = detector_loss(network(images), centers, parts)
             optimizer.zero_grad()
@@ -163,12 +161,9 @@ def train(
             optimizer.step()
             schedule.step()
             averaged.update_parameters(network)
-            if step == steps or (error and step % STEPS_PER_VALIDATION == 0):
-                candidate: CordNetwork = copy.deepcopy(averaged.module).eval()  # type: ignore[assignment]
-                reached = error(candidate) if error else 0.0
-                if reached < lowest:
-                    best, lowest = candidate, reached
-    return best
+            if step in averaged_at:
+                kept.append(folded(averaged.module))  # type: ignore[arg-type]
+    return {name: torch.stack([weights[name] for weights in kept]).mean(dim=0) for name in kept[0]}
 
 
 def _rate(step: int, steps: int) -> float:
@@ -223,10 +218,10 @@ def _deterministic(seed: int) -> Iterator[None]:
             torch.use_deterministic_algorithms(before)
 
 
-def validation_error_mm(scans: Sequence[LocatedScan], network: CordNetwork) -> float:
+def validation_error_mm(scans: Sequence[LocatedScan], weights: Weights) -> float:
     """Print and return the mean error of the detector on simulated scans."""
-    weights = {name: weight.numpy() for name, weight in network.folded().items()}
-    error = float(np.mean([search_error_mm(scan, weights) for scan in scans]))
+    arrays = {name: weight.numpy() for name, weight in weights.items()}
+    error = float(np.mean([search_error_mm(scan, arrays) for scan in scans]))
     print(f"the cord of {len(scans)} simulated scans is found within {error:.2f} mm")
     return error
 
@@ -243,10 +238,10 @@ def _subject_samples(seed: int, subject: int) -> list[Sample]:
     return [sample for stack in stacks for sample in samples_of(stack)]
 
 
-def write_weights(network: CordNetwork, path: Path) -> None:
+def write_weights(weights: Weights, path: Path) -> None:
     """Write the weights as safetensors, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(network.folded()))
+        temporary.write_bytes(save(weights))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -264,11 +259,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
     jobs = available_processors()
-    scans = draw_validation_scans(options.validation, options.seed + VALIDATION_SEED, jobs)
     samples = draw_samples(options.subjects, options.seed, jobs)
-    write_weights(
-        train(samples, options.steps, options.seed, partial(validation_error_mm, scans), jobs), options.output
-    )
+    weights = train(samples, options.steps, options.seed, jobs)
+    write_weights(weights, options.output)
+    validation_error_mm(draw_validation_scans(options.validation, options.seed + VALIDATION_SEED, jobs), weights)
 
 
 if __name__ == "__main__":
