@@ -123,7 +123,7 @@ class Segmentation:
             "lesions": load.n_lesions,
             "volume": f"{load.volume_mm3:.0f} mm³",
             "affected cord": f"{load.affected_mm:.0f} mm",
-        }
+        } | ({"searched": self.coverage.describe()} if self.coverage else {})
         return html_rows("Segmentation (research use only)", rows)
 
 
@@ -268,6 +268,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
         remarks=_remarks(result),
         cord_only=cord_only,
+        coverage=result.coverage,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
 
