@@ -11,7 +11,14 @@ from cordlesion.lesions.measure import cord_ruler
 
 @dataclass(frozen=True)
 class Coverage:
-    """The part of a scan in which lesions were looked for: along the cord, from end to end of its centerline."""
+    """The part of a scan in which lesions were looked for: along the cord, from end to end of its centerline.
+
+    Examples:
+        >>> import cordlesion
+        >>> found = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz").coverage
+        >>> print(found.describe())
+        36 of 40 axial slices, 22 mm of cord: from k = 37 (as drawn) to 2 (as drawn)
+    """
 
     searched_slices: int
     """Axial slices with a centerline."""
