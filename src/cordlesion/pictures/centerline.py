@@ -71,10 +71,11 @@ def _profile(
 
 def _label_area(profile: Picture, labels: Sequence[Label]) -> Mask:
     """Return the pixels that labels may cover: the half of the picture next to each end."""
-    area = np.zeros(profile.image.shape, bool)
+    n_rows, n_columns = profile.image.shape
+    area = np.zeros((n_rows, n_columns), bool)
     width, height = profile.size_mm
-    rows = height - (np.arange(area.shape[0]) + 0.5) * height / area.shape[0]
-    columns = (np.arange(area.shape[1]) + 0.5) * width / area.shape[1]
+    rows = height - (np.arange(n_rows) + 0.5) * height / n_rows
+    columns = (np.arange(n_columns) + 0.5) * width / n_columns
     for depth, at, _ in labels:
         side = columns < depth if depth > width / 2 else columns > depth
         area |= (np.abs(rows - at) < 2 * _LABEL_MARGIN * height)[:, None] & side
@@ -106,7 +107,7 @@ def _strip_place(
     """Return where the strip lies, in shares of the section: right of it, and of the labels that a narrow one crops."""
     width, height = size_mm
     assert main.figure is not None
-    room = main.get_position().width * main.figure.get_figwidth()
+    room = main.bbox.width / main.figure.dpi
     mm_per_inch = max(height / HEIGHT_INCHES, width / room)
     needed = [
         depth + 1.5 * _END_MM + len(END_WORDS[reason]) * _CHARACTER_INCHES * mm_per_inch - width
