@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cordlesion.io.volume import read_probability as read_probability
     from cordlesion.io.volume import read_scan as read_scan
     from cordlesion.io.volume import write_volume as write_volume
+    from cordlesion.lesions.coverage import Coverage as Coverage
     from cordlesion.losses import LOSSES as LOSSES
     from cordlesion.losses.make import make_loss as make_loss
     from cordlesion.losses.precision import in_float32 as in_float32
@@ -83,6 +84,7 @@ _HOMES = {
     "segment": "scan.segment",
     "Segmentation": "scan.outputs",
     "CordInput": "centerlines",
+    "Coverage": "lesions.coverage",
     "load_bundle": "model.bundle",
     # Masks and maps of any tool
     "evaluate": "metrics",

@@ -1,5 +1,6 @@
 """Why a curve ends, and how sure it is in its least sure stretch."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -122,6 +123,34 @@ def test_only_a_drawn_curve_is_called_unfinished_by_its_length():
     assert coverage_remark(replace(short, ends=Ends("brainstem", "conus")), scan) is None
     assert slices_of(short, 30).tolist() == [10, 11, 12, 13, 14]
     assert slices_of(short, 12).tolist() == [10, 11]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(share, min_size=5, max_size=40))
+def test_a_curve_that_was_found_is_called_uncertain_where_its_longest_unsure_stretch_is(p):
+    scan = make_scan("LAS", (1, 1, 3.0), (14, 12, 50), (0, 0, 0), seed=1)
+    p, n = np.array(p), len(p)
+    curve = Centerline(
+        np.full(n, 5.0), np.full(n, 5.0), np.arange(2.0, n + 2), lowest_confidence(p, np.full(n, 3.0)),
+        slice_confidence=p, ends=Ends("lost", "border"),
+    )  # fmt: skip
+    remark = coverage_remark(curve, scan, "scan")
+    if curve.confidence >= 0.5:
+        assert remark is None
+        return
+    runs = [(low, high) for low in range(n) for high in range(low, n) if (p[low : high + 1] < 0.5).all()]
+    most = max(high - low + 1 for low, high in runs)
+    assert f"uncertain along {3 * most} mm" in remark
+    upper, lower = (int(at) for at in re.findall(r"k = (\d+)", remark))
+    assert (lower - 2, upper - 2) in runs
+    assert upper - lower + 1 == most
+
+
+def test_slices_that_a_curve_skips_are_uncertain():
+    scan = make_scan("LAS", (1, 1, 3.0), (14, 12, 50), (0, 0, 0), seed=1)
+    z = np.array([2.0, 3, 4, 9, 10, 11])
+    curve = Centerline(z, z, z, 0.2, slice_confidence=np.ones(6), ends=Ends("lost", "border"))
+    assert "uncertain along 12 mm (axial slices k = 8 to k = 5)" in coverage_remark(curve, scan, "scan")
 
 
 def test_smoothing_keeps_what_is_known_of_a_curve():

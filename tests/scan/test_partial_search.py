@@ -182,6 +182,7 @@ def test_a_study_keeps_and_lists_a_scan_in_which_the_cord_was_lost(cli, find, tm
     assert list(recorded["partial"]) == ["sub-03"]
     assert recorded["partial"]["sub-03"].startswith("sub-03/anat/sub-03_T2w.nii.gz: the cord was lost")
     assert (tmp_path / "study/stacks/sub-03.safetensors").is_file()
+    assert "14 of 14 scans, cord lost in 1" in cli("study", "status", tmp_path / "study").output
     again = cli("preprocess", file, "--allow-partial")
     assert again.status == 0
     assert "the cord was lost at its superior end" in again.output

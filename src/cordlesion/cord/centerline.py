@@ -20,6 +20,8 @@ from cordlesion.io.volume import Volume, read_mask
 
 MIN_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be unfinished; users are warned."""
+MIN_SURE = 0.5
+"""Where the probability of cord is lower, users are warned."""
 MIN_SPLINE_POINTS = 5
 
 
@@ -99,7 +101,7 @@ def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
 
 
 def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = None) -> str | None:
-    """Return a warning if a drawn curve covers less than half of the axial slices of a scan, else None.
+    """Return a warning if a drawn curve covers less than half of the axial slices, or a found one is uncertain.
 
     A curve that was found gives reasons for its ends; :func:`lost_remark` reports those that are lost.
 
@@ -108,13 +110,32 @@ def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = Non
         scan: The image.
         name: Name of the scan in the warning; by default its path.
     """
+    if centerline.ends is not None:
+        return _doubt(centerline, scan, name)
     n_slices = to_las(scan).data.shape[2]
     covered = len(slices_of(centerline, n_slices))
-    if centerline.ends is not None or covered >= MIN_COVERAGE * n_slices:
+    if covered >= MIN_COVERAGE * n_slices:
         return None
     return (
         f"{name or scan.path}: the centerline covers {covered} of {n_slices} axial slices "
         f"({100 * covered / n_slices:.0f} %); no lesions are looked for in the others."
+    )
+
+
+def _doubt(centerline: Centerline, scan: Volume, name: str | None) -> str | None:
+    """Return a warning if the cord is more likely absent than present along 10 mm, with the longest such stretch."""
+    if centerline.confidence is None or centerline.slice_confidence is None or centerline.confidence >= MIN_SURE:
+        return None
+    las, z = to_las(scan), np.rint(centerline.z).astype(int)
+    # A slice that the curve skips shows no cord.
+    unsure = np.ones(z[-1] - z[0] + 1, bool)
+    unsure[z - z[0]] = centerline.slice_confidence < MIN_SURE
+    runs = np.split(np.arange(z[0], z[-1] + 1), np.flatnonzero(np.diff(unsure)) + 1)
+    longest = max((run for run in runs if unsure[run[0] - z[0]]), key=len, default=z)
+    upper, lower = (file_index(scan, las, int(longest[at])) for at in (-1, 0))
+    return (
+        f"{name or scan.path}: the cord is uncertain along {len(longest) * las.spacing_mm[2]:.0f} mm (axial slices "
+        f"{upper} to {lower}). Look whether the centerline follows it there."
     )
 
 

@@ -21,4 +21,5 @@ def lowest_confidence(probability: FloatArray, extents_mm: FloatArray, stretch_m
     # The mean is a piecewise linear function of where the stretch begins: it is lowest where an end meets a border.
     starts = np.concatenate([borders, borders - length]).clip(0, borders[-1] - length)
     within = np.interp(starts + length, borders, total) - np.interp(starts, borders, total)
-    return float((within / length).min())
+    # Sums round: the mean of equal values must not exceed them.
+    return float((within / length).min().clip(probability.min(), probability.max()))

@@ -16,7 +16,7 @@ from cordlesion.io.arrays import FloatArray
 EndReason: TypeAlias = Literal["border", "brainstem", "conus", "lost"]
 END_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "border": "border of the image",
+        "border": "image border",
         "brainstem": "brainstem",
         "conus": "conus",
         "lost": "cord lost",

@@ -59,17 +59,19 @@ def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
     if path is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
     centers, probability = _centers(path, heat)
-    on_path = extents[path.first : path.first + len(path.x)]
-    require_cord(scan, probability, on_path, float(extents.sum()))
-    with_cord = np.isfinite(centers[0])
-    x, y = (center[with_cord] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
-    z = (path.first + np.flatnonzero(with_cord)).astype(np.float64)
+    on_path = slice(path.first, path.first + len(path.x))
+    require_cord(scan, probability, extents[on_path], float(extents.sum()))
+    shown = np.flatnonzero(np.isfinite(centers[0]))
+    x, y = (center[shown] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
+    z = (path.first + shown).astype(np.float64)
+    # Slices without cord between others count: there the curve is least sure.
+    between = slice(shown[0], shown[-1] + 1)
     return Centerline(
         x,
         y,
         z,
-        lowest_confidence(probability, on_path),
-        slice_confidence=probability[with_cord],
+        lowest_confidence(probability[between], extents[on_path][between]),
+        slice_confidence=probability[shown],
         ends=end_reasons(float(z[0]), float(z[-1]), len(extents), max(1, round(SLAB_MM / dz))),
     ).smoothed(las.spacing_mm, SMOOTHING_MM)
 

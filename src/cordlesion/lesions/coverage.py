@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cordlesion.cord.centerline import Centerline, slices_of
+from cordlesion.cord.ends import END_WORDS
 from cordlesion.io.orient import file_slice, to_las
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import cord_ruler
@@ -10,7 +11,14 @@ from cordlesion.lesions.measure import cord_ruler
 
 @dataclass(frozen=True)
 class Coverage:
-    """The part of a scan in which lesions were looked for: along the cord, from end to end of its centerline."""
+    """The part of a scan in which lesions were looked for: along the cord, from end to end of its centerline.
+
+    Examples:
+        >>> import cordlesion
+        >>> found = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz").coverage
+        >>> print(found.describe())
+        36 of 40 axial slices, 22 mm of cord: from k = 37 (as drawn) to 2 (as drawn)
+    """
 
     searched_slices: int
     """Axial slices with a centerline."""
@@ -35,6 +43,14 @@ class Coverage:
     def is_partial(self) -> bool:
         """Whether the cord was lost at an end, so that a part of it was not searched."""
         return "lost" in (self.superior_end, self.inferior_end)
+
+    def describe(self) -> str:
+        """Say which slices were searched, from superior to inferior, and why the search ended there."""
+        above, below = END_WORDS[self.superior_end], END_WORDS[self.inferior_end]
+        return (
+            f"{self.searched_slices} of {self.scan_slices} axial slices, {self.searched_mm:.0f} mm of cord: from "
+            f"{self.slice_axis} = {self.superior_slice} ({above}) to {self.inferior_slice} ({below})"
+        )
 
 
 def measure_coverage(scan: Volume, centerline: Centerline) -> Coverage:

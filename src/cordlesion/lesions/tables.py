@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.columns import Column, TableSpec, count, volume
+from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.io.reading import read_json
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import waiting_lock, write_json
@@ -233,7 +233,8 @@ def _with_others(path: Path, rows: pd.DataFrame, spec: TableSpec, scans: Mapping
 def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Keep counts whole that some of the rows do not have."""
     numbers = table[[column.name for column in _COVERAGE if column.kind == "integer" and column.name in table]]
-    whole = [name for name, values in numbers.select_dtypes("float").items() if (values.dropna() % 1 == 0).all()]
+    found = {name: values.dropna() for name, values in numbers.select_dtypes("float").items()}
+    whole = [name for name, values in found.items() if ((values % 1 == 0) & (values.abs() < LARGEST)).all()]
     return table.astype(dict.fromkeys(whole, "Int64"))
 
 

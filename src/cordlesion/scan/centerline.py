@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cordlesion.centerlines import CordSource, cord_finder, network_file
-from cordlesion.cord.centerline import Centerline, centerline_mask, lost_remark
+from cordlesion.cord.centerline import Centerline, centerline_mask, coverage_remark, lost_remark
 from cordlesion.cord.ends import END_WORDS
 from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
@@ -58,11 +58,9 @@ def centerline_file(scan: Path, output: Path, source: CordSource = "auto", *, ov
     with atomic_path(output) as curve_file, atomic_path(picture) as picture_file:
         write_volume(curve_file, centerline_mask(curve, image), image)
         save_png(curve_picture(image, curve), picture_file)
-    lost = lost_remark(curve, image)
-    return LocatedCord(
-        f"{output}: {_found(curve, image)}; look at {picture}, and give it to `segment --centerline`.",
-        (lost,) if lost else (),
-    )
+    summary = f"{output}: {_found(curve, image)}; look at {picture}, and give it to `segment --centerline`."
+    doubt, lost = coverage_remark(curve, image), lost_remark(curve, image)
+    return LocatedCord(f"{summary}\n{doubt}" if doubt else summary, (lost,) if lost else ())
 
 
 def _check_absent(*paths: Path) -> None:

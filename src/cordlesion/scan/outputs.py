@@ -123,7 +123,7 @@ class Segmentation:
             "lesions": load.n_lesions,
             "volume": f"{load.volume_mm3:.0f} mm³",
             "affected cord": f"{load.affected_mm:.0f} mm",
-        }
+        } | ({"searched": self.coverage.describe()} if self.coverage else {})
         return html_rows("Segmentation (research use only)", rows)
 
 
@@ -226,19 +226,14 @@ def _remarks(result: Segmentation) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
     curve = result.centerline if result.model.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
-    of_coverage = (coverage_remark(curve, scan, name), partial_remark(result, name)) if curve else ()
+    of_coverage = [remark(curve, scan, name) for remark in (coverage_remark, lost_remark)] if curve else []
     return [remark for remark in (placement_remark(scan, name), *of_curve, *of_coverage) if remark]
 
 
-def partial_remark(result: Segmentation, name: str | None = None) -> str | None:
-    """Return a warning if only a part of the cord was searched, because it was lost at an end; else None.
-
-    Args:
-        result: What was found.
-        name: Name of the scan in the warning; by default its path.
-    """
+def partial_remark(result: Segmentation) -> str | None:
+    """Return a warning if only a part of the cord was searched, because it was lost at an end; else None."""
     searched = None if result.coverage is None else result.centerline
-    return None if searched is None else lost_remark(searched, result.scan, name)
+    return None if searched is None else lost_remark(searched, result.scan)
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
@@ -268,6 +263,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
         remarks=_remarks(result),
         cord_only=cord_only,
+        coverage=result.coverage,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
 
