@@ -19,6 +19,7 @@ import re
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -73,6 +74,10 @@ class Tally:
     by_kind: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
+_Running = dict[int, tuple[int, str, Path]]
+"""Number, kind and folder of the case of each process."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=10_000)
@@ -110,10 +115,9 @@ def fuzz(
         if kinds:
             generators = {name: made for name, made in generators.items() if name in kinds}
         names = sorted(generators)
-        running: dict[int, tuple[int, str, Path]] = {}
-        for number in itertools.takewhile(lambda _: time.monotonic() < stop, numbers):
-            while len(running) >= jobs:
-                _collect(running, tally, keep)
+        running: _Running = {}
+
+        def start(number: int) -> None:
             kind = names[number % len(names)]
             folder = Path(place, f"{number:06d}")
             folder.mkdir()
@@ -121,7 +125,17 @@ def fuzz(
             if process == 0:
                 _work(generators[kind], common, folder, [seed, number])
             running[process] = (number, kind, folder)
+
+        slow: list[int] = []
+        for number in itertools.takewhile(lambda _: time.monotonic() < stop, numbers):
+            while len(running) >= jobs:
+                _collect(running, tally, keep, slow)
+            start(number)
         while running:
+            _collect(running, tally, keep, slow)
+        # Other programs may have slowed them down: what is slow alone as well is a hang.
+        for number in slow:
+            start(number)
             _collect(running, tally, keep)
     return tally
 
@@ -212,13 +226,21 @@ def _redirect(log: Path) -> None:
         os.dup2(target, stream)
 
 
-def _collect(running: dict[int, tuple[int, str, Path]], tally: Tally, keep: Path) -> None:
-    """Wait for one of the processes, classify it, and remove its files, or keep them for a new failure."""
+def _collect(running: _Running, tally: Tally, keep: Path, slow: list[int] | None = None) -> None:
+    """Wait for one of the processes, classify it, and remove its files, or keep them for a new failure.
+
+    A process that was stopped because it was slow is not counted, but added to ``slow``, where that is given.
+    """
     process, status, used = os.wait4(-1, 0)
     number, kind, folder = running.pop(process)
     log = folder.with_suffix(".log")
     text = log.read_text(errors="replace") if log.exists() else ""
     outcome = _judge(status, used.ru_maxrss * 1024, text, folder)
+    if outcome == "hang" and slow is not None:
+        slow.append(number)
+        shutil.rmtree(folder, ignore_errors=True)
+        log.unlink(missing_ok=True)
+        return
     tally.counts[outcome] += 1
     tally.seconds[kind] += used.ru_utime + used.ru_stime
     tally.by_kind[kind, outcome] += 1
@@ -228,8 +250,10 @@ def _collect(running: dict[int, tuple[int, str, Path]], tally: Tally, keep: Path
         tally.places[place] = count + 1, first
         if count == 0:
             keep.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(folder, keep / f"{kind.replace(' ', '-')}-{number:06d}", symlinks=True, dirs_exist_ok=True)
-            shutil.copy(log, keep / f"{kind.replace(' ', '-')}-{number:06d}.log")
+            kept = keep / f"{kind.replace(' ', '-')}-{number:06d}"
+            # Unlike shutil, cp copies named pipes as such.
+            subprocess.run(["cp", "--archive", "--no-target-directory", folder, kept], check=False)
+            shutil.copy(log, kept.with_suffix(".log"))
     shutil.rmtree(folder, ignore_errors=True)
     log.unlink(missing_ok=True)
 

@@ -217,6 +217,24 @@ def test_a_table_of_the_analysis_with_an_unknown_method_is_refused(study_copy: P
         read_results(study_copy)
 
 
+@pytest.mark.parametrize(("name", "category"), [("strata", "stratum"), ("rules", "rule")])
+@pytest.mark.parametrize("damage", ["renamed", "missing", "missing in one scan"])
+def test_a_table_needs_every_category_of_every_scan(study_copy: Path, name: str, category: str, damage: str) -> None:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        if damage == "renamed":
+            table.loc[0, category] = "9" * 3000
+            return table
+        if damage == "missing":
+            return table.drop(index=0)
+        # One row of each category is missing, but of different scans.
+        first = table.groupby(category, sort=False).head(2).groupby(category, sort=False).nth
+        return table.drop(index=[*first(0).index[:1], *first(1).index[1:]])
+
+    rewrite(study_copy / f"{name}.tsv", change)
+    with pytest.raises(CordlesionError, match=rf"{name}.tsv: (has|lacks) .{{0,200}}; one .*is needed"):
+        read_results(study_copy)
+
+
 def test_a_fold_that_is_no_number_is_refused(study_copy: Path) -> None:
     rewrite(study_copy / "splits.tsv", lambda t: t.assign(fold="axial"))
     with pytest.raises(CordlesionError, match=r"splits.tsv: the column fold holds text"):

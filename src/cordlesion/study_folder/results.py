@@ -260,6 +260,8 @@ def _require_complete(results: StudyResults) -> None:
                 f"{results.folder.table(name)}: has rows of {min(others)}, which {results.folder.evaluation} lacks; "
                 f"tables of one study are needed. {run_stage('analyze')}"
             )
+    for name, category in (("rules", "rule"), ("strata", "stratum")):
+        _require_same_categories(results.folder.table(name), getattr(results, name), category)
     for run, set_name, tuned in wanted:
         threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
         rows = results.evaluated(run, set_name, threshold)
@@ -274,3 +276,20 @@ def _require_complete(results: StudyResults) -> None:
                 f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
                 f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
             )
+
+
+def _require_same_categories(path: Path, table: pd.DataFrame, category: str) -> None:
+    """Check that every scan has a row for each category (such as a lesion size) with every method."""
+    key = [name for name in ("loss", "seed", "fold", "scan_id") if name in table]
+    counts = table.groupby(category)[category].count()
+    if counts.nunique() > 1:
+        rare = str(counts.idxmin())
+        raise CordlesionError(
+            f"{path}: has {counts.min()} rows of the {category} {rare[:40]!r} and {counts.max()} of others; one for "
+            f"each scan and method is needed. {run_stage('analyze')}"
+        )
+    if table.groupby(key, dropna=False).size().nunique() > 1:
+        raise CordlesionError(
+            f"{path}: lacks the {category} of some scans; one row for each scan, method and {category} is needed. "
+            f"{run_stage('analyze')}"
+        )
