@@ -197,7 +197,7 @@ def _bright_object(scan: Volume, rng: np.random.Generator) -> Volume:
     """Add a bright tube next to the border, as an oil capsule or a cable."""
     del rng
     data = scan.data.astype(np.float32)
-    nx, ny = (min(n, max(2, round(6 / step))) for n, step in zip(data.shape, scan.spacing_mm[:2], strict=False))
+    nx, ny = (min(n, max(2, round(3 / step))) for n, step in zip(data.shape, scan.spacing_mm[:2], strict=False))
     data[:nx, :ny] = 2 * np.percentile(data, 99.5)
     return _replaced(scan, data)
 
@@ -245,10 +245,10 @@ DISTURBANCES: dict[str, Disturbance] = {
     "slices moved by 0.5 mm": partial(_motion, mm=0.5),
     "6 mm without signal": partial(_damaged, mm=6),
     "round field of view": _unwarped,
-    "cut at the 97th percentile": partial(_saturated, percentile=97),
+    "cut at the 99th percentile": partial(_saturated, percentile=99),
     "spikes": _spikes,
     "values x 0.01 - 5": partial(_shifted_values, scale=0.01, offset=-5),
     "8 bits": _eight_bits,
     "bright object": _bright_object,
 }
-"""44 disturbances; each keeps the cord in view, where the scan is large enough."""
+"""45 disturbances; each keeps the cord in view, where the scan is large enough."""

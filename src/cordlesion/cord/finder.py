@@ -31,6 +31,8 @@ from cordlesion.io.volume import Volume
 
 MAX_LOG_ODDS = 3.0
 """Log-odds are clipped to this, so that the curve can bridge a damaged slice."""
+PRIOR = 1.0
+"""Added to the log-odds of every cell: the network learned from slices without cord as well, and a cord goes on."""
 STIFFNESS = 1.0
 """Cost of a slope of 1, in log-odds; the slope of a cord is below 0.5."""
 MAX_SLOPE = 0.8
@@ -64,7 +66,7 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     path = best_path(
-        np.clip(odds[list(FROM_BELOW)], -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
+        np.clip(odds[list(FROM_BELOW)] + PRIOR, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
     cord = None if path is None else _cord_part(path)

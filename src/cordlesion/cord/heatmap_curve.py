@@ -13,7 +13,8 @@ from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import Centerline
 from cordlesion.cord.confidence import lowest_confidence
 from cordlesion.cord.ends import end_reasons
-from cordlesion.cord.finder import MAX_LOG_ODDS, MAX_SLOPE, SLAB_MM, SMOOTHING_MM, STIFFNESS, require_cord
+from cordlesion.cord.finder import MAX_LOG_ODDS, MAX_SLOPE, SMOOTHING_MM, STIFFNESS, require_cord
+from cordlesion.cord.slabs import SLAB_MM
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, FloatArray
 from cordlesion.io.orient import to_las

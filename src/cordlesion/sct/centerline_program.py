@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, read_centerline
 from cordlesion.cord.ends import end_reasons
-from cordlesion.cord.finder import SLAB_MM
+from cordlesion.cord.slabs import SLAB_MM
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume

@@ -38,10 +38,14 @@ _OURS: Constants = (
     ("cordlesion.preprocess.cord_network.MULTIPLE", cord_network, "MULTIPLE"),
     ("cordlesion.preprocess.cord_network.OFFSET_MM", cord_network, "OFFSET_MM"),
     ("cordlesion.preprocess.cord_network.PIXEL_MM", cord_network, "PIXEL_MM"),
+    ("cordlesion.preprocess.best_path._START", best_path, "_START"),
+)
+_OF_DETECTOR: Constants = (
+    *_OURS,
     ("cord_finder.FROM_BELOW", cord_finder, "FROM_BELOW"),
+    ("cord_finder.PRIOR", cord_finder, "PRIOR"),
     ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
     ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
-    ("cordlesion.preprocess.best_path._START", best_path, "_START"),
 )
 _ALONG_HEATMAP: Constants = (
     *_OURS,
@@ -72,7 +76,7 @@ def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
         normal = sct_contrast.CENTERLINE_CONTRASTS.get(contrast)
         return {"contrast": [contrast, normal], **_values(_ALONG_HEATMAP)}
     if config.centerline == "auto":
-        return {"weights": cord_network.shipped_weights_hash(), **_values(_OURS)}
+        return {"weights": cord_network.shipped_weights_hash(), **_values(_OF_DETECTOR)}
     return {"sct": sct_version()} if config.centerline == "sct" else {}
 
 
