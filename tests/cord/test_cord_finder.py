@@ -166,7 +166,7 @@ def test_the_brainstem_and_the_conus_end_the_cord():
         stack = draw_stack(31, subject, 4.0)
         cord = np.flatnonzero(stack.parts == Part.CORD)
         curve = find_cord(Volume(np.moveaxis(stack.images, 0, 2), AFFINE))
-        assert abs(curve.z[0] - cord[0]) <= 7
+        assert abs(curve.z[0] - cord[0]) <= 10  # 20 mm of the conus are uncertain
         assert abs(curve.z[-1] - cord[-1]) <= 7
         reasons.append(curve.ends.superior if cord[-1] < len(stack.parts) - 4 else "")
         reasons.append(curve.ends.inferior if cord[0] > 4 else "")
