@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Bundle, Code, CordSource, Flag, Output, Quiet, Repeated, report_excluded
+from cordlesion.cli.options import Bundle, Code, CordSource, Flag, Force, Output, Quiet, Repeated, report_excluded
 
 
 def centerline(
@@ -36,6 +36,7 @@ def predict(
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
     code: Code = None,
+    force: Force = False,
 ) -> None:
     """Write the lesion probability map of one scan.
 
@@ -57,6 +58,7 @@ def predict(
             cord_mask=cord_mask,
             centerline_source=centerline_source,
             code=code,
+            force=force,
         )
 
 
@@ -73,6 +75,7 @@ def segment(
     pictures: bool = True,
     overwrite: Flag = False,
     code: Code = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
@@ -105,5 +108,6 @@ def segment(
             pictures=pictures,
             overwrite=overwrite,
             code=code,
+            force=force,
         )
         return report_excluded(faults)

@@ -8,6 +8,7 @@ from cordlesion import __version__
 from cordlesion.centerlines import CordInput
 from cordlesion.cord.centerline import Centerline, coverage_remark
 from cordlesion.errors import CordlesionError
+from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.html import html_rows
@@ -60,6 +61,8 @@ class Segmentation:
     """What is known about the model; contents of its ``model.json``."""
     bundle: Path | None = None
     """Folder of the model; None where a loaded model was given."""
+    verdict: Verdict = NOT_COMPARED
+    """How scan and lesions compare with the scans that the model was trained on."""
 
     @property
     def given(self) -> CordInput:
@@ -175,6 +178,7 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
             "Remarks": _remarks(result),
+            "Guard": result.verdict.record(),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
@@ -210,7 +214,12 @@ def _remarks(result: Segmentation) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
     curve = result.centerline if result.model.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
-    remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
+    remarks = (
+        result.verdict.remark,
+        placement_remark(scan, name),
+        *of_curve,
+        curve and coverage_remark(curve, scan, name),
+    )
     return [remark for remark in remarks if remark]
 
 
@@ -240,6 +249,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         centerline=_curve_record(result),
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
         remarks=_remarks(result),
+        guard=result.verdict,
         cord_only=cord_only,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
