@@ -36,7 +36,8 @@ def look_scores(points: FloatArray) -> FloatArray:
     shrunk = (1 - SHRINKAGE) * correlations + SHRINKAGE * np.eye(n_features)
     standard = (points - means) / deviations
     solved = np.linalg.solve(shrunk, standard[..., None])[..., 0]
-    return np.sqrt((standard * solved).sum(axis=1) / n_features)
+    distances: FloatArray = np.sqrt((standard * solved).sum(axis=1) / n_features)
+    return distances
 
 
 def voxel_scores(edges_mm: FloatArray, subjects: IntArray, drawn: IntArray) -> FloatArray:
@@ -53,7 +54,8 @@ def voxel_scores(edges_mm: FloatArray, subjects: IntArray, drawn: IntArray) -> F
     logs = np.log(edges_mm)
     ratios = np.abs(logs[drawn][:, None] - logs[None]).max(axis=2)
     ratios[subjects[drawn][:, None] == subjects[None]] = np.inf
-    return np.maximum(ratios.min(axis=1) - SAME_VOXEL, 0.0)
+    beyond: FloatArray = np.maximum(ratios.min(axis=1) - SAME_VOXEL, 0.0)
+    return beyond
 
 
 def p_value(scores: FloatArray) -> float:

@@ -20,33 +20,40 @@ REACH_MM = 7.5
 12 to 18 mm deep (Valosek & Bedard 2024; De Leener et al. 2018)."""
 SAMPLE_MM = 1.0
 """Slices closer than this along the stack are left out: they are interpolated, and cost time."""
-_LEAST = 1e-9
+_LEAST, _LEAST_SPREAD = 1e-9, 1e-3
 
 
 @dataclass(frozen=True)
 class Feature:
-    """How a feature is named in a sentence."""
+    """What a feature is; its values are shares."""
 
     meaning: str
-    below_zero: str = ""
-    above_zero: str = ""
-    """What its sign says, where that is the plainest way to say it."""
+    """Its name in a sentence."""
+    is_spread: bool = False
+    """It is positive and skewed, so that its logarithm is compared."""
+    signed: str = ""
+    """Says what its sign means, where that is plainer than the value: a text with a place for one of two words."""
+    words: tuple[str, str] = ("darker", "brighter")
+    """For values below and above zero."""
+
+    def scaled(self, values: FloatArray) -> FloatArray:
+        """Return values on the scale on which they are compared."""
+        return np.log(values + _LEAST_SPREAD) if self.is_spread else values
 
 
 FEATURES: Mapping[str, Feature] = MappingProxyType(
     {
-        "lower_quartile": Feature("the lower quartile of intensities (0 darkest, 1 brightest)"),
-        "median": Feature("the median of intensities (0 darkest, 1 brightest)"),
-        "upper_quartile": Feature("the upper quartile of intensities (0 darkest, 1 brightest)"),
+        "lower_quartile": Feature("the lower quartile of intensities, from darkest to brightest,"),
+        "median": Feature("the median of intensities, from darkest to brightest,"),
+        "upper_quartile": Feature("the upper quartile of intensities, from darkest to brightest,"),
         "fluid_contrast": Feature(
             "the contrast of the fluid around the cord to the cord",
-            "the fluid around the cord is darker than the cord",
-            "the fluid around the cord is brighter than the cord",
+            signed="the fluid around the cord is {} than the cord",
         ),
-        "margin_contrast": Feature("the contrast of the cord's margin to its centre"),
-        "cord_level": Feature("the level of the cord between the darkest (0) and brightest (1) tissue near it"),
-        "cord_texture": Feature("the logarithm of the spread of intensities within the cord"),
-        "change_along_cord": Feature("the logarithm of the change of intensity along the cord"),
+        "margin_contrast": Feature("the contrast of the surface of the cord to its centre"),
+        "cord_level": Feature("the signal of the cord, between the darkest and the brightest tissue near it,"),
+        "cord_texture": Feature("the spread of intensities within the cord", is_spread=True),
+        "change_along_cord": Feature("the change of intensity along the cord", is_spread=True),
     }
 )
 """Features of a stack around the cord; a block of the foreground has the quartiles only."""
@@ -90,8 +97,8 @@ def _cord_features(image: Float32Array, measured: Mask, spacing_mm: float, whole
         "fluid_contrast": median(_quantiles(slices[:, fluid], 0.75)[0] - center),
         "margin_contrast": median(_quantiles(slices[:, margin], 0.5)[0] - center),
         "cord_level": median(center - dark),
-        "cord_texture": float(np.log(median(upper - lower) + 1e-3)),
-        "change_along_cord": float(np.log(center.std() / whole + 1e-3)),
+        "cord_texture": median(upper - lower),
+        "change_along_cord": float(center.std() / whole),
     }
 
 

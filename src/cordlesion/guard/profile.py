@@ -70,8 +70,16 @@ class ScanProfile(BaseModel):
 
     @property
     def points(self) -> FloatArray:
-        """The features, a row for each subject."""
-        return np.array(list(self.features.values()), np.float64).T
+        """The features as they are compared, a row for each subject."""
+        return np.stack([FEATURES[name].scaled(np.array(values)) for name, values in self.features.items()], axis=1)
+
+    def point(self, features: Mapping[str, float]) -> FloatArray:
+        """Return the features of a scan as they are compared, in the order of :attr:`points`."""
+        return np.array([FEATURES[name].scaled(np.array(features[name])) for name in self.features])
+
+    def span(self, name: str) -> tuple[float, float]:
+        """Return the lowest and highest value of a feature."""
+        return round(min(self.features[name]), 3), round(max(self.features[name]), 3)
 
     @property
     def drawn(self) -> IntArray:

@@ -11,6 +11,7 @@ from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import LesionList
 from cordlesion.model.architectures import Predictor
+from cordlesion.model.bundle import Bundle
 from cordlesion.preprocess.cord_stack import sample_stack
 from cordlesion.preprocess.region import place_stack
 
@@ -28,12 +29,12 @@ def compare_scan(model: Predictor, image: Volume, centerline: Centerline | None,
         CordlesionError: The scan is refused.
     """
     if model.profile is None:
-        return NOT_COMPARED
+        return replace(NOT_COMPARED, reasons=(why_not_compared(model),))
     settings = model.card.preprocess
     geometry = place_stack(image, centerline, settings)
     features = stack_features(sample_stack(image, geometry), geometry, settings.spacing_mm)
     verdict = judge_scan(model.profile, features, voxel_edges(geometry, settings.spacing_mm))
-    if verdict.word != "refused":
+    if verdict.status != "refused":
         return verdict
     if not force:
         raise CordlesionError(
@@ -47,6 +48,13 @@ def compare_result(verdict: Verdict, model: Predictor, found: LesionList) -> Ver
     """Add to the verdict on a scan what is unusual about the lesions found in it."""
     cord_only = model.card.cord_settings.region == "cord"
     return judge_result(verdict, found, model.profile, cord_only=cord_only)
+
+
+def why_not_compared(model: Predictor) -> str:
+    """Return why scans are not compared with the training scans of a model without a profile."""
+    if isinstance(model, Bundle):
+        return "the model has no profile of its training scans (`cordlesion study run` on its study adds one)"
+    return "the scans that this network was trained on are not known"
 
 
 def show_verdict(name: str, verdict: Verdict) -> None:

@@ -215,7 +215,7 @@ def _remarks(result: Segmentation) -> list[str]:
     curve = result.centerline if result.model.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
     remarks = (
-        result.verdict.remark,
+        result.verdict.remark and f"{name}: {result.verdict.remark}",
         placement_remark(scan, name),
         *of_curve,
         curve and coverage_remark(curve, scan, name),
