@@ -90,3 +90,11 @@ def test_a_scan_of_another_kind_is_noticed():
     voxels = judge_scan(profile, scan.features, (0.6, 5.0, 0.6))
     assert (voxels.status, len(voxels.reasons)) == ("unusual", 1)
     assert "its voxels measure 0.60 x 5.00 x 0.60 mm" in voxels.reasons[0]
+
+
+def test_a_point_very_far_away_does_not_spoil_the_scores_of_the_others():
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    far = np.vstack([points, [1e9, -1e9, 1e9]])
+    assert look_scores(far)[-1] > 1e8
+    assert np.isfinite(look_scores(far)).all()
+    assert (look_scores(far)[:-1] < 2).all()

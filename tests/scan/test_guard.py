@@ -152,9 +152,8 @@ def test_a_lesion_as_long_as_the_cord_is_unusual(tmp_path):
     assert result.verdict.status == "unusual"
     length, section = result.verdict.reasons
     assert length == "one lesion takes 100 % of the length of the cord that was searched"
-    assert section == (
-        f"the lesions fill {result.load.volume_mm3 / result.load.cord_mm:.1f} mm2 of a section, on average along the cord"
-    )
+    mean_mm2 = result.load.volume_mm3 / result.load.cord_mm
+    assert section == f"the lesions fill {mean_mm2:.1f} mm2 of a section, on average along the cord"
     result.save(tmp_path)
     assert "one lesion takes 100 % of the length of the cord" in page(tmp_path, "sub-12")
 

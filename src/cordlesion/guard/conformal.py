@@ -25,12 +25,11 @@ def look_scores(points: FloatArray) -> FloatArray:
         Shape (N,); for a point of the same distribution about 1.
     """
     n, n_features = points.shape
-    # Centred on their mean before the sums of squares, in which large values would cancel.
-    points = points - points.mean(axis=0)
-    total, squares = points.sum(axis=0), points.T @ points
-    means = (total - points) / (n - 1)
-    outer = points[:, :, None] * points[:, None, :]
-    covariances = (squares - outer) / (n - 1) - means[:, :, None] * means[:, None, :]
+    means = (points.sum(axis=0) - points) / (n - 1)
+    # Not by taking a point out of the sums of all: with one far from all others, nothing of the rest would be left.
+    others = points[None] - means[:, None]
+    others[np.arange(n), np.arange(n)] = 0
+    covariances = np.swapaxes(others, 1, 2) @ others / (n - 1)
     deviations = np.sqrt(np.maximum(np.diagonal(covariances, axis1=1, axis2=2), 1e-12))
     correlations = covariances / (deviations[:, :, None] * deviations[:, None, :])
     shrunk = (1 - SHRINKAGE) * correlations + SHRINKAGE * np.eye(n_features)
