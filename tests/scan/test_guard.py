@@ -105,7 +105,11 @@ def test_a_refused_scan_can_be_segmented_all_the_same_and_that_is_on_record(tmp_
     assert (found["Guard"]["Verdict"], found["Guard"]["Forced"]) == ("refused", True)
     (remark,) = [one for one in found["Remarks"] if "for this model" in one]
     assert remark.startswith("inverted.nii.gz: refused for this model, but accepted with --force: the fluid ")
-    assert remark in page(tmp_path)
+    shown = page(tmp_path)
+    assert (
+        "This scan is refused for this model, but accepted with --force: the fluid around the cord is darker" in shown
+    )
+    assert "Guard refused (p = 0.17 among 11 subjects of the training scans" in shown
     result = segment("inverted.nii.gz", "bundle", centerline=CURVE.format(12), force=True)
     free = segment("inverted.nii.gz", "old", centerline=CURVE.format(12))
     np.testing.assert_array_equal(result.probability, free.probability)

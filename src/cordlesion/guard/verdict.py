@@ -59,7 +59,12 @@ class Verdict:
         """What a reader must know before the results; None for a scan like the training scans."""
         if self.status in ("not compared", "like the training scans"):
             return None
-        return f"{self.status} for this model{self._by_force}: {'; '.join(self.reasons)}."
+        return f"{self.heading}: {'; '.join(self.reasons)}."
+
+    @property
+    def heading(self) -> str:
+        """The remark without its reasons."""
+        return f"{self.status} for this model{self._by_force}"
 
     @property
     def _by_force(self) -> str:
