@@ -49,11 +49,12 @@ def test_a_model_without_a_profile_gets_one_without_training(trained, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in file.parent.rglob("*.safetensors")} == before
 
 
-def test_a_profile_of_other_scans_is_replaced(trained, tmp_path):
+@pytest.mark.parametrize("change", [('"made_from": "', '"made_from": "other'), ("features", "damaged")])
+def test_a_profile_of_other_scans_and_a_damaged_one_are_replaced(trained, tmp_path, change):
     shutil.copytree(trained.parent, tmp_path / "copy")
     file = tmp_path / "copy" / "study.yaml"
     bce, _ = bundles(file)
     right = (bce / FILE).read_text()
-    (bce / FILE).write_text(right.replace('"made_from": "', '"made_from": "other'))
+    (bce / FILE).write_text(right.replace(*change))
     run_study(read_study(file), until="train")
     assert (bce / FILE).read_text() == right

@@ -173,7 +173,7 @@ def read_profile(bundle: Path) -> ScanProfile | None:
         where = ".".join(map(str, fault["loc"]))
         raise CordlesionError(
             f"{path}: {where}{': ' if where else ''}{fault['msg']}. Remove this file, and scans are not compared with "
-            "the training scans; or run the study again, which writes it anew."
+            "the training scans; or run the study, which replaces it."
         ) from None
 
 

@@ -1,9 +1,11 @@
 """The profiles of a study's models: what the scans look like that they were made with."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from cordlesion.config import RunConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
 from cordlesion.guard import features
 from cordlesion.guard.profile import (
     FILE,
@@ -26,13 +28,13 @@ def write_profiles(study: Study, runs: Sequence[RunConfig]) -> None:
     """Write a profile into the bundle of each run that has none of these scans.
 
     The scans are those that a model is made with: of the sets ``train``, ``validation`` and ``threshold``. References
-    of the threshold set only tell how many lesions a scan may have. The test set stays closed.
+    of the threshold set serve for the largest number and extent of lesions only. The test set stays closed.
     """
     for fold in study.folds.values():
         scans = [scan for part in fold.learning.values() for scan in part]
         made_from = _made_from(study, scans)
         bundles = [study.folder.bundle(run.name) for run in runs if run.fold == fold.fold]
-        stale = [bundle for bundle in bundles if not _is_of(read_profile(bundle), made_from)]
+        stale = [bundle for bundle in bundles if not _has_profile(bundle, made_from)]
         profile = _profile(study, scans, made_from) if stale else None
         for bundle in stale:
             if profile is None:
@@ -57,5 +59,10 @@ def _made_from(study: Study, scans: Sequence[Scan]) -> str:
     return digest(features.VERSION, stacks)
 
 
-def _is_of(profile: ScanProfile | None, made_from: str) -> bool:
+def _has_profile(bundle: Path, made_from: str) -> bool:
+    try:
+        profile = read_profile(bundle)
+    except CordlesionError:
+        # Damaged, or of another version: it is replaced.
+        return False
     return profile is not None and profile.made_from == made_from
