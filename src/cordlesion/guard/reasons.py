@@ -8,9 +8,9 @@ from cordlesion.guard.features import FEATURES
 from cordlesion.guard.profile import LesionExtent, ScanProfile
 from cordlesion.lesions.measure import LesionList, LesionLoad
 
-LARGER = 2.0
-"""Number and extent of lesions are unusual beyond so many times the largest of any training scan. A network marks other
-lesions than readers do, so references give no p-value for its masks."""
+MORE, LARGER = 3.0, 2.0
+"""Lesions are unusual if they are more than so many times as many, or as large, as in any training scan. A network
+marks other lesions than readers do, and false ones, so references give no p-value for its masks."""
 WHOLE_CORD, HALF_SECTION_MM2 = 0.9, 35.0
 """A lesion along so much of the cord, or half of the cord's section along all of it, is unusual for any model. The
 section is 70 to 75 mm2 at C2 to C5 (Valosek & Bedard 2024)."""
@@ -67,7 +67,7 @@ def _edges(edges_mm: tuple[float, float, float]) -> str:
 
 def count_reasons(load: LesionLoad, known: LesionExtent | None) -> list[str]:
     """Return why the number of lesions is unusual; empty if it is not."""
-    if known is None or not 0 < LARGER * known.n_lesions < load.n_lesions:
+    if known is None or not 0 < MORE * known.n_lesions < load.n_lesions:
         return []
     return [f"{load.n_lesions} lesions were segmented; the training scans have at most {known.n_lesions}"]
 
