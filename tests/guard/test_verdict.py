@@ -37,7 +37,7 @@ def test_scans_like_the_training_scans_are_said_to_be(profile):
     verdicts = [verdict_on(profile, cord_stack(100 + k)) for k in range(20)]
     assert sum(verdict.status == "like the training scans" for verdict in verdicts) >= 18
     like = next(verdict for verdict in verdicts if verdict.status == "like the training scans")
-    assert (like.reasons, like.remark, like.n_subjects) == ((), None, 44)
+    assert (like.reasons, like.heading, like.n_subjects) == ((), "", 44)
     assert like.p_value > like.level == 0.05
 
 
@@ -115,4 +115,5 @@ def test_a_refused_scan_stays_refused_whatever_is_found_in_it(profile):
     refused = replace(verdict_on(profile, cord_stack(1, fluid=0.4)), forced=True)
     after = judge_result(refused, found(1, 95.0), profile, cord_only=True)
     assert (after.status, after.forced, len(after.reasons)) == ("refused", True, 2)
-    assert after.remark.startswith("refused for this model, but accepted with --force: the fluid")
+    assert after.heading == "This scan is refused for this model, but accepted with --force:"
+    assert after.sentence.startswith("refused, but accepted with --force: the fluid around the cord is darker")

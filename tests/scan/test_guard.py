@@ -103,8 +103,8 @@ def test_a_refused_scan_can_be_segmented_all_the_same_and_that_is_on_record(tmp_
     assert ended.status == 0
     found = record(tmp_path)
     assert (found["Guard"]["Verdict"], found["Guard"]["Forced"]) == ("refused", True)
-    (remark,) = [one for one in found["Remarks"] if "for this model" in one]
-    assert remark.startswith("inverted.nii.gz: refused for this model, but accepted with --force: the fluid ")
+    assert found["Guard"]["Reasons"][0].startswith("the fluid around the cord is darker than the cord")
+    assert found["Remarks"] == []
     shown = page(tmp_path)
     assert (
         "This scan is refused for this model, but accepted with --force: the fluid around the cord is darker" in shown

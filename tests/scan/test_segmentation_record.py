@@ -84,7 +84,7 @@ def test_nothing_on_record_tells_of_the_machine(here, cli):
     cord = here / LABELS.format("cord")
     ended = cli("segment", here / "odd_T2w.nii.gz", "-m", here / "bundle", "-o", out, "--cord-mask", cord, "--qc", qc)
     assert ended.status == 0
-    *_, remark = json.loads((out / "odd_T2w_label-lesion_mask.json").read_text())["Remarks"]
+    (remark,) = json.loads((out / "odd_T2w_label-lesion_mask.json").read_text())["Remarks"]
     assert remark.startswith("odd_T2w.nii.gz: its sform is used; its qform")
     written = [path for folder in (out, qc) for path in folder.rglob("*") if path.suffix in (".json", ".tsv")]
     assert len(written) >= 3

@@ -55,16 +55,10 @@ class Verdict:
         return f"{self.status} ({subjects}; unusual from {self.level:.2g} down)"
 
     @property
-    def remark(self) -> str | None:
-        """What a reader must know before the results; None for a scan like the training scans."""
-        if self.status in ("not compared", "like the training scans"):
-            return None
-        return f"{self.heading}: {'; '.join(self.reasons)}."
-
-    @property
     def heading(self) -> str:
-        """The remark without its reasons."""
-        return f"{self.status} for this model{self._by_force}"
+        """What a reader must know before the results, and above the reasons; empty if nothing stands out."""
+        stands_out = self.status in ("unusual", "refused")
+        return f"This scan is {self.status} for this model{self._by_force}:" if stands_out else ""
 
     @property
     def _by_force(self) -> str:

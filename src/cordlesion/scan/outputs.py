@@ -177,7 +177,7 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             MASK_KEY: masks_written(result.mask, files[2]),
             "Centerline": _curve_record(result),
             "Transform": transform_used(result.scan),
-            "Remarks": [*_guard_remark(result), *_remarks(result)],
+            "Remarks": _remarks(result),
             "Guard": result.verdict.record(),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
@@ -216,11 +216,6 @@ def _remarks(result: Segmentation) -> list[str]:
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
     remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
     return [remark for remark in remarks if remark]
-
-
-def _guard_remark(result: Segmentation) -> list[str]:
-    name = result.scan.path.name if result.scan.path else ""
-    return [f"{name}: {result.verdict.remark}"] if result.verdict.remark else []
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
