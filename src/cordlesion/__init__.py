@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cordlesion.config import read_study as read_study
     from cordlesion.dataset.bids import find_scans as find_scans
     from cordlesion.errors import CordlesionError as CordlesionError
+    from cordlesion.guard.verdict import Verdict as Verdict
     from cordlesion.io.orient import to_las as to_las
     from cordlesion.io.tables import read_table as read_table
     from cordlesion.io.volume import Volume as Volume
@@ -82,6 +83,7 @@ _HOMES = {
     "segment": "scan.segment",
     "Segmentation": "scan.outputs",
     "CordInput": "centerlines",
+    "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
     # Masks and maps of any tool
     "evaluate": "metrics",

@@ -22,7 +22,17 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a scan, and the lesions found in it, compare with the scans that a model was trained on."""
+    """How a scan, and the lesions found in it, compare with the scans that a model was trained on.
+
+    Examples:
+        Here ``scan.nii.gz`` is a scan, ``centerline.nii.gz`` a curve drawn in it, and ``bundle`` a model of an earlier
+        version, which has no profile of its training scans.
+
+        >>> import cordlesion
+        >>> verdict = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz").verdict
+        >>> verdict.p_value is None, verdict.n_subjects
+        (True, 0)
+    """
 
     status: Status
     reasons: tuple[str, ...] = ()

@@ -111,6 +111,7 @@ class Segmentation:
             "lesions": load.n_lesions,
             "volume": f"{load.volume_mm3:.0f} mm³",
             "affected cord": f"{load.affected_mm:.0f} mm",
+            "guard": self.verdict.status,
         }
         return html_rows("Segmentation (research use only)", rows)
 
