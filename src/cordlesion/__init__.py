@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cordlesion.dataset.bids import find_scans as find_scans
     from cordlesion.errors import CordlesionError as CordlesionError
     from cordlesion.errors import PartialSearchWarning as PartialSearchWarning
+    from cordlesion.guard.verdict import Verdict as Verdict
     from cordlesion.io.orient import to_las as to_las
     from cordlesion.io.tables import read_table as read_table
     from cordlesion.io.volume import Volume as Volume
@@ -85,6 +86,7 @@ _HOMES = {
     "Segmentation": "scan.outputs",
     "CordInput": "centerlines",
     "Coverage": "lesions.coverage",
+    "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
     # Masks and maps of any tool
     "evaluate": "metrics",

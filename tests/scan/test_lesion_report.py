@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from playwright.sync_api import Browser
 
 from cordlesion.config import PostprocessConfig
+from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.coverage import Coverage
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
@@ -208,11 +209,36 @@ def test_places_that_round_to_the_centre(
     assert f"52.0 {said} 0.91" in parsed.text
 
 
-def test_the_page_prints_on_one_sheet(tmp_path: Path, picture: Figure, browser: Browser) -> None:
+REASON = "the contrast of the surface of the cord to its centre is 1 %; in the training scans 11 to 44 %"
+LONG_REASON = (
+    "its voxels measure 1.00 x 1.00 x 1.00 mm (left to right, front to back, up and down); in the most similar "
+    "training scan 2.38 x 0.56 x 0.56 mm"
+)
+UNUSUAL = Verdict("unusual", (REASON, LONG_REASON, REASON, REASON), 0.044, 0.05, 1.08, 44)
+
+
+def test_the_page_says_how_the_scan_compares_with_the_training_scans(tmp_path: Path, picture: Figure) -> None:
+    _, unusual = page(tmp_path, found(1), picture, replace(SOURCE, guard=UNUSUAL))
+    assert f"This scan is unusual for this model: {REASON} its voxels measure 1.00 × 1.00 × 1.00 mm" in unusual.text
+    assert "Guard unusual (p = 0.044 among 44 subjects of the training scans; unusual from 0.05 down)" in unusual.text
+    like = Verdict("like the training scans", p_value=0.4, level=0.05, n_subjects=44)
+    _, usual = page(tmp_path, found(1), picture, replace(SOURCE, guard=like))
+    assert "for this model" not in usual.text
+    assert "Guard like the training scans (p = 0.4 among" in usual.text
+
+
+@pytest.mark.parametrize("guard", [NOT_COMPARED, UNUSUAL], ids=lambda guard: guard.status)
+def test_the_page_prints_on_one_sheet(tmp_path: Path, picture: Figure, browser: Browser, guard: Verdict) -> None:
     """The longest page: as many rows as there may be, remarks, long names, the tallest pictures."""
     long = "a remark that is as long as remarks of this program are: " * 3
     origin = "the model's own, tuned on scans set aside for that (objective: median voxel F1, 95 % interval 0.2 to 0.5)"
-    told = {"threshold_origin": origin, "remarks": [long, long], "model": "network " * 20, "coverage": COVERAGE}
+    told = {
+        "threshold_origin": origin,
+        "remarks": [long, long],
+        "model": "network " * 20,
+        "coverage": COVERAGE,
+        "guard": guard,
+    }
     source = replace(SOURCE, **told)
     write_lesion_report(tmp_path / "report.html", source, found(MAX_ROWS + 8, n_too_small=9), picture)
     opened = browser.new_page()

@@ -20,6 +20,9 @@ Code: TypeAlias = Annotated[
 ]
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
+Force: TypeAlias = Annotated[
+    bool, Parameter(negative="", help="Accept a scan that looks unlike the scans that the model was trained on.")
+]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]
 AllowPartial: TypeAlias = Annotated[
     bool,

@@ -11,6 +11,7 @@ from cordlesion.cli.options import (
     Code,
     CordSource,
     Flag,
+    Force,
     Output,
     Quiet,
     Repeated,
@@ -56,6 +57,7 @@ def predict(
     centerline_source: CordSource = "auto",
     code: Code = None,
     allow_partial: AllowPartial = False,
+    force: Force = False,
 ) -> int:
     """Write the lesion probability map of one scan.
 
@@ -77,6 +79,7 @@ def predict(
             cord_mask=cord_mask,
             centerline_source=centerline_source,
             code=code,
+            force=force,
         )
         return report_partial([remark] if remark else [], allow_partial)
 
@@ -95,6 +98,7 @@ def segment(
     overwrite: Flag = False,
     allow_partial: AllowPartial = False,
     code: Code = None,
+    force: Force = False,
     quiet: Quiet = False,
 ) -> int:
     """Segment lesions: mask, probability map, list of lesions, picture and one-page report for every scan.
@@ -127,5 +131,6 @@ def segment(
             pictures=pictures,
             overwrite=overwrite,
             code=code,
+            force=force,
         )
         return max(report_excluded(done), report_partial(done.partial.values(), allow_partial))

@@ -12,6 +12,7 @@ from torch import nn
 
 from cordlesion.config import PostprocessConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
+from cordlesion.guard.profile import ScanProfile
 from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume
 from cordlesion.model.experience import TestError, TrainingData
@@ -77,6 +78,10 @@ class Predictor(Protocol):
     @property
     def network(self) -> nn.Module:
         """The network, with its weights."""
+
+    @property
+    def profile(self) -> ScanProfile | None:
+        """What its training scans look like; None where that is not known."""
 
     def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict the lesion probability of every voxel of a scan; 0 where the model does not look.

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -15,6 +15,7 @@ from torch import nn
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.guard.profile import ScanProfile, read_profile, write_profile
 from cordlesion.io.arrays import Float32Array
 from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
@@ -95,6 +96,8 @@ class Bundle:
 
     card: ModelCard
     network: nn.Module
+    profile: ScanProfile | None = None
+    """What its training scans look like; models of earlier versions, or of few subjects, have none."""
 
     @cached_property
     def predictor(self) -> nn.Module:
@@ -160,6 +163,8 @@ def save_bundle(folder: Path, bundle: Predictor) -> None:
     with atomic_path(folder / "model.safetensors") as temporary:
         # Not save_file, which hides a full disk behind an error of its own.
         temporary.write_bytes(weights)
+    if bundle.profile is not None:
+        write_profile(folder, bundle.profile)
     _update_card(folder, bundle.card, weights_sha256=hashlib.sha256(weights).hexdigest())
 
 
@@ -192,7 +197,7 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
     weights = folder / "model.safetensors"
     bundle.network.load_state_dict(read_weights(weights, bundle.network, card.weights_sha256), assign=True)
     channels_last(bundle.network.eval())
-    return bundle
+    return replace(bundle, profile=read_profile(folder)) if isinstance(bundle, Bundle) else bundle
 
 
 def load_own_bundle(folder: Path | str, code: Path | str | None = None) -> Bundle:

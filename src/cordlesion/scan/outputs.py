@@ -9,6 +9,7 @@ from cordlesion import __version__
 from cordlesion.centerlines import CordInput
 from cordlesion.cord.centerline import Centerline, coverage_remark, lost_remark
 from cordlesion.errors import CordlesionError
+from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.html import html_rows
@@ -62,6 +63,8 @@ class Segmentation:
     """What is known about the model; contents of its ``model.json``."""
     bundle: Path | None = None
     """Folder of the model; None where a loaded model was given."""
+    verdict: Verdict = NOT_COMPARED
+    """How scan and lesions compare with the scans that the model was trained on."""
 
     @cached_property
     def coverage(self) -> Coverage | None:
@@ -123,6 +126,7 @@ class Segmentation:
             "lesions": load.n_lesions,
             "volume": f"{load.volume_mm3:.0f} mm³",
             "affected cord": f"{load.affected_mm:.0f} mm",
+            "guard": self.verdict.status,
         } | ({"searched": self.coverage.describe()} if self.coverage else {})
         return html_rows("Segmentation (research use only)", rows)
 
@@ -191,6 +195,7 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             "Coverage": None if result.coverage is None else asdict(result.coverage),
             "Transform": transform_used(result.scan),
             "Remarks": _remarks(result),
+            "Guard": result.verdict.record(),
             "Threshold": result.threshold,
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
@@ -262,6 +267,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         centerline=_curve_record(result),
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
         remarks=_remarks(result),
+        guard=result.verdict,
         cord_only=cord_only,
         coverage=result.coverage,
     )

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from cordlesion import __version__
 from cordlesion.config import PostprocessConfig
 from cordlesion.cord.ends import END_WORDS
+from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.formats import MISSING
 from cordlesion.io.writing import write_text
 from cordlesion.lesions.coverage import Coverage
@@ -51,6 +52,8 @@ class Source:
     trained_on: str = ""
     errors: str = ""
     """What is known of the model's training and of its errors; empty where the model has no place for it."""
+    guard: Verdict = NOT_COMPARED
+    """How the scan compares with the training scans."""
     cord_only: bool = True
     """Lesions were looked for along the centerline, and nowhere else."""
     coverage: Coverage | None = None

@@ -24,6 +24,7 @@ from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.prediction import predict_scan
 from cordlesion.scan.earlier import check_earlier, map_files, output_name
+from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
 from cordlesion.scan.outputs import Segmentation, add_to_qc, partial_remark, write_segmentation
 from cordlesion.scan.segmented_scans import SegmentedScans
 from cordlesion.threshold.postprocess import make_mask, read_cord
@@ -40,6 +41,7 @@ def segment(
     threshold: float | None = None,
     code: Path | str | None = None,
     allow_partial: bool = False,
+    force: bool = False,
 ) -> Segmentation:
     """Segment the MS lesions of one T2w scan of the spinal cord.
 
@@ -54,9 +56,11 @@ def segment(
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
         code: Folder of the module of a bundle whose network is a user's own code, as for :func:`load_bundle`.
         allow_partial: Give no warning if the cord is lost inside the scan, so that only a part of it is searched.
+        force: Segment a scan that the guard refuses, because it looks unlike the scans that the model was trained on.
 
     Raises:
-        CordlesionError: A file cannot be used, centerline and cord mask are both given, or no cord is found.
+        CordlesionError: A file cannot be used, centerline and cord mask are both given, no cord is found, or the guard
+            refuses the scan.
 
     Warns:
         PartialSearchWarning: The cord is lost inside the scan. The result is that of the searched part, which
@@ -75,7 +79,8 @@ def segment(
     image = _read(scan)
     model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
     rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
-    result = _segment(image, model, given, rule, bundle=Path(bundle) if isinstance(bundle, Path | str) else None)
+    folder = Path(bundle) if isinstance(bundle, Path | str) else None
+    result = _segment(image, model, given, rule, bundle=folder, force=force)
     if not allow_partial and (remark := partial_remark(result)):
         warnings.warn(remark, PartialSearchWarning, stacklevel=2)
     return result
@@ -92,17 +97,21 @@ def _segment(
     rule: ThresholdRule,
     find: Finder | None = None,
     bundle: Path | None = None,
+    *,
+    force: bool = False,
 ) -> Segmentation:
     removal = model.card.postprocess
     cord = read_cord(given.cord_mask, image, removal)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
+    verdict = compare_scan(model, image, curve, force=force)
     probability = predict_scan(model, image, curve)
     mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
     is_mask = model.card.built_in_threshold is not None
     found = measure_lesions(image, mask, None if is_mask else probability, curve)
+    verdict = compare_result(verdict, model, found)
     return Segmentation(
-        image, given, curve, probability, mask, threshold, found.lesions, found.load, rule, model.card, bundle
+        image, given, curve, probability, mask, threshold, found.lesions, found.load, rule, model.card, bundle, verdict
     )
 
 
@@ -119,6 +128,7 @@ def segment_files(
     pictures: bool = True,
     overwrite: bool = False,
     code: Path | None = None,
+    force: bool = False,
 ) -> SegmentedScans:
     """Segment scans and write everything about them to ``folder``, with one table of all their lesions.
 
@@ -136,6 +146,7 @@ def segment_files(
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
             such scans are refused.
         code: As for :func:`segment`.
+        force: As for :func:`segment`.
 
     Returns:
         The scans that could not be segmented, each with the reason; what the folder held of them stays as it was. And
@@ -164,11 +175,12 @@ def segment_files(
             try:
                 image = _read(scan)
                 check_earlier(folder, scan, overwrite=overwrite)
-                result = _segment(image, model, given, rule, find, bundle)
+                result = _segment(image, model, given, rule, find, bundle, force=force)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
             try:
+                show_verdict(name, result.verdict)
                 write_segmentation(result, folder, pictures=pictures)
                 n_written += 1
                 if remark := partial_remark(result):
@@ -222,6 +234,7 @@ def predict_file(
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
     code: Path | None = None,
+    force: bool = False,
 ) -> str | None:
     """Write the probability map of one scan.
 
@@ -234,6 +247,7 @@ def predict_file(
     check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
     image, model = _read(scan), load_bundle(bundle, code)
     curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)
+    show_verdict(output_name(scan), compare_scan(model, image, curve, force=force))
     write_volume(output, predict_scan(model, image, curve), image)
     show_message(
         f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own."

@@ -86,6 +86,10 @@ class SctBundle:
     card: SctCard
     network: SctLesionNet
 
+    @property
+    def profile(self) -> None:
+        """None: SCT's training scans are not public."""
+
     def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan as SCT does, or from overlapping patches and without a cut; see the protocol ``Predictor``."""
         assert centerline is not None

@@ -13,6 +13,7 @@ from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text
 from cordlesion.study.fingerprints import train_fingerprint, train_key
 from cordlesion.study.options import DEFAULT, RunOptions
+from cordlesion.study.profiles import write_profiles
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.folder import StudyFolder
 
@@ -95,6 +96,7 @@ def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
     volumes = study.config.threshold.minimum_volumes_mm3
     for run in runs:
         set_inference(study.folder.bundle(run.name), run.prediction, run.postprocess, volumes)
+    write_profiles(study, runs)
     return study
 
 
