@@ -65,8 +65,9 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     odds, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
+    evidence = np.clip(odds[list(FROM_BELOW)] + PRIOR, -MAX_LOG_ODDS, MAX_LOG_ODDS)
     path = best_path(
-        np.clip(odds[list(FROM_BELOW)] + PRIOR, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
+        evidence, middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
     cord = None if path is None else _cord_part(path)
