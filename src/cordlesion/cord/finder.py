@@ -41,6 +41,8 @@ WINDOW_CELLS = 3
 """Cells up to this distance from the path contribute to the exact centre."""
 SMOOTHING_MM = 25.0
 """Waves of the curve that are shorter than this are damped by more than half."""
+BORDER_MM = 7.0
+"""A cord that is followed to this distance from the border of the image is followed to the border."""
 MIN_CONFIDENCE = 0.6
 MIN_LENGTH_MM = 20.0
 """A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
@@ -70,7 +72,7 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
         evidence, middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
-    cord = None if path is None else _cord_part(path)
+    cord = None if path is None else _cord_part(_to_the_border(path, extents))
     if path is None or cord is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
     x_mm, y_mm, probability = _centers(cord, odds[0], offsets)
@@ -98,6 +100,19 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
             below=_beyond(path, range(covered.start - 1, -1, -1), odds, extents, "sac"),
         ),
     )
+
+
+def _to_the_border(path: BestPath, extents: FloatArray) -> BestPath:
+    """Continue a path that ends as cord less than :data:`BORDER_MM` before the border: a cord does not end there."""
+    is_cord = path.state == FROM_BELOW.index(0)
+    after = path.first + len(path.state)
+    below, above = extents[: path.first], extents[after:]
+    added = (
+        len(below) if is_cord[0] and below.sum() <= BORDER_MM else 0,
+        len(above) if is_cord[-1] and above.sum() <= BORDER_MM else 0,
+    )
+    continued = {name: np.pad(getattr(path, name), added, mode="edge") for name in ("x", "y", "state")}
+    return replace(path, first=path.first - added[0], **continued)
 
 
 def _cord_part(path: BestPath) -> BestPath | None:

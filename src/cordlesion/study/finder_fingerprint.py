@@ -42,6 +42,7 @@ _OURS: Constants = (
 )
 _OF_DETECTOR: Constants = (
     *_OURS,
+    ("cord_finder.BORDER_MM", cord_finder, "BORDER_MM"),
     ("cord_finder.FROM_BELOW", cord_finder, "FROM_BELOW"),
     ("cord_finder.PRIOR", cord_finder, "PRIOR"),
     ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
