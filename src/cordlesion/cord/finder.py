@@ -31,7 +31,7 @@ from cordlesion.io.volume import Volume
 
 MAX_LOG_ODDS = 3.0
 """Log-odds are clipped to this, so that the curve can bridge a damaged slice."""
-PRIOR = 1.0
+PRIOR = 2.0
 """Added to the log-odds of every cell: the network learned from slices without cord as well, and a cord goes on."""
 STIFFNESS = 1.0
 """Cost of a slope of 1, in log-odds; the slope of a cord is below 0.5."""
@@ -75,7 +75,7 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     cord = None if path is None else _cord_part(_to_the_border(path, extents))
     if path is None or cord is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
-    x_mm, y_mm, probability = _centers(cord, odds[0], offsets)
+    x_mm, y_mm, probability = _centers(cord, np.maximum(odds[0], -MAX_LOG_ODDS), offsets)
     covered = slice(cord.first, cord.first + len(cord.x))
     require_cord(scan, probability, extents[covered], extents.sum())
     z = np.arange(slabs[cord.first], slabs[covered.stop])
