@@ -37,6 +37,7 @@ REAL = (
 WITHOUT_CORD = tuple(f"brain/sub-{subject}_{kind}" for subject in ("07", "19") for kind in ("FLAIR", "T2w"))
 SEED = 70_001
 MAX_CHANGE_MM, MAX_COVERAGE_CHANGE = 1.0, 0.05
+COLUMNS = f"{'':<30}  mean    max mm  coverage   scans beyond {MAX_CHANGE_MM} mm or {MAX_COVERAGE_CHANGE:.0%}"
 
 
 def world_points(curve: Centerline, las: Volume) -> FloatArray:
@@ -88,8 +89,7 @@ def _holds(z: FloatArray, curve: FloatArray) -> FloatArray:
 def disturbance_rows(scans: dict[str, Volume]) -> Iterator[str]:
     """Return a line for each disturbance: changes over all scans, and the scan that changes most."""
     before = {name: found(scan) for name, scan in scans.items()}
-    beyond = f"scans beyond {MAX_CHANGE_MM} mm or {MAX_COVERAGE_CHANGE:.0%}"
-    yield f"{str():<30}{str('mean'):>6}{str('max'):>7} mm{str('coverage'):>10}   {beyond}"
+    yield COLUMNS
     for kind, disturb in DISTURBANCES.items():
         distances, coverages, beyond = [], [], []
         for name, scan in scans.items():
@@ -100,10 +100,9 @@ def disturbance_rows(scans: dict[str, Volume]) -> Iterator[str]:
             far, share = changes(before[name], after, scan, disturbed)
             distances.append(far)
             coverages.append(share)
-            if far.mean() > MAX_CHANGE_MM if far.size else False or share > MAX_COVERAGE_CHANGE:
-                beyond.append(f"{name.split('/')[-1][:14]} ({far.mean() if far.size else np.nan:.1f} mm, {share:.0%})")
-            elif share > MAX_COVERAGE_CHANGE:
-                beyond.append(f"{name.split('/')[-1][:14]} ({share:.0%})")
+            mean = float(far.mean()) if far.size else np.inf
+            if mean > MAX_CHANGE_MM or share > MAX_COVERAGE_CHANGE:
+                beyond.append(f"{name.split('/')[-1][:14]} ({mean:.1f} mm, {share:.0%})")
         pooled = np.concatenate(distances)
         yield f"{kind:<30}{pooled.mean():6.2f}{pooled.max():7.2f}   {max(coverages):10.1%}   {', '.join(beyond)}"
 
