@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cordlesion.config import read_study as read_study
     from cordlesion.dataset.bids import find_scans as find_scans
     from cordlesion.errors import CordlesionError as CordlesionError
+    from cordlesion.errors import PartialSearchWarning as PartialSearchWarning
     from cordlesion.guard.verdict import Verdict as Verdict
     from cordlesion.io.orient import to_las as to_las
     from cordlesion.io.tables import read_table as read_table
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cordlesion.io.volume import read_probability as read_probability
     from cordlesion.io.volume import read_scan as read_scan
     from cordlesion.io.volume import write_volume as write_volume
+    from cordlesion.lesions.coverage import Coverage as Coverage
     from cordlesion.losses import LOSSES as LOSSES
     from cordlesion.losses.make import make_loss as make_loss
     from cordlesion.losses.precision import in_float32 as in_float32
@@ -83,6 +85,7 @@ _HOMES = {
     "segment": "scan.segment",
     "Segmentation": "scan.outputs",
     "CordInput": "centerlines",
+    "Coverage": "lesions.coverage",
     "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
     # Masks and maps of any tool
@@ -128,6 +131,7 @@ _HOMES = {
     "plot_scan": "pictures.plots",
     # Errors
     "CordlesionError": "errors",
+    "PartialSearchWarning": "errors",
 }
 """Where each public name is defined: a module; with ``:name`` under another name, with ``:`` the module itself."""
 

@@ -14,6 +14,18 @@ class CordlesionError(Exception):
     """
 
 
+class PartialSearchWarning(UserWarning):
+    """The cord was lost inside a scan: the result is of a part of it only; ``Segmentation.coverage`` says which.
+
+    Examples:
+        >>> import warnings
+        >>> import cordlesion
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("error", cordlesion.PartialSearchWarning)  # an incomplete search is an error
+        ...     result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+    """
+
+
 class RunError(CordlesionError):
     """A fault of the whole run and of no single scan: it ends the run at once, and no scan is left out for it.
 

@@ -9,22 +9,22 @@ from cordlesion.cord.best_path import best_path
 
 
 def path_score(evidence, positions, extents, pixel, stiffness, max_slope, first, path):
-    """Return the score of one curve by definition; minus infinity if it is too steep."""
+    """Return the score of one curve by definition; minus infinity if it is too steep or goes back to a lower state."""
     score = 0.0
-    for k, (x, y) in enumerate(path):
-        score += evidence[first + k, x, y] * extents[first + k]
+    for k, (state, x, y) in enumerate(path):
+        score += evidence[state, first + k, x, y] * extents[first + k]
         if k:
             gap = positions[first + k] - positions[first + k - 1]
-            moved = np.array(path[k]) - path[k - 1]
-            if np.abs(moved).max() > np.ceil(max_slope * gap / pixel):
+            moved = np.array(path[k][1:]) - path[k - 1][1:]
+            if np.abs(moved).max() > np.ceil(max_slope * gap / pixel) or state < path[k - 1][0]:
                 return -np.inf
             score -= stiffness * (moved**2).sum() * pixel**2 / gap
     return score
 
 
 def all_curves(shape):
-    n, nx, ny = shape
-    cells = list(itertools.product(range(nx), range(ny)))
+    states, n, nx, ny = shape
+    cells = list(itertools.product(range(states), range(nx), range(ny)))
     for first in range(n):
         for length in range(1, n - first + 1):
             for path in itertools.product(cells, repeat=length):
@@ -34,35 +34,35 @@ def all_curves(shape):
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    shape=st.sampled_from([(3, 3, 2), (4, 2, 2), (3, 1, 4), (2, 3, 3)]),
+    shape=st.sampled_from([(1, 3, 3, 2), (1, 4, 2, 2), (2, 3, 1, 3), (3, 3, 1, 2), (2, 2, 2, 3)]),
     stiffness=st.sampled_from([0.0, 0.3, 2.0]),
     max_slope=st.sampled_from([0.4, 2.0]),
 )
 def test_no_curve_is_better(seed, shape, stiffness, max_slope):
     rng = np.random.default_rng(seed)
     evidence = rng.normal(0, 2, shape).astype(np.float32)
-    positions, extents = np.cumsum(rng.uniform(1, 9, shape[0])), rng.uniform(1, 9, shape[0])
+    positions, extents = np.cumsum(rng.uniform(1, 9, shape[1])), rng.uniform(1, 9, shape[1])
     rules = (evidence, positions, extents, 2.0, stiffness, max_slope)
     best = max(path_score(*rules, first, path) for first, path in all_curves(shape))
     found = best_path(evidence, positions, extents, 2.0, stiffness=stiffness, max_slope=max_slope)
     if best <= 0:
         assert found is None
         return
-    path = list(zip(found.x.tolist(), found.y.tolist(), strict=True))
+    path = list(zip(found.state.tolist(), found.x.tolist(), found.y.tolist(), strict=True))
     assert found.score == pytest.approx(best, rel=1e-4)
     assert path_score(*rules, found.first, path) == pytest.approx(best, rel=1e-4)
 
 
 def test_no_path_without_positive_evidence():
     evidence = np.full((3, 4, 4), -1, np.float32)
-    assert best_path(evidence, np.arange(3.0), np.ones(3), 1, stiffness=1, max_slope=1) is None
+    assert best_path(evidence[None], np.arange(3.0), np.ones(3), 1, stiffness=1, max_slope=1) is None
 
 
 def test_ends_follow_the_evidence_and_one_bad_slice_is_bridged():
     evidence = np.full((12, 9, 9), -3, np.float32)
     evidence[2:10, 4, 4] = 3
     evidence[5] = -3
-    found = best_path(evidence, 4.0 * np.arange(12), np.full(12, 4.0), 2.0, stiffness=1, max_slope=1)
+    found = best_path(evidence[None], 4.0 * np.arange(12), np.full(12, 4.0), 2.0, stiffness=1, max_slope=1)
     assert (found.first, len(found.x)) == (2, 8)
     np.testing.assert_array_equal(found.x, 4)
 
@@ -76,5 +76,5 @@ def test_the_slope_of_the_curve_does_not_depend_on_the_slices(gap_mm):
     evidence[np.arange(len(positions)), at, 4] = 3
     near = int(np.abs(positions - 60).argmin())
     evidence[near, at[near] + 12, 4] = 5
-    found = best_path(evidence, positions, np.full(len(positions), gap_mm), 2.0, stiffness=1, max_slope=1)
+    found = best_path(evidence[None], positions, np.full(len(positions), gap_mm), 2.0, stiffness=1, max_slope=1)
     np.testing.assert_array_equal(found.x, at)

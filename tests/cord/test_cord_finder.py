@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.cord.centerline import centerline_from_cord_mask
-from cordlesion.cord.finder import _resampling, _slabs, find_cord
+from cordlesion.cord.centerline import read_centerline
+from cordlesion.cord.finder import find_cord
+from cordlesion.cord.slabs import resampling, slab_borders
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.simulate import ScanPlan, simulate_scan
 from cordlesion.simulate.anatomy import Person
-from cordlesion.simulate.axial_slices import SIZE, _brain, _limb
+from cordlesion.simulate.axial_slices import Part, draw_stack
+from cordlesion.simulate.cordless_slices import SIZE, _brain, _limb
 
 AFFINE = np.diag([-1.0, 1.0, 4.0, 1.0])
 
@@ -102,33 +104,87 @@ def test_a_scan_without_cord_is_refused(data):
 
 REAL = {
     "t2": "t2_seg-manual",
+    "t2_full": "t2_seg-manual",
     "t2_fake_lesion": "t2_fake_lesion_sc_seg",
     "sub-unf01_T2w": "sub-unf01_T2w_seg-manual",
     "PAM50_small_t2": "PAM50_small_cord",
+    "t2star/sub-10062Ses1_run-1_T2starw": "t2star/sub-10062Ses1_run-1_T2starw_label-SC_seg",
+    "t2star/sub-9418_run-1_T2starw": "t2star/sub-9418_run-1_T2starw_label-SC_seg",
+    "t2star/sub-9604_run-1_T2starw": "t2star/sub-9604_run-1_T2starw_label-SC_seg",
 }
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_the_cord_of_real_scans_is_found(shared, name):
     image = read_scan(shared("data", "real", f"{name}.nii.gz"))
-    mask = centerline_from_cord_mask(shared("data", "real", f"{REAL[name]}.nii.gz"), image)
-    x, y = find_cord(image).at(mask.z)
+    drawn = read_centerline(shared("data", "real", f"{REAL[name]}.nii.gz"), image)
+    curve = find_cord(image)
+    assert ((drawn.z >= curve.z[0] - 0.5) & (drawn.z <= curve.z[-1] + 0.5)).mean() >= 0.97
+    x, y = curve.at(drawn.z)
     dx, dy, _ = to_las(image).spacing_mm
-    distances = np.hypot((x - mask.x) * dx, (y - mask.y) * dy)
-    assert distances.mean() < 1.5
+    distances = np.hypot((x - drawn.x) * dx, (y - drawn.y) * dy)
+    assert distances.mean() < 1.1
     assert distances.max() < 4
+
+
+@pytest.mark.parametrize(
+    ("name", "inferior", "superior"),
+    [("t2", "border", "border"), ("t2_full", "border", "border"), ("t2_lumbar", "conus", "border"),
+     ("PAM50_small_t2", "conus", None)],
+)  # fmt: skip
+def test_the_ends_of_real_cords_have_reasons(shared, name, inferior, superior):
+    image = read_scan(shared("data", "real", f"{name}.nii.gz"))
+    curve = find_cord(image)
+    assert curve.ends.inferior == inferior
+    assert superior in (None, curve.ends.superior)
+    if name == "t2_full":
+        assert (curve.z[0], curve.z[-1]) == (0, to_las(image).data.shape[2] - 1)
+
+
+@pytest.mark.parametrize(
+    "name", ["real/abdomen_mr", *(f"brain/sub-{n}_{kind}" for n in ("07", "19") for kind in ("T2w", "FLAIR"))]
+)
+def test_a_real_scan_without_a_clear_cord_is_refused(shared, name):
+    with pytest.raises(CordlesionError, match="no spinal cord was found"):
+        find_cord(read_scan(shared("data", f"{name}.nii.gz")))
+
+
+def test_zeros_around_a_scan_hardly_change_the_curve(scan):
+    las = to_las(scan.image)
+    expected = find_cord(las)
+    curve = find_cord(Volume(np.pad(las.data, ((8, 8), (16, 16), (0, 0))), las.affine))
+    both = np.intersect1d(curve.z, expected.z)
+    assert len(both) >= 0.97 * max(len(curve.z), len(expected.z))
+    apart = np.subtract(curve.at(both), expected.at(both)) - np.array([[8], [16]])
+    assert np.hypot(*(apart * np.array(las.spacing_mm[:2])[:, None])).max() < 1
+
+
+def test_the_brainstem_and_the_conus_end_the_cord():
+    """Stacks drawn from the pons to the lower back: the curve ends where the cord does, and says why."""
+    reasons = []
+    for subject in range(10):
+        stack = draw_stack(31, subject, 4.0)
+        cord = np.flatnonzero(stack.parts == Part.CORD)
+        curve = find_cord(Volume(np.moveaxis(stack.images, 0, 2), AFFINE))
+        assert abs(curve.z[0] - cord[0]) <= 10  # 20 mm of the conus are uncertain
+        assert abs(curve.z[-1] - cord[-1]) <= 7
+        reasons.append(curve.ends.superior if cord[-1] < len(stack.parts) - 4 else "")
+        reasons.append(curve.ends.inferior if cord[0] > 4 else "")
+    seen = [reason for reason in reasons if reason]
+    assert seen.count("lost") <= 1
+    assert {"brainstem", "conus"} <= set(seen)
 
 
 @settings(deadline=None, max_examples=40)
 @given(n=st.integers(1, 60), spacing=st.floats(0.2, 17))
 def test_resampling_keeps_straight_lines_and_slabs_contain_each_slice_once(n, spacing):
-    matrix = _resampling(n, spacing).toarray()
+    matrix = resampling(n, spacing).toarray()
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)
     pixels_mm = np.arange(len(matrix))
     # Not at the borders, where an average extends beyond the image.
     inner = slice(2, -2) if spacing < 1 else slice(None)
     np.testing.assert_allclose((matrix @ (np.arange(n) * spacing))[inner], pixels_mm[inner], atol=0.35)
-    borders = _slabs(n, spacing)
+    borders = slab_borders(n, spacing)
     assert (borders[0], borders[-1]) == (0, n)
     assert (np.diff(borders) >= 1).all()
     assert spacing * np.diff(borders).max() < max(2 * spacing, 6.5)

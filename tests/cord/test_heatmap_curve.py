@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cordlesion.cord.ends import Ends
 from cordlesion.cord.heatmap_curve import curve_in_heatmap
 from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import to_las
@@ -49,6 +50,8 @@ def test_the_curve_is_at_the_centre_of_the_cord_in_all_its_slices(orientation):
     np.testing.assert_array_equal(curve.z, np.arange(3, n - 4))
     assert off_mm(curve, spacing) < 0.15
     assert curve.confidence == pytest.approx(0.999, abs=1e-4)
+    assert curve.slice_confidence == pytest.approx(np.full(len(curve.z), 0.999), abs=1e-4)
+    assert curve.ends.lost == ("superior", "inferior")
 
 
 @settings(deadline=None, max_examples=10)
@@ -67,7 +70,9 @@ def test_other_bright_spots_and_a_missing_slice_do_not_change_the_curve(seed):
     curve = curve_in_heatmap(heat_of(scan, disks), scan)
     np.testing.assert_array_equal(curve.z, np.delete(np.arange(SHAPE[2]), gap))
     assert off_mm(curve, SPACING) < 0.5
-    assert curve.confidence < 0.98
+    assert curve.confidence < 0.9, "the empty slice counts in its 10 mm"
+    assert curve.slice_confidence.min() > 0.99
+    assert curve.ends == Ends("border", "border")
 
 
 @pytest.mark.parametrize(

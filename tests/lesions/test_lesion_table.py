@@ -16,6 +16,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume
+from cordlesion.lesions.coverage import Coverage
 from cordlesion.lesions.measure import Lesion, LesionLoad, cord_ruler, measure_lesions, number_lesions
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
 from cordlesion.metrics import LesionRule
@@ -206,10 +207,14 @@ def test_numbers_follow_the_rule() -> None:
 
 def test_tables_say_what_their_columns_mean(tmp_path) -> None:
     add_to_tables(tmp_path, {})
-    for name, of in (("lesions", Lesion), ("lesion_load", LesionLoad)):
+    for name, of in (("lesions", (Lesion,)), ("lesion_load", (LesionLoad, Coverage))):
         columns = read_table(tmp_path / f"{name}.tsv").columns.tolist()
         described = json.loads((tmp_path / f"{name}.json").read_text())
-        assert set(columns) == set(described) == {"scan_id", *(f.name for f in fields(of))} | set(columns[1:2])
+        assert (
+            set(columns)
+            == set(described)
+            == {"scan_id", *(f.name for kind in of for f in fields(kind))} | set(columns[1:2])
+        )
         assert all(text["Description"] for text in described.values())
         assert all(("mm" in column) == ("Units" in text) for column, text in described.items())
 

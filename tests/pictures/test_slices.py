@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import file_index
 from cordlesion.io.volume import Volume
 from cordlesion.pictures import slices
 from cordlesion.pictures.shades import cord_gray, gray_around
@@ -153,7 +154,7 @@ def test_few_and_small_lesions_fill_the_smallest_sheet() -> None:
 def test_slices_are_named_as_the_file_counts(orientation: str) -> None:
     image = las_volume(np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE))
     stored = turned(image, orientation)
-    letter, index = slices.file_index(stored, slices.layers(stored, None).scan, 21).split(" = ")
+    letter, index = file_index(stored, slices.layers(stored, None).scan, 21).split(" = ")
     axis = next(n for n, code in enumerate(orientation) if code in "SI")
     assert letter == "ijk"[axis]
     np.testing.assert_array_equal(
@@ -169,7 +170,7 @@ def test_what_is_cut_out_around_lesions_keeps_its_place() -> None:
     np.testing.assert_array_equal(part.scan.data, image.data[2:6, 8:13, 8:20])
     np.testing.assert_array_equal(np.argwhere(part.lesions) + start, np.argwhere(mask))
     np.testing.assert_allclose(part.scan.affine @ (0, 0, 0, 1), image.affine @ (*start, 1))
-    assert slices.file_index(image, part.scan, 4) == "k = 12"
+    assert file_index(image, part.scan, 4) == "k = 12"
 
 
 def bent(seed: int = 0) -> tuple[Volume, Centerline, np.ndarray]:

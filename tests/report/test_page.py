@@ -160,7 +160,9 @@ def test_data_are_escaped(tmp_path: Path) -> None:
     )
     manifest = study.folder / "manifest.json"
     manifest.write_text(
-        manifest.read_text().replace('"excluded": {}', f'"excluded": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
+        manifest.read_text()
+        .replace('"excluded": {}', f'"excluded": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
+        .replace('"partial": {}', f'"partial": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
     )
     for name in ("splits.tsv", "evaluation.tsv", "sweep.tsv", "thresholds.tsv"):
         path = study.folder / name

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 from cordlesion.config import PostprocessConfig
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.volume import Volume
+from cordlesion.lesions.coverage import Coverage
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.pictures.montage import montage
 from cordlesion.scan.report import MAX_ROWS, Source, write_lesion_report
@@ -22,6 +23,7 @@ LESION = Lesion(
     lesion=1, volume_mm3=123.4, length_mm=14.5, position_mm=52.0, left_mm=2.14, anterior_mm=-0.81,
     peak_probability=0.913, mean_probability=0.5, n_voxels=500, x_mm=1, y_mm=2, z_mm=3, i=12.4, j=30.0, k=5.5,
 )  # fmt: skip
+COVERAGE = Coverage(58, 80, 145.2, "j", 61, "lost", 4, "conus", 0.93)
 SOURCE = Source(
     scan="sub-01_ses-2",
     file="sub-01_ses-2_T2w.nii.gz",
@@ -81,6 +83,17 @@ def test_the_page_says_what_was_found_and_how(tmp_path: Path, picture: Figure) -
         "under the lead"
     )
     assert re.search(r"cordlesion \d+\.\d+\.\d+\S*, \d+ \w+ 20\d\d", parsed.text)
+
+
+def test_the_page_says_what_was_searched_and_why_it_ends_there(tmp_path: Path, picture: Figure) -> None:
+    one = LesionList((LESION,), LesionLoad(1, 123.4, 14.5, 145.2, 2))
+    _, parsed = page(tmp_path, one, picture, replace(SOURCE, coverage=COVERAGE))
+    assert "Searched 58 of 80 axial slices, 145 mm of cord: from j = 61 (cord lost) to 4 (conus)" in parsed.text
+    assert "first axial slice with a centerline (cord lost) to the end of its last one (conus)." in parsed.text
+    dashed = [attributes["x1"] for _, attributes in parsed.elements if "stroke-dasharray" in attributes]
+    assert dashed == ["-12"], "left of the superior end"
+    _, parsed = page(tmp_path, one, picture, replace(SOURCE, cord_only=False))
+    assert "Searched" not in parsed.text
 
 
 def test_no_lesion_is_said_plainly(tmp_path: Path, picture: Figure) -> None:
@@ -219,7 +232,14 @@ def test_the_page_prints_on_one_sheet(tmp_path: Path, picture: Figure, browser: 
     """The longest page: as many rows as there may be, remarks, long names, the tallest pictures."""
     long = "a remark that is as long as remarks of this program are: " * 3
     origin = "the model's own, tuned on scans set aside for that (objective: median voxel F1, 95 % interval 0.2 to 0.5)"
-    source = replace(SOURCE, threshold_origin=origin, remarks=[long, long], model="network " * 20, guard=guard)
+    told = {
+        "threshold_origin": origin,
+        "remarks": [long, long],
+        "model": "network " * 20,
+        "coverage": COVERAGE,
+        "guard": guard,
+    }
+    source = replace(SOURCE, **told)
     write_lesion_report(tmp_path / "report.html", source, found(MAX_ROWS + 8, n_too_small=9), picture)
     opened = browser.new_page()
     requests: list[str] = []

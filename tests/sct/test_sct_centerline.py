@@ -5,6 +5,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from cordlesion.cord.ends import Ends
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import read_scan
 from cordlesion.sct.centerline_program import centerline_from_sct
@@ -42,6 +43,9 @@ def drawn(path, scan, width):
 def assert_found(curve):
     np.testing.assert_array_equal(curve.z, np.arange(3, 30))
     np.testing.assert_allclose([curve.x, curve.y], [[12] * 27, [9] * 27], atol=1e-4)
+    # The programs give no reason why a curve ends inside the scan.
+    assert curve.ends == Ends("lost", "border")
+    assert curve.confidence is None
 
 
 def test_sct_get_centerline_is_called_as_its_manual_says(scan, install, tmp_path):

@@ -4,6 +4,7 @@ import torch
 from scipy import ndimage
 
 from cordlesion.cord.centerline import centerline_from_cord_mask
+from cordlesion.cord.ends import Ends
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.model.hardware import Hardware
@@ -99,6 +100,10 @@ def test_of_thin_slices_some_are_looked_at_and_the_curve_has_all(tmp_path, monke
     assert abs(curve.z[-1] - (held[1] - 1)) < stride
     if not held[0]:
         assert (curve.z[0], curve.z[-1]) == (0, shape[2] - 1)
+    assert curve.ends == (Ends("border", "border") if not held[0] else Ends("lost", curve.ends.inferior))
+    assert curve.ends.inferior == ("border" if curve.z[0] < 2 * stride else "lost")
+    assert curve.slice_confidence.shape == curve.z.shape
+    assert curve.slice_confidence.min() <= curve.confidence <= curve.slice_confidence.max()
     inner = slice(stride, len(curve.z) - stride)
     np.testing.assert_allclose(curve.y[inner], 20 + 0.2 * thickness_mm * curve.z[inner], atol=0.3)
     np.testing.assert_array_equal(np.diff(curve.z), 1)

@@ -98,9 +98,10 @@ def test_what_was_done_again_and_came_out_the_same_keeps_the_first_fingerprint(t
     with folder.stage("preprocess/sub-01", "first") as record:
         record["kept"] = 1
     folder.renew("preprocess/sub-01", "second")
-    folder.renew("preprocess/sub-01", "third")
+    folder.renew("preprocess/sub-01", "third", {"found": 2, "fingerprint": "never this"})
     marker = folder.finished("preprocess/sub-01")
     assert (marker["fingerprint"], marker["unchanged_since"], marker["kept"]) == ("third", "first", 1)
+    assert marker["found"] == 2
     with folder.stage("preprocess/sub-01", "fourth"):
         pass
     assert "unchanged_since" not in folder.finished("preprocess/sub-01")

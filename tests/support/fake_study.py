@@ -77,6 +77,7 @@ def write_fake_study(
         "seeds": {"split": 0, "runs": [0]},
         "scans": paths,
         "excluded": {},
+        "partial": {},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return FakeStudy(folder, n_bearing, n_free)

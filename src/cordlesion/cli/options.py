@@ -1,7 +1,7 @@
-"""What commands share: options, and the exit status for excluded scans."""
+"""What commands share: options, and the exit status for scans that were excluded or searched in part."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -24,7 +24,28 @@ Force: TypeAlias = Annotated[
     bool, Parameter(negative="", help="Accept a scan that looks unlike the scans that the model was trained on.")
 ]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]
+AllowPartial: TypeAlias = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="End with status 0 even if the cord is lost inside a scan, so that only a part of it is searched.",
+    ),
+]
 StudyFile: TypeAlias = Annotated[Path, Parameter(help="The study: a YAML file.")]
+_ACCEPT = "Look at the scan and draw the whole cord, or accept this with --allow-partial."
+
+
+def report_partial(remarks: Iterable[str], allowed: bool) -> int:
+    """Say which scans were searched in part; returns the exit status: 2 if there are any and that is not allowed."""
+    from cordlesion.io.progress import show_message
+
+    found = list(remarks)
+    for remark in found:
+        if allowed:
+            show_message(remark)
+        else:
+            print(f"cordlesion: {remark} {_ACCEPT}", file=sys.stderr)
+    return 2 if found and not allowed else 0
 
 
 def report_excluded(excluded: Mapping[str, str]) -> int:

@@ -5,12 +5,30 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Bundle, Code, CordSource, Flag, Force, Output, Quiet, Repeated, report_excluded
+from cordlesion.cli.options import (
+    AllowPartial,
+    Bundle,
+    Code,
+    CordSource,
+    Flag,
+    Force,
+    Output,
+    Quiet,
+    Repeated,
+    report_excluded,
+    report_partial,
+)
 
 
 def centerline(
-    scan: Path, *, output: Output, source: str = "auto", overwrite: Flag = False, quiet: Quiet = False
-) -> None:
+    scan: Path,
+    *,
+    output: Output,
+    source: str = "auto",
+    overwrite: Flag = False,
+    allow_partial: AllowPartial = False,
+    quiet: Quiet = False,
+) -> int:
     """Find the cord of one scan: a curve, and a picture to check it, so that it can be edited and given back.
 
     Args:
@@ -24,7 +42,9 @@ def centerline(
     from cordlesion.scan.centerline import centerline_file
 
     with shown(quiet):
-        show_message(centerline_file(scan, output, source, overwrite=overwrite))
+        located = centerline_file(scan, output, source, overwrite=overwrite)
+        show_message(located.summary)
+        return report_partial(located.partial, allow_partial)
 
 
 def predict(
@@ -36,8 +56,9 @@ def predict(
     cord_mask: Path | None = None,
     centerline_source: CordSource = "auto",
     code: Code = None,
+    allow_partial: AllowPartial = False,
     force: Force = False,
-) -> None:
+) -> int:
     """Write the lesion probability map of one scan.
 
     Args:
@@ -50,7 +71,7 @@ def predict(
     from cordlesion.scan.segment import predict_file
 
     with shown():
-        predict_file(
+        remark = predict_file(
             scan,
             bundle,
             output,
@@ -60,6 +81,7 @@ def predict(
             code=code,
             force=force,
         )
+        return report_partial([remark] if remark else [], allow_partial)
 
 
 def segment(
@@ -74,6 +96,7 @@ def segment(
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: Flag = False,
+    allow_partial: AllowPartial = False,
     code: Code = None,
     force: Force = False,
     quiet: Quiet = False,
@@ -96,7 +119,7 @@ def segment(
     from cordlesion.scan.segment import segment_files
 
     with shown(quiet):
-        faults = segment_files(
+        done = segment_files(
             scans,
             bundle,
             output,
@@ -110,4 +133,4 @@ def segment(
             code=code,
             force=force,
         )
-        return report_excluded(faults)
+        return max(report_excluded(done), report_partial(done.partial.values(), allow_partial))

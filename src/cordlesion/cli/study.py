@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cordlesion.cli.options import Count, Flag, Output, Quiet, StudyFile, report_excluded
+from cordlesion.cli.options import AllowPartial, Count, Flag, Output, Quiet, StudyFile, report_excluded, report_partial
 from cordlesion.execution.executors import ExecutorName
 from cordlesion.study_folder.stages import StageName
+
+if TYPE_CHECKING:
+    from cordlesion.study.run import StudyOutcome
 
 
 def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
@@ -14,7 +18,7 @@ def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
     from cordlesion.study.demo import run_demo
 
     with shown(quiet):
-        return report_excluded(run_demo(output))
+        return _report(run_demo(output))
 
 
 def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False) -> None:
@@ -59,18 +63,20 @@ def split(
         return report_excluded(split_dataset(dataset, output, config, nnunet, lesion_value))
 
 
-def preprocess(study_file: StudyFile, *, quiet: Quiet = False) -> int:
+def preprocess(study_file: StudyFile, *, allow_partial: AllowPartial = False, quiet: Quiet = False) -> int:
     """Cut the cord stacks of a study's scans."""
-    return _run(study_file, "preprocess", quiet)
+    return _run(study_file, "preprocess", quiet, allow_partial=allow_partial)
 
 
-def train(study_file: StudyFile, *, run: str | None = None, quiet: Quiet = False) -> int:
+def train(
+    study_file: StudyFile, *, run: str | None = None, allow_partial: AllowPartial = False, quiet: Quiet = False
+) -> int:
     """Train the networks of a study (loss x seed) that are not trained yet.
 
     Args:
         run: Train only this one, e.g. tversky_seed-0.
     """
-    return _run(study_file, "train", quiet, only=run)
+    return _run(study_file, "train", quiet, only=run, allow_partial=allow_partial)
 
 
 def report(study_dir: Path, *, explorer: Flag = False, quiet: Quiet = False) -> None:
@@ -107,6 +113,7 @@ def run(
     until: StageName = "report",
     limit_scans: Count | None = None,
     epochs: Count | None = None,
+    allow_partial: AllowPartial = False,
     quiet: Quiet = False,
 ) -> int:
     """Run a study; started again, it continues where it stopped.
@@ -117,7 +124,9 @@ def run(
         limit_scans: Only try the study out, with at most so many scans, some of each kind for every set.
         epochs: Only try the study out, with so many epochs per training.
     """
-    return _run(study_file, until, quiet, executor=executor, limit_scans=limit_scans, epochs=epochs)
+    return _run(
+        study_file, until, quiet, executor=executor, limit_scans=limit_scans, epochs=epochs, allow_partial=allow_partial
+    )
 
 
 def status(study_dir: Path) -> None:
@@ -136,6 +145,7 @@ def _run(
     executor: ExecutorName = "local",
     limit_scans: int | None = None,
     epochs: int | None = None,
+    allow_partial: bool = False,
 ) -> int:
     from cordlesion.io.progress import shown
     from cordlesion.study.run import run_study
@@ -143,4 +153,8 @@ def _run(
 
     with shown(quiet):
         config = reduce_study(read_study_to_run(study_file), limit_scans, epochs)
-        return report_excluded(run_study(config, until=until, only=only, executor=executor))
+        return _report(run_study(config, until=until, only=only, executor=executor), allow_partial)
+
+
+def _report(outcome: "StudyOutcome", allow_partial: bool = False) -> int:
+    return max(report_excluded(outcome), report_partial(outcome.partial.values(), allow_partial))

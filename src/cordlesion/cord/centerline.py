@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,15 +10,18 @@ import nibabel as nib
 import numpy as np
 from scipy.interpolate import make_smoothing_spline
 
+from cordlesion.cord.ends import Ends
 from cordlesion.cord.stray_voxels import ContinuousPart, centers, remove_specks, select_continuous
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, Mask
-from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.arrays import FloatArray, IntArray, Mask
+from cordlesion.io.orient import file_index, from_las, to_las
 from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, read_mask
 
 MIN_COVERAGE = 0.5
 """A curve that covers a smaller share of the axial slices may be unfinished; users are warned."""
+MIN_SURE = 0.5
+"""Where the probability of cord is lower, users are warned."""
 MIN_SPLINE_POINTS = 5
 
 
@@ -31,9 +34,13 @@ class Centerline:
     z: FloatArray
     """Strictly increasing; between two points the curve is a straight line."""
     confidence: float | None = None
-    """Mean probability of the cord along the curve; None for a curve that the detector did not find."""
+    """Probability of the cord along the least sure 10 mm of the curve; None for a curve that no detector found."""
     remarks: tuple[str, ...] = ()
     """Warnings for the user, as sentences without the file name."""
+    slice_confidence: FloatArray | None = None
+    """Probability of the cord at each point of the curve; None for a curve that no detector found."""
+    ends: Ends | None = None
+    """Why the curve ends where it does; None for a drawn curve, whose ends are the decision of who drew it."""
 
     def at(self, z: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return x and y at the axial positions ``z``; beyond an end, x and y of that end."""
@@ -53,7 +60,7 @@ class Centerline:
         z_mm = self.z * spacing_mm[2]
         penalty = spline_penalty(wavelength_mm, float(np.mean(np.diff(z_mm))))
         x, y = (make_smoothing_spline(z_mm, values, lam=penalty)(z_mm) for values in (self.x, self.y))
-        return Centerline(x, y, self.z, self.confidence, self.remarks)
+        return replace(self, x=x, y=y)
 
 
 def spline_penalty(wavelength_mm: float, step_mm: float) -> float:
@@ -94,16 +101,19 @@ def centerline_from_cord_mask(path: Path | str, scan: Volume) -> Centerline:
 
 
 def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = None) -> str | None:
-    """Return a warning if a curve covers less than half of the axial slices of a scan, else None.
+    """Return a warning if a drawn curve covers less than half of the axial slices, or a found one is uncertain.
+
+    A curve that was found gives reasons for its ends; :func:`lost_remark` reports those that are lost.
 
     Args:
         centerline: The curve.
         scan: The image.
         name: Name of the scan in the warning; by default its path.
     """
+    if centerline.ends is not None:
+        return _doubt(centerline, scan, name)
     n_slices = to_las(scan).data.shape[2]
-    z = np.arange(n_slices)
-    covered = int(((z >= centerline.z[0] - 0.5) & (z <= centerline.z[-1] + 0.5)).sum())
+    covered = len(slices_of(centerline, n_slices))
     if covered >= MIN_COVERAGE * n_slices:
         return None
     return (
@@ -112,13 +122,57 @@ def coverage_remark(centerline: Centerline, scan: Volume, name: str | None = Non
     )
 
 
+def _doubt(centerline: Centerline, scan: Volume, name: str | None) -> str | None:
+    """Return a warning if the cord is more likely absent than present along 10 mm, with the longest such stretch."""
+    if centerline.confidence is None or centerline.slice_confidence is None or centerline.confidence >= MIN_SURE:
+        return None
+    las, z = to_las(scan), np.rint(centerline.z).astype(int)
+    # A slice that the curve skips shows no cord.
+    unsure = np.ones(z[-1] - z[0] + 1, bool)
+    unsure[z - z[0]] = centerline.slice_confidence < MIN_SURE
+    runs = np.split(np.arange(z[0], z[-1] + 1), np.flatnonzero(np.diff(unsure)) + 1)
+    longest = max((run for run in runs if unsure[run[0] - z[0]]), key=len, default=z)
+    upper, lower = (file_index(scan, las, int(longest[at])) for at in (-1, 0))
+    return (
+        f"{name or scan.path}: the cord is uncertain along {len(longest) * las.spacing_mm[2]:.0f} mm (axial slices "
+        f"{upper} to {lower}). Look whether the centerline follows it there."
+    )
+
+
+def lost_remark(centerline: Centerline, scan: Volume, name: str | None = None) -> str | None:
+    """Return a warning if the cord was lost at an end of a curve, else None.
+
+    Args:
+        centerline: The curve.
+        scan: The image.
+        name: Name of the scan in the warning; by default its path.
+    """
+    if centerline.ends is None or not centerline.ends.lost:
+        return None
+    las = to_las(scan)
+    z = slices_of(centerline, las.data.shape[2])
+    beyond = {"superior": (int(z[-1]), las.data.shape[2] - 1 - int(z[-1])), "inferior": (int(z[0]), int(z[0]))}
+    places = [
+        f"at its {end} end, axial slice {file_index(scan, las, at)} ({n} slices, {n * las.spacing_mm[2]:.0f} mm, are "
+        "beyond it)"
+        for end, (at, n) in beyond.items()
+        if end in centerline.ends.lost
+    ]
+    return f"{name or scan.path}: the cord was lost {' and '.join(places)}; nothing is searched there."
+
+
+def slices_of(centerline: Centerline, n_slices: int) -> IntArray:
+    """Return the axial slices (LAS index) that a curve covers, of the ``n_slices`` of the scan."""
+    z = np.arange(math.ceil(centerline.z[0] - 0.5), math.floor(centerline.z[-1] + 0.5) + 1)
+    return z[(z >= 0) & (z < n_slices)]
+
+
 def centerline_mask(centerline: Centerline, scan: Volume) -> Mask:
     """Draw a curve on the grid of the scan: the nearest voxel in each axial slice between its ends."""
     las = to_las(scan)
     nx, ny, nz = las.data.shape
     drawn = np.zeros((nx, ny, nz), bool)
-    z = np.arange(math.ceil(centerline.z[0] - 0.5), math.floor(centerline.z[-1] + 0.5) + 1)
-    z = z[(z >= 0) & (z < nz)]
+    z = slices_of(centerline, nz)
     x, y = (np.rint(along).astype(int) for along in centerline.at(z.astype(np.float64)))
     drawn[x.clip(0, nx - 1), y.clip(0, ny - 1), z] = True
     return np.ascontiguousarray(from_las(drawn, scan)).astype(bool, copy=False)

@@ -4,25 +4,35 @@ After Gros et al. 2018 (10.1016/j.media.2017.12.001). All distances are in mm, i
 resampled to 1 mm in plane, thin slices are averaged to slabs of 3 mm, and the cost of bending is per mm.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 from scipy.interpolate import make_smoothing_spline
+from scipy.special import expit
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
-from cordlesion.cord.network import CELL_MM, MULTIPLE, OFFSET_MM, PIXEL_MM, cord_evidence, shipped_weights, standardize
+from cordlesion.cord.confidence import lowest_confidence
+from cordlesion.cord.ends import LOOK_MM, Beyond, end_reasons
+from cordlesion.cord.network import (
+    CELL_MM,
+    OFFSET_MM,
+    PARTS,
+    PIXEL_MM,
+    cord_evidence,
+    shipped_weights,
+)
+from cordlesion.cord.slabs import resampling, slab_borders, slab_contrast
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray
+from cordlesion.io.arrays import Float32Array, FloatArray, IntArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
-SLAB_MM = 3.0
-"""Thinner slices are averaged to about this thickness, for less noise and less computation."""
 MAX_LOG_ODDS = 3.0
 """Log-odds are clipped to this, so that the curve can bridge a damaged slice."""
+PRIOR = 1.0
+"""Added to the log-odds of every cell: the network learned from slices without cord as well, and a cord goes on."""
 STIFFNESS = 1.0
 """Cost of a slope of 1, in log-odds; the slope of a cord is below 0.5."""
 MAX_SLOPE = 0.8
@@ -35,6 +45,8 @@ MIN_CONFIDENCE = 0.6
 MIN_LENGTH_MM = 20.0
 """A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
 MIN_LENGTH_SHARE = 0.5
+FROM_BELOW = (2, 0, 1)
+"""The outputs of the network in their order along the body: sac, cord, brainstem."""
 _BATCH_PIXELS = 40_000
 
 
@@ -49,70 +61,95 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
         CordlesionError: There is no cord, or its position is too uncertain.
     """
     las = to_las(scan)
-    slabs = _slabs(las.data.shape[2], las.spacing_mm[2])
-    heat, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
+    slabs = slab_borders(las.data.shape[2], las.spacing_mm[2])
+    odds, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     path = best_path(
-        np.clip(heat, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
+        np.clip(odds[list(FROM_BELOW)] + PRIOR, -MAX_LOG_ODDS, MAX_LOG_ODDS), middles * las.spacing_mm[2], extents, CELL_MM,
         stiffness=STIFFNESS, max_slope=MAX_SLOPE,
     )  # fmt: skip
-    if path is None:
+    cord = None if path is None else _cord_part(path)
+    if path is None or cord is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
-    x_mm, y_mm, probability = _centers(path, heat, offsets)
-    covered = slice(path.first, path.first + len(path.x))
+    x_mm, y_mm, probability = _centers(cord, odds[0], offsets)
+    covered = slice(cord.first, cord.first + len(cord.x))
     require_cord(scan, probability, extents[covered], extents.sum())
-    z = np.arange(slabs[path.first], slabs[covered.stop])
+    z = np.arange(slabs[cord.first], slabs[covered.stop])
     # Pixel p lies at p mm from the centre of the first voxel.
     x, y = (
         np.clip(_smooth(middles[covered], at, probability, z, las.spacing_mm[2]) / step, 0, n - 1)
         for at, step, n in zip((x_mm, y_mm), las.spacing_mm, las.data.shape, strict=False)
     )
-    return Centerline(x, y, z.astype(np.float64), float(np.average(probability, weights=extents[covered])))
+    slab_slices = np.diff(slabs)
+    return Centerline(
+        x,
+        y,
+        z.astype(np.float64),
+        lowest_confidence(probability, extents[covered]),
+        slice_confidence=np.repeat(probability, slab_slices[covered]),
+        ends=end_reasons(
+            float(z[0]),
+            float(z[-1]),
+            las.data.shape[2],
+            int(slab_slices.max()),
+            above=_beyond(path, range(covered.stop, len(extents)), odds, extents, "brainstem"),
+            below=_beyond(path, range(covered.start - 1, -1, -1), odds, extents, "sac"),
+        ),
+    )
 
 
-def _slabs(n_slices: int, spacing_mm: float) -> IntArray:
-    """Return the borders of the slabs: slab k has the slices from border k up to border k + 1."""
-    count = max(1, round(n_slices / max(1, round(SLAB_MM / spacing_mm))))
-    return np.linspace(0, n_slices, count + 1).round().astype(np.int64)
+def _cord_part(path: BestPath) -> BestPath | None:
+    """Return the part of a path that is cord; None if there is none."""
+    cord = np.flatnonzero(path.state == FROM_BELOW.index(0))
+    if not cord.size:
+        return None
+    return replace(path, first=path.first + int(cord[0]), **{k: getattr(path, k)[cord] for k in ("x", "y", "state")})
+
+
+def _beyond(path: BestPath, slabs: Iterable[int], odds: Float32Array, extents: FloatArray, follows: str) -> Beyond:
+    """Return what the network sees along the path beyond the cord, or straight on where the path ends as well.
+
+    Args:
+        path: The path through sac, cord and brainstem.
+        slabs: The slabs beyond one end of the cord, from the end outward.
+        odds: Log-odds of the parts, shape (3, N, X, Y).
+        extents: Extent of each slab along the body, in mm.
+        follows: The part that follows the cord.
+    """
+    order = np.array(slabs, dtype=np.int64)
+    order = order[np.cumsum(extents[order]) - extents[order] < LOOK_MM]
+    seen = []
+    for k in order:
+        on_path = int(np.clip(k - path.first, 0, len(path.x) - 1))
+        window = _window(int(path.x[on_path]), int(path.y[on_path]))
+        seen.append([expit(odds[PARTS.index(part), k][window].max()) for part in ("cord", follows)])
+    cord, following = np.array(seen).reshape(-1, 2).T
+    return Beyond(extents[order], cord, following)
+
+
+def _window(x: int, y: int) -> tuple[slice, slice]:
+    return slice(max(0, x - WINDOW_CELLS), x + WINDOW_CELLS + 1), slice(max(0, y - WINDOW_CELLS), y + WINDOW_CELLS + 1)
 
 
 def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array]) -> tuple[Float32Array, Float32Array]:
-    """Return log-odds (N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
-    across = [_resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
-    shape = [-(-matrix.shape[0] // MULTIPLE) * MULTIPLE for matrix in across]
+    """Return log-odds of the parts (3, N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
+    across = [resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
+    contrast = slab_contrast(las, slabs, across)
+    _, count, *shape = contrast.shape
     batch = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
     outputs = []
-    for start in range(0, len(slabs) - 1, batch):
-        borders = slabs[start : start + batch + 1]
-        images = np.stack([_resample(las.data[:, :, a:b], across) for a, b in pairwise(borders)])
-        padded = np.zeros((len(images), *shape), np.float32)
-        padded[:, : images.shape[1], : images.shape[2]] = standardize(images)
-        outputs.append(cord_evidence(padded, weights))
+    for start in range(0, count, batch):
+        slab = np.arange(start, min(start + batch, count))
+        neighbours = [slab, np.maximum(slab - 1, 0), np.minimum(slab + 1, count - 1)]
+        outputs.append(cord_evidence(np.concatenate([contrast[:, each] for each in neighbours]), weights))
     output = np.concatenate(outputs, axis=1)
+    odds, offsets = output[: len(PARTS)], output[len(PARTS) :] * np.float32(OFFSET_MM)
     # Nothing is found in the padding at the border.
     for axis, matrix in enumerate(across):
         inside = -(-matrix.shape[0] // 2)
-        np.moveaxis(output[0], axis + 1, 0)[inside:] = -2 * MAX_LOG_ODDS
-    return output[0], output[1:] * np.float32(OFFSET_MM)
-
-
-def _resampling(n: int, spacing_mm: float) -> sparse.csr_array:
-    """Return the matrix that resamples an axis linearly to pixels of 1 mm; finer voxels are averaged."""
-    at = np.arange(max(1, int((n - 1) * spacing_mm / PIXEL_MM) + 1))[:, None] * PIXEL_MM / spacing_mm
-    width = max(1.0, PIXEL_MM / spacing_mm)
-    first = np.floor(at - width).astype(int)
-    voxel = first + np.arange(int(2 * width) + 3)
-    weight = np.maximum(1 - np.abs(voxel - at) / width, 0) * ((voxel >= 0) & (voxel < n))
-    weight /= weight.sum(axis=1, keepdims=True)
-    rows, columns = np.nonzero(weight)
-    values = weight[rows, columns].astype(np.float32)
-    return sparse.csr_array((values, (rows, voxel[rows, columns])), shape=(len(at), n))
-
-
-def _resample(slab: AnyArray, across: Sequence[sparse.csr_array]) -> Float32Array:
-    mean = slab.mean(axis=2, dtype=np.float32)
-    return np.asarray((across[1] @ (across[0] @ mean).T).T, np.float32)
+        np.moveaxis(odds, axis + 2, 0)[inside:] = -2 * MAX_LOG_ODDS
+    return odds, offsets
 
 
 def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -122,9 +159,9 @@ def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple
     """
     results = []
     for k, (x, y) in enumerate(zip(path.x.tolist(), path.y.tolist(), strict=True), start=path.first):
-        window = tuple(slice(max(0, at - WINDOW_CELLS), at + WINDOW_CELLS + 1) for at in (x, y))
+        window = _window(x, y)
         odds = heat[k][window].astype(np.float64)
-        weight = 1 / (1 + np.exp(-odds))
+        weight = expit(odds)
         mesh = np.meshgrid(*[np.arange(part.start, part.start + n) for part, n in zip(window, odds.shape, strict=True)],
                            indexing="ij")  # fmt: skip
         centers = [

@@ -11,7 +11,10 @@ from scipy import ndimage
 
 from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import Centerline
+from cordlesion.cord.confidence import lowest_confidence
+from cordlesion.cord.ends import end_reasons
 from cordlesion.cord.finder import MAX_LOG_ODDS, MAX_SLOPE, SMOOTHING_MM, STIFFNESS, require_cord
+from cordlesion.cord.slabs import SLAB_MM
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, FloatArray
 from cordlesion.io.orient import to_las
@@ -47,16 +50,31 @@ def curve_in_heatmap(heatmap: Volume, scan: Volume) -> Centerline:
     positions_mm = np.arange(len(extents), dtype=np.float64) * dz
     evidence = np.stack([_log_odds(each, pixel_mm) for each in np.moveaxis(heat, 2, 0)])
     path = best_path(
-        evidence, positions_mm, extents, _STRIDE * float(np.mean(pixel_mm)), stiffness=STIFFNESS, max_slope=MAX_SLOPE
+        evidence[None],
+        positions_mm,
+        extents,
+        _STRIDE * float(np.mean(pixel_mm)),
+        stiffness=STIFFNESS,
+        max_slope=MAX_SLOPE,
     )
     if path is None:
         raise CordlesionError(f"{scan.path or 'the image'}: no spinal cord was found; the scan must show one.")
     centers, probability = _centers(path, heat)
-    require_cord(scan, probability, extents[path.first : path.first + len(path.x)], float(extents.sum()))
-    with_cord = np.isfinite(centers[0])
-    x, y = (center[with_cord] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
-    z = (path.first + np.flatnonzero(with_cord)).astype(np.float64)
-    return Centerline(x, y, z, float(probability.mean())).smoothed(las.spacing_mm, SMOOTHING_MM)
+    on_path = slice(path.first, path.first + len(path.x))
+    require_cord(scan, probability, extents[on_path], float(extents.sum()))
+    shown = np.flatnonzero(np.isfinite(centers[0]))
+    x, y = (center[shown] * fine / coarse for center, fine, coarse in zip(centers, pixel_mm, (dx, dy), strict=True))
+    z = (path.first + shown).astype(np.float64)
+    # Slices without cord between others count: there the curve is least sure.
+    between = slice(shown[0], shown[-1] + 1)
+    return Centerline(
+        x,
+        y,
+        z,
+        lowest_confidence(probability[between], extents[on_path][between]),
+        slice_confidence=probability[shown],
+        ends=end_reasons(float(z[0]), float(z[-1]), len(extents), max(1, round(SLAB_MM / dz))),
+    ).smoothed(las.spacing_mm, SMOOTHING_MM)
 
 
 def _log_odds(heat: Float32Array, pixel_mm: tuple[float, ...]) -> Float32Array:

@@ -1,6 +1,7 @@
 """Reorientation to index order left-anterior-superior ("LAS" for nibabel, "RPI" for the Spinal Cord Toolbox)."""
 
 import nibabel as nib
+import numpy as np
 
 from cordlesion.io.arrays import AnyArray
 from cordlesion.io.volume import Volume
@@ -31,3 +32,22 @@ def from_las(data: AnyArray, like: Volume) -> AnyArray:
     transform = nib.orientations.ornt_transform(_LAS, nib.io_orientation(like.affine))
     restored: AnyArray = nib.orientations.apply_orientation(data, transform)
     return restored
+
+
+def file_index(scan: Volume, las: Volume, z: int) -> str:
+    """Return the index of an axial slice in the file, with the letter of its axis: ``k = 18``.
+
+    Args:
+        scan: The scan as it is stored.
+        las: The scan, or a part of it, in LAS order.
+        z: Index of the slice there.
+    """
+    axis, index = file_slice(scan, las, z)
+    return f"{axis} = {index}"
+
+
+def file_slice(scan: Volume, las: Volume, z: int) -> tuple[str, int]:
+    """Return the axis of the axial slices in the file (i, j or k), and the index of one; as :func:`file_index`."""
+    change = np.linalg.inv(scan.affine) @ las.affine
+    axis = int(np.abs(change[:3, 2]).argmax())
+    return "ijk"[axis], round(float(change[axis] @ (0, 0, z, 1)))

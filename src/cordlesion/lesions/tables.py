@@ -4,7 +4,7 @@ A JSON file next to each describes its columns, as in BIDS.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.columns import Column, TableSpec, count, volume
+from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.io.reading import read_json
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.writing import waiting_lock, write_json
+from cordlesion.lesions.coverage import Coverage
 from cordlesion.lesions.measure import Lesion, LesionLoad
 
 
@@ -63,6 +64,47 @@ _PLACE = (
 LESIONS = TableSpec(
     "lesions.tsv", "A row per lesion.", (_SCAN, _NUMBER, *_SIZE, *_PROBABILITY, *_PLACE), key=("scan_id", "lesion")
 )
+_NOT_ALWAYS = "Tables of scans that were segmented along a centerline, by this version or a later one"
+
+
+def _end(name: str, where: str, reasons: str) -> Column:
+    meaning = f"Why the search ended at the {where} slice: {reasons}, `lost`, or `drawn` (a centerline from a file)"
+    return Column(name, meaning, "text", may_be_missing=True, optional=_NOT_ALWAYS)
+
+
+def _slices(name: str, meaning: str) -> Column:
+    return replace(count(name, meaning, optional=_NOT_ALWAYS), may_be_missing=True)
+
+
+_COVERAGE = (
+    _slices("searched_slices", "Axial slices in which lesions were looked for, those with a centerline"),
+    _slices("scan_slices", "Axial slices of the scan"),
+    Column(
+        "searched_mm",
+        "Length of the centerline in the searched slices",
+        unit="mm",
+        may_be_missing=True,
+        optional=_NOT_ALWAYS,
+    ),
+    Column(
+        "slice_axis",
+        "Axis of the axial slices in the scan's file: i, j or k",
+        "text",
+        may_be_missing=True,
+        optional=_NOT_ALWAYS,
+    ),
+    _slices("superior_slice", "Index of the uppermost searched slice along that axis of the scan's file, from 0"),
+    _end("superior_end", "uppermost", "`border` of the image, `brainstem`"),
+    _slices("inferior_slice", "Index of the lowest searched slice along that axis of the scan's file, from 0"),
+    _end("inferior_end", "lowest", "`border` of the image, `conus`"),
+    Column(
+        "cord_confidence",
+        "Probability of the cord along the least sure 10 mm of a centerline that was found",
+        "share",
+        may_be_missing=True,
+        optional=_NOT_ALWAYS,
+    ),
+)
 LESION_LOAD = TableSpec(
     "lesion_load.tsv",
     "A row per scan, also of scans without lesions.",
@@ -74,6 +116,7 @@ LESION_LOAD = TableSpec(
         _mm("affected_mm", f"Length with a lesion somewhere in the cord's section, {_ALONG}; within its ends"),
         _mm("cord_mm", "Length of the cord in the scan, along the centerline", may_be_missing=True),
         count("n_too_small", "Components of the mask that are too small to be counted as lesions"),
+        *_COVERAGE,
     ),
     key=("scan_id",),
 )
@@ -109,6 +152,8 @@ class Segmented:
     threshold: float
     load: LesionLoad
     lesions: Sequence[Lesion]
+    coverage: Coverage | None = None
+    """None where the whole image was searched."""
 
 
 def lesion_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
@@ -119,7 +164,12 @@ def lesion_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
 
 def load_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
     """Return one row per scan, with or without lesions (``lesion_load.tsv``)."""
-    rows = [{"scan_id": name, "threshold": scan.threshold} | asdict(scan.load) for name, scan in scans.items()]
+    rows = [
+        {"scan_id": name, "threshold": scan.threshold}
+        | asdict(scan.load)
+        | (asdict(scan.coverage) if scan.coverage else {})
+        for name, scan in scans.items()
+    ]
     return pd.DataFrame(rows, columns=list(LESION_LOAD.names))
 
 
@@ -134,7 +184,7 @@ def check_tables(folder: Path) -> None:
     """
     for spec in _TABLES:
         if (folder / spec.file).is_file():
-            read_table(folder / spec.file, spec.names)
+            read_table(folder / spec.file, spec.required_names)
 
 
 def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
@@ -152,8 +202,8 @@ def add_to_tables(folder: Path, scans: Mapping[str, Segmented]) -> None:
     with waiting_lock(folder / ".tables.lock"):
         for spec, table in _TABLES.items():
             path = folder / spec.file
-            rows = _with_others(path, table(scans), scans)
-            write_table(path, rows)
+            rows = _with_others(path, table(scans), spec, scans)
+            write_table(path, rows, spec)
             about = path.with_suffix(".json")
             write_json(about, describe_columns(rows, _held(about)))
 
@@ -167,15 +217,25 @@ def _held(about: Path) -> dict[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
-def _with_others(path: Path, rows: pd.DataFrame, scans: Mapping[str, Segmented]) -> pd.DataFrame:
+def _with_others(path: Path, rows: pd.DataFrame, spec: TableSpec, scans: Mapping[str, Segmented]) -> pd.DataFrame:
     """Put the rows of other scans before those of ``scans``, if there is a table; added columns are kept."""
     if not path.is_file():
         return rows
-    held = read_table(path, rows.columns)
+    held = read_table(path, spec.required_names)
     rows = _with_added(held, rows)
-    # A table without rows has no types, and would change those of the other.
-    filled = [part for part in (held[~held["scan_id"].isin(list(scans))], rows) if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else rows
+    # Neither a table without rows nor a column without values has a type, and would change that of the other.
+    parts = [part.dropna(axis="columns", how="all") for part in (held[~held["scan_id"].isin(list(scans))], rows)]
+    filled = [part for part in parts if len(part)]
+    columns = list(dict.fromkeys([*rows, *held]))
+    return _with_whole_numbers(pd.concat(filled, ignore_index=True).reindex(columns=columns)) if filled else rows
+
+
+def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep counts whole that some of the rows do not have."""
+    numbers = table[[column.name for column in _COVERAGE if column.kind == "integer" and column.name in table]]
+    found = {name: values.dropna() for name, values in numbers.select_dtypes("float").items()}
+    whole = [name for name, values in found.items() if ((values % 1 == 0) & (values.abs() < LARGEST)).all()]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

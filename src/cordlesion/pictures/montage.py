@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from cordlesion.cord.centerline import Centerline
 from cordlesion.io.arrays import Int32Array, Mask
+from cordlesion.io.orient import file_index
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import CORD_SMOOTHING_MM, number_lesions
 from cordlesion.pictures import slices
@@ -102,7 +103,7 @@ def montage(
     window = slices.sagittal_window(stack, curve)
     indices = slices.axial_indices(stack, [mark.voxels for mark in marks], curve)
     sections = [
-        replace(_section(stack, z, curve, edge_mm), name=f"{letter} · {slices.file_index(scan, stack.scan, z)}")
+        replace(_section(stack, z, curve, edge_mm), name=f"{letter} · {file_index(scan, stack.scan, z)}")
         for letter, z in zip(ascii_lowercase, indices, strict=False)
     ]
     dark = _beyond(stack, curve) if cord_only and curve is not None else []

@@ -198,19 +198,6 @@ def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
     return filled
 
 
-def file_index(scan: Volume, las: Volume, z: int) -> str:
-    """Return the index of an axial slice in the file, with the letter of its axis: ``k = 18``.
-
-    Args:
-        scan: The scan as it is stored.
-        las: The scan, or a part of it, in LAS order.
-        z: Index of the slice there.
-    """
-    change = np.linalg.inv(scan.affine) @ las.affine
-    axis = int(np.abs(change[:3, 2]).argmax())
-    return f"{'ijk'[axis]} = {round(float(change[axis] @ (0, 0, z, 1)))}"
-
-
 def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, IndexArray]:
     """Crop the layers to the bounding box of all lesions plus a margin; also returns its first index per axis."""
     index = np.argwhere(stack.lesions)

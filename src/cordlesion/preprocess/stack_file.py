@@ -12,7 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from cordlesion.config import DRAWN, PreprocessConfig
-from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
+from cordlesion.cord.centerline import (
+    Centerline,
+    Finder,
+    centerline_from_cord_mask,
+    coverage_remark,
+    lost_remark,
+    read_centerline,
+)
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Array, Float32Array, Mask
@@ -35,6 +42,8 @@ class CordStack:
     reference: Mask
     """All False if the scan has no reference."""
     geometry: StackGeometry
+    lost: str | None = None
+    """A warning if the cord was lost at an end of the centerline that was found; it is not in the stack's file."""
 
 
 _READERS = {"file": read_centerline, "cord_mask": centerline_from_cord_mask}
@@ -84,11 +93,12 @@ def make_stack(scan: Scan, config: PreprocessConfig, find: Finder | None) -> Cor
         CordlesionError: A file is missing or damaged, the grids differ, or the image has no foreground.
     """
     image = read_scan(scan.image)
-    geometry = place_stack(image, scan_centerline(scan, image, config, find), config)
-    stack = sample_stack(image, geometry)
+    curve = scan_centerline(scan, image, config, find)
+    geometry = place_stack(image, curve, config)
+    stack, lost = sample_stack(image, geometry), None if curve is None else lost_remark(curve, image)
     if scan.reference is None:
-        return CordStack(stack, np.zeros(stack.shape, bool), geometry)
-    return CordStack(stack, sample_reference(read_reference(scan, image), geometry), geometry)
+        return CordStack(stack, np.zeros(stack.shape, bool), geometry, lost)
+    return CordStack(stack, sample_reference(read_reference(scan, image), geometry), geometry, lost)
 
 
 def stack_content(stack: CordStack) -> bytes:

@@ -2,11 +2,12 @@
 
 import warnings
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 from cordlesion import __version__
 from cordlesion.centerlines import CordInput
-from cordlesion.cord.centerline import Centerline, coverage_remark
+from cordlesion.cord.centerline import Centerline, coverage_remark, lost_remark
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.arrays import Float32Array, Mask
@@ -16,6 +17,7 @@ from cordlesion.io.outputs import check_output_file, check_output_folder, portab
 from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, placement_remark, transform_used, write_volume
 from cordlesion.io.writing import write_json
+from cordlesion.lesions.coverage import Coverage, measure_coverage
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
 from cordlesion.model.architectures import Card
@@ -63,6 +65,19 @@ class Segmentation:
     """Folder of the model; None where a loaded model was given."""
     verdict: Verdict = NOT_COMPARED
     """How scan and lesions compare with the scans that the model was trained on."""
+
+    @cached_property
+    def coverage(self) -> Coverage | None:
+        """Which part of the scan was searched, and why the search ended there; None for a model of the whole image.
+
+        Examples:
+            >>> import cordlesion
+            >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+            >>> result.coverage.searched_slices, result.coverage.superior_end, result.coverage.is_partial
+            (36, 'drawn', False)
+        """
+        along_cord = self.model.cord_settings.region == "cord"
+        return measure_coverage(self.scan, self.centerline) if along_cord and self.centerline is not None else None
 
     @property
     def given(self) -> CordInput:
@@ -112,7 +127,7 @@ class Segmentation:
             "volume": f"{load.volume_mm3:.0f} mm³",
             "affected cord": f"{load.affected_mm:.0f} mm",
             "guard": self.verdict.status,
-        }
+        } | ({"searched": self.coverage.describe()} if self.coverage else {})
         return html_rows("Segmentation (research use only)", rows)
 
 
@@ -134,7 +149,7 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
     """
     try:
         files = _write_maps(result, folder)
-        rows = Segmented(result.threshold, result.load, result.lesions)
+        rows = Segmented(result.threshold, result.load, result.lesions, result.coverage)
         add_to_tables(folder, {output_name(result.scan.path): rows})
         files += _write_pictures(result, folder) if pictures else []
     except CordlesionError as error:
@@ -177,6 +192,7 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             SOURCE_KEY: file_hash(result.scan.path) if result.scan.path else None,
             MASK_KEY: masks_written(result.mask, files[2]),
             "Centerline": _curve_record(result),
+            "Coverage": None if result.coverage is None else asdict(result.coverage),
             "Transform": transform_used(result.scan),
             "Remarks": _remarks(result),
             "Guard": result.verdict.record(),
@@ -215,8 +231,14 @@ def _remarks(result: Segmentation) -> list[str]:
     scan, name = result.scan, result.scan.path.name if result.scan.path else ""
     curve = result.centerline if result.model.cord_settings.region == "cord" else None
     of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
-    remarks = (placement_remark(scan, name), *of_curve, curve and coverage_remark(curve, scan, name))
-    return [remark for remark in remarks if remark]
+    of_coverage = [remark(curve, scan, name) for remark in (coverage_remark, lost_remark)] if curve else []
+    return [remark for remark in (placement_remark(scan, name), *of_curve, *of_coverage) if remark]
+
+
+def partial_remark(result: Segmentation) -> str | None:
+    """Return a warning if only a part of the cord was searched, because it was lost at an end; else None."""
+    searched = None if result.coverage is None else result.centerline
+    return None if searched is None else lost_remark(searched, result.scan)
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
@@ -247,6 +269,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         remarks=_remarks(result),
         guard=result.verdict,
         cord_only=cord_only,
+        coverage=result.coverage,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
 

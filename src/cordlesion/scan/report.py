@@ -12,9 +12,11 @@ from matplotlib.figure import Figure
 
 from cordlesion import __version__
 from cordlesion.config import PostprocessConfig
+from cordlesion.cord.ends import END_WORDS
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict
 from cordlesion.io.formats import MISSING
 from cordlesion.io.writing import write_text
+from cordlesion.lesions.coverage import Coverage
 from cordlesion.lesions.measure import Lesion, LesionList
 from cordlesion.pictures.html_page import page_environment
 from cordlesion.pictures.style import INK, style
@@ -54,6 +56,8 @@ class Source:
     """How the scan compares with the training scans."""
     cord_only: bool = True
     """Lesions were looked for along the centerline, and nowhere else."""
+    coverage: Coverage | None = None
+    """Which part of the scan was searched; None where that is the whole image."""
 
 
 def write_lesion_report(path: Path, source: Source, found: LesionList, pictures: Figure) -> Path:
@@ -73,6 +77,8 @@ def write_lesion_report(path: Path, source: Source, found: LesionList, pictures:
         source=source,
         removed=_removed(source.removal),
         centerline=_curve(source.centerline),
+        coverage=source.coverage,
+        ends=END_WORDS,
         lesions=[_row(lesion) for lesion in found.lesions[:MAX_ROWS]],
         load=found.load,
         map=_map(found),
@@ -124,7 +130,8 @@ def _curve(record: Mapping[str, object] | None) -> str:
     """Say where the cord's centre comes from, and how sure it is."""
     if record is None:
         return "none was used"
-    sure = "" if record["Confidence"] is None else f", confidence {record['Confidence']:.2f}"
+    confidence = record["Confidence"]
+    sure = "" if confidence is None else f", confidence {confidence:.2f} in the least sure 10 mm of cord"
     if record["File"]:
         return (
             f"the centre of the cord mask {record['File']}" if record["Source"] == "cord_mask" else f"{record['File']}"

@@ -1,12 +1,20 @@
 """One scan, one bundle: probability map, mask, list of lesions; and scan after scan into one folder."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cordlesion.centerlines import BY_OPTION, CordInput, CordSource, cord_finder, network_file
-from cordlesion.cord.centerline import Centerline, Finder, centerline_from_cord_mask, coverage_remark, read_centerline
-from cordlesion.errors import CordlesionError
+from cordlesion.cord.centerline import (
+    Centerline,
+    Finder,
+    centerline_from_cord_mask,
+    coverage_remark,
+    lost_remark,
+    read_centerline,
+)
+from cordlesion.errors import CordlesionError, PartialSearchWarning
 from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import bar, show_message
 from cordlesion.io.volume import Volume, placement_remark, read_scan, write_volume
@@ -17,7 +25,8 @@ from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.prediction import cut_scan, predict_scan
 from cordlesion.scan.earlier import check_earlier, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
-from cordlesion.scan.outputs import Segmentation, add_to_qc, write_segmentation
+from cordlesion.scan.outputs import Segmentation, add_to_qc, partial_remark, write_segmentation
+from cordlesion.scan.segmented_scans import SegmentedScans
 from cordlesion.threshold.postprocess import make_mask, read_cord
 from cordlesion.threshold.rules import ThresholdRule, choose_rule
 
@@ -31,6 +40,7 @@ def segment(
     centerline_source: CordSource = "auto",
     threshold: float | None = None,
     code: Path | str | None = None,
+    allow_partial: bool = False,
     force: bool = False,
 ) -> Segmentation:
     """Segment the MS lesions of one T2w scan of the spinal cord.
@@ -45,11 +55,16 @@ def segment(
             installed) or the file of SCT's centerline network (``t2_ctr.h5``).
         threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
         code: Folder of the module of a bundle whose network is a user's own code, as for :func:`load_bundle`.
+        allow_partial: Give no warning if the cord is lost inside the scan, so that only a part of it is searched.
         force: Segment a scan that the guard refuses, because it looks unlike the scans that the model was trained on.
 
     Raises:
         CordlesionError: A file cannot be used, centerline and cord mask are both given, no cord is found, or the guard
             refuses the scan.
+
+    Warns:
+        PartialSearchWarning: The cord is lost inside the scan. The result is that of the searched part, which
+            ``coverage`` describes.
 
     Examples:
         Here ``scan.nii.gz`` is a scan, ``centerline.nii.gz`` a curve drawn in it, and ``bundle`` a trained model.
@@ -65,7 +80,10 @@ def segment(
     model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
     rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
     folder = Path(bundle) if isinstance(bundle, Path | str) else None
-    return _segment(image, model, given, rule, bundle=folder, force=force)
+    result = _segment(image, model, given, rule, bundle=folder, force=force)
+    if not allow_partial and (remark := partial_remark(result)):
+        warnings.warn(remark, PartialSearchWarning, stacklevel=2)
+    return result
 
 
 def _rule(card: Card, threshold: float | None, name: object) -> ThresholdRule:
@@ -112,7 +130,7 @@ def segment_files(
     overwrite: bool = False,
     code: Path | None = None,
     force: bool = False,
-) -> dict[str, str]:
+) -> SegmentedScans:
     """Segment scans and write everything about them to ``folder``, with one table of all their lesions.
 
     Args:
@@ -132,7 +150,8 @@ def segment_files(
         force: As for :func:`segment`.
 
     Returns:
-        The scans that could not be segmented, each with the reason; what the folder held of them stays as it was.
+        The scans that could not be segmented, each with the reason; what the folder held of them stays as it was. And
+        those that were searched in part, because the cord was lost; their files are written.
 
     Raises:
         CordlesionError: No scan could be segmented, one is a folder, two scans have one name, an output would replace
@@ -149,6 +168,7 @@ def segment_files(
     rule = _rule(model.card, threshold, bundle)
     find = cord_finder(centerline_source, BY_OPTION)
     faults: dict[str, str] = {}
+    partial: dict[str, str] = {}
     n_written = 0
     with bar("segment", len(scans)) as advance:
         for scan, given in zip(scans, cords, strict=True):
@@ -164,6 +184,8 @@ def segment_files(
                 show_verdict(name, result.verdict)
                 write_segmentation(result, folder, pictures=pictures)
                 n_written += 1
+                if remark := partial_remark(result):
+                    partial[name] = remark
                 advance()
                 if qc is not None:
                     add_to_qc(qc, result, folder)
@@ -171,7 +193,7 @@ def segment_files(
                 faults[name] = str(error)
     if not n_written:
         raise CordlesionError(next(iter(faults.values())))
-    return faults
+    return SegmentedScans(faults, partial)
 
 
 def _cords(
@@ -214,8 +236,11 @@ def predict_file(
     centerline_source: CordSource = "auto",
     code: Path | None = None,
     force: bool = False,
-) -> None:
+) -> str | None:
     """Write the probability map of one scan.
+
+    Returns:
+        A warning if the cord was lost inside the scan, so that the map is 0 beyond the place; else None.
 
     Raises:
         CordlesionError: As :func:`segment`.
@@ -229,6 +254,7 @@ def predict_file(
     show_message(
         f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own."
     )
+    return lost_remark(curve, image) if curve is not None else None
 
 
 def _read(path: Path | str) -> Volume:

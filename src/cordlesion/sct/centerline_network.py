@@ -1,5 +1,6 @@
 """Where SCT's centerline network sees the cord (Gros et al., NeuroImage 2019): a heatmap for each axial slice."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -58,7 +59,10 @@ def _find(network: SctCenterlineNet, contrast: str, scan: Volume) -> Centerline:
     # Each slice that was looked at stands for those around it, the last one for all that are left.
     at_end = curve.z[-1] == seen.data.shape[2] - 1
     z = np.arange(stride * curve.z[0], n_slices if at_end else stride * (curve.z[-1] + 1))
-    return Centerline(*curve.at((z - first) / stride), z, curve.confidence)
+    x, y = curve.at((z - first) / stride)
+    seen_sure = curve.slice_confidence
+    sure = None if seen_sure is None else np.interp((z - first) / stride, curve.z, seen_sure)
+    return replace(curve, x=x, y=y, z=z, slice_confidence=sure)
 
 
 def sct_centerline_heatmap(network: SctCenterlineNet, scan: Volume, contrast: str = "t2") -> Volume:

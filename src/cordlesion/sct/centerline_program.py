@@ -4,11 +4,15 @@ import os
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from cordlesion.cord.centerline import Centerline, centerline_from_cord_mask, read_centerline
+from cordlesion.cord.ends import end_reasons
+from cordlesion.cord.slabs import SLAB_MM
 from cordlesion.errors import CordlesionError
+from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
 
 TIMEOUT_S = 600
@@ -53,14 +57,21 @@ def centerline_from_sct(scan: Volume) -> Centerline:
         if program := shutil.which("sct_get_centerline"):
             # It takes the name without its ending.
             _run([program, "-i", str(scan.path), "-c", "t2", "-o", str(output).removesuffix(".nii.gz")], output)
-            return read_centerline(output, scan)
+            return _with_ends(read_centerline(output, scan), scan)
         if program := shutil.which("sct_deepseg"):
             _run([program, "spinalcord", "-i", str(scan.path), "-o", str(output)], output)
-            return centerline_from_cord_mask(output, scan)
+            return _with_ends(centerline_from_cord_mask(output, scan), scan)
     raise CordlesionError(
         f"{scan.path}: the source of the centerline is the Spinal Cord Toolbox, but neither sct_get_centerline nor "
         "sct_deepseg is on the PATH. Install it, or choose the source `auto`."
     )
+
+
+def _with_ends(curve: Centerline, scan: Volume) -> Centerline:
+    """Add why the curve ends: at the border of the image, or lost, because the programs give no reasons."""
+    las = to_las(scan)
+    slab_slices = max(1, round(SLAB_MM / las.spacing_mm[2]))
+    return replace(curve, ends=end_reasons(curve.z[0], curve.z[-1], las.data.shape[2], slab_slices))
 
 
 def _run(command: list[str], output: Path) -> None:

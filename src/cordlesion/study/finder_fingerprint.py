@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from cordlesion.config import NETWORK, PreprocessConfig
-from cordlesion.cord import best_path, heatmap_curve
+from cordlesion.cord import best_path, heatmap_curve, slabs
 from cordlesion.cord import finder as cord_finder
 from cordlesion.cord import network as cord_network
 from cordlesion.sct import contrasts as sct_contrast
@@ -19,7 +19,7 @@ network would be trained again.
 """
 
 _OURS: Constants = (
-    ("cordlesion.preprocess.cord_finder.SLAB_MM", cord_finder, "SLAB_MM"),
+    ("cordlesion.preprocess.cord_finder.SLAB_MM", slabs, "SLAB_MM"),
     ("cordlesion.preprocess.cord_finder.MOST_LOG_ODDS", cord_finder, "MAX_LOG_ODDS"),
     ("cordlesion.preprocess.cord_finder.STIFFNESS", cord_finder, "STIFFNESS"),
     ("cordlesion.preprocess.cord_finder.STEEPEST", cord_finder, "MAX_SLOPE"),
@@ -31,14 +31,21 @@ _OURS: Constants = (
     ("cordlesion.preprocess.cord_finder._BATCH_PIXELS", cord_finder, "_BATCH_PIXELS"),
     ("cordlesion.preprocess.cord_finder.FEWEST_FOR_SPLINE", cord_finder, "MIN_SPLINE_POINTS"),
     ("cordlesion.preprocess.cord_finder.CELL_MM", cord_finder, "CELL_MM"),
-    ("cordlesion.preprocess.cord_finder.MULTIPLE", cord_finder, "MULTIPLE"),
+    ("cordlesion.preprocess.cord_finder.MULTIPLE", cord_network, "MULTIPLE"),
     ("cordlesion.preprocess.cord_finder.OFFSET_MM", cord_finder, "OFFSET_MM"),
-    ("cordlesion.preprocess.cord_finder.PIXEL_MM", cord_finder, "PIXEL_MM"),
+    ("cordlesion.preprocess.cord_finder.PIXEL_MM", cord_network, "PIXEL_MM"),
     ("cordlesion.preprocess.cord_network.CELL_MM", cord_network, "CELL_MM"),
     ("cordlesion.preprocess.cord_network.MULTIPLE", cord_network, "MULTIPLE"),
     ("cordlesion.preprocess.cord_network.OFFSET_MM", cord_network, "OFFSET_MM"),
     ("cordlesion.preprocess.cord_network.PIXEL_MM", cord_network, "PIXEL_MM"),
     ("cordlesion.preprocess.best_path._START", best_path, "_START"),
+)
+_OF_DETECTOR: Constants = (
+    *_OURS,
+    ("cord_finder.FROM_BELOW", cord_finder, "FROM_BELOW"),
+    ("cord_finder.PRIOR", cord_finder, "PRIOR"),
+    ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
+    ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
 )
 _ALONG_HEATMAP: Constants = (
     *_OURS,
@@ -69,7 +76,7 @@ def finder_fingerprint(config: PreprocessConfig) -> dict[str, object]:
         normal = sct_contrast.CENTERLINE_CONTRASTS.get(contrast)
         return {"contrast": [contrast, normal], **_values(_ALONG_HEATMAP)}
     if config.centerline == "auto":
-        return {"weights": cord_network.shipped_weights_hash(), **_values(_OURS)}
+        return {"weights": cord_network.shipped_weights_hash(), **_values(_OF_DETECTOR)}
     return {"sct": sct_version()} if config.centerline == "sct" else {}
 
 

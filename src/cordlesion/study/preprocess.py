@@ -3,25 +3,31 @@
 from dataclasses import replace
 
 from cordlesion.execution.local import map_scans
+from cordlesion.io.progress import show_message
 from cordlesion.study.comparators.maps import import_comparators
 from cordlesion.study.models_aside import set_models_aside
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.outdated import clear_outdated_thresholds
 from cordlesion.study.sets import Cohort, Study, close_test_sets, require_scans
-from cordlesion.study.stacks import stack_cutter, stacks_to_cut
+from cordlesion.study.stacks import searched_in_part, stack_cutter, stacks_to_cut
 
 
 def preprocess(cohort: Cohort, options: RunOptions = DEFAULT) -> Study:
     """Cut the cord stack of every scan, close the test sets, and import the files of comparators.
 
-    A scan without a usable centerline is excluded and listed.
+    A scan without a usable centerline is excluded and listed. One in which the cord is lost at an end takes part and is
+    listed, too: its scores show what a method finds in such a scan.
     """
     excluded = _cut_stacks(cohort, options)
     splits = cohort.splits[~cohort.splits["scan_id"].isin(excluded.keys())]
     if excluded:
         require_scans(cohort.config, splits, f"First fault: {next(iter(excluded.values()))}")
     hashes = {name: files for name, files in cohort.hashes.items() if name not in excluded}
-    study = close_test_sets(replace(cohort, hashes=hashes, splits=splits, excluded={**cohort.excluded, **excluded}))
+    partial = searched_in_part(cohort.folder, splits["scan_id"].unique())
+    if partial:
+        show_message(f"the cord was lost in {len(partial)} of {len(hashes)} scans; they are listed at the end")
+    cut = replace(cohort, hashes=hashes, splits=splits, excluded={**cohort.excluded, **excluded}, partial=partial)
+    study = close_test_sets(cut)
     set_models_aside(study)
     clear_outdated_thresholds(cohort)
     measured = cohort.names_in("threshold", "test") & hashes.keys()

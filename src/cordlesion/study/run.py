@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class StudyOutcome(Mapping[str, str]):
     """The study folder."""
     excluded: Mapping[str, str]
     """The excluded scans (or files that belong to no scan), each with the reason."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """The scans that take part though the cord was lost at an end, each with a sentence that says where."""
 
     def __getitem__(self, scan_id: str) -> str:
         return self.excluded[scan_id]
@@ -96,19 +98,20 @@ def _run(config: StudyConfig, until: StageName, only: str | None, executor: Exec
         show_message(remark)
         await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
-        return StudyOutcome(folder.root, _run_stages(config, until, options))
+        last = _run_stages(config, until, options)
+        return StudyOutcome(folder.root, last.excluded, last.partial)
 
 
-def _run_stages(config: StudyConfig, until: StageName, options: RunOptions) -> Mapping[str, str]:
-    """Run the stages, each on what the one before returned; returns the excluded scans with the reasons."""
+def _run_stages(config: StudyConfig, until: StageName, options: RunOptions) -> Cohort | Study:
+    """Run the stages, each on what the one before returned."""
     first, *others = [load_stage(stage) for stage in stages_until(until)]
     opened: Cohort = first(config, options)
     latest: Cohort | Study = opened
     for run_stage in others:
         latest = run_stage(latest, options)
         scans = {name: opened.scans[name] for name in latest.hashes}
-        write_manifest(latest.folder, config, scans, latest.hashes, latest.excluded)
-    return latest.excluded
+        write_manifest(latest.folder, config, scans, latest.hashes, latest.excluded, latest.partial)
+    return latest
 
 
 def _check_names(config: StudyConfig, until: str, only: str | None, executor: str) -> None:

@@ -110,6 +110,8 @@ class Cohort:
     """The excluded scans, each with the reason."""
     comparators: Mapping[str, Comparator] = field(default_factory=dict)
     """By name."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """The scans in which the cord was lost at an end, each with a sentence that says where."""
 
     def names_in(self, *sets: SetName) -> set[str]:
         """Return the names of the scans that are in one of the sets, in any fold."""
@@ -128,6 +130,8 @@ class Study:
     """The excluded scans, each with the reason."""
     comparators: Mapping[str, Comparator]
     """By name."""
+    partial: Mapping[str, str] = field(default_factory=dict)
+    """The scans in which the cord was lost at an end, each with a sentence that says where."""
 
     @cached_property
     def stack_fingerprints(self) -> Mapping[str, str]:
@@ -170,7 +174,8 @@ def close_test_sets(cohort: Cohort) -> Study:
         rows = _of_fold(cohort.splits, fold)
         sets = {name: tuple(cohort.scans[scan] for scan in rows.loc[rows["set"] == name, "scan_id"]) for name in SETS}
         folds[fold] = FoldSets(fold, {name: sets[name] for name in LEARNING_SETS}, ClosedTest(sets["test"]))
-    return Study(cohort.config, cohort.folder, cohort.hashes, folds, cohort.excluded, cohort.comparators)
+    listed = cohort.excluded, cohort.comparators, cohort.partial
+    return Study(cohort.config, cohort.folder, cohort.hashes, folds, *listed)
 
 
 def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -> None:

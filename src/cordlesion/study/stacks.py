@@ -18,6 +18,9 @@ from cordlesion.study.stack_fingerprint import earlier_stack_fingerprints, stack
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold.postprocess import read_cord
 
+_LOST = "cord_lost"
+"""Key of a stack's done-marker."""
+
 
 @dataclass(frozen=True)
 class StackToCut:
@@ -58,14 +61,16 @@ class StackCutter:
         if not self.keep:
             make_stack(scan, self.preprocess, self._find)
             return
-        content = stack_content(make_stack(scan, self.preprocess, self._find))
+        stack = make_stack(scan, self.preprocess, self._find)
+        content, found = stack_content(stack), {_LOST: stack.lost}
         require_unchanged(scan, wanted.hashes, {"image", "reference", self.preprocess.guide or ""})
         if self._is_same(wanted, content):
-            self.folder.renew(_key(wanted), wanted.fingerprint)
+            self.folder.renew(_key(wanted), wanted.fingerprint, found)
             return
         path = self.folder.stack(scan.scan_id)
-        with self.folder.stage(_key(wanted), wanted.fingerprint, path), atomic_path(path) as temporary:
+        with self.folder.stage(_key(wanted), wanted.fingerprint, path) as record, atomic_path(path) as temporary:
             temporary.write_bytes(content)
+            record |= found
 
     def _check_cord(self, scan: Scan) -> None:
         try:
@@ -106,6 +111,12 @@ def stacks_to_cut(cohort: Cohort, scans: Iterable[Scan]) -> list[StackToCut]:
         )
         for scan in scans
     ]
+
+
+def searched_in_part(folder: StudyFolder, scans: Iterable[str]) -> dict[str, str]:
+    """Return the scans whose cord was lost at an end when their stack was cut, each with a sentence that says where."""
+    markers = {name: folder.finished(stack_key(name)) for name in scans}
+    return {name: str(marker[_LOST]) for name, marker in markers.items() if marker.get(_LOST)}
 
 
 def _key(wanted: StackToCut) -> str:

@@ -72,7 +72,11 @@ def _split(progress: _Progress, stage: Stage) -> list[Row]:
 
 def _stacks(progress: _Progress, stage: Stage) -> list[Row]:
     splits = progress.splits
-    return [] if splits is None else [(stage.name, *_counted(progress.folder, "preprocess", set(splits["scan_id"])))]
+    if splits is None:
+        return []
+    count, state = _counted(progress.folder, "preprocess", set(splits["scan_id"]))
+    lost = _listed(progress.folder, "partial")
+    return [(stage.name, f"{count}, cord lost in {len(lost)}" if lost else count, state)]
 
 
 def _trainings(progress: _Progress, stage: Stage) -> list[Row]:
@@ -109,11 +113,18 @@ def _imported(progress: _Progress, comparator: str) -> tuple[str, str]:
 
 def _counted(folder: StudyFolder, stage: str, scans: set[str]) -> tuple[str, str]:
     """Count the scans of which a stage is done; scans that the study excluded are not needed."""
-    excluded = read_manifest(folder.manifest, folder.root).get("excluded", {}) if folder.manifest.is_file() else {}
-    left_out = scans.intersection(excluded)
+    left_out = scans.intersection(_listed(folder, "excluded"))
     done = sum(bool(folder.finished(f"{stage}/{name}")) for name in scans - left_out)
     count = f"{done} of {len(scans - left_out)} scans" + (f", {len(left_out)} left out" if left_out else "")
     return count, _state(done == len(scans - left_out))
+
+
+def _listed(folder: StudyFolder, key: str) -> Mapping[str, str]:
+    """Return the scans that the manifest lists under a key, each with the reason."""
+    listed: Mapping[str, str] = (
+        read_manifest(folder.manifest, folder.root).get(key, {}) if folder.manifest.is_file() else {}
+    )
+    return listed
 
 
 def _on_cluster(folder: StudyFolder) -> dict[tuple[str, str], str]:

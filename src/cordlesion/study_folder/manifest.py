@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -48,6 +49,7 @@ class _Manifest(BaseModel):
     hardware: _Hardware = _Hardware()
     scans: dict[str, dict[str, str | dict[str, str]]] = {}
     excluded: dict[str, str] = {}
+    partial: dict[str, str] = {}
     primary: _Primary | None = None
     test_set_opened: _Opening | None = None
 
@@ -58,6 +60,7 @@ def write_manifest(
     scans: Mapping[str, Scan],
     hashes: Mapping[str, Mapping[str, str]],
     excluded: Mapping[str, str],
+    partial: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Write ``manifest.json``: versions, hardware, seeds, inputs with their SHA-256, and the time of every stage.
 
@@ -81,6 +84,7 @@ def write_manifest(
             "seeds": {"split": config.split.seed, "runs": list(config.seeds)},
             "scans": {n: _files(scan, config.dataset) | {"sha256": dict(hashes[n])} for n, scan in scans.items()},
             "excluded": {within(name): within(reason) for name, reason in excluded.items()},
+            "partial": {name: within(place) for name, place in partial.items()},
             "seconds": _seconds(folder, {run.name for run in config.runs}),
             "primary": _registered(config.evaluation.primary, opened),
             "test_set_opened": opened,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -117,14 +118,19 @@ class DoneMarkers:
             self._marker(unit), {"fingerprint": fingerprint} | {k: v for k, v in record.items() if k != "fingerprint"}
         )
 
-    def renew(self, unit: str, fingerprint: str) -> None:
+    def renew(self, unit: str, fingerprint: str, record: Mapping[str, Any] = MappingProxyType({})) -> None:
         """Set the fingerprint of a unit that was done again with the very same result.
 
         What was made from the result stays valid: the first fingerprint is kept as ``unchanged_since``.
+
+        Args:
+            unit: Its name.
+            fingerprint: Of its inputs.
+            record: Small results to keep in the marker.
         """
         last = self.finished(unit)
         since = last.get("unchanged_since", last["fingerprint"])
-        write_json(self._marker(unit), last | {"fingerprint": fingerprint, "unchanged_since": since})
+        write_json(self._marker(unit), last | {**record, "fingerprint": fingerprint, "unchanged_since": since})
 
     @contextlib.contextmanager
     def listed(self, unit: str) -> Iterator[Callable[[], None]]:

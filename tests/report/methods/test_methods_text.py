@@ -110,3 +110,12 @@ def test_excluded_scans_are_told(study_copy: Path) -> None:
     path = study_copy / "manifest.json"
     path.write_text(path.read_text().replace('"excluded": {}', '"excluded": {"sub-9": "no cord"}'))
     assert "1 further scan was left out." in write_methods(read_results(study_copy)).text
+
+
+def test_scans_in_which_the_cord_was_lost_are_told(study_copy: Path) -> None:
+    path = study_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"partial": {}', '"partial": {"sub-9": "lost", "sub-8": "lost"}'))
+    assert (
+        "In 2 scans the cord was lost at an end and searched in part; lesions"
+        in write_methods(read_results(study_copy)).text
+    )

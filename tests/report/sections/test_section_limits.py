@@ -127,6 +127,13 @@ def test_sets_with_unlike_lesions_are_told(results: StudyResults, findings: Find
     assert "differ in amount" in said(replace(results, splits=splits), findings)
 
 
+def test_scans_in_which_the_cord_was_lost_are_told(study_copy: Path, findings: Findings) -> None:
+    path = study_copy / "manifest.json"
+    path.write_text(path.read_text().replace('"partial": {}', '"partial": {"sub-9": "lost at k = 3"}'))
+    assert "The cord was lost inside 1 scan (see the cohort)" in said(read_results(study_copy), findings)
+    assert "cord was lost" not in said(findings.results, findings)
+
+
 def test_excluded_scans_and_reduced_runs_are_told(study_copy: Path, findings: Findings) -> None:
     path = study_copy / "manifest.json"
     path.write_text(path.read_text().replace('"excluded": {}', '"excluded": {"sub-9": "no cord"}'))

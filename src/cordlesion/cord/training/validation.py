@@ -20,7 +20,8 @@ from cordlesion.io.arrays import Float32Array, FloatArray
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.simulate import ScanPlan, SimulatedScan, plan_cohort, simulate_scan
-from cordlesion.simulate.axial_slices import cordless_slice, draw_stack
+from cordlesion.simulate.axial_slices import Part, draw_stack
+from cordlesion.simulate.cordless_slices import cordless_images
 from cordlesion.simulate.frame import cord_frame
 from cordlesion.simulate.randomness import keyed_rng
 
@@ -103,18 +104,18 @@ def _simulated(plan: ScanPlan, index: int) -> LocatedScan:
 
 def _drawn(seed: int, index: int) -> LocatedScan:
     gap_mm = DRAWN_GAPS_MM[index % len(DRAWN_GAPS_MM)]
-    slices = list(draw_stack(seed, index, gap_mm))
+    stack = draw_stack(seed, index, gap_mm)
     # In drawn slices the right side is last, in LAS order it is first.
-    data = np.stack([drawn.image[::-1] for drawn in slices], axis=2)
-    centers = np.array([drawn.center if drawn.certain else (np.nan, np.nan) for drawn in slices])
+    data = np.moveaxis(stack.images[:, ::-1], 0, 2)
+    centers = np.where((stack.parts == Part.CORD)[:, None], stack.centers, np.nan)
     centers[:, 0] = len(data) - 1 - centers[:, 0]
     return _disturbed(LocatedScan(f"drawn, {gap_mm:g} mm", data, (1.0, 1.0, gap_mm), centers), seed, index)
 
 
 def _cordless(seed: int, index: int) -> LocatedScan:
     rng = keyed_rng("cordless scan", seed, index)
-    image = cordless_slice(rng).image
-    data = np.stack([image + rng.normal(0, 0.05 * image.std(), image.shape) for _ in range(30)], axis=2)
+    images = cordless_images(rng, 30)
+    data = np.moveaxis(images + rng.normal(0, 0.05 * images.std(), images.shape), 0, 2)
     scan = LocatedScan("no cord", data.astype(np.float32), (1.0, 1.0, 4.0), np.full((30, 2), np.nan))
     return _disturbed(scan, seed, index)
 

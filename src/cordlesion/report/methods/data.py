@@ -51,6 +51,11 @@ def scans(study: MethodsContext) -> str:
     )
     excluded = len(study.results.manifest.get("excluded", {}))
     left_out = f" {excluded} further {'scan was' if excluded == 1 else 'scans were'} left out." if excluded else ""
+    if partial := len(study.results.manifest.get("partial", {})):
+        left_out += (
+            f" In {partial} {'scan' if partial == 1 else 'scans'} the cord was lost at an end and searched in part; "
+            "lesions beyond the place count as missed."
+        )
     drawn = _split(study.config.split, study.results.splits)
     people = _people(study.results)
     return f"{counts}{people}{left_out} {drawn} {_sizes(study.results.splits, study.config.split)}".rstrip()

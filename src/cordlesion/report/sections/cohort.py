@@ -113,7 +113,8 @@ def _quartiles(values: pd.Series) -> Cell:
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"excluded": findings.results.manifest.get("excluded", {})}
+    manifest = findings.results.manifest
+    return {"excluded": manifest.get("excluded", {}), "partial": manifest.get("partial", {})}
 
 
 SECTION = Section(

@@ -233,6 +233,15 @@ def _excluded(facts: Findings) -> Iterator[Limit]:
         yield Limit(f"{n} {scans} left out (see the cohort): results hold for scans that could be processed.")
 
 
+def _partial(facts: Findings) -> Iterator[Limit]:
+    if n := len(facts.results.manifest.get("partial", {})):
+        scans = "1 scan" if n == 1 else f"{n} scans"
+        yield Limit(
+            f"The cord was lost inside {scans} (see the cohort): networks saw a part of it, and lesions beyond the "
+            "place count as missed."
+        )
+
+
 def _one_reference(_: Findings) -> Iterator[Limit]:
     yield Limit(
         "One reference per scan: how far raters disagree is not known, so neither is how much of what is called missed "
@@ -260,6 +269,7 @@ _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
     ),
     *(_one_origin, _unlike_sets, _unfinished, _one_reference, _lesion_rule, _repeated_subjects, _comparators),
     _excluded,
+    _partial,
 )
 """Every limit that is looked for, in the order of the page."""
 
