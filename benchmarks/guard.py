@@ -112,10 +112,11 @@ def main(bundle: str, scans: str = "120", seed: str = "1001") -> None:
             for count in counts:
                 count["no cord found"] += 1
             continue
+        cut = model.cut(image, curve)
         start = time.perf_counter()
-        verdict = compare_scan(model, image, curve, force=True)
+        verdict = compare_scan(model, image, cut, force=True)
         seconds.append(time.perf_counter() - start)
-        probability = predict_scan(model, image, curve)
+        probability = predict_scan(model, image, curve, cut)
         mask, _ = make_mask(replace(image, data=probability), rule, model.card.postprocess, None)
         after = compare_result(verdict, model, measure_lesions(image, mask, probability, curve))
         distances.setdefault(kind, []).append(verdict.distance)

@@ -106,9 +106,13 @@ class Bundle:
 
     def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan; see :class:`~.architectures.Predictor`."""
+        stack, geometry = self.cut(scan, centerline)
+        return map_back(require_finite(self.predict_stack(stack, geometry), scan.path), geometry)
+
+    def cut(self, scan: Volume, centerline: Centerline | None) -> tuple[Float32Array, StackGeometry]:
+        """Return the stack of a scan, with the scan's own intensities, and its place."""
         geometry = place_stack(scan, centerline, self.card.preprocess)
-        probability = self.predict_stack(sample_stack(scan, geometry), geometry)
-        return map_back(require_finite(probability, scan.path), geometry)
+        return sample_stack(scan, geometry), geometry
 
     def predict_stack(self, stack: Float32Array, geometry: StackGeometry) -> Float32Array:
         """Predict a stack: the probability over overlapping patches, averaged as the card asks.

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.features import stack_features
 from cordlesion.guard.profile import voxel_edges
@@ -12,28 +11,25 @@ from cordlesion.io.volume import Volume
 from cordlesion.lesions.measure import LesionList
 from cordlesion.model.architectures import Predictor
 from cordlesion.model.bundle import Bundle
-from cordlesion.preprocess.cord_stack import sample_stack
-from cordlesion.preprocess.region import place_stack
+from cordlesion.prediction import Cut
 
 
-def compare_scan(model: Predictor, image: Volume, centerline: Centerline | None, *, force: bool = False) -> Verdict:
+def compare_scan(model: Predictor, image: Volume, cut: Cut | None, *, force: bool = False) -> Verdict:
     """Compare a scan with the training scans of a model.
 
     Args:
         model: The model.
         image: The scan.
-        centerline: The cord's centre; not needed by a model of the foreground.
+        cut: What the model sees of it (:func:`cordlesion.prediction.cut_scan`).
         force: Accept a scan that is refused.
 
     Raises:
         CordlesionError: The scan is refused.
     """
-    if model.profile is None:
+    if model.profile is None or cut is None:
         return replace(NOT_COMPARED, reasons=(why_not_compared(model),))
-    settings = model.card.preprocess
-    geometry = place_stack(image, centerline, settings)
-    features = stack_features(sample_stack(image, geometry), geometry, settings.spacing_mm)
-    verdict = judge_scan(model.profile, features, voxel_edges(geometry, settings.spacing_mm))
+    spacing_mm = model.card.preprocess.spacing_mm
+    verdict = judge_scan(model.profile, stack_features(*cut, spacing_mm), voxel_edges(cut[1], spacing_mm))
     if verdict.status != "refused":
         return verdict
     if not force:

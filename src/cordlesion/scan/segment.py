@@ -22,7 +22,7 @@ from cordlesion.lesions.measure import measure_lesions
 from cordlesion.lesions.tables import check_tables
 from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
-from cordlesion.prediction import predict_scan
+from cordlesion.prediction import cut_scan, predict_scan
 from cordlesion.scan.earlier import check_earlier, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
 from cordlesion.scan.outputs import Segmentation, add_to_qc, partial_remark, write_segmentation
@@ -104,8 +104,9 @@ def _segment(
     cord = read_cord(given.cord_mask, image, removal)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
-    verdict = compare_scan(model, image, curve, force=force)
-    probability = predict_scan(model, image, curve)
+    cut = cut_scan(model, image, curve)
+    verdict = compare_scan(model, image, cut, force=force)
+    probability = predict_scan(model, image, curve, cut)
     mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
     is_mask = model.card.built_in_threshold is not None
     found = measure_lesions(image, mask, None if is_mask else probability, curve)
@@ -247,8 +248,9 @@ def predict_file(
     check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
     image, model = _read(scan), load_bundle(bundle, code)
     curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)
-    show_verdict(output_name(scan), compare_scan(model, image, curve, force=force))
-    write_volume(output, predict_scan(model, image, curve), image)
+    cut = cut_scan(model, image, curve)
+    show_verdict(output_name(scan), compare_scan(model, image, cut, force=force))
+    write_volume(output, predict_scan(model, image, curve, cut), image)
     show_message(
         f"{output}: lesion probabilities. Tune a threshold with `cordlesion tune`, or cut them at the model's own."
     )
