@@ -1,7 +1,5 @@
 """Implanted lesions: their volume, place, blur and noise, against independent calculations."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -11,10 +9,9 @@ from scipy.stats import qmc
 from cordlesion.detectability.appearance import appearance
 from cordlesion.detectability.cord_space import cord_space
 from cordlesion.detectability.design import Design, implant_lesions, lesions_per_copy, wishes
-from cordlesion.detectability.drawing import draw_lesion, rician_sd
 from cordlesion.simulate.randomness import NoiseTile, keyed_rng
 from cordlesion.simulate.spindle import Lesion, Placement, spindle
-from support.tubes import CORD, make_tube
+from support.tubes import make_tube
 
 TEXTURE = NoiseTile((3,))
 

@@ -50,4 +50,6 @@ def make_tube(
 
 def _means(fine: np.ndarray, shape: np.ndarray, parts: int) -> np.ndarray:
     x, y, z = shape
-    return np.broadcast_to(fine, (x * parts, y * parts, z * parts)).reshape(x, parts, y, parts, z, parts).mean((1, 3, 5))
+    return (
+        np.broadcast_to(fine, (x * parts, y * parts, z * parts)).reshape(x, parts, y, parts, z, parts).mean((1, 3, 5))
+    )

@@ -109,6 +109,15 @@ COMMANDS = (
         "Put known lesions into copies of healthy scans: a BIDS dataset with exact masks, for `detectability`.",
         DETECT,
     ),
+    Command(
+        "detectability",
+        "detectability:detectability",
+        (
+            "Measure how small and how faint a lesion a method can find: tables with intervals, and a figure.\n\n"
+            "Give a model, or the maps or masks of any tool for the scans of the dataset."
+        ),
+        DETECT,
+    ),
     Command("model", "", "Trained models (bundles).", MODELS),
     Command("model info", "model:info", "Print the card of a trained model."),
     Command(

@@ -5,8 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Count, Output, Quiet, Repeated, report_excluded
+from cordlesion.cli.maps import Grid, Rule
+from cordlesion.cli.options import Code, Count, Output, Quiet, Repeated, report_excluded
 from cordlesion.detectability.design import DesignName
+from cordlesion.detectability.strata import CONTRAST
 from cordlesion.simulate.lesions import COLUMNS
 
 
@@ -61,3 +63,49 @@ def implant(
             edge_mm=edge_mm,
         )
         return report_excluded(faults)
+
+
+def detectability(
+    dataset: Path,
+    *,
+    output: Output,
+    bundle: Annotated[Path | None, Parameter(name=["--model", "-m"])] = None,
+    probability: Path | None = None,
+    prediction: Path | None = None,
+    rule: Rule = "study",
+    grid: Grid = "paper",
+    threshold: float | None = None,
+    contrast_bands: Annotated[tuple[float, ...], Parameter(negative="")] = CONTRAST[1:-1],
+    code: Code = None,
+    quiet: Quiet = False,
+) -> int:
+    """Measure how small and how faint a lesion a method can find: tables with intervals, and a figure.
+
+    Give a model, or the maps or masks of any tool for the scans of the dataset.
+
+    Args:
+        dataset: Folder that `implant` or `simulate` wrote.
+        output: Folder of the tables and the figure, and of the maps of a model.
+        bundle: Folder of a trained model.
+        probability: Folder of probability maps with the BIDS entities of the scans.
+        prediction: Folder of masks with the BIDS entities of the scans.
+        threshold: The method's own threshold; that of the model by default.
+        contrast_bands: Lesions are counted together between these ratios of lesion to cord signal.
+    """
+    from cordlesion.detectability.measure import measure_detectability
+    from cordlesion.io.progress import shown
+
+    with shown(quiet):
+        result = measure_detectability(
+            dataset,
+            output,
+            bundle=bundle,
+            probability=probability,
+            prediction=prediction,
+            rule=rule,
+            grid=grid,
+            threshold=threshold,
+            contrast=(CONTRAST[0], *contrast_bands, CONTRAST[-1]),
+            code=code,
+        )
+        return report_excluded(result.excluded)

@@ -112,8 +112,11 @@ def _sizes(design: Design, n: int, rng: np.random.Generator) -> tuple[FloatArray
     if design.name == "simulator":
         bulk, mixed, own = rng.normal(size=(3, n))
         mixed = _correlated(bulk, mixed, LESIONS)
-        volume = 0.6 * LESIONS.length_mm * LESIONS.area_mm2 * np.exp(
-            LESIONS.length_log_sd * bulk + LESIONS.area_log_sd * mixed
+        volume = (
+            0.6
+            * LESIONS.length_mm
+            * LESIONS.area_mm2
+            * np.exp(LESIONS.length_log_sd * bulk + LESIONS.area_log_sd * mixed)
         )
         size = (bulk + mixed) / np.sqrt(2 * (1 + LESIONS.length_area_correlation))
         spread = np.hypot(LESIONS.contrast_lesion_log_sd, LESIONS.contrast_scan_log_sd)
@@ -187,9 +190,7 @@ def _free_position(
     """Draw the middle of a lesion, with all of its length inside the cord and apart from the others."""
     low, high = 0.5 * length_mm, cord_mm - 0.5 * length_mm
     candidates = low + (high - low) * rng.random(200)
-    apart = [
-        all(abs(c - (a + b) / 2) >= (b - a + length_mm) / 2 + GAP_MM for a, b in taken) for c in candidates
-    ]
+    apart = [all(abs(c - (a + b) / 2) >= (b - a + length_mm) / 2 + GAP_MM for a, b in taken) for c in candidates]
     return float(candidates[apart.index(True)]) if any(apart) and high >= low else None
 
 

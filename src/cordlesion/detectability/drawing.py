@@ -130,7 +130,9 @@ def _box(lesion: Lesion, space: CordSpace) -> Box:
     """Return the voxels that a lesion may change."""
     half, place = 0.65 * lesion.length_mm, lesion.place
     along = np.linspace(lesion.centre_s_mm - half, lesion.centre_s_mm + half, 20)
-    middle = np.array([space.centre_at(float(s)) for s in along]) + np.array([-place.centre_mm[0], place.centre_mm[1], 0])
+    middle = np.array([space.centre_at(float(s)) for s in along]) + np.array(
+        [-place.centre_mm[0], place.centre_mm[1], 0]
+    )
     # Its rough outline may be 1 / 0.4 times as far away as the smooth one, but not outside the cord.
     radius = min(2.5 * max(place.half_width_mm, place.half_depth_mm), float(max(place.cord_axes_mm)) * 2)
     reach = np.array([radius, radius, 0]) + MARGIN_MM

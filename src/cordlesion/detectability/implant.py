@@ -7,7 +7,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from cordlesion.centerlines import CordInput
 from cordlesion.cord.centerline import Centerline, centerline_mask
 from cordlesion.detectability.appearance import Appearance, appearance
 from cordlesion.detectability.cord_input import cord_mask_of

@@ -83,7 +83,9 @@ class ImplantedDataset:
                 shutil.copyfile(name.source.image, temporary)
         else:
             write_volume(place, image, scan)
-        write_json(self.root / name.folder / f"{name.scan_id}_T2w.json", self._sidecar(name, is_changed=image is not None))
+        write_json(
+            self.root / name.folder / f"{name.scan_id}_T2w.json", self._sidecar(name, is_changed=image is not None)
+        )
         self._subjects[name.subject] = name.source.image.name
 
     def _sidecar(self, name: CopyName, *, is_changed: bool) -> dict[str, object]:
@@ -103,7 +105,9 @@ class ImplantedDataset:
         write_text(self.root / "README", README)
         write_json(self.root / LABELS / "dataset_description.json", self._description("derivative", "Labels"))
         write_text(self.root / LABELS / "README", LABELS_README)
-        write_text(self.root / LABELS / ".bidsignore", "*_seg.nii.gz\n*_dseg.nii.gz\n*_probseg.nii.gz\ntrue_lesions.*\n")
+        write_text(
+            self.root / LABELS / ".bidsignore", "*_seg.nii.gz\n*_dseg.nii.gz\n*_probseg.nii.gz\ntrue_lesions.*\n"
+        )
 
     def _description(self, kind: str, name: str) -> dict[str, object]:
         design = json.loads(json.dumps(asdict(self.design)))

@@ -51,7 +51,9 @@ TRUE_LESIONS = TableSpec(
             may_be_missing=True,
         ),
         Column("column", "Place in the section of the cord: `lateral`, `posterior`, `anterior` or `central`", "text"),
-        Column("level", "Vertebral level; empty where it is unknown, as in implanted scans", "text", may_be_missing=True),
+        Column(
+            "level", "Vertebral level; empty where it is unknown, as in implanted scans", "text", may_be_missing=True
+        ),
         _mm("position_mm", "Position of its middle along the cord, from the upper end of the cord in the scan"),
         _mm("distance_mm", "Distance of its centre of mass from the cord's centre, in the section"),
         _mm("left_mm", "How far left of the cord's centre its centre of mass is; negative: right"),
