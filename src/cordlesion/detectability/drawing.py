@@ -1,8 +1,8 @@
 """Draws one lesion into a scan: partial volume by fine sampling, the blur of the scan, its own noise (no torch).
 
-The signal of a voxel is the mean over its volume of the blurred tissue. A lesion multiplies the signal of the cord, so
-that what it adds is (gain - 1) x signal of the cord, inside the lesion and inside the cord; this is drawn on a fine grid,
-blurred, and averaged over voxels. In voxels that also contain fluid, only the part of the cord is raised.
+The signal of a voxel is the mean over its volume of the blurred tissue. A lesion replaces the signal of the tissue by its
+own, inside the lesion and inside the cord; the difference is drawn on a fine grid, blurred, averaged over voxels and added.
+In voxels that also contain fluid, only the part of the cord is raised.
 
 The noise is the scan's own. In a magnitude image with a signal-to-noise ratio of A, the SD of the noise is that of a Rician
 variable, sqrt(A^2 + 2 - pi/2 L(A)^2) with L(A) = exp(-A^2/4) ((1 + A^2/2) I0(A^2/4) + A^2/2 I1(A^2/4)). From A = 8 to 14 (a
@@ -22,6 +22,8 @@ from cordlesion.simulate.spindle import Lesion, signal_gain, spindle
 
 SIGNAL_MM, COARSE_MM = 0.3, 0.6
 """Largest step of the fine grids: of the signal, which is blurred; and of the volume while a lesion is scaled to it."""
+GREY_LOST, GREY_LOST_AT = 0.7, 0.3
+"""Share of the difference between grey and white matter that is lost inside a lesion, if (contrast - 1) is at least 0.3."""
 FILL_CELLS = 20_000
 """Number of fine cells of about which a lesion consists when its fill is computed: its volume is exact to about 0.5 %."""
 FILL_MM = (0.08, 0.15)
@@ -56,12 +58,19 @@ class _Shape:
     box: Box
     parts: Array
     """Fine cells per voxel along each axis."""
+    at: list[FloatArray]
+    """Positions of the cells along each axis, in voxels."""
     place: tuple[Float32Array, Float32Array, Float32Array]
     """Coordinates (s, u, v)."""
     level: Float32Array
     """Level function of the spindle."""
     cord: Float32Array
     """Share of each cell inside the smooth surface of the cord and a voxel of its mask."""
+
+    def tissue(self, look: Appearance) -> Float32Array:
+        """Return the signal of the tissue at each cell, relative to that of the cord."""
+        padded, nodes = _padded(look.tissue, self.box)
+        return _upsampled(padded, self.at, nodes)
 
     def fill(self) -> Float32Array:
         """Return the share of each voxel inside the lesion."""
@@ -79,12 +88,24 @@ def draw_lesion(lesion: Lesion, space: CordSpace, look: Appearance, texture: Noi
     """
     shape = _shape(lesion, space, texture, _box(lesion, space), SIGNAL_MM)
     interior = texture.at(*shape.place, (6, 1.5, 1.5), lesion.texture + 1)
-    excess = (signal_gain(lesion, shape.level, lesion.contrast, interior) - 1) * shape.cord
+    weight = (signal_gain(lesion, shape.level, 2.0, interior) - 1) * shape.cord
+    excess = weight * _excess(lesion.contrast, shape.tissue(look))
     step = space.spacing_mm / shape.parts
     blurred = ndimage.gaussian_filter(excess, look.blur_sd_mm / step, mode="nearest", truncate=3.0)
     fill = _fill(lesion, space, texture, shape)
     added = _voxel_means(blurred, shape.parts) * look.signal[shape.box]
     return DrawnLesion(lesion, shape.box, fill, added, _volume_mm3(fill, space))
+
+
+def _excess(contrast: float, tissue: Float32Array) -> Float32Array:
+    """Return what a lesion adds to tissue, in units of the signal of the cord.
+
+    Inside a lesion, grey and white matter have almost the same signal, as in the simulator; a faint lesion, in proportion
+    to its contrast, leaves some of their difference.
+    """
+    kept = 1 - GREY_LOST * float(np.clip((contrast - 1) / GREY_LOST_AT, 0, 1))
+    excess: Float32Array = np.float32(contrast) * (1 + np.float32(kept) * (tissue - 1)) - tissue
+    return excess
 
 
 def _fill(lesion: Lesion, space: CordSpace, texture: NoiseTile, shape: _Shape) -> Float32Array:
@@ -116,7 +137,7 @@ def _shape(lesion: Lesion, space: CordSpace, texture: NoiseTile, box: Box, fine_
     ]
     u, v, s = _coordinates(at, box, space)
     level = spindle(lesion, u, v, s, space.girth(s), texture)
-    return _Shape(box, parts, (s, u, v), level, _cord_share(at, box, space, parts))
+    return _Shape(box, parts, at, (s, u, v), level, _cord_share(at, box, space, parts))
 
 
 def rician_sd(snr: FloatArray) -> FloatArray:
@@ -163,11 +184,16 @@ def _upsampled(values: Array, at: list[FloatArray], nodes: list[Array]) -> Float
     return upsampled
 
 
+def _padded(array: Float32Array, box: Box) -> tuple[Float32Array, list[Array]]:
+    """Return a box of an array with one more voxel on each side, repeated beyond the image; and their indices."""
+    nodes: list[Array] = [np.arange(edge.start - 1, edge.stop + 1) for edge in box]
+    return array[np.ix_(*(index.clip(0, n - 1) for index, n in zip(nodes, array.shape, strict=True)))], nodes
+
+
 def _cord_share(at: list[FloatArray], box: Box, space: CordSpace, parts: Array) -> Float32Array:
     """Return the share of each fine cell inside the smooth surface of the cord, and in a voxel of its mask."""
-    nodes = [np.arange(edge.start - 1, edge.stop + 1) for edge in box]
-    held = np.ix_(*(index.clip(0, n - 1) for index, n in zip(nodes, space.inside.shape, strict=True)))
-    surface = _upsampled(space.surface[held], at, nodes)
+    padded, nodes = _padded(space.surface, box)
+    surface = _upsampled(padded, at, nodes)
     mask = space.inside[box].astype(np.float32)
     for axis, n in enumerate(parts):
         mask = np.repeat(mask, n, axis=axis)

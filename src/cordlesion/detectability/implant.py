@@ -187,7 +187,7 @@ def _row(name: CopyName, number: int, drawn: DrawnLesion, space: CordSpace, look
         float(np.average(axis, weights=weight)) for axis in space.coordinates((index + start) * space.spacing_mm)
     )
     lesion, inside = drawn.lesion, space.inside[drawn.box]
-    peak = 1 + float((drawn.added[inside] / look.signal[drawn.box][inside]).max())
+    peak = float((look.tissue[drawn.box] + drawn.added / look.signal[drawn.box].clip(1e-6))[inside].max())
     return TrueLesion(
         scan_id=name.scan_id,
         subject=name.subject,
