@@ -29,7 +29,7 @@ def make_tube(
     bend_mm: float = 4.0,
     seed: int = 0,
 ) -> Tube:
-    """Make a tube of fluid around a cord; the image is averaged over voxels and blurred by a Gaussian of SD ``blur_mm``."""
+    """Make a cord in a tube of fluid; the image is blurred by a Gaussian of SD ``blur_mm`` and averaged over voxels."""
     parts = 4
     size = np.array([32.0, 36.0, length_mm])
     shape = np.ceil(size / spacing_mm).astype(int)

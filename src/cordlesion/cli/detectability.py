@@ -7,9 +7,7 @@ from cyclopts import Parameter
 
 from cordlesion.cli.maps import Grid, Rule
 from cordlesion.cli.options import Code, Count, Output, Quiet, Repeated, report_excluded
-from cordlesion.detectability.design import DesignName
-from cordlesion.detectability.strata import CONTRAST
-from cordlesion.simulate.lesions import COLUMNS
+from cordlesion.detectability.names import CONTRAST, DesignName
 
 
 def implant(
@@ -23,7 +21,7 @@ def implant(
     design: DesignName = "even",
     volume: Annotated[tuple[float, ...], Parameter(negative="")] = (5.0, 500.0),
     contrast: Annotated[tuple[float, ...], Parameter(negative="")] = (1.1, 1.9),
-    column: Annotated[tuple[str, ...], Parameter(negative="")] = COLUMNS,
+    column: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     strength: float = 1.0,
     seed: int = 0,
     edge_mm: float | None = None,
@@ -42,7 +40,8 @@ def implant(
             with every contrast; simulator: as the simulator draws them.
         volume: Volumes in mm3: the lowest and the highest (even), or all (grid).
         contrast: Ratios of lesion to cord signal, in the same way.
-        column: Where lesions are in the section of the cord: lateral, posterior, anterior, central.
+        column: Where lesions are in the section of the cord: lateral, posterior, anterior, central; all by default, as
+            often as the simulator draws them.
         strength: Factor of (contrast - 1); with 0 every copy is the scan's file, byte for byte.
         seed: The same seed gives the same lesions.
         edge_mm: 10-90 % width of sharp edges in the scans, to which lesions are blurred; measured by default.
@@ -50,6 +49,7 @@ def implant(
     from cordlesion.detectability.design import Design
     from cordlesion.detectability.implant import implant_files
     from cordlesion.io.progress import shown
+    from cordlesion.simulate.lesions import COLUMNS
 
     with shown(quiet):
         faults = implant_files(
@@ -59,7 +59,7 @@ def implant(
             centerlines=centerline,
             copies=copies,
             lesions=lesions,
-            design=Design(design, volume, contrast, column, strength, seed),
+            design=Design(design, volume, contrast, column or COLUMNS, strength, seed),
             edge_mm=edge_mm,
         )
         return report_excluded(faults)

@@ -14,7 +14,7 @@ SIGNAL_SD_MM = (3.0, 3.0, 8.0)
 """SD of the Gaussian window of the local signal of the cord: wide enough to leave out noise and grey matter, narrow
 enough to follow the coil's shading."""
 TISSUE_SD_MM = (0.7, 0.7, 4.0)
-"""SD of the Gaussian window of the tissue's own signal: grey matter is as wide as 2 mm, and changes slowly along the cord."""
+"""SD of the Gaussian window of the tissue's signal: grey matter is 2 mm wide, and changes slowly along the cord."""
 CORE_MM, TISSUE_CORE_MM = 1.5, 0.8
 """Voxels deeper in the cord than this count for its signal, and for that of its tissue: others are mixed with fluid."""
 TISSUE_LIMITS = (0.7, 1.4)
@@ -72,7 +72,9 @@ def _local_signal(space: CordSpace, depth: FloatArray) -> Float32Array:
 def _tissue(space: CordSpace, depth: FloatArray, signal: Float32Array) -> Float32Array:
     """Return the signal of the tissue relative to that of the cord; at the surface, that of the nearest inner voxel."""
     core = _core(depth, TISSUE_CORE_MM)
-    nearest = ndimage.distance_transform_edt(~core, sampling=space.spacing_mm, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(
+        ~core, sampling=space.spacing_mm, return_distances=False, return_indices=True
+    )
     means = _window_means(space.scan.data, core, TISSUE_SD_MM, space.spacing_mm)
     relative = means[tuple(nearest)] / np.where(signal > 0, signal, 1)
     return np.asarray(np.where(signal > 0, relative.clip(*TISSUE_LIMITS), 1.0), np.float32)

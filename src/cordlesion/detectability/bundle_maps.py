@@ -7,11 +7,13 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.detectability.dataset import LesionDataset
 from cordlesion.detectability.masks import Method
 from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Float32Array
 from cordlesion.io.progress import track
 from cordlesion.io.volume import Volume, read_scan, write_volume
 from cordlesion.model.architectures import Predictor
 from cordlesion.model.bundle import load_bundle
 from cordlesion.prediction import predict_scan
+from cordlesion.threshold.rules import GlobalThreshold
 
 
 def predict_dataset(
@@ -23,8 +25,6 @@ def predict_dataset(
     Raises:
         CordlesionError: The model or a scan cannot be used.
     """
-    from cordlesion.threshold.rules import GlobalThreshold
-
     model = load_bundle(bundle, code)
     are_maps = model.card.built_in_threshold is None
     suffix = "label-lesion_probseg" if are_maps else "label-lesion_mask"
@@ -38,7 +38,7 @@ def predict_dataset(
     return Method(files, are_maps, tuple(t for t in thresholds if t > 0), rule, model.card.postprocess)
 
 
-def _predict(model: Predictor, scan: Scan, image: Volume):  # type: ignore[no-untyped-def]
+def _predict(model: Predictor, scan: Scan, image: Volume) -> Float32Array:
     if model.card.cord_settings.region != "cord":
         return predict_scan(model, image, None)
     if scan.centerline is not None:

@@ -29,7 +29,7 @@ def cord_mask_of(scan: Volume, given: CordInput) -> tuple[Mask, bool]:
         CordlesionError: A file cannot be used, the mask is empty, no cord is found, or too little of its edge is seen.
     """
     if given.cord_mask is not None:
-        mask = read_mask(given.cord_mask, like=scan).data
+        mask: Mask = read_mask(given.cord_mask, like=scan).data.astype(bool, copy=False)
         if not mask.any():
             raise CordlesionError(f"{given.cord_mask}: holds no voxel; a mask of the cord is needed. Draw it first.")
         return mask, False
@@ -51,8 +51,8 @@ def estimate_cord(scan: Volume, centerline: Centerline) -> Mask:
     seen = float(np.isfinite(edges.radius_mm).mean())
     if seen < MIN_SEEN:
         raise CordlesionError(
-            f"{scan.path or 'the scan'}: the width of its cord cannot be estimated, because bright fluid is seen around "
-            f"only {100 * seen:.0f} % of it ({100 * MIN_SEEN:.0f} % are needed). Give a cord mask with --cord-mask."
+            f"{scan.path or 'the scan'}: the width of its cord cannot be estimated, because bright fluid is seen "
+            f"around only {100 * seen:.0f} % of it ({100 * MIN_SEEN:.0f} % are needed). Give a mask with --cord-mask."
         )
     radius = _filled(edges.radius_mm, las.spacing_mm[2])
     drawn = inside_radius(las.data.shape, las.spacing_mm, centres, slices.astype(int), radius, edges.angles)
@@ -65,8 +65,8 @@ def _filled(radius_mm: FloatArray, slice_mm: float) -> FloatArray:
     typical = np.nanmedian(radius_mm, axis=0)
     known = np.isfinite(radius_mm) & (np.abs(radius_mm - np.where(np.isfinite(typical), typical, 5)) < 3)
     weight, values = known.astype(float), np.where(known, radius_mm, 0.0)
-    for axis, sd, mode in ((0, SMOOTHING_MM / slice_mm, "nearest"), (1, SMOOTHING_RAYS, "wrap")):
-        weight, values = (ndimage.gaussian_filter1d(part, sd, axis=axis, mode=mode) for part in (weight, values))
+    sd = (SMOOTHING_MM / slice_mm, SMOOTHING_RAYS)
+    weight, values = (ndimage.gaussian_filter(part, sd, mode=("nearest", "wrap")) for part in (weight, values))
     overall = float(radius_mm[known].mean())
     # Where nothing near is known, the mean radius of all.
     return (values + 1e-3 * overall) / (weight + 1e-3)

@@ -1,7 +1,7 @@
 """Coordinates of the cord in a real scan: position along the cord, and place in its section (no torch).
 
-The same coordinates as those of the simulator: ``s`` is the position along the cord in mm, downwards, here from its upper
-end in the scan; in the plane across the cord, ``u`` points to the right and ``v`` to the front, from the cord's centre.
+The same coordinates as those of the simulator: ``s`` is the position along the cord in mm, downwards, here from its
+upper end in the scan; in the plane across the cord, ``u`` points to the right and ``v`` to the front, from its centre.
 """
 
 from dataclasses import dataclass

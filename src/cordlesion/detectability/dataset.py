@@ -91,8 +91,8 @@ def predictions_by_scan(
     found = one_file_each(files, {scan.scan_id: scan_file(scan.image) for scan in scans})
     if not found:
         raise CordlesionError(
-            f"{folder}: none of its {len(files)} files is of one of the {len(names)} scans; names with the BIDS entities "
-            "of the scans are needed. Rename them."
+            f"{folder}: none of its {len(files)} files is of one of the {len(names)} scans; names with the BIDS "
+            "entities of the scans are needed. Rename them."
         )
     kind = "probability map" if are_maps else "mask"
     missing = {

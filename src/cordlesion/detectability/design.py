@@ -1,14 +1,15 @@
-"""Which lesions are put into a scan: size, contrast, column and position of each, by one of three designs (no torch)."""
+"""Which lesions are put into a scan: size, contrast, column and position of each (no torch)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 import numpy as np
 
 from cordlesion.detectability.appearance import Appearance
 from cordlesion.detectability.cord_space import CordSpace
 from cordlesion.detectability.drawing import DrawnLesion, draw_lesion, volume_inside
+from cordlesion.detectability.names import DesignName
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 from cordlesion.simulate.lesions import COLUMNS, TEXTURES, place_section
@@ -16,7 +17,6 @@ from cordlesion.simulate.randomness import NoiseTile, keyed_rng
 from cordlesion.simulate.settings import LESIONS, LesionSettings
 from cordlesion.simulate.spindle import Lesion
 
-DesignName: TypeAlias = Literal["even", "grid", "simulator"]
 GAP_MM = 6.0
 """Smallest distance between the ends of two lesions of one scan along the cord, so that each stands alone."""
 CORD_PER_LESION_MM = 40.0
@@ -24,6 +24,7 @@ CORD_PER_LESION_MM = 40.0
 TOLERANCE = 0.03
 """A lesion is scaled until its volume inside the cord differs by less than this from the wanted one."""
 _SCALINGS = 4
+_RISING = "rising values"
 _LARGEST_SHARE = 0.5
 """Largest section of a lesion, as a share of that of the cord; as in the simulator."""
 
@@ -50,18 +51,27 @@ class Design:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        names = ", ".join(get_args(DesignName))
         checks = (
-            (self.name in get_args(DesignName), f"the design {self.name!r}; {', '.join(get_args(DesignName))} exist"),
-            (_rising(self.volumes_mm3, 1.0, 5000.0), f"the volumes {self.volumes_mm3}; rising values from 1 to 5000 "
-             "mm3 are needed"),
-            (_rising(self.contrasts, 1.01, 4.0), f"the contrasts {self.contrasts}; rising ratios of lesion to cord "
-             "signal from 1.01 to 4 are needed"),
-            (self.name != "even" or len(self.volumes_mm3) == len(self.contrasts) == 2, "an even design without two "
-             "volumes and two contrasts; the lowest and the highest of each are needed"),
-            (bool(self.columns) and set(self.columns) <= set(COLUMNS), f"the columns {', '.join(self.columns)}; some "
-             f"of {', '.join(COLUMNS)} are needed"),
+            (self.name in get_args(DesignName), f"the design {self.name!r}; one of {names} is needed"),
+            (
+                _rising(self.volumes_mm3, 1.0, 5000.0),
+                f"the volumes {self.volumes_mm3}; {_RISING} from 1 to 5000 mm3 are needed",
+            ),
+            (
+                _rising(self.contrasts, 1.01, 4.0),
+                f"the contrasts {self.contrasts}; {_RISING} from 1.01 to 4 are needed",
+            ),
+            (
+                self.name != "even" or len(self.volumes_mm3) == len(self.contrasts) == 2,
+                "an even design; the lowest and the highest volume, and the same for the contrast, are needed",
+            ),
+            (
+                bool(self.columns) and set(self.columns) <= set(COLUMNS),
+                f"the columns {', '.join(self.columns)}; some of {', '.join(COLUMNS)} are needed",
+            ),
             (0 <= self.strength <= 5, f"the strength {self.strength:g}; a number from 0 to 5 is needed"),
-        )  # fmt: skip
+        )
         for valid, fault in checks:
             if not valid:
                 raise CordlesionError(f"The lesions to implant have {fault}.")
@@ -130,7 +140,8 @@ def _sizes(design: Design, n: int, rng: np.random.Generator) -> tuple[FloatArray
 
 def _correlated(bulk: FloatArray, own: FloatArray, settings: LesionSettings) -> FloatArray:
     correlation = settings.length_area_correlation
-    return correlation * bulk + np.sqrt(1 - correlation**2) * own
+    mixed: FloatArray = correlation * bulk + np.sqrt(1 - correlation**2) * own
+    return mixed
 
 
 def lesions_per_copy(length_mm: float) -> int:

@@ -1,12 +1,12 @@
 """Draws one lesion into a scan: partial volume by fine sampling, the blur of the scan, its own noise (no torch).
 
-The signal of a voxel is the mean over its volume of the blurred tissue. A lesion replaces the signal of the tissue by its
-own, inside the lesion and inside the cord; the difference is drawn on a fine grid, blurred, averaged over voxels and added.
-In voxels that also contain fluid, only the part of the cord is raised.
+The signal of a voxel is the mean over its volume of the blurred tissue. A lesion replaces the signal of the tissue by
+its own, inside the lesion and inside the cord; the difference is drawn on a fine grid, blurred, averaged over voxels
+and added. In voxels that also contain fluid, only the part of the cord is raised.
 
-The noise is the scan's own. In a magnitude image with a signal-to-noise ratio of A, the SD of the noise is that of a Rician
-variable, sqrt(A^2 + 2 - pi/2 L(A)^2) with L(A) = exp(-A^2/4) ((1 + A^2/2) I0(A^2/4) + A^2/2 I1(A^2/4)). From A = 8 to 14 (a
-noisy scan, a bright lesion) it grows by 0.5 %; therefore it is left as it is (see :func:`rician_sd`).
+The noise is the scan's own. In a magnitude image the SD of the noise is that of a Rician variable (:func:`rician_sd`).
+From a signal-to-noise ratio of 8 (a noisy scan) to 14 (a bright lesion in it) it grows by less than 1 %; therefore the
+noise is left as it is.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from cordlesion.simulate.spindle import Lesion, signal_gain, spindle
 SIGNAL_MM, COARSE_MM = 0.3, 0.6
 """Largest step of the fine grids: of the signal, which is blurred; and of the volume while a lesion is scaled to it."""
 GREY_LOST, GREY_LOST_AT = 0.7, 0.3
-"""Share of the difference between grey and white matter that is lost inside a lesion, if (contrast - 1) is at least 0.3."""
+"""Share of the difference between grey and white matter that is lost inside a lesion of a contrast of at least 1.3."""
 FILL_CELLS = 20_000
-"""Number of fine cells of about which a lesion consists when its fill is computed: its volume is exact to about 0.5 %."""
+"""A lesion has about so many fine cells when its fill is computed: its volume is exact to about 0.5 %."""
 FILL_MM = (0.08, 0.15)
 """Smallest and largest step for it."""
 MIN_PARTS = 2
@@ -100,8 +100,8 @@ def draw_lesion(lesion: Lesion, space: CordSpace, look: Appearance, texture: Noi
 def _excess(contrast: float, tissue: Float32Array) -> Float32Array:
     """Return what a lesion adds to tissue, in units of the signal of the cord.
 
-    Inside a lesion, grey and white matter have almost the same signal, as in the simulator; a faint lesion, in proportion
-    to its contrast, leaves some of their difference.
+    Inside a lesion, grey and white matter have almost the same signal, as in the simulator; a faint lesion, in
+    proportion to its contrast, leaves some of their difference.
     """
     kept = 1 - GREY_LOST * float(np.clip((contrast - 1) / GREY_LOST_AT, 0, 1))
     excess: Float32Array = np.float32(contrast) * (1 + np.float32(kept) * (tissue - 1)) - tissue
@@ -144,7 +144,7 @@ def rician_sd(snr: FloatArray) -> FloatArray:
     """Return the SD of a magnitude image, in units of the noise of its real part (Gudbjartsson & Patz 1995)."""
     quarter = np.asarray(snr, np.float64) ** 2 / 4
     mean = np.sqrt(np.pi / 2) * ((1 + 2 * quarter) * special.i0e(quarter) + 2 * quarter * special.i1e(quarter))
-    return np.sqrt(4 * quarter + 2 - mean**2)
+    return np.asarray(np.sqrt(4 * quarter + 2 - mean**2), np.float64)
 
 
 def _box(lesion: Lesion, space: CordSpace) -> Box:

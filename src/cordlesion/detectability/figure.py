@@ -10,8 +10,10 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cordlesion.detectability.operating import OperatingPoint, by_point
 from cordlesion.detectability.strata import VOLUME_MM3, named_bands
 from cordlesion.detectability.summary import Band
+from cordlesion.io.arrays import Array
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, save_figure, style
 from cordlesion.statistics import share_interval
 
@@ -23,23 +25,17 @@ _OTHER = ("column", "distance", "level", "position")
 _DEFAULT = 0.5
 
 
-def write_figure(result: "Detectability", bands: Sequence[tuple[dict[str, object], Band]], path: Path) -> None:
+def write_figure(result: "Detectability", bands: Sequence[tuple[OperatingPoint, Band]], path: Path) -> None:
     """Draw the results of a method at its own operating point, or at t = 0.5 if it has none."""
     point = _shown_point(result.shares)
     with style():
         figure = Figure(figsize=(WIDTH_INCHES, 5.4), layout="constrained", facecolor="white")
         grid = figure.add_gridspec(2, 2, width_ratios=(1.35, 1))
         curves = figure.add_subplot(grid[0, :])
-        draw_curves(curves, [band for at, band in bands if _same(at, point)])
-        _draw_factors(figure.add_subplot(grid[1, 0]), _at(result.shares, point))
+        draw_curves(curves, [band for at, band in bands if at == point])
+        _draw_factors(figure.add_subplot(grid[1, 0]), _rows_at(result.shares, point))
         _draw_thresholds(figure.add_subplot(grid[1, 1]), result)
-        t = point["threshold"]
-        shown = (
-            "its own masks"
-            if not np.isfinite(t)
-            else f"t = {t:g}" + (" (its own)" if point["operating_point"] == "own" else "")
-        )
-        curves.set_title(f"Lesions found, by volume and contrast, at {shown}")
+        curves.set_title(f"Lesions found, by volume and contrast, {point}")
         save_figure(figure, path)
 
 
@@ -66,7 +62,7 @@ def draw_curves(axes: Axes, bands: Sequence[Band]) -> None:
         axes.legend(loc="upper left")
 
 
-def _draw_points(axes: Axes, band: Band, color: np.ndarray) -> None:  # type: ignore[type-arg]
+def _draw_points(axes: Axes, band: Band, color: Array) -> None:
     for _, low, high in named_bands(VOLUME_MM3):
         inside = band.lesions[(band.lesions["volume_mm3"] >= low) & (band.lesions["volume_mm3"] < high)]
         if len(inside) < 3:
@@ -86,11 +82,11 @@ def _draw_factors(axes: Axes, shares: pd.DataFrame) -> None:
     y = 0.0
     ticks, labels = [], []
     for by in _OTHER:
-        for row in rows[rows["by"] == by].itertuples():
-            axes.plot(row.sensitivity, y, "o", color=SLATE, markersize=4)
-            axes.plot((row.sensitivity_low, row.sensitivity_high), (y, y), color=SLATE, linewidth=1)
+        for _, row in rows[rows["by"] == by].iterrows():
+            axes.plot(float(row["sensitivity"]), y, "o", color=SLATE, markersize=4)
+            axes.plot((float(row["sensitivity_low"]), float(row["sensitivity_high"])), (y, y), color=SLATE, linewidth=1)
             ticks.append(y)
-            labels.append(f"{row.band} ({row.n_lesions})")
+            labels.append(f"{row['band']} ({row['n_lesions']})")
             y -= 1
         y -= 0.6
     overall = shares[shares["by"] == "all"]["sensitivity"].iloc[0]
@@ -127,20 +123,12 @@ def _draw_thresholds(axes: Axes, result: "Detectability") -> None:
         axes.axvline(own["threshold"].iloc[0], color=INK, linewidth=0.6, linestyle=(0, (1, 2)))
 
 
-def _shown_point(shares: pd.DataFrame) -> pd.Series:  # type: ignore[type-arg]
-    own = shares[shares["operating_point"] == "own"]
-    if len(own):
-        return own.iloc[0]
-    return shares.loc[(shares["threshold"] - _DEFAULT).abs().idxmin()]
+def _shown_point(shares: pd.DataFrame) -> OperatingPoint:
+    """Return the method's own operating point, or that of the grid next to t = 0.5."""
+    points = [point for point, _ in by_point(shares)]
+    own = [point for point in points if point.kind == "own"]
+    return own[0] if own else min(points, key=lambda point: abs((point.threshold or 0) - _DEFAULT))
 
 
-def _same(point: dict[str, object], shown: pd.Series) -> bool:  # type: ignore[type-arg]
-    same_threshold = point["threshold"] == shown["threshold"] or (
-        pd.isna(point["threshold"]) and pd.isna(shown["threshold"])
-    )
-    return bool(same_threshold and point["operating_point"] == shown["operating_point"])
-
-
-def _at(shares: pd.DataFrame, shown: pd.Series) -> pd.DataFrame:  # type: ignore[type-arg]
-    threshold = shares["threshold"].isna() if pd.isna(shown["threshold"]) else shares["threshold"] == shown["threshold"]
-    return shares[threshold & (shares["operating_point"] == shown["operating_point"])]
+def _rows_at(shares: pd.DataFrame, shown: OperatingPoint) -> pd.DataFrame:
+    return next(rows for point, rows in by_point(shares) if point == shown)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from cordlesion.cord.centerline import Centerline, centerline_mask
@@ -19,7 +18,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.execution.outcome import attempt_short
 from cordlesion.io.arrays import Array, Float32Array, Mask, UInt8Array
 from cordlesion.io.nifti_file import open_nifti
-from cordlesion.io.orient import from_las
+from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.outputs import check_new_folder, new_folder
 from cordlesion.io.progress import bar, show_message
 from cordlesion.io.volume import Volume, read_scan
@@ -141,21 +140,17 @@ def put_into(scan: Volume, drawn: Sequence[DrawnLesion]) -> Implanted:
         scan: As it was read.
         drawn: Its lesions, in the order of their numbers.
     """
-    shape = nib.orientations.apply_orientation(scan.data, _to_las(scan)).shape
+    shape = to_las(scan).data.shape
     added, fill = np.zeros((2, *shape), np.float32)
     numbered = np.zeros(shape, np.uint8)
     for number, one in enumerate(drawn, start=1):
         added[one.box] += one.added
         fill[one.box] = np.maximum(fill[one.box], one.fill)
         numbered[one.box][one.fill >= FILLED] = number
-    image = scan.data + from_las(added, scan)
+    image: Array = scan.data + np.asarray(from_las(added, scan))
     return Implanted(
         _as_stored(image, scan), np.asarray(from_las(fill, scan)), np.asarray(from_las(numbered, scan)), tuple(drawn)
     )
-
-
-def _to_las(scan: Volume) -> Array:
-    return nib.orientations.ornt_transform(nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt("LAS"))
 
 
 def _as_stored(image: Array, scan: Volume) -> Array:
@@ -163,9 +158,10 @@ def _as_stored(image: Array, scan: Volume) -> Array:
     file = None if scan.path is None else open_nifti(scan.path)
     dtype = np.dtype(np.float32) if file is None or file.is_scaled else file.proxy.dtype.newbyteorder("=")
     if dtype.kind == "f":
-        return image.astype(dtype)
+        return np.asarray(image, dtype)
     limits = np.iinfo(dtype)
-    return np.rint(image).clip(limits.min, limits.max).astype(dtype)
+    stored: Array = np.rint(image).clip(limits.min, limits.max).astype(dtype)
+    return stored
 
 
 def _centerline(space: CordSpace, scan: Volume) -> Mask:

@@ -105,9 +105,7 @@ class ImplantedDataset:
         write_text(self.root / "README", README)
         write_json(self.root / LABELS / "dataset_description.json", self._description("derivative", "Labels"))
         write_text(self.root / LABELS / "README", LABELS_README)
-        write_text(
-            self.root / LABELS / ".bidsignore", "*_seg.nii.gz\n*_dseg.nii.gz\n*_probseg.nii.gz\ntrue_lesions.*\n"
-        )
+        write_text(self.root / LABELS / ".bidsignore", IGNORED)
 
     def _description(self, kind: str, name: str) -> dict[str, object]:
         design = json.loads(json.dumps(asdict(self.design)))
@@ -134,8 +132,10 @@ Labels of the scans, on each scan's own grid.
 
 label-lesion_seg                 the reference: voxels of which at least half is lesion
 label-lesion_desc-numbered_dseg  the same, with the number of the lesion in true_lesions.tsv
-label-lesion_desc-fill_probseg   the share of each voxel that is lesion; its sum times the volume of a voxel is volume_mm3
+label-lesion_desc-fill_probseg   the share of each voxel that is lesion; its integral is volume_mm3 of the table
 label-cord_seg                   the spinal cord, as given or as estimated
 label-centerline_seg             the cord's centre, one voxel per axial slice
 true_lesions.tsv                 a row per lesion
 """
+IGNORED = "*_seg.nii.gz\n*_dseg.nii.gz\n*_probseg.nii.gz\ntrue_lesions.*\n"
+"""Files of the labels that BIDS does not define."""

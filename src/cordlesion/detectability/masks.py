@@ -1,36 +1,17 @@
 """The masks of a method at its operating points, from maps, masks or a trained model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
-
-import numpy as np
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.dataset.scan import Scan
+from cordlesion.detectability.operating import OperatingPoint
 from cordlesion.io.arrays import Mask
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.metrics import binarize
 from cordlesion.threshold.postprocess import make_mask, postprocess, read_cord
 from cordlesion.threshold.rules import GlobalThreshold, ThresholdRule
-
-Kind: TypeAlias = Literal["own", "given"]
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """One way of making masks."""
-
-    threshold: float | None
-    """None for masks, and for a rule with a threshold for each scan."""
-    kind: Kind
-    """``own``: of the method; ``given``: of the grid."""
-
-    @property
-    def columns(self) -> dict[str, object]:
-        """The same as columns of tables."""
-        return {"threshold": np.nan if self.threshold is None else self.threshold, "operating_point": self.kind}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +25,7 @@ class Method:
     """Of the grid, above 0."""
     rule: ThresholdRule | None = None
     """Its own; None if it has none."""
-    removal: PostprocessConfig = PostprocessConfig()
+    removal: PostprocessConfig = field(default_factory=PostprocessConfig)
 
     @property
     def points(self) -> list[OperatingPoint]:
@@ -62,7 +43,7 @@ class Method:
         """
         path = self.files[scan.scan_id]
         if not self.are_maps:
-            yield self.points[0], read_mask(path, like=like).data
+            yield self.points[0], read_mask(path, like=like).data.astype(bool, copy=False)
             return
         probability = read_probability(path, like=like)
         cord = read_cord(scan.cord_mask, like, self.removal)

@@ -11,7 +11,7 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.detectability.dataset import LesionDataset, predictions_by_scan, read_lesion_dataset
 from cordlesion.detectability.found import Detections, detections
 from cordlesion.detectability.masks import Method, map_method
-from cordlesion.detectability.strata import CONTRAST
+from cordlesion.detectability.names import CONTRAST
 from cordlesion.detectability.summary import by_stratum, contrast_bands, false_lesions, limits
 from cordlesion.detectability.tables import DETECTABILITY, DETECTED, FALSE_LESIONS, LIMITS
 from cordlesion.errors import CordlesionError
@@ -82,7 +82,8 @@ def measure_detectability(
     if bundle is not None:
         from cordlesion.detectability.bundle_maps import predict_dataset
 
-        method, missing = predict_dataset(bundle, lesions, output / "maps", GRIDS[grid], threshold, code), {}
+        missing: dict[str, str] = {}
+        method = predict_dataset(bundle, lesions, output / "maps", GRIDS[grid], threshold, code)
     else:
         folder = probability or prediction
         assert folder is not None
@@ -134,12 +135,12 @@ def _scan_rows(
             free.append({"scan_id": scan.scan_id, "subject": scan.subject, **point.columns,
                          "n_false": result.n_false, "false_mm3": result.false_mm3})  # fmt: skip
         by_chance = chance.get((point.threshold, point.kind))
-        for row in truth.to_dict(orient="records"):
-            found.append(
-                {"scan_id": scan.scan_id, "subject": row["subject"], "lesion": row["lesion"], **point.columns,
-                 "found": _flag(result, row["lesion"]), "by_chance": _flag(by_chance, row["lesion"]),
-                 **{name: row[name] for name in _TRUTH}}
-            )  # fmt: skip
+        found += [
+            {"scan_id": scan.scan_id, "subject": row["subject"], "lesion": row["lesion"], **point.columns,
+             "found": _flag(result, row["lesion"]), "by_chance": _flag(by_chance, row["lesion"]),
+             **{name: row[name] for name in _TRUTH}}
+            for row in truth.to_dict(orient="records")
+        ]  # fmt: skip
     return found, free
 
 

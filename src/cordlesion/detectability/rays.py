@@ -20,8 +20,8 @@ AVERAGED_MM = 2.0
 MIN_FLUID = 1.3
 """Fluid is brighter than the cord by at least this factor; other edges are not measured."""
 THICK_FLUID_MM = 2.0
-"""Widths are measured next to fluid of at least this thickness: the blurred peak of a thin layer is too low, so that the
-edge would look too narrow."""
+"""Widths are measured next to fluid of at least this thickness: the blurred peak of a thin layer is too low, so that
+the edge would look too narrow."""
 CORE_MM = 1.5
 """The signal of the cord is the median of the profiles up to this distance from the centre."""
 MIN_EDGES = 20

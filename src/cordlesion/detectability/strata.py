@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from cordlesion.detectability.names import CONTRAST
+
 VOLUME_MM3 = (0.0, 10.0, 30.0, 100.0, 300.0, math.inf)
-CONTRAST = (1.0, 1.3, 1.5, 1.7, math.inf)
 DISTANCE_MM = (0.0, 1.5, 3.0, math.inf)
 PARTS = ("upper third", "middle third", "lower third")
 """Of the positions along the cord of the lesions of a scan's dataset, where levels are unknown."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from cordlesion.detectability.strata import CONTRAST, named_bands, strata
+from cordlesion.detectability.names import CONTRAST
+from cordlesion.detectability.operating import OperatingPoint, by_point
+from cordlesion.detectability.strata import named_bands, strata
 from cordlesion.statistics import MIN_SUBJECTS, rate_interval, share_interval
 from cordlesion.statistics.detection_curve import CurveFamily, FittedCurve
 
 SHARES = (0.5, 0.9)
 """The probabilities of detection at which sizes are stated."""
-POINT = ["threshold", "operating_point"]
 MIN_LESIONS = 10
 """A band of contrast with fewer lesions gets no curve."""
 
@@ -50,16 +51,14 @@ def by_stratum(detected: pd.DataFrame, contrast: Sequence[float] = CONTRAST) -> 
             low, high = share_interval(part["found"], np.ones(len(part)), owner.loc[index])
             n_chance = int(part["by_chance"].fillna(0).sum())
             rows.append(
-                point | {"by": by, "band": band, "n_lesions": len(part), "n_found": int(part["found"].sum()),
+                point.columns | {"by": by, "band": band, "n_lesions": len(part), "n_found": int(part["found"].sum()),
                          "sensitivity": part["found"].mean(), "sensitivity_low": low, "sensitivity_high": high,
                          "n_by_chance": n_chance, "units": units}
             )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def contrast_bands(
-    detected: pd.DataFrame, contrast: Sequence[float] = CONTRAST
-) -> list[tuple[dict[str, object], Band]]:
+def contrast_bands(detected: pd.DataFrame, contrast: Sequence[float] = CONTRAST) -> list[tuple[OperatingPoint, Band]]:
     """Fit the curve of every band of contrast at every operating point; bands with few lesions are left out."""
     fitted = []
     families: dict[float, tuple[pd.Index, CurveFamily]] = {}
@@ -74,11 +73,11 @@ def contrast_bands(
     return fitted
 
 
-def limits(bands: Sequence[tuple[dict[str, object], Band]]) -> pd.DataFrame:
+def limits(bands: Sequence[tuple[OperatingPoint, Band]]) -> pd.DataFrame:
     """Return ``detection_limits.tsv``: the volume from which on lesions of a band are found."""
     rows = []
     for point, band in bands:
-        row = point | {
+        row: dict[str, object] = point.columns | {
             "contrast_low": band.low,
             "contrast_high": band.high,
             "n_lesions": len(band.lesions),
@@ -94,10 +93,10 @@ def limits(bands: Sequence[tuple[dict[str, object], Band]]) -> pd.DataFrame:
 def false_lesions(free: pd.DataFrame) -> pd.DataFrame:
     """Return ``false_lesions.tsv``, from a row per lesion-free scan and operating point."""
     rows = []
-    for keys, scans in free.groupby(POINT, dropna=False, sort=False):
+    for point, scans in by_point(free):
         low, high = rate_interval(scans["n_false"], scans["subject"])
         rows.append(
-            dict(zip(POINT, keys, strict=True)) | {
+            point.columns | {
                 "n_scans": len(scans), "n_false_lesions": int(scans["n_false"].sum()),
                 "false_volume_mm3": scans["false_mm3"].sum(), "false_per_scan": scans["n_false"].mean(),
                 "false_per_scan_low": low, "false_per_scan_high": high}
@@ -105,10 +104,7 @@ def false_lesions(free: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _points(detected: pd.DataFrame) -> list[tuple[dict[str, object], pd.DataFrame]]:
+def _points(detected: pd.DataFrame) -> list[tuple[OperatingPoint, pd.DataFrame]]:
     """Return the lesions that can be found at each operating point; their rows are numbered alike at all points."""
     askable = detected[detected["found"].notna()]
-    return [
-        (dict(zip(POINT, keys, strict=True)), lesions.reset_index(drop=True))
-        for keys, lesions in askable.groupby(POINT, dropna=False, sort=False)
-    ]
+    return [(point, lesions.reset_index(drop=True)) for point, lesions in by_point(askable)]

@@ -24,10 +24,10 @@ _TRUTH = tuple(
 )
 
 
-def _interval(name: str, of: str, range: tuple[float, float]) -> tuple[Column, Column]:
+def _interval(name: str, of: str, limits: tuple[float, float]) -> tuple[Column, Column]:
     return (
-        Column(f"{name}_low", f"95 % interval of {of}", range=range, may_be_missing=True),
-        Column(f"{name}_high", "Its upper end", range=range, may_be_missing=True),
+        Column(f"{name}_low", f"95 % interval of {of}", range=limits, may_be_missing=True),
+        Column(f"{name}_high", "Its upper end", range=limits, may_be_missing=True),
     )
 
 
@@ -77,8 +77,8 @@ LIMITS = TableSpec(
             for column in (
                 Column(
                     f"size_{share}_mm3",
-                    f"Volume from which on {share} % are found; `inf`: not reached by the largest lesions; the volume of "
-                    "the smallest lesion: reached by all",
+                    f"Volume from which on {share} % are found; `inf`: not reached by the largest lesions; the volume "
+                    "of the smallest lesion: reached by all",
                     unit="mm3",
                     range=(0, math.inf),
                 ),

@@ -1,9 +1,9 @@
 """How the probability of detection grows with the size of a lesion: a logistic curve with a ceiling, and its interval.
 
-The probability of detection is ceiling / (1 + exp(-slope (log size - middle))): a psychometric function whose lapse rate is
-not assumed to be 0 (Wichmann & Hill 2001, Percept. Psychophys. 63:1293), because a method may miss some lesions of any size.
-It is fitted by maximum likelihood with a weak prior on a grid of curves, all of which rise. A grid always gives an answer:
-where small lesions are all missed and large ones all found, an iteration would not converge.
+The probability of detection is ceiling / (1 + exp(-slope (log size - middle))): a psychometric function whose lapse
+rate is not assumed to be 0 (Wichmann & Hill 2001, Percept. Psychophys. 63:1293), because a method may miss some lesions
+of any size. It is fitted by maximum likelihood with a weak prior on a grid of curves, all of which rise. A grid always
+gives an answer: where small lesions are all missed and large ones all found, an iteration would not converge.
 """
 
 import math
@@ -46,8 +46,8 @@ class DetectionCurve:
     def size_at(self, probability: float) -> float:
         """Return the size from which on lesions are detected with a probability.
 
-        Infinity if the curve does not reach it among the sizes that were tried; the smallest of these sizes if even such
-        lesions are detected that often.
+        Infinity if the curve does not reach it among the sizes that were tried; the smallest of these sizes if even
+        such lesions are detected that often.
         """
         if self.ceiling <= probability:
             return math.inf
