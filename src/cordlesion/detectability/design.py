@@ -175,7 +175,7 @@ def implant_lesions(
         taken.append((centre - length / 2, centre + length / 2))
         lesion = _lesion(wish, centre, length, area, space, rng)
         lesion = replace(lesion, contrast=1 + strength * (lesion.contrast - 1))
-        drawn.append(draw_lesion(_scaled(lesion, wish.volume_mm3, space, texture), space, look, texture))
+        drawn.append(draw_lesion(scaled(lesion, wish.volume_mm3, space, texture), space, look, texture))
     return sorted(drawn, key=lambda one: one.lesion.centre_s_mm)
 
 
@@ -205,6 +205,11 @@ def _free_position(
     return float(candidates[apart.index(True)]) if any(apart) and high >= low else None
 
 
+def lesion_like(wish: Wish, centre_s_mm: float, space: CordSpace, rng: np.random.Generator) -> Lesion:
+    """Draw a lesion at a position along the cord; its volume inside the cord is only about that of the wish."""
+    return _lesion(wish, centre_s_mm, *_length_and_area(wish.volume_mm3, space, rng), space, rng)
+
+
 def _lesion(
     wish: Wish, centre: float, length: float, area: float, space: CordSpace, rng: np.random.Generator
 ) -> Lesion:
@@ -224,7 +229,7 @@ def _lesion(
     )
 
 
-def _scaled(lesion: Lesion, volume_mm3: float, space: CordSpace, texture: NoiseTile) -> Lesion:
+def scaled(lesion: Lesion, volume_mm3: float, space: CordSpace, texture: NoiseTile) -> Lesion:
     """Scale the section of a lesion until its volume inside the cord is the wanted one, as far as the cord allows."""
     for _ in range(_SCALINGS):
         ratio = volume_mm3 / max(volume_inside(lesion, space, texture), 0.05 * volume_mm3)

@@ -17,7 +17,7 @@ from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.io.writing import atomic_path, write_json, write_text
 from cordlesion.simulate.bids import BIDS_VERSION, LABELS
-from cordlesion.simulate.true_lesions import NUMBERED, TRUE_LESIONS, TrueLesion
+from cordlesion.simulate.true_lesions import NUMBERED, TRUE_LESIONS, TrueLesion, described_columns
 
 UNCHANGED = "unchanged"
 """Label of the copies without lesions."""
@@ -97,7 +97,7 @@ class ImplantedDataset:
         """Write the table of the lesions and the files that describe the dataset."""
         table = pd.DataFrame([asdict(row) for row in rows], columns=list(TRUE_LESIONS.names))
         write_table(self.root / LABELS / TRUE_LESIONS.file, table, TRUE_LESIONS)
-        write_json(self.root / LABELS / "true_lesions.json", _described())
+        write_json(self.root / LABELS / "true_lesions.json", described_columns())
         people = "".join(f"{subject}\t{source}\n" for subject, source in sorted(self._subjects.items()))
         write_text(self.root / "participants.tsv", f"participant_id\tsource\n{people}")
         write_json(self.root / "participants.json", {"source": {"Description": "File that lesions were put into"}})
@@ -111,13 +111,6 @@ class ImplantedDataset:
         design = json.loads(json.dumps(asdict(self.design)))
         by = {"Name": "cordlesion implant", "Version": cordlesion.__version__, "Design": design}
         return {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": kind, "GeneratedBy": [by]}
-
-
-def _described() -> dict[str, dict[str, str]]:
-    return {
-        column.name: {"Description": column.meaning} | ({"Units": column.unit} if column.unit else {})
-        for column in TRUE_LESIONS.columns
-    }
 
 
 README = """\

@@ -1,6 +1,7 @@
 """The table of the true lesions of simulated or implanted scans, which no real dataset can offer."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
@@ -61,3 +62,11 @@ TRUE_LESIONS = TableSpec(
     ),
     key=("scan_id", "lesion"),
 )
+
+
+def described_columns() -> Mapping[str, Mapping[str, str]]:
+    """Return the content of the JSON file next to the table, as BIDS has it."""
+    return {
+        column.name: {"Description": column.meaning} | ({"Units": column.unit} if column.unit else {})
+        for column in TRUE_LESIONS.columns
+    }
