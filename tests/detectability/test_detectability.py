@@ -204,7 +204,7 @@ def test_a_bundle_is_measured_on_implanted_scans(tmp_path, cli):
     done = cli("detectability", tmp_path / "data", "-m", tmp_path / "bundle", "-o", tmp_path / "out", "-q")
     assert done.status == 0, done.error
     assert len(list((tmp_path / "out/maps").glob("*_probseg.nii.gz"))) == 2
-    assert set(read_table(tmp_path / "out" / DETECTABILITY.file)["operating_point"]) == {"given"}
+    assert set(read_table(tmp_path / "out" / DETECTABILITY.file)["operating_point"]) == {"own", "given"}
     # The maps can be measured again, by another rule, without the model.
     again = measure_detectability(
         tmp_path / "data", tmp_path / "again", probability=tmp_path / "out/maps", rule="anima"

@@ -19,7 +19,7 @@ def draw(rng, n, middle, slope, ceiling):
 
 @pytest.mark.parametrize(("middle", "slope", "ceiling"), [(40.0, 3.0, 1.0), (100.0, 1.5, 0.95), (60.0, 2.5, 0.7)])
 def test_a_known_curve_is_recovered(middle, slope, ceiling):
-    sizes, found = draw(np.random.default_rng(0), 4000, middle, slope, ceiling)
+    sizes, found = draw(np.random.default_rng(0), 2000, middle, slope, ceiling)
     curve = CurveFamily(sizes, np.arange(len(sizes)), n_resamples=2).fit(found).curve
     at = np.geomspace(5, 500, 30)
     truth = ceiling * expit(slope * (np.log(at) - np.log(middle)))

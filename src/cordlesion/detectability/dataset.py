@@ -38,8 +38,8 @@ class LesionDataset:
     @property
     def lesion_free(self) -> list[Scan]:
         """The scans without lesions."""
-        bearing = set(self.lesions["scan_id"])
-        return [scan for scan in self.scans if scan.scan_id not in bearing]
+        with_lesions = set(self.lesions["scan_id"])
+        return [scan for scan in self.scans if scan.scan_id not in with_lesions]
 
     def unchanged(self, scan: Scan) -> str | None:
         """Return the name of the scan that lesions were put into, if it is in the dataset."""

@@ -57,7 +57,7 @@ def _owner(scan: SimulatedScan, u: Array, v: Array, s: Array) -> Array:
         return np.full(len(s), -1)
     girth = scan.anatomy.semi_axes(s)
     level = [spindle(lesion, u, v, s, girth, scan.anatomy.texture) for lesion in scan.lesions]
-    return np.argmin(level, axis=0)
+    return np.asarray(np.argmin(level, axis=0))
 
 
 def _top_of_cord(scan: SimulatedScan, frame: CordFrame) -> float:
