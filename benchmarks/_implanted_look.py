@@ -102,7 +102,7 @@ def main(output: Path, real: Path) -> None:
         for line, (name, pictures) in zip(axes, rows.items(), strict=True):
             for panel, picture in zip(line, pictures, strict=True):
                 show(panel, picture)
-            line[0].set_title(name)
+            line[0].set_title(name).set_in_layout(False)
         save_figure(figure, output)
 
 

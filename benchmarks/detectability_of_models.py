@@ -25,7 +25,7 @@ HEALTHY = {
     "sub-unf01": ("sub-unf01_T2w.nii.gz", "sub-unf01_T2w_seg-manual.nii.gz"),
     "sub-PAM50": ("PAM50_small_t2.nii.gz", "PAM50_small_cord.nii.gz"),
 }
-COPIES, LESIONS = 40, 2
+COPIES, LESIONS = 30, 2
 
 
 def make_healthy(scans: Path, folder: Path) -> Path:

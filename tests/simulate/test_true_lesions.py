@@ -48,7 +48,7 @@ def test_numbers_follow_the_lesions_that_were_drawn():
     assert len(in_view) == len(rows) > 0
     for row, lesion in zip(rows, in_view, strict=True):
         assert (row.column, row.contrast) == (lesion.column, round(scan.signals.contrast(lesion), 4))
-        assert row.volume_mm3 < 1.6 * lesion.volume_mm3
+        assert row.volume_mm3 < 2.5 * lesion.volume_mm3
         if row.mask_volume_mm3 > 30:
             # A lesion is one piece, or nearly.
             labels, _ = ndimage.label(numbered == row.lesion, np.ones((3, 3, 3)))

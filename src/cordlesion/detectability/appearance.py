@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from cordlesion.detectability.cord_space import CordSpace
-from cordlesion.detectability.rays import edge_width_mm, measure_edges, slice_axis
+from cordlesion.detectability.rays import edge_width_mm, slice_axis
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Array, Float32Array, FloatArray, Mask
 
@@ -96,9 +96,7 @@ def _window_means(data: Array, counted: Mask, sd_mm: tuple[float, ...], spacing_
 
 
 def _measured_edge(space: CordSpace) -> float:
-    slices = np.flatnonzero(space.inside.any(axis=(0, 1)))
-    centres = np.array([np.argwhere(space.inside[:, :, z]).mean(axis=0) for z in slices])
-    width = edge_width_mm(measure_edges(space.scan, centres, slices))
+    width = edge_width_mm(space.edges)
     if width is None or width > MAX_EDGE_MM:
         raise CordlesionError(
             f"{space.scan.path or 'the scan'}: no sharp edge between its cord and bright fluid was found, from which "

@@ -11,6 +11,7 @@ from scipy import ndimage
 from scipy.interpolate import make_interp_spline
 
 from cordlesion.cord.centerline import Centerline
+from cordlesion.detectability.rays import Edges, measure_edges, surface_radius_mm
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Array, Float32Array, FloatArray, Mask
 from cordlesion.io.orient import to_las
@@ -26,6 +27,8 @@ STEP_MM = 0.5
 """Distance of the tabulated points of the curve."""
 MIN_LENGTH_MM = 8.0
 """A shorter piece of cord has no room for a lesion."""
+MAX_RIM_MM = 1.2
+"""Largest distance between the surface of the mask and the edge to the fluid that is taken as true."""
 _BEYOND_MM = 20.0
 """The curve goes on straight beyond its ends, for points there."""
 _ITERATIONS = 5
@@ -47,9 +50,13 @@ class CordSpace:
     """Position ``s`` of these points, falling; 0 is the upper end of the cord in the scan."""
     length_mm: float
     half_rl: FloatArray
-    """Semi-axis of the cord at these points, to the right and left."""
+    """Semi-axis of the cord at these points, to the right and left, up to its edge."""
     half_ap: FloatArray
     """Semi-axis to the front and back, in the plane across the cord."""
+    edges: Edges
+    """The edge to the fluid."""
+    rim_mm: float
+    """How far this edge lies outside the surface of the mask; masks that are drawn by hand end inside it."""
 
     @property
     def spacing_mm(self) -> FloatArray:
@@ -108,13 +115,10 @@ def cord_space(scan: Volume, cord: Mask) -> CordSpace:
     """
     las, inside = to_las(scan), np.ascontiguousarray(to_las(Volume(cord, scan.affine)).data.astype(bool))
     slices = np.flatnonzero(inside.any(axis=(0, 1)))
-    if len(slices) < 2 or (slices[-1] - slices[0] + 1) * las.spacing_mm[2] < MIN_LENGTH_MM:
-        length = (slices[-1] - slices[0] + 1) * las.spacing_mm[2] if len(slices) else 0
-        raise CordlesionError(
-            f"{scan.path or 'the scan'}: its cord mask is {length:.0f} mm long; {MIN_LENGTH_MM:g} mm are needed for a "
-            "lesion. Give a mask of more of the cord."
-        )
+    _require_length(scan, slices, las.spacing_mm[2])
     centres, axes = _sections(inside, slices, las.spacing_mm)
+    surface = _surface(inside)
+    edges, rim = _rim(las, surface, centres, slices)
     curve, z_mm = _curve(centres, slices, las.spacing_mm)
     steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
     along = np.concatenate([[0.0], np.cumsum(steps)])
@@ -124,9 +128,19 @@ def cord_space(scan: Volume, cord: Mask) -> CordSpace:
     # An axial section of a cord that leans is longer from front to back than the section across it.
     lean = np.abs(np.gradient(curve[:, 2], along))
     return CordSpace(
-        scan=las, inside=inside, surface=_surface(inside), curve=curve, position=top - along,
-        length_mm=top - float(np.interp(low, z_mm, along)), half_rl=half_rl, half_ap=half_ap * lean,
+        scan=las, inside=inside, surface=surface, curve=curve, position=top - along,
+        length_mm=top - float(np.interp(low, z_mm, along)), half_rl=half_rl + rim, half_ap=half_ap * lean + rim,
+        edges=edges, rim_mm=rim,
     )  # fmt: skip
+
+
+def _require_length(scan: Volume, slices: Array, slice_mm: float) -> None:
+    length = (int(slices[-1]) - int(slices[0]) + 1) * slice_mm if len(slices) else 0.0
+    if len(slices) < 2 or length < MIN_LENGTH_MM:
+        raise CordlesionError(
+            f"{scan.path or 'the scan'}: its cord mask is {length:.0f} mm long; {MIN_LENGTH_MM:g} mm are needed for a "
+            "lesion. Give a mask of more of the cord."
+        )
 
 
 def _sections(
@@ -165,6 +179,13 @@ def _curve(centres: FloatArray, slices: Array, spacing_mm: tuple[float, float, f
 def _smooth_girth(half: FloatArray, slices: Array, z_mm: FloatArray, slice_mm: float) -> FloatArray:
     smooth = ndimage.gaussian_filter1d(half, max(GIRTH_SMOOTHING_MM / slice_mm, 1e-3), mode="nearest")
     return np.interp(z_mm, slices * slice_mm, smooth)
+
+
+def _rim(las: Volume, surface: Float32Array, centres: FloatArray, slices: Array) -> tuple[Edges, float]:
+    """Return the edges of the cord, and the median of their distances from the surface of the mask."""
+    edges = measure_edges(las, centres, slices)
+    gap = edges.radius_mm - surface_radius_mm(surface, las.spacing_mm, centres, slices)
+    return edges, float(np.clip(np.nanmedian(gap), 0, MAX_RIM_MM)) if np.isfinite(gap).any() else 0.0
 
 
 def _surface(inside: Mask) -> Float32Array:

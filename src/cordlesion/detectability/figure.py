@@ -81,12 +81,12 @@ def _draw_factors(axes: Axes, shares: pd.DataFrame) -> None:
     rows = shares[shares["by"].isin(_OTHER)].reset_index(drop=True)
     y = 0.0
     ticks, labels = [], []
-    for by in _OTHER:
+    for by in (by for by in _OTHER if (rows["by"] == by).any()):
         for _, row in rows[rows["by"] == by].iterrows():
             axes.plot(float(row["sensitivity"]), y, "o", color=SLATE, markersize=4)
             axes.plot((float(row["sensitivity_low"]), float(row["sensitivity_high"])), (y, y), color=SLATE, linewidth=1)
             ticks.append(y)
-            labels.append(f"{row['band']} ({row['n_lesions']})")
+            labels.append(f"{row['band']}{' from centre' if by == 'distance' else ''} ({row['n_lesions']})")
             y -= 1
         y -= 0.6
     overall = shares[shares["by"] == "all"]["sensitivity"].iloc[0]

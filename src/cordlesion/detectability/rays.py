@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from cordlesion.io.arrays import Array, FloatArray, Mask
+from cordlesion.io.arrays import Array, Float32Array, FloatArray, Mask
 from cordlesion.io.volume import Volume
 
 STEP_MM = 0.1
@@ -105,6 +105,23 @@ def _crossing(profile: FloatArray, peak: int, level: float) -> float:
         return np.nan
     k = int(below[-1])
     return k + (level - profile[k]) / (profile[k + 1] - profile[k]) if k < peak else float(k)
+
+
+def surface_radius_mm(
+    surface: Float32Array, spacing_mm: tuple[float, ...], centres: FloatArray, slices: Array
+) -> FloatArray:
+    """Return where the smoothed mask of the cord falls below 1/2, in the directions of :func:`measure_edges`."""
+    angles = np.arange(N_DIRECTIONS) * 2 * np.pi / N_DIRECTIONS
+    distance = np.arange(0, REACH_MM, STEP_MM)
+    radii = []
+    for centre, z in zip(centres, slices, strict=True):
+        at = [
+            centre[axis] + np.outer(turn(angles), distance) / spacing_mm[axis]
+            for axis, turn in enumerate((np.cos, np.sin))
+        ]
+        inside = ndimage.map_coordinates(surface[:, :, int(z)], at, order=1, mode="constant") > 0.5
+        radii.append(inside.argmin(axis=1) * STEP_MM)
+    return np.array(radii)
 
 
 def edge_width_mm(edges: Edges) -> float | None:
