@@ -12,12 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from scipy import ndimage
 
 from cordlesion.detectability.design import Design
+from cordlesion.detectability.figure import draw_curves
 from cordlesion.detectability.implant import implant_files
 from cordlesion.detectability.measure import measure_detectability
+from cordlesion.detectability.summary import contrast_bands
+from cordlesion.detectability.tables import DETECTED
+from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_mask, read_scan, write_volume
+from cordlesion.pictures.style import WIDTH_INCHES, save_figure, style
 
 HEALTHY = {
     "sub-testing_acq-crop": ("t2.nii.gz", "t2_seg-manual.nii.gz"),
@@ -78,6 +84,21 @@ def size(row: object, share: int) -> str:
     return shown[0] if shown[0] == shown[2] == shown[1] else f"{shown[0]} ({shown[1]} to {shown[2]})"
 
 
+def draw(folders: dict[str, Path], output: Path) -> None:
+    """Draw the curves of all models at their own operating points, a panel each."""
+    with style():
+        figure = Figure(figsize=(WIDTH_INCHES, 2.5 * -(-len(folders) // 2)), layout="constrained", facecolor="white")
+        panels = figure.subplots(-(-len(folders) // 2), 2, squeeze=False, sharex=True, sharey=True)
+        for axes, (name, folder) in zip(panels.flat, folders.items(), strict=False):
+            detected = read_table(folder / DETECTED.file, DETECTED)
+            own = detected[detected["operating_point"] == "own"]
+            draw_curves(axes, [band for _, band in contrast_bands(own)])
+            axes.set_title(name)
+        for spare in panels.flat[len(folders) :]:
+            spare.remove()
+        save_figure(figure, output)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
@@ -94,6 +115,9 @@ def main() -> None:
         if not (folder / "detectability.png").is_file():
             measure_detectability(implanted, folder, bundle=Path(bundle))
         print(summary(name, folder))
+    done = {folder.name: folder for folder in sorted(options.work.iterdir()) if (folder / DETECTED.file).is_file()}
+    if done:
+        draw(done, options.work / "detectability.png")
 
 
 if __name__ == "__main__":
