@@ -63,7 +63,7 @@ def toy(tmp_path_factory):
             )  # fmt: skip
         p[9:12, 9:12, 50:52] = 0.6 if number < 3 else 0
         write_image(folder / "data/sub-01/anat" / f"{name}_T2w.nii.gz", rng.random(SHAPE).astype(np.float32))
-        for suffix, data in (("label-lesion_desc-numbered_dseg", numbered), ("label-lesion_seg", (numbered > 0) * 1)):
+        for suffix, data in (("desc-lesions_dseg", numbered), ("label-lesion_seg", (numbered > 0) * 1)):
             labels = folder / "data" / LABELS / "sub-01/anat" / f"{name}_{suffix}.nii.gz"
             write_image(labels, data.astype(np.uint8), np.diag([-1.0, 1, 1, 1]))
         write_image(folder / "maps" / f"{name}_label-lesion_probseg.nii.gz", p, np.diag([-1.0, 1, 1, 1]))

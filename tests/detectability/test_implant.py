@@ -1,6 +1,8 @@
 """The dataset that ``implant`` writes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -95,7 +97,7 @@ def test_the_table_has_the_volume_of_the_masks(implanted):
         fill = read_probability(label(implanted, scan_id, "label-lesion_desc-fill_probseg"))
         voxel = float(np.prod(fill.spacing_mm))
         assert fill.data.sum(dtype=float) * voxel == pytest.approx(rows["volume_mm3"].sum(), rel=0.001)
-        numbered = read_volume(label(implanted, scan_id, "label-lesion_desc-numbered_dseg")).data
+        numbered = read_volume(label(implanted, scan_id, "desc-lesions_dseg")).data
         reference = read_mask(label(implanted, scan_id, "label-lesion_seg")).data
         np.testing.assert_array_equal(reference, numbered > 0)
         np.testing.assert_array_equal(reference, fill.data >= 0.5)
@@ -181,3 +183,13 @@ def test_the_command_implants(healthy, tmp_path, cli):
     assert (row.contrast, row.column) == (1.5, "posterior")
     assert row.volume_mm3 == pytest.approx(40, rel=0.1)
     assert row.anterior_mm < 0
+
+
+def test_the_dataset_is_valid_bids(implanted):
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    if not validator.exists():
+        pytest.skip("bids-validator-deno is not installed")
+    for folder in (implanted, implanted / LABELS):
+        done = subprocess.run([validator, "--format", "json", folder], capture_output=True, text=True, check=False)
+        issues = json.loads(done.stdout)["issues"]["issues"]
+        assert [issue for issue in issues if issue.get("severity") == "error"] == []

@@ -99,7 +99,7 @@ def test_recursive_validation_reports_only_the_seg_suffix(cohort):
     assert errors(whole) == set()
     found = errors(whole["derivativesSummary"][f"/{LABELS}/"])
     assert {code for code, _ in found} == {"NOT_INCLUDED"}
-    labels = ("_seg.nii.gz", "_dseg.nii.gz", "_dseg.json", "/true_lesions.tsv", "/true_lesions.json")
+    labels = ("_seg.nii.gz", "/true_lesions.tsv", "/true_lesions.json")
     assert all(location.endswith(labels) for _, location in found)
 
 

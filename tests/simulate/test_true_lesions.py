@@ -27,7 +27,7 @@ def test_every_true_voxel_has_a_number_and_every_number_a_row(cohort):
     assert len(masks) == 3
     for path in masks:
         true = read_mask(path)
-        numbered = read_volume(str(path).replace("desc-true_seg", "desc-numbered_dseg"))
+        numbered = read_volume(str(path).replace("label-lesion_desc-true_seg", "desc-lesions_dseg"))
         np.testing.assert_array_equal(true.data, numbered.data > 0)
         rows = table[table["scan_id"] == path.name.split("_label")[0]]
         assert rows["lesion"].tolist() == list(range(1, len(rows) + 1))
@@ -58,7 +58,7 @@ def test_numbers_follow_the_lesions_that_were_drawn():
 
 def test_a_complete_cohort_of_an_earlier_version_is_left_as_it_is(cohort, tmp_path):
     older = shutil.copytree(cohort, tmp_path / "older")
-    for path in (*older.rglob("*numbered*"), *older.rglob("true_lesions.*")):
+    for path in (*older.rglob("*_dseg.*"), *older.rglob("true_lesions.*")):
         path.unlink()
     before = {path: path.stat().st_mtime_ns for path in older.rglob("*.nii.gz")}
     simulate_cohort(older, scans=3, seed=2, jobs=1)

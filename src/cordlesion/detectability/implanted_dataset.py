@@ -124,11 +124,11 @@ LABELS_README = """\
 Labels of the scans, on each scan's own grid.
 
 label-lesion_seg                 the reference: voxels of which at least half is lesion
-label-lesion_desc-numbered_dseg  the same, with the number of the lesion in true_lesions.tsv
+desc-lesions_dseg                the same, with the number of the lesion in true_lesions.tsv
 label-lesion_desc-fill_probseg   the share of each voxel that is lesion; its integral is volume_mm3 of the table
 label-cord_seg                   the spinal cord, as given or as estimated
 label-centerline_seg             the cord's centre, one voxel per axial slice
 true_lesions.tsv                 a row per lesion
 """
-IGNORED = "*_seg.nii.gz\n*_dseg.nii.gz\n*_probseg.nii.gz\ntrue_lesions.*\n"
+IGNORED = "*_seg.nii.gz\ntrue_lesions.*\n"
 """Files of the labels that BIDS does not define."""

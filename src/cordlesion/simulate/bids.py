@@ -93,7 +93,7 @@ def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str
         f"{LABELS}/dataset_description.json": _json(_description("derivative", "Lesion, cord and centerline labels")),
         f"{LABELS}/README": LABELS_README,
         # Spinal cord tools read the suffix "seg"; BIDS defines only dseg, probseg and mask.
-        f"{LABELS}/.bidsignore": "*_seg.nii.gz\n*_dseg.*\ntrue_lesions.*\n",
+        f"{LABELS}/.bidsignore": "*_seg.nii.gz\ntrue_lesions.*\n",
     }
 
 
@@ -176,7 +176,7 @@ Labels of the simulated scans, on each scan's own grid.
 
 label-lesion_seg            the reference: lesions as a simulated reader marked them (empty if none was found)
 label-lesion_desc-true_seg  the true lesions, which a real dataset cannot offer
-label-lesion_desc-numbered_dseg  the same, with the number of the lesion in true_lesions.tsv
+desc-lesions_dseg                the same, with the number of the lesion in true_lesions.tsv
 label-cord_seg              the spinal cord, from the top of C1 down
 label-centerline_seg        the cord's centre, one voxel per axial slice
 true_lesions.tsv            a row per true lesion in view of a scan

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 
-NUMBERED = "label-lesion_desc-numbered_dseg"
+NUMBERED = "desc-lesions_dseg"
 """Suffix of the masks that hold the number of each true lesion."""
 
 
