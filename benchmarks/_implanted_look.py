@@ -97,12 +97,14 @@ def main(output: Path, real: Path) -> None:
         space = cord_space(healthy, read_mask(real / f"{mask}.nii.gz", like=healthy).data.astype(bool))
         rows["implanted into healthy scans"].append(implanted(space, *wish, seed + 20))
     with style():
-        figure = Figure(figsize=(7.2, 6.6), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(7.2, 6.4), layout="constrained", facecolor="white")
+        figure.set_layout_engine("constrained", hspace=0.09)
         axes = figure.subplots(len(rows), 5, squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items(), strict=True):
             for panel, picture in zip(line, pictures, strict=True):
                 show(panel, picture)
-            line[0].set_title(name).set_in_layout(False)
+            label = line[0].annotate(name, (0, 1.04), xycoords="axes fraction", fontsize=9, fontweight="bold")
+            label.set_in_layout(False)
         save_figure(figure, output)
 
 

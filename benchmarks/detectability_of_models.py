@@ -8,6 +8,7 @@ more --model. The pictures and the table that the page shows are written to the 
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from cordlesion.detectability.figure import draw_curves
 from cordlesion.detectability.implant import implant_files
 from cordlesion.detectability.measure import measure_detectability
 from cordlesion.detectability.summary import contrast_bands
-from cordlesion.detectability.tables import DETECTED
+from cordlesion.detectability.tables import DETECTED, FALSE_LESIONS
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_mask, read_scan, write_volume
 from cordlesion.pictures.style import WIDTH_INCHES, save_figure, style
@@ -32,6 +33,8 @@ HEALTHY = {
     "sub-PAM50": ("PAM50_small_t2.nii.gz", "PAM50_small_cord.nii.gz"),
 }
 COPIES, LESIONS = 30, 2
+BANDS = (1.0, 1.5, math.inf)
+"""Edges of the bands of contrast: two, because there are about 200 lesions."""
 
 
 def make_healthy(scans: Path, folder: Path) -> Path:
@@ -59,29 +62,28 @@ def resampled(mask: Volume, like: Volume) -> np.ndarray:
 
 
 def summary(name: str, folder: Path) -> str:
-    """Return the rows of a model for the table of the page."""
-    limits, false = (pd.read_csv(folder / f"{table}.tsv", sep="\t") for table in ("detection_limits", "false_lesions"))
-    shares = pd.read_csv(folder / "detectability.tsv", sep="\t")
-    everything = shares[shares["by"] == "all"]
-    rows = []
-    for own in everything.head(1).itertuples():
-        same = (limits["operating_point"] == own.operating_point) & (
-            limits["threshold"].isna() if pd.isna(own.threshold) else limits["threshold"] == own.threshold
-        )
-        sizes = " | ".join(size(row, 50) for row in limits[same].itertuples())
-        t = "mask" if pd.isna(own.threshold) else f"{own.threshold:g}"
-        rows.append(
-            f"| {name} | {t} | {own.n_found} of {own.n_lesions} | {own.n_by_chance} | {sizes} | "
-            f"{false.iloc[0].n_false_lesions} in {false.iloc[0].n_scans} |"
-        )
-    return "\n".join(rows)
+    """Return the row of a method for the table of the page, at its own operating point."""
+    detected = own(folder)
+    false = read_table(folder / FALSE_LESIONS.file, FALSE_LESIONS).iloc[0]
+    asked = detected[detected["found"].notna()]
+    t = asked["threshold"].iloc[0]
+    bands = []
+    for _, band in contrast_bands(detected, BANDS):
+        limit = band.fitted.limit(0.5)
+        sizes = ["not reached" if np.isinf(end) else f"{end:.0f}" for end in (limit.size, limit.low, limit.high)]
+        share = f"{band.lesions['found'].mean():.0%}".replace("%", " %")
+        bands.append(f"{share} | {sizes[0]}" + ("" if sizes[1] == sizes[2] else f" ({sizes[1]} to {sizes[2]})"))
+    return (
+        f"| {name} | {'mask' if np.isnan(t) else f'{t:g}'} | {asked['found'].sum():.0f} of {len(asked)} | "
+        f"{asked['by_chance'].sum():.0f} | {' | '.join(bands)} | "
+        f"{false['n_false_lesions']:.0f} in {false['n_scans']:.0f} |"
+    )
 
 
-def size(row: object, share: int) -> str:
-    """Return a size with its interval."""
-    value, low, high = (getattr(row, f"size_{share}_{end}") for end in ("mm3", "low", "high"))
-    shown = ["not reached" if np.isinf(end) else f"{end:.0f}" for end in (value, low, high)]
-    return shown[0] if shown[0] == shown[2] == shown[1] else f"{shown[0]} ({shown[1]} to {shown[2]})"
+def own(folder: Path) -> pd.DataFrame:
+    """Return the lesions at the own operating point of a method."""
+    detected = read_table(folder / DETECTED.file, DETECTED)
+    return detected[detected["operating_point"] == "own"]
 
 
 def draw(folders: dict[str, Path], output: Path) -> None:
@@ -90,9 +92,7 @@ def draw(folders: dict[str, Path], output: Path) -> None:
         figure = Figure(figsize=(WIDTH_INCHES, 2.5 * -(-len(folders) // 2)), layout="constrained", facecolor="white")
         panels = figure.subplots(-(-len(folders) // 2), 2, squeeze=False, sharex=True, sharey=True)
         for axes, (name, folder) in zip(panels.flat, folders.items(), strict=False):
-            detected = read_table(folder / DETECTED.file, DETECTED)
-            own = detected[detected["operating_point"] == "own"]
-            draw_curves(axes, [band for _, band in contrast_bands(own)])
+            draw_curves(axes, [band for _, band in contrast_bands(own(folder), BANDS)])
             axes.set_title(name)
         for spare in panels.flat[len(folders) :]:
             spare.remove()
@@ -104,17 +104,21 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--scans", type=Path, required=True)
     parser.add_argument("--model", action="append", default=[], help="name=folder of a bundle")
+    parser.add_argument("--masks", action="append", default=[], help="name=folder of masks of any tool")
     parser.add_argument("--copies", type=int, default=COPIES)
     options = parser.parse_args()
     implanted = options.work / "implanted"
     if not implanted.is_dir():
         healthy = make_healthy(options.scans, options.work / "healthy")
         implant_files([healthy], implanted, copies=options.copies, lesions=LESIONS, design=Design())
-    for name, bundle in (given.split("=", 1) for given in options.model):
-        folder = options.work / name
-        if not (folder / "detectability.png").is_file():
-            measure_detectability(implanted, folder, bundle=Path(bundle))
-        print(summary(name, folder))
+    for option in ("model", "masks"):
+        for name, place in (given.split("=", 1) for given in getattr(options, option)):
+            folder = options.work / name
+            if not (folder / "detectability.png").is_file():
+                measure_detectability(
+                    implanted, folder, **{"bundle" if option == "model" else "prediction": Path(place)}
+                )
+            print(summary(name, folder))
     done = {folder.name: folder for folder in sorted(options.work.iterdir()) if (folder / DETECTED.file).is_file()}
     if done:
         draw(done, options.work / "detectability.png")
