@@ -98,7 +98,7 @@ def main(output: Path, real: Path) -> None:
         rows["implanted into healthy scans"].append(implanted(space, *wish, seed + 20))
     with style():
         figure = Figure(figsize=(7.2, 6.4), layout="constrained", facecolor="white")
-        figure.set_layout_engine("constrained", hspace=0.09)
+        figure.set_layout_engine("constrained", hspace=0.09, rect=(0, 0, 1, 0.975))
         axes = figure.subplots(len(rows), 5, squeeze=False)
         for line, (name, pictures) in zip(axes, rows.items(), strict=True):
             for panel, picture in zip(line, pictures, strict=True):
