@@ -9,8 +9,15 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 PICTURE = DOCS / "images" / "layers.svg"
 _WIDTH, _ROW, _BOX, _GAP = 760, 42, 32, 8
-_FILL = {"study": "#f3d9c9", "scan": "#f3d9c9", "maps": "#f3d9c9", "training": "#d7e6ef", "report": "#dcebd8"}
-"""The three doors; the only folder with Lightning; the page that comes out."""
+_FILL = {
+    "study": "#f3d9c9",
+    "scan": "#f3d9c9",
+    "maps": "#f3d9c9",
+    "detectability": "#f3d9c9",
+    "training": "#d7e6ef",
+    "report": "#dcebd8",
+}
+"""The four doors; the only folder with Lightning; the page that comes out."""
 _STYLE = "<style>text{font:13px sans-serif;text-anchor:middle;fill:#222}rect{stroke:#777;rx:4px}</style>"
 
 

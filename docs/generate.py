@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 from cordlesion.cli.app import app
 from cordlesion.config import StudyConfig
 from cordlesion.config.section import Section
+from cordlesion.detectability import tables as detectability
 from cordlesion.evaluation import METRICS
 from cordlesion.io.columns import Column, TableSpec
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
@@ -18,9 +19,13 @@ from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
 from cordlesion.report.methods.references import read_references
 from cordlesion.report.summary_tables import SUMMARIES
+from cordlesion.simulate.true_lesions import TRUE_LESIONS
 from cordlesion.study_folder.tables import ALL
 
-_FILES: tuple[TableSpec, ...] = (*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT, *SUMMARIES)
+_FILES: tuple[TableSpec, ...] = (
+    *(*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT),
+    *(TRUE_LESIONS, *detectability.ALL, *SUMMARIES),
+)
 TABLES = {spec.file: spec for spec in _FILES}
 """Every table whose columns a page describes."""
 FOR_TESTS = re.compile(r"^<!-- test.*?-->\n", re.DOTALL | re.MULTILINE)

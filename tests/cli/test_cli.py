@@ -32,6 +32,8 @@ NAMES = [
     "evaluate",
     "tune",
     "compare",
+    "implant",
+    "detectability",
     "report",
     "view",
 ]
@@ -42,7 +44,10 @@ COMMANDS = [
     *(["model", name] for name in ("info", "export", "import-sct")),
     *(["export", name] for name in ("split", "nnunet")),
 ]
-PANELS = ("A study", "One scan", "Masks and maps of any tool", "Models and other programs", "Options")
+PANELS = (
+    *("A study", "One scan", "Masks and maps of any tool", "What a method can detect", "Models and other programs"),
+    "Options",
+)
 COMMANDS_AND_GROUPS = [tuple(names) for names in (*COMMANDS, *([group] for group in GROUPS))]
 HEAVY = ("torch", "lightning", "monai", "matplotlib", "seaborn", "pandas", "scipy", "nibabel", "numpy", "pydantic")
 

@@ -22,7 +22,7 @@ from support.tiny import STUDY, make_cohort
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 GUIDE = (
-    *("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "reading_the_report"),
+    *("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "detectability", "reading_the_report"),
     *("explorer", "cluster", "method", "losses"),
 )
 BLOCK = re.compile(

@@ -99,7 +99,8 @@ def test_recursive_validation_reports_only_the_seg_suffix(cohort):
     assert errors(whole) == set()
     found = errors(whole["derivativesSummary"][f"/{LABELS}/"])
     assert {code for code, _ in found} == {"NOT_INCLUDED"}
-    assert all(location.endswith("_seg.nii.gz") for _, location in found)
+    labels = ("_seg.nii.gz", "/true_lesions.tsv", "/true_lesions.json")
+    assert all(location.endswith(labels) for _, location in found)
 
 
 def test_validator_notices_a_broken_dataset(cohort, tmp_path):

@@ -19,8 +19,9 @@ from cordlesion.errors import CordlesionError
 STUDY = Group("A study", sort_key=1)
 SCAN = Group("One scan", sort_key=2)
 MAPS = Group("Masks and maps of any tool", sort_key=3)
-MODELS = Group("Models and other programs", sort_key=4)
-OPTIONS = Group("Options", sort_key=5)
+DETECT = Group("What a method can detect", sort_key=4)
+MODELS = Group("Models and other programs", sort_key=5)
+OPTIONS = Group("Options", sort_key=6)
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,21 @@ COMMANDS = (
         "maps:compare",
         "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",
         MAPS,
+    ),
+    Command(
+        "implant",
+        "detectability:implant",
+        "Put known lesions into copies of healthy scans: a BIDS dataset with exact masks, for `detectability`.",
+        DETECT,
+    ),
+    Command(
+        "detectability",
+        "detectability:detectability",
+        (
+            "Measure how small and how faint a lesion a method can find: tables with intervals, and a figure.\n\n"
+            "Give a model, or the maps or masks of any tool for the scans of the dataset."
+        ),
+        DETECT,
     ),
     Command("model", "", "Trained models (bundles).", MODELS),
     Command("model info", "model:info", "Print the card of a trained model."),

@@ -1,17 +1,24 @@
 """Names, tables and files of the simulated BIDS dataset."""
 
 import json
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 
 import cordlesion
+from cordlesion.io.reading import read_json
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.io.writing import write_json
+from cordlesion.simulate.numbered import number_lesions
 from cordlesion.simulate.plan import SubjectPlan
 from cordlesion.simulate.scan import ScanPlan, SimulatedScan
 from cordlesion.simulate.site import draw_site
+from cordlesion.simulate.true_lesions import NUMBERED, TRUE_LESIONS, described_columns
 
 MARKER = Path("code/simulation.json")
 """This file identifies a simulated cohort; the content of ``code/`` is not defined by BIDS."""
@@ -52,8 +59,26 @@ def write_scan(out: Path, scan: SimulatedScan) -> None:
     grid = Volume(scan.image.data, scan.image.affine, _header(scan.image))
     for suffix, mask in masks.items():
         write_volume(labels / f"{scan_name(plan)}_{suffix}.nii.gz", mask.data, grid)
+    numbered, rows = number_lesions(scan, scan_name(plan), subject_name(plan.subject))
+    write_volume(labels / f"{scan_name(plan)}_{NUMBERED}.nii.gz", numbered, grid)
+    write_json(_lesions_path(out, plan), {"Lesions": [asdict(row) for row in rows]})
     write_volume(out / _folder(plan) / f"{scan_name(plan)}_T2w.nii.gz", scan.image.data, grid)
     write_json(_sidecar_path(out, plan), _sidecar(scan))
+
+
+def write_lesions(out: Path, plans: Iterable[ScanPlan]) -> None:
+    """Write the table of the true lesions of all scans; none if scans of an earlier version are among them."""
+    paths = [_lesions_path(out, plan) for plan in plans]
+    if not all(path.is_file() for path in paths):
+        return
+    rows = [row for path in paths for row in read_json(path, dict)["Lesions"]]
+    write_table(out / LABELS / TRUE_LESIONS.file, pd.DataFrame(rows, columns=list(TRUE_LESIONS.names)), TRUE_LESIONS)
+    write_json(out / LABELS / "true_lesions.json", described_columns())
+
+
+def _lesions_path(out: Path, plan: ScanPlan) -> Path:
+    """Return the description of the numbered mask of a scan, which holds the rows of its lesions."""
+    return out / LABELS / _folder(plan) / f"{scan_name(plan)}_{NUMBERED}.json"
 
 
 def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str]:
@@ -68,7 +93,7 @@ def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str
         f"{LABELS}/dataset_description.json": _json(_description("derivative", "Lesion, cord and centerline labels")),
         f"{LABELS}/README": LABELS_README,
         # Spinal cord tools read the suffix "seg"; BIDS defines only dseg, probseg and mask.
-        f"{LABELS}/.bidsignore": "*_seg.nii.gz\n",
+        f"{LABELS}/.bidsignore": "*_seg.nii.gz\ntrue_lesions.*\n",
     }
 
 
@@ -151,6 +176,8 @@ Labels of the simulated scans, on each scan's own grid.
 
 label-lesion_seg            the reference: lesions as a simulated reader marked them (empty if none was found)
 label-lesion_desc-true_seg  the true lesions, which a real dataset cannot offer
+desc-lesions_dseg                the same, with the number of the lesion in true_lesions.tsv
 label-cord_seg              the spinal cord, from the top of C1 down
 label-centerline_seg        the cord's centre, one voxel per axial slice
+true_lesions.tsv            a row per true lesion in view of a scan
 """

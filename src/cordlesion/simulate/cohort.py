@@ -17,6 +17,7 @@ from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files,
 from cordlesion.simulate import bids
 from cordlesion.simulate.plan import SubjectPlan, plan_cohort
 from cordlesion.simulate.scan import ScanPlan, simulate_scan
+from cordlesion.simulate.true_lesions import TRUE_LESIONS
 
 
 @renamed_arguments(out="output")
@@ -59,6 +60,8 @@ def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: i
             advance(scans - len(missing))
             for name in simulate_all(output, missing, jobs or available_processors()):
                 advance(1, name)
+        if missing or not (output / bids.LABELS / TRUE_LESIONS.file).is_file():
+            bids.write_lesions(output, [plan for subject in subjects for plan in subject.scans(seed)])
 
 
 def _require_free(out: Path, scans: int, seed: int) -> None:

@@ -133,8 +133,22 @@ def _draw_position(rng: np.random.Generator, anatomy: Anatomy) -> float:
 def _place(
     rng: np.random.Generator, anatomy: Anatomy, column: str, centre_s_mm: float, area_mm2: float, *, inner: bool
 ) -> Placement:
-    """Place a section of the given area in its column."""
     half_rl, half_ap = (float(axis) for axis in anatomy.semi_axes(np.array(centre_s_mm)))
+    return place_section(rng, (half_rl, half_ap), column, area_mm2, inner=inner)
+
+
+def place_section(
+    rng: np.random.Generator, cord_axes_mm: tuple[float, float], column: str, area_mm2: float, *, inner: bool
+) -> Placement:
+    """Place a section of the given area in its column.
+
+    Args:
+        rng: Random generator.
+        cord_axes_mm: Semi-axes of the cord there (left-right, front-back).
+        column: One of :data:`COLUMNS`.
+        area_mm2: Area inside the cord.
+        inner: Whether the section does not touch the surface of the cord.
+    """
     middle = {
         "lateral": float(rng.choice((0.0, np.pi))),
         "posterior": -np.pi / 2,
@@ -147,7 +161,7 @@ def _place(
     depth_share = rng.uniform(1.15, 1.5) if inner else rng.uniform(0.15, 0.75)
     jitter = rng.normal(0, 0.4, 2)
     anchor = jitter if column == "central" else None
-    return _fit((half_rl, half_ap), polar, aspect, depth_share, area_mm2, anchor)
+    return _fit(cord_axes_mm, polar, aspect, depth_share, area_mm2, anchor)
 
 
 def _fit(

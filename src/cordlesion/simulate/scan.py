@@ -73,7 +73,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     lesions = subject_lesions(plan, anatomy)
     rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
     signals = draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd)
-    frame = cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
+    frame = frame_of(anatomy, acquisition)
     renderer = SliceRenderer(Scene(anatomy, frame, (*lesions, *draw_mimics(anatomy)), signals), acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(renderer, coil, plan)
@@ -103,12 +103,21 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     )
 
 
+def frame_of(anatomy: Anatomy, acquisition: Acquisition) -> CordFrame:
+    """Return the curve of the cord in a scan."""
+    return cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
+
+
+def in_storage(data: Array, scan: SimulatedScan) -> Array:
+    """Return an array of axes right, front, up in the orientation of the stored file."""
+    _, order = _storage(scan.acquisition, scan.site.orientation)
+    return np.ascontiguousarray(nib.orientations.apply_orientation(data, order))
+
+
 def second_reader(scan: SimulatedScan, reader: int) -> Volume:
     """Return the mask of another, independent reader of the same scan; ``reader`` counts from 1."""
     rng = keyed_rng("second reader", scan.plan.seed, scan.plan.subject, scan.plan.scan, reader)
-    _, order = _storage(scan.acquisition, scan.site.orientation)
-    mask = nib.orientations.apply_orientation(read_lesions(scan.evidence, rng), order)
-    return Volume(np.ascontiguousarray(mask), scan.image.affine)
+    return Volume(in_storage(read_lesions(scan.evidence, rng), scan), scan.image.affine)
 
 
 def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
