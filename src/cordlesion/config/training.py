@@ -102,6 +102,9 @@ class TrainingConfig(Section):
     """Decay of Adadelta's running averages. Default: that of PyTorch. TensorFlow 2.9 and Zeiler (2012): 0.95."""
     epsilon: Annotated[Annotated[float, Field(gt=0)] | None, LATER] = None
     """Keeps the steps of Adam and Adadelta finite. Default: those of PyTorch, 1e-8 and 1e-6. TensorFlow 2.9: 1e-7."""
+    average: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, LATER] = None
+    """Share of the average of the weights that each step keeps, such as 0.999: the average is validated and kept in
+    place of the weights of the last step, which vary with every batch (Polyak & Juditsky 1992). Default: no average."""
     runs_per_device: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     """Number of trainings that run in parallel on each GPU (or on the CPU), each in its own process; changes no result.
     ``auto``: on a GPU, as many as its memory and the number of processors allow; on the CPU, one."""

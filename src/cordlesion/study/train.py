@@ -77,7 +77,10 @@ class Trainer:
         paths = (*training.train, *training.validation)
         if self._loaded is None or self._loaded[0] != paths:
             self._loaded = None  # before the next ones are read: two folds may exceed the memory
-            self._loaded = paths, load_training_sets(training.train, training.validation)
+            self._loaded = (
+                paths,
+                load_training_sets(training.train, training.validation, training.run.preprocess.percentiles),
+            )
         return self._loaded[1]
 
 
