@@ -95,7 +95,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
             "cordlesion": __version__,
             "loss": run.loss.model_dump(mode="json"),
             "seed": run.seed,
-            "training": run.optimization.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
+            "training": run.optimization.portable.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
             "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,
