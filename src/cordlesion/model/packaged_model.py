@@ -16,5 +16,5 @@ def bundle_or_packaged(bundle: Path | str | None) -> Path:
     """Return the folder of a bundle; without one, that of the package, with a message that it is no clinical tool."""
     if bundle is not None:
         return Path(bundle)
-    show_message(REMARK.format(trained=describe_training(read_card(PACKAGED_BUNDLE).experience[0])))
+    show_message(REMARK.format(trained=describe_training((read_card(PACKAGED_BUNDLE).experience or (None,))[0])))
     return PACKAGED_BUNDLE
