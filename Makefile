@@ -18,9 +18,11 @@ example-report: demo
 # The model in the package, from simulated scans to its card; some hours on two cores. Stopped, it continues.
 model: $(INSTALLED)
 	$(BIN)/cordlesion simulate packaged/cohort --scans 440 --seed 2026 --domain varied
+	$(BIN)/cordlesion study run studies/packaged_model_start.yaml --until train
+	$(BIN)/cordlesion simulate packaged/cohort_2 --scans 600 --seed 2027 --domain varied
 	$(BIN)/cordlesion study run studies/packaged_model.yaml
 	mkdir -p src/cordlesion/model/packaged
-	cp packaged/study/runs/dice_bce_seed-0/bundle/model.* src/cordlesion/model/packaged/
+	cp packaged/study_2/runs/dice_bce_seed-0/bundle/model.* src/cordlesion/model/packaged/
 
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile

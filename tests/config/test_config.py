@@ -226,7 +226,7 @@ def test_the_example_has_the_losses_of_the_paper_at_the_size_of_the_demo():
 
 
 def test_an_unknown_builtin_study_gets_a_sentence():
-    known = "demo, extended, isbi2023, packaged_model, seven_losses"
+    known = "demo, extended, isbi2023, packaged_model, packaged_model_start, seven_losses"
     with pytest.raises(CordlesionError, match=f"one of {known} is needed"):
         builtin_study("nope")
 

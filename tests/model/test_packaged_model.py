@@ -1,7 +1,6 @@
 """The model in the package: small, whole, and of use on scans that it has not seen."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +90,8 @@ def test_the_commands_use_it_and_say_so(lesion_scan, tmp_path, capsys):
 
     assert run(["predict", str(path), "-o", str(tmp_path / "map.nii.gz"), *curve]) == 0
     assert "no clinical tool" in capsys.readouterr().out
-    same = cordlesion.read_probability(tmp_path / "map.nii.gz").data
-    np.testing.assert_array_equal(
-        same, cordlesion.read_probability(tmp_path / "out/scan_label-lesion_probseg.nii.gz").data
-    )
+    maps = [tmp_path / "map.nii.gz", tmp_path / "out/scan_label-lesion_probseg.nii.gz"]
+    np.testing.assert_array_equal(*(cordlesion.read_probability(path).data for path in maps))
     assert run(["segment", str(path), "-o", str(tmp_path / "quiet"), "--quiet", "--no-pictures", *curve]) == 0
     assert capsys.readouterr().out == ""
 
