@@ -124,7 +124,8 @@ class Bundle:
         patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
         hardware, mirrored = choose_hardware().at(card.prediction.precision), mirror_axes(card.prediction.mirror)
         maps = predict_patches(self.predictor, patches, standardize_patches, hardware, mirrored)
-        return stitch_patches(maps, grid, card.prediction.blending)
+        near = geometry.near_centerline(card.prediction.radius_mm, card.preprocess)
+        return stitch_patches(maps, grid, card.prediction.blending) * near
 
 
 def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it needs no code of the user
