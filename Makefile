@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 BENCH := .venv-bench
 FLOORS := .venv-floors
 
-.PHONY: demo example-report test check floors format docs bench clean
+.PHONY: demo example-report model test check floors format docs bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
@@ -14,6 +14,15 @@ demo: $(INSTALLED)
 example-report: demo
 	$(BIN)/cordlesion study run studies/seven_losses.yaml
 	$(BIN)/python docs/example_report/make_example.py demo/seven_losses demo/study
+
+# The model in the package, from simulated scans to its card; some hours on two cores. Stopped, it continues.
+model: $(INSTALLED)
+	$(BIN)/cordlesion simulate packaged/cohort --scans 440 --seed 2026 --domain varied
+	$(BIN)/cordlesion study run studies/packaged_model_start.yaml --until train
+	$(BIN)/cordlesion simulate packaged/cohort_2 --scans 600 --seed 2027 --domain varied
+	$(BIN)/cordlesion study run studies/packaged_model.yaml
+	mkdir -p src/cordlesion/model/packaged
+	cp packaged/study_2/runs/dice_bce_seed-0/bundle/model.* src/cordlesion/model/packaged/
 
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile

@@ -5,7 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from cordlesion.config import SETS, LossConfig, SplitConfig, StudyConfig, builtin_study, read_study, study_yaml
+from cordlesion.config import (
+    SETS,
+    LossConfig,
+    PreprocessConfig,
+    SplitConfig,
+    StudyConfig,
+    builtin_study,
+    read_study,
+    study_yaml,
+)
 from cordlesion.errors import CordlesionError
 
 SOUND = """\
@@ -226,7 +235,8 @@ def test_the_example_has_the_losses_of_the_paper_at_the_size_of_the_demo():
 
 
 def test_an_unknown_builtin_study_gets_a_sentence():
-    with pytest.raises(CordlesionError, match="one of demo, extended, isbi2023, seven_losses is needed"):
+    known = "demo, extended, isbi2023, packaged_model, packaged_model_start, seven_losses"
+    with pytest.raises(CordlesionError, match=f"one of {known} is needed"):
         builtin_study("nope")
 
 
@@ -279,3 +289,11 @@ def test_runs_are_losses_times_seeds():
 )
 def test_titles_of_losses(loss, title):
     assert LossConfig.model_validate(loss).title == title
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "reason"), [([50], "at least 2"), ([99, 1], "must increase"), ([1, 101], "100")]
+)
+def test_percentiles_of_the_intensity_scale_increase_within_0_and_100(percentiles, reason):
+    with pytest.raises(ValueError, match=reason):
+        PreprocessConfig(percentiles=percentiles)

@@ -11,9 +11,8 @@ from cordlesion.model.bundle import (
     load_bundle,
     read_card,
     save_bundle,
-    set_inference,
-    set_threshold,
 )
+from cordlesion.model.bundle_updates import set_inference, set_threshold
 from cordlesion.model.unet3d import UNet3d
 from support.images import truncate
 from support.models import THRESHOLD, untrained_bundle

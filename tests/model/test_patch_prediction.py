@@ -4,7 +4,11 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from cordlesion.config import PredictionConfig
+from cordlesion.model.bundle import Bundle
 from cordlesion.model.patch_prediction import standardize_patches
+from cordlesion.preprocess.cord_stack import StackGeometry
+from support.models import untrained_bundle
 
 
 @settings(max_examples=50, deadline=None)
@@ -26,3 +30,22 @@ def test_a_constant_patch_becomes_zeros(value):
     standard = standardize_patches(patches)
     assert not standard[0].any()
     assert standard[1].any()
+
+
+def test_nothing_is_lesion_beyond_the_radius_around_the_centerline():
+    bundle = untrained_bundle(edge_voxels=16)
+    limited = Bundle(
+        bundle.card.model_copy(update={"prediction": PredictionConfig(radius_mm=2.6, precision="float32")}),
+        bundle.network,
+    )
+    whole = Bundle(bundle.card.model_copy(update={"prediction": PredictionConfig(precision="float32")}), bundle.network)
+    start = np.zeros(20, int)
+    geometry = StackGeometry((16, 16, 20), (1.0, 1.0, 1.0), (16, 16), 0, start, start)
+    stack = np.random.default_rng(0).normal(size=geometry.shape).astype(np.float32)
+    p, found = whole.predict_stack(stack, geometry), limited.predict_stack(stack, geometry)
+    for x in range(16):
+        for y in range(16):
+            # Voxels of 0.5 mm around the middle, which is between voxels 7 and 8.
+            inside = ((x - 7.5) ** 2 + (y - 7.5) ** 2) ** 0.5 * 0.5 <= 2.6
+            np.testing.assert_array_equal(found[x, y], p[x, y] if inside else 0)
+    assert (p > 0).all()

@@ -130,3 +130,11 @@ def test_a_stack_with_a_large_flat_part_is_mapped_to_finite_ordered_values():
 def test_landmarks_must_increase_and_match(percentiles, values):
     with pytest.raises(ValueError, match="percentiles"):
         IntensityLandmarks(percentiles, values)
+
+
+def test_two_percentiles_make_a_line():
+    landmarks = fit_landmarks([random_stack(s) for s in range(3)], (1.0, 99.0))
+    assert (landmarks.percentiles, landmarks.values) == ((1.0, 99.0), (0.0, 100.0))
+    stack, inside = random_stack(7)
+    low, high = np.percentile(stack[inside], [1, 99])
+    np.testing.assert_allclose(landmarks.apply(stack, inside), (stack - low) / (high - low) * 100, rtol=1e-3, atol=1e-3)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from cordlesion.errors import CordlesionError
-from cordlesion.model.bundle import load_bundle, load_own_bundle, set_threshold
+from cordlesion.model.bundle import load_bundle, load_own_bundle
+from cordlesion.model.bundle_updates import set_threshold
 from cordlesion.sct.bundle import SctBundle
 from cordlesion.sct.import_network import import_sct, read_centerline_network, read_lesion_network
 from support.images import noise

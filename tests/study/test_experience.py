@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from cordlesion.config import read_study
-from cordlesion.model.bundle import forget_threshold, read_card, save_bundle, set_threshold
+from cordlesion.model.bundle import read_card, save_bundle
+from cordlesion.model.bundle_updates import forget_threshold, set_threshold
 from cordlesion.model.experience import TestError, TrainingData, describe_error, describe_training
 from cordlesion.scan.segment import segment_files
 from cordlesion.study.experience import describe_training_set, measure_error

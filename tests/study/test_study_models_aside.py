@@ -8,7 +8,8 @@ import pytest
 from cordlesion.config import StudyConfig, read_study
 from cordlesion.io import fingerprints
 from cordlesion.io.progress import shown
-from cordlesion.model.bundle import read_card, set_threshold
+from cordlesion.model.bundle import read_card
+from cordlesion.model.bundle_updates import set_threshold
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder

@@ -7,13 +7,14 @@ from cordlesion.cli.options import Code, Output
 from cordlesion.errors import CordlesionError
 
 
-def info(bundle: Path) -> None:
-    """Print the card of a trained model."""
+def info(bundle: Path | None = None) -> None:
+    """Print the card of a trained model; by default of the one in the package."""
     import json
 
+    from cordlesion.config import PACKAGED_BUNDLE
     from cordlesion.model.bundle import read_card
 
-    print(json.dumps(read_card(bundle).model_dump(mode="json"), indent=2))
+    print(json.dumps(read_card(bundle or PACKAGED_BUNDLE).model_dump(mode="json"), indent=2))
 
 
 def export_model(

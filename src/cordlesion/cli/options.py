@@ -10,7 +10,10 @@ from cyclopts.validators import Number
 
 Quiet: TypeAlias = Annotated[bool, Parameter(name=["--quiet", "-q"], negative="", help="No progress, no messages.")]
 Output: TypeAlias = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
-Bundle: TypeAlias = Annotated[Path, Parameter(name=["--model", "-m"], help="Folder of a trained model.")]
+Bundle: TypeAlias = Annotated[
+    Path | None,
+    Parameter(name=["--model", "-m"], help="Folder of a trained model; by default the one in the package."),
+]
 CordSource: TypeAlias = Annotated[
     str, Parameter(help="What finds the cord where it is not given: auto, sct, or the file t2_ctr.h5 of SCT.")
 ]

@@ -50,7 +50,7 @@ def centerline(
 def predict(
     scan: Path,
     *,
-    bundle: Bundle,
+    bundle: Bundle = None,
     output: Output,
     centerline: Path | None = None,
     cord_mask: Path | None = None,
@@ -87,7 +87,7 @@ def predict(
 def segment(
     scans: Annotated[list[Path], Parameter(negative="")],
     *,
-    bundle: Bundle,
+    bundle: Bundle = None,
     output: Output,
     centerline: Repeated = (),
     cord_mask: Repeated = (),

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cordlesion.cli.options import AllowPartial, Count, Flag, Output, Quiet, StudyFile, report_excluded, report_partial
 from cordlesion.execution.executors import ExecutorName
@@ -21,20 +21,30 @@ def demo(output: Output = Path("demo"), *, quiet: Quiet = False) -> int:
         return _report(run_demo(output))
 
 
-def simulate(output: Path, *, scans: int = 161, seed: int = 0, jobs: int | None = None, quiet: Quiet = False) -> None:
+def simulate(
+    output: Path,
+    *,
+    scans: int = 161,
+    seed: int = 0,
+    domain: Literal["clinical", "varied"] = "clinical",
+    jobs: int | None = None,
+    quiet: Quiet = False,
+) -> None:
     """Write a BIDS dataset of simulated T2w cords with references, cord masks and centerlines.
 
     Args:
         output: Folder of the dataset; a simulation that was interrupted continues.
         scans: Number of scans; subjects, sites and lesion-free scans have the proportions of Hussein et al.
         seed: The same seed gives the same files, byte for byte.
+        domain: clinical: protocols as in Hussein et al. varied: contrasts, resolutions and artefacts from wider ranges,
+            each scan of another site, to train networks that meet any protocol.
         jobs: Processes; all processors by default.
     """
     from cordlesion.io.progress import shown
     from cordlesion.simulate import simulate_cohort
 
     with shown(quiet):
-        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs)
+        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs, domain=domain)
 
 
 def split(

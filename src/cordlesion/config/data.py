@@ -1,11 +1,12 @@
 """Sections on the data: file patterns, split, preprocessing, patches."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from cordlesion.config.section import LATER, Section
 from cordlesion.io.yaml import fault_at
@@ -15,6 +16,8 @@ SETS: tuple[SetName, ...] = ("train", "validation", "threshold", "test")
 CenterlineSource = Literal["auto", "file", "cord_mask", "sct"]
 DRAWN: Mapping[str, str] = MappingProxyType({"file": "centerline", "cord_mask": "cord_mask"})
 """Centerline sources that are a file of each scan -> the file kind."""
+DECILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
+Percent: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 NETWORK = "centerline_network"
 """The file kind of the centerline network of the Spinal Cord Toolbox: one file for all scans."""
 
@@ -103,6 +106,16 @@ class PreprocessConfig(Section):
     SCT's centerline network, ``t2_ctr.h5``, relative to the YAML file."""
     centerline_smoothing_mm: Annotated[float, Field(ge=0, le=10_000)] = 60.0
     """Smoothing of the centerline: shorter waves than this are damped by more than half. 0: no smoothing."""
+    percentiles: Annotated[Annotated[tuple[Percent, ...], Field(min_length=2)], LATER] = DECILES
+    """Percentiles of a stack's intensities that are mapped to the same values in all scans (Nyul et al. 2000). With
+    two, such as [1, 99], the map is a line: it keeps the ratios of contrasts, whatever the field of view shows."""
+
+    @field_validator("percentiles")
+    @classmethod
+    def _increasing(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
+        if any(a >= b for a, b in pairwise(percentiles)):
+            raise ValueError("percentiles must increase")
+        return percentiles
 
     @property
     def decisive(self) -> dict[str, Any]:

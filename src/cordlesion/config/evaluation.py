@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cordlesion.config.section import Section
+from cordlesion.config.section import LATER, Section
 from cordlesion.config.training import Precision
 from cordlesion.io.yaml import fault_at
 from cordlesion.metrics.rules import RULES, row_name
@@ -22,6 +22,9 @@ class PredictionConfig(Section):
     middle of a patch than at its ends."""
     mirror: bool = False
     """Average over the eight mirrored copies of each patch; takes eight times as long."""
+    radius_mm: Annotated[Annotated[float, Field(gt=0, le=1e4)] | None, LATER] = None
+    """In the region ``cord``, the probability is 0 farther than this from the centerline, in the axial plane. Default:
+    no restriction within the crop."""
     precision: Precision = "auto"
     """As ``training.precision``."""
 

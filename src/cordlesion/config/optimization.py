@@ -49,6 +49,7 @@ def _published(loss: LossConfig) -> PublishedTraining | None:
 
 def training_as_hashed(training: TrainingConfig, loss: LossConfig) -> TrainingConfig:
     """Return ``training`` as it enters the fingerprint of a loss's training: without keys of other optimisers."""
+    training = training.portable
     if optimization(training, loss).optimizer == "adadelta":
         return training
     return training.model_copy(update={"rho": TrainingConfig().rho})

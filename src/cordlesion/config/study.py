@@ -187,7 +187,7 @@ class StudyConfig(Section):
         """
         apart = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
-        content = self.model_copy(update={"losses": losses}).hashed(
+        content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
             exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
         )
         own = imported_code(self.network, self.code, self.losses)

@@ -1,12 +1,14 @@
 """Sections on the training: network, optimisation, losses."""
 
 from math import isfinite
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from cordlesion.config.names import PlainName
 from cordlesion.config.section import LATER, Section
+from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.import_path import is_import_path
 from cordlesion.io.yaml import fault_at
 
@@ -22,6 +24,8 @@ Filters: TypeAlias = Annotated[int, Field(gt=0, le=4096)]
 
 
 UNET3D = "unet3d"
+PACKAGED_BUNDLE = Path(__file__).parents[1] / "model" / "packaged"
+"""The model in the package."""
 
 
 class NetworkConfig(Section):
@@ -102,9 +106,37 @@ class TrainingConfig(Section):
     """Decay of Adadelta's running averages. Default: that of PyTorch. TensorFlow 2.9 and Zeiler (2012): 0.95."""
     epsilon: Annotated[Annotated[float, Field(gt=0)] | None, LATER] = None
     """Keeps the steps of Adam and Adadelta finite. Default: those of PyTorch, 1e-8 and 1e-6. TensorFlow 2.9: 1e-7."""
+    average: Annotated[Annotated[float, Field(gt=0, lt=1)] | None, LATER] = None
+    """Share of the average of the weights that each step keeps, such as 0.999: the average is validated and kept in
+    place of the weights of the last step, which vary with every batch (Polyak & Juditsky 1992). Default: no average."""
+    start_from: Annotated[Literal["packaged"] | Path | None, LATER] = None
+    """Trained model whose weights are the first ones: the folder of a bundle, relative to the YAML file, or
+    ``packaged``, the model in the package. Its network must be that of the study. Default: random weights."""
     runs_per_device: Literal["auto"] | Annotated[int, Field(gt=0)] = "auto"
     """Number of trainings that run in parallel on each GPU (or on the CPU), each in its own process; changes no result.
     ``auto``: on a GPU, as many as its memory and the number of processors allow; on the CPU, one."""
+
+    @property
+    def start_bundle(self) -> Path | None:
+        """The folder of the model that the training starts from."""
+        return PACKAGED_BUNDLE if self.start_from == "packaged" else self.start_from
+
+    @property
+    def portable(self) -> Self:
+        """The same with the SHA-256 of the first weights in place of their folder.
+
+        Raises:
+            CordlesionError: There are no such weights.
+        """
+        folder = self.start_bundle
+        return self if folder is None else self._starting(Path(file_hash(folder / "model.safetensors")))
+
+    def below(self, folder: Path) -> Self:
+        """Return a copy with a relative path resolved against ``folder``."""
+        return self._starting(folder / self.start_from) if isinstance(self.start_from, Path) else self
+
+    def _starting(self, start_from: Path) -> Self:
+        return self.model_copy(update={"start_from": start_from})
 
 
 class LossConfig(Section):

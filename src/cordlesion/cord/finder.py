@@ -111,8 +111,8 @@ def _to_the_border(path: BestPath, extents: FloatArray) -> BestPath:
         len(below) if is_cord[0] and below.sum() <= BORDER_MM else 0,
         len(above) if is_cord[-1] and above.sum() <= BORDER_MM else 0,
     )
-    continued = {name: np.pad(getattr(path, name), added, mode="edge") for name in ("x", "y", "state")}
-    return replace(path, first=path.first - added[0], **continued)
+    x, y, state = (np.pad(values, added, mode="edge") for values in (path.x, path.y, path.state))
+    return replace(path, first=path.first - added[0], x=x, y=y, state=state)
 
 
 def _cord_part(path: BestPath) -> BestPath | None:
@@ -120,7 +120,7 @@ def _cord_part(path: BestPath) -> BestPath | None:
     cord = np.flatnonzero(path.state == FROM_BELOW.index(0))
     if not cord.size:
         return None
-    return replace(path, first=path.first + int(cord[0]), **{k: getattr(path, k)[cord] for k in ("x", "y", "state")})
+    return replace(path, first=path.first + int(cord[0]), x=path.x[cord], y=path.y[cord], state=path.state[cord])
 
 
 def _beyond(path: BestPath, slabs: Iterable[int], odds: Float32Array, extents: FloatArray, follows: str) -> Beyond:

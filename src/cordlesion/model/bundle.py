@@ -1,7 +1,6 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +19,7 @@ from cordlesion.io.arrays import Float32Array
 from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
-from cordlesion.io.writing import atomic_path, write_json
+from cordlesion.io.writing import atomic_path
 from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Predictor, find_architecture
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
@@ -32,7 +31,7 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
-from cordlesion.threshold.rules import AnyThresholdRule, ThresholdRule
+from cordlesion.threshold.rules import AnyThresholdRule
 
 
 class ModelCard(BaseModel):
@@ -131,7 +130,8 @@ class Bundle:
         patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
         hardware, mirrored = choose_hardware().at(card.prediction.precision), mirror_axes(card.prediction.mirror)
         maps = predict_patches(self.predictor, patches, standardize_patches, hardware, mirrored)
-        return stitch_patches(maps, grid, card.prediction.blending)
+        near = geometry.near_centerline(card.prediction.radius_mm, card.preprocess)
+        return stitch_patches(maps, grid, card.prediction.blending) * near
 
 
 def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it needs no code of the user
@@ -251,57 +251,3 @@ def read_card(folder: Path | str) -> Card:
         raise CordlesionError(
             f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
         ) from None
-
-
-def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
-    """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it."""
-    card = read_card(folder)
-    postprocess = card.postprocess
-    if minimum_volume_mm3 is not None:
-        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
-    same = (card.threshold, card.postprocess) == (threshold, postprocess)
-    _update_card(folder, card, threshold=threshold, postprocess=postprocess, **({} if same else _unmeasured(card)))
-
-
-def set_inference(
-    folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig, volumes_mm3: Sequence[float] = ()
-) -> None:
-    """Store how the network is used. Where that changes, the threshold is removed, which was tuned for the old way.
-
-    Args:
-        folder: The bundle.
-        prediction: From patches to a map.
-        postprocess: What is no lesion however probable.
-        volumes_mm3: Minimum lesion volumes of which tuning chooses one; the one in the bundle stays.
-    """
-    card = read_card(folder)
-    tuned = card.postprocess.minimum_volume_mm3
-    if card.threshold is not None and tuned in volumes_mm3:
-        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
-    if (card.prediction, card.postprocess) != (prediction, postprocess):
-        changed = {"prediction": prediction, "postprocess": postprocess, "threshold": None}
-        _update_card(folder, card, **changed, **_unmeasured(card))
-
-
-def forget_threshold(folder: Path) -> None:
-    """Remove the tuned threshold from a bundle: what it was tuned for has changed."""
-    card = read_card(folder)
-    if card.threshold is not None:
-        _update_card(folder, card, threshold=None, **_unmeasured(card))
-
-
-def set_experience(folder: Path, training_data: TrainingData, test_error: TestError) -> None:
-    """Store what a model was trained on, and what it found and falsely marked in the test set."""
-    card = read_card(folder)
-    known = {"training_data": training_data, "test_error": test_error}
-    if card.experience not in (None, tuple(known.values())):
-        _update_card(folder, card, **known)
-
-
-def _unmeasured(card: Card) -> dict[str, None]:
-    """Return the changes of a card whose masks are no longer those that were measured."""
-    return {} if card.experience is None else {"test_error": None}
-
-
-def _update_card(folder: Path, card: Card, **changes: object) -> None:
-    write_json(folder / "model.json", card.model_copy(update=changes).model_dump(mode="json"))

@@ -81,6 +81,13 @@ class StackGeometry:
         # A foreground finer than the grid may vanish; percentiles need some voxels.
         return foreground if foreground.any() else inside
 
+    def near_centerline(self, radius_mm: float | None, config: PreprocessConfig) -> Mask:
+        """Return True for the voxels within a distance of the centerline, in any slice: shape (X, Y, 1)."""
+        x, y = (config.spacing_mm * (np.arange(size) - (size - 1) / 2) for size in self.crop_voxels)
+        limit = np.inf if radius_mm is None or config.region != "cord" else radius_mm
+        near: Mask = np.hypot(x[:, None], y[None, :])[:, :, None] <= limit
+        return near
+
     def _isotropic_xy(self) -> tuple[IntArray, IntArray]:
         x, y = (np.arange(size)[:, None] for size in self.crop_voxels)
         return self.start_x + x, self.start_y + y

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from cordlesion.config import PreprocessConfig
 from cordlesion.io.arrays import Float32Array, FloatArray, Mask
 
-PERCENTILES = (1.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 99.0)
+PERCENTILES = PreprocessConfig().percentiles
 STANDARD_RANGE = (0.0, 100.0)
 """Standard values of the first and the last percentile."""
 
@@ -44,22 +45,25 @@ class IntensityLandmarks:
         return _piecewise_linear(stack, own, np.asarray(self.values)[keep])
 
 
-def fit_landmarks(stacks: Iterable[tuple[Float32Array, Mask]]) -> IntensityLandmarks:
+def fit_landmarks(
+    stacks: Iterable[tuple[Float32Array, Mask]], percentiles: tuple[float, ...] = PERCENTILES
+) -> IntensityLandmarks:
     """Average the percentiles of the training stacks, after scaling the first to 0 and the last to 100.
 
     Args:
         stacks: Pairs of intensities and a mask of the voxels in the image. Pass the training set only.
+        percentiles: Those of the landmarks.
 
     Raises:
         ValueError: There is no stack, or no stack with contrast.
     """
-    rows = [_percentiles(stack[inside], PERCENTILES) for stack, inside in stacks]
+    rows = [_percentiles(stack[inside], percentiles) for stack, inside in stacks]
     rows = [row for row in rows if row[-1] > row[0]]
     if not rows:
         raise ValueError("landmarks need at least one training stack with contrast")
     low, high = STANDARD_RANGE
     scaled = [low + (row - row[0]) / (row[-1] - row[0]) * (high - low) for row in rows]
-    return IntensityLandmarks(PERCENTILES, tuple(float(v) for v in np.mean(scaled, axis=0)))
+    return IntensityLandmarks(percentiles, tuple(float(v) for v in np.mean(scaled, axis=0)))
 
 
 def _percentiles(values: Float32Array, percents: Sequence[float]) -> FloatArray:

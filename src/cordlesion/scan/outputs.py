@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cordlesion import __version__
 from cordlesion.centerlines import CordInput
+from cordlesion.config import PACKAGED_BUNDLE
 from cordlesion.cord.centerline import Centerline, coverage_remark, lost_remark
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict
@@ -217,7 +218,8 @@ def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:
     if result.bundle is None:
         return {"Bundle": None, "WeightsSHA256": result.model.weights_sha256}
     weights = file_hash(result.bundle / "model.safetensors")
-    return {"Bundle": portable_path(result.bundle, folder), "WeightsSHA256": weights}
+    place = "packaged" if result.bundle == PACKAGED_BUNDLE else portable_path(result.bundle, folder)
+    return {"Bundle": place, "WeightsSHA256": weights}
 
 
 def _experience(card: Card) -> dict[str, object]:

@@ -22,6 +22,7 @@ from cordlesion.lesions.measure import measure_lesions
 from cordlesion.lesions.tables import check_tables
 from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
+from cordlesion.model.packaged_model import bundle_or_packaged
 from cordlesion.prediction import cut_scan, predict_scan
 from cordlesion.scan.earlier import check_earlier, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
@@ -33,7 +34,7 @@ from cordlesion.threshold.rules import ThresholdRule, choose_rule
 
 def segment(
     scan: Path | str,
-    bundle: Predictor | Path | str,
+    bundle: Predictor | Path | str | None = None,
     *,
     centerline: Path | str | None = None,
     cord_mask: Path | str | None = None,
@@ -47,7 +48,8 @@ def segment(
 
     Args:
         scan: NIfTI file.
-        bundle: A trained model, or its folder.
+        bundle: A trained model, or its folder; by default the model in the package, which was trained on simulated
+            scans only and is no clinical tool.
         centerline: A curve drawn on a NIfTI grid.
         cord_mask: A cord mask on the scan's grid, of which the centre is taken; give this or ``centerline``, or both to
             a model that restricts lesions to the cord. Without either the cord is found in the scan.
@@ -77,6 +79,8 @@ def segment(
     """
     given = CordInput(_path(centerline), _path(cord_mask), centerline_source)
     image = _read(scan)
+    if bundle is None:
+        bundle = bundle_or_packaged(None)
     model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
     rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
     folder = Path(bundle) if isinstance(bundle, Path | str) else None
@@ -118,7 +122,7 @@ def _segment(
 
 def segment_files(
     scans: Sequence[Path],
-    bundle: Path,
+    bundle: Path | None,
     folder: Path,
     *,
     centerlines: Sequence[Path] = (),
@@ -135,7 +139,7 @@ def segment_files(
 
     Args:
         scans: NIfTI files.
-        bundle: Folder of a trained model.
+        bundle: Folder of a trained model; None: the one in the package.
         folder: Where to write.
         centerlines: One for each scan, in the order of the scans; or give ``cord_masks``.
         cord_masks: One for each scan, in the order of the scans; give both only to a model that restricts lesions to
@@ -164,6 +168,7 @@ def segment_files(
     cords = _cords(scans, centerlines, cord_masks, centerline_source)
     for written in (file for scan in scans for file in map_files(folder, scan)):
         check_output_file(written, *scans, *centerlines, *cord_masks)
+    bundle = bundle_or_packaged(bundle)
     model = load_bundle(bundle, code)
     rule = _rule(model.card, threshold, bundle)
     find = cord_finder(centerline_source, BY_OPTION)
@@ -228,7 +233,7 @@ def _kept(folder: Path, name: str) -> str:
 
 def predict_file(
     scan: Path,
-    bundle: Path,
+    bundle: Path | None,
     output: Path,
     *,
     centerline: Path | None = None,
@@ -237,7 +242,7 @@ def predict_file(
     code: Path | None = None,
     force: bool = False,
 ) -> str | None:
-    """Write the probability map of one scan.
+    """Write the probability map of one scan, by the model in the package where no bundle is given.
 
     Returns:
         A warning if the cord was lost inside the scan, so that the map is 0 beyond the place; else None.
@@ -245,6 +250,7 @@ def predict_file(
     Raises:
         CordlesionError: As :func:`segment`.
     """
+    bundle = bundle_or_packaged(bundle)
     check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
     image, model = _read(scan), load_bundle(bundle, code)
     curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)

@@ -85,6 +85,11 @@ class Acquisition:
         return self.pixel_mm, self.pixel_mm, self.slice_mm
 
     @property
+    def is_3d(self) -> bool:
+        """Whether the slices are thin; they are drawn one by one all the same."""
+        return self.slice_mm < 1.5
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels along right, front, up."""
         if self.plane == "sagittal":

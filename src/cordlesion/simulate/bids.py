@@ -122,7 +122,7 @@ def _sidecar(scan: SimulatedScan) -> dict[str, object]:
         "ManufacturersModelName": site.model,
         "MagneticFieldStrength": site.field_tesla,
         "InstitutionName": f"site-{site.index + 1:02d}",
-        "MRAcquisitionType": "2D",
+        "MRAcquisitionType": "3D" if acquisition.is_3d else "2D",
         "ScanningSequence": "SE",
         "EchoTime": site.echo_time_s,
         "RepetitionTime": site.repetition_time_s,

@@ -1,7 +1,7 @@
 """Writes a simulated cohort to disk: a BIDS dataset with its labels as a derivative."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -15,13 +15,16 @@ from cordlesion.io.progress import bar, show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
 from cordlesion.simulate import bids
+from cordlesion.simulate.domain import Domain
 from cordlesion.simulate.plan import SubjectPlan, plan_cohort
 from cordlesion.simulate.scan import ScanPlan, simulate_scan
 from cordlesion.simulate.true_lesions import TRUE_LESIONS
 
 
 @renamed_arguments(out="output")
-def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None) -> None:
+def simulate_cohort(
+    output: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None, *, domain: Domain = "clinical"
+) -> None:
     """Simulate a cohort as a BIDS dataset.
 
     Each scan depends only on the seed, the size of the cohort and its own number. To complete an interrupted run, run
@@ -32,6 +35,8 @@ def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: i
         scans: Number of scans; the default is as in Hussein et al. (161 scans of 108 subjects, 46 without lesions).
         seed: Another seed gives another cohort.
         jobs: Number of processes; by default one per processor.
+        domain: ``clinical``: protocols as in Hussein et al.; ``varied``: contrasts, resolutions and artefacts from
+            wider ranges, each scan of another site, to train networks that meet any protocol.
 
     Raises:
         CordlesionError: The folder contains something else or cannot be written, or ``scans`` or ``jobs`` is below 1.
@@ -48,12 +53,13 @@ def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: i
         raise CordlesionError(f"{scans} scans were requested; at least 1 is needed. Choose a number from 1 up.")
     if jobs is not None and jobs < 1:
         raise CordlesionError(f"{jobs} processes were requested; at least 1 is needed. Choose a number from 1 up.")
-    _require_free(output, scans, seed)
+    marker = _marker(scans, seed, domain)
+    _require_free(output, marker)
     with folder_lock(output) as remark:
         show_message(remark)
         remove_partial_files(output)
-        subjects = plan_cohort(scans, seed)
-        write_json(output / bids.MARKER, _marker(scans, seed))
+        subjects = plan_cohort(scans, seed, domain)
+        write_json(output / bids.MARKER, marker)
         _write_dataset(output, subjects, seed)
         missing = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(output, plan)]
         with bar("Simulating scans", total=scans) as advance:
@@ -64,7 +70,7 @@ def simulate_cohort(output: Path | str, scans: int = 161, seed: int = 0, jobs: i
             bids.write_lesions(output, [plan for subject in subjects for plan in subject.scans(seed)])
 
 
-def _require_free(out: Path, scans: int, seed: int) -> None:
+def _require_free(out: Path, marker: dict[str, object]) -> None:
     """Reject a folder with other content."""
     if out.exists() and not out.is_dir():
         raise CordlesionError(f"{out}: is a file; a folder for the simulated dataset is needed. Choose another name.")
@@ -73,16 +79,21 @@ def _require_free(out: Path, scans: int, seed: int) -> None:
     if not (out / bids.MARKER).is_file():
         raise CordlesionError(f"{out}: the folder is not empty; a new or empty folder is needed. Choose another name.")
     found = read_json(out / bids.MARKER, dict)
-    if found != _marker(scans, seed):
+    if found != marker:
         raise CordlesionError(
-            f"{out}: contains a simulated cohort of {found.get('scans')} scans with seed {found.get('seed')} (version "
-            f"{found.get('version')}), not {scans} scans with seed {seed} (version {cordlesion.__version__}). "
+            f"{out}: contains a simulated cohort of {_described(found)}, not {_described(marker)}. "
             "Choose another folder."
         )
 
 
-def _marker(scans: int, seed: int) -> dict[str, object]:
-    return {"generator": "cordlesion simulate", "version": cordlesion.__version__, "scans": scans, "seed": seed}
+def _marker(scans: int, seed: int, domain: Domain) -> dict[str, object]:
+    marker = {"generator": "cordlesion simulate", "version": cordlesion.__version__, "scans": scans, "seed": seed}
+    return marker if domain == "clinical" else marker | {"domain": domain}
+
+
+def _described(marker: Mapping[str, object]) -> str:
+    domain = f"{marker['domain']} " if "domain" in marker else ""
+    return f"{marker.get('scans')} {domain}scans with seed {marker.get('seed')} (version {marker.get('version')})"
 
 
 def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:

@@ -84,6 +84,8 @@ def draw_mimics(anatomy: Anatomy, settings: LesionSettings = LESIONS) -> tuple[L
     spots = [_draw_spot(rng, anatomy) for _ in range(rng.poisson(settings.mimics_per_100_mm * anatomy.conus_mm / 100))]
     if rng.random() < settings.diffuse_share:
         spots.append(_draw_diffuse(rng, anatomy))
+    if settings.canal_share and rng.random() < settings.canal_share:
+        spots.append(_draw_canal(rng, anatomy))
     return tuple(spots)
 
 
@@ -119,6 +121,24 @@ def _draw_diffuse(rng: np.random.Generator, anatomy: Anatomy) -> Lesion:
         contrast=rng.uniform(1.06, 1.18),
         edge_mm=4.0,
         roughness=0.25,
+        halo=0.0,
+        texture=int(rng.integers(1, TEXTURES)),
+    )
+
+
+def _draw_canal(rng: np.random.Generator, anatomy: Anatomy) -> Lesion:
+    centre = rng.uniform(40, anatomy.conus_mm * 0.8)
+    area = rng.uniform(0.6, 2.0)
+    return Lesion(
+        kind="mimic",
+        column="central",
+        centre_s_mm=centre,
+        length_mm=rng.uniform(60, 250),
+        area_mm2=area,
+        place=_place(rng, anatomy, "central", centre, area, inner=True),
+        contrast=rng.uniform(1.1, 1.7),
+        edge_mm=1.0,
+        roughness=0.05,
         halo=0.0,
         texture=int(rng.integers(1, TEXTURES)),
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from cordlesion.simulate.acquisition import Plane, Region
 from cordlesion.simulate.anatomy import Person
+from cordlesion.simulate.domain import Domain
 from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.simulate.scan import ScanPlan
 
@@ -31,6 +32,13 @@ PAIRS: tuple[tuple[tuple[Protocol, ...], float], ...] = (
 )
 """Protocols of subjects with two scans, and their shares; a third scan is another visit."""
 
+VARIED: tuple[tuple[tuple[Plane, Region], float], ...] = (
+    (("sagittal", "cervical"), 0.40), (("sagittal", "cervicothoracic"), 0.20), (("sagittal", "thoracic"), 0.20),
+    (("axial", "cervical"), 0.20),
+)  # fmt: skip
+"""Protocols in the varied domain, and their shares."""
+VARIED_LESION_FREE = 0.4
+
 
 @dataclass(frozen=True)
 class SubjectPlan:
@@ -42,6 +50,7 @@ class SubjectPlan:
     protocols: tuple[Protocol, ...]
     lesion_free: tuple[bool, ...]
     """For each scan, whether its reference is empty."""
+    domain: Domain = "clinical"
 
     def scans(self, seed: int) -> tuple[ScanPlan, ...]:
         """Return the plan of each scan."""
@@ -51,15 +60,23 @@ class SubjectPlan:
             if not self.lesion_free[number]
         )
         return tuple(
-            ScanPlan(seed, self.index, number, self.site, self.person, session, plane, region, free, with_lesions)
+            ScanPlan(
+                *(seed, self.index, number, self.site, self.person, session, plane, region, free, with_lesions),
+                domain=self.domain,
+            )
             for number, ((session, plane, region), free) in enumerate(
                 zip(self.protocols, self.lesion_free, strict=True)
             )
         )
 
 
-def plan_cohort(scans: int, seed: int) -> tuple[SubjectPlan, ...]:
-    """Plan a cohort; 161 scans give 108 subjects, 13 sites, 86 women and 46 scans without lesions."""
+def plan_cohort(scans: int, seed: int, domain: Domain = "clinical") -> tuple[SubjectPlan, ...]:
+    """Plan a cohort; 161 clinical scans give 108 subjects, 13 sites, 86 women and 46 scans without lesions.
+
+    In the varied domain, every scan is of another subject at another site, and two of five have no lesions.
+    """
+    if domain == "varied":
+        return _plan_varied(scans, seed)
     rng = keyed_rng("cohort", seed, scans)
     subjects = min(scans, max(1, round(scans * PAPER_SUBJECTS / PAPER_SCANS)))
     protocols = [_protocols(rng, count) for count in _scans_per_subject(rng, scans, subjects)]
@@ -67,6 +84,16 @@ def plan_cohort(scans: int, seed: int) -> tuple[SubjectPlan, ...]:
     sites = _sites(rng, subjects)
     people = _people(rng, subjects)
     return tuple(SubjectPlan(i, sites[i], people[i], protocols[i], free[i]) for i in range(subjects))
+
+
+def _plan_varied(scans: int, seed: int) -> tuple[SubjectPlan, ...]:
+    rng = keyed_rng("varied cohort", seed, scans)
+    protocols = rng.choice(len(VARIED), scans, p=[share for _, share in VARIED])
+    free = rng.permutation(scans) < round(VARIED_LESION_FREE * scans)
+    return tuple(
+        SubjectPlan(i, i, person, ((1, *VARIED[protocols[i]][0]),), (bool(free[i]),), "varied")
+        for i, person in enumerate(_people(rng, scans))
+    )
 
 
 def _scans_per_subject(rng: np.random.Generator, scans: int, subjects: int) -> list[int]:

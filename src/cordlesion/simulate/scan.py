@@ -12,6 +12,7 @@ from cordlesion.simulate.acquisition import BORDER, Acquisition, Plane, Region, 
 from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
 from cordlesion.simulate.canal import LAYERS
 from cordlesion.simulate.coil import Coil, draw_coil
+from cordlesion.simulate.domain import DOMAINS, Domain
 from cordlesion.simulate.frame import CordFrame, cord_frame
 from cordlesion.simulate.kspace import acquire_slice, sample_stored
 from cordlesion.simulate.lesions import draw_lesions, draw_mimics, draw_overlooked
@@ -41,6 +42,7 @@ class ScanPlan:
     """Whether the reference is empty."""
     lesion_scans: tuple[tuple[int, Plane, Region], ...]
     """The scans of the subject with lesions (index, plane, region); each shows at least one lesion."""
+    domain: Domain = "clinical"
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,21 +69,24 @@ class SimulatedScan:
 
 def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     """Simulate one scan; equal plans give equal scans."""
+    domain = DOMAINS[plan.domain]
     site = draw_site(plan.seed, plan.site)
     anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
-    acquisition = draw_acquisition(plan.seed, plan.subject, plan.scan, site, plan.plane, plan.region)
+    acquisition = _acquisition(plan, plan.scan, plan.plane, plan.region)
     lesions = subject_lesions(plan, anatomy)
     rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
-    signals = draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd)
+    signals = domain.signals(rng, draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd))
     frame = frame_of(anatomy, acquisition)
-    renderer = SliceRenderer(Scene(anatomy, frame, (*lesions, *draw_mimics(anatomy)), signals), acquisition)
+    scene = Scene(anatomy, frame, (*lesions, *draw_mimics(anatomy, domain.lesions)), signals)
+    renderer = SliceRenderer(scene, acquisition)
     coil = draw_coil(keyed_rng("coil", plan.seed, plan.subject, plan.scan), acquisition, frame)
     image, share, excess, cord = _acquire(renderer, coil, plan)
     inside = cord > 0.5
     evidence = Evidence(
         share, excess, inside, image, acquisition.noise, acquisition.spacing_mm, _slice_axis(acquisition)
     )
-    reference = read_lesions(evidence, keyed_rng("reader", plan.seed, plan.subject, plan.scan), not plan.lesion_free)
+    reader = keyed_rng("reader", plan.seed, plan.subject, plan.scan)
+    reference = read_lesions(evidence, reader, not plan.lesion_free, domain.reader)
     affine, order = _storage(acquisition, site.orientation)
 
     def volume(data: Array) -> Volume:
@@ -117,7 +122,8 @@ def in_storage(data: Array, scan: SimulatedScan) -> Array:
 def second_reader(scan: SimulatedScan, reader: int) -> Volume:
     """Return the mask of another, independent reader of the same scan; ``reader`` counts from 1."""
     rng = keyed_rng("second reader", scan.plan.seed, scan.plan.subject, scan.plan.scan, reader)
-    return Volume(in_storage(read_lesions(scan.evidence, rng), scan), scan.image.affine)
+    mask = read_lesions(scan.evidence, rng, settings=DOMAINS[scan.plan.domain].reader)
+    return Volume(in_storage(mask, scan), scan.image.affine)
 
 
 def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
@@ -125,13 +131,17 @@ def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
 
     All scans of a subject with lesions have the same lesions, except lesion-free scans: these are earlier.
     """
+    settings = DOMAINS[plan.domain].lesions
     if plan.lesion_free:
-        return () if plan.lesion_scans else draw_overlooked(anatomy)
-    fields = []
-    for number, plane, region in plan.lesion_scans:
-        site = draw_site(plan.seed, plan.site)
-        fields.append(draw_acquisition(plan.seed, plan.subject, number, site, plane, region).covered_mm)
-    return draw_lesions(anatomy, fields)
+        return () if plan.lesion_scans else draw_overlooked(anatomy, settings)
+    return draw_lesions(anatomy, [_acquisition(plan, *scan).covered_mm for scan in plan.lesion_scans], settings)
+
+
+def _acquisition(plan: ScanPlan, scan: int, plane: Plane, region: Region) -> Acquisition:
+    """Draw the protocol of a scan of the plan's subject."""
+    site = draw_site(plan.seed, plan.site)
+    clinical = draw_acquisition(plan.seed, plan.subject, scan, site, plane, region)
+    return DOMAINS[plan.domain].acquisition(keyed_rng("domain", plan.seed, plan.subject, scan), clinical)
 
 
 def _half_extent_mm(acquisition: Acquisition) -> tuple[float, float]:

@@ -44,6 +44,8 @@ class LesionSettings:
     """Share of subjects classified as lesion-free who have a faint lesion."""
     mimics_per_100_mm: float = 0.3
     """Faint blurred spots that no reader should mark, per 100 mm of cord."""
+    canal_share: float = 0.0
+    """Share of subjects with a bright central canal, a thin line along the cord that no reader should mark."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,14 @@ class Signals:
     flow_loss: float
     flow_offset: int
     """Offset of the flow pattern in the noise tile; flow differs between scans of a subject."""
+    contrast_range: tuple[float, float] = (1.10, 1.95)
+    """Limits of the ratio of lesion to cord signal."""
 
     def contrast(self, lesion: Lesion) -> float:
         """Return the ratio of lesion to cord signal in this scan; mimics keep their faint contrast."""
         if lesion.kind != "lesion":
             return lesion.contrast
-        return float(np.clip(lesion.contrast * self.lesion_gain, 1.10, 1.95))
+        return float(np.clip(lesion.contrast * self.lesion_gain, *self.contrast_range))
 
 
 def draw_signals(rng: np.random.Generator, csf: float, age: float, lesion_log_sd: float) -> Signals:

@@ -12,7 +12,7 @@ from cordlesion.study.sets import Study
 
 def record_experience(study: Study) -> None:
     """Write training data and test error into the bundle of every run, once the test sets are evaluated."""
-    from cordlesion.model.bundle import set_experience
+    from cordlesion.model.bundle_updates import set_experience
 
     folder = study.folder
     splits = read_table(folder.splits, ("scan_id", "subject", "set"))

@@ -124,7 +124,7 @@ def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
         "network": run.network.hashed(),
         "patches": run.patches.hashed(),
         "loss": run.loss.hashed(),
-        "training": run.optimization.hashed(exclude=BESIDE_TRAINING),
+        "training": run.optimization.portable.hashed(exclude=BESIDE_TRAINING),
         **imported_code(run.network, run.code, [run.loss]),
     }
     changed = [

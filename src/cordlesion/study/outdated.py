@@ -71,7 +71,7 @@ def _result_files(folder: StudyFolder) -> list[Path]:
 def _clear_thresholds(folder: StudyFolder, runs: Iterable[RunConfig]) -> None:
     trained = [path for run in runs if (path := folder.bundle(run.name)).is_dir()]
     if trained:
-        from cordlesion.model.bundle import forget_threshold
+        from cordlesion.model.bundle_updates import forget_threshold
 
         for path in trained:
             forget_threshold(path)

@@ -118,6 +118,7 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
     """Refuse names that would otherwise fail only after hours of training."""
     from cordlesion.losses import make_loss
     from cordlesion.model.networks import try_network
+    from cordlesion.model.start import try_start
 
     stages = {stage.name: stage for stage in STAGES}
     if until not in stages:
@@ -129,6 +130,7 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
     for loss in config.losses:
         make_loss(loss.name, loss.parameters, config.code)
     try_network(config.network, config.patches.shape(config.preprocess), config.code)
+    try_start(config.network, config.training, config.code)
     parse_objective(config.threshold.objective)
     runs = {run.name: run for run in config.runs}
     tables: tuple[tuple[str, Mapping[Any, Any], str, str], ...] = (

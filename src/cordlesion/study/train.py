@@ -78,7 +78,10 @@ class Trainer:
         paths = (*training.train, *training.validation)
         if self._loaded is None or self._loaded[0] != paths:
             self._loaded = None  # before the next ones are read: two folds may exceed the memory
-            self._loaded = paths, load_training_sets(training.train, training.validation)
+            self._loaded = (
+                paths,
+                load_training_sets(training.train, training.validation, training.run.preprocess.percentiles),
+            )
         return self._loaded[1]
 
 
@@ -88,7 +91,7 @@ def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
     Raises:
         CordlesionError: Trainings failed, a sentence for each; the others are done.
     """
-    from cordlesion.model.bundle import set_inference
+    from cordlesion.model.bundle_updates import set_inference
 
     runs = [run for run in study.config.runs if options.only in (None, run.name)]
     if pending := pending_trainings(study, runs):

@@ -43,7 +43,7 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
 
 
 def _write_into_bundle(study: Study, run: RunConfig, choice: ThresholdChoice) -> None:
-    from cordlesion.model.bundle import set_threshold
+    from cordlesion.model.bundle_updates import set_threshold
 
     set_threshold(study.folder.bundle(run.name), GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
 

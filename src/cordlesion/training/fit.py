@@ -21,6 +21,7 @@ from cordlesion.io.writing import atomic_path
 from cordlesion.losses import make_loss
 from cordlesion.model.hardware import channels_last, choose_hardware
 from cordlesion.model.networks import make_network
+from cordlesion.model.start import load_start
 from cordlesion.training.curves import Draw, learning_curves
 from cordlesion.training.module import LesionModule
 from cordlesion.training.nodes import ALONE, Node
@@ -209,6 +210,7 @@ def _initial_network(run: RunConfig, shared: bool = False) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         network = make_network(run.network, run.code)
+    load_start(network, run.optimization, run.code)
     if shared:
         convert_sync_batchnorm(network)
     return channels_last(network)

@@ -34,6 +34,8 @@ class LesionModule(pl.LightningModule):
     def __init__(self, network: nn.Module, loss: Loss, config: TrainingConfig) -> None:
         super().__init__()
         self.network = network
+        # A part of the module, so that checkpoints hold it.
+        self.averaged = _frozen_copy(network) if config.average else None
         self.history: list[dict[str, float]] = []
         self.best_weights: dict[str, Tensor] = {}
         self._loss = loss
@@ -56,9 +58,16 @@ class LesionModule(pl.LightningModule):
         self._train_losses.append((loss.detach(), patches))
         return loss
 
+    def on_train_batch_end(self, *_args: object) -> None:
+        """Move the average towards the weights of this step."""
+        if self.averaged is not None and self._config.average:
+            # The first steps count more than the initial weights.
+            kept = min(self._config.average, (1 + self.global_step) / (10 + self.global_step))
+            _average(self.averaged, self.network, kept)
+
     def validation_step(self, batch: tuple[Tensor, Tensor], _index: int) -> None:
         """Add the loss of one validation batch."""
-        self._validation_losses.append(self._batch_loss(batch))
+        self._validation_losses.append(self._batch_loss(batch, self.averaged))
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's clock, and set its learning rate where that follows from its number."""
@@ -83,7 +92,7 @@ class LesionModule(pl.LightningModule):
             }
         )
         if validation < best:
-            self.best_weights = copy.deepcopy(self.network.state_dict())
+            self.best_weights = copy.deepcopy((self.averaged or self.network).state_dict())
         if self._config.schedule == "plateau":
             self._scheduler().step(validation)
         self._train_losses, self._validation_losses = [], []
@@ -112,10 +121,10 @@ class LesionModule(pl.LightningModule):
         self.best_weights = checkpoint["study"]["best_weights"]
         self._plateau_state = checkpoint["study"]["plateau"]
 
-    def _batch_loss(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, int]:
+    def _batch_loss(self, batch: tuple[Tensor, Tensor], network: nn.Module | None = None) -> tuple[Tensor, int]:
         """Return the loss of the whole batch, over all processes, and its number of patches."""
         patches, lesion = batch
-        logits = self.network(patches.contiguous(memory_format=torch.channels_last_3d))
+        logits = (network or self.network)(patches.contiguous(memory_format=torch.channels_last_3d))
         # Most losses are no mean over patches, so the whole batch is needed.
         logits, lesion = all_gather_batch(logits.float()), all_gather_batch(lesion)
         return self._loss(logits, lesion), len(lesion)
@@ -128,6 +137,18 @@ class LesionModule(pl.LightningModule):
             )
             self._plateau.load_state_dict(self._plateau_state)
         return self._plateau
+
+
+def _frozen_copy(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).requires_grad_(False)
+
+
+@torch.no_grad()
+def _average(average: nn.Module, network: nn.Module, kept: float) -> None:
+    """Move the weights and running statistics of ``average`` towards those of ``network``; counters are copied."""
+    now = network.state_dict()
+    for name, value in average.state_dict().items():
+        value.lerp_(now[name], 1 - kept) if value.is_floating_point() else value.copy_(now[name])
 
 
 def _mean(losses: list[tuple[Tensor, int]]) -> float:

@@ -14,7 +14,7 @@ from cordlesion.errors import CordlesionError, RunError
 from cordlesion.io.tables import write_table
 from cordlesion.io.writing import remove_file
 from cordlesion.model.bundle import Bundle, ModelCard, save_bundle
-from cordlesion.preprocess.intensity import IntensityLandmarks, fit_landmarks
+from cordlesion.preprocess.intensity import PERCENTILES, IntensityLandmarks, fit_landmarks
 from cordlesion.preprocess.stack_file import CordStack, read_stack, read_stack_shape
 from cordlesion.study_folder.tables import HISTORY
 from cordlesion.training.fit import fit
@@ -31,9 +31,12 @@ class TrainingSets:
     validation: PackedStacks
 
 
-def load_training_sets(train: Sequence[Path], validation: Sequence[Path]) -> TrainingSets:
+def load_training_sets(
+    train: Sequence[Path], validation: Sequence[Path], percentiles: tuple[float, ...] = PERCENTILES
+) -> TrainingSets:
     """Read the stack files of both sets and standardise their intensities, one stack at a time."""
-    landmarks = fit_landmarks((stack.image, stack.geometry.measured(stack.image)) for stack in map(read_stack, train))
+    stacks = map(read_stack, train)
+    landmarks = fit_landmarks(((one.image, one.geometry.measured(one.image)) for one in stacks), percentiles)
     return TrainingSets(landmarks, _standardized(train, landmarks), _standardized(validation, landmarks))
 
 
@@ -92,7 +95,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
             "cordlesion": __version__,
             "loss": run.loss.model_dump(mode="json"),
             "seed": run.seed,
-            "training": run.optimization.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
+            "training": run.optimization.portable.model_dump(mode="json", exclude=BESIDE_TRAINING - {"devices"}),
             "nodes": node.count,
             "best_epoch": best["epoch"],
             "fingerprint": mark,

@@ -89,11 +89,13 @@ def masks(study: MethodsContext) -> str:
     prediction = study.config.prediction
     cited = study.cite("pielawski2020") if prediction.blending == "hann" else ""
     blended = _WINDOWS[prediction.blending].format(cite=cited)
+    near = f" up to {prediction.radius_mm:g} mm from the centerline" if prediction.radius_mm else ""
     mirrored = " and over the eight mirrored copies of each patch" if prediction.mirror else ""
     overlap = f"{100 * study.config.patches.overlap_fraction:g} %"
     return (
-        f"Probabilities of patches that overlap by {overlap} were {blended}{mirrored}, and carried back to each scan's "
-        "own grid by linear interpolation. A voxel was segmented where its probability was at least the threshold. "
+        f"Probabilities of patches that overlap by {overlap} were {blended}{mirrored}, and{near} carried back to each "
+        "scan's own grid by linear interpolation. A voxel was segmented where its probability was at least the "
+        "threshold. "
         f"{_removal(study.config, study.cite)}"
     )
 

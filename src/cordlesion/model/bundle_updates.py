@@ -1,0 +1,65 @@
+"""Changes of the card of a trained model: its threshold, how it is used, what is known of its errors."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cordlesion.config import PostprocessConfig, PredictionConfig
+from cordlesion.io.writing import write_json
+from cordlesion.model.architectures import Card
+from cordlesion.model.bundle import read_card
+from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.threshold.rules import ThresholdRule
+
+
+def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
+    """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it."""
+    card = read_card(folder)
+    postprocess = card.postprocess
+    if minimum_volume_mm3 is not None:
+        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
+    same = (card.threshold, card.postprocess) == (threshold, postprocess)
+    _update_card(folder, card, threshold=threshold, postprocess=postprocess, **({} if same else _unmeasured(card)))
+
+
+def set_inference(
+    folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig, volumes_mm3: Sequence[float] = ()
+) -> None:
+    """Store how the network is used. Where that changes, the threshold is removed, which was tuned for the old way.
+
+    Args:
+        folder: The bundle.
+        prediction: From patches to a map.
+        postprocess: What is no lesion however probable.
+        volumes_mm3: Minimum lesion volumes of which tuning chooses one; the one in the bundle stays.
+    """
+    card = read_card(folder)
+    tuned = card.postprocess.minimum_volume_mm3
+    if card.threshold is not None and tuned in volumes_mm3:
+        postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
+    if (card.prediction, card.postprocess) != (prediction, postprocess):
+        changed = {"prediction": prediction, "postprocess": postprocess, "threshold": None}
+        _update_card(folder, card, **changed, **_unmeasured(card))
+
+
+def forget_threshold(folder: Path) -> None:
+    """Remove the tuned threshold from a bundle: what it was tuned for has changed."""
+    card = read_card(folder)
+    if card.threshold is not None:
+        _update_card(folder, card, threshold=None, **_unmeasured(card))
+
+
+def set_experience(folder: Path, training_data: TrainingData, test_error: TestError) -> None:
+    """Store what a model was trained on, and what it found and falsely marked in the test set."""
+    card = read_card(folder)
+    known = {"training_data": training_data, "test_error": test_error}
+    if card.experience not in (None, tuple(known.values())):
+        _update_card(folder, card, **known)
+
+
+def _unmeasured(card: Card) -> dict[str, None]:
+    """Return the changes of a card whose masks are no longer those that were measured."""
+    return {} if card.experience is None else {"test_error": None}
+
+
+def _update_card(folder: Path, card: Card, **changes: object) -> None:
+    write_json(folder / "model.json", card.model_copy(update=changes).model_dump(mode="json"))

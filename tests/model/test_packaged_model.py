@@ -1,0 +1,102 @@
+"""The model in the package: small, whole, and of use on scans that it has not seen."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cordlesion
+from cordlesion.cli.app import main
+from cordlesion.config import PACKAGED_BUNDLE, builtin_study, read_study
+from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import write_volume
+from cordlesion.model.bundle import load_bundle
+from cordlesion.simulate import ScanPlan, simulate_scan
+from cordlesion.simulate.anatomy import Person
+from cordlesion.simulate.scan import SimulatedScan
+
+SEED = 31_415
+"""No cohort of the model has this seed."""
+PAGE = Path(__file__).parents[2] / "docs/packaged_model.md"
+
+
+def simulated(subject: int, lesion_free: bool) -> SimulatedScan:
+    with_lesions = () if lesion_free else ((0, "sagittal", "cervical"),)
+    plan = ScanPlan(
+        SEED, subject, 0, subject, Person(40, "F"), 1, "sagittal", "cervical", lesion_free, with_lesions, "varied"
+    )
+    return simulate_scan(plan)
+
+
+def written(scan: SimulatedScan, folder: Path) -> Path:
+    write_volume(folder / "scan.nii.gz", scan.image.data, scan.image)
+    write_volume(folder / "curve.nii.gz", scan.centerline.data, scan.centerline)
+    return folder / "scan.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def lesion_scan(tmp_path_factory):
+    """A scan with a lesion of more than 150 mm3 that is far brighter than the cord."""
+    folder = tmp_path_factory.mktemp("lesion")
+    for subject in range(40):
+        scan = simulated(subject, lesion_free=False)
+        size = scan.reference.data.sum() * np.prod(scan.image.spacing_mm)
+        if size > 150 and scan.signals.lesion_gain > 1 and scan.acquisition.noise < 0.08:
+            return scan, written(scan, folder)
+    raise AssertionError("no scan with a large lesion")
+
+
+def test_it_is_whole_and_small():
+    assert sum(path.stat().st_size for path in PACKAGED_BUNDLE.iterdir()) <= 3 * 2**20
+    card = load_bundle(PACKAGED_BUNDLE).card
+    assert card.weights_sha256 == file_hash(PACKAGED_BUNDLE / "model.safetensors")
+    assert card.training_data.simulated
+    assert card.threshold is not None
+    assert card.test_error.n_lesion_free > 0
+    assert str(Path.home()) not in (PACKAGED_BUNDLE / "model.json").read_text()
+
+
+def test_it_is_that_of_its_study_and_its_page_names_it():
+    run, card = read_study(builtin_study("packaged_model")).runs[0], load_bundle(PACKAGED_BUNDLE).card
+    assert (card.network, card.preprocess, card.patches) == (run.network, run.preprocess.portable, run.patches)
+    assert card.provenance["training"]["epochs"] == run.training.epochs
+    assert card.weights_sha256[:16] in PAGE.read_text()
+
+
+def test_it_finds_a_large_lesion(lesion_scan):
+    scan, path = lesion_scan
+    found = cordlesion.segment(path, centerline=path.with_name("curve.nii.gz"))
+    assert found.bundle == PACKAGED_BUNDLE
+    assert (found.mask & scan.reference.data).any()
+
+
+def test_it_marks_nothing_in_a_healthy_cord(tmp_path):
+    path = written(simulated(100, lesion_free=True), tmp_path)
+    assert not cordlesion.segment(path, centerline=path.with_name("curve.nii.gz")).mask.any()
+
+
+def test_the_commands_use_it_and_say_so(lesion_scan, tmp_path, capsys):
+    _, path = lesion_scan
+    curve = ["--centerline", str(path.with_name("curve.nii.gz"))]
+    assert run(["segment", str(path), "-o", str(tmp_path / "out"), "--no-pictures", *curve]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"model of the package .* \d+ simulated scans .* no patient; it is no clinical tool", said)
+    record = read_json(tmp_path / "out" / "scan_label-lesion_mask.json")
+    weights = file_hash(PACKAGED_BUNDLE / "model.safetensors")
+    assert record["GeneratedBy"]["Bundle"] == "packaged"
+    assert record["GeneratedBy"]["WeightsSHA256"] == weights
+
+    assert run(["predict", str(path), "-o", str(tmp_path / "map.nii.gz"), *curve]) == 0
+    assert "no clinical tool" in capsys.readouterr().out
+    maps = [tmp_path / "map.nii.gz", tmp_path / "out/scan_label-lesion_probseg.nii.gz"]
+    np.testing.assert_array_equal(*(cordlesion.read_probability(path).data for path in maps))
+    assert run(["segment", str(path), "-o", str(tmp_path / "quiet"), "--quiet", "--no-pictures", *curve]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def run(command):
+    with pytest.raises(SystemExit) as end:
+        main(command)
+    return end.value.code
