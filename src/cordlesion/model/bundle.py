@@ -169,7 +169,8 @@ def save_bundle(folder: Path, bundle: Predictor) -> None:
         temporary.write_bytes(weights)
     if bundle.profile is not None:
         write_profile(folder, bundle.profile)
-    _update_card(folder, bundle.card, weights_sha256=hashlib.sha256(weights).hexdigest())
+    card = bundle.card.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
+    write_json(folder / "model.json", card.model_dump(mode="json"))
 
 
 def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor:
