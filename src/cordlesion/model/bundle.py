@@ -19,7 +19,7 @@ from cordlesion.io.arrays import Float32Array
 from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
-from cordlesion.io.writing import atomic_path
+from cordlesion.io.writing import atomic_path, write_json
 from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Predictor, find_architecture
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
