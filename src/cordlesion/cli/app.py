@@ -119,7 +119,7 @@ COMMANDS = (
         DETECT,
     ),
     Command("model", "", "Trained models (bundles).", MODELS),
-    Command("model info", "model:info", "Print the card of a trained model."),
+    Command("model info", "model:info", "Print the card of a trained model; by default of the one in the package."),
     Command(
         "model export",
         "model:export_model",
