@@ -320,7 +320,7 @@ def test_beside_a_centerline_the_cord_mask_only_restricts(bundle, cohort, tmp_pa
     np.testing.assert_array_equal(written, along_the_curve)
     described = json.loads((tmp_path / "o/sub-01_label-lesion_mask.json").read_text())
     assert described["Postprocessing"] == {"minimum_volume_mm3": 0.0, "cord_margin_mm": 1.0}
-    assert described["Prediction"] == {"blending": "mean", "mirror": False, "precision": "auto"}
+    assert described["Prediction"] == {"blending": "mean", "mirror": False, "radius_mm": None, "precision": "auto"}
 
 
 @pytest.mark.parametrize(
