@@ -22,7 +22,7 @@ model: $(INSTALLED)
 	$(BIN)/cordlesion simulate packaged/cohort_2 --scans 600 --seed 2027 --domain varied
 	$(BIN)/cordlesion study run studies/packaged_model.yaml
 	mkdir -p src/cordlesion/model/packaged
-	cp packaged/study_2/runs/dice_bce_seed-0/bundle/model.* src/cordlesion/model/packaged/
+	cp packaged/study_2/runs/dice_bce_seed-0/bundle/* src/cordlesion/model/packaged/
 
 test: check
 	$(BIN)/pytest --numprocesses auto --dist loadfile
