@@ -71,6 +71,8 @@ def make_maps(folder):
 @pytest.mark.parametrize("page", GUIDE)
 def test_every_block_of_the_guide_runs(page, finished, tmp_path, monkeypatch, cli):
     monkeypatch.chdir(shutil.copytree(finished, tmp_path / "folder"))
+    # The guide's scan looks unlike the tiny cohort, and the guard would refuse it.
+    monkeypatch.setattr("cordlesion.model.bundle.read_profile", lambda _folder: None)
     monkeypatch.delitem(LOSSES, "top_k_entropy", raising=False)  # so that the row of the example goes afterwards
     run = {"bash": Shell(cli).run, "python": Python().run, "yaml": read_yaml, "text": str}
     instead = None

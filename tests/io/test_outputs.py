@@ -94,6 +94,8 @@ NEW_FOLDER_ONLY = {
     ("model", "import-sct"): "model import-sct t2_ctr.h5 model",
     ("model", "export"): "model export model --monai-bundle model",
     ("simulate",): "simulate cohort",
+    ("implant",): "implant scan.nii.gz --cord-mask cord.nii.gz -o masks",
+    ("detectability",): "detectability cohort --probability maps -o maps",
 }
 """Commands that write a new folder, called with an existing folder of the user."""
 

@@ -11,11 +11,11 @@ FIXED = Signals(3.0, 1.0, 0.8, 0.7, 0.2, 0.2, 0.27, 1.3, 1.0, 0.05, 0.1, 1000)
 
 @pytest.fixture(scope="module")
 def stacks():
-    return [stack for subject in range(10) for stack in draw_training_stacks(11, subject, 4, 3)]
+    return [stack for subject in range(16) for stack in draw_training_stacks(11, subject, 3, 3)]
 
 
 def test_the_same_arguments_give_the_same_stacks(stacks):
-    for first, second in zip(stacks, draw_training_stacks(11, 0, 4, 3), strict=False):
+    for first, second in zip(stacks, draw_training_stacks(11, 0, 3, 3), strict=False):
         np.testing.assert_array_equal(first.images, second.images)
         np.testing.assert_array_equal(first.centers, second.centers)
 
@@ -45,8 +45,8 @@ def test_cord_at_the_centre_is_surrounded_by_bright_fluid(monkeypatch):
                 distance = np.hypot(x - center[0], y - center[1])
                 cord = image[distance < 2]
                 assert 0.7 < np.median(cord) < 2
-                # The cord may be off the middle of the fluid.
-                around = np.quantile(image[(distance > 6) & (distance < 9)], 0.75)
+                # The sac is narrow in the chest, and the cord may be off the middle of the fluid.
+                around = np.quantile(image[(distance > 4) & (distance < 8)], 0.9)
                 ratios.append(around / np.median(cord))
     assert len(ratios) > 15
     assert np.median(ratios) > 1.4

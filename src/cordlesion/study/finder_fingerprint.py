@@ -47,6 +47,8 @@ _OF_DETECTOR: Constants = (
     ("cord_finder.PRIOR", cord_finder, "PRIOR"),
     ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
     ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
+    ("cord_network.NEIGHBOURS", cord_network, "NEIGHBOURS"),
+    ("cord_network.PARTS", cord_network, "PARTS"),
 )
 _ALONG_HEATMAP: Constants = (
     *_OURS,
