@@ -221,6 +221,9 @@ def test_what_cannot_be_measured_is_refused(toy, tmp_path):
         measure_detectability(toy / "data", tmp_path / "out", probability=toy / "maps", grid="odd")
     with pytest.raises(CordlesionError, match="There is no lesion rule"):
         measure_detectability(toy / "data", tmp_path / "out", probability=toy / "maps", rule="odd")
+    for bands in ((0, 1.6, 1.4, 9), (0, float("nan"), 9)):
+        with pytest.raises(CordlesionError, match="rising numbers are needed"):
+            measure_detectability(toy / "data", tmp_path / "out", probability=toy / "maps", contrast=bands)
     write_image(tmp_path / "maps/other_probseg.nii.gz", np.zeros(SHAPE, np.float32))
     with pytest.raises(CordlesionError, match="none of its 1 files"):
         measure_detectability(toy / "data", tmp_path / "out", probability=tmp_path / "maps")

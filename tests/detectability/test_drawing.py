@@ -267,3 +267,10 @@ def test_a_scan_without_bright_fluid_is_refused():
     with pytest.raises(CordlesionError, match="no sharp edge between its cord and bright fluid"):
         appearance(cord_space(dark, tube.cord))
     assert appearance(cord_space(dark, tube.cord), edge_mm=1.2).edge_mm == 1.2
+
+
+@pytest.mark.parametrize("edge_mm", [-5.0, 0.0, 300.0, float("nan")])
+def test_an_impossible_width_of_edges_is_refused(iso, edge_mm):
+    """300 mm would blur a lesion away that the masks still mark."""
+    with pytest.raises(CordlesionError, match=r"0\.2 to 4 mm are needed"):
+        appearance(iso[0], edge_mm)

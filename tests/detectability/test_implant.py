@@ -1,6 +1,7 @@
 """The dataset that ``implant`` writes."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from cordlesion.dataset.bids import find_scans
+from cordlesion.detectability.dataset import read_lesion_dataset
 from cordlesion.detectability.design import Design
 from cordlesion.detectability.implant import implant_files
 from cordlesion.errors import CordlesionError
@@ -193,3 +195,35 @@ def test_the_dataset_is_valid_bids(implanted):
         done = subprocess.run([validator, "--format", "json", folder], capture_output=True, text=True, check=False)
         issues = json.loads(done.stdout)["issues"]["issues"]
         assert [issue for issue in issues if issue.get("severity") == "error"] == []
+
+
+def test_a_folder_in_which_a_command_was_interrupted_is_refused(healthy, implanted, tmp_path):
+    """Copies with lesions that the table does not list would count as scans without lesions."""
+    folder = shutil.copytree(implanted, tmp_path / "data")
+    (folder / ".unfinished").write_text("")
+    with pytest.raises(CordlesionError, match="is incomplete, because a command was interrupted"):
+        implant_files([healthy / "healthy one.nii.gz"], folder, cord_masks=[healthy / "cord.nii.gz"], copies=1)
+    with pytest.raises(CordlesionError, match="is incomplete, because a command was interrupted"):
+        read_lesion_dataset(folder)
+
+
+def test_lesions_without_a_row_of_the_table_are_found_out(implanted, tmp_path):
+    folder = shutil.copytree(implanted, tmp_path / "data")
+    table = folder / LABELS / "true_lesions.tsv"
+    rows = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(row for row in rows if "implant1" not in row))
+    dataset = read_lesion_dataset(folder)
+    (scan,) = [scan for scan in dataset.lesion_free if "implant1" in scan.scan_id]
+    with pytest.raises(CordlesionError, match=r"marks lesions that true_lesions\.tsv lacks"):
+        dataset.numbered(scan, read_mask(scan.reference))
+
+
+def test_options_take_several_values(healthy, tmp_path, cli):
+    scan, cord = healthy / "healthy one.nii.gz", healthy / "cord.nii.gz"
+    sizes = ["--design", "grid", "--volume", "40", "80", "--contrast", "1.5", "1.8"]
+    ended = cli(
+        "implant", scan, "--cord-mask", cord, "--copies", "4", "--lesions", "1", *sizes, "-o", tmp_path / "o", "-q"
+    )
+    assert ended.status == 0, ended.error
+    table = read_table(tmp_path / "o" / LABELS / "true_lesions.tsv", TRUE_LESIONS)
+    assert set(table["contrast"].round(3)) == {1.5, 1.8}

@@ -57,6 +57,11 @@ def test_what_is_known_is_said_in_words():
     assert describe_training(DATA.model_copy(update={"simulated": False, "scanners": tuple("ABCD")})) == (
         "62 scans of 44 subjects (4 kinds of scanners)"
     )
+    started = DATA.model_copy(update={"started_from": "another model"})
+    assert describe_training(started).endswith(", from the weights of another model")
+    assert describe_training(started.model_copy(update={"started_from_simulated": True})).endswith(
+        ", from the weights of another model: it has seen no patient"
+    )
     sentence = (
         "on 72 test scans of 50 subjects: 21 of 60 lesions found, 1.4 false lesions per scan, 23 of 31 scans without "
         "lesions marked"

@@ -24,7 +24,11 @@ Code: TypeAlias = Annotated[
 Count: TypeAlias = Annotated[int, Parameter(validator=Number(gte=1))]
 Flag: TypeAlias = Annotated[bool, Parameter(negative="")]
 Force: TypeAlias = Annotated[
-    bool, Parameter(negative="", help="Accept a scan that looks unlike the scans that the model was trained on.")
+    bool,
+    Parameter(
+        negative="",
+        help="Segment a scan that would be refused because it looks unlike the scans that the model was trained on.",
+    ),
 ]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]
 AllowPartial: TypeAlias = Annotated[

@@ -22,6 +22,7 @@ EDGE_10_90_SD = 2.563
 """10-90 % width of an edge blurred by a Gaussian, in units of its SD."""
 MAX_EDGE_MM = 4.0
 _LEAST = 1e-6
+MIN_EDGE_MM = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,11 @@ def appearance(space: CordSpace, edge_mm: float | None = None) -> Appearance:
     Raises:
         CordlesionError: No edge of the cord can be measured, or its signal is not above 0.
     """
+    if edge_mm is not None and not MIN_EDGE_MM <= edge_mm <= MAX_EDGE_MM:
+        raise CordlesionError(
+            f"The width of edges is {edge_mm:g} mm; {MIN_EDGE_MM:g} to {MAX_EDGE_MM:g} mm are needed. Leave --edge-mm "
+            "out to measure it."
+        )
     depth = ndimage.distance_transform_edt(space.inside, sampling=space.spacing_mm)
     signal = _local_signal(space, depth)
     edge = _measured_edge(space) if edge_mm is None else edge_mm

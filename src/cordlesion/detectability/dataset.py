@@ -14,6 +14,7 @@ from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import UInt8Array
+from cordlesion.io.outputs import require_finished
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import Volume, read_volume, require_same_grid
 from cordlesion.simulate.bids import LABELS
@@ -52,11 +53,18 @@ class LesionDataset:
         Raises:
             CordlesionError: It is missing, damaged, or on another grid.
         """
-        if not len(self.of_scan(scan)):
-            return np.zeros(like.data.shape, np.uint8)
         folder = self.root / LABELS / scan.image.parent.relative_to(self.root)
-        mask = read_volume(folder / f"{scan.scan_id}_{NUMBERED}.nii.gz")
+        path = folder / f"{scan.scan_id}_{NUMBERED}.nii.gz"
+        is_free = not len(self.of_scan(scan))
+        if is_free and not path.exists():
+            return np.zeros(like.data.shape, np.uint8)
+        mask = read_volume(path)
         require_same_grid(mask, like)
+        if is_free and mask.data.any():
+            raise CordlesionError(
+                f"{path}: marks lesions that {TRUE_LESIONS.file} lacks; a dataset as it was written is needed. "
+                "Make it again."
+            )
         return mask.data.astype(np.uint8)
 
 
@@ -72,6 +80,7 @@ def read_lesion_dataset(root: Path) -> LesionDataset:
             f"{root}: has no table of known lesions ({LABELS / TRUE_LESIONS.file}); a dataset that `implant` or "
             "`simulate` wrote is needed. Make one with `cordlesion implant`."
         )
+    require_finished(root, "Make it again in a new folder.")
     scans, _ = find_scans(root)
     lesions = read_table(table, TRUE_LESIONS)
     known = {scan.scan_id for scan in scans}

@@ -19,7 +19,7 @@ from cordlesion.execution.outcome import attempt_short
 from cordlesion.io.arrays import Array, Float32Array, Mask, UInt8Array
 from cordlesion.io.nifti_file import open_nifti
 from cordlesion.io.orient import from_las, to_las
-from cordlesion.io.outputs import check_new_folder, new_folder
+from cordlesion.io.outputs import check_new_folder, new_folder, require_finished
 from cordlesion.io.progress import bar, show_message
 from cordlesion.io.volume import Volume, read_scan
 from cordlesion.simulate.randomness import NoiseTile, keyed_rng
@@ -76,6 +76,8 @@ def implant_files(
     """
     design = design or Design()
     check_new_folder(output)
+    # Copies that an earlier command left would count as scans without lesions.
+    require_finished(output, "Delete it, or choose another folder.")
     sources = find_sources(scans, cord_masks, centerlines)
     faults: dict[str, str] = {}
     rows: list[TrueLesion] = []

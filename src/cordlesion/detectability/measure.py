@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,11 @@ def measure_detectability(
         raise CordlesionError(
             "One method is needed: a model (--model), a folder of maps (--probability), or a folder of masks "
             "(--prediction). Give exactly one."
+        )
+    if not all(below < above for below, above in pairwise(contrast)):
+        raise CordlesionError(
+            f"The bands of contrast end at {', '.join(f'{edge:g}' for edge in contrast)}; rising numbers are needed. "
+            "Change --contrast-bands."
         )
     check_output_folder(output)
     lesions = read_lesion_dataset(dataset)

@@ -118,6 +118,16 @@ def check_new_folder(path: Path) -> None:
         raise CordlesionError(f"{path}: is not empty; a new folder is needed. Choose another one, or delete it.")
 
 
+def require_finished(path: Path, remedy: str) -> None:
+    """Reject a folder in which :func:`new_folder` was interrupted: it may hold files of another command.
+
+    Raises:
+        CordlesionError: It is unfinished.
+    """
+    if (path / _UNFINISHED).exists():
+        raise CordlesionError(f"{path}: is incomplete, because a command was interrupted in it. {remedy}")
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[None]:
     """Context for filling a new folder; after an interruption or a full disk, the same command can fill it again.

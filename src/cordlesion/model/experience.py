@@ -17,6 +17,15 @@ class TrainingData(BaseModel):
     n_subjects: int
     scanners: tuple[str, ...] = ()
     """Those that are known."""
+    started_from: str = ""
+    """Name of the model whose weights were the first; empty for random ones."""
+    started_from_simulated: bool = False
+    """That model is known to have learned from simulated scans alone."""
+
+    @property
+    def without_patients(self) -> bool:
+        """Whether the model, and the one it started from, learned from simulated scans alone."""
+        return self.simulated and (self.started_from_simulated or not self.started_from)
 
 
 class TestError(BaseModel):
@@ -45,8 +54,9 @@ def describe_training(data: TrainingData | None) -> str:
     kind = "simulated scans" if data.simulated else "scans"
     many = f"{len(data.scanners)} kinds of scanners"
     scanners = f" ({', '.join(data.scanners) if len(data.scanners) <= _MOST_NAMED else many})" if data.scanners else ""
-    only = ": it has seen no patient" if data.simulated else ""
-    return f"{data.n_scans} {kind} of {plural(data.n_subjects, 'subject')}{scanners}{only}"
+    start = f", from the weights of {data.started_from}" if data.started_from else ""
+    only = ": it has seen no patient" if data.without_patients else ""
+    return f"{data.n_scans} {kind} of {plural(data.n_subjects, 'subject')}{scanners}{start}{only}"
 
 
 def describe_error(error: TestError | None, threshold: float) -> str:

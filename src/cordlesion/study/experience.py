@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cordlesion.config import RunConfig
+from cordlesion.config import RunConfig, TrainingConfig
 from cordlesion.dataset.origin import is_simulated
 from cordlesion.io.tables import read_table
 from cordlesion.metrics.columns import LESION_COUNTS
@@ -26,7 +26,24 @@ def record_experience(study: Study) -> None:
         learned = splits[splits["set"] == "train"]
         learned = learned if run.fold is None else learned[learned["fold"] == run.fold]
         error = measure_error(rows, tuned, study.config.evaluation.rule)
-        set_experience(folder.bundle(run.name), describe_training_set(learned, simulated=simulated), error)
+        known = describe_training_set(learned, simulated=simulated).model_copy(update=_start(run.training))
+        set_experience(folder.bundle(run.name), known, error)
+
+
+def _start(training: TrainingConfig) -> dict[str, object]:
+    """Return what is known of the model that a training started from."""
+    from cordlesion.model.bundle import read_card
+
+    if training.start_bundle is None:
+        return {}
+    if training.start_from == "packaged":
+        return {"started_from": "the model in the package", "started_from_simulated": True}
+    experience = read_card(training.start_bundle).experience
+    learned = experience[0] if experience else None
+    simulated = (
+        learned is not None and learned.simulated and (learned.started_from_simulated or not learned.started_from)
+    )
+    return {"started_from": training.start_bundle.name, "started_from_simulated": simulated}
 
 
 def describe_training_set(scans: pd.DataFrame, *, simulated: bool) -> TrainingData:

@@ -64,6 +64,11 @@ def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> Non
         ({"preprocess": {"centerline": "sct"}}, "found by the Spinal Cord Toolbox ["),
         ({"preprocess": {"centerline": Path("t2_ctr.h5")}}, "found by the centerline network of the Spinal Cord"),
         ({"network": {"prior": 0.02}}, "starts at a lesion probability of 0.02 ["),
+        (
+            {"training": {"start_from": "packaged"}},
+            "The first weights were those of the model in the package",
+        ),
+        ({"training": {"average": 0.998}}, "an exponential average, of which each step kept a share of 0.998."),
         ({"training": {"schedule": "cosine"}}, "fell to 0 along a cosine ["),
         ({"training": {"early_stopping_epochs": 9}}, "after 9 epochs without a lower validation loss, at most 300"),
         ({"prediction": {"blending": "hann", "mirror": True}}, "Hann window ["),
@@ -119,3 +124,10 @@ def test_scans_in_which_the_cord_was_lost_are_told(study_copy: Path) -> None:
         "In 2 scans the cord was lost at an end and searched in part; lesions"
         in write_methods(read_results(study_copy)).text
     )
+
+
+def test_first_weights_of_a_model_have_no_bias_of_their_own(results: StudyResults) -> None:
+    other = changed(results, network={"prior": 0.02}, training={"start_from": Path("study/runs/dice_seed-0/bundle")})
+    text = write_methods(other).text
+    assert "starts at a lesion probability" not in text
+    assert "The first weights were those of another trained model." in text

@@ -37,7 +37,7 @@ def training(study: MethodsContext) -> str:
         f"{_network(study)} Training used batches of {how.batch_size} "
         "patches with and without lesion, mirrored and turned by quarter turns in the axial plane at random, and "
         f"{_optimizer(how, study.cite)}{_exceptions(study.config, study.cite)}; {_schedule(how, study.cite)}. "
-        f"{_length(how)}, and the epoch with the lowest validation loss was kept."
+        f"{_length(how)}, and the epoch with the lowest validation loss was kept.{_average(how)}"
     )
 
 
@@ -46,11 +46,12 @@ def _network(study: MethodsContext) -> str:
     if config.is_imported:
         given = ", ".join(f"{key} = {value}" for key, value in config.parameters.items())
         return f"The network was {config.name}, code from outside of cordlesion{f' ({given})' if given else ''}."
+    how = study.config.runs[0].training
     filters = ", ".join(str(n) for n in config.filters)
     network = f"The network was a 3-D U-Net {study.cite('cicek2016')} with {filters} filters at its levels, two"
     return (
         f"{network} 3 × 3 × 3 convolutions per level, each followed by batch normalisation and a rectified linear unit."
-        f"{_prior(study.config, study.cite)}{_layers(config)}"
+        f"{_start(how) if how.start_from else _prior(study.config, study.cite)}{_layers(config)}"
     )
 
 
@@ -105,6 +106,21 @@ def _prior(config: StudyConfig, cite: Cite) -> str:
     if prior == NetworkConfig().prior:
         return ""
     return f" Its output bias was set so that it starts at a lesion probability of {prior:g} {cite('lin2017')}."
+
+
+def _average(how: TrainingConfig) -> str:
+    if how.average is None:
+        return ""
+    return (
+        " The weights that were validated and kept were an exponential average, of which each step kept a share of "
+        f"{how.average:g}."
+    )
+
+
+def _start(how: TrainingConfig) -> str:
+    """Describe the first weights where they are those of a trained model."""
+    name = "the model in the package of cordlesion" if how.start_from == "packaged" else "another trained model"
+    return f" The first weights were those of {name}."
 
 
 def _length(how: TrainingConfig) -> str:
