@@ -17,6 +17,7 @@ from cordlesion.detectability.sources import Source, find_sources
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.outcome import attempt_short
 from cordlesion.io.arrays import Array, Float32Array, Mask, UInt8Array
+from cordlesion.io.formats import plural
 from cordlesion.io.nifti_file import open_nifti
 from cordlesion.io.orient import from_las, to_las
 from cordlesion.io.outputs import check_new_folder, new_folder, require_finished
@@ -95,7 +96,7 @@ def implant_files(
         if len(faults) == len(sources):
             raise CordlesionError(next(iter(faults.values())))
         dataset.finish(rows)
-    show_message(f"{output}: {len(rows)} lesions in copies of {len(sources) - len(faults)} scans")
+    show_message(f"{output}: {plural(len(rows), 'lesion')} in copies of {plural(len(sources) - len(faults), 'scan')}")
     return faults
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from cordlesion.guard.conformal import look_scores, p_value, voxel_scores
 from cordlesion.guard.profile import ScanProfile
 from cordlesion.guard.reasons import count_reasons, extent_reasons, look_reason, voxel_reason
-from cordlesion.io.arrays import FloatArray
 from cordlesion.lesions.measure import LesionList
 
 Status: TypeAlias = Literal["not compared", "like the training scans", "unusual", "refused"]
@@ -107,7 +106,8 @@ def judge_scan(profile: ScanProfile, features: Mapping[str, float], edges_mm: tu
     """
     point = profile.point(features)
     looks = look_scores(np.vstack([profile.points, point]))
-    distance = _distance(profile, point)
+    # Relative to the training scan that is the farthest from the others.
+    distance = float(looks[-1] / max(look_scores(profile.points).max(), _ROUNDING))
     voxels = voxel_scores(
         np.array([*profile.voxels_mm, edges_mm]),
         np.array([*profile.subjects, profile.n_subjects]),
@@ -145,9 +145,3 @@ def judge_result(verdict: Verdict, found: LesionList, profile: ScanProfile | Non
         return verdict
     status: Status = "refused" if verdict.status == "refused" else "unusual"
     return replace(verdict, status=status, reasons=(*verdict.reasons, *added))
-
-
-def _distance(profile: ScanProfile, point: FloatArray) -> float:
-    """Return how far a scan is from the training scans, relative to the farthest of them from the others."""
-    inside = look_scores(profile.points).max()
-    return float(look_scores(np.vstack([profile.points, point]))[-1] / max(inside, 1e-9))

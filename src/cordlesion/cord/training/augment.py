@@ -21,7 +21,8 @@ EDGES = (40, 128)
 IN_VIEW_SHARE = 0.9
 """Share of crops that are placed so that they contain the cord."""
 OTHER_SURROUNDINGS_SHARE, ALONE_SHARE = 0.35, 0.04
-"""Share of slices with the surroundings of another slice, and of those that lose their own cord by it."""
+"""Share of slices that get the surroundings of the slice drawn with them, where that is one without cord; and of those
+that lose their own cord by it."""
 ALONE_BELOW_OR_ABOVE_SHARE = 0.12
 """Share of slices that take the place of a neighbour, as at the ends of a scan."""
 
