@@ -1,6 +1,7 @@
 """Detection limits: those of a toy detector of known limit are recovered, from files."""
 
 import math
+import shutil
 from dataclasses import asdict
 
 import numpy as np
@@ -227,4 +228,13 @@ def test_what_cannot_be_measured_is_refused(toy, tmp_path):
     write_image(tmp_path / "maps/other_probseg.nii.gz", np.zeros(SHAPE, np.float32))
     with pytest.raises(CordlesionError, match="none of its 1 files"):
         measure_detectability(toy / "data", tmp_path / "out", probability=tmp_path / "maps")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dataset_without_lesions_is_refused_before_anything_is_predicted(toy, tmp_path):
+    data = shutil.copytree(toy / "data", tmp_path / "data")
+    table = data / "derivatives/labels/true_lesions.tsv"
+    table.write_text(table.read_text().splitlines(keepends=True)[0])
+    with pytest.raises(CordlesionError, match="its table has no lesion"):
+        measure_detectability(data, tmp_path / "out", probability=toy / "maps")
     assert not (tmp_path / "out").exists()

@@ -85,6 +85,8 @@ def measure_detectability(
         )
     check_output_folder(output)
     lesions = read_lesion_dataset(dataset)
+    if lesions.lesions.empty:
+        raise CordlesionError(f"{dataset}: its table has no lesion; one is needed. Implant with a strength above 0.")
     if bundle is not None:
         from cordlesion.detectability.bundle_maps import predict_dataset
 
@@ -108,7 +110,7 @@ def _measured(
     found = [row for outcome in outcomes for row in (outcome.result or ((), ()))[0]]
     free = [row for outcome in outcomes for row in (outcome.result or ((), ()))[1]]
     if not found:
-        raise CordlesionError(next(iter(excluded.values()), f"{dataset.root}: its table has no lesion; one is needed."))
+        raise CordlesionError(next(iter(excluded.values()), f"{dataset.root}: no lesion is in a scan with a result."))
     detected = pd.DataFrame(found)
     bands = contrast_bands(detected, contrast)
     result = Detectability(
