@@ -136,12 +136,21 @@ def test_axe_finds_no_serious_fault(browser: Browser, reported: Path, scheme: st
     page.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_the_page_is_as_wide_as_the_screen(browser: Browser, reported: Path, width: int) -> None:
-    page = browser.new_page(viewport={"width": width, "height": 800})
-    page.goto((reported / "report.html").as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.close()
+@pytest.mark.parametrize("width", [360, 1280, 1400, 1920])
+def test_the_page_is_as_wide_as_the_screen(browser: Browser, reported: Path, tmp_path: Path, width: int) -> None:
+    """Also with a table that is wider than any screen, as of a cohort with many scanners."""
+    text = (reported / "report.html").read_text(encoding="utf-8")
+    start = text.index("<td", text.index('id="table-cohort"'))
+    place = text.index(">", start) + 1
+    path = tmp_path / "report.html"
+    for added in ("", "one more scanner, " * 150):
+        path.write_text(text[:place] + added + text[place:], encoding="utf-8")
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(path.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if added:
+            assert page.locator("#table-cohort .wide").count() == 1
+        page.close()
 
 
 def test_the_recommendation_is_on_the_first_screen(page: Page) -> None:

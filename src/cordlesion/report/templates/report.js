@@ -86,6 +86,14 @@
   };
   document.querySelectorAll("figure.table table").forEach((table) => { if (flatten(table).length > 2) sortable(table); });
 
+  // A table that is wider than the page scrolls by itself; others keep their heads in view while the page scrolls.
+  const fit = () => document.querySelectorAll(".scroll").forEach((box) => {
+    box.classList.remove("wide");
+    box.classList.toggle("wide", box.scrollWidth > box.clientWidth);
+  });
+  addEventListener("resize", fit);
+  fit();
+
   const order = document.getElementById("order");
   const gallery = document.querySelector(".gallery");
   const keys = {
