@@ -7,9 +7,11 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy.special import expit
 
 from cordlesion.detectability.design import Design
+from cordlesion.detectability.figure import draw_curves
 from cordlesion.detectability.found import detections
 from cordlesion.detectability.implant import implant_files
 from cordlesion.detectability.measure import measure_detectability
@@ -238,3 +240,9 @@ def test_a_dataset_without_lesions_is_refused_before_anything_is_predicted(toy, 
     with pytest.raises(CordlesionError, match="its table has no lesion"):
         measure_detectability(data, tmp_path / "out", probability=toy / "maps")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_figure_without_curves_says_why():
+    axes = Figure().add_subplot()
+    draw_curves(axes, [])
+    assert "no band of contrast has 10 lesions" in axes.texts[0].get_text()

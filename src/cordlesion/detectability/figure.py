@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from cordlesion.detectability.operating import OperatingPoint, by_point
 from cordlesion.detectability.strata import VOLUME_MM3, named_bands
-from cordlesion.detectability.summary import Band
+from cordlesion.detectability.summary import MIN_LESIONS, Band
 from cordlesion.io.arrays import Array
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, save_figure, style
 from cordlesion.statistics import share_interval
@@ -60,6 +60,10 @@ def draw_curves(axes: Axes, bands: Sequence[Band]) -> None:
     axes.set_ylabel("share found")
     if bands:
         axes.legend(loc="upper left")
+    else:
+        few = f"no curve: no band of contrast has {MIN_LESIONS} lesions or more"
+        axes.text(0.5, 0.6, few, color=MUTED, ha="center", transform=axes.transAxes)
+        axes.set_xlim(5, 500)
 
 
 def _draw_points(axes: Axes, band: Band, color: Array) -> None:
