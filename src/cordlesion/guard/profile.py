@@ -13,7 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.guard.features import FEATURES, stack_features
 from cordlesion.io.arrays import FloatArray, IntArray
 from cordlesion.io.reading import read_json
-from cordlesion.io.writing import write_json
+from cordlesion.io.writing import write_text
 from cordlesion.lesions.measure import number_lesions
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack
@@ -178,8 +178,8 @@ def read_profile(bundle: Path) -> ScanProfile | None:
 
 
 def write_profile(bundle: Path, profile: ScanProfile) -> None:
-    """Write the profile of a bundle."""
-    write_json(bundle / FILE, profile.model_dump(mode="json"))
+    """Write the profile of a bundle, without spaces: it is for programs, and has thousands of numbers."""
+    write_text(bundle / FILE, profile.model_dump_json() + "\n")
 
 
 def _largest(values: Iterable[float | None]) -> float | None:
