@@ -12,7 +12,9 @@ Quiet: TypeAlias = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=""
 Output: TypeAlias = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle: TypeAlias = Annotated[
     Path | None,
-    Parameter(name=["--model", "-m"], help="Folder of a trained model; by default the one in the package."),
+    Parameter(
+        name=["--model", "-m"], help="Folder of a trained model; by default, or for `packaged`, the one in the package."
+    ),
 ]
 CordSource: TypeAlias = Annotated[
     str, Parameter(help="What finds the cord where it is not given: auto, sct, or the file t2_ctr.h5 of SCT.")

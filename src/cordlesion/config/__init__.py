@@ -29,6 +29,7 @@ from cordlesion.config.study import Method as Method
 from cordlesion.config.study import RunConfig as RunConfig
 from cordlesion.config.study import StudyConfig as StudyConfig
 from cordlesion.config.training import BESIDE_TRAINING as BESIDE_TRAINING
+from cordlesion.config.training import PACKAGED as PACKAGED
 from cordlesion.config.training import PACKAGED_BUNDLE as PACKAGED_BUNDLE
 from cordlesion.config.training import LoggerName as LoggerName
 from cordlesion.config.training import LossConfig as LossConfig

@@ -114,7 +114,7 @@ class PreprocessConfig(Section):
     @classmethod
     def _increasing(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
         if any(a >= b for a, b in pairwise(percentiles)):
-            raise ValueError("percentiles must increase")
+            raise ValueError("rising numbers are needed")
         return percentiles
 
     @property

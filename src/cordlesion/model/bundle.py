@@ -16,6 +16,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.profile import ScanProfile, read_profile, write_profile
 from cordlesion.io.arrays import Float32Array
+from cordlesion.io.faults import first_fault
 from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
@@ -248,7 +249,4 @@ def read_card(folder: Path | str) -> Card:
     try:
         return cast(Card, find_architecture(found[1]).card.model_validate(content))
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise CordlesionError(
-            f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
-        ) from None
+        raise CordlesionError(f"{path}: {first_fault(error, content)}. Train or export the bundle again.") from None

@@ -15,6 +15,7 @@ from cordlesion import __version__
 from cordlesion.config import PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.io.faults import first_fault
 from cordlesion.io.fingerprints import digest
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import show_message
@@ -162,10 +163,9 @@ def _checked(path: Path) -> dict[str, Any]:
     try:
         _Manifest.model_validate(content, strict=True)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = f"{'.'.join(map(str, fault['loc']))}: " if fault["loc"] else ""
         raise CordlesionError(
-            f"{path}: is no manifest of a study ({where}{fault['msg']}). Run the study again: it then writes a new one."
+            f"{path}: is no manifest of a study ({first_fault(error, content)}). Run the study again: it then writes a "
+            "new one."
         ) from None
     return content
 
