@@ -18,8 +18,8 @@ WRONG = (
     {"no such": 1}, {},
 )  # fmt: skip
 RAW = re.compile(
-    r"Input |Field required|[Ss]hould |\b[Vv]alid\b|instance|after validation|lax-or|constrained|\bTuple\b|\bint\b|\bstr\b|"
-    r"pathlib|<class|literal\[|\[key\]|True|False|Decimal"
+    r"Input |Field required|[Ss]hould |\b[Vv]alid\b|instance|after validation|lax-or|constrained|\bTuple\b|\bint\b|"
+    r"\bstr\b|pathlib|<class|literal\[|\[key\]|True|False|Decimal"
 )
 """What only pydantic and Python say."""
 

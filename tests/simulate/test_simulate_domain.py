@@ -70,5 +70,5 @@ def test_a_careful_reader_marks_what_can_be_seen(plans):
 
 def test_a_folder_of_one_domain_is_not_continued_in_the_other(tmp_path):
     simulate_cohort(tmp_path / "data", scans=1, seed=2, domain="varied", jobs=1)
-    with pytest.raises(CordlesionError, match=r"1 varied scans with seed 2 .*, not 1 scans with seed 2"):
+    with pytest.raises(CordlesionError, match=r"1 varied scans with seed 2 .*, not 1 clinical scans with seed 2"):
         simulate_cohort(tmp_path / "data", scans=1, seed=2)

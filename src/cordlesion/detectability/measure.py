@@ -76,8 +76,8 @@ def measure_detectability(
         raise CordlesionError(f"{grid!r} is no grid; one of {', '.join(GRIDS)} is needed.")
     if sum(one is not None for one in (bundle, probability, prediction)) != 1:
         raise CordlesionError(
-            "One method is needed: a model (--model FOLDER, or --model packaged), a folder of maps (--probability), or a folder of masks "
-            "(--prediction). Give exactly one."
+            "One method is needed: a model (--model FOLDER, or --model packaged), a folder of maps (--probability), or "
+            "a folder of masks (--prediction). Give exactly one."
         )
     if not all(below < above for below, above in pairwise(contrast)):
         raise CordlesionError(
@@ -109,7 +109,8 @@ def _measured(
 ) -> Detectability:  # fmt: skip
     scans = [scan for scan in dataset.scans if scan.scan_id in method.files]
     outcomes = map_scans(lambda scan: _scan_rows(dataset, scan, method, rule), scans, "match lesions")
-    excluded = missing | {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
+    # A fault of a file that is there comes first: it is the one to mend.
+    excluded = {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault} | missing
     found = [row for outcome in outcomes for row in (outcome.result or ((), ()))[0]]
     free = [row for outcome in outcomes for row in (outcome.result or ((), ()))[1]]
     if not found:

@@ -92,8 +92,8 @@ def _marker(scans: int, seed: int, domain: Domain) -> dict[str, object]:
 
 
 def _described(marker: Mapping[str, object]) -> str:
-    domain = f"{marker['domain']} " if "domain" in marker else ""
-    return f"{marker.get('scans')} {domain}scans with seed {marker.get('seed')} (version {marker.get('version')})"
+    domain = marker.get("domain", "clinical")
+    return f"{marker.get('scans')} {domain} scans with seed {marker.get('seed')} (version {marker.get('version')})"
 
 
 def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:
