@@ -217,6 +217,18 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _radius_of_a_voxel(self) -> Self:
+        radius, edge = self.prediction.radius_mm, self.preprocess.spacing_mm
+        least = edge / 2**0.5  # the middle voxels of a crop with an even edge lie so far from its centre
+        if self.preprocess.region == "cord" and radius is not None and radius < least:
+            reason = (
+                f"{radius:g} mm around the centerline may hold no voxel of {edge:g} mm, so that nothing is lesion; "
+                f"{least:.2f} mm or more are needed, such as 8"
+            )
+            raise fault_at(reason, "prediction", "radius_mm")
+        return self
+
+    @model_validator(mode="after")
     def _one_minimum_volume(self) -> Self:
         if self.threshold.minimum_volumes_mm3 and self.postprocess.minimum_volume_mm3:
             reason = "tunes what postprocess.minimum_volume_mm3 sets; remove one of the two"

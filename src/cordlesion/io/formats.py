@@ -52,6 +52,6 @@ def format_p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """Print a number of things: ``1 scan``, ``2 scans``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def plural(number: int, noun: str, many: str = "") -> str:
+    """Print a number of things: ``1 scan``, ``2 scans``; ``many`` where the plural has another ending."""
+    return f"{number} {noun}" if number == 1 else f"{number} {many or noun + 's'}"
