@@ -57,10 +57,9 @@ def write(folder, text):
         (SOUND + "training: 3\n", "8:1", "training: a section with keys is needed, found 3"),
         (SOUND + "patches: {overlap_fraction: 1}\n", "8:11", "patches.overlap_fraction: a number below 1 is needed"),
         (
-            SOUND + "prediction: {radius_mm: 0.35}\n",
+            SOUND + "prediction: {radius_mm: 0.3}\n",
             "8:14",
-            "prediction.radius_mm: 0.35 mm around the centerline may hold no voxel of 0.5 mm, so that nothing is lesion; "
-            "0.35 mm or more are needed, such as 8",
+            "prediction.radius_mm: 0.3 mm around the centerline may hold no voxel of 0.5 mm, so that none is",
         ),
         (SOUND + "preprocess: {spacing_mm: -1}\n", "8:14", "preprocess.spacing_mm: a number above 0 is needed"),
         (SOUND + "preprocess: {crop_voxels: 46}\n", "8:14", "preprocess.crop_voxels: 46 is not a multiple of 4, which"),

@@ -264,7 +264,7 @@ def cut(cord: np.ndarray) -> np.ndarray:
 NONSENSE = {
     "empty": (lambda cord: 0 * cord, "holds no voxel"),
     "the whole image": (lambda cord: 0 * cord + 1, r"its axial sections have 1152 mm2, those of a cord 10 to 300"),
-    "the sac": (lambda cord: ndimage.binary_dilation(cord, iterations=5), "its axial sections have .* mm2"),
+    "the sac": (lambda cord: ndimage.binary_dilation(cord, iterations=4), "of the edges to bright fluid around it"),
     "a stray voxel": (lambda cord: add_corner(cord), "consists of 2 pieces"),
     "a gap": (cut, "consists of 2 pieces"),
     "beside the cord": (lambda cord: moved(cord, 7), "of the edges to bright fluid around it are at its surface"),

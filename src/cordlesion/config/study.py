@@ -1,6 +1,7 @@
 """A whole study, and the trainings it consists of."""
 
 from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -219,11 +220,12 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _radius_of_a_voxel(self) -> Self:
         radius, edge = self.prediction.radius_mm, self.preprocess.spacing_mm
-        least = edge / 2**0.5  # the middle voxels of a crop with an even edge lie so far from its centre
+        # The middle voxels of a crop with an even edge lie so far from its centre.
+        least = ceil(100 * edge / 2**0.5) / 100
         if self.preprocess.region == "cord" and radius is not None and radius < least:
             reason = (
-                f"{radius:g} mm around the centerline may hold no voxel of {edge:g} mm, so that nothing is lesion; "
-                f"{least:.2f} mm or more are needed, such as 8"
+                f"{radius:g} mm around the centerline may hold no voxel of {edge:g} mm, so that none is lesion; "
+                f"{least:g} mm or more are needed, such as 8"
             )
             raise fault_at(reason, "prediction", "radius_mm")
         return self

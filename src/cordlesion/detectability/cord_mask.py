@@ -17,8 +17,8 @@ below and where it is atrophic; its sac is 12 to 18 mm deep (De Leener et al. 20
 MAX_GAP_MM = 2.5
 """Largest distance between the surface of the mask and the edge to the fluid that belongs to one cord."""
 MIN_AT_EDGE = 0.75
-"""Share of the edges to the fluid that must be at the surface of the mask: 0.87 to 1 with the masks of four real and six
-simulated scans, 0.66 or less with the masks of two of them 4 to 20 mm beside the cord."""
+"""Share of the edges to the fluid that must be at the surface of the mask: 0.87 to 1 with the masks of four real and
+six simulated scans, 0.66 or less with the masks of two of them 4 to 20 mm beside the cord."""
 MIN_EDGES = 20
 
 

@@ -48,6 +48,13 @@ def forget_threshold(folder: Path) -> None:
         _update_card(folder, card, threshold=None, **_unmeasured(card))
 
 
+def set_training_data(folder: Path, training_data: TrainingData) -> None:
+    """Store what a model was trained on; what is known of its test error stays."""
+    card = read_card(folder)
+    if card.experience is not None and card.experience[0] != training_data:
+        _update_card(folder, card, training_data=training_data)
+
+
 def set_experience(folder: Path, training_data: TrainingData, test_error: TestError) -> None:
     """Store what a model was trained on, and what it found and falsely marked in the test set."""
     card = read_card(folder)

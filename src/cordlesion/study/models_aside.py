@@ -40,6 +40,12 @@ def trained_from(folder: StudyFolder, run: RunConfig) -> str:
     return _trained_from(folder.run(run.name))
 
 
+def first_weights(folder: StudyFolder, run: RunConfig) -> str:
+    """Return the SHA-256 of the weights that the model of a run started from; empty where the card has none."""
+    training = _card(folder.run(run.name)).get("provenance", {}).get("training", {})
+    return str(training.get("start_from") or "") if isinstance(training, dict) else ""
+
+
 def models_aside(folder: StudyFolder) -> list[str]:
     """Return the names of the folders below ``runs`` that hold models which were moved aside."""
     found = [path.name for how in (_REPLACED, _DAMAGED) for path in (folder.root / "runs").glob(f"*{how}*")]

@@ -11,6 +11,7 @@ from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text
+from cordlesion.study.experience import record_training
 from cordlesion.study.fingerprints import train_fingerprint, train_key
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.profiles import write_profiles
@@ -99,6 +100,7 @@ def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
     volumes = study.config.threshold.minimum_volumes_mm3
     for run in runs:
         set_inference(study.folder.bundle(run.name), run.prediction, run.postprocess, volumes)
+    record_training(study, runs)
     write_profiles(study, runs)
     return study
 
