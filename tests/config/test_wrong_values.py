@@ -4,7 +4,7 @@ import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -104,3 +104,28 @@ def test_sentences_say_what_was_found_and_what_is_needed(place, value, sentence)
     assert sentence in text
     assert bool(text) == bool(sentence)
     assert len(text.splitlines()) <= 1
+
+
+class Part(BaseModel):
+    name: str
+    losses: tuple[str, ...] = ()
+
+
+class Choice(BaseModel):
+    parts: Literal["all", "none"] | tuple[Part, ...] = "all"
+
+
+@pytest.mark.parametrize(
+    ("value", "sentences"),
+    [
+        (5, ["parts: 'all' or 'none' or a list is needed, found 5"]),
+        ([{"losses": ["a"]}], ["parts.0.name: is missing; add this key"]),
+        ([{"name": "a"}, {"name": 3, "losses": "b"}],
+         ["parts.1.name: a text is needed, found 3", "parts.1.losses: a list is needed, found 'b'"]),
+    ],
+)  # fmt: skip
+def test_a_value_of_several_types_gets_one_sentence_or_those_of_its_keys(value, sentences):
+    with pytest.raises(ValidationError) as caught:
+        Choice(parts=value)
+    text = located_faults(Path("FILE"), {"parts": value}, caught.value)
+    assert [line.removeprefix("FILE:1:1 ") for line in text.splitlines()] == sentences

@@ -121,7 +121,7 @@ def _implant_into(
     line = _centerline(space, scan)
     empty = np.zeros(cord.shape, np.uint8)
     dataset.copy(CopyName(source, "unchanged"), scan, empty, empty.astype(np.float32), cord, line)
-    rows, no_room = [], {}
+    rows, no_room = list[TrueLesion](), dict[str, int]()
     for copy, one in enumerate(_copies(space, look, scan, number, copies, lesions, design), start=1):
         name = CopyName(source, f"implant{copy:0{len(str(copies))}d}")
         image = one.image if one.lesions and design.strength else None

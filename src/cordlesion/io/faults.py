@@ -79,17 +79,15 @@ def place_of(fault: Fault, document: Any) -> tuple[str | int, ...]:  # noqa: ANN
         fault: The fault.
         document: What was checked.
     """
-    location = (*fault["loc"], *fault.get("ctx", {}).get("place", ()))
-    # These name a key that the document may lack.
-    if fault["type"] in ("missing", "fault_at"):
-        return location
-    node, kept = document, 0
-    for part in location:
+    node, kept = document, []
+    for part in fault["loc"]:
         inside = isinstance(node, Mapping) and part in node
-        if not inside and not (isinstance(node, list | tuple) and isinstance(part, int) and part < len(node)):
-            break
-        node, kept = node[part], kept + 1
-    return location[:kept]
+        if inside or (isinstance(node, list | tuple) and isinstance(part, int) and part < len(node)):
+            kept.append(part)
+            node = node[part]
+    # These name a key that the document may lack.
+    lacking = fault["loc"][-1:] if fault["type"] == "missing" else ()
+    return (*kept, *lacking, *fault.get("ctx", {}).get("place", ()))
 
 
 def first_fault(error: ValidationError, document: Any) -> str:  # noqa: ANN401

@@ -158,16 +158,11 @@ def located_faults(path: Path, document: Any, error: ValidationError) -> str:  #
         error: Error of pydantic for its plain form.
     """
     by_place: dict[tuple[str | int, ...], list[Fault]] = {}
-    for fault in _innermost(error):
+    for fault in error.errors():
         by_place.setdefault(place_of(fault, document), []).append(fault)
-    return "\n".join(_located(path, document, place, faults) for place, faults in by_place.items())
-
-
-def _innermost(error: ValidationError) -> list[Fault]:
-    """Leave out errors that only follow from an error of a nested key."""
-    faults = error.errors()
-    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    return [fault for fault in faults if fault["loc"] not in within]
+    # Others only follow from an error of a nested key.
+    within = {place[:depth] for place in by_place for depth in range(len(place))}
+    return "\n".join(_located(path, document, *found) for found in by_place.items() if found[0] not in within)
 
 
 def _located(path: Path, document: Any, location: Sequence[str | int], faults: Sequence[Fault]) -> str:  # noqa: ANN401

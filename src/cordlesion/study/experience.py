@@ -39,7 +39,8 @@ def record_training(study: Study, runs: Sequence[RunConfig]) -> None:
 def _training_data(study: Study, runs: Sequence[RunConfig]) -> dict[str, TrainingData]:
     """Return what each run learned from, by its name."""
     splits = read_table(study.folder.splits, ("scan_id", "subject", "set"))
-    simulated, found = is_simulated(study.config.dataset), {}
+    simulated = is_simulated(study.config.dataset)
+    found = {}
     for run in runs:
         learned = splits[splits["set"] == "train"]
         learned = learned if run.fold is None else learned[learned["fold"] == run.fold]
