@@ -267,7 +267,7 @@ NONSENSE = {
     "the sac": (lambda cord: ndimage.binary_dilation(cord, iterations=4), "of the edges to bright fluid around it"),
     "a stray voxel": (lambda cord: add_corner(cord), "consists of 2 pieces"),
     "a gap": (cut, "consists of 2 pieces"),
-    "beside the cord": (lambda cord: moved(cord, 7), "of the edges to bright fluid around it are at its surface"),
+    "beside the cord": (lambda cord: moved(cord, 4), "of the edges to bright fluid around it are at its surface"),
     "off the cord": (lambda cord: moved(cord, -9), "of the edges to bright fluid around it are at its surface"),
 }
 
