@@ -248,10 +248,10 @@ def test_a_map_on_another_grid_is_named_before_maps_that_are_missing(toy, tmp_pa
 
 def test_false_lesions_are_counted_in_the_whole_scan_and_only_in_scans_without_lesions(toy, tmp_path):
     """At a corner of the scan too, far from any cord: maps are given for all of the scan."""
-    maps = shutil.copytree(toy / "maps", tmp_path / "maps")
+    maps = tmp_path / "maps"  # of two scans; the others are left out
     for name in ("unchanged", "implant05"):
         path = maps / f"sub-01_rec-{name}_label-lesion_probseg.nii.gz"
-        p = read_probability(path)
+        p = read_probability(toy / "maps" / path.name)
         data = np.zeros(SHAPE, np.float32) if name == "unchanged" else p.data.copy()
         data[0:2, 0:2, 0:2] = data[10:12, 0:2, 58:60] = 0.7
         write_image(path, data, p.affine)
