@@ -121,7 +121,7 @@ class TrainingConfig(Section):
     @property
     def start_bundle(self) -> Path | None:
         """The folder of the model that the training starts from."""
-        return PACKAGED_BUNDLE if self.start_from == PACKAGED else self.start_from
+        return PACKAGED_BUNDLE if isinstance(self.start_from, str) else self.start_from
 
     @property
     def portable(self) -> Self:
