@@ -22,7 +22,7 @@ Drawn = TypeVar("Drawn", Acquisition, Signals)
 
 SHARE_3D = 0.45
 """Share of the sagittal scans that are 3-D, with thin slices."""
-REDUCED_LENGTH_MM, REDUCED_WIDTH_MM = (105.0, 135.0), 24.0
+REDUCED_LENGTH_MM, REDUCED_WIDTH_MM = (105.0, 135.0), 28.0
 """Reduced field of view: range along the cord, and width of a stack of sagittal slices."""
 REDUCED_EDGE_MM = 64.0
 """Edge of axial slices with a reduced field of view; that of sagittal ones is 24 mm less plus the excursion."""
