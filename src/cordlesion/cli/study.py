@@ -26,7 +26,7 @@ def simulate(
     *,
     scans: int = 161,
     seed: int = 0,
-    domain: Literal["clinical", "varied"] = "clinical",
+    domain: Literal["clinical", "reduced", "varied"] = "clinical",
     jobs: int | None = None,
     quiet: Quiet = False,
 ) -> None:
@@ -36,8 +36,9 @@ def simulate(
         output: Folder of the dataset; a simulation that was interrupted continues.
         scans: Number of scans; subjects, sites and lesion-free scans have the proportions of Hussein et al.
         seed: The same seed gives the same files, byte for byte.
-        domain: clinical: protocols as in Hussein et al. varied: contrasts, resolutions and artefacts from wider ranges,
-            each scan of another site, to train networks that meet any protocol.
+        domain: clinical: protocols as in Hussein et al. reduced: the same with a reduced field of view, a seventh of
+            the voxels. varied: contrasts, resolutions and artefacts from wider ranges, each scan of another site, to
+            train networks that meet any protocol.
         jobs: Processes; all processors by default.
     """
     from cordlesion.io.progress import shown

@@ -35,7 +35,8 @@ def simulate_cohort(
         scans: Number of scans; the default is as in Hussein et al. (161 scans of 108 subjects, 46 without lesions).
         seed: Another seed gives another cohort.
         jobs: Number of processes; by default one per processor.
-        domain: ``clinical``: protocols as in Hussein et al.; ``varied``: contrasts, resolutions and artefacts from
+        domain: ``clinical``: protocols as in Hussein et al.; ``reduced``: the same with a reduced field of view, a
+            seventh of the voxels; ``varied``: contrasts, resolutions and artefacts from
             wider ranges, each scan of another site, to train networks that meet any protocol.
 
     Raises:
