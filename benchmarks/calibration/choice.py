@@ -77,7 +77,7 @@ def _weighed(scores: Array, losses: Places, rule: Rule) -> Array:
 
 def designs() -> Iterator[tuple[str, Design, Places]]:
     """Return simulated designs with their threshold sets."""
-    for n_losses, n_seeds in ((7, 3), (7, 5), (3, 3), (3, 1)):
+    for n_losses, n_seeds in ((7, 5), (7, 3), (3, 1)):
         for n_scans, n_subjects in ((14, 10), (40, 30)):
             for name, losses_sd, seeds_sd in (("equal losses", 0.0, 0.4), ("unequal losses", 0.4, 0.4)):
                 seeds = f"{n_seeds} seed{'s' if n_seeds > 1 else ''}"

@@ -81,7 +81,8 @@ class CrossedTest:
         """Return the p-value of two one-sided tests that the true difference is smaller than ``margin`` (TOST).
 
         It is at most 0.05 where the 90 % interval of the difference lies within the margin on both sides (Schuirmann
-        1987, "A comparison of the two one-sided tests procedure and the power approach"). It is at least 1 / 2^n.
+        1987, "A comparison of the two one-sided tests procedure and the power approach"). It is at least 1 / 2^n, and
+        NaN with fewer than two subjects.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.nan_to_num((margin - np.abs(self.difference)) / np.sqrt(self.variance), nan=-np.inf)

@@ -180,7 +180,8 @@ class _Tested:
 
     def equivalence(self, margin: float) -> float:
         """Return the uncorrected p-value that the difference is below the margin; NaN where noise is unknown."""
-        return float(self.both.equivalence(margin)) if self.is_tested and 1 not in self.pair.n_seeds else math.nan
+        is_known = self.is_tested and 1 not in self.pair.n_seeds and not math.isnan(margin)
+        return float(self.both.equivalence(margin)) if is_known else math.nan
 
     def corrected(self, p_holm: float, p_subjects: float, n_compared: int) -> LossComparison:
         """Return the comparison with the corrected p-values."""

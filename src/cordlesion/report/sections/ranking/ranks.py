@@ -16,7 +16,7 @@ from cordlesion.study_folder.results import StudyResults, learned_runs
 from cordlesion.study_folder.runs import Run, of_run
 
 _SCORE = "voxel_f1"
-_COLUMNS = ("Method", "Seeds", "Mean V-F1", "Rank", "95 % interval", "Probability of being the best")
+_COLUMNS = ("Ranked", "Method", "Seeds", "Mean V-F1", "Rank", "95 % interval", "Probability of being the best")
 LOSS, RUN = "loss", "run"
 _MIN_METHODS = 2
 
@@ -31,7 +31,7 @@ def summarize_ranks(results: StudyResults) -> pd.DataFrame:
     runs = learned_runs(results)
     by_run = _subject_means(results, runs)
     losses = list(dict.fromkeys(run.loss for run in runs))
-    if len(losses) < _MIN_METHODS:
+    if len(losses) < _MIN_METHODS or not by_run.size:
         return pd.DataFrame(columns=list(RANKS.names)).astype({"seed": "Int64"})
     of_losses = [np.stack([by_run[place] for place, run in enumerate(runs) if run.loss == loss]) for loss in losses]
     tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], of_losses)]
@@ -42,7 +42,7 @@ def summarize_ranks(results: StudyResults) -> pd.DataFrame:
 
 def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
     """Lay out the ranks; no rows where there is one method only."""
-    titles = {LOSS: "Losses and other methods", RUN: "Single trainings"}
+    titles = {LOSS: "Losses", RUN: "Single trainings"}
     return Table(
         columns=_COLUMNS,
         groups=tuple(
@@ -50,7 +50,7 @@ def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
             for kind, title in titles.items()
             if len(rows := ranks[ranks["of"] == kind])
         ),
-        n_words=1,
+        n_words=2,
         note=(
             "V-F1 on the test set, tuned thresholds, in the mean over subjects (and seeds). Intervals and "
             "probabilities: true means drawn from the model of the tests, over subjects and seeds; of single "
@@ -118,4 +118,6 @@ def _row(results: StudyResults, row: pd.Series) -> tuple[Cell, ...]:
 
 
 def _percent(row: Mapping[str, float]) -> str:
-    return format_percent(float(row["p_best"]))
+    # Draws are finite: none of them, or all, shows no certainty.
+    share = float(row["p_best"])
+    return "< 1 %" if share < 0.005 else "> 99 %" if share > 0.995 else format_percent(share)

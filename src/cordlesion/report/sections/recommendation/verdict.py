@@ -22,7 +22,8 @@ def sum_up(findings: Findings) -> str:
         _standing(standings, margin),
         _price(results, frames["runs"], frames["operation"]),
     )
-    text = "; ".join(part for part in parts if part)
+    said = [part for part in parts if part]
+    text = "; ".join([*said[:1], *(f"{part[0].lower()}{part[1:]}" for part in said[1:])])
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
