@@ -78,7 +78,7 @@ class StudyResults:
             "folder": self.folder.root,
             "scans": self.splits["scan_id"].nunique(),
             "methods": ", ".join(self.label(run) for run in self.runs),
-            f"highest {self.objective} on the threshold set": recommended,
+            "recommended": recommended,
         }
         if self.ranked:
             rows["its threshold"] = self.threshold_text(self.best)

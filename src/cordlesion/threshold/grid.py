@@ -48,7 +48,7 @@ class Grid:
     def best_cells(self, curves: FloatArray) -> IndexArray:
         """Return the cell that :meth:`best` chooses of each curve, shape (N, V * T), as its place in the curve."""
         highest = curves.max(axis=1, keepdims=True)
-        cells = curves.argmax(axis=1)
+        cells: IndexArray = curves.argmax(axis=1)
         for row in np.flatnonzero((curves >= highest - TIE).sum(axis=1) > 1):
             volume, threshold = self.best(curves[row])
             cells[row] = volume * len(self.thresholds) + threshold

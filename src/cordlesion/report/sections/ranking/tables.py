@@ -101,8 +101,8 @@ def _roles(results: StudyResults) -> str:
         else ""
     )
     return (
-        f"{late}Primary: V-F1 of the recommended loss against each other one, chosen on the threshold set; all others "
-        "are exploratory, and they count only where one of these is significant."
+        f"{late}Primary: V-F1 of the loss that was chosen on the threshold set against each other one; all others are "
+        "exploratory, and they count only where one of these is significant."
     )
 
 
