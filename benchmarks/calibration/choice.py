@@ -87,16 +87,21 @@ def designs() -> Iterator[tuple[str, Design, Places]]:
 
 def rows(rng: np.random.Generator, n_studies: int = 200) -> list[Row]:
     """Measure every rule, and the correction of the scores of the present and the former rule."""
-    return [row for name, design, subject in designs() for row in _design_rows(rng, name, design, subject, n_studies)]
+    every = list(designs())
+    parts = zip(rng.spawn(len(every)), every, strict=True)
+    return [row for own, design in parts for row in measure_design(own, *design, n_studies)]
 
 
-def _design_rows(rng: np.random.Generator, name: str, design: Design, subject: Places, n_studies: int) -> Iterator[Row]:
+def measure_design(
+    rng: np.random.Generator, name: str, design: Design, subject: Places, n_studies: int
+) -> Iterator[Row]:
+    """Measure one of :func:`designs`."""
     studies = [_Study.draw(rng, design, subject) for _ in range(n_studies)]
     former = np.array([study.truth_of(FORMER) for study in studies])
     for rule in RULES[1:]:
         gains = np.array([study.truth_of(rule) for study in studies]) - former
         yield measured(CHOICE, name, f"{rule.name}: the model", gains[:, 0], least=0 if rule == PRESENT else None)
-        yield measured(CHOICE, name, "its loss", gains[:, 1])
+        yield measured(CHOICE, name, f"{rule.name}: its loss", gains[:, 1])
     for rule in (PRESENT, FORMER):
         errors = np.array([study.corrected(rule) for study in studies])
         title = f"{CORRECTION}: {rule.name}"

@@ -1,6 +1,6 @@
 """Coverage of intervals of ranks, calibration of the probability of being best, false and missed equivalence."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from calibration.generators import Array, Design, draw_luck, f1_scores, owners, subject_means
 from calibration.rows import Row, measured
 from cordlesion.statistics import crossed_test, estimate_seed_noise, holm, rank_methods
+
+Measure = Callable[[np.random.Generator, str, Design, float, int], Iterator[Row]]
 
 RANKS = "Ranks: coverage of the 95 % interval, and the probability of being best"
 EQUIVALENCE = "Equivalence within a margin: share of studies that find one, and of comparisons"
@@ -19,9 +21,17 @@ _AT_ONCE = 10
 
 def rows(rng: np.random.Generator, n_studies: int = 1000) -> list[Row]:
     """Measure ranks and equivalence in every design."""
-    ranked = (row for name, design, spread in _ranked() for row in _rank_rows(rng, name, design, spread, n_studies))
-    equal = (row for name, design, margin in _equal() for row in _equal_rows(rng, name, design, margin, n_studies))
-    return [*ranked, *equal]
+    every = list(designs())
+    parts = zip(rng.spawn(len(every)), every, strict=True)
+    return [row for own, (measure, *design) in parts for row in measure(own, *design, n_studies)]
+
+
+def designs() -> Iterator[tuple[Measure, str, Design, float]]:
+    """Return how each design is measured, its title, the design, and the spread of gaps or the margin."""
+    for design in _ranked():
+        yield (_rank_rows, *design)
+    for design in _equal():
+        yield (_equal_rows, *design)
 
 
 def _ranked() -> Iterator[tuple[str, Design, float]]:

@@ -1,6 +1,6 @@
 """Ranks on the test set with intervals, and the probability of being the best: of losses, and of single runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from cordlesion.io.formats import format_number, format_percent
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import run_scores
 from cordlesion.report.summary_tables import RANKS
-from cordlesion.report.table import Cell, Group, Table
+from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.statistics import rank_methods
 from cordlesion.study_folder.results import StudyResults, learned_runs
 from cordlesion.study_folder.runs import Run, of_run
@@ -18,7 +18,7 @@ from cordlesion.study_folder.runs import Run, of_run
 _SCORE = "voxel_f1"
 _COLUMNS = ("Ranked", "Method", "Seeds", "Mean V-F1", "Rank", "95 % interval", "Probability of being the best")
 LOSS, RUN = "loss", "run"
-_MIN_METHODS = 2
+_MIN_METHODS, _NEVER = 2, 0.005
 
 
 def summarize_ranks(results: StudyResults) -> pd.DataFrame:
@@ -29,9 +29,9 @@ def summarize_ranks(results: StudyResults) -> pd.DataFrame:
         :data:`RANKS`. Without two methods no row.
     """
     runs = learned_runs(results)
-    by_run = _subject_means(results, runs)
     losses = list(dict.fromkeys(run.loss for run in runs))
-    if len(losses) < _MIN_METHODS or not by_run.size:
+    by_run = _subject_means(results, runs) if len(losses) >= _MIN_METHODS else np.empty((0, 0))
+    if not by_run.size:
         return pd.DataFrame(columns=list(RANKS.names)).astype({"seed": "Int64"})
     of_losses = [np.stack([by_run[place] for place, run in enumerate(runs) if run.loss == loss]) for loss in losses]
     tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], of_losses)]
@@ -55,25 +55,23 @@ def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
             "V-F1 on the test set, tuned thresholds, in the mean over subjects (and seeds). Intervals and "
             "probabilities: true means drawn from the model of the tests, over subjects and seeds; of single "
             "trainings, and of losses with one seed, over subjects only. Of nearly equal methods the first one’s "
-            "probability is too high."
+            f"probability is too high. {EMPTY_REFERENCE}"
         ),
     )
 
 
-def rank_of(ranks: pd.DataFrame, loss: str) -> Mapping[str, float] | None:
-    """Return the row of a loss; None where nothing is ranked."""
-    mine = ranks[(ranks["of"] == LOSS) & (ranks["loss"] == loss)]
-    return None if mine.empty else mine.iloc[0].to_dict()
-
-
 def name_rank(ranks: pd.DataFrame, loss: str) -> str:
-    """Name the rank of a loss with its interval, and its probability of being the best; empty without ranks."""
-    row = rank_of(ranks, loss)
-    if row is None or pd.isna(row["p_best"]):
+    """Name the rank of a loss with its interval, and its probability of being the best; empty where it is unknown."""
+    losses = ranks[ranks["of"] == LOSS]
+    mine = losses[(losses["loss"] == loss) & losses["p_best"].notna()]
+    if mine.empty:
         return ""
-    n = int((ranks["of"] == LOSS).sum())
-    between = f"{row['rank_low']:.0f} to {row['rank_high']:.0f}"
-    return f"rank {row['rank']:.0f} of {n} (95 % interval {between}), the best with a probability of {_percent(row)}"
+    row = mine.iloc[0]
+    between = f"{row['rank_low']} to {row['rank_high']}"
+    probability = _percent(float(row["p_best"]))
+    return (
+        f"rank {row['rank']} of {len(losses)} (95 % interval {between}), the best with a probability of {probability}"
+    )
 
 
 def _subject_means(results: StudyResults, runs: Sequence[Run]) -> FloatArray:
@@ -113,11 +111,10 @@ def _row(results: StudyResults, row: pd.Series) -> tuple[Cell, ...]:
         Cell(format_number(row["mean"])),
         Cell(str(row["rank"])),
         Cell(f"{row['rank_low']} to {row['rank_high']}"),
-        Cell(_percent(row.to_dict())),
+        Cell(_percent(float(row["p_best"]))),
     )
 
 
-def _percent(row: Mapping[str, float]) -> str:
+def _percent(share: float) -> str:
     # Draws are finite: none of them, or all, shows no certainty.
-    share = float(row["p_best"])
-    return "< 1 %" if share < 0.005 else "> 99 %" if share > 0.995 else format_percent(share)
+    return "< 1 %" if share < _NEVER else "> 99 %" if share > 1 - _NEVER else format_percent(share)
