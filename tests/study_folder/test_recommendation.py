@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.config import LossConfig, StudyConfig
+from cordlesion.config import ComparatorConfig, LossConfig, StudyConfig
 from cordlesion.report.page import compute_findings
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.study_folder.recommendation import number_losses, rank_runs, simplest
@@ -57,6 +57,7 @@ STUDY = StudyConfig(
         LossConfig(name="bce"),
         LossConfig(name="bce", label="weighted", parameters={"lesion_weight": 2.0}),
     ),
+    comparators=(ComparatorConfig(name="tool", maps="maps"),),
 )
 
 
@@ -68,6 +69,8 @@ STUDY = StudyConfig(
         (("weighted", "tversky"), "weighted"),
         (("tool", "tversky"), "tversky"),
         (("tool",), "tool"),
+        (("bce_ensemble", "tversky"), "tversky"),
+        (("tool", "bce_ensemble"), "bce_ensemble"),
     ],
 )
 def test_the_simplest_has_fewest_parameters_and_is_named_first(good: tuple[str, ...], expected: str) -> None:

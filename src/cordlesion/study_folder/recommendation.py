@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cordlesion.study_folder.results import StudyResults
 
 _SCORE = "voxel_f1"
-_UNKNOWN_COST = 10**6
+_ONE_NETWORK, _SEVERAL_NETWORKS, _COMPARATOR = range(3)
 
 
 def rank_runs(thresholds: pd.DataFrame, left_out: Collection[Run] = ()) -> tuple[Run, ...]:
@@ -63,18 +63,19 @@ def equivalent_methods(results: "StudyResults") -> tuple[str, ...]:
 
 
 def simplest(names: Sequence[str], study: StudyConfig) -> str:
-    """Return which of some equally good methods is recommended.
+    """Return which of some equally good methods is recommended; the first one of equal cost.
 
-    The order: one network before several, fewer hyper-parameters of the loss before more, then the order in the study.
-    What the study does not train comes last, because nothing is known of its cost.
+    The order: one network before an ensemble of several, fewer hyper-parameters of the loss before more, then the order
+    in the study. Comparators come last, because nothing is known of their cost.
     """
     return min(names, key=lambda name: _cost(name, study))
 
 
 def _cost(name: str, study: StudyConfig) -> tuple[int, int, int]:
-    """Return networks, hyper-parameters and place of a method; lower is simpler."""
+    """Return class, hyper-parameters and place of a method; lower is simpler."""
     for place, loss in enumerate(study.losses):
         if loss.title == name:
             published = LOSSES[loss.name].parameters if loss.name in LOSSES else {}
-            return 1, len({**published, **loss.parameters}), place
-    return _UNKNOWN_COST, 0, 0
+            return _ONE_NETWORK, len({**published, **loss.parameters}), place
+    is_comparator = name in {one.name for one in study.comparators}
+    return (_COMPARATOR if is_comparator else _SEVERAL_NETWORKS), 0, 0
