@@ -213,11 +213,12 @@ def test_the_builtin_study_writes_out_the_defaults():
         "split",
         "preprocess",
         "patches",
-        "threshold",
         "evaluation",
         "seeds",
     ):
         assert getattr(full, section) == getattr(minimal, section)
+    assert minimal.threshold.objective == "mean_voxel_f1"
+    assert full.threshold == minimal.threshold.model_copy(update={"objective": "median_voxel_f1"})
     # What the paper leaves to its framework, TensorFlow, is the one difference.
     framework = {"initialization", "normalization_momentum", "normalization_epsilon"}
     assert full.network.model_dump(exclude=framework) == minimal.network.model_dump(exclude=framework)

@@ -172,3 +172,27 @@ def draws(subjects: pd.Series) -> np.ndarray:
     codes = pd.factorize(subjects, sort=True)[0]
     n = codes.max() + 1
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=10_000)[:, codes]
+
+
+def as_good(change: pd.Series, margin: float = 0.02) -> float:
+    """The larger p-value of two one-sided tests that the mean lies within the margin."""
+    sides = ((-margin, "greater"), (margin, "less"))
+    tests = [stats.ttest_1samp(change, end, alternative=side).pvalue for end, side in sides]
+    return float(max(*tests, 1 / 2 ** len(change)))
+
+
+def drawn_ranks(people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends of the 95 % intervals of the ranks and the shares of first ranks, (subjects, methods), draw by draw."""
+    rng, n = np.random.default_rng(0), len(people)
+    weights, scales = rng.standard_normal((4000, n)), rng.chisquare(n - 1, 4000)
+    ranks = []
+    for weight, scale in zip(weights, scales, strict=True):
+        error = sum(w * (row - people.mean(axis=0)) for w, row in zip(weight, people, strict=True))
+        means = people.mean(axis=0) + error / np.sqrt(n * scale)
+        ranks.append([1 + sum(other > mine for other in means) for mine in means])
+    ordered = np.sort(ranks, axis=0)
+    return ordered[99], ordered[3899], np.mean(np.array(ranks) == 1, axis=0)
+
+
+def chance(share: float) -> str:
+    return "< 1 %" if share < 0.005 else "> 99 %" if share > 0.995 else f"{100 * share:.0f} %"

@@ -14,7 +14,7 @@ from support.fake_study import write_fake_study
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
-    *("tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
+    *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
     *("operation", "subgroups"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -61,6 +61,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "lesion_free",
             "operation",
             "pairs",
+            "ranks",
             "paper",
             "paper_untuned",
             "rules",

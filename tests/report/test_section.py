@@ -18,6 +18,7 @@ CONTRACT = {
     "tuning": "Table 4a",
     "stability": "Table 4b",
     "calibration": "Table 5",
+    "ranks": "Ranks",
     "pairs": "Table 6",
     "seeds": "Table 7",
     "strata": "Table 8",

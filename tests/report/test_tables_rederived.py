@@ -38,6 +38,7 @@ DERIVATIONS = {
     "tuning": Derived.tuning,
     "stability": Derived.stability,
     "calibration": Derived.calibration,
+    "ranks": Derived.ranks,
     "pairs": Derived.pairs,
     "seeds": lambda _: [["Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowest", "Highest"]],
     "strata": Derived.strata,

@@ -184,12 +184,12 @@ class StudyConfig(Section):
         """What the study's results depend on, apart from its files, as JSON.
 
         Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
-        their files are hashed. The primary comparison is not included, because it changes no result.
+        their files are hashed. The primary comparison and the margin of equivalence change no result.
         """
         apart = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
-            exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
+            exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary", "equivalence_margin"}}
         )
         own = imported_code(self.network, self.code, self.losses)
         return content | {"preprocess": self.preprocess.portable.hashed()} | own

@@ -111,11 +111,45 @@ PAIRS = TableSpec(
         replace(_P, meaning="p-value of the test over subjects and seeds"),
         _HOLM,
         _number("p_subjects", "p-value of the test over subjects only, after Holm's correction", "share"),
+        _number("margin", "Margin within which two methods are as good; `n/a` for lesion F1"),
+        _number("p_equivalent", "p-value that they differ by less than the margin, after Holm's correction", "share"),
         _number("detectable", "True difference that 80 % of such studies would find"),
         Column("verdict", "Verdict about the second method against the first", "text"),
         Column("sentence", "The verdict as a sentence", "text"),
         _METRIC,
-        Column("recommended", "Recommended loss; empty if none is recommended", "text"),
+        Column("recommended", "Method that was chosen on the threshold set; empty if none was", "text"),
+    ),
+)
+CHOICE = TableSpec(
+    "summary_choice.tsv",
+    "A row per run that competes on the threshold set, the best first.",
+    (
+        *(_LOSS, _SEED),
+        _number("score", "Value of the objective on the threshold set, at the tuned threshold"),
+        _number("compared", "The middle between it and the mean over the seeds of the loss, by which runs compete"),
+        Column("recommended", "Whether the run is the recommended one", "boolean"),
+        _number("chosen", "Share of the bootstrap samples of subjects in which the run is chosen", "share"),
+        _number("corrected", "Of the recommended run: the score corrected for the choice"),
+        replace(_LOW, meaning="95 % interval of the corrected score"),
+        _HIGH,
+        _number("tested", "Of the recommended run: the objective on the test set"),
+        _number("tested_low", "95 % interval of this score"),
+        _number("tested_high", "Its upper end"),
+    ),
+)
+RANKS = TableSpec(
+    "summary_ranks.tsv",
+    "A row per loss (or method without seeds) and per run: its rank by voxel F1 on the test set, at tuned thresholds. "
+    "Without two methods, no row.",
+    (
+        Column("of", "`loss` or `run`", "text"),
+        *(_LOSS, _SEED, count("n_seeds", "Seeds")),
+        _number("mean", "Mean over the subjects, and over the seeds"),
+        count("rank", "Rank; 1 is the best"),
+        count("rank_low", "95 % interval of the rank, over subjects and seeds"),
+        count("rank_high", "Its upper end"),
+        _number("p_best", "Probability that the true mean is the highest", "share"),
+        replace(_N_SUBJECTS, meaning="Subjects"),
     ),
 )
 SEEDS = TableSpec(
@@ -206,6 +240,6 @@ SUBGROUPS = TableSpec(
 )
 
 SUMMARIES = (
-    *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE, OPERATING_POINTS, CHANGES),
-    SUBGROUPS,
+    *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
+    *(OPERATING_POINTS, CHANGES, SUBGROUPS),
 )

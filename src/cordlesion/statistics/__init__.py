@@ -1,5 +1,6 @@
 """Summaries, paired tests, correction for multiple tests, confidence intervals, and variance between seeds."""
 
+from cordlesion.statistics.comparison import SIGNIFICANT as SIGNIFICANT
 from cordlesion.statistics.comparison import Family as Family
 from cordlesion.statistics.comparison import LossComparison as LossComparison
 from cordlesion.statistics.comparison import Role as Role
@@ -15,6 +16,8 @@ from cordlesion.statistics.paired import PairedTest as PairedTest
 from cordlesion.statistics.paired import holm as holm
 from cordlesion.statistics.paired import sign_flips as sign_flips
 from cordlesion.statistics.paired import wilcoxon as wilcoxon
+from cordlesion.statistics.ranks import Rank as Rank
+from cordlesion.statistics.ranks import rank_methods as rank_methods
 from cordlesion.statistics.rates import change_of_ratios as change_of_ratios
 from cordlesion.statistics.rates import change_of_shares as change_of_shares
 from cordlesion.statistics.rates import rate_interval as rate_interval

@@ -76,6 +76,11 @@ class LossComparison:
     """``p_value``, corrected over the family."""
     p_subjects: float
     """P-value over subjects, corrected over the family."""
+    margin: float
+    """Two methods are as good as each other if they differ by less than this; NaN if that is not asked."""
+    p_equivalent: float
+    """P-value of two one-sided tests that the true difference is smaller than the margin, corrected over the family;
+    NaN where a loss has only one seed, since its noise is unknown."""
     detectable: float
     """The smallest true difference that this design detects with a power of 80 % at the corrected level; infinite if
     there are too few subjects for any difference, NaN if the difference is equal in all subjects."""
@@ -92,6 +97,11 @@ class LossComparison:
             return "seed noise unknown" if unknown else "within seed noise"
         return "undecided"
 
+    @property
+    def is_equivalent(self) -> bool:
+        """Whether the two are shown to be as good as each other, within the margin."""
+        return self.n_subjects >= MIN_PAIRS and self.p_equivalent <= SIGNIFICANT
+
     def sentence(self, column: str) -> str:
         """Return the verdict as a sentence with the numbers behind it; ``column`` names the score."""
         statement = _SENTENCES[self.verdict].format(**self._values, column=column)
@@ -99,7 +109,8 @@ class LossComparison:
         parts = [
             "Exploratory:" if self.role == "exploratory" else "",
             statement,
-            self._detectable_sentence if is_open else "",
+            self._equivalent_sentence if self.is_equivalent else "",
+            self._detectable_sentence if is_open and not self.is_equivalent else "",
             f"Basis: {self._basis}.",
         ]
         return " ".join(part for part in parts if part)
@@ -124,6 +135,10 @@ class LossComparison:
     @property
     def _intervals(self) -> tuple[tuple[float, float], tuple[float, float]]:
         return (self.subjects_low, self.subjects_high), (self.low, self.high)
+
+    @property
+    def _equivalent_sentence(self) -> str:
+        return f"They are as good as each other within {self.margin:g} (corrected p {_p(self.p_equivalent)})."
 
     @property
     def _detectable_sentence(self) -> str:

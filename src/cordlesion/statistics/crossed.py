@@ -77,6 +77,18 @@ class CrossedTest:
         reach = self.reference.critical(significant / 2) + stats.t.ppf(POWER, self.freedom)
         return np.where(self.variance > 0, reach * np.sqrt(self.variance), np.nan)
 
+    def equivalence(self, margin: float) -> FloatArray:
+        """Return the p-value of two one-sided tests that the true difference is smaller than ``margin`` (TOST).
+
+        It is at most 0.05 where the 90 % interval of the difference lies within the margin on both sides (Schuirmann
+        1987, "A comparison of the two one-sided tests procedure and the power approach"). It is at least 1 / 2^n, and
+        NaN with fewer than two subjects.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.nan_to_num((margin - np.abs(self.difference)) / np.sqrt(self.variance), nan=-np.inf)
+        tail = self.reference.p_value(np.abs(t)) / 2
+        return np.maximum(np.where(t >= 0, tail, 1 - tail), self.least_p / 2)
+
 
 @dataclass(frozen=True, eq=False)
 class _Reference:

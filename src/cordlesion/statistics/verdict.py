@@ -42,6 +42,7 @@ def compare_losses(
     recommended: str | None = None,
     primary: tuple[str, str] | None = None,
     endpoint: bool = True,
+    margin: float = math.nan,
 ) -> pd.DataFrame:
     """Compare every pair of losses over subjects and seeds.
 
@@ -58,6 +59,8 @@ def compare_losses(
         primary: The two losses of a comparison that was declared before these scans were used. It is not corrected, and
             all others are exploratory.
         endpoint: Whether the score is the primary endpoint; comparisons of another score are exploratory.
+        margin: Two methods are as good as each other if they are shown to differ by less than this; by default that is
+            not asked.
 
     Returns:
         A row per pair, in the order of the losses in the table: the fields of :class:`LossComparison`, ``verdict`` and
@@ -70,11 +73,12 @@ def compare_losses(
     scores = {name: _scores_of(table[table["loss"] == name], column) for name in losses}
     noise = _noise_of(scores)
     tested = [_compare(_pair(scores, a, b), noise) for a, b in itertools.combinations(losses, 2)]
+    equal = [one.equivalence(margin) for one in tested]
     families = [_family(one.pair.names, recommended, primary) for one in tested]
     ours = _primary_family(recommended, primary) if endpoint else None
     rows = [
-        replace(row, family=family, role="primary" if family == ours else "exploratory")
-        for row, family in zip(_corrected(tested, families), families, strict=True)
+        replace(row, family=family, role="primary" if family == ours else "exploratory", margin=margin, p_equivalent=p)
+        for row, family, p in zip(_corrected(tested, families), families, _over_families(equal, families), strict=True)
     ]
     return pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
 
@@ -96,21 +100,34 @@ def _corrected(tested: Sequence["_Tested"], families: Sequence[Family]) -> list[
     """Correct p-values over their families, and compute the detectable difference of each comparison."""
     p_values = np.array([[one.both.p_value, one.alone.p_value] if one.is_tested else [np.nan] * 2 for one in tested])
     p_values = p_values.reshape(-1, 2).astype(np.float64)
-    corrected, counts = p_values.copy(), np.ones(len(tested), dtype=int)
-    for family in ("recommended", "all"):
-        mine = np.array([one == family for one in families], dtype=bool)
-        # Exploratory comparisons are corrected over all pairs, including those of other families.
-        over = mine if family == "recommended" else np.ones_like(mine)
-        for column in (0, 1):
-            corrected[mine, column] = holm(np.where(over, p_values[:, column], np.nan))[mine]
-        counts[mine] = np.count_nonzero(~np.isnan(p_values[over, 0]))
+    corrected = np.stack([_over_families(column, families) for column in p_values.T], axis=1)
+    counts = np.array([_n_compared(p_values[:, 0], families, family) for family in families], dtype=int)
     first = np.array([one == "recommended" for one in families], dtype=bool)
-    if counts[first].any():
+    if first.any() and counts[first].any():
         others = np.array([one == "all" for one in families], dtype=bool)
         corrected[others] = np.maximum(corrected[others], np.nanmin(corrected[first], axis=0))
     return [
         one.corrected(float(p[0]), float(p[1]), int(n)) for one, p, n in zip(tested, corrected, counts, strict=True)
     ]
+
+
+def _over_families(p_values: Sequence[float] | FloatArray, families: Sequence[Family]) -> FloatArray:
+    """Correct p-values by Holm's method, those with the recommended loss over these and others over all pairs."""
+    given = np.asarray(p_values, dtype=np.float64)
+    corrected = given.copy()
+    for family in ("recommended", "all"):
+        mine = np.array([one == family for one in families], dtype=bool)
+        over = mine if family == "recommended" else np.ones_like(mine)
+        corrected[mine] = holm(np.where(over, given, np.nan))[mine]
+    return corrected
+
+
+def _n_compared(p_values: FloatArray, families: Sequence[Family], family: Family) -> int:
+    """Return over how many comparisons the p-values of a family are corrected."""
+    if family == "primary":
+        return 1
+    over = np.array([family == "all" or one == family for one in families], dtype=bool)
+    return int(np.count_nonzero(~np.isnan(p_values[over])))
 
 
 def _scores_of(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -161,6 +178,11 @@ class _Tested:
     def is_tested(self) -> bool:
         return self.pair.n_subjects >= MIN_PAIRS
 
+    def equivalence(self, margin: float) -> float:
+        """Return the uncorrected p-value that the difference is below the margin; NaN where noise is unknown."""
+        is_known = self.is_tested and 1 not in self.pair.n_seeds and not math.isnan(margin)
+        return float(self.both.equivalence(margin)) if is_known else math.nan
+
     def corrected(self, p_holm: float, p_subjects: float, n_compared: int) -> LossComparison:
         """Return the comparison with the corrected p-values."""
         first, second = self.pair.scores
@@ -187,6 +209,8 @@ class _Tested:
             p_value=float(self.both.p_value) if self.is_tested else math.nan,
             p_holm=p_holm,
             p_subjects=p_subjects,
+            margin=math.nan,
+            p_equivalent=math.nan,
             detectable=float(self.both.detectable(SIGNIFICANT / n_compared)) if self.is_tested else math.nan,
         )
 

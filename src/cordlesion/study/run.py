@@ -15,6 +15,7 @@ from cordlesion.io.writing import folder_lock, remove_partial_files
 from cordlesion.metrics import RULES
 from cordlesion.study.options import RunOptions, load_stage
 from cordlesion.study.sets import Cohort, Study
+from cordlesion.study.setup import keep_objective
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from cordlesion.study_folder.manifest import write_manifest
 from cordlesion.study_folder.results import StudyResults, read_results
@@ -96,6 +97,7 @@ def _run(config: StudyConfig, until: StageName, only: str | None, executor: Exec
     require_own_folder(folder.root)
     with folder_lock(folder.root) as remark:
         show_message(remark)
+        config = keep_objective(config)
         await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
         last = _run_stages(config, until, options)

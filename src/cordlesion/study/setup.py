@@ -8,12 +8,19 @@ from pydantic import ValidationError
 from cordlesion.config import DRAWN, ReducedConfig, StudyConfig, builtin_study, read_study, study_yaml
 from cordlesion.dataset.bids import Dataset, read_dataset
 from cordlesion.errors import CordlesionError
+from cordlesion.io.progress import show_message
 from cordlesion.io.yaml import parse_yaml, plain
 from cordlesion.study_folder.folder import StudyFolder
 
+_FORMER_OBJECTIVE = "median_voxel_f1"
+"""The default of ``threshold.objective`` in earlier versions."""
+_OBJECTIVE = """\
+# The paper (section 2.5) takes median_voxel_f1; on few scans the mean chooses better thresholds.
+threshold: {objective: mean_voxel_f1}"""
+
 
 def initial_study(dataset: Path | str) -> str:
-    """Return the study of Hussein et al. for a BIDS dataset, as YAML to start from.
+    """Return the study of Hussein et al. for a BIDS dataset, as YAML to start from; thresholds maximise the mean F1.
 
     Examples:
         >>> import cordlesion
@@ -37,7 +44,8 @@ def study_to_start_from(dataset: Path) -> tuple[str, list[str]]:
     counts = f"{len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference."
     remarks = _to_do(dataset, found, with_reference)
     head = "".join(f"# {line}\n" for line in [counts, *remarks])
-    return head + text.replace("centerline: auto", f"centerline: {source}"), remarks
+    text = text.replace("centerline: auto", f"centerline: {source}")
+    return head + text.replace("threshold: {objective: median_voxel_f1} # section 2.5", _OBJECTIVE), remarks
 
 
 def read_study_to_run(path: Path) -> StudyConfig:
@@ -62,6 +70,26 @@ def reduce_study(study: StudyConfig, n_scans: int | None, epochs: int | None) ->
     if not given:
         return study
     return study.model_copy(update={"reduced": ReducedConfig(**given)})
+
+
+def keep_objective(study: StudyConfig) -> StudyConfig:
+    """Keep the former default objective where the study names none and its folder was made with it.
+
+    The default is the mean of voxel F1; in earlier versions it was the median. A finished study must not get other
+    thresholds by an update.
+    """
+    recorded = StudyFolder(study.output).configuration
+    if "objective" in study.threshold.model_fields_set or not recorded.is_file():
+        return study
+    section = plain(parse_yaml(recorded)).get("threshold") or {}
+    if section.get("objective") != _FORMER_OBJECTIVE:
+        return study
+    show_message(
+        f"threshold.objective: not named, so {_FORMER_OBJECTIVE} of the results in {study.output} is kept; name "
+        f"{study.threshold.objective}, the default of new studies, to choose the thresholds again"
+    )
+    threshold = study.threshold.model_copy(update={"objective": _FORMER_OBJECTIVE})
+    return study.model_copy(update={"threshold": threshold})
 
 
 def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:

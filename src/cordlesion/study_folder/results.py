@@ -1,6 +1,5 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
-import itertools
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,26 +15,25 @@ from cordlesion.io.arrays import IndexArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
+from cordlesion.study_folder.completeness import require_complete
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
+from cordlesion.study_folder.recommendation import equivalent_methods, rank_runs, simplest
+from cordlesion.study_folder.runs import DEFAULT_THRESHOLD as DEFAULT_THRESHOLD
+from cordlesion.study_folder.runs import REPORTED_SETS as REPORTED_SETS
 from cordlesion.study_folder.runs import (
     Run,
     false_lesions,
     has_learned,
-    lesion_bearing,
     list_runs,
     list_trainings,
     of_run,
     places_by_run,
 )
-from cordlesion.study_folder.stages import run_stage
 from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import parse_objective
-
-DEFAULT_THRESHOLD = 0.5
-REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
 LargeTable: TypeAlias = Literal["sweep", "evaluation"]
 
@@ -80,7 +78,7 @@ class StudyResults:
             "folder": self.folder.root,
             "scans": self.splits["scan_id"].nunique(),
             "methods": ", ".join(self.label(run) for run in self.runs),
-            f"highest {self.objective} on the threshold set": recommended,
+            "recommended": recommended,
         }
         if self.ranked:
             rows["its threshold"] = self.threshold_text(self.best)
@@ -118,20 +116,27 @@ class StudyResults:
 
     @cached_property
     def ranked(self) -> tuple[Run, ...]:
-        """Runs that learned by their score on the threshold set, highest first; the first one listed among equals."""
-        return tuple(run for run in self._by_score if run not in self.unlearned)
-
-    @property
-    def best(self) -> Run:
-        """The run that is recommended: the one with the highest score on the threshold set among those that learned.
-
-        Where none did, the highest of all: it is shown as an example, and nothing is recommended.
-        """
-        return (self.ranked or self._by_score)[0]
+        """Runs that learned, as they compete on the threshold set (:func:`rank_runs`), the best first."""
+        return rank_runs(self.thresholds, left_out=self.unlearned)
 
     @cached_property
-    def _by_score(self) -> tuple[Run, ...]:
-        return list_runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
+    def leader(self) -> Run:
+        """The run that was chosen on the threshold set: the first of :attr:`ranked`; where none learned, of all."""
+        return (self.ranked or rank_runs(self.thresholds))[0]
+
+    @cached_property
+    def equivalent(self) -> tuple[str, ...]:
+        """Losses and other methods that the test set shows to be as good as the leader's, within the margin."""
+        return equivalent_methods(self) if self.ranked else ()
+
+    @cached_property
+    def best(self) -> Run:
+        """The run that is recommended: the leader, or the best run of a simpler loss that is as good.
+
+        Where no run learned anything, it is shown as an example, and nothing is recommended.
+        """
+        loss = simplest((self.leader.loss, *self.equivalent), self.config)
+        return next((run for run in self.ranked if run.loss == loss), self.leader)
 
     @property
     def objective(self) -> str:
@@ -220,7 +225,7 @@ def read_results(folder: Path | str) -> StudyResults:
         histories={run: read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
         **pooled,
     )
-    _require_complete(results)
+    require_complete(results)
     return results
 
 
@@ -242,54 +247,3 @@ def rows_of_learned(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
 def learned_methods(results: StudyResults) -> list[str]:
     """Return the losses and comparators of which any run learned, in the order of the evaluation."""
     return list(dict.fromkeys(run.loss for run in learned_runs(results)))
-
-
-def _require_complete(results: StudyResults) -> None:
-    """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
-    wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
-    in_set = {name: set(rows["scan_id"]) for name, rows in results.evaluation.groupby("set")}
-    split = set(zip(results.splits["set"], results.splits["scan_id"], strict=True))
-    if unknown := sorted({(str(name), scan) for name, scans in in_set.items() for scan in scans} - split):
-        raise CordlesionError(
-            f"{results.folder.evaluation}: has the scan {unknown[0][1]} in the set {unknown[0][0]}, which "
-            f"{results.folder.splits} does not have there; tables of one study are needed. {run_stage('evaluate')}"
-        )
-    for name in ("rules", "strata", "froc", "calibration", "reliability"):
-        if others := set(getattr(results, name)["loss"]) - {run.loss for run in results.runs}:
-            raise CordlesionError(
-                f"{results.folder.table(name)}: has rows of {min(others)}, which {results.folder.evaluation} lacks; "
-                f"tables of one study are needed. {run_stage('analyze')}"
-            )
-    for name, category in (("rules", "rule"), ("strata", "stratum")):
-        _require_same_categories(results.folder.table(name), getattr(results, name), category)
-    for run, set_name, tuned in wanted:
-        threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
-        rows = results.evaluated(run, set_name, threshold)
-        if missing := sorted(in_set.get(set_name, set()) - set(rows.index)):
-            raise CordlesionError(
-                f"{results.folder.evaluation}: lacks {missing[0]} of the set {set_name} for {run.name} at "
-                f"{'its tuned threshold' if tuned else 't = 0.5'}; every method is needed on the same scans. "
-                f"{run_stage('evaluate')}"
-            )
-        if lesion_bearing(rows).empty:
-            raise CordlesionError(
-                f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
-                f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
-            )
-
-
-def _require_same_categories(path: Path, table: pd.DataFrame, category: str) -> None:
-    """Check that every scan has a row for each category (such as a lesion size) with every method."""
-    key = [name for name in ("loss", "seed", "fold", "scan_id") if name in table]
-    counts = table.groupby(category)[category].count()
-    if counts.nunique() > 1:
-        rare = str(counts.idxmin())
-        raise CordlesionError(
-            f"{path}: has {counts.min()} rows of the {category} {rare[:40]!r} and {counts.max()} of others; one for "
-            f"each scan and method is needed. {run_stage('analyze')}"
-        )
-    if table.groupby(key, dropna=False).size().nunique() > 1:
-        raise CordlesionError(
-            f"{path}: lacks the {category} of some scans; one row for each scan, method and {category} is needed. "
-            f"{run_stage('analyze')}"
-        )

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.config import maps_name, method_name
+from cordlesion.config import SetName, maps_name, method_name
 from cordlesion.io.arrays import IndexArray
+
+DEFAULT_THRESHOLD = 0.5
+REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
 
 @dataclass(frozen=True)

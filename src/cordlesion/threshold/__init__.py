@@ -15,5 +15,11 @@ from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.rules import ThresholdRule as ThresholdRule
 from cordlesion.threshold.scans import VOLUME as VOLUME
+from cordlesion.threshold.scans import ThresholdScans as ThresholdScans
+from cordlesion.threshold.scans import arrange_scans as arrange_scans
+from cordlesion.threshold.selection import SelectedScore as SelectedScore
+from cordlesion.threshold.selection import correct_selection as correct_selection
+from cordlesion.threshold.selection import score_interval as score_interval
+from cordlesion.threshold.selection import weigh_runs as weigh_runs
 from cordlesion.threshold.stability import Stability as Stability
 from cordlesion.threshold.sweeps import sweep_maps as sweep_maps

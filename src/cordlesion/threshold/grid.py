@@ -45,6 +45,15 @@ class Grid:
         volume = int(tied.any(axis=1).argmax())
         return volume, _middle_of_widest_run(np.flatnonzero(tied[volume]), self.thresholds)
 
+    def best_cells(self, curves: FloatArray) -> IndexArray:
+        """Return the cell that :meth:`best` chooses of each curve, shape (N, V * T), as its place in the curve."""
+        highest = curves.max(axis=1, keepdims=True)
+        cells: IndexArray = curves.argmax(axis=1)
+        for row in np.flatnonzero((curves >= highest - TIE).sum(axis=1) > 1):
+            volume, threshold = self.best(curves[row])
+            cells[row] = volume * len(self.thresholds) + threshold
+        return cells
+
     def name(self, cell: int) -> str:
         """Name a cell, numbered as in a curve of shape (V * T,)."""
         v, t = divmod(cell, len(self.thresholds))

@@ -27,6 +27,8 @@ class Objective(ABC):
 
     lesion_free: ClassVar[LesionFree] = "left out"
     """What becomes of scans whose reference holds no lesion voxel."""
+    is_conditional: ClassVar[bool] = False
+    """Whether a cell may break a condition; its score is then no score of that kind, and none can be averaged."""
 
     @property
     @abstractmethod
@@ -80,7 +82,8 @@ def median_over_scans(scores: FloatArray) -> FloatArray:
 
 def mean_over_scans(scores: FloatArray) -> FloatArray:
     """Return the mean over the last axis but one, leaving out NaN."""
-    mean: FloatArray = np.nanmean(scores, axis=-2)
+    n = np.sum(~np.isnan(scores), axis=-2)
+    mean: FloatArray = np.where(n, np.nansum(scores, axis=-2) / np.maximum(n, 1), np.nan)
     return mean
 
 
@@ -124,7 +127,7 @@ class PooledVoxelF1(Objective):
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         common, both = np.nansum(measures, axis=-2)
-        pooled: FloatArray = 2 * common / both
+        pooled: FloatArray = np.where(both > 0, 2 * common / np.where(both > 0, both, 1), np.nan)
         return pooled
 
 
@@ -164,6 +167,7 @@ class LesionSensitivity(Objective):
     false_lesions_per_scan: float
     """The budget: mean number of unconfirmed predicted lesions over all scans, lesion-free ones included."""
     lesion_free: ClassVar[LesionFree] = "counted"
+    is_conditional: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = (
         "n_detected_lesions",
         "n_reference_lesions",

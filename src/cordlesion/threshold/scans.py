@@ -42,13 +42,42 @@ class ThresholdScans:
         Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
         drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has.
         """
-        padded, strata = self._by_subject()
-        drawn = np.concatenate(
-            [kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1
-        )
-        n_blocks = -(-n_resamples * padded.size // _BLOCK)
-        blocks = np.array_split(drawn, min(n_blocks, n_resamples))
+        return self.curves_of(goal, self.draw_subjects(n_resamples, rng))
+
+    def draw_subjects(self, n_resamples: int, rng: np.random.Generator) -> Codes:
+        """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
+        _, strata = self._by_subject()
+        return np.concatenate([kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1)
+
+    def curves_of(self, goal: Objective, drawn: Codes) -> FloatArray:
+        """Return the objective's curve of each sample of subjects, shape (n_resamples, V * T)."""
+        padded, _ = self._by_subject()
+        n_blocks = -(-len(drawn) * padded.size // _BLOCK)
+        blocks = np.array_split(drawn, min(n_blocks, len(drawn)))
         return np.concatenate([goal.summarize(_flat(padded[:, block])) for block in blocks])
+
+    def scores_left_out(self, goal: Objective, drawn: Codes, cells: IndexArray) -> FloatArray:
+        """Return the objective at one cell per sample over the subjects that are not in the sample.
+
+        Args:
+            goal: The objective.
+            drawn: Samples of subjects, shape (n_resamples, subjects).
+            cells: A cell of the grid for each sample, shape (n_resamples,).
+
+        Returns:
+            Shape (n_resamples,); NaN where every subject, or every one with a score, is in the sample.
+        """
+        padded, _ = self._by_subject()
+        seen = np.zeros((len(drawn), padded.shape[1]), dtype=bool)
+        np.put_along_axis(seen, drawn, values=True, axis=1)
+        # (M, subjects, scans of one, samples) -> (M, samples, subjects, scans of one, 1)
+        there = np.moveaxis(padded[..., cells], -1, 1)[..., np.newaxis]
+        kept = np.where(seen[:, :, np.newaxis, np.newaxis], np.nan, there)
+        usable = ~np.isnan(kept).all(axis=(0, 2, 3, 4))
+        scores = np.full(len(drawn), np.nan)
+        if usable.any():
+            scores[usable] = goal.summarize(_flat(kept[:, usable]))[:, 0]
+        return scores
 
     def _by_subject(self) -> tuple[FloatArray, list[Codes]]:
         """Return measures of shape (M, subjects, most scans of one, V * T), and the subjects of each kind."""

@@ -15,6 +15,7 @@ from cordlesion.report.sections.answers.questions import (
     tuning_answer,
 )
 from cordlesion.report.sections.ranking.comparisons import compare_pairs, name_compared, summarize_seeds
+from cordlesion.report.sections.ranking.ranks import summarize_ranks
 from cordlesion.report.sections.ranking.tables import pairs_table
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.study_folder.results import StudyResults
@@ -52,7 +53,10 @@ def test_every_question_is_answered_with_intervals(findings: Findings) -> None:
     assert f"changes the V-F1 of Tversky least: by {first['change']:.3f} [{first['low']:.3f}" in stability.text
     assert f"BCE most: by {last['change']:.3f} [{last['low']:.3f}, {last['high']:.3f}]" in stability.text
     assert "more than chance" in stability.text
-    assert ranking.text.startswith("Unknown: every loss was trained with one seed")
+    ranks = findings.frames["ranks"]
+    first = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky"}[ranks.loc[ranks["rank"] == 1, "loss"].iloc[0]]
+    assert ranking.text.startswith(f"On the test set {first} has rank 1 of 4 (95 % interval ")
+    assert ranking.text.endswith("for others of the same losses it is unknown.")
 
 
 def test_what_tuning_does_follows_the_corrected_test() -> None:
@@ -128,11 +132,11 @@ def test_few_subjects_are_not_called_chance() -> None:
 )
 def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
     seeded = with_seeds(results, noise)
-    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
-    text = ranking_answer(pairs, seeds, several=True)
+    pairs, seeds, ranks = compare_pairs(seeded), summarize_seeds(seeded), summarize_ranks(seeded)
+    text = ranking_answer(pairs, seeds, ranks, several=True)
     assert said in text
     assert "V-F1, of the 2 comparisons with " in text
-    assert "V-F1, exploratory, of the one other pair of losses: " in text
+    assert "Of 4 exploratory comparisons (V-F1 and L-F1), " in text
     medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
     assert ("which does not show that there is none" in text) == (noise > 0)
@@ -152,9 +156,8 @@ def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: 
     assert pairs["sentence"].str.contains("cannot be compared in .*: at least 6 subjects are needed").all()
     *_, ranking = answer_questions(found)
     said = "3 cannot be compared on fewer than 6 subjects."
-    best, other = f"of the 3 comparisons with {few.label(few.best)}", "of the 3 other pairs of losses and comparators"
-    assert f"V-F1, {best}: {said} V-F1, exploratory, {other}: {said}" in ranking.text
-    assert f"L-F1, exploratory, {best}: {said} L-F1, exploratory, {other}: {said}" in ranking.text
+    best = f"of the 3 comparisons with {few.label(few.best)}"
+    assert f"V-F1, {best}: {said} Of 9 exploratory comparisons (V-F1 and L-F1), none is decided." in ranking.text
 
 
 def test_comparators_are_not_called_losses(results: StudyResults, findings: Findings) -> None:
@@ -167,10 +170,10 @@ def test_comparators_are_not_called_losses(results: StudyResults, findings: Find
 
 def test_a_verdict_about_a_method_without_seeds_says_so(results: StudyResults) -> None:
     seeded = with_seeds(results, 0.0)
-    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
-    assert "as far as there are seeds" not in ranking_answer(pairs, seeds, several=True)
+    pairs, seeds, ranks = compare_pairs(seeded), summarize_seeds(seeded), summarize_ranks(seeded)
+    assert "as far as there are seeds" not in ranking_answer(pairs, seeds, ranks, several=True)
     pairs.loc[pairs["first"] == "bce", "n_seeds_first"] = 0
-    text = ranking_answer(pairs, seeds, several=True)
+    text = ranking_answer(pairs, seeds, ranks, several=True)
     assert "beyond noise between subjects and seeds (as far as there are seeds: BCE was not trained here)" in text
 
 

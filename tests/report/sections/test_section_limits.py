@@ -160,3 +160,12 @@ def test_a_dataset_says_of_itself_that_it_is_simulated(tmp_path: Path, described
     if described is not None:
         (tmp_path / "dataset_description.json").write_text(json.dumps(described))
     assert origin.is_simulated(tmp_path) is expected
+
+
+def test_a_margin_that_was_set_afterwards_is_said(results: StudyResults, findings: Findings) -> None:
+    late = "The margin of equivalence, 0.02, was set after the test set was opened"
+    assert late not in said(results, findings)
+    opened = {"primary_sha256": None, "equivalence_margin": 0.05}
+    assert late in said(replace(results, manifest={**results.manifest, "test_set_opened": opened}), findings)
+    opened = {"primary_sha256": None, "equivalence_margin": 0.02}
+    assert late not in said(replace(results, manifest={**results.manifest, "test_set_opened": opened}), findings)

@@ -4,6 +4,7 @@ from cordlesion.metrics import resolve_rule
 from cordlesion.report.methods.citing import MethodsContext
 from cordlesion.report.pipeline import describe_rule, name_rule
 from cordlesion.statistics import MIN_SUBJECTS
+from cordlesion.study_folder.results import StudyResults
 from cordlesion.threshold import GRIDS
 
 
@@ -15,8 +16,27 @@ def threshold(study: MethodsContext) -> str:
     return (
         f"Of {n_tried} thresholds from 0 to 1, {highest} was taken for every model; of tied ones, the middle of the "
         "longest run. Its 95 % interval is a bootstrap in which subjects of the threshold set are drawn again and the "
-        "choice is repeated. The test set was opened once, after all thresholds were fixed."
+        f"choice is repeated.{_model(study)} The test set was opened once, after all thresholds were fixed."
     )
+
+
+def _model(study: MethodsContext) -> str:
+    """Describe how one of several models was chosen."""
+    results, n_losses = study.results, len({run.loss for run in study.results.ranked})
+    if len(results.ranked) <= 1:
+        return ""
+    seeds = ", in the middle between its own and the mean over the seeds of its loss," if _several(results) else ""
+    chosen = f" The model with the highest score{seeds} was chosen among {n_losses} methods."
+    if "fold" in results.written_thresholds:
+        return chosen
+    return (
+        f"{chosen} Its score was corrected for the choice, which was repeated on bootstrap samples of subjects and "
+        f"scored on the other subjects {study.cite('tsamardinos2018')}."
+    )
+
+
+def _several(results: StudyResults) -> bool:
+    return len(results.ranked) > len({run.loss for run in results.ranked})
 
 
 def evaluation(study: MethodsContext) -> str:
@@ -55,7 +75,9 @@ def _losses(study: MethodsContext) -> str:
     return (
         f"Losses were compared with each other by the mean difference over subjects and its variance over {over}, by "
         f"Student's t with Satterthwaite's degrees of freedom {study.cite('satterthwaite1946')}; comparisons other "
-        "than the primary ones are exploratory."
+        "than the primary ones are exploratory. Two losses count as equally good where two one-sided tests show a "
+        f"difference below {study.config.evaluation.equivalence_margin:g} {study.cite('schuirmann1987')}. Ranks were "
+        f"drawn from the same model {study.cite('wiesenfarth2021')}."
     )
 
 

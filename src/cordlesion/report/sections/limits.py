@@ -14,6 +14,7 @@ from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
 from cordlesion.report.words import enumerate_words
+from cordlesion.study_folder.manifest import margin_before
 from cordlesion.study_folder.results import learned_methods
 from cordlesion.study_folder.runs import lesion_bearing, lesion_free, of_run
 from cordlesion.threshold import parse_objective
@@ -167,6 +168,15 @@ def _edge_of_grid(facts: Findings) -> Iterator[Limit]:
         )
 
 
+def _late_margin(facts: Findings) -> Iterator[Limit]:
+    config = facts.results.config
+    if not margin_before(config, facts.results.manifest):
+        yield Limit(
+            f"The margin of equivalence, {config.evaluation.equivalence_margin:g}, was set after the test set was "
+            "opened: “as good” is no test of a question that was asked before."
+        )
+
+
 def _unlike_sets(facts: Findings) -> Iterator[Limit]:
     tuned, tested = (
         float(lesion_bearing(_scans(facts, name))["reference_volume_mm3"].median()) for name in ("threshold", "test")
@@ -267,7 +277,16 @@ _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
         _unseen_false_lesions,
         _no_lesion_counts,
     ),
-    *(_one_origin, _unlike_sets, _unfinished, _one_reference, _lesion_rule, _repeated_subjects, _comparators),
+    *(
+        _late_margin,
+        _one_origin,
+        _unlike_sets,
+        _unfinished,
+        _one_reference,
+        _lesion_rule,
+        _repeated_subjects,
+        _comparators,
+    ),
     _excluded,
     _partial,
 )

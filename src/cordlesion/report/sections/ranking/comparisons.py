@@ -1,5 +1,6 @@
 """The numbers behind the ranking: every pair of losses, and how much of their difference is noise between seeds."""
 
+import math
 from dataclasses import fields
 from typing import TypedDict
 
@@ -15,19 +16,21 @@ from cordlesion.study_folder.results import StudyResults
 class _Question(TypedDict):
     endpoint: bool
     primary: tuple[str, str] | None
+    margin: float
 
 
 def compare_pairs(results: StudyResults) -> pd.DataFrame:
     """Compare every pair of methods that learned on the test set, at tuned thresholds.
 
     Returns:
-        A row per metric (voxel and lesion F1) and pair: ``metric recommended`` (the recommended loss; empty where
-        nothing is), the fields of :class:`cordlesion.statistics.LossComparison`, ``verdict`` (of the second against
-        the first) and ``sentence``. Each metric has corrections of its own. Primary is the comparison that the study
-        declared in time; where it declared none, those with the recommended loss in voxel F1.
+        A row per metric (voxel and lesion F1) and pair: ``metric``, ``recommended`` (the loss that was chosen on the
+        threshold set; empty where nothing was), the fields of :class:`cordlesion.statistics.LossComparison`,
+        ``verdict`` (of the second against the first) and ``sentence``. Each metric has corrections of its own. Primary
+        is the comparison that the study declared in time; where it declared none, those with the chosen loss in voxel
+        F1.
     """
     scans = run_scores(results, "test", tuned=True)
-    recommended = results.best.loss if results.ranked else None
+    recommended = results.leader.loss if results.ranked else None
     tables = [
         compare_losses(scans, metric, recommended=recommended, **_question(results, metric)).assign(metric=metric)
         for metric in COMPARED
@@ -40,12 +43,14 @@ def compare_pairs(results: StudyResults) -> pd.DataFrame:
 
 
 def _question(results: StudyResults, metric: str) -> _Question:
-    """Return which comparisons by a metric are not exploratory."""
+    """Return which comparisons by a metric are not exploratory, and the margin of equivalence."""
     declared = results.primary if results.primary and results.primary.in_time else None
+    margin = results.config.evaluation.equivalence_margin if metric == COMPARED[0] else math.nan
     if declared is None:
-        return {"endpoint": metric == COMPARED[0], "primary": None}
+        return {"endpoint": metric == COMPARED[0], "primary": None, "margin": margin}
     endpoint = metric == declared.metric
-    return {"endpoint": endpoint, "primary": (declared.first, declared.second) if endpoint else None}
+    pair = (declared.first, declared.second) if endpoint else None
+    return {"endpoint": endpoint, "primary": pair, "margin": margin}
 
 
 def name_compared(pairs: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ from cordlesion.study_folder.results import StudyResults
 _COLUMNS = (
     *("Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"),
     *("95 % over subjects and seeds", "Effect", "p", "p (Holm)", "Subjects", "p over subjects (Holm)"),
-    *("Detectable", "Compared", "Role"),
+    *("Detectable", "p as good (Holm)", "Compared", "Role"),
 )
 _SEED_COLUMNS = ("Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowest", "Highest")
 
@@ -36,8 +36,8 @@ def pairs_table(results: StudyResults, pairs: pd.DataFrame) -> Table:
             "where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and seeds "
             "(over subjects where seeds are unknown), also corrected by Holm’s method over the number of comparisons "
             "under Compared. p over subjects: of these trainings alone. Detectable: the true difference that would be "
-            f"found in 80 % of such studies. Fewer than {MIN_PAIRS} subjects decide nothing. Effect: matched-pairs "
-            f"rank-biserial correlation over subjects. {EMPTY_REFERENCE}"
+            f"found in 80 % of such studies. {_as_good(results)} Fewer than {MIN_PAIRS} subjects decide nothing. "
+            f"Effect: matched-pairs rank-biserial correlation over subjects. {EMPTY_REFERENCE}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
@@ -75,8 +75,17 @@ def _pair_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(str(row["n_subjects"])),
         Cell(format_p(row["p_subjects"])),
         Cell(MISSING if np.isinf(row["detectable"]) else format_number(row["detectable"])),
+        Cell(format_p(row["p_equivalent"]), bold=bool(row["p_equivalent"] <= SIGNIFICANT)),
         Cell(str(row["n_compared"])),
         Cell(str(row["role"])),
+    )
+
+
+def _as_good(results: StudyResults) -> str:
+    margin = f"{results.config.evaluation.equivalence_margin:g}"
+    return (
+        f"p as good: two one-sided tests that V-F1 differs by less than {margin} in either direction (TOST), over "
+        "subjects and seeds; none where a loss has one seed."
     )
 
 
@@ -92,8 +101,8 @@ def _roles(results: StudyResults) -> str:
         else ""
     )
     return (
-        f"{late}Primary: V-F1 of the recommended loss against each other one, chosen on the threshold set; all others "
-        "are exploratory, and they count only where one of these is significant."
+        f"{late}Primary: V-F1 of the loss that was chosen on the threshold set against each other one; all others are "
+        "exploratory, and they count only where one of these is significant."
     )
 
 

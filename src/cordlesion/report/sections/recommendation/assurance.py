@@ -4,6 +4,7 @@ import pandas as pd
 
 from cordlesion.io.formats import format_number, with_interval
 from cordlesion.pictures.style import loss_name
+from cordlesion.report.sections.ranking.ranks import name_rank
 from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.words import enumerate_words
@@ -12,20 +13,21 @@ from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, lea
 from cordlesion.study_folder.runs import of_run
 
 _SENTENCES: dict[Standing, str] = {
-    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "
-    "trainings.",
-    "ahead, untrained": "Its masks overlap the reference better than those of {}, beyond chance between subjects and "
-    "between seeds as far as there are any; one of each two was not trained here, and noise between its trainings is "
-    "unknown.",
-    "ahead, one seed": "Its masks overlap the reference better than those of {}, beyond chance between subjects; but a "
-    "loss in each of these pairs was trained once, so this may be luck of the training.",
-    "open": "It is not shown to differ from {} on these scans{reach}.",
-    "seeds": "These trainings differ from those of {}, but noise between seeds may explain it{reach}.",
-    "behind, one seed": "The masks of {} overlap the reference better on the test set, beyond chance between subjects, "
-    "though a loss in each of these pairs was trained once. The recommendation follows the threshold set.",
-    "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
+    "ahead": "{Its} masks overlap the reference better than those of {names}, beyond chance between subjects and "
+    "between trainings.",
+    "ahead, untrained": "{Its} masks overlap the reference better than those of {names}, beyond chance between "
+    "subjects and between seeds as far as there are any; one of each two was not trained here, and noise between its "
+    "trainings is unknown.",
+    "ahead, one seed": "{Its} masks overlap the reference better than those of {names}, beyond chance between "
+    "subjects; but a loss in each of these pairs was trained once, so this may be luck of the training.",
+    "equal": "{It} and {names} are as good within {margin}.",
+    "open": "{It} is not shown to differ from {names}{reach}.",
+    "seeds": "These trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
+    "behind, one seed": "The masks of {names} overlap the reference better on the test set, beyond chance between "
+    "subjects, though a loss in each of these pairs was trained once. The choice follows the threshold set.",
+    "behind": "The masks of {names} overlap the reference better on the test set, beyond chance. The choice follows "
     "the threshold set.",
-    "few": "There are too few subjects to compare it with {}.",
+    "few": "There are too few subjects to compare it with {names}.",
 }
 # Below, what another choice would be is known less well.
 _FEW_TO_CHOOSE = 10
@@ -39,37 +41,56 @@ _TUNING = {
 }
 
 
-def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
-    """Describe where the recommended loss stands against every other, in voxel F1 on the test set.
+def sure_of_model(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> str:
+    """Describe where the chosen loss stands against every other, in voxel F1 on the test set.
 
     Args:
         results: The study.
         pairs: From :func:`compare_pairs`.
+        ranks: From :func:`summarize_ranks`.
     """
-    standings = find_standings(pairs, results.best.loss)
+    loss = results.leader.loss
+    standings = find_standings(pairs, loss)
     if not standings:
         return "Nothing else was compared."
     by_standing = {
         standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
     }
+    values = {**_named(results), "margin": f"{results.config.evaluation.equivalence_margin:g}"}
     sentences = [
-        _SENTENCES[standing].format(enumerate_words(names), reach=_reach(results, pairs, standing))
+        _SENTENCES[standing].format(names=enumerate_words(names), reach=_reach(results, pairs, standing), **values)
         for standing, names in by_standing.items()
         if names
     ]
-    return f"{settled(standings)}. {' '.join(sentences)}{_about_the_loss(results)}"
+    rank = name_rank(ranks, loss)
+    ranked = f" On the test set {values['its_loss']} has {rank}." if rank else ""
+    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{_about_the_run(results, ranks)}"
+
+
+def _named(results: StudyResults) -> dict[str, str]:
+    """Return how the chosen loss is named: it is the recommended one, unless a simpler one takes its place."""
+    name = loss_name(results.leader.loss)
+    if results.best.loss == results.leader.loss:
+        return {"It": name, "Its": "Its", "its_loss": "it"}
+    return {"It": name, "Its": f"{name}’s", "its_loss": name}
 
 
 def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
-    reach = find_reach(pairs, results.best.loss, standing)
+    reach = find_reach(pairs, results.leader.loss, standing)
     return f" ({reach})" if reach else ""
 
 
-def _about_the_loss(results: StudyResults) -> str:
-    """State what is compared where the recommended run is one of several of its loss."""
-    seeds = sum(run.loss == results.best.loss for run in learned_runs(results))
-    loss = loss_name(results.best.loss)
-    return f" This is about {loss} in the mean of its {seeds} seeds, not about this one training." if seeds > 1 else ""
+def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
+    """State what is compared where the recommended run is one of several of its loss, and where the run stands."""
+    best = results.best
+    seeds = sum(run.loss == best.loss for run in learned_runs(results))
+    if seeds == 1:
+        return ""
+    name = loss_name(results.leader.loss)
+    runs = ranks[ranks["of"] == "run"]
+    mine = of_run(runs, best)
+    stands = f"; it has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
+    return f" All this is about {name} in the mean of its seeds, not about this one training{stands}."
 
 
 def sure_of_threshold(results: StudyResults) -> str:

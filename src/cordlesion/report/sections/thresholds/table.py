@@ -42,8 +42,14 @@ def thresholds_table(results: StudyResults) -> Table:
 def _rows(results: StudyResults, run: Run) -> tuple[tuple[Cell, ...], ...]:
     """One row, or one for each fold: each fold has chosen for itself."""
     written = of_run(results.written_thresholds, run)
-    best = run in results.ranked[:1] and len(written) == 1
+    best = run == _highest(results) and len(written) == 1
     return tuple(_row(row, best=best) for _, row in written.iterrows())
+
+
+def _highest(results: StudyResults) -> Run | None:
+    """Return the run with the highest score among those that learned; the first one of equals."""
+    scores = {run: float(of_run(results.thresholds, run)["score"].iloc[0]) for run in results.ranked}
+    return max(scores, key=lambda run: scores[run], default=None)
 
 
 def _row(row: pd.Series, *, best: bool) -> tuple[Cell, ...]:
