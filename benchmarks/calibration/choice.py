@@ -60,8 +60,9 @@ class Chosen:
 
 def choose(runs: Sequence[ThresholdScans], losses: Places, rule: Rule) -> Chosen:
     """Choose as a study does."""
-    curves = np.stack([OBJECTIVES[rule.objective].summarize(run.measures) for run in runs])
-    cells = runs[0].grid.best_cells(curves)
+    goal = OBJECTIVES[rule.objective]
+    curves = np.stack([goal.summarize(run.measures) for run in runs])
+    cells = runs[0].grid.best_cells(curves, goal.tolerance)
     scores = curves[np.arange(len(runs)), cells]
     best = int(_weighed(scores, losses, rule).argmax())
     return Chosen(best, int(cells[best]), float(scores[best]))

@@ -64,6 +64,8 @@ def joint(scans):
 SCORES = {
     "median_voxel_f1": lambda scans: statistics.median(map(voxel_f1, bearing(scans))),
     "mean_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
+    "plateau_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
+    "plateau_voxel_f1:0.1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
     "pooled_voxel_f1": lambda scans: Fraction(
         2 * sum(scan.common for scan in scans), sum(scan.reference + scan.predicted for scan in scans)
     ),
@@ -74,6 +76,10 @@ SCORES = {
     "lesion_sensitivity:0.25": lambda scans: lesion_sensitivity(scans, Fraction(1, 4)),
     "joint_f1_specificity": joint,
 }
+
+
+TOLERANCES = {"plateau_voxel_f1": Fraction(2, 100), "plateau_voxel_f1:0.1": Fraction(1, 10)}
+"""How much lower than the highest a score may be to count as equal; 0 elsewhere."""
 
 
 def takes_part(objective, scan):

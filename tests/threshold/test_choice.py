@@ -13,7 +13,7 @@ from sweeps import sweep_table, sweeps
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import OBJECTIVES, choose_threshold
 from oracles.bootstrap_oracle import best_cell, empirical_interval
-from oracles.objective_oracle import SCORES, takes_part
+from oracles.objective_oracle import SCORES, TOLERANCES, takes_part
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -43,6 +43,23 @@ def test_highest_median_wins():
     assert choice.score == 0.5
     assert choice.curve["threshold"].tolist() == list(GRID)
     assert choice.curve["score"].tolist() == [0, 0.5, 0.4, 0.4, 0]
+
+
+def test_the_middle_of_the_thresholds_that_are_almost_as_good():
+    # At 0.75 the mean is highest; from 0.25 on it is lower by 0.02.
+    scores = [[0, 0.48, 0.49, 0.5, 0.3]]
+    assert value(*scores, objective="mean_voxel_f1") == 0.75
+    assert value(*scores, objective="plateau_voxel_f1") == 0.5
+    assert value(*scores, objective="plateau_voxel_f1:0.005") == 0.75
+    choice = choose_threshold(table(scores), "plateau_voxel_f1")
+    assert choice.score == 0.49
+    assert choice.learned
+
+
+def test_what_is_almost_as_good_is_neither_t_0_nor_a_score_of_0():
+    # Marking everything is no threshold that was learned, however near its score is.
+    assert value([0.49, 0.5, 0.1, 0, 0], objective="plateau_voxel_f1") == 0.25
+    assert value([0, 0.01, 0, 0, 0], objective="plateau_voxel_f1") == 0.25
 
 
 def test_other_columns_have_their_objective():
@@ -98,7 +115,7 @@ def naive_draws(sweep, name, n_resamples, seed):
 
 def naive_choice(scans, name):
     scores = {cell: SCORES[name]([scan[c] for scan in scans]) for c, cell in enumerate(CELLS)}
-    return best_cell(scores, sorted({t for _, t in CELLS}))
+    return best_cell(scores, sorted({t for _, t in CELLS}), TOLERANCES.get(name, 0))
 
 
 @settings(deadline=None, max_examples=500)

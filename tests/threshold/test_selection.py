@@ -123,10 +123,10 @@ def test_a_kind_of_subject_that_is_always_drawn_gives_no_correction():
 
 
 @settings(deadline=None, max_examples=50)
-@given(seed=st.integers(0, 2**32), coarse=st.booleans())
-def test_the_best_cells_are_those_of_each_curve(seed, coarse):
+@given(seed=st.integers(0, 2**32), coarse=st.booleans(), tolerance=st.sampled_from([0.0, 0.1]))
+def test_the_best_cells_are_those_of_each_curve(seed, coarse, tolerance):
     curves = np.random.default_rng(seed).random((6, 6))
     curves = np.round(2 * curves) if coarse else curves
     grid = Grid(THRESHOLDS, np.array([0.0, 5.0]))
-    expected = [volume * 3 + threshold for volume, threshold in map(grid.best, curves)]
-    assert grid.best_cells(curves).tolist() == expected
+    expected = [volume * 3 + threshold for volume, threshold in (grid.best(curve, tolerance) for curve in curves)]
+    assert grid.best_cells(curves, tolerance).tolist() == expected

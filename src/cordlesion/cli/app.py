@@ -119,7 +119,11 @@ COMMANDS = (
         DETECT,
     ),
     Command("model", "", "Trained models (bundles).", MODELS),
-    Command("model info", "model:info", "Print the card of a trained model; by default of the one in the package."),
+    Command(
+        "model info",
+        "model:info",
+        "Print the card of a trained model; by default, or for `packaged`, of the one in the package.",
+    ),
     Command(
         "model export",
         "model:export_model",

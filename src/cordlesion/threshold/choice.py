@@ -152,13 +152,13 @@ def choose_threshold(
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
-    v, t = grid.best(curve)
+    v, t = grid.best(curve, goal.tolerance)
     _require_feasible(goal, scans, curve)
     counts = _counts(scans)
     volume_interval, interval = None, None
     if counts["n_subjects"] >= MIN_SUBJECTS:
         resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-        chosen_v, chosen_t = np.array([grid.best(one) for one in resampled]).T
+        chosen_v, chosen_t = np.array([grid.best(one, goal.tolerance) for one in resampled]).T
         volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
     at_volume = curve.reshape(-1, len(grid.thresholds))[v]
     return ThresholdChoice(

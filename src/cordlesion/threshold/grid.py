@@ -35,22 +35,27 @@ class Grid:
         """Whether minimum lesion volumes are chosen too."""
         return not np.isnan(self.volumes_mm3).any()
 
-    def best(self, curve: FloatArray) -> tuple[int, int]:
+    def best(self, curve: FloatArray, tolerance: float = 0.0) -> tuple[int, int]:
         """Return the indices (volume, threshold) of the highest value of ``curve``, shape (V * T,).
 
         Of tied cells those with the lowest minimum volume count, and of their thresholds the middle of the widest run
-        (the lower of two middles, the lower of two widest runs).
+        (the lower of two middles, the lower of two widest runs). At that volume, thresholds above 0 whose value is
+        lower by at most ``tolerance``, but not negative, are tied, too.
         """
-        tied = curve.reshape(len(self.volumes_mm3), -1) >= curve.max() - TIE
-        volume = int(tied.any(axis=1).argmax())
-        return volume, _middle_of_widest_run(np.flatnonzero(tied[volume]), self.thresholds)
+        values = curve.reshape(len(self.volumes_mm3), -1)
+        volume = int((values >= curve.max() - TIE).any(axis=1).argmax())
+        tied = values[volume] >= curve.max() - TIE
+        if tolerance and curve.max() > 0:
+            near = (values[volume] >= max(curve.max() - tolerance - TIE, TIE)) & (self.thresholds > 0)
+            tied = tied | near
+        return volume, _middle_of_widest_run(np.flatnonzero(tied), self.thresholds)
 
-    def best_cells(self, curves: FloatArray) -> IndexArray:
+    def best_cells(self, curves: FloatArray, tolerance: float = 0.0) -> IndexArray:
         """Return the cell that :meth:`best` chooses of each curve, shape (N, V * T), as its place in the curve."""
         highest = curves.max(axis=1, keepdims=True)
         cells: IndexArray = curves.argmax(axis=1)
-        for row in np.flatnonzero((curves >= highest - TIE).sum(axis=1) > 1):
-            volume, threshold = self.best(curves[row])
+        for row in np.flatnonzero((curves >= highest - max(tolerance, TIE)).sum(axis=1) > 1):
+            volume, threshold = self.best(curves[row], tolerance)
             cells[row] = volume * len(self.thresholds) + threshold
         return cells
 

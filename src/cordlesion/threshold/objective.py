@@ -30,6 +30,10 @@ class Objective(ABC):
     is_conditional: ClassVar[bool] = False
     """Whether a cell may break a condition; its score is then no score of that kind, and none can be averaged."""
 
+    tolerance: float = 0.0
+    """Thresholds whose score is lower than the highest by at most this count as equally good: the middle of their
+    widest run is chosen."""
+
     @property
     @abstractmethod
     def title(self) -> str:
@@ -108,6 +112,25 @@ class ScanScore(Objective):
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         return self.over_scans(measures[0])
+
+
+@dataclass(frozen=True)
+class PlateauVoxelF1(ScanScore):
+    """The mean voxel F1; the middle of the thresholds at which it is almost the highest is chosen.
+
+    Around the highest mean F1 the curve is flat, and where on it the highest value lies depends on the scans and on the
+    training. The middle of the flat part depends on both much less.
+    """
+
+    printed_as: str = "mean voxel F1"
+    column: str = "voxel_f1"
+    over_scans: Callable[[FloatArray], FloatArray] = mean_over_scans
+    tolerance: float = 0.02
+
+    def with_number(self, number: float) -> "PlateauVoxelF1":  # noqa: D102
+        if not 0 < number < 1:
+            raise ValueError("a difference of voxel F1 between 0 and 1")
+        return PlateauVoxelF1(tolerance=number)
 
 
 @dataclass(frozen=True)
@@ -234,6 +257,7 @@ class JointF1Specificity(Objective):
 OBJECTIVES: dict[str, Objective] = {
     "median_voxel_f1": ScanScore("median voxel F1", "voxel_f1", median_over_scans),
     "mean_voxel_f1": ScanScore("mean voxel F1", "voxel_f1", mean_over_scans),
+    "plateau_voxel_f1": PlateauVoxelF1(),
     "pooled_voxel_f1": PooledVoxelF1(),
     "median_lesion_f1": ScanScore("median lesion F1", "lesion_f1", median_over_scans),
     "f_beta": MedianFBeta(beta=2),

@@ -89,9 +89,11 @@ def correct_selection(
     if n_subjects < MIN_SUBJECTS:
         return None
     drawn = scans.draw_subjects(n_resamples, np.random.default_rng(seed))
-    run, cell = _pick(np.stack([goal.summarize(one.measures) for one in runs])[:, None], losses, scans.grid)
+    run, cell = _pick(
+        np.stack([goal.summarize(one.measures) for one in runs])[:, None], losses, scans.grid, goal.tolerance
+    )
     curves = np.stack([one.curves_of(goal, drawn) for one in runs])
-    picked, cells = _pick(curves, losses, scans.grid)
+    picked, cells = _pick(curves, losses, scans.grid, goal.tolerance)
     unseen = np.full(n_resamples, np.nan)
     for place in np.unique(picked):
         mine = picked == place
@@ -132,9 +134,9 @@ def _half_width(resampled: FloatArray, n_subjects: int) -> float:
     return float(stats.t.isf((1 - _CONFIDENCE) / 2, n_subjects - 1) * error)
 
 
-def _pick(curves: FloatArray, losses: IndexArray, grid: Grid) -> tuple[IndexArray, IndexArray]:
+def _pick(curves: FloatArray, losses: IndexArray, grid: Grid, tolerance: float) -> tuple[IndexArray, IndexArray]:
     """Choose the cell of each run, then the run: (runs, samples, cells) -> runs and cells of shape (samples,)."""
-    cells = np.stack([grid.best_cells(one) for one in curves])
+    cells = np.stack([grid.best_cells(one, tolerance) for one in curves])
     scores = np.take_along_axis(curves, cells[..., None], axis=-1)[..., 0]
     run = weigh_runs(scores.T, losses).argmax(axis=1)
     return run, cells[run, np.arange(len(run))]
