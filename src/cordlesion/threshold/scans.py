@@ -36,15 +36,20 @@ class ThresholdScans:
     n_left_out: int
     """Scans of the table that take no part."""
 
-    def resampled_curves(self, goal: Objective, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+    def resampled_curves(
+        self, goal: Objective, n_resamples: int, rng: np.random.Generator, *, n_subjects: int | None = None
+    ) -> FloatArray:
         """Return the objective's curve of each bootstrap sample, shape (n_resamples, V * T).
 
         Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
-        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has.
+        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has. With
+        ``n_subjects`` samples have about that size, and the kinds their shares.
         """
         padded, strata = self._by_subject()
+        scale = 1.0 if n_subjects is None else n_subjects / padded.shape[1]
+        sizes = [(n_resamples, max(1, round(scale * len(kind)))) for kind in strata]
         drawn = np.concatenate(
-            [kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1
+            [kind[rng.integers(len(kind), size=size)] for kind, size in zip(strata, sizes, strict=True)], axis=1
         )
         n_blocks = -(-n_resamples * padded.size // _BLOCK)
         blocks = np.array_split(drawn, min(n_blocks, n_resamples))
