@@ -13,7 +13,7 @@ from cordlesion.planning.pilot import Pilot
 from cordlesion.planning.tables import BEATS, DECLARED, PLAN, THRESHOLD, TUNING
 from cordlesion.planning.tuning import median_gain, needed_subjects, tuning_power
 from cordlesion.report.table import SIGNIFICANT
-from cordlesion.statistics import PlannedTest
+from cordlesion.statistics import PlannedTest, ScoreComponents
 
 _LOWER_END, _UPPER_END = 0.1, 0.9
 """Of the 80 % interval of each variance of the pilot."""
@@ -51,6 +51,8 @@ class Plan:
     """A pilot, and the studies that are planned from it."""
 
     pilot: Pilot
+    components: ScoreComponents
+    """Those of the pilot; with the noise between seeds of the example if the pilot has one seed of each loss."""
     n_losses: int
     """Losses of the study that is planned."""
     sizes: Sizes
@@ -82,7 +84,7 @@ class Plan:
 
     def _tests(self, n_seeds: int, n_scans: int) -> tuple[PlannedTest, PlannedTest, PlannedTest]:
         """Return the planned comparison with the pilot's variances, and with their lower and upper ends."""
-        found = self.pilot.components
+        found = self.components
         one, lower, upper = (
             each.plan(n_losses=self.n_losses, n_seeds=n_seeds, scans_per_subject=n_scans)
             for each in (found, found.at(_LOWER_END), found.at(_UPPER_END))
@@ -136,10 +138,9 @@ def make_plan(pilot: Pilot, example: Pilot, sizes: Sizes, n_losses: int | None =
     _check(sizes, losses)
     found, known = pilot.components, example.components
     if found.seed is not None:
-        return Plan(pilot, losses, sizes)
+        return Plan(pilot, found, losses, sizes)
     # Residuals of single trainings are part of the loss's own effects here, which more seeds are not planned to reduce.
-    borrowed = replace(pilot, components=replace(found, seed=known.seed, n_seeds=known.n_seeds))
-    return Plan(borrowed, losses, sizes, borrowed=example.name)
+    return Plan(pilot, replace(found, seed=known.seed, n_seeds=known.n_seeds), losses, sizes, borrowed=example.name)
 
 
 def _check(sizes: Sizes, n_losses: int) -> None:

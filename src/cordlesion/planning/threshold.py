@@ -8,7 +8,8 @@ from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run
 from cordlesion.threshold import parse_objective
-from cordlesion.threshold.scans import arrange_scans
+from cordlesion.threshold.objective import Objective
+from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 
 SIZES = (5, 10, 15, 20, 30, 40, 60, 80, 120)
 """Subjects of the threshold set for which widths are measured."""
@@ -43,10 +44,12 @@ def _widths(results: StudyResults, run: Run, sizes: Sequence[int]) -> dict[int, 
     if int(scans.subjects.max()) + 1 < MIN_SUBJECTS:
         return {}
     rng = np.random.default_rng(0)
-    widths = {}
-    for n in sizes:
-        curves = scans.resampled_curves(goal, _N_DRAWS, rng, n_subjects=n)
-        chosen = scans.grid.thresholds[[scans.grid.best(one)[1] for one in curves]]
-        low, high = np.quantile(chosen, [_TAIL, 1 - _TAIL], method="inverted_cdf")
-        widths[n] = float(high - low)
-    return widths
+    return {n: draw_width(scans, goal, n, rng) for n in sizes}
+
+
+def draw_width(scans: ThresholdScans, goal: Objective, n_subjects: int, rng: np.random.Generator) -> float:
+    """Return the width of the 95 % bootstrap interval of t with other numbers of drawn subjects."""
+    curves = scans.resampled_curves(goal, _N_DRAWS, rng, n_subjects=n_subjects)
+    chosen = scans.grid.thresholds[[scans.grid.best(one)[1] for one in curves]]
+    low, high = np.quantile(chosen, [_TAIL, 1 - _TAIL], method="inverted_cdf")
+    return float(high - low)

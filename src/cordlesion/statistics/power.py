@@ -12,7 +12,6 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.statistics.crossed import (
     POWER,
     CrossedTest,
-    Reference,
     SeedNoise,
     combine_variances,
     least_p,
@@ -22,7 +21,9 @@ from cordlesion.statistics.paired import MIN_PAIRS
 
 MOST_SUBJECTS = 2000
 """Larger studies are not planned."""
-_N_DRAWS = 2000
+_N_DRAWS = 1000
+_SURELY_FOUND = 30.0
+"""Standard errors beyond the critical value from which a difference is always found."""
 
 
 @dataclass(frozen=True)
@@ -70,24 +71,10 @@ class PlannedTest:
         """
         if n_subjects < MIN_PAIRS or least_p(n_subjects) > level:
             return 0.0
-        critical, error = self._critical(n_subjects, level)
-        if error == 0:
-            return 1.0
-        return float(stats.norm.sf((critical - gap) / error).mean())
-
-    def detectable(self, n_subjects: int, *, level: float = 0.05, power: float = POWER) -> float:
-        """Return the smallest true difference that is found with a given power; infinite with too few subjects."""
-        if n_subjects < MIN_PAIRS or least_p(n_subjects) > level:
-            return math.inf
-        critical, error = self._critical(n_subjects, level)
-        if error == 0:
-            return 0.0
-        low, high = float(critical.min()) - 9 * error, float(critical.max()) + 9 * error
-        while high - low > 1e-4 * error:
-            middle = (low + high) / 2
-            reached = stats.norm.sf((critical - middle) / error).mean() >= power
-            low, high = (low, middle) if reached else (middle, high)
-        return high
+        if self.seeds is None:
+            return self._power_without_seeds(gap, n_subjects, level)
+        critical, error = self._critical(self.seeds, n_subjects, level)
+        return float(stats.norm.sf((critical - gap) / error).mean()) if error else 1.0
 
     def needed(self, gap: float, *, level: float = 0.05, power: float = POWER) -> int | None:
         """Return the smallest number of subjects that gives the power; None if :data:`MOST_SUBJECTS` do not."""
@@ -99,19 +86,24 @@ class PlannedTest:
             low, high = (low, middle) if self.power(gap, middle, level=level) >= power else (middle, high)
         return high
 
-    def _critical(self, n_subjects: int, level: float) -> tuple[FloatArray, float]:
+    def _power_without_seeds(self, gap: float, n_subjects: int, level: float) -> float:
+        """Return the power of the t test over subjects: noncentral t."""
+        if self.subjects == 0:
+            return 1.0
+        distance, freedom = gap / math.sqrt(self.subjects / n_subjects), n_subjects - 1
+        critical = float(stats.t.isf(level / 2, freedom))
+        # Far beyond the critical value the library's noncentral t is undefined.
+        return float(stats.nct.sf(critical, freedom, distance)) if distance < critical + _SURELY_FOUND else 1.0
+
+    def _critical(self, plan: SeedPlan, n_subjects: int, level: float) -> tuple[FloatArray, float]:
         """Return critical differences for drawn variances, and the true standard error of the difference."""
-        squares, plan = float(np.square(self.weights).sum()), self.seeds
-        between = (self.subjects + (squares * plan.rest / plan.n_seeds if plan else 0.0)) / n_subjects
-        subjects = between * _draws(n_subjects - 1, 0)
-        if plan is None:
-            variance, reference = subjects, Reference(np.full_like(subjects, n_subjects - 1))
-            return reference.critical(level / 2) * np.sqrt(variance), math.sqrt(between)
+        squares = float(np.square(self.weights).sum())
+        between = (self.subjects + squares * plan.rest / plan.n_seeds) / n_subjects
         rest = np.asarray(plan.rest / n_subjects)
         own = [(plan.variance + rest) * _draws(plan.n_seeds - 1, 1 + k) for k in range(plan.n_losses)]
         pooled = pool_seed_noise(own, [rest] * plan.n_losses, [plan.n_seeds] * plan.n_losses)
         noise = [one.weighted(weight) for one, weight in zip(pooled, self.weights, strict=False)]
-        variance, reference = combine_variances(subjects, n_subjects - 1, noise)
+        variance, reference = combine_variances(between * _draws(n_subjects - 1, 0), n_subjects - 1, noise)
         true = between + squares * plan.variance / plan.n_seeds
         return reference.critical(level / 2) * np.sqrt(variance), math.sqrt(true)
 

@@ -203,7 +203,7 @@ class _Tested:
         )
 
     def needed(self, row: LossComparison) -> int | None:
-        """Return the subjects that would decide a comparison that is open; see :attr:`LossComparison.needed_subjects`."""
+        """Return what :attr:`LossComparison.needed_subjects` describes."""
         if row.verdict not in ("undecided", "within seed noise") or row.family == "all":
             return None
         return self.plan.needed(abs(row.difference), level=SIGNIFICANT / row.n_compared)

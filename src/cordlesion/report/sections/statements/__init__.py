@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 from cordlesion.report.section import Findings, ReportTable, Section
-from cordlesion.report.sections.statements.claims import STATEMENTS
-from cordlesion.report.sections.statements.table import describe_verdicts, statements_table
+from cordlesion.report.sections.statements.table import describe_statements, statements_table
 from cordlesion.report.sections.statements.verdicts import judge_statements
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"verdicts": describe_verdicts(findings.frames["statements"]), "statements": STATEMENTS}
+    return {"said": describe_statements(findings.frames["statements"])}
 
 
 SECTION = Section(
