@@ -9,7 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cordlesion.io.formats import format_number, plural
+from cordlesion.io.formats import format_number
 from cordlesion.pictures.style import INK, MUTED, WIDTH_INCHES, loss_colors, loss_name, style
 from cordlesion.planning.plan import Plan
 from cordlesion.planning.tables import BEATS, THRESHOLD, TUNING
@@ -34,7 +34,7 @@ def plot_plan(plan: Plan) -> Figure:
         for axes, gap in zip(panels, gaps, strict=True):
             _draw_gap(axes, plan, gap)
         panels[0].set_ylabel("power")
-        panels[-1].legend(loc="upper left" if plan.sizes.gaps[len(gaps) - 1] < 0.1 else "lower right")
+        upper.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", title="seeds")
         tuning, threshold = lower.subplots(1, 2)
         colors = loss_colors(dict.fromkeys([*plan.pilot.gains, *plan.pilot.threshold_widths]))
         _draw_tuning(tuning, plan, colors)
@@ -51,7 +51,7 @@ def _draw_gap(axes: Axes, plan: Plan, gap: float) -> None:
         mine = rows[rows["n_seeds"] == n_seeds].sort_values("n_subjects")
         axes.fill_between(mine["n_subjects"], mine["low"], mine["high"], color=shade, alpha=0.1, linewidth=0)
         axes.plot(mine["n_subjects"], mine["value"], color=shade, marker="o", markersize=2.5,
-                  label=plural(n_seeds, "seed"))  # fmt: skip
+                  label=str(n_seeds))  # fmt: skip
     axes.axhline(plan.sizes.power, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
     axes.set_title(f"A beats B: true gap {format_number(gap)}")
     axes.set(xlabel="subjects with lesions, test set", ylim=(-0.02, 1.02))
