@@ -126,7 +126,7 @@ def pilots(rng: np.random.Generator, n_pilots: int) -> Iterator[Row]:
 def tuning(rng: np.random.Generator, n_studies: int) -> Iterator[Row]:
     """Compare the planned power of "tuning helps" with that of simulated studies, three losses with unequal gains."""
     for n in (10, 20, 40, 80):
-        pilot = _gains(rng, 400)
+        pilot = _gains(rng, 20_000)  # so large that it is the population
         predicted = tuning_power(pilot, n)
         said = [_helps(_gains(rng, n)) for _ in range(n_studies)]
         for loss in pilot:

@@ -10,7 +10,7 @@ import pytest
 from cordlesion.losses import LOSSES
 from cordlesion.report.sections.paper import printed_table
 from cordlesion.report.sections.statements.claims import DICE_BASED, STATEMENTS, TVERSKY_BASED, WITHIN, Part, Statement
-from cordlesion.report.sections.statements.measures import Estimate, estimate, gain_by_tuning
+from cordlesion.report.sections.statements.measures import Estimate, estimate, gain_by_tuning, sensitivity_at_half
 from cordlesion.report.sections.statements.table import describe_statements, statements_table
 from cordlesion.report.sections.statements.thresholds import compare_with_half
 from cordlesion.report.sections.statements.verdicts import judge_statements, lead
@@ -172,6 +172,63 @@ def test_losses_that_a_study_lacks_are_not_asked_about(results):
     assert estimate(results, gain_by_tuning, ("combo",)) is None
     assert estimate(results, gain_by_tuning, ("bce",), less=("combo",)) is None
     assert estimate(results, gain_by_tuning, ("bce",)).n_seeds == 1
+
+
+@pytest.fixture(scope="module")
+def several_seeds(results) -> StudyResults:
+    """The study with three seeds of each loss: two more with changed scores at the same thresholds."""
+
+    def repeated(table: pd.DataFrame) -> pd.DataFrame:
+        trained = table[table["seed"].notna()]
+        parts = [table]
+        for seed, factor in ((1, 0.9), (2, 0.97)):
+            more = trained.assign(seed=seed)
+            scores = [name for name in ("voxel_sensitivity", "voxel_precision", "voxel_f1") if name in more]
+            noise = 1 - 0.02 * np.random.default_rng(seed).random((len(more), len(scores)))
+            parts.append(more.assign(**dict(zip(scores, (more[scores] * factor * noise).to_numpy().T, strict=True))))
+        return pd.concat(parts, ignore_index=True).astype({"seed": "Int64"})
+
+    names = ("evaluation", "sweep", "thresholds", "written_thresholds")
+    return replace(results, **{name: repeated(getattr(results, name)) for name in names})
+
+
+def test_an_effect_is_tested_over_subjects_and_seeds(several_seeds):
+    from cordlesion.statistics import estimate_seed_noise
+
+    rows = several_seeds.evaluation.query("set == 'test' and threshold == 0.5 and reference_volume_mm3 > 0")
+    scores = {
+        loss: rows[rows["loss"] == loss].pivot(index="seed", columns="subject", values="voxel_sensitivity").to_numpy()
+        for loss in ("bce", "dice", "tversky")
+    }
+    noise = estimate_seed_noise([one.astype(float) for one in scores.values()])
+    expected = contrast_test([scores["tversky"], scores["dice"]], [1.0, -1.0], noise[1:])
+    found = estimate(several_seeds, sensitivity_at_half, TVERSKY_BASED, less=DICE_BASED)
+    assert (found.over_seeds, found.n_seeds) == (True, 3)
+    assert float(found.test.difference) == pytest.approx(float(expected.difference))
+    assert float(found.test.variance) == pytest.approx(float(expected.variance))
+    assert float(found.test.p_value) == pytest.approx(float(expected.p_value))
+
+
+def test_with_several_seeds_no_verdict_is_limited_to_these_trainings(several_seeds):
+    rows = judge_statements(several_seeds)
+    assert set(rows["over"].dropna()) == {"subjects and seeds"}
+    assert rows["n_seeds"].dropna().unique().tolist() == [3]
+    assert not any("these trainings" in one.text for one in describe_statements(rows))
+
+
+def test_losses_with_one_seed_are_left_out_where_others_have_several(several_seeds):
+    one = several_seeds.evaluation["loss"].eq("bce") & several_seeds.evaluation["seed"].gt(0).fillna(False)
+    rows = several_seeds.thresholds["loss"].eq("bce") & several_seeds.thresholds["seed"].gt(0).fillna(False)
+    mixed = replace(
+        several_seeds,
+        evaluation=several_seeds.evaluation[~one.to_numpy(bool)],
+        thresholds=several_seeds.thresholds[~rows.to_numpy(bool)],
+        written_thresholds=several_seeds.thresholds[~rows.to_numpy(bool)],
+    )
+    without = estimate(mixed, gain_by_tuning, ("dice", "tversky"))
+    everything = estimate(mixed, gain_by_tuning)
+    assert float(everything.test.difference) == float(without.test.difference)
+    assert estimate(mixed, gain_by_tuning, ("bce",)).over_seeds is False
 
 
 def test_rows_have_the_declared_columns_and_every_statement(results):

@@ -84,7 +84,8 @@ def estimate(
 ) -> Estimate | None:
     """Estimate the mean of a measure over some losses, less its mean over others.
 
-    The value of a subject is the mean over its scans; seeds of a loss count together, and losses equally.
+    The value of a subject is the mean over its scans; seeds of a loss count together, and losses equally. Losses with
+    one training are left out where others of the same side have several.
 
     Args:
         results: The study.
@@ -97,8 +98,8 @@ def estimate(
         None if the study has none of the losses or none of the others.
     """
     values = {loss: table for loss in _trained(results) if (table := _table(results, measure, loss)) is not None}
-    first = [loss for loss in values if (not only or loss in only) and loss not in (*without, *less)]
-    other = [loss for loss in values if loss in less]
+    first = _several(values, [loss for loss in values if (not only or loss in only) and loss not in (*without, *less)])
+    other = _several(values, [loss for loss in values if loss in less])
     if not first or (less and not other):
         return None
     weights = {loss: 1 / len(first) for loss in first} | {loss: -1 / len(other) for loss in other}
@@ -125,6 +126,11 @@ def tuned_threshold(results: StudyResults, *, only: Sequence[str] = (), without:
     weights = dict.fromkeys(chosen, 1 / len(chosen))
     test, noise = compare_with_half(tuned, drawn, weights, n_subjects)
     return _estimate(test, noise, weights, int(rows["n_scans"]), n_subjects, min(len(tuned[k]) for k in chosen))
+
+
+def _several(values: dict[str, pd.DataFrame], losses: list[str]) -> list[str]:
+    """Return the losses with several trainings; all if none has, because one training shows no noise between seeds."""
+    return [loss for loss in losses if values[loss].shape[1] > 1] or losses
 
 
 def _contrast(scores: dict[str, FloatArray], weights: dict[str, float], n_scans: int) -> Estimate:

@@ -27,10 +27,10 @@ def statements_table(rows: pd.DataFrame) -> Table:
         ),
         n_words=4,
         note=(
-            "Paper: from medians of its unseen set. Here: mean over "
-            "subjects, each the mean over its scans and over the seeds of a loss, losses with equal weights; test set, "
-            "for thresholds the threshold set. The paper compares medians of single trainings, so its numbers are not "
-            "the same quantity. Interval and p: Student’s t over subjects and seeds (over subjects, for these "
+            "Paper: from medians of its unseen set. Here: mean over subjects, each the mean over its scans and the seeds "
+            "of a loss, losses with equal weights (those with one seed are left out where others have several); test "
+            "set, for thresholds the threshold set. The paper compares medians of single trainings, so its numbers are "
+            "not the same quantity. Interval and p: Student’s t over subjects and seeds (over subjects, for these "
             "trainings, where a loss has one seed); for thresholds subjects are drawn again. p is about the claimed "
             f"side; within: between −{WITHIN:g} and +{WITHIN:g}, which prints as 2 % or less. A statement with two "
             "parts is confirmed if both hold, and contradicted if one is refuted (Bonferroni). Holm’s correction over "
