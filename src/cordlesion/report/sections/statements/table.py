@@ -27,7 +27,7 @@ def statements_table(rows: pd.DataFrame) -> Table:
         ),
         n_words=4,
         note=(
-            "Paper: from medians of its unseen set. Here: mean over subjects, each the mean over its scans and the seeds "
+            "Paper: medians of its unseen set. Here: mean over subjects, each the mean over its scans and the seeds "
             "of a loss, losses with equal weights (those with one seed are left out where others have several); test "
             "set, for thresholds the threshold set. The paper compares medians of single trainings, so its numbers are "
             "not the same quantity. Interval and p: Student’s t over subjects and seeds (over subjects, for these "
