@@ -129,11 +129,12 @@ def tuning(rng: np.random.Generator, n_studies: int) -> Iterator[Row]:
         pilot = _gains(rng, 20_000)  # so large that it is the population
         predicted = tuning_power(pilot, n)
         said = [_helps(_gains(rng, n)) for _ in range(n_studies)]
+        small = pd.DataFrame([tuning_power(_gains(rng, 20), n) for _ in range(60)])
         for loss in pilot:
             hits = np.array([one[loss] for one in said], dtype=float)
-            yield Row(
-                f"{n} subjects, {loss}", predicted[loss], float(hits.mean()), float(hits.std() / np.sqrt(n_studies))
-            )
+            se = float(hits.std() / np.sqrt(n_studies))
+            between = " to ".join(f"{100 * end:.0f}" for end in np.quantile(small[loss], [0.1, 0.9]))
+            yield Row(f"{n} subjects, {loss}", predicted[loss], float(hits.mean()), se, between)
 
 
 def _gains(rng: np.random.Generator, n_subjects: int) -> dict[str, list[list[float]]]:
@@ -209,7 +210,7 @@ def main() -> None:
     parts = {
         "beats": (BEATS, beats, given.studies, "all others worse"),
         "pilots": (PILOTS, pilots, given.studies // 10, "quartiles of the number"),
-        "tuning": (TUNING, tuning, given.studies, ""),
+        "tuning": (TUNING, tuning, given.studies, "planned from pilots of 20 subjects, 10 to 90 %"),
         "widths": (WIDTHS, widths, given.studies // 40, "mean absolute difference"),
     }
     for place, (part, (title, measure, n, more)) in enumerate(parts.items()):

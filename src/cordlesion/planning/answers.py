@@ -67,7 +67,10 @@ def _tuning(plan: Plan) -> Iterator[str]:
     gains, largest = plan.pilot.gains, max(plan.sizes.subjects)
     if not gains:
         return
-    yield f"Subjects to find that tuning helps, if the gains are those of the pilot ({plural(len(gains), 'test')}):"
+    yield (
+        f"Subjects to find that tuning helps ({plural(len(gains), 'test')}), if the gains are those of the pilot's "
+        f"{plan.components.n_subjects} subjects (few subjects make this rough):"
+    )
     for loss, n in plan.needed_for_tuning().items():
         gain = format_number(median_gain(gains[loss]), signed=True)
         yield f"  {loss_name(loss)} (median gain {gain}): {f'over {largest}' if n is None else n}"

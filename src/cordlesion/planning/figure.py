@@ -29,7 +29,7 @@ def plot_plan(plan: Plan) -> Figure:
     gaps = plan.sizes.gaps[:3]
     with style():
         figure = Figure(figsize=(WIDTH_INCHES, 4.9), layout="constrained", facecolor="white")
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1, 1.1))
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.1))[:, 0]
         panels = upper.subplots(1, len(gaps), sharey=True, squeeze=False)[0]
         for axes, gap in zip(panels, gaps, strict=True):
             _draw_gap(axes, plan, gap)
