@@ -36,6 +36,7 @@ NAMES = [
     "detectability",
     "report",
     "view",
+    "plan",
 ]
 GROUPS = ["study", "model", "export"]
 COMMANDS = [

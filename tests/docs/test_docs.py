@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 GUIDE = (
     *("install", "first_study", "own_data", "own_loss", "threshold_for_maps", "detectability", "reading_the_report"),
-    *("explorer", "cluster", "method", "losses", "packaged_model"),
+    *("explorer", "cluster", "method", "losses", "packaged_model", "plan"),
 )
 BLOCK = re.compile(
     r"^<!-- test(?P<instead> instead)?(?: \([^)]*\))?: (?P<command>.*?) -->$"

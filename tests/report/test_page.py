@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("operation", "subgroups"),
+    *("operation", "subgroups", "statements"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -67,6 +67,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "rules",
             "seeds",
             "stability",
+            "statements",
             "strata",
         ),
         *("table1", "table2", "thresholds", "tuning"),

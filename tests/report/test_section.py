@@ -24,6 +24,7 @@ CONTRACT = {
     "strata": "Table 8",
     "rules": "Table 9",
     "lesion_free": "Table 10",
+    "statements": "Statements of the paper",
     "paper_untuned": "Table 11a",
     "paper": "Table 11b",
     "by_site": "Table 12a",

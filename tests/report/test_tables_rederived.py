@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from derived import Derived
+from derived_statements import statements
 
 from cordlesion.report.page import compute_findings, write_tables
 from cordlesion.study_folder.results import read_results
@@ -44,6 +45,7 @@ DERIVATIONS = {
     "strata": Derived.strata,
     "rules": Derived.rules,
     "lesion_free": Derived.lesion_free,
+    "statements": statements,
     "paper_untuned": lambda derived: derived.paper(tuned=False),
     "paper": lambda derived: derived.paper(tuned=True),
     "by_site": lambda derived: derived.by("site", "Site"),

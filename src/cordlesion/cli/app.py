@@ -69,6 +69,16 @@ COMMANDS = (
         STUDY,
     ),
     Command(
+        "plan",
+        "plan:plan",
+        (
+            "Plan a study: how many subjects, scans and seeds show that one loss beats another, or that tuning helps."
+            "\n\nWrites a table and a figure, and prints how many are enough. The numbers come from a finished study, "
+            "or from the example in the package."
+        ),
+        STUDY,
+    ),
+    Command(
         "centerline",
         "scan:centerline",
         "Find the cord of one scan: a curve, and a picture to check it, so that it can be edited and given back.",

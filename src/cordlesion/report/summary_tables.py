@@ -114,6 +114,14 @@ PAIRS = TableSpec(
         _number("margin", "Margin within which two methods are as good; `n/a` for lesion F1"),
         _number("p_equivalent", "p-value that they differ by less than the margin, after Holm's correction", "share"),
         _number("detectable", "True difference that 80 % of such studies would find"),
+        replace(
+            count(
+                "needed_subjects",
+                "Subjects with which 80 % would find the difference seen here; `n/a` where it is "
+                "found, exploratory, or too small for any number",
+            ),
+            may_be_missing=True,
+        ),
         Column("verdict", "Verdict about the second method against the first", "text"),
         Column("sentence", "The verdict as a sentence", "text"),
         _METRIC,
@@ -239,7 +247,33 @@ SUBGROUPS = TableSpec(
     ),
 )
 
+STATEMENT_ROWS = TableSpec(
+    "summary_statements.tsv",
+    "A row per effect that a statement of Hussein et al. (2023) is about, in the mean over subjects.",
+    (
+        Column("statement", "Number of the statement", "integer"),
+        Column("effect", "What is measured", "text"),
+        Column("claim", "Where the statement puts the effect; `within`: between -0.025 and 0.025", "text"),
+        Column("printed", "The same in the paper, from medians of its unseen set", "text"),
+        _number("value", "The effect; `n/a` where the study lacks losses or scans"),
+        replace(_LOW, meaning="95 % interval of the effect"),
+        _HIGH,
+        Column("over", "What the interval is over: `subjects and seeds`, or `subjects`", "text", may_be_missing=True),
+        replace(_P, meaning="p-value of the effect against the limit of the claim"),
+        replace(_P, name="p_statement", meaning="p-value of the statement, of all its effects"),
+        replace(_HOLM, meaning="The p-value of the statement after Holm's correction over the statements"),
+        count("n_tested", "Statements that could be tested"),
+        *(replace(one, may_be_missing=True) for one in (_N_SUBJECTS, _N_SCANS)),
+        replace(count("n_seeds", "Seeds of each loss"), may_be_missing=True),
+        Column("verdict", "`confirmed`, `contradicted`, `undecided` or `not asked`", "text"),
+        replace(
+            count("needed_subjects", "Subjects with which 80 % of studies would decide; `n/a`: too many, or decided"),
+            may_be_missing=True,
+        ),
+    ),
+)
+
 SUMMARIES = (
     *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
-    *(OPERATING_POINTS, CHANGES, SUBGROUPS),
+    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS),
 )

@@ -5,10 +5,15 @@ from cordlesion.statistics.comparison import Family as Family
 from cordlesion.statistics.comparison import LossComparison as LossComparison
 from cordlesion.statistics.comparison import Role as Role
 from cordlesion.statistics.comparison import Verdict as Verdict
+from cordlesion.statistics.components import ScoreComponents as ScoreComponents
+from cordlesion.statistics.components import estimate_components as estimate_components
 from cordlesion.statistics.crossed import CrossedTest as CrossedTest
 from cordlesion.statistics.crossed import SeedNoise as SeedNoise
+from cordlesion.statistics.crossed import contrast_test as contrast_test
+from cordlesion.statistics.crossed import crossed_from_variances as crossed_from_variances
 from cordlesion.statistics.crossed import crossed_test as crossed_test
 from cordlesion.statistics.crossed import estimate_seed_noise as estimate_seed_noise
+from cordlesion.statistics.crossed import pool_seed_noise as pool_seed_noise
 from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
 from cordlesion.statistics.intervals import median_interval as median_interval
 from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
@@ -16,6 +21,10 @@ from cordlesion.statistics.paired import PairedTest as PairedTest
 from cordlesion.statistics.paired import holm as holm
 from cordlesion.statistics.paired import sign_flips as sign_flips
 from cordlesion.statistics.paired import wilcoxon as wilcoxon
+from cordlesion.statistics.power import MOST_SUBJECTS as MOST_SUBJECTS
+from cordlesion.statistics.power import PlannedTest as PlannedTest
+from cordlesion.statistics.power import SeedPlan as SeedPlan
+from cordlesion.statistics.power import plan_again as plan_again
 from cordlesion.statistics.ranks import Rank as Rank
 from cordlesion.statistics.ranks import rank_methods as rank_methods
 from cordlesion.statistics.rates import change_of_ratios as change_of_ratios

@@ -84,6 +84,9 @@ class LossComparison:
     detectable: float
     """The smallest true difference that this design detects with a power of 80 % at the corrected level; infinite if
     there are too few subjects for any difference, NaN if the difference is equal in all subjects."""
+    needed_subjects: int | None = None
+    """Subjects with which 80 % of studies find a true difference as large as the one seen here, with as many seeds; of
+    open primary comparisons and those with the recommended loss; None if :data:`MOST_SUBJECTS` are too few."""
 
     @property
     def verdict(self) -> Verdict:
@@ -153,7 +156,16 @@ class LossComparison:
         of_these = " between these trainings" if 1 in (self.n_seeds_first, self.n_seeds_second) else ""
         return (
             f"A true difference of {self.detectable:.3f}{of_these} would be found in 80 % of such studies; a smaller "
-            "one may be there."
+            f"one may be there.{self._needed_sentence}"
+        )
+
+    @property
+    def _needed_sentence(self) -> str:
+        if self.needed_subjects is None:
+            return ""
+        return (
+            f" With {self.needed_subjects} subjects and as many seeds, 80 % of studies would find a true difference as "
+            "large as the one seen here."
         )
 
     @property

@@ -15,6 +15,7 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.statistics.comparison import SIGNIFICANT, Family, LossComparison
 from cordlesion.statistics.crossed import CrossedTest, SeedNoise, crossed_test, estimate_seed_noise
 from cordlesion.statistics.paired import MIN_PAIRS, holm, wilcoxon
+from cordlesion.statistics.power import PlannedTest, plan_again
 
 _NO_SEED = -1
 
@@ -80,7 +81,9 @@ def compare_losses(
         replace(row, family=family, role="primary" if family == ours else "exploratory", margin=margin, p_equivalent=p)
         for row, family, p in zip(_corrected(tested, families), families, _over_families(equal, families), strict=True)
     ]
-    return pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
+    rows = [replace(row, needed_subjects=one.needed(row)) for one, row in zip(tested, rows, strict=True)]
+    table = pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
+    return table.astype({"needed_subjects": "Int64"}) if rows else table
 
 
 def _family(pair: tuple[str, str], recommended: str | None, primary: tuple[str, str] | None) -> Family:
@@ -172,7 +175,16 @@ class _Tested:
     """Test over subjects."""
     both: CrossedTest
     """Test over subjects and seeds, if the seed noise is known; else over subjects."""
+    noise: tuple[SeedNoise, ...]
+    """Seed noise of all losses with several seeds; none if the test is over subjects."""
+    weights: tuple[float, ...]
+    """Of those of the two losses that have seed noise."""
     rank_biserial: float
+
+    @property
+    def plan(self) -> PlannedTest:
+        """The plan of further studies with these variances."""
+        return plan_again(self.both, self.pair.n_subjects, self.noise, self.weights)
 
     @property
     def is_tested(self) -> bool:
@@ -214,12 +226,19 @@ class _Tested:
             detectable=float(self.both.detectable(SIGNIFICANT / n_compared)) if self.is_tested else math.nan,
         )
 
+    def needed(self, row: LossComparison) -> int | None:
+        """Return what :attr:`LossComparison.needed_subjects` describes."""
+        if row.verdict not in ("undecided", "within seed noise") or row.family == "all":
+            return None
+        return self.plan.needed(abs(row.difference), level=SIGNIFICANT / row.n_compared)
+
 
 def _compare(pair: _Pair, noise: dict[str, SeedNoise]) -> _Tested:
     """Test one pair, without correction for multiple tests."""
     first, second = (_by_subject(one) for one in pair.scores)
     alone = crossed_test(first, second)
     several = [noise[name] for name, n in zip(pair.names, pair.n_seeds, strict=True) if n > 1 and name in noise]
-    both = crossed_test(first, second, several) if 1 not in pair.n_seeds else alone
+    several = several if 1 not in pair.n_seeds else []
+    both = crossed_test(first, second, several) if several else alone
     effect = wilcoxon(first.mean(axis=0), second.mean(axis=0)).rank_biserial
-    return _Tested(pair, alone, both, effect)
+    return _Tested(pair, alone, both, tuple(noise.values()) if several else (), (1.0,) * len(several), effect)

@@ -36,18 +36,25 @@ class ThresholdScans:
     n_left_out: int
     """Scans of the table that take no part."""
 
-    def resampled_curves(self, goal: Objective, n_resamples: int, rng: np.random.Generator) -> FloatArray:
+    def resampled_curves(
+        self, goal: Objective, n_resamples: int, rng: np.random.Generator, *, n_subjects: int | None = None
+    ) -> FloatArray:
         """Return the objective's curve of each bootstrap sample, shape (n_resamples, V * T).
 
         Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
-        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has.
+        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has. With
+        ``n_subjects`` samples have about that size, and the kinds their shares.
         """
-        return self.curves_of(goal, self.draw_subjects(n_resamples, rng))
+        return self.curves_of(goal, self.draw_subjects(n_resamples, rng, n_subjects))
 
-    def draw_subjects(self, n_resamples: int, rng: np.random.Generator) -> Codes:
+    def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
         """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
-        _, strata = self._by_subject()
-        return np.concatenate([kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1)
+        padded, strata = self._by_subject()
+        scale = 1.0 if n_subjects is None else n_subjects / padded.shape[1]
+        sizes = [(n_resamples, max(1, round(scale * len(kind)))) for kind in strata]
+        return np.concatenate(
+            [kind[rng.integers(len(kind), size=size)] for kind, size in zip(strata, sizes, strict=True)], axis=1
+        )
 
     def curves_of(self, goal: Objective, drawn: Codes) -> FloatArray:
         """Return the objective's curve of each sample of subjects, shape (n_resamples, V * T)."""

@@ -80,5 +80,6 @@ def summarize_seeds(results: StudyResults) -> pd.DataFrame:
 def _sentence(row: pd.Series, metric: str) -> str:
     """Return the sentence of a pair, with the printed names of losses."""
     values = {field.name: row[field.name] for field in fields(LossComparison)}
+    values["needed_subjects"] = None if pd.isna(row["needed_subjects"]) else int(row["needed_subjects"])
     printed = {name: loss_name(str(row[name])) for name in ("first", "second")}
     return LossComparison(**{**values, **printed}).sentence(metric).replace(" -", " −")

@@ -43,7 +43,7 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
     """
     if not results.ranked:
         return pd.DataFrame(columns=list(STABILITY.names))
-    changes = pd.concat([_changes(results, run) for run in results.ranked], ignore_index=True)
+    changes = pd.concat([changes_when_moved(results, run) for run in results.ranked], ignore_index=True)
     scans = mean_over_seeds(changes, ["change"])
     wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
     wide = wide[wide.median().sort_values(kind="stable").index]
@@ -76,7 +76,8 @@ def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:
     )
 
 
-def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
+def changes_when_moved(results: StudyResults, run: Run) -> pd.DataFrame:
+    """Return the change of each test scan with lesions: ``subject scan_id change loss``; see the table's note."""
     rows = lesion_bearing(results.rows("sweep", run, set="test"))
     parts = [
         _changes_around(rows if fold is None else rows[rows["fold"] == fold], t)
