@@ -49,7 +49,6 @@ def _widths(results: StudyResults, run: Run, sizes: Sequence[int]) -> dict[int, 
 
 def draw_width(scans: ThresholdScans, goal: Objective, n_subjects: int, rng: np.random.Generator) -> float:
     """Return the width of the 95 % bootstrap interval of t with other numbers of drawn subjects."""
-    curves = scans.resampled_curves(goal, _N_DRAWS, rng, n_subjects=n_subjects)
-    chosen = scans.grid.thresholds[[scans.grid.best(one)[1] for one in curves]]
+    chosen = scans.resampled_thresholds(goal, _N_DRAWS, rng, n_subjects=n_subjects)
     low, high = np.quantile(chosen, [_TAIL, 1 - _TAIL], method="inverted_cdf")
     return float(high - low)

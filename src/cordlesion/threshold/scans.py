@@ -47,6 +47,13 @@ class ThresholdScans:
         """
         return self.curves_of(goal, self.draw_subjects(n_resamples, rng, n_subjects))
 
+    def resampled_thresholds(
+        self, goal: Objective, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None
+    ) -> FloatArray:
+        """Return the threshold that each bootstrap sample chooses, shape (n_resamples,)."""
+        curves = self.resampled_curves(goal, n_resamples, rng, n_subjects=n_subjects)
+        return self.grid.thresholds[[self.grid.best(one, goal.tolerance)[1] for one in curves]]
+
     def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
         """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
         padded, strata = self._by_subject()

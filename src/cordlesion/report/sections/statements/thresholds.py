@@ -24,8 +24,7 @@ def resampled_thresholds(results: StudyResults, runs: Sequence[Run]) -> FloatArr
     chosen = []
     for run in runs:
         scans = arrange_scans(results.rows("sweep", run, set="threshold"), goal)
-        curves = scans.resampled_curves(goal, _N_DRAWS, np.random.default_rng(0))
-        chosen.append(scans.grid.thresholds[[scans.grid.best(one)[1] for one in curves]])
+        chosen.append(scans.resampled_thresholds(goal, _N_DRAWS, np.random.default_rng(0)))
     return np.array(chosen)
 
 
