@@ -273,7 +273,7 @@ class Derived:
             [
                 "Losses",
                 NAMES[loss],
-                "1" if loss in self.trained else "–",
+                seeds[loss],
                 number(people[loss].mean()),
                 str(ranks[loss]),
                 *drawn[k],

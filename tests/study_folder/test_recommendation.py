@@ -111,7 +111,7 @@ def test_a_simpler_loss_that_is_as_good_is_recommended(seeded: StudyResults) -> 
     assert brief.verdict.startswith("As good within 0.02 as Tversky, the first on the threshold set, and simpler; ")
     assert brief.why.startswith("Model and threshold chosen by the median overlap (voxel F1)")
     assert "Tversky and BCE are as good within 0.02." in brief.reasons[0].text
-    assert "All this is about Tversky in the mean of its seeds, not about this one training" in brief.reasons[0].text
+    assert "This is about Tversky in the mean of its seeds, not about this one training" in brief.reasons[0].text
 
 
 def test_losses_of_one_seed_are_never_equivalent(results: StudyResults) -> None:

@@ -62,7 +62,7 @@ def test_the_comparison_is_one_of_losses_where_the_model_is_one_of_several_seeds
     rows = results.evaluation[results.evaluation["loss"] == again.loss].assign(seed=7).astype({"seed": "Int64"})
     several = replace(results, evaluation=pd.concat([results.evaluation, rows], ignore_index=True))
     text = sure_of_model(several, pairs, ranks)
-    assert text.endswith(" All this is about Tversky in the mean of its seeds, not about this one training.")
+    assert text.endswith(" This is about Tversky in the mean of its seeds, not about this one training.")
     of_runs = pd.DataFrame({"of": "run", "loss": again.loss, "seed": [0, 7], "rank": [2, 1]}).astype({"seed": "Int64"})
     both = pd.concat([ranks, of_runs], ignore_index=True)
     assert sure_of_model(several, pairs, both).endswith("this one training; it has rank 2 of the 2 models.")
