@@ -153,18 +153,18 @@ def draw(table: pd.DataFrame) -> Figure:
         tested = table.pivot(index="halving", columns="rule", values="tested")
         ends = (tested.to_numpy().min() - 0.02, tested.to_numpy().max() + 0.02)
         left.plot(ends, ends, color="0.6", linewidth=0.8)
-        left.plot(tested["former"], tested["present"], "o", color="#0072B2", markersize=5, alpha=0.8)
+        left.plot(tested["former"], tested["present"], "o", color="#0072B2", markersize=4, alpha=0.5)
         left.set(title="Mean F1 on the test set", xlabel="former rule", ylabel="present rule", xlim=ends, ylim=ends)
         mine = table[table["rule"] == "present"].dropna(subset="stated")
         right.set(title="Optimism", xlabel="stated", ylabel="lost on the test set")
         if mine.empty:
             return figure
-        values = mine[["stated", "lost"]].to_numpy()
-        ends = (min(values.min(), 0) - 0.02, values.max() + 0.02)
-        right.plot(ends, ends, color="0.6", linewidth=0.8)
-        right.plot(mine["stated"], mine["lost"], "o", color="#D55E00", markersize=5, alpha=0.8)
+        # Below the line the stated optimism covers what is lost.
+        most = float(mine["stated"].max()) + 0.02
+        right.plot((0, most), (0, most), color="0.6", linewidth=0.8)
+        right.plot(mine["stated"], mine["lost"], "o", color="#D55E00", markersize=4, alpha=0.5)
         right.plot(mine["stated"].mean(), mine["lost"].mean(), "D", color="black", markersize=6, label="mean")
-        right.set(xlim=ends, ylim=ends)
+        right.set_xlim(0, most)
         right.legend(frameon=False)
         return figure
 
