@@ -267,9 +267,17 @@ class Derived:
         people = pd.DataFrame({loss: part.groupby("subject")["voxel_f1"].mean() for loss, part in scans.items()})
         low, high, best = drawn_ranks(people.to_numpy())
         ranks = people.mean().rank(ascending=False, method="min").astype(int)
+        seeds = {loss: "1" if loss in self.trained else "–" for loss in self.losses}
         drawn = [(f"{a} to {b}", chance(p)) for a, b, p in zip(low, high, best, strict=True)]
         rows = [
-            ["Losses", NAMES[loss], "1", number(people[loss].mean()), str(ranks[loss]), *drawn[k]]
+            [
+                "Losses",
+                NAMES[loss],
+                seeds[loss],
+                number(people[loss].mean()),
+                str(ranks[loss]),
+                *drawn[k],
+            ]
             for k, loss in enumerate(self.losses)
         ]
         head = ["Ranked", "Method", "Seeds", "Mean V-F1", "Rank", "95 % interval", "Probability of being the best"]

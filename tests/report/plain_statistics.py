@@ -174,7 +174,7 @@ def draws(subjects: pd.Series) -> np.ndarray:
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=10_000)[:, codes]
 
 
-def as_good(change: pd.Series, margin: float = 0.02) -> float:
+def as_good(change: pd.Series, margin: float = 0.05) -> float:
     """The larger p-value of two one-sided tests that the mean lies within the margin."""
     sides = ((-margin, "greater"), (margin, "less"))
     tests = [stats.ttest_1samp(change, end, alternative=side).pvalue for end, side in sides]

@@ -67,5 +67,5 @@ def test_the_study_to_start_from_names_its_objective(tmp_path):
 
 
 def test_the_margin_of_equivalence_changes_no_result(demo):
-    wider = demo.model_copy(update={"evaluation": demo.evaluation.model_copy(update={"equivalence_margin": 0.05})})
+    wider = demo.model_copy(update={"evaluation": demo.evaluation.model_copy(update={"equivalence_margin": 0.1})})
     assert wider.decisive == demo.decisive

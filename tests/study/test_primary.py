@@ -117,11 +117,11 @@ def test_the_margin_is_recorded_when_the_test_set_is_opened(study):
     folder, _ = write(config)
     record_opening(folder, config)
     _, manifest = write(config)
-    assert manifest["test_set_opened"]["equivalence_margin"] == 0.02
-    wider = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"equivalence_margin": 0.05})})
+    assert manifest["test_set_opened"]["equivalence_margin"] == 0.05
+    wider = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"equivalence_margin": 0.1})})
     record_opening(folder, wider)
     _, manifest = write(wider)
-    assert manifest["test_set_opened"]["equivalence_margin"] == 0.02
+    assert manifest["test_set_opened"]["equivalence_margin"] == 0.05
     assert margin_before(config, manifest)
     assert not margin_before(wider, manifest)
     assert margin_before(config, {})

@@ -91,7 +91,7 @@ def seeded(results: StudyResults) -> StudyResults:
     evaluation = tables["evaluation"]
     scans = {scan: k for k, scan in enumerate(evaluation["scan_id"].unique())}
     place = evaluation["scan_id"].map(scans)
-    score = 0.3 + place / 60 + np.where(evaluation["loss"] == "dice", 0.05 * (place % 3), 0)
+    score = 0.3 + place / 60 + np.where(evaluation["loss"] == "dice", 0.1 * (place % 3), 0)
     noise = 0.002 * np.sin(7 * place + 3 * evaluation["seed"]) * evaluation["loss"].map(len)
     evaluation["voxel_f1"] = (score + noise).where(evaluation["voxel_f1"].notna())
     return replace(results, **tables)
@@ -105,13 +105,13 @@ def test_a_simpler_loss_that_is_as_good_is_recommended(seeded: StudyResults) -> 
     pairs = findings.frames["pairs"].set_index(["metric", "first", "second"])
     assert pairs.loc[("voxel_f1", "bce", "tversky"), "p_equivalent"] <= 0.05
     assert set(pairs["recommended"]) == {"tversky"}
-    assert pairs.loc["voxel_f1"].loc[("bce", "tversky"), "sentence"].count("as good as each other within 0.02") == 1
+    assert pairs.loc["voxel_f1"].loc[("bce", "tversky"), "sentence"].count("as good as each other within 0.05") == 1
     brief = write_brief(findings)
     assert brief.model.startswith("BCE")
-    assert brief.verdict.startswith("As good within 0.02 as Tversky, the first on the threshold set, and simpler; ")
+    assert brief.verdict.startswith("As good within 0.05 as Tversky, the first on the threshold set, and simpler; ")
     assert brief.why.startswith("Model and threshold chosen by the median overlap (voxel F1)")
-    assert "Tversky and BCE are as good within 0.02." in brief.reasons[0].text
-    assert "All this is about Tversky in the mean of its seeds, not about this one training" in brief.reasons[0].text
+    assert "Tversky and BCE are as good within 0.05." in brief.reasons[0].text
+    assert "This is about Tversky in the mean of its seeds, not about this one training" in brief.reasons[0].text
 
 
 def test_losses_of_one_seed_are_never_equivalent(results: StudyResults) -> None:

@@ -91,6 +91,6 @@ class EvaluationConfig(Section):
     primary: PrimaryConfig | None = None
     """The primary endpoint and comparison; all others are exploratory. It changes no result. ``manifest.json`` records
     whether it was declared before the test set was opened. Default: none, so all comparisons are exploratory."""
-    equivalence_margin: Annotated[Annotated[float, Field(gt=0, lt=1)], LATER] = 0.02
+    equivalence_margin: Annotated[Annotated[float, Field(gt=0, lt=1)], LATER] = 0.05
     """Two methods are as good as each other if their mean voxel F1 is shown to differ by less than this. Choose it
     before the test set is opened. It changes no score, threshold or mask, only what the report recommends."""

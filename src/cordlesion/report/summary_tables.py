@@ -151,7 +151,7 @@ RANKS = TableSpec(
     "Without two methods, no row.",
     (
         Column("of", "`loss` or `run`", "text"),
-        *(_LOSS, _SEED, count("n_seeds", "Seeds")),
+        *(_LOSS, _SEED, count("n_seeds", "Seeds; 0 for a method without seeds")),
         _number("mean", "Mean over the subjects, and over the seeds"),
         count("rank", "Rank; 1 is the best"),
         count("rank_low", "95 % interval of the rank, over subjects and seeds"),

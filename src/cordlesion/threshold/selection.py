@@ -18,7 +18,7 @@ from cordlesion.threshold.grid import Grid
 from cordlesion.threshold.objective import Objective
 from cordlesion.threshold.scans import ThresholdScans
 
-N_RESAMPLES = 500
+N_RESAMPLES = 1000
 _CONFIDENCE = 0.95
 
 

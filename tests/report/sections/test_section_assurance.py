@@ -62,7 +62,7 @@ def test_the_comparison_is_one_of_losses_where_the_model_is_one_of_several_seeds
     rows = results.evaluation[results.evaluation["loss"] == again.loss].assign(seed=7).astype({"seed": "Int64"})
     several = replace(results, evaluation=pd.concat([results.evaluation, rows], ignore_index=True))
     text = sure_of_model(several, pairs, ranks)
-    assert text.endswith(" All this is about Tversky in the mean of its seeds, not about this one training.")
+    assert text.endswith(" This is about Tversky in the mean of its seeds, not about this one training.")
     of_runs = pd.DataFrame({"of": "run", "loss": again.loss, "seed": [0, 7], "rank": [2, 1]}).astype({"seed": "Int64"})
     both = pd.concat([ranks, of_runs], ignore_index=True)
     assert sure_of_model(several, pairs, both).endswith("this one training; it has rank 2 of the 2 models.")
@@ -83,7 +83,7 @@ def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame,
 def test_the_rank_and_equivalence_are_said(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> None:
     equal = pairs.assign(p_equivalent=0.01)
     text = sure_of_model(results, equal, ranks)
-    assert text.startswith("Settled on these scans. Tversky and BCE, Dice and SCT are as good within 0.02.")
+    assert text.startswith("Settled on these scans. Tversky and BCE, Dice and SCT are as good within 0.05.")
     row = ranks[ranks["loss"] == "tversky"].iloc[0]
     stands = f"rank {row['rank']} of 4 (95 % interval {row['rank_low']} to {row['rank_high']})"
     assert f"On the test set it has {stands}, the best with a probability of " in text

@@ -123,15 +123,21 @@ def _exploratory(rows: pd.DataFrame) -> str:
     if rows.empty:
         return ""
     won = rows[rows["verdict"].isin(["better", "worse"])]
-    named = [f"{_winner(row)} in {METRIC_NAMES[row['metric']]}" for _, row in won.iterrows()]
+    by_metric = won.groupby("metric", sort=False)
+    named = [f"{enumerate_words(_winners(part))} in {METRIC_NAMES[str(metric)]}" for metric, part in by_metric]
     metrics = enumerate_words([METRIC_NAMES[str(metric)] for metric in rows["metric"].unique()])
     undecided = f"{len(rows) - len(won)} are not decided" if named else "none is decided"
     return f"Of {len(rows)} exploratory comparisons ({metrics}), {'; '.join([*named, undecided])}."
 
 
-def _winner(row: pd.Series) -> str:
-    names = (str(row["second"]), str(row["first"]))
-    return " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
+def _winners(rows: pd.DataFrame) -> list[str]:
+    """Name which method beats which others, a phrase for each winner."""
+    beaten: dict[str, list[str]] = {}
+    for _, row in rows.iterrows():
+        pair = (loss_name(str(row["second"])), loss_name(str(row["first"])))
+        winner, loser = pair if row["verdict"] == "better" else pair[::-1]
+        beaten.setdefault(winner, []).append(loser)
+    return [f"{winner} beats {enumerate_words(losers)}" for winner, losers in beaten.items()]
 
 
 def _changed(row: pd.Series) -> str:
@@ -155,7 +161,7 @@ def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Count the verdicts of the primary comparisons."""
     equal = rows["p_equivalent"] <= SIGNIFICANT
     won = rows[rows["verdict"].isin(["better", "worse"])]
-    better = enumerate_words([_winner(row) for _, row in won.iterrows()]) if len(won) else ""
+    better = enumerate_words(_winners(won)) if len(won) else ""
     parts = [f"{better}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
     if equal.any():
         parts.append(f"{equal.sum()} as good within {rows['margin'].iloc[0]:g}")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.io.arrays import FloatArray
-from cordlesion.io.formats import format_number, format_percent
+from cordlesion.io.formats import MISSING, format_number, format_percent
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import run_scores
 from cordlesion.report.summary_tables import RANKS
@@ -34,15 +34,16 @@ def summarize_ranks(results: StudyResults) -> pd.DataFrame:
     if not by_run.size:
         return pd.DataFrame(columns=list(RANKS.names)).astype({"seed": "Int64"})
     of_losses = [np.stack([by_run[place] for place, run in enumerate(runs) if run.loss == loss]) for loss in losses]
-    tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], of_losses)]
+    n_seeds = [sum(run.loss == loss and run.seed is not None for run in runs) for loss in losses]
+    tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], n_seeds, of_losses)]
     if len(runs) > len(losses):
-        tables.append(_rank_all(RUN, runs, list(by_run[:, None])))
+        tables.append(_rank_all(RUN, runs, [int(run.seed is not None) for run in runs], list(by_run[:, None])))
     return pd.concat(tables, ignore_index=True).assign(n_subjects=by_run.shape[1]).astype({"seed": "Int64"})
 
 
 def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
     """Lay out the ranks; no rows where there is one method only."""
-    titles = {LOSS: "Losses", RUN: "Single trainings"}
+    titles = {LOSS: "Losses", RUN: "Single models"}
     return Table(
         columns=_COLUMNS,
         groups=tuple(
@@ -54,7 +55,7 @@ def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
         note=(
             "V-F1 on the test set, tuned thresholds, in the mean over subjects (and seeds). Intervals and "
             "probabilities: true means drawn from the model of the tests, over subjects and seeds; of single "
-            "trainings, and of losses with one seed, over subjects only. Of nearly equal methods the first one’s "
+            "models, and of losses with one seed, over subjects only. Of nearly equal methods the first one’s "
             f"probability is too high. {EMPTY_REFERENCE}"
         ),
     )
@@ -86,20 +87,20 @@ def _subject_means(results: StudyResults, runs: Sequence[Run]) -> FloatArray:
     return means
 
 
-def _rank_all(kind: str, runs: Sequence[Run], scores: Sequence[FloatArray]) -> pd.DataFrame:
+def _rank_all(kind: str, runs: Sequence[Run], n_seeds: Sequence[int], scores: Sequence[FloatArray]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "of": kind,
             "loss": run.loss,
             "seed": run.seed,
-            "n_seeds": len(own),
+            "n_seeds": seeds,
             "mean": one.mean,
             "rank": one.rank,
             "rank_low": one.low,
             "rank_high": one.high,
             "p_best": one.p_best,
         }
-        for run, own, one in zip(runs, scores, rank_methods(scores), strict=True)
+        for run, seeds, one in zip(runs, n_seeds, rank_methods(scores), strict=True)
     )
 
 
@@ -107,7 +108,7 @@ def _row(results: StudyResults, row: pd.Series) -> tuple[Cell, ...]:
     run = Run(str(row["loss"]), None if pd.isna(row["seed"]) else int(row["seed"]))
     return (
         Cell(loss_name(run.loss) if row["of"] == LOSS else results.label(run)),
-        Cell(str(row["n_seeds"])),
+        Cell(str(row["n_seeds"] or MISSING)),
         Cell(format_number(row["mean"])),
         Cell(str(row["rank"])),
         Cell(f"{row['rank_low']} to {row['rank_high']}"),

@@ -15,16 +15,15 @@ from cordlesion.study_folder.runs import of_run
 _SENTENCES: dict[Standing, str] = {
     "ahead": "{Its} masks overlap the reference better than those of {names}, beyond chance between subjects and "
     "between trainings.",
-    "ahead, untrained": "{Its} masks overlap the reference better than those of {names}, beyond chance between "
-    "subjects and between seeds as far as there are any; one of each two was not trained here, and noise between its "
-    "trainings is unknown.",
+    "ahead, untrained": "{Its} masks overlap the reference better than those of {names}, beyond chance; noise between "
+    "trainings is unknown where a method was not trained here.",
     "ahead, one seed": "{Its} masks overlap the reference better than those of {names}, beyond chance between "
-    "subjects; but a loss in each of these pairs was trained once, so this may be luck of the training.",
+    "subjects; but a loss of each pair was trained once, so this may be luck of the training.",
     "equal": "{It} and {names} are as good within {margin}.",
     "open": "{It} is not shown to differ from {names}{reach}.",
     "seeds": "These trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
     "behind, one seed": "The masks of {names} overlap the reference better on the test set, beyond chance between "
-    "subjects, though a loss in each of these pairs was trained once. The choice follows the threshold set.",
+    "subjects, though a loss of each pair was trained once. The choice follows the threshold set.",
     "behind": "The masks of {names} overlap the reference better on the test set, beyond chance. The choice follows "
     "the threshold set.",
     "few": "There are too few subjects to compare it with {names}.",
@@ -90,7 +89,7 @@ def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
     runs = ranks[ranks["of"] == "run"]
     mine = of_run(runs, best)
     stands = f"; it has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
-    return f" All this is about {name} in the mean of its seeds, not about this one training{stands}."
+    return f" This is about {name} in the mean of its seeds, not about this one training{stands}."
 
 
 def sure_of_threshold(results: StudyResults) -> str:
