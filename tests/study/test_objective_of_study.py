@@ -8,14 +8,14 @@ from cordlesion.io.progress import shown
 from cordlesion.study.setup import initial_study, keep_objective
 from support.tiny import make_cohort
 
-FORMER = "77d94540f6b5fba0"
-"""Fingerprint of the results of the demo in versions whose default was the median."""
+FORMER = "26cc09f01ea8de1f"
+"""Fingerprint of the results of `extended` in versions whose default was the median."""
 
 
 @pytest.fixture
-def demo(tmp_path):
-    """The demo with a folder of its own, which names no objective."""
-    return read_study(builtin_study("demo")).model_copy(update={"output": tmp_path / "study"})
+def study(tmp_path):
+    """A study that names no objective, with a folder of its own."""
+    return read_study(builtin_study("extended")).model_copy(update={"output": tmp_path / "study"})
 
 
 def recorded(study, objective):
@@ -25,16 +25,16 @@ def recorded(study, objective):
     (study.output / "study.yaml").write_text(study_yaml(ran))
 
 
-def test_a_new_study_chooses_by_the_mean(demo):
-    assert keep_objective(demo) is demo
-    assert demo.threshold.objective == "mean_voxel_f1"
+def test_a_new_study_chooses_by_the_mean(study):
+    assert keep_objective(study) is study
+    assert study.threshold.objective == "mean_voxel_f1"
     assert read_study(builtin_study("isbi2023")).threshold.objective == "median_voxel_f1"
 
 
-def test_a_finished_study_keeps_its_results_and_says_so(demo, capsys):
-    recorded(demo, "median_voxel_f1")
+def test_a_finished_study_keeps_its_results_and_says_so(study, capsys):
+    recorded(study, "median_voxel_f1")
     with shown():
-        kept = keep_objective(demo)
+        kept = keep_objective(study)
     assert kept.threshold.objective == "median_voxel_f1"
     assert digest(kept.decisive).startswith(FORMER)
     printed = " ".join(capsys.readouterr().out.split())
@@ -44,14 +44,14 @@ def test_a_finished_study_keeps_its_results_and_says_so(demo, capsys):
 
 
 @pytest.mark.parametrize("objective", ["mean_voxel_f1", "f_beta:2"])
-def test_other_objectives_of_the_folder_are_not_kept(demo, objective):
-    recorded(demo, objective)
-    assert keep_objective(demo) is demo
+def test_other_objectives_of_the_folder_are_not_kept(study, objective):
+    recorded(study, objective)
+    assert keep_objective(study) is study
 
 
-def test_a_named_objective_is_taken(demo):
-    recorded(demo, "median_voxel_f1")
-    named = demo.model_copy(update={"threshold": ThresholdConfig(objective="mean_voxel_f1")})
+def test_a_named_objective_is_taken(study):
+    recorded(study, "median_voxel_f1")
+    named = study.model_copy(update={"threshold": ThresholdConfig(objective="mean_voxel_f1")})
     assert keep_objective(named) is named
 
 
@@ -66,6 +66,6 @@ def test_the_study_to_start_from_names_its_objective(tmp_path):
     assert "objective" in study.threshold.model_fields_set
 
 
-def test_the_margin_of_equivalence_changes_no_result(demo):
-    wider = demo.model_copy(update={"evaluation": demo.evaluation.model_copy(update={"equivalence_margin": 0.1})})
-    assert wider.decisive == demo.decisive
+def test_the_margin_of_equivalence_changes_no_result(study):
+    wider = study.model_copy(update={"evaluation": study.evaluation.model_copy(update={"equivalence_margin": 0.1})})
+    assert wider.decisive == study.decisive
