@@ -82,7 +82,7 @@ def true_components(rng: np.random.Generator, sds: tuple[float, ...]) -> ScoreCo
 
 def _designs() -> Iterator[tuple[int, tuple[int, int], float]]:
     for n_seeds in (3, 5, 10):
-        for sizes in ((20, 20), (60, 60), (150, 150)):
+        for sizes in ((20, 20), (80, 80)):
             for gap in (0.1, 0.2):
                 yield n_seeds, sizes, gap
 

@@ -1,7 +1,9 @@
 """Plans: the pilot and its file, power of tuning against the report's own verdict, tables, words, figure, command."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -214,3 +216,10 @@ def test_widths_shrink_with_the_subjects_of_the_threshold_set(pilot):
     for widths in pilot.threshold_widths.values():
         assert widths[120] <= widths[5]
     assert THRESHOLD in set(make_plan(pilot, read_pilot(), SMALL).table["question"])
+
+
+def test_the_line_in_the_documentation_is_what_the_pilot_in_the_package_gives():
+    page = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"```text\n(.*)\n```", page)
+    example = read_pilot()
+    assert line in [text.strip() for text in describe_plan(make_plan(example, example, Sizes()))]
