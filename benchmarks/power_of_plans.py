@@ -76,7 +76,7 @@ def beats(rng: np.random.Generator, n_studies: int) -> Iterator[Row]:
 
 def true_components(rng: np.random.Generator, sds: tuple[float, ...], gap: float) -> ScoreComponents:
     """Estimate components from a very large study; every second loss is better: variances depend on the mean."""
-    design = Design(owners(*_LARGE), sds, tuple(gap * (k % 2) for k in range(N_LOSSES)), 60)
+    design = Design(owners(*_LARGE), sds, tuple(gap * (k % 2) for k in range(N_LOSSES)), 400)
     scores = f1_scores(rng, design, draw_luck(rng, 1, design))[0]
     return estimate_components(list(scores), design.owners)
 

@@ -90,6 +90,16 @@ def test_another_file_is_refused_in_one_sentence(content, fault, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_a_missing_pilot_and_an_output_over_it_are_refused(cli, pilot, tmp_path):
+    assert "no such file or folder" in cli("plan", tmp_path / "absent", "-o", tmp_path / "plan").error
+    save_pilot(pilot, tmp_path / "pilot.json")
+    before = (tmp_path / "pilot.json").read_bytes()
+    ended = cli("plan", tmp_path / "pilot.json", "-o", tmp_path / "plan", "--save-components", tmp_path / "pilot.json")
+    assert ended.status == 2
+    assert (tmp_path / "pilot.json").read_bytes() == before
+    assert not (tmp_path / "plan").exists()
+
+
 def test_a_pilot_for_another_score_is_refused(pilot, tmp_path):
     save_pilot(pilot, tmp_path / "pilot.json")
     with pytest.raises(CordlesionError, match="is a pilot for voxel_f1"):
