@@ -1,7 +1,9 @@
 """Plans: the pilot and its file, power of tuning against the report's own verdict, tables, words, figure, command."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -86,6 +88,16 @@ def test_another_file_is_refused_in_one_sentence(content, fault, tmp_path):
         read_pilot(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_missing_pilot_and_an_output_over_it_are_refused(cli, pilot, tmp_path):
+    assert "no such file or folder" in cli("plan", tmp_path / "absent", "-o", tmp_path / "plan").error
+    save_pilot(pilot, tmp_path / "pilot.json")
+    before = (tmp_path / "pilot.json").read_bytes()
+    ended = cli("plan", tmp_path / "pilot.json", "-o", tmp_path / "plan", "--save-components", tmp_path / "pilot.json")
+    assert ended.status == 2
+    assert (tmp_path / "pilot.json").read_bytes() == before
+    assert not (tmp_path / "plan").exists()
 
 
 def test_a_pilot_for_another_score_is_refused(pilot, tmp_path):
@@ -214,3 +226,10 @@ def test_widths_shrink_with_the_subjects_of_the_threshold_set(pilot):
     for widths in pilot.threshold_widths.values():
         assert widths[120] <= widths[5]
     assert THRESHOLD in set(make_plan(pilot, read_pilot(), SMALL).table["question"])
+
+
+def test_the_line_in_the_documentation_is_what_the_pilot_in_the_package_gives():
+    page = (Path(__file__).parents[2] / "docs" / "plan.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"```text\n(.*)\n```", page)
+    example = read_pilot()
+    assert line in [text.strip() for text in describe_plan(make_plan(example, example, Sizes()))]

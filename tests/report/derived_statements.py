@@ -8,7 +8,7 @@ from scipy import stats
 
 from oracles.bootstrap_oracle import best_cell
 
-N_DRAWS = 500
+N_DRAWS = 300
 HEAD = ["Statement", "Effect", "Claimed", "Verdict", "Paper", "Here", "95 % interval", "p", "p (Holm)", "Subjects"]
 ROWS = (
     ("1 Dice-based: precise", "V-precision − V-sensitivity at 0.5, Dice-based", "above 0", "+0.30"),

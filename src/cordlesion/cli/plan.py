@@ -43,11 +43,16 @@ def plan(
     """
     from cordlesion.planning.answers import describe_plan
     from cordlesion.planning.files import plan_study
-    from cordlesion.planning.pilot import save_pilot
     from cordlesion.planning.plan import Sizes
 
     sizes = Sizes(gap, subjects, seeds, scans_per_subject, power)
-    made = plan_study(pilot, output, metric=metric, sizes=sizes, n_losses=losses, figure_format=figure_format)
-    if save_components is not None:
-        save_pilot(made.pilot, save_components)
+    made = plan_study(
+        pilot,
+        output,
+        metric=metric,
+        sizes=sizes,
+        n_losses=losses,
+        figure_format=figure_format,
+        save_components=save_components,
+    )
     print("\n".join(describe_plan(made)))

@@ -51,9 +51,8 @@ def _enough(plan: Plan, gap: float, *, declared: bool) -> str:
     without = [n for n, one in needed.items() if one.subjects is None]
     if not without:
         return "; ".join(enough)
-    return "; ".join(
-        [*enough, f"with {without[-1]} seeds {'or fewer ' if without[1:] else ''}{MOST_SUBJECTS} are too few"]
-    )
+    fewer = "or fewer " if without[1:] else ""
+    return "; ".join([*enough, f"more than {MOST_SUBJECTS} with {without[-1]} seeds {fewer}(train more)"])
 
 
 def _subjects(needed: Needed) -> str:

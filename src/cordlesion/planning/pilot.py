@@ -61,6 +61,11 @@ def read_pilot(source: Path | None = None, metric: str = "voxel_f1") -> Pilot:
     path = EXAMPLE if source is None else Path(source)
     if path.is_dir():
         return measure_pilot(read_results(path), metric)
+    if not path.exists():
+        raise CordlesionError(
+            f"{path}: no such file or folder; the folder of a finished study, or a file that `cordlesion plan "
+            "--save-components` wrote, is needed. Check the path."
+        )
     pilot = _read_file(path)
     if pilot.metric != metric:
         raise CordlesionError(

@@ -10,7 +10,13 @@ import pytest
 from cordlesion.losses import LOSSES
 from cordlesion.report.sections.paper import printed_table
 from cordlesion.report.sections.statements.claims import DICE_BASED, STATEMENTS, TVERSKY_BASED, WITHIN, Part, Statement
-from cordlesion.report.sections.statements.measures import Estimate, estimate, gain_by_tuning, sensitivity_at_half
+from cordlesion.report.sections.statements.measures import (
+    Estimate,
+    estimate,
+    gain_by_tuning,
+    sensitivity_at_half,
+    tuned_threshold,
+)
 from cordlesion.report.sections.statements.table import describe_statements, statements_table
 from cordlesion.report.sections.statements.thresholds import compare_with_half
 from cordlesion.report.sections.statements.verdicts import judge_statements, lead
@@ -229,6 +235,11 @@ def test_losses_with_one_seed_are_left_out_where_others_have_several(several_see
     everything = estimate(mixed, gain_by_tuning)
     assert float(everything.test.difference) == float(without.test.difference)
     assert estimate(mixed, gain_by_tuning, ("bce",)).over_seeds is False
+    thresholds = tuned_threshold(mixed)
+    assert thresholds.over_seeds
+    assert float(thresholds.test.difference) == pytest.approx(
+        np.mean([t for run, t in mixed.tuned.items() if run.loss in ("dice", "tversky")]) - 0.5
+    )
 
 
 def test_rows_have_the_declared_columns_and_every_statement(results):

@@ -10,7 +10,7 @@ from cordlesion.report.losses import several_seeds
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.ranking.comparisons import name_compared
 from cordlesion.report.sections.ranking.ranks import LOSS, name_rank
-from cordlesion.report.sections.ranking.standings import name_reach
+from cordlesion.report.sections.ranking.standings import name_needed, name_reach
 from cordlesion.report.sections.thresholds.stability import SHIFT
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.table import SIGNIFICANT
@@ -168,7 +168,8 @@ def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     counts = rows.loc[~equal, "verdict"].value_counts()
     for verdict, words in _VERDICTS.items():
         if verdict in counts:
-            reach = name_reach(rows[~equal & (rows["verdict"] == verdict)]) if verdict in _OPEN else ""
+            found = rows[~equal & (rows["verdict"] == verdict)]
+            reach = f"{name_reach(found)}{name_needed(found)}" if verdict in _OPEN else ""
             parts.append(f"{counts[verdict]} {words}{f' ({reach})' if reach else ''}")
     metric = str(rows["metric"].iloc[0])
     name = _name_family(rows, pairs[pairs["metric"] == metric])

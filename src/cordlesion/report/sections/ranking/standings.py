@@ -59,11 +59,15 @@ def name_reach(rows: pd.DataFrame) -> str:
     gap = least if least == most else f"{least} to {most}"
     # Of losses that are trained once nothing is known beyond these trainings.
     of_these = " between these trainings" if (rows[["n_seeds_first", "n_seeds_second"]] == 1).any(axis=None) else ""
-    return f"a true difference of {gap}{of_these} would be found in 80 % of such studies{_name_needed(rows)}"
+    return f"a true difference of {gap}{of_these} would be found in 80 % of such studies"
 
 
-def _name_needed(rows: pd.DataFrame) -> str:
-    """Describe how many subjects would find differences as large as those seen; empty where it is not computed."""
+def name_needed(rows: pd.DataFrame) -> str:
+    """Describe how many subjects would find differences as large as those seen; empty where it is not computed.
+
+    Args:
+        rows: Of :func:`compare_pairs`, open comparisons.
+    """
     needed = sorted(int(n) for n in rows["needed_subjects"].dropna())
     if not needed:
         return ""

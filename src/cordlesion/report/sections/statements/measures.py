@@ -117,7 +117,8 @@ def tuned_threshold(results: StudyResults, *, only: Sequence[str] = (), without:
     chosen = [loss for loss in _trained(results) if (not only or loss in only) and loss not in without]
     if not chosen or "fold" in results.written_thresholds:
         return None
-    drawn = {loss: resampled_thresholds(results, _runs(results, loss)) for loss in _trained(results)}
+    chosen = [loss for loss in chosen if len(_runs(results, loss)) > 1] or chosen
+    drawn = {loss: resampled_thresholds(results, _runs(results, loss)) for loss in chosen}
     tuned = {loss: np.array([results.tuned[run] for run in _runs(results, loss)]) for loss in drawn}
     rows = results.thresholds.iloc[0]
     n_subjects = int(rows["n_subjects"])

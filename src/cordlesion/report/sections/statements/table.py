@@ -6,7 +6,7 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p, plural, with_interval
 from cordlesion.report.sections.statements.claims import STATEMENTS, WITHIN, Statement
-from cordlesion.report.table import Cell, Group, Table
+from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS, MOST_SUBJECTS
 
 _COLUMNS = (
@@ -36,7 +36,7 @@ def statements_table(rows: pd.DataFrame) -> Table:
             "parts is confirmed if both hold, and contradicted if one is refuted (Bonferroni). Holm’s correction over "
             f"the {plural(asked, 'statement')} that could be tested; fewer than {MIN_PAIRS} subjects are not tested. "
             "Would decide: subjects with which 80 % of studies would decide, with as many seeds and if the effect is "
-            f"the one seen here, up to {MOST_SUBJECTS}."
+            f"the one seen here, up to {MOST_SUBJECTS}. {EMPTY_REFERENCE}"
         ),
     )
 

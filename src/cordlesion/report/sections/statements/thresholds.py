@@ -11,7 +11,7 @@ from cordlesion.study_folder.runs import Run
 from cordlesion.threshold import parse_objective
 from cordlesion.threshold.scans import arrange_scans
 
-_N_DRAWS = 500
+_N_DRAWS = 300
 
 
 def resampled_thresholds(results: StudyResults, runs: Sequence[Run]) -> FloatArray:
@@ -37,7 +37,7 @@ def compare_with_half(
     part that of single trainings around the mean of their loss.
 
     Args:
-        tuned: The thresholds of each loss, shape (seeds,).
+        tuned: The thresholds of each loss whose seed noise is pooled, shape (seeds,).
         drawn: The same for drawn subjects, shape (seeds, draws).
         weights: Of the losses that are tested; their sum is 1.
         n_subjects: Subjects of the threshold set.
