@@ -1,5 +1,6 @@
 """Large tables are read run by run: the same rows, the same faults, the same report, and little memory."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.table_parts import find_parts
 from cordlesion.study_folder import run_rows
 from cordlesion.study_folder.results import StudyResults, read_results
-from cordlesion.study_folder.run_rows import LARGE_TABLES, RowsOnDisk
+from cordlesion.study_folder.run_rows import LARGE_TABLES, RowsOnDisk, read_run_rows
 from cordlesion.study_folder.runs import Run
 
 
@@ -52,6 +53,25 @@ def test_a_table_that_changes_while_it_is_read_is_named(study_copy: Path) -> Non
         stream.write("more\n")
     with pytest.raises(CordlesionError, match=r"sweep\.tsv: has changed while it was read"):
         results.rows("sweep", results.best)
+
+
+@pytest.mark.usefixtures("on_disk")
+def test_memory_does_not_grow_with_the_runs(study_copy: Path) -> None:
+    path, written = study_copy / "sweep.tsv", read_results(study_copy).written_thresholds
+    rows = pd.read_csv(path, sep="\t", keep_default_na=False, dtype=str).query("loss == 'bce'")
+
+    def peak(n_runs: int) -> int:
+        pd.concat([rows.assign(seed=str(seed)) for seed in range(n_runs)]).to_csv(path, sep="\t", index=False)
+        tracemalloc.start()
+        found = read_run_rows(path, written)
+        assert sum(len(found.of(run, None, {})) for run in found.runs) == n_runs * len(rows)
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size
+
+    peak(1)  # imports and caches
+    few, bytes_of_few = peak(6), path.stat().st_size
+    assert peak(24) - few < 0.02 * (path.stat().st_size - bytes_of_few)
 
 
 def test_blocks_of_rows_and_quoted_cells(tmp_path: Path) -> None:
