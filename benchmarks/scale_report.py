@@ -1,11 +1,11 @@
 """Time and peak memory of the report of a study with very many runs and scans, from tables alone.
 
-python benchmarks/scale_report.py STUDY --runs 1000 --scans 1000 [--json FILE]
+python benchmarks/scale_report.py STUDY [--runs 1000] [--scans 1000] [--folder FOLDER]
 
-STUDY is a finished study. Its tables are repeated: so many predicted scans, half of them in each set, each a copy of one
-of its scans under another name; so many runs, losses under other names with up to 50 seeds each, each with slightly
-lower scores. Scans and maps are those of STUDY where a picture needs one, and the page says of all others that their
-files are missing, so time for pictures is not part of the figures. The study needs no fold and no comparator.
+STUDY is a finished study with one split. Its tables are repeated: so many predicted scans, half of them in each set,
+each a copy of one of its scans under another name; so many runs of losses under other names, with up to 50 seeds each
+and slightly lower scores. Only the scans of STUDY itself have pictures: those of so many scans would take most of the
+time, though no memory that grows.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from _scale_runs import many_runs
 from _timing import header
 
 from cordlesion.config import RunConfig, read_study, study_yaml
+from cordlesion.config.names import file_label
 from cordlesion.io.tables import read_table, table_in_parts
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SPECS
@@ -33,7 +34,6 @@ from cordlesion.study_folder.tables import SPECS
 OF_SCANS, OF_RUNS = ("sweep", "evaluation", "rules", "strata"), ("thresholds", "froc", "calibration", "reliability")
 """Tables with rows for every scan and run, and for every run."""
 SETS = ("threshold", "test")
-SEEDS = 50
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,9 @@ def write_tables(donor: Path, folder: Path, size: Size) -> None:
     config = many_runs(read_study(source.configuration), folder, size.runs)
     folder.mkdir(parents=True)
     target.configuration.write_text(study_yaml(config), encoding="utf-8")
-    shutil.copyfile(source.manifest, target.manifest)
     original = read_study(source.configuration).runs[0]
+    shutil.copyfile(source.manifest, target.manifest)
+    _link_maps(source, target, original, config.runs)
     names = _write_splits(source, target, size.scans)
     rng = np.random.default_rng(0)
     for name in (*OF_SCANS, *OF_RUNS):
@@ -65,6 +66,17 @@ def write_tables(donor: Path, folder: Path, size: Size) -> None:
     for run in config.runs:
         target.run(run.name).mkdir(parents=True)
         shutil.copyfile(source.run(original.name) / "history.tsv", target.run(run.name) / "history.tsv")
+
+
+def _link_maps(source: StudyFolder, target: StudyFolder, original: RunConfig, runs: tuple[RunConfig, ...]) -> None:
+    """Give every run the maps and masks of the donor's first run."""
+    old = f"_desc-{file_label(original.name)}_"
+    for path in source.derivatives.rglob(f"*{old}*"):
+        for run in runs:
+            link = target.derivatives / path.relative_to(source.derivatives)
+            link = link.with_name(path.name.replace(old, f"_desc-{file_label(run.name)}_"))
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.resolve())
 
 
 def _write_splits(source: StudyFolder, target: StudyFolder, scans: int) -> dict[str, pd.DataFrame]:

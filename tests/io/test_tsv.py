@@ -146,6 +146,7 @@ VALUES = {
     "object": st.one_of(
         st.text(max_size=4), st.none(), st.floats(), st.integers(), st.sampled_from(["a\tb", 'a"b', "\n"])
     ),
+    "str": st.one_of(st.text(max_size=4), st.none()),
     "Int64": st.one_of(st.integers(-9, 9), st.none()),
     "float32": st.floats(width=32),
 }

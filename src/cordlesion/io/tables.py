@@ -143,7 +143,7 @@ def _write_rows(stream: TextIO, table: pd.DataFrame, *, with_header: bool) -> No
 
 
 def _is_plain(dtype: Any) -> bool:  # noqa: ANN401 - of numpy or pandas
-    return str(dtype) in ("float64", "int64", "bool", "object", "Int64")
+    return str(dtype) in ("float64", "int64", "bool", "object", "str", "Int64")
 
 
 def _written(column: "pd.Series[Any]") -> list[Any]:
