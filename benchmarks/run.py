@@ -19,6 +19,7 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 SCRIPTS = {
     "stack": 2,
     "training_step": 1,
+    "busy": 3,
     "prediction": 1,
     "sweep": 2,
     "simulate": 4,
@@ -27,7 +28,7 @@ SCRIPTS = {
     "explorer": 10,
 }
 """Benchmarks with the number of rounds of a quick run; the default numbers give more reliable figures."""
-NETWORKS = ("training_step", "prediction", "segment")
+NETWORKS = ("training_step", "busy", "prediction", "segment")
 """Those that depend on the instructions of the processor."""
 
 

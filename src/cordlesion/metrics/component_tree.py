@@ -187,8 +187,8 @@ def _pairs(voxels: _Voxels, merging: _Merging, lesion_of_voxel: IntArray, n_leve
         if len(new) or merged.any():
             components = np.where(merged, merging.into[components], components)
             lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
-            voxels = np.concatenate([pairs.voxels, np.ones(len(new), dtype=np.int64)])
-            keys, counts = _summed(components << 32 | lesions, voxels)
+            shared = np.concatenate([pairs.voxels, np.ones(len(new), dtype=np.int64)])
+            keys, counts = _summed(components << 32 | lesions, shared)
             pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts)
         yield pairs
 

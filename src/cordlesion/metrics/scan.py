@@ -207,7 +207,8 @@ def _sums(parts: Sequence[IntArray]) -> list[int]:
         return []
     ends = np.cumsum([len(part) for part in parts])
     total = np.concatenate([[0], np.cumsum(np.concatenate(parts))])
-    return np.diff(total[ends], prepend=0).tolist()
+    sums: list[int] = np.diff(total[ends], prepend=0).tolist()
+    return sums
 
 
 def _metrics(facts: ScanFacts) -> ScanMetrics:

@@ -89,7 +89,7 @@ def _overlaps(mask: Mask, p: Float32Array, thresholds: Float32Array, connectivit
     return [*levels, *overlaps_by_level(inside, thresholds[sparse:], lesions, connectivity)]
 
 
-def _box_of_either(mask: Mask, p: Float32Array, threshold: np.float32) -> Box:
+def _box_of_either(mask: Mask, p: Float32Array, threshold: float) -> Box:
     """Return the smallest box that holds every voxel of the mask and every voxel of the map that reaches a threshold.
 
     Part by part: arrays as large as a scan are new memory each time, which costs more than the comparison.

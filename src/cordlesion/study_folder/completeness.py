@@ -31,7 +31,7 @@ def require_complete(results: "StudyResults") -> None:
             f"{results.folder.splits} does not have there; tables of one study are needed. {run_stage('evaluate')}"
         )
     known = {run.loss for run in results.runs}
-    in_tables = {name: results.losses_in(name) for name in _BY_CATEGORY}
+    in_tables: dict[str, list[str]] = {name: results.losses_in(name) for name in _BY_CATEGORY}
     in_tables |= {name: list(getattr(results, name)["loss"]) for name in ("froc", "calibration", "reliability")}
     for name, losses in in_tables.items():
         if others := set(losses) - known:

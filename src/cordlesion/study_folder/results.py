@@ -216,7 +216,7 @@ def read_results(folder: Path | str) -> StudyResults:
     tables = {name: read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
     written = tables["thresholds"]
     pooled = pool_folds({**tables, "splits": with_acquisition(tables["splits"], study.splits)})
-    large = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}
+    large: dict[str, Any] = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}
     config = read_study(required(study.configuration))
     results = StudyResults(
         folder=study,

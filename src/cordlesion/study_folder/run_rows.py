@@ -101,7 +101,8 @@ class RowsOnDisk:
 
     @cached_property
     def _kept(self) -> Callable[[Run, Collection[str] | None, object], pd.DataFrame]:
-        return lru_cache(_KEPT)(self._read)
+        kept: Callable[..., pd.DataFrame] = lru_cache(_KEPT)(self._read)
+        return kept
 
     def _read(self, run: Run, needed: Collection[str] | None, set_name: object) -> pd.DataFrame:
         keys = [key for key in self.keys.get(run, ()) if set_name in (None, key[-1])]
