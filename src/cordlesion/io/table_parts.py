@@ -70,7 +70,7 @@ def find_parts(path: Path, by: Sequence[str]) -> TableParts:
             header = stream.readline()
             names = checked_table(read_rows(path, io.BytesIO(header)), path, by).columns.tolist()
             columns = [names.index(name) for name in by]
-            for key, start, stop in _blocks(path, stream, columns):
+            for key, start, stop in _blocks(path, stream, columns, len(header)):
                 places.setdefault(key, array("q")).extend((start, stop))
     except OSError as error:
         raise cannot_read(path, error, "a table (.tsv)") from error
@@ -88,10 +88,10 @@ def _block(stream: BinaryIO, start: int, stop: int) -> bytes:
     return rows if rows.endswith(b"\n") else rows + b"\n"
 
 
-def _blocks(path: Path, stream: BinaryIO, columns: Sequence[int]) -> Iterator[tuple[Key, int, int]]:
-    """Yield the key, first byte and end of each block of neighbouring rows with one key."""
+def _blocks(path: Path, stream: BinaryIO, columns: Sequence[int], first: int) -> Iterator[tuple[Key, int, int]]:
+    """Yield the key, first byte and end of each block of neighbouring rows with one key; ``first`` is that of all."""
     known: list[bytes] | None = None
-    start = place = stream.tell()
+    start = place = first
     for row in _rows(stream):
         if (key := _key(path, row, columns, place) or known) != known:
             if known is not None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cordlesion.study_folder.results import StudyResults
 
 _BY_CATEGORY: dict[Literal["rules", "strata"], str] = {"rules": "rule", "strata": "stratum"}
-"""The tables with several rows for each scan and run, and the column that tells them apart."""
+"""The tables with several rows for each scan and run, and the column in which they differ."""
 
 
 def require_complete(results: "StudyResults") -> None:

@@ -81,7 +81,7 @@ class RowsOnDisk:
     keys: Mapping[Run, Sequence[Key]]
     """The parts of each run: one of each set."""
     written: pd.DataFrame
-    """The thresholds as they were written: they tell how folds are pooled."""
+    """The thresholds as they were written: how folds are pooled depends on them."""
     _shared: dict[str, str] = field(default_factory=dict)
     """Names of scans and subjects, each once for all runs."""
 
