@@ -5,9 +5,16 @@ thresholds, volumes and pictures work without it.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Before torch is imported, which reads it then. The threads of a layer wait for each other, and OpenMP of GCC, which
+# PyTorch comes with for Linux, lets them turn 300,000 times before they sleep. Beside other programs, the thread that
+# they wait for may be interrupted, and the waiting takes more of a processor than the work (docs/benchmarks.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from cordlesion import config as config

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig
@@ -84,8 +85,8 @@ def sweep_map(
     probability = read_probability(pair.prediction, like=reference)
     p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
     measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)
-    columns = {name: [getattr(metrics, name) for metrics in measured] for name in METRIC_COLUMNS}
-    return pd.DataFrame(_names(pair) | {"threshold": list(thresholds)} | columns)
+    columns = {name: np.array([getattr(metrics, name) for metrics in measured]) for name in METRIC_COLUMNS}
+    return pd.DataFrame(_names(pair) | {"threshold": np.array(thresholds, dtype=np.float64)} | columns)
 
 
 def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:

@@ -12,7 +12,8 @@ from cordlesion.explorer.pack import numbers
 from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.study_folder.results import REPORTED_SETS, LargeTable, StudyResults
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
+from cordlesion.study_folder.run_rows import LargeTable
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
 
@@ -74,8 +75,7 @@ class Catalog:
     @cached_property
     def scans(self) -> tuple[ShownScan, ...]:
         """Scans of the test set, then those of the threshold set."""
-        evaluation = self.results.evaluation
-        pairs = [(name, set_name) for set_name in ("test", "threshold") for name in _names(evaluation, set_name)]
+        pairs = [(name, set_name) for set_name in ("test", "threshold") for name in self._names(set_name)]
         return tuple(ShownScan(name, _SETS[set_name]) for name, set_name in pairs)
 
     @cached_property
@@ -83,7 +83,7 @@ class Catalog:
         """Increasing thresholds of the slider: every 0.01, and all others of the study."""
         fine = np.arange(0, 1 + STEP / 2, STEP).tolist()
         published = [one.threshold for one in self.config.comparators if one.threshold is not None]
-        every = [*fine, *self.results.sweep["threshold"].dropna().tolist(), *published]
+        every = [*fine, *self.results.grid.tolist(), *published]
         return tuple(sorted({round(threshold, _DIGITS) for threshold in every}))
 
     def level(self, threshold: float) -> int:
@@ -147,7 +147,7 @@ class Catalog:
     @cached_property
     def _evaluated(self) -> dict[tuple[Run, str], dict[str, dict[str, float]]]:
         """Metrics (and fold) of each scan at the tuned threshold, by run and set."""
-        columns = [*METRIC_COLUMNS, "n_false_lesions", *self.results.evaluation.filter(["fold"])]
+        columns = [*METRIC_COLUMNS, "n_false_lesions", *(["fold"] if self._has_folds else [])]
         tables = {
             (run, name): self.results.evaluated(run, name, self.results.tuned.get(run))[columns]
             for run in self.results.runs
@@ -170,13 +170,18 @@ class Catalog:
         return next((one.threshold for one in self.config.comparators if one.name == run.loss), None)
 
     def _fold(self, run: Run, scan: ShownScan) -> int | None:
-        if "fold" not in self.results.evaluation:
+        if not self._has_folds:
             return None
         return int(self._evaluated[run, scan.set_name][scan.scan_id]["fold"])
 
+    @property
+    def _has_folds(self) -> bool:
+        return "fold" in self.results.written_thresholds
+
+    def _names(self, set_name: str) -> list[str]:
+        # Every method has the same scans.
+        rows = self.results.rows("evaluation", self.results.runs[0], ["scan_id"], set=set_name)
+        return sorted(rows["scan_id"].unique())
+
 
 _SETS: dict[str, SetName] = {name: name for name in REPORTED_SETS}
-
-
-def _names(evaluation: pd.DataFrame, set_name: str) -> list[str]:
-    return sorted(evaluation.loc[evaluation["set"] == set_name, "scan_id"].unique())

@@ -183,12 +183,22 @@ def _pairs(voxels: _Voxels, merging: _Merging, lesion_of_voxel: IntArray, n_leve
     for depth, places in enumerate(_by_depth(voxels.depths[inside], n_levels)):
         new = inside[places]
         components = np.concatenate([pairs.components, new])
-        components = np.where(merging.depths[components] <= depth, merging.into[components], components)
-        lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
-        keys, place = np.unique(components << 32 | lesions, return_inverse=True)
-        counts = np.bincount(place, np.concatenate([pairs.voxels, np.ones(len(new))]), minlength=len(keys))
-        pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts.astype(np.int64))
+        merged = merging.depths[components] <= depth
+        if len(new) or merged.any():
+            components = np.where(merged, merging.into[components], components)
+            lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
+            shared = np.concatenate([pairs.voxels, np.ones(len(new), dtype=np.int64)])
+            keys, counts = _summed(components << 32 | lesions, shared)
+            pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts)
         yield pairs
+
+
+def _summed(keys: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Return each key once, rising, and the sum of its counts; there is at least one."""
+    order = np.argsort(keys)
+    keys = keys[order]
+    first = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    return keys[first], np.add.reduceat(counts[order], first)
 
 
 def _by_depth(depths: npt.NDArray[np.integer], n_levels: int) -> list[IntArray]:

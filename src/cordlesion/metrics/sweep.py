@@ -13,10 +13,19 @@ from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps
 from cordlesion.metrics.rules import LesionRule, resolve_rule
 from cordlesion.metrics.scan import ScanMetrics, all_scan_metrics
-from cordlesion.metrics.voxel import bounding_box, checked_array, checked_mask, require_same_shape, voxel_volume_mm3
+from cordlesion.metrics.voxel import (
+    Box,
+    bounding_box,
+    checked_array,
+    checked_mask,
+    require_same_shape,
+    voxel_volume_mm3,
+)
 
 # Where more of the grid is reached (maps of an untrained network), labelling the level is faster than the tree.
 _DENSE_SHARE = 1 / 16
+_PART_VOXELS = 2**16
+"""Small enough for the cache of a processor."""
 
 
 def sweep(
@@ -65,9 +74,10 @@ def sweep(
 
 def _overlaps(mask: Mask, p: Float32Array, thresholds: Float32Array, connectivity: int) -> list[Overlaps]:
     """Find the overlaps at rising, distinct thresholds."""
-    whole = int(count_reached(p.min(), thresholds))  # the first threshold that some voxel does not reach
+    lowest = 0.0 if p.flat[0] == 0 else p.min()
+    whole = int(count_reached(lowest, thresholds))  # the first threshold that some voxel does not reach
     # Nothing is looked for beyond the box of what it or the reference reaches: most of a scan is not cord.
-    box = bounding_box(mask | binarize(p, thresholds[whole]) if whole < len(thresholds) else mask)
+    box = _box_of_either(mask, p, thresholds[whole]) if whole < len(thresholds) else bounding_box(mask)
     lesions, inside = every_component(mask[box], connectivity), p[box].copy(order="K")
     levels, sparse = [_whole_grid(lesions, p.size)] * whole, whole
     while sparse < len(thresholds):
@@ -77,6 +87,27 @@ def _overlaps(mask: Mask, p: Float32Array, thresholds: Float32Array, connectivit
         levels.append(find_overlaps(lesions, every_component(reached, connectivity)))
         sparse += 1
     return [*levels, *overlaps_by_level(inside, thresholds[sparse:], lesions, connectivity)]
+
+
+def _box_of_either(mask: Mask, p: Float32Array, threshold: float) -> Box:
+    """Return the smallest box that holds every voxel of the mask and every voxel of the map that reaches a threshold.
+
+    Part by part: arrays as large as a scan are new memory each time, which costs more than the comparison.
+    """
+    slow = 2 if p.flags.f_contiguous else 0  # the axis along which parts lie in one piece
+    step = max(1, _PART_VOXELS * p.shape[slow] // p.size)
+    found = [np.zeros(n, dtype=np.bool_) for n in p.shape]
+    for start in range(0, p.shape[slow], step):
+        part = tuple(slice(start, start + step) if axis == slow else slice(None) for axis in range(3))
+        inside = binarize(p[part], threshold)
+        inside |= mask[part]
+        if inside.any():
+            for axis in range(3):
+                found[axis][part[axis]] |= inside.any(axis=tuple(other for other in range(3) if other != axis))
+    x, y, z = (np.flatnonzero(one) for one in found)
+    if not len(x):
+        return slice(0, 0), slice(0, 0), slice(0, 0)
+    return slice(int(x[0]), int(x[-1]) + 1), slice(int(y[0]), int(y[-1]) + 1), slice(int(z[0]), int(z[-1]) + 1)
 
 
 def _whole_grid(lesions: Components, n_voxels: int) -> Overlaps:

@@ -34,7 +34,16 @@ def read_checked(path: Path) -> pd.DataFrame:
         CordlesionError: The table is missing, cut, doubled, or holds something else.
     """
     spec = SPECS[required(path).name]
-    table = read_table(path, spec.required_names)
+    return checked(path, read_table(path, spec.required_names))
+
+
+def checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Check rows of one of the study's tables, as :func:`read_checked` does.
+
+    Raises:
+        CordlesionError: As :func:`read_checked`.
+    """
+    spec = SPECS[path.name]
     again = run_stage_of(spec.file)
     if table.empty:
         raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")

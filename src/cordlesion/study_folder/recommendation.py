@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cordlesion.study_folder.results import StudyResults
 
 _SCORE = "voxel_f1"
+_NEEDED = ("scan_id", "subject", "loss", "seed", "threshold", "reference_volume_mm3", _SCORE)
 _ONE_NETWORK, _SEVERAL_NETWORKS, _COMPARATOR = range(3)
 
 
@@ -52,9 +53,9 @@ def equivalent_methods(results: "StudyResults") -> tuple[str, ...]:
     valid because the leader was chosen on other scans. Masks have no threshold to tune and cannot be recommended.
     """
     runs = [run for run in results.runs if run not in results.unlearned]
-    tables = [lesion_bearing(results.evaluated(run, "test", results.tuned.get(run)).reset_index()) for run in runs]
+    tables = [lesion_bearing(results.evaluated(run, "test", results.tuned.get(run), _NEEDED)) for run in runs]
     margin = results.config.evaluation.equivalence_margin
-    pairs = compare_losses(pd.concat(tables), _SCORE, recommended=results.leader.loss, margin=margin)
+    pairs = compare_losses(pd.concat(tables).reset_index(), _SCORE, recommended=results.leader.loss, margin=margin)
     if pairs.empty:
         return ()
     ours = pairs[(pairs["family"] == "recommended") & (pairs["p_equivalent"] <= SIGNIFICANT)]

@@ -1,26 +1,29 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cordlesion.config import SetName, StudyConfig, read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import IndexArray
+from cordlesion.io.arrays import FloatArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
 from cordlesion.study_folder.completeness import require_complete
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.large_tables import LargeTables, TableField
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
 from cordlesion.study_folder.recommendation import equivalent_methods, rank_runs, simplest
+from cordlesion.study_folder.run_rows import LARGE_TABLES, read_run_rows
 from cordlesion.study_folder.runs import DEFAULT_THRESHOLD as DEFAULT_THRESHOLD
 from cordlesion.study_folder.runs import REPORTED_SETS as REPORTED_SETS
 from cordlesion.study_folder.runs import (
@@ -30,16 +33,13 @@ from cordlesion.study_folder.runs import (
     list_runs,
     list_trainings,
     of_run,
-    places_by_run,
 )
 from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import parse_objective
 
-LargeTable: TypeAlias = Literal["sweep", "evaluation"]
 
-
-@dataclass(frozen=True)
-class StudyResults:
+@dataclass(frozen=True, kw_only=True)
+class StudyResults(LargeTables):
     """Everything the report shows.
 
     Examples:
@@ -56,17 +56,19 @@ class StudyResults:
     """``study.yaml`` as it is."""
     manifest: dict[str, Any]
     splits: pd.DataFrame
-    sweep: pd.DataFrame
+    sweep: TableField = TableField()  # noqa: RUF009 - a descriptor
+    """With ``evaluation``, ``rules`` and ``strata``, a table with rows for every scan and run, which is read as a whole
+    each time that it is large and asked for: :meth:`rows` and :meth:`evaluated` give what concerns one run."""
     thresholds: pd.DataFrame
     """A row per run: of its folds together, where there are several."""
     written_thresholds: pd.DataFrame
     """As they were chosen: a row per run and fold."""
-    evaluation: pd.DataFrame
+    evaluation: TableField = TableField()  # noqa: RUF009 - a descriptor
     histories: dict[Run, pd.DataFrame]
     """Learning curves, those of each fold apart; comparators have none."""
-    rules: pd.DataFrame
+    rules: TableField = TableField()  # noqa: RUF009 - a descriptor
     """Lesion scores of the test scans under every lesion rule, tuned thresholds; like the following, of runs only."""
-    strata: pd.DataFrame
+    strata: TableField = TableField()  # noqa: RUF009 - a descriptor
     """Lesions found in the test scans, by size."""
     froc: pd.DataFrame
     calibration: pd.DataFrame
@@ -97,7 +99,7 @@ class StudyResults:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Runs and comparators in the order of the evaluation, those of one loss together."""
-        found = list_runs(self.evaluation)
+        found = self.runs_in("evaluation")
         losses = list(dict.fromkeys(run.loss for run in found))
         return tuple(sorted(found, key=lambda run: losses.index(run.loss)))
 
@@ -152,27 +154,26 @@ class StudyResults:
     def _n_seeds(self) -> Counter[str]:
         return Counter(run.loss for run in self.runs)
 
-    def rows(self, table: LargeTable, run: Run, **where: object) -> pd.DataFrame:
-        """Return what :func:`of_run` does, of tables in which the rows of every run are asked for many times."""
-        places = self._places[table].get(replace(run, fold=None))
-        rows: pd.DataFrame = getattr(self, table)
-        return of_run(rows.iloc[:0] if places is None else rows.iloc[places], run, **where)
-
     @cached_property
-    def _places(self) -> dict[LargeTable, dict[Run, IndexArray]]:
-        return {"sweep": places_by_run(self.sweep), "evaluation": places_by_run(self.evaluation)}
+    def grid(self) -> FloatArray:
+        """All thresholds that were tried, increasing."""
+        tried = [self.rows("sweep", run, ["threshold"])["threshold"].dropna().unique() for run in self.tuned]
+        return np.unique(np.concatenate(tried))
 
-    def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
+    def evaluated(
+        self, run: Run, set_name: SetName, threshold: float | None, only: Collection[str] | None = None
+    ) -> pd.DataFrame:
         """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
 
-        ``n_false_lesions`` is added: predicted lesions that the reference does not confirm.
+        ``n_false_lesions`` is added, unless ``only`` some columns are wanted: predicted lesions that the reference does
+        not confirm.
         A comparator that comes as masks has no threshold (n/a): its rows stand for every threshold.
         """
-        rows = self.rows("evaluation", run, set=set_name)
+        rows = self.rows("evaluation", run, only, set=set_name)
         given = rows["threshold"].to_numpy(float)
         wanted = np.isnan(given) if threshold is None else np.isnan(given) | np.isclose(given, threshold, atol=1e-6)
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
-        return chosen.assign(n_false_lesions=false_lesions(chosen))
+        return chosen.assign(n_false_lesions=false_lesions(chosen)) if only is None else chosen
 
     def chosen(self, run: Run) -> dict[int | None, float]:
         """Return the tuned thresholds of a run as they were chosen: one of each fold, or the one that there is."""
@@ -212,9 +213,10 @@ def read_results(folder: Path | str) -> StudyResults:
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
-    tables = {name: read_checked(study.table(name)) for name in TABLES}
+    tables = {name: read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
     written = tables["thresholds"]
     pooled = pool_folds({**tables, "splits": with_acquisition(tables["splits"], study.splits)})
+    large: dict[str, Any] = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}
     config = read_study(required(study.configuration))
     results = StudyResults(
         folder=study,
@@ -223,6 +225,7 @@ def read_results(folder: Path | str) -> StudyResults:
         manifest=read_manifest(required(study.manifest), config.dataset),
         written_thresholds=written,
         histories={run: read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
+        **large,
         **pooled,
     )
     require_complete(results)

@@ -6,7 +6,7 @@ is repeated on bootstrap samples of subjects, and what it picks is scored on the
 cross-validation"; out-of-bag as in Efron & Tibshirani 1997, "Improvements on cross-validation: the .632+ method").
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,11 +89,9 @@ def correct_selection(
     if n_subjects < MIN_SUBJECTS:
         return None
     drawn = scans.draw_subjects(n_resamples, np.random.default_rng(seed))
-    run, cell = _pick(
-        np.stack([goal.summarize(one.measures) for one in runs])[:, None], losses, scans.grid, goal.tolerance
-    )
-    curves = np.stack([one.curves_of(goal, drawn) for one in runs])
-    picked, cells = _pick(curves, losses, scans.grid, goal.tolerance)
+    run, cell = _pick((goal.summarize(one.measures)[None] for one in runs), losses, scans.grid, goal.tolerance)
+    # The curves of one run at a time: those of all would be the largest array of a report.
+    picked, cells = _pick((one.curves_of(goal, drawn) for one in runs), losses, scans.grid, goal.tolerance)
     unseen = np.full(n_resamples, np.nan)
     for place in np.unique(picked):
         mine = picked == place
@@ -103,7 +101,7 @@ def correct_selection(
     chosen = runs[run[0]]
     apparent = float(goal.summarize(chosen.measures)[cell[0]])
     corrected = min(float(np.nanmean(unseen)), apparent)
-    half = _half_width(curves[run[0], :, cell[0]], n_subjects)
+    half = _half_width(chosen.curves_of(goal, drawn)[:, cell[0]], n_subjects)
     shares = np.bincount(picked, minlength=len(runs)) / n_resamples
     return SelectedScore(apparent, corrected, *_around(corrected, half), shares)
 
@@ -134,9 +132,13 @@ def _half_width(resampled: FloatArray, n_subjects: int) -> float:
     return float(stats.t.isf((1 - _CONFIDENCE) / 2, n_subjects - 1) * error)
 
 
-def _pick(curves: FloatArray, losses: IndexArray, grid: Grid, tolerance: float) -> tuple[IndexArray, IndexArray]:
-    """Choose the cell of each run, then the run: (runs, samples, cells) -> runs and cells of shape (samples,)."""
-    cells = np.stack([grid.best_cells(one, tolerance) for one in curves])
-    scores = np.take_along_axis(curves, cells[..., None], axis=-1)[..., 0]
-    run = weigh_runs(scores.T, losses).argmax(axis=1)
-    return run, cells[run, np.arange(len(run))]
+def _pick(
+    curves: Iterable[FloatArray], losses: IndexArray, grid: Grid, tolerance: float
+) -> tuple[IndexArray, IndexArray]:
+    """Choose the cell of each run, then the run: curves of shape (samples, cells) -> runs and cells (samples,)."""
+    cells, scores = [], []
+    for one in curves:
+        cells.append(best := grid.best_cells(one, tolerance))
+        scores.append(np.take_along_axis(one, best[:, None], axis=-1)[:, 0])
+    run = weigh_runs(np.stack(scores).T, losses).argmax(axis=1)
+    return run, np.stack(cells)[run, np.arange(len(run))]

@@ -29,6 +29,7 @@ _PARTS = {
     "precision": ("n_true_predicted_lesions", "n_predicted_lesions"),
 }
 _RESAMPLES = 2000
+_SIZE = ("stratum", "low_mm3", "high_mm3")
 
 # With more losses than that, colours are too close to each other alone.
 _COLORS_PER_DASH = 6
@@ -47,11 +48,10 @@ def summarize_strata(results: StudyResults) -> pd.DataFrame:
         as units.
     """
     rows: list[dict[str, Any]] = []
-    for (loss, stratum, low_mm3, high_mm3), scans in results.strata.groupby(
-        ["loss", "stratum", "low_mm3", "high_mm3"], sort=False
-    ):
-        size = {"loss": loss, "stratum": stratum, "low_mm3": low_mm3, "high_mm3": high_mm3}
-        rows += [{**size, **part} for part in _shares(scans)]
+    for loss in results.losses_in("strata"):
+        lesions = results.rows_of_loss("strata", loss, ["subject", *_SIZE, *LESION_COUNTS])
+        for size, scans in lesions.groupby([*_SIZE], sort=False):
+            rows += [{"loss": loss, **dict(zip(_SIZE, size, strict=True)), **part} for part in _shares(scans)]
     return pd.DataFrame(rows)
 
 
@@ -63,7 +63,8 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
         with its bootstrap interval over subjects.
     """
     rows = []
-    for loss, scans in results.sweep[results.sweep["set"] == "test"].groupby("loss", sort=False):
+    for loss in results.losses_in("sweep"):
+        scans = _summed_over_seeds(results, loss)
         counts, n_scans = _by_subject(scans)
         drawn = draw_counts(len(n_scans), _RESAMPLES, np.random.default_rng(0))
         low, high = percentile_interval(_froc_scores(counts, n_scans, drawn), 0.95)
@@ -82,7 +83,7 @@ def strata_table(results: StudyResults, strata: pd.DataFrame, froc: pd.DataFrame
         strata: From :func:`summarize_strata`.
         froc: From :func:`summarize_froc`.
     """
-    sizes = strata[["stratum", "low_mm3", "high_mm3"]].drop_duplicates()
+    sizes = strata[[*_SIZE]].drop_duplicates()
     names = {str(row["stratum"]): _size(row) for _, row in sizes.iterrows()}
     curves = {row["loss"]: row for _, row in froc.iterrows()}
     groups = tuple(
@@ -138,11 +139,21 @@ def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 
 
+def _summed_over_seeds(results: StudyResults, loss: str) -> pd.DataFrame:
+    """Sum the lesion counts of each test scan and threshold over the runs of a loss, and the scans: 1 of each run."""
+    by, total = ["subject", "scan_id", "threshold"], pd.DataFrame()
+    for run in (run for run in results.runs_in("sweep") if run.loss == loss):
+        rows = results.rows("sweep", run, [*by, *LESION_COUNTS], set="test").set_index(by)
+        counts = rows[list(LESION_COUNTS)].assign(n_scans=1)
+        total = counts if total.empty else total.add(counts, fill_value=0)
+    return total.reset_index()
+
+
 def _by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
-    """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its rows per threshold."""
+    """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its scans per threshold."""
     sums = scans.groupby(["subject", "threshold"])[list(LESION_COUNTS)].sum()
     counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in LESION_COUNTS])
-    n_scans = scans.groupby("subject").size() / scans["threshold"].nunique()
+    n_scans = scans.groupby("subject")["n_scans"].sum() / scans["threshold"].nunique()
     return counts, n_scans.to_numpy()
 
 

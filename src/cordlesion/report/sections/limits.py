@@ -158,8 +158,7 @@ def _wide_interval(facts: Findings) -> Iterator[Limit]:
 
 
 def _edge_of_grid(facts: Findings) -> Iterator[Limit]:
-    grid = np.unique(facts.results.sweep["threshold"].dropna())
-    tuned = facts.results.tuned
+    grid, tuned = facts.results.grid, facts.results.tuned
     ends = [run for run in facts.results.ranked if tuned[run] <= grid[1] or tuned[run] >= grid[-2]]
     if ends:
         yield Limit(

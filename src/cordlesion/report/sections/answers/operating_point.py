@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_interval, format_number
+from cordlesion.metrics.columns import LESION_COUNTS
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import rate_interval, share_interval
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
@@ -40,7 +41,7 @@ def operating_curve(results: StudyResults, run: Run) -> pd.DataFrame:
     Returns:
         A row per threshold, ascending: ``found false``; ``found`` is NaN where no lesion counts.
     """
-    rows = results.rows("sweep", run, set="test")
+    rows = results.rows("sweep", run, ["threshold", *LESION_COUNTS], set="test")
     rows = rows[rows["threshold"] > 0].assign(false=false_lesions(rows))
     sums = rows.groupby("threshold")[["n_detected_lesions", "n_reference_lesions"]].sum()
     found = sums["n_detected_lesions"] / sums["n_reference_lesions"]

@@ -105,7 +105,7 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
         threshold=results.threshold_text(results.best),
         meaning="",
         why="",
-        n_test=int(results.evaluation.loc[results.evaluation["set"] == "test", "scan_id"].nunique()),
+        n_test=results.rows("evaluation", results.best, ["scan_id"], set="test")["scan_id"].nunique(),
         reasons=(),
         expectations=(),
         has_default=False,

@@ -23,7 +23,8 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 
 def _n_with_lesions(results: StudyResults, set_name: SetName) -> int:
-    return int(lesion_bearing(results.sweep[results.sweep["set"] == set_name])["scan_id"].nunique())
+    columns = ["scan_id", "reference_volume_mm3"]
+    return int(lesion_bearing(results.rows("sweep", results.best, columns, set=set_name))["scan_id"].nunique())
 
 
 SECTION = Section(

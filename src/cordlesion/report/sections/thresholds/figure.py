@@ -13,6 +13,7 @@ from cordlesion.study_folder.runs import lesion_bearing
 from cordlesion.threshold import THRESHOLDS
 
 MAX_SCANS_AS_POINTS = 200
+_CURVE = ("seed", "scan_id", "threshold", "voxel_f1", "reference_volume_mm3")
 
 
 def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> Figure:
@@ -21,14 +22,14 @@ def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> 
     This is Figure 2 of Hussein et al. Where a loss has several seeds, a scan's value is its mean over them, and a thin
     line follows the median of each.
     """
-    rows = lesion_bearing(results.sweep[results.sweep["set"] == set_name])
     losses = list(dict.fromkeys(run.loss for run in results.runs if run in results.tuned))
     colors = loss_colors(run.loss for run in results.runs)
     with style():
         n_columns = 3 if len(losses) == 3 else 2  # without a hole
         figure, panels = panel_grid(len(losses), row_inches=2.0, n_columns=n_columns)
         for axes, loss in zip(panels, losses, strict=True):
-            scores = rows[rows["loss"] == loss].pivot_table("voxel_f1", ["seed", "scan_id"], "threshold", dropna=False)
+            rows = lesion_bearing(results.rows_of_loss("sweep", loss, _CURVE, set=set_name))
+            scores = rows.pivot_table("voxel_f1", ["seed", "scan_id"], "threshold", dropna=False)
             if scores.index.get_level_values("seed").nunique() > 1:
                 _draw_medians(axes, scores.groupby("seed").median(), colors[loss])
             choices = results.written_thresholds[results.written_thresholds["loss"] == loss]

@@ -20,6 +20,7 @@ from cordlesion.study_folder.runs import Run, lesion_bearing
 SHIFT = 0.05
 """By how much Hussein et al. move a threshold (section 3)."""
 
+_CURVE = ("subject", "scan_id", "fold", "threshold", "voxel_f1", "reference_volume_mm3")
 _COLUMNS = (
     *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
     "Subjects",
@@ -78,7 +79,7 @@ def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:
 
 def changes_when_moved(results: StudyResults, run: Run) -> pd.DataFrame:
     """Return the change of each test scan with lesions: ``subject scan_id change loss``; see the table's note."""
-    rows = lesion_bearing(results.rows("sweep", run, set="test"))
+    rows = lesion_bearing(results.rows("sweep", run, _CURVE, set="test"))
     parts = [
         _changes_around(rows if fold is None else rows[rows["fold"] == fold], t)
         for fold, t in results.chosen(run).items()
