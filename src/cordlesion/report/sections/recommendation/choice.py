@@ -11,6 +11,7 @@ from cordlesion.study_folder.recommendation import number_losses
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import (
+    VOLUME,
     SelectedScore,
     ThresholdScans,
     arrange_scans,
@@ -81,5 +82,5 @@ def _threshold_scans(results: StudyResults, run: Run) -> ThresholdScans:
 
 
 def _alike(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of one threshold in each scan as those of one threshold: each fold has chosen its own."""
-    return rows.drop(columns="set").assign(threshold=0.0)
+    """Return the rows of a run as those of one threshold and minimum volume: each fold has chosen its own."""
+    return rows.drop(columns=["set", VOLUME], errors="ignore").assign(threshold=0.0)
