@@ -92,7 +92,9 @@ def _found(rng: np.random.Generator, design: Design, gap: float, n_studies: int,
     """Return whether the first loss beats a worse one, or which share of the others if all are worse."""
     gaps = [0.0 if worse in (None, k) else gap for k in range(N_LOSSES)]
     gaps[0] = gap
-    made = Design(design.owners, design.seed_sds, tuple(gaps), design.n_seeds)
+    # Every turn compares two other losses, where their seed noise is unequal.
+    sds = tuple(np.roll(design.seed_sds, 2 * (worse or 0)).tolist())
+    made = Design(design.owners, sds, tuple(gaps), design.n_seeds)
     n = n_studies // (1 if worse is None else N_LOSSES - 1)
     means = subject_means(f1_scores(rng, made, draw_luck(rng, n, made)), made.owners)
     judged = judge(list(np.moveaxis(means, 1, 0)), trained=[True] * N_LOSSES)

@@ -16,6 +16,7 @@ from cordlesion.planning.figure import plot_plan
 from cordlesion.planning.pilot import EXAMPLE, Pilot, measure_pilot, read_pilot, save_pilot
 from cordlesion.planning.plan import Sizes, make_plan
 from cordlesion.planning.tables import BEATS, DECLARED, PLAN, THRESHOLD, TUNING
+from cordlesion.planning.tuning import _lower_ends as lower_ends
 from cordlesion.planning.tuning import median_gain, tuning_power
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.statistics import ScoreComponents, estimate_components, holm, median_interval, wilcoxon
@@ -159,6 +160,12 @@ def test_tuning_power_is_how_often_the_report_would_say_that_it_helps():
     for loss, count in helps.items():
         assert power[loss] == pytest.approx(count / n_draws, abs=0.09), loss
     assert power["tversky"] > 0.9 > 0.1 > power["dice"]
+
+
+def test_lower_ends_of_many_medians_are_those_of_single_intervals():
+    values = np.random.default_rng(0).normal(0.1, 1, (20, 13)).round(1)
+    expected = [median_interval(one, range(13))[0] for one in values]
+    assert lower_ends(values) == pytest.approx(expected)
 
 
 def test_few_subjects_never_show_that_tuning_helps():

@@ -63,6 +63,21 @@ def test_with_one_seed_its_noise_is_unknown_and_no_plan_is_made():
         found.plan(n_losses=4, n_seeds=3)
 
 
+def test_unequal_seed_noise_is_distinguished_from_chance():
+    rng = np.random.default_rng(3)
+    equal = [estimate_components(*simulate(rng, 7, 5, np.ones(20, int), TRUE)).seed_inequality for _ in range(100)]
+    noise = np.array([0.02, 0.02, 0.02, 0.12, 0.02, 0.06, 0.06])
+    unequal = []
+    for _ in range(100):
+        scores, owner = simulate(rng, 7, 5, np.ones(20, int), TRUE | {"seed": 0.0})
+        luck = [rng.normal(0, sd, (5, 1)) for sd in noise]
+        found = estimate_components([one + more for one, more in zip(scores, luck, strict=True)], owner)
+        unequal.append(found.seed_inequality)
+    true = np.var(noise**2, ddof=1) / np.mean(noise**2) ** 2
+    assert np.median(equal) < 0.1
+    assert np.median(unequal) == pytest.approx(true, rel=0.5)
+
+
 def test_equal_scores_have_no_variance():
     found = estimate_components([np.full((2, 6), 0.5)] * 3, np.arange(6) // 2)
     assert (found.subject, found.loss_subject, found.loss_scan, found.seed, found.residual) == (0, 0, 0, 0, 0)

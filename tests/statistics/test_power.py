@@ -98,3 +98,17 @@ def test_a_plan_of_given_trainings_has_the_variance_between_subjects():
     gains = np.random.default_rng(0).normal(0, 1, (1, 50))
     test = crossed_test(np.zeros((1, 50)), gains)
     assert plan_again(test, 50, (), ()) == PlannedTest(pytest.approx(gains.var(ddof=1)))
+
+
+def test_power_with_unequal_seed_noise_is_that_of_the_average_pair():
+    rng = np.random.default_rng(6)
+    variances = rng.gamma(1.0, 0.003, (7, 2500))
+    scores = simulate(rng, 2500, 7, 5, 30, 0.0)
+    scores = scores + np.sqrt(variances)[..., np.newaxis, np.newaxis] * rng.standard_normal((7, 2500, 5, 1))
+    scores[0] += 0.15
+    test = crossed_test(scores[1], scores[0], estimate_seed_noise(scores)[:2])
+    found = float(((test.p_value <= 0.05 / 6) & (test.difference > 0)).mean())
+    plan = PlannedTest(2 * 0.1**2, (-1.0, 1.0), SeedPlan(0.003, 0.1**2, 7, 5, inequality=1.0))
+    assert plan.power(0.15, 30, level=0.05 / 6) == pytest.approx(found, abs=0.03)
+    equal = PlannedTest(2 * 0.1**2, (-1.0, 1.0), SeedPlan(0.003, 0.1**2, 7, 5))
+    assert plan.power(0.25, 30, level=0.05 / 6) < equal.power(0.25, 30, level=0.05 / 6) - 0.02

@@ -140,7 +140,8 @@ def make_plan(pilot: Pilot, example: Pilot, sizes: Sizes, n_losses: int | None =
     if found.seed is not None:
         return Plan(pilot, found, losses, sizes)
     # Residuals of single trainings are part of the loss's own effects here, which more seeds are not planned to reduce.
-    return Plan(pilot, replace(found, seed=known.seed, n_seeds=known.n_seeds), losses, sizes, borrowed=example.name)
+    borrowed = replace(found, seed=known.seed, n_seeds=known.n_seeds, seed_inequality=known.seed_inequality)
+    return Plan(pilot, borrowed, losses, sizes, borrowed=example.name)
 
 
 def _check(sizes: Sizes, n_losses: int) -> None:

@@ -1,5 +1,6 @@
 """Power of "tuning helps": the report's test on subjects that are drawn from those of a pilot."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -15,7 +16,8 @@ from cordlesion.study_folder.results import StudyResults
 Gains: TypeAlias = list[list[float]]
 """The gain of each scan by tuning, grouped by subject."""
 
-N_DRAWS = 300
+_N_DRAWS, _N_DRAWS_SLOW = 1000, 300
+"""Draws where every subject has one scan, and where some have several, whose intervals take longer."""
 _CLEAR = (1.2, 2.8)
 """Standard errors of the sign test below and above which the interval of the median surely holds 0, or does not."""
 _DIGITS = 4
@@ -56,7 +58,9 @@ def tuning_power(gains: Mapping[str, Gains], n_subjects: int, *, seed: int = 0) 
     """
     if n_subjects < MIN_PAIRS:
         return dict.fromkeys(gains, 0.0)
-    drawn = {name: _draw(one, n_subjects, np.random.default_rng(seed)) for name, one in gains.items()}
+    n_draws = _N_DRAWS if all(len(of_one) == 1 for one in gains.values() for of_one in one) else _N_DRAWS_SLOW
+    shape = n_draws, n_subjects
+    drawn = {name: _draw(one, shape, np.random.default_rng(seed)) for name, one in gains.items()}
     p_values = np.stack([_wilcoxon(scans) for scans in drawn.values()], axis=1)
     significant = _holm(p_values) <= SIGNIFICANT
     return {
@@ -75,12 +79,12 @@ def needed_subjects(gains: Mapping[str, Gains], sizes: Sequence[int], power: flo
     return found
 
 
-def _draw(gains: Gains, n_subjects: int, rng: np.random.Generator) -> FloatArray:
+def _draw(gains: Gains, shape: tuple[int, int], rng: np.random.Generator) -> FloatArray:
     """Return the gains of drawn subjects, shape (draws, subjects, most scans of one); NaN where one has fewer."""
     padded = np.full((len(gains), max(map(len, gains))), np.nan)
     for place, of_one in enumerate(gains):
         padded[place, : len(of_one)] = of_one
-    drawn: FloatArray = padded[rng.integers(len(gains), size=(N_DRAWS, n_subjects))]
+    drawn: FloatArray = padded[rng.integers(len(gains), size=shape)]
     return drawn
 
 
@@ -97,22 +101,38 @@ def _wilcoxon(scans: FloatArray) -> FloatArray:
 def _median_is_above(scans: FloatArray, asked: Mask) -> Mask:
     """Return whether the interval of the median gain lies above 0, and the median above what is negligible.
 
-    A sign test over subjects, (scans above 0 - others) of each with random signs, decides clear cases; the interval is
-    computed where its interpolation between order statistics matters.
+    Where subjects have several scans, a sign test over subjects, (scans above 0 - others) of each with random signs,
+    decides clear cases, and the interval is computed for the others.
 
     Args:
         scans: Gains, shape (draws, subjects, scans).
         asked: The draws for which it is asked; False for the others.
     """
+    above: Mask = asked & (np.nanmedian(scans, axis=(-2, -1)) >= _NEGLIGIBLE)
+    if scans.shape[-1] == 1:
+        return above & (_lower_ends(scans[..., 0]) > 0)
     defined = ~np.isnan(scans)
     excess = np.where(defined, np.where(scans > 0, 1, -1), 0).sum(axis=-1)
     lead, spread = excess.sum(axis=-1), np.sqrt(np.square(excess).sum(axis=-1))
     z = np.divide(lead, spread, out=np.zeros(len(lead)), where=spread > 0)
-    above: Mask = asked & (z > _CLEAR[0]) & (np.nanmedian(scans, axis=(-2, -1)) >= _NEGLIGIBLE)
+    above &= z > _CLEAR[0]
     for draw in np.flatnonzero(above & (z < _CLEAR[1])):
         owners = np.nonzero(defined[draw])[0]
         above[draw] = median_interval(scans[draw][defined[draw]], owners)[0] > 0
     return above
+
+
+def _lower_ends(values: FloatArray) -> FloatArray:
+    """Return the lower ends of the intervals of medians, of one value per subject, shape (draws, subjects).
+
+    Their place between order statistics depends on the number of subjects only.
+    """
+    n = values.shape[1]
+    place = median_interval(np.arange(n), np.arange(n))[0]
+    below = math.floor(place)
+    ordered = np.sort(values, axis=1)
+    ends: FloatArray = ordered[:, below] + (place - below) * (ordered[:, min(below + 1, n - 1)] - ordered[:, below])
+    return ends
 
 
 def _holm(p_values: FloatArray) -> Array:

@@ -10,6 +10,8 @@ from cordlesion.io.arrays import FloatArray, IndexArray
 from cordlesion.statistics.power import PlannedTest, SeedPlan
 
 _MIN_LOSSES, _MIN_SUBJECTS = 2, 2
+_MOST_UNEQUAL = 4.0
+"""Limit of the inequality of seed noise, which few losses estimate poorly."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ScoreComponents:
     """Seeds of a loss, the mean over losses, rounded."""
     n_subjects: int
     n_scans: int
+    seed_inequality: float = 0.0
+    """How unequal the seed noise of the losses is: variance of ``seed`` over losses / its square."""
 
     def at(self, share: float) -> "ScoreComponents":
         """Return the components with the variances that matter for differences at the end of an interval.
@@ -66,7 +70,7 @@ class ScoreComponents:
             raise ValueError("the variance between seeds is unknown")
         subjects = 2 * (self.loss_subject + self.loss_scan / scans_per_subject)
         rest = self.seed_subject + self.residual / scans_per_subject
-        return PlannedTest(subjects, (-1.0, 1.0), SeedPlan(self.seed, rest, n_losses, n_seeds))
+        return PlannedTest(subjects, (-1.0, 1.0), SeedPlan(self.seed, rest, n_losses, n_seeds, self.seed_inequality))
 
 
 def estimate_components(scores: Sequence[FloatArray], subjects: IndexArray) -> ScoreComponents:
@@ -104,16 +108,18 @@ def estimate_components(scores: Sequence[FloatArray], subjects: IndexArray) -> S
         (of_loss[0] + inverse * seed_subject, of_loss[1] + inverse * residual),
         1 / len(scores),
     )
+    seed, inequality = _seed_noise(scores, subjects, seed_subject, residual) if luck else (None, 0.0)
     return ScoreComponents(
         *of_all,
         *of_loss,
-        seed=_seed_variance(scores, subjects, seed_subject, residual) if luck else None,
+        seed=seed,
         seed_subject=seed_subject,
         residual=residual,
         n_losses=len(scores),
         n_seeds=round(float(np.mean([len(one) for one in scores]))),
         n_subjects=n_subjects,
         n_scans=len(subjects),
+        seed_inequality=inequality,
     )
 
 
@@ -145,13 +151,21 @@ def _less(found: tuple[float, float], noise: tuple[float, float], share: float) 
     return max(0.0, found[0] - share * noise[0]), max(0.0, found[1] - share * noise[1])
 
 
-def _seed_variance(scores: Sequence[FloatArray], subjects: IndexArray, seed_subject: float, residual: float) -> float:
-    """Return the variance between seeds of the mean over subjects, less its residual part."""
+def _seed_noise(
+    scores: Sequence[FloatArray], subjects: IndexArray, seed_subject: float, residual: float
+) -> tuple[float, float]:
+    """Return the variance between seeds of the mean over subjects, and how unequal it is over losses.
+
+    An estimate with f degrees of freedom varies by 2 / f of its square even if all losses are equal.
+    """
     sizes = np.bincount(subjects)
+    several = [one for one in scores if len(one) > 1]
     own = [
-        float(np.stack([np.bincount(subjects, row) / sizes for row in one]).mean(axis=1).var(ddof=1))
-        for one in scores
-        if len(one) > 1
+        float(np.stack([np.bincount(subjects, row) / sizes for row in one]).mean(axis=1).var(ddof=1)) for one in several
     ]
-    rest = (seed_subject + residual * float(np.mean(1 / sizes))) / len(sizes)
-    return max(0.0, float(np.mean(own)) - rest)
+    mean, rest = float(np.mean(own)), (seed_subject + residual * float(np.mean(1 / sizes))) / len(sizes)
+    if mean <= rest or len(own) < _MIN_LOSSES:
+        return max(0.0, mean - rest), 0.0
+    by_chance = 2 * len(own) / sum(len(one) - 1 for one in several)
+    between = (float(np.var(own, ddof=1)) - by_chance * mean**2) / (1 + by_chance)
+    return mean - rest, min(max(0.0, between) / (mean - rest) ** 2, _MOST_UNEQUAL)

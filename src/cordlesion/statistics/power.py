@@ -22,22 +22,25 @@ from cordlesion.statistics.paired import MIN_PAIRS
 MOST_SUBJECTS = 2000
 """Larger studies are not planned."""
 _N_DRAWS = 1000
+_LEVELS = (np.arange(_N_DRAWS) + 0.5) / _N_DRAWS
 _SURELY_FOUND = 30.0
 """Standard errors beyond the critical value from which a difference is always found."""
 
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """Seed noise of the losses of a study, equal for all of them."""
+    """Seed noise of the losses of a study."""
 
     variance: float
-    """Variance between seeds of the mean score of a loss, for any number of subjects."""
+    """Variance between seeds of the mean score of a loss, for any number of subjects; the mean over losses."""
     rest: float
     """Variance of the score of one subject between seeds beyond that."""
     n_losses: int
     """Losses with several seeds, over which the noise is pooled."""
     n_seeds: int
     """Seeds of each, two or more."""
+    inequality: float = 0.0
+    """How unequal the variances of the losses are: variance of ``variance`` over losses / its square."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class PlannedTest:
         if self.seeds is None:
             return self._power_without_seeds(gap, n_subjects, level)
         critical, error = self._critical(self.seeds, n_subjects, level)
-        return float(stats.norm.sf((critical - gap) / error).mean()) if error else 1.0
+        return float(stats.norm.sf((critical - gap) / error).mean()) if error.all() else 1.0
 
     def needed(self, gap: float, *, level: float = 0.05, power: float = POWER) -> int | None:
         """Return the smallest number of subjects that gives the power; None if :data:`MOST_SUBJECTS` do not."""
@@ -95,24 +98,34 @@ class PlannedTest:
         # Far beyond the critical value the library's noncentral t is undefined.
         return float(stats.nct.sf(critical, freedom, distance)) if distance < critical + _SURELY_FOUND else 1.0
 
-    def _critical(self, plan: SeedPlan, n_subjects: int, level: float) -> tuple[FloatArray, float]:
-        """Return critical differences for drawn variances, and the true standard error of the difference."""
+    def _critical(self, plan: SeedPlan, n_subjects: int, level: float) -> tuple[FloatArray, FloatArray]:
+        """Return critical differences for drawn variances, and the true standard errors of the difference."""
         squares = float(np.square(self.weights).sum())
         between = (self.subjects + squares * plan.rest / plan.n_seeds) / n_subjects
         rest = np.asarray(plan.rest / n_subjects)
-        own = [(plan.variance + rest) * _draws(plan.n_seeds - 1, 1 + k) for k in range(plan.n_losses)]
+        true = [plan.variance * _multiples(plan.inequality, 1001 + k) for k in range(plan.n_losses)]
+        own = [(one + rest) * _draws(plan.n_seeds - 1, 1 + k) for k, one in enumerate(true)]
         pooled = pool_seed_noise(own, [rest] * plan.n_losses, [plan.n_seeds] * plan.n_losses)
         noise = [one.weighted(weight) for one, weight in zip(pooled, self.weights, strict=False)]
         variance, reference = combine_variances(between * _draws(n_subjects - 1, 0), n_subjects - 1, noise)
-        true = between + squares * plan.variance / plan.n_seeds
-        return reference.critical(level / 2) * np.sqrt(variance), math.sqrt(true)
+        luck = sum(weight**2 * one for weight, one in zip(self.weights, true, strict=False)) / plan.n_seeds
+        return reference.critical(level / 2) * np.sqrt(variance), np.sqrt(between + luck)
 
 
 @cache
 def _draws(freedom: int, which: int) -> FloatArray:
     """Return equally likely values of chi-square / freedom, in a random order of their own for each variance."""
-    values = stats.chi2.ppf((np.arange(_N_DRAWS) + 0.5) / _N_DRAWS, freedom) / freedom
+    values = stats.chi2.ppf(_LEVELS, freedom) / freedom
     return np.random.default_rng(which).permutation(values)
+
+
+@cache
+def _multiples(inequality: float, which: int) -> FloatArray:
+    """Return equally likely values with mean 1 and a variance (gamma distribution), in a random order of their own."""
+    if inequality == 0:
+        return np.ones(_N_DRAWS)
+    values = stats.gamma.ppf(_LEVELS, 1 / inequality, scale=inequality)
+    return np.random.default_rng(which).permutation(values / values.mean())
 
 
 def plan_again(test: CrossedTest, n_subjects: int, noise: Sequence[SeedNoise], weights: Sequence[float]) -> PlannedTest:

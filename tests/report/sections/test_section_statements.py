@@ -17,7 +17,7 @@ from cordlesion.report.sections.statements.measures import (
     sensitivity_at_half,
     tuned_threshold,
 )
-from cordlesion.report.sections.statements.table import describe_statements, statements_table
+from cordlesion.report.sections.statements.table import count_verdicts, describe_statements, statements_table
 from cordlesion.report.sections.statements.thresholds import compare_with_half
 from cordlesion.report.sections.statements.verdicts import judge_statements, lead
 from cordlesion.report.summary_tables import STATEMENT_ROWS
@@ -258,6 +258,7 @@ def test_words_and_table_name_what_was_not_asked(results):
 def test_words_of_every_verdict(results):
     sure, open_ = estimated(0.3, 0.2), estimated(0.06, 0.2)
     rows = judged(results, *[statement(("above 0", sure))] * 2, *[statement(("above 0", open_))] * 4)
+    assert count_verdicts(rows) == "Of 6 statements, 2 are confirmed and 4 are undecided."
     texts = [one.text for one in describe_statements(rows)]
     assert texts[0].startswith("Confirmed for these trainings. effect 0: +0.300 [+0.193, +0.407].")
     assert " If the effect is the one seen here, " in texts[2]

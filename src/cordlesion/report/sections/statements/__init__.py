@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from cordlesion.report.section import Findings, ReportTable, Section
-from cordlesion.report.sections.statements.table import describe_statements, statements_table
+from cordlesion.report.sections.statements.table import count_verdicts, describe_statements, statements_table
 from cordlesion.report.sections.statements.verdicts import judge_statements
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"said": describe_statements(findings.frames["statements"])}
+    rows = findings.frames["statements"]
+    return {"counted": count_verdicts(rows), "said": describe_statements(rows)}
 
 
 SECTION = Section(

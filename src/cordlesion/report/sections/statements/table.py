@@ -7,6 +7,7 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p, plural, with_interval
 from cordlesion.report.sections.statements.claims import STATEMENTS, WITHIN, Statement
 from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_PAIRS, MOST_SUBJECTS
 
 _COLUMNS = (
@@ -47,6 +48,14 @@ class Said:
 
     statement: Statement
     text: str
+
+
+def count_verdicts(rows: pd.DataFrame) -> str:
+    """Count the statements with each verdict in a sentence."""
+    counts = rows.drop_duplicates("statement")["verdict"].value_counts()
+    verdicts = ("confirmed", "contradicted", "undecided", "not asked")
+    found = [f"{counts[name]} {'is' if counts[name] == 1 else 'are'} {name}" for name in verdicts if name in counts]
+    return f"Of {plural(int(counts.sum()), 'statement')}, {enumerate_words(found)}."
 
 
 def describe_statements(rows: pd.DataFrame) -> list[Said]:
