@@ -109,7 +109,7 @@ class Costs:
             for stage in ("tune", "evaluate", "analyze", "report", "view")
         }
         self.again_runs_s = fit(of_runs, lambda study: study.stages["tune"]["all"], maps_of, runs_of)
-        # Runs are processed one after the other; only `view` keeps the scores of all runs. For the report: scale_report.py.
+        # Runs are processed one after the other; only `view` keeps the scores of all. The report: scale_report.py.
         self.stage_mib = {
             stage: fit(of_scans, mib(stage), scans_of) for stage in ("train", "tune", "evaluate", "analyze")
         }
