@@ -121,18 +121,12 @@ def read_mask(path: Path | str, like: Volume | None = None, value: float | None 
         (dtype('bool'), 1.0)
     """
     volume = read_volume(path)
-    inside = _nonzero(volume.data) if value is None else np.isclose(volume.data, value, rtol=VALUE_ROUNDING, atol=0)
+    inside = volume.data != 0 if value is None else np.isclose(volume.data, value, rtol=VALUE_ROUNDING, atol=0)
     found = _only_value(volume, inside) if value is None else _given_value(volume, inside, value)
     mask = Volume(inside, volume.affine, volume.header, volume.path, found)
     if like is not None:
         require_same_grid(mask, like)
     return mask
-
-
-def _nonzero(data: AnyArray) -> Mask:
-    """Return where an array is not 0; of bytes that are 0 and 1 without a copy, because they are booleans already."""
-    is_binary = data.dtype == np.uint8 and data.max() <= 1
-    return data.view(np.bool_) if is_binary else data != 0
 
 
 def _given_value(volume: Volume, inside: Mask, value: float) -> float | None:
@@ -141,8 +135,8 @@ def _given_value(volume: Volume, inside: Mask, value: float) -> float | None:
 
 
 def _only_value(volume: Volume, inside: Mask) -> float | None:
-    if inside.base is volume.data:
-        return 1.0 if inside.any() else None
+    if volume.data.dtype == np.uint8 and (highest := int(volume.data.max())) <= 1:
+        return float(highest) or None
     values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
     if not len(values):
         return None
