@@ -1,6 +1,5 @@
 """A whole study, and the trainings it consists of."""
 
-from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
@@ -9,13 +8,14 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.data import FilePatterns, PatchConfig, PreprocessConfig, SplitConfig
+from cordlesion.config.ensembles import MIN_MEMBERS, EnsembleConfig, EnsembleRun, Ensembles, ensemble_of
 from cordlesion.config.evaluation import EvaluationConfig, PostprocessConfig, PredictionConfig, ThresholdConfig
 from cordlesion.config.execution import ClusterConfig, ReducedConfig
-from cordlesion.config.names import maps_name, method_name, names_on_disk
-from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
+from cordlesion.config.names import names_on_disk
+from cordlesion.config.optimization import as_hashed, explicit
+from cordlesion.config.runs import RunConfig, imported_code
 from cordlesion.config.section import LATER, Section
 from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
-from cordlesion.io.import_path import source_hashes
 from cordlesion.io.yaml import fault_at
 
 
@@ -23,73 +23,8 @@ def _name_only(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class RunConfig(Section):
-    """Everything that one training (loss x seed x fold) and its masks depend on."""
-
-    loss: LossConfig
-    seed: int
-    fold: int | None = None
-    """From 1; None where the study has one split."""
-    network: NetworkConfig
-    preprocess: PreprocessConfig = PreprocessConfig()
-    patches: PatchConfig
-    training: TrainingConfig
-    prediction: PredictionConfig = PredictionConfig()
-    postprocess: PostprocessConfig = PostprocessConfig()
-    code: Annotated[Path | None, LATER] = None
-    """That of the study."""
-
-    @property
-    def name(self) -> str:
-        """Name of the run's folder."""
-        return method_name(self.loss.title, self.seed, self.fold)
-
-    @property
-    def maps_name(self) -> str:
-        """The run's name in the file names of its probability maps."""
-        return maps_name(self.loss.title, self.seed, self.fold)
-
-    @property
-    def is_tuned(self) -> bool:
-        """Whether its threshold is tuned: that of a training always is."""
-        return True
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """The columns that identify the run's rows in tables."""
-        return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
-
-    @property
-    def optimization(self) -> TrainingConfig:
-        """The training configuration with the optimiser and the learning rate of this loss."""
-        return optimization(self.training, self.loss)
-
-    @property
-    def learned_from(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON.
-
-        Not included: logger, number of processes, prediction and post-processing. Fold and preprocessing are not
-        included either, because the fingerprints of the training stacks cover them.
-        """
-        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
-        how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
-        content = self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
-        return content | imported_code(self.network, self.code, [self.loss])
-
-
-def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[LossConfig] = ()) -> dict[str, Any]:
-    """Return the hashes of the user's own code that enter fingerprints, as JSON; empty without such code.
-
-    Raises:
-        CordlesionError: It cannot be imported.
-    """
-    parts: list[NetworkConfig | LossConfig] = [network, *losses]
-    names = [part.name for part in parts if part.is_imported]
-    return {"code": {name: source_hashes(name, code) for name in names}} if names else {}
-
-
-Method: TypeAlias = RunConfig | ComparatorRun
-"""What is evaluated: a training of this study or a comparator, in one fold."""
+Method: TypeAlias = RunConfig | EnsembleRun | ComparatorRun
+"""What is evaluated: a training of this study, an ensemble of them or a comparator, in one fold."""
 
 
 class StudyConfig(Section):
@@ -124,6 +59,10 @@ class StudyConfig(Section):
     postprocess: PostprocessConfig = PostprocessConfig()
     losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    ensembles: Annotated[Ensembles, LATER] = "per_loss"
+    """Means of the maps of several trainings, evaluated as methods of their own: ``per_loss`` (one of each loss, of all
+    its seeds, where there are several), ``none``, or a list of ``{name: ..., losses: [...]}``. Trainings do not depend
+    on it."""
     comparators: tuple[ComparatorConfig, ...] = ()
     """Other methods, evaluated on the same scans."""
     threshold: ThresholdConfig = ThresholdConfig()
@@ -175,18 +114,50 @@ class StudyConfig(Section):
         ]
 
     @property
+    def ensemble_configs(self) -> tuple[EnsembleConfig, ...]:
+        """The ensembles of the study; none where ``per_loss`` finds one seed only."""
+        if isinstance(self.ensembles, tuple):
+            return self.ensembles
+        each = self.ensembles == "per_loss" and len(self.seeds) >= MIN_MEMBERS
+        return tuple(ensemble_of(loss.title) for loss in self.losses) if each else ()
+
+    @property
+    def ensemble_runs(self) -> list[EnsembleRun]:
+        """The ensembles of the study, each in every fold."""
+        if not (ensembles := self.ensemble_configs):
+            return []
+        trained = {(run.loss.title, run.seed, run.fold): run for run in self.runs}
+        return [
+            EnsembleRun(
+                ensemble=ensemble,
+                members=tuple(trained[title, seed, fold] for title in ensemble.losses for seed in self.seeds),
+                fold=fold,
+                postprocess=self.postprocess,
+            )
+            for ensemble in ensembles
+            for fold in self.folds
+        ]
+
+    @property
+    def own_methods(self) -> list[RunConfig | EnsembleRun]:
+        """The methods that have a bundle in the study: trainings, then ensembles of them."""
+        return [*self.runs, *self.ensemble_runs]
+
+    @property
     def methods(self) -> list[Method]:
-        """Everything that is evaluated: trainings, then comparators."""
-        return [*self.runs, *self.comparator_runs]
+        """Everything that is evaluated: trainings, then ensembles of them, then comparators."""
+        return [*self.own_methods, *self.comparator_runs]
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What the study's results depend on, apart from its files, as JSON.
 
         Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
-        their files are hashed. The primary comparison and the margin of equivalence change no result.
+        their files are hashed; nor ensembles, on which no training depends. The primary comparison and the margin of
+        equivalence change no result.
         """
-        apart = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
+        beside = ("name", "dataset", "output", "ensembles", "comparators", "cluster", "code")
+        apart = dict.fromkeys(beside, True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
             exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary", "equivalence_margin"}}
@@ -260,10 +231,25 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _trained_members(self) -> Self:
+        """Refuse ensembles of losses that the study does not train, of one training, or of a loss named twice."""
+        titles = [loss.title for loss in self.losses]
+        for k, ensemble in enumerate(self.ensemble_configs):
+            place = ("ensembles", k, "losses")
+            if unknown := [title for title in ensemble.losses if title not in titles]:
+                raise fault_at(f"{unknown[0]} is no loss of this study; of {', '.join(titles)} some are needed", *place)
+            if len(set(ensemble.losses)) < len(ensemble.losses):
+                raise fault_at("one loss is listed twice", *place)
+            if len(ensemble.losses) * len(self.seeds) < MIN_MEMBERS:
+                raise fault_at("one loss with one seed is one training; list several losses, or `seeds`", *place)
+        return self
+
+    @model_validator(mode="after")
     def _distinct_names(self) -> Self:
         """Refuse methods that would share folders or files, also on file systems that ignore case."""
         titles: list[tuple[tuple[str, int], str, tuple[int | None, ...], str]]
         titles = [(("losses", k), loss.title, self.seeds, "label") for k, loss in enumerate(self.losses)]
+        titles += [(("ensembles", k), one.name, (None,), "name") for k, one in enumerate(self.ensemble_configs)]
         titles += [(("comparators", k), one.name, (None,), "name") for k, one in enumerate(self.comparators)]
         taken: dict[str, str] = {}
         for place, title, seeds, key in titles:
@@ -277,9 +263,10 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _primary_of_the_study(self) -> Self:
         if primary := self.evaluation.primary:
-            named = [loss.title for loss in self.losses] + [one.name for one in self.comparators]
+            named = [loss.title for loss in self.losses] + [one.name for one in self.ensemble_configs]
+            named += [one.name for one in self.comparators]
             for key in ("first", "second"):
                 if (title := getattr(primary, key)) not in named:
-                    reason = f"{title} is not a loss or comparator of this study; one of {', '.join(named)} is needed"
+                    reason = f"{title} is no method of this study; one of {', '.join(named)} is needed"
                     raise fault_at(reason, "evaluation", "primary", key)
         return self

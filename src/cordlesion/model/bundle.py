@@ -1,11 +1,13 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors.torch import save
@@ -40,8 +42,8 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int = 1
-    architecture: Literal["unet3d", "imported"] = "unet3d"
-    """``imported``: a network of the user's own code."""
+    architecture: Literal["unet3d", "imported", "ensemble"] = "unet3d"
+    """``imported``: a network of the user's own code; ``ensemble``: several networks, see :mod:`.ensemble`."""
     network: NetworkConfig
     preprocess: PreprocessConfig
     patches: PatchConfig
@@ -60,7 +62,7 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _network_of_the_architecture(self) -> Self:
-        if self.network.is_imported != (self.architecture == "imported"):
+        if self.architecture != "ensemble" and self.network.is_imported != (self.architecture == "imported"):
             raise ValueError(f"the architecture {self.architecture} has no network {self.network.name}")
         return self
 
@@ -99,10 +101,20 @@ class Bundle:
     profile: ScanProfile | None = None
     """What its training scans look like; models of earlier versions, or of few subjects, have none."""
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The networks whose mean probability is the model's: one, or the members of an ensemble."""
+        return (self.network,)
+
     @cached_property
     def predictor(self) -> nn.Module:
         """The network as it predicts fastest, made once: weights that change afterwards are not seen."""
-        return fold_normalizations(self.network) if isinstance(self.network, UNet3d) else self.network
+        return fastest(self.network)
+
+    @property
+    def predictors(self) -> tuple[nn.Module, ...]:
+        """The networks as they predict fastest."""
+        return (self.predictor,)
 
     def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan; see :class:`~.architectures.Predictor`."""
@@ -122,17 +134,31 @@ class Bundle:
             geometry: The stack's place; it separates padding and background from what is measured.
 
         Returns:
-            Probabilities, shape (X, Y, N).
+            Probabilities, shape (X, Y, N); the mean over the networks of the model.
         """
+        total = np.zeros(stack.shape, np.float32)
+        for probability in self.predict_members(stack, geometry):
+            total += probability
+        return total if len(self.predictors) == 1 else total / np.float32(len(self.predictors))
+
+    def predict_members(self, stack: Float32Array, geometry: StackGeometry) -> Iterator[Float32Array]:
+        """Predict a stack as :meth:`predict_stack` does, and yield the probabilities of each network by itself."""
         card = self.card
         standard = card.landmarks.apply(stack, geometry.measured(stack))
         grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
-        # Extracted when needed: overlapping along three axes, all patches together take many times the stack's memory.
-        patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
         hardware, mirrored = choose_hardware().at(card.prediction.precision), mirror_axes(card.prediction.mirror)
-        maps = predict_patches(self.predictor, patches, standardize_patches, hardware, mirrored)
         near = geometry.near_centerline(card.prediction.radius_mm, card.preprocess)
-        return stitch_patches(maps, grid, card.prediction.blending) * near
+        for network in self.predictors:
+            # Extracted when needed: overlapping along three axes, all patches together take many times the stack's
+            # memory.
+            patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
+            maps = predict_patches(network, patches, standardize_patches, hardware, mirrored)
+            yield stitch_patches(maps, grid, card.prediction.blending) * near
+
+
+def fastest(network: nn.Module) -> nn.Module:
+    """Return a network as it predicts fastest; weights that change afterwards are not seen."""
+    return fold_normalizations(network) if isinstance(network, UNet3d) else network
 
 
 def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it needs no code of the user
@@ -141,6 +167,15 @@ def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it ne
 
 
 def _imported(card: ModelCard, code: Path | None) -> Bundle:
+    return Bundle(card, make_network(card.network, known_code(card, code)))
+
+
+def known_code(card: ModelCard, code: Path | None) -> Path:
+    """Return the folder of the user's own code, once it is clear that the network was trained with it.
+
+    Raises:
+        CordlesionError: No folder is given, or its code is another one.
+    """
     name = card.network.name
     if code is None:
         raise CordlesionError(
@@ -156,7 +191,7 @@ def _imported(card: ModelCard, code: Path | None) -> Bundle:
             f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
             "Get that version of the module."
         )
-    return Bundle(card, make_network(card.network, code))
+    return code
 
 
 UNET, IMPORTED = Architecture(ModelCard, _unet), Architecture(ModelCard, _imported)

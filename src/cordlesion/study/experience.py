@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from cordlesion.config import RunConfig, TrainingConfig
+from cordlesion.config import EnsembleRun, RunConfig, TrainingConfig
 from cordlesion.dataset.origin import is_simulated
 from cordlesion.io.tables import read_table
 from cordlesion.metrics.columns import LESION_COUNTS
@@ -13,19 +13,20 @@ from cordlesion.study.sets import Study
 
 
 def record_experience(study: Study) -> None:
-    """Write training data and test error into the bundle of every run, once the test sets are evaluated."""
+    """Write training data and test error into every bundle of the study, once the test sets are evaluated."""
     from cordlesion.model.bundle_updates import set_experience
 
     folder = study.folder
     evaluation = read_table(
         folder.evaluation, ("scan_id", "subject", "set", "loss", "seed", "threshold", *LESION_COUNTS)
     )
-    learned = _training_data(study, study.config.runs)
-    for run in study.config.runs:
+    trained = _training_data(study, study.config.runs)
+    for run in study.config.own_methods:
+        learned = trained[run.members[0].name if isinstance(run, EnsembleRun) else run.name]
         tuned = study.open_test(run.fold).thresholds[run.name].value
         rows = _of_run(evaluation[(evaluation["set"] == "test") & (evaluation["threshold"] == tuned)], run)
         error = measure_error(rows, tuned, study.config.evaluation.rule)
-        set_experience(folder.bundle(run.name), learned[run.name], error)
+        set_experience(folder.bundle(run.name), learned, error)
 
 
 def record_training(study: Study, runs: Sequence[RunConfig]) -> None:
@@ -93,7 +94,7 @@ def measure_error(rows: pd.DataFrame, threshold: float, rule: str) -> TestError:
     )
 
 
-def _of_run(rows: pd.DataFrame, run: RunConfig) -> pd.DataFrame:
+def _of_run(rows: pd.DataFrame, run: RunConfig | EnsembleRun) -> pd.DataFrame:
     for column, value in run.columns.items():
-        rows = rows[rows[column] == value]
+        rows = rows[rows[column].isna() if value is None else rows[column] == value]
     return rows

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import BESIDE_TRAINING, RunConfig
-from cordlesion.config.study import imported_code
+from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json

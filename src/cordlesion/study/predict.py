@@ -1,4 +1,4 @@
-"""Probability maps of runs and comparators, their metrics at every threshold, and the masks of the tuned rule."""
+"""Probability maps of every method, their metrics at every threshold, and the masks of the tuned rule."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
+from cordlesion.config import EnsembleRun, Method, PostprocessConfig, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -18,6 +18,7 @@ from cordlesion.execution.outcome import Item, Outcome, Result
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import read_table, write_table
 from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, comparator_maps, import_comparator
+from cordlesion.study.ensembles import EnsembleMaps
 from cordlesion.study.fingerprints import imported_fingerprint, map_fingerprints, predict_key, sweep_fingerprint
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Study
@@ -61,7 +62,7 @@ class RunMaps:
 class MapToWrite:
     """A probability map that a method has not written yet."""
 
-    maps: RunMaps | ComparatorMaps
+    maps: RunMaps | EnsembleMaps | ComparatorMaps
     scan: Scan
     fingerprint: str
     """Of the map."""
@@ -78,7 +79,7 @@ class MapWriter:
     """Writes one map after another; a network is loaded once for all of its consecutive maps."""
 
     def __init__(self) -> None:
-        self._maps: RunMaps | ComparatorMaps | None = None
+        self._maps: RunMaps | EnsembleMaps | ComparatorMaps | None = None
         self._write: MapOf | None = None
 
     def __call__(self, wanted: MapToWrite) -> None:
@@ -102,11 +103,22 @@ def write_maps(study: Study, scans: Sequence[tuple[Method, Sequence[Scan]]], exe
         CordlesionError: A map cannot be written, a sentence for each.
     """
     pending: dict[str, MapToWrite] = {}  # by unit: a comparator's maps are the same in every fold
-    for k, (method, needed) in enumerate(scans, start=1):
+    ensembles = [one for one in scans if isinstance(one[0], EnsembleRun)]
+    others = [one for one in scans if not isinstance(one[0], EnsembleRun)]
+    for k, (method, needed) in enumerate(others, start=1):
         pending |= {one.unit: one for one in _pending(study, method, needed)}
-        if pending and (len(pending) >= executor.maps_at_once or k == len(scans)):
+        if pending and (len(pending) >= executor.maps_at_once or k == len(others)):
             _write(study, list(pending.values()), executor)
             pending = {}
+    # Last: they are means of maps that are written now.
+    if means := [one for method, needed in ensembles for one in _pending(study, method, needed)]:
+        _require_written(executor.each_scan(write_mean, means, "mean maps"))
+
+
+def write_mean(wanted: MapToWrite) -> None:
+    """Write the map of an ensemble, unless that is done."""
+    if not wanted.maps.is_done(wanted.scan, wanted.fingerprint):
+        wanted.maps.load()(wanted.scan, wanted.fingerprint, wanted.hashes)
 
 
 def sweep_set(
@@ -201,15 +213,19 @@ def _sweep(
 def _write(study: Study, pending: Sequence[MapToWrite], executor: Executor) -> None:
     describe_dataset(study.folder, study.config.dataset)
     methods = list(dict.fromkeys(one.maps.run.maps_name for one in pending))
-    outcomes = executor.each_map(MapWriter(), pending, f"predict {methods[0] if len(methods) == 1 else 'maps'}")
+    description = f"predict {methods[0] if len(methods) == 1 else 'maps'}"
+    _require_written(executor.each_map(MapWriter(), pending, description))
+
+
+def _require_written(outcomes: Sequence[Outcome[MapToWrite, None]]) -> None:
     if faults := dict.fromkeys(outcome.fault for outcome in outcomes if outcome.fault):
         raise CordlesionError("\n".join(faults))
 
 
 def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToWrite]:
-    maps: RunMaps | ComparatorMaps
-    if isinstance(method, RunConfig):
-        maps = RunMaps(method, study.folder, study.config.dataset)
+    maps: RunMaps | EnsembleMaps | ComparatorMaps
+    if isinstance(method, RunConfig | EnsembleRun):
+        maps = _own_maps(study, method)
         wanted = [
             MapToWrite(maps, scan, made_from, study.hashes[scan.scan_id])
             for scan, made_from in map_fingerprints(study, method, scans).items()
@@ -224,6 +240,12 @@ def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToW
         import_comparator(study, method, scans)
         wanted = []
     return [one for one in wanted if not one.maps.is_done(one.scan, one.fingerprint)]
+
+
+def _own_maps(study: Study, method: RunConfig | EnsembleRun) -> RunMaps | EnsembleMaps:
+    if isinstance(method, EnsembleRun):
+        return EnsembleMaps(method, study.folder)
+    return RunMaps(method, study.folder, study.config.dataset)
 
 
 def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None:

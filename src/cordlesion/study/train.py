@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cordlesion.config import RunConfig
-from cordlesion.config.study import imported_code
+from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text

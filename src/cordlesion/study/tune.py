@@ -1,13 +1,15 @@
 """The choice of each method's threshold in a study, and its row of ``thresholds.tsv`` (stage ``tune``)."""
 
 import math
+from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import ComparatorRun, Method, RunConfig
+from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
+from cordlesion.study.ensembles import write_bundle
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
@@ -34,18 +36,23 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
     for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
         choice, row = choose_for(method, sweep, config.objective)
-        if isinstance(method, RunConfig):
-            _write_into_bundle(study, method, choice)
+        if not isinstance(method, ComparatorRun):
+            _write_into_bundle(_bundle(study, method), choice)
         rows.append(row)
-    # Comparators have no seed; the seeds of runs stay whole numbers.
+    # Ensembles and comparators have no seed; the seeds of runs stay whole numbers.
     write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
     return study
 
 
-def _write_into_bundle(study: Study, run: RunConfig, choice: ThresholdChoice) -> None:
+def _bundle(study: Study, method: RunConfig | EnsembleRun) -> Path:
+    """Return the bundle of a method; that of an ensemble is written first."""
+    return write_bundle(study, method) if isinstance(method, EnsembleRun) else study.folder.bundle(method.name)
+
+
+def _write_into_bundle(bundle: Path, choice: ThresholdChoice) -> None:
     from cordlesion.model.bundle_updates import set_threshold
 
-    set_threshold(study.folder.bundle(run.name), GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
+    set_threshold(bundle, GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
 
 
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:

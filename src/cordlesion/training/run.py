@@ -9,7 +9,7 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
-from cordlesion.config.study import imported_code
+from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.io.tables import write_table
 from cordlesion.io.writing import remove_file
