@@ -66,7 +66,12 @@ def test_of_methods_that_are_named_nothing_is_removed(folder):
 @pytest.mark.parametrize("folds", [1, 2])
 @pytest.mark.parametrize(
     ("changes", "left"),
-    [({"comparators": []}, "bce dice"), ({"losses": ["bce"]}, "bce soft"), ({"seeds": (1,)}, "bce dice soft")],
+    [
+        ({"comparators": []}, "bce dice bce_ensemble dice_ensemble"),
+        ({"losses": ["bce"]}, "bce bce_ensemble soft"),
+        ({"seeds": (1,)}, "bce dice soft"),
+        ({"ensembles": "none"}, "bce dice soft"),
+    ],
 )
 def test_what_is_left_is_what_a_smaller_study_makes_and_the_trained_models(folder, tmp_path, folds, changes, left):
     whole = make_study(folder.root, split={"folds": folds})

@@ -188,7 +188,8 @@ class ScanData:
         return matrix
 
     def _read_map(self, model: Model, applied: Application) -> Volume:
-        path = self.catalog.results.folder.probability(self.scan.scan_id, applied.training.maps_name)
+        results = self.catalog.results
+        path = results.folder.probability(self.scan.scan_id, results.maps_name(applied.training))
         if model.kind == "mask":
             return _as_map(read_mask(mask_path(path), like=self.reference))
         if not path.is_file():

@@ -99,7 +99,7 @@ PAIRS = TableSpec(
         Column("role", "`primary` or `exploratory`", "text"),
         count("n_compared", "Comparisons in the family"),
         *(_N_SCANS, _N_SUBJECTS, _N_UNDEFINED),
-        count("n_seeds_first", "Seeds of the first method"),
+        count("n_seeds_first", "Seeds of the first method; of an ensemble those of its members; 0 of a comparator"),
         count("n_seeds_second", "Seeds of the second method"),
         _number("difference", "Mean over subjects of the difference, second - first"),
         _number("subjects_low", "95 % interval of the difference for these trainings, over subjects only"),
@@ -126,6 +126,7 @@ PAIRS = TableSpec(
         Column("sentence", "The verdict as a sentence", "text"),
         _METRIC,
         Column("recommended", "Method that was chosen on the threshold set; empty if none was", "text"),
+        Column("ensembles", "Those of the two methods that are ensembles; empty if none is", "text"),
     ),
 )
 CHOICE = TableSpec(

@@ -29,6 +29,11 @@ def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
     return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
 
 
+def spread_file(folder: Path, scan: Path | None) -> Path:
+    """Return the path of the map of a scan that shows where the networks of an ensemble disagree."""
+    return folder / f"{output_name(scan)}_label-lesion_spread.nii.gz"
+
+
 def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
     """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
 

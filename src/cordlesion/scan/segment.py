@@ -23,10 +23,11 @@ from cordlesion.lesions.tables import check_tables
 from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.model.packaged_model import announcer, bundle_folder
-from cordlesion.prediction import cut_scan, predict_scan
+from cordlesion.prediction import cut_scan, predict, predict_scan
 from cordlesion.scan.earlier import check_earlier, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
-from cordlesion.scan.outputs import Segmentation, add_to_qc, partial_remark, write_segmentation
+from cordlesion.scan.outputs import Segmentation, partial_remark, write_segmentation
+from cordlesion.scan.qc_entry import add_to_qc
 from cordlesion.scan.segmented_scans import SegmentedScans
 from cordlesion.threshold.postprocess import make_mask, read_cord
 from cordlesion.threshold.rules import ThresholdRule, choose_rule
@@ -111,14 +112,15 @@ def _segment(
     curve = _centerline(image, guide, model.card, find)
     cut = cut_scan(model, image, curve)
     verdict = compare_scan(model, image, cut, force=force)
-    probability = predict_scan(model, image, curve, cut)
-    mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
-    is_mask = model.card.built_in_threshold is not None
-    found = measure_lesions(image, mask, None if is_mask else probability, curve)
+    predicted = predict(model, image, curve, cut)
+    mask, threshold = make_mask(replace(image, data=predicted.probability), rule, removal, cord)
+    p = predicted.probability if model.card.built_in_threshold is None else None
+    found = measure_lesions(image, mask, p, curve, members=predicted.members, threshold=threshold)
     verdict = compare_result(verdict, model, found)
     return Segmentation(
-        image, given, curve, probability, mask, threshold, found.lesions, found.load, rule, model.card, bundle, verdict
-    )
+        image, given, curve, predicted.probability, mask, threshold, found.lesions, found.load, rule, model.card,
+        bundle, verdict, predicted.spread,
+    )  # fmt: skip
 
 
 def segment_files(

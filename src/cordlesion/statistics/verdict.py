@@ -1,12 +1,14 @@
 """Pairwise comparisons of losses over subjects and seeds, with a verdict for each pair.
 
 A loss may also be a method that is not trained here (a comparator): its seed is undefined, and it has no seed noise.
+Or it is an ensemble: its seed is undefined as well, but its trainings are those of its losses, and so is its noise.
 """
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from cordlesion.statistics.paired import MIN_PAIRS, holm, wilcoxon
 from cordlesion.statistics.power import PlannedTest, plan_again
 
 _NO_SEED = -1
+_NO_ENSEMBLES: Mapping[str, Sequence[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +31,7 @@ class _Pair:
     scores: tuple[pd.DataFrame, pd.DataFrame]
     """A row per scan (subject, scan_id), a column per seed."""
     n_seeds: tuple[int, int]
-    """0 for a method without seeds."""
+    """0 for a method without seeds; those of its members for an ensemble."""
     n_undefined: int
 
     @property
@@ -44,8 +47,13 @@ def compare_losses(
     primary: tuple[str, str] | None = None,
     endpoint: bool = True,
     margin: float = math.nan,
+    ensembles: Mapping[str, Sequence[str]] = _NO_ENSEMBLES,
 ) -> pd.DataFrame:
     """Compare every pair of losses over subjects and seeds.
+
+    An ensemble is compared with other ensembles, with methods that are not trained here, and with the losses of its
+    members; not with other losses, of which one training is another question. To first order, the score of a mean of
+    S maps varies as the mean score of S maps does, so its seed noise is that of its loss (the largest of several).
 
     The test is :func:`cordlesion.statistics.crossed_test`, with subjects as units. P-values are corrected by Holm's
     method. Comparisons with the recommended loss (recommended on other scans) are one family. The other comparisons are
@@ -62,6 +70,7 @@ def compare_losses(
         endpoint: Whether the score is the primary endpoint; comparisons of another score are exploratory.
         margin: Two methods are as good as each other if they are shown to differ by less than this; by default that is
             not asked.
+        ensembles: The losses of the members of each ensemble, by its name in the table.
 
     Returns:
         A row per pair, in the order of the losses in the table: the fields of :class:`LossComparison`, ``verdict`` and
@@ -73,7 +82,10 @@ def compare_losses(
     losses = [str(name) for name in table["loss"].unique()]
     scores = {name: _scores_of(table[table["loss"] == name], column) for name in losses}
     noise = _noise_of(scores)
-    tested = [_compare(_pair(scores, a, b), noise) for a, b in itertools.combinations(losses, 2)]
+    noise |= {name: found for name, of in ensembles.items() if (found := _largest(noise, of))}
+    n_seeds = {name: _n_seeds(name, scores, ensembles) for name in losses}
+    compared = [pair for pair in itertools.combinations(losses, 2) if _is_compared(pair, n_seeds, ensembles)]
+    tested = [_compare(_pair(scores, pair, n_seeds), noise) for pair in compared]
     equal = [one.equivalence(margin) for one in tested]
     families = [_family(one.pair.names, recommended, primary) for one in tested]
     ours = _primary_family(recommended, primary) if endpoint else None
@@ -84,6 +96,26 @@ def compare_losses(
     rows = [replace(row, needed_subjects=one.needed(row)) for one, row in zip(tested, rows, strict=True)]
     table = pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
     return table.astype({"needed_subjects": "Int64"}) if rows else table
+
+
+def _is_compared(pair: tuple[str, str], n_seeds: Mapping[str, int], ensembles: Mapping[str, Sequence[str]]) -> bool:
+    joined = [name for name in pair if name in ensembles]
+    if len(joined) != 1:
+        return True
+    other = pair[0] if pair[1] == joined[0] else pair[1]
+    return not n_seeds[other] or other in ensembles[joined[0]]
+
+
+def _n_seeds(name: str, scores: Mapping[str, pd.DataFrame], ensembles: Mapping[str, Sequence[str]]) -> int:
+    if name in ensembles:
+        # Of a loss that learned nothing there is no score, so its noise is unknown.
+        return min((scores[one].shape[1] if one in scores else 1 for one in ensembles[name]), default=1)
+    return 0 if _NO_SEED in scores[name].columns else scores[name].shape[1]
+
+
+def _largest(noise: Mapping[str, SeedNoise], losses: Sequence[str]) -> SeedNoise | None:
+    known = [noise[loss] for loss in losses if loss in noise]
+    return max(known, key=lambda one: float(one.variance)) if known else None
 
 
 def _family(pair: tuple[str, str], recommended: str | None, primary: tuple[str, str] | None) -> Family:
@@ -154,14 +186,14 @@ def _by_subject(wide: pd.DataFrame) -> FloatArray:
     return means
 
 
-def _pair(scores: dict[str, pd.DataFrame], first: str, second: str) -> _Pair:
-    both = pd.concat({name: scores[name] for name in (first, second)}, axis=1)
+def _pair(scores: dict[str, pd.DataFrame], names: tuple[str, str], n_seeds: Mapping[str, int]) -> _Pair:
+    first, second = names
+    both = pd.concat({name: scores[name] for name in names}, axis=1)
     defined = both.dropna()
-    trained = [_NO_SEED not in scores[name].columns for name in (first, second)]
     return _Pair(
-        names=(first, second),
+        names=names,
         scores=(pd.DataFrame(defined[first]), pd.DataFrame(defined[second])),
-        n_seeds=(both[first].shape[1] * trained[0], both[second].shape[1] * trained[1]),
+        n_seeds=(n_seeds[first], n_seeds[second]),
         n_undefined=len(both) - len(defined),
     )
 

@@ -113,10 +113,16 @@ def covered_voxels(scan: MappedScan) -> tuple[Float32Array, Mask]:
     """Return probability and reference of the scan's own voxels that its cord stack covers wholly, shape (V,) each."""
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     probability = read_probability(scan.pair.prediction, like=reference)
-    geometry = read_stack(scan.stack).geometry
-    covered = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
+    covered = covered_by_stack(scan)
     p, lesion = (to_las(volume).data[covered] for volume in (probability, reference))
     return p.astype(np.float32, copy=False), lesion.astype(np.bool_, copy=False)
+
+
+def covered_by_stack(scan: MappedScan) -> Mask:
+    """Return which voxels of a scan, in LAS order, its cord stack covers wholly."""
+    geometry = read_stack(scan.stack).geometry
+    covered: Mask = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
+    return covered
 
 
 def _count_logits(scan: MappedScan) -> LogitCounts:

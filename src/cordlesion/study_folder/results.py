@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.config import SetName, StudyConfig, read_study
+from cordlesion.config import EnsembleConfig, SetName, StudyConfig, maps_name, read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
 from cordlesion.study_folder.completeness import require_complete
+from cordlesion.study_folder.ensembles import ensembles_among, name_ensemble
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.large_tables import LargeTables, TableField
 from cordlesion.study_folder.manifest import read_manifest
@@ -145,8 +146,19 @@ class StudyResults(LargeTables):
         """What the thresholds were chosen by, as printed."""
         return parse_objective(str(self.thresholds["objective"].iloc[0])).title
 
+    @cached_property
+    def ensembles(self) -> dict[str, EnsembleConfig]:
+        """The ensembles that were evaluated, by the name that stands in place of a loss."""
+        return ensembles_among(self.config, self.runs)
+
+    def maps_name(self, run: Run) -> str:
+        """Return the name under which probability maps lie: those of a comparator are the same in every fold."""
+        return run.name if run.loss in self.ensembles else maps_name(run.loss, run.seed, run.fold)
+
     def label(self, run: Run) -> str:
         """Return the printed name of a run; with the seed only where a loss has several."""
+        if run.loss in self.ensembles:
+            return name_ensemble(self.ensembles[run.loss], len(self.config.seeds))
         several = self._n_seeds[run.loss] > 1
         return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
 
