@@ -32,6 +32,7 @@ CONTRACT = {
     "by_scanner": "Table 12c",
     "by_orientation": "Table 12d",
     "by_slice_spacing": "Table 12e",
+    "uncertainty": "Table 13",
     "figure1_cohort": "Figure 1",
     "figure2_thresholds": "Figure 2",
     "figure3_example": "Figure 3",
@@ -39,6 +40,7 @@ CONTRACT = {
     "figure4_reliability": "Figure 4",
     "figure5_froc": "Figure 5",
     "figure6_training": "Figure 6",
+    "figure7_uncertainty": "Figure 7",
 }
 """The numbers by which users and documents cite the tables and figures."""
 

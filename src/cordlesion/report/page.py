@@ -102,7 +102,7 @@ def draw_and_save(results: StudyResults, figure: ReportFigure) -> Path:
 
 def _write_page(results: StudyResults) -> Path:
     page = results.folder.root / "report.html"
-    specs = [figure for section in SECTIONS for figure in section.figures]
+    specs = [figure for section in SECTIONS for figure in section.figures if figure.is_drawn(results)]
     with bar("write report", total=len(specs) + 2) as advance:
         figures = {}
         for spec in specs:

@@ -38,6 +38,10 @@ class ReportTable:
     """Whether its caption describes how scores were computed."""
 
 
+def _any_results(_: StudyResults) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class ReportFigure:
     """One figure of a section."""
@@ -50,6 +54,8 @@ class ReportFigure:
     variant: str = ""
     """How it differs from the figure before it, whose number it shares."""
     is_numbered: bool = True
+    is_drawn: Callable[[StudyResults], bool] = _any_results
+    """Whether a study has what it shows; its number is taken in any case."""
 
 
 def _no_words(_: Findings) -> Mapping[str, object]:

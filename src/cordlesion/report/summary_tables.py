@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import SET
 from cordlesion.io.columns import Column, Kind, TableSpec, count
-from cordlesion.study_folder.tables import RUN_COLUMNS, STRATA
+from cordlesion.study_folder.tables import RETENTION, RUN_COLUMNS, STRATA
 
 
 def _number(name: str, meaning: str, kind: Kind = "number") -> Column:
@@ -273,8 +273,22 @@ STATEMENT_ROWS = TableSpec(
         ),
     ),
 )
+UNCERTAINTIES = TableSpec(
+    "summary_uncertainty.tsv",
+    "A row per loss or ensemble, level and measure of uncertainty, on the test set at tuned thresholds; only of "
+    "studies with ensembles.",
+    (
+        *(_LOSS, *(column for column in RETENTION.columns if column.name in ("level", "uncertainty"))),
+        *(_N_SCANS, replace(_N_SUBJECTS, meaning="Subjects")),
+        _number("score", "Mean over scans of F1 (by voxel or lesion) where everything is retained", "share"),
+        _number("area", "Mean over scans of the area under the error-retention curve", "share"),
+        _number("gain", "Mean over subjects of the area less that of the entropy of single networks"),
+        replace(_LOW, meaning="Student's 95 % interval of the gain, over subjects, for these trainings"),
+        _HIGH,
+    ),
+)
 
 SUMMARIES = (
     *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
-    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS),
+    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES),
 )

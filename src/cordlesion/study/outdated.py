@@ -157,7 +157,14 @@ def _maps(folder: StudyFolder, name: str) -> list[Path]:
 
 def _keys(folder: StudyFolder, name: str) -> list[str]:
     maps = [f"predict/{name}/{scan}" for scan in folder.units(f"predict/{name}")]
-    return [*maps, *(f"sweep/{name}_{part}" for part in SETS), f"masks/{name}", f"analyze/{name}", f"ensemble/{name}"]
+    return [
+        *maps,
+        *(f"sweep/{name}_{part}" for part in SETS),
+        f"masks/{name}",
+        f"analyze/{name}",
+        f"uncertainty/{name}",
+        f"ensemble/{name}",
+    ]
 
 
 def _remove_pages(folder: StudyFolder) -> None:

@@ -53,6 +53,15 @@ def checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return _require_rows_once(path, _with_whole_numbers(table, spec), spec, again)
 
 
+def read_if_there(path: Path) -> pd.DataFrame:
+    """Read one of the tables that only some studies have; without it, return one without rows.
+
+    Raises:
+        CordlesionError: As :func:`read_checked`.
+    """
+    return read_checked(path) if path.is_file() else pd.DataFrame(columns=list(SPECS[path.name].names))
+
+
 def with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Complete the columns of a split that describe the acquisition: a split of other origin need not have them.
 

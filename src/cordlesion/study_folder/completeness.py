@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _BY_CATEGORY: dict[Literal["rules", "strata"], str] = {"rules": "rule", "strata": "stratum"}
 """The tables with several rows for each scan and run, and the column in which they differ."""
+_OF_RUNS = ("froc", "calibration", "reliability", "uncertainty", "retention")
 
 
 def require_complete(results: "StudyResults") -> None:
@@ -32,7 +33,7 @@ def require_complete(results: "StudyResults") -> None:
         )
     known = {run.loss for run in results.runs}
     in_tables: dict[str, list[str]] = {name: results.losses_in(name) for name in _BY_CATEGORY}
-    in_tables |= {name: list(getattr(results, name)["loss"]) for name in ("froc", "calibration", "reliability")}
+    in_tables |= {name: list(getattr(results, name)["loss"]) for name in _OF_RUNS}
     for name, losses in in_tables.items():
         if others := set(losses) - known:
             raise CordlesionError(

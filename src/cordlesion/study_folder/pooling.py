@@ -33,6 +33,7 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "froc": _pool_froc(tables["froc"]),
         "reliability": reliability,
         "calibration": _pool_calibration(tables["calibration"], reliability),
+        "retention": _pool_retention(tables["retention"]),
     }
 
 
@@ -117,6 +118,16 @@ def _pool_reliability(bins: pd.DataFrame) -> pd.DataFrame:
     return pooled.assign(
         mean_probability=pooled["sum_probability"] / filled, lesion_share=pooled["n_lesion_voxels"] / filled
     )
+
+
+def _pool_retention(folds: pd.DataFrame) -> pd.DataFrame:
+    """Pool means over scans; each scan is tested in one fold."""
+    by = ["set", *_RUN, "level", "uncertainty", "retained"]
+    if folds.empty:
+        return folds
+    sums = folds.assign(score=folds["score"] * folds["n_scans"])
+    pooled = sums.groupby(by, sort=False, dropna=False)[["score", "n_scans"]].sum().reset_index()
+    return pooled.assign(score=pooled["score"] / pooled["n_scans"])
 
 
 def _pool_calibration(folds: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:

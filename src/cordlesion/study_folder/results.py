@@ -15,7 +15,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
-from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
+from cordlesion.study_folder import checked_tables as checked
 from cordlesion.study_folder.completeness import require_complete
 from cordlesion.study_folder.ensembles import ensembles_among, name_ensemble
 from cordlesion.study_folder.folder import StudyFolder
@@ -35,7 +35,7 @@ from cordlesion.study_folder.runs import (
     list_trainings,
     of_run,
 )
-from cordlesion.study_folder.tables import TABLES
+from cordlesion.study_folder.tables import OF_SOME, TABLES
 from cordlesion.threshold import parse_objective
 
 
@@ -74,6 +74,9 @@ class StudyResults(LargeTables):
     froc: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame
+    uncertainty: pd.DataFrame
+    """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
+    retention: pd.DataFrame
 
     def _repr_html_(self) -> str:
         recommended = self.label(self.best) if self.ranked else "none: no method learned anything"
@@ -225,18 +228,19 @@ def read_results(folder: Path | str) -> StudyResults:
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
-    tables = {name: read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
+    tables = {name: checked.read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
+    tables |= {name: checked.read_if_there(study.table(name)) for name in OF_SOME}
     written = tables["thresholds"]
-    pooled = pool_folds({**tables, "splits": with_acquisition(tables["splits"], study.splits)})
+    pooled = pool_folds({**tables, "splits": checked.with_acquisition(tables["splits"], study.splits)})
     large: dict[str, Any] = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}
-    config = read_study(required(study.configuration))
+    config = read_study(checked.required(study.configuration))
     results = StudyResults(
         folder=study,
         name=config.title,
         configuration=study.configuration.read_text(encoding="utf-8"),
-        manifest=read_manifest(required(study.manifest), config.dataset),
+        manifest=read_manifest(checked.required(study.manifest), config.dataset),
         written_thresholds=written,
-        histories={run: read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
+        histories={run: checked.read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
         **large,
         **pooled,
     )

@@ -225,8 +225,9 @@ ALL = (
     *(HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-OF_SOME = (UNCERTAINTY, RETENTION)
-"""Tables that only some studies have: those with ensembles, of a version that measures them."""
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*OF_SOME, HISTORY, COMPARATORS))
+_RARE = (UNCERTAINTY, RETENTION)
+OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
+"""Names of the tables that only studies with ensembles have."""
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

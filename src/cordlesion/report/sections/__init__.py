@@ -24,6 +24,7 @@ from cordlesion.report.sections import (
     subgroups,
     thresholds,
     training,
+    uncertainty,
 )
 
 SECTIONS: tuple[Section, ...] = (
@@ -43,6 +44,7 @@ SECTIONS: tuple[Section, ...] = (
     example.SECTION,
     scans.SECTION,
     training.SECTION,
+    uncertainty.SECTION,
     methods.SECTION,
     limits.SECTION,
     record.SECTION,

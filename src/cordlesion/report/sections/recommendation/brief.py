@@ -78,7 +78,7 @@ def write_brief(findings: Findings) -> Brief:
         "How sure is the threshold?": sure_of_threshold(results),
         "What changes against 0.5?": change_from_half(results, frames["tuning"], points),
     }
-    trained_once = best.seed is not None and None in thresholds
+    has_bundle = (best.seed is not None or best.loss in results.ensembles) and None in thresholds
     return Brief(
         model=results.label(best),
         trained_with=_trained_with(results),
@@ -91,7 +91,7 @@ def write_brief(findings: Findings) -> Brief:
         expectations=_expectations(best, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
         has_lesions=bool(of_run(points, best)["n_lesions"].any()),
-        bundle=f"runs/{best.name}/bundle" if trained_once else "",
+        bundle=f"runs/{best.name}/bundle" if has_bundle else "",
     )
 
 

@@ -1,0 +1,65 @@
+"""Ensembles among the losses that are compared: which pairs there are, and whose seed noise they have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.statistics import compare_losses
+
+N_SUBJECTS, SEEDS = 12, (0, 1, 2)
+
+
+def table(*, seeds: tuple[int, ...] = SEEDS) -> pd.DataFrame:
+    """Scores of two losses and of their ensembles, which are the means of the scores of the seeds, and a comparator."""
+    rng = np.random.default_rng(4)
+    subjects = rng.normal(0.5, 0.1, N_SUBJECTS)
+    rows = []
+    for loss, level in (("a", 0.0), ("b", 0.1)):
+        scores = {seed: subjects + level + rng.normal(0, 0.04) + rng.normal(0, 0.02, N_SUBJECTS) for seed in seeds}
+        rows += [_rows(loss, seed, values) for seed, values in scores.items()]
+        rows.append(_rows(f"{loss}_ensemble", None, np.mean(list(scores.values()), axis=0)))
+    return pd.concat([*rows, _rows("other", None, subjects)], ignore_index=True).astype({"seed": "Int64"})
+
+
+def _rows(loss: str, seed: int | None, values: np.ndarray) -> pd.DataFrame:
+    scans = [f"sub-{k}" for k in range(len(values))]
+    return pd.DataFrame({"scan_id": scans, "subject": scans, "loss": loss, "seed": seed, "score": values})
+
+
+ENSEMBLES = {"a_ensemble": ("a",), "b_ensemble": ("b",)}
+
+
+def pairs(compared: pd.DataFrame) -> set[frozenset[str]]:
+    return {frozenset(pair) for pair in zip(compared["first"], compared["second"], strict=True)}
+
+
+def test_ensembles_meet_ensembles_comparators_and_their_own_losses():
+    found = pairs(compare_losses(table(), "score", ensembles=ENSEMBLES))
+    every = {frozenset((one, other)) for one in ENSEMBLES for other in ("a", "b", "other")}
+    assert found >= {frozenset(ENSEMBLES), frozenset(("a", "b")), frozenset(("a", "other"))}
+    assert every - found == {frozenset(("a_ensemble", "b")), frozenset(("b_ensemble", "a"))}
+
+
+def test_means_of_scores_as_ensembles_are_tested_as_the_losses_are():
+    compared = compare_losses(table(), "score", ensembles=ENSEMBLES).set_index(["first", "second"])
+    losses, joined = compared.loc["a", "b"], compared.loc["a_ensemble", "b_ensemble"]
+    assert (joined["n_seeds_first"], joined["n_seeds_second"]) == (3, 3)
+    for name in ("difference", "low", "high", "p_value", "subjects_low", "subjects_high"):
+        assert joined[name] == pytest.approx(losses[name]), name
+
+
+def test_of_trainings_with_one_seed_the_noise_of_an_ensemble_is_unknown():
+    both = {"a_ensemble": ("a", "b")}
+    rows = table(seeds=(0,))
+    rows = rows[rows["loss"] != "b_ensemble"]
+    row = compare_losses(rows, "score", ensembles=both).set_index(["first", "second"]).loc["a_ensemble", "other"]
+    assert row["n_seeds_first"] == 1
+    assert np.isnan(row["low"])
+    assert row["verdict"] in ("seed noise unknown", "undecided")
+
+
+def test_without_ensembles_nothing_changes():
+    rows = table()
+    rows = rows[~rows["loss"].isin(ENSEMBLES)]
+    pd.testing.assert_frame_equal(compare_losses(rows, "score"), compare_losses(rows, "score", ensembles={}))
+    assert len(compare_losses(rows, "score")) == 3
