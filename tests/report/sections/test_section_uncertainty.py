@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from cordlesion.report.gallery import shown_runs
+from cordlesion.report.methods import write_methods
 from cordlesion.report.page import compute_findings, write_report
 from cordlesion.report.sections.ranking.comparisons import compare_pairs, summarize_seeds
 from cordlesion.report.sections.uncertainty import shown_ensemble, summarize_uncertainty, uncertainty_table
@@ -89,3 +91,10 @@ def test_it_is_no_seed(joined: StudyResults) -> None:
     seeds = summarize_seeds(joined)
     assert "both" not in set(seeds["loss"])
     pd.testing.assert_frame_equal(seeds, summarize_seeds(joined))
+
+
+def test_pictures_show_a_loss_or_its_ensemble_and_the_methods_name_it(joined: StudyResults) -> None:
+    assert Run("both", None) in shown_runs(joined)  # of two losses: it stands for neither alone
+    assert len(shown_runs(joined)) == len({run.loss for run in joined.runs})
+    text = write_methods(joined).paragraphs["Ensembles"]
+    assert "of all trainings with BCE and Dice (both)" in text

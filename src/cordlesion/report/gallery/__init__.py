@@ -86,10 +86,14 @@ def write_gallery(results: StudyResults) -> tuple[Entry, ...]:
 
 
 def shown_runs(results: StudyResults) -> tuple[Run, ...]:
-    """Return whose masks are shown: of each loss the model that came out best on the threshold set, then masks."""
+    """Return whose masks are shown: of each loss the model that came out best on the threshold set, then masks.
+
+    The ensemble of a loss is one of its models here: a picture of each would show nearly the same twice.
+    """
     of_loss: dict[str, Run] = {}
     for run in (results.best, *results.ranked, *results.runs):
-        of_loss.setdefault(run.loss, run)
+        members = results.ensembles[run.loss].losses if run.loss in results.ensembles else (run.loss,)
+        of_loss.setdefault(members[0] if len(members) == 1 else run.loss, run)
     return tuple(of_loss.values())
 
 

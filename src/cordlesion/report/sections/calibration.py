@@ -203,7 +203,9 @@ def _reliability_handles() -> list[Line2D]:
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"remark": calibration_remark(findings.frames["calibration"])}
+    calibration = findings.frames["calibration"]
+    # The remark is about losses; an ensemble has the calibration of a mean.
+    return {"remark": calibration_remark(calibration[~calibration["loss"].isin(findings.results.ensembles)])}
 
 
 SECTION = Section(
