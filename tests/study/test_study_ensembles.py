@@ -51,7 +51,7 @@ def data(path: Path) -> np.ndarray:
     return np.asarray(nib.load(path).dataobj, dtype=np.float64)
 
 
-def tested(folder: StudyFolder) -> list[str]:
+def held_out(folder: StudyFolder) -> list[str]:
     splits = read_table(folder.splits)
     return splits.loc[splits["set"] == "test", "scan_id"].tolist()
 
@@ -76,7 +76,7 @@ def test_it_has_the_rows_of_any_other_method(folder):
 
 def test_its_mask_is_its_map_cut_at_its_own_threshold(folder):
     thresholds = read_table(folder.thresholds).set_index("loss")
-    for scan in tested(folder):
+    for scan in held_out(folder):
         path = folder.probability(scan, NAME)
         np.testing.assert_array_equal(data(mask_path(path)) > 0, data(path) >= thresholds.loc[NAME, "threshold"])
 
@@ -104,7 +104,7 @@ def test_its_bundle_segments_as_the_study_did(folder, segmented):
         == result.threshold
         == read_table(folder.thresholds).set_index("loss").loc[NAME, "threshold"]
     )
-    assert card.test_error.n_scans == len(tested(folder))
+    assert card.test_error.n_scans == len(held_out(folder))
     np.testing.assert_allclose(result.probability, data(folder.probability(scan, NAME)), atol=2e-6)
 
 
@@ -198,7 +198,7 @@ def test_a_finished_study_gets_its_rows_and_loses_them_without_a_training_or_a_p
 
 def test_a_deleted_map_of_an_ensemble_is_made_again_from_those_of_its_members(copy):
     folder = StudyFolder(copy.parent / "study")
-    path = folder.probability(tested(folder)[0], NAME)
+    path = folder.probability(held_out(folder)[0], NAME)
     before, predicted = path.read_bytes(), stamps(copy, PREDICTED)
     path.unlink()
     run_study(read_study(copy), until="evaluate")
@@ -254,5 +254,5 @@ def test_tables_hold_every_test_scan_once(folder):
     areas = read_table(folder.table("uncertainty"))
     keys = [*areas.columns.drop(["area", "score"])]
     assert not areas.duplicated(keys).any()
-    assert set(areas["scan_id"]) <= set(tested(folder))
+    assert set(areas["scan_id"]) <= set(held_out(folder))
     assert isinstance(areas, pd.DataFrame)
