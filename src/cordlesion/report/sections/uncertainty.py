@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -106,7 +107,7 @@ def retention_figure(results: StudyResults) -> Figure:
             axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
         figure.axes[0].set_xscale("log")
         figure.axes[0].set_xlim(_LEAST_CHECKED, 1)
-        handles = {}
+        handles: dict[str, Artist] = {}
         for axes in figure.axes:
             lines, labels = axes.get_legend_handles_labels()
             handles |= dict(zip(labels, lines, strict=True))
@@ -139,7 +140,7 @@ def uncertainty_remark(results: StudyResults, uncertainty: pd.DataFrame) -> str:
 def _summary(mine: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
     both = mine.merge(base, on=["scan_id", "subject"], suffixes=("", "_base"))
     found = {"n_scans": len(mine), "n_subjects": mine["subject"].nunique()}
-    means = {"score": float(mine["score"].mean()), "area": float(mine["area"].mean())}
+    means = {name: float(mine[name].to_numpy(float).mean()) for name in ("score", "area")}
     if both["subject"].nunique() < 2:
         return {**found, **means, **dict.fromkeys(("gain", "low", "high"), np.nan)}
     by_subject = both.groupby("subject")[["area_base", "area"]].mean().to_numpy(float).T
@@ -195,13 +196,13 @@ def _draw(
 
 
 def _remark(results: StudyResults, name: str, level: str, uncertainty: pd.DataFrame) -> str:
-    rows = uncertainty[(uncertainty["loss"] == name) & (uncertainty["level"] == level)].set_index("uncertainty")
-    rows = rows.loc[[one for one in _COMPARED if one in rows.index]]
+    rows = uncertainty[(uncertainty["loss"] == name) & (uncertainty["level"] == level)]
+    rows = rows[rows["uncertainty"].isin(_COMPARED)].reset_index(drop=True)
     if rows.empty:
         return ""
-    best = rows.loc[rows["area"].idxmax()]
-    tried = enumerate_words([MEASURES[str(one)].lower() for one in rows.index])
-    measure = MEASURES[str(best.name)].lower()
+    best = rows.loc[int(rows["area"].to_numpy(float).argmax())]
+    tried = enumerate_words([MEASURES[str(one)].lower() for one in rows["uncertainty"]])
+    measure = MEASURES[str(best["uncertainty"])].lower()
     gain = with_interval(best["gain"], best["low"], best["high"], digits=3, signed=True)
     return (
         f"{_name(results, name)}, {_LEVELS[level].lower()}: of {tried}, {measure} has the largest area, "
