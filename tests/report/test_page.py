@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("operation", "subgroups", "statements"),
+    *("operation", "subgroups", "statements", "uncertainty"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -70,7 +70,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning"),
+        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
