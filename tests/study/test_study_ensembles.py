@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import cordlesion
 from cordlesion.config import read_study
@@ -108,11 +109,14 @@ def test_its_bundle_segments_as_the_study_did(folder, segmented):
     np.testing.assert_allclose(result.probability, data(folder.probability(scan, NAME)), atol=2e-6)
 
 
-def test_the_spread_is_the_deviation_between_the_members(folder, segmented):
+def test_the_maps_of_doubt_are_the_deviation_between_the_members_and_the_entropy_of_their_mean(folder, segmented):
     scan, _, out = segmented
     expected = np.std([data(folder.probability(scan, member)) for member in MEMBERS], axis=0)
     written = nib.load(out / f"{scan}_label-lesion_spread.nii.gz")
     np.testing.assert_allclose(data(out / f"{scan}_label-lesion_spread.nii.gz"), expected, atol=1e-5)
+    mean = np.mean([data(folder.probability(scan, member)) for member in MEMBERS], axis=0)
+    entropy = np.array([stats.entropy([p, 1 - p]) for p in mean.ravel()]).reshape(mean.shape)
+    np.testing.assert_allclose(data(out / f"{scan}_label-lesion_entropy.nii.gz"), entropy, atol=1e-4)
     np.testing.assert_array_equal(written.affine, nib.load(out / f"{scan}_label-lesion_mask.nii.gz").affine)
 
 
@@ -144,7 +148,7 @@ def test_another_model_in_the_same_folder_leaves_no_spread_behind(folder, segmen
     curve = result.cord_input.centerline
     other = cordlesion.segment(result.scan.path, folder.bundle(MEMBERS[0]), centerline=curve)
     other.save(tmp_path / "out", pictures=False)
-    assert not list((tmp_path / "out").glob("*spread*"))
+    assert not list((tmp_path / "out").glob("*spread*")) + list((tmp_path / "out").glob("*entropy*"))
     assert "spread" not in read_table(tmp_path / "out" / "lesions.tsv").dropna(axis="columns", how="all")
 
 

@@ -65,6 +65,14 @@ def binary_entropy(p: FloatArray) -> FloatArray:
     return entropy
 
 
+def entropy_map(probability: Float32Array) -> Float32Array:
+    """Return the entropy of every voxel of a map; only voxels above 0 are computed, which are few."""
+    entropy = np.zeros(probability.shape, np.float32)
+    inside = probability > 0
+    entropy[inside] = binary_entropy(probability[inside].astype(np.float64))
+    return entropy
+
+
 def lesion_disagreement(lesions: Sequence[Int32Array], masks: Sequence[Mask], connectivity: int) -> FloatArray:
     """Return how far the networks of an ensemble disagree about each lesion of its mask, from 0 to 1.
 

@@ -29,9 +29,10 @@ def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
     return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
 
 
-def spread_file(folder: Path, scan: Path | None) -> Path:
-    """Return the path of the map of a scan that shows where the networks of an ensemble disagree."""
-    return folder / f"{output_name(scan)}_label-lesion_spread.nii.gz"
+def doubt_files(folder: Path, scan: Path | None) -> tuple[Path, Path]:
+    """Return the paths of the maps that only an ensemble gives: entropy of the probability, spread of its networks."""
+    stem = f"{output_name(scan)}_label-lesion"
+    return folder / f"{stem}_entropy.nii.gz", folder / f"{stem}_spread.nii.gz"
 
 
 def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:

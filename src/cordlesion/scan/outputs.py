@@ -21,16 +21,17 @@ from cordlesion.io.writing import write_json
 from cordlesion.lesions.coverage import Coverage, measure_coverage
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
+from cordlesion.metrics.uncertainty import entropy_map
 from cordlesion.model.architectures import Card
 from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.scan.earlier import (
     MASK_KEY,
     SOURCE_KEY,
     check_earlier,
+    doubt_files,
     map_files,
     masks_written,
     output_name,
-    spread_file,
 )
 from cordlesion.threshold.rules import ThresholdRule, describe_origin
 
@@ -197,13 +198,14 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
     )  # fmt: skip
     write_volume(files[0], result.probability, result.scan)
     write_volume(files[1], result.mask, result.scan)
-    spread = spread_file(folder, result.scan.path)
-    for stale in (*_pictures(result, folder), spread):
+    entropy, spread = doubts = doubt_files(folder, result.scan.path)
+    for stale in (*_pictures(result, folder), *doubts):
         stale.unlink(missing_ok=True)
     if result.spread is None:
         return list(files)
+    write_volume(entropy, entropy_map(result.probability), result.scan)
     write_volume(spread, result.spread, result.scan)
-    return [*files, spread]
+    return [*files, *doubts]
 
 
 def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:
