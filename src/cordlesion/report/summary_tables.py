@@ -282,9 +282,10 @@ UNCERTAINTIES = TableSpec(
         *(_N_SCANS, replace(_N_SUBJECTS, meaning="Subjects")),
         _number("score", "Mean over scans of F1 (by voxel or lesion) where everything is retained", "share"),
         _number("area", "Mean over scans of the area under the error-retention curve", "share"),
-        _number("gain", "Mean over subjects of the area less that of the entropy of single networks"),
+        _number("gain", "Mean over subjects of the area less that of a random order"),
         replace(_LOW, meaning="Student's 95 % interval of the gain, over subjects, for these trainings"),
         _HIGH,
+        _number("reached", "Share of what the ideal order gains over the random one (mean areas)"),
     ),
 )
 

@@ -33,7 +33,7 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         "froc": _pool_froc(tables["froc"]),
         "reliability": reliability,
         "calibration": _pool_calibration(tables["calibration"], reliability),
-        "retention": _pool_retention(tables["retention"]),
+        **{name: _pool_retention(tables[name]) for name in tables if name == "retention"},
     }
 
 

@@ -30,18 +30,19 @@ def joined(folder: Path) -> StudyResults:
     return read_results(folder)
 
 
-def test_gains_are_student_intervals_of_the_subjects_differences_to_single_networks(joined: StudyResults) -> None:
+def test_gains_are_student_intervals_of_the_subjects_differences_to_a_random_order(joined: StudyResults) -> None:
     summary = summarize_uncertainty(joined).set_index(["loss", "level", "uncertainty"])
     areas = joined.uncertainty
     at = {key: rows.set_index("scan_id")["area"] for key, rows in areas.groupby(["loss", "level", "uncertainty"])}
-    mine = at["both", "voxel", "spread"]
-    single = (at["bce", "voxel", "entropy"] + at["dice", "voxel", "entropy"]) / 2
-    differences = (mine - single).to_numpy()  # a scan per subject
+    mine, random, ideal = (at["both", "voxel", name] for name in ("spread", "random", "ideal"))
+    differences = (mine - random).to_numpy()  # a scan per subject
     found = summary.loc["both", "voxel", "spread"]
     low, high = stats.t.interval(0.95, len(differences) - 1, differences.mean(), stats.sem(differences))
     assert found["area"] == pytest.approx(mine.mean())
     assert (found["gain"], found["low"], found["high"]) == pytest.approx((differences.mean(), low, high))
+    assert found["reached"] == pytest.approx((mine.mean() - random.mean()) / (ideal.mean() - random.mean()))
     assert found["n_subjects"] == len(differences)
+    assert summary.loc["both", "voxel", "ideal"]["reached"] == pytest.approx(1)
 
 
 def test_the_table_marks_the_largest_area_of_a_measure_and_never_a_baseline(joined: StudyResults) -> None:

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from cordlesion.io.formats import MISSING, format_fine, format_number, with_interval
+from cordlesion.io.arrays import FloatArray
+from cordlesion.io.formats import MISSING, format_fine, format_number, format_percent, with_interval
 from cordlesion.pictures.style import INK, MUTED, PALETTE, WIDTH_INCHES, loss_name, style
 from cordlesion.report.section import Findings, ReportFigure, ReportTable, Section
 from cordlesion.report.summary_tables import UNCERTAINTIES
 from cordlesion.report.table import Cell, Group, Table
-from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import crossed_test
 from cordlesion.study_folder.results import StudyResults
 
@@ -32,8 +32,10 @@ MEASURES = {
 _COMPARED = tuple(name for name in MEASURES if name not in ("random", "ideal"))
 _LEVELS = {"voxel": "Voxels", "lesion": "Lesions"}
 _COLUMNS = ("Loss", "Share", "Scans", "F1", *MEASURES.values())
-_LEAST_CHECKED = 1e-3
+_LEAST_CHECKED = 2e-3
 """Where the logarithmic axis of checked voxels starts."""
+SINGLE = {"voxel": "entropy", "lesion": "margin"}
+"""What a single network has to offer at each level."""
 
 
 def summarize_uncertainty(results: StudyResults) -> pd.DataFrame:
@@ -41,8 +43,9 @@ def summarize_uncertainty(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per loss or ensemble, level and measure: ``loss level uncertainty n_scans n_subjects score area`` (means
-        over scans), and ``gain low high``: the mean over subjects of the area less that of the entropy of single
-        networks (of an ensemble: its members, mean over them), with Student's interval over subjects.
+        over scans); ``gain low high``: the mean over subjects of the area less that of a random order, with Student's
+        interval over subjects; and ``reached``: the share of what the ideal order gains over the random one. Masks and
+        scores of two methods differ, and with them what there is to gain; only ``reached`` compares them.
     """
     areas = results.uncertainty
     if areas.empty or not results.ensembles:
@@ -50,13 +53,9 @@ def summarize_uncertainty(results: StudyResults) -> pd.DataFrame:
     by = ["loss", "level", "uncertainty", "scan_id", "subject"]
     scans = areas.groupby(by, sort=False)[["area", "score"]].mean().reset_index()
     rows = [
-        {
-            "loss": loss,
-            "level": level,
-            "uncertainty": name,
-            **_summary(mine, _base(results, scans, str(loss), str(level))),
-        }
-        for (loss, level, name), mine in scans.groupby(["loss", "level", "uncertainty"], sort=False)
+        {"loss": loss, "level": level, **row}
+        for (loss, level), mine in scans.groupby(["loss", "level"], sort=False)
+        for row in _summaries(mine)
     ]
     return pd.DataFrame(rows)[list(UNCERTAINTIES.names)]
 
@@ -74,8 +73,8 @@ def uncertainty_table(results: StudyResults, uncertainty: pd.DataFrame) -> Table
             "Does uncertainty point at errors? Test set, tuned thresholds. The most certain share of the voxels of the "
             "stack (or of the predicted lesions) is kept, and the rest is replaced by the reference, as if an expert "
             "looked at it; the area under the curve of F1 against the share kept (voxels: on a logarithmic grid, as "
-            "few are in doubt), mean over scans with lesions (lesions: and with predicted ones). Random and ideal "
-            "order: what an uncertainty gives that knows nothing, or all. Entropy: of the (mean) probability. Distance "
+            "few are in doubt), mean over scans with lesions (lesions: and with predicted ones), and in brackets the "
+            "share of what the ideal order gains over a random one. Entropy: of the (mean) probability. Distance "
             "from t: of the (mean) probability from the threshold. Of ensembles, spread: standard deviation over the "
             "networks; mutual information: entropy of the mean less the mean entropy; disagreement: 1 − mean overlap "
             "of a lesion with the networks’ own. Of a lesion: the mean over its voxels. Seeds of a loss: their mean."
@@ -101,12 +100,15 @@ def retention_figure(results: StudyResults) -> Figure:
                 _draw(axes, mine, level, order, color=MUTED, linestyle=(0, (3, 2)), linewidth=0.9)
             for measure in _COMPARED:
                 _draw(axes, mine, level, measure, color=colors[measure], linewidth=1.3)
-            _draw(axes, single, level, "entropy", color=INK, linewidth=1.1, linestyle=(0, (1, 1)), single=True)
+            _draw(axes, single, level, SINGLE[level], color=INK, linewidth=1.1, linestyle=(0, (1, 1)), single=True)
             axes.set(title=title, xlabel=f"share of {title.lower()} checked", ylabel="F1")
             axes.grid(axis="y")
+            if level == "voxel":
+                axes.set_xscale("log")
+                axes.set_xlim(_LEAST_CHECKED, 1)
+                axes.xaxis.set_major_locator(FixedLocator([0.003, 0.01, 0.03, 0.1, 0.3, 1]))
+                axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
-        figure.axes[0].set_xscale("log")
-        figure.axes[0].set_xlim(_LEAST_CHECKED, 1)
         handles: dict[str, Artist] = {}
         for axes in figure.axes:
             lines, labels = axes.get_legend_handles_labels()
@@ -137,23 +139,34 @@ def uncertainty_remark(results: StudyResults, uncertainty: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
-def _summary(mine: pd.DataFrame, base: pd.DataFrame) -> dict[str, Any]:
-    both = mine.merge(base, on=["scan_id", "subject"], suffixes=("", "_base"))
-    found = {"n_scans": len(mine), "n_subjects": mine["subject"].nunique()}
-    means = {name: float(mine[name].to_numpy(float).mean()) for name in ("score", "area")}
-    if both["subject"].nunique() < 2:
-        return {**found, **means, **dict.fromkeys(("gain", "low", "high"), np.nan)}
-    by_subject = both.groupby("subject")[["area_base", "area"]].mean().to_numpy(float).T
-    test = crossed_test(by_subject[:1], by_subject[1:])
-    low, high = (float(end) for end in test.interval)
-    return {**found, **means, "gain": float(test.difference), "low": low, "high": high}
+def _summaries(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Summarise the measures of one method at one level."""
+    wide = scans.pivot(index=["subject", "scan_id"], columns="uncertainty", values="area")
+    means = wide.mean()
+    possible = float(means["ideal"] - means["random"])
+    for name in scans["uncertainty"].unique():
+        by_subject = wide[["random", name]].groupby(level="subject").mean().to_numpy(float).T
+        low, high = _interval(by_subject)
+        gain = float(means[name] - means["random"])
+        yield {
+            "uncertainty": name,
+            "n_scans": len(wide),
+            "n_subjects": by_subject.shape[1],
+            "score": float(scans.loc[scans["uncertainty"] == name, "score"].to_numpy(float).mean()),
+            "area": float(means[name]),
+            "gain": float(np.subtract(*by_subject[::-1]).mean()),
+            "low": low,
+            "high": high,
+            "reached": gain / possible if possible > 0 else np.nan,
+        }
 
 
-def _base(results: StudyResults, scans: pd.DataFrame, loss: str, level: str) -> pd.DataFrame:
-    """Return the area of the entropy of single networks, scan by scan."""
-    of = results.ensembles[loss].losses if loss in results.ensembles else (loss,)
-    rows = scans[scans["loss"].isin(of) & (scans["level"] == level) & (scans["uncertainty"] == "entropy")]
-    return rows.groupby(["scan_id", "subject"], sort=False)["area"].mean().reset_index()
+def _interval(by_subject: FloatArray) -> tuple[float, float]:
+    """Return Student's interval of the mean difference, second row - first row, over subjects."""
+    if by_subject.shape[1] < 2:
+        return np.nan, np.nan
+    low, high = crossed_test(by_subject[:1], by_subject[1:]).interval
+    return float(low), float(high)
 
 
 def _name(results: StudyResults, loss: str) -> str:
@@ -170,13 +183,17 @@ def _rows(mine: pd.DataFrame) -> Iterator[tuple[Cell, ...]]:
         measured = [name for name in _COMPARED if name in rows.index]
         best = rows.loc[measured, "area"].idxmax()
         cells = (
-            Cell(format_fine(float(rows.loc[name, "area"])), best=name == best and len(measured) > 1)
-            if name in rows.index
-            else Cell(MISSING)
+            _cell(rows.loc[name], best=name == best and len(measured) > 1) if name in rows.index else Cell(MISSING)
             for name in MEASURES
         )
         first = rows.iloc[0]
         yield (Cell(title), Cell(str(first["n_scans"])), Cell(format_number(first["score"])), *cells)
+
+
+def _cell(row: pd.Series, *, best: bool) -> Cell:
+    is_baseline = row.name in ("random", "ideal")
+    reached = "" if is_baseline or np.isnan(row["reached"]) else f"({_percent(row['reached'])})"
+    return Cell(format_fine(float(row["area"])), reached, best=best)
 
 
 def _draw(
@@ -191,23 +208,27 @@ def _draw(
     rows = curves[(curves["level"] == level) & (curves["uncertainty"] == measure)]
     mean = rows.groupby("retained")["score"].mean()
     checked = 1 - mean.index.to_numpy(float)
-    label = "Entropy, single network" if single else MEASURES[measure]
+    label = "Single network" if single else MEASURES[measure]
     axes.plot(checked, mean.to_numpy(float), label=label if len(mean) else None, **look)
 
 
 def _remark(results: StudyResults, name: str, level: str, uncertainty: pd.DataFrame) -> str:
-    rows = uncertainty[(uncertainty["loss"] == name) & (uncertainty["level"] == level)]
-    rows = rows[rows["uncertainty"].isin(_COMPARED)].reset_index(drop=True)
-    if rows.empty:
+    rows = uncertainty[(uncertainty["level"] == level) & uncertainty["uncertainty"].isin(_COMPARED)]
+    mine = rows[(rows["loss"] == name) & rows["reached"].notna()]
+    if mine.empty:
         return ""
-    best = rows.loc[int(rows["area"].to_numpy(float).argmax())]
-    tried = enumerate_words([MEASURES[str(one)].lower() for one in rows["uncertainty"]])
-    measure = MEASURES[str(best["uncertainty"])].lower()
-    gain = with_interval(best["gain"], best["low"], best["high"], digits=3, signed=True)
+    best = mine.loc[mine["area"].astype(float).idxmax()]
+    single = rows[rows["loss"].isin(results.ensembles[name].losses) & (rows["uncertainty"] == SINGLE[level])]
+    of_one = f"{MEASURES[SINGLE[level]].lower()} of its single networks: {_percent(single['reached'].mean())}"
+    gained = with_interval(best["gain"], best["low"], best["high"], digits=3, signed=True)
     return (
-        f"{_name(results, name)}, {_LEVELS[level].lower()}: of {tried}, {measure} has the largest area, "
-        f"{format_fine(best['area'])}; against the entropy of its single networks {gain}."
+        f"{_name(results, name)}, {_LEVELS[level].lower()}: {MEASURES[str(best['uncertainty'])].lower()} points best "
+        f"at errors. It gains {gained} over a random order, {_percent(best['reached'])} of what is possible ({of_one})."
     )
+
+
+def _percent(share: float) -> str:
+    return format_percent(share).replace("-", "−")
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
