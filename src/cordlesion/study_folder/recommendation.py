@@ -55,7 +55,9 @@ def equivalent_methods(results: "StudyResults") -> tuple[str, ...]:
     runs = [run for run in results.runs if run not in results.unlearned]
     tables = [lesion_bearing(results.evaluated(run, "test", results.tuned.get(run), _NEEDED)) for run in runs]
     margin = results.config.evaluation.equivalence_margin
-    pairs = compare_losses(pd.concat(tables).reset_index(), _SCORE, recommended=results.leader.loss, margin=margin)
+    joined = {name: ensemble.losses for name, ensemble in results.ensembles.items()}
+    scans = pd.concat(tables).reset_index()
+    pairs = compare_losses(scans, _SCORE, recommended=results.leader.loss, margin=margin, ensembles=joined)
     if pairs.empty:
         return ()
     ours = pairs[(pairs["family"] == "recommended") & (pairs["p_equivalent"] <= SIGNIFICANT)]
