@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.statistics import compare_losses
+from cordlesion.statistics import compare_losses, rank_methods
 
 N_SUBJECTS, SEEDS = 12, (0, 1, 2)
 
@@ -63,3 +63,17 @@ def test_without_ensembles_nothing_changes():
     rows = rows[~rows["loss"].isin(ENSEMBLES)]
     pd.testing.assert_frame_equal(compare_losses(rows, "score"), compare_losses(rows, "score", ensembles={}))
     assert len(compare_losses(rows, "score")) == 3
+
+
+def test_an_ensemble_ranks_with_the_seed_noise_of_its_loss():
+    """Seeds differ a lot, subjects hardly: without that noise an ensemble just above its loss were surely the best."""
+    ease = np.linspace(0.3, 0.7, N_SUBJECTS)
+    wobble = 0.001 * np.cos(np.arange(N_SUBJECTS))
+    seeds = ease + np.array([[-0.1], [0.0], [0.1]])
+    ensemble = (ease + wobble + 0.02)[None]
+    certain = rank_methods([seeds, ensemble])[1]
+    known = rank_methods([seeds, ensemble], members={1: [0]})[1]
+    assert known.rank == certain.rank == 1
+    assert known.p_best < certain.p_best
+    alone, loss = (one.p_best for one in rank_methods([ensemble, ensemble - 0.02], members={0: [1]}))
+    assert (alone, loss) == (1, 0)  # a loss of one seed has no known noise

@@ -106,20 +106,18 @@ def _segment(
     *,
     force: bool = False,
 ) -> Segmentation:
-    removal = model.card.postprocess
-    cord = read_cord(given.cord_mask, image, removal)
+    cord = read_cord(given.cord_mask, image, model.card.postprocess)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
     cut = cut_scan(model, image, curve)
     verdict = compare_scan(model, image, cut, force=force)
     predicted = predict(model, image, curve, cut)
-    mask, threshold = make_mask(replace(image, data=predicted.probability), rule, removal, cord)
+    mask, threshold = make_mask(replace(image, data=predicted.probability), rule, model.card.postprocess, cord)
     p = predicted.probability if model.card.built_in_threshold is None else None
     found = measure_lesions(image, mask, p, curve, members=predicted.members, threshold=threshold)
-    verdict = compare_result(verdict, model, found)
     return Segmentation(
         image, given, curve, predicted.probability, mask, threshold, found.lesions, found.load, rule, model.card,
-        bundle, verdict, predicted.spread,
+        bundle, compare_result(verdict, model, found), predicted.spread,
     )  # fmt: skip
 
 

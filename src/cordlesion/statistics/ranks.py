@@ -5,8 +5,9 @@ are drawn again many times. They resample test cases; here the means are drawn f
 (:mod:`cordlesion.statistics.crossed`), over subjects and seeds: few seeds can be pooled over losses, but not resampled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from scipy import stats
@@ -33,7 +34,13 @@ class Rank:
     """Probability that its true mean is the highest; NaN with fewer than two subjects, as the interval is then all."""
 
 
-def rank_methods(scores: Sequence[FloatArray], *, n_draws: int = 4000, seed: int = 0) -> list[Rank]:
+def rank_methods(
+    scores: Sequence[FloatArray],
+    *,
+    members: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    n_draws: int = 4000,
+    seed: int = 0,
+) -> list[Rank]:
     """Rank methods by their mean scores on the same subjects.
 
     The true means are drawn around the observed ones: with the covariance of the methods over subjects (a Bayesian
@@ -43,6 +50,8 @@ def rank_methods(scores: Sequence[FloatArray], *, n_draws: int = 4000, seed: int
     Args:
         scores: Of each method, shape (seeds, subjects), with the same subjects in all. The noise of a method with one
             seed is unknown and counts as none.
+        members: Ensembles, by their place in ``scores``, with the places of the losses of their members: the seed noise
+            of an ensemble is that of its loss, the largest of several, as in the tests.
         n_draws: Number of draws.
         seed: Of the draws.
 
@@ -61,7 +70,7 @@ def rank_methods(scores: Sequence[FloatArray], *, n_draws: int = 4000, seed: int
     if n_subjects < _MIN_SUBJECTS:
         return [Rank(float(m), int(r), 1, n_methods, np.nan) for m, r in zip(means, observed, strict=True)]
     rng = np.random.default_rng(seed)
-    drawn = means + _subject_errors(by_subject, n_draws, rng) + _seed_errors(scores, n_draws, rng)
+    drawn = means + _subject_errors(by_subject, n_draws, rng) + _seed_errors(scores, members, n_draws, rng)
     ranks = _ranks(drawn)
     low, high = np.quantile(ranks, _TAILS, axis=0, method="inverted_cdf")
     best = (ranks == 1).mean(axis=0)
@@ -83,15 +92,18 @@ def _subject_errors(by_subject: FloatArray, n_draws: int, rng: np.random.Generat
     return errors
 
 
-def _seed_errors(scores: Sequence[FloatArray], n_draws: int, rng: np.random.Generator) -> FloatArray:
+def _seed_errors(
+    scores: Sequence[FloatArray], members: Mapping[int, Sequence[int]], n_draws: int, rng: np.random.Generator
+) -> FloatArray:
     """Draw errors due to the seeds, shape (draws, methods)."""
     several = [k for k, one in enumerate(scores) if len(one) > 1]
     errors = np.zeros((n_draws, len(scores)))
     if several:
         noise = estimate_seed_noise([scores[k] for k in several])
-        spread = np.sqrt([_own_variance(one) for one in noise])
-        normal = rng.standard_normal((n_draws, len(several))) * spread
-        errors[:, several] = normal / _chi(noise[0].total_freedom, n_draws, rng)
+        variance = {k: _own_variance(one) for k, one in zip(several, noise, strict=True)}
+        variance |= {k: max((variance.get(one, 0.0) for one in of), default=0.0) for k, of in members.items()}
+        normal = rng.standard_normal((n_draws, len(variance))) * np.sqrt(list(variance.values()))
+        errors[:, list(variance)] = normal / _chi(noise[0].total_freedom, n_draws, rng)
     return errors
 
 

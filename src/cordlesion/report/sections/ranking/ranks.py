@@ -1,6 +1,7 @@
 """Ranks on the test set with intervals, and the probability of being the best: of losses, and of single runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -35,7 +36,12 @@ def summarize_ranks(results: StudyResults) -> pd.DataFrame:
         return pd.DataFrame(columns=list(RANKS.names)).astype({"seed": "Int64"})
     of_losses = [np.stack([by_run[place] for place, run in enumerate(runs) if run.loss == loss]) for loss in losses]
     n_seeds = [sum(run.loss == loss and run.seed is not None for run in runs) for loss in losses]
-    tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], n_seeds, of_losses)]
+    members = {
+        losses.index(name): [losses.index(loss) for loss in ensemble.losses if loss in losses]
+        for name, ensemble in results.ensembles.items()
+        if name in losses
+    }
+    tables = [_rank_all(LOSS, [Run(loss, None) for loss in losses], n_seeds, of_losses, members)]
     if len(runs) > len(losses):
         tables.append(_rank_all(RUN, runs, [int(run.seed is not None) for run in runs], list(by_run[:, None])))
     return pd.concat(tables, ignore_index=True).assign(n_subjects=by_run.shape[1]).astype({"seed": "Int64"})
@@ -87,7 +93,13 @@ def _subject_means(results: StudyResults, runs: Sequence[Run]) -> FloatArray:
     return means
 
 
-def _rank_all(kind: str, runs: Sequence[Run], n_seeds: Sequence[int], scores: Sequence[FloatArray]) -> pd.DataFrame:
+def _rank_all(
+    kind: str,
+    runs: Sequence[Run],
+    n_seeds: Sequence[int],
+    scores: Sequence[FloatArray],
+    members: Mapping[int, Sequence[int]] = MappingProxyType({}),
+) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "of": kind,
@@ -100,7 +112,7 @@ def _rank_all(kind: str, runs: Sequence[Run], n_seeds: Sequence[int], scores: Se
             "rank_high": one.high,
             "p_best": one.p_best,
         }
-        for run, seeds, one in zip(runs, n_seeds, rank_methods(scores), strict=True)
+        for run, seeds, one in zip(runs, n_seeds, rank_methods(scores, members=members), strict=True)
     )
 
 
