@@ -183,7 +183,9 @@ def _rows(mine: pd.DataFrame) -> Iterator[tuple[Cell, ...]]:
         measured = [name for name in _COMPARED if name in rows.index]
         best = rows.loc[measured, "area"].idxmax()
         cells = (
-            _cell(rows.loc[name], best=name == best and len(measured) > 1) if name in rows.index else Cell(MISSING)
+            _cell(rows.loc[[name]].iloc[0], best=name == best and len(measured) > 1)
+            if name in rows.index
+            else Cell(MISSING)
             for name in MEASURES
         )
         first = rows.iloc[0]
@@ -217,14 +219,17 @@ def _remark(results: StudyResults, name: str, level: str, uncertainty: pd.DataFr
     mine = rows[(rows["loss"] == name) & rows["reached"].notna()]
     if mine.empty:
         return ""
-    best = mine.loc[mine["area"].astype(float).idxmax()]
+    best = mine.iloc[int(mine["area"].to_numpy(float).argmax())]
     single = rows[rows["loss"].isin(results.ensembles[name].losses) & (rows["uncertainty"] == SINGLE[level])]
     of_one = f"{MEASURES[SINGLE[level]].lower()} of its single networks: {_percent(single['reached'].mean())}"
     gained = with_interval(best["gain"], best["low"], best["high"], digits=3, signed=True)
-    return (
-        f"{_name(results, name)}, {_LEVELS[level].lower()}: {MEASURES[str(best['uncertainty'])].lower()} points best "
-        f"at errors. It gains {gained} over a random order, {_percent(best['reached'])} of what is possible ({of_one})."
+    measure = MEASURES[str(best["uncertainty"])].lower()
+    points = (
+        f"{measure} points best at errors" if best["low"] > 0 else f"no measure is shown to point at errors; {measure}"
     )
+    gains = f"{'. It' if best['low'] > 0 else ''} gains {gained} over a random order"
+    reached = f"{_percent(best['reached'])} of what is possible ({of_one})"
+    return f"{_name(results, name)}, {_LEVELS[level].lower()}: {points}{gains}, {reached}."
 
 
 def _percent(share: float) -> str:
