@@ -68,7 +68,8 @@ CODE_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def test_type_checkers_see_the_same_names():
     """What is declared for them is what is imported on first use."""
-    (block,) = (node for node in ast.parse(inspect.getsource(cordlesion)).body if isinstance(node, ast.If))
+    blocks = [node for node in ast.parse(inspect.getsource(cordlesion)).body if isinstance(node, ast.If)]
+    (block,) = (node for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING")
     imported = {
         (name.asname or name.name): f"{node.module}:{name.name}".removeprefix("cordlesion").removeprefix(".")
         for node in block.body

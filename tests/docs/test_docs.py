@@ -104,7 +104,7 @@ class Shell:
             if not command.startswith("cordlesion "):
                 subprocess.run([*BASH, line], env=os.environ | {"REPOSITORY": str(REPOSITORY)}, check=True)
                 continue
-            ended = self.cli(*shlex.split(command)[1:])
+            ended = self.cli(*shlex.split(command, comments=True)[1:])
             assert ended.status == 0, f"{line}\n{ended.output}\n{ended.error}"
             if operator:
                 subprocess.run([*BASH, f"cat {operator} {rest}"], input=ended.output, text=True, check=True)

@@ -45,7 +45,7 @@ def test_every_fold_has_every_comparator(tmp_path):
     assert [run.name for run in study.comparator_runs] == ["ours_v1_fold-1", "ours_v1_fold-2"]
     assert {run.maps_name for run in study.comparator_runs} == {"ours_v1"}
     assert study.comparator_runs[1].columns == {"loss": "ours_v1", "seed": None, "fold": 2}
-    assert study.methods == [*study.runs, *study.comparator_runs]
+    assert study.methods == [*study.own_methods, *study.comparator_runs]
 
 
 PLAIN = "letters, digits and _ are needed, since folders and files are named by it, found"
