@@ -45,7 +45,7 @@ def test_every_table_of_scores_tells_what_an_empty_reference_means(study_copy: P
         assert f"## {name}\n\n{table.label} {table.note}" in captions
         told = "Empty references: " in table.note or "empty reference" in table.note
         assert told == (name != "cohort")
-        in_other_words = ("cohort", "lesion_free", "strata", "calibration", "operation", "changes")
+        in_other_words = ("cohort", "lesion_free", "strata", "calibration", "operation", "changes", "uncertainty")
         assert (EMPTY_REFERENCE in table.note) == (name not in in_other_words)
 
 

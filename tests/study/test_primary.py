@@ -49,10 +49,10 @@ def write(study):
 @pytest.mark.parametrize(
     ("primary", "reason"),
     [
-        (("voxel_f1", "bce", "tversky"), "evaluation.primary.second: tversky is not a loss or comparator of this"),
+        (("voxel_f1", "bce", "tversky"), "evaluation.primary.second: tversky is no method of this study"),
         (
             ("voxel_f1", "soft", "bce"),
-            "evaluation.primary.first: soft is not a loss or comparator of this study; one of bce",
+            "evaluation.primary.first: soft is no method of this study; one of bce",
         ),
         (("voxel_f1", "bce", "bce"), "two different methods are needed"),
         (("accuracy", "bce", "dice"), "evaluation.primary.metric"),

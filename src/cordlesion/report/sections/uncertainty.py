@@ -77,7 +77,8 @@ def uncertainty_table(results: StudyResults, uncertainty: pd.DataFrame) -> Table
             "share of what the ideal order gains over a random one. Entropy: of the (mean) probability. Distance "
             "from t: of the (mean) probability from the threshold. Of ensembles, spread: standard deviation over the "
             "networks; mutual information: entropy of the mean less the mean entropy; disagreement: 1 − mean overlap "
-            "of a lesion with the networks’ own. Of a lesion: the mean over its voxels. Seeds of a loss: their mean."
+            "of a lesion with the networks’ own. Of a lesion: the mean over its voxels. Seeds of a loss: their mean. "
+            "Empty references: scans without a lesion in the reference take no part."
         ),
         best="largest area of a measure in its row",
     )
