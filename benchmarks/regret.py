@@ -178,6 +178,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("regret"), help="path without suffix of the .tsv and the .svg")
     given = parser.parse_args()
+    if not given.simulated and given.study is None:
+        parser.error("the folder of a finished study, or --simulated N, is needed")
     if given.simulated:
         studies = [simulate_tables(np.random.default_rng([given.seed, k])) for k in range(given.simulated)]
     else:

@@ -22,6 +22,20 @@ def test_by_default_several_seeds_make_an_ensemble_of_each_loss_and_one_seed_mak
     assert study(seeds=(3, 1), ensembles="none").ensemble_runs == []
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"comparators": [{"name": "dice_ensemble", "maps": "m"}]},
+        {"losses": [{"name": "dice"}, {"name": "bce"}, {"name": "dice", "label": "Dice_Ensemble"}]},
+    ],
+)
+def test_by_default_a_method_of_that_name_stays_what_it_is(other):
+    """A study that was finished before there were ensembles can still be read."""
+    found = [one.name for one in study(seeds=(0, 1), **other).ensemble_configs]
+    assert "dice_ensemble" not in found
+    assert "bce_ensemble" in found
+
+
 def test_ensembles_stand_between_trainings_and_comparators():
     mixed = study(seeds=(0, 1), comparators=[{"name": "other", "maps": "m"}])
     assert [run.name for run in mixed.methods][-3:] == ["dice_ensemble", "bce_ensemble", "other"]

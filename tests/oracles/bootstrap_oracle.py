@@ -36,8 +36,9 @@ def best_cell(scores, thresholds, tolerance=0):
     tied = {cell for cell, score in scores.items() if score == highest}
     volume = min(v for v, _ in tied)
     for (v, t), score in scores.items():
-        if v == volume and t > 0 and score > 0 and tolerance and score >= highest - tolerance:
-            tied.add((v, t))
+        marking_all = max(scores.get((volume, 0), 0), 0)
+        if v == volume and tolerance and highest > 0 and score > marking_all and 2 * score >= highest:
+            tied |= {(v, t)} if score >= highest - tolerance else set()
     runs, run = [], []
     for t in thresholds:
         run = [*run, t] if (volume, t) in tied else []

@@ -77,3 +77,18 @@ def test_an_ensemble_ranks_with_the_seed_noise_of_its_loss():
     assert known.p_best < certain.p_best
     alone, loss = (one.p_best for one in rank_methods([ensemble, ensemble - 0.02], members={0: [1]}))
     assert (alone, loss) == (1, 0)  # a loss of one seed has no known noise
+
+
+def test_ensembles_do_not_change_what_is_planned_for_their_losses():
+    """Their noise is that of their losses: it is no further loss over which noise is pooled."""
+    rows = table()
+    losses = rows[~rows["loss"].isin(ENSEMBLES)]
+    alone = compare_losses(losses, "score", recommended="a").set_index(["first", "second"])
+    for ensembles in (ENSEMBLES, {**ENSEMBLES, "a_ensemble": ("a", "b")}):
+        beside = compare_losses(rows, "score", recommended="a", ensembles=ensembles).set_index(["first", "second"])
+        one, other = (_planned(found.loc["a", "b"]) for found in (alone, beside))
+        assert one == other
+
+
+def _planned(row: pd.Series) -> float:
+    return float(row["detectable"]) if pd.isna(row["needed_subjects"]) else float(row["needed_subjects"])

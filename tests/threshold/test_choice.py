@@ -60,6 +60,10 @@ def test_what_is_almost_as_good_is_neither_t_0_nor_a_score_of_0():
     # Marking everything is no threshold that was learned, however near its score is.
     assert value([0.49, 0.5, 0.1, 0, 0], objective="plateau_voxel_f1") == 0.25
     assert value([0, 0.01, 0, 0, 0], objective="plateau_voxel_f1") == 0.25
+    # Thresholds that score less than marking everything, or less than half of the best, are not almost as good.
+    choice = choose_threshold(table([[0.3, 0.31, 0.292, 0.292, 0.292]]), "plateau_voxel_f1")
+    assert (choice.value, choice.learned) == (0.25, True)
+    assert value([0, 0.019, 0.0001, 0.0001, 0.0001], objective="plateau_voxel_f1") == 0.25
 
 
 def test_other_columns_have_their_objective():

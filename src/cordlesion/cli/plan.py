@@ -33,7 +33,7 @@ def plan(
     Args:
         pilot: Folder of a finished study with several losses, or a file that --save-components wrote.
         gap: True differences between two losses, in the mean score over subjects.
-        subjects: Subjects with lesions in the test set (and in the threshold set, for the width of its interval).
+        subjects: Subjects with lesions in the test set. Widths of threshold intervals have sizes of their own.
         seeds: Seeds of each loss.
         scans_per_subject: Scans of each subject.
         losses: Losses of the planned study; by default as many as in the pilot.

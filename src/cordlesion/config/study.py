@@ -115,11 +115,15 @@ class StudyConfig(Section):
 
     @property
     def ensemble_configs(self) -> tuple[EnsembleConfig, ...]:
-        """The ensembles of the study; none where ``per_loss`` finds one seed only."""
+        """The ensembles of the study; none where ``per_loss`` finds one seed only, or the name of another method."""
         if isinstance(self.ensembles, tuple):
             return self.ensembles
-        each = self.ensembles == "per_loss" and len(self.seeds) >= MIN_MEMBERS
-        return tuple(ensemble_of(loss.title) for loss in self.losses) if each else ()
+        if self.ensembles == "none" or len(self.seeds) < MIN_MEMBERS:
+            return ()
+        named = [(loss.title, self.seeds) for loss in self.losses] + [(one.name, (None,)) for one in self.comparators]
+        taken = {name for title, seeds in named for name in names_on_disk(title, seeds, self.folds)}
+        each = (ensemble_of(loss.title) for loss in self.losses)
+        return tuple(one for one in each if taken.isdisjoint(names_on_disk(one.name, (None,), self.folds)))
 
     @property
     def ensemble_runs(self) -> list[EnsembleRun]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cordlesion.io.arrays import Float32Array, Int32Array
+from cordlesion.io.probability import binarize
 from cordlesion.metrics.uncertainty import lesion_disagreement, spread
 
 Place = tuple[slice, slice, slice]
@@ -40,7 +41,7 @@ class MemberMaps:
         """
         corner = np.array([part.start for part in self.place], dtype=np.int32)
         inside = [voxels - corner for voxels in lesions]
-        disagreement = lesion_disagreement(inside, [box >= threshold for box in self.boxes], connectivity)
+        disagreement = lesion_disagreement(inside, [binarize(box, threshold) for box in self.boxes], connectivity)
         deviation = spread(self.boxes)
         means = [float(deviation[tuple(voxels.T)].mean()) for voxels in inside]
         return [LesionDoubt(*pair) for pair in zip(means, disagreement.tolist(), strict=True)]

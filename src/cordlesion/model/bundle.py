@@ -16,13 +16,14 @@ from torch import nn
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.guard.profile import FILE as PROFILE
 from cordlesion.guard.profile import ScanProfile, read_profile, write_profile
 from cordlesion.io.arrays import Float32Array
 from cordlesion.io.faults import first_fault
 from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
-from cordlesion.io.writing import atomic_path, write_json
+from cordlesion.io.writing import atomic_path, remove_file, write_json
 from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Predictor, find_architecture
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
@@ -205,6 +206,8 @@ def save_bundle(folder: Path, bundle: Predictor) -> None:
         temporary.write_bytes(weights)
     if bundle.profile is not None:
         write_profile(folder, bundle.profile)
+    else:
+        remove_file(folder / PROFILE)
     card = bundle.card.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
     write_json(folder / "model.json", card.model_dump(mode="json"))
 

@@ -90,7 +90,7 @@ def measure_pilot(results: StudyResults, metric: str = "voxel_f1") -> Pilot:
         components=components,
         gains=gains_by_tuning(results, metric),
         threshold_widths=widths_by_subjects(results),
-        n_threshold_subjects=int(results.thresholds["n_subjects"].max()),
+        n_threshold_subjects=int(results.written_thresholds["n_subjects"].max()),
     )
 
 

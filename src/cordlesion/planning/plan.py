@@ -1,7 +1,6 @@
 """The plan of a study: power and widths for a grid of sizes, and the sizes that are enough."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +25,7 @@ class Sizes:
     gaps: tuple[float, ...] = (0.05, 0.1, 0.2)
     """True differences between two losses, in the mean over subjects."""
     subjects: tuple[int, ...] = (10, 15, 20, 30, 40, 60, 80, 120, 200)
-    """Subjects with lesions in the test set, or in the threshold set."""
+    """Subjects with lesions in the test set."""
     seeds: tuple[int, ...] = (3, 5, 10, 20)
     """Seeds of each loss; two or more, because one shows nothing about other trainings."""
     scans_per_subject: tuple[int, ...] = (1, 2)
@@ -149,7 +148,7 @@ def _check(sizes: Sizes, n_losses: int) -> None:
         raise CordlesionError(f"{n_losses} losses; at least 2 are needed to compare. Give --losses 2 or more.")
     if min(sizes.seeds) < 2:
         raise CordlesionError("1 seed; at least 2 are needed, because one shows nothing about other trainings.")
-    if not all(0 < gap <= 1 and math.isfinite(gap) for gap in sizes.gaps):
-        raise CordlesionError(f"A gap of {min(sizes.gaps):g}; gaps above 0 and at most 1 are needed, such as 0.1.")
+    if wrong := [gap for gap in sizes.gaps if not 0 < gap <= 1]:
+        raise CordlesionError(f"A gap of {wrong[0]:g}; gaps above 0 and at most 1 are needed, such as 0.1.")
     if not 0 < sizes.power < 1:
         raise CordlesionError(f"A power of {sizes.power:g}; a share between 0 and 1 is needed, such as 0.8.")

@@ -26,9 +26,11 @@ def widths_by_subjects(results: StudyResults, sizes: Sequence[int] = SIZES) -> d
 
     Returns:
         For each loss the mean width over its seeds, by number of subjects; nothing for losses whose thresholds were
-        chosen on fewer than five subjects.
+        chosen on fewer than five subjects, or in several folds, each by another network.
     """
     found: dict[str, list[dict[int, float]]] = {}
+    if "fold" in results.written_thresholds:
+        return {}
     for run in results.ranked:
         if run.seed is not None and (widths := _widths(results, run, sizes)):
             found.setdefault(run.loss, []).append(widths)

@@ -24,7 +24,7 @@ from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.model.packaged_model import announcer, bundle_folder
 from cordlesion.prediction import cut_scan, predict, predict_scan
-from cordlesion.scan.earlier import check_earlier, map_files, output_name
+from cordlesion.scan.earlier import check_earlier, doubt_files, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
 from cordlesion.scan.outputs import Segmentation, partial_remark, write_segmentation
 from cordlesion.scan.qc_entry import add_to_qc
@@ -167,7 +167,7 @@ def segment_files(
         check_output_folder(written)
     check_tables(folder)
     cords = _cords(scans, centerlines, cord_masks, centerline_source)
-    for written in (file for scan in scans for file in map_files(folder, scan)):
+    for written in (file for scan in scans for file in (*map_files(folder, scan), *doubt_files(folder, scan))):
         check_output_file(written, *scans, *centerlines, *cord_masks)
     place, announce = bundle_folder(bundle), announcer(bundle)
     model = load_bundle(place, code)

@@ -47,7 +47,7 @@ class ScoreComponents:
                 variance is a multiple of chi-square, with (subjects - 1) degrees of freedom for those between subjects
                 and scans and losses x (seeds - 1) for that between seeds.
         """
-        between, seeds = self.n_subjects - 1, self.n_losses * (self.n_seeds - 1)
+        between, seeds = self.n_subjects - 1, max(1, self.n_losses * (self.n_seeds - 1))
         factor = between / float(stats.chi2.isf(share, between))
         seed = self.seed
         if seed is not None:

@@ -82,7 +82,7 @@ class PlannedTest:
     def needed(self, gap: float, *, level: float = 0.05, power: float = POWER) -> int | None:
         """Return the smallest number of subjects that gives the power; None if :data:`MOST_SUBJECTS` do not."""
         low, high = MIN_PAIRS - 1, MOST_SUBJECTS
-        if not gap > 0 or self.power(gap, high, level=level) < power:
+        if not (gap > 0 and self.power(gap, high, level=level) >= power):
             return None
         while high - low > 1:
             middle = (low + high) // 2

@@ -81,17 +81,20 @@ def compare_losses(
     """
     losses = [str(name) for name in table["loss"].unique()]
     scores = {name: _scores_of(table[table["loss"] == name], column) for name in losses}
-    noise = _noise_of(scores)
-    noise |= {name: found for name, of in ensembles.items() if (found := _largest(noise, of))}
+    of_losses = _noise_of(scores)
+    noise = of_losses | {name: found for name, of in ensembles.items() if (found := _largest(of_losses, of))}
     n_seeds = {name: _n_seeds(name, scores, ensembles) for name in losses}
     compared = [pair for pair in itertools.combinations(losses, 2) if _is_compared(pair, n_seeds, ensembles)]
-    tested = [_compare(_pair(scores, pair, n_seeds), noise) for pair in compared]
+    tested = [_compare(_pair(scores, pair, n_seeds), noise, tuple(of_losses.values())) for pair in compared]
     equal = [one.equivalence(margin) for one in tested]
     families = [_family(one.pair.names, recommended, primary) for one in tested]
+    # A declared comparison is about a difference: whether methods are as good is asked of all pairs in the same way.
+    undeclared = [_family(one.pair.names, recommended, None) for one in tested]
     ours = _primary_family(recommended, primary) if endpoint else None
+    as_good = _over_families(equal, undeclared)
     rows = [
         replace(row, family=family, role="primary" if family == ours else "exploratory", margin=margin, p_equivalent=p)
-        for row, family, p in zip(_corrected(tested, families), families, _over_families(equal, families), strict=True)
+        for row, family, p in zip(_corrected(tested, families), families, as_good, strict=True)
     ]
     rows = [replace(row, needed_subjects=one.needed(row)) for one, row in zip(tested, rows, strict=True)]
     table = pd.DataFrame([{**asdict(row), "verdict": row.verdict, "sentence": row.sentence(column)} for row in rows])
@@ -265,12 +268,12 @@ class _Tested:
         return self.plan.needed(abs(row.difference), level=SIGNIFICANT / row.n_compared)
 
 
-def _compare(pair: _Pair, noise: dict[str, SeedNoise]) -> _Tested:
-    """Test one pair, without correction for multiple tests."""
+def _compare(pair: _Pair, noise: Mapping[str, SeedNoise], of_losses: tuple[SeedNoise, ...]) -> _Tested:
+    """Test one pair, without correction for multiple tests; ``of_losses`` is the noise without that of ensembles."""
     first, second = (_by_subject(one) for one in pair.scores)
     alone = crossed_test(first, second)
     several = [noise[name] for name, n in zip(pair.names, pair.n_seeds, strict=True) if n > 1 and name in noise]
     several = several if 1 not in pair.n_seeds else []
     both = crossed_test(first, second, several) if several else alone
     effect = wilcoxon(first.mean(axis=0), second.mean(axis=0)).rank_biserial
-    return _Tested(pair, alone, both, tuple(noise.values()) if several else (), (1.0,) * len(several), effect)
+    return _Tested(pair, alone, both, of_losses if several else (), (1.0,) * len(several), effect)

@@ -73,6 +73,7 @@ def write_bundle(study: Study, run: EnsembleRun) -> Path:
     Returns:
         The bundle.
     """
+    from cordlesion.model.bundle_updates import set_inference
     from cordlesion.model.ensemble import join_bundles
 
     folder, bundle = study.folder, study.folder.bundle(run.name)
@@ -90,4 +91,5 @@ def write_bundle(study: Study, run: EnsembleRun) -> Path:
     if not ((bundle / "model.json").is_file() and folder.is_done(f"ensemble/{run.name}", made_from, weights)):
         with folder.stage(f"ensemble/{run.name}", made_from, weights):
             join_bundles(bundle, run.ensemble.name, members, run.postprocess, run.members[0].code)
+    set_inference(bundle, run.members[0].prediction, run.postprocess, study.config.threshold.minimum_volumes_mm3)
     return bundle

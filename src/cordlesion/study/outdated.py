@@ -38,6 +38,12 @@ def remove_outdated_results(cohort: Cohort) -> None:
                     "the results here were made by an earlier version of cordlesion, whose method has changed since: "
                     "thresholds, tables and report are made again; networks and maps that are still valid are kept"
                 )
+            elif last["fingerprint"] == _without_ensembles(cohort):
+                names = ", ".join(ensemble.name for ensemble in cohort.config.ensemble_configs)
+                show_message(
+                    f"tables and report are made again, with the ensembles {names} (means of maps that are here); "
+                    "no network trains or predicts again. Without them: ensembles: none"
+                )
             folder.remove(_result_files(folder))
             _remove_pages(folder)
         if of_runs != (tuned_for := last.get("runs", last.get("fingerprint"))):
@@ -79,24 +85,30 @@ def _clear_thresholds(folder: StudyFolder, runs: Iterable[RunConfig | EnsembleRu
 
 def _result_fingerprints(cohort: Cohort) -> tuple[str, str]:
     """Return the fingerprints of the results of the trainings, and of all."""
-    own, others = _result_parts(cohort)
-    return fingerprint("results", *own), fingerprint("results", *own, *others)
+    own, comparators, ensembles = _result_parts(cohort)
+    return fingerprint("results", *own), fingerprint("results", *own, *comparators, *ensembles)
 
 
 def _earlier_fingerprints(cohort: Cohort) -> list[str]:
     """Return the fingerprints of all results in earlier versions."""
-    own, others = _result_parts(cohort)
-    return earlier_fingerprints("results", *own, *others)
+    own, comparators, _ = _result_parts(cohort)
+    return earlier_fingerprints("results", *own, *comparators)
 
 
-def _result_parts(cohort: Cohort) -> tuple[list[object], list[object]]:
-    """Return the inputs of the trainings' results, and those that ensembles and comparators add."""
+def _without_ensembles(cohort: Cohort) -> str:
+    """Return the fingerprint of all results but those of ensembles."""
+    own, comparators, _ = _result_parts(cohort)
+    return fingerprint("results", *own, *comparators)
+
+
+def _result_parts(cohort: Cohort) -> tuple[list[object], list[object], list[object]]:
+    """Return the inputs of the trainings' results, those that comparators add, and those that ensembles add."""
     columns = ["scan_id", "subject", "session", "set", *cohort.splits.filter(["fold"])]
     comparators = [comparator.fingerprint for comparator in cohort.comparators.values()]
     split = cohort.splits[columns].astype(str).to_numpy().tolist()
     ensembles = [ensemble.hashed() for ensemble in cohort.config.ensemble_configs]
-    others: list[object] = [part for part in (comparators, {"ensembles": ensembles} if ensembles else None) if part]
-    return [cohort.config.decisive, cohort.hashes, split], others
+    own: list[object] = [cohort.config.decisive, cohort.hashes, split]
+    return own, [comparators] if comparators else [], [{"ensembles": ensembles}] if ensembles else []
 
 
 def remove_orphaned_results(config: StudyConfig, folder: StudyFolder) -> None:

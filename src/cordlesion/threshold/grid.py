@@ -39,15 +39,16 @@ class Grid:
         """Return the indices (volume, threshold) of the highest value of ``curve``, shape (V * T,).
 
         Of tied cells those with the lowest minimum volume count, and of their thresholds the middle of the widest run
-        (the lower of two middles, the lower of two widest runs). At that volume, thresholds above 0 whose value is
-        lower by at most ``tolerance``, but not negative, are tied, too.
+        (the lower of two middles, the lower of two widest runs). At that volume, thresholds whose value is lower by at
+        most ``tolerance`` are tied, too, if it is at least half of the highest and above that of t = 0.
         """
         values = curve.reshape(len(self.volumes_mm3), -1)
         volume = int((values >= curve.max() - TIE).any(axis=1).argmax())
         tied = values[volume] >= curve.max() - TIE
         if tolerance and curve.max() > 0:
-            near = (values[volume] >= max(curve.max() - tolerance - TIE, TIE)) & (self.thresholds > 0)
-            tied = tied | near
+            marking_all = values[volume][self.thresholds == 0].max(initial=0.0)
+            least = max(curve.max() - tolerance - TIE, curve.max() / 2, marking_all + TIE)
+            tied = tied | (values[volume] >= least)
         return volume, _middle_of_widest_run(np.flatnonzero(tied), self.thresholds)
 
     def best_cells(self, curves: FloatArray, tolerance: float = 0.0) -> IndexArray:

@@ -81,14 +81,14 @@ def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> st
 
 def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
     """State what is compared where the recommended run is one of several of its loss, and where the run stands."""
-    best = results.best
-    seeds = sum(run.loss == best.loss for run in learned_runs(results))
+    best, leader = results.best, results.leader
+    seeds = sum(run.loss == leader.loss for run in learned_runs(results))
     if seeds == 1:
         return ""
-    name = loss_name(results.leader.loss)
+    name = loss_name(leader.loss)
     runs = ranks[ranks["of"] == "run"]
     mine = of_run(runs, best)
-    stands = f"; it has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
+    stands = f"; the recommended one has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
     return f" This is about {name} in the mean of its seeds, not about this one training{stands}."
 
 

@@ -125,7 +125,7 @@ def _why(results: StudyResults, choice: pd.DataFrame) -> str:
         with_interval(row[value], row[low], row[high])
         for value, low, high in (("corrected", "low", "high"), ("tested", "tested_low", "tested_high"))
     )
-    if not math.isnan(row["corrected"]):
+    if row["corrected"] < row["score"]:
         sentences.append(f"Being chosen makes that too high; corrected: {corrected}.")
     if not math.isnan(row["tested"]):
         sentences.append(f"On the test set: {tested}.")

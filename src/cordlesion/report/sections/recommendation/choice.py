@@ -52,8 +52,10 @@ def _with_corrected(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
     if goal.is_conditional:
         return table
     tested = results.evaluated(results.best, "test", results.tuned[results.best]).reset_index()
-    score, (low, high) = score_interval(arrange_scans(_alike(tested), goal), goal)
-    table.loc[mine, ["tested", "tested_low", "tested_high"]] = score, low, high
+    bearing = tested["reference_volume_mm3"] > 0
+    if bearing.any() and not (goal.lesion_free == "needed" and bearing.all()):
+        score, (low, high) = score_interval(arrange_scans(_alike(tested), goal), goal)
+        table.loc[mine, ["tested", "tested_low", "tested_high"]] = score, low, high
     competing = _competing(results)
     if corrected := _correct(results, competing):
         table.loc[mine, ["corrected", "low", "high"]] = corrected.corrected, corrected.low, corrected.high

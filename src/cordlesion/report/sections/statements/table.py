@@ -34,7 +34,8 @@ def statements_table(rows: pd.DataFrame) -> Table:
             "not the same quantity. Interval and p: Student’s t over subjects and seeds (over subjects, for these "
             "trainings, where a loss has one seed); for thresholds subjects are drawn again. p is about the claimed "
             f"side; within: between −{WITHIN:g} and +{WITHIN:g}, which prints as 2 % or less. A statement with two "
-            "parts is confirmed if both hold, and contradicted if one is refuted (Bonferroni). Holm’s correction over "
+            "parts is confirmed if those hold that the study can ask, and contradicted if one is refuted (Bonferroni). "
+            "Holm’s correction over "
             f"the {plural(asked, 'statement')} that could be tested; fewer than {MIN_PAIRS} subjects are not tested. "
             "Would decide: subjects with which 80 % of studies would decide, with as many seeds and if the effect is "
             f"the one seen here, up to {MOST_SUBJECTS}. {EMPTY_REFERENCE}"
@@ -72,6 +73,7 @@ def _describe(statement: Statement, parts: pd.DataFrame) -> str:
         f"{row['effect']}: {with_interval(row['value'], row['low'], row['high'], digits=3, signed=True)}"
         for _, row in parts.dropna(subset="value").iterrows()
     ]
+    effects += [f"not asked: {effect}" for effect in parts.loc[parts["value"].isna(), "effect"]]
     limited = " for these trainings" if _is_limited(parts.iloc[0]) else ""
     return (
         f"{verdict.capitalize()}{limited}. {'; '.join(effects)}.{_further(parts.iloc[0], statement.subjects)} {paper}"

@@ -35,8 +35,10 @@ class _Asked:
         """Two-sided p-value of the lead."""
         test = self.estimate.test
         variance = float(test.variance)
-        if variance == 0 or self.lead == 0:
+        if self.lead == 0:
             return 1.0
+        if variance == 0:
+            return test.least_p
         t = np.asarray(abs(self.lead) / math.sqrt(variance))
         return max(float(test.reference.p_value(t)), test.least_p)
 
