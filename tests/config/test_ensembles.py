@@ -80,9 +80,9 @@ def test_the_complete_configuration_has_the_same_ensembles(tmp_path: Path):
         ("ensembles: [{name: a, losses: [dice, dice]}]", "7:23 ensembles.0.losses", "one loss is listed twice"),
         ("ensembles: [{name: Dice, losses: [dice, bce]}]", "7:14 ensembles.0.name", "Dice is taken by losses.0 (dice)"),
         (
-            "seeds: [0, 1]\ncomparators: [{name: diceEnsemble, maps: m}]",
+            "ensembles: [{name: both, losses: [dice, bce]}]\ncomparators: [{name: Both, maps: m}]",
             "8:16 comparators.0.name",
-            "diceEnsemble is taken by ensembles.0 (dice_ensemble)",
+            "Both is taken by ensembles.0 (both)",
         ),
     ],
 )

@@ -65,7 +65,9 @@ def test_the_comparison_is_one_of_losses_where_the_model_is_one_of_several_seeds
     assert text.endswith(" This is about Tversky in the mean of its seeds, not about this one training.")
     of_runs = pd.DataFrame({"of": "run", "loss": again.loss, "seed": [0, 7], "rank": [2, 1]}).astype({"seed": "Int64"})
     both = pd.concat([ranks, of_runs], ignore_index=True)
-    assert sure_of_model(several, pairs, both).endswith("this one training; it has rank 2 of the 2 models.")
+    assert sure_of_model(several, pairs, both).endswith(
+        "this one training; the recommended one has rank 2 of the 2 models."
+    )
 
 
 def test_a_lead_over_some_is_counted(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> None:
