@@ -15,6 +15,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
 from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.model.bundle import load_bundle, read_card
+from cordlesion.model.bundle_updates import set_threshold
 from cordlesion.model.ensemble import join_bundles
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.derivatives import mask_path
@@ -260,3 +261,13 @@ def test_tables_hold_every_test_scan_once(folder):
     assert not areas.duplicated(keys).any()
     assert set(areas["scan_id"]) <= set(held_out(folder))
     assert isinstance(areas, pd.DataFrame)
+
+
+def test_a_minimum_volume_that_is_no_longer_tuned_leaves_its_bundle(copy):
+    bundle = StudyFolder(copy.parent / "study").bundle(NAME)
+    tuned = read_card(bundle)
+    assert tuned.threshold is not None
+    set_threshold(bundle, tuned.threshold, 5.0)
+    assert read_card(bundle).postprocess.minimum_volume_mm3 == 5.0
+    run_study(read_study(copy), until="tune")
+    assert read_card(bundle).postprocess == tuned.postprocess

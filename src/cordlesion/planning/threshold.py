@@ -7,7 +7,6 @@ import numpy as np
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run
-from cordlesion.threshold import parse_objective
 from cordlesion.threshold.objective import Objective
 from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 
@@ -41,7 +40,7 @@ def widths_by_subjects(results: StudyResults, sizes: Sequence[int] = SIZES) -> d
 
 
 def _widths(results: StudyResults, run: Run, sizes: Sequence[int]) -> dict[int, float]:
-    goal = parse_objective(str(results.thresholds["objective"].iloc[0]))
+    goal = results.goal
     scans = arrange_scans(results.rows("sweep", run, set="threshold"), goal)
     if int(scans.subjects.max()) + 1 < MIN_SUBJECTS:
         return {}

@@ -36,7 +36,7 @@ from cordlesion.study_folder.runs import (
     of_run,
 )
 from cordlesion.study_folder.tables import OF_SOME, TABLES
-from cordlesion.threshold import parse_objective
+from cordlesion.threshold import Objective, parse_objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,9 +145,14 @@ class StudyResults(LargeTables):
         return next((run for run in self.ranked if run.loss == loss), self.leader)
 
     @property
+    def goal(self) -> Objective:
+        """What the thresholds were chosen by."""
+        return parse_objective(str(self.thresholds["objective"].iloc[0]))
+
+    @property
     def objective(self) -> str:
         """What the thresholds were chosen by, as printed."""
-        return parse_objective(str(self.thresholds["objective"].iloc[0])).title
+        return self.goal.title
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleConfig]:

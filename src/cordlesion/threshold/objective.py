@@ -31,13 +31,18 @@ class Objective(ABC):
     """Whether a cell may break a condition; its score is then no score of that kind, and none can be averaged."""
 
     tolerance: float = 0.0
-    """Thresholds whose score is lower than the highest by at most this count as equally good: the middle of their
-    widest run is chosen."""
+    """Thresholds whose score is lower than the highest by at most this are tied: the middle of their run is chosen."""
 
     @property
     @abstractmethod
     def title(self) -> str:
         """Its name in reports, and its description in the help of the command line."""
+
+    @property
+    def choice(self) -> str:
+        """Describe which of several thresholds is chosen."""
+        near = f"the middle of those with a {self.title} within {self.tolerance:g} of the highest"
+        return near if self.tolerance else f"the one with the highest {self.title}"
 
     @property
     @abstractmethod
@@ -116,11 +121,7 @@ class ScanScore(Objective):
 
 @dataclass(frozen=True)
 class PlateauVoxelF1(ScanScore):
-    """The mean voxel F1; the middle of the thresholds at which it is almost the highest is chosen.
-
-    Around the highest mean F1 the curve is flat, and where on it the highest value lies depends on the scans and on the
-    training. The middle of the flat part depends on both much less.
-    """
+    """The mean voxel F1; the middle of the flat part around its highest value is chosen, which varies less."""
 
     printed_as: str = "mean voxel F1"
     column: str = "voxel_f1"

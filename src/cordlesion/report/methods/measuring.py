@@ -12,11 +12,11 @@ def threshold(study: MethodsContext) -> str:
     """Describe how the thresholds were chosen."""
     n_tried = len(GRIDS[study.config.threshold.grid])
     each = " of each fold" if study.config.split.folds > 1 else ""
-    highest = f"the one with the highest {study.results.objective} over the threshold set{each}"
     return (
-        f"Of {n_tried} thresholds from 0 to 1, {highest} was taken for every model; of tied ones, the middle of the "
-        "longest run. Its 95 % interval is a bootstrap in which subjects of the threshold set are drawn again and the "
-        f"choice is repeated.{_model(study)} The test set was opened once, after all thresholds were fixed."
+        f"Of {n_tried} thresholds from 0 to 1, {study.results.goal.choice} over the threshold set{each} was taken for "
+        "every model; of tied ones, the middle of the longest run. Its 95 % interval is a bootstrap in which subjects "
+        f"of the threshold set are drawn again and the choice is repeated.{_model(study)} The test set was opened "
+        "once, after all thresholds were fixed."
     )
 
 

@@ -16,7 +16,6 @@ from cordlesion.threshold import (
     ThresholdScans,
     arrange_scans,
     correct_selection,
-    parse_objective,
     score_interval,
     weigh_runs,
 )
@@ -48,12 +47,12 @@ def summarize_choice(results: StudyResults) -> pd.DataFrame:
 
 
 def _with_corrected(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
-    mine, goal = table["recommended"], parse_objective(str(results.thresholds["objective"].iloc[0]))
+    mine, goal = table["recommended"], results.goal
     if goal.is_conditional:
         return table
     tested = results.evaluated(results.best, "test", results.tuned[results.best]).reset_index()
-    bearing = tested["reference_volume_mm3"] > 0
-    if bearing.any() and not (goal.lesion_free == "needed" and bearing.all()):
+    with_lesions = tested["reference_volume_mm3"] > 0
+    if with_lesions.any() and not (goal.lesion_free == "needed" and with_lesions.all()):
         score, (low, high) = score_interval(arrange_scans(_alike(tested), goal), goal)
         table.loc[mine, ["tested", "tested_low", "tested_high"]] = score, low, high
     competing = _competing(results)
@@ -73,13 +72,13 @@ def _competing(results: StudyResults) -> Sequence[Run]:
 def _correct(results: StudyResults, runs: Sequence[Run]) -> SelectedScore | None:
     if "fold" in results.written_thresholds:
         return None
-    goal = parse_objective(str(results.thresholds["objective"].iloc[0]))
+    goal = results.goal
     scans = [_threshold_scans(results, run) for run in runs]
     return correct_selection(scans, number_losses(runs), goal)
 
 
 def _threshold_scans(results: StudyResults, run: Run) -> ThresholdScans:
-    goal = parse_objective(str(results.thresholds["objective"].iloc[0]))
+    goal = results.goal
     return arrange_scans(results.rows("sweep", run, set="threshold"), goal)
 
 

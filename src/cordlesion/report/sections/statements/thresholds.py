@@ -8,7 +8,6 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.statistics import CrossedTest, SeedNoise, crossed_from_variances, pool_seed_noise
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run
-from cordlesion.threshold import parse_objective
 from cordlesion.threshold.scans import arrange_scans
 
 _N_DRAWS = 300
@@ -20,7 +19,7 @@ def resampled_thresholds(results: StudyResults, runs: Sequence[Run]) -> FloatArr
     Returns:
         Shape (runs, draws).
     """
-    goal = parse_objective(str(results.thresholds["objective"].iloc[0]))
+    goal = results.goal
     chosen = []
     for run in runs:
         scans = arrange_scans(results.rows("sweep", run, set="threshold"), goal)

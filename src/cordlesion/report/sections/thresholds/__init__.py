@@ -19,7 +19,7 @@ def _words(findings: Findings) -> Mapping[str, object]:
         "with_points": {name: shows_points(_n_with_lesions(results, name)) for name in REPORTED_SETS},
         "one_seed": has_one_seed(results),
         "ensembles": any(len(one.losses) == 1 for one in results.ensembles.values()),
-        "objective": results.objective,
+        "choice": results.goal.choice,
     }
 
 
