@@ -1,6 +1,6 @@
 """The choice of the decision threshold over a grid, with its bootstrap interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -65,6 +65,8 @@ class ThresholdChoice:
     """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read, each with the reason; only where the choice was made from files."""
+    remarks: Sequence[str] = ()
+    """What makes the choice doubtful, as sentences; only where it was made from files."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
@@ -87,7 +89,7 @@ class ThresholdChoice:
         if self.minimum_volume_mm3 is not None:
             rows["minimum lesion volume"] = f"{self.minimum_volume_mm3:g} mm³"
         remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
-        remarks += [f"Excluded: {reason}" for reason in self.excluded.values()]
+        remarks += [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return html_rows("Decision threshold", rows) + html_notes(remarks)
 
     @property
