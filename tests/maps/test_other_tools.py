@@ -80,9 +80,12 @@ def test_maps_are_evaluated_at_a_tuned_rule_as_the_masks_that_cut_writes(nnunet)
     choice = tune_files("labelsTr", "predictions", output="t.json", minimum_volumes_mm3=(0, 2, 50))
     assert choice.minimum_volume_mm3 == 2  # the false spot has 8 voxels, 1.7 mm3; the lesions have 42 mm3
     cut_files("predictions_test", "t.json", "masks")
-    by_masks = evaluate_files("labelsTs", "masks", figures="one").table
-    at_once = evaluate_files("labelsTs", probability="predictions_test", threshold="t.json", figures="two").table
+    by_masks = evaluate_files("labelsTs", "masks").table
+    at_once = evaluate_files("labelsTs", probability="predictions_test", threshold="t.json").table
     assert at_once.equals(by_masks)
+    reference, mask, export = (f"{kind}/{TESTED[0]}" for kind in ("labelsTs", "masks", "predictions_test"))
+    evaluate_files(f"{reference}.nii.gz", f"{mask}.nii.gz", figures="one")
+    evaluate_files(f"{reference}.nii.gz", probability=f"{export}.npz", threshold="t.json", figures="two")
     assert by_masks["voxel_f1"].tolist() == pytest.approx([f1(case, kept(case, choice.value, 2)) for case in TESTED])
     assert (nnunet / "one/lesion_agreement.tsv").read_text() == (nnunet / "two/lesion_agreement.tsv").read_text()
     sidecar = json.loads((nnunet / "masks" / f"{TESTED[0]}.json").read_text())
@@ -91,8 +94,9 @@ def test_maps_are_evaluated_at_a_tuned_rule_as_the_masks_that_cut_writes(nnunet)
     assert sidecar["Postprocessing"]["minimum_volume_mm3"] == 2
 
 
+@pytest.mark.usefixtures("nnunet")
 @pytest.mark.parametrize("threshold", ["0.3", 0.3])
-def test_a_number_is_a_threshold_too(nnunet, threshold):
+def test_a_number_is_a_threshold_too(threshold):
     table = evaluate_files("labelsTs", probability="predictions_test", threshold=threshold).table
     assert table["voxel_f1"].tolist() == pytest.approx([f1(case, kept(case, 0.3)) for case in TESTED])
     cut = cut_files("predictions_test", threshold, "masks").table
@@ -106,7 +110,7 @@ def test_a_file_of_an_older_version_holds_a_threshold_only(nnunet):
     assert older.equals(evaluate_files("labelsTs", probability="predictions_test", threshold=0.3).table)
 
 
-def test_the_validation_of_every_fold_of_a_trained_model_is_used_once(nnunet, capsys):
+def test_the_validation_of_every_fold_of_a_trained_model_is_used_once(nnunet):
     folds = [TUNED[:2], TUNED[2:4], TUNED[4:]]
     model = write_trained_model(nnunet / "nnUNetTrainer__nnUNetPlans__3d_fullres", folds, with_all=True)
     expected = [(f"fold_{k}", f"{case}.npz") for k, cases in enumerate(folds) for case in cases]
@@ -136,7 +140,9 @@ def test_exports_in_folds_are_turned_by_the_reader_that_the_model_names(nnunet):
     assert before.score > 0.8 > turned.score
 
 
-@pytest.mark.parametrize("content", ["{}", '{"threshold": "high"}', '{"threshold": 2}', '{"threshold_rule": {"rule": "x"}}'])
+@pytest.mark.parametrize(
+    "content", ["{}", '{"threshold": "high"}', '{"threshold": 2}', '{"threshold_rule": {"rule": "x"}}']
+)
 def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
     (nnunet / "t.json").write_text(content)
     with pytest.raises(CordlesionError, match=r"t\.json: holds no threshold rule; a number above 0 .* Check"):
@@ -144,6 +150,7 @@ def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
     assert not (nnunet / "masks").exists()
 
 
+@pytest.mark.usefixtures("nnunet")
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
@@ -156,7 +163,7 @@ def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
         ({"probability": "predictions", "threshold": "nan"}, "the threshold is NaN"),
     ],
 )
-def test_predictions_that_are_not_clear_get_a_sentence(nnunet, given, fault):
+def test_predictions_that_are_not_clear_get_a_sentence(given, fault):
     with pytest.raises(CordlesionError, match=fault):
         evaluate_files("labelsTr", **given)
 
@@ -194,20 +201,19 @@ def test_exports_without_masks_take_the_grid_of_the_scans(nnunet):
 @pytest.mark.parametrize(
     ("file", "auto", "bids", "same"),
     [
-        ("sub-01_T2w_probseg.nii.gz", "sub-01_T2w_label-lesion_mask", "sub-01_T2w_label-lesion_mask", "sub-01_T2w_probseg"),
-        ("sub-01_label-lesion_probseg.nii.gz", "sub-01_label-lesion_mask", "sub-01_label-lesion_mask", None),
-        ("sub-01_label-lesion_desc-x_probseg.nii", "sub-01_label-lesion_desc-x_mask", "sub-01_label-lesion_desc-x_mask", None),
-        ("case_probseg.nii.gz", "case_label-lesion_mask", "case_label-lesion_mask", "case_probseg"),
+        ("sub-01_T2w_probseg.nii.gz", *["sub-01_T2w_label-lesion_mask"] * 2, "sub-01_T2w_probseg"),
+        ("sub-01_label-lesion_probseg.nii.gz", *["sub-01_label-lesion_mask"] * 2, "sub-01_label-lesion_probseg"),
+        ("sub-01_label-l_desc-x_probseg.nii", *["sub-01_label-l_desc-x_mask"] * 2, "sub-01_label-l_desc-x_probseg"),
+        ("case_probseg.nii.gz", *["case_label-lesion_mask"] * 2, "case_probseg"),
         ("case.nii.gz", "case", "case_label-lesion_mask", "case"),
     ],
-)  # fmt: skip
+)
 def test_masks_have_names_of_bids_or_of_their_maps(tmp_path, file, auto, bids, same):
     (tmp_path / "maps").mkdir()
     nib.save(nib.Nifti1Image(probability_of("a"), np.eye(4)), tmp_path / "maps" / file)
     for names, expected in (("auto", auto), ("bids", bids), ("same", same)):
-        if expected:
-            done = cut_files(tmp_path / "maps", 0.3, tmp_path / names, names=names)
-            assert done.table["mask"].tolist() == [str(tmp_path / names / f"{expected}.nii.gz")]
+        done = cut_files(tmp_path / "maps", 0.3, tmp_path / names, names=names)
+        assert done.table["mask"].tolist() == [str(tmp_path / names / f"{expected}.nii.gz")]
 
 
 def test_maps_of_one_name_in_folders_keep_their_folders(tmp_path):
@@ -222,12 +228,17 @@ ENDINGS = ["", "_0000", "_probseg", "_label-lesion_mask", "_label-lesion_probseg
            "_lesion-manual", "_0000_probseg", "_0000_label-lesion_mask", "_lesion", "_lesion_mask", "_seg", "_pred",
            "_prob", "_lesion_prob", "_softmax", "-mask", ".pred"]  # fmt: skip
 CASES = st.lists(
-    st.from_regex(r"(P|case_|sub-)[0-9]{2}(_(M|T2_|ses-)[0-9]{1,2})?", fullmatch=True), min_size=1, max_size=5, unique=True
+    st.from_regex(r"(P|case_|sub-)[0-9]{2}(_(M|T2_|ses-)[0-9]{1,2})?", fullmatch=True),
+    min_size=1,
+    max_size=5,
+    unique=True,
 )
 
 
 @given(CASES, st.sampled_from(ENDINGS), st.sampled_from(ENDINGS))
 def test_two_habits_of_naming_join_each_scan_with_itself(tmp_path_factory, cases, first, second):
+    if any(case.startswith("sub-") for case in cases):
+        first, second = (ending.replace("-mask", "_mask").replace(".", "_") for ending in (first, second))
     folder = tmp_path_factory.mktemp("habits")
     touch(folder / "r", [f"{case}{first}.nii.gz" for case in cases])
     touch(folder / "p", [f"{case}{second}.nii.gz" for case in cases])
@@ -271,7 +282,7 @@ def touch(folder, names):
 def test_two_files_of_one_scan_are_refused(tmp_path, files):
     for side in "rp":
         touch(tmp_path / side, [name[2:] for name in files if name[0] == side])
-    with pytest.raises(CordlesionError, match="is of the same scan as .*; one file per scan is needed"):
+    with pytest.raises(CordlesionError, match=r"is of the same scan as .*; one file per scan is needed"):
         pair_files(tmp_path / "r", tmp_path / "p", ())
 
 
@@ -305,5 +316,7 @@ def test_subjects_that_a_threshold_was_tuned_on_are_said(nnunet, cli):
     assert done.status == 0
     assert "t.json: was tuned on the subjects of 1 of these 7 scans (first: MS_003_M12)" in done.error
     assert "too good" not in cli(*judge, "-o", "m.tsv").error  # nobody knows that it is one person
-    done = cli("evaluate", "--reference", "labelsTr", "--probability", "predictions", "--threshold", "t.json", "-o", "m.tsv")
+    done = cli(
+        "evaluate", "--reference", "labelsTr", "--probability", "predictions", "--threshold", "t.json", "-o", "m.tsv"
+    )
     assert "was tuned on the subjects of 6 of these 6 scans" in done.error

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from cordlesion.dataset.participants import read_cells
-from cordlesion.dataset.scan_names import scan_file
+from cordlesion.dataset.scan_names import file_stem, scan_file
 from cordlesion.errors import CordlesionError
 
 _SCAN = ("scan", "file", "filename", "scan_id")
 _SUBJECT = ("participant_id", "subject", "subject_id")
 _SESSION = ("session_id", "session", "ses")
 _TABLE_ENDINGS = (".tsv", ".csv", ".txt")
-_PLACES = {"subject": "(?P<subject>[^_]+?)", "session": "(?P<session>[^_]+?)"}
+_PLACES = {"subject": "(?P<subject>[^_/]+?)", "session": "(?P<session>[^_/]+?)"}
 _HOW = "a table (columns scan and participant_id) or a pattern such as '{subject}_*'"
 
 
@@ -36,7 +36,7 @@ class Subjects(Protocol):
         """Return who a scan is of.
 
         Args:
-            path: A file of the scan.
+            path: A file of the scan, relative to the folder of the scans.
             name: Name of the scan, where it is not that of the file.
 
         Raises:
@@ -50,7 +50,8 @@ def read_subjects(given: Path | str) -> Subjects:
 
     A table has the columns ``scan`` (a scan's name, its file name, or a pattern with ``*`` for either; also called
     ``file``), ``participant_id``, and optionally ``session_id``. A pattern is a file name without its ending in which
-    ``{subject}``, and optionally ``{session}``, stand for letters, digits and hyphens, and ``*`` for anything.
+    ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and ``*`` for anything. A pattern with
+    ``/`` is a path below the folder of the scans: ``{subject}/*``.
 
     Args:
         given: Path of the table, or the pattern.
@@ -79,7 +80,8 @@ class NamePattern:
 
     def person(self, path: Path, name: str = "") -> Person:
         """Return the subject and session in the name of the file; see :class:`Subjects`."""
-        for tried in dict.fromkeys((scan_file(path).name, name)):
+        names = (path.as_posix(),) if "/" in self.text else (scan_file(path).name, file_stem(path), name)
+        for tried in names:
             if found := self._expression.fullmatch(tried):
                 parts = found.groupdict()
                 return Person(parts["subject"], (parts.get("session") or "").removeprefix("ses-"))

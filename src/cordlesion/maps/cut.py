@@ -26,7 +26,7 @@ from cordlesion.nnunet.predictions import list_maps, read_map
 from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule
 
 MaskNames: TypeAlias = Literal["auto", "bids", "same"]
-"""How masks are named: ``bids``: ``<map>_label-lesion_mask``; ``same``: as the map; ``auto``: by the name of the map."""
+"""How masks are named: ``bids``: ``<map>_label-lesion_mask``; ``same``: as the map; ``auto``: as the map suggests."""
 _ENDING = ".nii.gz"
 _OF_MAPS = ("_label-lesion_probseg", "_probseg")
 

@@ -152,9 +152,7 @@ def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float
     given = maps if masks is None else masks
     if given is None or (masks is not None and maps is not None):
         found = "neither masks nor probability maps are given" if given is None else "masks and maps are given"
-        raise CordlesionError(
-            f"{found}; one of them is needed. Give --prediction, or --probability with --threshold."
-        )
+        raise CordlesionError(f"{found}; one of them is needed. Give --prediction, or --probability with --threshold.")
     if maps is not None and threshold is None:
         raise CordlesionError(
             f"{maps}: maps are given without a threshold; one is needed to make masks. Add --threshold, a number or "

@@ -59,7 +59,8 @@ def pair_by_name(
     pairs, unmatched = pair_files(reference, prediction, names, listing)
     valued = [replace(pair, lesion_value=lesion_value, predicted_value=predicted_value) for pair in pairs]
     if people is not None:
-        known = [people.person(pair.reference, pair.scan_id) for pair in valued]
+        root = reference if reference.is_dir() else reference.parent
+        known = [people.person(pair.reference.relative_to(root), pair.scan_id) for pair in valued]
         valued = [
             replace(pair, subject=one.subject, session=one.session) for pair, one in zip(valued, known, strict=True)
         ]
@@ -73,11 +74,12 @@ def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list
         return []
     guess = _guess_pattern(bare)
     example = f" (by their names perhaps --subjects '{guess}')" if guess else ""
-    return [
+    remark = (
         f"{len(bare)} files count as {len(bare)} people, because their names have no sub- (first: {bare[0]}). If some "
         "are of one person, intervals are too narrow, and a person may be in the threshold set and the test set "
         f"unnoticed: say who is who with --subjects, a table or a pattern{example}."
-    ]
+    )
+    return [remark]
 
 
 def _guess_pattern(names: Sequence[str]) -> str:
@@ -95,10 +97,11 @@ def remark_shared(rule: MaskRule, pairs: Sequence[MapPair]) -> list[str]:
     shared = rule.shared_with({pair.scan_id: pair.subject for pair in pairs})
     if not shared:
         return []
-    return [
+    remark = (
         f"{rule.source}: was tuned on the subjects of {len(shared)} of these {plural(len(pairs), 'scan')} (first: "
         f"{shared[0]}), so their scores look too good. Report scans of other subjects."
-    ]
+    )
+    return [remark]
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,7 @@ def tune_files(
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
     parse_objective(objective)
     measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, MaskValues("references", lesion_value))
-    pairs, unmatched = pair_by_name(
-        reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects
-    )
+    pairs, unmatched = pair_by_name(reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects)
     outcomes = map_scans(partial(measure.sweep, grid), pairs, "sweep thresholds")
     measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)

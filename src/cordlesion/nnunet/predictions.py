@@ -1,4 +1,4 @@
-"""Predictions as nnU-Net leaves them: its hard masks beside its softmax exports, in one folder or in those of the folds.
+"""Predictions as nnU-Net leaves them: hard masks beside softmax exports, in one folder or in those of the folds.
 
 ``nnUNetv2_predict --save_probabilities`` writes ``case.npz``, ``case.pkl`` and the mask ``case.nii.gz`` of each case
 into one folder. ``nnUNetv2_train --npz`` writes the same for the validation cases of each fold, into
@@ -33,7 +33,7 @@ def list_masks(folder: Path) -> list[Path]:
 
 
 def list_maps(folder: Path) -> list[Path]:
-    """Return the probability maps in a folder: NIfTI files, and nnU-Net's softmax exports without the masks beside them.
+    """Return the probability maps in a folder: NIfTI files, and nnU-Net's exports without the masks beside them.
 
     If some NIfTI files are named ``*_probseg``, the others are no maps. Of a model that nnU-Net trained only the
     validation of its folds counts.
@@ -47,9 +47,7 @@ def list_maps(folder: Path) -> list[Path]:
     found = _of_folds(folder, list_files(folder, (EXPORT, *IMAGE_SUFFIXES)))
     exports = [path for path in found if path.suffix == EXPORT]
     of_exports = {path.with_suffix("") for path in exports}
-    images = [
-        path for path in found if path.suffix != EXPORT and path.with_name(file_stem(path)) not in of_exports
-    ]
+    images = [path for path in found if path.suffix != EXPORT and path.with_name(file_stem(path)) not in of_exports]
     named = [path for path in images if any(path.match(name) for name in PROBABILITY_NAMES)]
     return sorted([*exports, *(named or images)])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import EnsembleRun, Method, PostprocessConfig, RunConfig, SetName
+from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
@@ -25,7 +25,7 @@ from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SWEEP
-from cordlesion.threshold import GRIDS, VOLUME, ThresholdRule
+from cordlesion.threshold import GRIDS, ThresholdRule
 
 
 @dataclass(frozen=True)
