@@ -50,8 +50,8 @@ def read_subjects(given: Path | str) -> Subjects:
 
     A table has the columns ``scan`` (a scan's name, its file name, or a pattern with ``*`` for either; also called
     ``file``), ``participant_id``, and optionally ``session_id``. A pattern is a file name without its ending in which
-    ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and ``*`` for anything. A pattern with
-    ``/`` is a path below the folder of the scans: ``{subject}/*``.
+    ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and ``*`` for anything; with a ``/``
+    it is a path below the folder of the scans: ``{subject}/*``.
 
     Args:
         given: Path of the table, or the pattern.

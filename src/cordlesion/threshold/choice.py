@@ -42,7 +42,8 @@ class ThresholdChoice:
     score: float
     """The objective at t."""
     interval: tuple[float, float] | None
-    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one."""
+    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one. No sample chooses t = 0,
+    where every voxel is lesion; samples in which no other threshold meets the objective's condition are left out."""
     curve: pd.DataFrame
     """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
     ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
@@ -160,8 +161,10 @@ def choose_threshold(
     volume_interval, interval = None, None
     if counts["n_subjects"] >= MIN_SUBJECTS:
         resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-        chosen_v, chosen_t = np.array([grid.best(one, goal.tolerance) for one in resampled]).T
-        volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
+        chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
+        if chosen:
+            chosen_v, chosen_t = np.array(chosen).T
+            volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
     at_volume = curve.reshape(-1, len(grid.thresholds))[v]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
