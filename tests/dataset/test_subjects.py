@@ -38,11 +38,17 @@ def test_any_file_of_a_scan_has_its_person(table, file):
         "scan\tparticipant_id\na\tP1\n",
         "File,Participant_ID\na,P1\n",
         "\ufefffilename;subject;age\na;P1;40\n",
-        "scan_id\tsubject\tsession\tset\na\tP1\tn/a\ttest\n",
+        "scan_id\tsubject\tsession\tset\na\tP1\tn/a\tn/a\n",
     ],
 )
 def test_tables_of_people_are_read_in_usual_spellings(table, text):
     assert table(text).person(Path("a.nii.gz")) == Person("P1")
+
+
+def test_a_table_may_divide_scans_into_sets(table):
+    assert table("scan_id\tsubject\tsession\tset\na\tP1\tn/a\tTest\n").person(Path("a.nii.gz")) == Person(
+        "P1", "", "test"
+    )
 
 
 def test_a_name_beats_a_pattern(table):
@@ -80,8 +86,8 @@ def test_a_pattern_has_a_place_for_the_subject(pattern, file, person):
         ("", r"who\.tsv: has the columns none"),
         ("scan\tparticipant_id\nb\tP1\n", r"who\.tsv: has no row for the scan a \(a\.nii\.gz\); every scan needs one"),
         ("scan\tparticipant_id\na\t\n", r"has no row for the scan a"),
-        ("scan\tparticipant_id\na\tP1\na.nii.gz\tP2\n", "gives the scan a to P1 and P2; one person"),
-        ("scan\tparticipant_id\na*\tP1\n?\tP2\n", "gives the scan a to P1 and P2; one person"),
+        ("scan\tparticipant_id\na\tP1\na.nii.gz\tP2\n", "gives the scan a to P1 and P2; one of each"),
+        ("scan\tparticipant_id\na*\tP1\n?\tP2\n", "gives the scan a to P1 and P2; one of each"),
     ],
 )
 def test_a_table_that_does_not_tell_gets_a_sentence(table, text, fault):

@@ -306,6 +306,30 @@ def test_files_counted_as_people_are_said(nnunet, cli):
     assert json.loads((nnunet / "t.json").read_text())["scans"]["MS_001_M12"] == "P1"
 
 
+def test_a_table_divides_one_folder_into_sets(nnunet, cli):
+    write_labels(nnunet / "all", [*TUNED, *TESTED])
+    write_predictions(nnunet / "both", [*TUNED, *TESTED])
+    rows = [f"{case}\t{case[:6]}\t{name}\n" for name, part in (("threshold", TUNED), ("test", TESTED)) for case in part]
+    (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n" + "".join(rows))
+    files = ["--reference", "all", "--probability", "both", "--subjects", "scans.tsv"]
+    done = cli("tune", *files, "-o", "t.json")
+    assert (done.status, done.error) == (0, "")
+    assert "scans.tsv: 6 of 12 scans are in the set threshold" in done.output
+    chosen = json.loads((nnunet / "t.json").read_text())
+    assert sorted(chosen["scans"]) == TUNED
+    assert chosen["curve"] == json.loads(json.dumps(tune_files("labelsTr", "predictions").curve.to_dict("records")))
+    assert cli("evaluate", *files, "--threshold", "t.json", "-o", "m.tsv").error == ""
+    assert read_table("m.tsv")["scan_id"].tolist() == TESTED
+    (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n" + "".join(rows[:6]) + "MS_01*\tx\ttraining\n")
+    assert "has the set 'training'; each scan needs one of train, validation, threshold, test" in cli(
+        "tune", *files, "-o", "t.json"
+    ).error.replace("\n", " ")
+    (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n*\tx\ttrain\n")
+    assert "puts none of these 12 scans into the set test" in cli(
+        "evaluate", *files, "--threshold", "t.json", "-o", "m.tsv"
+    ).error.replace("\n", " ")
+
+
 def test_subjects_that_a_threshold_was_tuned_on_are_said(nnunet, cli):
     write_labels(nnunet / "labelsTs", ["MS_003_M12"])
     write_predictions(nnunet / "predictions_test", ["MS_003_M12"])

@@ -27,6 +27,8 @@ class Person:
     subject: str
     session: str = ""
     """Empty where there is one session, or it is not known."""
+    set_name: str = ""
+    """The set that the table puts the scan into; empty if it has none."""
 
 
 class Subjects(Protocol):
@@ -49,9 +51,9 @@ def read_subjects(given: Path | str) -> Subjects:
     """Read who is who from a table, or from a pattern of the file names.
 
     A table has the columns ``scan`` (a scan's name, its file name, or a pattern with ``*`` for either; also called
-    ``file``), ``participant_id``, and optionally ``session_id``. A pattern is a file name without its ending in which
-    ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and ``*`` for anything; with a ``/``
-    it is a path below the folder of the scans: ``{subject}/*``.
+    ``file``), ``participant_id``, and optionally ``session_id`` and ``set``; ``splits.tsv`` is one. A pattern is a file
+    name without its ending in which ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and
+    ``*`` for anything; with a ``/`` it is a path below the folder of the scans: ``{subject}/*``.
 
     Args:
         given: Path of the table, or the pattern.
@@ -125,9 +127,9 @@ class SubjectTable:
             raise CordlesionError(
                 f"{self.path}: has no row for the scan {name or own[0]} ({path}); every scan needs one. Add it."
             )
-        several = " and ".join(sorted(f"{one.subject} {one.session}".strip() for one in found))
+        several = " and ".join(sorted(" ".join(filter(None, vars(one).values())) for one in found))
         raise CordlesionError(
-            f"{self.path}: gives the scan {name or own[0]} to {several}; one person and session is needed. Mend it."
+            f"{self.path}: gives the scan {name or own[0]} to {several}; one of each is needed. Mend it."
         )
 
 
@@ -148,7 +150,7 @@ def _read_table(path: Path) -> SubjectTable:
         cell = row.get(scan, "")
         if not (cell and row.get(subject)):
             continue
-        person = Person(row[subject], row.get(session, "").removeprefix("ses-"))
+        person = Person(row[subject], row.get(session, "").removeprefix("ses-"), row.get("set", "").casefold())
         if any(sign in cell for sign in "*?"):
             patterns.append((_normal(cell), person))
         elif "/" in cell:

@@ -95,7 +95,8 @@ def evaluate_files(
         predicted_value: The same for the predictions, where it is another.
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
         subjects: Who is who, where names do not tell: a table with the columns ``scan`` and ``participant_id`` (and
-            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``.
+            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the table has a column
+            ``set``, only scans of the set ``test`` are evaluated.
 
     Returns:
         The table, and what was excluded.
@@ -130,6 +131,7 @@ def evaluate_files(
         lesion_value=lesion_value,
         predicted_value=predicted,
         subjects=subjects,
+        set_name="test",
     )
     behind = {} if figures is None else _images(reference, images, pairs)
     predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, lesion_class)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
+from cordlesion.config import SETS, SetName
 from cordlesion.dataset.matching import MASK_NAMES, MapPair, pair_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.dataset.subjects import read_subjects
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.outcome import Outcome
 from cordlesion.io.formats import plural
+from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume
 from cordlesion.metrics.rules import row_name
 from cordlesion.nnunet.predictions import list_maps, list_masks, read_map
@@ -37,6 +39,7 @@ def pair_by_name(
     lesion_value: float | None = None,
     predicted_value: float | None = None,
     subjects: Path | str | None = None,
+    set_name: SetName | None = None,
 ) -> tuple[list[MapPair], dict[str, str]]:
     """Match references with predictions; note which values are lesion in them, and who the scans are of.
 
@@ -47,12 +50,14 @@ def pair_by_name(
         lesion_value: The value of lesions in references.
         predicted_value: The same in predicted masks.
         subjects: Who is who, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default names tell.
+        set_name: The set that is used where ``subjects`` divides the scans into sets.
 
     Returns:
         The pairs, sorted by name; and the files that cannot be used, each with the reason.
 
     Raises:
-        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or it is not known who a scan is of.
+        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or it is not known who a scan is of, or no
+            scan is of the set.
     """
     people = None if subjects is None else read_subjects(subjects)
     names, listing = ((), list_maps) if are_maps else (MASK_NAMES, list_masks)
@@ -61,10 +66,31 @@ def pair_by_name(
     if people is not None:
         root = reference if reference.is_dir() else reference.parent
         known = [people.person(pair.reference.relative_to(root), pair.scan_id) for pair in valued]
-        valued = [
+        named = [
             replace(pair, subject=one.subject, session=one.session) for pair, one in zip(valued, known, strict=True)
         ]
+        valued = _of_set(named, [one.set_name for one in known], set_name, subjects)
     return valued, dict(unmatched)
+
+
+def _of_set(
+    pairs: list[MapPair], sets: Sequence[str], wanted: SetName | None, table: Path | str | None
+) -> list[MapPair]:
+    """Return the pairs of a set, where a table divides them into sets."""
+    if wanted is None or not any(sets):
+        return pairs
+    if unknown := sorted({*sets} - {*SETS}):
+        raise CordlesionError(
+            f"{table}: has the set {unknown[0]!r}; each scan needs one of {', '.join(SETS)} in the column set. Mend it."
+        )
+    chosen = [pair for pair, name in zip(pairs, sets, strict=True) if name == wanted]
+    if not chosen:
+        raise CordlesionError(
+            f"{table}: puts none of these {plural(len(pairs), 'scan')} into the set {wanted}; scans of it are needed. "
+            "Mend the column set, or give other scans."
+        )
+    show_message(f"{table}: {len(chosen)} of {plural(len(pairs), 'scan')} are in the set {wanted}.")
+    return chosen
 
 
 def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list[str]:

@@ -69,7 +69,8 @@ def tune_files(
         minimum_volumes_mm3: Minimum lesion volumes, of which one is chosen together with the threshold; predicted
             components count only if they are larger. By default all count.
         subjects: Who is who, where names do not tell: a table with the columns ``scan`` and ``participant_id`` (and
-            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``.
+            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the table has a column
+            ``set``, only scans of the set ``threshold`` are used.
 
     Returns:
         The choice; ``excluded`` in it lists the files that could not be used, each with the reason, and ``remarks``
@@ -93,7 +94,9 @@ def tune_files(
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
     parse_objective(objective)
     measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, MaskValues("references", lesion_value))
-    pairs, unmatched = pair_by_name(reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects)
+    pairs, unmatched = pair_by_name(
+        reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
+    )
     outcomes = map_scans(partial(measure.sweep, grid), pairs, "sweep thresholds")
     measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)
