@@ -1,6 +1,7 @@
 """Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, who is who."""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from cordlesion.dataset.matching import pair_files
+from cordlesion.dataset.matching import MapPair, images_behind, pair_files
+from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
+from cordlesion.io.progress import shown
 from cordlesion.io.tables import read_table
 from cordlesion.io.volume import read_mask
 from cordlesion.maps.cut import cut_files
@@ -269,6 +272,30 @@ def touch(folder, names):
     folder.mkdir()
     for name in names:
         (folder / name).touch()
+
+
+def test_a_raw_dataset_of_nnunet_gives_references_and_scans(nnunet, capsys):
+    raw = nnunet / "Dataset501_Cord"
+    write_labels(raw / "labelsTr", TUNED)
+    write_labels(raw / "labelsTs", TESTED[:1])
+    write_images(raw / "imagesTr", TUNED)
+    write_images(raw / "imagesTs", TESTED)
+    (raw / "dataset.json").write_text("{}")
+    assert tune_files(raw, "predictions").n_scans == 6
+    with shown():
+        maps = {"probability": "predictions_test", "threshold": 0.3}
+        done = evaluate_files(raw, **maps, images=raw, figures="pictures")
+    assert done.table["scan_id"].tolist() == TESTED[:1]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "pictures of 1 scan" in said
+    assert "black" not in said
+
+
+def test_scans_lie_behind_masks_whose_names_have_a_word_more(tmp_path):
+    references = [scan_file(f"P{number}_lesion.nii.gz") for number in range(2)]
+    pairs = [MapPair(file.name, "", "", file.path, file.path) for file in references]
+    images = [scan_file(f"P{number}.nii.gz") for number in range(3)]
+    assert images_behind(pairs, images, tmp_path) == {f"P{n}_lesion": Path(f"P{n}.nii.gz") for n in range(2)}
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def pair_files(
     prediction: Path,
     names: Sequence[str] = MASK_NAMES,
     list_predictions: Callable[[Path], Sequence[Path]] = list_files,
+    list_references: Callable[[Path], Sequence[Path]] = list_files,
 ) -> tuple[list[MapPair], list[tuple[str, str]]]:
     """Match references with predictions: two files, or the files of two folders by the names of their scans.
 
@@ -73,6 +74,7 @@ def pair_files(
         prediction: A file, or a folder.
         names: Patterns of predictions, for folders with other files.
         list_predictions: Lists the files of the folder of predictions.
+        list_references: The same for references.
 
     Returns:
         The pairs, sorted by name; and each file that cannot be used, with the reason.
@@ -82,7 +84,7 @@ def pair_files(
     """
     if reference.is_file() and prediction.is_file():
         return _named({scan_file(reference): prediction}), []
-    listed, shown = list_files(reference), list(list_predictions(prediction))
+    listed, shown = list(list_references(reference)), list(list_predictions(prediction))
     for folder, images in ((reference, listed), (prediction, shown)):
         _require_images(folder, images)
     unusable = [(str(path), fault) for path in (*listed, *shown) if (fault := illegible(path))]

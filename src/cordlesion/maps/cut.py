@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cordlesion import __version__
-from cordlesion.dataset.matching import MapPair, images_behind, list_files
+from cordlesion.dataset.matching import MapPair, images_behind
 from cordlesion.dataset.scan_names import file_stem, illegible, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import map_scans
@@ -22,7 +22,7 @@ from cordlesion.io.volume import read_grid, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import usable_results
 from cordlesion.metrics import label_components, resolve_rule
-from cordlesion.nnunet.predictions import list_maps, read_map
+from cordlesion.nnunet.predictions import list_maps, list_part, read_map
 from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule
 
 MaskNames: TypeAlias = Literal["auto", "bids", "same"]
@@ -173,7 +173,7 @@ def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
         return list(planned)
     if images.is_file() and len(planned) == 1:
         return [replace(planned[0], image=images)]
-    given = [scan_file(path) for path in list_files(images) if not illegible(path)]
+    given = [scan_file(path) for path in list_part(images, "images") if not illegible(path)]
     pairs = [MapPair(one.scan_id, "", "", one.source, one.source) for one in planned]
     behind = images_behind(pairs, [file for file in given if not file.is_derived], images)
     return [replace(one, image=behind.get(one.scan_id)) for one in planned]

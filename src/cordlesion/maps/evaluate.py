@@ -9,7 +9,7 @@ import pandas as pd
 
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
-from cordlesion.dataset.matching import MapPair, images_behind, list_files, named_files
+from cordlesion.dataset.matching import MapPair, images_behind, named_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
@@ -31,6 +31,7 @@ from cordlesion.maps.files import (
     usable_results,
 )
 from cordlesion.metrics import RULES
+from cordlesion.nnunet.predictions import list_part
 from cordlesion.threshold.mask_rule import read_mask_rule
 
 
@@ -218,7 +219,7 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
         return {pairs[0].scan_id: images}
     if images is not None:
         root = images
-        given = named_files(list_files(images), FilePatterns().image)
+        given = named_files(list_part(images, "images"), FilePatterns().image)
         found = images_behind(pairs, [file for file in given if not file.is_derived], root)
     else:
         root = _dataset_of(reference)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
@@ -15,7 +16,7 @@ from cordlesion.io.formats import plural
 from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume
 from cordlesion.metrics.rules import row_name
-from cordlesion.nnunet.predictions import list_maps, list_masks, read_map
+from cordlesion.nnunet.predictions import list_maps, list_masks, list_part, read_map
 from cordlesion.threshold.mask_rule import MaskRule
 
 Result = TypeVar("Result")
@@ -61,7 +62,7 @@ def pair_by_name(
     """
     people = None if subjects is None else read_subjects(subjects)
     names, listing = ((), list_maps) if are_maps else (MASK_NAMES, list_masks)
-    pairs, unmatched = pair_files(reference, prediction, names, listing)
+    pairs, unmatched = pair_files(reference, prediction, names, listing, partial(list_part, part="labels"))
     valued = [replace(pair, lesion_value=lesion_value, predicted_value=predicted_value) for pair in pairs]
     if people is not None:
         root = reference if reference.is_dir() else reference.parent

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from cordlesion.dataset.matching import IMAGE_SUFFIXES, PROBABILITY_NAMES, list_files
 from cordlesion.dataset.scan_names import file_stem
@@ -50,6 +51,19 @@ def list_maps(folder: Path) -> list[Path]:
     images = [path for path in found if path.suffix != EXPORT and path.with_name(file_stem(path)) not in of_exports]
     named = [path for path in images if any(path.match(name) for name in PROBABILITY_NAMES)]
     return sorted([*exports, *(named or images)])
+
+
+def list_part(folder: Path, part: Literal["images", "labels"]) -> list[Path]:
+    """Return the NIfTI files in a folder; of a raw dataset of nnU-Net only its images, or only its references.
+
+    Raises:
+        CordlesionError: There is no such folder.
+    """
+    files = list_files(folder)
+    if not (folder / "dataset.json").is_file():
+        return files
+    places = {f"{part}{end}" for end in ("Tr", "Ts", "Val")}
+    return [path for path in files if path.relative_to(folder).parts[0] in places] or files
 
 
 def read_map(path: Path, like: Volume | None = None, lesion_class: int | None = None) -> Volume:
