@@ -1,4 +1,4 @@
-"""Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, who is who."""
+"""Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, subjects."""
 
 import json
 from pathlib import Path
@@ -349,6 +349,10 @@ def test_a_table_divides_one_folder_into_sets(nnunet, cli):
     assert read_table("m.tsv")["scan_id"].tolist() == TESTED
     (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n" + "".join(rows[:6]) + "MS_01*\tx\ttraining\n")
     assert "has the set 'training'; each scan needs one of train, validation, threshold, test" in cli(
+        "tune", *files, "-o", "t.json"
+    ).error.replace("\n", " ")
+    (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\nMS_00*\tx\ttest\nMS_01*\tx\tthreshold\n")
+    assert "puts the subject x into the sets test and threshold; all scans of a subject are needed in one" in cli(
         "tune", *files, "-o", "t.json"
     ).error.replace("\n", " ")
     (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n*\tx\ttrain\n")

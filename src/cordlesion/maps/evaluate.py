@@ -95,9 +95,9 @@ def evaluate_files(
             one value, and all predictions.
         predicted_value: The same for the predictions, where it is another.
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
-        subjects: Who is who, where names do not tell: a table with the columns ``scan`` and ``participant_id`` (and
-            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the table has a column
-            ``set``, only scans of the set ``test`` are evaluated.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``test`` are evaluated.
 
     Returns:
         The table, and what was excluded.

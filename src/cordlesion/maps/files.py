@@ -42,7 +42,7 @@ def pair_by_name(
     subjects: Path | str | None = None,
     set_name: SetName | None = None,
 ) -> tuple[list[MapPair], dict[str, str]]:
-    """Match references with predictions; note which values are lesion in them, and who the scans are of.
+    """Match references with predictions; note which values are lesion in them, and of whom the scans are.
 
     Args:
         reference: A mask, or a folder of masks.
@@ -50,15 +50,16 @@ def pair_by_name(
         are_maps: Whether predictions are probability maps, NIfTI or nnU-Net's exports.
         lesion_value: The value of lesions in references.
         predicted_value: The same in predicted masks.
-        subjects: Who is who, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default names tell.
+        subjects: The subject of each scan, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default
+            that of its name.
         set_name: The set that is used where ``subjects`` divides the scans into sets.
 
     Returns:
         The pairs, sorted by name; and the files that cannot be used, each with the reason.
 
     Raises:
-        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or it is not known who a scan is of, or no
-            scan is of the set.
+        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or the subject of a scan is not known, or
+            no scan is in the set.
     """
     people = None if subjects is None else read_subjects(subjects)
     names, listing = ((), list_maps) if are_maps else (MASK_NAMES, list_masks)
@@ -84,6 +85,13 @@ def _of_set(
         raise CordlesionError(
             f"{table}: has the set {unknown[0]!r}; each scan needs one of {', '.join(SETS)} in the column set. Mend it."
         )
+    first: dict[str, str] = {}
+    for pair, name in zip(pairs, sets, strict=True):
+        if first.setdefault(pair.subject, name) != name:
+            raise CordlesionError(
+                f"{table}: puts the subject {pair.subject} into the sets {first[pair.subject]} and {name}; all scans of "
+                "a subject are needed in one set, or scores look too good. Mend it."
+            )
     chosen = [pair for pair, name in zip(pairs, sets, strict=True) if name == wanted]
     if not chosen:
         raise CordlesionError(
@@ -95,7 +103,7 @@ def _of_set(
 
 
 def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list[str]:
-    """Remark that files are counted as people, where neither names nor the user say who they are of."""
+    """Remark that files are counted as people, where neither names nor the user name the subjects."""
     bare = [pair.scan_id for pair in pairs if not scan_file(pair.reference).entities]
     if subjects is not None or len(bare) < 2:
         return []
@@ -104,7 +112,7 @@ def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list
     remark = (
         f"{len(bare)} files count as {len(bare)} people, because their names have no sub- (first: {bare[0]}). If some "
         "are of one person, intervals are too narrow, and a person may be in the threshold set and the test set "
-        f"unnoticed: say who is who with --subjects, a table or a pattern{example}."
+        f"unnoticed: name the subjects with --subjects, a table or a pattern{example}."
     )
     return [remark]
 

@@ -61,8 +61,10 @@ class MaskRule:
 
     def shared_with(self, scans: Mapping[str, str]) -> list[str]:
         """Return which scans, of those whose subjects are given, are of a subject that the rule was tuned on."""
-        people, names = set(self.scans.values()), set(self.scans)
-        return sorted(scan for scan, subject in scans.items() if scan in names or subject in people)
+        people = {subject.removeprefix("sub-") for subject in self.scans.values()}
+        return sorted(
+            scan for scan, subject in scans.items() if scan in self.scans or subject.removeprefix("sub-") in people
+        )
 
 
 def read_mask_rule(given: Path | str | float) -> MaskRule:
