@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cordlesion.config import ComparatorConfig
 from cordlesion.dataset.matching import MapPair, images_behind, pair_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
@@ -20,6 +21,7 @@ from cordlesion.maps.cut import cut_files
 from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.maps.tune import tune_files
 from cordlesion.nnunet.predictions import list_maps, list_masks
+from cordlesion.study.comparators.match import match_comparator
 from support.nnunet_files import (
     lesion_of,
     probability_of,
@@ -123,6 +125,17 @@ def test_the_validation_of_every_fold_of_a_trained_model_is_used_once(nnunet):
     assert by_folds.n_scans == 6
     assert by_folds.curve.equals(tune_files("labelsTr", "predictions").curve)
     assert len(evaluate_files("labelsTr", model).table) == 6
+
+
+@pytest.mark.parametrize("kind", ["npz", "masks"])
+def test_a_comparator_of_a_study_is_the_folder_of_a_trained_model(nnunet, kind):
+    model = write_trained_model(nnunet / "model", [TUNED[:3], TUNED[3:]], with_all=True)
+    images = {case: Path(f"{case}_0000.nii.gz") for case in TUNED}
+    matched = match_comparator(ComparatorConfig(name="theirs", **{kind: model}), TUNED, images)
+    assert {case: path.parts[-3] for case, path in matched.files.items()} == {
+        case: f"fold_{int(number > 2)}" for number, case in enumerate(TUNED)
+    }
+    assert matched.of_no_scan == {}
 
 
 def test_predictions_of_scans_that_were_learned_from_are_refused(nnunet):

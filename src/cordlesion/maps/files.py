@@ -89,8 +89,8 @@ def _of_set(
     for pair, name in zip(pairs, sets, strict=True):
         if first.setdefault(pair.subject, name) != name:
             raise CordlesionError(
-                f"{table}: puts the subject {pair.subject} into the sets {first[pair.subject]} and {name}; all scans of "
-                "a subject are needed in one set, or scores look too good. Mend it."
+                f"{table}: puts the subject {pair.subject} into the sets {first[pair.subject]} and {name}; all scans "
+                "of a subject are needed in one set, or scores look too good. Mend it."
             )
     chosen = [pair for pair, name in zip(pairs, sets, strict=True) if name == wanted]
     if not chosen:
