@@ -199,6 +199,21 @@ def test_a_mask_never_replaces_what_is_there(nnunet):
     assert (nnunet / "predictions" / f"{TUNED[0]}.nii.gz").read_bytes() == hard
 
 
+def test_masks_are_no_maps_to_cut(nnunet):
+    for path in nnunet.glob("predictions*/*.npz"):
+        path.unlink()
+    for run in (
+        lambda: cut_files("predictions", 0.3, "masks"),
+        lambda: evaluate_files("labelsTr", probability="predictions", threshold=0.3),
+    ):
+        with pytest.raises(CordlesionError, match=r"predictions: holds only 0 and 1, .*--save_probabilities"):
+            run()
+    assert not (nnunet / "masks").exists()
+    # Scans in which the tool found nothing at all are no reason to refuse.
+    nib.save(nib.Nifti1Image(0 * probability_of("a"), np.eye(4)), nnunet / "nothing.nii.gz")
+    assert cut_files("nothing.nii.gz", 0.3, "masks").table["volume_mm3"].tolist() == [0]
+
+
 def test_exports_without_masks_take_the_grid_of_the_scans(nnunet):
     with_masks = cut_files("predictions_test", 0.3, "one").table
     for path in (nnunet / "predictions_test").glob("*.nii.gz"):
@@ -383,6 +398,9 @@ def test_subjects_that_a_threshold_was_tuned_on_are_said(nnunet, cli):
     done = cli(*judge, "-o", "m.tsv", *who)
     assert done.status == 0
     assert "t.json: was tuned on the subjects of 1 of these 7 scans (first: MS_003_M12)" in done.error
+    cli("cut", "--probability", "predictions_test", "--threshold", "t.json", "-o", "masks")
+    masks = cli("evaluate", "--reference", "labelsTs", "--prediction", "masks", "-o", "m.tsv", *who)
+    assert "was tuned on the subjects of 1 of these 7 scans (first: MS_003_M12)" in masks.error
     assert "too good" not in cli(*judge, "-o", "m.tsv").error  # nobody knows that it is one person
     done = cli(
         "evaluate", "--reference", "labelsTr", "--probability", "predictions", "--threshold", "t.json", "-o", "m.tsv"

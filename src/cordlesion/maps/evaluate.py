@@ -32,7 +32,7 @@ from cordlesion.maps.files import (
 )
 from cordlesion.metrics import RULES
 from cordlesion.nnunet.predictions import list_part
-from cordlesion.threshold.mask_rule import read_mask_rule
+from cordlesion.threshold.mask_rule import read_mask_rule, read_rule_beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +125,7 @@ def evaluate_files(
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
     cut = None if threshold is None else read_mask_rule(threshold)
+    tuned = cut or read_rule_beside(predicted_files)
     pairs, unmatched = pair_by_name(
         reference,
         predicted_files,
@@ -135,7 +136,7 @@ def evaluate_files(
         set_name="test",
     )
     behind = {} if figures is None else _images(reference, images, pairs)
-    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, lesion_class)
+    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
     outcomes = _measure(pairs, rule, MaskValues("references", lesion_value), predictions)
     rows, excluded = usable_results(outcomes, unmatched)
     table = pd.DataFrame(rows).assign(rule=rule)
@@ -146,7 +147,7 @@ def evaluate_files(
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
         excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
-    remarks = [*remark_people(evaluated, subjects), *(remark_shared(cut, evaluated) if cut else ())]
+    remarks = [*remark_people(evaluated, subjects), *(remark_shared(tuned, evaluated) if tuned else ())]
     return MetricsTable(table, excluded, remarks)
 
 
