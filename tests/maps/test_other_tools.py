@@ -177,6 +177,9 @@ def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
         ({"probability": "predictions", "threshold": 0}, "the threshold is 0; a value above 0 and up to 1"),
         ({"probability": "predictions", "threshold": "no.json"}, r"no\.json: no such file; a number above 0"),
         ({"probability": "predictions", "threshold": "nan"}, "the threshold is NaN"),
+        ({"probability": "predictions", "threshold": 0.3, "predicted_value": 2}, "A value of predicted lesions is"),
+        ({"prediction": "predictions", "lesion_class": 1}, "The number of a class is given, but masks have none"),
+        ({"probability": "labelsTr", "threshold": 0.3, "lesion_class": 1}, "is a map of one class, but the number"),
     ],
 )
 def test_predictions_that_are_not_clear_get_a_sentence(given, fault):

@@ -119,6 +119,7 @@ def evaluate_files(
     reference = Path(reference)
     masks, maps, output, figures, images = map(optional_path, (prediction, probability, output, figures, images))
     predicted_files = _one_of(masks, maps, threshold)
+    _refuse_options(masks is None, predicted_value, lesion_class)
     _check_outputs(output, figures, images, reference, predicted_files)
     rule = require_name(rule, RULES, "rule")
     predicted = lesion_value if predicted_value is None else predicted_value
@@ -168,6 +169,20 @@ def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float
             "with --probability in place of --prediction."
         )
     return given
+
+
+def _refuse_options(are_maps: bool, predicted_value: float | None, lesion_class: int | None) -> None:
+    """Refuse options that mean nothing for the predictions that are given."""
+    if are_maps and predicted_value is not None:
+        raise CordlesionError(
+            "A value of predicted lesions is given, but maps have none; masks are needed for one. Leave out "
+            "--predicted-value, or give masks with --prediction."
+        )
+    if not are_maps and lesion_class is not None:
+        raise CordlesionError(
+            "The number of a class is given, but masks have none; maps are needed for one. Leave out --lesion-class, "
+            "or give maps with --probability."
+        )
 
 
 def _check_outputs(output: Path | None, figures: Path | None, images: Path | None, *inputs: Path) -> None:
