@@ -58,7 +58,7 @@ class ThresholdScans:
         cells = [
             self.grid.best_above_zero(one, goal.tolerance) or self.grid.best(one, goal.tolerance) for one in curves
         ]
-        return self.grid.thresholds[[threshold for _, threshold in cells]]
+        return grid.thresholds[[threshold for _, threshold in cells]]
 
     def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
         """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
