@@ -55,9 +55,8 @@ class ThresholdScans:
         It is 0, where every voxel is lesion, only where no other threshold meets the objective's condition.
         """
         curves = self.resampled_curves(goal, n_resamples, rng, n_subjects=n_subjects)
-        cells = [
-            self.grid.best_above_zero(one, goal.tolerance) or self.grid.best(one, goal.tolerance) for one in curves
-        ]
+        grid, tolerance = self.grid, goal.tolerance
+        cells = [grid.best_above_zero(one, tolerance) or grid.best(one, tolerance) for one in curves]
         return grid.thresholds[[threshold for _, threshold in cells]]
 
     def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
