@@ -36,7 +36,7 @@ from cordlesion.study_folder.runs import (
     of_run,
 )
 from cordlesion.study_folder.tables import OF_SOME, TABLES
-from cordlesion.threshold import Objective, parse_objective
+from cordlesion.threshold import Objective, printed_objective, study_goal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,13 +146,20 @@ class StudyResults(LargeTables):
 
     @property
     def goal(self) -> Objective:
-        """What the thresholds were chosen by."""
-        return parse_objective(str(self.thresholds["objective"].iloc[0]))
+        """What the thresholds were chosen by; the code of a user's own objective is run."""
+        return study_goal(self._as_chosen)
 
     @property
     def objective(self) -> str:
         """What the thresholds were chosen by, as printed."""
-        return self.goal.title
+        return printed_objective(self._as_chosen)
+
+    @property
+    def _as_chosen(self) -> StudyConfig:
+        """The configuration with the objective that the table of thresholds records."""
+        objective = str(self.thresholds["objective"].iloc[0])
+        threshold = self.config.threshold.model_copy(update={"objective": objective})
+        return self.config.model_copy(update={"threshold": threshold})
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleConfig]:

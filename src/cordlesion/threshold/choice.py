@@ -12,7 +12,9 @@ from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import TIE, Grid
-from cordlesion.threshold.objective import Objective, parse_objective
+from cordlesion.threshold.objective import Objective
+from cordlesion.threshold.objective_names import AnyObjective, parse_objective
+from cordlesion.threshold.own_objective import objective_of
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
 
@@ -50,6 +52,8 @@ class ThresholdChoice:
     """Of t, at the chosen minimum volume."""
     objective: str
     """As it was named."""
+    goal: Objective
+    """What it means."""
     minimum_volume_mm3: float | None
     """The minimum lesion volume chosen together with t; None where it is not tuned."""
     minimum_volume_interval: tuple[float, float] | None
@@ -80,7 +84,7 @@ class ThresholdChoice:
         rows = {
             "threshold t": f"{self.value:g}",
             "95 % interval": interval or "none, too few subjects",
-            parse_objective(self.objective).title: f"{self.score:.3f}",
+            self.goal.title: f"{self.score:.3f}",
             "plateau (within 5 % of the best)": f"{low:g} to {high:g}",
             "chosen on": self.basis,
         }
@@ -108,7 +112,7 @@ class ThresholdChoice:
 
 
 def choose_threshold(
-    table: pd.DataFrame, objective: str = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
+    table: pd.DataFrame, objective: AnyObjective = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
 ) -> ThresholdChoice:
     """Choose the threshold with the highest objective over the scans of the threshold set.
 
@@ -123,7 +127,9 @@ def choose_threshold(
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
             those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row.
-        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``.
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``; or a
+            function of your own: its parameters are columns of the table, each an array of shape (..., scans, cells)
+            with NaN where a scan has no value, and it returns a score from 0 to 1 (1 is best) for each cell.
         n_resamples: Bootstrap samples behind the interval.
         seed: Of the bootstrap.
 
@@ -145,10 +151,18 @@ def choose_threshold(
         >>> choice = cordlesion.choose_threshold(pd.DataFrame(rows))
         >>> choice.value, choice.score, choice.interval  # fewer than five subjects: no interval
         (0.3, 0.7, None)
+
+        Of your own, the score that all but one of ten scans reach:
+
+        >>> import numpy as np
+        >>> def worst_tenth(voxel_f1):
+        ...     return np.nanquantile(voxel_f1, 0.1, axis=-2)
+        >>> round(cordlesion.choose_threshold(pd.DataFrame(rows), worst_tenth).score, 2)
+        0.62
     """
     if n_resamples < 1:
         raise CordlesionError(f"{n_resamples} bootstrap samples are asked for; at least 1 is needed.")
-    goal = parse_objective(objective)
+    goal = parse_objective(objective) if isinstance(objective, str) else objective_of(objective)
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
@@ -167,7 +181,8 @@ def choose_threshold(
         interval=interval,
         curve=_curve_table(grid, curve),
         stability=measure_stability(grid.thresholds, at_volume, t),
-        objective=objective,
+        objective=objective if isinstance(objective, str) else goal.title,
+        goal=goal,
         minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
         minimum_volume_interval=volume_interval if grid.tunes_volume else None,
         shortfall=_shortfall(goal, scans, curve),

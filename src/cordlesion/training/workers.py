@@ -103,7 +103,7 @@ class Watch:
             # A moment later those have ended, too, that have lost the first one.
             if self._left in wait([*running, self._left]) or wait([self._left], _MOMENT_S):
                 return
-            ended = [running.pop(sentinel) for sentinel in wait([*running], 0)]  # type: ignore[call-overload]
+            ended = [running.pop(sentinel) for sentinel in wait([*running], 0) if isinstance(sentinel, int)]
             if faults := [fault for worker in ended if (fault := worker.fault())]:
                 self._stop_training(min(faults, key=lambda fault: _LOST in fault))
                 return
