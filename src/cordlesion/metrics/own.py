@@ -42,9 +42,10 @@ class OwnMetric:
                 f"the metric {self.name} fails on {_describe(reference, prediction)} ({reason})"
             ) from error
         if np.ndim(found) or not isinstance(found, int | float | np.number | np.bool_) or math.isinf(found):
+            shown = f"an array of the shape {np.shape(found)}" if np.ndim(found) else f"{found!s:.60}"
             raise CordlesionError(
-                f"the metric {self.name} gives {found!s:.60} on {_describe(reference, prediction)}; a finite number "
-                "is needed, or NaN where it is undefined"
+                f"the metric {self.name} gives {shown} on {_describe(reference, prediction)}; a finite number is "
+                "needed, or NaN where it is undefined"
             )
         return float(found)
 

@@ -2,7 +2,7 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar, TypeAlias
@@ -13,7 +13,6 @@ import pandas as pd
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 from cordlesion.metrics.columns import SCORE_COLUMNS
-from cordlesion.metrics.table import METRICS
 from cordlesion.threshold.objective import LesionFree, Objective, column_arrays
 
 ObjectiveFunction: TypeAlias = Callable[..., Any]
@@ -135,8 +134,7 @@ def tried_out(goal: OwnObjective) -> OwnObjective:
     Raises:
         CordlesionError: It fails, gives no numbers, or a sample's scores are not those of its scans.
     """
-    rng = np.random.default_rng(0)
-    samples = np.stack([_random_column(name, rng) for name in goal.parameters])
+    samples = _random_columns(goal.parameters)
     together = goal.summarize(samples)
     alone = np.stack([goal.summarize(samples[:, sample]) for sample in range(2)])
     if np.isnan(together).any():
@@ -171,17 +169,19 @@ def _parameters(function: Any, name: str) -> tuple[tuple[str, ...], dict[str, fl
     return tuple(columns), number
 
 
-def _random_column(name: str, rng: np.random.Generator) -> FloatArray:
-    """Return a column of two bootstrap samples of 5 scans at 4 thresholds; the last scan has no lesion."""
-    metric = METRICS.get(name)
-    values = rng.uniform(0, 1, (2, 5, 4))
-    if metric is None:
-        return values
-    if metric.column.kind == "share":
-        values[:, -1] = np.nan
-    elif name.startswith(("reference", "n_reference")):
-        values = np.repeat(np.ceil(9 * values[..., :1]), 4, axis=-1)
-        values[:, -1] = 0
-    else:
-        values = np.floor(9 * values)
-    return values
+def _random_columns(names: Sequence[str]) -> FloatArray:
+    """Return columns of two bootstrap samples of 5 scans at 4 thresholds; the last scan has no lesion."""
+    rng, shape = np.random.default_rng(0), (2, 5, 4)
+    has_lesion = np.arange(5)[:, np.newaxis] < 4
+    of_scan = np.broadcast_to(has_lesion * rng.integers(1, 9, (2, 5, 1)), shape)
+    predicted = rng.integers(0, 9, shape)
+    known = {
+        "n_reference_lesions": of_scan,
+        "n_detected_lesions": rng.integers(0, of_scan + 1),
+        "n_predicted_lesions": predicted,
+        "n_true_predicted_lesions": has_lesion * rng.integers(0, predicted + 1),
+        "reference_volume_mm3": 20 * of_scan,
+        "predicted_volume_mm3": 15 * predicted,
+    }
+    known |= {name: np.where(has_lesion, rng.uniform(0, 1, shape), np.nan) for name in SCORE_COLUMNS}
+    return np.stack([known.get(name, rng.uniform(0, 1, shape)) for name in names]).astype(np.float64)
