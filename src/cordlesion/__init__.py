@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cordlesion.metrics import evaluate_rules as evaluate_rules
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
+    from cordlesion.model.bundle_updates import set_threshold as set_threshold
     from cordlesion.nnunet.softmax import read_softmax as read_softmax
     from cordlesion.pictures.plots import plot_scan as plot_scan
     from cordlesion.pictures.plots import plot_scores as plot_scores
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from cordlesion.threshold import OBJECTIVES as OBJECTIVES
     from cordlesion.threshold import THRESHOLDS as THRESHOLDS
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
+    from cordlesion.threshold import ThresholdRule as ThresholdRule
     from cordlesion.threshold import choose_threshold as choose_threshold
     from cordlesion.threshold import sweep_maps as sweep_maps
 
@@ -95,6 +97,7 @@ _HOMES = {
     "Coverage": "lesions.coverage",
     "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
+    "set_threshold": "model.bundle_updates",
     # Masks and maps of any tool
     "evaluate": "metrics",
     "evaluate_rules": "metrics",
@@ -107,6 +110,7 @@ _HOMES = {
     "sweep_maps": "threshold",
     "choose_threshold": "threshold",
     "ThresholdChoice": "threshold",
+    "ThresholdRule": "threshold",
     "THRESHOLDS": "threshold",
     "FINE_THRESHOLDS": "threshold",
     "THRESHOLD_GRIDS": "threshold:GRIDS",
