@@ -1,8 +1,9 @@
 """Masks or probability maps compared with references: a row per scan (no torch)."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,13 @@ from cordlesion.dataset.columns import RULE, SCAN_COLUMNS
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import TableSpec
-from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.volume import Volume, read_probability
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
 from cordlesion.metrics.own import OwnMetric, load_metric
 from cordlesion.threshold.postprocess import postprocess, read_cord
+from cordlesion.threshold.scans import VOLUME
 
 METRICS = TableSpec(
     "metrics.tsv",
@@ -25,18 +27,20 @@ METRICS = TableSpec(
     (*SCAN_COLUMNS, *COLUMNS, RULE),
     key=("scan_id",),
 )
+MapReader: TypeAlias = Callable[[Path, Volume], Volume]
+"""Reads a probability map on the grid of a volume."""
 _NOTHING = PostprocessConfig()
 
 
 def read_masks(
-    pair: MapPair, references: MaskValues | None = None, predictions: MaskValues | None = None
+    pair: MapPair, references: MaskReader | None = None, predictions: MaskReader | None = None
 ) -> tuple[Volume, Volume]:
     """Read reference and predicted mask, on one grid.
 
     Args:
         pair: The files.
-        references: Records the value by which references mark lesions.
-        predictions: The same for predictions.
+        references: Reads references, and records the value by which they mark lesions.
+        predictions: The same for predictions; it may also make the masks, of maps.
 
     Raises:
         CordlesionError: A file is missing, damaged or no mask, or the grids differ.
@@ -49,8 +53,8 @@ def read_masks(
 def evaluate_mask(
     pair: MapPair,
     rule: str | LesionRule = "study",
-    references: MaskValues | None = None,
-    predictions: MaskValues | None = None,
+    references: MaskReader | None = None,
+    predictions: MaskReader | None = None,
 ) -> ScanMetrics:
     """Compare a predicted mask with the reference, on the reference's grid.
 
@@ -65,8 +69,8 @@ def measure_mask(
     pair: MapPair,
     rule: str | LesionRule = "study",
     own: Sequence[OwnMetric] = (),
-    references: MaskValues | None = None,
-    predictions: MaskValues | None = None,
+    references: MaskReader | None = None,
+    predictions: MaskReader | None = None,
 ) -> dict[str, object]:
     """Compare a predicted mask with the reference by every metric.
 
@@ -105,7 +109,8 @@ def sweep_map(
     thresholds: Sequence[float],
     rule: str | LesionRule = "study",
     removal: PostprocessConfig = _NOTHING,
-    references: MaskValues | None = None,
+    references: MaskReader | None = None,
+    read: MapReader = read_probability,
     own: Sequence[OwnMetric] = (),
 ) -> pd.DataFrame:
     """Compare a probability map with the reference at every threshold.
@@ -115,7 +120,8 @@ def sweep_map(
         thresholds: The thresholds.
         rule: When a lesion counts as detected.
         removal: Post-processing of the map; none by default.
-        references: Records the value by which references mark lesions.
+        references: Reads references, and records the value by which they mark lesions.
+        read: Reads the map.
         own: Metrics of the user.
 
     Returns:
@@ -126,7 +132,7 @@ def sweep_map(
             user fails.
     """
     reference = (references or MaskValues("references", pair.lesion_value)).read(pair.reference)
-    probability = read_probability(pair.prediction, like=reference)
+    probability = read(pair.prediction, reference)
     p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
     measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)
     columns = {name: np.array([getattr(metrics, name) for metrics in measured]) for name in METRIC_COLUMNS}
@@ -143,6 +149,41 @@ def named_scan(scan_id: str) -> Iterator[None]:
         yield
     except CordlesionError as error:
         raise CordlesionError(f"{scan_id}: {error}. Mend the function.") from error
+
+
+def sweep_volumes(
+    pair: MapPair,
+    thresholds: Sequence[float],
+    rule: str | LesionRule,
+    removal: PostprocessConfig,
+    volumes_mm3: Sequence[float],
+    references: MaskReader | None = None,
+    read: MapReader = read_probability,
+    own: Sequence[OwnMetric] = (),
+) -> pd.DataFrame:
+    """Compare a map with the reference at every threshold, and for each minimum lesion volume if there are some.
+
+    Args:
+        pair: The files.
+        thresholds: The thresholds.
+        rule: When a lesion counts as detected.
+        removal: Post-processing of the map.
+        volumes_mm3: Minimum lesion volumes, in place of that of ``removal``.
+        references: As for :func:`sweep_map`.
+        read: Reads the map.
+        own: Metrics of the user.
+
+    Returns:
+        As :func:`sweep_map`; with volumes a row per threshold and volume, in the column ``minimum_volume_mm3``.
+    """
+    if not volumes_mm3:
+        return sweep_map(pair, thresholds, rule, removal, references, read, own)
+    tables = []
+    for volume in volumes_mm3:
+        changed = removal.model_copy(update={VOLUME: volume})
+        swept = sweep_map(pair, thresholds, rule, changed, references, read, own)
+        tables.append(swept.assign(**{VOLUME: volume}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:
@@ -170,5 +211,5 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
     if (volumes.min() == volumes.max()).all() and volumes.max().any():
         raise CordlesionError(
             f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "
-            "Export the network's probabilities before they are cut."
+            "Export the network's probabilities before they are cut (nnU-Net: --save_probabilities)."
         )

@@ -85,9 +85,10 @@ def _by_loss(results: StudyResults, metrics: list[str], *, tuned: bool) -> pd.Da
         tables.append(rows.reset_index()[["loss", "scan_id", "subject", *metrics]])
     if not tables:
         return pd.DataFrame(columns=["loss", "scan_id", "subject", *metrics]).set_index(["loss", "scan_id"])
-    rows = pd.concat(tables).groupby(["loss", "scan_id", "subject"], sort=False)[metrics]
-    # The mean of seeds is undefined where one of them is.
-    return rows.agg(lambda values: values.mean(skipna=False)).reset_index("subject")
+    by_seed = pd.concat(tables).groupby(["loss", "scan_id", "subject"], sort=False)[metrics]
+    # Undefined where that of one seed is.
+    means: pd.DataFrame = by_seed.mean().where(by_seed.count().eq(by_seed.size(), axis=0))
+    return means.reset_index("subject")
 
 
 def _change(default: pd.Series, tuned: pd.Series, subjects: pd.Series) -> dict[str, Any]:
