@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from cordlesion.pictures.plots import plot_scan as plot_scan
     from cordlesion.pictures.plots import plot_scores as plot_scores
     from cordlesion.pictures.plots import plot_threshold_curve as plot_threshold_curve
+    from cordlesion.report.study_figures import plot_study as plot_study
     from cordlesion.scan.outputs import Segmentation as Segmentation
     from cordlesion.scan.segment import segment as segment
     from cordlesion.simulate import simulate_cohort as simulate_cohort
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from cordlesion.threshold import ThresholdRule as ThresholdRule
     from cordlesion.threshold import choose_threshold as choose_threshold
     from cordlesion.threshold import sweep_maps as sweep_maps
+    from cordlesion.threshold.mask_rule import write_rule as write_rule
 
     LESION_RULES = RULES
     """Lesion rules by name: when a lesion counts as detected."""
@@ -113,6 +115,7 @@ _HOMES = {
     "choose_threshold": "threshold",
     "ThresholdChoice": "threshold",
     "ThresholdRule": "threshold",
+    "write_rule": "threshold.mask_rule",
     "THRESHOLDS": "threshold",
     "FINE_THRESHOLDS": "threshold",
     "THRESHOLD_GRIDS": "threshold:GRIDS",
@@ -144,6 +147,7 @@ _HOMES = {
     "plot_threshold_curve": "pictures.plots",
     "plot_scores": "pictures.plots",
     "plot_scan": "pictures.plots",
+    "plot_study": "report.study_figures",
     # Errors
     "CordlesionError": "errors",
     "PartialSearchWarning": "errors",

@@ -12,7 +12,7 @@ from cordlesion.io.yaml import fault_at
 from cordlesion.metrics.rules import RULES, row_name
 from cordlesion.metrics.table import METRICS
 
-_COLUMNS = (
+_BESIDE_METRICS = (
     *(
         "scan_id",
         "subject",
@@ -28,7 +28,8 @@ _COLUMNS = (
     ),
     *("n_false_lesions", "score"),
 )
-"""Names of columns that tables have beside metrics."""
+TAKEN_COLUMNS = frozenset((*METRICS, *_BESIDE_METRICS))
+"""Names of columns of tables, which no metric of a user can have."""
 Blending = Literal["mean", "gaussian", "hann"]
 LesionVolume: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
 """In mm3, at most a cubic metre."""
@@ -152,7 +153,7 @@ class EvaluationConfig(Section):
 
     @model_validator(mode="after")
     def _distinct_columns(self) -> Self:
-        taken = {*METRICS, *_COLUMNS}
+        taken = set(TAKEN_COLUMNS)
         for k, metric in enumerate(self.metrics):
             if metric.title in taken:
                 reason = f"{metric.title} is the name of another column of the tables; give it another label"

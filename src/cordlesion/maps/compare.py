@@ -77,6 +77,10 @@ class Comparison:
     the effect size (rank-biserial correlation), the p-value of the Wilcoxon signed-rank test of the subjects' mean
     differences, that value after Holm's correction over the metrics, and the number of subjects."""
 
+    def __repr__(self) -> str:
+        pairs = self.table["n_pairs"].max() if len(self.table) else 0
+        return f"Comparison({len(self.table)} metrics of {pairs} pairs of scans)"
+
     def _repr_html_(self) -> str:
         return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes([COMPARISON_NOTE])
 

@@ -27,7 +27,7 @@ from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Pr
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
 from cordlesion.model.networks import make_network
-from cordlesion.model.own_code import known_network, known_rule
+from cordlesion.model.own_code import known_network
 from cordlesion.model.patch_prediction import mirror_axes, predict_patches, require_finite, standardize_patches
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.model.weights_file import read_weights
@@ -35,6 +35,7 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
+from cordlesion.threshold.own_rule import known_rule
 from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule
 
 
@@ -177,7 +178,7 @@ def _with_own_rule(bundle: Bundle, code: Path | None) -> Bundle:
     card = bundle.card
     if code is None or not isinstance(card.threshold, ForeignRule):
         return bundle
-    rule = known_rule(card.threshold, card.provenance, code)
+    rule = known_rule(card.threshold, card.provenance.get("code"), code)
     return replace(bundle, card=card.model_copy(update={"threshold": rule}))
 
 

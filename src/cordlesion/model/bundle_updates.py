@@ -1,50 +1,43 @@
 """Changes of the card of a trained model: its threshold, how it is used, what is known of its errors."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from cordlesion.config import PostprocessConfig, PredictionConfig
-from cordlesion.errors import CordlesionError
-from cordlesion.io.fingerprints import file_hash
-from cordlesion.io.import_path import is_import_path
 from cordlesion.io.writing import write_json
 from cordlesion.model.architectures import Card
 from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.threshold.own_rule import code_of
 from cordlesion.threshold.rules import ThresholdRule
 
 
-def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
+def set_threshold(folder: Path | str, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
     """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it.
 
-    Of a rule of the user's own code, the SHA-256 of its module is stored, too.
+    Args:
+        folder: The bundle.
+        threshold: The fitted rule; of one of your own, the SHA-256 of its module is stored, too.
+        minimum_volume_mm3: By default, that of the bundle stays.
 
     Raises:
         CordlesionError: The folder is no bundle, or a rule does not name its class.
+
+    Examples:
+        >>> import cordlesion
+        >>> tuned = cordlesion.load_bundle("bundle").card.threshold
+        >>> cordlesion.set_threshold("bundle", tuned)  # or a rule that was fitted elsewhere
     """
+    folder = Path(folder)
     card = read_card(folder)
     postprocess = card.postprocess
     if minimum_volume_mm3 is not None:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
     same = (card.threshold, card.postprocess) == (threshold, postprocess)
     changes = {} if same else _unmeasured(card)
-    if is_import_path(threshold.rule):
-        hashes = {**card.provenance.get("code", {}), threshold.rule: [_module_hash(threshold)]}
-        changes["provenance"] = {**card.provenance, "code": hashes}
+    if own := code_of(threshold):
+        changes["provenance"] = {**card.provenance, "code": {**card.provenance.get("code", {}), **own}}
     _update_card(folder, card, threshold=threshold, postprocess=postprocess, **changes)
-
-
-def _module_hash(rule: ThresholdRule) -> str:
-    """Return the SHA-256 of the module of a user's rule, by which the rule is known again."""
-    own = f"{type(rule).__module__}:{type(rule).__name__}"
-    file = getattr(sys.modules[type(rule).__module__], "__file__", None)
-    if rule.rule != own or file is None:
-        raise CordlesionError(
-            f"The threshold rule {own} names itself {rule.rule}; its field `rule` needs the import path of its class, "
-            "in a file."
-        )
-    return file_hash(Path(file))
 
 
 def set_inference(

@@ -6,8 +6,6 @@ from typing import Any
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.import_path import module_hash, source_hashes
-from cordlesion.threshold import ThresholdRule
-from cordlesion.threshold.own_rule import resolve_rule
 
 
 def known_network(name: str, provenance: Mapping[str, Any], code: Path | None) -> Path:
@@ -35,26 +33,6 @@ def known_network(name: str, provenance: Mapping[str, Any], code: Path | None) -
             "Get that version of the module."
         )
     return code
-
-
-def known_rule(rule: ThresholdRule, provenance: Mapping[str, Any], code: Path) -> ThresholdRule:
-    """Return a rule of the user's own code that can be applied, once it is clear that it was fitted with that code.
-
-    Args:
-        rule: As it was read.
-        provenance: Of the model; ``code`` has the SHA-256 of the sources.
-        code: Folder that the user gave.
-
-    Raises:
-        CordlesionError: The code is another one, or does not make masks.
-    """
-    # The module is compared before it runs.
-    if _recorded(rule.rule, provenance) != [module_hash(rule.rule, code)]:
-        raise CordlesionError(
-            f"its threshold rule is {rule.rule}, but the module in {code} is not the one that it was fitted with, by "
-            "its SHA-256. Get that version of the module, or give --threshold without --code."
-        )
-    return resolve_rule(rule, code)
 
 
 def _recorded(name: str, provenance: Mapping[str, Any]) -> list[Any]:

@@ -7,8 +7,7 @@ from cordlesion.config import StudyConfig
 from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.evaluation import load_metrics
-from cordlesion.metrics.columns import METRIC_COLUMNS
-from cordlesion.threshold import study_goal
+from cordlesion.threshold import require_columns, study_goal
 
 
 def try_measures(config: StudyConfig) -> None:
@@ -19,12 +18,8 @@ def try_measures(config: StudyConfig) -> None:
             metric has.
     """
     own = [metric.name for metric in load_metrics(config.evaluation, config.code)]
-    goal, named = study_goal(config), config.threshold.objective
-    if unknown := [name for name in goal.columns if name not in (*METRIC_COLUMNS, *own)]:
-        raise CordlesionError(
-            f"The objective {named} reads {unknown[0]}, which no metric has; its parameters are columns of sweep.tsv: "
-            f"{', '.join((*METRIC_COLUMNS, *own))}."
-        )
+    require_columns(study_goal(config), own)
+    named = config.threshold.objective
     lower = [one.title for one in config.evaluation.metrics if not one.higher_is_better]
     if wrong := [name for name in lower if named in (f"mean_{name}", f"median_{name}")]:
         raise CordlesionError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from cordlesion.threshold.objective_names import AnyObjective, parse_objective
 from cordlesion.threshold.own_objective import objective_of
 from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CONFIDENCE = 0.95
 
@@ -80,6 +84,16 @@ class ThresholdChoice:
             f"ThresholdChoice(value={self.value:g}{between}, score={self.score:.4g}, objective={self.objective!r}, "
             f"{self.basis}{fault})"
         )
+
+    def plot(self, sweep: pd.DataFrame | None = None) -> "Figure":
+        """Plot the score at every threshold, with the choice: :func:`cordlesion.plot_threshold_curve`.
+
+        Args:
+            sweep: The table that the choice was made from; with it every scan has a thin line.
+        """
+        import cordlesion
+
+        return cordlesion.plot_threshold_curve(self, sweep)
 
     def _repr_html_(self) -> str:
         interval = self.interval and f"{self.interval[0]:g} to {self.interval[1]:g}"

@@ -16,9 +16,11 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
+from cordlesion.io.writing import write_json
 from cordlesion.threshold.choice import ThresholdChoice
+from cordlesion.threshold.own_rule import code_of, known_rule, tried_rule
 from cordlesion.threshold.postprocess import make_mask
-from cordlesion.threshold.rules import GlobalThreshold, ThresholdRule, load_rule
+from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule, load_rule
 
 _NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
 
@@ -67,13 +69,18 @@ class MaskRule:
         )
 
 
-def read_mask_rule(given: Path | str | float) -> MaskRule:
+def read_mask_rule(given: Path | str | float, code: Path | str | None = None) -> MaskRule:
     """Read a rule: a number is a threshold for all scans, anything else the path of a file that `tune` wrote.
 
     Files of older versions hold the threshold only.
 
+    Args:
+        given: The number or the path.
+        code: Folder of the module of a user's own rule, whose code is run.
+
     Raises:
-        CordlesionError: The number is out of range, or the file is missing or holds no rule.
+        CordlesionError: The number is out of range, the file is missing or holds no rule, or the rule needs code that
+            is not given or another one.
     """
     if (value := _number(given)) is not None:
         return MaskRule(GlobalThreshold.given(value))
@@ -85,6 +92,8 @@ def read_mask_rule(given: Path | str | float) -> MaskRule:
         rule, removal = load_rule(record.get("threshold_rule") or _of_older(record)), _removal(record)
     except (ValidationError, KeyError) as error:
         raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
+    if isinstance(rule, ForeignRule):
+        rule = _with_code(rule, record.get("code"), code, path)
     if not rule.finds_lesions:
         raise CordlesionError(f"{path}: holds a threshold that finds nothing; tune again. {_NEEDED.capitalize()}.")
     if removal.cord_margin_mm is not None:
@@ -93,6 +102,37 @@ def read_mask_rule(given: Path | str | float) -> MaskRule:
             "`cord_margin_mm` is needed. Cut these maps in a study."
         )
     return MaskRule(rule, removal, _scans(record), path)
+
+
+def write_rule(rule: ThresholdRule, path: Path | str, minimum_volume_mm3: float = 0.0) -> None:
+    """Write a fitted threshold rule to a file, for ``--threshold`` of `cut` and `evaluate`.
+
+    Args:
+        rule: The rule; of one of your own, the SHA-256 of its module is stored, too.
+        path: The file (.json).
+        minimum_volume_mm3: Predicted components count only if they are larger.
+
+    Raises:
+        CordlesionError: The rule does not work or does not name its class, or the file cannot be written.
+
+    Examples:
+        >>> import cordlesion
+        >>> from cordlesion.threshold import GlobalThreshold
+        >>> cordlesion.write_rule(GlobalThreshold.given(0.3), "rule.json")
+        >>> len(cordlesion.evaluate_files("references", probability="maps", threshold="rule.json").table)
+        10
+    """
+    removal = PostprocessConfig(minimum_volume_mm3=minimum_volume_mm3)
+    write_json(Path(path), MaskRule(tried_rule(rule), removal).record() | {"code": code_of(rule)})
+
+
+def _with_code(rule: ForeignRule, recorded: object, code: Path | str | None, path: Path) -> ThresholdRule:
+    if code is None:
+        raise CordlesionError(f"{path}: {rule.refusal}")
+    try:
+        return known_rule(rule, recorded, code)
+    except CordlesionError as error:
+        raise CordlesionError(f"{path}: {error}") from error
 
 
 def _number(given: Path | str | float) -> float | None:

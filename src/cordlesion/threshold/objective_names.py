@@ -8,6 +8,7 @@ from typing import TypeAlias
 from cordlesion.config import StudyConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.import_path import import_object, is_import_path
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.threshold.objective import OBJECTIVES, Objective, ScanScore, mean_over_scans, median_over_scans
 from cordlesion.threshold.own_objective import ObjectiveFunction, objective_of, own_title
 
@@ -49,6 +50,20 @@ def parse_objective(text: str, code: Path | str | None = None, metrics: Collecti
         return goal.with_number(_number(number))
     except ValueError as error:
         raise CordlesionError(f"The objective {text!r} has {number!r} after its colon; it needs {error}.") from None
+
+
+def require_columns(goal: Objective, metrics: Collection[str] = ()) -> None:
+    """Check that an objective reads columns that a sweep has: those of the program's metrics and the user's own.
+
+    Raises:
+        CordlesionError: It reads another one.
+    """
+    known = (*METRIC_COLUMNS, *metrics)
+    if unknown := [name for name in goal.columns if name not in known]:
+        raise CordlesionError(
+            f"The objective {goal.title} reads {unknown[0]}, which no metric has; its parameters are names of metrics: "
+            f"{', '.join(known)}."
+        )
 
 
 def study_goal(config: StudyConfig) -> Objective:

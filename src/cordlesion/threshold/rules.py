@@ -38,6 +38,12 @@ class ThresholdRule(BaseModel, ABC):
 
     Post-processing is not a part of the rule, and is the same for all rules (:func:`~.postprocess.make_mask`): a map is
     0 beyond the cord's margin before the rule sees it, and small components are removed from the mask that it makes.
+
+    Examples:
+        >>> import cordlesion
+        >>> rule = cordlesion.load_bundle("bundle").card.threshold
+        >>> isinstance(rule, cordlesion.ThresholdRule), rule.summary
+        (True, '0.35')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -184,10 +190,7 @@ class GlobalThreshold(ThresholdRule):
 
 
 class ForeignRule(ThresholdRule):
-    """A rule of a user's own code, as it was read: nothing of that code has run, so it makes no masks.
-
-    :func:`cordlesion.threshold.own_rule.resolve_rule` imports its class, where the user names the folder.
-    """
+    """A rule of a user's own code, as it was read: nothing of it has run, see :mod:`cordlesion.threshold.own_rule`."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
     rule: str
@@ -204,7 +207,7 @@ class ForeignRule(ThresholdRule):
 
     @property
     def refusal(self) -> str:
-        """Why it makes no masks, a sentence."""
+        """Why it makes no masks."""
         return (
             f"its threshold rule is {self.rule}, Python code from outside of cordlesion, which would be run. If you "
             "trust it, give the folder of its module: --code FOLDER, or code=... in Python."
