@@ -1,10 +1,12 @@
 """What the functions of this door share: pairs of files with their people and lesion values, names, excluded files."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 from cordlesion.config import SETS, SetName
 from cordlesion.dataset.matching import MASK_NAMES, MapPair, pair_files
@@ -139,12 +141,33 @@ def remark_shared(rule: MaskRule, pairs: Sequence[MapPair]) -> list[str]:
     return [remark]
 
 
+def only_zeros_and_ones(probability: Volume) -> bool | None:
+    """Return whether a map holds 0 and 1 only, as a mask does; None if it holds one value, which any map may."""
+    low, high = float(probability.data.min()), float(probability.data.max())
+    if low == high:
+        return None
+    # Slice by slice, so that a map that is no mask is recognised at once.
+    slices = np.moveaxis(probability.data, -1, 0)
+    return (low, high) == (0, 1) and all(bool(np.all((part == 0) | (part == 1))) for part in slices)
+
+
+def refuse_masks(maps: Path) -> CordlesionError:
+    """Return the error for maps that are masks."""
+    return CordlesionError(
+        f"{maps}: holds only 0 and 1, as masks do, which no threshold changes; probability maps are needed. Export the "
+        "network's probabilities before they are cut (nnU-Net: --save_probabilities)."
+    )
+
+
 @dataclass(frozen=True)
 class CutMaps:
     """Reads masks that it makes of probability maps, by a rule."""
 
     rule: MaskRule
+    source: Path
+    """The maps, for messages."""
     lesion_class: int | None = None
+    _are_masks: list[bool | None] = field(default_factory=list)
 
     def read(self, path: Path, like: Volume | None = None) -> Volume:
         """Return the mask of a map; see :func:`cordlesion.nnunet.predictions.read_map`.
@@ -153,10 +176,17 @@ class CutMaps:
             CordlesionError: The map cannot be used.
         """
         probability = read_map(path, like, self.lesion_class)
+        self._are_masks.append(only_zeros_and_ones(probability))
         return replace(probability, data=self.rule.make_mask(probability)[0])
 
     def require_one(self) -> None:
-        """Do nothing: what a rule makes has one value."""
+        """Refuse maps that are all masks.
+
+        Raises:
+            CordlesionError: They are.
+        """
+        if any(self._are_masks) and False not in self._are_masks:
+            raise refuse_masks(self.source)
 
 
 def usable_results(

@@ -78,6 +78,11 @@ def read_map(path: Path, like: Volume | None = None, lesion_class: int | None = 
         CordlesionError: The file is damaged or no map, lies on another grid, or the grid is unknown.
     """
     if path.suffix != EXPORT:
+        if lesion_class is not None:
+            raise CordlesionError(
+                f"{path}: is a map of one class, but the number of a class was given; nnU-Net's exports (.npz) are "
+                "needed for one. Leave out --lesion-class."
+            )
         return read_probability(path, like=like)
     grid = read_grid(_mask_beside(path)) if like is None else like
     return replace(grid, data=read_softmax(path, grid, lesion_class), path=path, mask_value=None)

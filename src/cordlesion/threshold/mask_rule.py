@@ -5,7 +5,7 @@ Commands that apply a rule take a :class:`MaskRule`, so a new row of ``THRESHOLD
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from cordlesion.threshold.own_rule import code_of, known_rule, tried_rule
 from cordlesion.threshold.postprocess import make_mask
 from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule, load_rule
 
+_BESIDE = "threshold_rule.json"
 _NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
 
 
@@ -35,6 +36,8 @@ class MaskRule:
     """Subject of each scan that the rule was tuned on, by name of the scan; empty if it was given."""
     source: Path | None = None
     """The file it came from."""
+    code: Mapping[str, list[str]] = field(default_factory=dict)
+    """SHA-256 of the module of a user's own rule."""
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, scans: Mapping[str, str]) -> "MaskRule":
@@ -59,6 +62,7 @@ class MaskRule:
             "threshold_rule": self.rule.model_dump(mode="json"),
             "postprocess": self.removal.model_dump(mode="json"),
             "scans": dict(self.scans),
+            **({"code": dict(self.code)} if self.code else {}),
         }
 
     def shared_with(self, scans: Mapping[str, str]) -> list[str]:
@@ -87,13 +91,17 @@ def read_mask_rule(given: Path | str | float, code: Path | str | None = None) ->
     path = Path(str(given))
     if not path.is_file():
         raise CordlesionError(f"{path}: no such file; {_NEEDED}. Check --threshold.")
+    found = _read(path)
+    return replace(found, rule=_with_code(found, code))
+
+
+def _read(path: Path) -> MaskRule:
+    """Read a file; a rule of a user's own code stays as it is."""
     record = read_json(path, dict)
     try:
         rule, removal = load_rule(record.get("threshold_rule") or _of_older(record)), _removal(record)
     except (ValidationError, KeyError) as error:
         raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
-    if isinstance(rule, ForeignRule):
-        rule = _with_code(rule, record.get("code"), code, path)
     if not rule.finds_lesions:
         raise CordlesionError(f"{path}: holds a threshold that finds nothing; tune again. {_NEEDED.capitalize()}.")
     if removal.cord_margin_mm is not None:
@@ -101,7 +109,20 @@ def read_mask_rule(given: Path | str | float, code: Path | str | None = None) ->
             f"{path}: restricts lesions to the cord, and this command has no cord masks; a rule without "
             "`cord_margin_mm` is needed. Cut these maps in a study."
         )
-    return MaskRule(rule, removal, _scans(record), path)
+    code = record.get("code")
+    return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {})
+
+
+def _with_code(found: MaskRule, code: Path | str | None) -> ThresholdRule:
+    """Return a rule that can be applied, where the code of a user's rule may run."""
+    if not isinstance(found.rule, ForeignRule):
+        return found.rule
+    if code is None:
+        raise CordlesionError(f"{found.source}: {found.rule.refusal}")
+    try:
+        return known_rule(found.rule, found.code, code)
+    except CordlesionError as error:
+        raise CordlesionError(f"{found.source}: {error}") from error
 
 
 def write_rule(rule: ThresholdRule, path: Path | str, minimum_volume_mm3: float = 0.0) -> None:
@@ -123,16 +144,22 @@ def write_rule(rule: ThresholdRule, path: Path | str, minimum_volume_mm3: float 
         10
     """
     removal = PostprocessConfig(minimum_volume_mm3=minimum_volume_mm3)
-    write_json(Path(path), MaskRule(tried_rule(rule), removal).record() | {"code": code_of(rule)})
+    write_json(Path(path), MaskRule(tried_rule(rule), removal, code=code_of(rule)).record())
 
 
-def _with_code(rule: ForeignRule, recorded: object, code: Path | str | None, path: Path) -> ThresholdRule:
-    if code is None:
-        raise CordlesionError(f"{path}: {rule.refusal}")
-    try:
-        return known_rule(rule, recorded, code)
-    except CordlesionError as error:
-        raise CordlesionError(f"{path}: {error}") from error
+def read_rule_beside(masks: Path) -> MaskRule | None:
+    """Return the rule that made the masks of a folder, if :func:`write_rule_beside` left it there.
+
+    Raises:
+        CordlesionError: The file is damaged.
+    """
+    path = (masks if masks.is_dir() else masks.parent) / _BESIDE
+    return _read(path) if path.is_file() else None
+
+
+def write_rule_beside(masks: Path, rule: MaskRule) -> None:
+    """Write the rule into the folder of the masks that it made, so that their tuning scans stay known."""
+    write_json(masks / _BESIDE, rule.record())
 
 
 def _number(given: Path | str | float) -> float | None:
