@@ -94,6 +94,12 @@ def test_a_metric_is_a_column_and_an_objective_chooses_by_it(folder, cli):
     table = cordlesion.read_table("m.tsv").set_index("scan_id")
     expected = [jaccard_at(folder, number, choice.value) for number in range(6)]
     np.testing.assert_allclose(table["jaccard"], expected)
+    compared = cordlesion.compare_files("m.tsv", "m.tsv", metrics=["jaccard"]).table.set_index("metric")
+    assert compared.loc["jaccard", "n_pairs"] == 5
+    assert compared.loc["jaccard", "median_first"] == pytest.approx(np.nanmedian(expected))
+    ended = cli("compare", "m.tsv", "m.tsv", "--metric", "absent")
+    assert ended.status == 2
+    assert "m.tsv: --metric absent has no such column of numbers" in ended.error
 
 
 def test_functions_are_taken_as_they_are(folder):

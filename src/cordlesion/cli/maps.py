@@ -210,6 +210,7 @@ def compare(
     first_run: str = "",
     second_run: str = "",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    metrics: Annotated[tuple[str, ...], Parameter(name="--metric", negative="")] = (),
 ) -> None:
     """Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.
 
@@ -219,9 +220,11 @@ def compare(
         first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
+        metrics: Column of a metric of your own, to be compared, too; may be repeated.
     """
     from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
 
-    comparison = compare_files(first, second, first_run=first_run, second_run=second_run, output=output)
+    runs = {"first_run": first_run, "second_run": second_run}
+    comparison = compare_files(first, second, **runs, output=output, metrics=metrics)
     print(comparison.table.to_string(index=False, float_format="{:.4g}".format))
     print(COMPARISON_NOTE)

@@ -1,14 +1,13 @@
 """Metrics of the user in the report: each cell derived once more from the study's table, and their code never run."""
 
-import re
-
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 from cordlesion.errors import CordlesionError
-from cordlesion.report.page import compute_findings, write_report, write_tables
+from cordlesion.pictures.html_page import page_environment
+from cordlesion.report.page import SECTION_TEMPLATES, compute_findings, write_tables
 from cordlesion.report.sections import SECTIONS
 from cordlesion.study_folder.results import read_results
 
@@ -69,12 +68,13 @@ def test_the_best_is_the_lowest_where_lower_is_better(folder):
     assert "A lower value is better: error mm3." in table.note
 
 
-def test_the_page_shows_them_and_pages_of_other_studies_do_not(folder, reported):
-    page = write_report(folder).read_text(encoding="utf-8")
-    (section,) = re.findall(r'<section id="own_metrics">.*?</section>', page, re.DOTALL)
-    assert "own_absent:surface_dice" in section
-    assert "surface dice" in section
-    assert 'id="own_metrics"' not in (reported / "report.html").read_text(encoding="utf-8")
+def test_the_section_names_the_functions_and_studies_without_them_have_none(folder, results):
+    findings = compute_findings(read_results(folder), (OWN,))
+    template = page_environment(SECTION_TEMPLATES).get_template("own_metrics.html.j2")
+    page = template.render(OWN.words(findings), table=lambda name: f"<{name}>")
+    assert "<code>own_absent:surface_dice</code>, <code>own_absent:error</code>." in page
+    for study, shown in ((findings, True), (compute_findings(results, (OWN,)), False)):
+        assert OWN.is_shown({"own_metrics": OWN.tables[0].build(study)}) is shown
 
 
 def test_a_table_without_the_metric_is_made_again(folder):
