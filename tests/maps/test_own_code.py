@@ -24,8 +24,8 @@ def jaccard(reference, prediction, spacing_mm):
     return (reference & prediction).sum() / either if reference.any() else float("nan")
 
 
-def worst(jaccard, *, share=0.0):
-    return np.nanquantile(jaccard, share, axis=-2)
+def worst(jaccard):
+    return np.nanmin(jaccard, axis=-2)
 
 
 class PerScan(ThresholdRule):
