@@ -155,6 +155,16 @@ def test_wrong_names_get_a_sentence(folder):
         parse_objective("mean_other", metrics=["dsc"])
 
 
+def clean(n_predicted_lesions, reference_volume_mm3):
+    return np.nanmean(np.where(reference_volume_mm3 == 0, n_predicted_lesions == 0, np.nan), axis=-2)
+
+
+def test_an_objective_that_is_undefined_for_the_scans_is_refused():
+    row = {"scan_id": "a", "subject": "a", "threshold": 0.5, "n_predicted_lesions": 1, "reference_volume_mm3": 2.0}
+    with pytest.raises(CordlesionError, match=r"objective clean gives no number at t = 0\.5"):
+        choose_threshold(pd.DataFrame([row]), clean)
+
+
 def test_a_column_that_the_table_lacks_is_named():
     table = pd.DataFrame({"scan_id": ["a"], "subject": ["a"], "threshold": [0.5], "reference_volume_mm3": [1.0]})
     with pytest.raises(CordlesionError, match="lacks voxel_f1"):

@@ -183,8 +183,8 @@ def choose_threshold(
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
-    v, t = grid.best(curve, goal.tolerance)
     _require_feasible(goal, scans, curve)
+    v, t = grid.best(curve, goal.tolerance)
     counts = _counts(scans)
     volume_interval, interval = None, None
     if counts["n_subjects"] >= MIN_SUBJECTS:
@@ -213,6 +213,12 @@ def choose_threshold(
 
 
 def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> None:
+    if (undefined := np.isnan(curve)).any():
+        place = scans.grid.name(int(undefined.argmax()))
+        raise CordlesionError(
+            f"The objective {goal.title} gives no number at {place} for these scans; perhaps it needs lesion-free ones, "
+            "and there are none. Add some, or choose another objective."
+        )
     if curve.max() < 0:
         failure = _failure(goal, scans)
         raise CordlesionError(f"{failure[0].upper()}{failure[1:]}. Allow more, or choose another objective.")
