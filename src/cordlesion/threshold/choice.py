@@ -216,8 +216,8 @@ def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray)
     if (undefined := np.isnan(curve)).any():
         place = scans.grid.name(int(undefined.argmax()))
         raise CordlesionError(
-            f"The objective {goal.title} gives no number at {place} for these scans; perhaps it needs lesion-free ones, and "
-            "there are none. Add some, or choose another objective."
+            f"The objective {goal.title} gives no number at {place} for these scans; perhaps it needs lesion-free "
+            "ones, and there are none. Add some, or choose another objective."
         )
     if curve.max() < 0:
         failure = _failure(goal, scans)
