@@ -22,6 +22,7 @@ from pydantic import (
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, Mask
+from cordlesion.io.import_path import is_import_path
 from cordlesion.metrics import binarize
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 
@@ -37,11 +38,18 @@ class ThresholdRule(BaseModel, ABC):
 
     Post-processing is not a part of the rule, and is the same for all rules (:func:`~.postprocess.make_mask`): a map is
     0 beyond the cord's margin before the rule sees it, and small components are removed from the mask that it makes.
+
+    Examples:
+        >>> import cordlesion
+        >>> rule = cordlesion.load_bundle("bundle").card.threshold
+        >>> isinstance(rule, cordlesion.ThresholdRule), rule.summary
+        (True, '0.35')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     rule: str
-    """Its key in :data:`THRESHOLD_RULES`; a class declares it as ``rule: Literal["global"] = "global"``."""
+    """Its key in :data:`THRESHOLD_RULES`; a class declares it as ``rule: Literal["global"] = "global"``. A class of a
+    user declares its import path: ``rule: Literal["my_rules:TopShare"] = "my_rules:TopShare"``."""
 
     @classmethod
     @abstractmethod
@@ -181,6 +189,40 @@ class GlobalThreshold(ThresholdRule):
         return {name: value for name, value in written.items() if (name, value) != ("learned", True)}
 
 
+class ForeignRule(ThresholdRule):
+    """A rule of a user's own code, as it was read: nothing of it has run, see :mod:`cordlesion.threshold.own_rule`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    rule: str
+    """The import path of its class."""
+
+    @classmethod
+    def fit(cls, sweep: pd.DataFrame, objective: str) -> Self:  # noqa: ARG003 - of every rule
+        """Refuse: its class fits it."""
+        raise CordlesionError("A rule that was not imported cannot be fitted; call `fit` of its class.")
+
+    def threshold_in(self, probability: Probability, spacing_mm: Spacing) -> float:  # noqa: ARG002 - of every rule
+        """Refuse: its code has not been allowed to run."""
+        raise CordlesionError(self.refusal)
+
+    @property
+    def refusal(self) -> str:
+        """Why it makes no masks."""
+        return (
+            f"its threshold rule is {self.rule}, Python code from outside of cordlesion, which would be run. If you "
+            "trust it, give the folder of its module: --code FOLDER, or code=... in Python."
+        )
+
+    @property
+    def summary(self) -> str:
+        """Its import path."""
+        return f"the rule {self.rule}"
+
+    def describe(self) -> str:
+        """Return that it is the model's own."""
+        return f"the model's own rule {self.rule}"
+
+
 THRESHOLD_RULES: Mapping[str, type[ThresholdRule]] = MappingProxyType({"global": GlobalThreshold})
 """What makes masks of maps, by the ``rule`` of its JSON form."""
 
@@ -190,11 +232,15 @@ _Named = create_model("_Named", rule=(Literal[tuple(THRESHOLD_RULES)], "global")
 def load_rule(content: object) -> ThresholdRule:
     """Return the rule of a JSON form (``rule.model_dump(mode="json")``); a rule is returned as it is.
 
+    A rule that is named by an import path is returned as :class:`ForeignRule`, and nothing is imported.
+
     Raises:
         pydantic.ValidationError: The rule is unknown, or has other fields.
     """
     if isinstance(content, ThresholdRule):
         return content
+    if isinstance(content, dict) and is_import_path(str(content.get("rule"))):
+        return ForeignRule.model_validate(content)
     return THRESHOLD_RULES[_Named.model_validate(content).model_dump()["rule"]].model_validate(content)
 
 
@@ -242,6 +288,8 @@ def choose_rule(
         raise CordlesionError(
             f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
         )
+    if isinstance(own, ForeignRule):
+        raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
         raise CordlesionError(
             f"{name}: the model learned too little: when it was tuned, no threshold did better than 0, which marks "
