@@ -305,7 +305,7 @@ def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
 
 
 def test_a_missing_dataset_raises_a_clear_error(tmp_path):
-    with pytest.raises(CordlesionError, match="no such folder; a BIDS dataset is needed"):
+    with pytest.raises(CordlesionError, match="no such folder; the folder of a dataset is needed"):
         find_scans(tmp_path / "absent")
 
 
