@@ -108,7 +108,9 @@ def test_every_mask_finds_its_own_scan(tmp_path_factory, people, image_end, mask
     scans, unusable = find_scans(root, FilePatterns(image=(globs[0],), reference=(globs[1],)))
     assert unusable == []
     for scan in scans:
-        assert [str(scan.image), str(scan.reference)] in [[str(root / name) for name in both] for both in files.values()]
+        assert [str(scan.image), str(scan.reference)] in [
+            [str(root / name) for name in both] for both in files.values()
+        ]
 
 
 def test_bids_scans_are_the_only_ones_where_there_are_some(tmp_path):
@@ -118,7 +120,9 @@ def test_bids_scans_are_the_only_ones_where_there_are_some(tmp_path):
 
 def test_other_names_need_patterns(tmp_path):
     touch(tmp_path, "P7_T2w.nii.gz", "P7_T2w_label-lesion_seg.nii.gz")
-    with pytest.raises(CordlesionError, match=r"no scan found.*2 NIfTI files have other names \(first: P7_T2w.nii.gz\)"):
+    with pytest.raises(
+        CordlesionError, match=r"no scan found.*2 NIfTI files have other names \(first: P7_T2w.nii.gz\)"
+    ):
         find_scans(tmp_path)
     ((scan,), _) = find_scans(tmp_path, FilePatterns())
     assert (scan.scan_id, scan.subject) == ("P7_T2w", "P7_T2w")

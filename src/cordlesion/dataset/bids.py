@@ -7,7 +7,8 @@ from pathlib import Path
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.globs import matching
 from cordlesion.dataset.mask_files import KINDS, Images, Masks, find_masks, second_file
-from cordlesion.dataset.participants import Participants, read_participants
+from cordlesion.dataset.participants import read_participants
+from cordlesion.dataset.people import People
 from cordlesion.dataset.plain_names import keys_of_images, plain_images
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import ScanFile, files_below, illegible, scan_file
@@ -92,13 +93,13 @@ def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Da
     images = {name: file for name, (file, _) in found.items()}
     known = Images(folder, images, keys_of_images(found, folder), is_bids)
     masks = {kind: find_masks(known, named, kind, getattr(globs, kind)) for kind in KINDS}
-    people = read_participants(folder / "participants.tsv")
+    people = People(folder, globs.subjects, read_participants(folder / "participants.tsv"))
     scans = [
         replace(_scan(name, file, masks, people), lesion_value=globs.lesion_value)
         for name, file in sorted(images.items())
     ]
-    refusals += masks["reference"].unclear.values()
-    return Dataset(scans, [*unusable, *masks["reference"].alone], refusals, people.remarks(list(images.values())))
+    refusals += [*people.unknown, *masks["reference"].unclear.values()]
+    return Dataset(scans, [*unusable, *masks["reference"].alone], refusals, people.remarks(images))
 
 
 def list_dataset(folder: Path) -> list[Path]:
@@ -131,14 +132,12 @@ def _is_raw(relative: Path) -> bool:
     )
 
 
-def _scan(name: str, image: ScanFile, masks: Mapping[str, Masks], people: Participants) -> Scan:
+def _scan(name: str, image: ScanFile, masks: Mapping[str, Masks], people: People) -> Scan:
     reference, cord_mask, centerline = (masks[kind].files.get(name) for kind in KINDS)
     reasons = {kind: found.unclear.get(name) or found.passed.get(name, "") for kind, found in masks.items()}
     unclear = tuple((kind, reason) for kind, reason in reasons.items() if reason)
-    site, scanner = (people.value(image, column) for column in ("site", "scanner"))
-    return Scan(
-        name, image.subject, image.session, site, image.path, reference, cord_mask, centerline, scanner, unclear
-    )
+    subject, session, site, scanner = people.of(name, image)
+    return Scan(name, subject, session, site, image.path, reference, cord_mask, centerline, scanner, unclear)
 
 
 def _images(
