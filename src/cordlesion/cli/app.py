@@ -47,7 +47,11 @@ COMMANDS = (
         STUDY,
     ),
     Command("study", "", "A whole study: set up, run, look at.", STUDY),
-    Command("study init", "study:init", "Print a study for a BIDS dataset, to be saved as study.yaml and edited."),
+    Command(
+        "study init",
+        "study:init",
+        "Print a study for a folder of scans, to be saved as study.yaml and edited, and what it will cost here.",
+    ),
     Command("study run", "study:run", "Run a study; started again, it continues where it stopped."),
     Command("study status", "study:status", "List what of a study is done and what is left."),
     Command(

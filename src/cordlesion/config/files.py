@@ -39,6 +39,13 @@ def read_study(path: Path | str) -> StudyConfig:
     return study.model_copy(update=places | sections | {"code": code})
 
 
+def study_of_text(text: str) -> StudyConfig:
+    """Return a study written as YAML by this program, whose paths are absolute or not used."""
+    from ruamel.yaml import YAML
+
+    return StudyConfig.model_validate(YAML(typ="safe").load(text))
+
+
 def builtin_study(name: str) -> Path:
     """Return the path of a study that comes with the package, such as ``isbi2023`` (or ``hussein2023``) or ``demo``."""
     packaged = Path(__file__).parents[1] / "studies"

@@ -132,7 +132,7 @@ def _choose(found: Masks, name: str, fitting: Sequence[ScanFile], kind: str, pat
     if len(distinct) == 1:
         found.files[name] = distinct[0]
     else:
-        glob = _glob_of_the_first(*(path.relative_to(folder) for path in distinct[:2]), pattern)
+        glob = _glob_of_the_first(distinct[0].relative_to(folder), distinct[1].relative_to(folder), pattern)
         found.unclear[name] = second_file(distinct[1], distinct[0], name, kind, glob)
 
 

@@ -11,6 +11,7 @@ from cordlesion.dataset.recognition.groups import Group, group_files
 from cordlesion.dataset.recognition.nnunet import nnunet_layout
 from cordlesion.dataset.recognition.sentences import ambiguous, no_reference, no_scan, unused, used
 from cordlesion.dataset.recognition.words import CONSENSUS, IMAGE, LESION, MASK, look_at
+from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 
 _ENDINGS = (".nii.gz", ".nii")
@@ -56,12 +57,22 @@ def recognize(folder: Path, given: FilePatterns | None = None) -> Recognized:
     choices = _choices(folder, wanted, groups, bool(first) or "image" in named, "reference" in named)
     if len(choices) == 1:
         ((patterns, found),) = choices
-        remarks = [f"{folder}: not the names of BIDS. {used(patterns)}", *unused(folder, patterns, groups)]
+        remarks = [f"{folder}: recognised by names: {used(patterns)}", *unused(folder, patterns, groups)]
         return _checked(folder, patterns, found, remarks)
     fault = ambiguous(folder, [patterns for patterns, _ in choices]) if choices else ""
     if first is None:
         raise CordlesionError(fault or no_scan(folder, wanted, groups, list_dataset(folder)))
-    return Recognized(folder, wanted, first, [], fault or no_reference(folder, wanted, first, groups))
+    return Recognized(folder, wanted, first, [], fault or no_reference(folder, wanted, len(first.scans), groups))
+
+
+def require_references(folder: Path, patterns: FilePatterns, scans: Sequence[Scan]) -> None:
+    """Refuse a dataset of which no scan has a reference.
+
+    Raises:
+        CordlesionError: A sentence with the files that look like masks.
+    """
+    if scans and not any(scan.reference or scan.why_none("reference") for scan in scans):
+        raise CordlesionError(no_reference(folder, patterns, len(scans), _groups(folder)))
 
 
 def _read(folder: Path, patterns: FilePatterns) -> Dataset | None:
@@ -76,7 +87,7 @@ def _read(folder: Path, patterns: FilePatterns) -> Dataset | None:
 def _checked(folder: Path, patterns: FilePatterns, found: Dataset, remarks: list[str]) -> Recognized:
     fault = "\n".join(found.refusals_to_show)
     if not fault and not _n_matched(found):
-        fault = no_reference(folder, patterns, found, _groups(folder))
+        fault = no_reference(folder, patterns, len(found.scans), _groups(folder))
     return Recognized(folder, patterns, found, remarks, fault)
 
 

@@ -10,9 +10,12 @@ from cordlesion.dataset.bids import Dataset
 from cordlesion.dataset.globs import matching
 from cordlesion.dataset.recognition.groups import Group
 from cordlesion.dataset.recognition.words import IMAGE, OTHER_MASK
+from cordlesion.dataset.subjects import read_subjects
+from cordlesion.errors import CordlesionError
 
 _MAX_FILES = 30
 _MAX_GROUPS = 8
+_SUBJECTS = ("{subject}/*", "{subject}_*", "{subject}-*")
 _OPTIONS = {"image": "--image", "reference": "--reference", "subjects": "--subjects", "lesion_value": "--lesion-value"}
 
 
@@ -32,7 +35,8 @@ def options(patterns: FilePatterns) -> Iterator[str]:
 
 def used(patterns: FilePatterns) -> str:
     """Return the sentence about the patterns that are used."""
-    return f"Scans are {_listed(patterns.image)}; references are {_listed(patterns.reference)}."
+    references = f"references (manual lesion masks) are {_listed(patterns.reference)}"
+    return f"Scans are {_listed(patterns.image)}; {references}."
 
 
 def unused(folder: Path, patterns: FilePatterns, groups: Sequence[Group]) -> list[str]:
@@ -61,11 +65,11 @@ def no_scan(folder: Path, patterns: FilePatterns, groups: Sequence[Group], files
     return "\n".join([f"{head} Seen: {_list(groups)}. If these are the scans:", *lines])
 
 
-def no_reference(folder: Path, patterns: FilePatterns, found: Dataset, groups: Sequence[Group]) -> str:
+def no_reference(folder: Path, patterns: FilePatterns, n_scans: int, groups: Sequence[Group]) -> str:
     """Return the sentence about a dataset without references: the files that look like masks, and the option."""
-    head = f"{folder}: {len(found.scans)} scans, no reference; masks named {_listed(patterns.reference)} are needed."
+    head = f"{folder}: {n_scans} scans, no reference; masks named {_listed(patterns.reference)} are needed."
     masks = [group for group in groups if group.kind < IMAGE]
-    add = "Add masks, all zeros where a scan has no lesion, or name them with --reference GLOB."
+    add = "Add masks, all zeros where a scan has no lesion, or name them: `study init --reference GLOB`."
     if not masks:
         return f"{head} No file looks like a mask; seen: {_list(groups)}. {add}"
     files = [str(seen.place) for group in masks for seen in group.files]
@@ -80,6 +84,29 @@ def no_reference(folder: Path, patterns: FilePatterns, found: Dataset, groups: S
             f"  {command(folder, example)}",
         ]
     )
+
+
+def subject_hint(folder: Path, patterns: FilePatterns, found: Dataset) -> list[str]:
+    """Return sentences about patterns of subjects that would join scans, where every scan counts as a person."""
+    if patterns.subjects or any(scan.subject.startswith("sub-") for scan in found.scans):
+        return []
+    people = {text: _people(folder, found, text) for text in _SUBJECTS}
+    fitting = {text: n for text, n in people.items() if 1 < n < len(found.scans)}
+    return [
+        f"With --subjects '{text}' there are {n} subjects instead of {len(found.scans)}. Is that the patient?"
+        for text, n in fitting.items()
+    ]
+
+
+def _people(folder: Path, found: Dataset, text: str) -> int:
+    """Return the number of people by a pattern; 0 if it does not fit every scan."""
+    images = [scan.image for scan in found.scans]
+    subjects = read_subjects(text)
+    try:
+        shown = [path.relative_to(folder).as_posix() if "/" in text else "" for path in images]
+        return len({subjects.person(path, name).subject for path, name in zip(images, shown, strict=True)})
+    except CordlesionError:
+        return 0
 
 
 def _with_image(patterns: FilePatterns, group: Group) -> FilePatterns:
