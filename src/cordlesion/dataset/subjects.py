@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 from cordlesion.dataset.participants import read_cells
-from cordlesion.dataset.scan_names import scan_file
+from cordlesion.dataset.scan_names import file_stem, scan_file
 from cordlesion.errors import CordlesionError
 
 _SCAN = ("scan", "file", "filename", "scan_id")
 _SUBJECT = ("participant_id", "subject", "subject_id")
 _SESSION = ("session_id", "session", "ses")
 _TABLE_ENDINGS = (".tsv", ".csv", ".txt")
-_PLACES = {"subject": "(?P<subject>[^_]+?)", "session": "(?P<session>[^_]+?)"}
+_PLACES = {"subject": "(?P<subject>[^_/]+?)", "session": "(?P<session>[^_/]+?)"}
 _HOW = "a table (columns scan and participant_id) or a pattern such as '{subject}_*'"
 
 
@@ -27,6 +27,8 @@ class Person:
     subject: str
     session: str = ""
     """Empty where there is one session, or it is not known."""
+    set_name: str = ""
+    """The set that the table puts the scan into; empty if it has none."""
 
 
 class Subjects(Protocol):
@@ -36,7 +38,7 @@ class Subjects(Protocol):
         """Return who a scan is of.
 
         Args:
-            path: A file of the scan.
+            path: A file of the scan, relative to the folder of the scans.
             name: Name of the scan, where it is not that of the file.
 
         Raises:
@@ -49,8 +51,9 @@ def read_subjects(given: Path | str) -> Subjects:
     """Read who is who from a table, or from a pattern of the file names.
 
     A table has the columns ``scan`` (a scan's name, its file name, or a pattern with ``*`` for either; also called
-    ``file``), ``participant_id``, and optionally ``session_id``. A pattern is a file name without its ending in which
-    ``{subject}``, and optionally ``{session}``, stand for letters, digits and hyphens, and ``*`` for anything.
+    ``file``), ``participant_id``, and optionally ``session_id`` and ``set``; ``splits.tsv`` is one. A pattern is a file
+    name without its ending in which ``{subject}``, and optionally ``{session}``, stand for anything without ``_``, and
+    ``*`` for anything; with a ``/`` it is a path below the folder of the scans: ``{subject}/*``.
 
     Args:
         given: Path of the table, or the pattern.
@@ -79,7 +82,8 @@ class NamePattern:
 
     def person(self, path: Path, name: str = "") -> Person:
         """Return the subject and session in the name of the file; see :class:`Subjects`."""
-        for tried in dict.fromkeys((scan_file(path).name, name)):
+        names = (path.as_posix(),) if "/" in self.text else (scan_file(path).name, file_stem(path), name)
+        for tried in names:
             if found := self._expression.fullmatch(tried):
                 parts = found.groupdict()
                 return Person(parts["subject"], (parts.get("session") or "").removeprefix("ses-"))
@@ -123,9 +127,9 @@ class SubjectTable:
             raise CordlesionError(
                 f"{self.path}: has no row for the scan {name or own[0]} ({path}); every scan needs one. Add it."
             )
-        several = " and ".join(sorted(f"{one.subject} {one.session}".strip() for one in found))
+        several = " and ".join(sorted(" ".join(filter(None, vars(one).values())) for one in found))
         raise CordlesionError(
-            f"{self.path}: gives the scan {name or own[0]} to {several}; one person and session is needed. Mend it."
+            f"{self.path}: gives the scan {name or own[0]} to {several}; one of each is needed. Mend it."
         )
 
 
@@ -146,7 +150,7 @@ def _read_table(path: Path) -> SubjectTable:
         cell = row.get(scan, "")
         if not (cell and row.get(subject)):
             continue
-        person = Person(row[subject], row.get(session, "").removeprefix("ses-"))
+        person = Person(row[subject], row.get(session, "").removeprefix("ses-"), row.get("set", "").casefold())
         if any(sign in cell for sign in "*?"):
             patterns.append((_normal(cell), person))
         elif "/" in cell:

@@ -1,6 +1,6 @@
 """The choice of the decision threshold over a grid, with its bootstrap interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +42,8 @@ class ThresholdChoice:
     score: float
     """The objective at t."""
     interval: tuple[float, float] | None
-    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one."""
+    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one. No sample chooses t = 0,
+    where every voxel is lesion; samples in which no other threshold meets the objective's condition are left out."""
     curve: pd.DataFrame
     """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
     ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
@@ -65,6 +66,8 @@ class ThresholdChoice:
     """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read, each with the reason; only where the choice was made from files."""
+    remarks: Sequence[str] = ()
+    """What makes the choice doubtful, as sentences; only where it was made from files."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
@@ -87,7 +90,7 @@ class ThresholdChoice:
         if self.minimum_volume_mm3 is not None:
             rows["minimum lesion volume"] = f"{self.minimum_volume_mm3:g} mm³"
         remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
-        remarks += [f"Excluded: {reason}" for reason in self.excluded.values()]
+        remarks += [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return html_rows("Decision threshold", rows) + html_notes(remarks)
 
     @property
@@ -158,8 +161,10 @@ def choose_threshold(
     volume_interval, interval = None, None
     if counts["n_subjects"] >= MIN_SUBJECTS:
         resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-        chosen_v, chosen_t = np.array([grid.best(one, goal.tolerance) for one in resampled]).T
-        volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
+        chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
+        if chosen:
+            chosen_v, chosen_t = np.array(chosen).T
+            volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
     at_volume = curve.reshape(-1, len(grid.thresholds))[v]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
