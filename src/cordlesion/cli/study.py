@@ -17,6 +17,7 @@ from cordlesion.cli.options import (
     report_excluded,
     report_partial,
 )
+from cordlesion.errors import CordlesionError
 from cordlesion.execution.executors import ExecutorName
 from cordlesion.study_folder.stages import StageName
 
@@ -142,6 +143,8 @@ def init(
     """
     from cordlesion.study.initial import start_study, wanted_patterns
 
+    if minutes and not estimate:
+        raise CordlesionError("--minutes: needs the time of a training step. Leave out --no-estimate.")
     study = start_study(dataset, wanted_patterns(image, reference, subjects, lesion_value))
     costs: list[str] = []
     if estimate and not study.fault:

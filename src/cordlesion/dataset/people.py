@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from cordlesion.dataset.globs import stem
 from cordlesion.dataset.participants import Participants
 from cordlesion.dataset.scan_names import ScanFile
 from cordlesion.dataset.subjects import Person, Subjects, read_subjects
@@ -56,10 +55,8 @@ class People:
     def _person(self, name: str, image: ScanFile) -> Person:
         if self._given is None or not self.subjects:
             return Person(image.subject if image.entities else name, image.session)
-        place = image.path.relative_to(self.folder)
-        shown = name if "/" not in self.subjects else (place.parent / stem(place)).as_posix()
         try:
-            return self._given.person(image.path, shown)
+            return self._given.person(image.path.relative_to(self.folder), name)
         except CordlesionError as error:
             if str(error) not in self.unknown:
                 self.unknown.append(str(error))

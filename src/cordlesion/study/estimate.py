@@ -1,17 +1,19 @@
 """What a study will cost on this machine: printed by `study init` and, before it trains, by `study run`."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cordlesion.config import SETS, ReducedConfig, StudyConfig
+from cordlesion.config import SETS, FilePatterns, ReducedConfig, StudyConfig
 from cordlesion.dataset.recognition.sentences import command
 from cordlesion.dataset.scan import Scan, read_reference
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import find_gpus
+from cordlesion.io.formats import plural
 from cordlesion.io.volume import Volume, read_grid
 from cordlesion.preprocess.stack_file import read_stack_shape
 from cordlesion.study.cost import Cost, Patches, duration, expected_patches, patches_of_shape, share_patches
@@ -29,6 +31,8 @@ _SECONDS_PER_SCAN, _SECONDS_PER_STUDY = 4.0, 40.0
 """Reading, finding the cord, cutting and scoring a scan; tables and report."""
 _RESERVE = 0.7
 """Share of the wanted minutes that is planned for."""
+_LONG_S = 600
+"""From so many seconds on, it is said how to try a study first."""
 
 
 def estimate_initial(study: InitialStudy, minutes: int | None = None) -> tuple[InitialStudy, list[str]]:
@@ -53,7 +57,7 @@ def estimate_initial(study: InitialStudy, minutes: int | None = None) -> tuple[I
     whole, times = measured(study.config)
     if minutes is None:
         said = [*doubts, *_sentences(whole, times, len(study.scans))]
-        is_short = whole.seconds(times) < _RESERVE * 600
+        is_short = whole.seconds(times) < _LONG_S
         return study, said if is_short else [*said, _wish(study)]
     plan = fit_into(study, whole, times, minutes)
     if not plan.fits:
@@ -75,8 +79,11 @@ def _grids(scans: Sequence[Scan]) -> tuple[list[Volume], list[str]]:
 
 
 def _wish(study: InitialStudy) -> str:
-    again = command(study.found.folder, study.found.patterns)
-    return f"To try everything in ten minutes: {again} --minutes 10 > tryout.yaml; cordlesion study run tryout.yaml"
+    return f"To try everything in ten minutes: {_try_command(study.found.folder, study.found.patterns)}"
+
+
+def _try_command(folder: Path, patterns: FilePatterns) -> str:
+    return f"{command(folder, patterns)} --minutes 10 > tryout.yaml; cordlesion study run tryout.yaml"
 
 
 def _titles(config: StudyConfig) -> tuple[str, ...]:
@@ -91,16 +98,18 @@ def estimate_run(study: Study, pending: Sequence[Training], here: bool) -> Itera
         pending: The trainings that are left.
         here: Whether they run on this machine, so that a step is timed.
     """
-    costs = [_cost_of(study, training) for training in pending]
+    known = {name: patches_of_shape(read_stack_shape(study.folder.stack(name)), study.config) for name in study.hashes}
+    costs = [_cost_of(study, training, known) for training in pending]
     steps, epochs = sum(cost.steps for cost in costs), costs[0].epochs
-    yield (
-        f"to train: {len(pending)} networks, {epochs} epochs each, {costs[0].steps_per_epoch} steps of "
-        f"{costs[0].batch_size} patches an epoch; {steps:,} steps in all"
-    )
+    each = f"{plural(epochs, 'epoch')} of {plural(costs[0].steps_per_epoch, 'step')}"
+    batch = f"{costs[0].batch_size} patches each"
+    yield f"to train: {plural(len(pending), 'network')} in {each} with {batch}: {steps:,} steps"
     if here:
         times = measured_steps(study.config)
-        seconds = sum(cost.training_s(times) for cost in costs), sum(cost.maps_s(times) for cost in costs)
-        yield _time_sentence(times, *seconds)
+        training_s, maps_s = (sum(of(cost, times) for cost in costs) for of in (Cost.training_s, Cost.maps_s))
+        yield f"here: {_time_sentence(times, training_s, maps_s)}. What is done is kept if you stop it (Ctrl+C)"
+        if training_s + maps_s > _LONG_S and not study.config.reduced:
+            yield f"to try everything first: {_try_command(study.config.dataset, study.config.patterns)}"
 
 
 def measured_steps(config: StudyConfig) -> "StepTime":
@@ -118,11 +127,10 @@ def _cost(config: StudyConfig, patches: Patches) -> Cost:
     return Cost(patches, training.batch_size, training.epochs, losses, config.prediction.mirror)
 
 
-def _cost_of(study: Study, training: Training) -> Cost:
+def _cost_of(study: Study, training: Training, known: Mapping[str, int]) -> Cost:
     run, fold = training.run, study.folds[training.run.fold]
-    learning = {name: [scan.scan_id for scan in scans] for name, scans in fold.learning.items()}
-    known = {name: patches_of_shape(read_stack_shape(study.folder.stack(name)), study.config) for name in study.hashes}
-    train, validation = (sum(known[name] for name in learning[which]) for which in ("train", "validation"))
+    learning = {name: [known[scan.scan_id] for scan in scans] for name, scans in fold.learning.items()}
+    train, validation = sum(learning["train"]), sum(learning["validation"])
     patches = Patches(train, validation, sum(known.values()) - train - validation)
     mirror = run.prediction.mirror
     return Cost(patches, run.training.batch_size, run.training.epochs, (run.loss.title,), mirror)
@@ -143,9 +151,9 @@ def _with_lesions(scans: Sequence[Scan]) -> tuple[float, list[str]]:
 def _sentences(cost: Cost, times: "StepTime", n_scans: int) -> list[str]:
     patches = f"up to {cost.patches.train:,.0f} patches to learn from"
     each = f"{cost.steps_per_epoch:,} steps of {cost.batch_size} patches an epoch"
-    every = f"{len(cost.losses)} trainings of {cost.epochs} epochs: {cost.steps:,} steps"
+    every = f"{plural(len(cost.losses), 'training')} of {plural(cost.epochs, 'epoch')}: {cost.steps:,} steps"
     return [
-        f"{n_scans} scans, {patches}, {each}; {every}.",
+        f"{plural(n_scans, 'scan')}, {patches}, {each}; {every}.",
         f"On this machine: {_time_sentence(times, cost.training_s(times), cost.maps_s(times))}.",
     ]
 
@@ -173,12 +181,11 @@ class Plan:
         """State what is left, and how long it takes."""
         reduced, losses = self.cut.reduced, ", ".join(self.cut.losses)
         scans = f"at most {reduced.scans} scans" if reduced.scans else "all scans"
-        epochs = f"{reduced.epochs} epoch{'s' if reduced.epochs != 1 else ''}"
+        epochs = plural(reduced.epochs or 0, "epoch")
         light = ", a smaller network on fewer patches" if self.cut.is_light else ""
         more = "" if self.fits else " There is nothing left to cut."
-        return (
-            f"To try it out: {scans}, {epochs}, the losses {losses}{light}: about {duration(self.seconds)} here.{more}"
-        )
+        kept = f"{scans}, {epochs}, {plural(len(self.cut.losses), 'loss', 'losses')} ({losses}){light}"
+        return f"To try it out: {kept}: about {duration(self.seconds)} on this machine.{more}"
 
 
 def fit_into(study: InitialStudy, whole: Cost, times: "StepTime", minutes: float) -> Plan:

@@ -60,6 +60,7 @@ class InitialStudy:
         text = text.replace("centerline: auto", f"centerline: {_centerline(self.found.dataset.scans)}")
         text = text.replace("threshold: {objective: median_voxel_f1} # section 2.5", _OBJECTIVE)
         text = text.replace(f"output: {output}\n", f"output: {output}\n{_patterns(self.found.patterns)}")
+        text = text.replace("# Put your BIDS folder in `dataset`; paths are", "# Paths are")
         head = "".join(f"# {line}\n" for remark in [self.counts, *self.remarks] for line in remark.splitlines())
         return head + (_with_cut(text, self.cut) if self.cut else text)
 

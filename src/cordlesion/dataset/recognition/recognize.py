@@ -50,10 +50,10 @@ def recognize(folder: Path, given: FilePatterns | None = None) -> Recognized:
         patterns = layout.patterns.model_copy(update=changed)
         remarks = [f"{layout.folder}: a raw dataset of nnU-Net. {used(patterns)}", *layout.remarks]
         return _checked(layout.folder, patterns, read_dataset(layout.folder, patterns), remarks)
-    groups = _groups(folder)
     first = _read(folder, wanted)
     if first and (first.refusals or _n_matched(first)):
         return _checked(folder, wanted, first, [used(wanted)] if named else [])
+    groups = _groups(folder)
     choices = _choices(folder, wanted, groups, bool(first) or "image" in named, "reference" in named)
     if len(choices) == 1:
         ((patterns, found),) = choices

@@ -103,8 +103,7 @@ def _people(folder: Path, found: Dataset, text: str) -> int:
     images = [scan.image for scan in found.scans]
     subjects = read_subjects(text)
     try:
-        shown = [path.relative_to(folder).as_posix() if "/" in text else "" for path in images]
-        return len({subjects.person(path, name).subject for path, name in zip(images, shown, strict=True)})
+        return len({subjects.person(path.relative_to(folder)).subject for path in images})
     except CordlesionError:
         return 0
 
