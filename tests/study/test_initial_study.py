@@ -273,3 +273,38 @@ def test_the_start_of_a_study_is_the_papers(tree, cli):
     study, paper = (read_study(path) for path in (folder.parent / "study.yaml", builtin_study("isbi2023")))
     changed = {key for key in type(study).model_fields if getattr(study, key) != getattr(paper, key)}
     assert changed == {"dataset", "output", "patterns", "threshold"}
+
+
+def test_a_split_alone_recognises_the_same_names(tree, cli, tmp_path):
+    table = tmp_path / "splits.tsv"
+    assert cli("split", tree(TREES["images and labels"]), "-o", table).status == 0
+    assert sorted(read_table(table)["scan_id"]) == PEOPLE
+
+
+def test_masks_of_a_second_kind_are_reported_where_scans_lack_a_reference(tree, cli):
+    """Half of the masks have another name than those of BIDS: their scans must not be left out without a word."""
+    folder = tree(TREES["spine-generic"], PEOPLE[:5])
+    tree(by_bids("sub-X{p}/anat/sub-X{p}_T2w.nii.gz", "sub-X{p}/anat/sub-X{p}_T2w_lesion.nii.gz"), PEOPLE[5:])
+    ended = cli("study", "init", folder, "--no-estimate")
+    assert ended.status == 0
+    assert "3 scans have no reference" in ended.error
+    assert "Not used: 3 files like sub-XP06/anat/sub-XP06_T2w_lesion.nii.gz" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("name", "n_references"), [("space_and_desc", 1), ("raters_in_folders", 0), ("raters_desc", 0), ("dual_echo", 0)]
+)
+def test_public_trees_are_set_up_or_the_message_says_how(shared, cli, tmp_path, name, n_references):
+    """Two raters: the message names the pattern of the first. The mask of a PD image: the file is listed."""
+    for line in shared("cases", "io", "09_trees", f"{name}.txt").read_text().split():
+        (tmp_path / line).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / line).touch()
+    ended = cli("study", "init", tmp_path, "--no-estimate")
+    assert (ended.status, ended.output != "") == (0 if n_references else 2, True)
+    assert f"1 scans of 1 subjects, {n_references} with a reference" in ended.error
+    if name.startswith("raters"):
+        glob = re.search(r'reference: \["(.*?)"\]', ended.error)[1]
+        assert cli("study", "init", tmp_path, "--no-estimate", "--reference", glob).status == 0
+    if name == "dual_echo":
+        assert "sub-01_ses-1_acq-sagCervTSE_PD_lesion-manual.nii.gz" in ended.error
+        assert cli("study", "init", tmp_path, "--no-estimate", "--image", "*_PD.nii.gz").status == 0

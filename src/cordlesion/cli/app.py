@@ -57,7 +57,7 @@ COMMANDS = (
     Command(
         "split",
         "study:split",
-        "Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.",
+        "Assign the scans of a dataset to train, validation, threshold and test, subject by subject.",
         STUDY,
     ),
     Command("preprocess", "study:preprocess", "Cut the cord stacks of a study's scans.", STUDY),

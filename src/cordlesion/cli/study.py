@@ -71,7 +71,7 @@ def split(
     lesion_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
-    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.
+    """Assign the scans of a dataset to train, validation, threshold and test, subject by subject.
 
     Args:
         folds: Cross-validation: each subject is in the test set of one fold.

@@ -51,9 +51,11 @@ def recognize(folder: Path, given: FilePatterns | None = None) -> Recognized:
         remarks = [f"{layout.folder}: a raw dataset of nnU-Net. {used(patterns)}", *layout.remarks]
         return _checked(layout.folder, patterns, read_dataset(layout.folder, patterns), remarks)
     first = _read(folder, wanted)
-    if first and (first.refusals or _n_matched(first)):
+    if first and (first.refusals or _n_matched(first) == len(first.scans)):
         return _checked(folder, wanted, first, [used(wanted)] if named else [])
     groups = _groups(folder)
+    if first and _n_matched(first):
+        return _checked(folder, wanted, first, [*([used(wanted)] if named else []), *unused(folder, wanted, groups)])
     choices = _choices(folder, wanted, groups, bool(first) or "image" in named, "reference" in named)
     if len(choices) == 1:
         ((patterns, found),) = choices
@@ -109,7 +111,8 @@ def _choices(
     """
     images = [wanted.image] if has_images else list(_image_globs(groups))
     for kind in (CONSENSUS, LESION, MASK):
-        ours = [group for group in groups if group.kind == kind]
+        # The mask of another contrast may lie on another grid, and show other lesions.
+        ours = [group for group in groups if group.kind == kind and group.contrast in ("", "T2w")]
         references = [wanted.reference] if has_references else list(_globs(ours))
         tried: list[Choice] = []
         for image, reference in product(images, references):

@@ -41,7 +41,7 @@ class Seen:
     word: str
     """The part of the name (or of a folder) that says so, in lower case; empty if none does."""
     contrast: str = ""
-    """Of an image: T2w, or the word for another one; empty if no word says it."""
+    """Of the image, or of the one that a mask was drawn on: T2w, or the word for another one; empty if none says it."""
 
 
 def look_at(places: Sequence[PurePath]) -> list[Seen]:
@@ -61,8 +61,10 @@ def _seen(place: PurePath, shared: Collection[str]) -> Seen:
             if found := words.search(part):
                 is_mask = kind != OTHER_MASK or _WORDS[-1][1].search(part) or part == stem(place).lower()
                 if is_mask:
-                    return Seen(place, kind, _word_around(part, found.start()))
-    contrast, word = _contrast(place, shared)
+                    contrast, _ = _contrast(place, shared, ("T2w", "other"))
+                    return Seen(place, kind, _word_around(part, found.start()), contrast)
+    # T2_FLAIR is no T2w image.
+    contrast, word = _contrast(place, shared, ("other", "T2w"))
     return Seen(place, IMAGE, word, contrast)
 
 
@@ -76,11 +78,11 @@ def _word_around(part: str, start: int) -> str:
     return next(word for first, word in reversed(tokens(part)) if first <= start)
 
 
-def _contrast(place: PurePath, shared: Collection[str]) -> tuple[str, str]:
+def _contrast(place: PurePath, shared: Collection[str], order: Sequence[str]) -> tuple[str, str]:
+    """Return the contrast and the word for it; ``order`` decides where a name has words for both kinds."""
     for part in _parts(place, shared):
         words = [word for _, word in tokens(part)]
-        if other := next((word for word in words if _CONTRASTS["other"].fullmatch(word)), ""):
-            return other.upper(), other
-        if t2 := next((word for word in words if _CONTRASTS["T2w"].fullmatch(word)), ""):
-            return "T2w", t2
+        for kind in order:
+            if word := next((word for word in words if _CONTRASTS[kind].fullmatch(word)), ""):
+                return ("T2w" if kind == "T2w" else word.upper()), word
     return "", ""
