@@ -114,23 +114,27 @@ def test_a_step_is_timed_or_extrapolated_from_one_patch(tiny):
     )
 
 
-def test_a_run_states_the_cost_of_what_is_left(tiny, capsys):
+def test_a_run_states_the_cost_of_what_is_left(tiny, capsys, monkeypatch):
+    """A quiet run times nothing; another one states what is left, and nothing where all is done."""
     study = read_study(tiny / "study.yaml")
-    with shown():
+    with monkeypatch.context() as patched:
+        patched.setattr(estimate, "measured_steps", _never)
         run_study(study, until="train", only="bce_seed-0")
-        first = capsys.readouterr().out
+    with shown():
         run_study(study, until="train")
-        second = capsys.readouterr().out
+        said = capsys.readouterr().out
         run_study(study, until="train")
-        third = capsys.readouterr().out
-    # 16 voxels with half overlap: 24 mm of 0.5 mm are 48 voxels, so 5 patches of each of the training scans.
+        again = capsys.readouterr().out
     n_train = sum("\ttrain\t" in line for line in (tiny / "study/splits.tsv").read_text().splitlines())
     steps = -(-_patches(tiny, n_train) // 4)
-    assert f"to train: 1 network in 3 epochs of {steps} steps with 4 patches each: {3 * steps} steps" in first
-    assert "on this machine" not in first
-    assert "a step takes" in first
-    assert "to train: 1 network in" in second
-    assert "to train" not in third
+    assert f"to train: 1 network in 3 epochs of {steps} steps with 4 patches each: {3 * steps} steps" in said
+    assert "a step takes" in said
+    assert "to try everything first" not in said
+    assert "to train" not in again
+
+
+def _never(_config):
+    raise AssertionError
 
 
 def _patches(folder, n_train):
@@ -138,15 +142,6 @@ def _patches(folder, n_train):
 
     (length,) = {read_stack_shape(path)[2] for path in (folder / "study/stacks").iterdir()}
     return n_train * windows(length, 16, 8)
-
-
-def test_quiet_runs_time_nothing(tmp_path, monkeypatch):
-    def never(_config):
-        raise AssertionError
-
-    monkeypatch.setattr(estimate, "measured_steps", never)
-    make_cohort(tmp_path)
-    run_study(read_study(tmp_path / "study.yaml"), until="train", only="bce_seed-0")
 
 
 def test_init_ends_with_the_cost_and_the_way_to_try(tiny, cli, monkeypatch, tmp_path):

@@ -145,7 +145,8 @@ def _with_lesions(scans: Sequence[Scan]) -> tuple[float, list[str]]:
             found.append(bool(read_reference(scan, read_grid(scan.image)).data.any()))
         except CordlesionError as error:
             faults.append(str(error))
-    return (sum(found) / len(found) if any(found) else 1.0), faults[:1]
+    doubts = [f"A reference cannot be used, of {len(chosen)} that were read: {fault}" for fault in faults[:1]]
+    return (sum(found) / len(found) if any(found) else 1.0), doubts
 
 
 def _sentences(cost: Cost, times: "StepTime", n_scans: int) -> list[str]:

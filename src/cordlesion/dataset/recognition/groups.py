@@ -41,11 +41,19 @@ class Group:
         return _path_glob(self.files) or self.by_name
 
     @cached_property
+    def by_end(self) -> str:
+        """The same where the word is that of a folder, with what all names share at their end."""
+        glob, shared = self.by_path, _shared([stem(seen.place) for seen in self.files], "")[1]
+        star = glob.rpartition("/")[2].partition(".")[0] == "*"
+        return f"{glob.rpartition('/')[0]}/*{shared}{_ending(self.files)}".lstrip("/") if star else glob
+
+    @cached_property
     def globs(self) -> tuple[str, ...]:
-        """Globs to try: that of the names, unless it matches other files too, and that with the folders."""
+        """Globs to try: that of the names, unless it matches other files too, and those with the folders."""
         places = {seen.place for seen in self.files}
         is_exact = set(matching_places(self.others, self.by_name)) == places
-        return tuple(dict.fromkeys([self.by_name, self.by_path] if is_exact else [self.by_path]))
+        by_path = [self.by_path, self.by_end]
+        return tuple(dict.fromkeys([self.by_name, *by_path] if is_exact else by_path))
 
     def __str__(self) -> str:
         """State how many there are, with one of them."""

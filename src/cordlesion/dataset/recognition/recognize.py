@@ -159,7 +159,7 @@ def _image_globs(groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
 def _globs(groups: Sequence[Group]) -> Iterator[tuple[str, ...]]:
     """Yield globs to try: of each group alone and of all together, by name and with folders."""
     if len(groups) > 1:
-        for way in ("by_name", "by_path"):
+        for way in ("by_name", "by_path", "by_end"):
             yield tuple(dict.fromkeys(getattr(group, way) for group in groups))
     for group in groups:
         yield from ((glob,) for glob in group.globs)
