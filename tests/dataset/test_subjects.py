@@ -1,4 +1,4 @@
-"""Who is who: a table or a pattern of names."""
+"""The subject of each scan: a table or a pattern of names."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
-"""Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, who is who."""
+"""Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, subjects."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from cordlesion.config import ComparatorConfig
 from cordlesion.dataset.matching import MapPair, images_behind, pair_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
@@ -20,6 +22,7 @@ from cordlesion.maps.cut import cut_files
 from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.maps.tune import tune_files
 from cordlesion.nnunet.predictions import list_maps, list_masks
+from cordlesion.study.comparators.match import match_comparator
 from support.nnunet_files import (
     lesion_of,
     probability_of,
@@ -125,6 +128,17 @@ def test_the_validation_of_every_fold_of_a_trained_model_is_used_once(nnunet):
     assert len(evaluate_files("labelsTr", model).table) == 6
 
 
+@pytest.mark.parametrize("kind", ["npz", "masks"])
+def test_a_comparator_of_a_study_is_the_folder_of_a_trained_model(nnunet, kind):
+    model = write_trained_model(nnunet / "model", [TUNED[:3], TUNED[3:]], with_all=True)
+    images = {case: Path(f"{case}_0000.nii.gz") for case in TUNED}
+    matched = match_comparator(ComparatorConfig(name="theirs", **{kind: model}), TUNED, images)
+    assert {case: path.parts[-3] for case, path in matched.files.items()} == {
+        case: f"fold_{int(number > 2)}" for number, case in enumerate(TUNED)
+    }
+    assert matched.of_no_scan == {}
+
+
 def test_predictions_of_scans_that_were_learned_from_are_refused(nnunet):
     model = write_trained_model(nnunet / "model", [], with_all=False)
     write_predictions(model / "fold_all" / "validation", TUNED)
@@ -164,6 +178,9 @@ def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
         ({"probability": "predictions", "threshold": 0}, "the threshold is 0; a value above 0 and up to 1"),
         ({"probability": "predictions", "threshold": "no.json"}, r"no\.json: no such file; a number above 0"),
         ({"probability": "predictions", "threshold": "nan"}, "the threshold is NaN"),
+        ({"probability": "predictions", "threshold": 0.3, "predicted_value": 2}, "A value of predicted lesions is"),
+        ({"prediction": "predictions", "lesion_class": 1}, "The number of a class is given, but masks have none"),
+        ({"probability": "labelsTr", "threshold": 0.3, "lesion_class": 1}, "is a map of one class, but the number"),
     ],
 )
 def test_predictions_that_are_not_clear_get_a_sentence(given, fault):
@@ -184,6 +201,34 @@ def test_a_mask_never_replaces_what_is_there(nnunet):
     with pytest.raises(CordlesionError, match="lies among the maps that are read"):
         cut_files("predictions", 0.3, "predictions", overwrite=True)
     assert (nnunet / "predictions" / f"{TUNED[0]}.nii.gz").read_bytes() == hard
+
+
+def test_an_export_of_a_reader_that_reorients_gives_the_mask_of_the_map(shared, tmp_path):
+    case = shared("cases", "io", "02_nnunet_npz_reorient")
+    (tmp_path / "export").mkdir()
+    for name in ("plans.json", "sub-01.npz"):
+        shutil.copy(case / name, tmp_path / "export")
+    cut_files(tmp_path / "export", 0.4, tmp_path / "one", images=case / "sub-01_T2w.nii.gz")
+    cut_files(case / "sub-01_probseg.nii.gz", 0.4, tmp_path / "two")
+    one, two = (nib.load(tmp_path / side / "sub-01_label-lesion_mask.nii.gz") for side in ("one", "two"))
+    assert two.get_fdata().any()
+    np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
+    np.testing.assert_allclose(one.affine, two.affine)
+
+
+def test_masks_are_no_maps_to_cut(nnunet):
+    for path in nnunet.glob("predictions*/*.npz"):
+        path.unlink()
+    for run in (
+        lambda: cut_files("predictions", 0.3, "masks"),
+        lambda: evaluate_files("labelsTr", probability="predictions", threshold=0.3),
+    ):
+        with pytest.raises(CordlesionError, match=r"predictions: holds only 0 and 1, .*--save_probabilities"):
+            run()
+    assert not (nnunet / "masks").exists()
+    # Scans in which the tool found nothing at all are no reason to refuse.
+    nib.save(nib.Nifti1Image(0 * probability_of("a"), np.eye(4)), nnunet / "nothing.nii.gz")
+    assert cut_files("nothing.nii.gz", 0.3, "masks").table["volume_mm3"].tolist() == [0]
 
 
 def test_exports_without_masks_take_the_grid_of_the_scans(nnunet):
@@ -351,6 +396,10 @@ def test_a_table_divides_one_folder_into_sets(nnunet, cli):
     assert "has the set 'training'; each scan needs one of train, validation, threshold, test" in cli(
         "tune", *files, "-o", "t.json"
     ).error.replace("\n", " ")
+    (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\nMS_00*\tx\ttest\nMS_01*\tx\tthreshold\n")
+    assert "puts the subject x into the sets test and threshold; all scans of a subject are needed in one" in cli(
+        "tune", *files, "-o", "t.json"
+    ).error.replace("\n", " ")
     (nnunet / "scans.tsv").write_text("scan\tparticipant_id\tset\n*\tx\ttrain\n")
     assert "puts none of these 12 scans into the set test" in cli(
         "evaluate", *files, "--threshold", "t.json", "-o", "m.tsv"
@@ -366,6 +415,9 @@ def test_subjects_that_a_threshold_was_tuned_on_are_said(nnunet, cli):
     done = cli(*judge, "-o", "m.tsv", *who)
     assert done.status == 0
     assert "t.json: was tuned on the subjects of 1 of these 7 scans (first: MS_003_M12)" in done.error
+    cli("cut", "--probability", "predictions_test", "--threshold", "t.json", "-o", "masks")
+    masks = cli("evaluate", "--reference", "labelsTs", "--prediction", "masks", "-o", "m.tsv", *who)
+    assert "was tuned on the subjects of 1 of these 7 scans (first: MS_003_M12)" in masks.error
     assert "too good" not in cli(*judge, "-o", "m.tsv").error  # nobody knows that it is one person
     done = cli(
         "evaluate", "--reference", "labelsTr", "--probability", "predictions", "--threshold", "t.json", "-o", "m.tsv"

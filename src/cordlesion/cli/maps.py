@@ -26,9 +26,9 @@ Grid: TypeAlias = Annotated[
 Subjects: TypeAlias = Annotated[
     str | None,
     Parameter(
-        help="Who is who, where names do not tell: a table with the columns scan and participant_id (and session_id), "
-        "or a pattern of the names of scans such as '{subject}_*'. With a column set, `tune` uses only scans of the "
-        "set threshold, and `evaluate` only those of the set test."
+        help="The subject of each scan, where names do not show it: a table with the columns scan and participant_id "
+        "(and session_id), or a pattern of the names of scans such as '{subject}_*'. With a column set, `tune` uses "
+        "only scans of the set threshold, and `evaluate` only those of the set test."
     ),
 ]
 LesionClass: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""Which person each file is of, where names do not show it: a table of the user, or a pattern of the names."""
+"""The subject of each file, where names do not show it: from a table of the user, or a pattern of the names."""
 
 import re
 import unicodedata
@@ -22,7 +22,7 @@ _HOW = "a table (columns scan and participant_id) or a pattern such as '{subject
 
 @dataclass(frozen=True)
 class Person:
-    """Who a scan is of."""
+    """Subject, session and set of a scan."""
 
     subject: str
     session: str = ""
@@ -32,10 +32,10 @@ class Person:
 
 
 class Subjects(Protocol):
-    """Tells who a scan is of."""
+    """Knows the subject of each scan."""
 
     def person(self, path: Path, name: str = "") -> Person:
-        """Return who a scan is of.
+        """Return the subject of a scan.
 
         Args:
             path: A file of the scan, relative to the folder of the scans.
@@ -48,7 +48,7 @@ class Subjects(Protocol):
 
 
 def read_subjects(given: Path | str) -> Subjects:
-    """Read who is who from a table, or from a pattern of the file names.
+    """Read the subject of each scan from a table, or from a pattern of the file names.
 
     A table has the columns ``scan`` (a scan's name, its file name, or a pattern with ``*`` for either; also called
     ``file``), ``participant_id``, and optionally ``session_id`` and ``set``; ``splits.tsv`` is one. A pattern is a file

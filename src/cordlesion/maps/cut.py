@@ -18,12 +18,12 @@ from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
 from cordlesion.io.outputs import check_output_folder, optional_path
 from cordlesion.io.progress import show_message
-from cordlesion.io.volume import read_grid, write_volume
+from cordlesion.io.volume import Volume, read_grid, write_volume
 from cordlesion.io.writing import write_json
-from cordlesion.maps.files import usable_results
+from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
 from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.nnunet.predictions import list_maps, list_part, read_map
-from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule
+from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule, write_rule_beside
 
 MaskNames: TypeAlias = Literal["auto", "bids", "same"]
 """How masks are named: ``bids``: ``<map>_label-lesion_mask``; ``same``: as the map; ``auto``: as the map suggests."""
@@ -76,8 +76,9 @@ def cut_files(
 ) -> CutMasks:
     """Make lesion masks of probability maps, by the rule that :func:`cordlesion.tune_files` chose or by one threshold.
 
-    A mask has the grid of its map. Beside each, a file of the same name (.json) holds the map and the rule. A map that
-    cannot be used is excluded and listed; the others go on.
+    A mask has the grid of its map. Beside each, a file of the same name (.json) holds the map and the rule, and
+    ``threshold_rule.json`` the rule with the scans that it was tuned on. A map that cannot be used is excluded and
+    listed; the others go on.
 
     Args:
         probability: A probability map or a folder of maps, as for :func:`cordlesion.tune_files`.
@@ -118,8 +119,10 @@ def cut_files(
     planned = _plan(maps, source, folder, names)
     _check_targets(planned, overwrite)
     planned = _with_images(planned, scans)
+    _require_maps(planned, source, lesion_class)
     outcomes = map_scans(lambda one: _cut(one, rule, lesion_class), planned, "cut maps")
     rows, excluded = usable_results(outcomes, unusable)
+    write_rule_beside(folder, rule)
     show_message(f"{plural(len(rows), 'mask')} at {rule.summary}: {folder}")
     return CutMasks(pd.DataFrame(rows), excluded)
 
@@ -179,10 +182,28 @@ def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
     return [replace(one, image=behind.get(one.scan_id)) for one in planned]
 
 
+def _require_maps(planned: Sequence[_Cut], source: Path, lesion_class: int | None) -> None:
+    """Refuse maps that are all masks; as a rule, the first map shows that they are not."""
+    are_masks = False
+    for one in planned:
+        try:
+            found = only_zeros_and_ones(_read(one, lesion_class))
+        except CordlesionError:
+            continue  # it is excluded with its reason
+        if found is False:
+            return
+        are_masks = are_masks or bool(found)
+    if are_masks:
+        raise refuse_masks(source)
+
+
+def _read(one: _Cut, lesion_class: int | None) -> Volume:
+    return read_map(one.source, None if one.image is None else read_grid(one.image), lesion_class)
+
+
 def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None) -> dict[str, object]:
     """Write the mask of a map and its sidecar; returns its row."""
-    grid = None if one.image is None else read_grid(one.image)
-    probability = read_map(one.source, grid, lesion_class)
+    probability = _read(one, lesion_class)
     mask, threshold = rule.make_mask(probability)
     write_volume(one.mask, mask, probability)
     write_json(one.mask.with_name(f"{file_stem(one.mask)}.json"), _describe(one, rule, threshold))

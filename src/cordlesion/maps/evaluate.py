@@ -32,7 +32,7 @@ from cordlesion.maps.files import (
 )
 from cordlesion.metrics import RULES
 from cordlesion.nnunet.predictions import list_part
-from cordlesion.threshold.mask_rule import read_mask_rule
+from cordlesion.threshold.mask_rule import read_mask_rule, read_rule_beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,9 +95,9 @@ def evaluate_files(
             one value, and all predictions.
         predicted_value: The same for the predictions, where it is another.
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
-        subjects: Who is who, where names do not tell: a table with the columns ``scan`` and ``participant_id`` (and
-            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the table has a column
-            ``set``, only scans of the set ``test`` are evaluated.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``test`` are evaluated.
 
     Returns:
         The table, and what was excluded.
@@ -119,12 +119,14 @@ def evaluate_files(
     reference = Path(reference)
     masks, maps, output, figures, images = map(optional_path, (prediction, probability, output, figures, images))
     predicted_files = _one_of(masks, maps, threshold)
+    _refuse_options(masks is None, predicted_value, lesion_class)
     _check_outputs(output, figures, images, reference, predicted_files)
     rule = require_name(rule, RULES, "rule")
     predicted = lesion_value if predicted_value is None else predicted_value
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
     cut = None if threshold is None else read_mask_rule(threshold)
+    tuned = cut or read_rule_beside(predicted_files)
     pairs, unmatched = pair_by_name(
         reference,
         predicted_files,
@@ -135,7 +137,7 @@ def evaluate_files(
         set_name="test",
     )
     behind = {} if figures is None else _images(reference, images, pairs)
-    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, lesion_class)
+    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
     outcomes = _measure(pairs, rule, MaskValues("references", lesion_value), predictions)
     rows, excluded = usable_results(outcomes, unmatched)
     table = pd.DataFrame(rows).assign(rule=rule)
@@ -146,7 +148,7 @@ def evaluate_files(
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
         excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
-    remarks = [*remark_people(evaluated, subjects), *(remark_shared(cut, evaluated) if cut else ())]
+    remarks = [*remark_people(evaluated, subjects), *(remark_shared(tuned, evaluated) if tuned else ())]
     return MetricsTable(table, excluded, remarks)
 
 
@@ -167,6 +169,20 @@ def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float
             "with --probability in place of --prediction."
         )
     return given
+
+
+def _refuse_options(are_maps: bool, predicted_value: float | None, lesion_class: int | None) -> None:
+    """Refuse options that mean nothing for the predictions that are given."""
+    if are_maps and predicted_value is not None:
+        raise CordlesionError(
+            "A value of predicted lesions is given, but maps have none; masks are needed for one. Leave out "
+            "--predicted-value, or give masks with --prediction."
+        )
+    if not are_maps and lesion_class is not None:
+        raise CordlesionError(
+            "The number of a class is given, but masks have none; maps are needed for one. Leave out --lesion-class, "
+            "or give maps with --probability."
+        )
 
 
 def _check_outputs(output: Path | None, figures: Path | None, images: Path | None, *inputs: Path) -> None:

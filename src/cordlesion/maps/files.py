@@ -1,10 +1,12 @@
 """What the functions of this door share: pairs of files with their people and lesion values, names, excluded files."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 from cordlesion.config import SETS, SetName
 from cordlesion.dataset.matching import MASK_NAMES, MapPair, pair_files
@@ -42,7 +44,7 @@ def pair_by_name(
     subjects: Path | str | None = None,
     set_name: SetName | None = None,
 ) -> tuple[list[MapPair], dict[str, str]]:
-    """Match references with predictions; note which values are lesion in them, and who the scans are of.
+    """Match references with predictions; note which values are lesion in them, and of whom the scans are.
 
     Args:
         reference: A mask, or a folder of masks.
@@ -50,15 +52,16 @@ def pair_by_name(
         are_maps: Whether predictions are probability maps, NIfTI or nnU-Net's exports.
         lesion_value: The value of lesions in references.
         predicted_value: The same in predicted masks.
-        subjects: Who is who, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default names tell.
+        subjects: The subject of each scan, as :func:`cordlesion.dataset.subjects.read_subjects` takes it; by default
+            that of its name.
         set_name: The set that is used where ``subjects`` divides the scans into sets.
 
     Returns:
         The pairs, sorted by name; and the files that cannot be used, each with the reason.
 
     Raises:
-        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or it is not known who a scan is of, or no
-            scan is of the set.
+        CordlesionError: As :func:`cordlesion.dataset.matching.pair_files`, or the subject of a scan is not known, or
+            no scan is in the set.
     """
     people = None if subjects is None else read_subjects(subjects)
     names, listing = ((), list_maps) if are_maps else (MASK_NAMES, list_masks)
@@ -84,6 +87,13 @@ def _of_set(
         raise CordlesionError(
             f"{table}: has the set {unknown[0]!r}; each scan needs one of {', '.join(SETS)} in the column set. Mend it."
         )
+    first: dict[str, str] = {}
+    for pair, name in zip(pairs, sets, strict=True):
+        if first.setdefault(pair.subject, name) != name:
+            raise CordlesionError(
+                f"{table}: puts the subject {pair.subject} into the sets {first[pair.subject]} and {name}; all scans "
+                "of a subject are needed in one set, or scores look too good. Mend it."
+            )
     chosen = [pair for pair, name in zip(pairs, sets, strict=True) if name == wanted]
     if not chosen:
         raise CordlesionError(
@@ -95,7 +105,7 @@ def _of_set(
 
 
 def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list[str]:
-    """Remark that files are counted as people, where neither names nor the user say who they are of."""
+    """Remark that files are counted as people, where neither names nor the user name the subjects."""
     bare = [pair.scan_id for pair in pairs if not scan_file(pair.reference).entities]
     if subjects is not None or len(bare) < 2:
         return []
@@ -104,7 +114,7 @@ def remark_people(pairs: Sequence[MapPair], subjects: Path | str | None) -> list
     remark = (
         f"{len(bare)} files count as {len(bare)} people, because their names have no sub- (first: {bare[0]}). If some "
         "are of one person, intervals are too narrow, and a person may be in the threshold set and the test set "
-        f"unnoticed: say who is who with --subjects, a table or a pattern{example}."
+        f"unnoticed: name the subjects with --subjects, a table or a pattern{example}."
     )
     return [remark]
 
@@ -131,12 +141,33 @@ def remark_shared(rule: MaskRule, pairs: Sequence[MapPair]) -> list[str]:
     return [remark]
 
 
+def only_zeros_and_ones(probability: Volume) -> bool | None:
+    """Return whether a map holds 0 and 1 only, as a mask does; None if it holds one value, which any map may."""
+    low, high = float(probability.data.min()), float(probability.data.max())
+    if low == high:
+        return None
+    # Slice by slice, so that a map that is no mask is recognised at once.
+    slices = np.moveaxis(probability.data, -1, 0)
+    return (low, high) == (0, 1) and all(bool(np.all((part == 0) | (part == 1))) for part in slices)
+
+
+def refuse_masks(maps: Path) -> CordlesionError:
+    """Return the error for maps that are masks."""
+    return CordlesionError(
+        f"{maps}: holds only 0 and 1, as masks do, which no threshold changes; probability maps are needed. Export the "
+        "network's probabilities before they are cut (nnU-Net: --save_probabilities)."
+    )
+
+
 @dataclass(frozen=True)
 class CutMaps:
     """Reads masks that it makes of probability maps, by a rule."""
 
     rule: MaskRule
+    source: Path
+    """The maps, for messages."""
     lesion_class: int | None = None
+    _are_masks: list[bool | None] = field(default_factory=list)
 
     def read(self, path: Path, like: Volume | None = None) -> Volume:
         """Return the mask of a map; see :func:`cordlesion.nnunet.predictions.read_map`.
@@ -145,10 +176,17 @@ class CutMaps:
             CordlesionError: The map cannot be used.
         """
         probability = read_map(path, like, self.lesion_class)
+        self._are_masks.append(only_zeros_and_ones(probability))
         return replace(probability, data=self.rule.make_mask(probability)[0])
 
     def require_one(self) -> None:
-        """Do nothing: what a rule makes has one value."""
+        """Refuse maps that are all masks.
+
+        Raises:
+            CordlesionError: They are.
+        """
+        if any(self._are_masks) and False not in self._are_masks:
+            raise refuse_masks(self.source)
 
 
 def usable_results(

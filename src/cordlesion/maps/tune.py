@@ -68,9 +68,9 @@ def tune_files(
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
         minimum_volumes_mm3: Minimum lesion volumes, of which one is chosen together with the threshold; predicted
             components count only if they are larger. By default all count.
-        subjects: Who is who, where names do not tell: a table with the columns ``scan`` and ``participant_id`` (and
-            ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the table has a column
-            ``set``, only scans of the set ``threshold`` are used.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``threshold`` are used.
 
     Returns:
         The choice; ``excluded`` in it lists the files that could not be used, each with the reason, and ``remarks``

@@ -30,7 +30,7 @@ def list_masks(folder: Path) -> list[Path]:
     Raises:
         CordlesionError: As :func:`list_maps`.
     """
-    return _of_folds(folder, list_files(folder))
+    return of_folds(folder, list_files(folder))
 
 
 def list_maps(folder: Path) -> list[Path]:
@@ -45,7 +45,7 @@ def list_maps(folder: Path) -> list[Path]:
     Raises:
         CordlesionError: There is no such folder, or it holds only predictions of scans that the network learned from.
     """
-    found = _of_folds(folder, list_files(folder, (EXPORT, *IMAGE_SUFFIXES)))
+    found = of_folds(folder, list_files(folder, (EXPORT, *IMAGE_SUFFIXES)))
     exports = [path for path in found if path.suffix == EXPORT]
     of_exports = {path.with_suffix("") for path in exports}
     images = [path for path in found if path.suffix != EXPORT and path.with_name(file_stem(path)) not in of_exports]
@@ -78,6 +78,11 @@ def read_map(path: Path, like: Volume | None = None, lesion_class: int | None = 
         CordlesionError: The file is damaged or no map, lies on another grid, or the grid is unknown.
     """
     if path.suffix != EXPORT:
+        if lesion_class is not None:
+            raise CordlesionError(
+                f"{path}: is a map of one class, but the number of a class was given; nnU-Net's exports (.npz) are "
+                "needed for one. Leave out --lesion-class."
+            )
         return read_probability(path, like=like)
     grid = read_grid(_mask_beside(path)) if like is None else like
     return replace(grid, data=read_softmax(path, grid, lesion_class), path=path, mask_value=None)
@@ -94,8 +99,16 @@ def _mask_beside(path: Path) -> Path:
     )
 
 
-def _of_folds(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Keep only the validation of each fold, where there are folds of a trained model."""
+def of_folds(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """Keep only the validation of each fold, where there are folds of a model that nnU-Net trained.
+
+    Args:
+        folder: The folder.
+        files: Files in it.
+
+    Raises:
+        CordlesionError: Only those of ``fold_all`` are left, which are predictions of scans that it learned from.
+    """
     by_fold = [(path, fold) for path in files if (fold := _fold_of(path.relative_to(folder)))]
     held_out = [path for path, fold in by_fold if fold != "fold_all"]
     if len(held_out) == len(by_fold):

@@ -16,10 +16,12 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
+from cordlesion.io.writing import write_json
 from cordlesion.threshold.choice import ThresholdChoice
 from cordlesion.threshold.postprocess import make_mask
 from cordlesion.threshold.rules import GlobalThreshold, ThresholdRule, load_rule
 
+_BESIDE = "threshold_rule.json"
 _NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
 
 
@@ -61,8 +63,10 @@ class MaskRule:
 
     def shared_with(self, scans: Mapping[str, str]) -> list[str]:
         """Return which scans, of those whose subjects are given, are of a subject that the rule was tuned on."""
-        people, names = set(self.scans.values()), set(self.scans)
-        return sorted(scan for scan, subject in scans.items() if scan in names or subject in people)
+        people = {subject.removeprefix("sub-") for subject in self.scans.values()}
+        return sorted(
+            scan for scan, subject in scans.items() if scan in self.scans or subject.removeprefix("sub-") in people
+        )
 
 
 def read_mask_rule(given: Path | str | float) -> MaskRule:
@@ -91,6 +95,21 @@ def read_mask_rule(given: Path | str | float) -> MaskRule:
             "`cord_margin_mm` is needed. Cut these maps in a study."
         )
     return MaskRule(rule, removal, _scans(record), path)
+
+
+def read_rule_beside(masks: Path) -> MaskRule | None:
+    """Return the rule that made the masks of a folder, if :func:`write_rule_beside` left it there.
+
+    Raises:
+        CordlesionError: The file is damaged.
+    """
+    path = (masks if masks.is_dir() else masks.parent) / _BESIDE
+    return read_mask_rule(path) if path.is_file() else None
+
+
+def write_rule_beside(masks: Path, rule: MaskRule) -> None:
+    """Write the rule into the folder of the masks that it made, so that their tuning scans stay known."""
+    write_json(masks / _BESIDE, rule.record())
 
 
 def _number(given: Path | str | float) -> float | None:
