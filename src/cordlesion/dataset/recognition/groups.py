@@ -96,7 +96,7 @@ def _folders_of_kinds(places: Sequence[PurePath]) -> set[str]:
 def _repeated(names: Sequence[str]) -> set[str]:
     """Return names that occur too often to be those of people or dates, and do not begin with a digit."""
     counts = Counter(names)
-    return {name for name, n in counts.items() if n > 1 and n >= len(names) / 5 and not name[:1].isdigit()}
+    return {name for name, n in counts.items() if n > 2 and n >= len(names) / 5 and not name[:1].isdigit()}
 
 
 def _name_glob(files: Sequence[Seen]) -> str:

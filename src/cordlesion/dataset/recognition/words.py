@@ -18,7 +18,7 @@ _WORDS = (
             r"cord|spinal|brain|cent(er|re)line|canal|vertebra|(?<![a-z])(sc|csf|gm|wm|vert|discs?|levels?)(?![a-z])"
         ),
     ),
-    (MASK, re.compile(r"mask|label|segm|annot|manual|(?<![a-z])(seg|rois?|msk)(?![a-z])")),
+    (MASK, re.compile(r"mask|label|segm|annot|manual|(?<![a-z])(segs?|rois?|msk)(?![a-z])")),
 )
 _CONTRASTS = {
     "T2w": re.compile(r"t2(w|wi|tse|fse|sag|ax|tra|cor)?"),
