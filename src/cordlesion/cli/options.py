@@ -33,6 +33,7 @@ Force: TypeAlias = Annotated[
     ),
 ]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]
+Globs: TypeAlias = Annotated[Sequence[str], Parameter(negative="")]
 AllowPartial: TypeAlias = Annotated[
     bool,
     Parameter(

@@ -24,6 +24,7 @@ from cordlesion.config.execution import ClusterConfig as ClusterConfig
 from cordlesion.config.execution import ReducedConfig as ReducedConfig
 from cordlesion.config.files import builtin_study as builtin_study
 from cordlesion.config.files import read_study as read_study
+from cordlesion.config.files import study_of_text as study_of_text
 from cordlesion.config.files import study_yaml as study_yaml
 from cordlesion.config.names import maps_name as maps_name
 from cordlesion.config.names import method_name as method_name

@@ -41,7 +41,7 @@ class StudyConfig(Section):
 
     name: str
     dataset: Path
-    """BIDS folder, relative to the YAML file."""
+    """Folder of the scans and references, BIDS or with ``patterns``; relative to the YAML file."""
     output: Path
     """Study folder, relative to the YAML file."""
     patterns: FilePatterns = FilePatterns()
@@ -159,7 +159,12 @@ class StudyConfig(Section):
         apart = dict.fromkeys(beside, True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
-            exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary", "equivalence_margin"}}
+            exclude={
+                **apart,
+                "patterns": {"subjects"},  # the split, which is hashed, states them
+                "training": BESIDE_TRAINING,
+                "evaluation": {"primary", "equivalence_margin"},
+            }
         )
         own = imported_code(self.imported, self.code)
         return content | {"preprocess": self.preprocess.portable.hashed()} | own

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cordlesion.dataset.scan_names import ScanFile
 from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import cannot_read
 
@@ -25,19 +24,23 @@ class Participants:
     spelling: tuple[str, ...] = ()
     """Sentences about spellings that differ from BIDS, or why the table cannot be used."""
 
-    def value(self, scan: ScanFile, column: str) -> str:
+    def value(self, subject: str, session: str, column: str) -> str:
         """Return the value for a scan, from the row of its session if there are several; empty if unknown."""
-        rows = self.rows.get(scan.subject, ())
+        rows = self._rows(subject)
         if len({row.get(column, "") for row in rows}) > 1:
-            rows = [row for row in rows if _session(row) == scan.session]
+            rows = [row for row in rows if _session(row) == session]
         values = {row.get(column, "") for row in rows}
         return next(iter(values)) if len(values) == 1 else ""
 
-    def remarks(self, scans: Collection[ScanFile]) -> list[str]:
-        """Return sentences about missing values of the scans and about spellings that differ from BIDS."""
+    def remarks(self, scans: Collection[tuple[str, str]]) -> list[str]:
+        """Return sentences about missing values, and about spellings that differ from BIDS.
+
+        Args:
+            scans: Subject and session of each.
+        """
         remarks = [f"{self.path}: {remark}" for remark in self.spelling]
         for column in sorted(self.columns & {"site", "scanner"}):
-            missing = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
+            missing = sorted({subject for subject, session in scans if self._is_unclear(subject, session, column)})
             if missing:
                 named = ", ".join(missing[:_MAX_NAMED]) + (" ..." if len(missing) > _MAX_NAMED else "")
                 remarks.append(
@@ -47,9 +50,12 @@ class Participants:
                 )
         return remarks
 
-    def _is_unclear(self, scan: ScanFile, column: str) -> bool:
-        rows = self.rows.get(scan.subject, ())
-        return not rows or (not self.value(scan, column) and any(row.get(column) for row in rows))
+    def _is_unclear(self, subject: str, session: str, column: str) -> bool:
+        rows = self._rows(subject)
+        return not rows or (not self.value(subject, session, column) and any(row.get(column) for row in rows))
+
+    def _rows(self, subject: str) -> Sequence[Mapping[str, str]]:
+        return self.rows.get("sub-" + subject.removeprefix("sub-"), ())
 
 
 def read_participants(path: Path) -> Participants:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from cordlesion.config import RunConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
+from cordlesion.execution.local import LocalExecutor
+from cordlesion.io.progress import is_shown, show_message
 from cordlesion.io.writing import remove_file, write_text
 from cordlesion.study.experience import record_training
 from cordlesion.study.fingerprints import train_fingerprint, train_key
@@ -95,6 +97,7 @@ def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
 
     runs = [run for run in study.config.runs if options.only in (None, run.name)]
     if pending := pending_trainings(study, runs):
+        _show_cost(study, pending, options)
         _train(study, pending, options)
     volumes = study.config.threshold.minimum_volumes_mm3
     for run in runs:
@@ -113,6 +116,15 @@ def _train(study: Study, pending: Sequence[Training], options: RunOptions) -> No
         write_text(failure_file(study.folder, outcome.item.run), f"{outcome.fault}\n")
     if failed:
         raise CordlesionError("\n".join(f"{outcome.item.unit}: {outcome.fault}" for outcome in failed))
+
+
+def _show_cost(study: Study, pending: Sequence[Training], options: RunOptions) -> None:
+    """Print what the trainings will cost; time a step only where somebody reads it."""
+    if is_shown():
+        from cordlesion.study.estimate import estimate_run
+
+        for sentence in estimate_run(study, pending, here=isinstance(options.executor, LocalExecutor)):
+            show_message(sentence)
 
 
 def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]:
