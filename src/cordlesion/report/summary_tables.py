@@ -194,7 +194,7 @@ FROC_SCORES = TableSpec(
     "A row per loss, on the test set, over its seeds together.",
     (
         _LOSS,
-        _number("score", "Mean sensitivity at 1/8, 1/4 .. 8 false lesions per scan", "share"),
+        _number("score", "Mean sensitivity at 1/8, 1/4 .. 8 false positives per scan", "share"),
         replace(_LOW, meaning="95 % bootstrap interval over subjects"),
         *(_HIGH, _N_SCANS),
     ),
@@ -214,12 +214,12 @@ OPERATING_POINTS = TableSpec(
         _number("found", "Share of detected lesions", "share"),
         _number("found_low", "95 % interval of this share"),
         _number("found_high", "Its upper end"),
-        _number("false", "False lesions per scan, scans without lesions included"),
+        _number("false", "False positives per scan, scans without lesions included"),
         _number("false_low", "Approximate 95 % interval"),
         _number("false_high", "Its upper end"),
         count("n_free", "Scans without lesions"),
         count("n_clean", "Scans among them without a predicted lesion"),
-        _number("false_free", "False lesions per scan without lesions"),
+        _number("false_free", "False positives per scan without lesions"),
     ),
 )
 CHANGES = TableSpec(

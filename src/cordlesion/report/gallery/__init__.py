@@ -69,7 +69,7 @@ def write_gallery(results: StudyResults) -> tuple[Entry, ...]:
     longer part of this one are removed.
 
     Returns:
-        The scans, least overlap first, then those without lesions, most false lesions first.
+        The scans, least overlap first, then those without lesions, most false positives first.
 
     Raises:
         CordlesionError: The folder cannot be written.

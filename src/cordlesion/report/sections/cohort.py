@@ -39,7 +39,8 @@ def cohort_table(results: StudyResults) -> Table:
             Group(name, ((*_row(scans), *(described[name][column] for column in shown)),))
             for name, scans in parts.items()
         ),
-        note=f"{_sets(results)} Lesions and volumes: median [quartiles] per scan with lesions.{_note(shown)}",
+        lead="Lesions and volumes: median [quartiles] per scan with lesions.",
+        note=f"{_sets(results)}{_note(shown)}",
     )
 
 

@@ -135,6 +135,6 @@ SECTION = Section(
     key="example",
     link="Example",
     title="Example",
-    figures=(ReportFigure("figure3_example", example_figure, number=3),),
+    figures=(ReportFigure("figure3_example", example_figure),),
     words=_words,
 )

@@ -13,7 +13,7 @@ def _words(findings: Findings) -> Mapping[str, object]:
     pairs = findings.frames["pairs"]
     return {
         "one_seed": has_one_seed(findings.results),
-        "verdicts": [] if pairs.empty else pairs["sentence"].tolist(),
+        "verdicts": [] if pairs.empty else pairs.loc[pairs["role"] == "primary", "sentence"].tolist(),
     }
 
 
