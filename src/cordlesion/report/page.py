@@ -21,12 +21,12 @@ from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.section import Chapter, Findings, ReportFigure, Section, list_printed, number_all
 from cordlesion.report.sections import CHAPTERS, SECTIONS
 from cordlesion.report.sections.limits import find_limits
+from cordlesion.report.sections.scans import EXPLORER
 from cordlesion.report.table import EMPTY_REFERENCE, Table
 from cordlesion.study_folder.results import StudyResults, read_results
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTION_TEMPLATES = Path(__file__).parent / "sections" / "templates"
-EXPLORER = "explorer/index.html"
 
 
 @dataclass(frozen=True)

@@ -32,12 +32,12 @@ def pairs_table(results: StudyResults, pairs: pd.DataFrame) -> Table:
         lead=f"Every pair of {name_compared(pairs)}: test set, tuned thresholds. {_roles(results)}",
         note=(
             "Difference: mean over subjects of (loss − against), each the mean over its scans and seeds. Intervals: of "
-            "the tests, not corrected; over subjects (of these trainings), and over subjects and seeds (of the losses; unknown "
-            "where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and seeds "
-            "(over subjects where seeds are unknown), also corrected by Holm’s method over the number of comparisons "
-            "under Compared. p over subjects: of these trainings alone. Detectable: the true difference that would be "
-            f"found in 80 % of such studies. {_as_good(results)} Fewer than {MIN_PAIRS} subjects decide nothing. "
-            "Effect: matched-pairs rank-biserial correlation over subjects."
+            "the tests, not corrected; over subjects (of these trainings), and over subjects and seeds (of the losses; "
+            "unknown where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and "
+            "seeds (over subjects where seeds are unknown), also corrected by Holm’s method over the number of "
+            "comparisons under Compared. p over subjects: of these trainings alone. Detectable: the true difference "
+            f"that would be found in 80 % of such studies. {_as_good(results)} Fewer than {MIN_PAIRS} subjects decide "
+            "nothing. Effect: matched-pairs rank-biserial correlation over subjects."
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
