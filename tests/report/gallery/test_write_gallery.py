@@ -57,9 +57,9 @@ def test_a_picture_shows_the_reference_the_best_at_both_thresholds_and_one_model
     best, *others = shown_runs(copied)
     at = [f"{copied.label(best)}, t = {t:.2f}" for t in (copied.tuned[best], 0.5)]
     rest = [f"{copied.label(run)}, t = {copied.tuned[run]:.2f}" for run in others]
-    assert titles[: 3 + len(rest)] == ["Reference", *at, *rest]
+    assert titles[: 3 + len(rest)] == [at[0], "Reference", at[1], *rest]
     assert f"overlap {entry.overlap}, {entry.n_found} of {entry.n_lesions} found" in text
-    assert f"{entry.n_false} false" in text
+    assert f"{entry.n_false} false positive" in text
 
 
 def test_of_several_seeds_the_best_one_is_shown(results: StudyResults) -> None:
