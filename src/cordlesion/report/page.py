@@ -60,15 +60,19 @@ def write_report(study_folder: Path) -> Path:
 
 
 def compute_findings(results: StudyResults, sections: Sequence[Section] = SECTIONS) -> Findings:
-    """Compute the numbers of all sections and number their tables and figures."""
+    """Compute the numbers of all sections, and number their tables and figures as if all were printed."""
     frames = {name: compute(results) for section in sections for name, compute in section.summarize.items()}
-    findings = Findings(results, frames, number_all(sections))
-    # Which tables have rows decides about the numbers, which no table prints but in its label.
-    tables = {spec.name: spec.build(findings) for section in sections for spec in section.tables}
+    return Findings(results, frames, number_all(sections))
+
+
+def number_printed(
+    findings: Findings, tables: Mapping[str, Table], sections: Sequence[Section] = SECTIONS
+) -> dict[str, str]:
+    """Return how each table and figure is referred to on a page that prints some of them: those of its study."""
     shown = [section for section in sections if section.is_shown(tables)]
-    drawn = {one.name for section in shown for one in section.figures if one.is_drawn(results)}
+    drawn = {one.name for section in shown for one in section.figures if one.is_drawn(findings.results)}
     filled = {one.name for section in shown for one in section.tables if tables[one.name].groups}
-    return replace(findings, refs=number_all(sections, lambda name: name in drawn | filled))
+    return number_all(sections, lambda name: name in drawn | filled)
 
 
 def write_tables(findings: Findings, sections: Sequence[Section] = SECTIONS) -> dict[str, Table]:
@@ -84,12 +88,12 @@ def write_tables(findings: Findings, sections: Sequence[Section] = SECTIONS) -> 
     """
     folder = findings.results.folder.root / "tables"
     how = f"{describe_pipeline(findings.results.config)} {EMPTY_REFERENCE}"
+    specs = [spec for section in sections for spec in section.tables]
+    plain = {spec.name: spec.build(findings) for spec in specs}
+    refs = number_printed(findings, plain, sections)
     tables = {
-        spec.name: replace(
-            spec.build(findings), label=f"{findings.refs[spec.name]}.", how=how if spec.has_scores else ""
-        )
-        for section in sections
-        for spec in section.tables
+        spec.name: replace(plain[spec.name], label=f"{refs[spec.name]}.", how=how if spec.has_scores else "")
+        for spec in specs
     }
     for name, table in tables.items():
         write_text(folder / f"{name}.tsv", table.tsv())
@@ -128,6 +132,7 @@ def _write_page(results: StudyResults) -> Path:
         findings = compute_findings(results)
         advance()
         tables = write_tables(findings)
+        findings = replace(findings, refs=number_printed(findings, tables))
         advance()
     environment = page_environment(TEMPLATES, SECTION_TEMPLATES)
     environment.globals["latex"] = latex

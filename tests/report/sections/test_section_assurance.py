@@ -151,7 +151,7 @@ def test_lesion_free_scans_without_a_false_positive_are_counted(
     operation = summarize_operating_points(results)
     counted = operation.assign(n_free=6, n_clean=np.where(operation["tuned"], free[1], free[0]))
     assert said in change_from_half(results, summarize_tuning(results), counted)
-    assert "without lesions" not in change_from_half(results, summarize_tuning(results), counted.assign(n_free=0))
+    assert "lesion-free" not in change_from_half(results, summarize_tuning(results), counted.assign(n_free=0))
 
 
 def test_without_lesions_that_count_only_false_ones_are_named(results: StudyResults) -> None:

@@ -36,8 +36,8 @@ def test_what_is_lacking_is_said(results: StudyResults, findings: Findings) -> N
     text = said(results, findings)
     assert "7 subjects with lesions chose the thresholds and 9 subjects with lesions tested them" in text
     assert "trained with one seed" in text
-    undefined = "The threshold was chosen by median overlap, which is undefined without lesions; false positives in lesion-free "
-    assert f"{undefined}scans played no part." in text
+    undefined = "The threshold was chosen by median overlap, which is undefined without lesions; "
+    assert f"{undefined}false positives in lesion-free scans played no part." in text
     assert "One reference per scan" in text
     assert "(here the rule “study”, that of Hussein et al. 2023)" in text
     assert not set("`'") & set(text)

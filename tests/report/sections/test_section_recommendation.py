@@ -53,7 +53,7 @@ def test_where_no_lesion_counts_nothing_is_said_of_those_found(results: StudyRes
     )
     brief = write_brief(none)
     assert not brief.has_lesions
-    assert [row.what.split()[0] for row in brief.expectations] == ["False", "Scans", "Overlap"]
+    assert [row.what.split()[0] for row in brief.expectations] == ["False", "Lesion-free", "Overlap"]
 
 
 def test_one_run_has_nothing_to_be_compared_with(results: StudyResults) -> None:

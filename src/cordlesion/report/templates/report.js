@@ -103,7 +103,7 @@
     for (let one = target; one; one = one.parentElement) if (one.nodeName === "DETAILS") one.open = true;
     const fold = target.querySelector(":scope > details.fold");
     if (fold) fold.open = true;
-    target.scrollIntoView();
+    target.scrollIntoView({ behavior: "instant" });
   };
   addEventListener("hashchange", reveal);
   reveal();
