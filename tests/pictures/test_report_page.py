@@ -215,7 +215,7 @@ def test_everything_is_unfolded_and_folded_at_once(folded: Page) -> None:
     assert folded.locator("details.fold[open]").count() == 0
 
 
-def test_folded_sections_are_printed(folded: Page, reported: Path) -> None:
+def test_folded_sections_are_printed(folded: Page) -> None:
     pages = folded.pdf(format="A4", prefer_css_page_size=True)
     assert 1 < len(re.findall(rb"/Type\s*/Page\b", pages)) <= 8
     folded.emulate_media(media="print")
