@@ -71,7 +71,7 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
         {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n_subjects": 3},
     ]
     text = tuning_answer(pd.DataFrame(rows), "Table 4a")
-    ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
+    ends = r"\(\+0.10 \[0.00, \+0.20\]\)"
     assert re.match(
         r"It helps BCE \(\+0.10 \[\+0.05, \+0.20\]\)\. It harms Dice \(−0.10 \[−0.20, −0.05\]\)\. "
         rf"For Combo {ends} the effect is unclear \(p above 0.05 after Holm's correction, or an interval with 0\)\. "

@@ -71,8 +71,8 @@ def budget_of(**found: float) -> pd.DataFrame:
         (
             budget_of(bce=0.3, tversky=0.3),
             (
-                "Tversky leads as well: it finds 30 % of the lesions at t = 0.40; BCE, the next, 30 % at t = 0.40 (Figure "
-                "5)."
+                "Tversky leads as well: it finds 30 % of the lesions at t = 0.40; BCE, the next, 30 % at t = 0.40 "
+                "(Figure 5)."
             ),
         ),
         (

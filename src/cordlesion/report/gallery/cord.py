@@ -61,10 +61,13 @@ def find_cord_place(results: StudyResults, scan_id: str, scan: Volume) -> CordPl
 
 def stack_centerline(geometry: StackGeometry) -> Centerline:
     """Return the middle of each slice of a stack, in voxel indices of the scan in LAS order."""
-    width, depth = geometry.crop_voxels
-    x, y = geometry.start_x + (width - 1) / 2, geometry.start_y + (depth - 1) / 2
-    z = geometry.first_slice + np.arange(geometry.n_slices)
-    return Centerline(*((axis + 0.5) * step - 0.5 for axis, step in zip((x, y, z), geometry.step, strict=True)))
+    starts = (geometry.start_x, geometry.start_y, geometry.first_slice + np.arange(geometry.n_slices))
+    middles = (*((size - 1) / 2 for size in geometry.crop_voxels), 0.0)
+    x, y, z = (
+        (start.astype(np.float64) + middle + 0.5) * step - 0.5
+        for start, middle, step in zip(starts, middles, geometry.step, strict=True)
+    )
+    return Centerline(x, y, z)
 
 
 def _cord_mask(results: StudyResults, scan_id: str, scan: Volume) -> Mask | None:

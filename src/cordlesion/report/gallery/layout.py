@@ -47,37 +47,49 @@ def lay_out(results: StudyResults, scan_id: str, runs: Sequence[Run]) -> Layout:
         CordlesionError: A file of the scan is missing.
     """
     scan, reference = read_with_reference(results, scan_id)
-    cord = find_cord_place(results, scan_id, scan)
-    masks = {run: cut_mask(results, scan_id, run, scan) for run in runs}
-    best, truth = slices.layers(scan, masks[runs[0]], reference), slices.layers(scan, None, reference)
-    columns = [(runs[0], results.tuned[runs[0]], best)]
-    if set(results.chosen(runs[0]).values()) != {DEFAULT_THRESHOLD}:
-        half = cut_mask(results, scan_id, runs[0], scan, DEFAULT_THRESHOLD)
-        columns.append((runs[0], DEFAULT_THRESHOLD, slices.layers(scan, half, reference)))
-    columns += [(run, results.tuned.get(run), slices.layers(scan, masks[run], reference)) for run in runs[1:]]
-    window = _window(slices.layers(scan, _union(list(masks.values())), reference))
-    rule = resolve_rule(results.config.evaluation.rule)
-    voxel_mm3 = float(np.prod(best.scan.spacing_mm))
-    marked = [
-        () if layer is None else number_lesions(layer, voxel_mm3, rule).voxels for layer in (best.mask, best.reference)
+    columns = [
+        (run, t, slices.layers(scan, cut_mask(results, scan_id, run, scan, cut), reference))
+        for run, t, cut in _columns(results, runs)
     ]
-    outside = [[one for one in lesions if cord.is_outside(one, best.scan.spacing_mm)] for lesions in marked]
-    sections = slices.widest_indices(best.scan.data.shape[2], [*marked[0], *marked[1]], MOST_SECTIONS)
+    best, cord = columns[0][2], find_cord_place(results, scan_id, scan)
+    found = [_lesions(results, best, layer) for layer in (best.mask, best.reference)]
+    outside = [[one for one in lesions if cord.is_outside(one, best.scan.spacing_mm)] for lesions in found]
+    sections = slices.widest_indices(best.scan.data.shape[2], [*found[0], *found[1]], MOST_SECTIONS)
     sections.sort(reverse=True)
-    x = slices.sagittal_index(best)
-    ticks = tuple(
-        Tick((window[1].stop - 0.5 - z) / (window[1].stop - window[1].start), str(n)) for n, z in enumerate(sections, 1)
+    x, window = slices.sagittal_index(best), _window([one for *_, one in columns])
+    first, *others = (
+        Panel((slices.sagittal(one, x, window),), _lines(results, scan_id, run, t)) for run, t, one in columns
     )
-    first, *others = columns
-    plain = slices.sagittal(slices.layers(scan, None), x, window)
+    plain = slices.sagittal(Layers(best.scan, None, None), x, window)
+    truth = slices.sagittal(Layers(best.scan, None, best.reference), x, window)
     profiles = [
-        Panel((plain, slices.sagittal(first[2], x, window)), _lines(results, scan_id, *first[:2]), ticks),
-        Panel((slices.sagittal(truth, x, window),), ("Reference",)),
-        *(Panel((slices.sagittal(one, x, window),), _lines(results, scan_id, run, t)) for run, t, one in others),
+        Panel((plain, *first.pictures), first.lines, _ticks(sections, window[1])),
+        *(Panel((truth,), ("Reference",)), *others),
     ]
     wanted = _PROFILE_WIDTH / panel_width(plain, 1.0)
     axial = [_section(best, number, z, cord, outside) for number, z in enumerate(sections, start=1)]
     return Layout([(profiles, float(np.clip(wanted, *_PROFILE))), (axial, SECTION)], len(outside[0]))
+
+
+def _columns(results: StudyResults, runs: Sequence[Run]) -> list[tuple[Run, float | None, float | None]]:
+    """Return whose masks are shown, at which threshold of the evaluation, and where maps are cut that are not tuned."""
+    best, *others = runs
+    half = [] if set(results.chosen(best).values()) == {DEFAULT_THRESHOLD} else [DEFAULT_THRESHOLD]
+    at_half = [(best, t, t) for t in half]
+    return [(best, results.tuned[best], None), *at_half, *((run, results.tuned.get(run), None) for run in others)]
+
+
+def _lesions(results: StudyResults, shown: Layers, layer: Mask | None) -> tuple[Int32Array, ...]:
+    if layer is None:
+        return ()
+    rule = resolve_rule(results.config.evaluation.rule)
+    return number_lesions(layer, float(np.prod(shown.scan.spacing_mm)), rule).voxels
+
+
+def _ticks(sections: Sequence[int], height: slice) -> tuple[Tick, ...]:
+    """Mark the axial slices, by their numbers, on a sagittal one that shows the indices ``height``."""
+    n = height.stop - height.start
+    return tuple(Tick((height.stop - 0.5 - z) / n, str(number)) for number, z in enumerate(sections, start=1))
 
 
 def _section(shown: Layers, number: int, z: int, cord: CordPlace, outside: Sequence[Sequence[Int32Array]]) -> Panel:
@@ -108,18 +120,14 @@ def _lines(results: StudyResults, scan_id: str, run: Run, threshold: float | Non
     return name, first, plural(int(row["n_false_lesions"]), "false positive")
 
 
-def _union(masks: Sequence[Mask]) -> Mask:
-    union: Mask = np.logical_or.reduce(masks)
-    return union
-
-
-def _window(everything: Layers) -> tuple[slice, slice]:
+def _window(shown: Sequence[Layers]) -> tuple[slice, slice]:
     """Frame all lesions, marked and real, and a margin; the whole height where there are none."""
-    _, depth_mm, height_mm = everything.scan.spacing_mm
-    _, n_depth, n_height = everything.scan.data.shape
-    index = np.argwhere(everything.lesions.any(axis=0))
+    scan = shown[0].scan
+    _, depth_mm, height_mm = scan.spacing_mm
+    _, n_depth, n_height = scan.data.shape
+    index = np.argwhere(np.logical_or.reduce([one.lesions.any(axis=0) for one in shown]))
     if not len(index):
-        return slices.sagittal_window(everything)
+        return slices.sagittal_window(shown[0])
     low, high = index.min(axis=0), index.max(axis=0)
     depth_mm_wanted = max((high[0] - low[0] + 1) * depth_mm + _MARGIN_MM, _DEPTH_MM)
     margin = round(_MARGIN_MM / height_mm)
