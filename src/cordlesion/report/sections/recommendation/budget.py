@@ -10,13 +10,13 @@ from cordlesion.io.arrays import FloatArray, IntArray
 from cordlesion.io.formats import format_percent
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.sections.lesions import counts_by_subject, summed_over_seeds
+from cordlesion.report.summary_tables import BUDGET
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
 from cordlesion.study_folder.results import StudyResults, learned_methods
 
 FALSE_PER_SCAN = 1.0
 _RESAMPLES = 2000
-_COLUMNS = ("loss", "threshold", "found", "low", "high", "false", "lead", "lead_low", "lead_high")
 
 
 def summarize_budget(results: StudyResults) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def summarize_budget(results: StudyResults) -> pd.DataFrame:
         enough = scans.loc[scans["n_reference_lesions"] > 0, "subject"].nunique() >= MIN_SUBJECTS
         low, high = percentile_interval(shares[loss], 0.95) if enough else (math.nan, math.nan)
         rows.append({"loss": loss, **_best_point(scans, found[0], false[0]), "low": low, "high": high})
-    return pd.DataFrame([{**row, **_lead(results, row, rows, shares)} for row in rows], columns=list(_COLUMNS))
+    return pd.DataFrame([{**row, **_lead(results, row, rows, shares)} for row in rows], columns=list(BUDGET.names))
 
 
 def describe_budget(results: StudyResults, budget: pd.DataFrame, figure: str) -> str:
