@@ -104,4 +104,3 @@ def test_files_of_two_tables_cannot_have_one_name() -> None:
 
 def test_sections_have_addresses_of_their_own() -> None:
     assert len({section.key for section in SECTIONS}) == len(SECTIONS)
-    assert all(section.link for section in SECTIONS)

@@ -74,8 +74,6 @@ class Section:
 
     key: str
     """Its address in the page, ``#key``."""
-    link: str
-    """Its name in the navigation."""
     title: str = ""
     """The heading; empty where the template writes the whole element with a heading of its own."""
     summarize: Mapping[str, Callable[[StudyResults], pd.DataFrame]] = field(default_factory=dict)

@@ -145,7 +145,7 @@ CHOICE = TableSpec(
 )
 BUDGET = TableSpec(
     "summary_budget.tsv",
-    "A row per loss, over its seeds together: where it finds most lesions at one false positive per test scan or fewer.",
+    "A row per loss, over its seeds together: its best point with at most one false positive per test scan.",
     (
         *(_LOSS, _THRESHOLD, _number("found", "Share of the lesions that are found there", "share"), _LOW, _HIGH),
         _number("false", "False positives per scan there"),
@@ -282,8 +282,7 @@ STATEMENT_ROWS = TableSpec(
 )
 UNCERTAINTIES = TableSpec(
     "summary_uncertainty.tsv",
-    "A row per loss or ensemble, level and measure of uncertainty, on the test set at tuned thresholds; only of "
-    "studies with ensembles.",
+    "A row per loss or ensemble, level and measure of uncertainty: test set, tuned thresholds, studies with ensembles.",
     (
         *(_LOSS, *(column for column in RETENTION.columns if column.name in ("level", "uncertainty"))),
         *(_N_SCANS, replace(_N_SUBJECTS, meaning="Subjects")),

@@ -210,7 +210,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="calibration",
-    link="Calibration",
     title="Why the thresholds differ",
     summarize={"calibration": summarize_calibration},
     tables=(ReportTable("calibration", lambda of: calibration_table(of.results, of.frames["calibration"])),),

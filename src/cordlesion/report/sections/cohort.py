@@ -120,7 +120,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="cohort",
-    link="Cohort",
     title="Cohort",
     tables=(ReportTable("cohort", lambda of: cohort_table(of.results), title="Cohort by set", has_scores=False),),
     figures=(ReportFigure("figure1_cohort", cohort_figure),),

@@ -77,7 +77,6 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
 
 SECTION = Section(
     key="free",
-    link="Lesion-free",
     title="Lesion-free scans",
     tables=(ReportTable("lesion_free", lambda of: lesion_free_table(of.results)),),
     is_shown=lambda tables: bool(tables["lesion_free"].groups),

@@ -224,7 +224,6 @@ def _scale_froc(axes: Axes, highest: float) -> None:
 
 SECTION = Section(
     key="lesions",
-    link="Lesions",
     title="Which lesions are found",
     summarize={"strata": summarize_strata, "froc": summarize_froc},
     tables=(ReportTable("strata", lambda of: strata_table(of.results, of.frames["strata"], of.frames["froc"])),),

@@ -305,4 +305,4 @@ def _words(findings: Findings) -> Mapping[str, object]:
     return {"limits": find_limits(findings)}
 
 
-SECTION = Section(key="limits", link="Limits", title="Limits", words=_words)
+SECTION = Section(key="limits", title="Limits", words=_words)

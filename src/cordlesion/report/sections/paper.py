@@ -121,7 +121,6 @@ def _printed_row(row: pd.Series, set_name: str, *, tuned: bool) -> tuple[Cell, .
 
 SECTION = Section(
     key="paper",
-    link="The paper",
     title="Compared with the paper",
     tables=(
         ReportTable("paper_untuned", lambda of: paper_table(of.results, of.frames["runs"], tuned=False), group="paper"),

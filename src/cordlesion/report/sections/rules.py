@@ -117,7 +117,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="rules",
-    link="Rules",
     title="Lesion F1 depends on the rule",
     summarize={"rules": summarize_rules},
     tables=(ReportTable("rules", lambda of: rules_table(of.results, of.frames["rules"])),),

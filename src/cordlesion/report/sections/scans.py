@@ -29,4 +29,4 @@ def describe_outside(results: StudyResults, gallery: tuple[Entry, ...]) -> str:
     return f"{plural(n, 'marked lesion')} in {plural(scans, 'scan')} {lie} mostly outside the cord.{cure}"
 
 
-SECTION = Section(key="scans", link="Scans", title="Scan by scan", words=_words)
+SECTION = Section(key="scans", title="Scan by scan", words=_words)

@@ -175,7 +175,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="results",
-    link="Results",
     title="Results by loss",
     summarize={"runs": summarize_runs},
     tables=(

@@ -165,7 +165,6 @@ def _table(column: str, findings: Findings) -> Table:
 
 SECTION = Section(
     key="subgroups",
-    link="Subgroups",
     title="By site, scanner, orientation and slice spacing",
     summarize={"subgroups": summarize_subgroups},
     tables=tuple(ReportTable(subgroup_name(one), partial(_table, one), group="subgroups") for one in SUBGROUPS),

@@ -246,7 +246,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="uncertainty",
-    link="Uncertainty",
     title="Does uncertainty show where the errors are?",
     summarize={"uncertainty": summarize_uncertainty},
     tables=(ReportTable("uncertainty", lambda of: uncertainty_table(of.results, of.frames["uncertainty"])),),

@@ -19,7 +19,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="differences",
-    link="Ranking",
     title="How sure is the ranking?",
     summarize={"ranks": summarize_ranks, "pairs": compare_pairs, "seeds": summarize_seeds},
     tables=(

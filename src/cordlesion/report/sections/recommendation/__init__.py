@@ -15,7 +15,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="brief",
-    link="Summary",
     summarize={"choice": summarize_choice, "budget": summarize_budget},
     figures=(ReportFigure("recommendation", tradeoff_figure, is_numbered=False),),
     words=_words,
