@@ -5,7 +5,7 @@ import io
 import re
 from dataclasses import dataclass
 
-SIGNIFICANT = 0.05
+from cordlesion.statistics import SIGNIFICANT as SIGNIFICANT
 
 EMPTY_REFERENCE = (
     "Empty references: lesion-free scans have no L- and V-values; they count in P-specificity and false positives per "
