@@ -167,8 +167,8 @@ def _render_chapters(
 
 
 def _leading(results: StudyResults) -> set[str]:
-    """Return the names of the models of which long tables show the rows at once: of each loss the first one."""
-    return {results.label(run) for run in shown_runs(results)}
+    """Return the names of the groups that long tables show at once: of each loss one model, and losses as such."""
+    return {"Losses", *(results.label(run) for run in shown_runs(results))}
 
 
 def _captions(tables: Mapping[str, Table]) -> str:

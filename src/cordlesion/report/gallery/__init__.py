@@ -102,11 +102,12 @@ def _entry(results: StudyResults, row: pd.Series, outcome: Outcome[str, tuple[Pa
         n_found=n_found,
         n_false=int(row["n_false_lesions"]),
         n_outside=n_outside,
-        link=_explorer_link(results, outcome.item),
+        link=explorer_link(results, outcome.item),
     )
 
 
-def _explorer_link(results: StudyResults, scan_id: str) -> str:
+def explorer_link(results: StudyResults, scan_id: str) -> str:
+    """Return the part of the explorer's address that shows a test scan by the recommended model at its threshold."""
     threshold = float(results.tested_by(results.best, scan_id)[1]["threshold"])
     return "#" + urlencode({"scan": scan_id, "set": "test", "a": results.best.name, "ta": f"{threshold:g}"})
 
