@@ -11,7 +11,7 @@ import pytest
 from cordlesion.report.page import compute_findings
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.recommendation.budget import describe_budget, summarize_budget
-from cordlesion.report.sections.recommendation.found import fitness, head, tell
+from cordlesion.report.sections.recommendation.found import describe_found, fitness, head
 from cordlesion.study_folder.results import StudyResults
 from support.findings import with_frames
 
@@ -90,7 +90,7 @@ def test_who_leads_at_one_false_positive_is_named(results: StudyResults, budget:
 def test_the_sentences_hold_the_numbers_of_the_tables(results: StudyResults, findings: Findings) -> None:
     best = results.best
     scans = results.evaluated(best, "test", results.tuned[best])
-    overlap, use, budget = tell(findings)
+    overlap, use, budget = describe_found(findings)
     assert f" by {scans['voxel_f1'].median():.2f} " in overlap
     assert f"in the median of {scans['voxel_f1'].notna().sum()} test scans with lesions" in overlap
     found, lesions = scans["n_detected_lesions"].sum(), scans["n_reference_lesions"].sum()
@@ -108,9 +108,9 @@ def test_the_sentences_hold_the_numbers_of_the_tables(results: StudyResults, fin
         (0.95, "fit to propose lesions to a reader in any scan"),
         (0.9, "fit to propose lesions to a reader in any scan"),
         (0.6, "fit to propose lesions that a reader checks one by one"),
-        (0.5, "not fit to tell which scans have lesions"),
-        (0.1, "not fit to tell which scans have lesions"),
-        (np.nan, "not fit to tell which scans have lesions"),
+        (0.5, "not fit to find out which scans have lesions"),
+        (0.1, "not fit to find out which scans have lesions"),
+        (np.nan, "not fit to find out which scans have lesions"),
     ],
 )
 def test_fitness_follows_what_the_interval_shows(low: float, said: str) -> None:
@@ -119,12 +119,12 @@ def test_fitness_follows_what_the_interval_shows(low: float, said: str) -> None:
 
 def test_without_lesion_free_scans_nothing_is_said_of_them(findings: Findings) -> None:
     none = with_frames(findings, operation=findings.frames["operation"].assign(n_free=0, n_clean=0, false=2.04))
-    assert "marks 2.0 false positives per scan; no test scan is lesion-free, so fit at most" in tell(none)[1]
+    assert "marks 2.0 false positives per scan; no test scan is lesion-free, so fit at most" in describe_found(none)[1]
 
 
 def test_without_lesions_that_count_no_one_leads(findings: Findings) -> None:
     none = findings.frames["operation"].assign(n_lesions=0, n_found=0, found=math.nan)
-    _, use = tell(with_frames(findings, operation=none))
+    _, use = describe_found(with_frames(findings, operation=none))
     assert use.startswith("It marks false positives in ")
 
 

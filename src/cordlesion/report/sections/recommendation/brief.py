@@ -10,7 +10,7 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
-from cordlesion.report.sections.recommendation.found import head, tell
+from cordlesion.report.sections.recommendation.found import describe_found, head
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
@@ -85,7 +85,7 @@ def write_brief(findings: Findings) -> Brief:
         model=results.label(best),
         trained_with=_trained_with(results),
         head=head(findings),
-        found=tell(findings),
+        found=describe_found(findings),
         threshold=results.threshold_text(best),
         meaning=_meaning(results),
         why=_why(results, frames["choice"]),

@@ -12,8 +12,8 @@ from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
 
 MOSTLY_FREE, HALF_FREE = 0.9, 0.5
-"""Shares of the lesion-free scans without a false positive, by which uses are told apart; the lower end of the interval
-must reach them."""
+"""Shares of the lesion-free scans without a false positive that separate one use from another: the lower end of the
+interval counts."""
 
 
 def head(findings: Findings) -> str:
@@ -31,8 +31,8 @@ def head(findings: Findings) -> str:
     return "Best overlap:"
 
 
-def tell(findings: Findings) -> tuple[str, ...]:
-    """Tell what was found: overlap, false positives and what that is fit for, and who leads where they are limited."""
+def describe_found(findings: Findings) -> tuple[str, ...]:
+    """Describe what was found: overlap; false positives, and for which use that is fit; who leads where they are few."""
     results, frames = findings.results, findings.frames
     points = of_run(frames["operation"], results.best, tuned=True).iloc[0]
     sentences = [_overlap(findings), _use(results, frames["runs"], points)]
@@ -75,8 +75,8 @@ def fitness(free: "pd.Series[float]") -> str:
     if free["low"] >= MOSTLY_FREE:
         return "fit to propose lesions to a reader in any scan"
     if free["low"] > HALF_FREE:
-        return "fit to propose lesions that a reader checks one by one, not to tell which scans have any"
+        return "fit to propose lesions that a reader checks one by one, not to find out which scans have any"
     return (
-        "not fit to tell which scans have lesions; at most to outline them in scans known to have some, each mark "
+        "not fit to find out which scans have lesions; at most to outline them in scans known to have some, each mark "
         "checked"
     )
