@@ -41,7 +41,6 @@ def make_example(study: Path, target: Path) -> Path:
     """
     page = write_report(study).read_text(encoding="utf-8")
     page = re.sub(r'<section id="scans">.*?</section>\n', "", page, flags=re.DOTALL)
-    page = re.sub(r'<a href="#scans">.*?</a> ', "", page)
     config = read_study(study / "study.yaml")
     note = (
         f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, '

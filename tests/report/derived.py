@@ -333,8 +333,8 @@ class Derived:
         return rows
 
     def operation(self) -> list[list[str]]:
-        counted = ["Clean scans without lesions", "False lesions per scan without lesions"]
-        rows = [["Loss", "Cut", "t", "Lesions found", "False lesions per scan", *counted]]
+        counted = ["Lesion-free scans without a false positive", "False positives per lesion-free scan"]
+        rows = [["Loss", "Cut", "t", "Lesions found", "False positives per scan", *counted]]
         for loss in self.losses:
             kinds = ((self.tuned[loss], "tuned"), (0.5, "usual")) if loss in self.with_maps else ((GIVEN, "as given"),)
             for t, told in kinds:
@@ -359,7 +359,7 @@ class Derived:
             free = half["reference_volume_mm3"] == 0
             kinds = {
                 "Lesions found": ([s["n_detected_lesions"] for s in (half, tuned)], of),
-                "False lesions per scan": (false, of * 0 + 1),
+                "False positives per scan": (false, of * 0 + 1),
                 "P-sensitivity": ([(s["n_detected_lesions"] > 0)[of > 0] for s in (half, tuned)], None),
                 "P-specificity": ([(s["n_predicted_lesions"] == 0)[free] for s in (half, tuned)], None),
             }
@@ -381,7 +381,8 @@ class Derived:
         return [[*head, "Subjects"], *([*left, *texts[key], *right] for key, (left, right) in rows.items())]
 
     def lesion_free(self) -> list[list[str]]:
-        rows = [["Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³"]]
+        head = ["Loss", "Threshold", "Scans", "Without a false positive", "95 % interval", "False positives"]
+        rows = [[*head, "Their volume, mm³"]]
         for loss in self.losses:
             kinds = ((0.5, ""), (self.tuned[loss], " tuned")) if loss in self.with_maps else ((GIVEN, "–"),)
             for t, told in kinds:

@@ -10,8 +10,9 @@ RATES = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
 """False lesions per scan at which sensitivities are averaged."""
 
 
-def number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.2f}".replace("-", "−")
+def number(value: float, sign: str = "", digits: int = 2) -> str:
+    text = f"{value:{sign}.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def brackets(low: float, high: float, sign: str = "") -> str:
@@ -23,7 +24,7 @@ def p_text(p: float) -> str:
 
 
 def fine(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}".replace("-", "−")
+    return number(value, sign, 3)
 
 
 def fine_brackets(values: pd.Series, subjects: pd.Series, sign: str = "") -> str:

@@ -19,7 +19,8 @@ def test_the_example_report_shows_one_scan_and_names_its_command(fake_study: Fak
     example = page.split('<section id="example">')[1].split("</section>")[0]
     assert "Figure 3." in example
     assert page.count("data:image") == example.count("data:image") >= 4
-    assert '<a href="#example">' in page
+    assert '<h2 class="chapter" id="chapter-5">Scans</h2>' in page
+    assert '<a href="#chapter-5">Scans</a>' in page
     assert '<section id="scans">' not in page
     assert '<a href="#scans">' not in page
     assert "gallery/" not in page

@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("operation", "subgroups", "statements", "uncertainty"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -131,14 +131,14 @@ def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
     assert heading
     assert (
         re.sub(r"<.*?>", "", heading[1])
-        == f"Use the model trained with {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
+        == f"Best overlap: {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
     )
     tested = results.evaluated(best, "test", results.tuned[best])["voxel_f1"].dropna()
     assert f"<td>{tested.median():.2f}<small>" in text
     assert text.index('id="use"') < text.index("<h2>")
     assert "Research use only" in text
     assert "hal-03865212" in text
-    assert "false lesions in healthy scans played no part" in text
+    assert "false positives in lesion-free scans played no part" in text
 
 
 def test_configuration_is_verbatim(folder: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Predicted masks compared with references, scan by scan: pictures of found, missed and false lesions, and a table."""
+"""Predicted masks compared with references, scan by scan: pictures of true and false lesions, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -115,9 +115,10 @@ def summarize(metrics: ScanMetrics) -> str:
     """Describe in one line how well a mask agrees with its reference."""
     n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
-        return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
+        return f"lesion-free, {plural(n_false, 'false positive')} ({metrics.predicted_volume_mm3:.0f} mm³)"
     found = f"{metrics.n_detected_lesions} of {plural(metrics.n_reference_lesions, 'lesion')} detected"
-    return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {n_false} of {metrics.n_predicted_lesions} predicted are false"
+    marked = f"{plural(n_false, 'false positive')} among {metrics.n_predicted_lesions} predicted"
+    return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {marked}"
 
 
 @dataclass(frozen=True, eq=False)

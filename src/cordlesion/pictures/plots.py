@@ -183,7 +183,7 @@ def plot_scan(
 
     The profile follows the cord where a centerline is given. Superior is at the top and anterior at the left; axial
     slices have anterior at the top and the patient's right at the left, whatever the orientation of the files.
-    With a reference, voxels are green (in both masks), red (mask only) or white (reference only).
+    With a reference, voxels are green (true positive), red (false positive) or white (false negative).
 
     Args:
         scan: The image, in any orientation.

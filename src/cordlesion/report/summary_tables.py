@@ -14,6 +14,10 @@ def _number(name: str, meaning: str, kind: Kind = "number") -> Column:
     return Column(name, meaning, kind, may_be_missing=True)
 
 
+def _count(name: str, meaning: str) -> Column:
+    return replace(count(name, meaning), may_be_missing=True)
+
+
 _LOSS, _SEED = RUN_COLUMNS[:2]
 _METRIC = Column("metric", "Metric", "text")
 _TUNED = Column("tuned", "Whether the row is at the tuned threshold; else at t = 0.5", "boolean")
@@ -21,7 +25,7 @@ _THRESHOLD = _number("threshold", "Decision threshold t; `n/a` for masks", "shar
 _N = count("n", "Scans with a value")
 _N_UNDEFINED = count("n_undefined", "Scans for which the metric is undefined")
 _N_SCANS = count("n_scans", "Scans")
-_N_SUBJECTS = replace(count("n_subjects", "Subjects, the units of the test"), may_be_missing=True)
+_N_SUBJECTS = _count("n_subjects", "Subjects, the units of the test")
 _MEDIAN = _number("median", "Median over the scans")
 _MEAN = _number("mean", "Mean over the scans")
 _STD = _number("std", "Standard deviation over the scans")
@@ -40,7 +44,7 @@ RUNS = TableSpec(
         *(_LOSS, _SEED, _TUNED, _THRESHOLD, SET, _METRIC),
         _number("value", "Median over the scans with lesions; for subject metrics the share `count / n`"),
         *(_MEAN, _STD, _N, _N_UNDEFINED, _LOW, _HIGH),
-        replace(count("count", "Scans that count, of subject metrics"), may_be_missing=True),
+        _count("count", "Scans that count, of subject metrics"),
         replace(_WILCOXON, meaning="p-value of Wilcoxon's signed-rank test of the tuned threshold against t = 0.5"),
         *(_HOLM, _N_SUBJECTS),
     ),
@@ -104,23 +108,17 @@ PAIRS = TableSpec(
         _number("difference", "Mean over subjects of the difference, second - first"),
         _number("subjects_low", "95 % interval of the difference for these trainings, over subjects only"),
         _number("subjects_high", "Its upper end"),
-        _number("low", "95 % interval of the difference, over subjects and seeds"),
-        _HIGH,
+        *(_number("low", "95 % interval of the difference, over subjects and seeds"), _HIGH),
         _number("median_difference", "Median of the differences"),
         _number("rank_biserial", "Rank-biserial correlation"),
-        replace(_P, meaning="p-value of the test over subjects and seeds"),
-        _HOLM,
+        *(replace(_P, meaning="p-value of the test over subjects and seeds"), _HOLM),
         _number("p_subjects", "p-value of the test over subjects only, after Holm's correction", "share"),
         _number("margin", "Margin within which two methods are as good; `n/a` for lesion F1"),
         _number("p_equivalent", "p-value that they differ by less than the margin, after Holm's correction", "share"),
         _number("detectable", "True difference that 80 % of such studies would find"),
-        replace(
-            count(
-                "needed_subjects",
-                "Subjects with which 80 % would find the difference seen here; `n/a` where it is "
-                "found, exploratory, or too small for any number",
-            ),
-            may_be_missing=True,
+        _count(
+            "needed_subjects",
+            "Subjects with which 80 % would find the difference seen here; `n/a`: found, exploratory, or too small",
         ),
         Column("verdict", "Verdict about the second method against the first", "text"),
         Column("sentence", "The verdict as a sentence", "text"),
@@ -139,11 +137,20 @@ CHOICE = TableSpec(
         Column("recommended", "Whether the run is the recommended one", "boolean"),
         _number("chosen", "Share of the bootstrap samples of subjects in which the run is chosen", "share"),
         _number("corrected", "Of the recommended run: the score corrected for the choice"),
-        replace(_LOW, meaning="95 % interval of the corrected score"),
-        _HIGH,
+        *(replace(_LOW, meaning="95 % interval of the corrected score"), _HIGH),
         _number("tested", "Of the recommended run: the objective on the test set"),
         _number("tested_low", "95 % interval of this score"),
         _number("tested_high", "Its upper end"),
+    ),
+)
+BUDGET = TableSpec(
+    "summary_budget.tsv",
+    "A row per loss, over its seeds together: its best point with at most one false positive per test scan.",
+    (
+        *(_LOSS, _THRESHOLD, _number("found", "Share of the lesions that are found there", "share"), _LOW, _HIGH),
+        _number("false", "False positives per scan there"),
+        _number("lead", "How much more is found than by the recommended loss"),
+        *(replace(_LOW, name="lead_low"), replace(_HIGH, name="lead_high")),
     ),
 )
 RANKS = TableSpec(
@@ -194,7 +201,7 @@ FROC_SCORES = TableSpec(
     "A row per loss, on the test set, over its seeds together.",
     (
         _LOSS,
-        _number("score", "Mean sensitivity at 1/8, 1/4 .. 8 false lesions per scan", "share"),
+        _number("score", "Mean sensitivity at 1/8, 1/4 .. 8 false positives per scan", "share"),
         replace(_LOW, meaning="95 % bootstrap interval over subjects"),
         *(_HIGH, _N_SCANS),
     ),
@@ -214,12 +221,12 @@ OPERATING_POINTS = TableSpec(
         _number("found", "Share of detected lesions", "share"),
         _number("found_low", "95 % interval of this share"),
         _number("found_high", "Its upper end"),
-        _number("false", "False lesions per scan, scans without lesions included"),
+        _number("false", "False positives per scan, scans without lesions included"),
         _number("false_low", "Approximate 95 % interval"),
         _number("false_high", "Its upper end"),
         count("n_free", "Scans without lesions"),
         count("n_clean", "Scans among them without a predicted lesion"),
-        _number("false_free", "False lesions per scan without lesions"),
+        _number("false_free", "False positives per scan without lesions"),
     ),
 )
 CHANGES = TableSpec(
@@ -265,7 +272,7 @@ STATEMENT_ROWS = TableSpec(
         replace(_HOLM, meaning="The p-value of the statement after Holm's correction over the statements"),
         count("n_tested", "Statements that could be tested"),
         *(replace(one, may_be_missing=True) for one in (_N_SUBJECTS, _N_SCANS)),
-        replace(count("n_seeds", "Seeds of each loss"), may_be_missing=True),
+        _count("n_seeds", "Seeds of each loss"),
         Column("verdict", "`confirmed`, `contradicted`, `undecided` or `not asked`", "text"),
         replace(
             count("needed_subjects", "Subjects with which 80 % of studies would decide; `n/a`: too many, or decided"),
@@ -275,16 +282,14 @@ STATEMENT_ROWS = TableSpec(
 )
 UNCERTAINTIES = TableSpec(
     "summary_uncertainty.tsv",
-    "A row per loss or ensemble, level and measure of uncertainty, on the test set at tuned thresholds; only of "
-    "studies with ensembles.",
+    "A row per loss or ensemble, level and measure of uncertainty: test set, tuned thresholds, studies with ensembles.",
     (
         *(_LOSS, *(column for column in RETENTION.columns if column.name in ("level", "uncertainty"))),
         *(_N_SCANS, replace(_N_SUBJECTS, meaning="Subjects")),
         _number("score", "Mean over scans of F1 (by voxel or lesion) where everything is retained", "share"),
         _number("area", "Mean over scans of the area under the error-retention curve", "share"),
         _number("gain", "Mean over subjects of the area less that of a random order"),
-        replace(_LOW, meaning="Student's 95 % interval of the gain, over subjects, for these trainings"),
-        _HIGH,
+        *(replace(_LOW, meaning="Student's 95 % interval of the gain, over subjects, for these trainings"), _HIGH),
         _number("reached", "Share of what the ideal order gains over the random one (mean areas)"),
     ),
 )
@@ -303,6 +308,6 @@ OWN_METRICS = TableSpec(
 )
 
 SUMMARIES = (
-    *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
+    *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, BUDGET, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
     *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES, OWN_METRICS),
 )

@@ -71,11 +71,11 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
         {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n_subjects": 3},
     ]
     text = tuning_answer(pd.DataFrame(rows), "Table 4a")
-    ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
+    ends = r"\(\+0.10 \[0.00, \+0.20\]\)"
     assert re.match(
         r"It helps BCE \(\+0.10 \[\+0.05, \+0.20\]\)\. It harms Dice \(−0.10 \[−0.20, −0.05\]\)\. "
-        rf"It is undecided for Combo {ends} \(p above 0.05 after Holm's correction, or an interval that holds 0\)\. "
-        rf"It changes no scan of Tversky {ends}\. There are too few subjects to test it for Focal {ends}\.",
+        rf"For Combo {ends} the effect is unclear \(p above 0.05 after Holm's correction, or an interval with 0\)\. "
+        rf"For Tversky {ends} it changes no scan\. There are too few subjects to test it for Focal {ends}\.",
         text,
     )
 
@@ -122,7 +122,7 @@ def test_few_subjects_are_not_called_chance() -> None:
     more["n_subjects"] = 3
     table = pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}])
     text = stability_answer(table, "Table 4b")
-    assert "the next, Dice, it is +0.200: too few subjects to test it (Table 4b)." in text
+    assert "Dice, the next, changes by 0.200 more: too few subjects to test it (Table 4b)." in text
     assert "–" not in text
 
 
@@ -163,7 +163,7 @@ def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: 
 def test_comparators_are_not_called_losses(results: StudyResults, findings: Findings) -> None:
     pairs = findings.frames["pairs"]
     assert name_compared(pairs) == "losses and comparators"
-    assert pairs_table(results, pairs).note.startswith("Every pair of losses and comparators: test set")
+    assert pairs_table(results, pairs).lead.startswith("Every pair of losses and comparators: test set")
     seeded = compare_pairs(with_seeds(results, 0.0))
     assert name_compared(seeded) == name_compared(seeded.iloc[:0]) == "losses"
 

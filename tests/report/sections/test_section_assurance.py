@@ -110,7 +110,7 @@ def test_the_threshold_is_as_sure_as_its_interval(results: StudyResults) -> None
     mine = chosen[chosen["loss"] == results.best.loss].iloc[0]
     text = sure_of_threshold(results)
     where = f"between {mine['interval_low']:.2f} and {mine['interval_high']:.2f}"
-    assert f"Chosen on as many other subjects like these, it would come out {where} roughly 8 times in 10." in text
+    assert f"With other subjects of this kind, tuning would choose one {where} roughly 8 times in 10." in text
     many = replace(results, written_thresholds=chosen.assign(n_subjects=10))
     assert f"{where} roughly 9 times in 10." in sure_of_threshold(many)
     if mine["plateau_low"] < mine["plateau_high"]:
@@ -129,7 +129,7 @@ def test_what_changes_against_half_is_counted(results: StudyResults) -> None:
     more = int(rows.loc[True, "n_found"] - rows.loc[False, "n_found"])
     assert f"it finds {abs(more)} {'more' if more > 0 else 'fewer'} of {rows.loc[True, 'n_lesions']} lesions" in text
     false = rows.loc[True, "false"] - rows.loc[False, "false"]
-    assert f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false ones per scan" in text
+    assert f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false positives per scan" in text
     row = tuning[(tuning["loss"] == results.best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
     assert f"{row['difference']:+.2f}".replace("-", "−") in text
     within = f"Within a scan the overlap changes by {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
@@ -139,20 +139,22 @@ def test_what_changes_against_half_is_counted(results: StudyResults) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clean", "said"),
+    ("free", "said"),
     [
-        ((4, 1), " 1 of 6 scans without lesions stays clean, 4 at 0.5. "),
-        ((2, 2), " 2 of 6 scans without lesions stay clean, as many as at 0.5. "),
+        ((4, 1), " 1 of 6 lesion-free scans has none, 4 at 0.5. "),
+        ((2, 2), " 2 of 6 lesion-free scans have none, as many as at 0.5. "),
     ],
 )
-def test_healthy_scans_that_stay_clean_are_named(results: StudyResults, clean: tuple[int, int], said: str) -> None:
+def test_lesion_free_scans_without_a_false_positive_are_counted(
+    results: StudyResults, free: tuple[int, int], said: str
+) -> None:
     operation = summarize_operating_points(results)
-    counted = operation.assign(n_free=6, n_clean=np.where(operation["tuned"], clean[1], clean[0]))
+    counted = operation.assign(n_free=6, n_clean=np.where(operation["tuned"], free[1], free[0]))
     assert said in change_from_half(results, summarize_tuning(results), counted)
-    assert "without lesions" not in change_from_half(results, summarize_tuning(results), counted.assign(n_free=0))
+    assert "lesion-free" not in change_from_half(results, summarize_tuning(results), counted.assign(n_free=0))
 
 
 def test_without_lesions_that_count_only_false_ones_are_named(results: StudyResults) -> None:
     none = summarize_operating_points(results).assign(n_lesions=0, n_found=0)
     text = change_from_half(results, summarize_tuning(results), none)
-    assert re.match(r"Against 0\.5 it marks (about as many|\d+\.\d (more|fewer)) false lesions per scan\.", text)
+    assert re.match(r"Against 0\.5 it marks (about as many|\d+\.\d (more|fewer)) false positives per scan\.", text)

@@ -37,7 +37,7 @@ def test_a_declared_comparison_is_primary_if_it_was_declared_in_time(results: St
     declared = declaring(results, in_time=in_time)
     pairs = compare_pairs(declared)
     assert (roles(pairs) == [("lesion_f1", "bce", "dice")]) == in_time
-    note = pairs_table(declared, pairs).note
+    note = pairs_table(declared, pairs).lead
     assert ("Primary: Dice against BCE in L-F1, as declared" in note) == in_time
     assert ("declared after the test set was opened" in note) == (not in_time)
     text = ranking_answer(pairs, summarize_seeds(results), summarize_ranks(results), several=False)

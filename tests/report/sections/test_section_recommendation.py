@@ -34,9 +34,9 @@ def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResul
     found = [f"{s['n_detected_lesions'].sum() / s['n_reference_lesions'].sum():.0%}".replace("%", " %") for s in at]
     assert expected(brief, "Lesions found") == tuple(found)
     false = [f"{(s['n_predicted_lesions'] - s['n_true_predicted_lesions']).mean():.1f}" for s in at]
-    assert expected(brief, "False lesions") == tuple(false)
+    assert expected(brief, "False positives") == tuple(false)
     clean = [(s[s["n_reference_lesions"] == 0]["n_predicted_lesions"] == 0).mean() for s in at]
-    assert expected(brief, "Scans without lesions") == tuple(f"{share:.0%}".replace("%", " %") for share in clean)
+    assert expected(brief, "Lesion-free scans") == tuple(f"{share:.0%}".replace("%", " %") for share in clean)
     assert expected(brief, "Overlap") == tuple(f"{s['voxel_f1'].median():.2f}" for s in at)
 
 
@@ -53,7 +53,7 @@ def test_where_no_lesion_counts_nothing_is_said_of_those_found(results: StudyRes
     )
     brief = write_brief(none)
     assert not brief.has_lesions
-    assert [row.what.split()[0] for row in brief.expectations] == ["False", "Scans", "Overlap"]
+    assert [row.what.split()[0] for row in brief.expectations] == ["False", "Lesion-free", "Overlap"]
 
 
 def test_one_run_has_nothing_to_be_compared_with(results: StudyResults) -> None:

@@ -46,8 +46,8 @@ def evaluation(study: MethodsContext) -> str:
     sources = f" {study.cite(*keys)}" if keys else ""
     return (
         "On the grid of the reference we measured sensitivity, precision and F1 (Dice score) by voxel and by lesion. "
-        f"Lesions (rule {name_rule(rule)}{sources}) are components: {describe_rule(rule)}. Where the reference "
-        "holds no lesion these values are undefined and were left out; there, false lesions were counted. By subject, "
+        f"Lesions (rule {name_rule(rule)}{sources}) are components: {describe_rule(rule)}. Where the reference holds "
+        "no lesion these values are undefined and were left out; there, false positives were counted. By subject, "
         "sensitivity is the share of scans with lesions in which at least one was detected, and specificity the share "
         "of scans without lesions in which none was predicted. Calibration was measured over the voxels of the stack, "
         f"with the temperature fitted on the threshold set {study.cite('guo2017')}."
@@ -63,9 +63,9 @@ def statistics(study: MethodsContext) -> str:
         f"with Holm's correction {cite('holm1979')}. {_losses(study)} Intervals are at 95 % (at least {MIN_SUBJECTS} "
         f"subjects): of medians those of the sign test, interpolated {cite('hettmansperger1986')}; of shares those of "
         f"Clopper and Pearson {cite('clopper1934')} with the effective number of trials {cite('korn1998')}; of the "
-        f"FROC score a bootstrap over subjects {cite('efron1993')}; of false lesions per scan from the ratio estimator "
-        f"on the log scale, with cluster-robust standard errors {cite('cochran1977')}; of differences between paired "
-        f"shares those of Agresti and Min {cite('agresti2005')}. The last three are approximate."
+        f"FROC score a bootstrap over subjects {cite('efron1993')}; of false positives per scan from the ratio "
+        f"estimator on the log scale, with cluster-robust standard errors {cite('cochran1977')}; of differences "
+        f"between paired shares those of Agresti and Min {cite('agresti2005')}. The last three are approximate."
     )
 
 

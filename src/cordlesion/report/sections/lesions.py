@@ -1,4 +1,4 @@
-"""Which lesions are found: sensitivity and precision by size, and lesion sensitivity against false lesions (FROC)."""
+"""Which lesions are found: sensitivity and precision by size, and lesion sensitivity against false positives (FROC)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -59,13 +59,13 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
     """Score the FROC curve of every loss on the test set, counts pooled over seeds.
 
     Returns:
-        A row per loss: ``loss score low high n_scans``: the mean sensitivity at 1/8, 1/4 .. 8 false lesions per scan
+        A row per loss: ``loss score low high n_scans``: the mean sensitivity at 1/8, 1/4 .. 8 false positives per scan
         with its bootstrap interval over subjects.
     """
     rows = []
     for loss in results.losses_in("sweep"):
-        scans = _summed_over_seeds(results, loss)
-        counts, n_scans = _by_subject(scans)
+        scans = summed_over_seeds(results, loss)
+        counts, n_scans = counts_by_subject(scans)
         drawn = draw_counts(len(n_scans), _RESAMPLES, np.random.default_rng(0))
         low, high = percentile_interval(_froc_scores(counts, n_scans, drawn), 0.95)
         (score,) = _froc_scores(counts, n_scans, np.ones((1, len(n_scans)), dtype=np.int64))
@@ -95,19 +95,18 @@ def strata_table(results: StudyResults, strata: pd.DataFrame, froc: pd.DataFrame
         columns=("Loss", "Share", *names.values(), "FROC score"),
         groups=groups,
         n_words=2,
+        lead="Lesions found by size: test set, tuned thresholds, pooled over scans.",
         note=(
-            "Which lesions are found? Test set, tuned thresholds, pooled over scans. Sensitivity: detected lesions by "
-            "their volume in the reference; precision: true predicted lesions by their predicted volume. 95 % "
-            "intervals with subjects as units. FROC score (approximate 95 % bootstrap interval over subjects): mean "
-            f"sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty "
-            "references: scans without a lesion add no lesion to the sensitivities; what is predicted in them counts "
-            "as false, in precision and in the FROC score."
+            "Sensitivity: lesions of the reference by their volume, share found; precision: marked lesions by their "
+            "volume, share of true positives. 95 % intervals with subjects as units. FROC score (approximate 95 % "
+            "bootstrap interval over subjects): mean sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
+            f"false positives per scan.{seeds}"
         ),
     )
 
 
 def froc_figure(results: StudyResults) -> Figure:
-    """Draw lesion sensitivity against false lesions per scan on the test set, a curve per loss (mean over seeds)."""
+    """Draw lesion sensitivity against false positives per scan on the test set, a curve per loss (mean over seeds)."""
     rows = results.froc[(results.froc["set"] == "test") & (results.froc["threshold"] > 0)]
     losses = list(dict.fromkeys(rows["loss"]))
     colors = loss_colors(run.loss for run in results.runs)
@@ -139,7 +138,7 @@ def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 
 
-def _summed_over_seeds(results: StudyResults, loss: str) -> pd.DataFrame:
+def summed_over_seeds(results: StudyResults, loss: str) -> pd.DataFrame:
     """Sum the lesion counts of each test scan and threshold over the runs of a loss, and the scans: 1 of each run."""
     by, total = ["subject", "scan_id", "threshold"], pd.DataFrame()
     for run in (run for run in results.runs_in("sweep") if run.loss == loss):
@@ -149,7 +148,7 @@ def _summed_over_seeds(results: StudyResults, loss: str) -> pd.DataFrame:
     return total.reset_index()
 
 
-def _by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
+def counts_by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
     """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its scans per threshold."""
     sums = scans.groupby(["subject", "threshold"])[list(LESION_COUNTS)].sum()
     counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in LESION_COUNTS])
@@ -193,7 +192,7 @@ def _interval(row: pd.Series) -> str:
 
 
 def _draw_froc(axes: Axes, curve: pd.DataFrame, color: str, look: dict[str, Any], name: str) -> None:
-    """Draw every threshold as a point, and the best sensitivity with at most so many false lesions as steps."""
+    """Draw every threshold as a point, and the best sensitivity with at most so many false positives as steps."""
     points = curve.sort_values("false_per_scan", kind="stable")
     axes.plot(
         [*points["false_per_scan"], FALSE_LESIONS_PER_SCAN[-1]],
@@ -219,13 +218,12 @@ def _scale_froc(axes: Axes, highest: float) -> None:
     axes.set_xticks(ticks, [_LABELS.get(tick, f"{tick:g}") for tick in ticks])
     axes.minorticks_off()
     axes.set(xlim=(-0.01, FALSE_LESIONS_PER_SCAN[-1] * 1.05), ylim=(-0.02, min(1.02, 1.2 * highest + 0.02)))
-    axes.set(xlabel="false lesions per scan", ylabel="lesion sensitivity")
+    axes.set(xlabel="false positives per scan", ylabel="lesion sensitivity")
     axes.grid(axis="both")
 
 
 SECTION = Section(
     key="lesions",
-    link="Lesions",
     title="Which lesions are found",
     summarize={"strata": summarize_strata, "froc": summarize_froc},
     tables=(ReportTable("strata", lambda of: strata_table(of.results, of.frames["strata"], of.frames["froc"])),),

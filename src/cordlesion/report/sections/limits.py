@@ -33,6 +33,8 @@ class Limit:
     text: str
     grave: bool = False
     """Without it in mind the recommendation would mislead."""
+    short: str = ""
+    """As the page's header has it; empty where the text is short enough."""
 
 
 def find_limits(findings: Findings) -> tuple[Limit, ...]:
@@ -47,6 +49,7 @@ def _simulated(facts: Findings) -> Iterator[Limit]:
             "The scans are simulated. What holds for them need not hold for patients: tune and test on scans of your "
             "own before anything is used on them.",
             grave=True,
+            short="Simulated scans: results need not hold for patients.",
         )
 
 
@@ -56,6 +59,7 @@ def _reduced(facts: Findings) -> Iterator[Limit]:
             f"This is a {facts.results.config.reduced.description}, made to see that all of the study works; its "
             "numbers are not those of the study.",
             grave=True,
+            short=f"A {facts.results.config.reduced.description}: its numbers are not those of the study.",
         )
 
 
@@ -71,6 +75,7 @@ def _unlearned(facts: Findings) -> Iterator[Limit]:
         f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). {they} "
         f"part in no ranking, test or recommendation.{rest}",
         grave=True,
+        short=f"{names} learned nothing.",
     )
 
 
@@ -97,7 +102,8 @@ def _few_subjects(facts: Findings) -> Iterator[Limit]:
         who = f"in each fold {fewer}{plural(folds.max(), 'subject')} chose the threshold"
     named = f"{who} and {plural(tested, 'subject')} with lesions tested {'them' if len(folds) == 1 else 'all of them'}"
     if min(chose, tested) < FEW_SUBJECTS:
-        yield Limit(f"Few people: {named}. One more could change the recommendation.", grave=True)
+        few = f"Few people: {named}."
+        yield Limit(f"{few} Adding one could change the recommendation.", grave=True, short=few)
     else:
         yield Limit(f"{named[0].upper()}{named[1:]}; the intervals show how precise results are.")
 
@@ -122,6 +128,7 @@ def _one_seed(facts: Findings) -> Iterator[Limit]:
             "Every loss was trained with one seed, so differences between losses include the luck of the training. "
             "Three seeds or more show how large that luck is (seeds in the configuration).",
             grave=True,
+            short="One training per loss: differences include its luck.",
         )
 
 
@@ -131,9 +138,11 @@ def _unseen_false_lesions(facts: Findings) -> Iterator[Limit]:
         by = facts.results.objective.replace("voxel F1", "overlap")
         undefined = facts.results.goal.lesion_free == "left out"
         how = f"by {by}, which is undefined without lesions" if undefined else f"by {by}, on scans with lesions only"
-        yield Limit(f"The threshold was chosen {how}; false lesions in healthy scans played no part.", grave=True)
+        part = "false positives in lesion-free scans played no part"
+        short = f"{part[0].upper()}{part[1:]} in the choice."
+        yield Limit(f"The threshold was chosen {how}; {part}.", grave=True, short=short)
     if lesion_free(_scans(facts, "test")).empty:
-        yield Limit("No test scan is free of lesions: what the model marks in healthy people is not known.")
+        yield Limit("No test scan is lesion-free: what the model marks in people without lesions is not known.")
 
 
 def _no_lesion_counts(facts: Findings) -> Iterator[Limit]:
@@ -295,4 +304,4 @@ def _words(findings: Findings) -> Mapping[str, object]:
     return {"limits": find_limits(findings)}
 
 
-SECTION = Section(key="limits", link="Limits", title="Limits", words=_words)
+SECTION = Section(key="limits", title="Limits", words=_words)

@@ -59,8 +59,9 @@ def own_metrics_table(results: StudyResults, summary: pd.DataFrame) -> Table:
         columns=_COLUMNS,
         groups=groups,
         n_words=2,
+        lead="Metrics of this study’s own, test set: the tuned threshold against t = 0.5.",
         note=(
-            "Metrics of this study’s own, on the test set: medians over the scans for which they are defined at both "
+            "Medians over the scans for which they are defined at both "
             "thresholds, and the median of (tuned − 0.5) with its 95 % interval, with subjects as units. Wilcoxon "
             "signed-rank test of the subjects’ mean differences, Holm’s correction over the losses of each metric."
             f"{direction}{SEEDS_AVERAGED if several_seeds(results) else ''}"

@@ -11,7 +11,7 @@ from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.summary_tables import BY_RULE
-from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
+from cordlesion.report.table import SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import format_summary, median_interval, summarize
 from cordlesion.study_folder.results import StudyResults, rows_of_learned
@@ -60,10 +60,12 @@ def rules_table(results: StudyResults, rules: pd.DataFrame) -> Table:
             Group(str(rule), (tuple(_rule_cell(row) for _, row in rows.iterrows()),))
             for rule, rows in marked.groupby("rule", sort=False)
         ),
+        lead=(
+            f"L-F1 of the same masks (test set, tuned thresholds) under {rules['rule'].nunique()} lesion rules: median "
+            "(mean ± standard deviation) over scans, 95 % interval with subjects as units."
+        ),
         note=(
-            "L-F1 depends on the rule: the same masks (test set, tuned thresholds) under six rules. Median (mean ± "
-            f"standard deviation) over scans, 95 % interval with subjects as units. {_described(rules)}"
-            f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE} A rule that removes small lesions "
+            f"{_described(rules)}{SEEDS_AVERAGED if several_seeds(results) else ''} A rule that removes small lesions "
             "leaves out scans whose lesions are all removed."
         ),
         best="highest value of its row" if len(losses) > 1 else "",
@@ -115,7 +117,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="rules",
-    link="Rules",
     title="Lesion F1 depends on the rule",
     summarize={"rules": summarize_rules},
     tables=(ReportTable("rules", lambda of: rules_table(of.results, of.frames["rules"])),),

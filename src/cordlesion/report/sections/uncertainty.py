@@ -69,8 +69,9 @@ def uncertainty_table(results: StudyResults, uncertainty: pd.DataFrame) -> Table
         columns=_COLUMNS,
         groups=groups,
         n_words=2,
+        lead="Area under the curve of F1 against the share that is kept: test set, tuned thresholds.",
         note=(
-            "Does uncertainty point at errors? Test set, tuned thresholds. The most certain share of the voxels of the "
+            "The most certain share of the voxels of the "
             "stack (or of the predicted lesions) is kept, and the rest is replaced by the reference, as if an expert "
             "looked at it; the area under the curve of F1 against the share kept (voxels: on a logarithmic grid, as "
             "few are in doubt), mean over scans with lesions (lesions: and with predicted ones), and in brackets the "
@@ -245,7 +246,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="uncertainty",
-    link="Uncertainty",
     title="Does uncertainty show where the errors are?",
     summarize={"uncertainty": summarize_uncertainty},
     tables=(ReportTable("uncertainty", lambda of: uncertainty_table(of.results, of.frames["uncertainty"])),),

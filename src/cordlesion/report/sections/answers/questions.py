@@ -46,7 +46,8 @@ def answer_questions(findings: Findings) -> tuple[Answer, ...]:
         return (Answer("What did the study find?", f"{NOTHING_LEARNED}, so that nothing can be compared."),)
     questions = [Answer("Does tuning the threshold help?", tuning_answer(frames["tuning"], refs["tuning"]))]
     if len(stability := frames["stability"]) > 1:
-        questions.append(Answer("Which loss is most stable?", stability_answer(stability, refs["stability"])))
+        text = stability_answer(stability, refs["stability"])
+        questions.append(Answer("Which loss depends least on the threshold?", text))
     if not frames["pairs"].empty:
         text = ranking_answer(frames["pairs"], frames["seeds"], frames["ranks"], several=several_seeds(results))
         questions.append(Answer("Is the ranking more than noise?", text))
@@ -65,9 +66,9 @@ def tuning_answer(tuning: pd.DataFrame, table: str) -> str:
     words = {
         "helps": "It helps {}.",
         "harms": "It harms {}.",
-        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction, or an interval that holds 0).",
+        "undecided": "For {} the effect is unclear (p above 0.05 after Holm's correction, or an interval with 0).",
         "negligible": "It changes {} by less than 0.005, which is negligible.",
-        "no change": "It changes no scan of {}.",
+        "no change": "For {} it changes no scan.",
         "not tested": "There are too few subjects to test it for {}.",
     }
     named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
@@ -92,10 +93,10 @@ def stability_answer(stability: pd.DataFrame, table: str) -> str:
     counted = f"{second['n_subjects']} subjects"
     chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs}, {counted})"
     beyond = chance if second["n_subjects"] >= MIN_PAIRS else "too few subjects to test it"
-    excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
+    excess = _median_and_interval(second, "excess", "excess_low", "excess_high")
     return (
-        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "
-        f"{_moved(second)}, it is {excess}: {beyond} ({table})."
+        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. "
+        f"{_moved(second)}, the next, changes by {excess} more: {beyond} ({table})."
     )
 
 

@@ -13,13 +13,12 @@ def _words(findings: Findings) -> Mapping[str, object]:
     pairs = findings.frames["pairs"]
     return {
         "one_seed": has_one_seed(findings.results),
-        "verdicts": [] if pairs.empty else pairs["sentence"].tolist(),
+        "verdicts": [] if pairs.empty else pairs.loc[pairs["role"] == "primary", "sentence"].tolist(),
     }
 
 
 SECTION = Section(
     key="differences",
-    link="Ranking",
     title="How sure is the ranking?",
     summarize={"ranks": summarize_ranks, "pairs": compare_pairs, "seeds": summarize_seeds},
     tables=(

@@ -11,7 +11,7 @@ from cordlesion.io.formats import MISSING, format_number, format_percent
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import run_scores
 from cordlesion.report.summary_tables import RANKS
-from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import rank_methods
 from cordlesion.study_folder.results import StudyResults, learned_runs
 from cordlesion.study_folder.runs import Run, of_run
@@ -58,11 +58,11 @@ def ranks_table(results: StudyResults, ranks: pd.DataFrame) -> Table:
             if len(rows := ranks[ranks["of"] == kind])
         ),
         n_words=2,
+        lead="By V-F1 on the test set, tuned thresholds, in the mean over subjects (and seeds).",
         note=(
-            "V-F1 on the test set, tuned thresholds, in the mean over subjects (and seeds). Intervals and "
-            "probabilities: true means drawn from the model of the tests, over subjects and seeds; of single "
-            "models, and of losses with one seed, over subjects only. Of nearly equal methods the first one’s "
-            f"probability is too high. {EMPTY_REFERENCE}"
+            "Intervals and probabilities: true means drawn from the model of the tests, over subjects and seeds; of "
+            "single models, and of losses with one seed, over subjects only. Of nearly equal methods the first one’s "
+            "probability is too high."
         ),
     )
 

@@ -99,9 +99,9 @@ def sure_of_threshold(results: StudyResults) -> str:
         return f"Unknown: fewer than {MIN_SUBJECTS} subjects chose it, too few for an interval. {_plateau(chosen)}"
     low, high = chosen["interval_low"].min(), chosen["interval_high"].max()
     where = f"between {format_number(low)} and {format_number(high)}"
-    who = "it" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
+    who = "one" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
     often = _often(int(chosen["n_subjects"].min()))
-    return f"Chosen on as many other subjects like these, {who} would come out {where} {often}. {_plateau(chosen)}"
+    return f"With other subjects of this kind, tuning would choose {who} {where} {often}. {_plateau(chosen)}"
 
 
 def _often(n_subjects: int) -> str:
@@ -114,7 +114,7 @@ def _often(n_subjects: int) -> str:
 
 
 def change_from_half(results: StudyResults, tuning: pd.DataFrame, points: pd.DataFrame) -> str:
-    """Describe what the tuned threshold changes against 0.5: lesions, false ones, healthy scans, overlap and its test.
+    """Describe what the tuned threshold changes against 0.5: lesions, false positives, overlap and its test.
 
     Args:
         results: The study.
@@ -138,19 +138,17 @@ def _exchange(results: StudyResults, points: pd.DataFrame) -> str:
     lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
     finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
     marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
-    ones = "ones" if tuned["n_lesions"] else "lesions"
-    return f"Against 0.5 it {finds} {marked} false {ones} per scan.{_clean(default, tuned)}"
+    return f"Against 0.5 it {finds} {marked} false positives per scan.{_free(default, tuned)}"
 
 
-def _clean(default: pd.Series, tuned: pd.Series) -> str:
-    """Count the scans without lesions in which none is marked, at both thresholds."""
+def _free(default: pd.Series, tuned: pd.Series) -> str:
+    """Count the lesion-free scans without a false positive, at both thresholds."""
     if not tuned["n_free"]:
         return ""
-    stay = (
-        f"{tuned['n_clean']} of {tuned['n_free']} scans without lesions {'stays' if tuned['n_clean'] == 1 else 'stay'}"
-    )
+    has = "has" if tuned["n_clean"] == 1 else "have"
     same = tuned["n_clean"] == default["n_clean"]
-    return f" {stay} clean, {'as many as' if same else default['n_clean']} at 0.5."
+    count = f"{tuned['n_clean']} of {tuned['n_free']} lesion-free scans {has} none"
+    return f" {count}, {'as many as' if same else default['n_clean']} at 0.5."
 
 
 def _plateau(chosen: pd.DataFrame) -> str:

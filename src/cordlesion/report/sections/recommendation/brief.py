@@ -10,7 +10,7 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
-from cordlesion.report.sections.recommendation.verdict import sum_up
+from cordlesion.report.sections.recommendation.found import describe_found, head
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
@@ -43,8 +43,10 @@ class Brief:
     model: str
     trained_with: str
     """The loss as the headline names it; empty for what was not trained here."""
-    verdict: str
-    """How far the recommendation may be relied on, in a line; empty where nothing is known of it."""
+    head: str
+    """How the headline introduces the model."""
+    found: tuple[str, ...]
+    """What was found, sentence by sentence."""
     threshold: str
     """As printed; of several folds each one's."""
     meaning: str
@@ -82,7 +84,8 @@ def write_brief(findings: Findings) -> Brief:
     return Brief(
         model=results.label(best),
         trained_with=_trained_with(results),
-        verdict=sum_up(findings),
+        head=head(findings),
+        found=describe_found(findings),
         threshold=results.threshold_text(best),
         meaning=_meaning(results),
         why=_why(results, frames["choice"]),
@@ -101,7 +104,8 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
     return Brief(
         model=results.label(results.best),
         trained_with="",
-        verdict=f"{why} Train longer, or on more scans; the curves of training are in {curves}.",
+        head="",
+        found=(f"{why} Train longer, or on more scans; the curves of training are in {curves}.",),
         threshold=results.threshold_text(results.best),
         meaning="",
         why="",
@@ -188,19 +192,15 @@ def _expectations(best: Run, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[
     }
     found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
     lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
-    rows = [
-        Expectation(
-            "False lesions per scan", f"{scans} test scans; interval approximate", *map(_false, (tuned, default))
-        )
-    ]
+    rows = [Expectation("False positives per scan", f"{scans} test scans", *map(_false, (tuned, default)))]
     if tuned["n_lesions"]:
         rows.insert(0, Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))))
         rows.append(
             Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found))
         )
     if clean[0]["n"]:
-        rows.append(Expectation("Scans without lesions that stay clean", _of(clean[0]), *map(_share, clean)))
-    basis = f"median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
+        rows.append(Expectation("Lesion-free scans without a false positive", _of(clean[0]), *map(_share, clean)))
+    basis = f"median of {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
     rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
     return tuple(rows)
 

@@ -14,7 +14,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="statements",
-    link="Statements",
     title="What the paper says, and what these data say",
     summarize={"statements": judge_statements},
     tables=(

@@ -6,7 +6,7 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p, plural, with_interval
 from cordlesion.report.sections.statements.claims import STATEMENTS, WITHIN, Statement
-from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.table import Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_PAIRS, MOST_SUBJECTS
 
@@ -27,6 +27,7 @@ def statements_table(rows: pd.DataFrame) -> Table:
             for number, parts in rows.groupby("statement", sort=False)
         ),
         n_words=4,
+        lead="The paper’s statements on these data.",
         note=(
             "Paper: medians of its unseen set. Here: mean over subjects, each the mean over its scans and the seeds "
             "of a loss, losses with equal weights (those with one seed are left out where others have several); test "
@@ -38,7 +39,7 @@ def statements_table(rows: pd.DataFrame) -> Table:
             "Holm’s correction over "
             f"the {plural(asked, 'statement')} that could be tested; fewer than {MIN_PAIRS} subjects are not tested. "
             "Would decide: subjects with which 80 % of studies would decide, with as many seeds and if the effect is "
-            f"the one seen here, up to {MOST_SUBJECTS}. {EMPTY_REFERENCE}"
+            f"the one seen here, up to {MOST_SUBJECTS}."
         ),
     )
 

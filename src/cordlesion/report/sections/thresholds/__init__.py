@@ -30,7 +30,6 @@ def _n_with_lesions(results: StudyResults, set_name: SetName) -> int:
 
 SECTION = Section(
     key="thresholds",
-    link="Thresholds",
     title="Thresholds",
     summarize={"tuning": summarize_tuning, "stability": summarize_stability},
     tables=(
