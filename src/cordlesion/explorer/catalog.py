@@ -109,14 +109,14 @@ class Catalog:
         return Application(training, float(chosen["threshold"]), removal)
 
     def own_level(self, model: Model, scan: ShownScan) -> int:
-        """Return the index of a model's own threshold on the slider; of a mask, that of 1, which all its voxels reach."""
+        """Return the index of a model's own threshold on the slider; for a mask that of 1, which all its voxels reach."""
         if model.kind == "tuned":
             return self.level(self._chosen[model.run][self._fold(model.run, scan)])
         published = self._published(model.run)
         return self.level(1.0 if published is None else published)
 
     def rows(self, model: Model, only: Collection[str] | None, set_name: str, **where: str) -> pd.DataFrame:
-        """Return the rows of a model in a table of the study: one per scan and threshold, or one per scan for a mask."""
+        """Return the rows of a model in a table of the study: one per scan and threshold; for a mask, one per scan."""
         table: LargeTable = "sweep" if model.kind == "tuned" else "evaluation"
         return self.results.rows(table, model.run, only, set=set_name, **where)
 
@@ -140,7 +140,7 @@ class Catalog:
 
     def path_text(self, path: Path) -> str:
         """Return a path as commands on the page name it."""
-        return os.path.abspath(path) if self.absolute_paths else os.path.relpath(path, self.results.folder.root)
+        return str(path.absolute()) if self.absolute_paths else os.path.relpath(path, self.results.folder.root)
 
     @property
     def _identity(self) -> str:
@@ -167,9 +167,7 @@ class Catalog:
     @cached_property
     def _folds(self) -> dict[tuple[Run, str], dict[str, int]]:
         """The fold that each scan was tested by, by run and set."""
-        return {
-            (run, name): self._folds_of(run, name) for run in self.results.runs for name in REPORTED_SETS
-        }
+        return {(run, name): self._folds_of(run, name) for run in self.results.runs for name in REPORTED_SETS}
 
     def _folds_of(self, run: Run, set_name: SetName) -> dict[str, int]:
         only = ["scan_id", "threshold", "fold"]
