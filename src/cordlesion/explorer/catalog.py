@@ -109,7 +109,7 @@ class Catalog:
         return Application(training, float(chosen["threshold"]), removal)
 
     def own_level(self, model: Model, scan: ShownScan) -> int:
-        """Return the index of a model's own threshold on the slider; for a mask that of 1, which all its voxels reach."""
+        """Return the index of a model's own threshold on the slider; for a mask that of 1, which its voxels reach."""
         if model.kind == "tuned":
             return self.level(self._chosen[model.run][self._fold(model.run, scan)])
         published = self._published(model.run)

@@ -8,16 +8,18 @@
 
   let study, board, notes, noteForm, address, pictures;
   let opened = 0; // if several scans are requested quickly, only the last one is shown
+  let isSettled = false; // whether everything that the state names is loaded
   const sides = {};
   const cohorts = {}; // the counts of both models on all scans
   const shown = {}; // the scan that is shown: {key, scan, data}
-  const state = { scan: null, set: null, active: "a", place: null, pan: null, window: null };
+  const state = { scan: null, set: null, cut: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
 
   // --- open scans, models, views and pages
 
   // Show the state; wanted: {cut, place, pan, window}, which stay as they are only if they are given.
   async function open(wanted = {}) {
     const ticket = ++opened;
+    isSettled = false;
     document.body.classList.add("busy");
     document.body.dataset.page = state.page;
     try {
@@ -59,6 +61,7 @@
     SIDES.forEach((side, n) => sides[side].takeScan(models[n], shown.scan.name));
     pictures.look(wanted.pan || cordlesion.INITIAL_PAN, state.window);
     cordlesion.writeScan(shown.scan, study);
+    isSettled = true;
     update();
     prefetch();
   }
@@ -66,6 +69,7 @@
   function showCohort() {
     for (const side of SIDES) sides[side].takeSet(board.set);
     document.title = `Cohort – ${study.title}`;
+    isSettled = true;
     update([]);
   }
 
@@ -225,6 +229,7 @@
   function draw() {
     const painted = pending;
     pending = null;
+    if (!isSettled) return; // this is done when it is
     board.refresh();
     if (state.page === "scan" && shown.data) cordlesion.drawScan(shown, state, sides, painted, pictures);
     if (shown.data) noteForm.show(shown.scan);
@@ -248,14 +253,15 @@
   // Show the state of a link; if it names no scan, show the first one of the list.
   async function follow(link) {
     address.follow(); // the former state must not replace the link
-    const { scan, place, pan, window: range, unknown, ...rest } = cordlesion.readLink(link, study);
+    isSettled = false;
+    const { scan, cut, place, pan, window: range, unknown, ...rest } = cordlesion.readLink(link, study);
     Object.assign(state, cordlesion.defaultState(study), { scan: scan ?? 0, set: study.scans[scan ?? 0].set }, rest);
     if (state.show !== "scan") state.last = state.show;
     for (const side of SIDES) sides[side].viewer.plane = state.plane;
     showMessage("");
     await board.load();
     if (scan === undefined) state.scan = cordlesion.listScans(study, state, cohorts, notes)[0] ?? board.set[0];
-    await open({ cut: rest.cut, place, pan, window: range });
+    await open({ cut, place, pan, window: range });
     if (unknown.length) cordlesion.showUnknown(unknown, study, state.scan);
   }
 

@@ -18,7 +18,6 @@
     page: "scan",
     a: 0,
     b: Math.min(1, study.models.length - 1),
-    cut: { a: null, b: null }, // null until a scan is open
     sort: "errors",
     filter: "all",
     query: "",
@@ -64,7 +63,7 @@
   // Read the values of a link. Values that this study does not have are left out and named in "unknown".
   cordlesion.readLink = (hash, study) => {
     const link = new URLSearchParams(hash.slice(1));
-    const found = { cut: { a: null, b: null } };
+    const found = { cut: {} };
     const unknown = [];
     // Keep a value that was found; name it where it stands in the link but was not.
     const keep = (name, value, key = name, what = key) => {

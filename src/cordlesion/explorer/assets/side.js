@@ -92,11 +92,13 @@
       this.part = levels;
       this.viewer.canvas.setAttribute("aria-label", `${scanName} with the segmentation of ${this.model.label}`);
       this.levels = this.viewer.frame.fill(this.part);
+      this.ofSet = false; // whether the charts are those of all scans
       this.draw(() => cordlesion.scanCurves(this.data.metrics));
     }
 
     // Show the results of the model for all scans of the set, given by their numbers.
     takeSet(scans) {
+      this.ofSet = true;
       const curve = this.cohort.curve(scans);
       const owns = new Set(scans.map((scan) => this.cohort.own[scan]));
       const own = owns.size === 1 ? this.cohort.row(this.cohort.ownCut(scans[0])) : null;
@@ -115,11 +117,8 @@
 
     moveCharts() {
       if (!this.drawn) return;
-      if (this.page.state.page === "scan") this.chart.move(this.cut.t);
-      else {
-        this.chart.move(this.cut.t, this.cohort.levels[this.row]);
-        this.froc.move(this.row);
-      }
+      this.chart.move(this.cut.t, this.ofSet ? this.cohort.levels[this.row] : this.cut.t);
+      if (this.ofSet) this.froc.move(this.row);
     }
 
     paint() {
