@@ -20,7 +20,7 @@ class Opened:
         self.page.on(
             "console", lambda message: message.type in ("error", "warning") and self.faults.append(message.text)
         )
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("pageerror", lambda error: self.faults.append(error.stack or str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def open(self, address: str) -> "Opened":

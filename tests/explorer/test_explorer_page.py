@@ -96,7 +96,7 @@ def test_a_click_on_a_lesion_moves_the_crosshair_there(opened, site):
 
 def test_orientation_is_the_radiological_convention(opened):
     """Axial: patient right on the left, anterior at the top; sagittal: anterior on the left, superior at the top."""
-    canvas = opened.page.locator('[data-side="a"] canvas')
+    canvas = opened.page.locator('[data-side="a"] canvas[tabindex]')
     box = canvas.bounding_box()
     assert box
     before = opened.pictures()
@@ -146,9 +146,9 @@ def test_keys(opened):
     opened.after(lambda: press("x"))
     assert (opened.link()["a"], opened.link()["b"]) == (start["b"], start["a"])
     press("?")
-    assert opened.page.locator("dialog").is_visible()
-    opened.page.get_by_role("button", name="Close").click()
-    assert not opened.page.locator("dialog").is_visible()
+    assert opened.page.locator("#help").is_visible()
+    opened.page.locator("#help").get_by_role("button", name="Close").click()
+    assert not opened.page.locator("#help").is_visible()
 
 
 def test_a_link_restores_the_state(opened, browser):
@@ -158,7 +158,7 @@ def test_a_link_restores_the_state(opened, browser):
     opened.after(page.get_by_role("button", name="Full scan").click)
     opened.after(page.get_by_role("button", name="true positive").click)
     opened.after(lambda: page.locator('[data-side="a"] select').select_option("hard"))
-    canvas = page.locator('[data-side="a"] canvas').bounding_box()
+    canvas = page.locator('[data-side="a"] canvas[tabindex]').bounding_box()
     assert canvas
     page.mouse.move(canvas["x"] + 100, canvas["y"] + 100)
     page.keyboard.down("Control")

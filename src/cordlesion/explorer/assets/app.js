@@ -8,6 +8,7 @@
 
   let study, board, notes, noteForm, address, pictures;
   let opened = 0; // if several scans are requested quickly, only the last one is shown
+  let hasPictures = true; // whether the browser can draw scans
   let isSettled = false; // whether everything that the state names is loaded
   const sides = {};
   const cohorts = {}; // the counts of both models on all scans
@@ -46,6 +47,7 @@
   }
 
   async function openScan(ticket, wanted) {
+    if (!hasPictures) throw new Error("Pictures of scans need WebGL 2, which this browser does not offer. The cohort needs no pictures.");
     const key = cordlesion.scanKey(state.scan);
     const [data, ...models] = await Promise.all([
       cordlesion.load(`${key}/scan`),
@@ -121,7 +123,7 @@
       state.cut[name] = cordlesion.moveCut(state.cut[name], parameter, step, study, state.page === "cohort" && cohorts[name]);
     }
     update(moved);
-    board.moved();
+    board.settle();
   }
 
   // Move the active slider by steps, of the tables' thresholds where all scans are shown.
@@ -136,7 +138,7 @@
   function reset(...names) {
     for (const side of names) state.cut[side] = sides[side].ownCut;
     update(names);
-    board.moved();
+    board.settle();
   }
 
   // Change the look of the overlay.
@@ -270,12 +272,13 @@
       study = await cordlesion.load("study");
       Object.assign(state, cordlesion.defaultState(study));
       cordlesion.writeStudy(study, { chooseSet, hide });
-      const page = { study, state, cohorts, chooseModel, setCut, reset, activate, moved: (place) => pictures.goTo(place), viewed: (side) => pictures.viewed(side) };
+      const moved = (place) => String(place) !== String(state.place) && pictures.goTo(place);
+      const page = { study, state, cohorts, chooseModel, setCut, reset, activate, moved, viewed: (side) => pictures.viewed(side) };
       for (const name of SIDES) sides[name] = new cordlesion.Side(name, page);
       notes = new cordlesion.Notes(study);
       address = new cordlesion.Address(state, study);
       pictures = new cordlesion.Pictures(state, sides, { update: () => update([]), changed: () => address.update() });
-      board = new cordlesion.Board({ ...page, sides, notes, choose: chooseScan, sort: (sort) => list({ sort }), changed: () => update([]) });
+      board = new cordlesion.Board({ study, state, cohorts, sides, notes, choose: chooseScan, sort: (sort) => list({ sort }), changed: () => update([]) });
       noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, () => list({}));
       cordlesion.listen({ ...actions, chooseView, choosePlane: (plane) => pictures.choosePlane(plane), choosePage, restyle, list, openElsewhere, copy: (button) => address.copy(button) });
       cordlesion.listenToKeys(actions);
@@ -283,7 +286,7 @@
         const link = new URL(event.newURL).hash; // not location.hash, which may have changed since
         if (!address.isOwn(link)) follow(link);
       });
-      await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
+      await Promise.all(SIDES.map((side) => sides[side].viewer.start())).catch(() => (hasPictures = false));
       await follow(location.hash);
     } catch (error) {
       showMessage(error.message);

@@ -80,7 +80,7 @@
     }
 
     // A slider moved: make the list again when it rests, if it depends on it.
-    moved() {
+    settle() {
       clearTimeout(this.timer);
       if (!cordlesion.listMoves(this.state)) return;
       this.timer = setTimeout(() => {
