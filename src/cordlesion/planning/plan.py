@@ -11,8 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.planning.pilot import Pilot
 from cordlesion.planning.tables import BEATS, DECLARED, PLAN, THRESHOLD, TUNING
 from cordlesion.planning.tuning import median_gain, needed_subjects, tuning_power
-from cordlesion.report.table import SIGNIFICANT
-from cordlesion.statistics import PlannedTest, ScoreComponents
+from cordlesion.statistics import SIGNIFICANT, PlannedTest, ScoreComponents
 
 _LOWER_END, _UPPER_END = 0.1, 0.9
 """Of the 80 % interval of each variance of the pilot."""

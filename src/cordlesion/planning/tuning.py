@@ -9,8 +9,7 @@ from scipy import stats
 
 from cordlesion.io.arrays import Array, FloatArray, Mask
 from cordlesion.report.losses import mean_over_seeds, run_scores
-from cordlesion.report.table import SIGNIFICANT
-from cordlesion.statistics import MIN_PAIRS, median_interval
+from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT, median_interval
 from cordlesion.study_folder.results import StudyResults
 
 Gains: TypeAlias = list[list[float]]

@@ -5,7 +5,7 @@ import io
 import re
 from dataclasses import dataclass
 
-SIGNIFICANT = 0.05
+from cordlesion.statistics import SIGNIFICANT as SIGNIFICANT
 
 EMPTY_REFERENCE = (
     "Empty references: scans without a lesion in the reference have no L- and V-values and count in P-specificity "

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
 from cordlesion.dataset.matching import MapPair
 from cordlesion.execution.local import stream_scans
@@ -120,9 +121,18 @@ def covered_voxels(scan: MappedScan) -> tuple[Float32Array, Mask]:
 
 def covered_by_stack(scan: MappedScan) -> Mask:
     """Return which voxels of a scan, in LAS order, its cord stack covers wholly."""
+    return stack_cover(scan)[0]
+
+
+def stack_cover(scan: MappedScan) -> tuple[Mask, tuple[slice, ...]]:
+    """Return the voxels of a scan, in LAS order, that its stack covers wholly, and the box of those that it touches.
+
+    No map of the study is above 0 outside this box.
+    """
     geometry = read_stack(scan.stack).geometry
-    covered: Mask = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
-    return covered
+    share = map_back(geometry.inside().astype(np.float32), geometry)
+    box: tuple[slice, ...] = ndimage.find_objects((share > 0).astype(np.int8))[0]
+    return share >= _WHOLLY, box
 
 
 def _count_logits(scan: MappedScan) -> LogitCounts:

@@ -30,7 +30,7 @@ from cordlesion.metrics.retention import (
     voxel_retention,
 )
 from cordlesion.metrics.uncertainty import lesion_disagreement, voxel_uncertainty
-from cordlesion.study.calibration import MappedScan, covered_by_stack
+from cordlesion.study.calibration import MappedScan, stack_cover
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import RETENTION, UNCERTAINTY
@@ -97,17 +97,18 @@ def retention_curves(doubted: DoubtedScan) -> dict[tuple[str, str], FloatArray]:
     """
     scan = doubted.scan
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
-    maps = np.stack([_las(read_probability(path, like=reference)) for path in doubted.maps]).astype(np.float32)
+    covered, box = stack_cover(scan)
+    # Only the box of the stack of each map is kept: an ensemble has many, and scans are large.
+    maps = np.stack([_las(read_probability(path, like=reference))[box] for path in doubted.maps]).astype(np.float32)
     mask, truth = _las(read_mask(scan.mask, like=reference)) > 0, _las(reference) > 0
-    covered = covered_by_stack(scan)
-    looked_at = covered | mask
+    looked_at = (covered | mask)[box]
     uncertainty = voxel_uncertainty(maps[:, looked_at], doubted.threshold)
-    inside = covered[looked_at]
+    inside = covered[box][looked_at]
     voxels = {name: values[inside] for name, values in uncertainty.items()}
     curves = _voxel_curves(mask[covered], truth[covered], voxels)
     spacing_mm = to_las(reference).spacing_mm
     rule = resolve_rule(doubted.rule)
-    labels = label_components(mask, rule, float(np.prod(spacing_mm))).labels
+    labels = label_components(mask[box], rule, float(np.prod(spacing_mm))).labels
     lesions = {name: _lesion_means(labels[looked_at], values) for name, values in uncertainty.items()}
     if len(maps) > 1:
         cut = [one >= doubted.threshold for one in maps]

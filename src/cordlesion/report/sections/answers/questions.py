@@ -13,9 +13,8 @@ from cordlesion.report.sections.ranking.ranks import LOSS, name_rank
 from cordlesion.report.sections.ranking.standings import name_needed, name_reach
 from cordlesion.report.sections.thresholds.stability import SHIFT
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
-from cordlesion.report.table import SIGNIFICANT
 from cordlesion.report.words import enumerate_words
-from cordlesion.statistics import MIN_PAIRS
+from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT
 
 _UNKNOWN_SEEDS = (
     "Every loss was trained with one seed, so this holds for these trainings; for others of the same losses it is "

@@ -11,8 +11,7 @@ import pandas as pd
 from cordlesion.report.sections.statements.claims import STATEMENTS, WITHIN, Claim, Part, Statement
 from cordlesion.report.sections.statements.measures import Estimate
 from cordlesion.report.summary_tables import STATEMENT_ROWS
-from cordlesion.report.table import SIGNIFICANT
-from cordlesion.statistics import MIN_PAIRS, holm
+from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT, holm
 from cordlesion.study_folder.results import StudyResults
 
 Answer: TypeAlias = Literal["confirmed", "contradicted", "undecided", "not asked"]

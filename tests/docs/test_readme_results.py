@@ -1,0 +1,59 @@
+"""The results in the README are those of the tables that are kept of its two studies."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+TABLES = REPOSITORY / "docs" / "example_report" / "tables"
+README = re.sub(r"\s+", " ", (REPOSITORY / "README.md").read_text(encoding="utf-8"))
+TITLES = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky"}
+
+
+def table(study: str, name: str) -> pd.DataFrame:
+    return pd.read_csv(TABLES / study / f"{name}.tsv.gz", sep="\t")
+
+
+def rows_at(study: str, loss: str, part: str, t: float) -> pd.DataFrame:
+    rows = table(study, "evaluation")
+    return rows[(rows["loss"] == loss) & (rows["set"] == part) & (rows["threshold"] == t)]
+
+
+def tuned_t(loss: str) -> float:
+    return float(table("demo", "thresholds").set_index("loss").at[loss, "threshold"])
+
+
+def mean_f1(loss: str, part: str, t: float) -> str:
+    rows = rows_at("demo", loss, part, t)
+    return f"{rows.loc[rows['n_reference_lesions'] > 0, 'voxel_f1'].mean():.2f}"
+
+
+@pytest.mark.parametrize("loss", TITLES)
+def test_the_table_of_the_demo(loss: str) -> None:
+    tuned = tuned_t(loss)
+    scores = [mean_f1(loss, part, t) for part in ("threshold", "test") for t in (0.5, tuned)]
+    assert f"| {' | '.join([TITLES[loss], f'{tuned:.2f}', *scores])} |" in README
+
+
+def test_the_scans_of_the_demo() -> None:
+    n_scans, n_subjects = {}, {}
+    for part in ("threshold", "test"):
+        rows = rows_at("demo", "bce", part, 0.5).query("n_reference_lesions > 0")
+        n_scans[part], n_subjects[part] = len(rows), rows["subject"].nunique()
+    threshold = (
+        f"{n_scans['threshold']} scans with lesions (of {n_subjects['threshold']} subjects) in the threshold set"
+    )
+    assert f"{threshold} and {n_scans['test']} (of {n_subjects['test']}) in the test set" in README
+
+
+def test_the_gain_and_the_price_of_tuning_in_the_demo() -> None:
+    row = table("demo", "summary_tuning").set_index(["loss", "metric"]).loc[("bce", "voxel_f1")]
+    gain = f"{row['difference']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}"
+    assert f"(median gain within test scans {gain})" in README
+    false = [
+        (rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"]).mean()
+        for rows in (rows_at("demo", "bce", "test", t) for t in (tuned_t("bce"), 0.5))
+    ]
+    assert f"marks {false[0]:.1f} false lesions per scan instead of {false[1]:.1f}" in README
