@@ -18,7 +18,7 @@ FALSE = "#lesions tbody button[title]:not([title=''])"
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: ExplorerServer) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(20_000)
     page.goto(server.address)
     page.locator("body[data-ready]").wait_for()
     yield page
@@ -84,7 +84,7 @@ def style_body(page: Page, style: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("fonts", FONTS)
 def test_all_numbers_are_above_the_footer_on_a_small_screen(page, fonts):
-    page.set_viewport_size({"width": 1280, "height": 760})
+    page.set_viewport_size({"width": 1280, "height": 720})
     style_body(page, FONTS[fonts])
     footer = boxes(page, "footer")[0][1]
     assert all(y + height <= footer for _, y, _, height in boxes(page, ".metrics tr"))
@@ -107,7 +107,7 @@ def test_a_false_lesion_keeps_its_name(page):
 def test_files_that_are_still_loading_are_not_dropped(browser, server):
     page = browser.new_page()
     page.goto(server.address)
-    page.locator("body[data-ready]").wait_for(timeout=120_000)
+    page.locator("body[data-ready]").wait_for(timeout=20_000)
     answers = page.evaluate(
         """async () => {
             document.head.append = () => {}; // nothing comes of itself
@@ -125,7 +125,7 @@ def test_files_that_are_still_loading_are_not_dropped(browser, server):
 
 @pytest.mark.parametrize("zoomed", [False, True])
 def test_the_crosshair_is_one_pixel_wide_in_both_slices(page, zoomed):
-    canvas = page.locator('[data-side="a"] canvas')
+    canvas = page.locator('[data-side="a"] canvas[tabindex]')
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
     page.keyboard.down("Control")
