@@ -10,7 +10,7 @@ from random_masks import VALUES, maps, rules, spacings
 from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
-from cordlesion.metrics import LesionRule, evaluate, sweep, sweep_peaks
+from cordlesion.metrics import LesionRule, evaluate, sweep, sweep_highest, sweep_peaks
 
 STRUCTURE = {6: 1, 18: 2, 26: 3}
 CUTS = st.sets(st.sampled_from(VALUES.tolist()), min_size=1)
@@ -39,6 +39,23 @@ def test_every_combination_is_that_of_a_plain_loop(scan, cuts, peaks, volumes, r
         mask = kept_by_plain_loop(p, t, peak, volume, np.prod(spacing), rule.connectivity)
         expected = evaluate(reference, mask, spacing, rule)
         np.testing.assert_array_equal(astuple(swept.measured[number]), astuple(expected))
+
+
+def highest_by_plain_loop(p, t, number, connectivity):
+    labels, n = ndimage.label(p >= np.float32(t), ndimage.generate_binary_structure(3, STRUCTURE[connectivity]))
+    peaks = sorted((-p[labels == k].max(), k) for k in range(1, n + 1))
+    return np.isin(labels, [k for _, k in peaks[:number]])
+
+
+@settings(deadline=None, max_examples=60)
+@given(maps(), CUTS, st.sets(st.integers(1, 5), min_size=1), rules, spacings)
+def test_the_highest_components_are_those_of_a_plain_loop(scan, cuts, numbers, rule, spacing):
+    reference, p = scan
+    cuts, numbers = sorted(cuts), sorted(numbers)
+    swept = sweep_highest(reference, p, spacing, cuts, numbers, rule)
+    for (t, k), place in np.ndenumerate(swept.places):
+        expected = evaluate(reference, highest_by_plain_loop(p, cuts[t], numbers[k], rule.connectivity), spacing, rule)
+        np.testing.assert_array_equal(astuple(swept.measured[place]), astuple(expected))
 
 
 @settings(deadline=None, max_examples=30)

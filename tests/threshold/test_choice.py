@@ -154,9 +154,7 @@ def test_a_minimum_volume_is_tuned_with_the_threshold():
     assert choice.stability.plateau == (0.25, 0.75)
     assert choice.curve.columns.tolist() == ["minimum_volume_mm3", "threshold", "score"]
     assert choice.curve["score"].tolist() == [0, 0.4, 0.6, 0.2, 0, 0, 0.8, 0.8, 0.8, 0, 0, 0.8, 0.7, 0.8, 0]
-    with pytest.raises(
-        CordlesionError, match=r"Scan scan-0 has no voxel_f1 at t = 1, minimum_volume_mm3 = 3"
-    ):
+    with pytest.raises(CordlesionError, match=r"Scan scan-0 has no voxel_f1 at t = 1, minimum_volume_mm3 = 3"):
         choose_threshold(rows.query("not (scan_id == 'scan-0' and minimum_volume_mm3 == 3 and threshold == 1)"))
     with pytest.raises(CordlesionError, match="lacks minimum_volume_mm3"):
         choose_threshold(rows.assign(minimum_volume_mm3=[math.nan, *rows["minimum_volume_mm3"][1:]]))

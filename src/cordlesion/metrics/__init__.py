@@ -11,7 +11,8 @@ from cordlesion.metrics.froc import FrocCurve as FrocCurve
 from cordlesion.metrics.froc import froc_curve as froc_curve
 from cordlesion.metrics.lesion import Components as Components
 from cordlesion.metrics.lesion import label_components as label_components
-from cordlesion.metrics.peaks import PeakSweep as PeakSweep
+from cordlesion.metrics.peaks import ComponentSweep as ComponentSweep
+from cordlesion.metrics.peaks import sweep_highest as sweep_highest
 from cordlesion.metrics.peaks import sweep_peaks as sweep_peaks
 from cordlesion.metrics.rules import RULES as RULES
 from cordlesion.metrics.rules import LesionRule as LesionRule

@@ -5,12 +5,13 @@ a minimum: hysteresis thresholding (Canny, IEEE Trans. Pattern Anal. Mach. Intel
 Peaks and sizes of all components come from one component tree, so that no combination is labelled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, IntArray, Mask
 from cordlesion.io.probability import count_reached
 from cordlesion.metrics.component_tree import Level
@@ -24,16 +25,16 @@ from cordlesion.metrics.voxel import checked_mask, require_same_shape, voxel_vol
 
 
 @dataclass(frozen=True, eq=False)
-class PeakSweep:
-    """The metrics of one scan at every combination of T thresholds, P peaks and V minimum volumes."""
+class ComponentSweep:
+    """The metrics of one scan at every combination of T thresholds and of what decides which components are kept."""
 
     measured: tuple[ScanMetrics, ...]
     """Each that occurs, once."""
     places: IntArray
-    """Which of them each combination has, shape (T, P, V)."""
+    """Which of them each combination has: shape (T, P, V) with peaks and minimum volumes, (T, K) with numbers."""
 
     def column(self, name: str) -> FloatArray:
-        """Return one metric at every combination, shape (T, P, V)."""
+        """Return one metric at every combination, in the shape of ``places``."""
         values = np.array([getattr(one, name) for one in self.measured], dtype=np.float64)
         found: FloatArray = values[self.places]
         return found
@@ -46,7 +47,7 @@ class _Cells:
     kept: Mask
     """Shape (S, C)."""
     places: IntArray
-    """Shape (P, V)."""
+    """The set of each combination, shape (P, V) or (K,)."""
 
 
 def sweep_peaks(
@@ -57,7 +58,7 @@ def sweep_peaks(
     peaks: Sequence[float] | npt.NDArray[np.floating],
     minimum_volumes_mm3: Sequence[float] = (0.0,),
     rule: str | LesionRule = "study",
-) -> PeakSweep:
+) -> ComponentSweep:
     """Compare a map with the reference at each threshold, with each peak and each minimum volume.
 
     A voxel is predicted lesion when its component of ``p >= t`` (connected as the rule connects lesions) has a voxel of
@@ -87,13 +88,64 @@ def sweep_peaks(
         >>> swept.column("n_predicted_lesions").tolist(), swept.column("voxel_f1").round(2).tolist()
         ([[[2.0], [1.0]]], [[[0.67], [1.0]]])
     """
-    resolved, voxel_mm3 = resolve_rule(rule), voxel_volume_mm3(spacing_mm)
+    voxel_mm3 = voxel_volume_mm3(spacing_mm)
+    reached = checked_thresholds(peaks, rising=True)
+    least = np.array([LesionRule(min_volume_mm3=volume).min_voxels(voxel_mm3) for volume in minimum_volumes_mm3])
+    if not (np.diff(np.asarray(minimum_volumes_mm3)) > 0).all():
+        raise CordlesionError(f"The minimum volumes are {minimum_volumes_mm3}; each must be higher than the last.")
+    return _sweep(reference, probability, voxel_mm3, thresholds, rule, lambda level: _cells(level, reached, least))
+
+
+def sweep_highest(
+    reference: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    spacing_mm: Sequence[float],
+    thresholds: Sequence[float] | npt.NDArray[np.floating],
+    numbers: Sequence[float],
+    rule: str | LesionRule = "study",
+) -> ComponentSweep:
+    """Compare a map with the reference at each threshold, where only the components with the highest peaks are kept.
+
+    Args:
+        reference: As for :func:`sweep_peaks`, and so are all others but one.
+        probability: The same shape.
+        spacing_mm: Voxel size along the three axes.
+        thresholds: Values in [0, 1], rising.
+        numbers: How many components are kept at most; of equal peaks the first in scan order.
+        rule: Name of a preset in :data:`cordlesion.LESION_RULES`, or a :class:`LesionRule`.
+
+    Raises:
+        CordlesionError: As for :func:`sweep_peaks`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cordlesion.metrics import sweep_highest
+        >>> reference = np.zeros((20, 20, 20), bool)
+        >>> reference[4:8, 4:8, 4:8] = True
+        >>> probability = 0.5 * reference + 0.4 * np.roll(reference, 10, axis=0)
+        >>> swept = sweep_highest(reference, probability, (1, 1, 1), thresholds=[0.3], numbers=[1, 2])
+        >>> swept.column("n_false_lesions").tolist()
+        [[0.0, 1.0]]
+    """
+    limits = np.asarray(numbers, dtype=np.float64)
+    return _sweep(
+        reference, probability, voxel_volume_mm3(spacing_mm), thresholds, rule, lambda level: _highest(level, limits)
+    )
+
+
+def _sweep(
+    reference: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    voxel_mm3: float,
+    thresholds: Sequence[float] | npt.NDArray[np.floating],
+    rule: str | LesionRule,
+    cells_of: Callable[[Level], _Cells],
+) -> ComponentSweep:
+    resolved, cuts = resolve_rule(rule), checked_thresholds(thresholds, rising=True)
     mask, p = checked_mask(reference, "reference"), checked_probability(probability)
     require_same_shape(mask, p, "probability map")
-    cuts, reached = (checked_thresholds(values, rising=True) for values in (thresholds, peaks))
-    least = [LesionRule(min_volume_mm3=volume).min_voxels(voxel_mm3) for volume in minimum_volumes_mm3]
     levels = find_levels(mask, p, cuts, resolved.connectivity)
-    cells = [_cells(level, reached, np.array(least)) for level in levels]
+    cells = [cells_of(level) for level in levels]
     facts = _facts(levels, cells, resolved, resolved.min_voxels(voxel_mm3))
     distinct, which = np.unique(facts, axis=0, return_inverse=True)
     starts = np.cumsum([0, *(len(one.kept) for one in cells)])[:-1]
@@ -103,7 +155,14 @@ def sweep_peaks(
         scan_metrics_of(ScanFacts(n_reference, n_predicted, n_common, LesionCounts(*counts), voxel_mm3))
         for n_predicted, n_common, *counts in distinct.tolist()
     ]
-    return PeakSweep(tuple(measured), places)
+    return ComponentSweep(tuple(measured), places)
+
+
+def _highest(level: Level, numbers: FloatArray) -> _Cells:
+    """Return which components each number keeps."""
+    rank = np.empty(len(level.peaks))
+    rank[np.argsort(-level.peaks, kind="stable")] = np.arange(len(rank))
+    return _Cells(rank < numbers[:, np.newaxis], np.arange(len(numbers)))
 
 
 def _cells(level: Level, peaks: npt.NDArray[np.float32], least_voxels: IntArray) -> _Cells:
