@@ -122,7 +122,7 @@ class RankDice(_OwnThreshold):
     def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:  # noqa: ARG003 - of every rule
         """Calibrate, then choose the least expected Dice."""
         scale, shift = fit_platt(table)
-        rows = [_ranked(scan, scale, shift) for _, scan in table.groupby("scan_id", sort=False)]
+        rows = [ranked_rows(scan, scale, shift) for _, scan in table.groupby("scan_id", sort=False)]
         choice = choose_threshold(pd.concat(rows, ignore_index=True), objective)
         facts = cls.facts(choice) | {"interval": None}
         return cls(**facts, scale=scale, shift=shift, least_expected_dice=choice.settings[LEAST_DICE])
@@ -186,7 +186,7 @@ def _best_cut(bins: FloatArray, scale: float, shift: float) -> tuple[int, float]
     return best, float(dice[best])
 
 
-def _ranked(scan: pd.DataFrame, scale: float, shift: float) -> pd.DataFrame:
+def ranked_rows(scan: pd.DataFrame, scale: float, shift: float) -> pd.DataFrame:
     """Return a row of a scan for each least expected Dice: its metrics there."""
     cut, empty = scan.iloc[: len(FINE)], scan.iloc[len(FINE) :]
     bins = _bins((cut["predicted_volume_mm3"] / cut["voxel_mm3"]).round().to_numpy())
