@@ -7,6 +7,9 @@ from cordlesion.threshold.grid import GRIDS as GRIDS
 from cordlesion.threshold.grid import SETTINGS as SETTINGS
 from cordlesion.threshold.grid import THRESHOLDS as THRESHOLDS
 from cordlesion.threshold.grid import VOLUME as VOLUME
+from cordlesion.threshold.guarantees import Guarantee as Guarantee
+from cordlesion.threshold.guarantees import certify as certify
+from cordlesion.threshold.guarantees import control_on_average as control_on_average
 from cordlesion.threshold.maps import describe_cut as describe_cut
 from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
