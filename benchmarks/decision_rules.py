@@ -24,9 +24,9 @@ from cordlesion.metrics import resolve_rule
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.threshold import THRESHOLD_RULES, parse_objective
-from cordlesion.threshold.adaptive import LEAST, RankDice, fit_platt, ranked_rows
+from cordlesion.threshold.adaptive import calibrate, ranked_rows
 from cordlesion.threshold.components import PEAKS
-from cordlesion.threshold.grid import LEAST_DICE, PEAK, VOLUME
+from cordlesion.threshold.grid import PEAK, VOLUME
 from cordlesion.threshold.rule import TuningScan
 from cordlesion.threshold.scans import arrange_scans
 
@@ -91,30 +91,28 @@ def halves(method: str, tables: dict[str, pd.DataFrame], objective: str, n: int)
         rows = tables[kind]
         for name, value in fixed.items():
             rows = rows[rows[name] == value]
-        rng = np.random.default_rng(0)
+        rng, arranged = np.random.default_rng(0), None if kind == "rank_dice" else _arranged(rows, objective)
         for number in range(n):
             tuned_on = rng.permutation(subjects)[: len(subjects) // 2]
-            if kind == "rank_dice":
+            if arranged is None:
                 if number >= n // 8:  # calibrated again in each half, which takes long
                     break
-                scale, shift = fit_platt(rows[rows["subject"].isin(tuned_on)])
-                ranked = pd.concat([ranked_rows(scan, scale, shift) for _, scan in rows.groupby("scan_id")])
-                scored = _score(_arranged(ranked, objective), tuned_on, objective)
+                scaling = calibrate(rows[rows["subject"].isin(tuned_on)])
+                ranked = pd.concat([ranked_rows(scan, scaling) for _, scan in rows.groupby("scan_id")])
+                scored = _score(_arranged(ranked, objective), tuned_on)
             else:
-                arranged = _arranged(rows, objective) if number == 0 else arranged
-                scored = _score(arranged, tuned_on, objective)
+                scored = _score(arranged, tuned_on)
             yield {"method": method, "objective": objective, "rule": rule, "half": number, **scored}
 
 
 def _arranged(rows: pd.DataFrame, objective: str) -> tuple:
     """Return the grid, the measures of the objective, and the scores, of every scan and cell."""
     goal = parse_objective(objective)
-    rows = rows.sort_values([name for name in ("scan_id", *rows.columns.intersection([VOLUME, PEAK])) if name])
-    table = rows.assign(subject=rows["scan_id"], scan_id=rows["scan_id"])
+    # Every scan is a subject of its own here, so that scans are in the order of their names.
+    table = rows.assign(subject=rows["scan_id"])
     names = np.sort(rows["scan_id"].unique())
     person = rows.drop_duplicates("scan_id").set_index("scan_id").loc[names, "subject"].to_numpy()
-    every = _Everything(goal)
-    scans = arrange_scans(table, every)
+    scans = arrange_scans(table, _Everything(goal))
     return goal, scans.grid, scans.measures, person
 
 
@@ -139,7 +137,7 @@ class _Everything:
         return np.concatenate([self.goal.measure(table), np.stack([np.asarray(one, dtype=float) for one in scores])])
 
 
-def _score(arranged: tuple, tuned_on: np.ndarray, objective: str) -> dict[str, float]:
+def _score(arranged: tuple, tuned_on: np.ndarray) -> dict[str, float]:
     goal, grid, measures, person = arranged
     tuning = np.isin(person, tuned_on)
     curve = np.nan_to_num(goal.summarize(measures[:-4, tuning]), nan=-1.0)

@@ -11,7 +11,7 @@ from scipy import ndimage, optimize, special
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import RULES, binarize, evaluate
-from cordlesion.threshold.adaptive import FINE, LOGITS, SLOPES, RankDice, VolumeAdaptive, fit_platt
+from cordlesion.threshold.adaptive import FINE, LOGITS, SLOPES, RankDice, VolumeAdaptive, calibrate
 from cordlesion.threshold.components import PeakThreshold, TopComponents
 from cordlesion.threshold.rule import TuningScan
 
@@ -103,7 +103,7 @@ def measured(rule, some):
 
 def test_the_calibration_is_that_of_a_logistic_regression_on_all_voxels():
     some = scans(6, shift=-1.0)
-    scale, shift = fit_platt(measured(RankDice, some))
+    scaling = calibrate(measured(RankDice, some))
     logit = np.concatenate([special.logit(scan.probability.ravel().astype(float)) for scan in some])
     lesion = np.concatenate([scan.reference.ravel() for scan in some])
     looked_at = logit > LOGITS[0]
@@ -112,13 +112,13 @@ def test_the_calibration_is_that_of_a_logistic_regression_on_all_voxels():
         linear = x[0] * logit[looked_at] + x[1]
         return np.mean(np.logaddexp(0, linear) - lesion[looked_at] * linear)
 
-    np.testing.assert_allclose([scale, shift], optimize.minimize(loss, [1, 0]).x, atol=0.01)
+    np.testing.assert_allclose([scaling.scale, scaling.shift], optimize.minimize(loss, [1, 0]).x, atol=0.01)
 
 
 def test_maps_without_a_lesion_voxel_cannot_be_calibrated():
     some = [TuningScan("a", "a", np.zeros((4, 4, 4), bool), np.full((4, 4, 4), 0.5, np.float32), SPACING)]
-    with pytest.raises(CordlesionError, match="cannot be calibrated: 0 of 64 voxels"):
-        fit_platt(measured(RankDice, some))
+    with pytest.raises(CordlesionError, match="cannot be calibrated: 0 of 64 are"):
+        calibrate(measured(RankDice, some))
 
 
 @pytest.mark.parametrize("kind", [PeakThreshold, TopComponents, VolumeAdaptive, RankDice])

@@ -9,12 +9,12 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy import optimize, special
+from scipy import special
 
-from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, IntArray, Mask
 from cordlesion.io.probability import count_reached
 from cordlesion.metrics import RULES, LesionRule, binarize, evaluate, sweep
+from cordlesion.metrics.platt import PlattScaling, fit_platt
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import LEAST_DICE, SLOPE
 from cordlesion.threshold.rule import Probability, RuleWithThreshold, Spacing, TunedRule, TuningScan, as_table
@@ -121,16 +121,16 @@ class RankDice(_OwnThreshold):
     @classmethod
     def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:  # noqa: ARG003 - of every rule
         """Calibrate, then choose the least expected Dice."""
-        scale, shift = fit_platt(table)
-        rows = [ranked_rows(scan, scale, shift) for _, scan in table.groupby("scan_id", sort=False)]
+        scaling = calibrate(table)
+        rows = [ranked_rows(scan, scaling) for _, scan in table.groupby("scan_id", sort=False)]
         choice = choose_threshold(pd.concat(rows, ignore_index=True), objective)
         facts = cls.facts(choice) | {"interval": None}
-        return cls(**facts, scale=scale, shift=shift, least_expected_dice=choice.settings[LEAST_DICE])
+        return cls(**facts, scale=scaling.scale, shift=scaling.shift, least_expected_dice=choice.settings[LEAST_DICE])
 
     def threshold_in(self, probability: Probability, spacing_mm: Spacing) -> float:  # noqa: ARG002 - of every rule
         """Return the threshold of the highest expected Dice; NaN where the mask is empty."""
         bins = np.bincount(count_reached(probability.ravel(order="K"), FINE), minlength=len(FINE) + 1)[1:]
-        number, expected = _best_cut(bins.astype(np.float64), self.scale, self.shift)
+        number, expected = _best_cut(bins.astype(np.float64), PlattScaling(self.scale, self.shift))
         return float(FINE[number]) if bins.any() and expected >= self.least_expected_dice else math.nan
 
     def binarize(self, probability: Probability, spacing_mm: Spacing) -> Mask:
@@ -144,8 +144,8 @@ class RankDice(_OwnThreshold):
         return f"that of the highest expected Dice, at least {self.least_expected_dice:g}"
 
 
-def fit_platt(table: pd.DataFrame) -> tuple[float, float]:
-    """Fit scale and shift of the logits to the voxels of all scans, counted between the fine thresholds (Platt 1999).
+def calibrate(table: pd.DataFrame) -> PlattScaling:
+    """Calibrate by the voxels of all scans, counted between the fine thresholds.
 
     Args:
         table: What :meth:`RankDice.measure` returns of each scan, one below the other.
@@ -157,19 +157,7 @@ def fit_platt(table: pd.DataFrame) -> tuple[float, float]:
     found = cut["predicted_volume_mm3"] / cut["voxel_mm3"]
     common = (cut["voxel_sensitivity"] * cut["reference_volume_mm3"]).fillna(0) / cut["voxel_mm3"]
     above, lesion = (part.groupby(cut["threshold"]).sum().to_numpy() for part in (found, common))
-    n, y = _bins(above), _bins(lesion)
-    if not 0 < y.sum() < n.sum():
-        raise CordlesionError(
-            f"Probabilities cannot be calibrated: {y.sum():.0f} of {n.sum():.0f} voxels are lesion; some of each kind "
-            "are needed. Tune on scans with lesions whose maps are above 0."
-        )
-
-    def loss(parameters: FloatArray) -> float:
-        logit = parameters[0] * _CENTRES + parameters[1]
-        return float((n * np.logaddexp(0, logit) - y * logit).sum() / n.sum())
-
-    best = optimize.minimize(loss, [1.0, 0.0], method="L-BFGS-B", bounds=[(0.05, 20), (-20, 20)])
-    return float(best.x[0]), float(best.x[1])
+    return fit_platt(_CENTRES, _bins(above), _bins(lesion))
 
 
 def _bins(above: FloatArray) -> FloatArray:
@@ -177,19 +165,19 @@ def _bins(above: FloatArray) -> FloatArray:
     return above - np.append(above[1:], 0)
 
 
-def _best_cut(bins: FloatArray, scale: float, shift: float) -> tuple[int, float]:
+def _best_cut(bins: FloatArray, scaling: PlattScaling) -> tuple[int, float]:
     """Return the fine threshold of the highest expected Dice, and that Dice, from the voxels between thresholds."""
-    expected_lesion = bins * special.expit(scale * _CENTRES + shift)
+    expected_lesion = bins * special.expit(scaling.scale * _CENTRES + scaling.shift)
     reached, true = (part[::-1].cumsum()[::-1] for part in (bins, expected_lesion))
     dice = 2 * true / (expected_lesion.sum() + reached + 1)
     best = int(dice.argmax())
     return best, float(dice[best])
 
 
-def ranked_rows(scan: pd.DataFrame, scale: float, shift: float) -> pd.DataFrame:
+def ranked_rows(scan: pd.DataFrame, scaling: PlattScaling) -> pd.DataFrame:
     """Return a row of a scan for each least expected Dice: its metrics there."""
     cut, empty = scan.iloc[: len(FINE)], scan.iloc[len(FINE) :]
     bins = _bins((cut["predicted_volume_mm3"] / cut["voxel_mm3"]).round().to_numpy())
-    number, expected = _best_cut(bins, scale, shift)
+    number, expected = _best_cut(bins, scaling)
     kept = [cut.iloc[[number]] if bins.any() and expected >= least else empty for least in LEAST]
     return pd.concat(kept, ignore_index=True).assign(threshold=0.5, **{LEAST_DICE: LEAST})
