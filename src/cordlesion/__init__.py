@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from cordlesion.losses.precision import in_float32 as in_float32
     from cordlesion.maps.compare import Comparison as Comparison
     from cordlesion.maps.compare import compare_files as compare_files
+    from cordlesion.maps.cut import CutMasks as CutMasks
+    from cordlesion.maps.cut import cut_files as cut_files
     from cordlesion.maps.evaluate import MetricsTable as MetricsTable
     from cordlesion.maps.evaluate import evaluate_files as evaluate_files
     from cordlesion.maps.tune import tune_files as tune_files
@@ -113,6 +115,8 @@ _HOMES = {
     "OBJECTIVES": "threshold",
     "tune_files": "maps.tune",
     "binarize": "metrics",
+    "cut_files": "maps.cut",
+    "CutMasks": "maps.cut",
     "compare_files": "maps.compare",
     "Comparison": "maps.compare",
     "wilcoxon": "statistics",

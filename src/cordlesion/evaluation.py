@@ -1,7 +1,8 @@
 """Masks or probability maps compared with references: a row per scan (no torch)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,11 @@ from cordlesion.dataset.columns import RULE, SCAN_COLUMNS
 from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import TableSpec
-from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.volume import Volume, read_probability
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
+from cordlesion.threshold.grid import VOLUME
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 METRICS = TableSpec(
@@ -23,18 +25,20 @@ METRICS = TableSpec(
     (*SCAN_COLUMNS, *COLUMNS, RULE),
     key=("scan_id",),
 )
+MapReader: TypeAlias = Callable[[Path, Volume], Volume]
+"""Reads a probability map on the grid of a volume."""
 _NOTHING = PostprocessConfig()
 
 
 def read_masks(
-    pair: MapPair, references: MaskValues | None = None, predictions: MaskValues | None = None
+    pair: MapPair, references: MaskReader | None = None, predictions: MaskReader | None = None
 ) -> tuple[Volume, Volume]:
     """Read reference and predicted mask, on one grid.
 
     Args:
         pair: The files.
-        references: Records the value by which references mark lesions.
-        predictions: The same for predictions.
+        references: Reads references, and records the value by which they mark lesions.
+        predictions: The same for predictions; it may also make the masks, of maps.
 
     Raises:
         CordlesionError: A file is missing, damaged or no mask, or the grids differ.
@@ -47,8 +51,8 @@ def read_masks(
 def evaluate_mask(
     pair: MapPair,
     rule: str | LesionRule = "study",
-    references: MaskValues | None = None,
-    predictions: MaskValues | None = None,
+    references: MaskReader | None = None,
+    predictions: MaskReader | None = None,
 ) -> ScanMetrics:
     """Compare a predicted mask with the reference, on the reference's grid.
 
@@ -64,7 +68,8 @@ def sweep_map(
     thresholds: Sequence[float],
     rule: str | LesionRule = "study",
     removal: PostprocessConfig = _NOTHING,
-    references: MaskValues | None = None,
+    references: MaskReader | None = None,
+    read: MapReader = read_probability,
 ) -> pd.DataFrame:
     """Compare a probability map with the reference at every threshold.
 
@@ -73,7 +78,8 @@ def sweep_map(
         thresholds: The thresholds.
         rule: When a lesion counts as detected.
         removal: Post-processing of the map; none by default.
-        references: Records the value by which references mark lesions.
+        references: Reads references, and records the value by which they mark lesions.
+        read: Reads the map.
 
     Returns:
         A row per threshold: scan_id, subject, session, threshold and the metrics.
@@ -82,11 +88,43 @@ def sweep_map(
         CordlesionError: A file is missing or damaged, values are no probabilities, or the grids differ.
     """
     reference = (references or MaskValues("references", pair.lesion_value)).read(pair.reference)
-    probability = read_probability(pair.prediction, like=reference)
+    probability = read(pair.prediction, reference)
     p = postprocess(probability, thresholds, removal, read_cord(pair.cord_mask, reference, removal))
     measured = sweep(reference.data, p, reference.spacing_mm, thresholds, rule)
     columns = {name: np.array([getattr(metrics, name) for metrics in measured]) for name in METRIC_COLUMNS}
     return pd.DataFrame(_names(pair) | {"threshold": np.array(thresholds, dtype=np.float64)} | columns)
+
+
+def sweep_volumes(
+    pair: MapPair,
+    thresholds: Sequence[float],
+    rule: str | LesionRule,
+    removal: PostprocessConfig,
+    volumes_mm3: Sequence[float],
+    references: MaskReader | None = None,
+    read: MapReader = read_probability,
+) -> pd.DataFrame:
+    """Compare a map with the reference at every threshold, and for each minimum lesion volume if there are some.
+
+    Args:
+        pair: The files.
+        thresholds: The thresholds.
+        rule: When a lesion counts as detected.
+        removal: Post-processing of the map.
+        volumes_mm3: Minimum lesion volumes, in place of that of ``removal``.
+        references: As for :func:`sweep_map`.
+        read: Reads the map.
+
+    Returns:
+        As :func:`sweep_map`; with volumes a row per threshold and volume, in the column ``minimum_volume_mm3``.
+    """
+    if not volumes_mm3:
+        return sweep_map(pair, thresholds, rule, removal, references, read)
+    tables = []
+    for volume in volumes_mm3:
+        changed = removal.model_copy(update={VOLUME: volume})
+        tables.append(sweep_map(pair, thresholds, rule, changed, references, read).assign(**{VOLUME: volume}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def metric_row(pair: MapPair, metrics: ScanMetrics) -> dict[str, object]:
@@ -114,5 +152,5 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
     if (volumes.min() == volumes.max()).all() and volumes.max().any():
         raise CordlesionError(
             f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "
-            "Export the network's probabilities before they are cut."
+            "Export the network's probabilities before they are cut (nnU-Net: --save_probabilities)."
         )

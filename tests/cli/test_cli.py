@@ -31,6 +31,7 @@ NAMES = [
     "segment",
     "evaluate",
     "tune",
+    "cut",
     "compare",
     "implant",
     "detectability",

@@ -185,7 +185,7 @@ def test_files_with_other_times_are_whole_all_the_same(copy):
         ((stacks, "make_stack"), "image", "preprocess"),
         ((stacks, "make_stack"), "reference", "preprocess"),
         ((maps, "describe_map"), "image", "tune"),
-        ((maps, "sweep_map"), "reference", "tune"),
+        ((maps, "sweep_volumes"), "reference", "tune"),
     ],
     ids=[
         "image while stacks are cut",

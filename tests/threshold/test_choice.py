@@ -117,9 +117,16 @@ def naive_draws(sweep, name, n_resamples, seed):
     return draws
 
 
-def naive_choice(scans, name):
-    scores = {cell: SCORES[name]([scan[c] for scan in scans]) for c, cell in enumerate(CELLS)}
-    return best_cell(scores, sorted({t for _, t in CELLS}), TOLERANCES.get(name, 0))
+def naive_choice(scans, name, above=-1):
+    scores = {(v, t): SCORES[name]([scan[c] for scan in scans]) for c, (v, t) in enumerate(CELLS) if t > above}
+    return best_cell(scores, sorted({t for _, t in scores}), TOLERANCES.get(name, 0)), max(scores.values())
+
+
+def naive_resample(scans, name):
+    """Marking every voxel is no choice; where nothing else meets the objective's condition, there is none."""
+    cell, _ = naive_choice(scans, name)
+    other, score = naive_choice(scans, name, above=0)
+    return cell if cell[1] > 0 else other if score >= 0 else None
 
 
 @settings(deadline=None, max_examples=500)
@@ -130,14 +137,15 @@ def test_choice_and_intervals_against_loops(sweep, name, seed):
     assume(max(SCORES[name]([scan[c] for _, scan in part]) for c in range(len(CELLS))) >= 0)
     with patch("cordlesion.threshold.choice.MIN_SUBJECTS", 1):  # small cases show what larger ones would
         choice = choose_threshold(table, name, n_resamples=7, seed=seed)
-    assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)
+    assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)[0]
     samples = [
         [scan for drawn in draw for subject, scan in part if subject == drawn]
         for draw in naive_draws(sweep, name, 7, seed)
     ]
-    volumes, thresholds = zip(*(naive_choice(sample, name) for sample in samples), strict=True)
-    assert choice.interval == empirical_interval(thresholds, 0.025)
-    assert choice.minimum_volume_interval == empirical_interval(volumes, 0.025)
+    chosen = [cell for sample in samples if (cell := naive_resample(sample, name))]
+    volumes, thresholds = zip(*chosen, strict=True) if chosen else ((), ())
+    assert choice.interval == (empirical_interval(thresholds, 0.025) if chosen else None)
+    assert choice.minimum_volume_interval == (empirical_interval(volumes, 0.025) if chosen else None)
 
 
 def test_a_minimum_volume_is_tuned_with_the_threshold():
@@ -280,6 +288,21 @@ def test_interval_shows_disagreement_between_subjects():
     subjects = ["a"] * 9 + list("bcde")
     assert choose_threshold(table([low] * 9 + [high] * 4, subjects=subjects)).interval == (0.25, 0.75)
     assert choose_threshold(table([low, high] * 2)).interval is None
+
+
+def test_no_interval_reaches_down_to_marking_everything():
+    """In a sample without the scans with few false lesions only t = 0 keeps the budget: one false lesion, the image."""
+    zero = {"n_detected_lesions": 0, "n_predicted_lesions": 1, "n_true_predicted_lesions": 0}
+    found = {"n_detected_lesions": 1, "n_predicted_lesions": 1, "n_true_predicted_lesions": 1}
+    rows = []
+    for number in range(8):
+        false = {"n_predicted_lesions": 4 if number < 3 else 1}
+        for t, counts in ((0.0, zero), (0.5, found | false), (0.75, found | false)):
+            name = {"scan_id": f"s{number}", "subject": f"s{number}", "threshold": t}
+            rows.append(name | counts | {"n_reference_lesions": 1, "reference_volume_mm3": 9.0})
+    choice = choose_threshold(pd.DataFrame(rows), "lesion_sensitivity:1.2")
+    assert (choice.value, choice.learned) == (0.5, True)
+    assert choice.interval == (0.5, 0.5)
 
 
 def test_same_seed_same_interval():

@@ -10,13 +10,17 @@ import pytest
 from pydantic import ValidationError
 
 from cordlesion.config import PostprocessConfig
-from cordlesion.io.volume import Volume
+from cordlesion.io.volume import Volume, read_mask
+from cordlesion.maps.cut import cut_files
+from cordlesion.maps.evaluate import evaluate_files
 from cordlesion.metrics import RULES, binarize, evaluate
 from cordlesion.model.bundle import ModelCard, read_card, save_bundle
 from cordlesion.threshold import THRESHOLD_RULES
+from cordlesion.threshold.mask_rule import MaskRule
 from cordlesion.threshold.postprocess import make_mask
 from cordlesion.threshold.rule import ThresholdRule, TuningScan
 from cordlesion.threshold.rules import load_rule
+from support.images import write_image
 from support.models import untrained_bundle
 
 SPACING = (1.0, 0.8, 2.5)
@@ -64,6 +68,19 @@ def test_a_rule_survives_in_a_bundle(name: str, tmp_path: Path) -> None:
     card = read_card(tmp_path)
     assert isinstance(card, ModelCard)
     assert card.threshold == rule
+
+
+@every_rule
+def test_commands_for_maps_take_a_rule_by_its_file(name: str, tmp_path: Path) -> None:
+    rule, removal, p = fitted(name), PostprocessConfig(minimum_volume_mm3=9), tuning_scans()[0].probability
+    (tmp_path / "rule.json").write_text(json.dumps(MaskRule(rule, removal).record()))
+    write_image(tmp_path / "maps" / "a.nii.gz", p, np.diag([*SPACING, 1.0]))
+    cut_files(tmp_path / "maps", tmp_path / "rule.json", tmp_path / "masks")
+    expected, _ = make_mask(Volume(p, np.diag([*SPACING, 1.0])), rule, removal, None)
+    np.testing.assert_array_equal(read_mask(tmp_path / "masks" / "a.nii.gz").data, expected)
+    at_once = evaluate_files(tmp_path / "masks", probability=tmp_path / "maps", threshold=tmp_path / "rule.json").table
+    assert expected.any()
+    assert at_once["voxel_f1"].tolist() == [1.0]
 
 
 @every_rule

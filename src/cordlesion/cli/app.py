@@ -108,6 +108,12 @@ COMMANDS = (
         MAPS,
     ),
     Command(
+        "cut",
+        "maps:cut",
+        "Make lesion masks of the probability maps of any tool, by the threshold that `tune` chose.",
+        MAPS,
+    ),
+    Command(
         "compare",
         "maps:compare",
         "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Output, Quiet, report_excluded
+from cordlesion.cli.options import Flag, Output, Quiet, report_excluded, report_remarks
 from cordlesion.metrics import RULES
 from cordlesion.threshold import GRIDS, OBJECTIVES
 
@@ -23,12 +23,25 @@ Grid: TypeAlias = Annotated[
         help=f"The thresholds to try: {', '.join(f'{name} ({len(grid)} of them)' for name, grid in GRIDS.items())}."
     ),
 ]
+Subjects: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        help="The subject of each scan, where names do not show it: a table with the columns scan and participant_id "
+        "(and session_id), or a pattern of the names of scans such as '{subject}_*'. With a column set, `tune` uses "
+        "only scans of the set threshold, and `evaluate` only those of the set test."
+    ),
+]
+LesionClass: TypeAlias = Annotated[
+    int | None, Parameter(help="Number of the class that is lesion, in nnU-Net's exports of more than two.")
+]
 
 
 def evaluate(
     *,
     reference: Path,
-    prediction: Path,
+    prediction: Path | None = None,
+    probability: Path | None = None,
+    threshold: str | None = None,
     output: Output,
     rule: Rule = "study",
     figures: Path | None = None,
@@ -36,6 +49,8 @@ def evaluate(
     figure_format: Literal["png", "svg"] = "png",
     lesion_value: int | None = None,
     predicted_value: int | None = None,
+    lesion_class: LesionClass = None,
+    subjects: Subjects = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -43,6 +58,8 @@ def evaluate(
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        probability: In place of masks: a probability map, or a folder of maps, as for `tune`.
+        threshold: Which voxels of the maps are lesion: the file that `tune` wrote, or a number.
         figures: Folder for a picture of each scan, coloured by agreement, with a page of them all (index.html) and a
             table of the lesions of both masks.
         images: The scans behind the masks: a scan, or a folder; by default those of the references' BIDS dataset.
@@ -58,6 +75,8 @@ def evaluate(
         metrics = evaluate_files(
             reference,
             prediction,
+            probability=probability,
+            threshold=threshold,
             output=output,
             rule=rule,
             figures=figures,
@@ -65,7 +84,10 @@ def evaluate(
             figure_format=figure_format,
             lesion_value=lesion_value,
             predicted_value=predicted_value,
+            lesion_class=lesion_class,
+            subjects=subjects,
         )
+        report_remarks(metrics.remarks)
         return report_excluded(metrics.excluded)
 
 
@@ -77,7 +99,10 @@ def tune(
     objective: Objective = "median_voxel_f1",
     rule: Rule = "study",
     grid: Grid = "paper",
+    minimum_volume: Annotated[tuple[float, ...], Parameter(negative="", consume_multiple=True)] = (),
     lesion_value: int | None = None,
+    lesion_class: LesionClass = None,
+    subjects: Subjects = None,
     quiet: Quiet = False,
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
@@ -86,7 +111,10 @@ def tune(
 
     Args:
         reference: A mask, or a folder of masks.
-        probability: A probability map, or a folder of maps with the same BIDS entities or names.
+        probability: A probability map, or a folder of maps with the same BIDS entities or names: NIfTI files, or the
+            predictions of nnU-Net (.npz), also those in the folds of a trained model.
+        minimum_volume: Minimum lesion volumes in mm3, of which one is chosen together with the threshold; predicted
+            components count only if they are larger. By default all count.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown
@@ -101,8 +129,50 @@ def tune(
             rule=rule,
             grid=grid,
             lesion_value=lesion_value,
+            lesion_class=lesion_class,
+            minimum_volumes_mm3=minimum_volume,
+            subjects=subjects,
         )
+        report_remarks(choice.remarks)
         return report_excluded(choice.excluded)
+
+
+def cut(
+    *,
+    probability: Path,
+    threshold: str,
+    output: Output,
+    names: Literal["auto", "bids", "same"] = "auto",
+    images: Path | None = None,
+    lesion_class: LesionClass = None,
+    overwrite: Flag = False,
+    quiet: Quiet = False,
+) -> int:
+    """Make lesion masks of the probability maps of any tool, by the threshold that `tune` chose.
+
+    Args:
+        probability: A probability map, or a folder of maps, as for `tune`.
+        threshold: Which voxels are lesion: the file that `tune` wrote, or a number.
+        output: Folder of the masks.
+        names: How masks are named: bids (label-lesion_mask in place of probseg), same (as the map), or auto (by the
+            name of the map).
+        images: The scans: a scan, or a folder; needed for predictions of nnU-Net that lie without its masks.
+        overwrite: Replace masks of these names.
+    """
+    from cordlesion.io.progress import shown
+    from cordlesion.maps.cut import cut_files
+
+    with shown(quiet):
+        done = cut_files(
+            probability,
+            threshold,
+            output,
+            names=names,
+            images=images,
+            lesion_class=lesion_class,
+            overwrite=overwrite,
+        )
+        return report_excluded(done.excluded)
 
 
 def compare(

@@ -57,6 +57,12 @@ def report_partial(remarks: Iterable[str], allowed: bool) -> int:
     return 2 if found and not allowed else 0
 
 
+def report_remarks(remarks: Iterable[str]) -> None:
+    """Print what makes a result doubtful."""
+    for remark in remarks:
+        print(f"cordlesion: note: {remark}", file=sys.stderr)
+
+
 def report_excluded(excluded: Mapping[str, str]) -> int:
     """Print why scans were excluded; returns the exit status: 2 if there are any."""
     for reason in excluded.values():

@@ -60,6 +60,41 @@ def read_participants(path: Path) -> Participants:
     """
     if not path.is_file():
         return Participants(path)
+    names, rows, header = read_cells(path)
+    if "participant_id" not in names:
+        return Participants(
+            path, spelling=("has no column participant_id, so sites and scanners are unknown. Add it.",)
+        )
+    rows = [row for row in rows if row.get("participant_id")]
+    remarks = [_SPELLINGS[header.delimiter]] if header.delimiter in _SPELLINGS else []
+    spelled = zip(header.names, names, strict=True)
+    changed = [name for name, read in spelled if name != read and read in ("site", "scanner")]
+    remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
+    if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
+        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is added.")
+    by_subject: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
+    return Participants(path, frozenset(names), by_subject, tuple(remarks))
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a table, as it was written."""
+
+    names: Sequence[str]
+    delimiter: str
+
+
+def read_cells(path: Path) -> tuple[list[str], list[dict[str, str]], Header]:
+    """Read a table of text that people write by hand: tabs, commas or semicolons, capitals, ``n/a`` for nothing.
+
+    Returns:
+        The names of the columns in small letters; the rows, a value by column; the header as it was written.
+
+    Raises:
+        CordlesionError: The file cannot be read, or is not a UTF-8 text.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = [line for line in stream if line.strip()]
@@ -70,21 +105,8 @@ def read_participants(path: Path) -> Participants:
     except (UnicodeDecodeError, csv.Error) as error:
         raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
     names = [name.strip().casefold() for name in header]
-    if "participant_id" not in names:
-        return Participants(
-            path, spelling=("has no column participant_id, so sites and scanners are unknown. Add it.",)
-        )
     rows = [dict(zip(names, (_cell(cell) for cell in row), strict=False)) for row in table]
-    rows = [row for row in rows if row.get("participant_id")]
-    remarks = [_SPELLINGS[delimiter]] if delimiter in _SPELLINGS else []
-    changed = [name for name, read in zip(header, names, strict=True) if name != read and read in ("site", "scanner")]
-    remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
-    if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
-        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is added.")
-    by_subject: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
-    return Participants(path, frozenset(names), by_subject, tuple(remarks))
+    return names, rows, Header(header, delimiter)
 
 
 _SPELLINGS = {

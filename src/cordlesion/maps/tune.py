@@ -2,21 +2,25 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ValidationError
 
-from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair
+from cordlesion.config import PostprocessConfig, ThresholdConfig
+from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import require_gradual, sweep_map
+from cordlesion.evaluation import require_gradual, sweep_volumes
 from cordlesion.execution.local import map_scans
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
-from cordlesion.maps.files import pair_by_name, require_name, usable_results
+from cordlesion.maps.files import pair_by_name, remark_people, require_name, usable_results
 from cordlesion.metrics import RULES
+from cordlesion.nnunet.predictions import read_map
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLDS,
@@ -27,6 +31,7 @@ from cordlesion.threshold import (
     find_cut,
     parse_objective,
 )
+from cordlesion.threshold.mask_rule import MaskRule
 
 
 def tune_files(
@@ -38,12 +43,18 @@ def tune_files(
     rule: str = "study",
     grid: str = "paper",
     lesion_value: float | None = None,
+    lesion_class: int | None = None,
+    minimum_volumes_mm3: Sequence[float] = (),
+    subjects: Path | str | None = None,
 ) -> ThresholdChoice:
     """Choose the decision threshold of probability maps.
 
     Give the scans of a threshold set only, never those that results are reported on: they would look too good.
     Files are paired by their BIDS entities or names. A pair that cannot be used is excluded and listed; the others go
     on. Nothing is written unless ``output`` is given.
+
+    Maps are NIfTI files, or the softmax exports of nnU-Net: a folder of ``nnUNetv2_predict --save_probabilities``, or
+    the folder of a trained model, of which the validation of each fold is used.
 
     Args:
         reference: A mask, or a folder of masks.
@@ -54,9 +65,16 @@ def tune_files(
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         grid: Which thresholds are tried: a name in :data:`cordlesion.THRESHOLD_GRIDS`.
         lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
+        lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
+        minimum_volumes_mm3: Minimum lesion volumes, of which one is chosen together with the threshold; predicted
+            components count only if they are larger. By default all count.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``threshold`` are used.
 
     Returns:
-        The choice; ``excluded`` in it lists the files that could not be used, each with the reason.
+        The choice; ``excluded`` in it lists the files that could not be used, each with the reason, and ``remarks``
+        what makes it doubtful.
 
     Raises:
         CordlesionError: Nothing could be evaluated, the scans do not suit the objective, no threshold does better
@@ -75,31 +93,59 @@ def tune_files(
         check_output_file(output, reference, probability)
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
     parse_objective(objective)
-    pairs, unmatched = pair_by_name(reference, probability, PROBABILITY_NAMES, lesion_value)
-    references = MaskValues("references", lesion_value)
-    outcomes = map_scans(
-        lambda pair: sweep_map(pair, GRIDS[grid], rule, references=references), pairs, "sweep thresholds"
+    measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, MaskValues("references", lesion_value))
+    pairs, unmatched = pair_by_name(
+        reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
     )
-    references.require_one()
+    outcomes = map_scans(partial(measure.sweep, grid), pairs, "sweep thresholds")
+    measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
-    choice = replace(choose_threshold(table, objective), excluded=excluded)
+    usable = [outcome.item for outcome in outcomes if outcome.result is not None]
+    choice = replace(choose_threshold(table, objective), excluded=excluded, remarks=remark_people(usable, subjects))
     if not choice.learned:
-        usable = [outcome.item for outcome in outcomes if outcome.result is not None]
-        raise CordlesionError(
-            _refusal(probability, table, choice, "" if grid == "fine" else _finer(usable, choice, rule))
-        )
+        finer = "" if grid == "fine" else _finer(usable, choice, measure)
+        raise CordlesionError(_refusal(probability, table, choice, finer))
     if output is not None:
+        chosen = MaskRule.chosen(choice, {pair.scan_id: pair.subject for pair in usable})
         left_out = _without_places(excluded, reference, probability)
-        write_json(output, _record(choice, rule, grid, find_cut(table), left_out))
+        write_json(output, _record(choice, chosen, rule, grid, find_cut(table), left_out))
     _report(choice, grid, probability, table, output)
     return choice
 
 
+@dataclass(frozen=True)
+class _Sweep:
+    """How each map is measured."""
+
+    rule: str
+    volumes_mm3: tuple[float, ...]
+    lesion_class: int | None
+    references: MaskValues
+
+    def sweep(self, grid: str, pair: MapPair) -> pd.DataFrame:
+        """Measure a map at every threshold of a grid."""
+        read = partial(read_map, lesion_class=self.lesion_class)
+        removal = PostprocessConfig()
+        return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, self.references, read)
+
+
+def _checked_volumes(volumes_mm3: Sequence[float]) -> tuple[float, ...]:
+    try:
+        return ThresholdConfig(minimum_volumes_mm3=tuple(volumes_mm3)).minimum_volumes_mm3
+    except ValidationError as error:
+        raise CordlesionError(
+            f"minimum volumes of {', '.join(map(str, volumes_mm3))} mm3 are given; different numbers of 0 or more are "
+            "needed. Mend --minimum-volume."
+        ) from error
+
+
 def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None) -> None:
     """Print the choice, and what limits it."""
-    show_message(f"threshold {choice.value:g} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+    volume = choice.minimum_volume_mm3
+    removed = "" if volume is None else f", minimum volume {volume:g} mm3"
+    show_message(f"threshold {choice.value:g}{removed} ({choice.objective} {choice.score:.3f}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
     cut = find_cut(sweep)
     if cut is not None:
@@ -108,9 +154,9 @@ def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.Dat
         show_message(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
 
 
-def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, rule: str) -> str:
+def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, measure: _Sweep) -> str:
     """Describe what the fine grid finds where the paper's grid finds nothing; empty where it finds nothing either."""
-    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS["fine"], rule), pairs, "sweep finer thresholds")
+    outcomes = map_scans(partial(measure.sweep, "fine"), pairs, "sweep finer thresholds")
     finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.objective)
     return f"--grid fine does better: t = {finer.value:g} reaches {finer.score:.3g}" if finer.learned else ""
 
@@ -124,16 +170,18 @@ def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, fi
 
 
 def _record(
-    choice: ThresholdChoice, rule: str, grid: str, cut: float | None, left_out: Mapping[str, str]
+    choice: ThresholdChoice, chosen: MaskRule, rule: str, grid: str, cut: float | None, left_out: Mapping[str, str]
 ) -> dict[str, object]:
     """Return the contents of ``thresholds.json``."""
     stability = choice.stability
     lost = (stability.loss_below, stability.loss_above)
     return {
         "threshold": choice.value,
+        **chosen.record(),
         "objective": choice.objective,
         "score": choice.score,
         "interval": choice.interval,
+        "minimum_volume_interval": choice.minimum_volume_interval,
         "plateau": stability.plateau,
         "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
         "area_under_curve": stability.area,

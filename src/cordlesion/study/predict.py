@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import EnsembleRun, Method, PostprocessConfig, RunConfig, SetName
+from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import evaluate_mask, metric_row, sweep_map
+from cordlesion.evaluation import evaluate_mask, metric_row, sweep_volumes
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.outcome import Item, Outcome, Result
 from cordlesion.io.fingerprints import fingerprint
@@ -25,7 +25,7 @@ from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SWEEP
-from cordlesion.threshold import GRIDS, VOLUME, ThresholdRule
+from cordlesion.threshold import GRIDS, ThresholdRule
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,8 @@ def sweep_set(
         with folder.stage(key, made_from, path):
             pairs = [map_pair(scan, folder, run) for scan in scans]
             thresholds, rule = GRIDS[study.config.threshold.grid], study.config.evaluation.rule
-            sweep = partial(_sweep, thresholds=thresholds, rule=rule, removal=run.postprocess, volumes_mm3=volumes_mm3)
+            removal = run.postprocess
+            sweep = partial(sweep_volumes, thresholds=thresholds, rule=rule, removal=removal, volumes_mm3=volumes_mm3)
             measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             _require_unchanged(study, run, scans)
@@ -191,23 +192,6 @@ def map_pair(scan: Scan, folder: StudyFolder, run: Method) -> MapPair:
 def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:
     """Return the path of a scan's mask; a comparator's maps have a threshold, and a mask, in every fold."""
     return mask_path(folder.probability(scan_id, run.name if run.is_tuned else run.maps_name))
-
-
-def _sweep(
-    pair: MapPair,
-    thresholds: Sequence[float],
-    rule: str,
-    removal: PostprocessConfig,
-    volumes_mm3: Sequence[float],
-) -> pd.DataFrame:
-    """Measure a map at every threshold, and for each minimum volume if there are some."""
-    if not volumes_mm3:
-        return sweep_map(pair, thresholds, rule, removal)
-    tables = []
-    for volume in volumes_mm3:
-        table = sweep_map(pair, thresholds, rule, removal.model_copy(update={VOLUME: volume}))
-        tables.append(table.assign(**{VOLUME: volume}))
-    return pd.concat(tables, ignore_index=True)
 
 
 def _write(study: Study, pending: Sequence[MapToWrite], executor: Executor) -> None:

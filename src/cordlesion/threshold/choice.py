@@ -1,6 +1,6 @@
 """The choice of the decision threshold over a grid, with its bootstrap interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,7 +42,8 @@ class ThresholdChoice:
     score: float
     """The objective at t."""
     interval: tuple[float, float] | None
-    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one."""
+    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one. No sample chooses t = 0,
+    where every voxel is lesion; samples in which no other threshold meets the objective's condition are left out."""
     curve: pd.DataFrame
     """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; before them
     a column for each of the settings."""
@@ -65,6 +66,8 @@ class ThresholdChoice:
     """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read, each with the reason; only where the choice was made from files."""
+    remarks: Sequence[str] = ()
+    """What makes the choice doubtful, as sentences; only where it was made from files."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
@@ -86,7 +89,7 @@ class ThresholdChoice:
         }
         rows |= {name.replace("_", " ").replace(" mm3", ", mm³"): f"{value:g}" for name, value in self.settings.items()}
         remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
-        remarks += [f"Excluded: {reason}" for reason in self.excluded.values()]
+        remarks += [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return html_rows("Decision threshold", rows) + html_notes(remarks)
 
     @property
@@ -214,14 +217,17 @@ def _failure(goal: Objective, scans: ThresholdScans) -> str:
 
 def _intervals(
     goal: Objective, scans: ThresholdScans, n_resamples: int, seed: int
-) -> tuple[tuple[float, float], dict[str, tuple[float, float]]]:
+) -> tuple[tuple[float, float] | None, dict[str, tuple[float, float]]]:
     """Return the intervals of t and of the settings: all are chosen again in every bootstrap sample."""
+    grid = scans.grid
     resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-    cells = scans.grid.best_cells(resampled, goal.tolerance)
-    *places, t = np.unravel_index(cells, scans.grid.shape)
-    settings = scans.grid.settings.items()
-    of_settings = {name: _interval(values[k]) for (name, values), k in zip(settings, places, strict=True)}
-    return _interval(scans.grid.thresholds[t]), of_settings
+    chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
+    if not chosen:
+        return None, {}
+    numbers, t = np.array(chosen).T
+    places = np.unravel_index(numbers, grid.shape[:-1]) if grid.settings else ()
+    of_settings = {name: _interval(values[k]) for (name, values), k in zip(grid.settings.items(), places, strict=True)}
+    return _interval(grid.thresholds[t]), of_settings
 
 
 def _interval(chosen: FloatArray) -> tuple[float, float]:

@@ -75,6 +75,18 @@ class Grid:
             tied = tied | (values[number] >= least)
         return number, _middle_of_widest_run(np.flatnonzero(tied), self.thresholds)
 
+    def best_above_zero(self, curve: FloatArray, tolerance: float = 0.0) -> tuple[int, int] | None:
+        """Return as :meth:`best` the best cell that does not mark every voxel (t = 0), if there are others.
+
+        None where all others break the objective's condition (they are below 0).
+        """
+        volume, threshold = self.best(curve, tolerance)
+        if self.thresholds[threshold] > 0 or not len(self.above_zero):
+            return volume, threshold
+        others = np.full_like(curve, -1)
+        others[self.above_zero] = curve[self.above_zero]
+        return self.best(others, tolerance) if others.max() >= 0 else None
+
     def best_cells(self, curves: FloatArray, tolerance: float = 0.0) -> IndexArray:
         """Return the cell that :meth:`best` chooses of each curve, shape (N, S * T), as its place in the curve."""
         highest = curves.max(axis=1, keepdims=True)

@@ -21,6 +21,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import show_message
+from cordlesion.nnunet.predictions import of_folds
 from cordlesion.study_folder.tables import COMPARATORS
 
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
@@ -197,7 +198,8 @@ def _bundle(config: ComparatorConfig) -> Comparator:
 
 
 def _given(config: ComparatorConfig) -> list[ScanFile]:
-    files = [path for path in list_files(config.path, _SUFFIXES[config.kind]) if fnmatch(path.name, config.files)]
+    listed = of_folds(config.path, list_files(config.path, _SUFFIXES[config.kind]))
+    files = [path for path in listed if fnmatch(path.name, config.files)]
     if not files:
         wanted = " or ".join(f"*{suffix}" for suffix in _SUFFIXES[config.kind])
         raise CordlesionError(
