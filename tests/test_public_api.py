@@ -61,7 +61,10 @@ def test_the_examples_of_the_contract():
     assert cordlesion.losses.LOSSES["tversky"](logits, (logits > 0).float()).ndim == 0
 
 
-WITH_TORCH = {"losses", "LOSSES", "make_loss", "in_float32", "segment", "Segmentation", "load_bundle", "run_study"}
+WITH_TORCH = {
+    *("losses", "LOSSES", "make_loss", "in_float32", "segment", "Segmentation", "load_bundle", "run_study"),
+    "set_threshold",
+}
 REPOSITORY = Path(__file__).parents[1]
 CODE_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

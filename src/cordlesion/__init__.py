@@ -52,10 +52,12 @@ if TYPE_CHECKING:
     from cordlesion.metrics import evaluate_rules as evaluate_rules
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
+    from cordlesion.model.bundle_updates import set_threshold as set_threshold
     from cordlesion.nnunet.softmax import read_softmax as read_softmax
     from cordlesion.pictures.plots import plot_scan as plot_scan
     from cordlesion.pictures.plots import plot_scores as plot_scores
     from cordlesion.pictures.plots import plot_threshold_curve as plot_threshold_curve
+    from cordlesion.report.study_figures import plot_study as plot_study
     from cordlesion.scan.outputs import Segmentation as Segmentation
     from cordlesion.scan.segment import segment as segment
     from cordlesion.simulate import simulate_cohort as simulate_cohort
@@ -70,8 +72,10 @@ if TYPE_CHECKING:
     from cordlesion.threshold import OBJECTIVES as OBJECTIVES
     from cordlesion.threshold import THRESHOLDS as THRESHOLDS
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
+    from cordlesion.threshold import ThresholdRule as ThresholdRule
     from cordlesion.threshold import choose_threshold as choose_threshold
     from cordlesion.threshold import sweep_maps as sweep_maps
+    from cordlesion.threshold.mask_rule import write_rule as write_rule
 
     LESION_RULES = RULES
     """Lesion rules by name: when a lesion counts as detected."""
@@ -97,6 +101,7 @@ _HOMES = {
     "Coverage": "lesions.coverage",
     "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
+    "set_threshold": "model.bundle_updates",
     # Masks and maps of any tool
     "evaluate": "metrics",
     "evaluate_rules": "metrics",
@@ -109,6 +114,8 @@ _HOMES = {
     "sweep_maps": "threshold",
     "choose_threshold": "threshold",
     "ThresholdChoice": "threshold",
+    "ThresholdRule": "threshold",
+    "write_rule": "threshold.mask_rule",
     "THRESHOLDS": "threshold",
     "FINE_THRESHOLDS": "threshold",
     "THRESHOLD_GRIDS": "threshold:GRIDS",
@@ -140,6 +147,7 @@ _HOMES = {
     "plot_threshold_curve": "pictures.plots",
     "plot_scores": "pictures.plots",
     "plot_scan": "pictures.plots",
+    "plot_study": "report.study_figures",
     # Errors
     "CordlesionError": "errors",
     "PartialSearchWarning": "errors",

@@ -8,14 +8,13 @@ import pytest
 
 from cordlesion.config import read_study
 from cordlesion.dataset.bids import find_scans
-from cordlesion.losses import LOSSES
 from cordlesion.simulate import simulate_cohort
 from cordlesion.study.run import run_study
 from support.guide import DOCS, Python, Shell, run_blocks
 from support.tiny import STUDY, make_cohort
 
 GUIDE = (
-    *("install", "first_study", "own_data", "own_loss", "detectability", "reading_the_report"),
+    *("install", "first_study", "own_data", "detectability", "reading_the_report"),
     *("explorer", "cluster", "method", "losses", "packaged_model", "plan"),
 )
 LEAST_STUDY = "name: page\ndataset: cohort\noutput: study\n"
@@ -41,7 +40,6 @@ def test_every_block_of_the_guide_runs(page, finished, tmp_path, monkeypatch, cl
     monkeypatch.chdir(shutil.copytree(finished, tmp_path / "folder"))
     # The guide's scan looks unlike the tiny cohort, and the guard would refuse it.
     monkeypatch.setattr("cordlesion.model.bundle.read_profile", lambda _folder: None)
-    monkeypatch.delitem(LOSSES, "top_k_entropy", raising=False)  # so that the row of the example goes afterwards
     run = {"bash": Shell(cli).run, "python": Python().run, "yaml": read_yaml, "text": str}
     run_blocks(page, run)
 

@@ -20,11 +20,10 @@ OURS = {
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The folders that the page shows, and the table that it shows with further rows."""
-    (shown,) = re.findall(r"```text\n(scan +participant_id +set\n.*?)```", PAGE, re.DOTALL)
-    rows = [line.split() for line in shown.splitlines()]
-    theirs = [case.replace("*", "M0") for case, *_ in rows[1:]]
-    rows += [[case, case[:6], name] for name, cases in OURS.items() for case in cases]
-    (tmp_path / "scans.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    (shown,) = re.findall(r"```text\n(scan,participant_id,set\n.*?)```", PAGE, re.DOTALL)
+    theirs = [line.split(",")[0].replace("*", "M0") for line in shown.splitlines()[1:]]
+    more = "".join(f"{case},{case[:6]},{name}\n" for name, cases in OURS.items() for case in cases)
+    (tmp_path / "scans.csv").write_text(shown + more)
     cases = [*theirs, *OURS["threshold"], *OURS["test"]]
     write_labels(tmp_path / "labels", cases)
     write_images(tmp_path / "images", cases)

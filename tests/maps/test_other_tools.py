@@ -1,6 +1,7 @@
 """Maps of other tools without Python: nnU-Net's folders, names of any habit, a tuned rule, subjects."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -200,6 +201,19 @@ def test_a_mask_never_replaces_what_is_there(nnunet):
     with pytest.raises(CordlesionError, match="lies among the maps that are read"):
         cut_files("predictions", 0.3, "predictions", overwrite=True)
     assert (nnunet / "predictions" / f"{TUNED[0]}.nii.gz").read_bytes() == hard
+
+
+def test_an_export_of_a_reader_that_reorients_gives_the_mask_of_the_map(shared, tmp_path):
+    case = shared("cases", "io", "02_nnunet_npz_reorient")
+    (tmp_path / "export").mkdir()
+    for name in ("plans.json", "sub-01.npz"):
+        shutil.copy(case / name, tmp_path / "export")
+    cut_files(tmp_path / "export", 0.4, tmp_path / "one", images=case / "sub-01_T2w.nii.gz")
+    cut_files(case / "sub-01_probseg.nii.gz", 0.4, tmp_path / "two")
+    one, two = (nib.load(tmp_path / side / "sub-01_label-lesion_mask.nii.gz") for side in ("one", "two"))
+    assert two.get_fdata().any()
+    np.testing.assert_array_equal(one.get_fdata(), two.get_fdata())
+    np.testing.assert_allclose(one.affine, two.affine)
 
 
 def test_masks_are_no_maps_to_cut(nnunet):

@@ -33,6 +33,7 @@ CONTRACT = {
     "by_orientation": "Table 12d",
     "by_slice_spacing": "Table 12e",
     "uncertainty": "Table 13",
+    "own_metrics": "Own metrics",
     "figure1_cohort": "Figure 1",
     "figure2_thresholds": "Figure 2",
     "figure3_example": "Figure 3",

@@ -53,6 +53,12 @@ DERIVATIONS = {
     "by_scanner": lambda derived: derived.by("scanner", "Scanner"),
     "by_orientation": lambda derived: derived.by("orientation", "Orientation"),
     "by_slice_spacing": lambda derived: derived.by("slice_spacing_mm", "Slice spacing"),
+    "own_metrics": lambda _: [
+        [
+            *("Metric", "Loss", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "p", "p (Holm)"),
+            "Subjects",
+        ]
+    ],
     "uncertainty": lambda _: [
         [
             *("Loss", "Share", "Scans", "F1", "Random order", "Entropy", "Distance from t", "Spread"),

@@ -10,20 +10,26 @@ REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 BLOCK = re.compile(
     r"^<!-- test(?P<instead> instead)?(?: \([^)]*\))?: (?P<command>.*?) -->$"
-    r"|^```(?P<language>\w+)\n(?P<code>.*?)^```$",
+    r"|^```(?P<language>\w+)\n(?P<code>.*?)^```$"
+    r'|^``` \{ \.\w+ title="(?P<file>[^"]+)" \}\n(?P<content>.*?)^```$',
     re.MULTILINE | re.DOTALL,
 )
 BASH = ["bash", "-euo", "pipefail", "-c"]
 
 
 def run_blocks(page, run):
-    """Run each block of a page by the function of its language, and the commands in comments by that of bash."""
+    """Run each block of a page by the function of its language, and the commands in comments by that of bash.
+
+    A block with a file's name as its title goes to ``run["file"]``, with the name.
+    """
     instead = None
     for block in BLOCK.finditer((DOCS / f"{page}.md").read_text(encoding="utf-8")):
         if block["instead"]:
             instead = block["command"]
         elif block["command"]:
             run["bash"](block["command"])
+        elif block["file"]:
+            run["file"](block["file"], block["content"])
         else:
             run[block["language"]](instead or block["code"])
             instead = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Flag, Output, Quiet, report_excluded, report_remarks
+from cordlesion.cli.options import Code, Flag, Output, Quiet, report_excluded, report_remarks
 from cordlesion.metrics import RULES
 from cordlesion.threshold import GRIDS, OBJECTIVES
 
@@ -14,7 +14,25 @@ Objective: TypeAlias = Annotated[
     str,
     Parameter(
         help=f"What the threshold maximises: {'; '.join(f'{name} ({one.title})' for name, one in OBJECTIVES.items())}. "
-        "A number after a colon replaces the one in brackets, e.g. f_beta:0.5."
+        "A number after a colon replaces the one in brackets, e.g. f_beta:0.5. Or one of your own, by the import path "
+        "of its function: my_module:my_objective."
+    ),
+]
+Metrics: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--metric",
+        negative="",
+        help="A metric of your own by the import path of its function, such as my_module:my_metric; may be repeated. "
+        "Its code is run.",
+    ),
+]
+OwnCode: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--code",
+        help="Folder of the modules of your own that other options name; by default the current one. A threshold rule "
+        "that a file names runs only where this is given.",
     ),
 ]
 Grid: TypeAlias = Annotated[
@@ -51,6 +69,8 @@ def evaluate(
     predicted_value: int | None = None,
     lesion_class: LesionClass = None,
     subjects: Subjects = None,
+    metrics: Metrics = (),
+    code: OwnCode = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -72,7 +92,7 @@ def evaluate(
     from cordlesion.maps.evaluate import evaluate_files
 
     with shown(quiet):
-        metrics = evaluate_files(
+        measured = evaluate_files(
             reference,
             prediction,
             probability=probability,
@@ -86,9 +106,11 @@ def evaluate(
             predicted_value=predicted_value,
             lesion_class=lesion_class,
             subjects=subjects,
+            metrics=metrics,
+            code=code,
         )
-        report_remarks(metrics.remarks)
-        return report_excluded(metrics.excluded)
+        report_remarks(measured.remarks)
+        return report_excluded(measured.excluded)
 
 
 def tune(
@@ -103,6 +125,8 @@ def tune(
     lesion_value: int | None = None,
     lesion_class: LesionClass = None,
     subjects: Subjects = None,
+    metrics: Metrics = (),
+    code: OwnCode = None,
     quiet: Quiet = False,
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
@@ -132,6 +156,8 @@ def tune(
             lesion_class=lesion_class,
             minimum_volumes_mm3=minimum_volume,
             subjects=subjects,
+            metrics=metrics,
+            code=code,
         )
         report_remarks(choice.remarks)
         return report_excluded(choice.excluded)
@@ -146,6 +172,7 @@ def cut(
     images: Path | None = None,
     lesion_class: LesionClass = None,
     overwrite: Flag = False,
+    code: Code = None,
     quiet: Quiet = False,
 ) -> int:
     """Make lesion masks of the probability maps of any tool, by the threshold that `tune` chose.
@@ -171,6 +198,7 @@ def cut(
             images=images,
             lesion_class=lesion_class,
             overwrite=overwrite,
+            code=code,
         )
         return report_excluded(done.excluded)
 
@@ -182,6 +210,7 @@ def compare(
     first_run: str = "",
     second_run: str = "",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    metrics: Annotated[tuple[str, ...], Parameter(name="--metric", negative="")] = (),
 ) -> None:
     """Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.
 
@@ -191,9 +220,11 @@ def compare(
         first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
+        metrics: Column of a metric of your own, to be compared, too; may be repeated.
     """
     from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
 
-    comparison = compare_files(first, second, first_run=first_run, second_run=second_run, output=output)
+    runs = {"first_run": first_run, "second_run": second_run}
+    comparison = compare_files(first, second, **runs, output=output, metrics=metrics)
     print(comparison.table.to_string(index=False, float_format="{:.4g}".format))
     print(COMPARISON_NOTE)

@@ -33,7 +33,7 @@ def read_study(path: Path | str) -> StudyConfig:
     preprocess = study.preprocess.below(folder)
     training = study.training.below(folder)
     places = {"dataset": folder / study.dataset, "output": folder / study.output, "comparators": comparators}
-    code = folder / (study.code or ".") if study.code or study.imports_code else None
+    code = folder / (study.code or ".") if study.code or study.imported else None
     return study.model_copy(update=places | {"preprocess": preprocess, "training": training, "code": code})
 
 

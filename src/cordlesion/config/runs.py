@@ -1,6 +1,6 @@
 """One training of a study (loss x seed x fold), and everything that its masks depend on."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,15 +64,22 @@ class RunConfig(Section):
         apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
         how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
         content = self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
-        return content | imported_code(self.network, self.code, [self.loss])
+        return content | self.imported_code
+
+    @property
+    def imported_code(self) -> dict[str, Any]:
+        """The hashes of the user's own loss and network, as JSON."""
+        return imported_code([part.name for part in (self.network, self.loss) if part.is_imported], self.code)
 
 
-def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[LossConfig] = ()) -> dict[str, Any]:
+def imported_code(names: Sequence[str], code: Path | None) -> dict[str, Any]:
     """Return the hashes of the user's own code that enter fingerprints, as JSON; empty without such code.
+
+    Args:
+        names: Import paths.
+        code: Folder in which their modules are looked for first.
 
     Raises:
         CordlesionError: It cannot be imported.
     """
-    parts: list[NetworkConfig | LossConfig] = [network, *losses]
-    names = [part.name for part in parts if part.is_imported]
     return {"code": {name: source_hashes(name, code) for name in names}} if names else {}

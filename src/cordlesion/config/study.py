@@ -14,14 +14,9 @@ from cordlesion.config.execution import ClusterConfig, ReducedConfig
 from cordlesion.config.names import names_on_disk
 from cordlesion.config.optimization import as_hashed, explicit
 from cordlesion.config.runs import RunConfig, imported_code
-from cordlesion.config.section import LATER, Section
+from cordlesion.config.section import LATER, Section, name_only
 from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
 from cordlesion.io.yaml import fault_at
-
-
-def _name_only(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
 
 Method: TypeAlias = RunConfig | EnsembleRun | ComparatorRun
 """What is evaluated: a training of this study, an ensemble of them or a comparator, in one fold."""
@@ -53,11 +48,11 @@ class StudyConfig(Section):
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     patches: PatchConfig = PatchConfig()
-    network: Annotated[NetworkConfig, BeforeValidator(_name_only)] = NetworkConfig()
+    network: Annotated[NetworkConfig, BeforeValidator(name_only)] = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     prediction: PredictionConfig = PredictionConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
-    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
+    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
     ensembles: Annotated[Ensembles, LATER] = "per_loss"
     """Means of the maps of several trainings, evaluated as methods of their own: ``per_loss`` (one of each loss, of all
@@ -69,8 +64,8 @@ class StudyConfig(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     cluster: ClusterConfig = ClusterConfig()
     code: Annotated[Path | None, LATER] = None
-    """Folder of the Python modules that ``network`` and ``losses`` name by import paths (``my_module:MyNet``), relative
-    to the YAML file. Default: the folder of that file."""
+    """Folder of the Python modules that the study names by import paths (``my_module:MyNet``), relative to the YAML
+    file. Default: the folder of that file."""
     reduced: ReducedConfig | None = None
     """Set by ``study run --limit-scans`` and ``--epochs``, which run a part of the study."""
 
@@ -166,13 +161,19 @@ class StudyConfig(Section):
         content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
             exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary", "equivalence_margin"}}
         )
-        own = imported_code(self.network, self.code, self.losses)
+        own = imported_code(self.imported, self.code)
         return content | {"preprocess": self.preprocess.portable.hashed()} | own
 
     @property
-    def imports_code(self) -> bool:
-        """Whether the user's own code is a part of the study."""
-        return self.network.is_imported or any(loss.is_imported for loss in self.losses)
+    def imported(self) -> list[str]:
+        """The import paths of the user's own code."""
+        network = [self.network.name] if self.network.is_imported else []
+        return [*network, *(loss.name for loss in self.losses if loss.is_imported), *self.measures]
+
+    @property
+    def measures(self) -> list[str]:
+        """The import paths of the user's own objective and metrics, on which no training depends."""
+        return [*self.threshold.imported, *(metric.name for metric in self.evaluation.metrics)]
 
     @model_serializer(mode="wrap")
     def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -48,6 +48,9 @@ class CutMasks:
     excluded: Mapping[str, str]
     """The maps that could not be used, each with the reason."""
 
+    def __repr__(self) -> str:
+        return f"CutMasks({plural(len(self.table), 'mask')}, {len(self.excluded)} excluded)"
+
     def _repr_html_(self) -> str:
         excluded = [f"Excluded: {reason}" for reason in self.excluded.values()]
         return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(excluded)
@@ -73,6 +76,7 @@ def cut_files(
     images: Path | str | None = None,
     lesion_class: int | None = None,
     overwrite: bool = False,
+    code: Path | str | None = None,
 ) -> CutMasks:
     """Make lesion masks of probability maps, by the rule that :func:`cordlesion.tune_files` chose or by one threshold.
 
@@ -90,6 +94,8 @@ def cut_files(
         images: The scans, or their folder: needed for exports of nnU-Net that lie without its masks.
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
         overwrite: Replace masks of these names.
+        code: Folder of the module of a threshold rule of your own. Its code is run: give it only for files that you
+            trust.
 
     Returns:
         The masks, and what was excluded.
@@ -108,7 +114,7 @@ def cut_files(
     source, folder, scans = Path(probability), check_output_folder(Path(output)), optional_path(images)
     if names not in get_args(MaskNames):
         raise CordlesionError(f"{names!r} names no masks; one of {', '.join(get_args(MaskNames))} is needed.")
-    rule = read_mask_rule(threshold)
+    rule = read_mask_rule(threshold, code)
     found = list_maps(source)
     unusable = {str(path): fault for path in found if (fault := illegible(path))}
     maps = [path for path in found if str(path) not in unusable]

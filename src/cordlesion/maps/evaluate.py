@@ -12,7 +12,7 @@ from cordlesion.dataset.bids import read_dataset
 from cordlesion.dataset.matching import MapPair, images_behind, named_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
+from cordlesion.evaluation import METRICS, measure_mask
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
 from cordlesion.io.formats import plural
@@ -30,7 +30,9 @@ from cordlesion.maps.files import (
     require_name,
     usable_results,
 )
+from cordlesion.maps.own import find_metrics
 from cordlesion.metrics import RULES
+from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import list_part
 from cordlesion.threshold.mask_rule import read_mask_rule, read_rule_beside
 
@@ -54,6 +56,9 @@ class MetricsTable:
     remarks: Sequence[str] = ()
     """What makes the scores doubtful, as sentences: files counted as people, subjects that a threshold was tuned on."""
 
+    def __repr__(self) -> str:
+        return f"MetricsTable({plural(len(self.table), 'scan')}, {len(self.excluded)} excluded)"
+
     def _repr_html_(self) -> str:
         notes = [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(notes)
@@ -74,6 +79,8 @@ def evaluate_files(
     predicted_value: float | None = None,
     lesion_class: int | None = None,
     subjects: Path | str | None = None,
+    metrics: Sequence[str | MetricFunction] = (),
+    code: Path | str | None = None,
 ) -> MetricsTable:
     """Compare predicted masks with references, voxel by voxel and lesion by lesion.
 
@@ -98,6 +105,10 @@ def evaluate_files(
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``test`` are evaluated.
+        metrics: Of your own, each a column: functions ``f(reference, prediction, spacing_mm)`` of two boolean arrays
+            that return a number, NaN where it is undefined; or their import paths, ``my_module:f``.
+        code: Folder of the modules of import paths; by default the current one, then the installed packages. A rule of
+            your own in the file ``threshold`` is run only with it.
 
     Returns:
         The table, and what was excluded.
@@ -125,8 +136,9 @@ def evaluate_files(
     predicted = lesion_value if predicted_value is None else predicted_value
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
-    cut = None if threshold is None else read_mask_rule(threshold)
+    cut = None if threshold is None else read_mask_rule(threshold, code)
     tuned = cut or read_rule_beside(predicted_files)
+    own = find_metrics(metrics, code)
     pairs, unmatched = pair_by_name(
         reference,
         predicted_files,
@@ -138,7 +150,7 @@ def evaluate_files(
     )
     behind = {} if figures is None else _images(reference, images, pairs)
     predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
-    outcomes = _measure(pairs, rule, MaskValues("references", lesion_value), predictions)
+    outcomes = _measure(pairs, rule, own, MaskValues("references", lesion_value), predictions)
     rows, excluded = usable_results(outcomes, unmatched)
     table = pd.DataFrame(rows).assign(rule=rule)
     if output is not None:
@@ -195,12 +207,10 @@ def _check_outputs(output: Path | None, figures: Path | None, images: Path | Non
 
 
 def _measure(
-    pairs: Sequence[MapPair], rule: str, references: MaskReader, predictions: MaskReader
+    pairs: Sequence[MapPair], rule: str, own: Sequence[OwnMetric], references: MaskReader, predictions: MaskReader
 ) -> list[Outcome[MapPair, dict[str, object]]]:
     """Evaluate each pair; reject all pairs if masks of one kind use different values for lesion."""
-    outcomes = map_scans(
-        lambda pair: metric_row(pair, evaluate_mask(pair, rule, references, predictions)), pairs, "evaluate masks"
-    )
+    outcomes = map_scans(lambda pair: measure_mask(pair, rule, own, references, predictions), pairs, "evaluate masks")
     references.require_one()
     predictions.require_one()
     return outcomes

@@ -19,17 +19,19 @@ from cordlesion.io.outputs import check_output_file, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import pair_by_name, remark_people, require_name, usable_results
+from cordlesion.maps.own import find_metrics, find_objective
 from cordlesion.metrics import RULES
+from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import read_map
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLDS,
+    AnyObjective,
     ThresholdChoice,
     choose_threshold,
     describe_cut,
     describe_maps,
     find_cut,
-    parse_objective,
 )
 from cordlesion.threshold.mask_rule import MaskRule
 
@@ -39,13 +41,15 @@ def tune_files(
     probability: Path | str,
     *,
     output: Path | str | None = None,
-    objective: str = "median_voxel_f1",
+    objective: AnyObjective = "median_voxel_f1",
     rule: str = "study",
     grid: str = "paper",
     lesion_value: float | None = None,
     lesion_class: int | None = None,
     minimum_volumes_mm3: Sequence[float] = (),
     subjects: Path | str | None = None,
+    metrics: Sequence[str | MetricFunction] = (),
+    code: Path | str | None = None,
 ) -> ThresholdChoice:
     """Choose the decision threshold of probability maps.
 
@@ -61,7 +65,8 @@ def tune_files(
         probability: A probability map, or a folder of maps with the same BIDS entities or names.
         output: Where to write the threshold with its curve (``thresholds.json``).
         objective: What the threshold maximises: a name in :data:`cordlesion.OBJECTIVES`, some with a number:
-            ``f_beta:2``.
+            ``f_beta:2``; or one of your own, a function of columns or its import path
+            (:func:`cordlesion.choose_threshold`).
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         grid: Which thresholds are tried: a name in :data:`cordlesion.THRESHOLD_GRIDS`.
         lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
@@ -71,6 +76,8 @@ def tune_files(
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``threshold`` are used.
+        metrics: Of your own, which the objective reads, as for :func:`cordlesion.evaluate_files`.
+        code: Folder of the modules of import paths; by default the current one, then the installed packages.
 
     Returns:
         The choice; ``excluded`` in it lists the files that could not be used, each with the reason, and ``remarks``
@@ -92,8 +99,10 @@ def tune_files(
     if output is not None:
         check_output_file(output, reference, probability)
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
-    parse_objective(objective)
-    measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, MaskValues("references", lesion_value))
+    own = find_metrics(metrics, code)
+    goal = find_objective(objective, [one.name for one in own], code)
+    references = MaskValues("references", lesion_value)
+    measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, references, own)
     pairs, unmatched = pair_by_name(
         reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
     )
@@ -103,7 +112,8 @@ def tune_files(
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
     usable = [outcome.item for outcome in outcomes if outcome.result is not None]
-    choice = replace(choose_threshold(table, objective), excluded=excluded, remarks=remark_people(usable, subjects))
+    choice = replace(choose_threshold(table, goal), excluded=excluded, remarks=remark_people(usable, subjects))
+    choice = replace(choice, objective=objective) if isinstance(objective, str) else choice
     if not choice.learned:
         finer = "" if grid == "fine" else _finer(usable, choice, measure)
         raise CordlesionError(_refusal(probability, table, choice, finer))
@@ -123,12 +133,14 @@ class _Sweep:
     volumes_mm3: tuple[float, ...]
     lesion_class: int | None
     references: MaskValues
+    own: Sequence[OwnMetric]
 
     def sweep(self, grid: str, pair: MapPair) -> pd.DataFrame:
         """Measure a map at every threshold of a grid."""
         read = partial(read_map, lesion_class=self.lesion_class)
         removal = PostprocessConfig()
-        return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, self.references, read)
+        references, own = self.references, self.own
+        return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, references, read, own)
 
 
 def _checked_volumes(volumes_mm3: Sequence[float]) -> tuple[float, ...]:
@@ -157,7 +169,7 @@ def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.Dat
 def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, measure: _Sweep) -> str:
     """Describe what the fine grid finds where the paper's grid finds nothing; empty where it finds nothing either."""
     outcomes = map_scans(partial(measure.sweep, "fine"), pairs, "sweep finer thresholds")
-    finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.objective)
+    finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.goal)
     return f"--grid fine does better: t = {finer.value:g} reaches {finer.score:.3g}" if finer.learned else ""
 
 
@@ -191,7 +203,7 @@ def _record(
         "n_left_out": choice.n_left_out,
         "rule": rule,
         "grid": grid,
-        "lesion_free_scans": parse_objective(choice.objective).lesion_free,
+        "lesion_free_scans": choice.goal.lesion_free,
         "maps_cut_at": cut,
         "left_out": left_out,
         "curve": _without_nan(choice.curve),

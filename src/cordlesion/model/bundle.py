@@ -20,7 +20,6 @@ from cordlesion.guard.profile import FILE as PROFILE
 from cordlesion.guard.profile import ScanProfile, read_profile, write_profile
 from cordlesion.io.arrays import Float32Array
 from cordlesion.io.faults import first_fault
-from cordlesion.io.import_path import module_hash, source_hashes
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import atomic_path, remove_file, write_json
@@ -28,6 +27,7 @@ from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Pr
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
 from cordlesion.model.networks import make_network
+from cordlesion.model.own_code import known_network
 from cordlesion.model.patch_prediction import mirror_axes, predict_patches, require_finite, standardize_patches
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.model.weights_file import read_weights
@@ -35,7 +35,8 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
-from cordlesion.threshold.rules import AnyThresholdRule
+from cordlesion.threshold.own_rule import known_rule
+from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule
 
 
 class ModelCard(BaseModel):
@@ -54,7 +55,8 @@ class ModelCard(BaseModel):
     threshold: AnyThresholdRule | None = None
     """Absent until the threshold has been tuned."""
     provenance: dict[str, Any] = {}
-    """For people, and for a network of the user's own code the SHA-256 of its source, as ``code``."""
+    """For people, and for a network or a threshold rule of the user's own code the SHA-256 of its source, as ``code``.
+    """
     weights_sha256: str | None = None
     """Of ``model.safetensors``, which ties it to this card; bundles of earlier versions have none."""
     training_data: TrainingData | None = None
@@ -168,31 +170,16 @@ def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it ne
 
 
 def _imported(card: ModelCard, code: Path | None) -> Bundle:
-    return Bundle(card, make_network(card.network, known_code(card, code)))
+    return Bundle(card, make_network(card.network, known_network(card.network.name, card.provenance, code)))
 
 
-def known_code(card: ModelCard, code: Path | None) -> Path:
-    """Return the folder of the user's own code, once it is clear that the network was trained with it.
-
-    Raises:
-        CordlesionError: No folder is given, or its code is another one.
-    """
-    name = card.network.name
-    if code is None:
-        raise CordlesionError(
-            f"its network is {name}, Python code from outside of cordlesion, which would be run. If you trust it, give "
-            "the folder of its module: --code FOLDER, or code=... in Python."
-        )
-    recorded = card.provenance.get("code")
-    trained = recorded.get(name) if isinstance(recorded, dict) else None
-    # The module is compared before it runs; the file of a class that it imports, once it has run.
-    known = isinstance(trained, list) and trained[:1] == [module_hash(name, code)]
-    if not known or trained != source_hashes(name, code):
-        raise CordlesionError(
-            f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
-            "Get that version of the module."
-        )
-    return code
+def _with_own_rule(bundle: Bundle, code: Path | None) -> Bundle:
+    """Return a bundle whose threshold rule can be applied, where the code of a user's rule may run."""
+    card = bundle.card
+    if code is None or not isinstance(card.threshold, ForeignRule):
+        return bundle
+    rule = known_rule(card.threshold, card.provenance.get("code"), code)
+    return replace(bundle, card=card.model_copy(update={"threshold": rule}))
 
 
 UNET, IMPORTED = Architecture(ModelCard, _unet), Architecture(ModelCard, _imported)
@@ -217,8 +204,9 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
 
     Args:
         folder: The bundle.
-        code: Folder of the Python module that the bundle's network is imported from, where it is a network of a user's
-            own. Its code is run: give it only for bundles and modules that you trust. Without it none is imported.
+        code: Folder of the Python module that the bundle's network or threshold rule is imported from, where it is one
+            of a user's own. Its code is run: give it only for bundles and modules that you trust. Without it none is
+            imported.
 
     Raises:
         CordlesionError: The folder is no bundle, card and weights do not belong together, weights are no numbers, or
@@ -236,6 +224,8 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
     card = read_card(folder)
     try:
         bundle = find_architecture(card.architecture).build(card, Path(code) if code else None)
+        if isinstance(bundle, Bundle):
+            bundle = _with_own_rule(bundle, Path(code) if code else None)
     except CordlesionError as error:
         raise CordlesionError(f"{folder}: {error}") from error
     weights = folder / "model.safetensors"

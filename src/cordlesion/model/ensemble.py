@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.architectures import Architecture
-from cordlesion.model.bundle import Bundle, ModelCard, fastest, known_code, load_own_bundle, save_bundle
+from cordlesion.model.bundle import Bundle, ModelCard, fastest, load_own_bundle, save_bundle
 from cordlesion.model.networks import make_network
+from cordlesion.model.own_code import known_network
 from cordlesion.model.unet3d import make_unet
 
 _SHARED = ("network", "preprocess", "patches", "prediction", "landmarks")
@@ -71,7 +72,7 @@ class EnsembleBundle(Bundle):
 
 def _build(card: EnsembleCard, code: Path | None) -> EnsembleBundle:
     if card.network.is_imported:
-        folder = known_code(card, code)
+        folder = known_network(card.network.name, card.provenance, code)
         return EnsembleBundle(card, EnsembleNetwork([make_network(card.network, folder) for _ in card.members]))
     with torch.device("meta"):  # no initial weights are drawn only to be replaced
         return EnsembleBundle(card, EnsembleNetwork([make_unet(card.network) for _ in card.members]))

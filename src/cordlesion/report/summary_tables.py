@@ -289,7 +289,20 @@ UNCERTAINTIES = TableSpec(
     ),
 )
 
+OWN_METRICS = TableSpec(
+    "summary_own_metrics.tsv",
+    "A row per metric of the user and loss: the tuned threshold compared with t = 0.5 on the test set, scan by scan. "
+    "Without such metrics, no row.",
+    (
+        _METRIC,
+        Column("higher_is_better", "Whether a higher value is the better one", "boolean"),
+        *(_LOSS, _N, replace(_N_UNDEFINED, meaning="Scans for which it is undefined at one of the thresholds"), *_AT),
+        _number("difference", "Median of the differences, tuned - default"),
+        *(_LOW, _HIGH, _WILCOXON, _HOLM, _N_SUBJECTS),
+    ),
+)
+
 SUMMARIES = (
     *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
-    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES),
+    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES, OWN_METRICS),
 )

@@ -130,6 +130,10 @@ class Segmentation:
             check_earlier(folder, scan, overwrite=overwrite)
         return write_segmentation(self, folder, pictures=pictures)
 
+    def __repr__(self) -> str:
+        name = self.scan.path.name if self.scan.path else "a scan"
+        return f"Segmentation({name!r}, threshold={self.threshold:g}, {self.load.n_lesions} lesions)"
+
     def _repr_html_(self) -> str:
         load = self.load
         rows = {

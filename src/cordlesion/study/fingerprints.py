@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
+from cordlesion.io.import_path import source_hashes
 from cordlesion.study.sets import Cohort, Study
 from cordlesion.study.stack_fingerprint import stack_fingerprint
 from cordlesion.threshold import GRIDS
@@ -55,6 +56,20 @@ def sweep_fingerprint(study: Study, run: Method, scans: Sequence[Scan], volumes_
         maps = _maps_measured(study, run, scans)
         return fingerprint("sweep", maps, [study.hashes[scan.scan_id]["reference"] for scan in scans], names, *measured)
     return fingerprint("sweep", _prediction_fingerprint(study, run), _stacks(study, scans), names, *measured)
+
+
+def measured_fingerprint(study: Study, run: Method, scans: Sequence[Scan], volumes_mm3: Sequence[float] = ()) -> str:
+    """Return the fingerprint of a sweep with the user's own metrics; no mask depends on these.
+
+    Raises:
+        CordlesionError: A metric cannot be imported.
+    """
+    made_from, own = sweep_fingerprint(study, run, scans, volumes_mm3), study.config.evaluation.metrics
+    if not own:
+        return made_from
+    # The direction in which a metric is better changes no value.
+    named = [(one.title, one.name, one.parameters, source_hashes(one.name, study.config.code)) for one in own]
+    return fingerprint("sweep", made_from, named)
 
 
 def _maps_measured(study: Study, run: EnsembleRun | ComparatorRun, scans: Sequence[Scan]) -> list[str]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import BESIDE_TRAINING, RunConfig
-from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
@@ -131,7 +130,7 @@ def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
         "patches": run.patches.hashed(),
         "loss": run.loss.hashed(),
         "training": run.optimization.portable.hashed(exclude=BESIDE_TRAINING),
-        **imported_code(run.network, run.code, [run.loss]),
+        **run.imported_code,
     }
     changed = [
         f"{section}.{key} {was[key]} -> {value}"

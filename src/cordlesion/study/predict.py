@@ -12,14 +12,21 @@ from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import evaluate_mask, metric_row, sweep_volumes
+from cordlesion.evaluation import load_metrics, measure_mask, sweep_volumes
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.outcome import Item, Outcome, Result
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import read_table, write_table
+from cordlesion.metrics.own import OwnMetric
 from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, comparator_maps, import_comparator
 from cordlesion.study.ensembles import EnsembleMaps
-from cordlesion.study.fingerprints import imported_fingerprint, map_fingerprints, predict_key, sweep_fingerprint
+from cordlesion.study.fingerprints import (
+    imported_fingerprint,
+    map_fingerprints,
+    measured_fingerprint,
+    predict_key,
+    sweep_fingerprint,
+)
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
@@ -138,14 +145,15 @@ def sweep_set(
         masks a row per scan, with an undefined threshold.
     """
     folder, path = study.folder, study.folder.run_sweep(run.name, set_name)
-    key, made_from = f"sweep/{run.name}_{set_name}", sweep_fingerprint(study, run, scans, volumes_mm3)
+    key, made_from = f"sweep/{run.name}_{set_name}", measured_fingerprint(study, run, scans, volumes_mm3)
     if not folder.is_done(key, made_from, path):
         with folder.stage(key, made_from, path):
             pairs = [map_pair(scan, folder, run) for scan in scans]
             thresholds, rule = GRIDS[study.config.threshold.grid], study.config.evaluation.rule
-            removal = run.postprocess
-            sweep = partial(sweep_volumes, thresholds=thresholds, rule=rule, removal=removal, volumes_mm3=volumes_mm3)
-            measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule)
+            own = load_metrics(study.config.evaluation, study.config.code)
+            how = partial(sweep_volumes, thresholds=thresholds, rule=rule, own=own)
+            sweep = partial(how, removal=run.postprocess, volumes_mm3=volumes_mm3)
+            measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule, own=own)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             _require_unchanged(study, run, scans)
             write_table(path, pd.concat(tables, ignore_index=True).assign(set=set_name, **run.columns), SWEEP)
@@ -238,9 +246,9 @@ def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None
         require_unchanged(scan, study.hashes[scan.scan_id], kinds)
 
 
-def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:
+def _measure_mask(pair: MapPair, rule: str, own: Sequence[OwnMetric]) -> pd.DataFrame:
     """Measure a mask of a comparator as it is."""
-    return pd.DataFrame([metric_row(pair, evaluate_mask(pair, rule))]).assign(threshold=math.nan)
+    return pd.DataFrame([measure_mask(pair, rule, own)]).assign(threshold=math.nan)
 
 
 def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cordlesion.config import RunConfig
-from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
 from cordlesion.io.writing import remove_file, write_text
@@ -127,7 +126,7 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
             fingerprint = train_fingerprint(study, run)
             if not is_trained(study.folder, run, fingerprint):
                 nodes = study.config.cluster.nodes
-                own = imported_code(run.network, run.code, [run.loss])
+                own = run.imported_code
                 pending.append(Training(run, fingerprint, stacks["train"], stacks["validation"], nodes, own))
     return pending
 

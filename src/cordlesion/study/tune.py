@@ -1,6 +1,7 @@
 """The choice of each method's threshold in a study, and its row of ``thresholds.tsv`` (stage ``tune``)."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +18,13 @@ from cordlesion.study_folder.tables import THRESHOLDS
 from cordlesion.threshold import (
     VOLUME,
     GlobalThreshold,
+    Objective,
     ThresholdChoice,
     choose_threshold,
     describe_cut,
     describe_maps,
     find_cut,
+    study_goal,
 )
 
 _NO_INTERVAL = (math.nan, math.nan)
@@ -30,12 +33,12 @@ _NO_INTERVAL = (math.nan, math.nan)
 def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
     """Sweep the threshold sets and choose each method's decision threshold (Hussein et al. 2023, section 2.5)."""
     rows = []
-    config = study.config.threshold
+    config, goal = study.config.threshold, study_goal(study.config)
     tuned = [(method, study.in_set("threshold", method.fold)) for method in study.config.methods if method.is_tuned]
     write_maps(study, tuned, options.executor)
     for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
-        choice, row = choose_for(method, sweep, config.objective)
+        choice, row = choose_for(method, sweep, config.objective, goal)
         if not isinstance(method, ComparatorRun):
             _write_into_bundle(_bundle(study, method), choice)
         rows.append(row)
@@ -61,14 +64,15 @@ def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
 
 
 def choose_for(
-    method: Method, sweep: pd.DataFrame, objective: str
+    method: Method, sweep: pd.DataFrame, objective: str, goal: Objective | None = None
 ) -> tuple[ThresholdChoice, dict[str, float | str | int | None]]:
     """Choose the threshold of a method and report what is special about its maps.
 
     Args:
         method: A run, or a comparator that comes as maps.
         sweep: Metrics on its threshold set, a row per scan and threshold.
-        objective: What the threshold maximises.
+        objective: What the threshold maximises, as the study names it.
+        goal: What that means, where the name alone does not say it.
 
     Returns:
         The choice, and its row of ``thresholds.tsv``.
@@ -80,7 +84,7 @@ def choose_for(
     if isinstance(method, ComparatorRun):
         require_gradual(method.comparator.path, sweep)
         cut = find_cut(sweep)
-    choice = choose_threshold(sweep, objective)
+    choice = replace(choose_threshold(sweep, goal or objective), objective=objective)
     if not choice.learned:
         why = "; ".join(part for part in (choice.shortfall, describe_maps(sweep)) if part)
         show_message(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,10 @@ from cordlesion.study_folder.runs import (
     of_run,
 )
 from cordlesion.study_folder.tables import OF_SOME, TABLES
-from cordlesion.threshold import Objective, parse_objective
+from cordlesion.threshold import Objective, printed_objective, study_goal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,17 @@ class StudyResults(LargeTables):
     uncertainty: pd.DataFrame
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
+
+    def plot(self, figure: str = "thresholds") -> "Figure":
+        """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""
+        import cordlesion
+
+        return cordlesion.plot_study(self, figure)
+
+    def __repr__(self) -> str:
+        return (
+            f"StudyResults({self.name!r}, {self.splits['scan_id'].nunique()} scans, folder={str(self.folder.root)!r})"
+        )
 
     def _repr_html_(self) -> str:
         recommended = self.label(self.best) if self.ranked else "none: no method learned anything"
@@ -146,13 +160,20 @@ class StudyResults(LargeTables):
 
     @property
     def goal(self) -> Objective:
-        """What the thresholds were chosen by."""
-        return parse_objective(str(self.thresholds["objective"].iloc[0]))
+        """What the thresholds were chosen by; the code of a user's own objective is run."""
+        return study_goal(self._as_chosen)
 
     @property
     def objective(self) -> str:
         """What the thresholds were chosen by, as printed."""
-        return self.goal.title
+        return printed_objective(self._as_chosen)
+
+    @property
+    def _as_chosen(self) -> StudyConfig:
+        """The configuration with the objective that the table of thresholds records."""
+        objective = str(self.thresholds["objective"].iloc[0])
+        threshold = self.config.threshold.model_copy(update={"objective": objective})
+        return self.config.model_copy(update={"threshold": threshold})
 
     @cached_property
     def ensembles(self) -> dict[str, EnsembleConfig]:

@@ -15,7 +15,12 @@ from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
 from cordlesion.threshold.objective import OBJECTIVES as OBJECTIVES
 from cordlesion.threshold.objective import Objective as Objective
-from cordlesion.threshold.objective import parse_objective as parse_objective
+from cordlesion.threshold.objective_names import AnyObjective as AnyObjective
+from cordlesion.threshold.objective_names import parse_objective as parse_objective
+from cordlesion.threshold.objective_names import printed_objective as printed_objective
+from cordlesion.threshold.objective_names import require_columns as require_columns
+from cordlesion.threshold.objective_names import study_goal as study_goal
+from cordlesion.threshold.own_objective import objective_of as objective_of
 from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.rules import ThresholdRule as ThresholdRule

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,14 @@ from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.threshold.grid import TIE, VOLUME, Grid
-from cordlesion.threshold.objective import Objective, parse_objective
+from cordlesion.threshold.objective import Objective
+from cordlesion.threshold.objective_names import AnyObjective, parse_objective
+from cordlesion.threshold.own_objective import objective_of
 from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _CONFIDENCE = 0.95
 
@@ -51,6 +57,8 @@ class ThresholdChoice:
     """Of t, with the chosen settings."""
     objective: str
     """As it was named."""
+    goal: Objective
+    """What it means."""
     settings: Mapping[str, float]
     """What was chosen together with t, by its name in :data:`cordlesion.threshold.SETTINGS`; empty where only t was."""
     setting_intervals: Mapping[str, tuple[float, float]]
@@ -77,13 +85,23 @@ class ThresholdChoice:
             f"{self.basis}{fault})"
         )
 
+    def plot(self, sweep: pd.DataFrame | None = None) -> "Figure":
+        """Plot the score at every threshold, with the choice: :func:`cordlesion.plot_threshold_curve`.
+
+        Args:
+            sweep: The table that the choice was made from; with it every scan has a thin line.
+        """
+        import cordlesion
+
+        return cordlesion.plot_threshold_curve(self, sweep)
+
     def _repr_html_(self) -> str:
         interval = self.interval and f"{self.interval[0]:g} to {self.interval[1]:g}"
         low, high = self.stability.plateau
         rows = {
             "threshold t": f"{self.value:g}",
             "95 % interval": interval or "none, too few subjects",
-            parse_objective(self.objective).title: f"{self.score:.3f}",
+            self.goal.title: f"{self.score:.3f}",
             "plateau (within 5 % of the best)": f"{low:g} to {high:g}",
             "chosen on": self.basis,
         }
@@ -120,7 +138,7 @@ class ThresholdChoice:
 
 
 def choose_threshold(
-    table: pd.DataFrame, objective: str = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
+    table: pd.DataFrame, objective: AnyObjective = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
 ) -> ThresholdChoice:
     """Choose the threshold with the highest objective over the scans of the threshold set.
 
@@ -136,7 +154,9 @@ def choose_threshold(
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
             those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row.
-        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``.
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``; or a
+            function of your own: its parameters are columns of the table, each an array of shape (..., scans, cells)
+            with NaN where a scan has no value, and it returns a score from 0 to 1 (1 is best) for each cell.
         n_resamples: Bootstrap samples behind the interval.
         seed: Of the bootstrap.
 
@@ -158,10 +178,18 @@ def choose_threshold(
         >>> choice = cordlesion.choose_threshold(pd.DataFrame(rows))
         >>> choice.value, choice.score, choice.interval  # fewer than five subjects: no interval
         (0.3, 0.7, None)
+
+        Of your own, the score that all but one of ten scans reach:
+
+        >>> import numpy as np
+        >>> def worst_tenth(voxel_f1):
+        ...     return np.nanquantile(voxel_f1, 0.1, axis=-2)
+        >>> round(cordlesion.choose_threshold(pd.DataFrame(rows), worst_tenth).score, 2)
+        0.62
     """
     if n_resamples < 1:
         raise CordlesionError(f"{n_resamples} bootstrap samples are asked for; at least 1 is needed.")
-    goal = parse_objective(objective)
+    goal = parse_objective(objective) if isinstance(objective, str) else objective_of(objective)
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
@@ -179,7 +207,8 @@ def choose_threshold(
         interval=interval,
         curve=_curve_table(grid, curve),
         stability=measure_stability(grid.thresholds, at_settings, t),
-        objective=objective,
+        objective=objective if isinstance(objective, str) else goal.title,
+        goal=goal,
         settings=grid.setting(number),
         setting_intervals=of_settings,
         shortfall=_shortfall(goal, scans, curve),

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, Self, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 
 LesionFree: TypeAlias = Literal["left out", "counted", "needed"]
@@ -113,7 +112,7 @@ class ScanScore(Objective):
         return (self.column,)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        return _arrays(table, self.columns)
+        return column_arrays(table, self.columns)
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         return self.over_scans(measures[0])
@@ -146,7 +145,7 @@ class PooledVoxelF1(Objective):
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "reference_volume_mm3", "predicted_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        sensitivity, reference, predicted = _arrays(table, self.columns)
+        sensitivity, reference, predicted = column_arrays(table, self.columns)
         return np.stack([np.where(reference > 0, sensitivity * reference, 0), reference + predicted])
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
@@ -173,7 +172,7 @@ class MedianFBeta(Objective):
         return MedianFBeta(number)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        sensitivity, precision = _arrays(table, self.columns)
+        sensitivity, precision = column_arrays(table, self.columns)
         weight = self.beta**2
         return _ratio((1 + weight) * sensitivity * precision, weight * precision + sensitivity)[np.newaxis]
 
@@ -210,7 +209,7 @@ class LesionSensitivity(Objective):
         return LesionSensitivity(number)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        detected, reference, predicted, confirmed, volume = _arrays(table, self.columns)
+        detected, reference, predicted, confirmed, volume = column_arrays(table, self.columns)
         takes_part = (reference > 0) | (volume == 0)
         return np.where(takes_part, np.stack([detected, reference, predicted - confirmed]), np.nan)
 
@@ -247,7 +246,7 @@ class JointF1Specificity(Objective):
     columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        f1, predicted, volume = _arrays(table, self.columns)
+        f1, predicted, volume = column_arrays(table, self.columns)
         return np.stack([f1, np.where(volume == 0, predicted == 0, np.nan)])
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
@@ -269,28 +268,8 @@ OBJECTIVES: dict[str, Objective] = {
 """``median_voxel_f1`` is that of Hussein et al. 2023, section 2.5. Some take another number after a colon."""
 
 
-def parse_objective(text: str) -> Objective:
-    """Return the objective of a name in :data:`OBJECTIVES`, with a number where one is given: ``f_beta:0.5``.
-
-    Raises:
-        CordlesionError: There is no such objective, or the number does not suit it.
-    """
-    name, colon, number = text.partition(":")
-    if name not in OBJECTIVES:
-        raise CordlesionError(f"{text!r} is no objective; one of {', '.join(OBJECTIVES)} is needed.")
-    if not colon:
-        return OBJECTIVES[name]
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    try:
-        return OBJECTIVES[name].with_number(value)
-    except ValueError as error:
-        raise CordlesionError(f"The objective {text!r} has {number!r} after its colon; it needs {error}.") from None
-
-
-def _arrays(table: pd.DataFrame, columns: tuple[str, ...]) -> FloatArray:
+def column_arrays(table: pd.DataFrame, columns: tuple[str, ...]) -> FloatArray:
+    """Return columns of a table, shape (columns, rows)."""
     return np.stack([table[name].to_numpy(dtype=np.float64) for name in columns])
 
 

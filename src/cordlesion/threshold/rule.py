@@ -42,7 +42,8 @@ class ThresholdRule(BaseModel, ABC):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     rule: str
-    """Its key in :data:`THRESHOLD_RULES`; a class declares it as ``rule: Literal["global"] = "global"``."""
+    """Its key in :data:`THRESHOLD_RULES`; a class declares it as ``rule: Literal["global"] = "global"``. A class of a
+    user declares its import path: ``rule: Literal["my_rules:TopShare"] = "my_rules:TopShare"``."""
 
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:

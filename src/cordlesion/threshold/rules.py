@@ -10,9 +10,11 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, SerializeAsAny, create_model
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.import_path import is_import_path
 from cordlesion.threshold.adaptive import RankDice, VolumeAdaptive
 from cordlesion.threshold.components import PeakThreshold, TopComponents
 from cordlesion.threshold.fixed import GlobalThreshold as GlobalThreshold
+from cordlesion.threshold.foreign import ForeignRule as ForeignRule
 from cordlesion.threshold.rule import ThresholdRule as ThresholdRule
 
 THRESHOLD_RULES: Mapping[str, type[ThresholdRule]] = MappingProxyType(
@@ -32,11 +34,15 @@ _Named = create_model("_Named", rule=(Literal[tuple(THRESHOLD_RULES)], "global")
 def load_rule(content: object) -> ThresholdRule:
     """Return the rule of a JSON form (``rule.model_dump(mode="json")``); a rule is returned as it is.
 
+    A rule that is named by an import path is returned as :class:`ForeignRule`, and nothing is imported.
+
     Raises:
         pydantic.ValidationError: The rule is unknown, or has other fields.
     """
     if isinstance(content, ThresholdRule):
         return content
+    if isinstance(content, dict) and is_import_path(str(content.get("rule"))):
+        return ForeignRule.model_validate(content)
     return THRESHOLD_RULES[_Named.model_validate(content).model_dump()["rule"]].model_validate(content)
 
 
@@ -84,6 +90,8 @@ def choose_rule(
         raise CordlesionError(
             f"{name}: has no tuned threshold; one is needed to make a mask. Tune it in a study, or give --threshold."
         )
+    if isinstance(own, ForeignRule):
+        raise CordlesionError(f"{name}: {own.refusal}")
     if not own.finds_lesions:
         raise CordlesionError(
             f"{name}: the model learned too little: when it was tuned, no threshold did better than 0, which marks "

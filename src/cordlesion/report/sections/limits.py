@@ -17,7 +17,6 @@ from cordlesion.report.words import enumerate_words
 from cordlesion.study_folder.manifest import margin_before
 from cordlesion.study_folder.results import learned_methods
 from cordlesion.study_folder.runs import lesion_bearing, lesion_free, of_run
-from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20
 """Below, one subject more or less moves a share of subjects by more than 5 %."""
@@ -130,7 +129,7 @@ def _unseen_false_lesions(facts: Findings) -> Iterator[Limit]:
     chosen = of_run(facts.results.thresholds, facts.results.best).iloc[0]
     if not chosen["n_lesion_free"]:
         by = facts.results.objective.replace("voxel F1", "overlap")
-        undefined = parse_objective(str(chosen["objective"])).lesion_free == "left out"
+        undefined = facts.results.goal.lesion_free == "left out"
         how = f"by {by}, which is undefined without lesions" if undefined else f"by {by}, on scans with lesions only"
         yield Limit(f"The threshold was chosen {how}; false lesions in healthy scans played no part.", grave=True)
     if lesion_free(_scans(facts, "test")).empty:
