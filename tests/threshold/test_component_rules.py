@@ -13,6 +13,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.metrics import RULES, binarize, evaluate
 from cordlesion.threshold.adaptive import FINE, LOGITS, SLOPES, RankDice, VolumeAdaptive, calibrate
 from cordlesion.threshold.components import PeakThreshold, TopComponents
+from cordlesion.threshold.fixed import GlobalThreshold
 from cordlesion.threshold.rule import TuningScan
 
 SPACING = (1.0, 0.5, 2.0)
@@ -119,6 +120,16 @@ def test_maps_without_a_lesion_voxel_cannot_be_calibrated():
     some = [TuningScan("a", "a", np.zeros((4, 4, 4), bool), np.full((4, 4, 4), 0.5, np.float32), SPACING)]
     with pytest.raises(CordlesionError, match="cannot be calibrated: 0 of 64 are"):
         calibrate(measured(RankDice, some))
+
+
+@pytest.mark.parametrize("kind", [GlobalThreshold, PeakThreshold, TopComponents, VolumeAdaptive, RankDice])
+def test_the_metrics_of_a_mask_are_a_row_of_what_was_measured(kind):
+    some = scans(5)
+    rule = kind.fit(measured(kind, some), "mean_lesion_f1", RULES["study"])
+    for scan in some:
+        expected = vars(evaluate(scan.reference, rule.binarize(scan.probability, SPACING), SPACING))
+        table = kind.measure(scan, RULES["study"])
+        assert (table[list(expected)] == pd.Series(expected)).all(axis=1).any()
 
 
 @pytest.mark.parametrize("kind", [PeakThreshold, TopComponents, VolumeAdaptive, RankDice])

@@ -17,6 +17,7 @@ from cordlesion.metrics import RULES, LesionRule, binarize, evaluate, sweep
 from cordlesion.metrics.platt import PlattScaling, fit_platt
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import LEAST_DICE, SLOPE
+from cordlesion.threshold.objective_names import AnyObjective
 from cordlesion.threshold.rule import Probability, RuleWithThreshold, Spacing, TunedRule, TuningScan, as_table
 
 LOGITS: FloatArray = np.round(np.arange(-7.0, 7.01, 0.1), 1)
@@ -60,10 +61,12 @@ class VolumeAdaptive(_OwnThreshold, RuleWithThreshold):
     slope: float
 
     @classmethod
-    def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:
+    def choose(
+        cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]
+    ) -> tuple[Self, ThresholdChoice]:
         """Choose threshold and slope together."""
         rows = [_adapted(scan) for _, scan in table.groupby("scan_id", sort=False)]
-        return cls.chosen(choose_threshold(pd.concat(rows, ignore_index=True), objective), lesion_rule)
+        return super().choose(pd.concat(rows, ignore_index=True), objective, lesion_rule)
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, lesion_rule: LesionRule) -> Self:  # noqa: ARG003 - of every rule
@@ -119,13 +122,19 @@ class RankDice(_OwnThreshold):
     least_expected_dice: Annotated[float, Field(ge=0, le=1)]
 
     @classmethod
-    def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:  # noqa: ARG003 - of every rule
+    def choose(
+        cls,
+        table: pd.DataFrame,
+        objective: AnyObjective,
+        lesion_rule: LesionRule = RULES["study"],  # noqa: ARG003 - of every rule
+    ) -> tuple[Self, ThresholdChoice]:
         """Calibrate, then choose the least expected Dice."""
         scaling = calibrate(table)
         rows = [ranked_rows(scan, scaling) for _, scan in table.groupby("scan_id", sort=False)]
         choice = choose_threshold(pd.concat(rows, ignore_index=True), objective)
         facts = cls.facts(choice) | {"interval": None}
-        return cls(**facts, scale=scaling.scale, shift=scaling.shift, least_expected_dice=choice.settings[LEAST_DICE])
+        least = choice.settings[LEAST_DICE]
+        return cls(**facts, scale=scaling.scale, shift=scaling.shift, least_expected_dice=least), choice
 
     def threshold_in(self, probability: Probability, spacing_mm: Spacing) -> float:  # noqa: ARG002 - of every rule
         """Return the threshold of the highest expected Dice; NaN where the mask is empty."""

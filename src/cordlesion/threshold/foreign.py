@@ -7,6 +7,7 @@ from pydantic import ConfigDict
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import RULES, LesionRule
+from cordlesion.threshold.objective_names import AnyObjective
 from cordlesion.threshold.rule import Probability, Spacing, ThresholdRule
 
 
@@ -18,7 +19,7 @@ class ForeignRule(ThresholdRule):
     """The import path of its class."""
 
     @classmethod
-    def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:  # noqa: ARG003 - of every rule
+    def fit(cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]) -> Self:  # noqa: ARG003 - of every rule
         """Refuse: its class fits it."""
         raise CordlesionError("A rule that was not imported cannot be fitted; call `fit` of its class.")
 

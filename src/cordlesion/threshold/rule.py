@@ -12,6 +12,7 @@ from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.metrics import RULES, LesionRule, ScanMetrics, binarize, sweep
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import THRESHOLDS
+from cordlesion.threshold.objective_names import AnyObjective
 
 Probability: TypeAlias = Float32Array
 Spacing: TypeAlias = tuple[float, float, float]
@@ -62,7 +63,7 @@ class ThresholdRule(BaseModel, ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:
+    def fit(cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]) -> Self:
         """Fit the rule on the threshold set, and on no other scan.
 
         Args:
@@ -133,6 +134,18 @@ class TunedRule(ThresholdRule):
     learned: bool = True
     """Whether the model does better with this rule than marking every voxel does; written only where it does not."""
 
+    @classmethod
+    @abstractmethod
+    def choose(
+        cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]
+    ) -> tuple[Self, ThresholdChoice]:
+        """Choose the rule on the threshold set, as :meth:`fit` does, and return how sure the choice is, too."""
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]) -> Self:
+        """Return the rule of :meth:`choose`."""
+        return cls.choose(table, objective, lesion_rule)[0]
+
     @staticmethod
     def facts(choice: ThresholdChoice) -> dict[str, Any]:
         """Return the fields that every tuned rule has."""
@@ -169,9 +182,12 @@ class RuleWithThreshold(TunedRule):
     value: Annotated[float, Field(ge=0, le=1)]
 
     @classmethod
-    def fit(cls, table: pd.DataFrame, objective: str, lesion_rule: LesionRule = RULES["study"]) -> Self:
-        """Fit by :func:`cordlesion.choose_threshold`."""
-        return cls.chosen(choose_threshold(table, objective), lesion_rule)
+    def choose(
+        cls, table: pd.DataFrame, objective: AnyObjective, lesion_rule: LesionRule = RULES["study"]
+    ) -> tuple[Self, ThresholdChoice]:
+        """Choose by :func:`cordlesion.choose_threshold`."""
+        choice = choose_threshold(table, objective)
+        return cls.chosen(choice, lesion_rule), choice
 
     @classmethod
     @abstractmethod

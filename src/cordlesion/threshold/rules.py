@@ -16,8 +16,9 @@ from cordlesion.threshold.components import PeakThreshold, TopComponents
 from cordlesion.threshold.fixed import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.foreign import ForeignRule as ForeignRule
 from cordlesion.threshold.rule import ThresholdRule as ThresholdRule
+from cordlesion.threshold.rule import TunedRule
 
-THRESHOLD_RULES: Mapping[str, type[ThresholdRule]] = MappingProxyType(
+THRESHOLD_RULES: Mapping[str, type[TunedRule]] = MappingProxyType(
     {
         "global": GlobalThreshold,
         "peak": PeakThreshold,
