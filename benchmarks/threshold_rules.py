@@ -26,7 +26,7 @@ SIZES = {7: 5, 14: 10, 28: 20, 56: 40}
 """Scans of the threshold set, and their subjects."""
 RULES = ("median_voxel_f1", "mean_voxel_f1", "plateau_voxel_f1")
 N_POPULATION = 4000
-GRID = Grid(np.array(THRESHOLDS), np.array([np.nan]))
+GRID = Grid(np.array(THRESHOLDS))
 # At t = 0 all voxels are lesion; at t = 1 the logit is infinite.
 _T = np.clip(GRID.thresholds, 1e-9, 1 - 1e-9)
 _LOGIT = np.log(_T / (1 - _T))

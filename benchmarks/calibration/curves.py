@@ -18,7 +18,7 @@ from cordlesion.threshold.grid import Grid
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
-GRID = Grid(np.array(THRESHOLDS), np.array([np.nan]))
+GRID = Grid(np.array(THRESHOLDS))
 # At t = 0 all voxels are lesion; at t = 1 the logit is infinite.
 _T = np.clip(GRID.thresholds, 1e-9, 1 - 1e-9)
 _LOGIT = np.log(_T / (1 - _T))

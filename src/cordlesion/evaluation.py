@@ -18,8 +18,8 @@ from cordlesion.io.volume import Volume, read_probability
 from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
 from cordlesion.metrics.own import OwnMetric, load_metric
+from cordlesion.threshold.grid import VOLUME
 from cordlesion.threshold.postprocess import postprocess, read_cord
-from cordlesion.threshold.scans import VOLUME
 
 METRICS = TableSpec(
     "metrics.tsv",

@@ -70,6 +70,7 @@ SCORES = {
         2 * sum(scan.common for scan in scans), sum(scan.reference + scan.predicted for scan in scans)
     ),
     "median_lesion_f1": lambda scans: statistics.median(lesion_f1(scan) for scan in scans if scan.n_reference),
+    "mean_lesion_f1": lambda scans: statistics.mean(lesion_f1(scan) for scan in scans if scan.n_reference),
     "f_beta": lambda scans: statistics.median(f_beta(scan, 2) for scan in bearing(scans)),
     "f_beta:0.5": lambda scans: statistics.median(f_beta(scan, Fraction(1, 2)) for scan in bearing(scans)),
     "lesion_sensitivity": lambda scans: lesion_sensitivity(scans, 1),
@@ -84,7 +85,7 @@ TOLERANCES = {"plateau_voxel_f1": Fraction(2, 100), "plateau_voxel_f1:0.1": Frac
 
 def takes_part(objective, scan):
     """Whether a scan enters the objective at all."""
-    if objective == "median_lesion_f1":
+    if objective in ("median_lesion_f1", "mean_lesion_f1"):
         return scan.n_reference > 0
     if objective.startswith("lesion_sensitivity"):
         return scan.n_reference > 0 or scan.lesion_free

@@ -162,9 +162,7 @@ def test_a_minimum_volume_is_tuned_with_the_threshold():
     assert choice.stability.plateau == (0.25, 0.75)
     assert choice.curve.columns.tolist() == ["minimum_volume_mm3", "threshold", "score"]
     assert choice.curve["score"].tolist() == [0, 0.4, 0.6, 0.2, 0, 0, 0.8, 0.8, 0.8, 0, 0, 0.8, 0.7, 0.8, 0]
-    with pytest.raises(
-        CordlesionError, match=r"Scan scan-0 has no voxel_f1 at threshold 1\.0 and minimum volume 3 mm3"
-    ):
+    with pytest.raises(CordlesionError, match=r"Scan scan-0 has no voxel_f1 at t = 1, minimum_volume_mm3 = 3"):
         choose_threshold(rows.query("not (scan_id == 'scan-0' and minimum_volume_mm3 == 3 and threshold == 1)"))
     with pytest.raises(CordlesionError, match="lacks minimum_volume_mm3"):
         choose_threshold(rows.assign(minimum_volume_mm3=[math.nan, *rows["minimum_volume_mm3"][1:]]))
@@ -332,7 +330,7 @@ def test_mistakes_get_a_sentence():
         choose_threshold(rows.assign(subject=[None, *rows["subject"][1:]]))
     with pytest.raises(CordlesionError, match=r"several rows for scan scan-0 at 0\.0.*one run"):
         choose_threshold(pd.concat([rows, rows]))
-    with pytest.raises(CordlesionError, match=r"Scan scan-1 has no voxel_f1 at threshold 0\.5"):
+    with pytest.raises(CordlesionError, match=r"Scan scan-1 has no voxel_f1 at t = 0\.5"):
         choose_threshold(rows.drop(index=7))
     with pytest.raises(CordlesionError, match="has a lesion"):
         choose_threshold(rows.iloc[:0])

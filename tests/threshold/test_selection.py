@@ -14,7 +14,7 @@ THRESHOLDS = np.array([0.25, 0.5, 0.75])
 
 def scans_of(f1, subjects):
     """Arrange scores of shape (scans, thresholds); equal subjects are neighbours."""
-    grid = Grid(THRESHOLDS[: f1.shape[1]], np.array([np.nan]))
+    grid = Grid(THRESHOLDS[: f1.shape[1]])
     return ThresholdScans(grid, f1[None], np.asarray(subjects), np.zeros(len(f1), bool), 0)
 
 
@@ -117,7 +117,7 @@ def test_a_kind_of_subject_that_is_always_drawn_gives_no_correction():
     f1 = np.full((6, 3), 0.5)
     f1[-1] = np.nan
     clean = np.where(np.arange(6)[:, None] == 5, 1.0, np.nan) * np.ones(3)
-    grid = Grid(THRESHOLDS, np.array([np.nan]))
+    grid = Grid(THRESHOLDS)
     scans = ThresholdScans(grid, np.stack([f1, clean]), np.arange(6), np.arange(6) == 5, 0)
     assert correct_selection([scans], np.array([0]), OBJECTIVES["joint_f1_specificity"], n_resamples=20) is None
 
@@ -127,6 +127,6 @@ def test_a_kind_of_subject_that_is_always_drawn_gives_no_correction():
 def test_the_best_cells_are_those_of_each_curve(seed, coarse, tolerance):
     curves = np.random.default_rng(seed).random((6, 6))
     curves = np.round(2 * curves) if coarse else curves
-    grid = Grid(THRESHOLDS, np.array([0.0, 5.0]))
+    grid = Grid(THRESHOLDS, {"minimum_volume_mm3": np.array([0.0, 5.0])})
     expected = [volume * 3 + threshold for volume, threshold in (grid.best(curve, tolerance) for curve in curves)]
     assert grid.best_cells(curves, tolerance).tolist() == expected

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from cordlesion.cli.options import Code, Flag, Output, Quiet, report_excluded, report_remarks
 from cordlesion.metrics import RULES
-from cordlesion.threshold import GRIDS, OBJECTIVES
+from cordlesion.threshold import GRIDS, OBJECTIVES, THRESHOLD_RULES
 
 Rule: TypeAlias = Annotated[str, Parameter(help=f"When a lesion counts as detected: {', '.join(RULES)}.")]
 Objective: TypeAlias = Annotated[
@@ -39,6 +39,13 @@ Grid: TypeAlias = Annotated[
     str,
     Parameter(
         help=f"The thresholds to try: {', '.join(f'{name} ({len(grid)} of them)' for name, grid in GRIDS.items())}."
+    ),
+]
+ThresholdRuleName: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help=f"How masks are made of maps: {', '.join(THRESHOLD_RULES)}. Rules other than global choose settings of "
+        "their own together with the threshold."
     ),
 ]
 Subjects: TypeAlias = Annotated[
@@ -121,6 +128,7 @@ def tune(
     objective: Objective = "median_voxel_f1",
     rule: Rule = "study",
     grid: Grid = "paper",
+    threshold_rule: ThresholdRuleName = "global",
     minimum_volume: Annotated[tuple[float, ...], Parameter(negative="", consume_multiple=True)] = (),
     lesion_value: int | None = None,
     lesion_class: LesionClass = None,
@@ -154,6 +162,7 @@ def tune(
             grid=grid,
             lesion_value=lesion_value,
             lesion_class=lesion_class,
+            threshold_rule=threshold_rule,
             minimum_volumes_mm3=minimum_volume,
             subjects=subjects,
             metrics=metrics,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -25,8 +26,10 @@ from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import read_map
 from cordlesion.threshold import (
     GRIDS,
+    THRESHOLD_RULES,
     THRESHOLDS,
     AnyObjective,
+    GlobalThreshold,
     ThresholdChoice,
     choose_threshold,
     describe_cut,
@@ -34,6 +37,7 @@ from cordlesion.threshold import (
     find_cut,
 )
 from cordlesion.threshold.mask_rule import MaskRule
+from cordlesion.threshold.rule import TunedRule, TuningScan
 
 
 def tune_files(
@@ -47,6 +51,7 @@ def tune_files(
     lesion_value: float | None = None,
     lesion_class: int | None = None,
     minimum_volumes_mm3: Sequence[float] = (),
+    threshold_rule: str = "global",
     subjects: Path | str | None = None,
     metrics: Sequence[str | MetricFunction] = (),
     code: Path | str | None = None,
@@ -73,6 +78,8 @@ def tune_files(
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
         minimum_volumes_mm3: Minimum lesion volumes, of which one is chosen together with the threshold; predicted
             components count only if they are larger. By default all count.
+        threshold_rule: How masks are made of maps: a name in :data:`cordlesion.threshold.THRESHOLD_RULES`. Rules other
+            than ``global`` choose their settings together with the threshold, from grids of their own.
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``threshold`` are used.
@@ -99,6 +106,7 @@ def tune_files(
     if output is not None:
         check_output_file(output, reference, probability)
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
+    kind = THRESHOLD_RULES[require_name(threshold_rule, THRESHOLD_RULES, "threshold rule")]
     own = find_metrics(metrics, code)
     goal = find_objective(objective, [one.name for one in own], code)
     references = MaskValues("references", lesion_value)
@@ -106,22 +114,29 @@ def tune_files(
     pairs, unmatched = pair_by_name(
         reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
     )
-    outcomes = map_scans(partial(measure.sweep, grid), pairs, "sweep thresholds")
+    by_threshold = kind is GlobalThreshold
+    if not by_threshold:
+        _require_own_grid(threshold_rule, grid, minimum_volumes_mm3, own)
+    sweep = partial(measure.sweep, grid) if by_threshold else partial(measure.by_rule, kind)
+    outcomes = map_scans(sweep, pairs, "sweep thresholds")
     measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
     usable = [outcome.item for outcome in outcomes if outcome.result is not None]
-    choice = replace(choose_threshold(table, goal), excluded=excluded, remarks=remark_people(usable, subjects))
-    choice = replace(choice, objective=objective) if isinstance(objective, str) else choice
+    chosen, choice = kind.choose(table, goal, RULES[rule])
+    choice = replace(choice, excluded=excluded, remarks=remark_people(usable, subjects))
+    if isinstance(objective, str):
+        choice, chosen = replace(choice, objective=objective), chosen.model_copy(update={"objective": objective})
     if not choice.learned:
-        finer = "" if grid == "fine" else _finer(usable, choice, measure)
+        finer = "" if grid == "fine" or not by_threshold else _finer(usable, choice, measure)
         raise CordlesionError(_refusal(probability, table, choice, finer))
     if output is not None:
-        chosen = MaskRule.chosen(choice, {pair.scan_id: pair.subject for pair in usable})
+        people = {pair.scan_id: pair.subject for pair in usable}
+        masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
         left_out = _without_places(excluded, reference, probability)
-        write_json(output, _record(choice, chosen, rule, grid, find_cut(table), left_out))
-    _report(choice, grid, probability, table, output)
+        write_json(output, _record(choice, masks, rule, grid, find_cut(table) if by_threshold else None, left_out))
+    _report(choice, chosen, grid, probability, table, output)
     return choice
 
 
@@ -142,6 +157,23 @@ class _Sweep:
         references, own = self.references, self.own
         return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, references, read, own)
 
+    def by_rule(self, kind: type[TunedRule], pair: MapPair) -> pd.DataFrame:
+        """Measure a map with everything that a threshold rule may choose."""
+        reference = self.references.read(pair.reference)
+        probability = read_map(pair.prediction, reference, lesion_class=self.lesion_class)
+        p = probability.data.astype(np.float32, copy=False)
+        scan = TuningScan(pair.scan_id, pair.subject, reference.data > 0, p, reference.spacing_mm)
+        return kind.measure(scan, RULES[self.rule]).assign(session=pair.session)
+
+
+def _require_own_grid(threshold_rule: str, grid: str, volumes_mm3: Sequence[float], own: Sequence[OwnMetric]) -> None:
+    given = {"--grid fine": grid != "paper", "--minimum-volume": len(volumes_mm3) > 0, "--metric": len(own) > 0}
+    if misplaced := [name for name, is_given in given.items() if is_given]:
+        raise CordlesionError(
+            f"{misplaced[0]} is given with the threshold rule {threshold_rule}, which has a grid of its own; it needs "
+            f"the rule global. Leave out {misplaced[0]}."
+        )
+
 
 def _checked_volumes(volumes_mm3: Sequence[float]) -> tuple[float, ...]:
     try:
@@ -153,16 +185,19 @@ def _checked_volumes(volumes_mm3: Sequence[float]) -> tuple[float, ...]:
         ) from error
 
 
-def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None) -> None:
+def _report(
+    choice: ThresholdChoice, chosen: TunedRule, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None
+) -> None:
     """Print the choice, and what limits it."""
-    volume = choice.minimum_volume_mm3
+    by_threshold = isinstance(chosen, GlobalThreshold)
+    volume = choice.minimum_volume_mm3 if by_threshold else None
     removed = "" if volume is None else f", minimum volume {volume:g} mm3"
-    show_message(f"threshold {choice.value:g}{removed} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+    show_message(f"threshold {chosen.summary}{removed} ({choice.objective} {choice.score:.3f}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
-    cut = find_cut(sweep)
+    cut = find_cut(sweep) if by_threshold else None
     if cut is not None:
         show_message(f"{probability}: {describe_cut(sweep, cut)}.")
-    if grid == "paper" and choice.value == THRESHOLDS[1]:
+    if by_threshold and grid == "paper" and choice.value == THRESHOLDS[1]:
         show_message(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
 
 
@@ -219,5 +254,6 @@ def _without_places(excluded: Mapping[str, str], *roots: Path) -> dict[str, str]
 
 
 def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
-    """Return the rows of a curve for JSON, which has no NaN."""
-    return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
+    """Return the rows of a curve for JSON, which has no NaN, nor the infinite number of components that means all."""
+    finite = curve.replace(math.inf, math.nan)
+    return finite.astype(object).where(finite.notna(), None).to_dict(orient="records")

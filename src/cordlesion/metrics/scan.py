@@ -198,7 +198,7 @@ def all_scan_metrics(overlaps: Sequence[Overlaps], rule: LesionRule, voxel_mm3: 
         _sums([one.candidate_sizes for one in overlaps]),
         _sums([one.voxels for one in overlaps]),
     )
-    return [_metrics(ScanFacts(*one, voxel_mm3)) for one in zip(*voxels, counts, strict=True)]
+    return [scan_metrics_of(ScanFacts(*one, voxel_mm3)) for one in zip(*voxels, counts, strict=True)]
 
 
 def _sums(parts: Sequence[IntArray]) -> list[int]:
@@ -211,7 +211,8 @@ def _sums(parts: Sequence[IntArray]) -> list[int]:
     return sums
 
 
-def _metrics(facts: ScanFacts) -> ScanMetrics:
+def scan_metrics_of(facts: ScanFacts) -> ScanMetrics:
+    """Return all metrics of a scan from its counts."""
     values: dict[str, Any] = {name: metric.measure(facts) for name, metric in METRICS.items()}
     return ScanMetrics(**values)
 

@@ -4,7 +4,12 @@ from cordlesion.threshold.choice import ThresholdChoice as ThresholdChoice
 from cordlesion.threshold.choice import choose_threshold as choose_threshold
 from cordlesion.threshold.grid import FINE_THRESHOLDS as FINE_THRESHOLDS
 from cordlesion.threshold.grid import GRIDS as GRIDS
+from cordlesion.threshold.grid import SETTINGS as SETTINGS
 from cordlesion.threshold.grid import THRESHOLDS as THRESHOLDS
+from cordlesion.threshold.grid import VOLUME as VOLUME
+from cordlesion.threshold.guarantees import Guarantee as Guarantee
+from cordlesion.threshold.guarantees import certify as certify
+from cordlesion.threshold.guarantees import control_on_average as control_on_average
 from cordlesion.threshold.maps import describe_cut as describe_cut
 from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
@@ -19,7 +24,6 @@ from cordlesion.threshold.own_objective import objective_of as objective_of
 from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.rules import ThresholdRule as ThresholdRule
-from cordlesion.threshold.scans import VOLUME as VOLUME
 from cordlesion.threshold.scans import ThresholdScans as ThresholdScans
 from cordlesion.threshold.scans import arrange_scans as arrange_scans
 from cordlesion.threshold.selection import SelectedScore as SelectedScore

@@ -12,11 +12,11 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.threshold.grid import TIE, Grid
+from cordlesion.threshold.grid import TIE, VOLUME, Grid
 from cordlesion.threshold.objective import Objective
 from cordlesion.threshold.objective_names import AnyObjective, parse_objective
 from cordlesion.threshold.own_objective import objective_of
-from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
+from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
 
 if TYPE_CHECKING:
@@ -51,18 +51,18 @@ class ThresholdChoice:
     """95 % bootstrap interval of t, resampling subjects; None where they are too few for one. No sample chooses t = 0,
     where every voxel is lesion; samples in which no other threshold meets the objective's condition are left out."""
     curve: pd.DataFrame
-    """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
-    ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
+    """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; before them
+    a column for each of the settings."""
     stability: Stability
-    """Of t, at the chosen minimum volume."""
+    """Of t, with the chosen settings."""
     objective: str
     """As it was named."""
     goal: Objective
     """What it means."""
-    minimum_volume_mm3: float | None
-    """The minimum lesion volume chosen together with t; None where it is not tuned."""
-    minimum_volume_interval: tuple[float, float] | None
-    """Its 95 % bootstrap interval, where there is one."""
+    settings: Mapping[str, float]
+    """What was chosen together with t, by its name in :data:`cordlesion.threshold.SETTINGS`; empty where only t was."""
+    setting_intervals: Mapping[str, tuple[float, float]]
+    """Their 95 % bootstrap intervals, where there are any."""
     n_scans: int
     """Scans that take part, lesion-free ones included where the objective counts them."""
     n_subjects: int
@@ -105,11 +105,20 @@ class ThresholdChoice:
             "plateau (within 5 % of the best)": f"{low:g} to {high:g}",
             "chosen on": self.basis,
         }
-        if self.minimum_volume_mm3 is not None:
-            rows["minimum lesion volume"] = f"{self.minimum_volume_mm3:g} mm³"
+        rows |= {name.replace("_", " ").replace(" mm3", ", mm³"): f"{value:g}" for name, value in self.settings.items()}
         remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
         remarks += [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return html_rows("Decision threshold", rows) + html_notes(remarks)
+
+    @property
+    def minimum_volume_mm3(self) -> float | None:
+        """The minimum lesion volume chosen together with t; None where it is not tuned."""
+        return self.settings.get(VOLUME)
+
+    @property
+    def minimum_volume_interval(self) -> tuple[float, float] | None:
+        """Its 95 % bootstrap interval, where there is one."""
+        return self.setting_intervals.get(VOLUME)
 
     @property
     def learned(self) -> bool:
@@ -137,9 +146,10 @@ def choose_threshold(
     widest runs). Scans for which the objective is not defined are left out and counted: for most objectives those
     without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them.
 
-    With a column ``minimum_volume_mm3`` the table has a row per scan, threshold and minimum lesion volume, and both are
-    chosen together: the pair with the highest objective; of tied pairs those with the lowest minimum volume, which
-    removes least, and of these the threshold as above. In the bootstrap both are chosen again in every sample.
+    With columns of :data:`SETTINGS`, such as ``minimum_volume_mm3`` and ``peak``, the table has a row per scan and
+    combination of their values and the threshold, and all are chosen together: the combination with the highest
+    objective; of tied ones those whose settings remove least, and of these the threshold as above. In the bootstrap all
+    are chosen again in every sample.
 
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
@@ -184,26 +194,23 @@ def choose_threshold(
     grid = scans.grid
     curve = goal.summarize(scans.measures)
     _require_feasible(goal, scans, curve)
-    v, t = grid.best(curve, goal.tolerance)
+    number, t = grid.best(curve, goal.tolerance)
     counts = _counts(scans)
-    volume_interval, interval = None, None
+    interval: tuple[float, float] | None = None
+    of_settings: dict[str, tuple[float, float]] = {}
     if counts["n_subjects"] >= MIN_SUBJECTS:
-        resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-        chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
-        if chosen:
-            chosen_v, chosen_t = np.array(chosen).T
-            volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
-    at_volume = curve.reshape(-1, len(grid.thresholds))[v]
+        interval, of_settings = _intervals(goal, scans, n_resamples, seed)
+    at_settings = curve.reshape(-1, len(grid.thresholds))[number]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
-        score=float(at_volume[t]),
+        score=float(at_settings[t]),
         interval=interval,
         curve=_curve_table(grid, curve),
-        stability=measure_stability(grid.thresholds, at_volume, t),
+        stability=measure_stability(grid.thresholds, at_settings, t),
         objective=objective if isinstance(objective, str) else goal.title,
         goal=goal,
-        minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
-        minimum_volume_interval=volume_interval if grid.tunes_volume else None,
+        settings=grid.setting(number),
+        setting_intervals=of_settings,
         shortfall=_shortfall(goal, scans, curve),
         n_scans=counts["n_scans"],
         n_subjects=counts["n_subjects"],
@@ -243,6 +250,21 @@ def _failure(goal: Objective, scans: ThresholdScans) -> str:
     return goal.failure(scans.measures[..., cells], lambda number: scans.grid.name(int(cells[number])))
 
 
+def _intervals(
+    goal: Objective, scans: ThresholdScans, n_resamples: int, seed: int
+) -> tuple[tuple[float, float] | None, dict[str, tuple[float, float]]]:
+    """Return the intervals of t and of the settings: all are chosen again in every bootstrap sample."""
+    grid = scans.grid
+    resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
+    chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
+    if not chosen:
+        return None, {}
+    numbers, t = np.array(chosen).T
+    places = np.unravel_index(numbers, grid.shape[:-1]) if grid.settings else ()
+    of_settings = {name: _interval(values[k]) for (name, values), k in zip(grid.settings.items(), places, strict=True)}
+    return _interval(grid.thresholds[t]), of_settings
+
+
 def _interval(chosen: FloatArray) -> tuple[float, float]:
     tails = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(chosen, [tails, 1 - tails], method="inverted_cdf")
@@ -250,12 +272,9 @@ def _interval(chosen: FloatArray) -> tuple[float, float]:
 
 
 def _curve_table(grid: Grid, curve: FloatArray) -> pd.DataFrame:
-    n_volumes, n_thresholds = len(grid.volumes_mm3), len(grid.thresholds)
-    scores = np.where(curve < 0, np.nan, curve)
-    table = pd.DataFrame({"threshold": np.tile(grid.thresholds, n_volumes), "score": scores})
-    if grid.tunes_volume:
-        table.insert(0, VOLUME, np.repeat(grid.volumes_mm3, n_thresholds))
-    return table
+    values = np.meshgrid(*grid.settings.values(), grid.thresholds, indexing="ij")
+    columns = dict(zip((*grid.settings, "threshold"), (one.ravel() for one in values), strict=True))
+    return pd.DataFrame(columns | {"score": np.where(curve < 0, np.nan, curve)})
 
 
 def _counts(scans: ThresholdScans) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from cordlesion.threshold.scans import VOLUME
+from cordlesion.threshold.grid import VOLUME
 
 # Of a few maps the two lowest thresholds may give the same masks by chance.
 _STEPS = 3

@@ -260,6 +260,7 @@ OBJECTIVES: dict[str, Objective] = {
     "plateau_voxel_f1": PlateauVoxelF1(),
     "pooled_voxel_f1": PooledVoxelF1(),
     "median_lesion_f1": ScanScore("median lesion F1", "lesion_f1", median_over_scans),
+    "mean_lesion_f1": ScanScore("mean lesion F1", "lesion_f1", mean_over_scans),
     "f_beta": MedianFBeta(beta=2),
     "lesion_sensitivity": LesionSensitivity(false_lesions_per_scan=1),
     "joint_f1_specificity": JointF1Specificity(),
