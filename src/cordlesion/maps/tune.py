@@ -162,7 +162,8 @@ class _Sweep:
         reference = self.references.read(pair.reference)
         probability = read_map(pair.prediction, reference, lesion_class=self.lesion_class)
         p = probability.data.astype(np.float32, copy=False)
-        scan = TuningScan(pair.scan_id, pair.subject, reference.data > 0, p, reference.spacing_mm)
+        lesion = np.asarray(reference.data).astype(np.bool_)
+        scan = TuningScan(pair.scan_id, pair.subject, lesion, p, reference.spacing_mm)
         return kind.measure(scan, RULES[self.rule]).assign(session=pair.session)
 
 

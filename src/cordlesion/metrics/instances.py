@@ -70,7 +70,7 @@ def match_instances(
         >>> found.detected_at.tolist(), found.false.tolist()
         ([0.8], [0.3])
     """
-    masks = [_checked_labels(labels, name) for labels, name in ((reference, "reference"), (prediction, "prediction"))]
+    masks = _checked_labels(reference, "reference"), _checked_labels(prediction, "prediction")
     require_same_shape(*masks, "prediction")
     p = np.asarray(probabilities, dtype=np.float64)
     n_predicted = int(masks[1].max(initial=0))

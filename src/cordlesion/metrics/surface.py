@@ -65,8 +65,8 @@ def surface_distances(
     if not (masks[0].any() and masks[1].any()):
         return SurfaceDistances(math.nan, math.nan, math.nan, tolerance_mm)
     box = bounding_box(masks[0] | masks[1])
-    surfaces = [_surface(np.pad(mask[box], 1)) for mask in masks]
-    there, back = (_from_to(*pair, spacing_mm) for pair in (surfaces, surfaces[::-1]))
+    first, second = (_surface(np.pad(mask[box], 1)) for mask in masks)
+    there, back = _from_to(first, second, spacing_mm), _from_to(second, first, spacing_mm)
     every = np.concatenate([there, back])
     # Distances are sums of squares: one that equals the tolerance may be above it by rounding.
     near = every <= tolerance_mm * (1 + 1e-9)

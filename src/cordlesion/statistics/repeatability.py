@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray
+from cordlesion.io.arrays import IntArray
 
 _NORMAL_95 = 1.959963984540054
 
@@ -71,7 +71,7 @@ def repeatability(values: npt.ArrayLike, subjects: npt.ArrayLike) -> Repeatabili
     return _from_mean_squares(float(x.mean()), between, within, n)
 
 
-def _from_mean_squares(mean: float, between: float, within: float, n: FloatArray) -> Repeatability:
+def _from_mean_squares(mean: float, between: float, within: float, n: IntArray) -> Repeatability:
     # Mean number of scans of a person where the numbers differ (Donner and Koval, Biometrics 1980).
     usual = float((n.sum() - (n**2).sum() / n.sum()) / (len(n) - 1))
     total = between + (usual - 1) * within

@@ -171,7 +171,8 @@ def calibrate(table: pd.DataFrame) -> PlattScaling:
 
 def _bins(above: FloatArray) -> FloatArray:
     """Return the numbers between rising thresholds from those that reach each."""
-    return above - np.append(above[1:], 0)
+    between: FloatArray = above - np.append(above[1:], 0)
+    return between
 
 
 def _best_cut(bins: FloatArray, scaling: PlattScaling) -> tuple[int, float]:

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from scipy import ndimage
 
-from cordlesion.io.arrays import FloatArray, Int32Array, Mask
+from cordlesion.io.arrays import Float32Array, Int32Array, IntArray, Mask
 from cordlesion.metrics import ComponentSweep, LesionRule, binarize, sweep_highest, sweep_peaks
 from cordlesion.metrics.lesion import every_component
+from cordlesion.metrics.rules import CONNECTIVITY_RANK
 from cordlesion.threshold.choice import ThresholdChoice
 from cordlesion.threshold.grid import MOST, PEAK, THRESHOLDS, VOLUME
 from cordlesion.threshold.rule import Probability, RuleWithThreshold, Spacing, TuningScan, as_table
@@ -23,17 +24,23 @@ COUNTS: tuple[float, ...] = (1, 2, 3, 4, 5, 7, 10, np.inf)
 """Numbers of components to try."""
 
 
+def _known_connectivity(value: int) -> int:
+    if value not in CONNECTIVITY_RANK:
+        raise ValueError(f"{value} is no connectivity; 6, 18 or 26 is needed")
+    return value
+
+
 class _OfComponents(RuleWithThreshold):
     """A mask is the union of some components of ``p >= value``."""
 
-    connectivity: Literal[6, 18, 26] = 6
+    connectivity: Annotated[int, AfterValidator(_known_connectivity)] = 6
     """Neighbours that join voxels into one component: as in the lesion rule that the objective was measured by."""
 
     def threshold_in(self, probability: Probability, spacing_mm: Spacing) -> float:  # noqa: ARG002 - of every rule
         """Return the same value for every scan."""
         return self.value
 
-    def _components(self, probability: Probability) -> tuple[Int32Array, FloatArray, FloatArray]:
+    def _components(self, probability: Probability) -> tuple[Int32Array, IntArray, Float32Array]:
         """Return the labels of the components, and the size and the peak of each, shape (C,)."""
         found = every_component(binarize(probability, self.value), self.connectivity)
         peaks = ndimage.maximum(probability, found.labels, np.arange(1, len(found.sizes) + 1))

@@ -147,7 +147,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="own_metrics",
-    link="Own metrics",
     title="Metrics of this study’s own",
     summarize={"own_metrics": summarize_own_metrics},
     tables=(
