@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cordlesion.dataset.subjects import Person, read_subjects
 from cordlesion.errors import CordlesionError
@@ -108,3 +110,24 @@ def test_what_is_neither_table_nor_pattern_gets_a_sentence(tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CordlesionError, match=fault):
         read_subjects(given).person(Path("a.nii.gz"))
+
+
+@given(st.text(alphabet="scanparticipant_id\t\n,;*?[]{}ab1\"'/.", max_size=80))
+def test_any_table_is_read_or_gets_a_sentence(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("who") / "who.tsv"
+    path.write_text(f"scan\tparticipant_id\n{text}", encoding="utf-8")
+    sentence = ""
+    try:
+        person = read_subjects(path).person(Path("ab/a1.nii.gz"))
+    except CordlesionError as error:
+        sentence = str(error)
+    assert sentence.startswith(f"{path}: ") if sentence else person.subject
+
+
+@given(st.text(alphabet="ab1_*?[](){}|\\.^$/-", max_size=12))
+def test_any_pattern_is_used_or_gets_a_sentence(text):
+    try:
+        person = read_subjects(f"{text}{{subject}}").person(Path("ab/a1_b.nii.gz"))
+    except CordlesionError:
+        return
+    assert person.subject

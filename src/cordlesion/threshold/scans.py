@@ -50,9 +50,14 @@ class ThresholdScans:
     def resampled_thresholds(
         self, goal: Objective, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None
     ) -> FloatArray:
-        """Return the threshold that each bootstrap sample chooses, shape (n_resamples,)."""
+        """Return the threshold that each bootstrap sample chooses, shape (n_resamples,).
+
+        It is 0, where every voxel is lesion, only where no other threshold meets the objective's condition.
+        """
         curves = self.resampled_curves(goal, n_resamples, rng, n_subjects=n_subjects)
-        return self.grid.thresholds[[self.grid.best(one, goal.tolerance)[1] for one in curves]]
+        grid, tolerance = self.grid, goal.tolerance
+        cells = [grid.best_above_zero(one, tolerance) or grid.best(one, tolerance) for one in curves]
+        return grid.thresholds[[threshold for _, threshold in cells]]
 
     def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
         """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
