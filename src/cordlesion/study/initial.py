@@ -92,10 +92,9 @@ def start_study(dataset: Path, patterns: FilePatterns | None = None) -> InitialS
     others = [*found.dataset.remarks, *subject_hint(found.folder, found.patterns, found.dataset)]
     without = [scan.scan_id for scan in found.dataset.scans if scan.reference is None]
     if without and not found.fault:
-        others.append(
-            f"{plural(len(without), 'scan has', 'scans have')} no reference (first: {without[0]}): excluded, because it is "
-            "unknown whether there are lesions."
-        )
+        those = plural(len(without), "scan has", "scans have")
+        unknown = "it is unknown whether there are lesions"
+        others.append(f"{those} no reference (first: {without[0]}): excluded, because {unknown}.")
     return InitialStudy(found, None, [*found.remarks, *others, *([found.fault] if found.fault else [])])
 
 
