@@ -115,11 +115,20 @@ def test_a_step_is_timed_or_extrapolated_from_one_patch(tiny):
 
 
 def test_a_run_states_the_cost_of_what_is_left(tiny, capsys, monkeypatch):
-    """A quiet run times nothing; another one states what is left, and nothing where all is done."""
-    study = read_study(tiny / "study.yaml")
+    """A quiet run times nothing; another one states what is left, also where no step can be timed."""
+    study, timed = read_study(tiny / "study.yaml").model_copy(update={"seeds": (0, 1)}), []
+
+    def fail(config):
+        timed.append(config)
+        raise RuntimeError("one value per channel")
+
     with monkeypatch.context() as patched:
-        patched.setattr(estimate, "measured_steps", _never)
+        patched.setattr(estimate, "measured_steps", fail)
         run_study(study, until="train", only="bce_seed-0")
+        assert timed == []
+        with shown():
+            run_study(study, until="train", only="bce_seed-1")
+        assert "could not be measured (RuntimeError: one value per channel)" in capsys.readouterr().out
     with shown():
         run_study(study, until="train")
         said = capsys.readouterr().out
@@ -127,14 +136,10 @@ def test_a_run_states_the_cost_of_what_is_left(tiny, capsys, monkeypatch):
         again = capsys.readouterr().out
     n_train = sum("\ttrain\t" in line for line in (tiny / "study/splits.tsv").read_text().splitlines())
     steps = -(-_patches(tiny, n_train) // 4)
-    assert f"to train: 1 network in 3 epochs of {steps} steps with 4 patches each: {3 * steps} steps" in said
+    assert f"to train: 2 networks in 3 epochs of {steps} steps with 4 patches each: {6 * steps} steps" in said
     assert "a step takes" in said
     assert "to try everything first" not in said
     assert "to train" not in again
-
-
-def _never(_config):
-    raise AssertionError
 
 
 def _patches(folder, n_train):

@@ -287,7 +287,7 @@ def test_masks_of_a_second_kind_are_reported_where_scans_lack_a_reference(tree, 
     tree(by_bids("sub-X{p}/anat/sub-X{p}_T2w.nii.gz", "sub-X{p}/anat/sub-X{p}_T2w_lesion.nii.gz"), PEOPLE[5:])
     ended = cli("study", "init", folder, "--no-estimate")
     assert ended.status == 0
-    assert "3 scans have no reference" in ended.error
+    assert "3 scans have no reference (first: sub-XP06)" in ended.error
     assert "Not used: 3 files like sub-XP06/anat/sub-XP06_T2w_lesion.nii.gz" in ended.error
 
 

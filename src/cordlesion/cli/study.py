@@ -134,9 +134,9 @@ def init(
 
     Args:
         dataset: BIDS, a raw dataset of nnU-Net (or the folder with it), images/ and labels/, or masks beside images.
-        image: Which files are the scans, as a pattern such as '*_T2.nii.gz' or 'images/*.nii.gz'; may be repeated.
+        image: Which files are the scans, a pattern such as `*_T2.nii.gz` or `images/*.nii.gz`; may be repeated.
         reference: Which files are the manual lesion masks; what its stars stand for is the same as in the scan's name.
-        subjects: Whose scan each file is: a table (columns scan, participant_id) or a pattern such as '{subject}_*'.
+        subjects: Whose scan each file is: a table (columns scan, participant_id) or a pattern such as `{subject}_*`.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
         minutes: Print a study that ends after about so many minutes here, with fewer scans, epochs and losses.
         estimate: Time one training step, to estimate the hours of the study.

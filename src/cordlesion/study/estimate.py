@@ -105,7 +105,11 @@ def estimate_run(study: Study, pending: Sequence[Training], here: bool) -> Itera
     batch = f"{costs[0].batch_size} patches each"
     yield f"to train: {plural(len(pending), 'network')} in {each} with {batch}: {steps:,} steps"
     if here:
-        times = measured_steps(study.config)
+        try:
+            times = measured_steps(study.config)
+        except Exception as error:  # the user's code can raise anything, here for a batch of one patch
+            yield f"the time of a step is unknown: it could not be measured ({type(error).__name__}: {error})"
+            return
         training_s, maps_s = (sum(of(cost, times) for cost in costs) for of in (Cost.training_s, Cost.maps_s))
         yield f"here: {_time_sentence(times, training_s, maps_s)}. What is done is kept if you stop it (Ctrl+C)"
         if training_s + maps_s > _LONG_S and not study.config.reduced:

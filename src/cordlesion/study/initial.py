@@ -10,6 +10,7 @@ from cordlesion.config import DRAWN, FilePatterns, ReducedConfig, StudyConfig, b
 from cordlesion.dataset.recognition.recognize import Recognized, recognize
 from cordlesion.dataset.recognition.sentences import subject_hint
 from cordlesion.dataset.scan import Scan
+from cordlesion.io.formats import plural
 
 _OBJECTIVE = """\
 # The paper (section 2.5) takes median_voxel_f1; on few scans the mean chooses better thresholds.
@@ -89,9 +90,11 @@ def start_study(dataset: Path, patterns: FilePatterns | None = None) -> InitialS
     """
     found = recognize(dataset, patterns)
     others = [*found.dataset.remarks, *subject_hint(found.folder, found.patterns, found.dataset)]
-    without = sum(scan.reference is None for scan in found.dataset.scans)
+    without = [scan.scan_id for scan in found.dataset.scans if scan.reference is None]
     if without and not found.fault:
-        others.append(f"{without} scans have no reference: they take no part, because their lesions are unknown.")
+        those = plural(len(without), "scan has", "scans have")
+        unknown = "it is unknown whether there are lesions"
+        others.append(f"{those} no reference (first: {without[0]}): excluded, because {unknown}.")
     return InitialStudy(found, None, [*found.remarks, *others, *([found.fault] if found.fault else [])])
 
 
