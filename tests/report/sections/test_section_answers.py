@@ -19,6 +19,7 @@ from cordlesion.report.sections.ranking.ranks import summarize_ranks
 from cordlesion.report.sections.ranking.tables import pairs_table
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.study_folder.results import StudyResults
+from support.printed import signed
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +48,8 @@ def test_every_question_is_answered_with_intervals(findings: Findings) -> None:
     rows = rows[rows["metric"] == "voxel_f1"].set_index("loss")
     for loss, printed in (("bce", "BCE"), ("dice", "Dice"), ("tversky", "Tversky"), ("sct", "SCT")):
         row = rows.loc[loss]
-        ends = f"[{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
-        assert f"{printed} ({row['difference']:+.2f} {ends})".replace("(-", "(−") in tuning.text
+        ends = f"[{signed(row['low'])}, {signed(row['high'])}]"
+        assert f"{printed} ({signed(row['difference'])} {ends})" in tuning.text
     first, last = findings.frames["stability"].iloc[0], findings.frames["stability"].iloc[-1]
     assert f"changes the V-F1 of Tversky least: by {first['change']:.3f} [{first['low']:.3f}" in stability.text
     assert f"BCE most: by {last['change']:.3f} [{last['low']:.3f}, {last['high']:.3f}]" in stability.text
@@ -128,7 +129,7 @@ def test_few_subjects_are_not_called_chance() -> None:
 
 @pytest.mark.parametrize(
     ("noise", "said"),
-    [(0.0, "Dice beats BCE"), (0.4, "differ on these subjects, but seed noise may explain")],
+    [(0.0, "Dice beats BCE"), (0.4, "on these subjects, but seed noise may explain")],
 )
 def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
     seeded = with_seeds(results, noise)

@@ -11,6 +11,7 @@ from cordlesion.report.sections.ranking.ranks import summarize_ranks
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.thresholds.tuning import summarize_tuning
 from cordlesion.study_folder.results import StudyResults
+from support.printed import signed
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +132,10 @@ def test_what_changes_against_half_is_counted(results: StudyResults) -> None:
     false = rows.loc[True, "false"] - rows.loc[False, "false"]
     assert f"{abs(false):.1f} {'more' if false > 0 else 'fewer'} false positives per scan" in text
     row = tuning[(tuning["loss"] == results.best.loss) & (tuning["metric"] == "voxel_f1")].iloc[0]
-    assert f"{row['difference']:+.2f}".replace("-", "−") in text
-    within = f"Within a scan the overlap changes by {row['difference']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}]"
-    assert f"{within} in the median (".replace("-", "−") in text
+    changed = f"{signed(row['difference'])} [{signed(row['low'])}, {signed(row['high'])}]"
+    assert f"Within a scan the overlap changes by {changed} in the median (" in text
     bare = change_from_half(results, tuning.assign(low=np.nan, high=np.nan), operation)
-    assert f"overlap changes by {row['difference']:+.2f} in the median (".replace("-", "−") in bare
+    assert f"overlap changes by {signed(row['difference'])} in the median (" in bare
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,8 @@ def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
         if verdict in counts:
             found = rows[~equal & (rows["verdict"] == verdict)]
             reach = f"{name_reach(found)}{name_needed(found)}" if verdict in _OPEN else ""
-            parts.append(f"{counts[verdict]} {words}{f' ({reach})' if reach else ''}")
+            one = words.replace("differ on", "differs on") if counts[verdict] == 1 else words
+            parts.append(f"{counts[verdict]} {one}{f' ({reach})' if reach else ''}")
     metric = str(rows["metric"].iloc[0])
     name = _name_family(rows, pairs[pairs["metric"] == metric])
     return f"{METRIC_NAMES[metric]}, of {name}: {'; '.join(parts)}."

@@ -32,7 +32,7 @@ def head(findings: Findings) -> str:
 
 
 def describe_found(findings: Findings) -> tuple[str, ...]:
-    """Describe the best overlap, for which use its false positives are too many, and who leads where they are few."""
+    """Describe what was found: overlap; false positives, and the use they allow; who leads where they are few."""
     results, frames = findings.results, findings.frames
     points = of_run(frames["operation"], results.best, tuned=True).iloc[0]
     sentences = [_overlap(findings), _use(results, frames["runs"], points)]
