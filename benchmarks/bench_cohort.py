@@ -1,6 +1,6 @@
 """The slider of the explorer's cohort page: one step of all scans of a finished study, in Chromium and in Firefox.
 
-python benchmarks/bench_cohort.py STUDY [steps]
+python benchmarks/bench_cohort.py STUDY [steps [search]]
 """
 
 import shutil
@@ -89,9 +89,10 @@ def main() -> None:
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     count = int(sys.argv[2]) if len(sys.argv) > 2 else 60
+    search = sys.argv[3] if len(sys.argv) > 3 else ""  # as in the page: only scans with this text in their name
     with served(Path(sys.argv[1])) as address:
         for name, measure in (("Chromium", in_chromium), ("Firefox", in_firefox)):
-            moving, still = measure(f"{address}#page=cohort", count)
+            moving, still = measure(f"{address}#page=cohort&q={search}", count)
             slowest = sorted(moving)[-max(1, count // 20)]
             figures = [statistics.median(moving), slowest, statistics.median(still)]
             print(f"{name}: {figures[0]:.1f} ms a step, slowest of twenty {figures[1]:.1f}, without {figures[2]:.1f}")

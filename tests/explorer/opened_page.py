@@ -14,7 +14,7 @@ class Opened:
 
     def __init__(self, browser: Browser, **options: object) -> None:
         self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900}, **options)
-        self.page.set_default_timeout(15_000)  # machines without a graphics card draw slowly
+        self.page.set_default_timeout(120_000)  # machines without a graphics card draw slowly
         self.faults: list[str] = []
         self.requests: list[str] = []
         self.page.on(

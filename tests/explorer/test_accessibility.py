@@ -19,7 +19,7 @@ def serious_faults(page: Page) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_explorer_has_no_serious_violation(browser: Browser, server: ExplorerServer, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme, viewport={"width": 1440, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     page.goto(server.address)
     page.locator("body[data-ready]").wait_for()
     assert serious_faults(page) == []
@@ -38,7 +38,7 @@ def test_the_explorer_has_no_serious_violation(browser: Browser, server: Explore
 @pytest.mark.parametrize("width", [390, 768, 1280, 1920])
 def test_no_page_of_the_explorer_scrolls_sideways(browser: Browser, server: ExplorerServer, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 844})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     page.goto(server.address)
     page.locator("body[data-ready]").wait_for()
     for shown in ("#scans li", "#table tbody tr"):

@@ -32,6 +32,7 @@ def page(browser: Browser, server: ExplorerServer) -> Iterator[Opened]:
 def opened(page: Opened, server: ExplorerServer) -> Iterator[Opened]:
     """The page with the first scan; after the test there must be no error."""
     page.faults.clear()
+    page.page.evaluate("document.activeElement.blur()")  # keys are for the page, not for the field of the last test
     page.follow = lambda link: page.after(lambda: page.page.goto(f"{server.address}#{link}"))  # type: ignore[attr-defined]
     page.follow(f"sort=errors&{page.page.evaluate('performance.now()')}=")  # type: ignore[attr-defined]
     yield page

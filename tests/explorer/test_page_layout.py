@@ -18,7 +18,7 @@ FALSE = "#lesions tbody button[title]:not([title=''])"
 @pytest.fixture(scope="module")
 def page(browser: Browser, server: ExplorerServer) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     page.goto(server.address)
     page.locator("body[data-ready]").wait_for()
     yield page
@@ -107,7 +107,7 @@ def test_a_false_lesion_keeps_its_name(page):
 def test_files_that_are_still_loading_are_not_dropped(browser, server):
     page = browser.new_page()
     page.goto(server.address)
-    page.locator("body[data-ready]").wait_for(timeout=20_000)
+    page.locator("body[data-ready]").wait_for(timeout=120_000)
     answers = page.evaluate(
         """async () => {
             document.head.append = () => {}; // nothing comes of itself

@@ -3,6 +3,7 @@
 
 (() => {
   const SQUARE = 7; // pixels, with its gap
+  const RESTS_MS = 100;
   const COLUMNS = [
     ["Lesions", null],
     ["TP", "missed"],
@@ -14,6 +15,7 @@
     // Calls choose(number) for a click on a scan, and sort(name of an order) for a click on a heading.
     constructor(parent, { choose, sort }) {
       Object.assign(this, { parent, choose, sort });
+      parent.addEventListener("scroll", () => this.writeAll(), { passive: true });
     }
 
     // Draw a row for each scan. sides: [{name, label, cohort}]
@@ -60,7 +62,7 @@
       const { make } = cordlesion;
       const name = make("button", { type: "button", title: [scan.name, scan.site].filter(Boolean).join(", ") }, scan.name);
       const row = make("tr", {}, make("th", { scope: "row" }, name), make("td", { className: "volume" }, scan.volume_mm3 ? scan.volume_mm3.toFixed(0) : "–"));
-      const cells = this.sides.map(() => makeCells(row));
+      const cells = this.sides.map(({ cohort }) => ({ ...makeCells(row), own: cohort.ownScore(number) }));
       const { verdict, comment } = notes.of(scan);
       row.append(make("td", { className: `note-cell ${verdict || ""}`, title: comment || "" }, [{ pass: "✓ pass", fail: "✕ fail" }[verdict], comment].filter(Boolean).join(" ")));
       if (number === state.scan) row.setAttribute("aria-current", "true");
@@ -68,11 +70,31 @@
       return { number, row, cells };
     }
 
-    // Write the counts at the given rows of each side's thresholds.
+    // Write the counts at the given rows of each side's thresholds: at once where they are seen, elsewhere when the slider
+    // rests or the table is scrolled.
     refresh(at) {
-      for (const { number, cells } of this.rows) {
-        this.sides.forEach(({ cohort }, n) => write(cells[n], cohort.score(number, at[n]), cohort.ownScore(number)));
-      }
+      this.at = at;
+      for (const row of this.seen()) this.write(row);
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.writeAll(), RESTS_MS);
+    }
+
+    writeAll() {
+      clearTimeout(this.timer);
+      for (const row of this.rows || []) this.write(row);
+    }
+
+    write({ number, cells }) {
+      this.sides.forEach(({ cohort }, n) => write(cells[n], cohort.score(number, this.at[n])));
+    }
+
+    // The rows in the visible part of the table; all rows have one height.
+    seen() {
+      const first = this.rows[0]?.row;
+      if (!first?.offsetHeight) return this.rows;
+      const { scrollTop, clientHeight } = this.parent;
+      const start = Math.max(0, Math.floor((scrollTop - first.offsetTop) / first.offsetHeight));
+      return this.rows.slice(start, start + Math.ceil(clientHeight / first.offsetHeight) + 2);
     }
   };
 
@@ -81,23 +103,27 @@
     const squares = ["tp", "fn", "fp"].map((name) => make("i", { className: `squares ${name}` }));
     const box = make("td", { className: "squares-cell" }, ...squares);
     box.setAttribute("aria-hidden", "true");
-    const [tp, fp, f1] = ["count", "count", "count"].map((className) => make("td", { className }));
+    const [tp, fp] = [0, 1].map(() => make("td", {}, make("span", {}), make("small", {})));
+    const f1 = make("td", {});
     row.append(box, tp, fp, f1);
     return { squares, tp, fp, f1 };
   }
 
-  function write(cells, score, own) {
+  function write(cells, score) {
+    const { own } = cells;
     const key = `${score.tp} ${score.fp} ${score.predicted} ${score.voxel_f1}`;
     if (cells.key === key) return;
     cells.key = key;
     [score.tp, score.fn, score.fp].forEach((n, k) => (cells.squares[k].style.width = `${n * SQUARE}px`));
-    cells.tp.replaceChildren(score.reference ? `${score.tp}/${score.reference}` : "–", ...changed(score.tp - own.tp));
-    cells.fp.replaceChildren(String(score.fp), ...changed(score.fp - own.fp));
+    writeCount(cells.tp, score.reference ? `${score.tp}/${score.reference}` : "–", score.tp - own.tp);
+    writeCount(cells.fp, String(score.fp), score.fp - own.fp);
     cordlesion.setText(cells.f1, score.voxel_f1 === null ? "–" : score.voxel_f1.toFixed(2));
   }
 
-  // The difference to the own threshold.
-  function changed(difference) {
-    return difference ? [cordlesion.make("small", {}, ` ${difference > 0 ? "+" : "−"}${Math.abs(difference)}`)] : [];
+  // Write a count, and its difference to that at the own threshold.
+  function writeCount(cell, text, difference) {
+    const [count, small] = cell.children;
+    cordlesion.setText(count, text);
+    cordlesion.setText(small, difference ? ` ${difference > 0 ? "+" : "−"}${Math.abs(difference)}` : "");
   }
 })();
