@@ -272,30 +272,9 @@ def _scans(facts: Findings, set_name: SetName) -> pd.DataFrame:
 
 
 _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
-    *(
-        _simulated,
-        _reduced,
-        _unlearned,
-        _few_subjects,
-        _one_seed,
-        _wide_interval,
-        _edge_of_grid,
-        _cut_maps,
-        _unseen_false_lesions,
-        _no_lesion_counts,
-    ),
-    *(
-        _late_margin,
-        _one_origin,
-        _unlike_sets,
-        _unfinished,
-        _one_reference,
-        _lesion_rule,
-        _repeated_subjects,
-        _comparators,
-    ),
-    _excluded,
-    _partial,
+    *(_simulated, _reduced, _unlearned, _few_subjects, _one_seed, _wide_interval, _edge_of_grid, _cut_maps),
+    *(_unseen_false_lesions, _no_lesion_counts, _late_margin, _one_origin, _unlike_sets, _unfinished, _one_reference),
+    *(_lesion_rule, _repeated_subjects, _comparators, _excluded, _partial),
 )
 """Every limit that is looked for, in the order of the page."""
 
