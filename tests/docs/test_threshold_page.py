@@ -56,6 +56,12 @@ def test_the_page_leads_from_nnunets_files_to_a_tuned_and_evaluated_result(folde
     assert (table["voxel_f1"] > half["voxel_f1"]).all()
     assert (folder / "masks" / "MS_007_M12.nii.gz").is_file()
     assert json.loads((folder / "thresholds_volume.json").read_text())["postprocess"]["minimum_volume_mm3"] in (0, 3)
+    assert json.loads((folder / "thresholds_peak.json").read_text())["threshold_rule"]["peak"] > 0
+
+
+def test_the_page_on_threshold_rules_runs(folder):
+    run_blocks("threshold_rules", {"python": Python().run})
+    assert json.loads((folder / "peak.json").read_text())["threshold_rule"]["rule"] == "peak"
 
 
 def test_python_is_for_the_last_section_only():
