@@ -56,4 +56,4 @@ def test_the_gain_and_the_price_of_tuning_in_the_demo() -> None:
         (rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"]).mean()
         for rows in (rows_at("demo", "bce", "test", t) for t in (tuned_t("bce"), 0.5))
     ]
-    assert f"marks {false[0]:.1f} false lesions per scan instead of {false[1]:.1f}" in README
+    assert f"marks {false[0]:.1f} false positive lesions per scan instead of {false[1]:.1f}" in README
