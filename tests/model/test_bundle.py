@@ -132,7 +132,10 @@ DAMAGES = {
     "architecture is no name": (edit(architecture=["unet3d"]), "architecture .'unet3d'."),
     "other architecture": (edit(architecture="transformer"), "architecture 'transformer'"),
     "unknown key": (edit(surprise=1), "surprise: unknown key"),
-    "rule of the future": (edit(threshold__rule="volume"), "threshold.rule: 'global' is needed, found 'volume'"),
+    "rule of the future": (
+        edit(threshold__rule="volume"),
+        "threshold.rule: 'global', 'peak', .* is needed, found 'volume'",
+    ),
     "threshold out of range": (edit(threshold__value=35), "threshold.value: a number of at most 1 is needed"),
     "landmarks are short": (edit(landmarks__values=[0, 100]), "11 percentiles but 2 values"),
     "landmarks fall": (edit(landmarks__values=list(range(11, 0, -1))), "must increase"),

@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -60,6 +60,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "changes",
             "lesion_free",
             "operation",
+            "own_metrics",
             "pairs",
             "ranks",
             "paper",

@@ -191,7 +191,7 @@ def test_an_analysis_that_is_done_is_not_done_again_and_a_deleted_one_is(study, 
 def test_the_report_shows_the_analysis(folder):
     page = (folder.root / "report.html").read_text(encoding="utf-8")
     for heading in ("Why the thresholds differ", "Which lesions are found", "Lesion F1 depends on the rule"):
-        assert f"<h2>{heading}</h2>" in page
+        assert f">{heading}</h3>" in page
     for name in ("tuning", "stability", "calibration", "pairs", "strata", "rules"):
         assert f'id="table-{name}"' in page
         assert len(pd.read_csv(folder.root / "tables" / f"{name}.tsv", sep="\t")) > 0

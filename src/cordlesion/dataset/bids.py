@@ -18,6 +18,10 @@ from cordlesion.io.progress import show_message
 _MAX_SHOWN = 3
 
 
+class NoScanError(CordlesionError):
+    """No file of a dataset is named as a scan."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """The content of a dataset, from its file names."""
@@ -89,7 +93,7 @@ def read_dataset(folder: Path | str, patterns: FilePatterns | None = None) -> Da
     if not is_bids and patterns is not None:
         found = plain_images(named, folder, globs.image, [glob for kind in KINDS for glob in getattr(globs, kind)])
     if not (is_bids or found):
-        raise CordlesionError(_no_scan(folder, files, globs))
+        raise NoScanError(_no_scan(folder, files, globs))
     images = {name: file for name, (file, _) in found.items()}
     known = Images(folder, images, keys_of_images(found, folder), is_bids)
     masks = {kind: find_masks(known, named, kind, getattr(globs, kind)) for kind in KINDS}

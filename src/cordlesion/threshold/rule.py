@@ -39,6 +39,12 @@ class ThresholdRule(BaseModel, ABC):
 
     Post-processing is not a part of the rule, and is the same for all rules (:func:`~.postprocess.make_mask`): a map is
     0 beyond the cord's margin before the rule sees it, and small components are removed from the mask that it makes.
+
+    Examples:
+        >>> import cordlesion
+        >>> rule = cordlesion.load_bundle("bundle").card.threshold
+        >>> isinstance(rule, cordlesion.ThresholdRule), rule.summary
+        (True, '0.35')
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

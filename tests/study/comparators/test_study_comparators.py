@@ -178,13 +178,19 @@ def test_tables_of_scores_follow_from_the_evaluation(finished, name, tuned):
     assert [[*row[: 3 if tuned else 2], *(row[column] for column in columns)] for row in rows] == expected
 
 
+def signed(value):
+    """A difference as it is printed; nothing that is printed as 0 has a sign."""
+    printed = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if printed[1:] == "0.00" else printed
+
+
 def test_what_tuning_changed_follows_from_the_evaluation(finished):
     evaluation, expected = table(finished, "evaluation"), []
     tested = evaluation[(evaluation["set"] == "test") & (evaluation["reference_volume_mm3"] > 0)]
     for method, (metric, title) in itertools.product(TUNED, {"voxel_f1": "V-F1", "lesion_f1": "L-F1"}.items()):
         scans = tested[tested["loss"] == method].pivot(index="scan_id", columns="threshold", values=metric)
         half, own = scans[0.5], scans[tuned_threshold(finished, method)]
-        numbers = [f"{half.median():.2f}", f"{own.median():.2f}", f"{(own - half).median():+.2f}".replace("-", "−")]
+        numbers = [f"{half.median():.2f}", f"{own.median():.2f}", signed((own - half).median())]
         expected.append([NAMES.get(method, method), title, str(len(scans)), *numbers])
     assert [row[:6] for row in printed(finished, "tuning")[1:]] == expected
 
@@ -230,7 +236,7 @@ def test_pairs_are_compared_on_their_common_scans(finished):
     wide = tested.pivot(index=["subject", "scan_id"], columns="loss", values="voxel_f1")
     mean = wide.groupby("subject").mean().mean()
     expected = {
-        (NAMES.get(b, b), NAMES.get(a, a)): (f"{mean[b] - mean[a]:+.2f}".replace("-", "−"), str(len(wide)))
+        (NAMES.get(b, b), NAMES.get(a, a)): (signed(mean[b] - mean[a]), str(len(wide)))
         for a, b in itertools.combinations(METHODS, 2)
     }
     assert {(row[1], row[2]): (row[5], row[4]) for row in rows if row[0] == "V-F1"} == expected

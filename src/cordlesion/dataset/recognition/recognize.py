@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from cordlesion.config import FilePatterns
-from cordlesion.dataset.bids import Dataset, list_dataset, read_dataset
+from cordlesion.dataset.bids import Dataset, NoScanError, list_dataset, read_dataset
 from cordlesion.dataset.recognition.groups import Group, group_files
 from cordlesion.dataset.recognition.nnunet import nnunet_layout
 from cordlesion.dataset.recognition.sentences import ambiguous, no_reference, no_scan, unused, used
@@ -82,7 +82,7 @@ def _read(folder: Path, patterns: FilePatterns) -> Dataset | None:
     list_dataset(folder)  # so that only a folder without scans is None
     try:
         return read_dataset(folder, patterns)
-    except CordlesionError:
+    except NoScanError:
         return None
 
 
