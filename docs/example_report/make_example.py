@@ -14,7 +14,7 @@ from cordlesion.io.writing import atomic_path, write_text
 from cordlesion.report.page import write_report
 
 COMMAND = "make example-report"
-MAX_BYTES = 1_500_000
+MAX_BYTES = 3_600_000
 TABLES = (
     "evaluation.tsv",
     "thresholds.tsv",
