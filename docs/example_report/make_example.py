@@ -30,7 +30,7 @@ TABLES = (
 
 
 def make_example(study: Path, target: Path) -> Path:
-    """Write the report of a study for the repository: of its scans it has Figure 3 only.
+    """Write the report of a study for the repository: of its scans it has Figure 3 only, and no manifest.
 
     Args:
         study: The folder of a finished study.
@@ -41,6 +41,7 @@ def make_example(study: Path, target: Path) -> Path:
     """
     page = write_report(study).read_text(encoding="utf-8")
     page = re.sub(r'<section id="scans">.*?</section>\n', "", page, flags=re.DOTALL)
+    page = re.sub(r"<details><summary>Manifest.*?</details>\n?", "", page, count=1, flags=re.DOTALL)
     config = read_study(study / "study.yaml")
     note = (
         f'<p class="notice">An example: simulated scans, the study <code>studies/{config.name}.yaml</code>, '
