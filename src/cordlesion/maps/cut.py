@@ -124,7 +124,7 @@ def cut_files(
         )
     planned = _plan(maps, source, folder, names)
     _check_targets(planned, overwrite)
-    planned = _with_images(planned, scans)
+    planned = _with_images(planned, source, scans)
     _require_maps(planned, source, lesion_class)
     outcomes = map_scans(lambda one: _cut(one, rule, lesion_class), planned, "cut maps")
     rows, excluded = usable_results(outcomes, unusable)
@@ -176,7 +176,7 @@ def _check_targets(planned: Sequence[_Cut], overwrite: bool) -> None:
             )
 
 
-def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
+def _with_images(planned: Sequence[_Cut], source: Path, images: Path | None) -> list[_Cut]:
     """Find the scan of each map, where a folder of scans is given."""
     if images is None:
         return list(planned)
@@ -184,7 +184,7 @@ def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
         return [replace(planned[0], image=images)]
     given = [scan_file(path) for path in list_part(images, "images") if not illegible(path)]
     pairs = [MapPair(one.scan_id, "", "", one.source, one.source) for one in planned]
-    behind = images_behind(pairs, [file for file in given if not file.is_derived], images)
+    behind = images_behind(pairs, [file for file in given if not file.is_derived], images, source)
     return [replace(one, image=behind.get(one.scan_id)) for one in planned]
 
 

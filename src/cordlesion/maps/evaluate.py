@@ -246,11 +246,11 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
     if images is not None:
         root = images
         given = named_files(list_part(images, "images"), FilePatterns().image)
-        found = images_behind(pairs, [file for file in given if not file.is_derived], root)
+        found = images_behind(pairs, [file for file in given if not file.is_derived], root, reference)
     else:
         root = _dataset_of(reference)
         try:
-            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root)
+            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root, reference)
         except CordlesionError:
             found = {}
     missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]
