@@ -56,7 +56,7 @@ def split_dataset(
     for remark in found.remarks:
         show_message(remark)
     scans, unusable = find_scans(found.folder, found.patterns)
-    references = MaskValues("references", lesion_value or found.patterns.lesion_value)
+    references = MaskValues("references", found.patterns.lesion_value if lesion_value is None else lesion_value)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study", references), scans, "read scans")
     references.require_one()
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
