@@ -63,9 +63,7 @@ def test_the_study_is_written_once(study, monkeypatch):
     assert read == ["isbi2023"]
 
 
-@pytest.mark.parametrize(
-    "phrase", ["centerline: auto", "output: ../isbi2023", "filters: [16, 32, 64]", "BIDS folder in"]
-)
+@pytest.mark.parametrize("phrase", ["centerline: auto", "../isbi2023", "filters: [16, 32, 64]", "BIDS folder in"])
 @pytest.mark.parametrize("times", [0, 2])
 def test_a_phrase_that_the_template_lacks_is_no_silent_default(study, tmp_path, monkeypatch, phrase, times):
     text = builtin_study("isbi2023").read_text()

@@ -115,10 +115,9 @@ def wanted_patterns(
     """
     given = {"image": tuple(image), "reference": tuple(reference), "subjects": subjects, "lesion_value": lesion_value}
     chosen = {key: value for key, value in given.items() if value is not None and value != ()}
-    for key, value in chosen.items():
-        if any(
-            isinstance(text, str) and not text.strip() for text in (value if isinstance(value, tuple) else (value,))
-        ):
+    texts = {"image": image, "reference": reference, "subjects": () if subjects is None else (subjects,)}
+    for key, patterns in texts.items():
+        if not all(map(str.strip, patterns)):
             raise CordlesionError(f"--{key}: is empty; a pattern of file names is needed. Give one, or leave it out.")
     try:
         return FilePatterns.model_validate(chosen).below(Path.cwd())

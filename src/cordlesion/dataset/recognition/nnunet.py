@@ -86,9 +86,8 @@ def _channel(root: Path, about: Mapping[str, Any], ending: str) -> str:
 
 def _lesion_value(root: Path, about: Mapping[str, Any]) -> int | None:
     """Return the label of lesions; None where there is one label besides the background."""
-    others = [
-        (name, values) for name, values in _named(root, about, "labels") if values != [0] and name.lower() != "ignore"
-    ]
+    labels = _named(root, about, "labels")
+    others = [(name, values) for name, values in labels if values != [0] and name.lower() != "ignore"]
     if len(others) < 2:
         return None
     lesions = [values for name, values in others if "lesion" in name.lower() and len(values) == 1]
