@@ -137,14 +137,11 @@ def remark_shared(rule: MaskRule | None, predictions: Path, pairs: Sequence[MapP
         predictions: The masks or maps.
         pairs: The scans.
     """
-    source, tuned = rule_beside(predictions), {}
-    if rule is not None:
-        source, tuned = rule.source or source, rule.scans
-    elif source.is_file():
-        try:
-            tuned = read_tuning_scans(source)
-        except CordlesionError as error:
-            return [f"{error} Until then it is unknown whether the threshold was tuned on these subjects."]
+    source = rule_beside(predictions) if rule is None else rule.source
+    try:
+        tuned = read_tuning_scans(rule_beside(predictions)) if rule is None else rule.scans
+    except CordlesionError as error:
+        return [f"{error} Until then it is unknown whether the threshold was tuned on these subjects."]
     shared = shared_scans(tuned, {pair.scan_id: pair.subject for pair in pairs})
     if not shared:
         return []

@@ -156,12 +156,16 @@ def rule_beside(masks: Path) -> Path:
     return (masks if masks.is_dir() else masks.parent) / _BESIDE
 
 
-def read_tuning_scans(path: Path) -> dict[str, str]:
-    """Return the scans that a rule in a file was tuned on, with their subjects; whatever the rule is.
+def read_tuning_scans(path: Path) -> Mapping[str, str]:
+    """Return the scans that a rule in a file was tuned on, with their subjects; none if there is no file.
+
+    The rule itself may be one that cannot be applied here.
 
     Raises:
         CordlesionError: The file is damaged, or is no file of a rule.
     """
+    if not path.is_file():
+        return {}
     record = read_json(path, dict)
     if not isinstance(record.get("scans"), dict):
         raise CordlesionError(
