@@ -12,7 +12,7 @@ from cordlesion.dataset.scan_names import Scan, scan_file
 _SAME_FOLDERS = "Use the same folders in both trees, or files in one folder."
 _OF_A_KIND = re.compile(
     "anat|derivatives|sourcedata|raw(data)?|nii|nifti|scans?|manual|lesions?|segs?|segmentations?|masks?|maps?|preds?"
-    "|(images?|labels?|references?|predictions?)(tr|ts|val)?",
+    "|(im(g|age)s?|labels?|references?|predictions?)(tr|ts|val)?",
     re.IGNORECASE,
 )
 """Names of folders that are no patient's, as those of nnU-Net and BIDS."""
