@@ -189,6 +189,14 @@ def test_two_trees_need_no_equal_folders_where_one_has_no_patients(tmp_path, pla
     assert ([pair.scan_id for pair in pairs], unmatched) == (["a", "b"], [])
 
 
+@pytest.mark.parametrize("one", ["P1", "01", "MS-007"])
+def test_two_trees_of_one_patient_each_are_refused(tmp_path, one):
+    for name in ("T2_M00.nii.gz", "T2_M12.nii.gz"):
+        touch(tmp_path, f"r/{one}/{name}", f"p/{one[:-1]}9/{name}")
+    with pytest.raises(CordlesionError, match=f"lies in {one[:-1]}9 and not in {one}, so that it may be of another"):
+        pair_files(tmp_path / "r", tmp_path / "p")
+
+
 def test_a_mask_is_not_drawn_on_the_scan_of_another_patient(tmp_path):
     touch(tmp_path, "r/P1/T2_M00.nii.gz", "r/P3/a.nii.gz", "i/P2/T2_M00.nii.gz", "i/P3/a.nii.gz")
     pairs = [MapPair(path.name.split(".")[0], "", "", path, path) for path in sorted(tmp_path.glob("r/*/*"))]

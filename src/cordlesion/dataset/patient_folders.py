@@ -47,14 +47,16 @@ class FolderPairs:
     others: frozenset[str]
     """Those of the second kind."""
     usual: tuple[frozenset[str], frozenset[str]]
-    """Of each kind, folders that say nothing: all its files lie in them, and none or all of the other kind."""
+    """Of each kind, folders that say nothing: all its files lie in them, and all of the other kind or none, even in one
+    that differs by its numbers only (``P1`` and ``P2``)."""
 
     @classmethod
     def of(cls, ones: Sequence[Placed], others: Sequence[Placed]) -> Self:
         """Compare the folders of all files."""
         (all_ones, some_ones), (all_others, some_others) = _shared(ones), _shared(others)
         both = all_ones & all_others
-        return cls(some_ones, some_others, (both | (all_ones - some_others), both | (all_others - some_ones)))
+        usual = both | _unlike(all_ones, some_others), both | _unlike(all_others, some_ones)
+        return cls(some_ones, some_others, usual)
 
     @property
     def are_alike(self) -> bool:
@@ -108,6 +110,12 @@ def _shared(files: Sequence[Placed]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the folders of all files (none for a single file), and those of any."""
     folders = [frozenset(file.folders) for file in files]
     return frozenset.intersection(*folders) if len(folders) > 1 else frozenset(), frozenset().union(*folders)
+
+
+def _unlike(folders: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    """Return the folders that are no others, by their names without numbers."""
+    shapes = {re.sub(r"\d+", "0", other) for other in others}
+    return frozenset(folder for folder in folders if folder not in others and re.sub(r"\d+", "0", folder) not in shapes)
 
 
 def _without(parts: Sequence[str], usual: frozenset[str]) -> list[str]:
