@@ -54,7 +54,7 @@ def set_further_rules(folder: Path | str, rules: Mapping[str, FurtherRule]) -> N
     """
     folder = Path(folder)
     card = read_card(folder)
-    if card.further_rules == rules:
+    if _as_json(card.further_rules) == _as_json(rules):
         return
     changes: dict[str, object] = {"further_rules": dict(rules)}
     if own := {path: hashes for one in rules.values() for path, hashes in code_of(one.rule).items()}:
@@ -78,8 +78,8 @@ def set_inference(
     if card.threshold is not None and tuned in volumes_mm3:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
     if (card.prediction, card.postprocess) != (prediction, postprocess):
-        changed = {"prediction": prediction, "postprocess": postprocess, "threshold": None, "further_rules": {}}
-        _update_card(folder, card, **changed, **_unmeasured(card))
+        untuned: dict[str, object] = {"threshold": None, "further_rules": {}, **_unmeasured(card)}
+        _update_card(folder, card, prediction=prediction, postprocess=postprocess, **untuned)
 
 
 def forget_threshold(folder: Path) -> None:
@@ -102,6 +102,10 @@ def set_experience(folder: Path, training_data: TrainingData, test_error: TestEr
     known = {"training_data": training_data, "test_error": test_error}
     if card.experience not in (None, tuple(known.values())):
         _update_card(folder, card, **known)
+
+
+def _as_json(rules: Mapping[str, FurtherRule]) -> dict[str, object]:
+    return {name: rule.model_dump(mode="json") for name, rule in rules.items()}
 
 
 def _unmeasured(card: Card) -> dict[str, object]:
