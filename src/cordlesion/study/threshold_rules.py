@@ -1,6 +1,6 @@
 """Further threshold rules of a study: chosen on the threshold set (`tune`), measured on the test set (`analyze`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -192,13 +192,14 @@ def _choice_rows(
         basis: dict[str, object] = dict(zip(_COUNTS, (len(scans), scans["subject"].nunique(), free, 0), strict=True))
         shared = basis | {"score": np.nan, "learned": rule.finds_lesions, "objective": objective}
         fields = rule.model_dump(mode="json").items()
-        numbers = {name: one for name, one in fields if isinstance(one, int | float) and not isinstance(one, bool)}
-        return [shared | {"setting": name, "value": float(one)} for name, one in (numbers or {None: np.nan}).items()]
+        numbers = {name: float(one) for name, one in fields if type(one) in (int, float)}
+        settings: Iterable[tuple[str | None, float]] = numbers.items() if numbers else [(None, np.nan)]
+        return [shared | {"setting": name, "value": one} for name, one in settings]
     shared = {name: getattr(choice, name) for name in (*_COUNTS, "score", "learned")} | {"objective": objective}
-    settings = {"threshold": choice.value, **choice.settings}
+    chosen = {"threshold": choice.value, **choice.settings}
     intervals = {"threshold": choice.interval, **choice.setting_intervals}
     rows = []
-    for name, value in settings.items():
+    for name, value in chosen.items():
         if np.isnan(value):  # the threshold of a rule that finds one in each scan
             continue
         low, high = intervals.get(name) or (np.nan, np.nan)
