@@ -58,7 +58,7 @@ def make_mask(
     Raises:
         CordlesionError: The rule is of a user's own code, and fails on this map.
     """
-    p = _near_cord(probability, config, cord)
+    p = near_cord(probability, config, cord)
     try:
         mask, threshold = apply_rule(rule, p, probability.spacing_mm)
     except CordlesionError as error:
@@ -87,14 +87,20 @@ def postprocess(
     Returns:
         A map of the same shape; the very map where nothing is to be removed.
     """
-    p = _near_cord(probability, config, cord)
+    p = near_cord(probability, config, cord)
     if config.minimum_volume_mm3 > 0:
         p = without_small(p, thresholds, probability.spacing_mm, config.minimum_volume_mm3)
     return p
 
 
-def _near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
-    """Return the map with 0 beyond the cord's margin."""
+def near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
+    """Return the map of a scan with 0 beyond the cord's margin: what a threshold rule sees.
+
+    Args:
+        probability: The map.
+        config: What is removed.
+        cord: What :func:`read_cord` returned, on the map's grid.
+    """
     p: Float32Array = probability.data.astype(np.float32, copy=False)
     if config.cord_margin_mm is None:
         return p
