@@ -279,7 +279,7 @@
       address = new cordlesion.Address(state, study);
       pictures = new cordlesion.Pictures(state, sides, { update: () => update([]), changed: () => address.update() });
       board = new cordlesion.Board({ study, state, cohorts, sides, notes, choose: chooseScan, sort: (sort) => list({ sort }), changed: () => update([]) });
-      noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, () => list({}));
+      noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, (scan) => board.noted(scan));
       cordlesion.listen({ ...actions, chooseView, choosePlane: (plane) => pictures.choosePlane(plane), choosePage, restyle, list, openElsewhere, copy: (button) => address.copy(button) });
       cordlesion.listenToKeys(actions);
       window.addEventListener("hashchange", (event) => {

@@ -79,6 +79,14 @@
       return this[`${side}Totals`];
     }
 
+    // The note on a scan has changed.
+    noted(scan) {
+      const { state, study, notes } = this;
+      if (cordlesion.FILTERS[state.filter].ofNotes) this.arrange();
+      else this.list.mark(study.scans.indexOf(scan), notes.of(scan));
+      this.changed();
+    }
+
     // A slider moved: make the list again when it rests, if it depends on it.
     settle() {
       clearTimeout(this.timer);

@@ -32,10 +32,10 @@
     fp: { label: "with FP at the slider", moves: true, keep: ({ now }) => now.a.fp > 0 },
     fn: { label: "with FN at the slider", moves: true, keep: ({ now }) => now.a.fn > 0 },
     changed: { label: "changed by the slider", moves: true, keep: (entry) => change(entry) > 0 },
-    pass: { label: "noted: pass", keep: ({ note }) => note.verdict === "pass" },
-    fail: { label: "noted: fail", keep: ({ note }) => note.verdict === "fail" },
-    comment: { label: "with a comment", keep: ({ note }) => Boolean(note.comment) },
-    open: { label: "without a note", keep: ({ note }) => !note.verdict && !note.comment },
+    pass: { label: "noted: pass", ofNotes: true, keep: ({ note }) => note.verdict === "pass" },
+    fail: { label: "noted: fail", ofNotes: true, keep: ({ note }) => note.verdict === "fail" },
+    comment: { label: "with a comment", ofNotes: true, keep: ({ note }) => Boolean(note.comment) },
+    open: { label: "without a note", ofNotes: true, keep: ({ note }) => !note.verdict && !note.comment },
   };
 
   // Return whether the list depends on the position of the sliders.
@@ -65,20 +65,29 @@
   // The list at the left.
   cordlesion.ScanList = class {
     constructor(parent, choose) {
-      Object.assign(this, { parent, choose });
+      Object.assign(this, { parent, choose, marks: new Map() });
     }
 
     draw(numbers, study, notes, current) {
       const { make } = cordlesion;
       this.scores = numbers.map((number) => [number, make("span", { className: "score" })]);
+      this.marks = new Map(numbers.map((number) => [number, make("span", {})]));
       const items = this.scores.map(([number, score]) => {
         const scan = study.scans[number];
-        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name), score, mark(notes.of(scan)));
+        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name), score, this.marks.get(number));
+        this.mark(number, notes.of(scan));
         if (number === current) button.setAttribute("aria-current", "true");
         button.addEventListener("click", () => this.choose(number));
         return make("li", {}, button);
       });
       cordlesion.replaceList(this.parent, ...items);
+    }
+
+    // Show the note on a scan, if it is listed.
+    mark(number, { verdict, comment }) {
+      const text = { pass: "✓", fail: "✕" }[verdict] || (comment ? "✎" : "");
+      const title = [verdict, comment].filter(Boolean).join(": ");
+      if (this.marks.has(number)) Object.assign(this.marks.get(number), { className: `noted ${verdict}`, title, textContent: text });
     }
 
     // Write the counts at a row of the left model's thresholds.
@@ -92,12 +101,6 @@
     if (score.reference) facts.push(`${score.tp} of ${score.reference} TP`);
     if (score.fp) facts.push(`${score.fp} FP`);
     return facts.join(" · ");
-  }
-
-  function mark({ verdict, comment }) {
-    const text = { pass: "✓", fail: "✕" }[verdict] || (comment ? "✎" : "");
-    const label = [verdict, comment].filter(Boolean).join(": ");
-    return cordlesion.make("span", { className: `noted ${verdict || ""}`, title: label }, text);
   }
 
   function matches(scan, words) {
