@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from explorer_study import few_scans, make_finished_study
-from opened_page import Opened
+from opened_page import SIZE, Opened
 from playwright.sync_api import Browser
 
 from cordlesion.explorer.export import export_explorer
@@ -56,6 +56,7 @@ def _reused(page: Opened, server: ExplorerServer, link: str) -> Iterator[Opened]
     """Follow a link; after the test there must be no error and no request to another machine."""
     page.faults.clear()
     page.requests.clear()
+    page.page.set_viewport_size(SIZE)
     page.page.evaluate("document.activeElement.blur()")  # keys are for the page, not for the field of the last test
     page.follow(link)
     yield page

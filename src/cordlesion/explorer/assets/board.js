@@ -36,7 +36,7 @@
       else this.list.draw(this.numbers, study, notes, state.scan);
       this.write();
       this.refresh();
-      find("scans").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+      this.list.showCurrent();
     }
 
     get described() {

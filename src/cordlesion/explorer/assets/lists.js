@@ -10,25 +10,25 @@
   // Sort orders. They compare scans by {own, now}: for each side, the scores at the own threshold and at the slider.
   cordlesion.ORDERS = {
     errors: {
-      label: "FN + FP lesions, most first",
+      label: "FN + FP, most first",
       compare: (a, b) => errors(b.own.a) - errors(a.own.a) || undefinedLast(a.own.a.voxel_f1) - undefinedLast(b.own.a.voxel_f1),
     },
     voxel_f1: {
       label: "voxel F1, lowest first",
       compare: (a, b) => compareNumbers(undefinedLast(a.own.a.voxel_f1), undefinedLast(b.own.a.voxel_f1)),
     },
-    missed: { label: "FN lesions, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
-    false: { label: "FP lesions, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
-    change: { label: "change from the own thresholds", moves: true, compare: (a, b) => change(b) - change(a) },
-    difference: { label: "difference between the models", compare: (a, b) => gap(b) - gap(a) },
+    missed: { label: "FN, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
+    false: { label: "FP, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
+    change: { label: "change from own thresholds", moves: true, compare: (a, b) => change(b) - change(a) },
+    difference: { label: "difference between models", compare: (a, b) => gap(b) - gap(a) },
     name: { label: "name", compare: () => 0 },
   };
 
   // Filters. They see {own, now, scan, note}.
   cordlesion.FILTERS = {
     all: { label: "all", keep: () => true },
-    lesions: { label: "with lesions", keep: ({ now }) => now.a.reference > 0 },
-    free: { label: "without lesions", keep: ({ now }) => !now.a.reference },
+    lesions: { label: "with lesions", keep: ({ now }) => !now.a.isFree },
+    free: { label: "without lesions", keep: ({ now }) => now.a.isFree },
     fp: { label: "with FP at the slider", moves: true, keep: ({ now }) => now.a.fp > 0 },
     fn: { label: "with FN at the slider", moves: true, keep: ({ now }) => now.a.fn > 0 },
     changed: { label: "changed by the slider", moves: true, keep: (entry) => change(entry) > 0 },
@@ -90,6 +90,14 @@
       if (this.marks.has(number)) Object.assign(this.marks.get(number), { className: `noted ${verdict}`, title, textContent: text });
     }
 
+    // Scroll the list, and not the page, until the current scan is seen.
+    showCurrent() {
+      const current = this.parent.querySelector("[aria-current]");
+      if (!current) return;
+      const [list, row] = [this.parent, current].map((one) => one.getBoundingClientRect());
+      this.parent.scrollTop += Math.min(0, row.top - list.top) + Math.max(0, row.bottom - list.bottom);
+    }
+
     // Write the counts at a row of the left model's thresholds.
     refresh(cohort, row) {
       for (const [number, score] of this.scores) setText(score, describe(cohort.score(number, row)));
@@ -97,8 +105,8 @@
   };
 
   function describe(score) {
-    const facts = [score.reference ? `F1 ${cordlesion.format(score.voxel_f1)}` : "no lesions"];
-    if (score.reference) facts.push(`${score.tp} of ${score.reference} TP`);
+    const facts = score.isFree ? ["no lesions"] : [`F1 ${cordlesion.format(score.voxel_f1)}`];
+    if (!score.isFree) facts.push(score.reference ? `${score.tp} of ${score.reference} TP` : "lesions too small");
     if (score.fp) facts.push(`${score.fp} FP`);
     return facts.join(" · ");
   }

@@ -93,6 +93,7 @@
     }
 
     set(changes) {
+      if (!this.scan) return;
       this.notes.set(this.scan, changes);
       this.count();
       this.changed(this.scan);
