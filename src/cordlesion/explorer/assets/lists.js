@@ -19,8 +19,8 @@
     },
     missed: { label: "FN, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
     false: { label: "FP, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
-    change: { label: "change from own thresholds", moves: true, compare: (a, b) => change(b) - change(a) },
-    difference: { label: "difference between models", compare: (a, b) => gap(b) - gap(a) },
+    change: { label: "change from own t", moves: true, compare: (a, b) => change(b) - change(a) },
+    difference: { label: "difference of the models", compare: (a, b) => gap(b) - gap(a) },
     name: { label: "name", compare: () => 0 },
   };
 
