@@ -28,6 +28,8 @@ def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResul
         "Chosen among 4 methods by the median overlap (voxel F1), as in Hussein et al., on the 7 scans kept for "
         f"choosing thresholds: {score:.2f}. Being chosen makes that too high; corrected: "
     )
+    assert "took part" not in brief.why
+    assert brief.untouched == "training or choosing"
     assert brief.bundle == f"runs/{best.name}/bundle"
     at = [results.evaluated(best, "test", t) for t in (results.tuned[best], 0.5)]
     assert brief.n_test == len(at[0]) == 15

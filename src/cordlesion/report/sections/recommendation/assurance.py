@@ -1,5 +1,8 @@
 """How sure the recommendation is, in words: of the model against the others, and of its threshold."""
 
+import math
+from collections import Counter
+
 import pandas as pd
 
 from cordlesion.io.formats import format_number, with_interval
@@ -63,7 +66,8 @@ def sure_of_model(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFram
     ]
     rank = name_rank(ranks, loss)
     ranked = f" On the test set {values['its_loss']} has {rank}." if rank else ""
-    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{_about_the_run(results, ranks)}"
+    replacing = _replacing(results, pairs, ranks)
+    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{replacing}{_about_the_run(results, ranks)}"
 
 
 def _named(results: StudyResults) -> dict[str, str]:
@@ -74,6 +78,24 @@ def _named(results: StudyResults) -> dict[str, str]:
     return {"It": name, "Its": f"{name}’s", "its_loss": name}
 
 
+def _replacing(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> str:
+    """State where a simpler loss stands that takes the place of the chosen one; empty where none does."""
+    mine, leader = results.best.loss, results.leader.loss
+    if mine == leader:
+        return ""
+    both = pairs[(pairs["metric"] == "voxel_f1") & pairs["first"].isin([mine, leader])]
+    row = both[both["second"].isin([mine, leader])].iloc[0]
+    low, high = ("subjects_low", "subjects_high") if math.isnan(row["low"]) else ("low", "high")
+    sign, ends = (1, (low, high)) if row["second"] == mine else (-1, (high, low))
+    by = with_interval(sign * row["difference"], *(sign * float(row[end]) for end in ends), signed=True)
+    rank, first = name_rank(ranks, mine), loss_name(leader)
+    stands = f"has {rank}; its overlap differs from that of {first}" if rank else f"differs in overlap from {first}"
+    return (
+        f" {loss_name(mine)}, recommended in its place, {stands} by {by} in the mean over subjects. The test set took "
+        "part in this choice."
+    )
+
+
 def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
     reach = find_reach(pairs, results.leader.loss, standing)
     return f" ({reach})" if reach else ""
@@ -81,15 +103,16 @@ def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> st
 
 def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
     """State what is compared where the recommended run is one of several of its loss, and where the run stands."""
-    best, leader = results.best, results.leader
-    seeds = sum(run.loss == leader.loss for run in learned_runs(results))
-    if seeds == 1:
+    best = results.best
+    seeds = Counter(run.loss for run in learned_runs(results))
+    several = [loss for loss in dict.fromkeys((results.leader.loss, best.loss)) if seeds[loss] > 1]
+    if not several:
         return ""
-    name = loss_name(leader.loss)
+    names, whose = enumerate_words([loss_name(loss) for loss in several]), "its" if len(several) == 1 else "their"
     runs = ranks[ranks["of"] == "run"]
     mine = of_run(runs, best)
     stands = f"; the recommended one has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
-    return f" This is about {name} in the mean of its seeds, not about this one training{stands}."
+    return f" This is about {names} in the mean of {whose} seeds, not about this one training{stands}."
 
 
 def sure_of_threshold(results: StudyResults) -> str:

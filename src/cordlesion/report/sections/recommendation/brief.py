@@ -56,6 +56,8 @@ class Brief:
     """How sure of the model and of the threshold, and what it changes against 0.5."""
     n_test: int
     """Test scans."""
+    untouched: str
+    """In what the test scans took no part."""
     expectations: tuple[Expectation, ...]
     has_default: bool
     """Whether 0.5 is another threshold than the recommended one."""
@@ -90,6 +92,7 @@ def write_brief(findings: Findings) -> Brief:
         meaning=_meaning(results),
         why=_why(results, frames["choice"]),
         n_test=int(of_run(points, best)["n_scans"].iloc[0]),
+        untouched="training or choosing" if best.loss == results.leader.loss else "training or tuning",
         reasons=tuple(Answer(question, text) for question, text in reasons.items()),
         expectations=_expectations(best, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
@@ -110,6 +113,7 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
         meaning="",
         why="",
         n_test=results.rows("evaluation", results.best, ["scan_id"], set="test")["scan_id"].nunique(),
+        untouched="",
         reasons=(),
         expectations=(),
         has_default=False,
@@ -133,7 +137,17 @@ def _why(results: StudyResults, choice: pd.DataFrame) -> str:
         sentences.append(f"Being chosen makes that too high; corrected: {corrected}.")
     if not math.isnan(row["tested"]):
         sentences.append(f"On the test set: {tested}.")
+    if results.best.loss != results.leader.loss:
+        sentences.append(_replaced(results))
     return " ".join(sentences)
+
+
+def _replaced(results: StudyResults) -> str:
+    mine, leader = (loss_name(run.loss) for run in (results.best, results.leader))
+    return (
+        f"The test set took part in the choice of the loss: it shows {mine} to be as good within "
+        f"{results.config.evaluation.equivalence_margin:g} as {leader}, the first on the threshold set."
+    )
 
 
 def _chosen_among(results: StudyResults) -> str:
