@@ -207,6 +207,28 @@ def test_links_unfold_what_they_lead_to(folded: Page) -> None:
     assert 0 <= top < 720
 
 
+def test_a_link_opens_again_what_was_folded_since(folded: Page) -> None:
+    for _ in range(2):
+        folded.locator(".notice a").click()
+        folded.locator("#limits li").first.wait_for()
+        folded.locator("#limits > details > summary").click()
+        assert not folded.locator("#limits li").first.is_visible()
+
+
+@pytest.mark.parametrize("ending", ["#%", "#%E0%A4%A", "#no-such-place"])
+def test_a_damaged_address_leaves_the_page_working(browser: Browser, reported: Path, ending: str) -> None:
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    page.goto((reported / "report.html").as_uri() + ending)
+    page.locator("#folds button").click()
+    assert page.locator("details.fold:not([open])").count() == 0
+    page.locator(".notice a").click()
+    assert page.locator("#limits li").first.is_visible()
+    assert faults == []
+    page.close()
+
+
 def test_everything_is_unfolded_and_folded_at_once(folded: Page) -> None:
     button = folded.locator("#folds button")
     button.click()

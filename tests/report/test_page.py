@@ -142,6 +142,12 @@ def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
     assert "false positives in lesion-free scans played no part" in text
 
 
+def test_no_backtick_is_printed(text: str) -> None:
+    """But in what is copied word by word: the configuration, the manifest, and what is pasted elsewhere."""
+    verbatim = r"<pre.*?</pre>|<script.*?</script>|<style.*?</style>|<span class=\"source\" hidden>.*?</span>"
+    assert "`" not in re.sub(verbatim, "", text, flags=re.DOTALL)
+
+
 def test_configuration_is_verbatim(folder: Path, text: str) -> None:
     from html import unescape
 

@@ -116,8 +116,8 @@ def test_a_simpler_loss_that_is_as_good_is_recommended(seeded: StudyResults) -> 
         "This is about Tversky and BCE in the mean of their seeds, not about this one training" in brief.reasons[0].text
     )
     assert brief.why.endswith(
-        "The test set took part in the choice of the loss: it shows BCE to be as good within 0.05 as Tversky, the first "
-        "on the threshold set."
+        "The test set took part in the choice of the loss: it shows BCE to be as good within 0.05 as Tversky, the "
+        "first on the threshold set."
     )
     assert brief.untouched == "training or tuning"
 

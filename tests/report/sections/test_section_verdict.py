@@ -68,8 +68,8 @@ def test_a_simpler_loss_takes_the_place_of_the_leader(results: StudyResults, fin
     replaced.__dict__["best"] = next(run for run in results.ranked if run.loss == "bce")
     text = summed(replaced, findings)
     assert text == (
-        "As good within 0.05 as Tversky, the first on the threshold set, and simpler (so the test set took part in this "
-        "choice); not settled: BCE, Dice and SCT may be as good as Tversky or better."
+        "As good within 0.05 as Tversky, the first on the threshold set, and simpler (so the test set took part in "
+        "this choice); not settled: BCE, Dice and SCT may be as good as Tversky or better."
     )
     pairs = findings.frames["pairs"]
     lead = np.where(pairs["second"] == "tversky", 0.1, -0.1)

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pandas as pd
 
-from cordlesion.io.formats import format_number, with_interval
+from cordlesion.io.formats import format_number, printed_difference, with_interval
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.sections.ranking.ranks import name_rank
 from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
@@ -33,6 +33,8 @@ _SENTENCES: dict[Standing, str] = {
 }
 # Below, what another choice would be is known less well.
 _FEW_TO_CHOOSE = 10
+_FALSE_DIGITS = 1
+"""Decimals of false positives per scan, as in the table of what to expect."""
 _TUNING = {
     "helps": "better, beyond chance",
     "harms": "worse, beyond chance",
@@ -157,10 +159,11 @@ def change_from_half(results: StudyResults, tuning: pd.DataFrame, points: pd.Dat
 
 def _exchange(results: StudyResults, points: pd.DataFrame) -> str:
     default, tuned = (of_run(points, results.best, tuned=tuned).iloc[0] for tuned in (False, True))
-    found, false = int(tuned["n_found"] - default["n_found"]), float(tuned["false"] - default["false"])
+    found = int(tuned["n_found"] - default["n_found"])
+    false = printed_difference(default["false"], tuned["false"], _FALSE_DIGITS)
     lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
     finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
-    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
+    marked = f"{abs(false):.{_FALSE_DIGITS}f} {'more' if false > 0 else 'fewer'}" if false else "about as many"
     return f"Against 0.5 it {finds} {marked} false positives per scan.{_free(default, tuned)}"
 
 

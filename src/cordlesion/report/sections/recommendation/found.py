@@ -9,6 +9,7 @@ from cordlesion.io.formats import format_percent, plural, with_interval
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.ranking.standings import find_standings, settled
 from cordlesion.report.sections.recommendation.budget import describe_budget
+from cordlesion.report.sections.recommendation.overlap import find_overlap
 from cordlesion.report.sections.recommendation.verdict import sum_up
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
@@ -55,12 +56,12 @@ def describe_found(findings: Findings) -> tuple[str, ...]:
 
 def _overlap(findings: Findings) -> str:
     results = findings.results
-    row = of_run(findings.frames["runs"], results.best, set="test", metric="voxel_f1", tuned=True).iloc[0]
-    value = with_interval(row["value"], row["low"], row["high"])
-    scans = plural(int(row["n"]), "test scan")
+    overlap = find_overlap(results, findings.frames["runs"], tuned=True)
+    value = with_interval(overlap.value, overlap.low, overlap.high)
+    scans = plural(overlap.n_scans, "test scan")
     standing = sum_up(findings)
     so = f"; {standing[0].lower()}{standing[1:]}" if standing else "."
-    return f"Its masks overlap the reference by {value} in the median of {scans} with lesions{so}"
+    return f"Its masks overlap the reference by {value} in the {overlap.summary} of {scans} with lesions{so}"
 
 
 def _use(results: StudyResults, runs: pd.DataFrame, points: "pd.Series[float]") -> str:
