@@ -150,6 +150,14 @@ def test_few_winners_are_named_by_what_they_beat() -> None:
     assert "a beats x and y in V-F1; 0 are" in explored(pairs_of({("x", "a"): "better", ("a", "y"): "worse"}))
 
 
+def test_of_the_primary_comparisons_all_count_as_others() -> None:
+    """The leader loses to four of six: these are not all."""
+    verdicts = {("leader", name): "better" if name in "abcd" else "undecided" for name in "abcdef"}
+    pairs = pairs_of(verdicts).assign(role="primary", family="recommended", recommended="leader", margin=0.05)
+    pairs = pairs.assign(p_equivalent=1.0, n_seeds_first=1, n_seeds_second=1, detectable=np.nan, needed_subjects=np.nan)
+    assert "leader is beaten by all others but e and f, beyond noise" in explored(pairs.assign(ensembles=""))
+
+
 def without_overlap(results: StudyResults, loss: str) -> StudyResults:
     """The study in which a method marks nothing that is lesion."""
     tables = {}

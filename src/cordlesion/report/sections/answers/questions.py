@@ -188,7 +188,7 @@ def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Count the verdicts of the primary comparisons."""
     equal = rows["p_equivalent"] <= SIGNIFICANT
     won = rows[rows["verdict"].isin(_WON)]
-    better = enumerate_words(_winners(won)) if len(won) else ""
+    better = enumerate_words(_winners(rows)) if len(won) else ""
     parts = [f"{better}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
     if equal.any():
         parts.append(f"{equal.sum()} as good within {rows['margin'].iloc[0]:g}")
