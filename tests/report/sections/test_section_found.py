@@ -68,7 +68,7 @@ def test_a_loss_with_several_seeds_is_named_so(results: StudyResults) -> None:
     said = describe_budget(several, budget_of(bce=0.3, tversky=0.2), "Figure 5")
     assert " BCE (2 seeds together) leads: it finds 30 % of the lesions at t = 0.40, Tversky 20 % " in said
     said = describe_budget(several, budget_of(bce=0.2, tversky=0.3), "Figure 5")
-    assert " Tversky leads as well: it finds 30 % " in said
+    assert " Tversky leads: it finds 30 % " in said
     assert "; BCE (2 seeds together), the next, 20 % " in said
 
 
@@ -94,21 +94,18 @@ def budget_of(**found: float) -> pd.DataFrame:
         (
             budget_of(bce=0.3, tversky=0.3),
             (
-                "Tversky leads as well: it finds 30 % of the lesions at t = 0.40; BCE, the next, 30 % at t = 0.40; the "
+                "Tversky leads: it finds 30 % of the lesions at t = 0.40; BCE, the next, 30 % at t = 0.40; the "
                 "difference may be chance (Figure 5)."
             ),
         ),
         (
             budget_of(bce=0.1, tversky=0.3).assign(lead_low=-0.3, lead_high=-0.1),
-            (
-                "Tversky leads as well: it finds 30 % of the lesions at t = 0.40; BCE, the next, 10 % at t = 0.40 "
-                "(Figure 5)."
-            ),
+            ("Tversky leads: it finds 30 % of the lesions at t = 0.40; BCE, the next, 10 % at t = 0.40 (Figure 5)."),
         ),
         (
             budget_of(bce=0.1, tversky=0.3).assign(lead_low=np.nan, lead_high=np.nan),
             (
-                "Tversky leads as well: it finds 30 % of the lesions at t = 0.40; BCE, the next, 10 % at t = 0.40; the "
+                "Tversky leads: it finds 30 % of the lesions at t = 0.40; BCE, the next, 10 % at t = 0.40; the "
                 "difference may be chance (Figure 5)."
             ),
         ),
@@ -142,7 +139,7 @@ def test_the_sentences_hold_the_numbers_of_the_tables(results: StudyResults, fin
     allowed = points[best.loss][points[best.loss]["false"] <= 1]
     t = allowed.index[allowed["found"] == at_one[best.loss]].max()
     assert budget.startswith(
-        f"At one false positive per scan Tversky leads as well: it finds {100 * at_one[best.loss]:.0f} % of the "
+        f"At one false positive per scan Tversky leads: it finds {100 * at_one[best.loss]:.0f} % of the "
         f"lesions at t = {t:.2f}; "
     )
     assert f", the next, {100 * second:.0f} % at t = 0." in budget

@@ -24,6 +24,7 @@ _MARGIN = 10.0
 _LEGEND_COLUMN = 110.0
 _LETTER = 6.5
 """Room for a letter of what is written above a panel: the mean of bold words, with a margin."""
+_KEPT = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 _STYLE = f"""\
 text{{font:11px "Helvetica Neue","Segoe UI",Arial,"Liberation Sans",sans-serif;fill:#ededed}}
 .t{{font-weight:600}}.l{{font-size:9px;stroke:#000;stroke-width:2px;paint-order:stroke;dominant-baseline:central}}
@@ -136,11 +137,12 @@ def _column(panel: Panel, height: float) -> float:
 
 
 def _written(panel: Panel, height: float) -> list[tuple[str, str]]:
-    """Return the lines above a panel with their kinds, broken so that none is wider than the panel."""
+    """Return the lines above a panel with their kinds, broken to its width, though never in ``t = 0.4``."""
     room = max(int(_column(panel, height) / _LETTER), 1)
     kinds = ["t", *["s"] * (len(panel.lines) - 1)][: len(panel.lines)]
     lines = [*zip(kinds, panel.lines, strict=True), ("w", panel.warning)]
-    return [(kind, part) for kind, line in lines for part in wrap(line, room)]
+    kept = [(kind, line.replace(" = ", _KEPT)) for kind, line in lines]
+    return [(kind, part.replace(_KEPT, " = ")) for kind, line in kept for part in wrap(line, room)]
 
 
 def _n_lines(line: Sequence[Panel], height: float) -> int:

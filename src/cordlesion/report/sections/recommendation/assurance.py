@@ -24,7 +24,7 @@ _SENTENCES: dict[Standing, str] = {
     "subjects; but a loss of each pair was trained once, so this may be luck of the training.",
     "equal": "{It} and {names} are as good within {margin}.",
     "open": "{It} is not shown to differ from {names}{reach}.",
-    "seeds": "These trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
+    "seeds": "{Its} trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
     "behind, one seed": "The masks of {names} overlap the reference better on the test set, beyond chance between "
     "subjects, though a loss of each pair was trained once. The choice follows the threshold set.",
     "behind": "The masks of {names} overlap the reference better on the test set, beyond chance. The choice follows "

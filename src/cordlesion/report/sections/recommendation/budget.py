@@ -69,7 +69,7 @@ def describe_budget(results: StudyResults, budget: pd.DataFrame, figure: str) ->
     finds = f"it finds {_share(first, ' of the lesions')}"
     if first["loss"] == results.best.loss:
         then = f"; {_name(results, others.iloc[0])}, the next, {_share(others.iloc[0])}" if len(others) else ""
-        lead = f"{_name(results, first)} leads as well: " if len(others) else ""
+        lead = f"{_name(results, first)} leads: " if len(others) else ""
         chance = _CHANCE if then and not others.iloc[0]["lead_high"] < 0 else ""
         return f"{at_one} {lead}{finds}{then}{chance} ({figure})."
     theirs = f", {_name(results, budget[mine].iloc[0])} {_share(budget[mine].iloc[0])}" if mine.any() else ""
