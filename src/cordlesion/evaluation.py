@@ -19,6 +19,7 @@ from cordlesion.metrics import LesionRule, ScanMetrics, evaluate, sweep
 from cordlesion.metrics.columns import COLUMNS, METRIC_COLUMNS
 from cordlesion.metrics.own import OwnMetric, load_metric
 from cordlesion.threshold.grid import VOLUME
+from cordlesion.threshold.maps import plain_rows
 from cordlesion.threshold.postprocess import postprocess, read_cord
 
 METRICS = TableSpec(
@@ -205,9 +206,7 @@ def require_gradual(probability: Path, table: pd.DataFrame) -> None:
     Raises:
         CordlesionError: All thresholds give the same masks.
     """
-    # Where minimum volumes are tried as well, masks of one minimum volume are compared.
-    same = ["scan_id", *(["minimum_volume_mm3"] if "minimum_volume_mm3" in table else [])]
-    volumes = table[table["threshold"] > 0].groupby(same)["predicted_volume_mm3"]
+    volumes = plain_rows(table).groupby("scan_id")["predicted_volume_mm3"]
     if (volumes.min() == volumes.max()).all() and volumes.max().any():
         raise CordlesionError(
             f"{probability}: every threshold above 0 gives the same masks, as of masks; probability maps are needed. "

@@ -87,6 +87,11 @@ def test_the_ensembles_of_the_example() -> None:
     joined = {name: float(example_scores(name)["voxel_f1"].iloc[0]) for name in losses}
     assert len(losses) == 7
     assert all(joined[name] > single[name].mean() for name in losses)
+    pairs = table("seven_losses", "pairs").query("Metric == 'V-F1'")
+    own = pairs[pairs["Loss"] == pairs["Against"] + " ensemble"]
+    assert len(own) == 7
+    assert not own["Verdict"].isin(["better", "worse"]).any()
+    assert "scores higher than its single networks, not beyond seed noise" in README
     means = [values.mean() for values in single.values()]
     assert f"{min(joined.values()):.2f} to {max(joined.values()):.2f} on the test set" in README
     assert f"the mean over single networks is {min(means):.2f} to {max(means):.2f}" in README

@@ -102,3 +102,5 @@ def test_mistakes_get_a_sentence():
         match_instances(empty, empty + 1, [1.5])
     with pytest.raises(CordlesionError, match="whole numbers are needed"):
         match_instances(empty + 0.5, empty, [])
+    with pytest.raises(CordlesionError, match="whole numbers are needed"):
+        match_instances(np.full((3, 3, 3), np.nan), empty, [])

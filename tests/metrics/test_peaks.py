@@ -80,3 +80,11 @@ def test_a_column_has_the_metric_of_each_combination():
 def test_thresholds_that_do_not_rise_are_refused(cuts):
     with pytest.raises(CordlesionError, match="each higher than the last"):
         sweep_peaks(np.zeros((3, 3, 3)), np.zeros((3, 3, 3)), (1, 1, 1), cuts, [0.5])
+
+
+def test_without_a_volume_or_number_there_is_nothing_to_measure():
+    empty = np.zeros((3, 3, 3))
+    with pytest.raises(CordlesionError, match="one or more are needed"):
+        sweep_peaks(empty, empty, (1, 1, 1), [0.5], [0.5], [])
+    with pytest.raises(CordlesionError, match="each at least 1"):
+        sweep_highest(empty, empty, (1, 1, 1), [0.5], [np.nan])

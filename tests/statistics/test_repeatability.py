@@ -62,3 +62,9 @@ def test_mistakes_get_a_sentence():
         repeatability([1, 2, 3], ["a", "a", "b"])
     with pytest.raises(CordlesionError, match="one finite value for each scan"):
         repeatability([1, math.nan], ["a", "a"])
+
+
+def test_equal_values_have_no_correlation():
+    found = repeatability([0.1] * 6, list("aaabbb"))
+    assert math.isnan(found.icc)
+    assert found.within_sd == pytest.approx(0, abs=1e-12)

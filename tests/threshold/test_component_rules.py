@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy import ndimage, optimize, special
 
 from cordlesion.errors import CordlesionError
@@ -141,3 +142,11 @@ def test_the_score_of_the_fit_is_that_of_the_masks(kind):
     best_fixed = table.groupby("threshold")["voxel_f1"].mean().max() if kind is VolumeAdaptive else 0
     assert np.mean(scores) >= best_fixed - 0.02
     assert np.mean(scores) > 0.5
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_settings_are_finite_numbers(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        VolumeAdaptive(value=0.3, slope=value, **FACTS)
+    with pytest.raises(ValidationError, match="finite number"):
+        RankDice(scale=1, shift=value, least_expected_dice=0, **FACTS)

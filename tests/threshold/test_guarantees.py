@@ -109,3 +109,11 @@ def test_mistakes_get_a_sentence():
         certify(np.full((3, 1), 1.2), 0.1, [[0]])
     with pytest.raises(CordlesionError, match="limit is 0; a value between 0 and 1"):
         control_on_average(np.zeros((3, 1)), 0)
+    with pytest.raises(CordlesionError, match="0 sequences"):
+        certify(np.zeros((3, 1)), 0.1, [])
+    with pytest.raises(CordlesionError, match="1 sequences and an error rate of 2"):
+        certify(np.zeros((3, 1)), 0.1, [[0]], error_rate=2)
+
+
+def test_cells_of_several_sequences_are_listed_once():
+    assert certify(np.zeros((80, 3)), 0.2, [[0, 1], [0, 2]]).valid == (0, 1, 2)

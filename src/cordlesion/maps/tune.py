@@ -128,6 +128,7 @@ def tune_files(
     choice = replace(choice, excluded=excluded, remarks=remark_people(usable, subjects))
     if isinstance(objective, str):
         choice, chosen = replace(choice, objective=objective), chosen.model_copy(update={"objective": objective})
+    choice = replace(choice, rule=chosen)
     if not choice.learned:
         finer = "" if grid == "fine" or not by_threshold else _finer(usable, choice, measure)
         raise CordlesionError(_refusal(probability, table, choice, finer))
@@ -135,7 +136,8 @@ def tune_files(
         people = {pair.scan_id: pair.subject for pair in usable}
         masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
         left_out = _without_places(excluded, reference, probability)
-        write_json(output, _record(choice, masks, rule, grid, find_cut(table) if by_threshold else None, left_out))
+        own_grid = {"grid": grid, "maps_cut_at": find_cut(table)} if by_threshold else {}
+        write_json(output, _record(choice, masks, rule, left_out) | own_grid)
     _report(choice, chosen, grid, probability, table, output)
     return choice
 
@@ -217,33 +219,35 @@ def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, fi
     return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
 
 
-def _record(
-    choice: ThresholdChoice, chosen: MaskRule, rule: str, grid: str, cut: float | None, left_out: Mapping[str, str]
-) -> dict[str, object]:
-    """Return the contents of ``thresholds.json``."""
+def _record(choice: ThresholdChoice, chosen: MaskRule, rule: str, left_out: Mapping[str, str]) -> dict[str, object]:
+    """Return the contents of ``thresholds.json``; ``threshold`` is null where one threshold is not the whole rule."""
     stability = choice.stability
-    lost = (stability.loss_below, stability.loss_above)
     return {
-        "threshold": choice.value,
+        "threshold": chosen.rule.fixed_threshold,
         **chosen.record(),
         "objective": choice.objective,
         "score": choice.score,
         "interval": choice.interval,
         "minimum_volume_interval": choice.minimum_volume_interval,
-        "plateau": stability.plateau,
-        "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
-        "area_under_curve": stability.area,
+        "plateau": _defined(stability.plateau),
+        "score_lost_at_0.05_below_and_above": _defined((stability.loss_below, stability.loss_above)),
+        "area_under_curve": _defined((stability.area,))[0],
         "n_scans": choice.n_scans,
         "n_subjects": choice.n_subjects,
         "n_lesion_free": choice.n_lesion_free,
         "n_left_out": choice.n_left_out,
         "rule": rule,
-        "grid": grid,
+        "grid": None,
         "lesion_free_scans": choice.goal.lesion_free,
-        "maps_cut_at": cut,
+        "maps_cut_at": None,
         "left_out": left_out,
         "curve": _without_nan(choice.curve),
     }
+
+
+def _defined(numbers: Sequence[float]) -> list[float | None]:
+    """Return numbers for JSON, which has no NaN."""
+    return [None if math.isnan(number) else number for number in numbers]
 
 
 def _without_places(excluded: Mapping[str, str], *roots: Path) -> dict[str, str]:

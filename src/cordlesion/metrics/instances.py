@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, FloatArray, IntArray
+from cordlesion.metrics.lesion import Components, find_overlaps
 from cordlesion.metrics.voxel import checked_array, require_same_shape
 
 MULTI_SPINE_RATES = (0.25, 0.5, 1.0, 2.0, 3.0)
@@ -79,18 +80,13 @@ def match_instances(
             f"There are {n_predicted} predicted lesions and probabilities of shape {p.shape}; one from 0 to 1 is "
             "needed for each."
         )
-    numbers, sizes = np.unique(masks[0], return_counts=True)
-    numbers, sizes = numbers[numbers > 0], sizes[numbers > 0]
-    predicted_sizes = np.bincount(masks[1].ravel(), minlength=n_predicted + 1)[1:]
-    inside = (masks[0] > 0) & (masks[1] > 0)
-    pairs, common = np.unique(np.stack([masks[0][inside], masks[1][inside]]), axis=1, return_counts=True)
-    lesion, candidate = np.searchsorted(numbers, pairs[0]), pairs[1] - 1
-    matched = common / (sizes[lesion] + predicted_sizes[candidate] - common) >= min_iou
-    detected_at = np.full(len(numbers), -1.0)
-    np.maximum.at(detected_at, lesion[matched], p[candidate[matched]])
-    is_false = predicted_sizes > 0
-    is_false[candidate[matched]] = False
-    return MatchedInstances(detected_at, p[is_false])
+    found = find_overlaps(*(_numbered(labels) for labels in masks))
+    present = np.flatnonzero(np.bincount(masks[1].ravel(), minlength=n_predicted + 1)[1:])
+    matched = found.iou >= min_iou
+    detected_at = np.full(len(found.sizes), -1.0)
+    np.maximum.at(detected_at, found.lesions[matched], p[present][found.candidates[matched]])
+    is_true = np.isin(np.arange(len(present)), found.candidates[matched])
+    return MatchedInstances(detected_at, p[present][~is_true])
 
 
 def multi_spine_score(
@@ -142,10 +138,19 @@ def _at_rate(rate: FloatArray, sensitivity: FloatArray, wanted: float) -> float:
     return float(sensitivity[last] + share * (sensitivity[last + 1] - sensitivity[last]))
 
 
+def _numbered(labels: IntArray) -> Components:
+    """Return the lesions of an image, numbered from 1 without gaps in the order of their numbers."""
+    numbers, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    n_outside = int(numbers[0] == 0)
+    numbered = places.reshape(labels.shape).astype(np.int32) + (1 - n_outside)
+    return Components(numbered, sizes[n_outside:])
+
+
 def _checked_labels(labels: npt.ArrayLike, name: str) -> IntArray:
     array: AnyArray = checked_array(labels, name)
-    whole: IntArray = np.asarray(array).astype(np.int64)
-    if (whole != array).any() or whole.min() < 0:
+    finite = np.isfinite(array).all()
+    whole: IntArray = np.where(np.isfinite(array), array, 0).astype(np.int64)
+    if not finite or (whole != array).any() or whole.min() < 0:
         raise CordlesionError(
             f"The {name} has values from {np.min(array):g} to {np.max(array):g}; whole numbers are needed, 0 outside "
             "and another for each lesion."

@@ -91,8 +91,10 @@ def sweep_peaks(
     voxel_mm3 = voxel_volume_mm3(spacing_mm)
     reached = checked_thresholds(peaks, rising=True)
     least = np.array([LesionRule(min_volume_mm3=volume).min_voxels(voxel_mm3) for volume in minimum_volumes_mm3])
-    if not (np.diff(np.asarray(minimum_volumes_mm3)) > 0).all():
-        raise CordlesionError(f"The minimum volumes are {minimum_volumes_mm3}; each must be higher than the last.")
+    if not len(least) or not (np.diff(np.asarray(minimum_volumes_mm3)) > 0).all():
+        raise CordlesionError(
+            f"The minimum volumes are {minimum_volumes_mm3}; one or more are needed, each higher than the last."
+        )
     return _sweep(reference, probability, voxel_mm3, thresholds, rule, lambda level: _cells(level, reached, least))
 
 
@@ -128,6 +130,8 @@ def sweep_highest(
         [[0.0, 1.0]]
     """
     limits = np.asarray(numbers, dtype=np.float64)
+    if not len(limits) or not (limits >= 1).all():
+        raise CordlesionError(f"The numbers of components are {numbers}; one or more are needed, each at least 1.")
     return _sweep(
         reference, probability, voxel_volume_mm3(spacing_mm), thresholds, rule, lambda level: _highest(level, limits)
     )

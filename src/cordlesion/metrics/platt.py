@@ -64,12 +64,14 @@ def fit_platt(logits: FloatArray, n: FloatArray, n_true: FloatArray) -> PlattSca
         )
     high, low = (true + 1) / (true + 2), 1 / (total - true + 2)
     targets = n_true * high + (n - n_true) * low
+    # The optimiser's tolerances are absolute: the loss is that of a member of the scarcer kind, however rare it is.
+    scarce = min(true, total - true)
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         linear = parameters[0] * logits + parameters[1]
         slope = n * special.expit(linear) - targets
         value = (n * np.logaddexp(0, linear) - targets * linear).sum()
-        return float(value / total), np.array([(slope * logits).sum(), slope.sum()]) / total
+        return float(value / scarce), np.array([(slope * logits).sum(), slope.sum()]) / scarce
 
     best = optimize.minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=_BOUNDS)
     return PlattScaling(float(best.x[0]), float(best.x[1]))

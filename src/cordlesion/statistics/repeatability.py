@@ -15,6 +15,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import IntArray
 
 _NORMAL_95 = 1.959963984540054
+_ROUNDING = 1e-24
+"""Squares of differences that are smaller, relative to the square of the mean, are rounding."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,13 @@ def _from_mean_squares(mean: float, between: float, within: float, n: IntArray) 
     # Mean number of scans of a person where the numbers differ (Donner and Koval, Biometrics 1980).
     usual = float((n.sum() - (n**2).sum() / n.sum()) / (len(n) - 1))
     total = between + (usual - 1) * within
+    varies = total > _ROUNDING * mean**2
     sd = math.sqrt(within)
     return Repeatability(
         mean=mean,
         within_sd=sd,
         coefficient_of_variation=sd / abs(mean) if mean else math.nan,
-        icc=(between - within) / total if total else math.nan,
+        icc=(between - within) / total if varies else math.nan,
         smallest_detectable_change=_NORMAL_95 * math.sqrt(2) * sd,
         n_subjects=len(n),
         n_scans=int(n.sum()),

@@ -4,6 +4,7 @@ Both choose among :data:`FINE`, so that what was measured on the threshold set i
 """
 
 import math
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import LEAST_DICE, SLOPE
 from cordlesion.threshold.objective_names import AnyObjective
 from cordlesion.threshold.rule import Probability, RuleWithThreshold, Spacing, TunedRule, TuningScan, as_table
+from cordlesion.threshold.stability import NO_STABILITY
 
 LOGITS: FloatArray = np.round(np.arange(-7.0, 7.01, 0.1), 1)
 FINE: FloatArray = special.expit(LOGITS)
@@ -35,6 +37,8 @@ _CENTRES = LOGITS + 0.05
 """Logits between the fine thresholds, shape (len(FINE),)."""
 _NONE = 2.0
 """Stands for a threshold that no probability reaches."""
+_OF_THE_SCAN = 1.0
+"""Stands for the threshold that a rule finds in each scan."""
 
 
 class _OwnThreshold(TunedRule):
@@ -42,10 +46,10 @@ class _OwnThreshold(TunedRule):
 
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:
-        """Measure every fine threshold, and an empty mask."""
-        swept = sweep(scan.reference, scan.probability, scan.spacing_mm, FINE, lesion_rule)
+        """Measure every fine threshold, an empty mask, and a mask of every voxel (t = 0)."""
+        swept = sweep(scan.reference, scan.probability, scan.spacing_mm, [*FINE, 0.0], lesion_rule)
         empty = evaluate(scan.reference, np.zeros(scan.reference.shape, bool), scan.spacing_mm, lesion_rule)
-        table = as_table(scan, [*swept, empty], {"threshold": [*FINE, _NONE]})
+        table = as_table(scan, [*swept, empty], {"threshold": [*FINE, 0.0, _NONE]})
         return table.assign(voxel_mm3=math.prod(scan.spacing_mm))
 
 
@@ -95,15 +99,20 @@ def _moved(start: int | IntArray, volume_mm3: float | FloatArray, slope: float) 
 
 def _adapted(scan: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of a scan at every slope and threshold, from those at the fine thresholds."""
-    volumes = scan["predicted_volume_mm3"].to_numpy(dtype=np.float64)
+    fine, every_voxel, _ = _parts(scan)
+    volumes = fine["predicted_volume_mm3"].to_numpy(dtype=np.float64)
     starts = np.arange(0, len(FINE), _EVERY)
-    return pd.concat(
-        [
-            scan.iloc[_moved(starts, volumes[starts], slope)].assign(threshold=FINE[starts], **{SLOPE: slope})
-            for slope in SLOPES
-        ],
-        ignore_index=True,
-    )
+    tables = []
+    for slope in SLOPES:
+        moved = fine.iloc[_moved(starts, volumes[starts], slope)].assign(threshold=FINE[starts])
+        tables += [one.assign(**{SLOPE: slope}) for one in (every_voxel, moved)]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _parts(scan: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the rows of a scan at the fine thresholds, that of a mask of every voxel, and that of an empty mask."""
+    t = scan["threshold"]
+    return scan[(t > 0) & (t < _NONE)], scan[t == 0], scan[t == _NONE]
 
 
 class RankDice(_OwnThreshold):
@@ -132,9 +141,11 @@ class RankDice(_OwnThreshold):
         scaling = calibrate(table)
         rows = [ranked_rows(scan, scaling) for _, scan in table.groupby("scan_id", sort=False)]
         choice = choose_threshold(pd.concat(rows, ignore_index=True), objective)
-        facts = cls.facts(choice) | {"interval": None}
+        # The table has two thresholds only: "of the scan", and 0, which marks every voxel.
+        choice = replace(choice, value=math.nan, interval=None, stability=NO_STABILITY)
         least = choice.settings[LEAST_DICE]
-        return cls(**facts, scale=scaling.scale, shift=scaling.shift, least_expected_dice=least), choice
+        rule = cls(**cls.facts(choice), scale=scaling.scale, shift=scaling.shift, least_expected_dice=least)
+        return rule, choice
 
     def threshold_in(self, probability: Probability, spacing_mm: Spacing) -> float:  # noqa: ARG002 - of every rule
         """Return the threshold of the highest expected Dice; NaN where the mask is empty."""
@@ -162,7 +173,7 @@ def calibrate(table: pd.DataFrame) -> PlattScaling:
     Raises:
         CordlesionError: There are no lesion voxels above the lowest threshold, or no others.
     """
-    cut = table[table["threshold"] <= FINE[-1]]
+    cut = _parts(table)[0]
     found = cut["predicted_volume_mm3"] / cut["voxel_mm3"]
     common = (cut["voxel_sensitivity"] * cut["reference_volume_mm3"]).fillna(0) / cut["voxel_mm3"]
     above, lesion = (part.groupby(cut["threshold"]).sum().to_numpy() for part in (found, common))
@@ -186,8 +197,10 @@ def _best_cut(bins: FloatArray, scaling: PlattScaling) -> tuple[int, float]:
 
 def ranked_rows(scan: pd.DataFrame, scaling: PlattScaling) -> pd.DataFrame:
     """Return a row of a scan for each least expected Dice: its metrics there."""
-    cut, empty = scan.iloc[: len(FINE)], scan.iloc[len(FINE) :]
+    cut, every_voxel, empty = _parts(scan)
     bins = _bins((cut["predicted_volume_mm3"] / cut["voxel_mm3"]).round().to_numpy())
     number, expected = _best_cut(bins, scaling)
     kept = [cut.iloc[[number]] if bins.any() and expected >= least else empty for least in LEAST]
-    return pd.concat(kept, ignore_index=True).assign(threshold=0.5, **{LEAST_DICE: LEAST})
+    own = pd.concat(kept, ignore_index=True).assign(threshold=_OF_THE_SCAN)
+    marking_all = pd.concat([every_voxel] * len(LEAST), ignore_index=True)
+    return pd.concat([part.assign(**{LEAST_DICE: LEAST}) for part in (own, marking_all)], ignore_index=True)

@@ -22,6 +22,8 @@ from cordlesion.threshold.stability import Stability, measure_stability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cordlesion.threshold.rule import ThresholdRule
+
 _CONFIDENCE = 0.95
 
 
@@ -44,7 +46,7 @@ class ThresholdChoice:
     """
 
     value: float
-    """The chosen threshold t; a voxel is lesion when p >= t."""
+    """The chosen threshold t; a voxel is lesion when p >= t. NaN for a rule that finds one in each scan."""
     score: float
     """The objective at t."""
     interval: tuple[float, float] | None
@@ -76,6 +78,9 @@ class ThresholdChoice:
     """Files that could not be read, each with the reason; only where the choice was made from files."""
     remarks: Sequence[str] = ()
     """What makes the choice doubtful, as sentences; only where it was made from files."""
+    rule: "ThresholdRule | None" = None
+    """The threshold rule that was chosen; only where the choice was made from files. Where it is not ``global``, its
+    masks are ``rule.binarize(probability, spacing_mm)``, and ``value`` is a part of it."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"

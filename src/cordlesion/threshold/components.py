@@ -89,7 +89,8 @@ class PeakThreshold(_OfComponents):
     def summary(self) -> str:
         """The two thresholds and the volume."""
         large = f", more than {self.minimum_volume_mm3:g} mm³" if self.minimum_volume_mm3 else ""
-        return f"{self.value:g} in lesions that reach {self.peak:g}{large}"
+        sure = f" in lesions that reach {self.peak:g}" if self.peak > self.value else ""
+        return f"{self.value:g}{sure}{large}"
 
 
 class TopComponents(_OfComponents):

@@ -39,7 +39,8 @@ class Guarantee:
     """Cells of the grid whose risk is shown to be at most the limit, in the order of their sequences; none where the
     subjects are too few, or where no cell is good enough."""
     needed: int | None
-    """Subjects that would be enough for the safest cell in 4 of 5 studies; None where none would be."""
+    """Where no cell is valid: subjects, up to 2 000, that would be enough for the safest one in 4 of 5 studies. None
+    where some are valid, and where none would be enough."""
     n_subjects: int
 
 
@@ -64,7 +65,8 @@ def certify(
         seed: Of the orders of the subjects.
 
     Raises:
-        CordlesionError: A loss is outside its range, or the limit is not between 0 and ``largest``.
+        CordlesionError: A loss is outside its range, the limit is not between 0 and ``largest``, the error rate not
+            between 0 and 1, or there is no sequence or an empty one.
 
     Examples:
         >>> import numpy as np
@@ -75,6 +77,11 @@ def certify(
         (0, 1)
     """
     scaled = _checked(losses, limit, largest)
+    if not (sequences and all(len(sequence) for sequence in sequences) and 0 < error_rate < 1):
+        raise CordlesionError(
+            f"There are {len(sequences)} sequences and an error rate of {error_rate:g}; one or more sequences of cells "
+            "and an error rate between 0 and 1 are needed."
+        )
     level = error_rate / len(sequences)
     rng = np.random.default_rng(seed)
     orders = np.array([rng.permutation(len(scaled)) for _ in range(_ORDERS)])
@@ -85,8 +92,8 @@ def certify(
                 break
             valid.append(cell)
     safest = scaled[:, [sequence[0] for sequence in sequences]]
-    needed = len(scaled) if valid else _enough(safest[:, safest.mean(axis=0).argmin()], limit / largest, level, rng)
-    return Guarantee(tuple(valid), needed, len(scaled))
+    needed = None if valid else _enough(safest[:, safest.mean(axis=0).argmin()], limit / largest, level, rng)
+    return Guarantee(tuple(dict.fromkeys(valid)), needed, len(scaled))
 
 
 def control_on_average(losses: FloatArray, limit: float, *, largest: float = 1.0) -> int | None:

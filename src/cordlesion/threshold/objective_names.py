@@ -3,14 +3,16 @@
 import math
 from collections.abc import Collection
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from cordlesion.config import StudyConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.import_path import import_object, is_import_path
 from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.threshold.objective import OBJECTIVES, Objective, ScanScore, mean_over_scans, median_over_scans
 from cordlesion.threshold.own_objective import ObjectiveFunction, objective_of, own_title
+
+if TYPE_CHECKING:
+    from cordlesion.config import StudyConfig
 
 AnyObjective: TypeAlias = str | Objective | ObjectiveFunction
 """The name of an objective, an objective, or a function of columns."""
@@ -66,7 +68,7 @@ def require_columns(goal: Objective, metrics: Collection[str] = ()) -> None:
         )
 
 
-def study_goal(config: StudyConfig) -> Objective:
+def study_goal(config: "StudyConfig") -> Objective:
     """Return what the thresholds of a study maximise; the code of a user's objective is run.
 
     Raises:
@@ -81,7 +83,7 @@ def is_own_objective(text: str) -> bool:
     return path not in OBJECTIVES and is_import_path(path)
 
 
-def printed_objective(config: StudyConfig) -> str:
+def printed_objective(config: "StudyConfig") -> str:
     """Return the printed name of what the thresholds of a study maximise; no code of the user is run."""
     text = config.threshold.objective
     if not is_own_objective(text):

@@ -47,7 +47,7 @@ class ThresholdRule(BaseModel, ABC):
         (True, '0.35')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     rule: str
     """Its key in :data:`THRESHOLD_RULES`; a class declares it as ``rule: Literal["global"] = "global"``. A class of a
     user declares its import path: ``rule: Literal["my_rules:TopShare"] = "my_rules:TopShare"``."""
