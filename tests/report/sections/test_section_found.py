@@ -153,7 +153,7 @@ def test_the_sentences_hold_the_numbers_of_the_tables(results: StudyResults, fin
         (0.6, "fit to propose lesions that a reader checks one by one"),
         (0.5, "not fit to find out which scans have lesions"),
         (0.1, "not fit to find out which scans have lesions"),
-        (np.nan, "too few lesion-free subjects to tell whether it finds out which scans have lesions"),
+        (np.nan, "too few lesion-free subjects to know whether it finds out which scans have lesions"),
     ],
 )
 def test_fitness_follows_what_the_interval_shows(low: float, said: str) -> None:
@@ -168,7 +168,7 @@ def test_fitness_follows_what_the_interval_shows(low: float, said: str) -> None:
         ((196, 0, 0.0), "not fit: it finds none"),
         ((196, 0, np.nan), "not fit: it finds none"),
         ((196, 20, 0.06), "not fit: it may find fewer than 1 lesion in 10"),
-        ((8, 3, np.nan), "too few subjects with lesions to tell what it finds"),
+        ((8, 3, np.nan), "too few subjects with lesions to know what it finds"),
         ((0, 0, np.nan), "no lesion of these scans counts, so what it finds is unknown"),
     ],
 )

@@ -95,12 +95,12 @@ def fitness(points: "pd.Series[float]", free: "pd.Series[float]") -> str:
         return "fit to propose lesions to a reader in any scan"
     if free["low"] > HALF_FREE:
         return "fit to propose lesions that a reader checks one by one, not to find out which scans have any"
-    told = (
-        "too few lesion-free subjects to tell whether it finds out"
+    first = (
+        "too few lesion-free subjects to know whether it finds out"
         if math.isnan(free["low"])
         else "not fit to find out"
     )
-    return f"{told} which scans have lesions; at most to outline them in scans known to have some, each mark checked"
+    return f"{first} which scans have lesions; at most to outline them in scans known to have some, each mark checked"
 
 
 def _unfit(points: "pd.Series[float]") -> str:
@@ -110,6 +110,6 @@ def _unfit(points: "pd.Series[float]") -> str:
     if not points["n_found"]:
         return "not fit: it finds none"
     if math.isnan(points["found_low"]):
-        return "too few subjects with lesions to tell what it finds"
+        return "too few subjects with lesions to know what it finds"
     few = f"not fit: it may find fewer than 1 lesion in {1 / LEAST_FOUND:.0f}"
     return few if points["found_low"] < LEAST_FOUND else ""
