@@ -21,8 +21,8 @@ def expected(brief: Brief, what: str) -> tuple[str, str]:
     return row.tuned.main, row.default.main
 
 
-def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults) -> None:
-    brief, best = brief_of(results), results.best
+def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults, findings: Findings) -> None:
+    brief, best = write_brief(findings), results.best
     assert (brief.model, brief.threshold) == (results.label(best), f"{results.tuned[best]:.2f}")
     assert f"this model gives it a probability of {results.tuned[best]:.2f} or more." in brief.meaning
     assert brief.trained_with == "Tversky loss"
@@ -69,8 +69,7 @@ def test_what_had_no_threshold_to_tune_was_not_compared_by_it(results: StudyResu
     assert brief_of(replace(results, **fewer)).why.startswith("Chosen among 3 loss functions by the")
 
 
-def test_where_no_lesion_counts_nothing_is_said_of_those_found(results: StudyResults) -> None:
-    findings = compute_findings(results)
+def test_where_no_lesion_counts_nothing_is_said_of_those_found(findings: Findings) -> None:
     none = with_frames(
         findings, operation=findings.frames["operation"].assign(n_lesions=0, n_found=0, found=float("nan"))
     )

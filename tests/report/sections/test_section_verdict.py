@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cordlesion.report.page import compute_findings
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.recommendation.verdict import sum_up
 from cordlesion.study_folder.results import StudyResults
@@ -18,10 +17,11 @@ def summed(results: StudyResults, findings: Findings) -> str:
 
 
 @pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    found = compute_findings(results)
-    open_still = found.frames["pairs"].assign(verdict="undecided", detectable=0.15, n_seeds_first=3, n_seeds_second=3)
-    return with_frames(found, pairs=open_still)
+def findings(findings: Findings) -> Findings:
+    open_still = findings.frames["pairs"].assign(
+        verdict="undecided", detectable=0.15, n_seeds_first=3, n_seeds_second=3
+    )
+    return with_frames(findings, pairs=open_still)
 
 
 def test_what_cannot_be_told_is_left_out(results: StudyResults, findings: Findings) -> None:
