@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics", "threshold_rules"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
