@@ -1,0 +1,216 @@
+"""A promise with its price: the best threshold that keeps "at most 20 % of lesions are missed" (numpy and pandas only).
+
+The risk is the mean, over new subjects like those of the threshold set, of what happens in the scans of a subject: the
+share of its lesions that is missed, or its false positives per scan (up to five times the limit, since no number of
+subjects says anything about a rare scan with thousands). Thresholds are tested from the safest on by
+:func:`cordlesion.threshold.certify`: the chance that the returned one breaks the promise is at most 5 %. Among those
+that keep it the objective of the study decides.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import FloatArray, Mask
+from cordlesion.io.formats import format_percent, plural
+from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
+from cordlesion.threshold.grid import TIE, Grid
+from cordlesion.threshold.objective_names import AnyObjective
+from cordlesion.threshold.promise import RiskName, promise_text, risk_text
+from cordlesion.threshold.risks import RISKS, RiskMeasures, TestedRisk, risks_by_subject
+from cordlesion.threshold.scans import arrange_scans
+from cordlesion.threshold.stability import measure_stability
+
+CERTAINTY = 0.95
+_USEFUL = 0.5
+"""A threshold that finds less than this part of the lesions that the best one finds is no answer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Promised:
+    """The threshold that keeps promises, or why there is none."""
+
+    choice: ThresholdChoice | None
+    """With its ``promises``; None where no threshold is shown to keep them."""
+    risks: Mapping[RiskName, float]
+    """Means over the subjects of the threshold set at that threshold; where there is none, at the nearest one."""
+    n_subjects: int
+    needed: int | None
+    """Without a threshold: how many subjects would be enough in 4 of 5 studies; None if no number up to 2 000 is."""
+    text: str
+    """The promise and its price, or why there is none, as a sentence without its full stop."""
+
+
+def promise(
+    table: pd.DataFrame,
+    objective: AnyObjective,
+    limits: Mapping[RiskName, float],
+    *,
+    certainty: float = CERTAINTY,
+    lesion_rule: str = "study",
+    n_volumes: int = 1,
+    balanced: ThresholdChoice | None = None,
+) -> Promised:
+    """Choose the best threshold by an objective among those that are shown to keep all limits.
+
+    The threshold of the objective alone is kept if it is one of them.
+
+    Args:
+        table: As for :func:`cordlesion.choose_threshold`.
+        objective: As there.
+        limits: What the risks may be: the share of lesions missed, the number of false positives per scan.
+        certainty: That all limits are kept.
+        lesion_rule: The name of the one that scans were measured by.
+        n_volumes: How many minimum volumes were tried, where the table has the chosen one only.
+        balanced: The choice by the objective alone, if it was made before.
+
+    Raises:
+        CordlesionError: A limit or the certainty is out of range, or as :func:`cordlesion.choose_threshold`.
+
+    Examples:
+        >>> import cordlesion
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> from cordlesion.threshold import promise
+        >>> rows = []
+        >>> for subject, found in enumerate(np.random.default_rng(0).binomial(10, 0.95, 60)):
+        ...     for t in (0.1, 0.3, 0.5):
+        ...         n = int(found * (1.1 - t))
+        ...         row = {"scan_id": subject, "subject": subject, "threshold": t, "voxel_f1": 0.8 - (t - 0.5) ** 2}
+        ...         row |= {"n_reference_lesions": 10, "n_detected_lesions": n, "n_predicted_lesions": n + 1}
+        ...         rows.append(row | {"n_true_predicted_lesions": n, "reference_volume_mm3": 50.0})
+        >>> promise(pd.DataFrame(rows), "mean_voxel_f1", {"missed": 0.4}).text
+        'at t = 0.3 at most 40 % of lesions are missed, with 95 % certainty; price on the threshold set: 1.0 false \
+positives per scan'
+    """
+    check_limits(limits, certainty)
+    balanced = balanced or choose_threshold(table, objective, n_resamples=1)
+    scans = arrange_scans(table, RiskMeasures())
+    risks = risks_by_subject(scans)
+    tested = {name: TestedRisk.of(scans.grid, name, limit, risks[name]) for name, limit in limits.items()}
+    error_rate = (1 - certainty) / (len(limits) * n_volumes)
+    useful = _useful(scans.grid, risks["missed"])
+    kept = useful.copy()
+    for one in tested.values():
+        kept &= one.valid_cells(error_rate)
+    n = min(len(one.losses) for one in tested.values())
+    if not kept.any():
+        return _none(scans.grid, tested, risks, useful, error_rate, n, certainty)
+    made = tuple(
+        one.promise(certainty, lesion_rule, lesion_free=bool(scans.lesion_free.any())) for one in tested.values()
+    )
+    cell = _best(scans.grid, kept, balanced, {name: values.mean(axis=0) for name, values in risks.items()}, limits)
+    choice = replace(_choice_at(scans.grid, cell, balanced), promises=made)
+    found = {name: float(values[:, cell].mean()) for name, values in risks.items()}
+    return Promised(choice, found, n, None, _price(scans.grid, cell, found, limits, certainty))
+
+
+def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
+    """Refuse limits that cannot be kept or say nothing.
+
+    Raises:
+        CordlesionError: There is none, one is out of range, or the certainty is.
+    """
+    for name, limit in limits.items():
+        if not 0 < limit < RISKS[name].allowed:
+            raise CordlesionError(
+                f"{name.replace('_', ' ')}: the limit is {limit:g}; a value above 0 and below {RISKS[name].allowed:g} "
+                "is needed."
+            )
+    if not limits or not 0.5 <= certainty < 1:
+        raise CordlesionError(
+            f"{len(limits)} limits and a certainty of {certainty:g} are given; one or more limits, and a certainty "
+            "from 0.5 to below 1 are needed."
+        )
+
+
+def _useful(grid: Grid, missed: FloatArray) -> Mask:
+    """Return which cells find enough to be an answer; t = 0, where every voxel is lesion, is none."""
+    found = np.zeros(missed.shape[1])
+    found[grid.above_zero] = 1 - missed.mean(axis=0)[grid.above_zero]
+    useful: Mask = found >= max(_USEFUL * found.max() - TIE, TIE)
+    return useful
+
+
+def _best(
+    grid: Grid,
+    kept: Mask,
+    balanced: ThresholdChoice,
+    means: Mapping[RiskName, FloatArray],
+    limits: Mapping[RiskName, float],
+) -> int:
+    """Return the cell of the objective alone if it is kept, else the kept one with the highest objective.
+
+    Of equals the one with the lowest price, and then the lowest risk.
+    """
+    # The curve has a row per cell, in their order.
+    curve = balanced.curve
+    here = curve["threshold"] == balanced.value
+    for name, value in balanced.settings.items():
+        here &= curve[name] == value
+    own = int(here.to_numpy().argmax())
+    if kept[own]:
+        return own
+    scores = curve["score"].fillna(-np.inf).to_numpy().round(12)
+    prices = [means[name] for name in RISKS if name not in limits]
+    order = np.lexsort((*(means[name] for name in limits), *prices, -scores))
+    return int(next(cell for cell in order if kept[cell] and grid.thresholds[cell % len(grid.thresholds)] > 0))
+
+
+def _choice_at(grid: Grid, cell: int, balanced: ThresholdChoice) -> ThresholdChoice:
+    """Return a choice of another cell; its interval would be that of the limits, not of the best threshold."""
+    number, t = divmod(cell, len(grid.thresholds))
+    scores = balanced.curve["score"].to_numpy(np.float64)
+    here = scores.reshape(-1, len(grid.thresholds))[number]
+    return replace(
+        balanced,
+        value=float(grid.thresholds[t]),
+        score=float(scores[cell]),
+        interval=None,
+        settings=grid.setting(number),
+        setting_intervals={},
+        stability=measure_stability(grid.thresholds, here, t),
+    )
+
+
+def _price(
+    grid: Grid, cell: int, found: Mapping[RiskName, float], limits: Mapping[RiskName, float], certainty: float
+) -> str:
+    kept = " and ".join(promise_text(name, limit) for name, limit in limits.items())
+    cost = [name for name in RISKS if name not in limits] or list(RISKS)
+    price = ", ".join(risk_text(name, found[name]) for name in cost)
+    sure = f"with {format_percent(certainty)} certainty"
+    return f"at {grid.name(cell)} {kept}, {sure}; price on the threshold set: {price}"
+
+
+def _none(
+    grid: Grid,
+    tested: Mapping[RiskName, TestedRisk],
+    risks: Mapping[RiskName, FloatArray],
+    useful: Mask,
+    error_rate: float,
+    n: int,
+    certainty: float,
+) -> Promised:
+    """Return why no threshold is shown to keep the limits, and how many subjects would be enough."""
+    shares = np.max([one.losses.mean(axis=0) / one.limit for one in tested.values()], axis=0)
+    cell = int(np.where(useful, shares, np.inf).argmin())
+    found = {name: float(values[:, cell].mean()) for name, values in risks.items()}
+    numbers = [one.needed(cell, error_rate) for one in tested.values()]
+    enough = [number for number in numbers if number is not None]
+    needed = max(enough) if len(enough) == len(numbers) else None
+    asked = " and ".join(promise_text(name, one.limit) for name, one in tested.items())
+    sure = f"cannot be promised with {format_percent(certainty)} certainty"
+    if needed is None:
+        nearest = " and ".join(risk_text(name, found[name]) for name in tested)
+        why = (
+            f"even {grid.name(cell)}, which comes nearest, has {nearest} on the threshold set, so that no number of "
+            "subjects would be enough"
+        )
+    else:
+        who = plural(n, "subject") + (" with lesions" if "missed" in tested else "")
+        why = f"{who} are too few, about {needed} like these would be enough (at {grid.name(cell)})"
+    return Promised(None, found, n, needed, f"{asked}: {sure}: {why}")
