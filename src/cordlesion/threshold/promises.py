@@ -7,6 +7,7 @@ subjects says anything about a rare scan with thousands). Thresholds are tested 
 that keep it the objective of the study decides.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,8 @@ class Promised:
 
     choice: ThresholdChoice | None
     """With its ``promises``; None where no threshold is shown to keep them."""
+    nearest: float
+    """Without a choice, the threshold that comes nearest; NaN with one."""
     risks: Mapping[RiskName, float]
     """Means over the subjects of the threshold set at that threshold; where there is none, at the nearest one."""
     n_subjects: int
@@ -87,6 +90,9 @@ def promise(
 positives per scan'
     """
     check_limits(limits, certainty)
+    if not (table["n_reference_lesions"] > 0).any():
+        why = "no lesion of the threshold set counts by the lesion rule, so that nothing can be promised"
+        return Promised(None, math.nan, {}, 0, None, why)
     balanced = balanced or choose_threshold(table, objective, n_resamples=1)
     scans = arrange_scans(table, RiskMeasures())
     risks = risks_by_subject(scans)
@@ -105,7 +111,7 @@ positives per scan'
     cell = _best(scans.grid, kept, balanced, {name: values.mean(axis=0) for name, values in risks.items()}, limits)
     choice = replace(_choice_at(scans.grid, cell, balanced), promises=made)
     found = {name: float(values[:, cell].mean()) for name, values in risks.items()}
-    return Promised(choice, found, n, None, _price(scans.grid, cell, found, limits, certainty))
+    return Promised(choice, math.nan, found, n, None, _price(scans.grid, cell, found, limits, certainty))
 
 
 def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
@@ -213,4 +219,5 @@ def _none(
     else:
         who = plural(n, "subject") + (" with lesions" if "missed" in tested else "")
         why = f"{who} are too few, about {needed} like these would be enough (at {grid.name(cell)})"
-    return Promised(None, found, n, needed, f"{asked}: {sure}: {why}")
+    nearest = float(grid.thresholds[cell % len(grid.thresholds)])
+    return Promised(None, nearest, found, n, needed, f"{asked}: {sure}: {why}")
