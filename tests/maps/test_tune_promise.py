@@ -76,7 +76,9 @@ def test_too_few_subjects_get_their_number_and_no_file(maps, tmp_path, cli):
 
 def test_lesion_free_scans_that_are_not_there_are_promised_nothing(maps, tmp_path, cli):
     done = cli("tune", *maps[36], "--at-most-false-positives", 1.5, "-o", tmp_path / "a.json")
-    assert "nothing is promised for lesion-free scans, of which the threshold set has none." in " ".join(done.output.split())
+    assert "nothing is promised for lesion-free scans, of which the threshold set has none." in " ".join(
+        done.output.split()
+    )
 
 
 @pytest.mark.parametrize(

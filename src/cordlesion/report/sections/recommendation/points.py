@@ -42,32 +42,34 @@ def _point(results: StudyResults, row: "pd.Series[Any]") -> Point:
     threshold = "" if math.isnan(row["threshold"]) else format_number(row["threshold"])
     if row["point"] == "balanced":
         chosen = f"Chosen for the {results.objective}; nothing is promised."
-        return Point("balanced", threshold, f"{chosen} {_on_test(row, ('missed', 'false_positives'))}")
+        return Point("balanced", threshold, f"{chosen} {_sentence(_on_test(row, ('missed', 'false_positives')))}")
     if not threshold:
         return Point(str(row["point"]), "", _lacking(row))
     price: RiskName = "false_positives" if row["risk"] == "missed" else "missed"
     sure = f"{_sentence(_promise(row))}, with {format_percent(row['certainty'])} certainty."
-    return Point(str(row["point"]), threshold, f"{sure} {_on_test(row, (price, row['risk']))}")
+    return Point(str(row["point"]), threshold, f"{sure} Its price {_on_test(row, (price, row['risk']))}")
 
 
 def _promise(row: "pd.Series[Any]") -> str:
-    return f"{promise_text(row['risk'], row['limit'])}{'' if row['lesion_free'] else ' in subjects with lesions'}"
+    with_lesions = "" if row["lesion_free"] or row["risk"] == "missed" else " with lesions"
+    return f"{promise_text(row['risk'], row['limit'])}{with_lesions}"
 
 
 def _lacking(row: "pd.Series[Any]") -> str:
     """Return what is missing for a promise: subjects, or a better model."""
     asked = f"{_sentence(_promise(row))}: this cannot be promised with {format_percent(row['certainty'])} certainty"
     who = plural(int(row["n_subjects"]), "subject")
-    if not math.isnan(row["needed"]):
+    if not pd.isna(row["needed"]):
         return f"{asked}. The threshold set has {who}; about {int(row['needed'])} like these would be enough."
-    nearest = f"even t = {format_number(row['nearest'])} has {risk_text(row['risk'], row[row['risk']])}"
-    return f"{asked}, with any number of subjects: {nearest} on the threshold set."
+    nearest = f"even t = {format_number(row['nearest'])}, the nearest, has {risk_text(row['risk'], row[row['risk']])}"
+    return f"{asked}, whatever the number of subjects: {nearest} on the threshold set."
 
 
 def _on_test(row: "pd.Series[Any]", risks: tuple[RiskName, ...]) -> str:
     """Return what was measured on the test set, in the mean over subjects."""
     found = " and ".join(_measured(row, risk) for risk in risks)
-    return f"On the test set: {found} (means over subjects)."
+    kind = "" if row["lesion_free"] else " with lesions"
+    return f"in the mean over the {row['n_test_subjects']} test subjects{kind}: {found}."
 
 
 def _measured(row: "pd.Series[Any]", risk: RiskName) -> str:
