@@ -131,7 +131,7 @@ def _means(rows: pd.DataFrame, threshold: float) -> dict[RiskName, float]:
     here = rows[np.isclose(rows["threshold"], threshold)]
     if not (here["n_reference_lesions"] > 0).any():
         return {}
-    return {name: float(values[:, 0].mean()) for name, values in measure_risks(_any_set(here)).items()}
+    return measure_risks(_any_set(here)).at(0)
 
 
 def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
@@ -139,9 +139,8 @@ def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     here = rows[np.isclose(rows["threshold"], threshold)]
     if not (here["n_reference_lesions"] > 0).any():
         return {}
-    risks = measure_risks(_any_set(here))
     found = {}
-    for name, values in risks.items():
+    for name, values in measure_risks(_any_set(here)).losses.items():
         of_subjects, who = values[:, 0], np.arange(len(values))
         ends = (
             share_interval(of_subjects, np.ones(len(who)), who) if name == "missed" else rate_interval(of_subjects, who)

@@ -27,6 +27,7 @@ from cordlesion.threshold.promise import RiskName as RiskName
 from cordlesion.threshold.promises import Promised as Promised
 from cordlesion.threshold.promises import promise as promise
 from cordlesion.threshold.risks import RISKS as RISKS
+from cordlesion.threshold.risks import SubjectRisks as SubjectRisks
 from cordlesion.threshold.risks import measure_risks as measure_risks
 from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold

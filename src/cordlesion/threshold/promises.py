@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, Mask
+from cordlesion.io.arrays import Mask
 from cordlesion.io.formats import format_percent, plural
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import TIE, Grid
 from cordlesion.threshold.objective_names import AnyObjective
 from cordlesion.threshold.promise import RiskName, promise_text, risk_text
-from cordlesion.threshold.risks import RISKS, RiskMeasures, TestedRisk, risks_by_subject
-from cordlesion.threshold.scans import arrange_scans
+from cordlesion.threshold.risks import RISKS, SubjectRisks, TestedRisk, measure_risks
 from cordlesion.threshold.stability import measure_stability
 
 CERTAINTY = 0.95
@@ -94,24 +93,37 @@ positives per scan'
         why = "no lesion of the threshold set counts by the lesion rule, so that nothing can be promised"
         return Promised(None, math.nan, {}, 0, None, why)
     balanced = balanced or choose_threshold(table, objective, n_resamples=1)
-    scans = arrange_scans(table, RiskMeasures())
-    risks = risks_by_subject(scans)
-    tested = {name: TestedRisk.of(scans.grid, name, limit, risks[name]) for name, limit in limits.items()}
-    error_rate = (1 - certainty) / (len(limits) * n_volumes)
-    useful = _useful(scans.grid, risks["missed"])
-    kept = useful.copy()
-    for one in tested.values():
-        kept &= one.valid_cells(error_rate)
-    n = min(len(one.losses) for one in tested.values())
+    error_rate = (1 - certainty) / n_volumes
+    return keep_limits(measure_risks(table), balanced, limits, error_rate, certainty, lesion_rule)
+
+
+def keep_limits(
+    risks: SubjectRisks,
+    balanced: ThresholdChoice,
+    limits: Mapping[RiskName, float],
+    error_rate: float = 1 - CERTAINTY,
+    certainty: float = CERTAINTY,
+    lesion_rule: str = "study",
+) -> Promised:
+    """Choose as :func:`promise` does, from what was measured.
+
+    Args:
+        risks: Of the threshold set.
+        balanced: The choice by the objective alone, on the same grid.
+        limits: What the risks may be.
+        error_rate: Chance that a limit is broken, of what is tested here.
+        certainty: As it is stated.
+        lesion_rule: The name of the one that scans were measured by.
+    """
+    tested = {name: TestedRisk.of(risks.grid, name, limit, risks.losses[name]) for name, limit in limits.items()}
+    useful, level = _useful(risks), error_rate / len(limits)
+    kept = np.logical_and.reduce([useful, *(one.valid_cells(level) for one in tested.values())])
     if not kept.any():
-        return _none(scans.grid, tested, risks, useful, error_rate, n, certainty)
-    made = tuple(
-        one.promise(certainty, lesion_rule, lesion_free=bool(scans.lesion_free.any())) for one in tested.values()
-    )
-    cell = _best(scans.grid, kept, balanced, {name: values.mean(axis=0) for name, values in risks.items()}, limits)
-    choice = replace(_choice_at(scans.grid, cell, balanced), promises=made)
-    found = {name: float(values[:, cell].mean()) for name, values in risks.items()}
-    return Promised(choice, math.nan, found, n, None, _price(scans.grid, cell, found, limits, certainty))
+        return _none(risks, tested, useful, level, certainty)
+    cell = _best(risks, kept, balanced, limits)
+    made = tuple(one.promise(certainty, lesion_rule, lesion_free=risks.lesion_free) for one in tested.values())
+    choice = replace(_choice_at(risks.grid, cell, balanced), promises=made)
+    return Promised(choice, math.nan, risks.at(cell), _smallest(tested), None, _price(risks, cell, limits, certainty))
 
 
 def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
@@ -133,27 +145,22 @@ def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
         )
 
 
-def _useful(grid: Grid, missed: FloatArray) -> Mask:
+def _useful(risks: SubjectRisks) -> Mask:
     """Return which cells find enough to be an answer; t = 0, where every voxel is lesion, is none."""
-    found = np.zeros(missed.shape[1])
-    found[grid.above_zero] = 1 - missed.mean(axis=0)[grid.above_zero]
+    above_zero = risks.grid.above_zero
+    found = np.zeros(risks.losses["missed"].shape[1])
+    found[above_zero] = 1 - risks.means["missed"][above_zero]
     useful: Mask = found >= max(_USEFUL * found.max() - TIE, TIE)
     return useful
 
 
-def _best(
-    grid: Grid,
-    kept: Mask,
-    balanced: ThresholdChoice,
-    means: Mapping[RiskName, FloatArray],
-    limits: Mapping[RiskName, float],
-) -> int:
+def _best(risks: SubjectRisks, kept: Mask, balanced: ThresholdChoice, limits: Mapping[RiskName, float]) -> int:
     """Return the cell of the objective alone if it is kept, else the kept one with the highest objective.
 
     Of equals the one with the lowest price, and then the lowest risk.
     """
     # The curve has a row per cell, in their order.
-    curve = balanced.curve
+    curve, means = balanced.curve, risks.means
     here = curve["threshold"] == balanced.value
     for name, value in balanced.settings.items():
         here &= curve[name] == value
@@ -163,7 +170,7 @@ def _best(
     scores = curve["score"].fillna(-np.inf).to_numpy().round(12)
     prices = [means[name] for name in RISKS if name not in limits]
     order = np.lexsort((*(means[name] for name in limits), *prices, -scores))
-    return int(next(cell for cell in order if kept[cell] and grid.thresholds[cell % len(grid.thresholds)] > 0))
+    return int(order[kept[order]][0])
 
 
 def _choice_at(grid: Grid, cell: int, balanced: ThresholdChoice) -> ThresholdChoice:
@@ -182,42 +189,36 @@ def _choice_at(grid: Grid, cell: int, balanced: ThresholdChoice) -> ThresholdCho
     )
 
 
-def _price(
-    grid: Grid, cell: int, found: Mapping[RiskName, float], limits: Mapping[RiskName, float], certainty: float
-) -> str:
+def _price(risks: SubjectRisks, cell: int, limits: Mapping[RiskName, float], certainty: float) -> str:
     kept = " and ".join(promise_text(name, limit) for name, limit in limits.items())
     cost = [name for name in RISKS if name not in limits] or list(RISKS)
-    price = ", ".join(risk_text(name, found[name]) for name in cost)
+    price = ", ".join(risk_text(name, risks.at(cell)[name]) for name in cost)
     sure = f"with {format_percent(certainty)} certainty"
-    return f"at {grid.name(cell)} {kept}, {sure}; price on the threshold set: {price}"
+    return f"at {risks.grid.name(cell)} {kept}, {sure}; price on the threshold set: {price}"
 
 
 def _none(
-    grid: Grid,
-    tested: Mapping[RiskName, TestedRisk],
-    risks: Mapping[RiskName, FloatArray],
-    useful: Mask,
-    error_rate: float,
-    n: int,
-    certainty: float,
+    risks: SubjectRisks, tested: Mapping[RiskName, TestedRisk], useful: Mask, level: float, certainty: float
 ) -> Promised:
     """Return why no threshold is shown to keep the limits, and how many subjects would be enough."""
     shares = np.max([one.losses.mean(axis=0) / one.limit for one in tested.values()], axis=0)
-    cell = int(np.where(useful, shares, np.inf).argmin())
-    found = {name: float(values[:, cell].mean()) for name, values in risks.items()}
-    numbers = [one.needed(cell, error_rate) for one in tested.values()]
+    eligible = np.flatnonzero(useful) if useful.any() else risks.grid.above_zero
+    cell = int(eligible[shares[eligible].argmin()])
+    found, where, n = risks.at(cell), risks.grid.name(cell), _smallest(tested)
+    numbers = [one.needed(cell, level) for one in tested.values()]
     enough = [number for number in numbers if number is not None]
     needed = max(enough) if len(enough) == len(numbers) else None
-    asked = " and ".join(promise_text(name, one.limit) for name, one in tested.items())
-    sure = f"cannot be promised with {format_percent(certainty)} certainty"
     if needed is None:
-        nearest = " and ".join(risk_text(name, found[name]) for name in tested)
-        why = (
-            f"even {grid.name(cell)}, which comes nearest, has {nearest} on the threshold set, so that no number of "
-            "subjects would be enough"
-        )
+        so_far = " and ".join(risk_text(name, found[name]) for name in tested)
+        why = f"even {where}, the nearest, has {so_far} on the threshold set, and no number of subjects would be enough"
     else:
         who = plural(n, "subject") + (" with lesions" if "missed" in tested else "")
-        why = f"{who} are too few, about {needed} like these would be enough (at {grid.name(cell)})"
-    nearest = float(grid.thresholds[cell % len(grid.thresholds)])
+        why = f"{who} are too few, about {needed} like these would be enough (at {where})"
+    asked = " and ".join(promise_text(name, one.limit) for name, one in tested.items())
+    sure = f"cannot be promised with {format_percent(certainty)} certainty"
+    nearest = float(risks.grid.thresholds[cell % len(risks.grid.thresholds)])
     return Promised(None, nearest, found, n, needed, f"{asked}: {sure}: {why}")
+
+
+def _smallest(tested: Mapping[RiskName, TestedRisk]) -> int:
+    return min(len(one.losses) for one in tested.values())

@@ -13,7 +13,7 @@ from cordlesion.threshold.grid import TIE, Grid
 from cordlesion.threshold.guarantees import by_subject, certify, enough_subjects
 from cordlesion.threshold.objective import LesionFree, Objective, column_arrays
 from cordlesion.threshold.promise import Promise, RiskName
-from cordlesion.threshold.scans import ThresholdScans, arrange_scans
+from cordlesion.threshold.scans import arrange_scans
 
 _COUNTED = 5
 """False positives are counted up to this many times the limit."""
@@ -83,8 +83,28 @@ class RiskMeasures(Objective):
         return mean
 
 
-def measure_risks(table: pd.DataFrame) -> dict[RiskName, FloatArray]:
-    """Return both risks of each subject at each cell of a table of scans, shape (subjects, cells).
+@dataclass(frozen=True, eq=False)
+class SubjectRisks:
+    """What happens in the scans of each subject at each cell."""
+
+    grid: Grid
+    losses: Mapping[RiskName, FloatArray]
+    """Of each risk, shape (subjects, cells); subjects for whom a risk is undefined are left out."""
+    lesion_free: bool
+    """Whether there are lesion-free scans."""
+
+    @property
+    def means(self) -> dict[RiskName, FloatArray]:
+        """Over subjects, shape (cells,)."""
+        return {name: values.mean(axis=0) for name, values in self.losses.items()}
+
+    def at(self, cell: int) -> dict[RiskName, float]:
+        """Return the means at a cell."""
+        return {name: float(mean[cell]) for name, mean in self.means.items()}
+
+
+def measure_risks(table: pd.DataFrame) -> SubjectRisks:
+    """Measure both risks in every subject of a table of scans.
 
     Args:
         table: A row per scan and threshold, as for :func:`cordlesion.choose_threshold`.
@@ -92,12 +112,9 @@ def measure_risks(table: pd.DataFrame) -> dict[RiskName, FloatArray]:
     Raises:
         CordlesionError: As :func:`cordlesion.choose_threshold`.
     """
-    return risks_by_subject(arrange_scans(table, RiskMeasures()))
-
-
-def risks_by_subject(scans: ThresholdScans) -> dict[RiskName, FloatArray]:
-    """Return both risks of each subject at each cell, shape (subjects, cells)."""
-    return {name: by_subject(values, scans.subjects) for name, values in zip(RISKS, scans.measures, strict=True)}
+    scans = arrange_scans(table, RiskMeasures())
+    losses = {name: by_subject(values, scans.subjects) for name, values in zip(RISKS, scans.measures, strict=True)}
+    return SubjectRisks(scans.grid, losses, bool(scans.lesion_free.any()))
 
 
 @dataclass(frozen=True, eq=False)
