@@ -3,28 +3,22 @@
 import math
 from dataclasses import replace
 
-from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
+from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
+from cordlesion.study_folder.point_tables import OPERATING_POINTS as OPERATING_POINTS
+from cordlesion.study_folder.run_columns import MINIMUM_VOLUME, THRESHOLD, TUNED_VOLUME
+from cordlesion.study_folder.run_columns import RUN_COLUMNS as RUN_COLUMNS
 from cordlesion.threshold import VOLUME
 
-RUN_COLUMNS = (
-    Column("loss", "Loss, or name of the ensemble or comparator", "text"),
-    Column("seed", "Seed of the training; `n/a` for ensembles and comparators", "integer", may_be_missing=True),
-    FOLD,
-)
-"""What names a run."""
-_THRESHOLD = Column("threshold", "Decision threshold t: voxels with a probability of at least t are lesion", "share")
-_TUNED_VOLUME = "Only where the minimum volume is tuned (`threshold.minimum_volumes_mm3`)"
-_MINIMUM_VOLUME = volume(VOLUME, "Minimum volume of a lesion; smaller components are removed", optional=_TUNED_VOLUME)
 _OLDER = "Older tables lack it"
 _MEASURED = (
     *SCAN_COLUMNS,
     SET,
     *RUN_COLUMNS,
-    replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
-    replace(_MINIMUM_VOLUME, may_be_missing=True),
+    replace(THRESHOLD, meaning=f"{THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
+    replace(MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
 )
 _LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
@@ -52,10 +46,10 @@ THRESHOLDS = TableSpec(
     (
         *RUN_COLUMNS,
         Column("objective", "What the threshold maximises (`threshold.objective`)", "text"),
-        _THRESHOLD,
-        _MINIMUM_VOLUME,
-        volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=_TUNED_VOLUME),
-        volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=_TUNED_VOLUME),
+        THRESHOLD,
+        MINIMUM_VOLUME,
+        volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=TUNED_VOLUME),
+        volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=TUNED_VOLUME),
         Column("score", "Value of the objective at the threshold"),
         Column("interval_low", "95 % interval of the threshold", "share", may_be_missing=True),
         Column("interval_high", "Its upper end", "share", may_be_missing=True),
@@ -110,7 +104,7 @@ FROC = TableSpec(
     "A row per set, run and threshold, from `sweep.tsv`.",
     (
         *_OF_SET,
-        _THRESHOLD,
+        THRESHOLD,
         Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
         Column("false_per_scan", "False lesions per scan", range=(0, LARGEST)),
         _N_SCANS,
@@ -184,43 +178,46 @@ RETENTION = TableSpec(
     ),
     key=("set", "loss", "seed", "fold", "level", "uncertainty", "retained"),
 )
-_PROMISED = Column("threshold", "", "share", may_be_missing=True)
-_MISSED = Column("missed", "", "share", may_be_missing=True)
-_FALSE = Column("false_positives", "", range=(0, LARGEST), may_be_missing=True)
-_END = "Its 95 % interval over subjects"
-OPERATING_POINTS = TableSpec(
-    "operating_points.tsv",
-    "Three rows per run with a tuned threshold (and fold): that threshold, and the best ones that keep a promise "
-    "(`threshold.promises`), with what they cost, from `sweep.tsv`. All risks are means over subjects.",
+_THRESHOLD_RULE = Column("threshold_rule", "Threshold rule, by its name in `threshold.rules`", "text")
+_WITH_RULES = "Only in studies that tune further threshold rules (`threshold.rules`)."
+_ANY = (-LARGEST, math.inf)
+RULE_CHOICES = TableSpec(
+    "rule_choices.tsv",
+    f"A row per run (and fold), further threshold rule and setting, as chosen on the threshold set. {_WITH_RULES}",
     (
         *RUN_COLUMNS,
-        Column("point", "`balanced` (the tuned threshold), `sensitive` or `specific`", "text"),
-        Column("risk", "What is limited: `missed` or `false_positives`; `n/a` for `balanced`", "text", "", None, True),
-        Column("limit", "What the risk is at most", range=(0, LARGEST), may_be_missing=True),
-        Column("certainty", "Chance that the promise is kept in subjects like these", "share", may_be_missing=True),
-        replace(_PROMISED, meaning="Decision threshold; `n/a` where none is shown to keep the promise"),
-        _MINIMUM_VOLUME,
-        replace(_PROMISED, name="nearest", meaning="Without one, the threshold that comes nearest"),
+        _THRESHOLD_RULE,
+        Column("setting", "Setting: `threshold`, `peak` ...; `n/a` for none", "text", may_be_missing=True),
+        Column("value", "Its value; `inf` for a number of components: all", range=_ANY, may_be_missing=True),
+        Column("interval_low", "95 % interval of the value", range=_ANY, may_be_missing=True),
+        Column("interval_high", "Its upper end", range=_ANY, may_be_missing=True),
+        Column("objective", "What the rule maximises (`threshold.objective`)", "text"),
+        Column("score", "Value of the objective with the rule; `n/a` for a rule of your own", may_be_missing=True),
+        count("n_scans", "Scans on which the choice rests"),
+        count("n_subjects", "Their subjects"),
+        count("n_lesion_free", "Scans without lesions among them"),
+        count("n_left_out", "Scans for which the objective is undefined"),
+        Column("learned", "Whether the score is above 0 and above that of t = 0", "boolean"),
+    ),
+    key=("loss", "seed", "fold", "threshold_rule", "setting"),
+)
+RULE_EVALUATION = TableSpec(
+    "threshold_rules.tsv",
+    "A row per test scan, run and further threshold rule: its mask, compared with the reference. Rows of the one "
+    f"threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
+    (
+        *SCAN_COLUMNS,
+        *_OF_SET,
+        _THRESHOLD_RULE,
         Column(
-            "needed",
-            "Without one, how many subjects would be enough in 4 of 5 studies; `n/a` where none would be",
-            "integer",
-            range=(0, LARGEST),
+            "threshold",
+            "Decision threshold that the rule applied in the scan; `n/a` where it has none",
+            "share",
             may_be_missing=True,
         ),
-        count("n_subjects", "Subjects of the threshold set on which the promise rests"),
-        Column("lesion_free", "Whether lesion-free scans count: where the threshold set has some", "boolean"),
-        replace(_MISSED, meaning="Share of lesions missed on the threshold set, at the threshold or the nearest"),
-        replace(_FALSE, meaning="False positives per scan on the threshold set, at the threshold or the nearest"),
-        count("n_test_subjects", "Subjects of the test set; without lesion-free scans where these do not count"),
-        replace(_MISSED, name="test_missed", meaning="Share of lesions missed on the test set, at the threshold"),
-        replace(_MISSED, name="test_missed_low", meaning=_END),
-        replace(_MISSED, name="test_missed_high", meaning="Its upper end"),
-        replace(_FALSE, name="test_false_positives", meaning="False positives per scan on the test set"),
-        replace(_FALSE, name="test_false_positives_low", meaning=_END),
-        replace(_FALSE, name="test_false_positives_high", meaning="Its upper end"),
+        *COLUMNS,
     ),
-    key=("loss", "seed", "fold", "point"),
+    key=(*_SCAN_KEY, "threshold_rule"),
 )
 HISTORY = TableSpec(
     "history.tsv",
@@ -260,12 +257,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(OPERATING_POINTS, HISTORY, COMPARATORS),
+    *(RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, OPERATING_POINTS)
+_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only some studies have: those with ensembles, or of later versions."""
+"""Names of the tables that only studies with ensembles, with further threshold rules, or of later versions have."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

@@ -54,7 +54,7 @@ def make_mask(
         The mask, of the map's shape, and the threshold that the rule applied. For one threshold above 0 the mask is
         that of the map that :func:`postprocess` returns.
     """
-    p = _near_cord(probability, config, cord)
+    p = near_cord(probability, config, cord)
     mask, threshold = rule.binarize(p, probability.spacing_mm), rule.threshold_in(p, probability.spacing_mm)
     if config.minimum_volume_mm3 > 0:
         large = LesionRule(min_volume_mm3=config.minimum_volume_mm3)
@@ -79,14 +79,20 @@ def postprocess(
     Returns:
         A map of the same shape; the very map where nothing is to be removed.
     """
-    p = _near_cord(probability, config, cord)
+    p = near_cord(probability, config, cord)
     if config.minimum_volume_mm3 > 0:
         p = without_small(p, thresholds, probability.spacing_mm, config.minimum_volume_mm3)
     return p
 
 
-def _near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
-    """Return the map with 0 beyond the cord's margin."""
+def near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
+    """Return the map of a scan with 0 beyond the cord's margin: what a threshold rule sees.
+
+    Args:
+        probability: The map.
+        config: What is removed.
+        cord: What :func:`read_cord` returned, on the map's grid.
+    """
     p: Float32Array = probability.data.astype(np.float32, copy=False)
     if config.cord_margin_mm is None:
         return p

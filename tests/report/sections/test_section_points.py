@@ -51,6 +51,15 @@ def test_each_point_says_its_promise_and_what_it_costs(study_copy: Path) -> None
     )
 
 
+def test_the_option_is_named_where_the_model_has_the_rule(study_copy: Path) -> None:
+    assert points_of(study_copy, BALANCED, SENSITIVE)["sensitive"].option == ""
+    bundle = study_copy / "runs" / "tversky_seed-0" / "bundle"
+    bundle.mkdir(parents=True)
+    (bundle / "model.json").write_text('{"further_rules": {"sensitive": {}}}')
+    points = points_of(study_copy, BALANCED, SENSITIVE, FEW)
+    assert [one.option for one in points.values()] == ["", "--threshold-rule sensitive", ""]
+
+
 def test_what_no_number_of_subjects_shows_is_said(study_copy: Path) -> None:
     text = points_of(study_copy, BALANCED, NEVER)["sensitive"].text
     assert text == (

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.io.formats import format_number, format_percent, plural
+from cordlesion.io.reading import read_json
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
 from cordlesion.threshold.promise import RiskName, promise_text, risk_text
@@ -44,10 +45,18 @@ def _point(results: StudyResults, row: "pd.Series[Any]") -> Point:
         chosen = f"Chosen for the {results.objective}; nothing is promised."
         return Point("balanced", threshold, f"{chosen} {_sentence(_on_test(row, ('missed', 'false_positives')))}")
     if not threshold:
-        return Point(str(row["point"]), "", _lacking(row))
+        return Point(row["point"], "", _lacking(row))
     price: RiskName = "false_positives" if row["risk"] == "missed" else "missed"
     sure = f"{_sentence(_promise(row))}, with {format_percent(row['certainty'])} certainty."
-    return Point(str(row["point"]), threshold, f"{sure} Its price {_on_test(row, (price, row['risk']))}")
+    text = f"{sure} Its price {_on_test(row, (price, row['risk']))}"
+    return Point(row["point"], threshold, text, _option(results, row["point"]))
+
+
+def _option(results: StudyResults, point: str) -> str:
+    """Return what `segment` takes for a point, if the model has its rule."""
+    card = results.folder.bundle(results.best.name) / "model.json"
+    rules = read_json(card, dict).get("further_rules", {}) if card.is_file() else {}
+    return f"--threshold-rule {point}" if point in rules else ""
 
 
 def _promise(row: "pd.Series[Any]") -> str:
