@@ -1,5 +1,7 @@
 """`operating_points.tsv`: thresholds from the threshold set, what they cost from the test set, for every method."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,9 +10,11 @@ from cordlesion.config import RunConfig, StudyConfig, ThresholdConfig
 from cordlesion.config.evaluation import PromisesConfig
 from cordlesion.study.operating_points import method_points, write_operating_points
 from cordlesion.study.sets import TunedThreshold
+from cordlesion.study.tune import promised_rules
 from cordlesion.study_folder.checked_tables import read_checked
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.threshold import VOLUME, GlobalThreshold, choose_threshold, promise, study_goal
+from cordlesion.threshold.further import FurtherRule
 from support.swept import scans_of
 
 PROMISES = PromisesConfig(missed=0.25, false_positives=0.01, certainty=0.9)
@@ -108,3 +112,25 @@ def test_a_method_that_learned_nothing_promises_nothing(tmp_path):
     rows = method_points(config, run_of(config, "dice"), blind, tuned, study_goal(config))
     assert [row["point"] for row in rows] == ["balanced"]
     assert isinstance(run_of(config, "dice"), RunConfig)
+
+
+def test_promises_that_are_kept_are_further_rules_of_the_model(tmp_path):
+    config, sweep = configured(tmp_path), both_sets(5, "dice")
+    tuning, goal = sweep[sweep["set"] == "threshold"], study_goal(config)
+    choice = replace(choose_threshold(tuning, goal), objective="mean_voxel_f1")
+    rules = promised_rules(config, tuning, choice, goal)
+    tuned = TunedThreshold(GlobalThreshold.chosen(choice))
+    rows = method_points(config, run_of(config, "dice"), sweep, tuned, goal)
+    assert {name: one.rule.value for name, one in rules.items()} == {"sensitive": rows[1]["threshold"]}
+    rule = rules["sensitive"]
+    assert FurtherRule.model_validate(rule.model_dump(mode="json")) == rule
+    assert rule.rule.objective == "mean_voxel_f1"
+    assert rule.rule.promises[0].limit == 0.25
+    # The tuned minimum volume is that of the model, and of this rule with it.
+    volumes = pd.concat(
+        [tuning.assign(**{VOLUME: 0.0}), tuning.assign(**{VOLUME: 3.0, "voxel_f1": tuning["voxel_f1"] / 2})]
+    )
+    several = configured(tmp_path, minimum_volumes_mm3=(0.0, 3.0))
+    chosen = choose_threshold(volumes, goal)
+    assert chosen.minimum_volume_mm3 == 0
+    assert promised_rules(several, volumes, chosen, goal)["sensitive"].minimum_volume_mm3 is None

@@ -62,9 +62,8 @@ def keep_limits(
     found = promise(table, balanced.goal, limits, certainty=certainty, lesion_rule=lesion_rule, balanced=balanced)
     if found.choice is None:
         remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
-        raise CordlesionError(
-            f"{probability}: {found.text}. {remedy} more with {' and '.join(map(_OPTIONS.get, limits))}."
-        )
+        options = " and ".join(_OPTIONS[name] for name in limits)
+        raise CordlesionError(f"{probability}: {found.text}. {remedy} more with {options}.")
     choice = replace(found.choice, rule=None)
     free = (
         ""

@@ -71,7 +71,7 @@ def write_operating_points(folder: StudyFolder, config: StudyConfig) -> None:
     rows = []
     for part in read_in_parts(folder.sweep, names):
         for _, sweep in part.groupby(names, sort=False, dropna=False):
-            key = _key(sweep.iloc[0])
+            key = _key(sweep.iloc[0].to_dict())
             rows += method_points(config, methods[key], sweep, tuned[key], goal)
     table = pd.DataFrame(rows).astype({"seed": "Int64", "needed": "Int64"})
     write_table(folder.root / OPERATING_POINTS.file, table, OPERATING_POINTS)
@@ -95,14 +95,13 @@ def method_points(
     volume = {} if tuned.minimum_volume_mm3 is None else {VOLUME: tuned.minimum_volume_mm3}
     certainty, limits = config.threshold.promises.certainty, _limits(config)
     common = {**method.columns, **volume, "lesion_free": free, "n_test_subjects": test["subject"].nunique()}
-    balanced = {
+    balanced: dict[str, object] = {
         "point": "balanced",
         "threshold": tuned.value,
         "n_subjects": tuning["subject"].nunique(),
-        **_means(tuning, tuned.value),
-        **_tested(test, tuned.value),
     }
-    rows = [{**_UNKNOWN, **common, **balanced}]
+    balanced |= {**_means(tuning, tuned.value), **_tested(test, tuned.value)}
+    rows: list[dict[str, object]] = [{**_UNKNOWN, **common, **balanced}]
     for point, found in promised_points(config, tuning, goal).items():
         asked_of = {"point": point, "risk": POINTS[point], "limit": limits[point], "certainty": certainty}
         rows.append({**_UNKNOWN, **common, **asked_of, **_found(found), **_tested(test, _value(found))})
@@ -113,25 +112,21 @@ _UNKNOWN: Mapping[str, object] = dict.fromkeys(OPERATING_POINTS.required_names, 
 
 
 def _found(found: Promised) -> dict[str, object]:
-    return {
-        "threshold": _value(found),
-        "nearest": found.nearest,
-        "needed": found.needed,
-        "n_subjects": found.n_subjects,
-        **found.risks,
-    }
+    risks = {str(name): value for name, value in found.risks.items()}
+    beside = {"nearest": found.nearest, "needed": found.needed, "n_subjects": found.n_subjects}
+    return {"threshold": _value(found), **beside, **risks}
 
 
 def _value(found: Promised) -> float:
     return math.nan if found.choice is None else found.choice.value
 
 
-def _means(rows: pd.DataFrame, threshold: float) -> dict[RiskName, float]:
-    """Return both risks at a threshold; NaN where no lesion counts."""
+def _means(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
+    """Return both risks at a threshold; none where no lesion counts."""
     here = rows[np.isclose(rows["threshold"], threshold)]
     if not (here["n_reference_lesions"] > 0).any():
         return {}
-    return measure_risks(_any_set(here)).at(0)
+    return {str(name): value for name, value in measure_risks(_any_set(here)).at(0).items()}
 
 
 def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
@@ -139,12 +134,11 @@ def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     here = rows[np.isclose(rows["threshold"], threshold)]
     if not (here["n_reference_lesions"] > 0).any():
         return {}
-    found = {}
+    found: dict[str, float] = {}
     for name, values in measure_risks(_any_set(here)).losses.items():
         of_subjects, who = values[:, 0], np.arange(len(values))
-        ends = (
-            share_interval(of_subjects, np.ones(len(who)), who) if name == "missed" else rate_interval(of_subjects, who)
-        )
+        ones = np.ones(len(who))
+        ends = share_interval(of_subjects, ones, who) if name == "missed" else rate_interval(of_subjects, who)
         found |= {f"test_{name}": float(of_subjects.mean())}
         found |= dict(zip((f"test_{name}_low", f"test_{name}_high"), ends, strict=True))
     return found

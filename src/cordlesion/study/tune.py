@@ -45,7 +45,7 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
         choice, row = choose_for(method, sweep, config.objective, goal)
         further = tune_rules(study, method, scans)
         if not isinstance(method, ComparatorRun):
-            promised = _promised(study.config, sweep, choice, goal)
+            promised = promised_rules(study.config, sweep, choice, goal)
             _write_into_bundle(_bundle(study, method), choice, {**further, **promised})
         rows.append(row)
     # Ensembles and comparators have no seed; the seeds of runs stay whole numbers.
@@ -59,10 +59,17 @@ def _bundle(study: Study, method: RunConfig | EnsembleRun) -> Path:
     return write_bundle(study, method) if isinstance(method, EnsembleRun) else study.folder.bundle(method.name)
 
 
-def _promised(
+def promised_rules(
     config: StudyConfig, sweep: pd.DataFrame, choice: ThresholdChoice, goal: Objective
 ) -> dict[str, FurtherRule]:
-    """Return the rules of the operating points whose promises are kept, by name."""
+    """Return the rules of the operating points whose promises are shown to be kept, by name.
+
+    Args:
+        config: The study.
+        sweep: Of the method's threshold set, at all minimum volumes.
+        choice: Of its threshold.
+        goal: What that maximises.
+    """
     volume = choice.minimum_volume_mm3
     here = sweep if volume is None else sweep[sweep[VOLUME] == volume]
     kept = {point: found.choice for point, found in promised_points(config, here, goal).items()}
