@@ -4,9 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 import cordlesion
+from cordlesion.config.evaluation import PromisesConfig
 from cordlesion.errors import CordlesionError
+from support.guide import Python, Shell, run_blocks
 from support.images import box, write_image
 
 SHAPE = (14, 15, 16)
@@ -79,6 +82,19 @@ def test_lesion_free_scans_that_are_not_there_are_promised_nothing(maps, tmp_pat
     assert "nothing is promised for lesion-free scans, of which the threshold set has none." in " ".join(
         done.output.split()
     )
+
+
+def test_the_page_on_promises_does_what_it_says(tmp_path, monkeypatch, cli):
+    write(tmp_path, 36)
+    (tmp_path / "references").rename(tmp_path / "labels")
+    (tmp_path / "maps").rename(tmp_path / "predictions")
+    monkeypatch.chdir(tmp_path)
+    read = []
+    run_blocks("promises", {"bash": Shell(cli).run, "python": Python().run, "yaml": read.append, "text": str})
+    record = json.loads((tmp_path / "thresholds.json").read_text())
+    assert [one["limit"] for one in record["threshold_rule"]["promises"]] == [0.2]
+    (asked,) = (yaml.safe_load(code)["threshold"]["promises"] for code in read)
+    assert PromisesConfig(**asked).missed == 0.3
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_the_page_holds_every_point_as_text_and_a_radio_button_each(reported: Pa
     assert {"fieldset", "legend"} <= read.tags
     for words in ("Sensitive: t = 0.10.", "about 50 like these would be enough", "At most 20 % of lesions"):
         assert words in read.text
-    assert re.search(r"#point-specific:checked ~ \.panels \.of-specific", text)
+    assert re.search(r":has\(#point-specific:checked\) \.of-specific", text)
 
 
 def test_a_point_is_chosen_by_keyboard_without_scripts(reported: Path, browser) -> None:
