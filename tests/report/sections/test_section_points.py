@@ -41,8 +41,8 @@ def test_each_point_says_its_promise_and_what_it_costs(study_copy: Path) -> None
     )
     assert points["sensitive"].threshold == "0.10"
     assert points["sensitive"].text == (
-        "At most 20 % of lesions are missed, with 95 % certainty. Its price in the mean over the 65 test subjects with "
-        "lesions: 2.4 false positives per scan [2.0, 3.0] and 17 % of lesions missed [32, 57 %]."
+        "At most 20 % of lesions are missed, with 95 % certainty. In the mean over the 65 test subjects with lesions: "
+        "17 % of lesions missed [32, 57 %], at the price of 2.4 false positives per scan [2.0, 3.0]."
     )
     assert points["specific"].threshold == ""
     assert points["specific"].text == (

@@ -43,12 +43,12 @@ def _point(results: StudyResults, row: "pd.Series[Any]") -> Point:
     threshold = "" if math.isnan(row["threshold"]) else format_number(row["threshold"])
     if row["point"] == "balanced":
         chosen = f"Chosen for the {results.objective}; nothing is promised."
-        return Point("balanced", threshold, f"{chosen} {_sentence(_on_test(row, ('missed', 'false_positives')))}")
+        return Point("balanced", threshold, f"{chosen} {_on_test(row, ('missed', 'false_positives'), ' and ')}")
     if not threshold:
         return Point(row["point"], "", _lacking(row))
     price: RiskName = "false_positives" if row["risk"] == "missed" else "missed"
     sure = f"{_sentence(_promise(row))}, with {format_percent(row['certainty'])} certainty."
-    text = f"{sure} Its price {_on_test(row, (price, row['risk']))}"
+    text = f"{sure} {_on_test(row, (row['risk'], price), ', at the price of ')}"
     return Point(row["point"], threshold, text, _option(results, row["point"]))
 
 
@@ -74,11 +74,11 @@ def _lacking(row: "pd.Series[Any]") -> str:
     return f"{asked}, whatever the number of subjects: {nearest} on the threshold set."
 
 
-def _on_test(row: "pd.Series[Any]", risks: tuple[RiskName, ...]) -> str:
+def _on_test(row: "pd.Series[Any]", risks: tuple[RiskName, ...], between: str) -> str:
     """Return what was measured on the test set, in the mean over subjects."""
-    found = " and ".join(_measured(row, risk) for risk in risks)
     kind = "" if row["lesion_free"] else " with lesions"
-    return f"in the mean over the {row['n_test_subjects']} test subjects{kind}: {found}."
+    found = between.join(_measured(row, risk) for risk in risks)
+    return f"In the mean over the {row['n_test_subjects']} test subjects{kind}: {found}."
 
 
 def _measured(row: "pd.Series[Any]", risk: RiskName) -> str:
