@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import cordlesion
-from cordlesion.config.evaluation import PromisesConfig
+from cordlesion.config import PromisesConfig
 from cordlesion.errors import CordlesionError
 from support.guide import Python, Shell, run_blocks
 from support.images import box, write_image

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cordlesion.config import RunConfig, StudyConfig, ThresholdConfig
-from cordlesion.config.evaluation import PromisesConfig
+from cordlesion.config import PromisesConfig, RunConfig, StudyConfig, ThresholdConfig
 from cordlesion.study.operating_points import method_points, write_operating_points
 from cordlesion.study.sets import TunedThreshold
 from cordlesion.study.tune import promised_rules

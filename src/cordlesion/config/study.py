@@ -163,8 +163,8 @@ class StudyConfig(Section):
                 **apart,
                 "patterns": {"subjects"},  # the split, which is hashed, states them
                 "training": BESIDE_TRAINING,
+                "threshold": {"rules", "promises"},
                 "evaluation": {"primary", "equivalence_margin"},
-                "threshold": {"rules"},
             }
         )
         own = imported_code(self._imported_beside_rules, self.code)
