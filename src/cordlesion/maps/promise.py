@@ -8,7 +8,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import GlobalThreshold, RiskName, ThresholdChoice, promise
-from cordlesion.threshold.promises import check_limits
+from cordlesion.threshold.promises import CERTAINTY, check_limits
 
 _OPTIONS: Mapping[RiskName, str] = {"missed": "--at-most-missed", "false_positives": "--at-most-false-positives"}
 
@@ -24,6 +24,11 @@ def asked_limits(
     given: dict[RiskName, float | None] = {"missed": missed, "false_positives": false_positives}
     limits = {name: limit for name, limit in given.items() if limit is not None}
     if not limits:
+        if certainty != CERTAINTY:
+            raise CordlesionError(
+                "--certainty is given without a promise; one is needed. Give --at-most-missed or "
+                "--at-most-false-positives, too."
+            )
         return {}
     options = ", ".join(_OPTIONS[name] for name in limits)
     if threshold_rule != "global":
