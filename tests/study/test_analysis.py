@@ -198,3 +198,17 @@ def test_the_report_shows_the_analysis(folder):
     for name in ("figure4_reliability", "figure5_froc"):
         assert (folder.root / "figures" / f"{name}.pdf").is_file()
     assert "seed noise is unknown" in page
+
+
+def test_a_study_has_operating_points_of_every_method_and_says_what_is_lacking(folder):
+    """A handful of subjects is never enough for a promise: there is no number, but the one that would be enough."""
+    table = read_table(folder.root / "operating_points.tsv")
+    tuned = read_table(folder.thresholds)
+    assert (table.groupby("loss").size() == 3).all()
+    assert set(table["loss"]) == set(tuned["loss"])
+    balanced = table[table["point"] == "balanced"].set_index("loss")["threshold"]
+    assert balanced.to_dict() == tuned.set_index("loss")["threshold"].to_dict()
+    promised = table[table["point"] != "balanced"]
+    assert promised["threshold"].isna().all()
+    assert (promised["needed"].isna() | (promised["needed"] > promised["n_subjects"])).all()
+    assert "cannot be promised with 95 % certainty" in (folder.root / "report.html").read_text()

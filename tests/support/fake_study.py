@@ -67,6 +67,7 @@ def write_fake_study(
     evaluation = _evaluation(sweep, thresholds)
     _write(folder / "evaluation.tsv", evaluation)
     _write_analysis(folder, evaluation, sweep, thresholds)
+    _write(folder / "operating_points.tsv", pd.DataFrame(_points(sweep, thresholds)).astype({"seed": "Int64"}))
     for loss, seed in RUNS[:3]:
         _write(folder / "runs" / f"{loss}_seed-{seed}" / "history.tsv", _history(rng, loss))
     scans = splits[(splits["set"] == "test") & (splits["n_reference_lesions"] > 0)]["scan_id"]
@@ -176,6 +177,40 @@ def _thresholds(sweep: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows).astype({"seed": "Int64"})
+
+
+def _points(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> list[dict[str, object]]:
+    """The tuned threshold, a lower one with a promise, and a promise that needs more subjects."""
+    wanted = {
+        "balanced": (None, None, None, np.nan, np.nan),
+        "sensitive": ("missed", 0.2, 0.1, np.nan, np.nan),
+        "specific": ("false_positives", 1.0, np.nan, 0.5, 50),
+    }
+    rows = []
+    for loss, seed in RUNS:
+        mine = sweep[sweep["loss"] == loss]
+        tuned = float(thresholds.loc[thresholds["loss"] == loss, "threshold"].iloc[0])
+        for point, (risk, limit, own, nearest, needed) in wanted.items():
+            t = tuned if own is None else own
+            at = {name: mine[(mine["set"] == name) & (mine["threshold"] == t)] for name in ("threshold", "test")}
+            near = mine[(mine["set"] == "threshold") & (mine["threshold"] == nearest)]
+            tuning, test = _risks(near if np.isnan(t) else at["threshold"]), _risks(at["test"])
+            named = {"loss": loss, "seed": seed, "point": point, "risk": risk, "limit": limit}
+            named |= {"certainty": 0.95 if risk else None, "threshold": t, "nearest": nearest, "needed": needed}
+            named |= {"n_subjects": mine.loc[mine["set"] == "threshold", "subject"].nunique(), "lesion_free": False}
+            bearing = mine[(mine["set"] == "test") & (mine["n_reference_lesions"] > 0)]
+            rows.append(named | tuning | {"n_test_subjects": bearing["subject"].nunique()})
+            for name, value in test.items():
+                ends = {f"test_{name}_low": max(value - 0.1, 0), f"test_{name}_high": value + 0.1}
+                rows[-1] |= {f"test_{name}": value} | ends
+    return rows
+
+
+def _risks(scans: pd.DataFrame) -> dict[str, float]:
+    bearing = scans[scans["n_reference_lesions"] > 0]
+    false = bearing["n_predicted_lesions"] - bearing["n_true_predicted_lesions"]
+    missed = 1 - (bearing["n_detected_lesions"] / bearing["n_reference_lesions"]).mean()
+    return {"missed": missed, "false_positives": false.mean()}
 
 
 def _evaluation(sweep: pd.DataFrame, thresholds: pd.DataFrame) -> pd.DataFrame:

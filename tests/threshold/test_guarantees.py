@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
-from cordlesion.threshold.guarantees import by_subject, certify, control_on_average, p_value
+from cordlesion.threshold.guarantees import by_subject, certify, control_on_average, enough_subjects, p_value
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -44,13 +44,13 @@ def shares_missed(rng, n_subjects, n_cells=8):
     return missed.sum(axis=2) / n_lesions
 
 
-@pytest.mark.parametrize("limit", [0.1, 0.2])
-def test_the_risk_is_kept_in_95_of_100_threshold_sets(limit):
+@pytest.mark.parametrize(("limit", "starts"), [(0.1, [0]), (0.2, [0]), (0.2, [0, 3, 4])])
+def test_the_risk_is_kept_in_95_of_100_threshold_sets(limit, starts):
     risk = shares_missed(np.random.default_rng(0), 100_000).mean(axis=0)
     rng = np.random.default_rng(1)
     broken, empty = 0, 0
     for number in range(1000):
-        valid = certify(shares_missed(rng, 60), limit, [range(8)], seed=number).valid
+        valid = certify(shares_missed(rng, 60), limit, [range(8)], starts=starts, seed=number).valid
         broken += any(risk[cell] > limit for cell in valid)
         empty += not valid
     assert broken <= 60  # 5 % of 1 000 and 1.4 standard errors
@@ -94,6 +94,48 @@ def test_a_sequence_ends_at_the_first_cell_that_fails():
     assert certify(losses, 0.2, [[0], [2]]).valid == (0, 2)
 
 
+def test_a_sequence_begins_again_at_its_starts():
+    losses = np.zeros((80, 4))
+    losses[:, 1] = 0.5
+    assert certify(losses, 0.2, [[0, 1, 2, 3]], starts=[0, 2]).valid == (0, 2, 3)
+    assert certify(losses, 0.2, [[1, 0]], starts=[0]).valid == ()
+
+
+def test_what_is_rejected_passes_its_error_rate_on():
+    """Half of the error rate is not enough for the last cell; both halves are, once the cells before are good."""
+    n = next(n for n in range(5, 60) if p_value(np.zeros((1, n)), 0.2, 0.025) <= 0.05)
+    losses = np.zeros((n, 3))
+    assert p_value(losses[np.newaxis, :, 0], 0.2, 0.025) > 0.025
+    assert certify(losses, 0.2, [[0, 1, 2]], starts=[0, 1]).valid == ()
+    more = np.zeros((n + 20, 3))
+    for loss in np.linspace(0, 0.2, 200):
+        more[:, 2] = loss
+        if 0.025 < certify_p(more, 2) <= 0.05:
+            break
+    assert 0.025 < certify_p(more, 2) <= 0.05
+    assert certify(more, 0.2, [[0, 1, 2]], starts=[0, 1]).valid == (0, 1, 2)
+    more[:, 0] = 1
+    assert certify(more, 0.2, [[0, 1, 2]], starts=[0, 1]).valid == (1,)
+
+
+def certify_p(losses, cell):
+    """The p-value that certify has with two starts."""
+    rng = np.random.default_rng(0)
+    orders = np.array([rng.permutation(len(losses)) for _ in range(20)])
+    return p_value(losses[orders, cell], 0.2, 0.025)
+
+
+def test_as_many_subjects_as_said_are_enough_in_4_of_5_studies():
+    rng = np.random.default_rng(3)
+    losses = rng.choice([0, 0, 0, 0, 0.5, 1], 40) / 2
+    n = enough_subjects(losses, 0.2)
+    shown = [p_value(rng.choice(losses, (1, n)), 0.2, 0.05) <= 0.05 for _ in range(2000)]
+    fewer = [p_value(rng.choice(losses, (1, round(n / 1.3))), 0.2, 0.05) <= 0.05 for _ in range(2000)]
+    assert 0.75 < np.mean(shown) < 0.95
+    assert np.mean(fewer) < 0.8
+    assert enough_subjects(np.full(10, 0.3), 0.1) is None
+
+
 def test_losses_of_other_sizes_are_scaled():
     losses = np.random.default_rng(0).random((50, 2)) * [1, 4]
     assert certify(losses, 1.0, [[0, 1]], largest=10).valid == certify(losses / 10, 0.1, [[0, 1]]).valid
@@ -111,8 +153,12 @@ def test_mistakes_get_a_sentence():
         control_on_average(np.zeros((3, 1)), 0)
     with pytest.raises(CordlesionError, match="0 sequences"):
         certify(np.zeros((3, 1)), 0.1, [])
-    with pytest.raises(CordlesionError, match="1 sequences and an error rate of 2"):
+    with pytest.raises(CordlesionError, match="an error rate of 2"):
         certify(np.zeros((3, 1)), 0.1, [[0]], error_rate=2)
+    with pytest.raises(CordlesionError, match=r"1 sequences, starts at \[0, 1\]"):
+        certify(np.zeros((3, 2)), 0.1, [[0]], starts=[0, 1])
+    with pytest.raises(CordlesionError, match=r"starts at \[\]"):
+        certify(np.zeros((3, 2)), 0.1, [[0]], starts=[])
 
 
 def test_cells_of_several_sequences_are_listed_once():

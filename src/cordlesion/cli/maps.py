@@ -130,6 +130,9 @@ def tune(
     grid: Grid = "paper",
     threshold_rule: ThresholdRuleName = "global",
     minimum_volume: Annotated[tuple[float, ...], Parameter(negative="", consume_multiple=True)] = (),
+    at_most_missed: float | None = None,
+    at_most_false_positives: float | None = None,
+    certainty: float = 0.95,
     lesion_value: int | None = None,
     lesion_class: LesionClass = None,
     subjects: Subjects = None,
@@ -147,6 +150,10 @@ def tune(
             predictions of nnU-Net (.npz), also those in the folds of a trained model.
         minimum_volume: Minimum lesion volumes in mm3, of which one is chosen together with the threshold; predicted
             components count only if they are larger. By default all count.
+        at_most_missed: A promise, such as 0.2: the share of a subject's lesions that is missed, in the mean over
+            subjects. The best threshold that is shown to keep it is chosen, and its price is printed.
+        at_most_false_positives: A promise, such as 1: false positives per scan, in the mean over subjects.
+        certainty: That what is promised holds for subjects like these.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown
@@ -164,6 +171,9 @@ def tune(
             lesion_class=lesion_class,
             threshold_rule=threshold_rule,
             minimum_volumes_mm3=minimum_volume,
+            at_most_missed=at_most_missed,
+            at_most_false_positives=at_most_false_positives,
+            certainty=certainty,
             subjects=subjects,
             metrics=metrics,
             code=code,

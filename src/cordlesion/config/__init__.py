@@ -19,6 +19,7 @@ from cordlesion.config.evaluation import EvaluationConfig as EvaluationConfig
 from cordlesion.config.evaluation import PostprocessConfig as PostprocessConfig
 from cordlesion.config.evaluation import PredictionConfig as PredictionConfig
 from cordlesion.config.evaluation import PrimaryConfig as PrimaryConfig
+from cordlesion.config.evaluation import PromisesConfig as PromisesConfig
 from cordlesion.config.evaluation import ThresholdConfig as ThresholdConfig
 from cordlesion.config.execution import ClusterConfig as ClusterConfig
 from cordlesion.config.execution import ReducedConfig as ReducedConfig

@@ -74,6 +74,18 @@ def _rule_name(value: object) -> object:
     return row_name(value, RULES) if isinstance(value, str) else value
 
 
+class PromisesConfig(Section):
+    """What the operating points beside the tuned threshold promise, see docs/promises.md."""
+
+    missed: Annotated[float, Field(gt=0, lt=1)] | None = 0.2
+    """Of the point ``sensitive``: the share of a subject's lesions that is missed is at most this, in the mean over
+    subjects. ``null``: there is no such point."""
+    false_positives: Annotated[float, Field(gt=0, lt=1e4)] | None = 1.0
+    """Of the point ``specific``: false positives per scan are at most this, in the mean over subjects."""
+    certainty: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    """That the promise of a point is kept in subjects like those of the threshold set."""
+
+
 class ThresholdConfig(Section):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
@@ -87,6 +99,9 @@ class ThresholdConfig(Section):
     minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
     """Candidate values of ``postprocess.minimum_volume_mm3``, of which one is chosen together with the threshold.
     Default: the minimum volume is not tuned."""
+    promises: Annotated[PromisesConfig, LATER] = PromisesConfig()
+    """Two more operating points of each method: the best thresholds that are shown to keep a promise. They change no
+    other result."""
     rules: Annotated[tuple[str, ...] | None, LATER] = None
     """Further threshold rules, tuned on the threshold set beside the one threshold and measured on the test set beside
     it; the masks of the study stay those of the one threshold. Rows of ``cordlesion.threshold.THRESHOLD_RULES``, or

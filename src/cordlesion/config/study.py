@@ -153,7 +153,7 @@ class StudyConfig(Section):
 
         Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
         their files are hashed; nor ensembles, on which no training depends. The primary comparison and the margin of
-        equivalence change no result, and further threshold rules only results of their own.
+        equivalence change no result; further threshold rules and promises only results of their own.
         """
         beside = ("name", "dataset", "output", "ensembles", "comparators", "cluster", "code")
         apart = dict.fromkeys(beside, True)
@@ -163,8 +163,8 @@ class StudyConfig(Section):
                 **apart,
                 "patterns": {"subjects"},  # the split, which is hashed, states them
                 "training": BESIDE_TRAINING,
+                "threshold": {"rules", "promises"},
                 "evaluation": {"primary", "equivalence_margin"},
-                "threshold": {"rules"},
             }
         )
         own = imported_code(self._imported_beside_rules, self.code)

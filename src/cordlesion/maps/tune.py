@@ -21,6 +21,7 @@ from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import pair_by_name, remark_people, require_name, usable_results
 from cordlesion.maps.own import find_metrics, find_objective
+from cordlesion.maps.promise import asked_limits, keep_limits
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import read_map
@@ -37,6 +38,7 @@ from cordlesion.threshold import (
     find_cut,
 )
 from cordlesion.threshold.mask_rule import MaskRule
+from cordlesion.threshold.promises import CERTAINTY
 from cordlesion.threshold.rule import TunedRule, TuningScan
 
 
@@ -52,6 +54,9 @@ def tune_files(
     lesion_class: int | None = None,
     minimum_volumes_mm3: Sequence[float] = (),
     threshold_rule: str = "global",
+    at_most_missed: float | None = None,
+    at_most_false_positives: float | None = None,
+    certainty: float = CERTAINTY,
     subjects: Path | str | None = None,
     metrics: Sequence[str | MetricFunction] = (),
     code: Path | str | None = None,
@@ -80,6 +85,11 @@ def tune_files(
             components count only if they are larger. By default all count.
         threshold_rule: How masks are made of maps: a name in :data:`cordlesion.threshold.THRESHOLD_RULES`. Rules other
             than ``global`` choose their settings together with the threshold, from grids of their own.
+        at_most_missed: A promise: the share of a subject's lesions that is missed, in the mean over subjects. The best
+            threshold that is shown to keep it is chosen (:func:`cordlesion.threshold.promise`).
+        at_most_false_positives: A promise: false positives per scan, in the mean over subjects; beside the other or
+            alone.
+        certainty: That what is promised holds.
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``threshold`` are used.
@@ -92,7 +102,7 @@ def tune_files(
 
     Raises:
         CordlesionError: Nothing could be evaluated, the scans do not suit the objective, no threshold does better
-            than marking every voxel, or the output cannot be written.
+            than marking every voxel or is shown to keep a promise, or the output cannot be written.
 
     Examples:
         Here ``references`` holds masks of ten scans, and ``maps`` a probability map of each.
@@ -109,6 +119,7 @@ def tune_files(
     kind = THRESHOLD_RULES[require_name(threshold_rule, THRESHOLD_RULES, "threshold rule")]
     own = find_metrics(metrics, code)
     goal = find_objective(objective, [one.name for one in own], code)
+    limits = asked_limits(at_most_missed, at_most_false_positives, certainty, threshold_rule)
     references = MaskValues("references", lesion_value)
     measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, references, own)
     pairs, unmatched = pair_by_name(
@@ -128,10 +139,13 @@ def tune_files(
     choice = replace(choice, excluded=excluded, remarks=remark_people(usable, subjects))
     if isinstance(objective, str):
         choice, chosen = replace(choice, objective=objective), chosen.model_copy(update={"objective": objective})
-    choice = replace(choice, rule=chosen)
     if not choice.learned:
         finer = "" if grid == "fine" or not by_threshold else _finer(usable, choice, measure)
         raise CordlesionError(_refusal(probability, table, choice, finer))
+    promised = ""
+    if limits:
+        chosen, choice, promised = keep_limits(table, choice, limits, certainty, rule, probability)
+    choice = replace(choice, rule=chosen)
     if output is not None:
         people = {pair.scan_id: pair.subject for pair in usable}
         masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
@@ -139,6 +153,7 @@ def tune_files(
         own_grid = {"grid": grid, "maps_cut_at": find_cut(table)} if by_threshold else {}
         write_json(output, _record(choice, masks, rule, left_out) | own_grid)
     _report(choice, chosen, grid, probability, table, output)
+    show_message(promised)
     return choice
 
 
@@ -226,7 +241,7 @@ def _record(choice: ThresholdChoice, chosen: MaskRule, rule: str, left_out: Mapp
         "threshold": chosen.rule.fixed_threshold,
         **chosen.record(),
         "objective": choice.objective,
-        "score": choice.score,
+        "score": _defined((choice.score,))[0],
         "interval": choice.interval,
         "minimum_volume_interval": choice.minimum_volume_interval,
         "plateau": _defined(stability.plateau),

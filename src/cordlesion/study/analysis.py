@@ -21,6 +21,7 @@ from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
 from cordlesion.study import uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.operating_points import write_operating_points
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.sets import Study
@@ -50,6 +51,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
         check = partial(_require_references, study, method)
         analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
     collect_analyses(study.folder, study.config.methods)
+    write_operating_points(study.folder, study.config)
     doubted = measured_methods(study)
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig
+from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig, StudyConfig
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
 from cordlesion.study.ensembles import write_bundle
+from cordlesion.study.operating_points import promised_points
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
@@ -44,7 +45,8 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
         choice, row = choose_for(method, sweep, config.objective, goal)
         further = tune_rules(study, method, scans)
         if not isinstance(method, ComparatorRun):
-            _write_into_bundle(_bundle(study, method), choice, further)
+            promised = promised_rules(study.config, sweep, choice, goal)
+            _write_into_bundle(_bundle(study, method), choice, {**further, **promised})
         rows.append(row)
     # Ensembles and comparators have no seed; the seeds of runs stay whole numbers.
     write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
@@ -55,6 +57,27 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
 def _bundle(study: Study, method: RunConfig | EnsembleRun) -> Path:
     """Return the bundle of a method; that of an ensemble is written first."""
     return write_bundle(study, method) if isinstance(method, EnsembleRun) else study.folder.bundle(method.name)
+
+
+def promised_rules(
+    config: StudyConfig, sweep: pd.DataFrame, choice: ThresholdChoice, goal: Objective
+) -> dict[str, FurtherRule]:
+    """Return the rules of the operating points whose promises are shown to be kept, by name.
+
+    Args:
+        config: The study.
+        sweep: Of the method's threshold set, at all minimum volumes.
+        choice: Of its threshold.
+        goal: What that maximises.
+    """
+    volume = choice.minimum_volume_mm3
+    here = sweep if volume is None else sweep[sweep[VOLUME] == volume]
+    kept = {point: found.choice for point, found in promised_points(config, here, goal).items()}
+    return {
+        point: FurtherRule(rule=GlobalThreshold.chosen(replace(one, objective=choice.objective)))
+        for point, one in kept.items()
+        if one is not None
+    }
 
 
 def _write_into_bundle(bundle: Path, choice: ThresholdChoice, further: Mapping[str, FurtherRule]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cordlesion import __version__
-from cordlesion.config import EvaluationConfig, PrimaryConfig, StudyConfig
+from cordlesion.config import EvaluationConfig, PrimaryConfig, PromisesConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
 from cordlesion.io.faults import first_fault
@@ -42,6 +42,7 @@ class _Opening(BaseModel):
     primary_sha256: str | None
     equivalence_margin: float | None = None
     threshold_rules: list[str] = []
+    promises: PromisesConfig | None = None
 
 
 class _Manifest(BaseModel):
@@ -97,7 +98,7 @@ def write_manifest(
 
 
 def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
-    """Record, once and for all, which primary comparison, margin and rules there were when the test set was opened.
+    """Record, once and for all, the primary comparison, margin, rules and promises when the test set was opened.
 
     A comparison that was declared or changed later is accepted, recorded as late, and reported.
     """
@@ -107,6 +108,7 @@ def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
             "primary_sha256": _hash(config.evaluation.primary),
             "equivalence_margin": margin,
             "threshold_rules": list(study_rules(config)),
+            "promises": config.threshold.promises.model_dump(mode="json"),
         }
         registered = {"primary": _registered(config.evaluation.primary, opened), "test_set_opened": opened}
         write_json(folder.manifest, {**_previous(folder), **registered})
@@ -119,6 +121,15 @@ def declared_before(primary: PrimaryConfig, manifest: Mapping[str, Any]) -> bool
     """Return whether the manifest shows that this comparison was declared before the test set was opened."""
     recorded = manifest.get("primary") or {}
     return recorded.get("sha256") == _hash(primary) and recorded.get("declared") == BEFORE
+
+
+def promises_before(config: StudyConfig, manifest: Mapping[str, Any]) -> bool:
+    """Return whether the limits of promises are those that the study had when the test set was opened.
+
+    In a study of an earlier version the default counts, as for :func:`margin_before`.
+    """
+    recorded = (manifest.get("test_set_opened") or {}).get("promises")
+    return config.threshold.promises == PromisesConfig.model_validate(recorded or {})
 
 
 def margin_before(config: StudyConfig, manifest: Mapping[str, Any]) -> bool:

@@ -80,6 +80,8 @@ class StudyResults(LargeTables):
     uncertainty: pd.DataFrame
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
+    operating_points: pd.DataFrame
+    """Thresholds that keep a promise, of each fold apart; without rows in studies of earlier versions."""
     rule_choices: pd.DataFrame
     """Further threshold rules as they were chosen; like the next without rows where the study tunes none."""
     threshold_rules: pd.DataFrame

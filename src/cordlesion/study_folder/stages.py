@@ -62,7 +62,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "analyze",
         "cordlesion.study.analysis:analyze",
-        "other lesion rules, lesion sizes, FROC curves, calibration",
+        "other lesion rules, lesion sizes, FROC curves, calibration, operating points",
         (
             "calibration.tsv",
             "rules.tsv",
@@ -71,6 +71,7 @@ STAGES: tuple[Stage, ...] = (
             "froc.tsv",
             "uncertainty.tsv",
             "retention.tsv",
+            "operating_points.tsv",
             "threshold_rules.tsv",
         ),
     ),

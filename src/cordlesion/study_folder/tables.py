@@ -3,28 +3,22 @@
 import math
 from dataclasses import replace
 
-from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
+from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
+from cordlesion.study_folder.point_tables import OPERATING_POINTS as OPERATING_POINTS
+from cordlesion.study_folder.run_columns import MINIMUM_VOLUME, THRESHOLD, TUNED_VOLUME
+from cordlesion.study_folder.run_columns import RUN_COLUMNS as RUN_COLUMNS
 from cordlesion.threshold import VOLUME
 
-RUN_COLUMNS = (
-    Column("loss", "Loss, or name of the ensemble or comparator", "text"),
-    Column("seed", "Seed of the training; `n/a` for ensembles and comparators", "integer", may_be_missing=True),
-    FOLD,
-)
-"""What names a run."""
-_THRESHOLD = Column("threshold", "Decision threshold t: voxels with a probability of at least t are lesion", "share")
-_TUNED_VOLUME = "Only where the minimum volume is tuned (`threshold.minimum_volumes_mm3`)"
-_MINIMUM_VOLUME = volume(VOLUME, "Minimum volume of a lesion; smaller components are removed", optional=_TUNED_VOLUME)
 _OLDER = "Older tables lack it"
 _MEASURED = (
     *SCAN_COLUMNS,
     SET,
     *RUN_COLUMNS,
-    replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
-    replace(_MINIMUM_VOLUME, may_be_missing=True),
+    replace(THRESHOLD, meaning=f"{THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
+    replace(MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
 )
 _LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
@@ -52,10 +46,10 @@ THRESHOLDS = TableSpec(
     (
         *RUN_COLUMNS,
         Column("objective", "What the threshold maximises (`threshold.objective`)", "text"),
-        _THRESHOLD,
-        _MINIMUM_VOLUME,
-        volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=_TUNED_VOLUME),
-        volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=_TUNED_VOLUME),
+        THRESHOLD,
+        MINIMUM_VOLUME,
+        volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=TUNED_VOLUME),
+        volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=TUNED_VOLUME),
         Column("score", "Value of the objective at the threshold"),
         Column("interval_low", "95 % interval of the threshold", "share", may_be_missing=True),
         Column("interval_high", "Its upper end", "share", may_be_missing=True),
@@ -110,7 +104,7 @@ FROC = TableSpec(
     "A row per set, run and threshold, from `sweep.tsv`.",
     (
         *_OF_SET,
-        _THRESHOLD,
+        THRESHOLD,
         Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
         Column("false_per_scan", "False positives per scan", range=(0, LARGEST)),
         _N_SCANS,
@@ -263,12 +257,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(RULE_CHOICES, RULE_EVALUATION, HISTORY, COMPARATORS),
+    *(RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION)
+_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only studies with ensembles, or with further threshold rules, have."""
+"""Names of the tables that only studies with ensembles, with further threshold rules, or of later versions have."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

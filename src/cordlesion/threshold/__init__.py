@@ -10,6 +10,7 @@ from cordlesion.threshold.grid import VOLUME as VOLUME
 from cordlesion.threshold.guarantees import Guarantee as Guarantee
 from cordlesion.threshold.guarantees import certify as certify
 from cordlesion.threshold.guarantees import control_on_average as control_on_average
+from cordlesion.threshold.guarantees import enough_subjects as enough_subjects
 from cordlesion.threshold.maps import describe_cut as describe_cut
 from cordlesion.threshold.maps import describe_maps as describe_maps
 from cordlesion.threshold.maps import find_cut as find_cut
@@ -21,6 +22,13 @@ from cordlesion.threshold.objective_names import printed_objective as printed_ob
 from cordlesion.threshold.objective_names import require_columns as require_columns
 from cordlesion.threshold.objective_names import study_goal as study_goal
 from cordlesion.threshold.own_objective import objective_of as objective_of
+from cordlesion.threshold.promise import Promise as Promise
+from cordlesion.threshold.promise import RiskName as RiskName
+from cordlesion.threshold.promises import Promised as Promised
+from cordlesion.threshold.promises import promise as promise
+from cordlesion.threshold.risks import RISKS as RISKS
+from cordlesion.threshold.risks import SubjectRisks as SubjectRisks
+from cordlesion.threshold.risks import measure_risks as measure_risks
 from cordlesion.threshold.rules import THRESHOLD_RULES as THRESHOLD_RULES
 from cordlesion.threshold.rules import GlobalThreshold as GlobalThreshold
 from cordlesion.threshold.rules import ThresholdRule as ThresholdRule

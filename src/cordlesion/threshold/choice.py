@@ -16,6 +16,7 @@ from cordlesion.threshold.grid import TIE, VOLUME, Grid
 from cordlesion.threshold.objective import Objective
 from cordlesion.threshold.objective_names import AnyObjective, parse_objective
 from cordlesion.threshold.own_objective import objective_of
+from cordlesion.threshold.promise import Promise
 from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
 
@@ -81,6 +82,9 @@ class ThresholdChoice:
     rule: "ThresholdRule | None" = None
     """The threshold rule that was chosen; only where the choice was made from files. Where it is not ``global``, its
     masks are ``rule.binarize(probability, spacing_mm)``, and ``value`` is a part of it."""
+    promises: Sequence[Promise] = ()
+    """What t is shown to keep (:func:`cordlesion.threshold.promise`); then it is the best of those that do, and has no
+    interval."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"

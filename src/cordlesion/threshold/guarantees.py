@@ -6,7 +6,9 @@ scan, are not):
 * **With 95 % certainty** (learn then test: Angelopoulos et al., Ann. Appl. Stat. 2025): the chance over threshold sets
   that the risk on new subjects exceeds the limit is at most 5 %. Each setting is a hypothesis "the risk is too high",
   with the p-value of a betting martingale (Waudby-Smith and Ramdas, J. R. Stat. Soc. B 2024); settings are tested in
-  sequences, from the safest on, until the first that is not rejected.
+  sequences, from the safest on, until the first that is not rejected. A sequence may start at several of its settings,
+  among which the error rate is divided; what is rejected passes its share on to the next (the fallback procedure: Wiens
+  and Dmitrienko, J. Biopharm. Stat. 2005).
 * **On average** (conformal risk control: Angelopoulos et al., ICLR 2024): the risk of one more subject is at most the
   limit, on average over threshold sets.
 
@@ -14,6 +16,7 @@ Losses of a subject are the share of its lesions that are missed, or its false l
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -39,8 +42,8 @@ class Guarantee:
     """Cells of the grid whose risk is shown to be at most the limit, in the order of their sequences; none where the
     subjects are too few, or where no cell is good enough."""
     needed: int | None
-    """Where no cell is valid: subjects, up to 2 000, that would be enough for the safest one in 4 of 5 studies. None
-    where some are valid, and where none would be enough."""
+    """Where no cell is valid: subjects, up to 2 000, that would be enough in 4 of 5 studies for the best of the cells
+    at which testing begins. None where some are valid, and where none would be enough."""
     n_subjects: int
 
 
@@ -49,6 +52,7 @@ def certify(
     limit: float,
     sequences: Sequence[Sequence[int]],
     *,
+    starts: Sequence[int] = (0,),
     largest: float = 1.0,
     error_rate: float = ERROR_RATE,
     seed: int = 0,
@@ -60,13 +64,16 @@ def certify(
         limit: What the mean loss may be.
         sequences: Cells from the safest to the most daring; chosen without a look at these subjects. The error rate is
             divided between them.
+        starts: Places in each sequence, ascending, at which testing begins or begins again where a cell before was not
+            shown to be good; the error rate of the sequence is divided between them. A second start is of use where
+            the safest cells are not the best, as at thresholds so low that lesions merge.
         largest: What no loss exceeds.
         error_rate: Chance that a returned cell has a higher risk.
         seed: Of the orders of the subjects.
 
     Raises:
         CordlesionError: A loss is outside its range, the limit is not between 0 and ``largest``, the error rate not
-            between 0 and 1, or there is no sequence or an empty one.
+            between 0 and 1, or there is no sequence, an empty one, or no start in it.
 
     Examples:
         >>> import numpy as np
@@ -77,23 +84,59 @@ def certify(
         (0, 1)
     """
     scaled = _checked(losses, limit, largest)
-    if not (sequences and all(len(sequence) for sequence in sequences) and 0 < error_rate < 1):
+    begun = sorted({place for place in starts if place >= 0})
+    if not (sequences and all(len(one) > max(begun, default=len(one)) for one in sequences) and 0 < error_rate < 1):
         raise CordlesionError(
-            f"There are {len(sequences)} sequences and an error rate of {error_rate:g}; one or more sequences of cells "
-            "and an error rate between 0 and 1 are needed."
+            f"There are {len(sequences)} sequences, starts at {list(starts)} and an error rate of {error_rate:g}; one "
+            "or more sequences of cells, starts in all of them, and an error rate between 0 and 1 are needed."
         )
-    level = error_rate / len(sequences)
-    rng = np.random.default_rng(seed)
-    orders = np.array([rng.permutation(len(scaled)) for _ in range(_ORDERS)])
+    level = error_rate / (len(sequences) * len(begun))
+    orders = _orders(len(scaled), seed)
     valid: list[int] = []
     for sequence in sequences:
-        for cell in sequence:
-            if p_value(scaled[orders, cell], limit / largest, level) > level:
-                break
-            valid.append(cell)
-    safest = scaled[:, [sequence[0] for sequence in sequences]]
-    needed = None if valid else _enough(safest[:, safest.mean(axis=0).argmin()], limit / largest, level, rng)
-    return Guarantee(tuple(dict.fromkeys(valid)), needed, len(scaled))
+        held = 0.0
+        for place, cell in enumerate(sequence):
+            held += level * (place in begun)
+            # Bets aim at the level of one start: they must not depend on what was passed on.
+            if held and p_value(scaled[orders, cell], limit / largest, level) <= held:
+                valid.append(cell)
+            else:
+                held = 0.0
+    if valid:
+        return Guarantee(tuple(dict.fromkeys(valid)), None, len(scaled))
+    first = losses[:, [sequence[place] for sequence in sequences for place in begun]]
+    best = first[:, first.mean(axis=0).argmin()]
+    return Guarantee((), enough_subjects(best, limit, largest=largest, level=level, seed=seed), len(scaled))
+
+
+def enough_subjects(
+    losses: FloatArray, limit: float, *, largest: float = 1.0, level: float = ERROR_RATE, seed: int = 0
+) -> int | None:
+    """Return how many subjects like these would show that their mean loss is at most the limit, in 4 of 5 studies.
+
+    Args:
+        losses: Of each subject at one cell, from 0 to ``largest``, shape (subjects,).
+        limit: What the mean loss may be.
+        largest: What no loss exceeds.
+        level: Chance of an error, of this cell.
+        seed: Of the draws.
+
+    Returns:
+        A number, at least that of these subjects; None if 2 000 are too few, or the mean is not below the limit.
+    """
+    scaled = losses / largest
+    if scaled.mean() >= limit / largest:
+        return None
+    rng = np.random.default_rng(seed)
+
+    def shown(n: int) -> bool:
+        drawn = rng.choice(scaled, size=(_DRAWN, n))
+        return bool(np.mean(_capital(drawn, limit / largest, level) >= 1 / level) >= _POWER)
+
+    # More subjects show more, so that the sizes can be halved again and again.
+    sizes = list(_sizes(len(scaled)))
+    place = bisect_left(sizes, True, key=shown)
+    return sizes[place] if place < len(sizes) else None
 
 
 def control_on_average(losses: FloatArray, limit: float, *, largest: float = 1.0) -> int | None:
@@ -131,25 +174,25 @@ def p_value(losses: FloatArray, limit: float, level: float) -> float:
         limit: In (0, 1).
         level: At which the bets aim.
     """
+    capital = _capital(losses, limit, level).mean()
+    return float(min(1, 1 / capital)) if capital > 0 else 1.0
+
+
+def _capital(losses: FloatArray, limit: float, level: float) -> FloatArray:
+    """Return the capital at the end of each order, shape (orders,)."""
     n = losses.shape[1]
     count = np.arange(1, n + 1)
     mean = (0.5 + losses.cumsum(axis=1)) / (1 + count)
     variance = (0.25 + ((losses - mean) ** 2).cumsum(axis=1)) / (1 + count)
     known = np.concatenate([np.full((len(losses), 1), 0.25), variance[:, :-1]], axis=1)
     bet = np.minimum(1, np.sqrt(2 * math.log(1 / level) / (n * known)))
-    capital = np.exp(np.log1p(-bet * (losses - limit)).sum(axis=1)).mean()
-    return float(min(1, 1 / capital)) if capital > 0 else 1.0
+    capital: FloatArray = np.exp(np.log1p(-bet * (losses - limit)).sum(axis=1))
+    return capital
 
 
-def _enough(losses: FloatArray, limit: float, level: float, rng: np.random.Generator) -> int | None:
-    """Return how many subjects like these would show that their mean loss is at most the limit, in 4 of 5 studies."""
-    if losses.mean() >= limit:
-        return None
-    for n in _sizes(len(losses)):
-        drawn = rng.choice(losses, size=(_DRAWN, 1, n))
-        if np.mean([p_value(one, limit, level) <= level for one in drawn]) >= _POWER:
-            return n
-    return None
+def _orders(n: int, seed: int) -> IndexArray:
+    rng = np.random.default_rng(seed)
+    return np.array([rng.permutation(n) for _ in range(_ORDERS)])
 
 
 def _sizes(n: int) -> Iterable[int]:

@@ -13,6 +13,7 @@ from cordlesion.metrics import RULES, LesionRule, ScanMetrics, binarize, sweep
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
 from cordlesion.threshold.grid import THRESHOLDS
 from cordlesion.threshold.objective_names import AnyObjective
+from cordlesion.threshold.promise import Promise, join_promises
 
 Probability: TypeAlias = Float32Array
 Spacing: TypeAlias = tuple[float, float, float]
@@ -139,6 +140,8 @@ class TunedRule(ThresholdRule):
     """95 % bootstrap interval over subjects of the threshold; null where there is none."""
     learned: bool = True
     """Whether the model does better with this rule than marking every voxel does; written only where it does not."""
+    promises: tuple[Promise, ...] = ()
+    """What its masks are shown to keep, see :mod:`cordlesion.threshold.promises`; written only where there is any."""
 
     @classmethod
     @abstractmethod
@@ -155,7 +158,8 @@ class TunedRule(ThresholdRule):
     @staticmethod
     def facts(choice: ThresholdChoice) -> dict[str, Any]:
         """Return the fields that every tuned rule has."""
-        return {"objective": choice.objective, "interval": choice.interval, "learned": choice.learned}
+        kept = {"promises": tuple(choice.promises)} if choice.promises else {}
+        return {"objective": choice.objective, "interval": choice.interval, "learned": choice.learned, **kept}
 
     @property
     def finds_lesions(self) -> bool:
@@ -168,18 +172,20 @@ class TunedRule(ThresholdRule):
             return "the model's own, as it was published; it was not tuned"
         span = "" if self.interval is None else ", 95 % interval {:g} to {:g}".format(*self.interval)
         goal = self.objective.replace("_", " ").replace(" f1", " F1")
-        return f"the model's own, tuned on scans set aside for that (objective: {goal}{span})"
+        promised = f"; {join_promises(self.promises)}" if self.promises else ""
+        return f"the model's own, tuned on scans set aside for that (objective: {goal}{span}{promised})"
 
     @property
     def decisive(self) -> object:
         """What masks depend on: where it comes from changes none."""
-        return self.model_dump(mode="json", exclude={"objective", "interval", "learned"})
+        return self.model_dump(mode="json", exclude={"objective", "interval", "learned", "promises"})
 
     @model_serializer(mode="wrap")
     def _without_the_usual_answer(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Files of models that learned stay as they are, readable by versions that do not know the field.
+        # Files of models that learned and promise nothing stay readable by versions that do not know these fields.
         written: dict[str, Any] = serialize(self)
-        return {name: value for name, value in written.items() if (name, value) != ("learned", True)}
+        usual: tuple[tuple[str, object], ...] = (("learned", True), ("promises", ()), ("promises", []))
+        return {name: value for name, value in written.items() if (name, value) not in usual}
 
 
 class RuleWithThreshold(TunedRule):

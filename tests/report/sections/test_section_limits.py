@@ -154,6 +154,15 @@ def test_a_dataset_says_of_itself_that_it_is_simulated(tmp_path: Path, described
     assert origin.is_simulated(tmp_path) is expected
 
 
+def test_promises_that_were_set_afterwards_are_said(results: StudyResults, findings: Findings) -> None:
+    late = "promises were set after the test set was opened"
+    assert late not in said(results, findings)
+    for limit, expected in ((0.3, True), (0.2, False)):
+        opened = {"primary_sha256": None, "promises": {"missed": limit}}
+        manifest = {**results.manifest, "test_set_opened": opened}
+        assert (late in said(replace(results, manifest=manifest), findings)) == expected
+
+
 def test_a_margin_that_was_set_afterwards_is_said(results: StudyResults, findings: Findings) -> None:
     late = "The margin of equivalence, 0.05, was set after the test set was opened"
     assert late not in said(results, findings)

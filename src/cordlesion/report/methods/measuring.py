@@ -1,11 +1,13 @@
 """The methods section on thresholds, evaluation, statistics and software."""
 
+from cordlesion.io.formats import format_percent
 from cordlesion.metrics import resolve_rule
 from cordlesion.report.methods.citing import MethodsContext
 from cordlesion.report.pipeline import describe_rule, name_rule
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study_folder.results import StudyResults
-from cordlesion.threshold import GRIDS
+from cordlesion.threshold import GRIDS, RiskName
+from cordlesion.threshold.promise import promise_text
 
 
 def threshold(study: MethodsContext) -> str:
@@ -15,8 +17,8 @@ def threshold(study: MethodsContext) -> str:
     return (
         f"Of {n_tried} thresholds from 0 to 1, {study.results.goal.choice} over the threshold set{each} was taken for "
         "every model; of tied ones, the middle of the longest run. Its 95 % interval is a bootstrap in which subjects "
-        f"of the threshold set are drawn again and the choice is repeated.{_model(study)} The test set was opened "
-        "once, after all thresholds were fixed."
+        f"of the threshold set are drawn again and the choice is repeated.{_model(study)}{_promises(study)} The test "
+        "set was opened once, after all thresholds were fixed."
     )
 
 
@@ -32,6 +34,21 @@ def _model(study: MethodsContext) -> str:
     return (
         f"{chosen} Its score was corrected for the choice, which was repeated on bootstrap samples of subjects and "
         f"scored on the other subjects {study.cite('tsamardinos2018')}."
+    )
+
+
+def _promises(study: MethodsContext) -> str:
+    """Describe how the operating points with a promise were chosen, where the study has any."""
+    asked = study.config.threshold.promises
+    limits: dict[RiskName, float | None] = {"missed": asked.missed, "false_positives": asked.false_positives}
+    texts = [promise_text(risk, limit) for risk, limit in limits.items() if limit is not None]
+    if study.results.operating_points.empty or not texts:
+        return ""
+    return (
+        f" As further operating points ({'; '.join(texts)}) the best thresholds were taken among those for which a "
+        f"test over subjects {study.cite('waudbysmith2024')}, of one threshold after the other "
+        f"{study.cite('angelopoulos2025')}, showed with {format_percent(asked.certainty)} certainty that the mean over "
+        "subjects keeps the limit."
     )
 
 

@@ -14,7 +14,7 @@ from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
 from cordlesion.report.words import enumerate_words
-from cordlesion.study_folder.manifest import margin_before
+from cordlesion.study_folder.manifest import margin_before, promises_before
 from cordlesion.study_folder.results import learned_methods
 from cordlesion.study_folder.runs import lesion_bearing, lesion_free, of_run
 
@@ -184,6 +184,11 @@ def _late_margin(facts: Findings) -> Iterator[Limit]:
         )
 
 
+def _late_promises(facts: Findings) -> Iterator[Limit]:
+    if not promises_before(facts.results.config, facts.results.manifest):
+        yield Limit("The limits of the operating points’ promises were set after the test set was opened.")
+
+
 def _unlike_sets(facts: Findings) -> Iterator[Limit]:
     tuned, tested = (
         float(lesion_bearing(_scans(facts, name))["reference_volume_mm3"].median()) for name in ("threshold", "test")
@@ -273,7 +278,16 @@ def _scans(facts: Findings, set_name: SetName) -> pd.DataFrame:
 
 _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
     *(_simulated, _reduced, _unlearned, _few_subjects, _one_seed, _wide_interval, _edge_of_grid, _cut_maps),
-    *(_unseen_false_lesions, _no_lesion_counts, _late_margin, _one_origin, _unlike_sets, _unfinished, _one_reference),
+    *(
+        _unseen_false_lesions,
+        _no_lesion_counts,
+        _late_margin,
+        _late_promises,
+        _one_origin,
+        _unlike_sets,
+        _unfinished,
+        _one_reference,
+    ),
     *(_lesion_rule, _repeated_subjects, _comparators, _excluded, _partial),
 )
 """Every limit that is looked for, in the order of the page."""

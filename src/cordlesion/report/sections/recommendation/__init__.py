@@ -6,11 +6,12 @@ from cordlesion.report.section import Findings, ReportFigure, Section
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.report.sections.recommendation.budget import summarize_budget
 from cordlesion.report.sections.recommendation.choice import summarize_choice
+from cordlesion.report.sections.recommendation.points import write_points
 from cordlesion.report.sections.recommendation.tradeoff import tradeoff_figure
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"brief": write_brief(findings)}
+    return {"brief": write_brief(findings), "points": write_points(findings.results)}
 
 
 SECTION = Section(

@@ -1,0 +1,112 @@
+"""`tune --at-most-missed`, `--at-most-false-positives`: the promise with its price, in words, files and masks."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+import cordlesion
+from cordlesion.config import PromisesConfig
+from cordlesion.errors import CordlesionError
+from support.guide import Python, Shell, run_blocks
+from support.images import box, write_image
+
+SHAPE = (14, 15, 16)
+LESIONS = [box((2, 5), (2, 5), (2, 6), shape=SHAPE) > 0, box((8, 11), (8, 11), (8, 12), shape=SHAPE) > 0]
+FALSE = box((2, 5), (10, 13), (11, 15), shape=SHAPE)
+
+
+def write(folder, n_subjects):
+    """Both lesions have p = 0.6, in each third subject one of them 0.3; something false has 0.4."""
+    for number in range(n_subjects):
+        p = np.where(LESIONS[0] | LESIONS[1], 0.6, 0.02) + 0.38 * FALSE
+        p[LESIONS[1]] -= 0.3 * (number % 3 == 0)
+        name = f"sub-{number:02}"
+        write_image(folder / "references" / f"{name}.nii.gz", (LESIONS[0] | LESIONS[1]).astype(np.uint8))
+        write_image(folder / "maps" / f"{name}.nii.gz", p.astype(np.float32))
+    return ["--reference", folder / "references", "--probability", folder / "maps"]
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    """36 subjects are enough for a promise, 8 are not."""
+    return {n: write(tmp_path_factory.mktemp(f"of-{n}"), n) for n in (8, 36)}
+
+
+def test_the_promise_is_printed_with_its_price_and_kept_by_the_masks(maps, tmp_path, cli):
+    written, objective = tmp_path / "thresholds.json", ["--objective", "mean_lesion_f1"]
+    balanced = cli("tune", *maps[36], *objective, "-o", tmp_path / "balanced.json")
+    assert "threshold 0.5" in balanced.output
+    assert "promises" not in (tmp_path / "balanced.json").read_text()
+    done = cli("tune", *maps[36], *objective, "--at-most-missed", 0.15, "-o", written)
+    assert done.status == 0
+    said = " ".join(done.output.split())
+    assert "at most 15 % of lesions are missed, with 95 % certainty; price on the threshold set: 1.0 false pos" in said
+    record = json.loads(written.read_text())
+    assert record["threshold"] <= 0.3
+    assert record["threshold_rule"]["promises"] == [
+        {"risk": "missed", "limit": 0.15, "certainty": 0.95, "unit": "subjects", "n": 36, "lesion_rule": "study"}
+        | {"lesion_free": False, "counted_up_to": None}
+    ]
+    assert record["interval"] is None
+    cli("cut", "--probability", maps[36][3], "--threshold", written, "-o", tmp_path / "masks", "--names", "same")
+    beside = json.loads((tmp_path / "masks/threshold_rule.json").read_text())
+    assert beside["threshold_rule"] == record["threshold_rule"]
+    found = cordlesion.evaluate_files(maps[36][1], tmp_path / "masks").table
+    assert (found["n_detected_lesions"] == 2).all()
+
+
+def test_few_false_positives_cost_lesions(maps):
+    choice = cordlesion.tune_files(
+        maps[36][1], maps[36][3], objective="median_voxel_f1", at_most_false_positives=0.5, certainty=0.9
+    )
+    assert 0.4 < choice.value <= 0.6
+    assert choice.rule.promises == tuple(choice.promises)
+    assert [(one.risk, one.certainty, one.lesion_free) for one in choice.promises] == [("false_positives", 0.9, False)]
+
+
+def test_too_few_subjects_get_their_number_and_no_file(maps, tmp_path, cli):
+    output = tmp_path / "thresholds.json"
+    done = cli("tune", *maps[8], "--at-most-missed", 0.2, "-o", output)
+    assert done.status == 2
+    said = " ".join(done.error.split())
+    assert "maps: at most 20 % of lesions are missed: cannot be promised with 95 % certainty: 8 subjects with" in said
+    assert "like these would be enough" in said
+    assert said.endswith("Add subjects to the threshold set, or allow more with --at-most-missed.")
+    assert not output.exists()
+
+
+def test_lesion_free_scans_that_are_not_there_are_promised_nothing(maps, tmp_path, cli):
+    done = cli("tune", *maps[36], "--at-most-false-positives", 1.5, "-o", tmp_path / "a.json")
+    assert "nothing is promised for lesion-free scans, of which the threshold set has none." in " ".join(
+        done.output.split()
+    )
+
+
+def test_the_page_on_promises_does_what_it_says(tmp_path, monkeypatch, cli):
+    write(tmp_path, 36)
+    (tmp_path / "references").rename(tmp_path / "labels")
+    (tmp_path / "maps").rename(tmp_path / "predictions")
+    monkeypatch.chdir(tmp_path)
+    read = []
+    run_blocks("promises", {"bash": Shell(cli).run, "python": Python().run, "yaml": read.append, "text": str})
+    record = json.loads((tmp_path / "thresholds.json").read_text())
+    assert [one["limit"] for one in record["threshold_rule"]["promises"]] == [0.2]
+    (asked,) = (yaml.safe_load(code)["threshold"]["promises"] for code in read)
+    assert PromisesConfig(**asked).missed == 0.3
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"at_most_missed": 1}, "--at-most-missed: missed: the limit is 1; a value above 0 and below 1 is needed"),
+        ({"at_most_false_positives": 0}, "--at-most-false-positives: false positives: the limit is 0"),
+        ({"at_most_missed": 0.2, "certainty": 0.2}, "a certainty of 0.2 are given"),
+        ({"certainty": 0.9}, "--certainty is given without a promise"),
+        ({"at_most_missed": 0.2, "threshold_rule": "peak"}, "with the threshold rule peak; a promise needs the rule"),
+    ],
+)
+def test_what_cannot_be_promised_gets_a_sentence(maps, options, sentence):
+    with pytest.raises(CordlesionError, match=sentence):
+        cordlesion.tune_files(maps[8][1], maps[8][3], **options)
