@@ -95,6 +95,7 @@ def segment(
     threshold: float | None = None,
     qc: Path | None = None,
     pictures: bool = True,
+    instances: Flag = False,
     overwrite: Flag = False,
     allow_partial: AllowPartial = False,
     code: Code = None,
@@ -112,6 +113,8 @@ def segment(
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
+        instances: Write an image with the number of each lesion, too (*_dseg.nii.gz), and its table with the
+            probability that each is real.
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
             they are kept, and such scans are listed.
     """
@@ -132,5 +135,6 @@ def segment(
             overwrite=overwrite,
             code=code,
             force=force,
+            instances=instances,
         )
         return max(report_excluded(done), report_partial(done.partial.values(), allow_partial))

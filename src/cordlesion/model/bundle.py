@@ -9,7 +9,14 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from safetensors.torch import save
 from torch import nn
 
@@ -35,6 +42,7 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
+from cordlesion.threshold.lesion_calibration import LesionCalibration
 from cordlesion.threshold.own_rule import known_rule
 from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule
 
@@ -62,6 +70,16 @@ class ModelCard(BaseModel):
     training_data: TrainingData | None = None
     """Written, as the next, when the study has evaluated its test set."""
     test_error: TestError | None = None
+
+    lesion_calibration: LesionCalibration | None = None
+    """The chance that a lesion which the threshold rule finds is real, once a study has analysed it; the key is written
+    only where it is known."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = serialize(self)
+        # Older versions do not know the key.
+        return {name: value for name, value in written.items() if (name, value) != ("lesion_calibration", None)}
 
     @model_validator(mode="after")
     def _network_of_the_architecture(self) -> Self:

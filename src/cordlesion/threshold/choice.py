@@ -81,6 +81,8 @@ class ThresholdChoice:
     rule: "ThresholdRule | None" = None
     """The threshold rule that was chosen; only where the choice was made from files. Where it is not ``global``, its
     masks are ``rule.binarize(probability, spacing_mm)``, and ``value`` is a part of it."""
+    lesion_calibration: "LesionCalibration | None" = None
+    """The chance that a lesion of its masks is real; only where the choice was made from files with enough lesions."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
