@@ -43,7 +43,8 @@ def judge_predicted(
     Returns:
         The lesions in the order of their numbers.
     """
-    las, inside, p = to_las(reference), *(_las(array, reference) for array in (mask, probability))
+    las = to_las(reference)
+    inside, p = (to_las(Volume(array, reference.affine)).data for array in (mask, probability))
     voxel_mm3 = float(np.prod(las.spacing_mm))
     voxels = number_lesions(inside.astype(np.bool_, copy=False), voxel_mm3, counted).voxels
     if not voxels:
@@ -62,7 +63,3 @@ def judged_table(lesions: Sequence[JudgedLesion]) -> pd.DataFrame:
     """Return a row per lesion, with its fields as columns."""
     table = pd.DataFrame([asdict(one) for one in lesions], columns=list(JudgedLesion.__dataclass_fields__))
     return table.astype({"lesion": int, "is_real": int})
-
-
-def _las(array: Mask | Float32Array, like: Volume) -> Mask | Float32Array:
-    return to_las(Volume(array, like.affine)).data

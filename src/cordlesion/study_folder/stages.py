@@ -71,6 +71,7 @@ STAGES: tuple[Stage, ...] = (
             "froc.tsv",
             "uncertainty.tsv",
             "retention.tsv",
+            "lesion_probabilities.tsv",
         ),
     ),
     Stage(

@@ -3,18 +3,14 @@
 import math
 from dataclasses import replace
 
-from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
+from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
+from cordlesion.study_folder.lesion_tables import LESION_PROBABILITIES as LESION_PROBABILITIES
+from cordlesion.study_folder.run_columns import RUN_COLUMNS as RUN_COLUMNS
 from cordlesion.threshold import VOLUME
 
-RUN_COLUMNS = (
-    Column("loss", "Loss, or name of the ensemble or comparator", "text"),
-    Column("seed", "Seed of the training; `n/a` for ensembles and comparators", "integer", may_be_missing=True),
-    FOLD,
-)
-"""What names a run."""
 _THRESHOLD = Column("threshold", "Decision threshold t: voxels with a probability of at least t are lesion", "share")
 _TUNED_VOLUME = "Only where the minimum volume is tuned (`threshold.minimum_volumes_mm3`)"
 _MINIMUM_VOLUME = volume(VOLUME, "Minimum volume of a lesion; smaller components are removed", optional=_TUNED_VOLUME)
@@ -222,12 +218,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(HISTORY, COMPARATORS),
+    *(LESION_PROBABILITIES, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION)
+_RARE = (UNCERTAINTY, RETENTION, LESION_PROBABILITIES)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only studies with ensembles have."""
+"""Names of the tables that some studies lack: without ensembles, of earlier versions, or with no predicted lesion."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

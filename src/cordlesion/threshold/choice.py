@@ -22,6 +22,7 @@ from cordlesion.threshold.stability import Stability, measure_stability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cordlesion.threshold.lesion_calibration import LesionCalibration
     from cordlesion.threshold.rule import ThresholdRule
 
 _CONFIDENCE = 0.95

@@ -48,7 +48,7 @@ class LesionCalibration(BaseModel):
     volume: Weight
     """Weight of the logarithm of the volume in mm3."""
     shift: float
-    threshold_rule: float | dict[str, Any]
+    threshold_rule: Any
     """What made the masks: a threshold, or another rule as JSON."""
     lesion_rule: str
     """The lesion rule by which lesions of the threshold set were real or false."""
