@@ -97,7 +97,7 @@ def _judge_set(method: Method, lesion_rule: str, name: str, scans: Sequence[Mapp
 def _judge(scan: MappedScan, lesion_rule: str) -> pd.DataFrame:
     """Return the lesions of the mask of a scan, a row each."""
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
-    mask = read_mask(scan.mask, like=reference).data
+    mask = np.asarray(read_mask(scan.mask, like=reference).data, np.bool_)
     probability = read_probability(scan.pair.prediction, like=reference).data.astype(np.float32, copy=False)
     return judged_table(judge_predicted(reference, mask, probability, resolve_rule(lesion_rule)))
 
