@@ -25,9 +25,9 @@ FILE = LESION_PROBABILITIES.file
 RUN = ["loss", "seed"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def few():
-    """Let two lesions of each kind suffice, as a tiny study has no more."""
+    """Let a lesion of each kind suffice, as a tiny study has no more."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cordlesion.threshold.lesion_calibration.MIN_OF_EACH", 1)
         patch.setattr("cordlesion.threshold.lesion_calibration.MIN_SUBJECTS", 2)
@@ -35,7 +35,7 @@ def few():
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, few: None) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = make_cohort(tmp_path_factory.mktemp("chances"))
     text = file.read_text().replace("losses: [bce, tversky]", "losses: [tversky]\nseeds: [0, 1]")
     file.write_text(text)
@@ -132,9 +132,7 @@ def test_segment_gives_the_chances_of_the_table(folder, table):
     assert [one.probability for one in result.lesions] == pytest.approx(expected["probability"].tolist(), abs=2e-4)
 
 
-def test_what_is_done_is_not_done_again_and_a_bundle_that_lost_it_gets_it_back(
-    finished, folder, tmp_path, monkeypatch, few
-):
+def test_what_is_done_is_not_done_again_and_a_bundle_that_lost_it_gets_it_back(finished, tmp_path, monkeypatch):
     shutil.copytree(finished.parent, tmp_path / "copy")
     study, bundles = tmp_path / "copy/study.yaml", tmp_path / "copy/study/runs"
     before = {path: json.loads(path.read_text()) for path in bundles.glob("*/bundle/model.json")}

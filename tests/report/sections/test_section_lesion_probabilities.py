@@ -1,5 +1,6 @@
 """How sure a marked lesion is: every number of the section once more with pandas and scipy, and its words."""
 
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -45,7 +46,7 @@ def gap(chance: pd.Series, real: pd.Series, n_bins: int) -> float:
     sizes = [len(order) // n_bins + (k < len(order) % n_bins) for k in range(n_bins)]
     ends = np.cumsum([0, *sizes])
     total = 0.0
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in itertools.pairwise(ends):
         inside = order[start:end]
         total += len(inside) * abs(chance[inside].mean() - real[inside].mean())
     return total / len(order)
