@@ -35,7 +35,7 @@ def results(folder: Path) -> StudyResults:
     return read_results(folder)
 
 
-def tested(results: StudyResults, loss: str) -> pd.DataFrame:
+def rows_of(results: StudyResults, loss: str) -> pd.DataFrame:
     rows = pd.read_csv(results.folder.root / "lesion_probabilities.tsv", sep="\t")
     return rows[(rows["set"] == "test") & (rows["loss"] == loss)].reset_index(drop=True)
 
@@ -55,7 +55,7 @@ def gap(chance: pd.Series, real: pd.Series, n_bins: int) -> float:
 def test_scores_are_those_of_all_marked_lesions_of_the_test_set(results: StudyResults) -> None:
     summary = summarize_lesion_chances(results).set_index("loss")
     for loss in ("bce", "dice", "tversky"):
-        rows, found = tested(results, loss), summary.loc[loss]
+        rows, found = rows_of(results, loss), summary.loc[loss]
         n_bins = min(10, len(rows) // 20)
         assert n_bins > 2
         assert (found["n_lesions"], found["n_real"]) == (len(rows), rows["is_real"].sum())
@@ -70,7 +70,7 @@ def test_scores_are_those_of_all_marked_lesions_of_the_test_set(results: StudyRe
 
 def test_intervals_are_over_subjects_and_the_error_by_chance_is_that_of_exact_chances(results: StudyResults) -> None:
     summary = summarize_lesion_chances(results).set_index("loss")
-    rows = tested(results, "bce")
+    rows = rows_of(results, "bce")
     squared = ((rows["probability"] - rows["is_real"]) ** 2).groupby(rows["subject"]).mean()  # as many of each subject
     half = stats.t.ppf(0.975, len(squared) - 1) * stats.sem(squared)
     found = summary.loc["bce"]
@@ -98,7 +98,7 @@ def test_a_method_without_chances_is_listed_and_the_reason_is_said(results: Stud
 
 def test_the_words_count_lesions(results: StudyResults) -> None:
     loss = results.best.loss
-    rows = tested(results, loss)
+    rows = rows_of(results, loss)
     high, low = rows[rows["probability"] >= 0.5], rows[rows["probability"] < 0.1]
     remark = chances_remark(results)
     assert f"of {len(high)} lesions with a chance of 0.5 or more, {high['is_real'].sum()} are real" in remark
@@ -108,7 +108,7 @@ def test_the_words_count_lesions(results: StudyResults) -> None:
 
 def test_points_lie_where_the_bins_are_and_intervals_hold_them(results: StudyResults) -> None:
     panel = lesion_chances_figure(results).axes[0]
-    rows = tested(results, "bce").sort_values("probability", kind="stable")
+    rows = rows_of(results, "bce").sort_values("probability", kind="stable")
     points = [line for line in panel.lines if line.get_marker() == "o"]
     parts = np.array_split(rows, min(10, len(rows) // 20))
     assert len(points) == len(parts)
@@ -130,7 +130,7 @@ def test_too_few_lesions_have_no_diagram_and_the_number_that_is_needed_is_said(f
     summary = summarize_lesion_chances(results).set_index("loss")
     assert pd.isna(summary.loc["bce", "ece"])
     assert 0 < summary.loc["bce", "brier"] < 1
-    n = len(tested(results, "bce"))
+    n = len(rows_of(results, "bce"))
     assert n < FEWEST
     assert f"has at most {n} marked lesions with a chance; {FEWEST} are needed" in chances_remark(results)
 
