@@ -227,6 +227,7 @@ def _write_maps(result: Segmentation, folder: Path, *, instances: bool) -> list[
             "Remarks": list_remarks(result),
             "Guard": result.verdict.record(),
             "Threshold": result.threshold,
+            "ThresholdRule": result.rule.model_dump(mode="json"),
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
             "Model": experience_record(card),
@@ -270,7 +271,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         file=result.scan.path.name if result.scan.path else "",
         model=card.describe(),
         threshold=result.threshold,
-        threshold_origin=describe_origin(card.threshold, result.rule),
+        threshold_origin=_origin(card, result.rule),
         **_experience_in_words(card, result.threshold),
         removal=card.postprocess,
         centerline=curve_record(result),
@@ -282,6 +283,11 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         coverage=result.coverage,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
+
+
+def _origin(card: Card, rule: ThresholdRule) -> str:
+    origin = describe_origin(card.threshold, rule)
+    return origin if rule.fixed_threshold is not None else f"by the rule {rule.rule} ({rule.summary}), {origin}"
 
 
 def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:

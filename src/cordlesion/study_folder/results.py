@@ -82,6 +82,10 @@ class StudyResults(LargeTables):
     retention: pd.DataFrame
     lesion_probabilities: pd.DataFrame
     """The predicted lesions; without rows in studies of earlier versions."""
+    rule_choices: pd.DataFrame
+    """Further threshold rules as they were chosen; like the next without rows where the study tunes none."""
+    threshold_rules: pd.DataFrame
+    """Their masks of the test scans, measured."""
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

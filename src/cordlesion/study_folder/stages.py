@@ -51,7 +51,7 @@ STAGES: tuple[Stage, ...] = (
         "tune",
         "cordlesion.study.tune:tune",
         "choose the decision thresholds on the threshold set",
-        ("thresholds.tsv",),
+        ("thresholds.tsv", "rule_choices.tsv"),
     ),
     Stage(
         "evaluate",
@@ -72,6 +72,7 @@ STAGES: tuple[Stage, ...] = (
             "uncertainty.tsv",
             "retention.tsv",
             "lesion_probabilities.tsv",
+            "threshold_rules.tsv",
         ),
     ),
     Stage(
