@@ -110,7 +110,8 @@ def test_points_lie_where_the_bins_are_and_intervals_hold_them(results: StudyRes
     panel = lesion_chances_figure(results).axes[0]
     rows = rows_of(results, "bce").sort_values("probability", kind="stable")
     points = [line for line in panel.lines if line.get_marker() == "o"]
-    parts = np.array_split(rows, min(10, len(rows) // 20))
+    places = np.array_split(np.arange(len(rows)), min(10, len(rows) // 20))
+    parts = [rows.iloc[inside] for inside in places]
     assert len(points) == len(parts)
     bars = [line for line in panel.lines[1:] if line.get_marker() != "o"]
     for point, bar, part in zip(points, bars, parts, strict=True):
