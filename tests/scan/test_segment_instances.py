@@ -12,9 +12,15 @@ import cordlesion
 from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
 from cordlesion.model.bundle import load_bundle, read_card, save_bundle
-from cordlesion.model.bundle_updates import forget_threshold, set_lesion_calibration, set_threshold
+from cordlesion.model.bundle_updates import (
+    forget_threshold,
+    set_further_rules,
+    set_lesion_calibration,
+    set_threshold,
+)
 from cordlesion.scan.segment import segment_files
 from cordlesion.threshold import GlobalThreshold, LesionCalibration
+from cordlesion.threshold.further import FurtherRule
 from support.models import THRESHOLD, untrained_bundle
 from support.tiny import write_scan
 
@@ -122,6 +128,17 @@ def test_where_no_chance_is_known_the_column_says_why(bundle, scan, curve, tmp_p
     assert read_table(out / f"{DSEG}.tsv")["probability"].isna().all()
     assert why in json.loads((out / f"{DSEG}.json").read_text())["probability"]["Description"]
     assert "probability" not in read_table(out / "lesions.tsv")
+
+
+def test_masks_of_another_rule_of_the_model_have_no_chances(scan, curve, tmp_path):
+    save_bundle(tmp_path, untrained_bundle())
+    set_lesion_calibration(tmp_path, CALIBRATION)
+    set_further_rules(tmp_path, {"sensitive": FurtherRule(rule=GlobalThreshold.given(0.2))})
+    rules = (None, "sensitive")
+    own, other = (cordlesion.segment(scan, tmp_path, centerline=curve, threshold_rule=name) for name in rules)
+    assert own.uncalibrated == ""
+    assert "calibrated for another threshold or threshold rule" in other.uncalibrated
+    assert {one.probability for one in other.lesions} == {None}
 
 
 def test_the_object_has_what_the_files_have(bundle, scan, curve, tmp_path):
