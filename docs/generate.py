@@ -14,6 +14,7 @@ from cordlesion.config.section import Section
 from cordlesion.detectability import tables as detectability
 from cordlesion.evaluation import METRICS
 from cordlesion.io.columns import Column, TableSpec
+from cordlesion.lesions.instances import INSTANCES
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
@@ -24,7 +25,7 @@ from cordlesion.simulate.true_lesions import TRUE_LESIONS
 from cordlesion.study_folder.tables import ALL
 
 _FILES: tuple[TableSpec, ...] = (
-    *(*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT),
+    *(*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT, INSTANCES),
     *(TRUE_LESIONS, *detectability.ALL, *SUMMARIES, PLAN),
 )
 TABLES = {spec.file: spec for spec in _FILES}

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from cordlesion.threshold import GRIDS
     from cordlesion.threshold import OBJECTIVES as OBJECTIVES
     from cordlesion.threshold import THRESHOLDS as THRESHOLDS
+    from cordlesion.threshold import LesionCalibration as LesionCalibration
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
     from cordlesion.threshold import ThresholdRule as ThresholdRule
     from cordlesion.threshold import choose_threshold as choose_threshold
@@ -116,6 +117,7 @@ _HOMES = {
     "ThresholdChoice": "threshold",
     "ThresholdRule": "threshold",
     "write_rule": "threshold.mask_rule",
+    "LesionCalibration": "threshold",
     "THRESHOLDS": "threshold",
     "FINE_THRESHOLDS": "threshold",
     "THRESHOLD_GRIDS": "threshold:GRIDS",

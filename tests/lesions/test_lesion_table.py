@@ -215,6 +215,7 @@ def test_tables_say_what_their_columns_mean(tmp_path) -> None:
             == set(described)
             == ({"scan_id", *(f.name for kind in of for f in fields(kind))} | set(columns[1:2]))
             - {"spread", "disagreement"}  # of ensembles only
+            - {"probability"}  # of models whose lesions are calibrated only
         )
         assert all(text["Description"] for text in described.values())
         assert all(("mm" in column) == ("Units" in text) for column, text in described.items())

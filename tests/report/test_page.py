@@ -15,7 +15,8 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics", "threshold_rules"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "lesion_probabilities", "own_metrics"),
+    "threshold_rules",
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -59,6 +60,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "calibration",
             "changes",
             "lesion_free",
+            "lesion_probabilities",
             "operation",
             "own_metrics",
             "pairs",

@@ -32,9 +32,10 @@ CONTRACT = {
     "strata": "Table 10",
     "rules": "Table 11",
     "uncertainty": "Table 12",
+    "lesion_probabilities": "Table 13",
     "statements": "Statements of the paper",
-    "paper_untuned": "Table 13a",
-    "paper": "Table 13b",
+    "paper_untuned": "Table 14a",
+    "paper": "Table 14b",
     "recommendation": "the file recommendation",
     "figure1_cohort": "Figure 1",
     "figure2_thresholds": "Figure 2",
@@ -44,6 +45,7 @@ CONTRACT = {
     "figure5_froc": "Figure 5",
     "figure6_training": "Figure 6",
     "figure7_uncertainty": "Figure 7",
+    "figure8_lesion_probabilities": "Figure 8",
 }
 """The numbers in a report that prints everything."""
 

@@ -71,6 +71,12 @@ DERIVATIONS = {
             *("Mutual information", "Disagreement", "Ideal order"),
         ]
     ],
+    "lesion_probabilities": lambda _: [
+        [
+            *("Loss", "Lesions", "Real", "Brier", "Brier of the peak", "Brier of the share"),
+            *("ECE", "ECE by chance", "ECE of the peak"),
+        ]
+    ],
 }
 
 

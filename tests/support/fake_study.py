@@ -441,3 +441,23 @@ def _write_scan(rng, folder: Path, scan: str, shape: tuple[int, int, int]) -> di
 def _save(path: Path, data, affine) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(data, affine), path)
+
+
+def add_lesion_probabilities(folder: Path, n_per_scan: int = 6) -> pd.DataFrame:
+    """Add predicted lesions to a fake study: real with about the chance that they get, `sct` without any chance."""
+    rng = np.random.default_rng(19)
+    splits = pd.read_csv(folder / "splits.tsv", sep="\t")
+    scans = splits[splits["set"].isin(["threshold", "test"])][["scan_id", "subject", "session", "set"]]
+    tables = []
+    for loss, seed in RUNS:
+        rows = scans.loc[scans.index.repeat(n_per_scan)].reset_index(drop=True)
+        chance = rng.beta(0.5, 0.9, len(rows))
+        rows = rows.assign(
+            loss=loss, seed=seed, lesion=rows.groupby("scan_id").cumcount() + 1, volume_mm3=30.0 + 40 * chance,
+            peak_probability=chance ** CHARACTER[loss][0], mean_probability=0.8 * chance ** CHARACTER[loss][0],
+            is_real=(rng.random(len(rows)) < chance).astype(int), probability=np.nan if loss == "sct" else chance,
+        )  # fmt: skip
+        tables.append(rows if loss != "sct" else rows.assign(is_real=0))
+    table = pd.concat(tables, ignore_index=True).astype({"seed": "Int64"})
+    _write(folder / "lesion_probabilities.tsv", table)
+    return table

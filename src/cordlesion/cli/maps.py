@@ -190,6 +190,7 @@ def cut(
     names: Literal["auto", "bids", "same"] = "auto",
     images: Path | None = None,
     lesion_class: LesionClass = None,
+    instances: Flag = False,
     overwrite: Flag = False,
     code: Code = None,
     quiet: Quiet = False,
@@ -203,6 +204,8 @@ def cut(
         names: How masks are named: bids (label-lesion_mask in place of probseg), same (as the map), or auto (by the
             name of the map).
         images: The scans: a scan, or a folder; needed for predictions of nnU-Net that lie without its masks.
+        instances: Write an image with the number of each lesion, too (*_dseg.nii.gz), and its table with the
+            probability that each is real.
         overwrite: Replace masks of these names.
     """
     from cordlesion.io.progress import shown
@@ -218,6 +221,7 @@ def cut(
             lesion_class=lesion_class,
             overwrite=overwrite,
             code=code,
+            instances=instances,
         )
         return report_excluded(done.excluded)
 

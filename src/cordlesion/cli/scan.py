@@ -96,6 +96,7 @@ def segment(
     threshold_rule: str | None = None,
     qc: Path | None = None,
     pictures: bool = True,
+    instances: Flag = False,
     overwrite: Flag = False,
     allow_partial: AllowPartial = False,
     code: Code = None,
@@ -115,6 +116,8 @@ def segment(
             further_rules.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
+        instances: Write an image with the number of each lesion, too (*_dseg.nii.gz), and its table with the
+            probability that each is real.
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
             they are kept, and such scans are listed.
     """
@@ -136,5 +139,6 @@ def segment(
             overwrite=overwrite,
             code=code,
             force=force,
+            instances=instances,
         )
         return max(report_excluded(done), report_partial(done.partial.values(), allow_partial))

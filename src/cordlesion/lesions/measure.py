@@ -15,6 +15,7 @@ from cordlesion.lesions.members import LesionDoubt, MemberMaps
 from cordlesion.metrics import RULES, LesionRule
 from cordlesion.metrics.lesion import every_component
 from cordlesion.metrics.voxel import bounding_box
+from cordlesion.threshold.lesion_calibration import LesionCalibration
 
 STUDY_RULE = RULES["study"]
 CORD_SMOOTHING_MM = 40.0
@@ -58,6 +59,8 @@ class Lesion:
     single network."""
     disagreement: float | None = None
     """1 - the mean over the networks of the intersection over union with the network's own lesion; absent likewise."""
+    probability: float | None = None
+    """Calibrated probability that the lesion is real; absent where the model's lesions are not calibrated."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,19 @@ def number_lesions(mask: Mask, voxel_mm3: float, rule: LesionRule = STUDY_RULE) 
     return NumberedLesions(tuple(voxels), order, len(found.sizes) - len(lesions))
 
 
+def label_image(voxels: Sequence[Int32Array], shape: tuple[int, ...]) -> Int32Array:
+    """Return an image of numbered lesions: 0 outside, the number of the lesion inside.
+
+    Args:
+        voxels: Of each lesion, in the order of their numbers, as of :class:`NumberedLesions`.
+        shape: Of the image.
+    """
+    labels = np.zeros(shape, np.int32)
+    for number, index in enumerate(voxels, start=1):
+        labels[tuple(index.T)] = number
+    return labels
+
+
 def measure_lesions(
     scan: Volume,
     mask: Mask,
@@ -119,6 +135,7 @@ def measure_lesions(
     rule: LesionRule = STUDY_RULE,
     members: MemberMaps | None = None,
     threshold: float = 0.5,
+    calibration: LesionCalibration | None = None,
 ) -> LesionList:
     """Measure the lesions of a mask.
 
@@ -130,6 +147,7 @@ def measure_lesions(
         rule: Connectivity and minimum volume of a lesion.
         members: The maps of the networks of an ensemble; None for a single network.
         threshold: Where the map was cut; for ``members`` only.
+        calibration: Gives the probability that each lesion is real, from ``probability``.
     """
     las, inside = to_las(scan), to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
     numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
@@ -138,7 +156,10 @@ def measure_lesions(
     lesions = []
     for number, index in enumerate(numbered.voxels, start=1):
         values = None if map_las is None else map_las[tuple(index.T)]
-        lesions.append(_lesion(number, index, values, scan, las, ruler))
+        lesion = _lesion(number, index, values, scan, las, ruler)
+        if calibration is not None and values is not None:
+            lesion = _calibrated(lesion, index, values, las, calibration)
+        lesions.append(lesion)
     if members is not None:
         doubts = members.doubts(numbered.voxels, threshold, rule.connectivity)
         lesions = [_doubted(lesion, doubt) for lesion, doubt in zip(lesions, doubts, strict=True)]
@@ -213,6 +234,15 @@ def _lesion(
         n_voxels=len(index),
         x_mm=x, y_mm=y, z_mm=z, i=i, j=j, k=k,
     )  # fmt: skip
+
+
+def _calibrated(
+    lesion: Lesion, index: Int32Array, values: AnyArray, las: Volume, calibration: LesionCalibration
+) -> Lesion:
+    """Add the probability that a lesion is real, from the numbers before they are rounded, as it was fitted."""
+    volume_mm3 = len(index) * float(np.prod(las.spacing_mm))
+    chance = calibration.chance(float(values.max()), float(values.mean()), volume_mm3)
+    return replace(lesion, probability=round(float(chance), 4))
 
 
 def _doubted(lesion: Lesion, doubt: LesionDoubt) -> Lesion:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
@@ -21,9 +22,11 @@ from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume, read_grid, write_volume
 from cordlesion.io.writing import write_json
+from cordlesion.maps.cut_instances import check_instances, remove_instances, write_cut_instances
 from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
 from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.nnunet.predictions import list_maps, list_part, read_map
+from cordlesion.threshold.lesion_calibration import why_uncalibrated
 from cordlesion.threshold.mask_rule import MaskRule, is_other_rule, read_mask_rule, rule_beside, write_rule_beside
 
 MaskNames: TypeAlias = Literal["auto", "bids", "same"]
@@ -45,7 +48,7 @@ class CutMasks:
 
     table: pd.DataFrame
     """A row per map: name of the scan, paths of map and mask, the threshold that was applied, and how many lesions of
-    which volume together the mask holds."""
+    which volume together the mask holds; where instances are written, the path of their image, too."""
     excluded: Mapping[str, str]
     """The maps that could not be used, each with the reason."""
 
@@ -83,6 +86,7 @@ def cut_files(
     lesion_class: int | None = None,
     overwrite: bool = False,
     code: Path | str | None = None,
+    instances: bool = False,
 ) -> CutMasks:
     """Make lesion masks of probability maps, by the rule that :func:`cordlesion.tune_files` chose or by one threshold.
 
@@ -102,6 +106,8 @@ def cut_files(
         overwrite: Replace masks of these names, their JSON files, and the rule beside them.
         code: Folder of the module of a threshold rule of your own. Its code is run: give it only for files that you
             trust.
+        instances: Write the number of its lesion in each voxel, too (``*_dseg.nii.gz``), and a table of the lesions
+            with the probability that each is real.
 
     Returns:
         The masks, and what was excluded.
@@ -131,14 +137,19 @@ def cut_files(
     planned = _plan(maps, source, folder, names)
     _check_targets(planned, overwrite)
     _check_rule(planned, folder, rule, overwrite)
+    if instances:
+        check_instances([one.mask for one in planned], overwrite=overwrite)
     planned = _with_images(planned, source, scans)
     read = _require_maps(planned, source, lesion_class)
-    outcomes = map_scans(lambda one: _cut(one, rule, lesion_class, read.pop(one.source, None)), planned, "cut maps")
+    cut = partial(_cut, rule=rule, lesion_class=lesion_class, read=read, instances=instances)
+    outcomes = map_scans(cut, planned, "cut maps")
     rows, excluded = usable_results(outcomes, unusable)
     write_rule_beside(folder, rule)
     for one in planned:
         if one.scan_id in excluded and one.mask.exists():
             show_message(f"{one.mask}: was there before and stays, because its map is excluded. Delete it.")
+    if instances and (why := why_uncalibrated(rule.lesions, rule.rule)):
+        show_message(f"lesions have no probability of being real: {why}")
     show_message(f"{plural(len(rows), 'mask')} at {rule.summary}: {folder}")
     return CutMasks(pd.DataFrame(rows), excluded)
 
@@ -247,10 +258,14 @@ def _read(one: _Cut, lesion_class: int | None) -> Volume:
     return read_map(one.source, None if one.image is None else read_grid(one.image), lesion_class)
 
 
-def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None, read: Volume | None) -> dict[str, object]:
-    """Write the mask of a map and its sidecar; returns its row."""
-    probability = _read(one, lesion_class) if read is None else read
+def _cut(
+    one: _Cut, *, rule: MaskRule, lesion_class: int | None, read: dict[Path, Volume], instances: bool
+) -> dict[str, object]:
+    """Write the mask of a map and its sidecar, and its instances where they are asked for; returns its row."""
+    held = read.pop(one.source, None)
+    probability = _read(one, lesion_class) if held is None else held
     mask, threshold = rule.make_mask(probability)
+    remove_instances(one.mask)
     write_volume(one.mask, mask, probability)
     write_json(one.sidecar, _describe(one, rule, threshold))
     voxel_mm3 = float(np.prod(probability.spacing_mm))
@@ -261,6 +276,7 @@ def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None, read: Volume | Non
         "threshold": threshold,
         "n_lesions": len(label_components(mask, resolve_rule("study"), voxel_mm3).sizes),
         "volume_mm3": float(np.count_nonzero(mask)) * voxel_mm3,
+        **({"instances": str(write_cut_instances(one.mask, mask, probability, rule))} if instances else {}),
     }
 
 

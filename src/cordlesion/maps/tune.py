@@ -20,6 +20,7 @@ from cordlesion.io.outputs import check_output_file, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import pair_by_name, remark_people, require_name, usable_results
+from cordlesion.maps.lesion_chances import calibrate_lesions
 from cordlesion.maps.own import find_metrics, find_objective
 from cordlesion.maps.promise import asked_limits, keep_limits
 from cordlesion.metrics import RULES
@@ -145,10 +146,11 @@ def tune_files(
     promised = ""
     if limits:
         chosen, choice, promised = keep_limits(table, choice, limits, certainty, rule, probability)
-    choice = replace(choice, rule=chosen)
+    people = {pair.scan_id: pair.subject for pair in usable}
+    masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
+    masks = replace(masks, lesions=calibrate_lesions(usable, masks, rule, measure.references, lesion_class))
+    choice = replace(choice, rule=chosen, lesion_calibration=masks.lesions)
     if output is not None:
-        people = {pair.scan_id: pair.subject for pair in usable}
-        masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
         left_out = _without_places(excluded, reference, probability)
         own_grid = {"grid": grid, "maps_cut_at": find_cut(table)} if by_threshold else {}
         write_json(output, _record(choice, masks, rule, left_out) | own_grid)

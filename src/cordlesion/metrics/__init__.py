@@ -15,6 +15,10 @@ from cordlesion.metrics.instances import match_instances as match_instances
 from cordlesion.metrics.instances import multi_spine_score as multi_spine_score
 from cordlesion.metrics.lesion import Components as Components
 from cordlesion.metrics.lesion import label_components as label_components
+from cordlesion.metrics.lesion_probability import LesionChance as LesionChance
+from cordlesion.metrics.lesion_probability import cross_fitted as cross_fitted
+from cordlesion.metrics.lesion_probability import fit_lesions as fit_lesions
+from cordlesion.metrics.lesion_probability import lesion_features as lesion_features
 from cordlesion.metrics.peaks import ComponentSweep as ComponentSweep
 from cordlesion.metrics.peaks import sweep_highest as sweep_highest
 from cordlesion.metrics.peaks import sweep_peaks as sweep_peaks

@@ -1,6 +1,6 @@
-"""Calibration with two numbers: ``sigmoid(scale * logit(p) + shift)`` (Platt 1999), for voxels and for lesions."""
+"""Calibration with two numbers: ``sigmoid(scale * logit(p) + shift)`` (Platt 1999)."""
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,9 @@ import numpy.typing as npt
 from scipy import optimize, special
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, IndexArray
+from cordlesion.io.arrays import FloatArray
 from cordlesion.metrics.calibration import MAX_LOGIT
 
-FOLDS = 10
-"""Parts of the subjects for :func:`cross_fitted`."""
 _BOUNDS = ((0.01, 20.0), (-30.0, 30.0))
 
 
@@ -56,6 +54,27 @@ def fit_platt(logits: FloatArray, n: FloatArray, n_true: FloatArray) -> PlattSca
         >>> found.apply([0.12, 0.5, 0.88]).round(2).tolist()
         [0.05, 0.2, 0.6]
     """
+    found = fit_logistic(logits[:, np.newaxis], n, n_true, _BOUNDS)
+    return PlattScaling(float(found[0]), float(found[1]))
+
+
+def fit_logistic(
+    features: FloatArray, n: FloatArray, n_true: FloatArray, bounds: Sequence[tuple[float, float]]
+) -> FloatArray:
+    """Fit a logistic regression by the highest likelihood, with Platt's targets as :func:`fit_platt`.
+
+    Args:
+        features: Of each group, shape (G, F).
+        n: Members of each group, shape (G,).
+        n_true: Those that are lesion, shape (G,).
+        bounds: Lowest and highest value of each weight, and of the shift.
+
+    Returns:
+        The weights and the shift, shape (F + 1,).
+
+    Raises:
+        CordlesionError: All are lesion, or none is.
+    """
     total, true = float(n.sum()), float(n_true.sum())
     if not 0 < true < total:
         raise CordlesionError(
@@ -66,50 +85,15 @@ def fit_platt(logits: FloatArray, n: FloatArray, n_true: FloatArray) -> PlattSca
     targets = n_true * high + (n - n_true) * low
     # The optimiser's tolerances are absolute: the loss is that of a member of the scarcer kind, however rare it is.
     scarce = min(true, total - true)
+    columns = np.column_stack([features, np.ones(len(features))])
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
-        linear = parameters[0] * logits + parameters[1]
+        linear = columns @ parameters
         slope = n * special.expit(linear) - targets
         value = (n * np.logaddexp(0, linear) - targets * linear).sum()
-        return float(value / scarce), np.array([(slope * logits).sum(), slope.sum()]) / scarce
+        return float(value / scarce), slope @ columns / scarce
 
-    best = optimize.minimize(loss, [1.0, 0.0], jac=True, method="L-BFGS-B", bounds=_BOUNDS)
-    return PlattScaling(float(best.x[0]), float(best.x[1]))
-
-
-def fit_lesions(peaks: FloatArray, is_true: npt.NDArray[np.bool_]) -> PlattScaling:
-    """Calibrate the probability that a predicted lesion is real, from its highest voxel.
-
-    Args:
-        peaks: Highest probability of each predicted lesion, shape (C,).
-        is_true: Whether the reference confirms it, shape (C,).
-
-    Raises:
-        CordlesionError: All are real, or none is.
-    """
-    return fit_platt(limited_logit(peaks), np.ones(len(peaks)), is_true.astype(np.float64))
-
-
-def cross_fitted(
-    peaks: FloatArray, is_true: npt.NDArray[np.bool_], subjects: IndexArray, *, folds: int = FOLDS, seed: int = 0
-) -> FloatArray:
-    """Return calibrated probabilities of lesions from fits on other subjects, to judge the calibration honestly.
-
-    Args:
-        peaks: Highest probability of each predicted lesion, shape (C,).
-        is_true: Whether the reference confirms it, shape (C,).
-        subjects: The subject of each, numbered from 0, shape (C,).
-        folds: Parts of the subjects.
-        seed: Of the parts.
-
-    Returns:
-        Shape (C,); NaN where all other subjects together have only real or only false ones.
-    """
-    n_subjects = int(subjects.max(initial=-1)) + 1
-    part = np.random.default_rng(seed).permutation(n_subjects)[subjects] % folds
-    found = np.full(len(peaks), math.nan)
-    for number in range(folds):
-        inside, others = part == number, part != number
-        if 0 < is_true[others].sum() < others.sum():
-            found[inside] = fit_lesions(peaks[others], is_true[others]).apply(peaks[inside])
+    start = [*np.eye(1, features.shape[1]).ravel(), 0.0]
+    best = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    found: FloatArray = best.x
     return found

@@ -16,7 +16,7 @@ from cordlesion.guard.profile import ScanProfile
 from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume
 from cordlesion.model.experience import TestError, TrainingData
-from cordlesion.threshold import ThresholdRule
+from cordlesion.threshold import LesionCalibration, ThresholdRule
 from cordlesion.threshold.further import FurtherRule
 
 
@@ -62,6 +62,10 @@ class Card(Protocol):
     @property
     def experience(self) -> tuple[TrainingData | None, TestError | None] | None:
         """What a study recorded of training and test set; None where a card has no place for it."""
+
+    @property
+    def lesion_calibration(self) -> LesionCalibration | None:
+        """The chance that a lesion of its masks is real; None where that is not known."""
 
     def describe(self) -> str:
         """Return what network it is and where it comes from, for people who did not train it."""

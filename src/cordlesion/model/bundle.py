@@ -1,7 +1,7 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +9,7 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
 from safetensors.torch import save
 from torch import nn
 
@@ -43,6 +36,7 @@ from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_sta
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
 from cordlesion.threshold.further import FurtherRule, without_empty
+from cordlesion.threshold.lesion_calibration import LesionCalibration
 from cordlesion.threshold.own_rule import known_rule
 from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule, ThresholdRule
 
@@ -73,6 +67,9 @@ class ModelCard(BaseModel):
     """Written, as the next, when the study has evaluated its test set."""
     test_error: TestError | None = None
 
+    lesion_calibration: LesionCalibration | None = None
+    """The chance that a lesion of its masks is real, once a study has analysed it; the key is written only then."""
+
     @model_validator(mode="after")
     def _network_of_the_architecture(self) -> Self:
         if self.architecture != "ensemble" and self.network.is_imported != (self.architecture == "imported"):
@@ -80,7 +77,7 @@ class ModelCard(BaseModel):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_empty(self, serialize: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         return without_empty(serialize(self))
 
     @property

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cordlesion.config import PostprocessConfig, PredictionConfig
+from cordlesion.errors import CordlesionError
 from cordlesion.io.writing import write_json
 from cordlesion.model.architectures import Card
 from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.threshold.further import FurtherRule
+from cordlesion.threshold.lesion_calibration import LesionCalibration
 from cordlesion.threshold.own_rule import code_of
 from cordlesion.threshold.rules import ThresholdRule
 
@@ -104,13 +106,36 @@ def set_experience(folder: Path, training_data: TrainingData, test_error: TestEr
         _update_card(folder, card, **known)
 
 
+def set_lesion_calibration(folder: Path | str, calibration: LesionCalibration | None) -> None:
+    """Store the chance that a lesion of a model's masks is real, or remove it (None).
+
+    Args:
+        folder: The bundle; its threshold rule made the masks whose lesions were calibrated.
+        calibration: As fitted on the threshold set.
+
+    Raises:
+        CordlesionError: The folder is no bundle, or has no threshold rule, or holds a network of the Spinal Cord
+            Toolbox.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    if card.lesion_calibration == calibration:
+        return
+    if card.threshold is None or card.experience is None:
+        raise CordlesionError(
+            f"{folder}: has no place for a calibration of lesions; a model with a tuned threshold that was trained "
+            "with cordlesion is needed. Tune it first, or give another bundle."
+        )
+    _update_card(folder, card, lesion_calibration=calibration)
+
+
 def _as_json(rules: Mapping[str, FurtherRule]) -> dict[str, object]:
     return {name: rule.model_dump(mode="json") for name, rule in rules.items()}
 
 
 def _unmeasured(card: Card) -> dict[str, object]:
     """Return the changes of a card whose masks are no longer those that were measured."""
-    return {} if card.experience is None else {"test_error": None}
+    return {} if card.experience is None else {"test_error": None, "lesion_calibration": None}
 
 
 def _update_card(folder: Path, card: Card, **changes: object) -> None:

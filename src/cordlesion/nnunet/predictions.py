@@ -17,6 +17,7 @@ from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume, read_grid, read_probability
+from cordlesion.lesions.instances import SUFFIX
 from cordlesion.nnunet.softmax import read_softmax
 
 EXPORT = ".npz"
@@ -30,7 +31,16 @@ def list_masks(folder: Path) -> list[Path]:
     Raises:
         CordlesionError: As :func:`list_maps`.
     """
-    return of_folds(folder, list_files(folder))
+    found = of_folds(folder, list_files(folder))
+    masks = set(found)
+    return [path for path in found if _numbered_mask(path) not in masks]
+
+
+def _numbered_mask(path: Path) -> Path | None:
+    """Return the mask whose numbered lesions (`cut --instances`) a file of this name holds; None for other names."""
+    stem = file_stem(path)
+    plain = stem.removesuffix(f"_{SUFFIX}")
+    return None if plain == stem else path.with_name(path.name.replace(stem, plain))
 
 
 def list_maps(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from cordlesion.report.summary_columns import (
     N_SCANS,
     N_SUBJECTS,
     N_UNDEFINED,
+    SEED,
     WILCOXON,
     N,
     P,
@@ -57,6 +58,23 @@ UNCERTAINTIES = TableSpec(
         optional_number("gain", "Mean over subjects of the area less that of a random order"),
         *(replace(LOW, meaning="Student's 95 % interval of the gain, over subjects, for these trainings"), HIGH),
         optional_number("reached", "Share of what the ideal order gains over the random one (mean areas)"),
+    ),
+)
+LESION_CHANCES = TableSpec(
+    "summary_lesion_probabilities.tsv",
+    "A row per run: how well the chances of its predicted lesions hold on the test set.",
+    (
+        *(LOSS, SEED),
+        count("n_lesions", "Predicted lesions of the test scans"),
+        count("n_real", "Those that the reference confirms"),
+        replace(N_SUBJECTS, meaning="Subjects that they are of"),
+        optional_number("brier", "Mean of (chance - real)^2; `n/a` where no chances could be fitted", "share"),
+        *(replace(LOW, meaning="95 % bootstrap interval of the Brier score, over subjects"), HIGH),
+        optional_number("brier_peak", "The same with the peak probability in place of the chance", "share"),
+        optional_number("brier_share", "The same with the share of real lesions in place of the chance", "share"),
+        optional_number("ece", "Expected calibration error, bins of equal number; `n/a` for too few lesions", "share"),
+        optional_number("ece_chance", "Its mean where chances hold exactly, with as many lesions", "share"),
+        optional_number("ece_peak", "That of the peak probability", "share"),
     ),
 )
 FURTHER_RULES = TableSpec(

@@ -1,7 +1,7 @@
 """The files of a segmented scan that a folder holds already: their names, and what must not be replaced."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +9,15 @@ import numpy as np
 
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import Array, Mask
+from cordlesion.io.arrays import AnyArray, Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.reading import read_json
-from cordlesion.io.volume import read_mask
+from cordlesion.io.volume import read_mask, read_volume
+from cordlesion.lesions.instances import InstanceFiles
 
-SOURCE_KEY, MASK_KEY = "SourceSHA256", "MaskVoxelsSHA256"
-"""Keys of a mask's JSON file: hashes of the scan and of the written mask, so that a correction by hand is noticed."""
+SOURCE_KEY, MASK_KEY, INSTANCES_KEY = "SourceSHA256", "MaskVoxelsSHA256", "InstancesVoxelsSHA256"
+"""Keys of a mask's JSON file: hashes of the scan, and of the written mask and numbers of lesions, so that a correction
+by hand is noticed."""
 
 
 def output_name(scan: Path | None) -> str:
@@ -33,6 +35,11 @@ def doubt_files(folder: Path, scan: Path | None) -> tuple[Path, Path]:
     """Return the paths of the maps that only an ensemble gives: entropy of the probability, spread of its networks."""
     stem = f"{output_name(scan)}_label-lesion"
     return folder / f"{stem}_entropy.nii.gz", folder / f"{stem}_spread.nii.gz"
+
+
+def instance_files(folder: Path, scan: Path | None) -> InstanceFiles:
+    """Return the paths of the numbered lesions of a scan."""
+    return InstanceFiles.of(folder, output_name(scan))
 
 
 def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
@@ -55,17 +62,28 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
             f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
             "another output folder or rename the scan, or replace what is there with --overwrite."
         )
-    if mask.is_file() and not _is_as_written(mask, written):
-        raise CordlesionError(
-            f"{mask}: is not what its JSON file records, so it may have been corrected by hand; nothing is replaced. "
-            "Choose another output folder, or replace it with --overwrite."
-        )
+    instances = instance_files(folder, scan).image
+    for path, read, key in ((mask, _read_mask_hash, MASK_KEY), (instances, _read_labels_hash, INSTANCES_KEY)):
+        if path.is_file() and not _is_as_written(path, read, written.get(key)):
+            raise CordlesionError(
+                f"{path}: is not what its JSON file records, so it may have been corrected by hand; nothing is "
+                "replaced. Choose another output folder, or replace it with --overwrite."
+            )
 
 
 def masks_written(mask: Mask, record: Path) -> list[str]:
     """Return the hashes of the masks that may lie next to a record: the new one, and until it is there the last one."""
-    held = _record(record).get(MASK_KEY)
-    return list(dict.fromkeys([_mask_hash(mask), *(held[:1] if isinstance(held, list) else [])]))
+    return _new_and_last(_mask_hash(mask), _record(record).get(MASK_KEY))
+
+
+def instances_written(labels: AnyArray | None, record: Path) -> list[str]:
+    """Return the same of numbered lesions; of the last ones alone where there are no new ones."""
+    return _new_and_last(None if labels is None else _labels_hash(labels), _record(record).get(INSTANCES_KEY))
+
+
+def _new_and_last(new: str | None, held: object) -> list[str]:
+    last = held[:1] if isinstance(held, list) else []
+    return list(dict.fromkeys([*([] if new is None else [new]), *last]))
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -84,13 +102,25 @@ def _other_source(written: Mapping[str, Any], scan: Path) -> str | None:
     return None
 
 
-def _is_as_written(mask: Path, written: Mapping[str, Any]) -> bool:
-    recorded = written.get(MASK_KEY)
+def _is_as_written(path: Path, read: Callable[[Path], str], recorded: object) -> bool:
     try:
-        return isinstance(recorded, list) and _mask_hash(read_mask(mask).data) in recorded
+        return isinstance(recorded, list) and read(path) in recorded
     except CordlesionError:
-        # We write no mask that cannot be read as one: somebody changed it.
+        # We write nothing that cannot be read: somebody changed it.
         return False
+
+
+def _read_mask_hash(path: Path) -> str:
+    return _mask_hash(read_mask(path).data)
+
+
+def _read_labels_hash(path: Path) -> str:
+    return _labels_hash(read_volume(path).data)
+
+
+def _labels_hash(labels: AnyArray) -> str:
+    """Return a hash of the numbers of lesions, which are the same whatever type a program stores."""
+    return hashlib.sha256(repr(labels.shape).encode() + labels.astype("<i4", order="C").tobytes()).hexdigest()
 
 
 def _mask_hash(mask: Array) -> str:

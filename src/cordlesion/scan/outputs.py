@@ -7,32 +7,37 @@ from pathlib import Path
 
 from cordlesion import __version__
 from cordlesion.centerlines import CordInput
-from cordlesion.config import PACKAGED_BUNDLE
-from cordlesion.cord.centerline import Centerline, coverage_remark, lost_remark
+from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict
-from cordlesion.io.arrays import Float32Array, Mask
+from cordlesion.io.arrays import AnyArray, Float32Array, Mask
 from cordlesion.io.fingerprints import file_hash
 from cordlesion.io.html import html_rows
-from cordlesion.io.outputs import check_output_file, check_output_folder, portable_path
+from cordlesion.io.outputs import check_output_file, check_output_folder
 from cordlesion.io.progress import show_message
-from cordlesion.io.volume import Volume, placement_remark, transform_used, write_volume
+from cordlesion.io.volume import Volume, transform_used, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.lesions.coverage import Coverage, measure_coverage
+from cordlesion.lesions.instances import number_instances, write_instances
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
 from cordlesion.metrics.uncertainty import entropy_map
 from cordlesion.model.architectures import Card
 from cordlesion.model.experience import describe_error, describe_training
 from cordlesion.scan.earlier import (
+    INSTANCES_KEY,
     MASK_KEY,
     SOURCE_KEY,
     check_earlier,
     doubt_files,
+    instance_files,
+    instances_written,
     map_files,
     masks_written,
     output_name,
 )
+from cordlesion.scan.record import bundle_record, curve_record, experience_record, list_remarks
+from cordlesion.threshold.lesion_calibration import why_uncalibrated
 from cordlesion.threshold.rules import ThresholdRule, describe_origin
 
 
@@ -91,19 +96,44 @@ class Segmentation:
         along_cord = self.model.cord_settings.region == "cord"
         return measure_coverage(self.scan, self.centerline) if along_cord and self.centerline is not None else None
 
+    @cached_property
+    def instances(self) -> AnyArray:
+        """The number of its lesion in each voxel, as in ``lesions``; 0 outside. Shape (X, Y, Z), whole numbers.
+
+        Components of the mask that are too small to count as a lesion are 0, too.
+
+        Examples:
+            >>> import cordlesion
+            >>> result = cordlesion.segment("scan.nii.gz", "bundle", centerline="centerline.nii.gz")
+            >>> first = result.lesions[0]
+            >>> int((result.instances == first.lesion).sum()) == first.n_voxels
+            True
+        """
+        return number_instances(self.mask, self.scan)
+
+    @property
+    def uncalibrated(self) -> str:
+        """Why the lesions have no ``probability``, half a sentence; empty where they have."""
+        if self.model.built_in_threshold is not None:
+            return "the model gives a mask without probabilities"
+        return why_uncalibrated(self.model.lesion_calibration, self.rule)
+
     @property
     def given(self) -> CordInput:
         """The former name of ``cord_input``."""
         warnings.warn("Segmentation.given is deprecated; use cord_input.", DeprecationWarning, stacklevel=2)
         return self.cord_input
 
-    def save(self, folder: Path | str, *, pictures: bool = True, overwrite: bool = False) -> list[Path]:
+    def save(
+        self, folder: Path | str, *, pictures: bool = True, overwrite: bool = False, instances: bool = False
+    ) -> list[Path]:
         """Write what ``cordlesion segment`` writes: maps, description, rows of the tables, picture and report.
 
         Args:
             folder: Where to write; several scans may share one.
             pictures: Write the picture and the one-page report of the scan.
             overwrite: Replace a mask that was corrected by hand, or that is of another scan of the same name.
+            instances: Write the image with the number of each lesion, too, and its table.
 
         Returns:
             The files of this scan; ``lesions.tsv`` and ``lesion_load.tsv`` of the folder are extended.
@@ -128,7 +158,7 @@ class Segmentation:
             check_output_file(written, scan, cord.centerline, cord.cord_mask)
         if scan is not None:
             check_earlier(folder, scan, overwrite=overwrite)
-        return write_segmentation(self, folder, pictures=pictures)
+        return write_segmentation(self, folder, pictures=pictures, instances=instances)
 
     def __repr__(self) -> str:
         name = self.scan.path.name if self.scan.path else "a scan"
@@ -147,7 +177,9 @@ class Segmentation:
         return html_rows("Segmentation (research use only)", rows)
 
 
-def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = True) -> list[Path]:
+def write_segmentation(
+    result: Segmentation, folder: Path, *, pictures: bool = True, instances: bool = False
+) -> list[Path]:
     """Write everything about one scan: maps, description, rows of the folder's tables, picture and one-page report.
 
     The pictures come last, so that an interrupt leaves no mask without its rows.
@@ -156,6 +188,7 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
         result: What was found.
         folder: Where to write.
         pictures: Write picture and report; without them the folder has none of this scan.
+        instances: Write the numbered lesions; without them the folder has none of this scan.
 
     Returns:
         The files of this scan.
@@ -164,7 +197,7 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
         CordlesionError: The folder cannot be written.
     """
     try:
-        files = _write_maps(result, folder)
+        files = _write_maps(result, folder, instances=instances)
         rows = Segmented(result.threshold, result.load, result.lesions, result.coverage)
         add_to_tables(folder, {output_name(result.scan.path): rows})
         files += _write_pictures(result, folder) if pictures else []
@@ -175,8 +208,9 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
     return files
 
 
-def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
+def _write_maps(result: Segmentation, folder: Path, *, instances: bool) -> list[Path]:
     files, card = map_files(folder, result.scan.path), result.model
+    numbered = instance_files(folder, result.scan.path)
     name = result.scan.path.name if result.scan.path else ""
     # Before the mask: after an interrupt in between, our own mask must not look like a corrected one.
     write_json(
@@ -186,61 +220,35 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             "Sources": [name],
             SOURCE_KEY: file_hash(result.scan.path) if result.scan.path else None,
             MASK_KEY: masks_written(result.mask, files[2]),
-            "Centerline": _curve_record(result),
+            INSTANCES_KEY: instances_written(result.instances if instances else None, files[2]),
+            "Centerline": curve_record(result),
             "Coverage": None if result.coverage is None else asdict(result.coverage),
             "Transform": transform_used(result.scan),
-            "Remarks": _remarks(result),
+            "Remarks": list_remarks(result),
             "Guard": result.verdict.record(),
             "Threshold": result.threshold,
             "ThresholdRule": result.rule.model_dump(mode="json"),
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
-            "Model": _experience(card),
+            "Model": experience_record(card),
             "LesionLoad": asdict(result.load),
             "Lesions": [asdict(lesion) for lesion in result.lesions],
-            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, **_bundle_record(result, folder)},
+            "GeneratedBy": {"Name": "cordlesion", "Version": __version__, **bundle_record(result, folder)},
         },
     )  # fmt: skip
     write_volume(files[0], result.probability, result.scan)
     write_volume(files[1], result.mask, result.scan)
     entropy, spread = doubts = doubt_files(folder, result.scan.path)
-    for stale in (*_pictures(result, folder), *doubts):
+    for stale in (*_pictures(result, folder), *doubts, *numbered.all):
         stale.unlink(missing_ok=True)
+    written = [*files, *(numbered.all if instances else ())]
+    if instances:
+        write_instances(numbered, result.mask, result.scan, result.lesions, files[1].name, result.uncalibrated)
     if result.spread is None:
-        return list(files)
+        return written
     write_volume(entropy, entropy_map(result.probability), result.scan)
     write_volume(spread, result.spread, result.scan)
-    return [*files, *doubts]
-
-
-def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:
-    """Return where the model lies and what identifies its weights; a model given without a folder has no place."""
-    if result.bundle is None:
-        return {"Bundle": None, "WeightsSHA256": result.model.weights_sha256}
-    weights = file_hash(result.bundle / "model.safetensors")
-    place = "packaged" if result.bundle == PACKAGED_BUNDLE else portable_path(result.bundle, folder)
-    return {"Bundle": place, "WeightsSHA256": weights}
-
-
-def _experience(card: Card) -> dict[str, object]:
-    """Return what is known about a model's training and errors; null if nothing is known."""
-    data, error = card.experience or (None, None)
-    known = {"TrainingData": data, "TestError": error}
-    return {name: None if one is None else one.model_dump(mode="json") for name, one in known.items()}
-
-
-def _remarks(result: Segmentation) -> list[str]:
-    scan, name = result.scan, result.scan.path.name if result.scan.path else ""
-    curve = result.centerline if result.model.cord_settings.region == "cord" else None
-    of_curve = [f"{name}: {remark}" for remark in curve.remarks] if curve else []
-    of_coverage = [remark(curve, scan, name) for remark in (coverage_remark, lost_remark)] if curve else []
-    return [remark for remark in (placement_remark(scan, name), *of_curve, *of_coverage) if remark]
-
-
-def partial_remark(result: Segmentation) -> str | None:
-    """Return a warning if only a part of the cord was searched, because it was lost at an end; else None."""
-    searched = None if result.coverage is None else result.centerline
-    return None if searched is None else lost_remark(searched, result.scan)
+    return [*written, *doubts]
 
 
 def _pictures(result: Segmentation, folder: Path) -> tuple[Path, Path]:
@@ -266,9 +274,10 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         threshold_origin=_origin(card, result.rule),
         **_experience_in_words(card, result.threshold),
         removal=card.postprocess,
-        centerline=_curve_record(result),
+        centerline=curve_record(result),
+        is_calibrated=not result.uncalibrated,
         peak_probability=float(result.probability.max()) if card.built_in_threshold is None else None,
-        remarks=_remarks(result),
+        remarks=list_remarks(result),
         guard=result.verdict,
         cord_only=cord_only,
         coverage=result.coverage,
@@ -286,12 +295,3 @@ def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:
         return {}
     data, error = card.experience
     return {"trained_on": describe_training(data), "errors": describe_error(error, threshold)}
-
-
-def _curve_record(result: Segmentation) -> dict[str, object] | None:
-    """Return where a centerline comes from: file names only, because folders are those of one machine."""
-    curve, given = result.centerline, result.cord_input
-    if curve is None:
-        return None
-    file = given.centerline or given.cord_mask
-    return {"Source": given.origin, "File": file.name if file else None, "Confidence": curve.confidence}

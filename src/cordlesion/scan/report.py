@@ -58,6 +58,8 @@ class Source:
     """Lesions were looked for along the centerline, and nowhere else."""
     coverage: Coverage | None = None
     """Which part of the scan was searched; None where that is the whole image."""
+    is_calibrated: bool = False
+    """Whether lesions have a probability of being real."""
 
 
 def write_lesion_report(path: Path, source: Source, found: LesionList, pictures: Figure) -> Path:
@@ -106,6 +108,7 @@ def _row(lesion: Lesion) -> dict[str, str]:
         "offset": _offset(lesion),
         "peak": NO_PROBABILITY if lesion.peak_probability is None else f"{lesion.peak_probability:.2f}",
         "mean": NO_PROBABILITY if lesion.mean_probability is None else f"{lesion.mean_probability:.2f}",
+        "real": NO_PROBABILITY if lesion.probability is None else f"{lesion.probability:.2f}",
         "voxel": ", ".join(f"{index:.0f}" for index in (lesion.i, lesion.j, lesion.k)),
     }
 

@@ -24,12 +24,15 @@ from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
 from cordlesion.model.packaged_model import announcer, bundle_folder
 from cordlesion.prediction import cut_scan, predict, predict_scan
+from cordlesion.scan.cord_inputs import cord_inputs
 from cordlesion.scan.earlier import check_earlier, doubt_files, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
 from cordlesion.scan.mask_rule import applied_rule
-from cordlesion.scan.outputs import Segmentation, partial_remark, write_segmentation
+from cordlesion.scan.outputs import Segmentation, write_segmentation
 from cordlesion.scan.qc_entry import add_to_qc
+from cordlesion.scan.record import partial_remark
 from cordlesion.scan.segmented_scans import SegmentedScans
+from cordlesion.threshold.lesion_calibration import why_uncalibrated
 from cordlesion.threshold.postprocess import make_mask, read_cord
 from cordlesion.threshold.rules import ThresholdRule
 
@@ -113,7 +116,9 @@ def _segment(
     predicted = predict(model, image, curve, cut)
     mask, threshold = make_mask(replace(image, data=predicted.probability), rule, model.card.postprocess, cord)
     p = predicted.probability if model.card.built_in_threshold is None else None
-    found = measure_lesions(image, mask, p, curve, members=predicted.members, threshold=threshold)
+    known = model.card.lesion_calibration
+    chance = None if why_uncalibrated(known, rule) else known
+    found = measure_lesions(image, mask, p, curve, members=predicted.members, threshold=threshold, calibration=chance)
     return Segmentation(
         image, given, curve, predicted.probability, mask, threshold, found.lesions, found.load, rule, model.card,
         bundle, compare_result(verdict, model, found), predicted.spread,
@@ -135,6 +140,7 @@ def segment_files(
     overwrite: bool = False,
     code: Path | None = None,
     force: bool = False,
+    instances: bool = False,
 ) -> SegmentedScans:
     """Segment scans and write everything about them to ``folder``, with one table of all their lesions.
 
@@ -154,6 +160,7 @@ def segment_files(
             such scans are refused.
         code: As for :func:`segment`.
         force: As for :func:`segment`.
+        instances: Write an image with the number of each lesion, too, and its table.
 
     Returns:
         The scans that could not be segmented, each with the reason; what the folder held of them stays as it was. And
@@ -167,7 +174,7 @@ def segment_files(
     for written in (folder, qc or folder):
         check_output_folder(written)
     check_tables(folder)
-    cords = _cords(scans, centerlines, cord_masks, centerline_source)
+    cords = cord_inputs(scans, centerlines, cord_masks, centerline_source)
     for written in (file for scan in scans for file in (*map_files(folder, scan), *doubt_files(folder, scan))):
         check_output_file(written, *scans, *centerlines, *cord_masks)
     place, announce = bundle_folder(bundle), announcer(bundle)
@@ -188,7 +195,9 @@ def segment_files(
                 continue
             try:
                 show_verdict(name, result.verdict)
-                write_segmentation(result, folder, pictures=pictures)
+                write_segmentation(result, folder, pictures=pictures, instances=instances)
+                if instances and not n_written and result.uncalibrated:
+                    show_message(f"{place}: lesions have no probability of being real: {result.uncalibrated}.")
                 n_written += 1
                 if remark := partial_remark(result):
                     partial[name] = remark
@@ -200,31 +209,6 @@ def segment_files(
     if not n_written:
         raise CordlesionError(next(iter(faults.values())))
     return SegmentedScans(faults, partial)
-
-
-def _cords(
-    scans: Sequence[Path], centerlines: Sequence[Path], cord_masks: Sequence[Path], source: CordSource
-) -> list[CordInput]:
-    """Return the cord input of each scan; first check that the scans can be segmented into one folder."""
-    names = [output_name(scan) for scan in scans]
-    for scan in scans:
-        if scan.is_dir():
-            raise CordlesionError(f"{scan}: is a folder; scans are needed. Give the scans in it, one by one.")
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        first, second = [scan for scan, name in zip(scans, names, strict=True) if name == twice][:2]
-        raise CordlesionError(
-            f"{second}: its outputs would get the same name ({twice}) as those of {first}; names must "
-            "differ. Segment them into two folders."
-        )
-    for option, files in (("--centerline", centerlines), ("--cord-mask", cord_masks)):
-        if files and len(files) != len(scans):
-            raise CordlesionError(
-                f"{option} was given {len(files)} times for {len(scans)} scans; one for each scan, in their order, is "
-                "needed. Repeat the option."
-            )
-    none: Sequence[Path | None] = [None] * len(scans)
-    return [CordInput(*given, source) for given in zip(centerlines or none, cord_masks or none, strict=True)]
 
 
 def _kept(folder: Path, name: str) -> str:

@@ -77,6 +77,10 @@ class SctCard(BaseModel):
     def experience(self) -> None:
         """None: the card has no place for it."""
 
+    @property
+    def lesion_calibration(self) -> None:
+        """None: the card has no place for it."""
+
     def describe(self) -> str:
         """Return what network it is and where it comes from."""
         parts = ["lesion network of the Spinal Cord Toolbox"]

@@ -9,7 +9,7 @@ from functools import partial
 
 import pandas as pd
 
-from cordlesion.config import EnsembleRun, Method, RunConfig
+from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.scan import Scan
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.columns import TableSpec
@@ -18,9 +18,10 @@ from cordlesion.io.tables import read_in_parts, read_table, table_in_parts, writ
 from cordlesion.io.volume import read_mask
 from cordlesion.metrics import STRATA_MM3, evaluate_rules, froc_curve, match_lesions, stratum_scores
 from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
-from cordlesion.study import uncertainty
+from cordlesion.study import lesion_probabilities, uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.lesion_probabilities import calibrate_method, collect_lesion_probabilities
 from cordlesion.study.operating_points import write_operating_points
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
@@ -37,30 +38,46 @@ _RUN = ["set", "loss", "seed"]
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS))
+TABLES = tuple(
+    spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC)
+)
 """Names of the tables in the study folder."""
 
 
 def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG001
     """Measure the masks of every method by other lesion rules and lesion sizes, and the calibration of its maps."""
     for method in study.config.methods:
-        scans = {
-            name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)]
-            for name in ("threshold", "test")
-        }
         check = partial(_require_references, study, method)
-        analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
+        analyze_run(study.folder, method, study.config.evaluation.rule, _by_set(study, method), check)
     collect_analyses(study.folder, study.config.methods)
     write_operating_points(study.folder, study.config)
     doubted = measured_methods(study)
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))
     collect_uncertainty(study.folder, doubted)
+    _calibrate_lesions(study)
     if study_rules(study.config):
         for method in (one for one in study.config.methods if one.is_tuned):
             measure_rules(study, method, study.in_set("test", method.fold))
     collect_rules(study, RULE_EVALUATION)
     return study
+
+
+def _calibrate_lesions(study: Study) -> None:
+    """Fit the chance that lesions are real, of every method whose maps hold something."""
+    calibrated = []
+    for method in study.config.methods:
+        tuned = study.open_test(method.fold).thresholds.get(method.name)
+        if tuned is not None and tuned.rule.finds_lesions:
+            calibrate_method(study, method, tuned.rule, _by_set(study, method))
+            calibrated.append(method)
+    collect_lesion_probabilities(study.folder, calibrated)
+
+
+def _by_set(study: Study, method: Method) -> dict[str, list[MappedScan]]:
+    """Return the scans that are measured, with their maps and masks."""
+    sets: tuple[SetName, ...] = ("threshold", "test")
+    return {name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)] for name in sets}
 
 
 def analyze_run(

@@ -177,6 +177,7 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
         f"masks/{name}",
         f"analyze/{name}",
         f"uncertainty/{name}",
+        f"lesions/{name}",
         *made_for(folder, name)[1],
         f"ensemble/{name}",
     ]

@@ -80,6 +80,8 @@ class StudyResults(LargeTables):
     uncertainty: pd.DataFrame
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
+    lesion_probabilities: pd.DataFrame
+    """The predicted lesions; without rows in studies of earlier versions."""
     operating_points: pd.DataFrame
     """Thresholds that keep a promise, of each fold apart; without rows in studies of earlier versions."""
     rule_choices: pd.DataFrame

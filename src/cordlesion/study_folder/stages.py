@@ -72,6 +72,7 @@ STAGES: tuple[Stage, ...] = (
             "uncertainty.tsv",
             "retention.tsv",
             "operating_points.tsv",
+            "lesion_probabilities.tsv",
             "threshold_rules.tsv",
         ),
     ),

@@ -7,6 +7,7 @@ from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
+from cordlesion.study_folder.lesion_tables import LESION_PROBABILITIES as LESION_PROBABILITIES
 from cordlesion.study_folder.point_tables import OPERATING_POINTS as OPERATING_POINTS
 from cordlesion.study_folder.run_columns import MINIMUM_VOLUME, THRESHOLD, TUNED_VOLUME
 from cordlesion.study_folder.run_columns import RUN_COLUMNS as RUN_COLUMNS
@@ -257,12 +258,13 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, HISTORY, COMPARATORS),
+    *(LESION_PROBABILITIES, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS)
+_RARE = (UNCERTAINTY, RETENTION, LESION_PROBABILITIES, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only studies with ensembles, with further threshold rules, or of later versions have."""
+"""Names of the tables that some studies lack: without ensembles, without further threshold rules, of earlier versions,
+or with no predicted lesion."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

@@ -23,6 +23,7 @@ from cordlesion.threshold.stability import Stability, measure_stability
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from cordlesion.threshold.lesion_calibration import LesionCalibration
     from cordlesion.threshold.rule import ThresholdRule
 
 _CONFIDENCE = 0.95
@@ -85,6 +86,8 @@ class ThresholdChoice:
     promises: Sequence[Promise] = ()
     """What t is shown to keep (:func:`cordlesion.threshold.promise`); then it is the best of those that do, and has no
     interval."""
+    lesion_calibration: "LesionCalibration | None" = None
+    """The chance that a lesion of its masks is real; only where the choice was made from files with enough lesions."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"

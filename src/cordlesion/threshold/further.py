@@ -9,6 +9,8 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold.rules import AnyThresholdRule, ThresholdRule
 
+_LATER = ("further_rules", "lesion_calibration")
+
 
 class FurtherRule(BaseModel):
     """A threshold rule of a model beside its own, as ``model.json`` holds it."""
@@ -53,5 +55,5 @@ def find_further(own: ThresholdRule | None, further: Mapping[str, FurtherRule], 
 
 
 def without_empty(card: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON form of a card without further rules that there are not: older versions do not know the key."""
-    return {name: value for name, value in card.items() if name != "further_rules" or value}
+    """Return the JSON form of a card without keys that hold nothing and that older versions do not know."""
+    return {name: value for name, value in card.items() if name not in _LATER or value}

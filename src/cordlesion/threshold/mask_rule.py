@@ -18,11 +18,12 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import write_json
 from cordlesion.threshold.choice import ThresholdChoice
+from cordlesion.threshold.lesion_calibration import LesionCalibration
 from cordlesion.threshold.own_rule import code_of, known_rule, tried_rule
 from cordlesion.threshold.postprocess import make_mask
 from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule, load_rule
 
-_BESIDE = "threshold_rule.json"
+_BESIDE, _LESIONS = "threshold_rule.json", "lesion_calibration"
 _NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
 
 
@@ -38,6 +39,8 @@ class MaskRule:
     """The file it came from."""
     code: Mapping[str, list[str]] = field(default_factory=dict)
     """SHA-256 of the module of a user's own rule."""
+    lesions: LesionCalibration | None = None
+    """The chance that a lesion of its masks is real; None where that is not known."""
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, scans: Mapping[str, str]) -> "MaskRule":
@@ -63,6 +66,7 @@ class MaskRule:
             "postprocess": self.removal.model_dump(mode="json"),
             "scans": dict(self.scans),
             **({"code": dict(self.code)} if self.code else {}),
+            **({} if self.lesions is None else {_LESIONS: self.lesions.model_dump(mode="json")}),
         }
 
 
@@ -104,6 +108,7 @@ def _read(path: Path) -> MaskRule:
     record = read_json(path, dict)
     try:
         rule, removal = load_rule(record.get("threshold_rule") or _of_older(record)), _removal(record)
+        lesions = LesionCalibration.model_validate(record[_LESIONS]) if record.get(_LESIONS) else None
     except (ValidationError, KeyError) as error:
         raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
     if not rule.finds_lesions:
@@ -114,7 +119,7 @@ def _read(path: Path) -> MaskRule:
             "`cord_margin_mm` is needed. Cut these maps in a study."
         )
     code = record.get("code")
-    return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {})
+    return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {}, lesions)
 
 
 def _with_code(found: MaskRule, code: Path | str | None) -> ThresholdRule:

@@ -67,7 +67,18 @@ def evaluation(study: MethodsContext) -> str:
         "no lesion these values are undefined and were left out; there, false positives were counted. By subject, "
         "sensitivity is the share of scans with lesions in which at least one was detected, and specificity the share "
         "of scans without lesions in which none was predicted. Calibration was measured over the voxels of the stack, "
-        f"with the temperature fitted on the threshold set {study.cite('guo2017')}."
+        f"with the temperature fitted on the threshold set {study.cite('guo2017')}.{_lesion_chances(study)}"
+    )
+
+
+def _lesion_chances(study: MethodsContext) -> str:
+    """Describe how the chance of a predicted lesion was fitted; empty in studies without."""
+    if study.results.lesion_probabilities["probability"].isna().all():
+        return ""
+    return (
+        " The chance that a predicted lesion is real was fitted on those of the threshold set, by logistic regression "
+        "on the logits of its highest and its mean probability and the logarithm of its volume with weights of at "
+        "least 0, and was measured on the test set."
     )
 
 

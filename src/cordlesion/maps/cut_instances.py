@@ -1,0 +1,67 @@
+"""The lesions of masks that `cut` makes, each with its number and the probability that it is real (no torch)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from cordlesion.dataset.scan_names import file_stem
+from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Mask
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume
+from cordlesion.lesions.instances import InstanceFiles, write_instances
+from cordlesion.lesions.measure import measure_lesions
+from cordlesion.threshold.lesion_calibration import why_uncalibrated
+from cordlesion.threshold.mask_rule import MaskRule
+
+
+def instances_of(mask: Path) -> InstanceFiles:
+    """Return the files of the instances of a mask: beside it, named after its scan."""
+    return InstanceFiles.of(mask.parent, file_stem(mask).removesuffix("_mask").replace("_label-lesion", ""))
+
+
+def check_instances(masks: Iterable[Path], *, overwrite: bool) -> None:
+    """Refuse to replace files that are there.
+
+    Raises:
+        CordlesionError: One is, and ``overwrite`` is not given.
+    """
+    there = next((path for mask in masks for path in instances_of(mask).all if path.exists()), None)
+    if there is not None and not overwrite:
+        raise CordlesionError(
+            f"{there}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
+        )
+
+
+def write_cut_instances(path: Path, mask: Mask, probability: Volume, rule: MaskRule) -> Path:
+    """Write the instances of a mask beside it.
+
+    Args:
+        path: Of the mask.
+        mask: As the rule made it.
+        probability: The map.
+        rule: With the chance that a lesion of its masks is real, where that is known.
+
+    Returns:
+        The image of the instances.
+
+    Raises:
+        CordlesionError: A file cannot be written.
+    """
+    p = probability.data.astype(np.float32, copy=False)
+    lesions = measure_lesions(probability, mask, p, calibration=rule.lesions).lesions
+    files = instances_of(path)
+    write_instances(files, mask, probability, lesions, path.name, why_uncalibrated(rule.lesions, rule.rule))
+    return files.image
+
+
+def remove_instances(path: Path) -> None:
+    """Remove the instances of an earlier mask of this name; files that are not of it stay."""
+    files = instances_of(path)
+    try:
+        is_ours = files.record.is_file() and read_json(files.record, dict).get("Sources") == [path.name]
+    except CordlesionError:
+        return
+    for stale in files.all if is_ours else ():
+        stale.unlink(missing_ok=True)
