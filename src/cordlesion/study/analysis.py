@@ -9,7 +9,7 @@ from functools import partial
 
 import pandas as pd
 
-from cordlesion.config import EnsembleRun, Method, RunConfig
+from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.scan import Scan
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.columns import TableSpec
@@ -33,6 +33,7 @@ from cordlesion.threshold.study_rules import study_rules
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
 _RUN = ["set", "loss", "seed"]
+_SETS: tuple[SetName, ...] = ("threshold", "test")
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
@@ -44,8 +45,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     """Measure the masks of every method by other lesion rules and lesion sizes, and the calibration of its maps."""
     for method in study.config.methods:
         scans = {
-            name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)]
-            for name in ("threshold", "test")
+            name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)] for name in _SETS
         }
         check = partial(_require_references, study, method)
         analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
@@ -56,7 +56,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     collect_uncertainty(study.folder, doubted)
     if study_rules(study.config):
         for method in (one for one in study.config.methods if one.is_tuned):
-            measure_rules(study, method, study.in_set("test", method.fold))
+            measure_rules(study, method, {name: study.in_set(name, method.fold) for name in _SETS})
     collect_rules(study, RULE_EVALUATION)
     return study
 
@@ -182,7 +182,7 @@ def _froc_rows(run: Iterable[tuple[str, Hashable]], rows: pd.DataFrame) -> pd.Da
 
 
 def _require_references(study: Study, method: Method) -> None:
-    for name in ("threshold", "test"):
+    for name in _SETS:
         for scan in study.in_set(name, method.fold):
             require_unchanged(scan, study.hashes[scan.scan_id], ["reference"])
 

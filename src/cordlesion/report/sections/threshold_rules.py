@@ -94,6 +94,19 @@ def better_rule(results: StudyResults, summary: pd.DataFrame) -> pd.Series | Non
     return None if raised.empty else raised.iloc[int(raised["difference"].to_numpy(float).argmax())]
 
 
+def advise_rule(results: StudyResults, summary: pd.DataFrame) -> str:
+    """Say in one line that a further rule of the recommended model does better; empty where none does."""
+    row = better_rule(results, summary)
+    if row is None:
+        return ""
+    rule, change = row["threshold_rule"], with_interval(row["difference"], row["low"], row["high"], signed=True)
+    return (
+        f"With the threshold rule {rule} the same maps have a mean lesion F1 of {format_number(row['value'])} instead "
+        f"of {format_number(row['reference'])} on the test set ({change}), and their voxel F1 is not lower by more "
+        f"than chance. It is used by segment --threshold-rule {rule}."
+    )
+
+
 def _by_loss(results: StudyResults) -> dict[tuple[str, str], list[Run]]:
     """Return the runs that learned something by the one threshold and by a rule, of each loss and rule."""
     chosen = results.rule_choices
@@ -115,7 +128,7 @@ def _paired(results: StudyResults, run: Run, rule: str) -> pd.DataFrame:
     """Return a row per test scan with each metric by the one threshold (``global_...``) and by the rule."""
     one = results.evaluated(run, "test", results.tuned[run]).reset_index()
     measured = _of_run(results.threshold_rules, run)
-    other = measured[measured["threshold_rule"] == rule]
+    other = measured[(measured["threshold_rule"] == rule) & (measured["set"] == "test")]
     first, second = (_metrics(rows).set_index(["scan_id", "subject"]) for rows in (one, other))
     return second.join(first.add_prefix("global_"), how="inner").reset_index().assign(seed=run.seed)
 

@@ -11,6 +11,7 @@ from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.recommendation.found import describe_found, head
+from cordlesion.report.sections.threshold_rules import advise_rule
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
@@ -79,6 +80,7 @@ def write_brief(findings: Findings) -> Brief:
         "How sure is the model?": sure_of_model(results, frames["pairs"], frames["ranks"]),
         "How sure is the threshold?": sure_of_threshold(results),
         "What changes against 0.5?": change_from_half(results, frames["tuning"], points),
+        "Is another threshold rule better?": advise_rule(results, frames["threshold_rules"]),
     }
     has_bundle = (best.seed is not None or best.loss in results.ensembles) and None in thresholds
     return Brief(
@@ -90,7 +92,7 @@ def write_brief(findings: Findings) -> Brief:
         meaning=_meaning(results),
         why=_why(results, frames["choice"]),
         n_test=int(of_run(points, best)["n_scans"].iloc[0]),
-        reasons=tuple(Answer(question, text) for question, text in reasons.items()),
+        reasons=tuple(Answer(question, text) for question, text in reasons.items() if text),
         expectations=_expectations(best, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
         has_lesions=bool(of_run(points, best)["n_lesions"].any()),
