@@ -16,7 +16,7 @@ from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import change_of_shares, crossed_test, holm, wilcoxon
 from cordlesion.study_folder.manifest import rules_before
 from cordlesion.study_folder.results import StudyResults, learned_runs
-from cordlesion.study_folder.runs import Run, false_lesions
+from cordlesion.study_folder.runs import Run, false_lesions, of_run
 
 METRICS = {
     "lesion_f1": "L-F1",
@@ -113,22 +113,15 @@ def _by_loss(results: StudyResults) -> dict[tuple[str, str], list[Run]]:
     learned = chosen[chosen["learned"].astype(bool)] if len(chosen) else chosen
     found: dict[tuple[str, str], list[Run]] = {}
     for run in (one for one in learned_runs(results) if one in results.tuned):
-        for rule in _of_run(learned, run)["threshold_rule"].unique():
+        for rule in of_run(learned, run)["threshold_rule"].unique():
             found.setdefault((run.loss, str(rule)), []).append(run)
     return found
-
-
-def _of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Return the rows of all folds of a run."""
-    seeds = table["seed"].isna() if run.seed is None else table["seed"] == run.seed
-    return table[(table["loss"] == run.loss) & seeds.fillna(False)]
 
 
 def _paired(results: StudyResults, run: Run, rule: str) -> pd.DataFrame:
     """Return a row per test scan with each metric by the one threshold (``global_...``) and by the rule."""
     one = results.evaluated(run, "test", results.tuned[run]).reset_index()
-    measured = _of_run(results.threshold_rules, run)
-    other = measured[(measured["threshold_rule"] == rule) & (measured["set"] == "test")]
+    other = of_run(results.threshold_rules, run, threshold_rule=rule, set="test")
     first, second = (_metrics(rows).set_index(["scan_id", "subject"]) for rows in (one, other))
     return second.join(first.add_prefix("global_"), how="inner").reset_index().assign(seed=run.seed)
 
