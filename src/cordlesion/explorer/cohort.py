@@ -36,10 +36,10 @@ class CohortCounts:
     counts: dict[str, IntArray]
     """``reference``: lesions of the reference, ``detected``: those found, ``predicted``: predicted lesions,
     ``confirmed``: those that the reference confirms; each of shape (T, S)."""
-    own_peaks: IntArray
-    """Index of the model's own peak on the second slider for each scan, shape (S,); 0 for a model without one."""
     scores: dict[str, FloatArray]
     """``voxel_f1`` and ``lesion_f1``; NaN where the reference has no lesion, each of shape (T, S)."""
+    own_peaks: IntArray
+    """Index of the model's own peak on the second slider for each scan, shape (S,); 0 for a model without one."""
 
     def describe(self) -> dict[str, Any]:
         """Return the counts for the page as 16-bit numbers."""
@@ -68,7 +68,7 @@ def count_cohort(catalog: Catalog, model: Model) -> CohortCounts:
         values[:, *where] = table[list(_COLUMNS)].to_numpy(float).T
     counts = {name: values[n].astype(np.int64) for n, name in enumerate(_COUNTS)}
     scores = dict(zip(_SCORES, values[len(_COUNTS) :], strict=True))
-    return CohortCounts(levels, own, counts, own_peaks, scores)
+    return CohortCounts(levels, own, counts, scores, own_peaks)
 
 
 def _table(catalog: Catalog, model: Model, set_name: str) -> pd.DataFrame:
