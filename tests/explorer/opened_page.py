@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Callable
+from typing import Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize
 
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 SIZE = ViewportSize(width=1440, height=900)
 METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1", "lesion_sensitivity", "lesion_precision", "lesion_f1")
 
@@ -73,3 +77,9 @@ class Opened:
 
     def pictures(self) -> list[bytes]:
         return [self.page.locator(f'[data-side="{side}"] .picture').screenshot() for side in "ab"]
+
+
+def serious_faults(page: Page) -> list[str]:
+    """Return what axe-core finds serious or critical on a page."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['target']}" for v in found if v["impact"] in ("serious", "critical")]

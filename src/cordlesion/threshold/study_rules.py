@@ -73,7 +73,7 @@ def choose_further(
         lesion_rule: The one that scans were measured by.
 
     Returns:
-        The rule, and how sure the choice is, which a rule of the user does not tell.
+        The rule, and how sure the choice is, which a rule of the user does not state.
 
     Raises:
         CordlesionError: It cannot be chosen on these scans, or a rule of the user fails.
