@@ -5,8 +5,8 @@
   // Links, sliders and counts are indexed by these names. A peak is a second threshold, of models with the rule "peak": the
   // highest probability of a lesion must reach it; 0, the first value, keeps every lesion.
   cordlesion.PARAMETERS = {
-    t: { label: "Threshold", caption: "how far", kinds: ["tuned", "published", "peak"], values: (study) => study.thresholds },
-    peak: { label: "Peak", caption: "how sure", kinds: ["peak"], values: (study) => study.peaks },
+    t: { label: "Threshold", caption: "how far: threshold", kinds: ["tuned", "published", "peak"], values: (study) => study.thresholds },
+    peak: { label: "Peak", caption: "how sure: peak", kinds: ["peak"], values: (study) => study.peaks },
   };
 
   // Return whether a kind of model has a slider.

@@ -27,12 +27,11 @@
     // Make a slider for each parameter.
     makeInputs() {
       const { study } = this.page;
-      return Object.entries(cordlesion.PARAMETERS).map(([parameter, { values, caption }]) => {
+      return Object.entries(cordlesion.PARAMETERS).map(([parameter, { values }]) => {
         const input = cordlesion.make("input", { type: "range", min: 0, max: values(study).length - 1, step: 1 });
         input.dataset.parameter = parameter;
         input.addEventListener("input", () => this.page.setCut(this.name, parameter, Number(input.value)));
         input.addEventListener("keydown", (event) => this.step(event, parameter));
-        this.find(".sliders").append(cordlesion.make("span", { className: "caption" }, caption), input);
         return [parameter, input];
       });
     }
@@ -101,11 +100,19 @@
       this.section.classList.toggle("mask", this.isMask);
       this.find(".tuned").disabled = this.isMask;
       this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind === "published" ? "published" : "tuned"} ${cordlesion.printCut(this.ownCut, this.model.kind, study)}`;
-      this.section.classList.toggle("with-peak", this.has("peak"));
+      this.placeSliders();
       for (const [parameter, input] of this.inputs) {
         input.disabled = !this.has(parameter);
         input.setAttribute("aria-label", `${cordlesion.PARAMETERS[parameter].label} of ${this.model.label}`);
       }
+    }
+
+    // Show the sliders of the model; where there are several, with what each is for.
+    placeSliders() {
+      const inputs = this.inputs.filter(([parameter]) => parameter === "t" || this.has(parameter));
+      const caption = ([parameter]) => cordlesion.make("span", { className: "caption" }, cordlesion.PARAMETERS[parameter].caption);
+      const parts = inputs.flatMap((one) => (inputs.length > 1 ? [caption(one), one[1]] : [one[1]]));
+      this.find(".sliders").replaceChildren(...parts);
     }
 
     // Show the results of the model for a scan.
