@@ -99,12 +99,20 @@
       this.drawn = null; // the charts are those of another model or page
       this.section.classList.toggle("mask", this.isMask);
       this.find(".tuned").disabled = this.isMask;
-      this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind === "published" ? "published" : "tuned"} ${cordlesion.printCut(this.ownCut, this.model.kind, study)}`;
+      this.find(".tuned").textContent = this.isMask ? "no threshold" : this.describeOwn(study);
       this.placeSliders();
       for (const [parameter, input] of this.inputs) {
         input.disabled = !this.has(parameter);
         input.setAttribute("aria-label", `${cordlesion.PARAMETERS[parameter].label} of ${this.model.label}`);
       }
+    }
+
+    // Name the model's own threshold; with a second one in few words, since the button is narrow.
+    describeOwn(study) {
+      const { t, peak } = this.ownCut;
+      const own = cordlesion.printThreshold(study.thresholds[t]);
+      if (this.has("peak")) return `tuned ${own}, ${cordlesion.printThreshold(study.peaks[peak])}`;
+      return `${this.model.kind} t = ${own}`;
     }
 
     // Show the sliders of the model; where there are several, with what each is for.

@@ -205,20 +205,20 @@ def _sentence(rule: str, mine: pd.DataFrame) -> str:
         return ""
     largest = lesions.iloc[int(np.abs(lesions["difference"].to_numpy(float)).argmax())]
     change = with_interval(largest["difference"], largest["low"], largest["high"], signed=True)
-    sure = lesions[lesions["p_holm"] <= SIGNIFICANT]
-    raised, lowered = int((sure["difference"] > 0).sum()), int((sure["difference"] < 0).sum())
-    of_all = f"of {plural(len(lesions), 'method')}" if len(lesions) > 1 else ""
-    name = f" of {loss_name(str(largest['loss']))}"
-    by = f"{'by up to' if len(lesions) > 1 else 'by'} {change}{name if len(lesions) > 1 else ''}"
-    if not raised + lowered:
-        return f"The rule {rule} changes the lesion F1 of no method by more than chance ({by})."
-    verbs = [f"raises it for {raised}" if raised else "", f"lowers it for {lowered}" if lowered else ""]
-    voxels = mine[(mine["metric"] == "voxel_f1") & (mine["p_holm"] <= SIGNIFICANT)]
-    overlap = "the voxel F1 of none changes" if voxels.empty else f"the voxel F1 of {len(voxels)} changes, too"
+    name = f"{loss_name(str(largest['loss']))}, " if len(lesions) > 1 else ""
+    voxels = _differs(mine[mine["metric"] == "voxel_f1"])
     return (
-        f"The rule {rule} changes the lesion F1 {by}: it {enumerate_words([v for v in verbs if v])} {of_all}".rstrip()
-        + f" by more than chance; {overlap}."
+        f"By the rule {rule}, lesion F1 {_differs(lesions)} by more than chance, and voxel F1 {voxels}; "
+        f"{'largest ' if len(lesions) > 1 else ''}difference in lesion F1: {name}{change}."
     )
+
+
+def _differs(rows: pd.DataFrame) -> str:
+    """Say for how many methods a score is higher or lower by more than chance."""
+    sure = rows[rows["p_holm"] <= SIGNIFICANT]
+    counts = {"higher": int((sure["difference"] > 0).sum()), "lower": int((sure["difference"] < 0).sum())}
+    words = [f"{word} for {count}" for word, count in counts.items() if count]
+    return f"is {enumerate_words(words)} of {plural(len(rows), 'method')}" if words else "differs for no method"
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
