@@ -111,8 +111,8 @@ def test_notes_are_kept_and_exported(opened):
     name = opened.link()["scan"]
     assert page.locator("#scan").inner_text() == name
     opened.after(lambda: page.keyboard.press("-"))
-    page.get_by_label("Comment on this scan").fill("low\tcontrast & motion")
-    opened.after(lambda: page.keyboard.press("Enter"))
+    opened.after(lambda: page.get_by_label("Comment on this scan").fill("low\tcontrast & motion"))
+    page.keyboard.press("Enter")
     opened.after(lambda: page.get_by_role("button", name="Cohort").click())
     assert table(opened)[name][-1] == "✕ fail low contrast & motion"
     page.reload()
@@ -132,8 +132,8 @@ def test_notes_are_kept_and_exported(opened):
     }
     opened.after(page.locator('[data-goto="scan"]').click)
     opened.after(lambda: page.keyboard.press("-"))
-    page.get_by_label("Comment on this scan").fill("")
-    opened.after(lambda: page.keyboard.press("Enter"))
+    opened.after(lambda: page.get_by_label("Comment on this scan").fill(""))
+    page.keyboard.press("Enter")
     assert page.get_by_role("button", name="Export notes (0)").is_disabled()
 
 

@@ -34,6 +34,7 @@ def bare(browser: Browser, server: ExplorerServer) -> Iterator[Opened]:
 
 def click_slowly(opened: Opened, target: Locator) -> None:
     """Press, let the page do what follows from it, and release."""
+    target.scroll_into_view_if_needed()
     box = target.bounding_box()
     assert box
     opened.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
@@ -53,8 +54,9 @@ def test_a_click_on_a_scan_after_a_comment_opens_it(opened):
         page.keyboard.type("blurred")
         row = page.locator("#scans button:not([aria-current])").last
         name = row.locator(".name").inner_text()
-        opened.after(lambda row=row: click_slowly(opened, row))
-        assert page.locator("#scan").inner_text() == name != current
+        click_slowly(opened, row)
+        page.locator("#scan", has_text=name).wait_for()  # the note updates the page, too
+        assert name != current
         assert page.get_by_role("button", name="Export notes (1)").is_visible()
         opened.follow(f"scan={current}&set=test")
         assert comment.input_value() == "blurred"
