@@ -17,6 +17,15 @@ from cordlesion.threshold.postprocess import make_mask
 TUNED = {"objective": "mean_voxel_f1", "interval": None}
 MODEL = "soft-peak"
 STEP_MS = 50
+N_PAINTED = """async ([scan, model, t, peak]) => {
+  const { scans, models, thresholds, connectivity } = await cordlesion.load("study");
+  const number = (list, name) => list.findIndex((one) => one.name === name);
+  const key = cordlesion.scanKey(number(scans, scan));
+  const { levels, highest } = await cordlesion.loadModel(key, number(models, model));
+  const kept = cordlesion.keepPeaks(levels, highest, thresholds.indexOf(t), thresholds.indexOf(peak), connectivity);
+  return kept.values.filter((level) => level >= kept.t).length;
+}"""
+"""How many voxels of a scan the page paints as lesion."""
 
 
 @pytest.fixture
@@ -70,9 +79,9 @@ def test_metrics_and_overlay_are_those_of_the_rule(with_peak, by_rule):
             assert shown[name] == (None if np.isnan(value) else pytest.approx(value))
         text = with_peak.text("a", "output").removesuffix("← →").strip()
         assert text == f"t = {t:.2f}, peak {peak:.2f}"
-        # Coloured voxels of true and false positives, in the frame of the cord, are those of the mask.
-        n_colored = with_peak.page.evaluate("() => document.querySelector('[data-side=a] .counts.voxels').textContent")
-        assert n_colored.startswith(f"{mask.sum() * np.prod(reference.spacing_mm):.0f} mm³")
+        volume = f"{mask.sum() * np.prod(reference.spacing_mm):.0f} mm³"
+        assert with_peak.text("a", ".counts.voxels").startswith(volume)
+        assert with_peak.page.evaluate(N_PAINTED, [scan, MODEL, t, max(t, peak)]) == mask.sum()
         changed.add(int(mask.sum()))
     assert len(changed) > 2
 

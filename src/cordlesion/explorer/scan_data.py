@@ -136,8 +136,8 @@ class ScanData:
         return described
 
     def _levels_in_las(self, processed: Float32Array) -> UInt8Array:
-        levels: UInt8Array = to_las(Volume(_levels(processed, self.catalog.thresholds), self.image.affine)).data
-        return levels
+        levels = _levels(processed, self.catalog.thresholds)
+        return to_las(Volume(levels, self.image.affine)).data.astype(np.uint8, copy=False)
 
     def _grey(self, data: AnyArray) -> UInt8Array:
         low, high = self._grey_range

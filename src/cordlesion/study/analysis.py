@@ -44,7 +44,7 @@ TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *unc
 def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG001
     """Measure the masks of every method by other lesion rules and lesion sizes, and the calibration of its maps."""
     for method in study.config.methods:
-        scans = {
+        scans: dict[str, list[MappedScan]] = {
             name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)] for name in _SETS
         }
         check = partial(_require_references, study, method)
