@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from explorer_study import beside_peak
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.explorer.catalog import Catalog
@@ -16,9 +17,10 @@ def catalog(study: Path) -> Catalog:
 
 def test_models_are_ranked_on_the_threshold_set_and_those_without_a_tuned_threshold_are_last(catalog):
     scores = read_table(catalog.results.folder.thresholds).sort_values("score", ascending=False)
-    names = [model.run.loss for model in catalog.models]
+    names = [model.run.loss for model in catalog.models if model.kind != "peak"]
     assert names == [*scores["loss"], "hard", "shipped"]
-    assert [model.kind for model in catalog.models] == ["tuned", "tuned", "mask", "published"]
+    assert [model.kind for model in catalog.models] == ["tuned", "tuned", "mask", "published", "peak", "peak"]
+    assert [model.name for model in catalog.models[4:]] == [f"{model.run.name}-peak" for model in catalog.models[:2]]
 
 
 def test_only_scans_of_the_threshold_and_the_test_set_are_shown(catalog):
@@ -39,7 +41,7 @@ def test_the_slider_has_every_hundredth_and_every_threshold_of_the_study(catalog
 def test_each_model_has_its_own_threshold_and_only_tuned_maps_are_post_processed(catalog):
     scan = catalog.scans[0]
     tuned = read_table(catalog.results.folder.thresholds).set_index("loss")["threshold"]
-    applied = {model.run.loss: catalog.apply(model, scan) for model in catalog.models}
+    applied = {model.run.loss: catalog.apply(model, scan) for model in beside_peak(catalog).values()}
     assert {name: a.threshold for name, a in applied.items()} == {**tuned, "hard": None, "shipped": 0.225}
     assert {name for name, a in applied.items() if a.removal == PostprocessConfig()} == {"hard", "shipped"}
     assert applied["bce"].removal.minimum_volume_mm3 == 4

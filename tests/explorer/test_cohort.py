@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from explorer_study import beside_peak
 from payloads import parse, unpack
 
 from cordlesion.explorer.catalog import Catalog
@@ -30,13 +31,13 @@ def catalog(study: Path) -> Catalog:
 @pytest.fixture(scope="module")
 def cohorts(site: Site, catalog: Catalog) -> dict[str, dict]:
     """What the page receives, by model."""
-    read = {model.run.loss: site.read(f"data/cohort/m{n:02d}.js") for n, model in enumerate(catalog.models)}
+    read = {model.run.loss: site.read(f"data/cohort/m{n:02d}.js") for n, model in beside_peak(catalog).items()}
     return {name: parse(script)[1] for name, script in read.items()}
 
 
 def test_every_count_and_score_is_that_of_the_tables(catalog, cohorts):
     tables = {name: read_table(catalog.results.folder.table(name)) for name in ("sweep", "evaluation")}
-    for model in catalog.models:
+    for model in beside_peak(catalog).values():
         cohort = cohorts[model.run.loss]
         rows = tables["sweep" if model.kind == "tuned" else "evaluation"]
         rows = rows[(rows["loss"] == model.run.loss) & rows["set"].isin(["test", "threshold"])]
@@ -89,7 +90,7 @@ def test_with_folds_each_scan_has_the_threshold_of_the_training_without_it(study
     names = sorted(evaluation["scan_id"].unique())
     evaluation = evaluation.assign(fold=evaluation["scan_id"].map(lambda name: 1 + names.index(name) % 2))
     catalog = Catalog(replace(results, written_thresholds=pd.concat([first, second]), evaluation=evaluation))
-    model = next(model for model in catalog.models if model.run == run)
+    model = next(model for model in beside_peak(catalog).values() if model.run == run)
     chosen = {1: results.tuned[run], 2: 0.8}
     own = count_cohort(catalog, model).own
     assert [catalog.thresholds[n] for n in own] == [chosen[1 + names.index(s.scan_id) % 2] for s in catalog.scans]
@@ -99,7 +100,9 @@ def test_with_folds_each_scan_has_the_threshold_of_the_training_without_it(study
 def test_more_lesions_than_fit_are_cut_to_the_largest_number_that_is_not_reserved():
     counts = {name: np.full((1, 1), 70_000) for name in COUNTS}
     nothing = np.full((1, 1), np.nan)
-    cohort = CohortCounts(np.array([5]), np.array([5]), counts, {"voxel_f1": nothing, "lesion_f1": nothing})
+    cohort = CohortCounts(
+        np.array([5]), np.array([5]), counts, {"voxel_f1": nothing, "lesion_f1": nothing}, np.array([0])
+    )
     described = cohort.describe()
     assert unpack(described["predicted"]).tolist() == [[UNDEFINED - 1]]
     assert unpack(described["lesion_f1"]).tolist() == [[UNDEFINED]]

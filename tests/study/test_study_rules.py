@@ -121,10 +121,11 @@ def test_the_choice_is_that_of_the_threshold_set_alone(folder, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_test_scans_are_measured_as_plain_loops_measure_them(folder, method):
+def test_scans_are_measured_as_plain_loops_measure_them(folder, method):
     table = of_method(read_table(folder.root / "threshold_rules.tsv"), method).set_index("scan_id")
     choices = of_method(read_table(folder.root / "rule_choices.tsv"), method).set_index("setting")["value"]
-    assert sorted(table.index) == sorted(scans_of(folder, "test"))
+    for name in ("threshold", "test"):
+        assert sorted(table.index[table["set"] == name]) == sorted(scans_of(folder, name))
     assert (table["threshold"] == choices["threshold"]).all()
     for scan, row in table.iterrows():
         mask = by_loops(map_of(folder, scan, method), *choices[["threshold", "peak", "minimum_volume_mm3"]])
@@ -151,7 +152,8 @@ def test_models_hold_the_rule_and_segment_applies_it_as_the_study_did(folder):
 
 def test_results_hold_the_tables(folder):
     results = read_results(folder.root)
-    assert len(results.threshold_rules) == len(METHODS) * len(scans_of(folder, "test"))
+    n_scans = len(scans_of(folder, "threshold")) + len(scans_of(folder, "test"))
+    assert len(results.threshold_rules) == len(METHODS) * n_scans
     assert len(results.rule_choices) == len(METHODS) * 3
 
 

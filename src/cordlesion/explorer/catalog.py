@@ -12,20 +12,26 @@ import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig, SetName, StudyConfig, read_study
+from cordlesion.metrics import resolve_rule
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
 from cordlesion.study_folder.run_rows import LargeTable
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
+from cordlesion.threshold.components import PEAKS
+from cordlesion.threshold.grid import PEAK
 
 STEP = 0.01
 """Step of the threshold slider."""
 
 # Thresholds from tables may differ from computed ones in the last digits.
 _DIGITS = 9
+_FACES = 6
 
-Kind = Literal["tuned", "published", "mask"]
+Kind = Literal["tuned", "published", "mask", "peak"]
+PEAKS_SHOWN: tuple[float, ...] = (0.0, *PEAKS)
+"""Peaks of the second slider; 0 keeps every component."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,13 @@ class Model:
 
     run: Run
     kind: Kind
-    """``tuned``: tuned in this study; ``published``: with a published threshold; ``mask``: masks without threshold."""
+    """``tuned``: tuned in this study; ``published``: with a published threshold; ``mask``: masks without threshold;
+    ``peak``: the maps of a tuned model with the threshold rule ``peak``."""
+
+    @property
+    def name(self) -> str:
+        """Its name in links."""
+        return f"{self.run.name}-peak" if self.kind == "peak" else self.run.name
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,8 @@ class Application:
     threshold: float | None
     """None for a mask."""
     removal: PostprocessConfig
+    peak: float | None = None
+    """Of the rule ``peak``: what the highest probability of a lesion must reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +86,11 @@ class Catalog:
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """Models in the order of the page: by rank on the threshold set; those without a tuned threshold are last."""
+        """Models by rank on the threshold set; those without a tuned threshold; tuned ones with the rule ``peak``."""
         untuned = tuple(run for run in self.results.runs if run not in self.results.tuned)
         tuned = (*self.results.ranked, *self.results.unlearned)
-        return tuple(Model(run, self._kind(run)) for run in (*tuned, *untuned))
+        own = [Model(run, self._kind(run)) for run in (*tuned, *untuned)]
+        return (*own, *(Model(run, "peak") for run in tuned if self._shows_peak(run)))
 
     @cached_property
     def scans(self) -> tuple[ShownScan, ...]:
@@ -98,6 +113,11 @@ class Catalog:
     def apply(self, model: Model, scan: ShownScan) -> Application:
         """Return how a model is applied to a scan: training, threshold and post-processing."""
         training = replace(model.run, fold=self._fold(model.run, scan))
+        if model.kind == "peak":
+            rule = self._peak_rule(model.run, training.fold)
+            volume = max(rule[VOLUME], self.config.postprocess.minimum_volume_mm3)
+            removal = self.config.postprocess.model_copy(update={VOLUME: volume})
+            return Application(training, rule["threshold"], removal, rule[PEAK])
         if model.kind != "tuned":
             # Masks of comparators are not post-processed.
             return Application(training, self._published(model.run), PostprocessConfig())
@@ -110,13 +130,28 @@ class Catalog:
 
     def own_level(self, model: Model, scan: ShownScan) -> int:
         """Return the index of a model's own threshold on the slider; for a mask that of 1, which its voxels reach."""
+        if model.kind == "peak":
+            return self.level(self._peak_rule(model.run, self._fold(model.run, scan))["threshold"])
         if model.kind == "tuned":
             return self.level(self._chosen[model.run][self._fold(model.run, scan)])
         published = self._published(model.run)
         return self.level(1.0 if published is None else published)
 
+    def own_peak(self, model: Model, scan: ShownScan) -> int:
+        """Return the index of a model's own peak on the second slider; 0 for a model without one."""
+        peak = self.apply(model, scan).peak
+        return 0 if peak is None else PEAKS_SHOWN.index(round(peak, _DIGITS))
+
+    @cached_property
+    def peaks(self) -> tuple[float, ...]:
+        """Peaks of the second slider; one where no model has it."""
+        return PEAKS_SHOWN if any(model.kind == "peak" for model in self.models) else PEAKS_SHOWN[:1]
+
     def rows(self, model: Model, only: Collection[str] | None, set_name: str, **where: str) -> pd.DataFrame:
         """Return the rows of a model in a table of the study: one per scan and threshold; for a mask, one per scan."""
+        if model.kind == "peak":
+            measured = of_run(self.results.threshold_rules, model.run, set=set_name, threshold_rule="peak", **where)
+            return measured if only is None else measured[list(only)]
         table: LargeTable = "sweep" if model.kind == "tuned" else "evaluation"
         return self.results.rows(table, model.run, only, set=set_name, **where)
 
@@ -134,7 +169,9 @@ class Catalog:
             "rule": describe_rule(self.config.evaluation.rule),
             "paths": "absolute" if self.absolute_paths else "study",
             "thresholds": list(self.thresholds),
-            "models": [{"name": m.run.name, "label": self.results.label(m.run), "kind": m.kind} for m in self.models],
+            "peaks": list(self.peaks),
+            "connectivity": resolve_rule(self.config.evaluation.rule).connectivity,
+            "models": [{"name": m.name, "label": self._label(m), "kind": m.kind} for m in self.models],
             "scans": [self._describe_scan(scan) for scan in self.scans],
         }
 
@@ -159,6 +196,28 @@ class Catalog:
             "site": facts["site"],
             "volume_mm3": float(facts["reference_volume_mm3"]),
         }
+
+    def _label(self, model: Model) -> str:
+        label = self.results.label(model.run)
+        return f"{label}, rule peak" if model.kind == "peak" else label
+
+    def _shows_peak(self, run: Run) -> bool:
+        """Return whether the rule ``peak`` was tuned for a run and found lesions."""
+        rows = self._peak_rows(run)
+        if rows.empty or not rows["learned"].all():
+            return False
+        # The page removes small components by their faces.
+        volumes = rows.loc[rows["setting"] == VOLUME, "value"]
+        return resolve_rule(self.config.evaluation.rule).connectivity == _FACES or not volumes.any()
+
+    def _peak_rows(self, run: Run) -> pd.DataFrame:
+        return of_run(self.results.rule_choices, run, threshold_rule="peak")
+
+    def _peak_rule(self, run: Run, fold: int | None) -> dict[str, float]:
+        """Return the settings of the rule ``peak`` of a run (and fold)."""
+        rows = self._peak_rows(run)
+        chosen = rows if fold is None else rows[rows["fold"] == fold]
+        return {str(name): float(value) for name, value in zip(chosen["setting"], chosen["value"], strict=True)}
 
     @cached_property
     def _chosen(self) -> dict[Run, dict[int | None, float]]:

@@ -38,6 +38,8 @@ class CohortCounts:
     ``confirmed``: those that the reference confirms; each of shape (T, S)."""
     scores: dict[str, FloatArray]
     """``voxel_f1`` and ``lesion_f1``; NaN where the reference has no lesion, each of shape (T, S)."""
+    own_peaks: IntArray
+    """Index of the model's own peak on the second slider for each scan, shape (S,); 0 for a model without one."""
 
     def describe(self) -> dict[str, Any]:
         """Return the counts for the page as 16-bit numbers."""
@@ -46,6 +48,7 @@ class CohortCounts:
         return {
             "levels": self.levels.tolist(),
             "own": self.own.tolist(),
+            "own_peaks": self.own_peaks.tolist(),
             **{name: pack_array(values.astype(np.uint16)) for name, values in {**counts, **scores}.items()},
         }
 
@@ -53,6 +56,7 @@ class CohortCounts:
 def count_cohort(catalog: Catalog, model: Model) -> CohortCounts:
     """Read the counts of a model from the tables of the study; no map is opened."""
     own = np.array([catalog.own_level(model, scan) for scan in catalog.scans], np.int64)
+    own_peaks = np.array([catalog.own_peak(model, scan) for scan in catalog.scans], np.int64)
     sets = dict.fromkeys(scan.set_name for scan in catalog.scans)
     tables = {name: _table(catalog, model, name) for name in sets}
     levels = np.unique(np.concatenate([table["level"].to_numpy(np.int64) for table in tables.values()]))
@@ -63,7 +67,8 @@ def count_cohort(catalog: Catalog, model: Model) -> CohortCounts:
         where = np.searchsorted(levels, table["level"]), table["scan_id"].map(places).to_numpy(np.int64)
         values[:, *where] = table[list(_COLUMNS)].to_numpy(float).T
     counts = {name: values[n].astype(np.int64) for n, name in enumerate(_COUNTS)}
-    return CohortCounts(levels, own, counts, dict(zip(_SCORES, values[len(_COUNTS) :], strict=True)))
+    scores = dict(zip(_SCORES, values[len(_COUNTS) :], strict=True))
+    return CohortCounts(levels, own, counts, scores, own_peaks)
 
 
 def _table(catalog: Catalog, model: Model, set_name: str) -> pd.DataFrame:

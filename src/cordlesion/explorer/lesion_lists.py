@@ -1,12 +1,14 @@
 """All lesions of one map at many thresholds: which reference lesions are detected, which predictions are true."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from cordlesion.explorer.pack import numbers
 from cordlesion.io.arrays import Float32Array, Int32Array, IntArray, Mask
 from cordlesion.metrics import LesionRule, ScanMetrics, binarize
+from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.metrics.lesion import Components, every_component, find_overlaps
 from cordlesion.metrics.overlap import Overlaps, detect
 from cordlesion.metrics.scan import scan_metrics
@@ -77,8 +79,10 @@ class _Voxels:
     def reached(self, threshold: float) -> "_Voxels":
         """Return the voxels above a higher threshold."""
         inside = binarize(self.processed, threshold)
-        if inside.all():
-            return self
+        return self if inside.all() else self.part(inside)
+
+    def part(self, inside: Mask) -> "_Voxels":
+        """Return some of the voxels."""
         return _Voxels(self.index[inside], self.processed[inside], self.probability[inside], self.lesions[inside])
 
     def components(self, connectivity: int) -> Components:
@@ -140,6 +144,54 @@ def evaluate_thresholds(
     return results
 
 
+def evaluate_peaks(
+    results: Sequence[ThresholdedMap],
+    reference: ReferenceLesions,
+    processed: Float32Array,
+    probability: Float32Array,
+    thresholds: Sequence[float],
+    rule: LesionRule,
+    voxel_mm3: float,
+    peaks: Sequence[float],
+) -> tuple[list[ThresholdedMap], IntArray]:
+    """Evaluate the components of a map that reach a peak, at each threshold and peak: those of the rule ``peak``.
+
+    Args:
+        results: What :func:`evaluate_thresholds` returns, of which the next ones are the arguments.
+        reference: Reference lesions.
+        processed: The map after post-processing.
+        probability: The map before post-processing.
+        thresholds: Increasing thresholds.
+        rule: Definition of a lesion and of its detection.
+        voxel_mm3: Volume of a voxel.
+        peaks: What the highest probability of a component must reach; 0 keeps all.
+
+    Returns:
+        The distinct results, first those of all components at each threshold; and the number of the result at each
+        threshold and peak, shape (T, P).
+    """
+    distinct = list(results)
+    evaluator, lowest, highest = _Evaluator(reference, rule, voxel_mm3), processed.min(), probability.max()
+    voxels = _Voxels.of(reference, processed, probability, 0.0)
+    rows = []
+    for number, threshold in enumerate(thresholds):
+        if np.float32(threshold) > lowest:
+            voxels = voxels.reached(threshold)
+            found = voxels.components(rule.connectivity)
+            of_component = np.zeros(len(found.sizes), np.float32)
+            of_component[found.labels[::-1] - 1] = voxels.probability[::-1]  # the last assignment wins: the highest
+        else:  # every voxel is one component
+            found, of_component = Components(np.ones_like(voxels.lesions), np.array([1])), np.array([highest])
+        known = {len(of_component): number}
+        for peak in peaks:
+            kept = binarize(of_component, peak)
+            if (n_kept := int(kept.sum())) not in known:
+                known[n_kept] = len(distinct)
+                distinct.append(evaluator.evaluate(voxels.part(kept[found.labels - 1])))
+            rows.append(known[n_kept])
+    return distinct, np.array(rows).reshape(len(thresholds), len(peaks))
+
+
 @dataclass(frozen=True, eq=False)
 class _Evaluator:
     """The reference and the rule for the evaluation of a map."""
@@ -173,6 +225,17 @@ class _Evaluator:
         kept = overlaps.candidate_sizes >= min_voxels
         predicted = PredictedLesions(overlaps.candidate_sizes[kept], places[kept], peaks[kept], true)
         return ThresholdedMap(scan_metrics(overlaps, self.rule, self.voxel_mm3), detected, predicted)
+
+
+def metric_columns(results: Sequence[ThresholdedMap]) -> dict[str, list[float | None]]:
+    """Return each metric of all results."""
+    rows = [asdict(result.metrics) for result in results]
+    return {name: numbers(row[name] for row in rows) for name in METRIC_COLUMNS}
+
+
+def detected_codes(results: Sequence[ThresholdedMap], n_lesions: int) -> list[str]:
+    """Return a text for each reference lesion, with 1 for each result in which it is detected, else 0."""
+    return ["".join("01"[int(result.detected[i])] for result in results) for i in range(n_lesions)]
 
 
 def _innermost(index: Places) -> Places:

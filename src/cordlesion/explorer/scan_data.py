@@ -13,8 +13,11 @@ from cordlesion.explorer.catalog import Application, Catalog, Model, ShownScan
 from cordlesion.explorer.lesion_lists import (
     ReferenceLesions,
     ThresholdedMap,
+    detected_codes,
+    evaluate_peaks,
     evaluate_thresholds,
     find_reference_lesions,
+    metric_columns,
 )
 from cordlesion.explorer.pack import numbers, pack_array, pack_part
 from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IntArray, Mask, UInt8Array
@@ -23,12 +26,12 @@ from cordlesion.io.probability import count_reached
 from cordlesion.io.volume import Volume, read_mask, read_probability, read_scan
 from cordlesion.metrics import LesionRule, binarize, resolve_rule
 from cordlesion.metrics.columns import METRIC_COLUMNS
-from cordlesion.metrics.voxel import voxel_volume_mm3
+from cordlesion.metrics.voxel import bounding_box, voxel_volume_mm3
 from cordlesion.preprocess.cord_stack import StackGeometry
 from cordlesion.preprocess.stack_file import CordStack, read_stack
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.stages import run_stage
-from cordlesion.threshold.postprocess import postprocess, read_cord
+from cordlesion.threshold.postprocess import near_cord, postprocess, read_cord
 
 MARGIN_MM = 6.0
 """Margin in plane around the crops of the cord stack."""
@@ -99,6 +102,8 @@ class ScanData:
     def describe_model(self, model: Model) -> dict[str, Any]:
         """Return the results of a model: the highest threshold that each voxel reaches, metrics and lesions.
 
+        With the rule ``peak`` also the number of the result at each threshold and peak.
+
         Raises:
             CordlesionError: The map is missing, or its metrics differ from the tables of the study.
         """
@@ -108,19 +113,31 @@ class ScanData:
         cord = read_cord(self.files.get("cord_mask"), self.reference, applied.removal)
         processed = postprocess(probability, thresholds, applied.removal, cord)
         raw = probability.data.astype(np.float32, copy=False)
-        results = evaluate_thresholds(self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.reference))
-        self._require_agreement(model, applied, results)
-        levels = to_las(Volume(_levels(processed, thresholds), self.image.affine)).data
-        return {
+        how = (self.lesions, processed, raw, thresholds, self.rule, _voxel_mm3(self.reference))
+        results, rows = evaluate_thresholds(*how), np.arange(len(thresholds))[:, None]
+        if applied.peak is not None:
+            results, rows = evaluate_peaks(results, *how, self.catalog.peaks)
+        self._require_agreement(model, applied, results, rows)
+        levels = self._levels_in_las(processed)
+        described = {
             "map": self.catalog.path_text(self._map_path(model, applied)),
             "threshold": applied.threshold,
             "training": applied.training.name,
             "levels": pack_part(levels, levels.astype(bool)),
-            "metrics": _columns(results),
-            "detected": _detected_codes(results, len(self.lesions.counted)),
+            "metrics": metric_columns(results),
+            "detected": detected_codes(results, len(self.lesions.counted)),
             "peaks": numbers(self._peaks(raw), 4),
             "predicted": [self._describe_predicted(result) for result in results],
         }
+        if applied.peak is not None:
+            # Post-processing lowers levels, but peaks are those of the map.
+            before = self._levels_in_las(near_cord(probability, applied.removal, cord))
+            described |= {"rows": rows.tolist(), "highest": pack_array(before[bounding_box(levels.astype(bool))])}
+        return described
+
+    def _levels_in_las(self, processed: Float32Array) -> UInt8Array:
+        levels = _levels(processed, self.catalog.thresholds)
+        return to_las(Volume(levels, self.image.affine)).data.astype(np.uint8, copy=False)
 
     def _grey(self, data: AnyArray) -> UInt8Array:
         low, high = self._grey_range
@@ -204,12 +221,15 @@ class ScanData:
             raise CordlesionError(f"{path}: no such probability map; the explorer needs it. {run_stage('evaluate')}")
         return read_probability(path, like=self.reference)
 
-    def _require_agreement(self, model: Model, applied: Application, results: list[ThresholdedMap]) -> None:
+    def _require_agreement(
+        self, model: Model, applied: Application, results: list[ThresholdedMap], rows: IntArray
+    ) -> None:
         """Require that the metrics are equal to those in the tables of the study."""
         written = self.catalog.written_rows(model, self.scan)
         # Masks are the same at any threshold above 0; tables contain no published thresholds.
         given = [applied.threshold or 1.0] * len(written) if model.kind != "tuned" else written["threshold"].tolist()
-        shown = [list(asdict(results[self.catalog.level(t)].metrics).values()) for t in given]
+        cells = rows[[self.catalog.level(t) for t in given], self.catalog.own_peak(model, self.scan)]
+        shown = [list(asdict(results[cell].metrics).values()) for cell in cells]
         table = written[list(METRIC_COLUMNS)].to_numpy(float)
         if not np.allclose(np.array(shown, float), table, rtol=_TOLERANCE, atol=_TOLERANCE, equal_nan=True):
             raise CordlesionError(
@@ -246,16 +266,6 @@ def _levels(processed: Float32Array, thresholds: tuple[float, ...]) -> UInt8Arra
 def _as_map(mask: Volume) -> Volume:
     inside: Mask = mask.data.astype(bool, copy=False)
     return Volume(inside.astype(np.float32), mask.affine, mask.header, mask.path)
-
-
-def _columns(results: list[ThresholdedMap]) -> dict[str, list[float | None]]:
-    rows = [asdict(result.metrics) for result in results]
-    return {name: numbers(row[name] for row in rows) for name in METRIC_COLUMNS}
-
-
-def _detected_codes(results: list[ThresholdedMap], n_lesions: int) -> list[str]:
-    """Return a text for each reference lesion, with 1 for each threshold at which it is detected, else 0."""
-    return ["".join("01"[int(result.detected[i])] for result in results) for i in range(n_lesions)]
 
 
 def _describe_stack(geometry: StackGeometry, spacing_mm: float) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from cordlesion.study_folder.results import read_results
 INDEX = "index.html"
 _VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")
 _SCRIPTS = (
-    *("data", "cut", "svg", "frames", "scans", "paint", "outline", "viewer", "pictures", "chart", "froc", "cohort"),
-    *("lists", "lesions", "table", "notes", "link", "side", "toolbar", "commands", "keys", "board", "app"),
+    *("data", "cut", "peaks", "svg", "frames", "scans", "paint", "outline", "viewer", "pictures", "chart", "froc"),
+    *("cohort", "lists", "lesions", "table", "notes", "link", "side", "toolbar", "commands", "keys", "board", "app"),
 )
 ASSETS = (
     "assets/explorer.css",

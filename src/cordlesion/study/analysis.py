@@ -35,6 +35,7 @@ from cordlesion.threshold.study_rules import study_rules
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
 _RUN = ["set", "loss", "seed"]
+_SETS: tuple[SetName, ...] = ("threshold", "test")
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
@@ -58,7 +59,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     _calibrate_lesions(study)
     if study_rules(study.config):
         for method in (one for one in study.config.methods if one.is_tuned):
-            measure_rules(study, method, study.in_set("test", method.fold))
+            measure_rules(study, method, {name: study.in_set(name, method.fold) for name in _SETS})
     collect_rules(study, RULE_EVALUATION)
     return study
 
@@ -201,7 +202,7 @@ def _froc_rows(run: Iterable[tuple[str, Hashable]], rows: pd.DataFrame) -> pd.Da
 
 
 def _require_references(study: Study, method: Method) -> None:
-    for name in ("threshold", "test"):
+    for name in _SETS:
         for scan in study.in_set(name, method.fold):
             require_unchanged(scan, study.hashes[scan.scan_id], ["reference"])
 

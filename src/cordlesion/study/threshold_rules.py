@@ -1,4 +1,4 @@
-"""Further threshold rules of a study: chosen on the threshold set (`tune`), measured on the test set (`analyze`)."""
+"""Further threshold rules of a study: chosen on the threshold set (`tune`), then measured (`analyze`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -71,8 +71,13 @@ def tune_rules(study: Study, method: Method, scans: Sequence[Scan]) -> dict[str,
     return _read_rules(paths[0], study.config.code)
 
 
-def measure_rules(study: Study, method: Method, scans: Sequence[Scan]) -> None:
-    """Measure the masks of a method's further rules on its test set, unless that is done.
+def measure_rules(study: Study, method: Method, sets: Mapping[str, Sequence[Scan]]) -> None:
+    """Measure the masks of a method's further rules, unless that is done.
+
+    Args:
+        study: The study.
+        method: A run, an ensemble or a comparator that comes as maps.
+        sets: The scans of the sets ``threshold`` and ``test``.
 
     Raises:
         CordlesionError: A file is missing or damaged, or a rule or metric of the user fails.
@@ -80,17 +85,21 @@ def measure_rules(study: Study, method: Method, scans: Sequence[Scan]) -> None:
     folder = study.folder
     path, key = folder.run(method.name) / RULE_EVALUATION.file, f"measured_rules/{method.name}"
     tuned = folder.finished(f"rules/{method.name}").get("fingerprint")
-    made_from = fingerprint("analysis", "threshold rules", tuned, measured_fingerprint(study, method, scans))
+    maps = {name: measured_fingerprint(study, method, scans) for name, scans in sets.items()}
+    made_from = fingerprint("analysis", "threshold rules", tuned, maps)
     if folder.is_done(key, made_from, path):
         return
     with folder.stage(key, made_from, path):
         rules = _read_rules(folder.run(method.name) / FILE, study.config.code)
         own = load_metrics(study.config.evaluation, study.config.code)
         how = partial(_measure_masks, rules=rules, method=method, rule=study.config.evaluation.rule, own=own)
-        pairs = [map_pair(scan, folder, method) for scan in scans]
-        rows = [row for of_scan in stream_scans(how, pairs, f"threshold rules {method.name}") for row in of_scan]
+        rows = []
+        for name, scans in sets.items():
+            pairs = [map_pair(scan, folder, method) for scan in scans]
+            measured = stream_scans(how, pairs, f"threshold rules {method.name} ({name})")
+            rows += [row | {"set": name} for of_scan in measured for row in of_scan]
         table = pd.DataFrame(rows, columns=None if rows else [*RULE_EVALUATION.names])
-        write_table(path, table.assign(set="test", **method.columns), RULE_EVALUATION)
+        write_table(path, table.assign(**method.columns), RULE_EVALUATION)
 
 
 def collect_rules(study: Study, spec: TableSpec) -> None:
@@ -157,7 +166,7 @@ def _measure(
 def _measure_masks(
     pair: MapPair, rules: Mapping[str, FurtherRule], method: Method, rule: str, own: Sequence[OwnMetric]
 ) -> list[dict[str, object]]:
-    """Return a row of a test scan for the mask of each rule."""
+    """Return a row of a scan for the mask of each rule."""
     reference, probability = _read(pair)
     cord = read_cord(pair.cord_mask, reference, method.postprocess)
     lesion, spacing_mm = reference.data.astype(np.bool_, copy=False), reference.spacing_mm

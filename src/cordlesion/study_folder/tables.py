@@ -204,8 +204,8 @@ RULE_CHOICES = TableSpec(
 )
 RULE_EVALUATION = TableSpec(
     "threshold_rules.tsv",
-    "A row per test scan, run and further threshold rule: its mask, compared with the reference. Rows of the one "
-    f"threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
+    "A row per scan, run and further threshold rule, for the threshold sets and the test sets: the mask compared with "
+    f"the reference. Rows of the one threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
     (
         *SCAN_COLUMNS,
         *_OF_SET,

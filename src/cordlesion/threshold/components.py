@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field
-from scipy import ndimage
 
 from cordlesion.io.arrays import Float32Array, Int32Array, IntArray, Mask
 from cordlesion.metrics import ComponentSweep, LesionRule, binarize, sweep_highest, sweep_peaks
@@ -43,8 +42,10 @@ class _OfComponents(RuleWithThreshold):
     def _components(self, probability: Probability) -> tuple[Int32Array, IntArray, Float32Array]:
         """Return the labels of the components, and the size and the peak of each, shape (C,)."""
         found = every_component(binarize(probability, self.value), self.connectivity)
-        peaks = ndimage.maximum(probability, found.labels, np.arange(1, len(found.sizes) + 1))
-        return found.labels, found.sizes, np.asarray(peaks, dtype=np.float32)
+        inside = found.labels > 0  # few voxels of a scan
+        peaks = np.zeros(len(found.sizes) + 1, dtype=np.float32)
+        np.maximum.at(peaks, found.labels[inside], probability[inside])
+        return found.labels, found.sizes, peaks[1:]
 
 
 class PeakThreshold(_OfComponents):

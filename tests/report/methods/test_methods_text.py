@@ -8,6 +8,7 @@ from cordlesion.losses import LOSSES
 from cordlesion.report.methods import write_methods
 from cordlesion.report.methods.references import read_references
 from cordlesion.study_folder.results import StudyResults, read_results
+from support.fake_study import add_rules
 
 
 def changed(results: StudyResults, **sections: object) -> StudyResults:
@@ -41,6 +42,13 @@ def test_the_default_study_is_told(results: StudyResults) -> None:
         assert said in text
     assert "simulated" not in text
     assert "**Comparators.**" not in text
+
+
+def test_further_threshold_rules_are_told(results: StudyResults, study_copy: Path) -> None:
+    assert "further threshold rule" not in write_methods(results).text
+    add_rules(study_copy)
+    told = write_methods(read_results(study_copy)).text
+    assert "The further threshold rule peak of cordlesion was chosen on the same scans for the same objective" in told
 
 
 def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> None:

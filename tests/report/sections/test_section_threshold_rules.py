@@ -116,7 +116,10 @@ def test_the_remark_says_for_how_many_methods_it_is_more_than_chance(with_rules,
     assert 0 < len(sure) < 4
     assert (sure["difference"] > 0).all()
     said = threshold_rules_remark(with_rules, summary)
-    assert f"it raises it for {len(sure)} of 4 methods by more than chance; the voxel F1 of none changes" in said
+    assert said.startswith(
+        f"By the rule peak, lesion F1 is higher for {len(sure)} of 4 methods by more than chance, and voxel F1 differs "
+        "for no method; largest difference in lesion F1: BCE, +0."
+    )
     assert "Named after the test set was opened: peak." in said
     opened = {**with_rules.manifest, "test_set_opened": {"primary_sha256": None, "threshold_rules": ["peak"]}}
     assert "Named after" not in threshold_rules_remark(replace(with_rules, manifest=opened), summary)
@@ -125,7 +128,9 @@ def test_the_remark_says_for_how_many_methods_it_is_more_than_chance(with_rules,
 def test_chance_is_called_chance(with_rules, summary):
     same = summary.assign(p_holm=0.4)
     said = threshold_rules_remark(with_rules, same)
-    assert said.startswith("The rule peak changes the lesion F1 of no method by more than chance (by up to ")
+    assert "lesion F1 differs for no method by more than chance, and voxel F1 differs for no method;" in said
+    lower = summary.assign(p_holm=0.01, difference=-0.1)
+    assert "is lower for 4 of 4 methods by more than chance" in threshold_rules_remark(with_rules, lower)
     assert better_rule(with_rules, same) is None
 
 

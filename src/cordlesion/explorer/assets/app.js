@@ -44,6 +44,7 @@
     for (const side of SIDES) {
       const own = cohorts[side].ownCut(state.scan);
       state.cut[side] = sides[side].isMask ? own : wanted[side] || own;
+      if (!sides[side].has("peak")) state.cut[side] = { ...state.cut[side], peak: 0 };
       sides[side].select.selectedIndex = state[side];
       sides[side].takeModel();
     }
@@ -138,7 +139,7 @@
 
   // Move the slider of a side, and the other one too if they move together. Masks have none.
   function moveSliders(side, move, parameter, step) {
-    const moved = SIDES.filter((name) => (name === side || state.together) && state.cut[name] && !sides[name].isMask);
+    const moved = SIDES.filter((name) => (name === side || state.together) && state.cut[name] && sides[name].has(parameter));
     for (const name of moved) {
       state.cut[name] = move(state.cut[name], parameter, step, study, state.page === "cohort" && cohorts[name]);
     }
@@ -200,6 +201,7 @@
   const actions = {
     step: stepScan,
     move: (step) => stepCut(state.active, "t", step),
+    surer: (step) => stepCut(state.active, "peak", step),
     tuned: () => reset(...SIDES),
     other: () => activate(state.active === "a" ? "b" : "a"),
     lesion: (step) => isScanShown() && cordlesion.stepLesion(find("lesions"), step),

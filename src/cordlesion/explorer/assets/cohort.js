@@ -8,12 +8,12 @@
   cordlesion.Cohort = class {
     // Load the counts of a model.
     static async load(study, number) {
-      const { levels, own, ...packed } = await cordlesion.load(`cohort/${cordlesion.modelKey(number)}`);
+      const { levels, own, own_peaks: ownPeaks, ...packed } = await cordlesion.load(`cohort/${cordlesion.modelKey(number)}`);
       const cohort = new cordlesion.Cohort();
       const names = Object.keys(packed);
       const parts = await Promise.all(names.map((name) => cordlesion.unpack(packed[name])));
       const values = Object.fromEntries(names.map((name, n) => [name, parts[n].values]));
-      return Object.assign(cohort, { levels, own, values, thresholds: study.thresholds, scans: study.scans });
+      return Object.assign(cohort, { levels, own, ownPeaks, values, thresholds: study.thresholds, scans: study.scans });
     }
 
     // Return the row of the tried threshold that is nearest to the threshold of a cut.
@@ -21,14 +21,14 @@
       return cordlesion.indexOfThreshold(this.thresholds[t], this.levels.map((level) => this.thresholds[level]));
     }
 
-    // Return the cut with the threshold of a row.
+    // Return the cut with the threshold of a row; a model with a second threshold has one row.
     cut(row) {
-      return { t: this.levels[row] };
+      return { t: this.levels[row], peak: this.ownPeaks[0] };
     }
 
     // Return the cut that is tuned (or published) for a scan.
     ownCut(scan) {
-      return { t: this.own[scan] };
+      return { t: this.own[scan], peak: this.ownPeaks[scan] };
     }
 
     // Return the scores of a scan, by its number in the study. It is lesion-free if no voxel of its reference is lesion;

@@ -2,10 +2,15 @@
 "use strict";
 
 (() => {
-  // A rule with a second threshold is one more row here; links, sliders and counts are indexed by these names.
+  // Links, sliders and counts are indexed by these names. A peak is a second threshold, of models with the rule "peak": the
+  // highest probability of a lesion must reach it; 0, the first value, keeps every lesion.
   cordlesion.PARAMETERS = {
-    t: { label: "Threshold", values: (study) => study.thresholds },
+    t: { label: "Threshold", caption: "how far: threshold", kinds: ["tuned", "published", "peak"], values: (study) => study.thresholds },
+    peak: { label: "Peak", caption: "how sure: peak", kinds: ["peak"], values: (study) => study.peaks },
   };
+
+  // Return whether a kind of model has a slider.
+  cordlesion.hasParameter = (kind, name) => cordlesion.PARAMETERS[name].kinds.includes(kind);
 
   cordlesion.sameCut = (one, other) => Object.keys(cordlesion.PARAMETERS).every((name) => one[name] === other[name]);
 
@@ -23,6 +28,12 @@
   cordlesion.stepCut = (cut, parameter, step, study, cohort) => {
     if (!cohort) return cordlesion.moveCut(cut, parameter, step, study);
     return cohort.cut(cordlesion.clamp(cohort.row(cut) + step, 0, cohort.levels.length - 1));
+  };
+
+  // A cut of a model of some kind in words.
+  cordlesion.printCut = (cut, kind, study) => {
+    const t = `t = ${cordlesion.printThreshold(study.thresholds[cut.t])}`;
+    return cordlesion.hasParameter(kind, "peak") ? `${t}, peak ${cordlesion.printThreshold(study.peaks[cut.peak])}` : t;
   };
 
   // A threshold with at least two digits; more if a published threshold has more.

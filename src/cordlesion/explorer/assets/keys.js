@@ -10,6 +10,8 @@
     [["ArrowLeft", ","], "←, ,", "threshold down by one step", "move", -1],
     [[">"], "shift + .", "threshold up by five steps", "move", 5],
     [["<"], "shift + ,", "threshold down by five steps", "move", -5],
+    [["e"], "e", "peak up by one step (models with the rule peak)", "surer", 1],
+    [["d"], "d", "peak down by one step", "surer", -1],
     [["t"], "t", "tuned thresholds", "tuned"],
     [["s"], "s", "the arrow keys move the other slider", "other"],
     [["]"], "]", "next lesion", "lesion", 1],

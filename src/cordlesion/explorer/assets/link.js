@@ -41,7 +41,8 @@
     link.set("b", study.models[state.b].name);
     for (const side of ["a", "b"]) {
       for (const [name, { values }] of Object.entries(cordlesion.PARAMETERS)) {
-        if (state.cut[side]) link.set(name + side, values(study)[state.cut[side][name]]);
+        const isShown = name === "t" || cordlesion.hasParameter(study.models[state[side]].kind, name);
+        if (state.cut[side] && isShown) link.set(name + side, values(study)[state.cut[side][name]]);
       }
     }
     link.set("view", state.view);
@@ -97,7 +98,8 @@
     const cut = cordlesion.makeCut((name) => {
       const key = name + side;
       const values = cordlesion.PARAMETERS[name].values(study);
-      const index = link.has(key) ? values.indexOf(Number(link.get(key))) : -1;
+      const missing = name === "t" ? -1 : 0; // links to models without the other sliders have a threshold only
+      const index = link.has(key) ? values.indexOf(Number(link.get(key))) : missing;
       if (link.has(key) && index < 0) unknown.push(`${cordlesion.PARAMETERS[name].label.toLowerCase()} “${link.get(key)}”`);
       return index;
     });

@@ -11,7 +11,8 @@
   // Load the results of a model for a scan.
   cordlesion.loadModel = async (key, number) => {
     const data = await cordlesion.load(`${key}/${cordlesion.modelKey(number)}`);
-    return { data, levels: await cordlesion.unpack(data.levels) };
+    const highest = data.highest && (await cordlesion.unpack(data.highest)).values;
+    return { data, levels: await cordlesion.unpack(data.levels), highest };
   };
 
   // Return whether a voxel is in the scan; a link may be from another scan with the same name.
@@ -23,7 +24,7 @@
   cordlesion.firstPlace = (data, models, cuts) => {
     const [largest] = [...data.lesions].sort((a, b) => b.volume_mm3 - a.volume_mm3);
     if (largest) return largest.place;
-    const predicted = models.flatMap((model, n) => model.data.predicted[cuts[n].t]);
+    const predicted = models.flatMap((model, n) => model.data.predicted[cordlesion.resultAt(model.data, cuts[n])]);
     const [first] = predicted.sort((a, b) => b[4] - a[4]);
     return first ? first.slice(0, 3) : middleOfCord(data);
   };
@@ -43,7 +44,7 @@
       side.writeScan();
       side.writeValue(data);
     }
-    const columns = Object.entries(sides).map(([name, { model, data: of }]) => ({ label: model.label, data: of, index: state.cut[name].t }));
+    const columns = Object.values(sides).map(({ model, data: of, index }) => ({ label: model.label, data: of, index }));
     cordlesion.drawLesions(document.getElementById("lesions"), data, columns, state.place, (place) => pictures.goTo(place));
     const [x, y, z] = cordlesion.printedPlace(data.affine, state.place);
     for (const side of Object.values(sides)) side.find(".place").textContent = `x ${x}  y ${y}  z ${z} mm`;

@@ -32,7 +32,6 @@
         input.dataset.parameter = parameter;
         input.addEventListener("input", () => this.page.setCut(this.name, parameter, Number(input.value)));
         input.addEventListener("keydown", (event) => this.step(event, parameter));
-        this.find(".sliders").append(input);
         return [parameter, input];
       });
     }
@@ -67,6 +66,16 @@
       return this.model.kind === "mask";
     }
 
+    // Whether the model has a slider for a parameter.
+    has(parameter) {
+      return cordlesion.hasParameter(this.model.kind, parameter);
+    }
+
+    // The number of the result that is shown, in the lists of the scan.
+    get index() {
+      return cordlesion.resultAt(this.data, this.cut);
+    }
+
     get cut() {
       return this.page.state.cut[this.name];
     }
@@ -90,21 +99,39 @@
       this.drawn = null; // the charts are those of another model or page
       this.section.classList.toggle("mask", this.isMask);
       this.find(".tuned").disabled = this.isMask;
-      this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind} t = ${cordlesion.printThreshold(study.thresholds[this.ownCut.t])}`;
+      this.find(".tuned").textContent = this.isMask ? "no threshold" : this.describeOwn(study);
+      this.placeSliders();
       for (const [parameter, input] of this.inputs) {
-        input.disabled = this.isMask;
+        input.disabled = !this.has(parameter);
         input.setAttribute("aria-label", `${cordlesion.PARAMETERS[parameter].label} of ${this.model.label}`);
       }
     }
 
+    // Name the model's own threshold; with a second one in few words, since the button is narrow.
+    describeOwn(study) {
+      const { t, peak } = this.ownCut;
+      const own = cordlesion.printThreshold(study.thresholds[t]);
+      if (this.has("peak")) return `tuned ${own}, ${cordlesion.printThreshold(study.peaks[peak])}`;
+      return `${this.model.kind} t = ${own}`;
+    }
+
+    // Show the sliders of the model; where there are several, with what each is for.
+    placeSliders() {
+      const inputs = this.inputs.filter(([parameter]) => parameter === "t" || this.has(parameter));
+      const caption = ([parameter]) => cordlesion.make("span", { className: "caption" }, cordlesion.PARAMETERS[parameter].caption);
+      const parts = inputs.flatMap((one) => (inputs.length > 1 ? [caption(one), one[1]] : [one[1]]));
+      this.find(".sliders").replaceChildren(...parts);
+    }
+
     // Show the results of the model for a scan.
-    takeScan({ data, levels }, scanName) {
+    takeScan({ data, levels, highest }, scanName) {
       this.data = data;
+      this.highest = highest;
       this.part = levels;
       this.viewer.canvas.setAttribute("aria-label", `${scanName} with the segmentation of ${this.model.label}`);
       this.levels = this.viewer.frame.fill(this.part);
       this.ofSet = false; // whether the charts are those of all scans
-      this.draw(() => cordlesion.scanCurves(this.data.metrics));
+      this.draw(() => cordlesion.scanCurves(cordlesion.metricsAlong(this.data, this.cut)));
     }
 
     // Show the results of the model for all scans of the set, given by their numbers.
@@ -135,18 +162,31 @@
     paint() {
       const { show, hidden, outline, opacity } = this.page.state;
       const { thresholds } = this.page.study;
-      this.viewer.paint(this.levels, this.cut, { show, hidden, outline, opacity, thresholds });
+      const { levels, t } = this.kept;
+      this.viewer.paint(levels, { t }, { show, hidden, outline, opacity, thresholds });
+      if (this.data.rows && this.drawnPeak !== this.cut.peak) this.drawn(); // the curves are those of another peak
+      this.drawnPeak = this.cut.peak;
+    }
+
+    // The levels of the lesions that reach the peak, and the level from which on voxels are lesion.
+    get kept() {
+      const { thresholds, peaks, connectivity } = this.page.study;
+      const { t, peak } = this.cut;
+      if (!this.data.rows || peaks[peak] <= thresholds[t]) return { levels: this.levels, t };
+      const kept = cordlesion.keepPeaks(this.part, this.highest, t, thresholds.indexOf(peaks[peak]), connectivity);
+      return { levels: this.viewer.frame.fill({ ...this.part, values: kept.values }), t: kept.t };
     }
 
     // Show the position of the sliders, and the totals of the set.
     writeCut(totals, isWhole) {
       const { study } = this.page;
-      const t = cordlesion.printThreshold(study.thresholds[this.cut.t]);
-      for (const [parameter, input] of this.inputs) input.value = this.cut[parameter];
-      this.inputs[0][1].setAttribute("aria-valuetext", `t = ${t}, ${totals.tp} of ${totals.reference} lesions of the set found`);
-      this.find("output").textContent = this.isMask ? "a mask" : `t = ${t}`;
-      const tried = this.cohort.levels[this.row];
-      const at = this.isMask ? "" : ` at t = ${cordlesion.printThreshold(study.thresholds[tried])}`;
+      const cut = cordlesion.printCut(this.cut, this.model.kind, study);
+      for (const [parameter, input] of this.inputs) {
+        input.value = this.cut[parameter];
+        input.setAttribute("aria-valuetext", `${cut}, ${totals.tp} of ${totals.reference} lesions of the set found`);
+      }
+      this.find("output").textContent = this.isMask ? "a mask" : cut;
+      const at = this.isMask ? "" : ` at ${cordlesion.printCut(this.cohort.cut(this.row), this.model.kind, study)}`;
       const set = `${cordlesion.capitalized(this.page.state.set)} set`;
       this.find(".set-name").textContent = isWhole ? `${set}, ${totals.scans} scans${at}` : `${set}${at}:`;
       this.find(".set-counts").textContent = isWhole ? "" : describeTotals(totals);
@@ -158,12 +198,12 @@
     writeScan() {
       const { metrics } = this.data;
       for (const cell of this.section.querySelectorAll("[data-metric]")) {
-        const value = metrics[cell.dataset.metric][this.cut.t];
+        const value = metrics[cell.dataset.metric][this.index];
         cell.textContent = cordlesion.format(value);
         cell.dataset.value = value;
       }
-      this.find(".counts.voxels").textContent = describeVolumes(metrics, this.cut.t);
-      this.find(".counts.lesions").textContent = describeCounts(metrics, this.cut.t);
+      this.find(".counts.voxels").textContent = describeVolumes(metrics, this.index);
+      this.find(".counts.lesions").textContent = describeCounts(metrics, this.index);
     }
 
     // Show intensity and probability at the crosshair.

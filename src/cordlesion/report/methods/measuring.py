@@ -4,6 +4,7 @@ from cordlesion.io.formats import format_percent
 from cordlesion.metrics import resolve_rule
 from cordlesion.report.methods.citing import MethodsContext
 from cordlesion.report.pipeline import describe_rule, name_rule
+from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.threshold import GRIDS, RiskName
@@ -18,7 +19,20 @@ def threshold(study: MethodsContext) -> str:
         f"Of {n_tried} thresholds from 0 to 1, {study.results.goal.choice} over the threshold set{each} was taken for "
         "every model; of tied ones, the middle of the longest run. Its 95 % interval is a bootstrap in which subjects "
         f"of the threshold set are drawn again and the choice is repeated.{_model(study)}{_promises(study)} The test "
-        "set was opened once, after all thresholds were fixed."
+        f"set was opened once, after all thresholds were fixed.{_further(study)}"
+    )
+
+
+def _further(study: MethodsContext) -> str:
+    """Describe the further threshold rules."""
+    rules = list(dict.fromkeys(study.results.rule_choices["threshold_rule"].astype(str)))
+    if not rules:
+        return ""
+    several = "s" if len(rules) > 1 else ""
+    return (
+        f" The further threshold rule{several} {enumerate_words(rules)} of cordlesion {'were' if several else 'was'} "
+        "chosen on the same scans for the same objective, all settings together; the masks were compared with those of "
+        "the one threshold, scan by scan."
     )
 
 

@@ -24,7 +24,7 @@ from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import change_of_shares, crossed_test, holm, wilcoxon
 from cordlesion.study_folder.manifest import rules_before
 from cordlesion.study_folder.results import StudyResults, learned_runs
-from cordlesion.study_folder.runs import Run, false_lesions
+from cordlesion.study_folder.runs import Run, false_lesions, of_run
 
 METRICS = {
     "lesion_f1": "L-F1",
@@ -102,28 +102,34 @@ def better_rule(results: StudyResults, summary: pd.DataFrame) -> pd.Series | Non
     return None if raised.empty else raised.iloc[int(raised["difference"].to_numpy(float).argmax())]
 
 
+def advise_rule(results: StudyResults, summary: pd.DataFrame) -> str:
+    """Say in one line that a further rule of the recommended model does better; empty where none does."""
+    row = better_rule(results, summary)
+    if row is None:
+        return ""
+    rule, change = row["threshold_rule"], with_interval(row["difference"], row["low"], row["high"], signed=True)
+    return (
+        f"With the threshold rule {rule} the same maps have a mean lesion F1 of {format_number(row['value'])} instead "
+        f"of {format_number(row['reference'])} on the test set ({change}), and their voxel F1 is not lower by more "
+        f"than chance. It is used by segment --threshold-rule {rule}."
+    )
+
+
 def _by_loss(results: StudyResults) -> dict[tuple[str, str], list[Run]]:
     """Return the runs that learned something by the one threshold and by a rule, of each loss and rule."""
     chosen = results.rule_choices
     learned = chosen[chosen["learned"].astype(bool)] if len(chosen) else chosen
     found: dict[tuple[str, str], list[Run]] = {}
     for run in (one for one in learned_runs(results) if one in results.tuned):
-        for rule in _of_run(learned, run)["threshold_rule"].unique():
+        for rule in of_run(learned, run)["threshold_rule"].unique():
             found.setdefault((run.loss, str(rule)), []).append(run)
     return found
-
-
-def _of_run(table: pd.DataFrame, run: Run) -> pd.DataFrame:
-    """Return the rows of all folds of a run."""
-    seeds = table["seed"].isna() if run.seed is None else table["seed"] == run.seed
-    return table[(table["loss"] == run.loss) & seeds.fillna(False)]
 
 
 def _paired(results: StudyResults, run: Run, rule: str) -> pd.DataFrame:
     """Return a row per test scan with each metric by the one threshold (``global_...``) and by the rule."""
     one = results.evaluated(run, "test", results.tuned[run]).reset_index()
-    measured = _of_run(results.threshold_rules, run)
-    other = measured[measured["threshold_rule"] == rule]
+    other = of_run(results.threshold_rules, run, threshold_rule=rule, set="test")
     first, second = (_metrics(rows).set_index(["scan_id", "subject"]) for rows in (one, other))
     return second.join(first.add_prefix("global_"), how="inner").reset_index().assign(seed=run.seed)
 
@@ -207,20 +213,20 @@ def _sentence(rule: str, mine: pd.DataFrame) -> str:
         return ""
     largest = lesions.iloc[int(np.abs(lesions["difference"].to_numpy(float)).argmax())]
     change = with_interval(largest["difference"], largest["low"], largest["high"], signed=True)
-    sure = lesions[lesions["p_holm"] <= SIGNIFICANT]
-    raised, lowered = int((sure["difference"] > 0).sum()), int((sure["difference"] < 0).sum())
-    of_all = f"of {plural(len(lesions), 'method')}" if len(lesions) > 1 else ""
-    name = f" of {loss_name(str(largest['loss']))}"
-    by = f"{'by up to' if len(lesions) > 1 else 'by'} {change}{name if len(lesions) > 1 else ''}"
-    if not raised + lowered:
-        return f"The rule {rule} changes the lesion F1 of no method by more than chance ({by})."
-    verbs = [f"raises it for {raised}" if raised else "", f"lowers it for {lowered}" if lowered else ""]
-    voxels = mine[(mine["metric"] == "voxel_f1") & (mine["p_holm"] <= SIGNIFICANT)]
-    overlap = "the voxel F1 of none changes" if voxels.empty else f"the voxel F1 of {len(voxels)} changes, too"
+    name = f"{loss_name(str(largest['loss']))}, " if len(lesions) > 1 else ""
+    voxels = _differs(mine[mine["metric"] == "voxel_f1"])
     return (
-        f"The rule {rule} changes the lesion F1 {by}: it {enumerate_words([v for v in verbs if v])} {of_all}".rstrip()
-        + f" by more than chance; {overlap}."
+        f"By the rule {rule}, lesion F1 {_differs(lesions)} by more than chance, and voxel F1 {voxels}; "
+        f"{'largest ' if len(lesions) > 1 else ''}difference in lesion F1: {name}{change}."
     )
+
+
+def _differs(rows: pd.DataFrame) -> str:
+    """Say for how many methods a score is higher or lower by more than chance."""
+    sure = rows[rows["p_holm"] <= SIGNIFICANT]
+    counts = {"higher": int((sure["difference"] > 0).sum()), "lower": int((sure["difference"] < 0).sum())}
+    words = [f"{word} for {count}" for word, count in counts.items() if count]
+    return f"is {enumerate_words(words)} of {plural(len(rows), 'method')}" if words else "differs for no method"
 
 
 def _words(findings: Findings) -> Mapping[str, object]:

@@ -12,6 +12,7 @@ from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.recommendation.found import describe_found, head
 from cordlesion.report.sections.recommendation.overlap import Overlap, find_overlap
+from cordlesion.report.sections.threshold_rules import advise_rule
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import of_run
 from cordlesion.threshold import VOLUME
@@ -82,6 +83,7 @@ def write_brief(findings: Findings) -> Brief:
         "How sure is the model?": sure_of_model(results, frames["pairs"], frames["ranks"]),
         "How sure is the threshold?": sure_of_threshold(results),
         "What changes against 0.5?": change_from_half(results, frames["tuning"], points),
+        "Is another threshold rule better?": advise_rule(results, frames["threshold_rules"]),
     }
     has_bundle = (best.seed is not None or best.loss in results.ensembles) and None in thresholds
     return Brief(
@@ -94,7 +96,7 @@ def write_brief(findings: Findings) -> Brief:
         why=_why(results, frames["choice"]),
         n_test=int(of_run(points, best)["n_scans"].iloc[0]),
         untouched="training or choosing" if best.loss == results.leader.loss else "training or tuning",
-        reasons=tuple(Answer(question, text) for question, text in reasons.items()),
+        reasons=tuple(Answer(question, text) for question, text in reasons.items() if text),
         expectations=_expectations(results, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
         has_lesions=bool(of_run(points, best)["n_lesions"].any()),
