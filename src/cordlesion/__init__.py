@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cordlesion.maps.evaluate import MetricsTable as MetricsTable
     from cordlesion.maps.evaluate import evaluate_files as evaluate_files
     from cordlesion.maps.tune import tune_files as tune_files
+    from cordlesion.metrics import FURTHER_METRICS as FURTHER_METRICS
     from cordlesion.metrics import RULES
     from cordlesion.metrics import LesionRule as LesionRule
     from cordlesion.metrics import ScanMetrics as ScanMetrics
@@ -108,6 +109,7 @@ _HOMES = {
     "ScanMetrics": "metrics",
     "LesionRule": "metrics",
     "LESION_RULES": "metrics:RULES",
+    "FURTHER_METRICS": "metrics",
     "evaluate_files": "maps.evaluate",
     "MetricsTable": "maps.evaluate",
     "sweep": "metrics",

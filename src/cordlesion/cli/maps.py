@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 
 from cordlesion.cli.options import Code, Flag, Output, Quiet, report_excluded, report_remarks
-from cordlesion.metrics import RULES
+from cordlesion.metrics import FURTHER_METRICS, RULES
 from cordlesion.threshold import GRIDS, OBJECTIVES, THRESHOLD_RULES
 
 Rule: TypeAlias = Annotated[str, Parameter(help=f"When a lesion counts as detected: {', '.join(RULES)}.")]
@@ -23,8 +23,8 @@ Metrics: TypeAlias = Annotated[
     Parameter(
         name="--metric",
         negative="",
-        help="A metric of your own by the import path of its function, such as my_module:my_metric; may be repeated. "
-        "Its code is run.",
+        help=f"A further metric, a column of its own; may be repeated: {', '.join(FURTHER_METRICS)}. Or one of your own, "
+        "by the import path of its function: my_module:my_metric. Its code is run.",
     ),
 ]
 OwnCode: TypeAlias = Annotated[
@@ -229,7 +229,7 @@ def compare(
         first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
-        metrics: Column of a metric of your own, to be compared, too; may be repeated.
+        metrics: Column of a further metric, to be compared, too; may be repeated.
     """
     from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
 

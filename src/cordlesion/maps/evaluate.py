@@ -105,8 +105,9 @@ def evaluate_files(
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``test`` are evaluated.
-        metrics: Of your own, each a column: functions ``f(reference, prediction, spacing_mm)`` of two boolean arrays
-            that return a number, NaN where it is undefined; or their import paths, ``my_module:f``.
+        metrics: Further ones, each a column: names of :data:`cordlesion.FURTHER_METRICS` such as ``hd95_mm``; functions
+            of your own, ``f(reference, prediction, spacing_mm)`` of two boolean arrays that return a number, NaN where
+            it is undefined; or their import paths, ``my_module:f``.
         code: Folder of the modules of import paths; by default the current one, then the installed packages. A rule of
             your own in the file ``threshold`` is run only with it.
 
