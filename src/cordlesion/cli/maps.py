@@ -23,8 +23,8 @@ Metrics: TypeAlias = Annotated[
     Parameter(
         name="--metric",
         negative="",
-        help=f"A further metric, a column of its own; may be repeated: {', '.join(FURTHER_METRICS)}. Or one of your own, "
-        "by the import path of its function: my_module:my_metric. Its code is run.",
+        help=f"A further metric, a column of its own: {', '.join(FURTHER_METRICS)}. Or one of your own, by the "
+        "import path of its function: my_module:my_metric; its code is run. May be repeated.",
     ),
 ]
 OwnCode: TypeAlias = Annotated[
@@ -78,6 +78,7 @@ def evaluate(
     subjects: Subjects = None,
     metrics: Metrics = (),
     code: OwnCode = None,
+    summary: Path | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -94,6 +95,7 @@ def evaluate(
         lesion_value: The value that marks lesion, in masks with other labels too, such as 1 for the cord. By default
             all references must have one value, and all predictions.
         predicted_value: The same for the predictions, if it is not that of the references.
+        summary: Where to write the medians and means over scans, and of maps the score of MS-Multi-Spine (.json).
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.evaluate import evaluate_files
@@ -115,6 +117,7 @@ def evaluate(
             subjects=subjects,
             metrics=metrics,
             code=code,
+            summary=summary,
         )
         report_remarks(measured.remarks)
         return report_excluded(measured.excluded)

@@ -13,6 +13,7 @@ from cordlesion.metrics.further import FURTHER_METRICS as FURTHER_METRICS
 from cordlesion.metrics.further import FurtherMetric as FurtherMetric
 from cordlesion.metrics.further import merged_lesions as merged_lesions
 from cordlesion.metrics.further import split_lesions as split_lesions
+from cordlesion.metrics.instances import MULTI_SPINE_RATES as MULTI_SPINE_RATES
 from cordlesion.metrics.instances import MatchedInstances as MatchedInstances
 from cordlesion.metrics.instances import MultiSpineScore as MultiSpineScore
 from cordlesion.metrics.instances import match_components as match_components

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, FloatArray, IntArray
@@ -164,8 +163,10 @@ def match_components(
     require_same_shape(masks[0], p, "probability map")
     lesions, candidates = (every_component(mask, RULES["multi_spine"].connectivity) for mask in masks)
     box = bounding_box(masks[1])
-    peaks = ndimage.maximum(p[box], candidates.labels[box], np.arange(1, len(candidates.sizes) + 1))
-    return match_instances(lesions.labels, candidates.labels, np.asarray(peaks, dtype=np.float64))
+    inside = masks[1][box]
+    peaks = np.zeros(len(candidates.sizes))
+    np.maximum.at(peaks, candidates.labels[box][inside] - 1, p[box][inside])
+    return match_instances(lesions.labels, candidates.labels, peaks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,10 +182,9 @@ class _Curves:
 
     def at(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return rate and sensitivity where each image counts so often, shapes (T,)."""
-        bearing = (weights * self.has_lesions).sum()
-        found = (
-            self.sensitivity @ (weights * self.has_lesions) / bearing if bearing else np.full(len(self.false), np.nan)
-        )
+        with_lesions = weights * self.has_lesions
+        n = with_lesions.sum()
+        found: FloatArray = self.sensitivity @ with_lesions / n if n else np.full(len(self.false), np.nan)
         return self.false @ weights / weights.sum(), found
 
 

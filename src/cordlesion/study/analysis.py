@@ -21,12 +21,13 @@ from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
 from cordlesion.study import uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
+from cordlesion.study.lesion_ranking import collect_rankings, rank_method
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.sets import Study
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULES, STRATA
+from cordlesion.study_folder.tables import CALIBRATION, FROC, MULTI_SPINE, RELIABILITY, RULES, STRATA
 
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
@@ -34,7 +35,7 @@ _RUN = ["set", "loss", "seed"]
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS))
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS, MULTI_SPINE))
 """Names of the tables in the study folder."""
 
 
@@ -47,7 +48,10 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
         }
         check = partial(_require_references, study, method)
         analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
+        if method.is_tuned:
+            rank_method(study.folder, method, scans["test"])
     collect_analyses(study.folder, study.config.methods)
+    collect_rankings(study.folder, study.config.methods)
     doubted = measured_methods(study)
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))

@@ -175,6 +175,7 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
         f"masks/{name}",
         f"analyze/{name}",
         f"uncertainty/{name}",
+        f"multi_spine/{name}",
         f"ensemble/{name}",
     ]
 

@@ -80,6 +80,8 @@ class StudyResults(LargeTables):
     uncertainty: pd.DataFrame
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
+    multi_spine: pd.DataFrame
+    """The score of MS-Multi-Spine; without rows in a study of an earlier version."""
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

@@ -71,6 +71,7 @@ STAGES: tuple[Stage, ...] = (
             "froc.tsv",
             "uncertainty.tsv",
             "retention.tsv",
+            "multi_spine.tsv",
         ),
     ),
     Stage(

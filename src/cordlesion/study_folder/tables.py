@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
+from cordlesion.metrics import MULTI_SPINE_RATES
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
 from cordlesion.threshold import VOLUME
@@ -184,6 +185,38 @@ RETENTION = TableSpec(
     ),
     key=("set", "loss", "seed", "fold", "level", "uncertainty", "retained"),
 )
+
+
+def sensitivity_at(rate: float) -> str:
+    """Return the name of a column: the lesion sensitivity at a number of false lesions per scan."""
+    return f"sensitivity_at_{rate:g}".replace(".", "_")
+
+
+def _share(name: str, meaning: str) -> Column:
+    return Column(name, meaning, "share", may_be_missing=True)
+
+
+MULTI_SPINE = TableSpec(
+    "multi_spine.tsv",
+    "A row per run with maps (and fold): the score of the MS-Multi-Spine challenge on the test scans. Lesions are the "
+    "26-connected components of the masks, each with its highest p as its probability; a pair matches at an "
+    "intersection over union of 0.2. Studies of earlier versions lack it.",
+    (
+        *_OF_SET,
+        _share("score", "Mean of the five sensitivities; `n/a` without lesion-bearing scans"),
+        _share("score_low", "Lower end of its 95 % bootstrap interval over subjects; `n/a` for fewer than five"),
+        _share("score_high", "Upper end"),
+        *(
+            _share(
+                sensitivity_at(rate), f"Mean over scans of the lesion sensitivity at {rate:g} false lesions per scan"
+            )
+            for rate in MULTI_SPINE_RATES
+        ),
+        _N_SCANS,
+        count("n_lesion_bearing", "Those with lesions among them"),
+    ),
+    key=("set", "loss", "seed", "fold"),
+)
 HISTORY = TableSpec(
     "history.tsv",
     "A row per epoch of one training.",
@@ -222,12 +255,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(HISTORY, COMPARATORS),
+    *(MULTI_SPINE, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION)
+_RARE = (UNCERTAINTY, RETENTION, MULTI_SPINE)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only studies with ensembles have."""
+"""Names of the tables that not every study has: without ensembles, or of an earlier version."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}
