@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from cordlesion.maps.cut import cut_files as cut_files
     from cordlesion.maps.evaluate import MetricsTable as MetricsTable
     from cordlesion.maps.evaluate import evaluate_files as evaluate_files
+    from cordlesion.maps.repeatability import RepeatabilityTable as RepeatabilityTable
+    from cordlesion.maps.repeatability import repeatability_files as repeatability_files
     from cordlesion.maps.tune import tune_files as tune_files
     from cordlesion.metrics import FURTHER_METRICS as FURTHER_METRICS
     from cordlesion.metrics import RULES
@@ -128,6 +130,8 @@ _HOMES = {
     "CutMasks": "maps.cut",
     "compare_files": "maps.compare",
     "Comparison": "maps.compare",
+    "repeatability_files": "maps.repeatability",
+    "RepeatabilityTable": "maps.repeatability",
     "wilcoxon": "statistics",
     "median_interval": "statistics",
     "read_softmax": "nnunet.softmax",

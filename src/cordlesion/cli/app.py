@@ -124,6 +124,15 @@ COMMANDS = (
         MAPS,
     ),
     Command(
+        "repeatability",
+        "maps:repeatability",
+        (
+            "Measure how repeatable masks or maps are, from scans of people without a change in between; needs no "
+            "reference."
+        ),
+        MAPS,
+    ),
+    Command(
         "implant",
         "detectability:implant",
         "Put known lesions into copies of healthy scans: a BIDS dataset with exact masks, for `detectability`.",

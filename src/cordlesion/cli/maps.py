@@ -215,6 +215,55 @@ def cut(
         return report_excluded(done.excluded)
 
 
+def repeatability(
+    prediction: Path,
+    *,
+    output: Output,
+    pairs: Path | None = None,
+    threshold: str | None = None,
+    figure: Path | None = None,
+    rule: Rule = "study",
+    aligned: Flag = False,
+    tolerance_mm: float = 2.0,
+    subjects: Subjects = None,
+    lesion_value: int | None = None,
+    lesion_class: LesionClass = None,
+    code: Code = None,
+    quiet: Quiet = False,
+) -> int:
+    """Measure how repeatable masks or maps are, from scans of people without a change in between; needs no reference.
+
+    Args:
+        prediction: Folder of the masks, or of the probability maps, of scans and their repeats.
+        pairs: Which scans repeat each other: a table with the columns scan and repeat (a name for each group), or a
+            BIDS dataset with a column repeat in its tables; by default the dataset that the masks lie in.
+        threshold: Of maps, which voxels are lesion: the file that `tune` wrote, or a number; by default each of 20.
+        figure: Where to draw the differences against the means (.png or .svg).
+        aligned: The scans of a person share one space (registered, or nobody moved): count lesions found twice, too.
+        tolerance_mm: Largest distance between the two marks of a lesion that is found twice.
+        lesion_value: The value that marks lesion, in masks with other labels too, such as 1 for the cord.
+    """
+    from cordlesion.io.progress import shown
+    from cordlesion.maps.repeatability import repeatability_files
+
+    with shown(quiet):
+        measured = repeatability_files(
+            prediction,
+            pairs,
+            threshold=threshold,
+            output=output,
+            figure=figure,
+            rule=rule,
+            aligned=aligned,
+            tolerance_mm=tolerance_mm,
+            subjects=subjects,
+            lesion_value=lesion_value,
+            lesion_class=lesion_class,
+            code=code,
+        )
+        return report_excluded(measured.excluded)
+
+
 def compare(
     first: Path,
     second: Path,
