@@ -30,6 +30,7 @@ CONTRACT = {
     "calibration": "Table 9",
     "strata": "Table 10",
     "rules": "Table 11",
+    "repeatability": "Repeatability",
     "uncertainty": "Table 12",
     "statements": "Statements of the paper",
     "paper_untuned": "Table 13a",

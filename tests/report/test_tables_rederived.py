@@ -59,6 +59,12 @@ DERIVATIONS = {
             "Subjects",
         ]
     ],
+    "repeatability": lambda _: [
+        [
+            *("Loss", "Threshold", "Volume, mm³", "Variation", "ICC", "Detectable change, mm³"),
+            *("Detectable change, lesions", "Found twice", "Subjects"),
+        ]
+    ],
     "uncertainty": lambda _: [
         [
             *("Loss", "Share", "Scans", "F1", "Random order", "Entropy", "Distance from t", "Spread"),

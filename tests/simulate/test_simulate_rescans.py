@@ -32,7 +32,7 @@ def test_the_other_scans_stay_the_same_byte_for_byte(cohorts):
     new = {name for name in repeated if "repeat1" in name or "_sessions." in name}
     changed = {name for name in plain if plain[name] != repeated[name]}
     assert set(repeated) - set(plain) == new
-    assert len(new) == 11
+    assert len(new) == 10
     assert changed <= {"code/simulation.json", "derivatives/labels/true_lesions.tsv"}
 
 

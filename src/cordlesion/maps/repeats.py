@@ -104,7 +104,7 @@ def list_predictions(folder: Path, are_maps: bool) -> tuple[list[ScanFile], bool
     named = any(path.suffix == EXPORT or any(path.match(name) for name in PROBABILITY_NAMES) for path in maps)
     if maps and not (named or are_maps):
         # Names do not show it. A map holds values between 0 and 1; an empty file may be either.
-        contents = (read_volume(file.path).data for file in named_files(maps, MASK_NAMES))
+        contents = (np.asarray(read_volume(file.path).data, dtype=np.float64) for file in named_files(maps, MASK_NAMES))
         named = next((bool(((data > 0) & (data < 1)).any()) for data in contents if data.any()), False)
     chosen = maps if named or are_maps else masks
     if not chosen:

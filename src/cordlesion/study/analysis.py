@@ -24,10 +24,11 @@ from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.lesion_ranking import collect_rankings, rank_method
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
+from cordlesion.study.repeatability import measure_repeatability
 from cordlesion.study.sets import Study
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.tables import CALIBRATION, FROC, MULTI_SPINE, RELIABILITY, RULES, STRATA
+from cordlesion.study_folder.tables import CALIBRATION, FROC, MULTI_SPINE, RELIABILITY, REPEATABILITY, RULES, STRATA
 
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
@@ -35,7 +36,8 @@ _RUN = ["set", "loss", "seed"]
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS, MULTI_SPINE))
+_SPECS = (*_PER_RUN, FROC, *uncertainty.SPECS, MULTI_SPINE, REPEATABILITY)
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in _SPECS)
 """Names of the tables in the study folder."""
 
 
@@ -52,6 +54,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
             rank_method(study.folder, method, scans["test"])
     collect_analyses(study.folder, study.config.methods)
     collect_rankings(study.folder, study.config.methods)
+    measure_repeatability(study)
     doubted = measured_methods(study)
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))

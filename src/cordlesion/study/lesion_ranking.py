@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from cordlesion.config import Method
@@ -50,7 +51,7 @@ def collect_rankings(folder: StudyFolder, methods: Sequence[Method]) -> None:
 def _match(scan: MappedScan) -> MatchedInstances:
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     mask, probability = read_mask(scan.mask, like=reference), read_probability(scan.pair.prediction, like=reference)
-    return match_components(reference.data > 0, mask.data > 0, probability.data)
+    return match_components(reference.data.astype(np.bool_), mask.data.astype(np.bool_), probability.data)
 
 
 def _row(ranking: LesionRanking) -> dict[str, float | int | None]:

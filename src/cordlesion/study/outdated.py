@@ -176,6 +176,7 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
         f"analyze/{name}",
         f"uncertainty/{name}",
         f"multi_spine/{name}",
+        f"repeatability/{name}",
         f"ensemble/{name}",
     ]
 

@@ -82,6 +82,8 @@ class StudyResults(LargeTables):
     retention: pd.DataFrame
     multi_spine: pd.DataFrame
     """The score of MS-Multi-Spine; without rows in a study of an earlier version."""
+    repeatability: pd.DataFrame
+    """Without rows where no scans repeat each other."""
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

@@ -72,6 +72,7 @@ STAGES: tuple[Stage, ...] = (
             "uncertainty.tsv",
             "retention.tsv",
             "multi_spine.tsv",
+            "repeatability.tsv",
         ),
     ),
     Stage(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
+from cordlesion.lesions.repeatability import COLUMNS as REPEATABILITY_COLUMNS
 from cordlesion.metrics import MULTI_SPINE_RATES
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
@@ -217,6 +218,20 @@ MULTI_SPINE = TableSpec(
     ),
     key=("set", "loss", "seed", "fold"),
 )
+REFERENCE_MASKS = "reference masks"
+"""In place of a method: the masks of the reader. No method has a name with a space."""
+REPEATABILITY = TableSpec(
+    "repeatability.tsv",
+    "A row per set, run, threshold and measure: what differs between scans of subjects without a change in between. "
+    f"`{REFERENCE_MASKS}` as loss: the references. Only in studies with such scans (column `repeat` of the dataset).",
+    (
+        *_OF_SET,
+        replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
+        Column("tuned", "Whether it is the tuned threshold, for which lesions found twice are counted", "boolean"),
+        *REPEATABILITY_COLUMNS,
+    ),
+    key=("set", "loss", "seed", "fold", "threshold", "measure"),
+)
 HISTORY = TableSpec(
     "history.tsv",
     "A row per epoch of one training.",
@@ -255,10 +270,10 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(MULTI_SPINE, HISTORY, COMPARATORS),
+    *(MULTI_SPINE, REPEATABILITY, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, MULTI_SPINE)
+_RARE = (UNCERTAINTY, RETENTION, MULTI_SPINE, REPEATABILITY)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
 """Names of the tables that not every study has: without ensembles, or of an earlier version."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
