@@ -70,6 +70,14 @@ def test_the_page_on_further_metrics_runs(folder, cli):
     assert json.loads((folder / "summary.json").read_text())["multi_spine"]["score"] > 0
 
 
+def test_the_page_on_repeatability_runs(tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    run_blocks("repeatability", {"bash": Shell(cli).run, "python": Python().run, "text": str})
+    table = read_table(tmp_path / "repeatability.tsv")
+    assert table["measure"].tolist() == ["predicted_volume_mm3", "n_predicted_lesions"]
+    assert (tmp_path / "repeatability.png").is_file()
+
+
 def read_sections(name, content):
     assert name == "study.yaml"
     study_of_text(f"name: page\ndataset: .\noutput: study\nlosses: [bce]\n{content}")

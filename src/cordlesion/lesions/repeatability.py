@@ -10,6 +10,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import Column, count
 from cordlesion.statistics import MIN_SUBJECTS, limits_of_agreement, repeatability, repeatability_intervals
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
+from cordlesion.statistics.repeatability import expanded_confidence
 
 MEASURES: Mapping[str, str] = {"predicted_volume_mm3": "lesion volume in mm³", "n_predicted_lesions": "lesions"}
 """Columns that are looked at, and what they are."""
@@ -109,7 +110,9 @@ def _share_found(scans: pd.DataFrame, found: Mapping[str, tuple[int, int]] | Non
         return _with_ends("found_twice", share, (math.nan, math.nan))
     drawn = draw_counts(len(table), _RESAMPLES, np.random.default_rng(seed)) @ table
     shares = drawn[drawn[:, 1] > 0]
-    return _with_ends("found_twice", share, percentile_interval(shares[:, 0] / shares[:, 1], 0.95))
+    return _with_ends(
+        "found_twice", share, percentile_interval(shares[:, 0] / shares[:, 1], expanded_confidence(len(table)))
+    )
 
 
 def _with_ends(name: str, value: float, ends: Sequence[float]) -> dict[str, float]:

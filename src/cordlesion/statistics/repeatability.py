@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, IntArray
@@ -129,7 +130,9 @@ def repeatability_intervals(
     n_resamples: int = 2000,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Return 95 % percentile intervals of what :func:`repeatability` estimates, by a bootstrap over subjects.
+    """Return 95 % intervals of what :func:`repeatability` estimates, by a bootstrap over subjects.
+
+    They are expanded percentile intervals (Hesterberg, Am. Stat. 2015): plain ones are too narrow for few subjects.
 
     Args:
         values: Of each scan, shape (N,).
@@ -160,9 +163,16 @@ def repeatability_intervals(
         icc = np.where(total > _ROUNDING * mean**2, (between - square) / total, np.nan)
         variation = np.where(mean != 0, sd / np.abs(mean), np.nan)
     drawn = dict(zip(_ESTIMATES, (sd, variation, icc, _NORMAL_95 * math.sqrt(2) * sd), strict=True))
-    return {name: _interval(of_samples) for name, of_samples in drawn.items()}
+    confidence = expanded_confidence(len(people))
+    return {name: _interval(of_samples, confidence) for name, of_samples in drawn.items()}
 
 
-def _interval(drawn: FloatArray) -> tuple[float, float]:
+def expanded_confidence(n_units: int) -> float:
+    """Return the share of the bootstrap values that a 95 % interval holds, for so many units."""
+    reach = math.sqrt(n_units / (n_units - 1)) * stats.t.ppf(0.975, n_units - 1)
+    return float(1 - 2 * stats.norm.sf(reach))
+
+
+def _interval(drawn: FloatArray, confidence: float) -> tuple[float, float]:
     defined = drawn[~np.isnan(drawn)]
-    return percentile_interval(defined, 0.95) if len(defined) else (math.nan, math.nan)
+    return percentile_interval(defined, confidence) if len(defined) else (math.nan, math.nan)
