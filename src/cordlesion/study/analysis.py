@@ -26,9 +26,12 @@ from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.repeatability import measure_repeatability
 from cordlesion.study.sets import Study
+from cordlesion.study.threshold_rules import collect_rules, measure_rules
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.tables import CALIBRATION, FROC, MULTI_SPINE, RELIABILITY, REPEATABILITY, RULES, STRATA
+from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
+from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULE_EVALUATION, RULES, STRATA
+from cordlesion.threshold.study_rules import study_rules
 
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
@@ -59,6 +62,10 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))
     collect_uncertainty(study.folder, doubted)
+    if study_rules(study.config):
+        for method in (one for one in study.config.methods if one.is_tuned):
+            measure_rules(study, method, study.in_set("test", method.fold))
+    collect_rules(study, RULE_EVALUATION)
     return study
 
 

@@ -14,7 +14,7 @@ from cordlesion.lesions.ranking import LesionRanking, rank_lesions
 from cordlesion.metrics import MatchedInstances, match_components
 from cordlesion.study.calibration import MappedScan
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.tables import MULTI_SPINE, sensitivity_at
+from cordlesion.study_folder.repeat_tables import MULTI_SPINE, sensitivity_at
 
 
 def rank_method(folder: StudyFolder, method: Method, scans: Sequence[MappedScan]) -> None:

@@ -25,7 +25,7 @@ from cordlesion.metrics import resolve_rule
 from cordlesion.study.evaluate import measured_sets
 from cordlesion.study.predict import mask_file
 from cordlesion.study.sets import Study
-from cordlesion.study_folder.tables import REFERENCE_MASKS, REPEATABILITY
+from cordlesion.study_folder.repeat_tables import REFERENCE_MASKS, REPEATABILITY
 
 _SETS: tuple[SetName, ...] = ("threshold", "test")
 

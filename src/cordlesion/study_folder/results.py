@@ -81,9 +81,11 @@ class StudyResults(LargeTables):
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
     multi_spine: pd.DataFrame
-    """The score of MS-Multi-Spine; without rows in a study of an earlier version."""
+    """Lesions ranked by probability; like the next without rows where a study has none."""
     repeatability: pd.DataFrame
-    """Without rows where no scans repeat each other."""
+    rule_choices: pd.DataFrame
+    """Further threshold rules as they were chosen, and their masks of the test scans; no rows where there are none."""
+    threshold_rules: pd.DataFrame
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

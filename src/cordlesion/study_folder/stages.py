@@ -51,7 +51,7 @@ STAGES: tuple[Stage, ...] = (
         "tune",
         "cordlesion.study.tune:tune",
         "choose the decision thresholds on the threshold set",
-        ("thresholds.tsv",),
+        ("thresholds.tsv", "rule_choices.tsv"),
     ),
     Stage(
         "evaluate",
@@ -73,6 +73,7 @@ STAGES: tuple[Stage, ...] = (
             "retention.tsv",
             "multi_spine.tsv",
             "repeatability.tsv",
+            "threshold_rules.tsv",
         ),
     ),
     Stage(

@@ -3,21 +3,15 @@
 import math
 from dataclasses import replace
 
-from cordlesion.dataset.columns import FOLD, RULE, SCAN_COLUMNS, SET, SPLITS
+from cordlesion.dataset.columns import RULE, SCAN_COLUMNS, SET, SPLITS
 from cordlesion.io.columns import LARGEST, Column, TableSpec, count, volume
-from cordlesion.lesions.repeatability import COLUMNS as REPEATABILITY_COLUMNS
-from cordlesion.metrics import MULTI_SPINE_RATES
 from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
+from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
+from cordlesion.study_folder.table_columns import OF_SET, THRESHOLD
+from cordlesion.study_folder.table_columns import RUN_COLUMNS as RUN_COLUMNS
 from cordlesion.threshold import VOLUME
 
-RUN_COLUMNS = (
-    Column("loss", "Loss, or name of the ensemble or comparator", "text"),
-    Column("seed", "Seed of the training; `n/a` for ensembles and comparators", "integer", may_be_missing=True),
-    FOLD,
-)
-"""What names a run."""
-_THRESHOLD = Column("threshold", "Decision threshold t: voxels with a probability of at least t are lesion", "share")
 _TUNED_VOLUME = "Only where the minimum volume is tuned (`threshold.minimum_volumes_mm3`)"
 _MINIMUM_VOLUME = volume(VOLUME, "Minimum volume of a lesion; smaller components are removed", optional=_TUNED_VOLUME)
 _OLDER = "Older tables lack it"
@@ -25,13 +19,12 @@ _MEASURED = (
     *SCAN_COLUMNS,
     SET,
     *RUN_COLUMNS,
-    replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
+    replace(THRESHOLD, meaning=f"{THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
     replace(_MINIMUM_VOLUME, may_be_missing=True),
     *COLUMNS,
 )
 _LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
 _SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")
-_OF_SET = (SET, *RUN_COLUMNS)
 _MAP = Column("map", "`raw`, or `scaled` by the temperature that is fitted on the threshold set", "text")
 _N_SCANS = count("n_scans", "Scans")
 _VOXELS = (count("n_voxels", "Voxels"), count("n_lesion_voxels", "Lesion voxels of the reference among them"))
@@ -54,7 +47,7 @@ THRESHOLDS = TableSpec(
     (
         *RUN_COLUMNS,
         Column("objective", "What the threshold maximises (`threshold.objective`)", "text"),
-        _THRESHOLD,
+        THRESHOLD,
         _MINIMUM_VOLUME,
         volume("volume_interval_low", "Interval of the minimum volume", may_be_missing=True, optional=_TUNED_VOLUME),
         volume("volume_interval_high", "Its upper end", may_be_missing=True, optional=_TUNED_VOLUME),
@@ -90,7 +83,7 @@ THRESHOLDS = TableSpec(
 RULES = TableSpec(
     "rules.tsv",
     "A row per test scan, run and lesion rule, at the tuned threshold.",
-    (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *_LESION_SCORES, *COUNTS, REFERENCE_VOLUME),
+    (*SCAN_COLUMNS, *OF_SET, replace(RULE, optional=""), *_LESION_SCORES, *COUNTS, REFERENCE_VOLUME),
     key=(*_SCAN_KEY, "rule"),
 )
 STRATA = TableSpec(
@@ -99,7 +92,7 @@ STRATA = TableSpec(
     "volume, predicted lesions by theirs.",
     (
         *SCAN_COLUMNS,
-        *_OF_SET,
+        *OF_SET,
         Column("stratum", "Name of the size", "text"),
         Column("low_mm3", "Lesions from this volume on", unit="mm3", range=(0, LARGEST)),
         Column("high_mm3", "Lesions below this volume; `inf` for the largest", unit="mm3", range=(0, math.inf)),
@@ -111,8 +104,8 @@ FROC = TableSpec(
     "froc.tsv",
     "A row per set, run and threshold, from `sweep.tsv`.",
     (
-        *_OF_SET,
-        _THRESHOLD,
+        *OF_SET,
+        THRESHOLD,
         Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
         Column("false_per_scan", "False lesions per scan", range=(0, LARGEST)),
         _N_SCANS,
@@ -125,7 +118,7 @@ CALIBRATION = TableSpec(
     "A row per set, run and map. The voxels are those of the scan's own grid that its stack covers wholly. Maps are "
     "taken before post-processing.",
     (
-        *_OF_SET,
+        *OF_SET,
         _MAP,
         Column("temperature", "Temperature T; 1 for raw maps"),
         Column("expected_calibration_error", "Expected calibration error", "share", may_be_missing=True),
@@ -140,7 +133,7 @@ RELIABILITY = TableSpec(
     "reliability.tsv",
     "As `calibration.tsv`, a row per bin of probability; empty bins are included.",
     (
-        *_OF_SET,
+        *OF_SET,
         _MAP,
         Column("bin_low", "Lower edge of the bin", "share"),
         Column("bin_high", "Upper edge of the bin", "share"),
@@ -164,7 +157,7 @@ UNCERTAINTY = TableSpec(
     f"A row per test scan, run, level and measure of uncertainty, at the tuned threshold. {_OF_ENSEMBLES}",
     (
         *SCAN_COLUMNS,
-        *_OF_SET,
+        *OF_SET,
         _LEVEL,
         _UNCERTAINTY,
         Column("area", "Area under the error-retention curve of the scan", "share"),
@@ -177,7 +170,7 @@ RETENTION = TableSpec(
     "A row per run, level, measure of uncertainty and share: the mean error-retention curve over test scans. What is "
     f"not retained is replaced by the reference. {_OF_ENSEMBLES}",
     (
-        *_OF_SET,
+        *OF_SET,
         _LEVEL,
         _UNCERTAINTY,
         Column("retained", "Share of the voxels, or predicted lesions, that is retained: the most certain", "share"),
@@ -186,51 +179,46 @@ RETENTION = TableSpec(
     ),
     key=("set", "loss", "seed", "fold", "level", "uncertainty", "retained"),
 )
-
-
-def sensitivity_at(rate: float) -> str:
-    """Return the name of a column: the lesion sensitivity at a number of false lesions per scan."""
-    return f"sensitivity_at_{rate:g}".replace(".", "_")
-
-
-def _share(name: str, meaning: str) -> Column:
-    return Column(name, meaning, "share", may_be_missing=True)
-
-
-MULTI_SPINE = TableSpec(
-    "multi_spine.tsv",
-    "A row per run with maps (and fold): the score of the MS-Multi-Spine challenge on the test scans. Lesions are the "
-    "26-connected components of the masks, each with its highest p as its probability; a pair matches at an "
-    "intersection over union of 0.2. Studies of earlier versions lack it.",
+_THRESHOLD_RULE = Column("threshold_rule", "Threshold rule, by its name in `threshold.rules`", "text")
+_WITH_RULES = "Only in studies that tune further threshold rules (`threshold.rules`)."
+_ANY = (-LARGEST, math.inf)
+RULE_CHOICES = TableSpec(
+    "rule_choices.tsv",
+    f"A row per run (and fold), further threshold rule and setting, as chosen on the threshold set. {_WITH_RULES}",
     (
-        *_OF_SET,
-        _share("score", "Mean of the five sensitivities; `n/a` without lesion-bearing scans"),
-        _share("score_low", "Lower end of its 95 % bootstrap interval over subjects; `n/a` for fewer than five"),
-        _share("score_high", "Upper end"),
-        *(
-            _share(
-                sensitivity_at(rate), f"Mean over scans of the lesion sensitivity at {rate:g} false lesions per scan"
-            )
-            for rate in MULTI_SPINE_RATES
-        ),
-        _N_SCANS,
-        count("n_lesion_bearing", "Those with lesions among them"),
+        *RUN_COLUMNS,
+        _THRESHOLD_RULE,
+        Column("setting", "Setting: `threshold`, `peak` ...; `n/a` for none", "text", may_be_missing=True),
+        Column("value", "Its value; `inf` for a number of components: all", range=_ANY, may_be_missing=True),
+        Column("interval_low", "95 % interval of the value", range=_ANY, may_be_missing=True),
+        Column("interval_high", "Its upper end", range=_ANY, may_be_missing=True),
+        Column("objective", "What the rule maximises (`threshold.objective`)", "text"),
+        Column("score", "Value of the objective with the rule; `n/a` for a rule of your own", may_be_missing=True),
+        count("n_scans", "Scans on which the choice rests"),
+        count("n_subjects", "Their subjects"),
+        count("n_lesion_free", "Scans without lesions among them"),
+        count("n_left_out", "Scans for which the objective is undefined"),
+        Column("learned", "Whether the score is above 0 and above that of t = 0", "boolean"),
     ),
-    key=("set", "loss", "seed", "fold"),
+    key=("loss", "seed", "fold", "threshold_rule", "setting"),
 )
-REFERENCE_MASKS = "reference masks"
-"""In place of a method: the masks of the reader. No method has a name with a space."""
-REPEATABILITY = TableSpec(
-    "repeatability.tsv",
-    "A row per set, run, threshold and measure: what differs between scans of subjects without a change in between. "
-    f"`{REFERENCE_MASKS}` as loss: the references. Only in studies with such scans (column `repeat` of the dataset).",
+RULE_EVALUATION = TableSpec(
+    "threshold_rules.tsv",
+    "A row per test scan, run and further threshold rule: its mask, compared with the reference. Rows of the one "
+    f"threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
     (
-        *_OF_SET,
-        replace(_THRESHOLD, meaning=f"{_THRESHOLD.meaning}; `n/a` for masks", may_be_missing=True),
-        Column("tuned", "Whether it is the tuned threshold, for which lesions found twice are counted", "boolean"),
-        *REPEATABILITY_COLUMNS,
+        *SCAN_COLUMNS,
+        *OF_SET,
+        _THRESHOLD_RULE,
+        Column(
+            "threshold",
+            "Decision threshold that the rule applied in the scan; `n/a` where it has none",
+            "share",
+            may_be_missing=True,
+        ),
+        *COLUMNS,
     ),
-    key=("set", "loss", "seed", "fold", "threshold", "measure"),
+    key=(*_SCAN_KEY, "threshold_rule"),
 )
 HISTORY = TableSpec(
     "history.tsv",
@@ -270,12 +258,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(MULTI_SPINE, REPEATABILITY, HISTORY, COMPARATORS),
+    *(RULE_CHOICES, RULE_EVALUATION, MULTI_SPINE, REPEATABILITY, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, MULTI_SPINE, REPEATABILITY)
+_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION, MULTI_SPINE, REPEATABILITY)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that not every study has: without ensembles, or of an earlier version."""
+"""Names of the tables that only some studies have: those with ensembles, further threshold rules or rescans."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

@@ -7,9 +7,9 @@ import pandas as pd
 from cordlesion.io.formats import MISSING, format_number
 from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.table import Cell, Group, Table
+from cordlesion.study_folder.repeat_tables import REFERENCE_MASKS
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, list_runs, of_run
-from cordlesion.study_folder.tables import REFERENCE_MASKS
 
 _VOLUME, _NUMBER = "predicted_volume_mm3", "n_predicted_lesions"
 _COLUMNS = (
