@@ -18,6 +18,7 @@ from cordlesion.lesions.instances import INSTANCES
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
+from cordlesion.metrics import FURTHER_METRICS
 from cordlesion.planning.tables import PLAN
 from cordlesion.report.methods.references import read_references
 from cordlesion.report.summary_tables import SUMMARIES
@@ -44,6 +45,7 @@ def on_page_markdown(markdown: str, **_: object) -> str:
     markdown = markdown.replace("<!-- generated: settings -->", settings())
     markdown = _COLUMNS.sub(lambda found: columns(found[1].split(", ")), markdown)
     markdown = markdown.replace("<!-- generated: losses -->", losses())
+    markdown = markdown.replace("<!-- generated: further metrics -->", further_metrics())
     markdown = markdown.replace("<!-- generated: sources of losses -->", sources())
     return FOR_TESTS.sub("", markdown)
 
@@ -117,6 +119,15 @@ def sources() -> str:
     """List the publications of the losses."""
     keys = sorted({key for loss in LOSSES.values() for key in loss.references})
     return "\n".join(f"* {read_references()[key].text}" for key in keys)
+
+
+def further_metrics() -> str:
+    """Describe every metric that is measured where it is named."""
+    rows = [
+        f"| `{name}` | {one.meaning} | {'higher' if one.higher_is_better else 'lower'} | {one.source} |"
+        for name, one in FURTHER_METRICS.items()
+    ]
+    return "\n".join(["| name | value | better | source |", "|---|---|---|---|", *rows])
 
 
 def _sections(model: type[Section]) -> Iterator[tuple[str, type[Section]]]:

@@ -50,6 +50,8 @@ def write_maps(folder: Path) -> None:
         write_image(folder / "maps" / f"{name}_probseg.nii.gz", p)
         for masks, cut in (("masks", 0.28), ("other_masks", 0.4 + number / 100)):
             write_image(folder / masks / f"{name}_mask.nii.gz", (p >= cut).astype(np.uint8))
+    repeats = [f"sub-{number:02d}\t{number // 2}\tperson-{number // 2}\n" for number in range(10)]
+    (folder / "repeats.tsv").write_text("scan\trepeat\tparticipant_id\n" + "".join(repeats))
     write_image(folder / "map.nii.gz", p)
     np.savez(folder / "export.npz", probabilities=np.stack([1 - p, p]).transpose(0, 3, 2, 1))
     for masks, table in (("masks", "metrics.tsv"), ("other_masks", "other_metrics.tsv")):

@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     from cordlesion.maps.cut import cut_files as cut_files
     from cordlesion.maps.evaluate import MetricsTable as MetricsTable
     from cordlesion.maps.evaluate import evaluate_files as evaluate_files
+    from cordlesion.maps.repeatability import RepeatabilityTable as RepeatabilityTable
+    from cordlesion.maps.repeatability import repeatability_files as repeatability_files
     from cordlesion.maps.tune import tune_files as tune_files
+    from cordlesion.metrics import FURTHER_METRICS as FURTHER_METRICS
     from cordlesion.metrics import RULES
     from cordlesion.metrics import LesionRule as LesionRule
     from cordlesion.metrics import ScanMetrics as ScanMetrics
@@ -109,6 +112,7 @@ _HOMES = {
     "ScanMetrics": "metrics",
     "LesionRule": "metrics",
     "LESION_RULES": "metrics:RULES",
+    "FURTHER_METRICS": "metrics",
     "evaluate_files": "maps.evaluate",
     "MetricsTable": "maps.evaluate",
     "sweep": "metrics",
@@ -128,6 +132,8 @@ _HOMES = {
     "CutMasks": "maps.cut",
     "compare_files": "maps.compare",
     "Comparison": "maps.compare",
+    "repeatability_files": "maps.repeatability",
+    "RepeatabilityTable": "maps.repeatability",
     "wilcoxon": "statistics",
     "median_interval": "statistics",
     "read_softmax": "nnunet.softmax",

@@ -88,7 +88,13 @@ def measure_mask(
     Raises:
         CordlesionError: As :func:`evaluate_mask`, or a metric of the user fails.
     """
-    reference, prediction = read_masks(pair, references, predictions)
+    return measure_volumes(pair, *read_masks(pair, references, predictions), rule, own)
+
+
+def measure_volumes(
+    pair: MapPair, reference: Volume, prediction: Volume, rule: str | LesionRule, own: Sequence[OwnMetric] = ()
+) -> dict[str, object]:
+    """Compare as :func:`measure_mask` does, masks that are read already."""
     metrics = evaluate(reference.data, prediction.data, reference.spacing_mm, rule)
     masks = (reference.data.astype(np.bool_, copy=False), prediction.data.astype(np.bool_, copy=False))
     with named_scan(pair.scan_id):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from cordlesion.config import study_of_text
 from cordlesion.io.tables import read_table
 from support.guide import DOCS, Python, Shell, run_blocks
 from support.nnunet_files import write_images, write_labels, write_predictions
@@ -62,6 +63,24 @@ def test_the_page_leads_from_nnunets_files_to_a_tuned_and_evaluated_result(folde
 def test_the_page_on_threshold_rules_runs(folder):
     run_blocks("threshold_rules", {"python": Python().run})
     assert json.loads((folder / "peak.json").read_text())["threshold_rule"]["rule"] == "peak"
+
+
+def test_the_page_on_further_metrics_runs(folder, cli):
+    run_blocks("further_metrics", {"bash": Shell(cli).run, "python": Python().run, "file": read_sections})
+    assert json.loads((folder / "summary.json").read_text())["multi_spine"]["score"] > 0
+
+
+def test_the_page_on_repeatability_runs(tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    run_blocks("repeatability", {"bash": Shell(cli).run, "python": Python().run, "text": str})
+    table = read_table(tmp_path / "repeatability.tsv")
+    assert table["measure"].tolist() == ["predicted_volume_mm3", "n_predicted_lesions"]
+    assert (tmp_path / "repeatability.png").is_file()
+
+
+def read_sections(name, content):
+    assert name == "study.yaml"
+    study_of_text(f"name: page\ndataset: .\noutput: study\nlosses: [bce]\n{content}")
 
 
 def test_python_is_for_the_last_section_only():

@@ -149,6 +149,25 @@ def test_functions_are_taken_as_they_are(folder):
     assert table["voxels"].tolist() == [int((arrays(folder, n)[1] >= np.float32(0.3)).sum()) for n in range(6)]
 
 
+def test_metrics_of_the_field_are_named_where_own_ones_are(folder, cli):
+    files = ("--reference", "labels", "--probability", "maps")
+    named = ("--metric", "nsd", "--metric", "hd95_mm", "--metric", "own_code:jaccard")
+    ended = cli("evaluate", *files, "--threshold", "0.3", *named, "-o", "m.tsv", "-q")
+    assert ended.status == 0, ended.error
+    table = cordlesion.read_table("m.tsv")
+    assert {"nsd", "hd95_mm", "jaccard"} < set(table)
+    expected = []
+    for number in range(6):
+        reference, p = arrays(folder, number)
+        found = cordlesion.metrics.surface_distances(reference, p >= np.float32(0.3), (1, 1, 1))
+        expected.append((found.within, found.hausdorff95_mm))
+    np.testing.assert_allclose(table[["nsd", "hd95_mm"]], expected)
+    choice = cordlesion.tune_files("labels", "maps", objective="mean_nsd", metrics=["nsd"])
+    assert choice.score == choice.curve["score"].max() > 0
+    swept = cordlesion.sweep_maps([arrays(folder, 0)[0]], [arrays(folder, 0)[1]], (1, 1, 1), metrics=["nsd"])
+    assert swept["nsd"].between(0, 1).all()
+
+
 def test_a_rule_of_the_user_cuts_maps_where_its_folder_is_given(folder, cli):
     table = pd.DataFrame()
     cordlesion.write_rule(import_object("own_code:PerScan", folder).fit(table, "mean_voxel_f1"), "rule.json")
@@ -204,6 +223,8 @@ def test_a_rule_that_cannot_say_what_it_is_is_refused_at_once(folder):
     [
         (("--metric", "own_code:absent"), "the module own_code has no absent"),
         (("--metric", "own_code:jaccard", "--metric", "own_code:jaccard"), "jaccard has the name of another column"),
+        (("--metric", "hd95"), "'hd95' is no metric; one of hd95_mm, "),
+        (("--metric", "hd95_mm", "--objective", "mean_hd95_mm"), "of which a lower value is better"),
         (("--objective", "own_code:worst"), "The objective worst reads jaccard, which no metric has"),
     ],
 )

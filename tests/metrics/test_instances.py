@@ -5,9 +5,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cordlesion.errors import CordlesionError
-from cordlesion.metrics import MatchedInstances, match_instances, multi_spine_score
+from cordlesion.lesions.ranking import rank_lesions
+from cordlesion.metrics import MatchedInstances, match_components, match_instances, multi_spine_score
+from cordlesion.metrics.instances import weighted_multi_spine_scores
 
 RATES = (0.25, 0.5, 1, 2, 3)
 
@@ -104,3 +107,38 @@ def test_mistakes_get_a_sentence():
         match_instances(empty + 0.5, empty, [])
     with pytest.raises(CordlesionError, match="whole numbers are needed"):
         match_instances(np.full((3, 3, 3), np.nan), empty, [])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_components_of_a_map_have_their_highest_value(seed):
+    rng = np.random.default_rng(seed)
+    reference = ndimage.gaussian_filter(rng.normal(size=(12, 11, 10)), 1.2) > 0.12
+    inside = ndimage.gaussian_filter(rng.random(reference.shape), 1) > 0.52
+    p = rng.choice([0.1, 0.4, 0.6, 0.9], reference.shape) * inside
+    mask, every = p > 0.3, np.ones((3, 3, 3))
+    lesions, candidates = (ndimage.label(one, every)[0] for one in (reference, mask))
+    peaks = [p[candidates == k].max() for k in range(1, candidates.max() + 1)]
+    expected, got = match_instances(lesions, candidates, peaks), match_components(reference, mask, p)
+    np.testing.assert_array_equal(got.detected_at, expected.detected_at)
+    np.testing.assert_array_equal(got.false, expected.false)
+
+
+def test_weights_are_images_that_occur_several_times():
+    rng = np.random.default_rng(0)
+    images = [match_instances(*random_image(rng)) for _ in range(6)]
+    weights = rng.multinomial(6, np.full(6, 1 / 6), size=20)
+    got = weighted_multi_spine_scores(images, weights)
+    drawn = [[one for one, n in zip(images, sample, strict=True) for _ in range(n)] for sample in weights]
+    np.testing.assert_allclose(got, [multi_spine_score(sample).score for sample in drawn], rtol=1e-12)
+
+
+def test_the_interval_counts_subjects():
+    rng = np.random.default_rng(1)
+    images = [match_instances(*random_image(rng)) for _ in range(10)]
+    few = rank_lesions(images, [str(n % 4) for n in range(10)])
+    assert few.interval is None
+    low, high = rank_lesions(images, [str(n) for n in range(10)]).interval
+    assert low <= few.score <= high
+    twice = rank_lesions(images * 2, [str(n) for n in range(10)] * 2)
+    assert twice.interval == (low, high)  # twice the scans, but the same people
+    assert rank_lesions(images, ["a"] * 10).record()["n_scans"] == 10

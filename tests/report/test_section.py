@@ -31,6 +31,7 @@ CONTRACT = {
     "calibration": "Table 9",
     "strata": "Table 10",
     "rules": "Table 11",
+    "repeatability": "Repeatability",
     "uncertainty": "Table 12",
     "lesion_probabilities": "Table 13",
     "statements": "Statements of the paper",

@@ -59,6 +59,12 @@ DERIVATIONS = {
             "Subjects",
         ]
     ],
+    "repeatability": lambda _: [
+        [
+            *("Loss", "Threshold", "Volume, mm³", "Variation", "ICC", "Detectable change, mm³"),
+            *("Detectable change, lesions", "Found twice", "Subjects"),
+        ]
+    ],
     "threshold_rules": lambda _: [
         [
             *("Loss", "Rule", "Scans", "L-F1", "Difference", "V-F1", "Difference", "False positives", "Difference"),

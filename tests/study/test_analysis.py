@@ -11,12 +11,13 @@ from scipy import optimize
 from cordlesion.config import read_study
 from cordlesion.dataset.matching import MapPair
 from cordlesion.io.tables import read_table
-from cordlesion.metrics import RULES
+from cordlesion.metrics import RULES, match_components, multi_spine_score
 from cordlesion.preprocess.stack_file import read_stack
 from cordlesion.study.calibration import MappedScan, calibrate
 from cordlesion.study.run import run_study
 from cordlesion.study.status import study_status
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.results import read_results
 from oracles import calibration_oracle, lesion_oracle
 from support.tiny import make_cohort
 
@@ -212,3 +213,19 @@ def test_a_study_has_operating_points_of_every_method_and_says_what_is_lacking(f
     assert promised["threshold"].isna().all()
     assert (promised["needed"].isna() | (promised["needed"] > promised["n_subjects"])).all()
     assert "cannot be promised with 95 % certainty" in (folder.root / "report.html").read_text()
+
+
+def test_the_score_of_multi_spine_is_that_of_the_components_of_the_masks(folder):
+    scans = scans_of(folder, "test")
+    images = [
+        match_components(data(scan.pair.reference) > 0, data(scan.mask) > 0, data(scan.pair.prediction))
+        for scan in scans
+    ]
+    expected = multi_spine_score(images)
+    table = read_table(folder.table("multi_spine")).set_index("loss")
+    row = table.loc["tversky"]
+    assert row["score"] == pytest.approx(expected.score)
+    found = [row[f"sensitivity_at_{name}"] for name in ("0_25", "0_5", "1", "2", "3")]
+    np.testing.assert_allclose(found, expected.sensitivities)
+    assert (row["n_scans"], row["n_lesion_bearing"]) == (len(scans), sum(len(i.detected_at) > 0 for i in images))
+    assert read_results(folder.root).multi_spine["score"].tolist() == table["score"].tolist()

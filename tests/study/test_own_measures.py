@@ -37,6 +37,7 @@ evaluation:
     - own_measures:jaccard
     - {name: own_measures:jaccard, label: squared, parameters: {power: 2}}
     - {name: own_measures:error_mm3, higher_is_better: false}
+    - absolute_volume_difference_mm3
 """
 LOWER = """
 threshold: {objective: mean_error_mm3}
@@ -76,7 +77,8 @@ def copy(analyzed, tmp_path):
 def test_metrics_of_the_user_are_measured_at_every_threshold(analyzed):
     folder = analyzed.parent / "study"
     sweep = read_table(folder / "sweep.tsv")
-    assert sweep.columns[-3:].tolist() == ["jaccard", "squared", "error_mm3"]
+    assert sweep.columns[-4:].tolist() == ["jaccard", "squared", "error_mm3", "absolute_volume_difference_mm3"]
+    np.testing.assert_allclose(sweep["absolute_volume_difference_mm3"], sweep["error_mm3"])
     for (scan, t), rows in sweep.groupby(["scan_id", "threshold"]):
         reference = read_mask(next((analyzed.parent / "cohort").rglob(f"{scan}_label-lesion_seg.nii.gz")))
         p = read_probability(next(folder.rglob(f"{scan}_*probseg.nii.gz")), like=reference)
@@ -147,7 +149,7 @@ def test_code_that_changes_while_the_study_runs_ends_it(copy, monkeypatch):
         ("evaluation: {metrics: ['own_measures:worst']}", "The metric worst fails on"),
         ("evaluation: {metrics: ['own_measures:jaccard', 'own_measures:jaccard']}", "metrics.1.label: jaccard is"),
         ("evaluation: {metrics: [{name: 'own_measures:jaccard', label: voxel_f1}]}", "voxel_f1 is the name of another"),
-        ("evaluation: {metrics: [jaccard]}", "an import path such as my_module:my_metric is needed"),
+        ("evaluation: {metrics: [jaccard]}", "found 'jaccard'; one of hd95_mm, .* or my_module:my_metric"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_done(tmp_path, sections, sentence):
@@ -162,5 +164,6 @@ def test_studies_without_metrics_of_the_user_have_the_fingerprints_of_before(tmp
     assert "metrics" not in plain.decisive["evaluation"]
     assert "code" not in plain.decisive
     own = read_study(make_study(tmp_path / "own"))
+    assert [one.higher_is_better for one in own.evaluation.metrics] == [True, True, False, False]
     assert set(own.decisive["code"]) == {"own_measures:worst", "own_measures:jaccard", "own_measures:error_mm3"}
     assert own.runs[0].learned_from == plain.runs[0].learned_from

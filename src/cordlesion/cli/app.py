@@ -119,8 +119,17 @@ COMMANDS = (
     ),
     Command(
         "compare",
-        "maps:compare",
+        "pairs:compare",
         "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",
+        MAPS,
+    ),
+    Command(
+        "repeatability",
+        "pairs:repeatability",
+        (
+            "Measure how repeatable masks or maps are, from scans of people without a change in between; needs no "
+            "reference."
+        ),
         MAPS,
     ),
     Command(

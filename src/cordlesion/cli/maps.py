@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from cyclopts import Parameter
 
 from cordlesion.cli.options import Code, Flag, Output, Quiet, report_excluded, report_remarks
-from cordlesion.metrics import RULES
+from cordlesion.metrics import FURTHER_METRICS, RULES
 from cordlesion.threshold import GRIDS, OBJECTIVES, THRESHOLD_RULES
 
 Rule: TypeAlias = Annotated[str, Parameter(help=f"When a lesion counts as detected: {', '.join(RULES)}.")]
@@ -23,8 +23,8 @@ Metrics: TypeAlias = Annotated[
     Parameter(
         name="--metric",
         negative="",
-        help="A metric of your own by the import path of its function, such as my_module:my_metric; may be repeated. "
-        "Its code is run.",
+        help=f"A further metric, a column of its own: {', '.join(FURTHER_METRICS)}. Or one of your own, by the "
+        "import path of its function: my_module:my_metric; its code is run. May be repeated.",
     ),
 ]
 OwnCode: TypeAlias = Annotated[
@@ -78,6 +78,7 @@ def evaluate(
     subjects: Subjects = None,
     metrics: Metrics = (),
     code: OwnCode = None,
+    summary: Path | None = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -94,6 +95,7 @@ def evaluate(
         lesion_value: The value that marks lesion, in masks with other labels too, such as 1 for the cord. By default
             all references must have one value, and all predictions.
         predicted_value: The same for the predictions, if it is not that of the references.
+        summary: Where to write the medians and means over scans, and of maps the score of MS-Multi-Spine (.json).
     """
     from cordlesion.io.progress import shown
     from cordlesion.maps.evaluate import evaluate_files
@@ -115,6 +117,7 @@ def evaluate(
             subjects=subjects,
             metrics=metrics,
             code=code,
+            summary=summary,
         )
         report_remarks(measured.remarks)
         return report_excluded(measured.excluded)
@@ -224,30 +227,3 @@ def cut(
             instances=instances,
         )
         return report_excluded(done.excluded)
-
-
-def compare(
-    first: Path,
-    second: Path,
-    *,
-    first_run: str = "",
-    second_run: str = "",
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
-    metrics: Annotated[tuple[str, ...], Parameter(name="--metric", negative="")] = (),
-) -> None:
-    """Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.
-
-    Args:
-        first: A metrics.tsv, or a study's evaluation.tsv.
-        second: Another, or the same.
-        first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
-        second_run: The same for the second table.
-        output: Where to write the comparison (.tsv).
-        metrics: Column of a metric of your own, to be compared, too; may be repeated.
-    """
-    from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
-
-    runs = {"first_run": first_run, "second_run": second_run}
-    comparison = compare_files(first, second, **runs, output=output, metrics=metrics)
-    print(comparison.table.to_string(index=False, float_format="{:.4g}".format))
-    print(COMPARISON_NOTE)

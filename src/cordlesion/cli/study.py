@@ -40,6 +40,7 @@ def simulate(
     scans: int = 161,
     seed: int = 0,
     domain: Literal["clinical", "reduced", "varied"] = "clinical",
+    rescans: int = 0,
     jobs: int | None = None,
     quiet: Quiet = False,
 ) -> None:
@@ -52,13 +53,15 @@ def simulate(
         domain: clinical: protocols as in Hussein et al. reduced: the same with a reduced field of view, a seventh of
             the voxels. varied: contrasts, resolutions and artefacts from wider ranges, each scan of another site, to
             train networks that meet any protocol.
+        rescans: Number of further scans of subjects who are scanned again without a change, for `repeatability`: same
+            lesions, other position and noise, half of them at another site. The other scans stay the same.
         jobs: Processes; all processors by default.
     """
     from cordlesion.io.progress import shown
     from cordlesion.simulate import simulate_cohort
 
     with shown(quiet):
-        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs, domain=domain)
+        simulate_cohort(output, scans=scans, seed=seed, jobs=jobs, domain=domain, rescans=rescans)
 
 
 def split(

@@ -16,6 +16,8 @@ from cordlesion.config.section import LATER, Section, name_only
 from cordlesion.config.training import Precision
 from cordlesion.io.import_path import is_import_path
 from cordlesion.io.yaml import fault_at
+from cordlesion.metrics.further import FURTHER_METRICS
+from cordlesion.metrics.own import METRICS_NEEDED
 from cordlesion.metrics.rules import RULES, row_name
 from cordlesion.metrics.table import METRICS
 
@@ -159,29 +161,42 @@ class PrimaryConfig(Section):
 
 
 class MetricConfig(Section):
-    """One metric of your own: a function of two masks. A plain name means the function with its defaults."""
+    """One further metric: of the field by its name, or a function of your own. A plain name means its defaults."""
 
     name: str
-    """Import path of the function, ``my_module:my_metric``, in a module next to the study file (see ``code``) or an
-    installed package: ``my_metric(reference, prediction, spacing_mm)`` returns a number, NaN where it is undefined."""
+    """A row of ``cordlesion.FURTHER_METRICS``, such as ``hd95_mm`` or ``nsd``. Or the import path of a function,
+    ``my_module:my_metric``, in a module next to the study file (see ``code``) or an installed package:
+    ``my_metric(reference, prediction, spacing_mm)`` returns a number, NaN where it is undefined."""
     parameters: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
     """Keyword arguments of the function that differ from its defaults."""
     label: PlainName | None = None
-    """Name of its column in tables. Default: the name of the function."""
+    """Name of its column in tables. Default: its name, or that of the function."""
     higher_is_better: bool = True
-    """Whether a higher value is the better one."""
+    """Whether a higher value is the better one. Known of the metrics of the field."""
 
     @field_validator("name")
     @classmethod
-    def _import_path(cls, name: str) -> str:
-        if not is_import_path(name):
-            raise ValueError(f"an import path such as my_module:my_metric is needed, found {name!r}")
+    def _known_or_import_path(cls, name: str) -> str:
+        if not (is_import_path(name) or name in FURTHER_METRICS):
+            raise ValueError(f"found {name!r}; {METRICS_NEEDED}")
         return name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_direction(cls, content: Any) -> Any:  # noqa: ANN401 - what YAML holds
+        known = FURTHER_METRICS.get(str(content.get("name"))) if isinstance(content, dict) else None
+        return content if known is None else {"higher_is_better": known.higher_is_better} | content
 
     @property
     def title(self) -> str:
         """The name of its column."""
         return self.label or self.name.rpartition(":")[2]
+
+    @property
+    def printed(self) -> str:
+        """Its name in reports."""
+        known = None if self.label else FURTHER_METRICS.get(self.name)
+        return self.title.replace("_", " ") if known is None else known.label
 
 
 class EvaluationConfig(Section):
@@ -196,7 +211,7 @@ class EvaluationConfig(Section):
     """Two methods are as good as each other if their mean voxel F1 is shown to differ by less than this. Choose it
     before the test set is opened. It changes no score, threshold or mask, only what the report recommends."""
     metrics: Annotated[tuple[Annotated[MetricConfig, BeforeValidator(name_only)], ...], LATER] = ()
-    """Metrics of your own, measured beside those of the program at every threshold."""
+    """Further metrics of the field and of your own, measured beside the others at every threshold."""
 
     @model_validator(mode="after")
     def _distinct_columns(self) -> Self:

@@ -16,6 +16,7 @@ from cordlesion.config.optimization import as_hashed, explicit
 from cordlesion.config.runs import RunConfig, imported_code
 from cordlesion.config.section import LATER, Section, name_only
 from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
+from cordlesion.io.import_path import is_import_path
 from cordlesion.io.yaml import fault_at
 
 Method: TypeAlias = RunConfig | EnsembleRun | ComparatorRun
@@ -183,7 +184,8 @@ class StudyConfig(Section):
     @property
     def measures(self) -> list[str]:
         """The import paths of the user's own objective and metrics, on which no training depends."""
-        return [*self.threshold.imported, *(metric.name for metric in self.evaluation.metrics)]
+        metrics = [metric.name for metric in self.evaluation.metrics]
+        return [*self.threshold.imported, *(name for name in metrics if is_import_path(name))]
 
     @model_serializer(mode="wrap")
     def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:

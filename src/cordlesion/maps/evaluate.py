@@ -21,6 +21,7 @@ from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
+from cordlesion.lesions.ranking import LesionRanking, rank_lesions
 from cordlesion.maps.files import (
     CutMaps,
     FigureFormat,
@@ -31,6 +32,7 @@ from cordlesion.maps.files import (
     usable_results,
 )
 from cordlesion.maps.own import find_metrics
+from cordlesion.maps.summary import MeasuredScan, measure_map, write_summary
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import list_part
@@ -55,6 +57,9 @@ class MetricsTable:
     """The scans and files that could not be used, each with the reason."""
     remarks: Sequence[str] = ()
     """What makes the scores doubtful, as sentences: files counted as people, subjects that a threshold was tuned on."""
+    multi_spine: LesionRanking | None = None
+    """The score of the MS-Multi-Spine challenge, with the highest p of each predicted lesion as its probability; only
+    of probability maps."""
 
     def __repr__(self) -> str:
         return f"MetricsTable({plural(len(self.table), 'scan')}, {len(self.excluded)} excluded)"
@@ -81,6 +86,7 @@ def evaluate_files(
     subjects: Path | str | None = None,
     metrics: Sequence[str | MetricFunction] = (),
     code: Path | str | None = None,
+    summary: Path | str | None = None,
 ) -> MetricsTable:
     """Compare predicted masks with references, voxel by voxel and lesion by lesion.
 
@@ -105,10 +111,12 @@ def evaluate_files(
         subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
             ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
             table has a column ``set``, only scans of the set ``test`` are evaluated.
-        metrics: Of your own, each a column: functions ``f(reference, prediction, spacing_mm)`` of two boolean arrays
-            that return a number, NaN where it is undefined; or their import paths, ``my_module:f``.
+        metrics: Further ones, each a column: names of :data:`cordlesion.FURTHER_METRICS` such as ``hd95_mm``; functions
+            of your own, ``f(reference, prediction, spacing_mm)`` of two boolean arrays that return a number, NaN where
+            it is undefined; or their import paths, ``my_module:f``.
         code: Folder of the modules of import paths; by default the current one, then the installed packages. A rule of
             your own in the file ``threshold`` is run only with it.
+        summary: Where to write medians and means over scans, and of maps the score of MS-Multi-Spine (``.json``).
 
     Returns:
         The table, and what was excluded.
@@ -129,9 +137,10 @@ def evaluate_files(
     """
     reference = Path(reference)
     masks, maps, output, figures, images = map(optional_path, (prediction, probability, output, figures, images))
+    summary = optional_path(summary)
     predicted_files = _one_of(masks, maps, threshold)
     _refuse_options(masks is None, predicted_value, lesion_class)
-    _check_outputs(output, figures, images, reference, predicted_files)
+    _check_outputs((output, summary), figures, images, reference, predicted_files)
     rule = require_name(rule, RULES, "rule")
     predicted = lesion_value if predicted_value is None else predicted_value
     if figure_format not in get_args(FigureFormat):
@@ -150,17 +159,23 @@ def evaluate_files(
     behind = {} if figures is None else _images(reference, images, pairs)
     predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
     outcomes = _measure(pairs, rule, own, MaskValues("references", lesion_value), predictions)
-    rows, excluded = usable_results(outcomes, unmatched)
-    table = pd.DataFrame(rows).assign(rule=rule)
+    measured, excluded = usable_results(outcomes, unmatched)
+    table = pd.DataFrame([row for row, _ in measured]).assign(rule=rule)
+    lesions = [instances for _, instances in measured if instances is not None]
+    ranking = rank_lesions(lesions, table["subject"].tolist()) if lesions else None
     if output is not None:
         write_table(output, table, METRICS)
+    if summary is not None:
+        write_summary(summary, table, rule, None if cut is None else cut.summary, ranking)
     made = "" if cut is None else f" at {cut.summary}"
     show_message(f"{_summary(table, rule)}{made}{'' if output is None else f': {output}'}")
+    if ranking is not None:
+        show_message(str(ranking))
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
         excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
     remarks = [*remark_people(evaluated, subjects), *remark_shared(cut, predicted_files, evaluated)]
-    return MetricsTable(table, excluded, remarks)
+    return MetricsTable(table, excluded, remarks, ranking)
 
 
 def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float | None) -> Path:
@@ -196,9 +211,10 @@ def _refuse_options(are_maps: bool, predicted_value: float | None, lesion_class:
         )
 
 
-def _check_outputs(output: Path | None, figures: Path | None, images: Path | None, *inputs: Path) -> None:
-    if output is not None:
-        check_output_file(output, *inputs, images)
+def _check_outputs(outputs: Sequence[Path | None], figures: Path | None, images: Path | None, *inputs: Path) -> None:
+    for output in outputs:
+        if output is not None:
+            check_output_file(output, *inputs, images)
     if figures is not None:
         check_output_folder(figures)
     elif images is not None:
@@ -206,10 +222,20 @@ def _check_outputs(output: Path | None, figures: Path | None, images: Path | Non
 
 
 def _measure(
-    pairs: Sequence[MapPair], rule: str, own: Sequence[OwnMetric], references: MaskReader, predictions: MaskReader
-) -> list[Outcome[MapPair, dict[str, object]]]:
+    pairs: Sequence[MapPair],
+    rule: str,
+    own: Sequence[OwnMetric],
+    references: MaskReader,
+    predictions: MaskValues | CutMaps,
+) -> list[Outcome[MapPair, MeasuredScan]]:
     """Evaluate each pair; reject all pairs if masks of one kind use different values for lesion."""
-    outcomes = map_scans(lambda pair: measure_mask(pair, rule, own, references, predictions), pairs, "evaluate masks")
+
+    def measure(pair: MapPair) -> MeasuredScan:
+        if isinstance(predictions, CutMaps):
+            return measure_map(pair, rule, own, references, predictions)
+        return measure_mask(pair, rule, own, references, predictions), None
+
+    outcomes = map_scans(measure, pairs, "evaluate masks")
     references.require_one()
     predictions.require_one()
     return outcomes

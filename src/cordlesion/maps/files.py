@@ -186,9 +186,13 @@ class CutMaps:
         Raises:
             CordlesionError: The map cannot be used.
         """
+        return self.read_both(path, like)[0]
+
+    def read_both(self, path: Path, like: Volume | None = None) -> tuple[Volume, Volume]:
+        """Return the mask of a map, and the map."""
         probability = read_map(path, like, self.lesion_class)
         self._are_masks.append(only_zeros_and_ones(probability))
-        return replace(probability, data=self.rule.make_mask(probability)[0])
+        return replace(probability, data=self.rule.make_mask(probability)[0]), probability
 
     def require_one(self) -> None:
         """Refuse maps that are all masks.

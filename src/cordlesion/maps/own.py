@@ -1,4 +1,4 @@
-"""The user's own metrics and objective at this door: functions, or import paths."""
+"""The metrics and the objective that a user names at this door: names, functions, or import paths."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from cordlesion.config.evaluation import TAKEN_COLUMNS
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics.own import MetricFunction, OwnMetric, load_metric, metric_of
-from cordlesion.threshold import AnyObjective, Objective, objective_of, parse_objective, require_columns
+from cordlesion.threshold import AnyObjective, Objective, objective_of, parse_objective, refuse_worst, require_columns
 
 
 def find_metrics(metrics: Sequence[str | MetricFunction], code: Path | str | None) -> list[OwnMetric]:
-    """Return the user's own metrics, imported where they are paths, and tried out.
+    """Return the metrics that the user names, imported where they are paths, and tried out.
 
     Args:
-        metrics: Functions, or import paths, whose code is run.
+        metrics: Names of :data:`cordlesion.FURTHER_METRICS`, functions, or import paths, whose code is run.
         code: Folder in which modules are looked for first; by default the current one.
 
     Raises:
@@ -32,19 +32,23 @@ def find_metrics(metrics: Sequence[str | MetricFunction], code: Path | str | Non
     return found
 
 
-def find_objective(objective: AnyObjective, metrics: Sequence[str], code: Path | str | None) -> Objective:
+def find_objective(objective: AnyObjective, metrics: Sequence[OwnMetric], code: Path | str | None) -> Objective:
     """Return what a threshold maximises, for tables with the program's metrics and some of the user's.
 
     Args:
         objective: A name, an import path, whose code is run, or a function.
-        metrics: Names of the user's own metrics.
+        metrics: Those that the user names.
         code: Folder in which modules are looked for first; by default the current one.
 
     Raises:
-        CordlesionError: There is no such objective, or it reads a column that no metric has.
+        CordlesionError: There is no such objective, it reads a column that no metric has, or it would be highest where
+            a metric is worst.
     """
-    goal = (
-        parse_objective(objective, code or Path(), metrics) if isinstance(objective, str) else objective_of(objective)
-    )
-    require_columns(goal, metrics)
+    names = [one.name for one in metrics]
+    if isinstance(objective, str):
+        refuse_worst(objective, [one.name for one in metrics if not one.higher_is_better])
+        goal = parse_objective(objective, code or Path(), names)
+    else:
+        goal = objective_of(objective)
+    require_columns(goal, names)
     return goal

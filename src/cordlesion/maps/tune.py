@@ -119,7 +119,7 @@ def tune_files(
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
     kind = THRESHOLD_RULES[require_name(threshold_rule, THRESHOLD_RULES, "threshold rule")]
     own = find_metrics(metrics, code)
-    goal = find_objective(objective, [one.name for one in own], code)
+    goal = find_objective(objective, own, code)
     limits = asked_limits(at_most_missed, at_most_false_positives, certainty, threshold_rule)
     references = MaskValues("references", lesion_value)
     measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, references, own)

@@ -9,8 +9,14 @@ from cordlesion.metrics.calibration import count_reliability as count_reliabilit
 from cordlesion.metrics.calibration import fit_temperature as fit_temperature
 from cordlesion.metrics.froc import FrocCurve as FrocCurve
 from cordlesion.metrics.froc import froc_curve as froc_curve
+from cordlesion.metrics.further import FURTHER_METRICS as FURTHER_METRICS
+from cordlesion.metrics.further import FurtherMetric as FurtherMetric
+from cordlesion.metrics.further import merged_lesions as merged_lesions
+from cordlesion.metrics.further import split_lesions as split_lesions
+from cordlesion.metrics.instances import MULTI_SPINE_RATES as MULTI_SPINE_RATES
 from cordlesion.metrics.instances import MatchedInstances as MatchedInstances
 from cordlesion.metrics.instances import MultiSpineScore as MultiSpineScore
+from cordlesion.metrics.instances import match_components as match_components
 from cordlesion.metrics.instances import match_instances as match_instances
 from cordlesion.metrics.instances import multi_spine_score as multi_spine_score
 from cordlesion.metrics.lesion import Components as Components

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, FloatArray, IntArray
-from cordlesion.metrics.lesion import Components, find_overlaps
-from cordlesion.metrics.voxel import checked_array, require_same_shape
+from cordlesion.metrics.lesion import Components, every_component, find_overlaps
+from cordlesion.metrics.rules import RULES
+from cordlesion.metrics.voxel import bounding_box, checked_array, checked_mask, require_same_shape
 
 MULTI_SPINE_RATES = (0.25, 0.5, 1.0, 2.0, 3.0)
 """False lesions per image at which the challenge measures the sensitivity."""
@@ -113,16 +114,96 @@ def multi_spine_score(
         >>> multi_spine_score([first, second]).sensitivities
         (0.75, 1.0, 1.0, 1.0, 1.0)
     """
+    curves = _curves(images)
+    return _score(curves.at(np.ones(len(images))), rates)
+
+
+def weighted_multi_spine_scores(
+    images: Sequence[MatchedInstances], weights: FloatArray, rates: Sequence[float] = MULTI_SPINE_RATES
+) -> FloatArray:
+    """Return the score of several samples of the images, as a bootstrap needs them.
+
+    Args:
+        images: From :func:`match_instances`.
+        weights: How often each sample has each image, shape (B, images).
+        rates: False lesions per image.
+
+    Returns:
+        Shape (B,); NaN where a sample has no lesion.
+    """
+    curves = _curves(images)
+    return np.array([_score(curves.at(of_sample), rates).score for of_sample in weights])
+
+
+def match_components(
+    reference: npt.ArrayLike, prediction: npt.ArrayLike, probability: npt.ArrayLike
+) -> MatchedInstances:
+    """Match the 26-connected components of two masks; the probability of a predicted one is the highest in it.
+
+    Args:
+        reference: Booleans, or 0 and 1, shape (X, Y, Z).
+        prediction: The same: which voxels of the map are lesion.
+        probability: Values in [0, 1], shape (X, Y, Z).
+
+    Raises:
+        CordlesionError: Shapes differ, or an array holds other values.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cordlesion.metrics import match_components
+        >>> p = np.zeros((9, 9, 9))
+        >>> p[:3, :3, :3], p[7, 7, 7] = 0.6, 0.9
+        >>> found = match_components(p == 0.6, p > 0.5, p)
+        >>> found.detected_at.tolist(), found.false.tolist()
+        ([0.6], [0.9])
+    """
+    masks = checked_mask(reference, "reference"), checked_mask(prediction, "prediction")
+    require_same_shape(*masks, "prediction")
+    p = checked_array(probability, "probability map")
+    require_same_shape(masks[0], p, "probability map")
+    lesions, candidates = (every_component(mask, RULES["multi_spine"].connectivity) for mask in masks)
+    box = bounding_box(masks[1])
+    inside = masks[1][box]
+    peaks = np.zeros(len(candidates.sizes))
+    np.maximum.at(peaks, candidates.labels[box][inside] - 1, p[box][inside])
+    return match_instances(lesions.labels, candidates.labels, peaks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Curves:
+    """Of each image what is found and what is false at falling thresholds."""
+
+    sensitivity: FloatArray
+    """Share of its lesions, 0 without lesions; shape (T, images)."""
+    false: FloatArray
+    """Predicted lesions that match none, shape (T, images)."""
+    has_lesions: FloatArray
+    """1 or 0, shape (images,)."""
+
+    def at(self, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return rate and sensitivity where each image counts so often, shapes (T,)."""
+        with_lesions = weights * self.has_lesions
+        n = with_lesions.sum()
+        found: FloatArray = self.sensitivity @ with_lesions / n if n else np.full(len(self.false), np.nan)
+        return self.false @ weights / weights.sum(), found
+
+
+def _curves(images: Sequence[MatchedInstances]) -> _Curves:
     if not images:
         raise CordlesionError("There is no image to score; one or more are needed.")
     every = np.concatenate([part for image in images for part in (image.detected_at, image.false)])
-    thresholds = np.unique(np.concatenate([every[every >= 0], [0.0, 1.0]]))[::-1]
-    with_lesions = [image.detected_at for image in images if len(image.detected_at)]
-    shares = [(at >= thresholds[:, np.newaxis]).mean(axis=1) for at in with_lesions]
-    sensitivity = np.mean(shares, axis=0) if shares else np.full(len(thresholds), np.nan)
-    false = np.concatenate([image.false for image in images])
-    rate = (false >= thresholds[:, np.newaxis]).sum(axis=1) / len(images)
-    found = tuple(_at_rate(rate, sensitivity, wanted) for wanted in rates)
+    thresholds = np.unique(np.concatenate([every[every >= 0], [0.0, 1.0]]))[::-1, np.newaxis]
+    shares = [(one.detected_at >= thresholds).sum(axis=1) / max(len(one.detected_at), 1) for one in images]
+    false = [(one.false >= thresholds).sum(axis=1) for one in images]
+    return _Curves(
+        np.stack(shares, axis=1),
+        np.stack(false, axis=1).astype(np.float64),
+        np.array([len(one.detected_at) > 0 for one in images], dtype=np.float64),
+    )
+
+
+def _score(curve: tuple[FloatArray, FloatArray], rates: Sequence[float]) -> MultiSpineScore:
+    found = tuple(_at_rate(*curve, wanted) for wanted in rates)
     return MultiSpineScore(float(np.mean(found)), found)
 
 

@@ -1,9 +1,9 @@
-"""Metrics of users: functions of two masks, tried out and measured scan by scan (numpy only)."""
+"""Metrics that a user names: functions of two masks, tried out and measured scan by scan (numpy only)."""
 
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,11 +11,14 @@ import numpy as np
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, Mask
-from cordlesion.io.import_path import import_object
+from cordlesion.io.import_path import import_object, is_import_path
 from cordlesion.io.probability import binarize
+from cordlesion.metrics.further import FURTHER_METRICS
 
 MetricFunction: TypeAlias = Callable[..., Any]
 """``function(reference, prediction, spacing_mm)`` of two boolean masks (X, Y, Z) and the voxel size: one number."""
+METRICS_NEEDED = f"one of {', '.join(FURTHER_METRICS)} is needed, or my_module:my_metric for one of your own"
+"""What a metric is named by, half a sentence for messages."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class OwnMetric:
     function: MetricFunction
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Keyword arguments of the function."""
+    higher_is_better: bool = True
 
     def measure(self, reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> float:
         """Compare two masks.
@@ -66,22 +70,39 @@ class OwnMetric:
 
 
 def load_metric(path: str, parameters: Mapping[str, object], name: str, code: Path | str | None = None) -> OwnMetric:
-    """Import a metric, whose code is run, and try it out.
+    """Find a metric by its name, or import it, by which its code is run; and try it out.
 
     Args:
-        path: ``module:function``.
+        path: A row of :data:`cordlesion.FURTHER_METRICS`, or ``module:function``.
         parameters: Keyword arguments that differ from the function's defaults.
         name: Of its column.
         code: Folder in which the module is looked for first.
 
     Raises:
-        CordlesionError: There is no such function, or it gives no number for small masks.
+        CordlesionError: There is no such metric, or it gives no number for small masks.
     """
+    if (known := FURTHER_METRICS.get(path)) is not None:
+        return replace(
+            metric_of(known.function, name, parameters, "Mend its parameters."), higher_is_better=known.higher_is_better
+        )
+    if not is_import_path(path):
+        raise CordlesionError(f"{path!r} is no metric; {METRICS_NEEDED}.")
     return metric_of(import_object(path, code), name, parameters)
 
 
-def metric_of(function: object, name: str | None = None, parameters: Mapping[str, object] | None = None) -> OwnMetric:
+def metric_of(
+    function: object,
+    name: str | None = None,
+    parameters: Mapping[str, object] | None = None,
+    remedy: str = "Mend the function.",
+) -> OwnMetric:
     """Return the metric of a function, tried out on small masks: equal ones, others, and empty ones.
+
+    Args:
+        function: ``function(reference, prediction, spacing_mm)``.
+        name: Of its column; by default that of the function.
+        parameters: Keyword arguments of the function.
+        remedy: What to do where it gives no number, a sentence.
 
     Raises:
         CordlesionError: It is no function of two masks and the voxel size, or gives no number.
@@ -107,7 +128,7 @@ def metric_of(function: object, name: str | None = None, parameters: Mapping[str
             metric.measure(*masks, (0.5, 0.5, 1.0))
         except CordlesionError as error:
             said = str(error)
-            raise CordlesionError(f"{said[0].upper()}{said[1:]}. Mend the function.") from error
+            raise CordlesionError(f"{said[0].upper()}{said[1:]}. {remedy}") from error
     return metric
 
 

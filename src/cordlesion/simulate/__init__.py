@@ -8,6 +8,7 @@ A scan is computed in three steps: a continuous description of the anatomy of a 
 from cordlesion.simulate.cohort import simulate_cohort as simulate_cohort
 from cordlesion.simulate.plan import SubjectPlan as SubjectPlan
 from cordlesion.simulate.plan import plan_cohort as plan_cohort
+from cordlesion.simulate.plan import plan_rescans as plan_rescans
 from cordlesion.simulate.scan import ScanPlan as ScanPlan
 from cordlesion.simulate.scan import SimulatedScan as SimulatedScan
 from cordlesion.simulate.scan import second_reader as second_reader

@@ -38,7 +38,12 @@ def subject_name(index: int) -> str:
 
 def scan_name(plan: ScanPlan) -> str:
     """Return the name of a scan without suffix, e.g. ``sub-001_ses-01_acq-sag``."""
-    return f"{subject_name(plan.subject)}_ses-{plan.session:02d}_acq-{ACQUISITIONS[plan.plane, plan.region]}"
+    return f"{subject_name(plan.subject)}_{session_name(plan)}_acq-{ACQUISITIONS[plan.plane, plan.region]}"
+
+
+def session_name(plan: ScanPlan) -> str:
+    """Return the BIDS name of a session, e.g. ``ses-01``, or ``ses-01repeat1`` of a rescan."""
+    return f"ses-{plan.session:02d}{f'repeat{plan.repeat}' if plan.repeat else ''}"
 
 
 def is_complete(out: Path, plan: ScanPlan) -> bool:
@@ -97,8 +102,33 @@ def dataset_texts(subjects: tuple[SubjectPlan, ...], seed: int) -> dict[str, str
     }
 
 
+def sessions_texts(subjects: Iterable[SubjectPlan], rescans: Iterable[ScanPlan], seed: int) -> dict[str, str]:
+    """Return names and contents of the tables that state which scans repeat each other; none without rescans."""
+    repeated: dict[int, list[ScanPlan]] = {}
+    for plan in rescans:
+        repeated.setdefault(plan.subject, []).append(plan)
+    texts = {}
+    for subject in (one for one in subjects if one.index in repeated):
+        plans = [*subject.scans(seed), *repeated[subject.index]]
+        first = session_name(plans[0])
+        rows = {session_name(plan): f"{first if _is_repeated(plan, first) else 'n/a'}\t{_site(plan)}" for plan in plans}
+        path = f"{subject_name(subject.index)}/{subject_name(subject.index)}_sessions"
+        lines = ["session_id\trepeat\tsite", *(f"{session}\t{row}" for session, row in rows.items())]
+        texts[f"{path}.tsv"] = "\n".join(lines) + "\n"
+        texts[f"{path}.json"] = _json(SESSION_COLUMNS)
+    return texts
+
+
+def _is_repeated(plan: ScanPlan, first: str) -> bool:
+    return plan.repeat > 0 or session_name(plan) == first
+
+
+def _site(plan: ScanPlan) -> str:
+    return f"site-{plan.site + 1:02d}"
+
+
 def _folder(plan: ScanPlan) -> Path:
-    return Path(subject_name(plan.subject)) / f"ses-{plan.session:02d}" / "anat"
+    return Path(subject_name(plan.subject)) / session_name(plan) / "anat"
 
 
 def _sidecar_path(out: Path, plan: ScanPlan) -> Path:
@@ -164,6 +194,10 @@ COLUMNS = {
     "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
     "site": {"Description": "Centre where the subject was scanned"},
     "scanner": {"Description": "Manufacturer, model and field strength in tesla"},
+}
+SESSION_COLUMNS = {
+    "repeat": {"Description": "Scans with the same value repeat each other: the subject did not change in between"},
+    "site": {"Description": "Centre of the session"},
 }
 README = """\
 Simulated T2-weighted scans of the spinal cord with multiple-sclerosis lesions, made by `cordlesion simulate`.

@@ -1,7 +1,7 @@
 """Writes a simulated cohort to disk: a BIDS dataset with its labels as a derivative."""
 
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -16,14 +16,20 @@ from cordlesion.io.reading import read_json
 from cordlesion.io.writing import folder_lock, is_partial, remove_partial_files, write_json, write_text
 from cordlesion.simulate import bids
 from cordlesion.simulate.domain import Domain
-from cordlesion.simulate.plan import SubjectPlan, plan_cohort
+from cordlesion.simulate.plan import SubjectPlan, plan_cohort, plan_rescans
 from cordlesion.simulate.scan import ScanPlan, simulate_scan
 from cordlesion.simulate.true_lesions import TRUE_LESIONS
 
 
 @renamed_arguments(out="output")
 def simulate_cohort(
-    output: Path | str, scans: int = 161, seed: int = 0, jobs: int | None = None, *, domain: Domain = "clinical"
+    output: Path | str,
+    scans: int = 161,
+    seed: int = 0,
+    jobs: int | None = None,
+    *,
+    domain: Domain = "clinical",
+    rescans: int = 0,
 ) -> None:
     """Simulate a cohort as a BIDS dataset.
 
@@ -38,9 +44,13 @@ def simulate_cohort(
         domain: ``clinical``: protocols as in Hussein et al.; ``reduced``: the same with a reduced field of view, a
             seventh of the voxels; ``varied``: contrasts, resolutions and artefacts from
             wider ranges, each scan of another site, to train networks that meet any protocol.
+        rescans: Number of further scans, each of a subject who is scanned again without a change: same lesions, other
+            position and noise, half of them at another site. The column ``repeat`` of the subject's ``sessions.tsv``
+            states which scans repeat each other; headers place both in one space. The other scans stay the same.
 
     Raises:
-        CordlesionError: The folder contains something else or cannot be written, or ``scans`` or ``jobs`` is below 1.
+        CordlesionError: The folder contains something else or cannot be written, or ``scans`` or ``jobs`` is below 1,
+            or ``rescans`` below 0.
 
     Examples:
         >>> import cordlesion
@@ -54,21 +64,25 @@ def simulate_cohort(
         raise CordlesionError(f"{scans} scans were requested; at least 1 is needed. Choose a number from 1 up.")
     if jobs is not None and jobs < 1:
         raise CordlesionError(f"{jobs} processes were requested; at least 1 is needed. Choose a number from 1 up.")
-    marker = _marker(scans, seed, domain)
+    if rescans < 0:
+        raise CordlesionError(f"{rescans} rescans were requested; 0 or more are needed. Choose a number from 0 up.")
+    marker = _marker(scans, seed, domain, rescans)
     _require_free(output, marker)
     with folder_lock(output) as remark:
         show_message(remark)
         remove_partial_files(output)
         subjects = plan_cohort(scans, seed, domain)
         write_json(output / bids.MARKER, marker)
-        _write_dataset(output, subjects, seed)
-        missing = [plan for subject in subjects for plan in subject.scans(seed) if not bids.is_complete(output, plan)]
-        with bar("Simulating scans", total=scans) as advance:
-            advance(scans - len(missing))
+        repeated = plan_rescans(subjects, seed, rescans)
+        plans = [*(plan for subject in subjects for plan in subject.scans(seed)), *repeated]
+        _write_dataset(output, subjects, repeated, seed)
+        missing = [plan for plan in plans if not bids.is_complete(output, plan)]
+        with bar("Simulating scans", total=len(plans)) as advance:
+            advance(len(plans) - len(missing))
             for name in simulate_all(output, missing, jobs or available_processors()):
                 advance(1, name)
         if missing or not (output / bids.LABELS / TRUE_LESIONS.file).is_file():
-            bids.write_lesions(output, [plan for subject in subjects for plan in subject.scans(seed)])
+            bids.write_lesions(output, plans)
 
 
 def _require_free(out: Path, marker: dict[str, object]) -> None:
@@ -87,19 +101,23 @@ def _require_free(out: Path, marker: dict[str, object]) -> None:
         )
 
 
-def _marker(scans: int, seed: int, domain: Domain) -> dict[str, object]:
+def _marker(scans: int, seed: int, domain: Domain, rescans: int) -> dict[str, object]:
     marker = {"generator": "cordlesion simulate", "version": cordlesion.__version__, "scans": scans, "seed": seed}
-    return marker if domain == "clinical" else marker | {"domain": domain}
+    marker |= {} if domain == "clinical" else {"domain": domain}
+    return marker | ({"rescans": rescans} if rescans else {})
 
 
 def _described(marker: Mapping[str, object]) -> str:
     domain = marker.get("domain", "clinical")
-    return f"{marker.get('scans')} {domain} scans with seed {marker.get('seed')} (version {marker.get('version')})"
+    rescans = f" and {marker['rescans']} rescans" if marker.get("rescans") else ""
+    made_by = f"with seed {marker.get('seed')} (version {marker.get('version')})"
+    return f"{marker.get('scans')} {domain} scans{rescans} {made_by}"
 
 
-def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:
+def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], rescans: Sequence[ScanPlan], seed: int) -> None:
     """Write all files except the scans."""
-    for name, text in bids.dataset_texts(subjects, seed).items():
+    texts = bids.dataset_texts(subjects, seed) | bids.sessions_texts(subjects, rescans, seed)
+    for name, text in texts.items():
         write_text(out / name, text)
 
 

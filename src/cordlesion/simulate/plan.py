@@ -1,7 +1,7 @@
 """Plans a cohort: its subjects and their scans, in the proportions of Hussein et al. at any size."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from cordlesion.simulate.acquisition import Plane, Region
 from cordlesion.simulate.anatomy import Person
 from cordlesion.simulate.domain import Domain
 from cordlesion.simulate.randomness import keyed_rng
+from cordlesion.simulate.rescan import OTHER_SITE_SHARE
 from cordlesion.simulate.scan import ScanPlan
 
 PAPER_SCANS, PAPER_SUBJECTS, PAPER_SITES = 161, 108, 13
@@ -38,6 +39,8 @@ VARIED: tuple[tuple[tuple[Plane, Region], float], ...] = (
 )  # fmt: skip
 """Protocols in the varied domain, and their shares."""
 VARIED_LESION_FREE = 0.4
+RESCAN_INDEX = 100
+"""Index of the first rescan of a subject's first scan, among its scans."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,34 @@ class SubjectPlan:
                 zip(self.protocols, self.lesion_free, strict=True)
             )
         )
+
+
+def plan_rescans(subjects: Sequence[SubjectPlan], seed: int, rescans: int) -> tuple[ScanPlan, ...]:
+    """Plan rescans of the first scan of subjects that are drawn at random: once each, then again.
+
+    The rescans of a larger number contain those of a smaller one.
+    """
+    order = keyed_rng("rescans", seed, len(subjects)).permutation(len(subjects))
+    sites = sorted({subject.site for subject in subjects})
+    return tuple(
+        _rescan(subjects[order[k % len(subjects)]], seed, 1 + k // len(subjects), sites) for k in range(rescans)
+    )
+
+
+def _rescan(subject: SubjectPlan, seed: int, repeat: int, sites: Sequence[int]) -> ScanPlan:
+    first = subject.scans(seed)[0]
+    rng = keyed_rng("rescan site", seed, subject.index, repeat)
+    others = [site for site in sites if site != subject.site]
+    moves = bool(others) and rng.random() < OTHER_SITE_SHARE
+    # No scan has such an index, so nothing that is drawn by it is that of another scan.
+    return replace(
+        first,
+        scan=RESCAN_INDEX * repeat + first.scan,
+        site=others[rng.integers(len(others))] if moves else subject.site,
+        repeat=repeat,
+        first_scan=first.scan,
+        home_site=subject.site,
+    )
 
 
 def plan_cohort(scans: int, seed: int, domain: Domain = "clinical") -> tuple[SubjectPlan, ...]:

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from cordlesion.io.arrays import Array, Mask
 from cordlesion.io.volume import Volume
 from cordlesion.simulate.acquisition import BORDER, Acquisition, Plane, Region, draw_acquisition
-from cordlesion.simulate.anatomy import Anatomy, Person, draw_anatomy
+from cordlesion.simulate.anatomy import S_MM, Anatomy, Person, draw_anatomy
 from cordlesion.simulate.canal import LAYERS
 from cordlesion.simulate.coil import Coil, draw_coil
 from cordlesion.simulate.domain import DOMAINS, Domain
@@ -19,6 +19,7 @@ from cordlesion.simulate.lesions import draw_lesions, draw_mimics, draw_overlook
 from cordlesion.simulate.randomness import keyed_rng
 from cordlesion.simulate.reader import Evidence, read_lesions
 from cordlesion.simulate.render import Scene, SliceRenderer
+from cordlesion.simulate.rescan import placement, rescan_acquisition
 from cordlesion.simulate.settings import LESIONS
 from cordlesion.simulate.signals import Signals, draw_signals
 from cordlesion.simulate.site import Site, draw_site
@@ -43,6 +44,12 @@ class ScanPlan:
     lesion_scans: tuple[tuple[int, Plane, Region], ...]
     """The scans of the subject with lesions (index, plane, region); each shows at least one lesion."""
     domain: Domain = "clinical"
+    repeat: int = 0
+    """Number of the rescan; 0 for a scan that repeats none."""
+    first_scan: int | None = None
+    """Of a rescan: index of the scan that it repeats."""
+    home_site: int | None = None
+    """Of a rescan: the site of the subject's other scans."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +79,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     domain = DOMAINS[plan.domain]
     site = draw_site(plan.seed, plan.site)
     anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
-    acquisition = _acquisition(plan, plan.scan, plan.plane, plan.region)
+    acquisition = scan_acquisition(plan)
     lesions = subject_lesions(plan, anatomy)
     rng = keyed_rng("signals", plan.seed, plan.subject, plan.scan)
     signals = domain.signals(rng, draw_signals(rng, site.csf, plan.person.age, LESIONS.contrast_scan_log_sd))
@@ -87,7 +94,7 @@ def simulate_scan(plan: ScanPlan) -> SimulatedScan:
     )
     reader = keyed_rng("reader", plan.seed, plan.subject, plan.scan)
     reference = read_lesions(evidence, reader, not plan.lesion_free, domain.reader)
-    affine, order = _storage(acquisition, site.orientation)
+    affine, order = _storage(acquisition, site.orientation, *_placement(plan, anatomy, frame, acquisition))
 
     def volume(data: Array) -> Volume:
         return Volume(np.ascontiguousarray(nib.orientations.apply_orientation(data, order)), affine)
@@ -115,7 +122,7 @@ def frame_of(anatomy: Anatomy, acquisition: Acquisition) -> CordFrame:
 
 def in_storage(data: Array, scan: SimulatedScan) -> Array:
     """Return an array of axes right, front, up in the orientation of the stored file."""
-    _, order = _storage(scan.acquisition, scan.site.orientation)
+    _, order = _storage(scan.acquisition, scan.site.orientation, np.eye(3), np.zeros(3))
     return np.ascontiguousarray(nib.orientations.apply_orientation(data, order))
 
 
@@ -137,9 +144,35 @@ def subject_lesions(plan: ScanPlan, anatomy: Anatomy) -> tuple[Lesion, ...]:
     return draw_lesions(anatomy, [_acquisition(plan, *scan).covered_mm for scan in plan.lesion_scans], settings)
 
 
-def _acquisition(plan: ScanPlan, scan: int, plane: Plane, region: Region) -> Acquisition:
-    """Draw the protocol of a scan of the plan's subject."""
-    site = draw_site(plan.seed, plan.site)
+def scan_acquisition(plan: ScanPlan) -> Acquisition:
+    """Return the acquisition of a scan, or of a rescan."""
+    if plan.first_scan is None:
+        return _acquisition(plan, plan.scan, plan.plane, plan.region)
+    first = _acquisition(plan, plan.first_scan, plan.plane, plan.region)
+    drawn = _acquisition(plan, plan.scan, plan.plane, plan.region, plan.site)
+    return rescan_acquisition(first, drawn, plan.site == plan.home_site, plan.seed, plan.subject, plan.scan)
+
+
+def _placement(plan: ScanPlan, anatomy: Anatomy, frame: CordFrame, acquisition: Acquisition) -> tuple[Array, Array]:
+    """Return rotation and shift from the frame of a scan to the scanner, of a rescan to that of the first scan."""
+    if plan.first_scan is None:
+        return _oblique(acquisition), np.zeros(3)
+    first = _acquisition(plan, plan.first_scan, plan.plane, plan.region)
+    low, high = acquisition.covered_mm
+    rotation, shift = placement(frame_of(anatomy, first), frame, (low <= S_MM) & (high >= S_MM))
+    oblique = _oblique(first)
+    return oblique @ rotation, oblique @ shift
+
+
+def _oblique(acquisition: Acquisition) -> Array:
+    rotation: Array = Rotation.from_euler("xyz", acquisition.oblique_deg, degrees=True).as_matrix()
+    return rotation
+
+
+def _acquisition(plan: ScanPlan, scan: int, plane: Plane, region: Region, site_index: int | None = None) -> Acquisition:
+    """Draw the protocol of a scan of the plan's subject, at its own site by default."""
+    home = plan.site if plan.home_site is None else plan.home_site
+    site = draw_site(plan.seed, home if site_index is None else site_index)
     clinical = draw_acquisition(plan.seed, plan.subject, scan, site, plane, region)
     return DOMAINS[plan.domain].acquisition(keyed_rng("domain", plan.seed, plan.subject, scan), clinical)
 
@@ -205,12 +238,11 @@ def _nearest(axis_mm: Array, value_mm: float) -> int:
     return int(np.abs(axis_mm - value_mm).argmin())
 
 
-def _storage(acquisition: Acquisition, orientation: str) -> tuple[Array, Array]:
+def _storage(acquisition: Acquisition, orientation: str, rotation: Array, shift: Array) -> tuple[Array, Array]:
     """Return the affine of the stored file, and the transform from axes right-front-up to its orientation."""
-    rotation = Rotation.from_euler("xyz", acquisition.oblique_deg, degrees=True).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = rotation @ np.diag(acquisition.spacing_mm)
-    affine[:3, 3] = -affine[:3, :3] @ ((np.array(acquisition.shape) - 1) / 2)
+    affine[:3, 3] = shift - affine[:3, :3] @ ((np.array(acquisition.shape) - 1) / 2)
     codes = nib.orientations.axcodes2ornt(tuple(orientation))
     order = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(("R", "A", "S")), codes)
     return affine @ nib.orientations.inv_ornt_aff(order, acquisition.shape), order

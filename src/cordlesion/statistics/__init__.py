@@ -32,7 +32,9 @@ from cordlesion.statistics.rates import change_of_shares as change_of_shares
 from cordlesion.statistics.rates import rate_interval as rate_interval
 from cordlesion.statistics.rates import share_interval as share_interval
 from cordlesion.statistics.repeatability import Repeatability as Repeatability
+from cordlesion.statistics.repeatability import limits_of_agreement as limits_of_agreement
 from cordlesion.statistics.repeatability import repeatability as repeatability
+from cordlesion.statistics.repeatability import repeatability_intervals as repeatability_intervals
 from cordlesion.statistics.seeds import VarianceComponents as VarianceComponents
 from cordlesion.statistics.seeds import decompose_variance as decompose_variance
 from cordlesion.statistics.seeds import spread_over_seeds as spread_over_seeds

@@ -22,13 +22,16 @@ from cordlesion.study import lesion_probabilities, uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.lesion_probabilities import calibrate_method, collect_lesion_probabilities
+from cordlesion.study.lesion_ranking import collect_rankings, rank_method
 from cordlesion.study.operating_points import write_operating_points
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
+from cordlesion.study.repeatability import measure_repeatability
 from cordlesion.study.sets import Study
 from cordlesion.study.threshold_rules import collect_rules, measure_rules
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
 from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULE_EVALUATION, RULES, STRATA
 from cordlesion.threshold.study_rules import study_rules
 
@@ -39,9 +42,8 @@ _SETS: tuple[SetName, ...] = ("threshold", "test")
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(
-    spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC)
-)
+_SPECS = (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC, MULTI_SPINE, REPEATABILITY)
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in _SPECS)
 """Names of the tables in the study folder."""
 
 
@@ -49,9 +51,14 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     """Measure the masks of every method by other lesion rules and lesion sizes, and the calibration of its maps."""
     for method in study.config.methods:
         check = partial(_require_references, study, method)
-        analyze_run(study.folder, method, study.config.evaluation.rule, _by_set(study, method), check)
+        scans = _by_set(study, method)
+        analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
+        if method.is_tuned:
+            rank_method(study.folder, method, scans["test"])
     collect_analyses(study.folder, study.config.methods)
+    collect_rankings(study.folder, study.config.methods)
     write_operating_points(study.folder, study.config)
+    measure_repeatability(study)
     doubted = measured_methods(study)
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))
@@ -77,8 +84,7 @@ def _calibrate_lesions(study: Study) -> None:
 
 def _by_set(study: Study, method: Method) -> dict[str, list[MappedScan]]:
     """Return the scans that are measured, with their maps and masks."""
-    sets: tuple[SetName, ...] = ("threshold", "test")
-    return {name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)] for name in sets}
+    return {name: [_mapped(scan, study.folder, method) for scan in study.in_set(name, method.fold)] for name in _SETS}
 
 
 def analyze_run(

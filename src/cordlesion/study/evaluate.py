@@ -49,6 +49,12 @@ def _write_tables(study: Study, opened: Mapping[int | None, OpenedTest]) -> None
                 evaluation(part.assign(rule=study.config.evaluation.rule))
 
 
+def measured_sets(study: Study, method: Method, test: OpenedTest) -> list[pd.DataFrame]:
+    """Return what was measured of a method on the threshold and the test set: a row per scan (and threshold)."""
+    swept, evaluated = _measure(study, method, test)
+    return swept or evaluated
+
+
 def _measure(study: Study, method: Method, test: OpenedTest) -> tuple[list[pd.DataFrame], list[pd.DataFrame]]:
     """Return a method's rows of the sweep, and of the evaluation, on the threshold and the test set."""
     tuning, tuned = study.in_set("threshold", method.fold), test.thresholds.get(method.name)

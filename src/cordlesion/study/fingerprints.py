@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.io.import_path import source_hashes
+from cordlesion.io.import_path import is_import_path, source_hashes
 from cordlesion.study.sets import Cohort, Study
 from cordlesion.study.stack_fingerprint import stack_fingerprint
 from cordlesion.threshold import GRIDS
@@ -68,8 +68,13 @@ def measured_fingerprint(study: Study, run: Method, scans: Sequence[Scan], volum
     if not own:
         return made_from
     # The direction in which a metric is better changes no value.
-    named = [(one.title, one.name, one.parameters, source_hashes(one.name, study.config.code)) for one in own]
+    named = [(one.title, one.name, one.parameters, _code_of(one.name, study)) for one in own]
     return fingerprint("sweep", made_from, named)
+
+
+def _code_of(metric: str, study: Study) -> list[str]:
+    """Return the hashes of a metric's code; none for those of the program, as for all its other metrics."""
+    return source_hashes(metric, study.config.code) if is_import_path(metric) else []
 
 
 def _maps_measured(study: Study, run: EnsembleRun | ComparatorRun, scans: Sequence[Scan]) -> list[str]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from cordlesion.config import StudyConfig
 from cordlesion.config.runs import imported_code
-from cordlesion.errors import CordlesionError, RunError
+from cordlesion.errors import RunError
 from cordlesion.evaluation import load_metrics
-from cordlesion.threshold import require_columns, study_goal
+from cordlesion.threshold import refuse_worst, require_columns, study_goal
 from cordlesion.threshold.study_rules import study_rules
 
 
@@ -21,13 +21,8 @@ def try_measures(config: StudyConfig) -> None:
     own = [metric.name for metric in load_metrics(config.evaluation, config.code)]
     require_columns(study_goal(config), own)
     study_rules(config)
-    named = config.threshold.objective
     lower = [one.title for one in config.evaluation.metrics if not one.higher_is_better]
-    if wrong := [name for name in lower if named in (f"mean_{name}", f"median_{name}")]:
-        raise CordlesionError(
-            f"`threshold.objective` {named} would choose the threshold with the highest {wrong[0]}, of which a lower "
-            "value is better. Write a function of it that is 1 at best."
-        )
+    refuse_worst(config.threshold.objective, lower)
 
 
 def require_same_measures(config: StudyConfig, opened: Mapping[str, Any]) -> None:

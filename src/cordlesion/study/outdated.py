@@ -178,6 +178,8 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
         f"analyze/{name}",
         f"uncertainty/{name}",
         f"lesions/{name}",
+        f"multi_spine/{name}",
+        f"repeatability/{name}",
         *made_for(folder, name)[1],
         f"ensemble/{name}",
     ]

@@ -17,7 +17,7 @@ _BY_CATEGORY: dict[Literal["rules", "strata"], str] = {"rules": "rule", "strata"
 """The tables with several rows for each scan and run, and the column in which they differ."""
 _OF_RUNS = (
     *("froc", "calibration", "reliability", "uncertainty", "retention", "lesion_probabilities"),
-    *("rule_choices", "threshold_rules", "operating_points"),
+    *("rule_choices", "threshold_rules", "operating_points", "multi_spine"),
 )
 
 

@@ -35,6 +35,7 @@ from cordlesion.study_folder.runs import (
     list_trainings,
     of_run,
 )
+from cordlesion.study_folder.small_tables import SmallTables
 from cordlesion.study_folder.tables import OF_SOME, TABLES
 from cordlesion.threshold import Objective, printed_objective, study_goal
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyResults(LargeTables):
+class StudyResults(LargeTables, SmallTables):
     """Everything the report shows.
 
     Examples:
@@ -74,20 +75,6 @@ class StudyResults(LargeTables):
     """Lesion scores of the test scans under every lesion rule, tuned thresholds; like the following, of runs only."""
     strata: TableField = TableField()  # noqa: RUF009 - a descriptor
     """Lesions found in the test scans, by size."""
-    froc: pd.DataFrame
-    calibration: pd.DataFrame
-    reliability: pd.DataFrame
-    uncertainty: pd.DataFrame
-    """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
-    retention: pd.DataFrame
-    lesion_probabilities: pd.DataFrame
-    """The predicted lesions; without rows in studies of earlier versions."""
-    operating_points: pd.DataFrame
-    """Thresholds that keep a promise, of each fold apart; without rows in studies of earlier versions."""
-    rule_choices: pd.DataFrame
-    """Further threshold rules as they were chosen; like the next without rows where the study tunes none."""
-    threshold_rules: pd.DataFrame
-    """Their masks of the test scans, measured."""
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

@@ -73,6 +73,8 @@ STAGES: tuple[Stage, ...] = (
             "retention.tsv",
             "operating_points.tsv",
             "lesion_probabilities.tsv",
+            "multi_spine.tsv",
+            "repeatability.tsv",
             "threshold_rules.tsv",
         ),
     ),

@@ -9,7 +9,8 @@ from cordlesion.metrics.columns import COLUMNS, COUNTS, REFERENCE_VOLUME
 from cordlesion.metrics.table import METRICS
 from cordlesion.study_folder.lesion_tables import LESION_PROBABILITIES as LESION_PROBABILITIES
 from cordlesion.study_folder.point_tables import OPERATING_POINTS as OPERATING_POINTS
-from cordlesion.study_folder.run_columns import MINIMUM_VOLUME, THRESHOLD, TUNED_VOLUME
+from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
+from cordlesion.study_folder.run_columns import MINIMUM_VOLUME, OF_SET, THRESHOLD, TUNED_VOLUME
 from cordlesion.study_folder.run_columns import RUN_COLUMNS as RUN_COLUMNS
 from cordlesion.threshold import VOLUME
 
@@ -24,7 +25,6 @@ _MEASURED = (
 )
 _LESION_SCORES = tuple(row.column for row in METRICS.values() if row.level == "lesion" and row.column.kind == "share")
 _SCAN_KEY = ("scan_id", "set", "loss", "seed", "fold")
-_OF_SET = (SET, *RUN_COLUMNS)
 _MAP = Column("map", "`raw`, or `scaled` by the temperature that is fitted on the threshold set", "text")
 _N_SCANS = count("n_scans", "Scans")
 _VOXELS = (count("n_voxels", "Voxels"), count("n_lesion_voxels", "Lesion voxels of the reference among them"))
@@ -83,7 +83,7 @@ THRESHOLDS = TableSpec(
 RULES = TableSpec(
     "rules.tsv",
     "A row per test scan, run and lesion rule, at the tuned threshold.",
-    (*SCAN_COLUMNS, *_OF_SET, replace(RULE, optional=""), *_LESION_SCORES, *COUNTS, REFERENCE_VOLUME),
+    (*SCAN_COLUMNS, *OF_SET, replace(RULE, optional=""), *_LESION_SCORES, *COUNTS, REFERENCE_VOLUME),
     key=(*_SCAN_KEY, "rule"),
 )
 STRATA = TableSpec(
@@ -92,7 +92,7 @@ STRATA = TableSpec(
     "volume, predicted lesions by theirs.",
     (
         *SCAN_COLUMNS,
-        *_OF_SET,
+        *OF_SET,
         Column("stratum", "Name of the size", "text"),
         Column("low_mm3", "Lesions from this volume on", unit="mm3", range=(0, LARGEST)),
         Column("high_mm3", "Lesions below this volume; `inf` for the largest", unit="mm3", range=(0, math.inf)),
@@ -104,7 +104,7 @@ FROC = TableSpec(
     "froc.tsv",
     "A row per set, run and threshold, from `sweep.tsv`.",
     (
-        *_OF_SET,
+        *OF_SET,
         THRESHOLD,
         Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
         Column("false_per_scan", "False positives per scan", range=(0, LARGEST)),
@@ -118,7 +118,7 @@ CALIBRATION = TableSpec(
     "A row per set, run and map. The voxels are those of the scan's own grid that its stack covers wholly. Maps are "
     "taken before post-processing.",
     (
-        *_OF_SET,
+        *OF_SET,
         _MAP,
         Column("temperature", "Temperature T; 1 for raw maps"),
         Column("expected_calibration_error", "Expected calibration error", "share", may_be_missing=True),
@@ -133,7 +133,7 @@ RELIABILITY = TableSpec(
     "reliability.tsv",
     "As `calibration.tsv`, a row per bin of probability; empty bins are included.",
     (
-        *_OF_SET,
+        *OF_SET,
         _MAP,
         Column("bin_low", "Lower edge of the bin", "share"),
         Column("bin_high", "Upper edge of the bin", "share"),
@@ -157,7 +157,7 @@ UNCERTAINTY = TableSpec(
     f"A row per test scan, run, level and measure of uncertainty, at the tuned threshold. {_OF_ENSEMBLES}",
     (
         *SCAN_COLUMNS,
-        *_OF_SET,
+        *OF_SET,
         _LEVEL,
         _UNCERTAINTY,
         Column("area", "Area under the error-retention curve of the scan", "share"),
@@ -170,7 +170,7 @@ RETENTION = TableSpec(
     "A row per run, level, measure of uncertainty and share: the mean error-retention curve over test scans. What is "
     f"not retained is replaced by the reference. {_OF_ENSEMBLES}",
     (
-        *_OF_SET,
+        *OF_SET,
         _LEVEL,
         _UNCERTAINTY,
         Column("retained", "Share of the voxels, or predicted lesions, that is retained: the most certain", "share"),
@@ -208,7 +208,7 @@ RULE_EVALUATION = TableSpec(
     f"the reference. Rows of the one threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
     (
         *SCAN_COLUMNS,
-        *_OF_SET,
+        *OF_SET,
         _THRESHOLD_RULE,
         Column(
             "threshold",
@@ -258,13 +258,15 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(LESION_PROBABILITIES, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, HISTORY, COMPARATORS),
+    *(LESION_PROBABILITIES, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, MULTI_SPINE, REPEATABILITY),
+    *(HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION, LESION_PROBABILITIES, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS)
+_OF_LESIONS = (LESION_PROBABILITIES, MULTI_SPINE, REPEATABILITY)
+_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION, OPERATING_POINTS, *_OF_LESIONS)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that some studies lack: without ensembles, without further threshold rules, of earlier versions,
-or with no predicted lesion."""
+"""Names of the tables that some studies lack: without ensembles, further threshold rules or rescans, without predicted
+lesions, or of earlier versions."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

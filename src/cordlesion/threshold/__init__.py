@@ -20,6 +20,7 @@ from cordlesion.threshold.objective import Objective as Objective
 from cordlesion.threshold.objective_names import AnyObjective as AnyObjective
 from cordlesion.threshold.objective_names import parse_objective as parse_objective
 from cordlesion.threshold.objective_names import printed_objective as printed_objective
+from cordlesion.threshold.objective_names import refuse_worst as refuse_worst
 from cordlesion.threshold.objective_names import require_columns as require_columns
 from cordlesion.threshold.objective_names import study_goal as study_goal
 from cordlesion.threshold.own_objective import objective_of as objective_of

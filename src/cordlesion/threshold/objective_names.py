@@ -68,6 +68,19 @@ def require_columns(goal: Objective, metrics: Collection[str] = ()) -> None:
         )
 
 
+def refuse_worst(objective: str, lower_is_better: Collection[str]) -> None:
+    """Refuse the mean or median of a metric of which a lower value is better: its highest value would be chosen.
+
+    Raises:
+        CordlesionError: The objective is one.
+    """
+    if wrong := [name for name in lower_is_better if objective in (f"mean_{name}", f"median_{name}")]:
+        raise CordlesionError(
+            f"The objective {objective} would choose the threshold with the highest {wrong[0]}, of which a lower value "
+            "is better. Write a function of it that is 1 at best."
+        )
+
+
 def study_goal(config: "StudyConfig") -> Objective:
     """Return what the thresholds of a study maximise; the code of a user's objective is run.
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, sweep
-from cordlesion.metrics.own import MetricFunction, OwnMetric, metric_of
+from cordlesion.metrics.own import MetricFunction, OwnMetric, load_metric, metric_of
 from cordlesion.threshold.grid import THRESHOLDS
 
 _COLUMNS = ["scan_id", "subject", "threshold", *(field.name for field in fields(ScanMetrics))]
@@ -26,7 +26,7 @@ def sweep_maps(
     scan_ids: Sequence[str] | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
     rule: str | LesionRule = "study",
-    metrics: Sequence[MetricFunction] = (),
+    metrics: Sequence[str | MetricFunction] = (),
 ) -> pd.DataFrame:
     """Compare the probability maps of several scans with their references at each threshold.
 
@@ -42,7 +42,8 @@ def sweep_maps(
         thresholds: Values in [0, 1]; a voxel is lesion when p >= t.
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`, or a
             :class:`cordlesion.LesionRule`.
-        metrics: Of your own, as for :func:`cordlesion.evaluate_files`.
+        metrics: Names of :data:`cordlesion.FURTHER_METRICS`, or functions of your own, as for
+            :func:`cordlesion.evaluate_files`.
 
     Returns:
         A row per scan and threshold: ``scan_id``, ``subject``, ``threshold``, the fields of
@@ -66,7 +67,7 @@ def sweep_maps(
         >>> cordlesion.choose_threshold(table).value
         0.3
     """
-    own = [metric_of(function) for function in metrics]
+    own = [load_metric(one, {}, one) if isinstance(one, str) else metric_of(one) for one in metrics]
     measured: list[list[dict[str, float]]] = []
     given = None if scan_ids is None else list(scan_ids)
     for reference, probability in zip_longest(references, probabilities):

@@ -1,4 +1,4 @@
-"""The user's own metrics on the test set, at t = 0.5 and at tuned thresholds."""
+"""The further metrics that a study names, on the test set, at t = 0.5 and at tuned thresholds."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -8,6 +8,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.formats import MISSING, format_p
+from cordlesion.metrics import FURTHER_METRICS
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.section import Findings, ReportTable, Section
@@ -23,7 +24,7 @@ _COLUMNS = (
 
 
 def summarize_own_metrics(results: StudyResults) -> pd.DataFrame:
-    """Compare the tuned threshold of every loss that learned one with t = 0.5 on the test set, by the user's metrics.
+    """Compare the tuned threshold of every loss that learned one with t = 0.5 on the test set, by further metrics.
 
     Where a loss has several seeds, a scan's value is their mean. Scans for which a metric is undefined at one of the
     thresholds are left out and counted.
@@ -51,15 +52,17 @@ def summarize_own_metrics(results: StudyResults) -> pd.DataFrame:
 
 
 def own_metrics_table(results: StudyResults, summary: pd.DataFrame) -> Table:
-    """Lay out the user's metrics, from :func:`summarize_own_metrics`; no rows without them."""
-    groups = tuple(Group(_name(str(name)), tuple(_rows(rows))) for name, rows in summary.groupby("metric", sort=False))
-    lower = [_name(one.title) for one in results.config.evaluation.metrics if not one.higher_is_better]
+    """Lay out the further metrics, from :func:`summarize_own_metrics`; no rows without them."""
+    named = results.config.evaluation.metrics
+    printed = {one.title: one.printed for one in named}
+    groups = tuple(Group(printed[str(name)], tuple(_rows(of))) for name, of in summary.groupby("metric", sort=False))
+    lower = [one.printed for one in named if not one.higher_is_better]
     direction = f" A lower value is better: {', '.join(lower)}." if lower else ""
     return Table(
         columns=_COLUMNS,
         groups=groups,
         n_words=2,
-        lead="Metrics of this study’s own, test set: the tuned threshold against t = 0.5.",
+        lead="Further metrics that this study names, test set: the tuned threshold against t = 0.5.",
         note=(
             "Medians over the scans for which they are defined at both "
             "thresholds, and the median of (tuned − 0.5) with its 95 % interval, with subjects as units. Wilcoxon "
@@ -69,10 +72,6 @@ def own_metrics_table(results: StudyResults, summary: pd.DataFrame) -> Table:
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
         best="best median of its metric at tuned thresholds" if summary["loss"].nunique() > 1 else "",
     )
-
-
-def _name(metric: str) -> str:
-    return metric.replace("_", " ")
 
 
 def _by_loss(results: StudyResults, metrics: list[str], *, tuned: bool) -> pd.DataFrame:
@@ -142,12 +141,15 @@ def _interval(low: float, high: float) -> str:
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"functions": [one.name for one in findings.results.config.evaluation.metrics]}
+    named = findings.results.config.evaluation.metrics
+    known = [(one.printed, FURTHER_METRICS[one.name]) for one in named if one.name in FURTHER_METRICS]
+    functions = [one.name for one in named if one.name not in FURTHER_METRICS]
+    return {"functions": functions, "known": known, "of_surfaces": any(one.of_surfaces for _, one in known)}
 
 
 SECTION = Section(
     key="own_metrics",
-    title="Metrics of this study’s own",
+    title="Further metrics",
     summarize={"own_metrics": summarize_own_metrics},
     tables=(
         ReportTable(

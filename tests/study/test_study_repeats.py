@@ -1,0 +1,117 @@
+"""A study with rescans: their table against one that is made from the sweep and the masks; and the report's section."""
+
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from cordlesion.config import read_study
+from cordlesion.io.tables import read_table
+from cordlesion.lesions.found_again import count_found_again
+from cordlesion.lesions.repeatability import repeatability_rows
+from cordlesion.metrics import RULES
+from cordlesion.report.sections.repeatability import repeatability_table
+from cordlesion.study.run import run_study
+from cordlesion.study_folder.results import read_results
+from support.tiny import make_cohort
+
+SHIFT = 3.0
+
+
+def add_rescans(cohort):
+    """Give every subject a second session: the same masks, another image, 3 mm farther by its header."""
+    rng = np.random.default_rng(0)
+    for image in sorted(cohort.glob("sub-*/anat/*_T2w.nii.gz")):
+        subject = image.name.split("_")[0]
+        for path in [image, *(cohort / "derivatives/labels" / subject / "anat").glob("*.nii.gz")]:
+            volume = nib.load(path)
+            data = np.asanyarray(volume.dataobj)
+            for session in ("1", "2"):
+                target = (
+                    path.parents[1] / f"ses-{session}" / "anat" / path.name.replace(subject, f"{subject}_ses-{session}")
+                )
+                target.parent.mkdir(parents=True, exist_ok=True)
+                affine = volume.affine.copy()
+                affine[2, 3] += SHIFT * (session == "2")
+                noisy = data + rng.normal(0, 8, data.shape).astype(data.dtype) if path == image else data
+                nib.save(nib.Nifti1Image(noisy, affine), target)
+        shutil.rmtree(image.parent)
+        shutil.rmtree(cohort / "derivatives/labels" / subject / "anat")
+        rows = "ses-1\tbase\nses-2\tbase\n" if subject != "sub-01" else "ses-1\tn/a\nses-2\tn/a\n"
+        (cohort / subject / f"{subject}_sessions.tsv").write_text(f"session_id\trepeat\n{rows}")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    file = make_cohort(tmp_path_factory.mktemp("repeats"))
+    file.write_text(file.read_text().replace("[bce, tversky]", "[bce]").replace("epochs: 3", "epochs: 2"))
+    add_rescans(file.parent / "cohort")
+    assert run_study(read_study(file), until="analyze") == {}
+    return file.parent / "study"
+
+
+def test_the_scans_of_a_subject_are_in_one_set(study):
+    splits = read_table(study / "splits.tsv")
+    assert (splits.groupby("subject")["set"].nunique() == 1).all()
+    assert (splits.groupby("subject").size() == 2).all()
+
+
+def test_rows_are_those_of_the_sweep_at_every_threshold(study):
+    table, sweep = read_table(study / "repeatability.tsv"), read_table(study / "sweep.tsv")
+    chosen = read_table(study / "thresholds.tsv")["threshold"].item()
+    ours = table[table["loss"] == "bce"]
+    assert set(ours["set"]) == {"threshold", "test"}
+    assert sorted(ours["threshold"].unique()) == sorted(set(sweep["threshold"]) - {0.0})
+    assert ours[ours["tuned"]]["threshold"].unique().tolist() == [chosen]
+    for (name, t), rows in ours.groupby(["set", "threshold"]):
+        scans = sweep[(sweep["set"] == name) & (sweep["threshold"] == t) & (sweep["subject"] != "sub-01")]
+        expected = pd.DataFrame(repeatability_rows(scans.assign(group=scans["subject"])))
+        for column in ("within_sd", "icc", "smallest_detectable_change", "icc_low", "n_scans"):
+            np.testing.assert_allclose(rows[column], expected[column], err_msg=f"{name} {t} {column}")
+
+
+def test_lesions_found_twice_are_those_of_the_masks_in_the_space_of_their_headers(study):
+    table, splits = read_table(study / "repeatability.tsv"), read_table(study / "splits.tsv")
+    scans = splits[(splits["set"] == "test") & (splits["subject"] != "sub-01")]
+    counts = []
+    for _, pair in scans.groupby("subject"):
+        volumes = [nib.load(next(study.rglob(f"{name}_*_mask.nii.gz"))) for name in sorted(pair["scan_id"])]
+        masks = [np.asanyarray(one.dataobj) > 0 for one in volumes]
+        spacings = [tuple(map(float, one.header.get_zooms())) for one in volumes]
+        counts.append(count_found_again(masks, [one.affine for one in volumes], spacings, RULES["study"]))
+    found, seen = np.sum(counts, axis=0)
+    tuned = table[(table["loss"] == "bce") & table["tuned"] & (table["set"] == "test")]
+    expected = found / seen if seen else np.nan
+    np.testing.assert_allclose(tuned["found_twice"], expected)
+
+
+def test_the_references_differ_by_nothing_but_their_place(study):
+    rows = read_table(study / "repeatability.tsv").query("loss == 'reference masks'")
+    assert (rows["within_sd"] == 0).all()
+    assert rows["found_twice"].between(0, 1).all()
+    assert rows["threshold"].isna().all()
+
+
+def test_the_report_has_a_row_for_t_at_half_the_tuned_one_and_the_references(study):
+    results = read_results(study)
+    table = repeatability_table(results)
+    assert [group.name for group in table.groups] == ["BCE", "Reference masks"]
+    tuned = results.tuned[results.runs[0]]
+    assert len(table.groups[0].rows) == (1 if tuned == 0.5 else 2)
+    assert "tuned" in {cells[0].detail for cells in table.groups[0].rows}
+    assert table.groups[1].rows[0][2].main == "0.00"
+
+
+def test_done_is_done_and_without_the_column_there_is_no_table(study, tmp_path):
+    copy = shutil.copytree(study.parent, tmp_path / "copy")
+    made = (copy / "study/runs/bce_seed-0/repeatability.tsv").stat().st_mtime_ns
+    run_study(read_study(copy / "study.yaml"), until="analyze")
+    assert (copy / "study/runs/bce_seed-0/repeatability.tsv").stat().st_mtime_ns == made
+    for path in (copy / "cohort").glob("sub-*/*_sessions.tsv"):
+        path.unlink()
+    run_study(read_study(copy / "study.yaml"), until="analyze")
+    assert not list((copy / "study").rglob("repeatability.tsv"))
+    assert read_results(copy / "study").repeatability.empty
+    assert repeatability_table(read_results(copy / "study")).groups == ()
