@@ -37,9 +37,8 @@ _RUN = ["set", "loss", "seed"]
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(
-    spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC)
-)
+_OF_STUDY = (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC, RULE_EVALUATION)
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in _OF_STUDY)
 """Names of the tables in the study folder."""
 
 
