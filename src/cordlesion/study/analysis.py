@@ -42,8 +42,9 @@ _SETS: tuple[SetName, ...] = ("threshold", "test")
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-_SPECS = (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC, MULTI_SPINE, REPEATABILITY)
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in _SPECS)
+_SPECS = (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC)
+_FURTHER = (RULE_EVALUATION, MULTI_SPINE, REPEATABILITY)
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_SPECS, *_FURTHER))
 """Names of the tables in the study folder."""
 
 
