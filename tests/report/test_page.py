@@ -73,7 +73,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
+        *("table1", "table2", "threshold_rules", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
