@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
 
 from cordlesion.dataset.repeats import read_repeats
 from cordlesion.dataset.scan_names import scan_file
@@ -10,7 +9,9 @@ from cordlesion.errors import CordlesionError
 from cordlesion.lesions.found_again import count_found_again
 from cordlesion.metrics import RULES
 from cordlesion.simulate import plan_cohort, plan_rescans, simulate_cohort, simulate_scan
-from cordlesion.simulate.scan import scan_acquisition
+from cordlesion.simulate.anatomy import S_MM, draw_anatomy
+from cordlesion.simulate.rescan import placement
+from cordlesion.simulate.scan import frame_of, scan_acquisition
 
 SEED = 3
 
@@ -47,12 +48,12 @@ def test_the_tables_state_which_scans_repeat_each_other(cohorts):
     repeats = read_repeats(cohorts / "repeated")
     images = [scan_file(path) for path in sorted((cohorts / "repeated").glob("sub-*/*/anat/*_T2w.nii.gz"))]
     groups = [repeats.of(image, image.subject, image.session) for image in images]
-    found = {group for group in groups if group}
+    several = {group for group in groups if group and groups.count(group) > 1}
     assert len(images) == 3
-    assert len(found) == 1
-    assert groups.count(*found) == 2
-    (subject,) = {image.subject for image, group in zip(images, groups, strict=True) if group}
-    assert next(iter(found))[1] == subject
+    ((name, subject),) = several  # the other plane of the session is a group of one
+    assert name == f"{subject}_acq-sag_repeat-ses-01"
+    sessions = [image.session for image, group in zip(images, groups, strict=True) if group in several]
+    assert sessions == ["01", "01repeat1"]
 
 
 def test_more_rescans_contain_fewer_and_everybody_is_scanned_again_before_anybody_twice():
@@ -91,8 +92,22 @@ def test_lesions_are_the_same_and_have_the_same_place_in_both_headers():
         affines, spacings = [scan.image.affine for scan in scans], [scan.image.spacing_mm for scan in scans]
         found, seen = count_found_again(masks, affines, spacings, RULES["study"])
         assert found == seen > 0
-        cords = [np.argwhere(scan.cord.data) @ affine[:3, :3].T + affine[:3, 3]
-                 for scan, affine in zip(scans, affines, strict=True)]  # fmt: skip
-        assert np.median(cKDTree(cords[0]).query(cords[1])[0]) < 1
-        away = [affines[0], affines[1] + np.diag([0, 0, 0, 0]) + np.outer([0, 0, 1, 0], [0, 0, 0, 60])]
-        assert count_found_again(masks, away, spacings, RULES["study"])[0] < found
+        away = affines[1].copy()
+        away[2, 3] += 60
+        assert count_found_again(masks, [affines[0], away], spacings, RULES["study"])[0] < found
+
+
+def test_a_point_of_the_cord_has_one_place_in_both_spaces():
+    subjects = plan_cohort(60, SEED)
+    by_index = {subject.index: subject for subject in subjects}
+    for plan in plan_rescans(subjects, SEED, 12):
+        anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
+        acquisitions = [scan_acquisition(by_index[plan.subject].scans(SEED)[0]), scan_acquisition(plan)]
+        first, second = (frame_of(anatomy, one) for one in acquisitions)
+        low, high = acquisitions[1].covered_mm
+        in_view = (low <= S_MM) & (high >= S_MM)
+        rotation, shift = placement(first, second, in_view)
+        places = [np.stack([one.x_mm, one.y_mm, one.z_mm], axis=1)[in_view] for one in (first, second)]
+        apart = np.linalg.norm(places[1] @ rotation.T + shift - places[0], axis=1)
+        assert np.linalg.det(rotation) == pytest.approx(1)
+        assert apart.max() < 0.5

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cordlesion.dataset.participants import read_cells, read_participants
-from cordlesion.dataset.scan_names import ScanFile, file_stem, scan_file
+from cordlesion.dataset.scan_names import DEFAULT_SUFFIX, ScanFile, file_stem, scan_file
 from cordlesion.errors import CordlesionError
 
 COLUMN = "repeat"
@@ -93,7 +93,8 @@ class BidsRepeats:
 def group_name(file: ScanFile, subject: str, value: str) -> str:
     """Return the name of a group: its subject, what the names of its scans share, and the value of the column."""
     parts = [part for part in file.base.split("_") if part.partition("-")[0] not in ("sub", *_FREE)]
-    return "_".join([subject, *(parts if file.entities else []), *(word for word in file.words), f"repeat-{value}"])
+    words = [word for word in file.words if word != DEFAULT_SUFFIX]
+    return "_".join([subject, *(parts if file.entities else []), *words, f"repeat-{value}"])
 
 
 def _rows(path: Path, key: str) -> list[dict[str, str]]:
