@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics", "threshold_rules"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -65,13 +65,14 @@ def test_all_files_are_written(folder: Path) -> None:
             "ranks",
             "paper",
             "paper_untuned",
+            "repeatability",
             "rules",
             "seeds",
             "stability",
             "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
+        *("table1", "table2", "threshold_rules", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
