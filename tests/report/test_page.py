@@ -67,6 +67,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "ranks",
             "paper",
             "paper_untuned",
+            "repeatability",
             "rules",
             "seeds",
             "stability",

@@ -81,13 +81,8 @@ def match_instances(
             f"There are {n_predicted} predicted lesions and probabilities of shape {p.shape}; one from 0 to 1 is "
             "needed for each."
         )
-    found = find_overlaps(*(_numbered(labels) for labels in masks))
     present = np.flatnonzero(np.bincount(masks[1].ravel(), minlength=n_predicted + 1)[1:])
-    matched = found.iou >= min_iou
-    detected_at = np.full(len(found.sizes), -1.0)
-    np.maximum.at(detected_at, found.lesions[matched], p[present][found.candidates[matched]])
-    is_true = np.isin(np.arange(len(present)), found.candidates[matched])
-    return MatchedInstances(detected_at, p[present][~is_true])
+    return _match(_numbered(masks[0]), _numbered(masks[1]), p[present], min_iou)
 
 
 def multi_spine_score(
@@ -166,7 +161,17 @@ def match_components(
     inside = masks[1][box]
     peaks = np.zeros(len(candidates.sizes))
     np.maximum.at(peaks, candidates.labels[box][inside] - 1, p[box][inside])
-    return match_instances(lesions.labels, candidates.labels, peaks)
+    return _match(lesions, candidates, peaks, MULTI_SPINE_IOU)
+
+
+def _match(lesions: Components, candidates: Components, p: FloatArray, min_iou: float) -> MatchedInstances:
+    """Match lesions with candidates, of which ``p`` has the probabilities, shape (C,)."""
+    found = find_overlaps(lesions, candidates)
+    matched = found.iou >= min_iou
+    detected_at = np.full(len(found.sizes), -1.0)
+    np.maximum.at(detected_at, found.lesions[matched], p[found.candidates[matched]])
+    is_true = np.isin(np.arange(len(p)), found.candidates[matched])
+    return MatchedInstances(detected_at, p[~is_true])
 
 
 @dataclass(frozen=True, eq=False)
