@@ -77,7 +77,7 @@ table.loc[table["threshold"] == 0.3, ["scan_id", "voxel_f1", "surface_dice"]].he
 #
 # A function whose parameters name columns of that table. It gets arrays of shape (..., scans, thresholds) and returns a
 # number from 0 to 1 for each threshold. Here: the median surface Dice, times the share of lesion-free scans without a
-# false lesion.
+# false positive.
 
 
 # %%
@@ -97,8 +97,8 @@ for choice in (usual, own):
 own.plot()
 
 # %% [markdown]
-# The curve falls to 0 on the left, where every lesion-free scan has false lesions. The interval shows how t varies with
-# other scans: 12 with lesions and 4 without are few.
+# The curve falls to 0 on the left, where every lesion-free scan has false positives. The interval shows how t varies
+# with other scans: 12 with lesions and 4 without are few.
 #
 # ## A rule
 #
@@ -163,7 +163,7 @@ for name, rows in judged.items():
     free = rows[rows["reference_volume_mm3"] == 0]
     scores = rows[["voxel_f1", "surface_dice"]].median()
     print(f"{name:15} voxel F1 {scores['voxel_f1']:.2f}, surface Dice {scores['surface_dice']:.2f},", end=" ")
-    print(f"false lesions in {(free['n_predicted_lesions'] > 0).sum()} of {len(free)} lesion-free scans")
+    print(f"false positives in {(free['n_predicted_lesions'] > 0).sum()} of {len(free)} lesion-free scans")
 
 # %% [markdown]
 # Look at the scans, too: two of them lose by the higher thresholds, and no median shows it.

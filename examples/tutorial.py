@@ -173,10 +173,10 @@ print(f"gain within scans: {gain.median():+.2f} (95 % interval {low:+.2f} to {hi
 for title, rows in (("0.5", half), ("tuned", tuned)):
     free = rows[rows["reference_volume_mm3"] == 0]
     n_false = (free["n_predicted_lesions"] > 0).sum()
-    print(f"{title:6} {n_false} of {len(free)} lesion-free scans have false lesions")
+    print(f"{title:6} {n_false} of {len(free)} lesion-free scans have false positives")
 
 # %% [markdown]
-# A lower threshold gives a higher F1 and more false lesions in lesion-free scans. Which one is better depends on the
+# A lower threshold gives a higher F1 and more false positives in lesion-free scans. Which one is better depends on the
 # use of the masks. Other objectives choose other thresholds; some count lesion-free scans:
 
 # %%

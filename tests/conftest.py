@@ -98,6 +98,14 @@ def results(fake_study: Any) -> Any:
 
 
 @pytest.fixture(scope="session")
+def findings(results: Any) -> Any:
+    """What the report of the fake study is written from; tests replace frames, and never change them."""
+    from cordlesion.report.page import compute_findings
+
+    return compute_findings(results)
+
+
+@pytest.fixture(scope="session")
 def reported(fake_study: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the fake study with its report."""
     from cordlesion.report.page import write_report

@@ -69,12 +69,12 @@ def test_where_lower_thresholds_help_that_is_said(write, tmp_path):
 
 
 def test_a_budget_that_no_threshold_keeps_with_a_lesion_found_is_refused(write, tmp_path):
-    """At t = 0 the whole image is one component, which is one false lesion: within the budget, and of no use."""
+    """At t = 0 the whole image is one component, which is one false positive: within the budget, and of no use."""
     spots = sum(box((x, x + 3), (0, 3), (0, 3)) for x in (0, 12)) > 0
     folders = write(lambda _: np.where(LESION, 0.5, 0.8 * spots))
     said = refused(folders, tmp_path, objective="lesion_sensitivity:1")
-    assert "no threshold finds a lesion with at most 1 false lesions per scan; nearest is t = 0.05" in said
-    assert "which finds 6 of 6 lesions with 2 false lesions per scan" in said
+    assert "no threshold finds a lesion with at most 1 false positives per scan; nearest is t = 0.05" in said
+    assert "which finds 6 of 6 lesions with 2 false positives per scan" in said
     tune_files(*folders, output=tmp_path / "thresholds.json", objective="lesion_sensitivity:2")
 
 

@@ -162,24 +162,27 @@ def test_axe_finds_no_serious_fault(browser: Browser, reported: Path, scheme: st
     page.close()
 
 
-@pytest.mark.parametrize("width", [360, 390, 768, 1280, 1920])
-def test_the_page_is_as_wide_as_the_screen(browser: Browser, reported: Path, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize("added", ["", "onemorescanner," * 150])
+def test_the_page_is_as_wide_as_the_screen(browser: Browser, reported: Path, tmp_path: Path, added: str) -> None:
     """Folded and unfolded, also with a table that is wider than any screen, as of a cohort with many scanners."""
     text = (reported / "report.html").read_text(encoding="utf-8")
     start = text.index("<td", text.index('id="table-cohort"'))
     place = text.index(">", start) + 1
     path = tmp_path / "report.html"
-    for added in ("", "onemorescanner," * 150):
-        path.write_text(text[:place] + added + text[place:], encoding="utf-8")
-        page = browser.new_page(viewport={"width": width, "height": 800})
-        page.goto(path.as_uri())
-        for script in ("", UNFOLD):
+    path.write_text(text[:place] + added + text[place:], encoding="utf-8")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    for width in (360, 390, 768, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        for script in (UNFOLD.replace("true", "false"), UNFOLD):
             page.evaluate(script)
+            page.evaluate("dispatchEvent(new Event('resize'))")
+            assert page.evaluate("innerWidth") == width
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.locator("nav").evaluate("nav => nav.scrollWidth <= nav.clientWidth")
         if added:
             assert page.locator("#table-cohort .wide").count() == 1
-        page.close()
+    page.close()
 
 
 def test_what_was_found_is_on_the_first_screen(folded: Page) -> None:
@@ -205,6 +208,28 @@ def test_links_unfold_what_they_lead_to(folded: Page) -> None:
     folded.locator("#figure6_training svg").wait_for()
     top = folded.locator("#figure6_training").evaluate("one => one.getBoundingClientRect().top")
     assert 0 <= top < 720
+
+
+def test_a_link_opens_again_what_was_folded_since(folded: Page) -> None:
+    for _ in range(2):
+        folded.locator(".notice a").click()
+        folded.locator("#limits li").first.wait_for()
+        folded.locator("#limits > details > summary").click()
+        assert not folded.locator("#limits li").first.is_visible()
+
+
+@pytest.mark.parametrize("ending", ["#%", "#%E0%A4%A", "#no-such-place"])
+def test_a_damaged_address_leaves_the_page_working(browser: Browser, reported: Path, ending: str) -> None:
+    page = browser.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda fault: faults.append(str(fault)))
+    page.goto((reported / "report.html").as_uri() + ending)
+    page.locator("#folds button").click()
+    assert page.locator("details.fold:not([open])").count() == 0
+    page.locator(".notice a").click()
+    assert page.locator("#limits li").first.is_visible()
+    assert faults == []
+    page.close()
 
 
 def test_everything_is_unfolded_and_folded_at_once(folded: Page) -> None:

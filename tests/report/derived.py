@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 
 import nibabel as nib
@@ -371,7 +372,9 @@ class Derived:
                     ends, n = change_of_ratio(moved, units, here, is_share=name == "Lesions found"), units.sum()
                 counted = here if units is None else here[units > 0]
                 p[name, loss] = flipped(moved[counted.index], counted)
-                values = [number(before.sum() / n), number(after.sum() / n), number(moved.sum() / n, "+")]
+                values = [number(before.sum() / n), number(after.sum() / n)]
+                # What a reader finds who subtracts the printed values.
+                values.append(number(float(Decimal(values[1]) - Decimal(values[0])), "+"))
                 counts = [str(len(counted)), str(counted.nunique())]
                 rows[name, loss] = [[NAMES[loss], name, *values, brackets(*ends, "+")], counts]
         adjusted = {}

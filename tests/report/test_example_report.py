@@ -1,21 +1,27 @@
 import gzip
 import runpy
-import shutil
 from pathlib import Path
 
 import pytest
 
 from cordlesion.config import read_study
 from cordlesion.errors import CordlesionError
-from support.fake_study import FakeStudy
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = REPOSITORY / "docs" / "example_report" / "make_example.py"
 
 
-def test_the_example_report_shows_one_scan_and_names_its_command(fake_study: FakeStudy, tmp_path: Path) -> None:
-    study = Path(shutil.copytree(fake_study.folder, tmp_path / "study"))
+def test_the_example_report_shows_one_scan_and_names_its_command(reported: Path, tmp_path: Path) -> None:
+    study = reported
     make = runpy.run_path(str(SCRIPT))
+    asked: list[Path] = []
+
+    def write_report(folder: Path) -> Path:
+        """The fixture has written it."""
+        asked.append(folder)
+        return folder / "report.html"
+
+    make["make_example"].__globals__.update(write_report=write_report)
     page = make["make_example"](study, tmp_path / "example.html").read_text(encoding="utf-8")
     example = page.split('<section id="example">')[1].split("</section>")[0]
     assert "Figure 3." in example
@@ -37,8 +43,8 @@ def test_the_example_report_shows_one_scan_and_names_its_command(fake_study: Fak
     target = make["COMMAND"].removeprefix("make ")
     recipe = (REPOSITORY / "Makefile").read_text().split(f"\n{target}:")[1].split("\n\n")[0]
     assert SCRIPT.relative_to(REPOSITORY).as_posix() in recipe
-    # The page is there: only its size is asked for.
-    make["make_example"].__globals__.update(MAX_BYTES=1000, write_report=lambda folder: folder / "report.html")
+    assert asked == [study]
+    make["make_example"].__globals__.update(MAX_BYTES=1000)
     with pytest.raises(CordlesionError, match=r"at most 0\.001 MB"):
         make["make_example"](study, tmp_path / "large.html")
     assert not (tmp_path / "large.html").exists()

@@ -3,19 +3,12 @@ import re
 import pytest
 
 from cordlesion.report.latex import escape, latex
-from cordlesion.report.page import compute_findings
 from cordlesion.report.section import Findings
 from cordlesion.report.sections import SECTIONS
 from cordlesion.report.table import Cell, Group, Table
-from cordlesion.study_folder.results import StudyResults
 
 ASCII = {"±": r"$\pm$", "−": "$-$", "–": "--", "’": "'", "³": r"\textsuperscript{3}", "†": r"\textsuperscript{\dag}"}
 TABLES = {table.name: table for section in SECTIONS for table in section.tables}
-
-
-@pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    return compute_findings(results)
 
 
 def body(text: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Tables with very many rows: the rows of one model of every loss, and all of them folded."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -36,10 +37,21 @@ def test_of_a_long_one_the_leading_models_are_shown_and_all_are_folded() -> None
     assert names(folded) == [f"model {n}" for n in range(21)]
 
 
-def test_where_no_row_leads_all_are_folded() -> None:
+def test_where_no_row_leads_the_first_are_shown() -> None:
     shown, folded = rendered(21, set()).split("<details><summary>All 42 rows</summary>")
-    assert names(shown) == []
+    assert names(shown) == [f"model {n}" for n in range(5)]
+    assert shown.count("<td") == 10
     assert len(names(folded)) == 21
+
+
+def test_a_table_may_say_what_leads() -> None:
+    groups = tuple(Group(f"metric {n}", ((Cell("a"),),) * 15) for n in range(3))
+    first = (Group("metric 1", ((Cell("b"),),)),)
+    table = Table(("Metric", "Loss"), groups, first=first)
+    assert table.at_once({"metric 0"}) == first
+    assert replace(table, first=()).at_once({"metric 0"}) == groups[:1]
+    assert [len(group.rows) for group in replace(table, first=()).at_once(())] == [10]
+    assert replace(table, groups=groups[:2]).at_once({"metric 0"}) == groups[:2]
 
 
 def test_how_to_read_a_table_is_folded_and_files_have_it_whole() -> None:

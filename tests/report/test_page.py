@@ -15,7 +15,7 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics", "threshold_rules"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -71,7 +71,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
+        *("table1", "table2", "threshold_rules", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
@@ -130,16 +130,21 @@ def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
     best = results.best
     heading = re.search(r'<h2 id="use">(.*?)</h2>', text, re.DOTALL)
     assert heading
-    assert (
-        re.sub(r"<.*?>", "", heading[1])
-        == f"Best overlap: {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
-    )
+    said = f"No loss stands out in overlap; chosen: {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
+    assert re.sub(r"<.*?>", "", heading[1]) == said
+    assert "; not settled: " in text[heading.end() : heading.end() + 400]
     tested = results.evaluated(best, "test", results.tuned[best])["voxel_f1"].dropna()
     assert f"<td>{tested.median():.2f}<small>" in text
     assert text.index('id="use"') < text.index("<h2>")
     assert "Research use only" in text
     assert "hal-03865212" in text
     assert "false positives in lesion-free scans played no part" in text
+
+
+def test_no_backtick_is_printed(text: str) -> None:
+    """But in what is copied word by word: the configuration, the manifest, and what is pasted elsewhere."""
+    verbatim = r"<pre.*?</pre>|<script.*?</script>|<style.*?</style>|<span class=\"source\" hidden>.*?</span>"
+    assert "`" not in re.sub(verbatim, "", text, flags=re.DOTALL)
 
 
 def test_configuration_is_verbatim(folder: Path, text: str) -> None:

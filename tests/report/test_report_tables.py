@@ -5,16 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cordlesion.report.page import compute_findings, write_tables
+from cordlesion.report.page import write_tables
 from cordlesion.report.section import Findings
 from cordlesion.report.sections import SECTIONS
 from cordlesion.report.table import EMPTY_REFERENCE, Table
-from cordlesion.study_folder.results import StudyResults, read_results
-
-
-@pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    return compute_findings(results)
+from cordlesion.study_folder.results import read_results
 
 
 def read_rows(path: Path, delimiter: str) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """A method whose best threshold is no better than marking every voxel: shown, said, and in no ranking."""
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,16 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.report.page import compute_findings, write_report, write_tables
+from cordlesion.report.page import compute_findings, write_tables
+from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import answer_questions
 from cordlesion.report.sections.limits import find_limits
 from cordlesion.report.sections.recommendation.brief import write_brief
 from cordlesion.report.sections.thresholds.stability import _changes_around
 from cordlesion.study_folder.results import StudyResults, learned_methods, learned_runs, read_results
 from cordlesion.study_folder.runs import Run
+from support.fake_study import FakeStudy
+from support.plain_report import write_without_pictures
 
 BCE = Run("bce", 0)
 
@@ -36,9 +40,23 @@ def unlearn(folder: Path, losses: set[str], *, with_column: bool = True) -> Stud
     return read_results(folder)
 
 
+@pytest.fixture(scope="module")
+def blind(fake_study: FakeStudy, tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """A study whose BCE learned nothing, which tests only read."""
+    folder = Path(shutil.copytree(fake_study.folder, tmp_path_factory.mktemp("blind") / "study"))
+    return unlearn(folder, {"bce"})
+
+
+@pytest.fixture(scope="module")
+def findings(blind: StudyResults) -> Findings:
+    return compute_findings(blind)
+
+
 @pytest.fixture
-def blind(study_copy: Path) -> StudyResults:
-    return unlearn(study_copy, {"bce"})
+def blind_copy(study_copy: Path) -> Path:
+    """The same, to be changed."""
+    unlearn(study_copy, {"bce"})
+    return study_copy
 
 
 def test_it_is_in_no_ranking(blind: StudyResults) -> None:
@@ -55,8 +73,7 @@ def test_in_a_study_from_before_the_column_t_0_says_it(study_copy: Path) -> None
     assert unlearn(study_copy, {"bce"}, with_column=False).unlearned == (BCE,)
 
 
-def test_no_number_compares_it(blind: StudyResults) -> None:
-    findings = compute_findings(blind)
+def test_no_number_compares_it(findings: Findings) -> None:
     for table in (findings.frames[name] for name in ("tuning", "stability", "seeds", "rules")):
         assert "bce" not in set(table["loss"])
         assert len(table)
@@ -66,8 +83,8 @@ def test_no_number_compares_it(blind: StudyResults) -> None:
     assert summary.loc[summary["loss"] == "dice", "p_value"].notna().any()
 
 
-def test_no_table_marks_it_and_its_captions_name_it(blind: StudyResults) -> None:
-    tables = write_tables(compute_findings(blind))
+def test_no_table_marks_it_and_its_captions_name_it(findings: Findings) -> None:
+    tables = write_tables(findings)
     for name in ("table1", "table2", "thresholds", "tuning", "stability", "rules"):
         rows = [row for group in tables[name].groups if group.name == "BCE" for row in group.rows]
         assert not any(cell.best or cell.bold or cell.mark for row in rows for cell in row)
@@ -79,32 +96,29 @@ def test_no_table_marks_it_and_its_captions_name_it(blind: StudyResults) -> None
         assert any(group.name == "BCE" for group in tables[name].groups)
 
 
-def test_the_page_recommends_another_and_says_why(blind: StudyResults) -> None:
-    findings = compute_findings(blind)
+def test_the_page_recommends_another_and_says_why(blind: StudyResults, findings: Findings) -> None:
     brief = write_brief(findings)
     assert brief.recommends
     assert "BCE" not in brief.model
     assert all("BCE" not in answer.text for answer in (*answer_questions(findings), *brief.reasons))
     grave = [limit.text for limit in find_limits(findings) if limit.grave]
     assert any(text.startswith("BCE learned nothing: no threshold scores above marking every voxel") for text in grave)
-    page = write_report(blind.folder.root).read_text(encoding="utf-8")
-    assert "BCE learned nothing" in page
+    assert "BCE learned nothing" in write_without_pictures(blind.folder.root)
 
 
-@pytest.mark.usefixtures("blind")
-def test_of_several_seeds_the_others_stay(study_copy: Path) -> None:
+def test_of_several_seeds_the_others_stay(blind_copy: Path) -> None:
     """One seed of Dice learned nothing: the loss is compared by its other seed, and that is said."""
     for name in ("thresholds", "sweep", "evaluation"):
-        table = pd.read_csv(study_copy / f"{name}.tsv", sep="\t")
+        table = pd.read_csv(blind_copy / f"{name}.tsv", sep="\t")
         more = table[table["loss"] == "dice"].assign(seed=1)
         if name == "thresholds":
             more["learned"] = False
         both = pd.concat([table, more]).astype({"seed": "Int64"})
-        both.to_csv(study_copy / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
-    history = study_copy / "runs/dice_seed-1/history.tsv"
+        both.to_csv(blind_copy / f"{name}.tsv", sep="\t", index=False, na_rep="n/a")
+    history = blind_copy / "runs/dice_seed-1/history.tsv"
     history.parent.mkdir()
-    history.write_bytes((study_copy / "runs/dice_seed-0/history.tsv").read_bytes())
-    results = read_results(study_copy)
+    history.write_bytes((blind_copy / "runs/dice_seed-0/history.tsv").read_bytes())
+    results = read_results(blind_copy)
     findings = compute_findings(results)
     assert set(findings.frames["pairs"].loc[findings.frames["pairs"]["first"] == "dice", "n_seeds_first"]) == {1}
     said = next(limit.text for limit in find_limits(findings) if "learned nothing" in limit.text)
@@ -126,19 +140,18 @@ def vars_of(results: StudyResults) -> dict[str, object]:
 def test_where_none_learned_nothing_is_recommended(study_copy: Path) -> None:
     results = unlearn(study_copy, {"bce", "dice", "tversky", "sct"})
     assert results.ranked == ()
-    page = write_report(study_copy).read_text(encoding="utf-8")
+    page = write_without_pictures(study_copy)
     assert "No model can be recommended" in page
     assert "None of the methods whose threshold was tuned has learned anything" in page
     for word in ("It helps", " beats ", "To use the model", "What to expect", "is most stable"):
         assert word not in page
 
 
-@pytest.mark.usefixtures("blind")
-def test_a_table_with_other_words_is_refused(study_copy: Path) -> None:
-    path = study_copy / "thresholds.tsv"
+def test_a_table_with_other_words_is_refused(blind_copy: Path) -> None:
+    path = blind_copy / "thresholds.tsv"
     path.write_text(path.read_text().replace("True", "yes"))
     with pytest.raises(CordlesionError, match=r"thresholds\.tsv: the column learned holds other words"):
-        read_results(study_copy)
+        read_results(blind_copy)
 
 
 def test_cut_maps_of_a_comparator_are_a_limit(study_copy: Path) -> None:

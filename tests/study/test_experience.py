@@ -65,7 +65,7 @@ def test_what_is_known_is_said_in_words():
         ", from the weights of another model: it has seen no patient"
     )
     sentence = (
-        "on 72 test scans of 50 subjects: 21 of 60 lesions found, 1.4 false lesions per scan, 23 of 31 scans without "
+        "on 72 test scans of 50 subjects: 21 of 60 lesions found, 1.4 false positives per scan, 23 of 31 scans without "
         "lesions marked"
     )
     assert describe_error(ERROR, 0.5) == sentence

@@ -17,6 +17,7 @@ from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.model.bundle import load_bundle, read_card
 from cordlesion.model.bundle_updates import set_threshold
 from cordlesion.model.ensemble import join_bundles
+from cordlesion.pictures.style import loss_name
 from cordlesion.study.run import run_study
 from cordlesion.study_folder.derivatives import mask_path
 from cordlesion.study_folder.folder import StudyFolder
@@ -173,7 +174,7 @@ def test_retention_ends_with_the_scores_of_the_evaluation(folder):
 def test_the_results_name_it_and_count_it_as_no_seed(folder):
     results = read_results(folder.root)
     (ensemble,) = [run for run in results.runs if run.seed is None]
-    assert results.label(ensemble) == "Tversky, mean of 2 seeds"
+    assert results.label(ensemble) == loss_name(NAME) == "Tversky ensemble"
     assert results.maps_name(ensemble) == NAME
     assert [results.label(run) for run in results.runs][:2] == ["Tversky, seed 0", "Tversky, seed 1"]
     assert ensemble not in results.histories

@@ -108,11 +108,20 @@ def test_a_simpler_loss_that_is_as_good_is_recommended(seeded: StudyResults) -> 
     assert pairs.loc["voxel_f1"].loc[("bce", "tversky"), "sentence"].count("as good as each other within 0.05") == 1
     brief = write_brief(findings)
     assert brief.model.startswith("BCE")
-    assert brief.head == "As good as the best in overlap, and simpler:"
-    assert "; as good within 0.05 as Tversky, the first on the threshold set, and simpler; " in brief.found[0]
+    # The test set has another first: no line calls either the best.
+    assert brief.head == "Chosen for overlap:"
+    assert "; as good within 0.05 as Tversky, the first on the threshold set, and simpler (so " in brief.found[0]
+    assert brief.found[0].endswith("; doubtful: on the test set Dice did better than Tversky.")
     assert brief.why.startswith("Model and threshold chosen by the median overlap (voxel F1)")
     assert "Tversky and BCE are as good within 0.05." in brief.reasons[0].text
-    assert "This is about Tversky in the mean of its seeds, not about this one training" in brief.reasons[0].text
+    assert (
+        "This is about Tversky and BCE in the mean of their seeds, not about this one training" in brief.reasons[0].text
+    )
+    assert brief.why.endswith(
+        "The test set took part in the choice of the loss: it shows BCE to be as good within 0.05 as Tversky, the "
+        "first on the threshold set."
+    )
+    assert brief.untouched == "training or tuning"
 
 
 def test_losses_of_one_seed_are_never_equivalent(results: StudyResults) -> None:

@@ -240,13 +240,13 @@ def test_what_was_not_learned_is_said_with_the_score_of_marking_everything():
 
 
 def test_a_budget_that_only_masks_of_everything_or_nothing_meet_is_nothing_learned():
-    """At t = 0 the whole image is one component: one false lesion per scan, as many as are allowed."""
+    """At t = 0 the whole image is one component: one false positive per scan, as many as are allowed."""
     rows = lesion_table(lesions((0, 2, 0), (1, 6, 0)), lesions((0, 1, 0), (1, 4, 0)))
     rows["threshold"] = rows["threshold"].replace({0.1: 0.0})
     choice = choose_threshold(rows, "lesion_sensitivity:1", n_resamples=10)
     assert (choice.learned, choice.score) == (False, 0)
-    said = "no threshold finds a lesion with at most 1 false lesions per scan"
-    assert choice.shortfall == f"{said}; nearest is t = 0.5, which finds 3 of 4 lesions with 5 false lesions per scan"
+    said = "no threshold finds a lesion with at most 1 false positives per scan"
+    assert choice.shortfall == f"{said}; nearest is t = 0.5, which finds 3 of 4 lesions with 5 false positives per scan"
     assert choose_threshold(rows, "lesion_sensitivity:5", n_resamples=10).learned
     blind = rows.assign(n_detected_lesions=0)
     assert choose_threshold(blind, "lesion_sensitivity:1").shortfall == "no threshold finds any lesion"
@@ -291,7 +291,7 @@ def test_interval_shows_disagreement_between_subjects():
 
 
 def test_no_interval_reaches_down_to_marking_everything():
-    """In a sample without the scans with few false lesions only t = 0 keeps the budget: one false lesion, the image."""
+    """In a sample without the scans with few false positives only t = 0 keeps the budget: one of them, the image."""
     zero = {"n_detected_lesions": 0, "n_predicted_lesions": 1, "n_true_predicted_lesions": 0}
     found = {"n_detected_lesions": 1, "n_predicted_lesions": 1, "n_true_predicted_lesions": 1}
     rows = []

@@ -65,7 +65,7 @@ def test_names_with_a_number():
     [
         ("median_voxel_f1", "median voxel F1"),
         ("f_beta:2", "median voxel F-beta with β = 2"),
-        ("lesion_sensitivity:0.5", "lesion sensitivity with at most 0.5 false lesions per scan"),
+        ("lesion_sensitivity:0.5", "lesion sensitivity with at most 0.5 false positives per scan"),
         ("joint_f1_specificity", "harmonic mean of median voxel F1 and share of clean lesion-free scans"),
     ],
 )
@@ -84,8 +84,8 @@ def test_names_in_print(text, title):
         ("f_beta:-1", "it needs a positive number"),
         ("f_beta:inf", "it needs a positive number"),
         ("f_beta:two", "has 'two' after its colon"),
-        ("lesion_sensitivity:-1", "a number of false lesions per scan, 0 or more"),
-        ("lesion_sensitivity:nan", "a number of false lesions per scan, 0 or more"),
+        ("lesion_sensitivity:-1", "a number of false positives per scan, 0 or more"),
+        ("lesion_sensitivity:nan", "a number of false positives per scan, 0 or more"),
     ],
 )
 def test_wrong_names_get_a_sentence(text, fault):

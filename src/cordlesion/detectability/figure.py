@@ -102,7 +102,7 @@ def _draw_factors(axes: Axes, shares: pd.DataFrame) -> None:
 
 
 def _draw_thresholds(axes: Axes, result: "Detectability") -> None:
-    """Draw the share that is found, and the false lesions in scans without lesions, against the threshold."""
+    """Draw the share that is found, and the false positives in scans without lesions, against the threshold."""
     given = result.shares[(result.shares["by"] == "all") & (result.shares["operating_point"] == "given")]
     if given.empty:
         axes.axis("off")
@@ -121,7 +121,7 @@ def _draw_thresholds(axes: Axes, result: "Detectability") -> None:
         right.spines["right"].set_visible(True)
         right.plot(free["threshold"], free["false_per_scan"], color=_FALSE, linestyle=(0, (3, 1.5)))
         right.set_ylim(0, max(1.0, 1.1 * free["false_per_scan"].max()))
-        right.set_ylabel("false lesions per healthy scan", color=_FALSE)
+        right.set_ylabel("false positives per healthy scan", color=_FALSE)
     own = result.shares[(result.shares["by"] == "all") & (result.shares["operating_point"] == "own")]
     if len(own) and np.isfinite(own["threshold"].iloc[0]):
         axes.axvline(own["threshold"].iloc[0], color=INK, linewidth=0.6, linestyle=(0, (1, 2)))

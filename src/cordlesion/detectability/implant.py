@@ -58,7 +58,7 @@ def implant_files(
 ) -> dict[str, str]:
     """Put known lesions into copies of healthy scans and write them as a BIDS dataset with exact masks.
 
-    The dataset also holds an unchanged copy of every scan, byte for byte, for the count of false lesions. With a
+    The dataset also holds an unchanged copy of every scan, byte for byte, for the count of false positives. With a
     strength of 0 all copies are of this kind.
 
     Args:

@@ -200,5 +200,5 @@ def _summary(result: Detectability) -> str:
         text += f" at t = {shown['threshold']:g}"
     if len(result.false):
         free = result.false.iloc[0]
-        text += f", {free['n_false_lesions']} false lesions in {free['n_scans']} scans without lesions"
+        text += f", {free['n_false_lesions']} false positives in {free['n_scans']} scans without lesions"
     return f"{text}; intervals resample {shown['units']}"

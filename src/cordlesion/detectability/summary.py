@@ -1,4 +1,4 @@
-"""From detected lesions to shares, detection limits and false lesions, each with an interval (no torch)."""
+"""From detected lesions to shares, detection limits and false positives, each with an interval (no torch)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -92,13 +92,13 @@ LIMITS = TableSpec(
 )
 FALSE_LESIONS = TableSpec(
     "false_lesions.tsv",
-    "A row per threshold: false lesions in the scans without lesions.",
+    "A row per threshold: false positives in the scans without lesions.",
     (
         *OPERATING,
         count("n_scans", "Scans without lesions"),
-        count("n_false_lesions", "False lesions in them"),
+        count("n_false_lesions", "False positives in them"),
         volume("false_volume_mm3", "Their volume"),
-        Column("false_per_scan", "False lesions per scan", range=(0, LARGEST), may_be_missing=True),
+        Column("false_per_scan", "False positives per scan", range=(0, LARGEST), may_be_missing=True),
         *_interval("false_per_scan", "it, with subjects as units; `n/a` with fewer than 5", (0, LARGEST)),
     ),
     key=("threshold", "operating_point"),

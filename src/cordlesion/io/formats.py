@@ -42,6 +42,11 @@ def with_interval(value: float, low: float, high: float, *, digits: int = 2, sig
     return printed[0] if MISSING in printed[1:] else f"{printed[0]} {_brackets(*printed[1:])}"
 
 
+def printed_difference(before: float, after: float, digits: int = 2) -> float:
+    """Return ``after - before`` of the values as they are printed, so that a reader who subtracts finds the same."""
+    return round(round(float(after), digits) - round(float(before), digits), digits)
+
+
 def format_percent(share: float) -> str:
     """Format a share as a percentage, with a space before the sign."""
     return MISSING if math.isnan(share) else f"{share:.0%}".replace("%", " %")

@@ -128,7 +128,7 @@ def tversky(
         logits: Network output before the sigmoid, shape (B, 1, X, Y, Z).
         lesion: Reference, 0 or 1, same shape.
         fn_weight: Penalty on missed lesion voxels (alpha of Abraham & Khan, beta of Salehi et al.).
-        fp_weight: Penalty on false lesion voxels. Both 0.5 give the plain Dice loss of half the smoothing.
+        fp_weight: Penalty on false positive voxels. Both 0.5 give the plain Dice loss of half the smoothing.
         smooth: The s of the equation; keeps patches without lesion defined.
         per_patch: Average the losses of the patches.
 

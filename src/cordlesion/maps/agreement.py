@@ -1,4 +1,4 @@
-"""Predicted masks compared with references, scan by scan: pictures of true and false lesions, and a table."""
+"""Predicted masks compared with references, scan by scan: pictures of true and false positives, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass

@@ -217,7 +217,7 @@ def _measure(
 
 def _summary(table: pd.DataFrame, rule: str) -> str:
     n_free = int((table["reference_volume_mm3"] == 0).sum())
-    free = f" ({n_free} without lesions: their scores are undefined, false lesions are counted)" if n_free else ""
+    free = f" ({n_free} without lesions: their scores are undefined, false positives are counted)" if n_free else ""
     return f"{plural(len(table), 'scan')} evaluated with the rule {rule!r}{free}"
 
 

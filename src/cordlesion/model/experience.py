@@ -83,7 +83,7 @@ def describe_error(error: TestError | None, threshold: float) -> str:
         return "not recorded: what this model misses and marks falsely is unknown"
     parts = [
         f"{error.n_found} of {error.n_lesions} lesions found",
-        f"{error.false_lesions_per_scan:.1f} false lesions per scan",
+        f"{error.false_lesions_per_scan:.1f} false positives per scan",
     ]
     if error.n_lesion_free:
         parts.append(f"{error.n_lesion_free_marked} of {error.n_lesion_free} scans without lesions marked")

@@ -2,16 +2,18 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 SHARED = Path(__file__).parent / "templates"
 
 
 def page_environment(*templates: Path) -> Environment:
     """Read the templates of some folders, and those that pages share, so that whatever comes from data stays text."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader([*templates, SHARED]),
         autoescape=True,
         undefined=StrictUndefined,
@@ -19,6 +21,13 @@ def page_environment(*templates: Path) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code"] = mark_code
+    return environment
+
+
+def mark_code(text: str) -> Markup:
+    """Return a text for a page, in which what stands between backticks, as in messages, is marked as code."""
+    return Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def content_policy(script: str) -> str:

@@ -32,6 +32,17 @@ def run_scores(results: StudyResults, set_name: SetName, *, tuned: bool) -> pd.D
     return pd.concat(tables).reset_index() if tables else pd.DataFrame(columns=list(_SCORES))
 
 
+def overlaps_little(results: StudyResults) -> tuple[str, ...]:
+    """Return the methods with maps whose tuned masks overlap nothing in half of the test scans or more.
+
+    Such an overlap can hardly change with the threshold, which is no merit.
+    """
+    scores = mean_over_seeds(run_scores(results, "test", tuned=True), ["voxel_f1"])
+    tuned = {run.loss for run in results.ranked}
+    medians = scores.groupby("loss", sort=False)["voxel_f1"].median()
+    return tuple(str(loss) for loss, median in medians.items() if loss in tuned and not median > 0)
+
+
 def mean_over_seeds(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Average scores over seeds.
 

@@ -19,7 +19,7 @@ def plot_study(study: StudyResults | Path | str, figure: str = "thresholds") -> 
         study: What :func:`cordlesion.read_results` returned, or the study folder.
         figure: ``cohort``, ``thresholds`` (score against threshold on the threshold set), ``thresholds_test``,
             ``example``, ``reliability``, ``froc``, ``training``, ``uncertainty`` (of ensembles) or ``recommendation``
-            (overlap against false lesions).
+            (overlap against false positives).
 
     Returns:
         The figure, on white. ``report.html`` shows the same one.

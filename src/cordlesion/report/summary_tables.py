@@ -143,7 +143,8 @@ CHOICE = TableSpec(
 )
 BUDGET = TableSpec(
     "summary_budget.tsv",
-    "A row per loss, over its seeds together: its best point with at most one false positive per test scan.",
+    "A row per loss, over its seeds together: its best point with at most one false positive per test scan, at a "
+    "threshold between 0 and 1.",
     (
         *(LOSS, THRESHOLD, optional_number("found", "Share of the lesions that are found there", "share"), LOW, HIGH),
         optional_number("false", "False positives per scan there"),

@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from cordlesion.statistics import SIGNIFICANT as SIGNIFICANT
 
@@ -15,6 +16,8 @@ EMPTY_REFERENCE = (
 _FORMULA_SIGNS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-][\d.,]+[*†‡]*( [\[(].*)?")
 _KINDS = ("Set", "Metric", "Share", "Cut")
+LONG, FIRST_ROWS = 40, 10
+"""A table with more rows is folded; of one without a part that leads, so many are shown before it is unfolded."""
 SEEDS_AVERAGED = " Where a loss has several seeds, a scan’s value is their mean."
 
 
@@ -68,6 +71,8 @@ class Table:
     """What bold (an asterisk in plain text) stands for; empty where nothing is bold."""
     best: str = ""
     """What marks the best values (shade, underline) stand for; empty where nothing is marked."""
+    first: tuple[Group, ...] = ()
+    """What the page shows of a long table before it is unfolded; empty for the groups of :meth:`at_once`."""
 
     @property
     def kind(self) -> int | str:
@@ -77,6 +82,28 @@ class Table:
         """
         words = self.columns[: self.n_words] if self.n_words > 1 else ()
         return next((number for number, name in enumerate(words) if name in _KINDS), "")
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of all groups."""
+        return sum(len(group.rows) for group in self.groups)
+
+    def at_once(self, names: Collection[str]) -> tuple[Group, ...]:
+        """Return what the page shows before the table is unfolded: all of a short table, a part of a long one.
+
+        The part is :attr:`first`, else the groups of these names, else the first rows: never nothing.
+        """
+        if self.n_rows <= LONG:
+            return self.groups
+        return self.first or tuple(group for group in self.groups if group.name in names) or self._first_rows()
+
+    def _first_rows(self) -> tuple[Group, ...]:
+        shown, left = [], FIRST_ROWS
+        for group in self.groups:
+            if left > 0:
+                shown.append(replace(group, rows=group.rows[:left]))
+                left -= len(group.rows)
+        return tuple(shown)
 
     @property
     def cells(self) -> list[list[str]]:

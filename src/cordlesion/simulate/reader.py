@@ -12,7 +12,7 @@ from cordlesion.simulate.settings import READER, ReaderSettings
 Box = tuple[slice, slice, slice]
 NEIGHBOURS = np.ones((3, 3, 3), dtype=bool)
 FALSE_PLACES = 80
-"""Number of random spots; the brightest is marked as a false lesion."""
+"""Number of random spots; the brightest is marked as a false positive."""
 HINT_SHARE = 0.3
 """Voxels with a smaller share of lesion do not belong to a visible lesion."""
 

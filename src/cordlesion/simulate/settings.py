@@ -72,7 +72,7 @@ class ReaderSettings:
     merge_gap_mm: float = 3.0
     merge_share: float = 0.5
     false_lesions: float = 0.08
-    """False lesions per scan (MAGNIMS 2018: 0.16-0.38 per healthy brain and cord)."""
+    """False positives per scan (MAGNIMS 2018: 0.16-0.38 per healthy brain and cord)."""
 
 
 LESIONS = LesionSettings()

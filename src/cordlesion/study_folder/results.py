@@ -17,7 +17,7 @@ from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
 from cordlesion.study_folder import checked_tables as checked
 from cordlesion.study_folder.completeness import require_complete
-from cordlesion.study_folder.ensembles import ensembles_among, name_ensemble
+from cordlesion.study_folder.ensembles import ensembles_among
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.large_tables import LargeTables, TableField
 from cordlesion.study_folder.manifest import read_manifest
@@ -190,8 +190,6 @@ class StudyResults(LargeTables):
 
     def label(self, run: Run) -> str:
         """Return the printed name of a run; with the seed only where a loss has several."""
-        if run.loss in self.ensembles:
-            return name_ensemble(self.ensembles[run.loss], len(self.config.seeds))
         several = self._n_seeds[run.loss] > 1
         return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
 

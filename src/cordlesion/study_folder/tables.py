@@ -112,7 +112,7 @@ FROC = TableSpec(
         *_OF_SET,
         _THRESHOLD,
         Column("sensitivity", "Share of all lesions of the references that are detected", "share", may_be_missing=True),
-        Column("false_per_scan", "False lesions per scan", range=(0, LARGEST)),
+        Column("false_per_scan", "False positives per scan", range=(0, LARGEST)),
         _N_SCANS,
         count("n_reference_lesions", "Lesions of their references"),
     ),

@@ -182,7 +182,7 @@ class MedianFBeta(Objective):
 
 @dataclass(frozen=True)
 class LesionSensitivity(Objective):
-    """The share of all reference lesions that is detected, where false lesions per scan stay within a budget.
+    """The share of all reference lesions that is detected, where false positives per scan stay within a budget.
 
     A point of the FROC curve. Scans whose lesions are all below the rule's minimum volume take no part.
     """
@@ -201,11 +201,11 @@ class LesionSensitivity(Objective):
 
     @property
     def title(self) -> str:  # noqa: D102
-        return f"lesion sensitivity with at most {self.false_lesions_per_scan:g} false lesions per scan"
+        return f"lesion sensitivity with at most {self.false_lesions_per_scan:g} false positives per scan"
 
     def with_number(self, number: float) -> "LesionSensitivity":  # noqa: D102
         if not (math.isfinite(number) and number >= 0):
-            raise ValueError("a number of false lesions per scan, 0 or more")
+            raise ValueError("a number of false positives per scan, 0 or more")
         return LesionSensitivity(number)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
@@ -227,9 +227,9 @@ class LesionSensitivity(Objective):
         # Of those that find a lesion the one with the fewest false ones; of equals the one that finds most.
         near = int(np.lexsort((-detected, per_scan, detected == 0))[0])
         return (
-            f"no threshold finds a lesion with at most {self.false_lesions_per_scan:g} false lesions per scan; nearest "
-            f"is {name(near)}, which finds {detected[near]:.0f} of {reference[near]:.0f} lesions with "
-            f"{per_scan[near]:.3g} false lesions per scan"
+            f"no threshold finds a lesion with at most {self.false_lesions_per_scan:g} false positives per scan; "
+            f"nearest is {name(near)}, which finds {detected[near]:.0f} of {reference[near]:.0f} lesions with "
+            f"{per_scan[near]:.3g} false positives per scan"
         )
 
 

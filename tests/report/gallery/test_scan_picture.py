@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
+from playwright.sync_api import Browser
 
 from cordlesion.pictures.slices import Picture
 from cordlesion.report.gallery.picture import BETWEEN, Panel, Tick, draw_scan, filled_path, outline_path
@@ -75,13 +76,13 @@ def test_agreement_is_told_by_more_than_colour():
 def test_names_stay_text():
     text = draw_scan([([Panel((picture(),), ("<script>alert(1)</script> & co",))], 200.0)], 400.0)
     assert "<script" not in text
-    first = next(ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text"))
-    assert first.text == "<script>alert(1)</script> & co"
+    lines = [one.text for one in ElementTree.fromstring(text).iter(f"{SVG}text") if one.attrib["class"] == "t"]
+    assert " ".join(filter(None, lines)) == "<script>alert(1)</script> & co"
 
 
 @pytest.mark.parametrize("width", [250.0, 2000.0])
 def test_rows_that_are_too_wide_go_on_below(width):
-    panels = [Panel((picture(seed=k),), (f"model {k}", "two lines")) for k in range(4)]
+    panels = [Panel((picture(seed=k),), (f"model {k}", "overlap 0.36, 2 of 3 found")) for k in range(4)]
     root = ElementTree.fromstring(draw_scan([(panels, 100.0), ([], 50.0)], width))
     groups = root.findall("{http://www.w3.org/2000/svg}g")
     places = [tuple(map(float, re.findall(r"translate\((\S+) (\S+)\)", g.attrib["transform"])[0])) for g in groups]
@@ -90,14 +91,40 @@ def test_rows_that_are_too_wide_go_on_below(width):
 
 
 def test_the_picture_is_as_wide_as_what_it_shows():
-    panel = Panel((picture(),), ("model", "two lines"))
+    panel = Panel((picture(),), ("model", "overlap 0.36, 2 of 3 found"))
     few, more = (ElementTree.fromstring(draw_scan([([panel] * n, 100.0)], 1000.0)) for n in (1, 5))
     widths = [float(root.attrib["width"]) for root in (few, more)]
-    assert 440 < widths[0] < widths[1] < 900
-    long = ElementTree.fromstring(draw_scan([([panel, Panel((picture(),), ("x" * 90,))], 100.0)], 1000.0))
-    assert 158 + 90 * 6 < float(long.attrib["width"]) < 1000
-    endless = ElementTree.fromstring(draw_scan([([Panel((picture(),), ("x" * 900,))], 100.0)], 1000.0))
-    assert float(endless.attrib["width"]) == 1000
+    assert 440 < widths[0] < widths[1] < 940
+    long = [panel, Panel((picture(),), ("x" * 900,)), *[panel] * 4]
+    assert float(ElementTree.fromstring(draw_scan([(long, 100.0)], 1000.0)).attrib["width"]) <= 1000
+
+
+def test_a_threshold_stays_in_one_line() -> None:
+    text = draw_scan([([Panel((picture(),), ("Focal Tversky ensemble, t = 0.41",))], 200.0)], 400.0)
+    lines = [one.text for one in ElementTree.fromstring(text).iter(f"{SVG}text") if one.attrib["class"] == "t"]
+    assert lines == ["Focal Tversky ensemble,", "t = 0.41"]
+
+
+def test_no_line_runs_into_the_next_panel(browser: Browser) -> None:
+    """As a browser measures them: long names, and warnings over pictures that are narrower."""
+    names = ("Generalized Dice ensemble, t = 0.41", "Log-Cosh Dice, seed 4, t = 0.25", "Reference", "W" * 40)
+    below = ("overlap 0.36, 12 of 14 found", "11 false positives")
+    warning = "a marked lesion and a lesion of the reference mostly outside the cord"
+    panels = [Panel((picture(seed=k),), (name, *below), warning=warning) for k, name in enumerate(names)]
+    drawn = draw_scan([(panels, 100.0), ([Panel((picture(seed=9),), ("1: z = +120 mm",))], 50.0)], 1020.0)
+    page = browser.new_page(viewport={"width": 1100, "height": 700})
+    page.set_content(drawn)
+    boxes = page.evaluate(
+        "[...document.querySelectorAll('text.t, text.s, text.w')].slice(0, -4).map(one => {"
+        "const box = one.getBBox(); return [box.x, box.y, box.x + box.width, box.y + box.height]; })"
+    )
+    page.close()
+    assert len(boxes) > 4 * 6
+    for place, (left, top, right, bottom) in enumerate(boxes):
+        for other_left, other_top, other_right, other_bottom in boxes[:place]:
+            # Lines of text share a point where they touch.
+            apart = right <= other_left or other_right <= left or bottom <= other_top + 2 or other_bottom <= top + 2
+            assert apart
 
 
 def test_each_slice_says_to_which_side_its_edges_lie():

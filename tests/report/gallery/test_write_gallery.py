@@ -60,7 +60,7 @@ def test_a_picture_shows_the_reference_the_best_at_both_thresholds_and_one_model
     at = [f"{copied.label(best)}, t = {t:.2f}" for t in (copied.tuned[best], 0.5)]
     rest = [f"{copied.label(run)}, t = {copied.tuned[run]:.2f}" for run in others]
     assert titles[: 3 + len(rest)] == [at[0], "Reference", at[1], *rest]
-    assert f"overlap {entry.overlap}, {entry.n_found} of {entry.n_lesions} found" in text
+    assert f"overlap {entry.voxel_f1:.2f}, {entry.n_found} of {entry.n_lesions} found" in text
     assert f"{entry.n_false} false positive" in text
 
 
@@ -98,6 +98,20 @@ def test_of_several_seeds_the_best_one_is_shown(results: StudyResults) -> None:
     assert shown[0] == both.best
     assert sorted(run.loss for run in shown) == sorted({run.loss for run in both.runs})
     assert all(run.seed == 1 for run in shown if run.loss != "sct")
+
+
+def test_only_a_reference_without_any_voxel_is_lesion_free(copied: StudyResults, entries: tuple[Entry, ...]) -> None:
+    volumes = copied.evaluated(copied.best, "test", 0.5)["reference_volume_mm3"]
+    assert {entry.scan_id for entry in entries if entry.scores == "lesion-free"} == set(volumes.index[volumes == 0])
+    small = next(entry for entry in entries if entry.path)
+    mine = copied.evaluation["scan_id"] == small.scan_id
+    counts = {"n_reference_lesions": 0, "n_detected_lesions": 0}
+    too_small = replace(copied, evaluation=copied.evaluation.assign(**counts).where(mine, copied.evaluation))
+    (again,) = (entry for entry in write_gallery(too_small) if entry.scan_id == small.scan_id)
+    assert again.scores == f"overlap {small.voxel_f1:.2f}, no lesion counts"
+    text = (copied.folder.root / again.path).read_text(encoding="utf-8")
+    assert again.scores in text
+    assert "lesion-free" not in text
 
 
 def test_names_of_scans_become_safe_names_of_files(copied: StudyResults) -> None:

@@ -1,3 +1,4 @@
+import itertools
 import re
 from dataclasses import replace
 
@@ -17,14 +18,12 @@ from cordlesion.report.sections.answers.questions import (
 from cordlesion.report.sections.ranking.comparisons import compare_pairs, name_compared, summarize_seeds
 from cordlesion.report.sections.ranking.ranks import summarize_ranks
 from cordlesion.report.sections.ranking.tables import pairs_table
+from cordlesion.report.sections.statements.measures import unsteadiness
+from cordlesion.report.sections.thresholds.stability import stability_table, summarize_stability
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.study_folder.results import StudyResults
+from cordlesion.study_folder.runs import Run
 from support.printed import signed
-
-
-@pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    return compute_findings(results)
 
 
 def with_seeds(results: StudyResults, noise: float) -> StudyResults:
@@ -115,6 +114,71 @@ def test_where_there_is_no_interval_none_is_printed() -> None:
     }
     untested = dict.fromkeys(("effect", "p_value", "p_holm"), np.nan)
     assert "to test it for BCE (+0.10). Median" in tuning_answer(pd.DataFrame([row | untested]), "Table 4a")
+
+
+def pairs_of(verdicts: dict[tuple[str, str], str]) -> pd.DataFrame:
+    """Exploratory comparisons in V-F1; each verdict is about the second."""
+    rows = [{"first": a, "second": b, "verdict": verdict} for (a, b), verdict in verdicts.items()]
+    return pd.DataFrame(rows).assign(role="exploratory", metric="voxel_f1")
+
+
+def explored(pairs: pd.DataFrame) -> str:
+    nothing = {"seeds": pd.DataFrame(), "ranks": pd.DataFrame({"of": []})}
+    return ranking_answer(pairs, **nothing, several=False)
+
+
+def test_many_winners_over_few_losers_are_named_by_the_losers() -> None:
+    """Nine losses beat SCT, and all but one of them beat another method: two phrases, not nine."""
+    names = [*"abcdefghi"]
+    of_sct = {("sct", name): "better" for name in [*names, "other"]}
+    of_other = {(name, "other"): "worse" for name in names[1:]} | {("a", "other"): "undecided"}
+    among = dict.fromkeys(itertools.combinations(names, 2), "undecided")
+    text = explored(pairs_of(of_sct | of_other | among))
+    assert text.startswith(
+        f"Of {10 + 9 + 36} exploratory comparisons (V-F1), SCT is beaten by all 10 others and other is beaten by all "
+        "others but SCT and a in V-F1; 37 are not decided."
+    )
+    assert text.count("beat") == 2
+
+
+def test_losers_of_the_same_winners_share_a_phrase() -> None:
+    verdicts = {(loser, winner): "better" for loser in ("x", "y") for winner in "abc"} | {("x", "y"): "undecided"}
+    assert "x and y are beaten by a, b and c in V-F1; 1 are not decided." in explored(pairs_of(verdicts))
+
+
+def test_few_winners_are_named_by_what_they_beat() -> None:
+    assert "a beats x and y in V-F1; 0 are" in explored(pairs_of({("x", "a"): "better", ("a", "y"): "worse"}))
+
+
+def test_of_the_primary_comparisons_all_count_as_others() -> None:
+    """The leader loses to four of six: these are not all."""
+    verdicts = {("leader", name): "better" if name in "abcd" else "undecided" for name in "abcdef"}
+    pairs = pairs_of(verdicts).assign(role="primary", family="recommended", recommended="leader", margin=0.05)
+    pairs = pairs.assign(p_equivalent=1.0, n_seeds_first=1, n_seeds_second=1, detectable=np.nan, needed_subjects=np.nan)
+    assert "leader is beaten by all others but e and f, beyond noise" in explored(pairs.assign(ensembles=""))
+
+
+def without_overlap(results: StudyResults, loss: str) -> StudyResults:
+    """The study in which a method marks nothing that is lesion."""
+    tables = {}
+    for name in ("evaluation", "sweep"):
+        table = getattr(results, name)
+        blind = (table["loss"] == loss) & table["voxel_f1"].notna()
+        tables[name] = table.assign(voxel_f1=table["voxel_f1"].where(~blind, 0.0))
+    return replace(results, **tables)
+
+
+def test_what_finds_nothing_is_not_called_steady(results: StudyResults) -> None:
+    blind = without_overlap(results, "sct")
+    stability = summarize_stability(blind)
+    assert set(stability["loss"]) == {"bce", "dice", "tversky"}
+    said = " SCT is left out: in half of the test scans or more its masks overlap no lesion."
+    assert stability_table(blind, stability).note.endswith(said)
+    _, answer, _ = answer_questions(compute_findings(blind))
+    assert "changes the V-F1 of Tversky least" in answer.text
+    assert answer.text.endswith(said)
+    assert unsteadiness(without_overlap(results, "dice"), Run("dice", 0)) is None
+    assert unsteadiness(results, Run("dice", 0)) is not None
 
 
 def test_few_subjects_are_not_called_chance() -> None:

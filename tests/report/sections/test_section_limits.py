@@ -6,16 +6,10 @@ import pandas as pd
 import pytest
 
 from cordlesion.dataset import origin
-from cordlesion.report.page import compute_findings
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.limits import Limit, find_limits
 from cordlesion.study_folder.results import StudyResults, read_results
 from support.findings import with_frames
-
-
-@pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    return compute_findings(results)
 
 
 def limits_of(results: StudyResults, findings: Findings) -> tuple[Limit, ...]:

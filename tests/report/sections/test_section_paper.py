@@ -136,6 +136,8 @@ def test_each_seed_has_its_row_and_other_losses_have_none(results: StudyResults)
     changed = replace(results, **tables)
     (group,) = paper_table(changed, summarize_runs(changed)).groups
     assert [row[1].main for row in group.rows] == ["paper", "this study, seed 0", "this study, seed 1"] * 2
+    (first,) = paper_table(changed, summarize_runs(changed)).first
+    assert first.rows == tuple(row for row in group.rows if row[1].main != "this study, seed 1")
 
 
 def test_table_1_stands_beside_the_scores_at_one_half(results: StudyResults) -> None:

@@ -30,6 +30,10 @@ def test_comparisons_with_the_recommended_loss_are_primary_in_voxel_f1(results: 
     assert all(best in (first, second) for _, first, second in roles(pairs))
     assert len(roles(pairs)) == 3
     assert set(pairs["recommended"]) == {best}
+    table = pairs_table(results, pairs)
+    (first,) = table.first
+    assert (first.name, len(first.rows)) == ("V-F1", 3)
+    assert first.rows == tuple(row for row in table.groups[0].rows if row[-1].text == "primary")
 
 
 @pytest.mark.parametrize("in_time", [True, False])

@@ -1,8 +1,11 @@
 from dataclasses import replace
 
 import pandas as pd
+import pytest
+from scipy import stats
 
 from cordlesion.report.page import compute_findings
+from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import answer_questions
 from cordlesion.report.sections.recommendation.brief import Brief, write_brief
 from cordlesion.study_folder.results import StudyResults
@@ -18,8 +21,8 @@ def expected(brief: Brief, what: str) -> tuple[str, str]:
     return row.tuned.main, row.default.main
 
 
-def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults) -> None:
-    brief, best = brief_of(results), results.best
+def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResults, findings: Findings) -> None:
+    brief, best = write_brief(findings), results.best
     assert (brief.model, brief.threshold) == (results.label(best), f"{results.tuned[best]:.2f}")
     assert f"this model gives it a probability of {results.tuned[best]:.2f} or more." in brief.meaning
     assert brief.trained_with == "Tversky loss"
@@ -28,6 +31,8 @@ def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResul
         "Chosen among 4 methods by the median overlap (voxel F1), as in Hussein et al., on the 7 scans kept for "
         f"choosing thresholds: {score:.2f}. Being chosen makes that too high; corrected: "
     )
+    assert "took part" not in brief.why
+    assert brief.untouched == "training or choosing"
     assert brief.bundle == f"runs/{best.name}/bundle"
     at = [results.evaluated(best, "test", t) for t in (results.tuned[best], 0.5)]
     assert brief.n_test == len(at[0]) == 15
@@ -40,14 +45,31 @@ def test_brief_tells_the_winner_why_and_what_to_expect_of_it(results: StudyResul
     assert expected(brief, "Overlap") == tuple(f"{s['voxel_f1'].median():.2f}" for s in at)
 
 
+def test_the_overlap_is_the_mean_where_the_objective_is_a_mean(results: StudyResults, findings: Findings) -> None:
+    tables = {
+        name: getattr(results, name).assign(objective="plateau_voxel_f1")
+        for name in ("thresholds", "written_thresholds")
+    }
+    by_mean = replace(findings, results=replace(results, **tables))
+    brief, best = write_brief(by_mean), results.best
+    at = [results.evaluated(best, "test", t)["voxel_f1"].dropna() for t in (results.tuned[best], 0.5)]
+    assert expected(brief, "Overlap") == tuple(f"{scores.mean():.2f}" for scores in at)
+    (row,) = (row for row in brief.expectations if row.what.startswith("Overlap"))
+    assert row.basis == "mean of 9 test scans with lesions; 1 is perfect"
+    assert f" in the mean of {len(at[0])} test scans with lesions" in brief.found[0]
+    # A scan per subject: Student's interval of the mean.
+    low, high = stats.t.interval(0.95, len(at[0]) - 1, at[0].mean(), stats.sem(at[0]))
+    assert [float(end) for end in row.tuned.interval.split(" to ")] == pytest.approx([low, high], abs=0.015)
+    assert f"by {row.tuned.main} [{row.tuned.interval.replace(' to ', ', ')}] in the mean" in brief.found[0]
+
+
 def test_what_had_no_threshold_to_tune_was_not_compared_by_it(results: StudyResults) -> None:
     tuned = {name: getattr(results, name) for name in ("thresholds", "written_thresholds")}
     fewer = {name: table[table["loss"] != "sct"] for name, table in tuned.items()}
     assert brief_of(replace(results, **fewer)).why.startswith("Chosen among 3 loss functions by the")
 
 
-def test_where_no_lesion_counts_nothing_is_said_of_those_found(results: StudyResults) -> None:
-    findings = compute_findings(results)
+def test_where_no_lesion_counts_nothing_is_said_of_those_found(findings: Findings) -> None:
     none = with_frames(
         findings, operation=findings.frames["operation"].assign(n_lesions=0, n_found=0, found=float("nan"))
     )

@@ -3,7 +3,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cordlesion.report.page import compute_findings
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.recommendation.verdict import sum_up
 from cordlesion.study_folder.results import StudyResults
@@ -18,10 +17,11 @@ def summed(results: StudyResults, findings: Findings) -> str:
 
 
 @pytest.fixture(scope="module")
-def findings(results: StudyResults) -> Findings:
-    found = compute_findings(results)
-    open_still = found.frames["pairs"].assign(verdict="undecided", detectable=0.15, n_seeds_first=3, n_seeds_second=3)
-    return with_frames(found, pairs=open_still)
+def findings(findings: Findings) -> Findings:
+    open_still = findings.frames["pairs"].assign(
+        verdict="undecided", detectable=0.15, n_seeds_first=3, n_seeds_second=3
+    )
+    return with_frames(findings, pairs=open_still)
 
 
 def test_what_cannot_be_told_is_left_out(results: StudyResults, findings: Findings) -> None:
@@ -67,7 +67,18 @@ def test_a_simpler_loss_takes_the_place_of_the_leader(results: StudyResults, fin
     # The property is read once and then kept.
     replaced.__dict__["best"] = next(run for run in results.ranked if run.loss == "bce")
     text = summed(replaced, findings)
-    assert text.startswith("As good within 0.05 as Tversky, the first on the threshold set, and simpler; not settled: ")
+    assert text == (
+        "As good within 0.05 as Tversky, the first on the threshold set, and simpler (so the test set took part in "
+        "this choice); not settled: BCE, Dice and SCT may be as good as Tversky or better."
+    )
+    pairs = findings.frames["pairs"]
+    lead = np.where(pairs["second"] == "tversky", 0.1, -0.1)
+    worse = with_frames(findings, pairs=pairs.assign(verdict="better", difference=-lead))
+    assert summed(replaced, worse).endswith("; doubtful: on the test set BCE, Dice and SCT did better than Tversky.")
+    equal = with_frames(findings, pairs=pairs.assign(p_equivalent=0.01))
+    assert summed(replaced, equal).endswith(
+        "; settled on these scans: BCE, Dice and SCT are as good as Tversky within 0.05."
+    )
 
 
 def test_a_lead_over_a_method_without_seeds_is_not_settled(results: StudyResults, findings: Findings) -> None:

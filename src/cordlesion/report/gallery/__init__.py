@@ -13,9 +13,8 @@ import pandas as pd
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
 from cordlesion.io.fingerprints import digest
-from cordlesion.io.formats import format_number
 from cordlesion.io.writing import write_text
-from cordlesion.report.gallery.layout import lay_out
+from cordlesion.report.gallery.layout import describe_scores, lay_out
 from cordlesion.report.gallery.picture import draw_scan
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run
@@ -36,6 +35,8 @@ class Entry:
     """Why there is no picture."""
     voxel_f1: float
     """NaN where the reference holds no lesion."""
+    is_lesion_free: bool
+    """Whether the reference holds no lesion voxel; where all lesions are too small to count ``n_lesions`` is 0, too."""
     n_lesions: int
     n_found: int
     n_false: int
@@ -45,14 +46,14 @@ class Entry:
     """The part of the explorer's address after its page: this scan, this model at its threshold."""
 
     @property
-    def overlap(self) -> str:
-        """The voxel F1 as printed."""
-        return format_number(self.voxel_f1)
-
-    @property
     def missed(self) -> int:
         """Lesions that were not found."""
         return self.n_lesions - self.n_found
+
+    @property
+    def scores(self) -> str:
+        """Overlap and lesions found, as printed."""
+        return describe_scores(self.voxel_f1, self.n_found, self.n_lesions, is_lesion_free=self.is_lesion_free)
 
 
 def write_gallery(results: StudyResults) -> tuple[Entry, ...]:
@@ -98,6 +99,7 @@ def _entry(results: StudyResults, row: pd.Series, outcome: Outcome[str, tuple[Pa
         path=f"{FOLDER}/{path.name}" if path else "",
         fault=outcome.fault,
         voxel_f1=float(row["voxel_f1"]),
+        is_lesion_free=bool(row["reference_volume_mm3"] == 0),
         n_lesions=n_lesions,
         n_found=n_found,
         n_false=int(row["n_false_lesions"]),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cordlesion.io.arrays import Int32Array, Mask
-from cordlesion.io.formats import MISSING, format_number, plural
+from cordlesion.io.formats import format_number, plural
 from cordlesion.lesions.measure import number_lesions
 from cordlesion.metrics import resolve_rule
 from cordlesion.pictures import slices
@@ -71,6 +71,17 @@ def lay_out(results: StudyResults, scan_id: str, runs: Sequence[Run]) -> Layout:
     return Layout([(profiles, float(np.clip(wanted, *_PROFILE))), (axial, SECTION)], len(outside[0]))
 
 
+def describe_scores(voxel_f1: float, n_found: int, n_lesions: int, *, is_lesion_free: bool) -> str:
+    """Describe how a mask overlaps the reference of a scan, and how many of its lesions it finds.
+
+    A reference without any voxel is lesion-free; one whose lesions are all too small to count is not.
+    """
+    if is_lesion_free:
+        return "lesion-free"
+    found = f"{n_found} of {n_lesions} found" if n_lesions else "no lesion counts"
+    return f"overlap {format_number(voxel_f1)}, {found}"
+
+
 def _columns(results: StudyResults, runs: Sequence[Run]) -> list[tuple[Run, float | None, float | None]]:
     """Return whose masks are shown, at which threshold of the evaluation, and where maps are cut that are not tuned."""
     best, *others = runs
@@ -115,9 +126,9 @@ def _lines(results: StudyResults, scan_id: str, run: Run, threshold: float | Non
         cut = float(results.tested_by(run, scan_id)[1]["threshold"])
     name = results.label(run) + ("" if cut is None else f", t = {cut:.2f}")
     n_lesions, found = int(row["n_reference_lesions"]), int(row["n_detected_lesions"])
-    overlap = format_number(float(row["voxel_f1"]))
-    first = f"overlap {overlap}, {found} of {n_lesions} found" if overlap != MISSING else "lesion-free"
-    return name, first, plural(int(row["n_false_lesions"]), "false positive")
+    is_free = bool(row["reference_volume_mm3"] == 0)
+    scores = describe_scores(float(row["voxel_f1"]), found, n_lesions, is_lesion_free=is_free)
+    return name, scores, plural(int(row["n_false_lesions"]), "false positive")
 
 
 def _window(shown: Sequence[Layers]) -> tuple[slice, slice]:

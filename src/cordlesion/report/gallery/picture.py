@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from textwrap import wrap
 
 import numpy as np
 
@@ -16,13 +17,14 @@ LINE = 14.0
 """Height of a line of text."""
 BETWEEN = 3.0
 """Between a plain slice and the same one marked."""
-COLUMN = 158.0
-"""Smallest width of a panel with its title."""
+COLUMN = 172.0
+"""Largest width that is kept for what is written above a panel, where its pictures are narrower."""
 OPACITY = 0.5
 _MARGIN = 10.0
 _LEGEND_COLUMN = 110.0
 _LETTER = 6.5
-"""Room for a letter of what is written above a panel."""
+"""Room for a letter of what is written above a panel: the mean of bold words, with a margin."""
+_KEPT = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 _STYLE = f"""\
 text{{font:11px "Helvetica Neue","Segoe UI",Arial,"Liberation Sans",sans-serif;fill:#ededed}}
 .t{{font-weight:600}}.l{{font-size:9px;stroke:#000;stroke-width:2px;paint-order:stroke;dominant-baseline:central}}
@@ -77,7 +79,7 @@ def draw_scan(rows: Sequence[tuple[Sequence[Panel], float]], width: float) -> st
         for line in _break(panels, height, width):
             parts += _draw_line(line, height, top, images, f"i{number}-")
             right = max(right, _right(line, height))
-            top += height + LINE * _n_lines(line) + GAP
+            top += height + LINE * _n_lines(line, height) + GAP
     parts.append(_legend(top))
     total, width = top + LINE + _MARGIN, min(right, width)
     return (
@@ -128,29 +130,35 @@ def _break(panels: Sequence[Panel], height: float, width: float) -> list[list[Pa
 
 
 def _column(panel: Panel, height: float) -> float:
-    least = COLUMN if len(panel.lines) > 1 else 0.0
+    """Return the width of a panel: that of its pictures, or of its longest line up to :data:`COLUMN`."""
     drawn = sum(panel_width(picture, height) for picture in panel.pictures) + BETWEEN * (len(panel.pictures) - 1)
-    return max(drawn, least)
+    written = _LETTER * max((len(text) for text in (*panel.lines, panel.warning)), default=0)
+    return max(drawn, min(written, COLUMN))
 
 
-def _n_lines(line: Sequence[Panel]) -> int:
-    return max(len(panel.lines) + bool(panel.warning) for panel in line)
+def _written(panel: Panel, height: float) -> list[tuple[str, str]]:
+    """Return the lines above a panel with their kinds, broken to its width, though never in ``t = 0.4``."""
+    room = max(int(_column(panel, height) / _LETTER), 1)
+    kinds = ["t", *["s"] * (len(panel.lines) - 1)][: len(panel.lines)]
+    lines = [*zip(kinds, panel.lines, strict=True), ("w", panel.warning)]
+    kept = [(kind, line.replace(" = ", _KEPT)) for kind, line in lines]
+    return [(kind, part.replace(_KEPT, " = ")) for kind, line in kept for part in wrap(line, room)]
+
+
+def _n_lines(line: Sequence[Panel], height: float) -> int:
+    return max(len(_written(panel, height)) for panel in line)
 
 
 def _right(line: Sequence[Panel], height: float) -> float:
-    """Return where a line of panels ends, with a margin: after the last one, or after what is written above it."""
-    left = _MARGIN + sum(_column(panel, height) + GAP for panel in line[:-1])
-    written = _LETTER * max((len(text) for text in (*line[-1].lines, line[-1].warning)), default=0)
-    return left + max(_column(line[-1], height), written) + _MARGIN
+    """Return where a line of panels ends, with a margin."""
+    return sum(_column(panel, height) + GAP for panel in line) - GAP + 2 * _MARGIN
 
 
 def _draw_line(panels: Sequence[Panel], height: float, top: float, images: dict[bytes, str], prefix: str) -> list[str]:
     parts, left = [], _MARGIN
-    below = top + LINE * _n_lines(panels)
+    below = top + LINE * _n_lines(panels, height)
     for panel in panels:
-        kinds = ["t", *["s"] * (len(panel.lines) - 1)][: len(panel.lines)]
-        written = [*zip(kinds, panel.lines, strict=True), *([("w", panel.warning)] if panel.warning else [])]
-        for number, (kind, line) in enumerate(written):
+        for number, (kind, line) in enumerate(_written(panel, height)):
             y = top + LINE * (number + 0.8)
             parts.append(f'<text class="{kind}" x="{left:.1f}" y="{y:.1f}">{escape(line)}</text>')
         place = left

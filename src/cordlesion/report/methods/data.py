@@ -54,7 +54,7 @@ def scans(study: MethodsContext) -> str:
     if partial := len(study.results.manifest.get("partial", {})):
         left_out += (
             f" In {partial} {'scan' if partial == 1 else 'scans'} the cord was lost at an end and searched in part; "
-            "lesions beyond the place count as missed."
+            "lesions beyond the place count as false negatives."
         )
     drawn = _split(study.config.split, study.results.splits)
     people = _people(study.results)

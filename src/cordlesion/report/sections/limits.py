@@ -226,7 +226,7 @@ def _lesion_rule(facts: Findings) -> Iterator[Limit]:
     rules = facts.frames["rules"]
     mine = rules.loc[rules["loss"] == facts.results.best.loss, "median"].dropna()
     rule = name_rule(facts.results.config.evaluation.rule)
-    convention = f"What counts as a found or a false lesion is a convention (here the rule {rule})"
+    convention = f"What counts as a true or a false positive is a convention (here the rule {rule})"
     least, most = format_number(mine.min()), format_number(mine.max())
     moved = (
         f", and lesion-wise values move with it: the median L-F1 of the recommended loss from "
@@ -255,14 +255,14 @@ def _partial(facts: Findings) -> Iterator[Limit]:
         scans = "1 scan" if n == 1 else f"{n} scans"
         yield Limit(
             f"The cord was lost inside {scans} (see the cohort): networks saw a part of it, and lesions beyond the "
-            "place count as missed."
+            "place count as false negatives."
         )
 
 
 def _one_reference(_: Findings) -> Iterator[Limit]:
     yield Limit(
-        "One reference per scan: how far raters disagree is not known, so neither is how much of what is called missed "
-        "or false is a matter of opinion."
+        "One reference per scan: how far raters disagree is not known, so neither is how many of the false positives "
+        "and false negatives are a matter of opinion."
     )
 
 

@@ -1,5 +1,6 @@
 """The scores of a study next to Tables 1 and 2 of Hussein et al., for the losses that both have."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -69,18 +70,22 @@ def paper_table(results: StudyResults, runs: pd.DataFrame, *, tuned: bool = True
     printed = printed_table(tuned=tuned)
     mine = {loss: [run for run in results.runs if _in_paper(results, run) == loss] for loss in printed["loss"].unique()}
     shown = runs[runs["tuned"] == tuned]
-    groups = tuple(
-        Group(loss_name(loss), _rows(shown, printed[printed["loss"] == loss], ours, tuned=tuned))
-        for loss, ours in mine.items()
-        if ours
-    )
+
+    def group(loss: str, ours: Sequence[Run]) -> Group:
+        return Group(loss_name(loss), _rows(shown, printed[printed["loss"] == loss], ours, mine[loss], tuned=tuned))
+
+    found = {loss: ours for loss, ours in mine.items() if ours}
+    groups = tuple(group(loss, ours) for loss, ours in found.items())
+    # Of each loss the model that came out best on the threshold set.
+    leading = {loss: next((run for run in results.ranked if run in ours), ours[0]) for loss, ours in found.items()}
+    first = tuple(group(loss, (run,)) for loss, run in leading.items())
     threshold = ("Optimal threshold",) if tuned else ()
     columns = ("Loss", "Set", "Source", *threshold, "Scans", *METRIC_NAMES.values())
     note = _OF_TABLE_2 if tuned else _OF_TABLE_1
     about = _LEAD.format(*((2, "tuned decision thresholds") if tuned else (1, "decision threshold t = 0.5")))
     absent = [loss_name(loss) for loss, ours in mine.items() if not ours]
     left_out = f" In the paper only: {', '.join(absent)}." if absent else ""
-    return Table(columns, groups, n_words=3, lead=about, note=f"{note}{left_out}")
+    return Table(columns, groups, n_words=3, lead=about, note=f"{note}{left_out}", first=first)
 
 
 def _in_paper(results: StudyResults, run: Run) -> str | None:
@@ -91,9 +96,9 @@ def _in_paper(results: StudyResults, run: Run) -> str | None:
 
 
 def _rows(
-    summary: pd.DataFrame, printed: pd.DataFrame, runs: list[Run], *, tuned: bool
+    summary: pd.DataFrame, printed: pd.DataFrame, runs: Sequence[Run], of_loss: Sequence[Run], *, tuned: bool
 ) -> tuple[tuple[Cell, ...], ...]:
-    """Set by set: the paper's row, then one for each of the study's runs of the loss."""
+    """Set by set: the paper's row, then one for each of some runs of the study, out of all those of the loss."""
     shown = summary.assign(best=False, p_value=float("nan"), p_holm=float("nan"))
     mine = {run: score_rows(shown, run, tuned=tuned) for run in runs}
     rows = []
@@ -101,7 +106,7 @@ def _rows(
         rows.append(_printed_row(printed[printed["set"] == name].iloc[0], name, tuned=tuned))
         for run in runs:
             which = loss_name(run.loss) if run.seed is None else f"seed {run.seed}"
-            source = "this study" if len(runs) == 1 else f"this study, {which}"
+            source = "this study" if len(of_loss) == 1 else f"this study, {which}"
             set_cell, *cells = mine[run][number]
             rows.append((set_cell, Cell(source), *cells))
     return tuple(rows)

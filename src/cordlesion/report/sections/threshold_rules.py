@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.io.formats import MISSING, format_interval, format_number, format_p, plural, with_interval
+from cordlesion.io.formats import (
+    MISSING,
+    format_interval,
+    format_number,
+    format_p,
+    plural,
+    printed_difference,
+    with_interval,
+)
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.section import Findings, ReportTable, Section
@@ -190,7 +198,7 @@ def _rows(mine: pd.DataFrame) -> Iterator[tuple[Cell, ...]]:
 def _cells(row: pd.Series | None) -> tuple[Cell, Cell]:
     if row is None:
         return Cell(MISSING), Cell(MISSING)
-    difference = format_number(row["difference"], signed=True)
+    difference = format_number(printed_difference(row["reference"], row["value"]), signed=True)
     interval = "" if np.isnan(row["low"]) else format_interval(row["low"], row["high"], signed=True)
     return _value(row, "value"), Cell(difference, interval=interval, bold=bool(row["p_holm"] <= SIGNIFICANT))
 

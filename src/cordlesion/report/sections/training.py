@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -22,10 +23,16 @@ def training_figure(results: StudyResults) -> Figure:
             for history in (history for run, history in results.histories.items() if run.loss == loss):
                 _draw_history(axes, history, colors[loss])
             axes.set_title(loss_name(loss))
-        panels[0].legend(loc="upper right")
+        # The seeds of a loss look alike: one of them explains all.
+        panels[0].legend(handles=_handles(panels[0]), loc="upper right")
         figure.supxlabel("epoch", fontsize=8, color=INK)
         figure.supylabel("loss", fontsize=8, color=INK)
         return figure
+
+
+def _handles(axes: Axes) -> list[Artist]:
+    handles, labels = axes.get_legend_handles_labels()
+    return list(dict(zip(labels, handles, strict=True)).values())
 
 
 def _draw_history(axes: Axes, history: pd.DataFrame, color: str) -> None:

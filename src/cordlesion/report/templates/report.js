@@ -97,8 +97,16 @@
 
   // Links lead into folded sections; paper shows them unfolded.
   const folds = [...document.querySelectorAll("details.fold")];
+  const named = (hash) => {
+    try {
+      return decodeURIComponent(hash.slice(1));
+    } catch {
+      return ""; // An address that was cut or damaged leads nowhere; the page must still work.
+    }
+  };
   const reveal = () => {
-    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const name = named(location.hash);
+    const target = name && document.getElementById(name);
     if (!target) return;
     for (let one = target; one; one = one.parentElement) if (one.nodeName === "DETAILS") one.open = true;
     const fold = target.querySelector(":scope > details.fold");
@@ -106,6 +114,11 @@
     target.scrollIntoView({ behavior: "instant" });
   };
   addEventListener("hashchange", reveal);
+  // A second click on the same link changes no address; what was folded since opens again.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest('a[href^="#"]');
+    if (link && link.getAttribute("href") === location.hash) reveal();
+  });
   reveal();
   const unfold = document.querySelector("#folds button");
   unfold.addEventListener("click", () => {

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from cordlesion.io.formats import format_interval, format_number, format_p
+from cordlesion.io.formats import format_interval, format_number, format_p, printed_difference
 from cordlesion.report.sections.scores import SUBJECT_METRICS, subject_hits
 from cordlesion.report.summary_tables import CHANGES
 from cordlesion.report.table import SIGNIFICANT, Cell, Group, Table
@@ -120,7 +120,7 @@ def _cells(row: pd.Series) -> tuple[Cell, ...]:
         Cell(MEASURES[row["measure"]]),
         Cell(format_number(row["default"])),
         Cell(format_number(row["tuned"])),
-        Cell(format_number(row["difference"], signed=True)),
+        Cell(format_number(printed_difference(row["default"], row["tuned"]), signed=True)),
         Cell(format_interval(row["low"], row["high"], signed=True)),
         Cell(format_p(row["p_value"])),
         Cell(format_p(row["p_holm"]), bold=bool(row["p_holm"] <= SIGNIFICANT)),

@@ -1,17 +1,19 @@
 """The three questions of a study, answered in sentences with the numbers and their intervals."""
 
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from cordlesion.io.formats import format_fine, format_p, with_interval
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
-from cordlesion.report.losses import several_seeds
+from cordlesion.report.losses import overlaps_little, several_seeds
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.ranking.comparisons import name_compared
 from cordlesion.report.sections.ranking.ranks import LOSS, name_rank
 from cordlesion.report.sections.ranking.standings import name_needed, name_reach
-from cordlesion.report.sections.thresholds.stability import SHIFT
+from cordlesion.report.sections.thresholds.stability import SHIFT, name_left_out
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT
@@ -26,6 +28,9 @@ _VERDICTS = {
     "undecided": "not shown to differ",
     "too few subjects": f"cannot be compared on fewer than {MIN_PAIRS} subjects",
 }
+_WON = ("better", "worse")
+_MANY = 4
+"""Fewer winners are named, though they are all others."""
 _OPEN = ("undecided", "within seed noise")
 """Verdicts that are printed with the difference that could have been found."""
 NOTHING_LEARNED = "None of the methods whose threshold was tuned has learned anything"
@@ -46,7 +51,7 @@ def answer_questions(findings: Findings) -> tuple[Answer, ...]:
         return (Answer("What did the study find?", f"{NOTHING_LEARNED}, so that nothing can be compared."),)
     questions = [Answer("Does tuning the threshold help?", tuning_answer(frames["tuning"], refs["tuning"]))]
     if len(stability := frames["stability"]) > 1:
-        text = stability_answer(stability, refs["stability"])
+        text = stability_answer(stability, refs["stability"], overlaps_little(results))
         questions.append(Answer("Which loss depends least on the threshold?", text))
     if not frames["pairs"].empty:
         text = ranking_answer(frames["pairs"], frames["seeds"], frames["ranks"], several=several_seeds(results))
@@ -78,12 +83,13 @@ def tuning_answer(tuning: pd.DataFrame, table: str) -> str:
     return f"{' '.join(sentences)} Median change of V-F1 within test scans, 95 % interval over subjects ({table})."
 
 
-def stability_answer(stability: pd.DataFrame, table: str) -> str:
+def stability_answer(stability: pd.DataFrame, table: str, left_out: Sequence[str] = ()) -> str:
     """Answer which loss changes least when its threshold is moved a little, which most, and whether that is chance.
 
     Args:
         stability: From :func:`summarize_stability`.
         table: How the table of these numbers is referred to.
+        left_out: Methods whose overlap is nothing in most scans, so that no threshold changes it.
     """
     first, second, last = (stability.iloc[place] for place in (0, 1, -1))
     moved = f"{_moved(first)} least: by {_median_and_interval(first, 'change', 'low', 'high')} in the median test scan"
@@ -96,7 +102,7 @@ def stability_answer(stability: pd.DataFrame, table: str) -> str:
     excess = _median_and_interval(second, "excess", "excess_low", "excess_high")
     return (
         f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. "
-        f"{_moved(second)}, the next, changes by {excess} more: {beyond} ({table})."
+        f"{_moved(second)}, the next, changes by {excess} more: {beyond} ({table}).{name_left_out(left_out)}"
     )
 
 
@@ -122,22 +128,43 @@ def _exploratory(rows: pd.DataFrame) -> str:
     """Name what is decided among the comparisons that are not primary, and count the rest."""
     if rows.empty:
         return ""
-    won = rows[rows["verdict"].isin(["better", "worse"])]
-    by_metric = won.groupby("metric", sort=False)
-    named = [f"{enumerate_words(_winners(part))} in {METRIC_NAMES[str(metric)]}" for metric, part in by_metric]
+    won = rows[rows["verdict"].isin(_WON)]
+    by_metric = ((metric, _winners(part)) for metric, part in rows.groupby("metric", sort=False))
+    named = [f"{enumerate_words(phrases)} in {METRIC_NAMES[str(metric)]}" for metric, phrases in by_metric if phrases]
     metrics = enumerate_words([METRIC_NAMES[str(metric)] for metric in rows["metric"].unique()])
     undecided = f"{len(rows) - len(won)} are not decided" if named else "none is decided"
     return f"Of {len(rows)} exploratory comparisons ({metrics}), {'; '.join([*named, undecided])}."
 
 
 def _winners(rows: pd.DataFrame) -> list[str]:
-    """Name which method beats which others, a phrase for each winner."""
-    beaten: dict[str, list[str]] = {}
+    """Name which methods beat which others: a phrase for each winner or for each loser, whatever needs fewer."""
+    beaten, beats = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    others = defaultdict[str, set[str]](set)
     for _, row in rows.iterrows():
         pair = (loss_name(str(row["second"])), loss_name(str(row["first"])))
-        winner, loser = pair if row["verdict"] == "better" else pair[::-1]
-        beaten.setdefault(winner, []).append(loser)
-    return [f"{winner} beats {enumerate_words(losers)}" for winner, losers in beaten.items()]
+        for one, other in (pair, pair[::-1]):
+            others[one].add(other)
+        if row["verdict"] in _WON:
+            winner, loser = pair if row["verdict"] == "better" else pair[::-1]
+            beaten[winner].append(loser)
+            beats[loser].append(winner)
+    if len(beaten) <= len(beats):
+        return [f"{winner} beats {enumerate_words(losers)}" for winner, losers in beaten.items()]
+    by_winners = defaultdict[str, list[str]](list)
+    for loser, winners in beats.items():
+        by_winners[_name_winners(winners, others[loser])].append(loser)
+    return [
+        f"{enumerate_words(losers)} {'is' if len(losers) == 1 else 'are'} beaten by {winners}"
+        for winners, losers in by_winners.items()
+    ]
+
+
+def _name_winners(winners: Sequence[str], others: Collection[str]) -> str:
+    """Name the winners, out of all others that are compared: by the exceptions where these are fewer."""
+    rest = sorted(set(others) - set(winners))
+    if len(winners) < _MANY or len(rest) >= len(winners):
+        return enumerate_words(list(winners))
+    return f"all others but {enumerate_words(rest)}" if rest else f"all {len(winners)} others"
 
 
 def _changed(row: pd.Series) -> str:
@@ -160,8 +187,8 @@ def _relation(p: float) -> str:
 def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
     """Count the verdicts of the primary comparisons."""
     equal = rows["p_equivalent"] <= SIGNIFICANT
-    won = rows[rows["verdict"].isin(["better", "worse"])]
-    better = enumerate_words(_winners(won)) if len(won) else ""
+    won = rows[rows["verdict"].isin(_WON)]
+    better = enumerate_words(_winners(rows)) if len(won) else ""
     parts = [f"{better}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
     if equal.any():
         parts.append(f"{equal.sum()} as good within {rows['margin'].iloc[0]:g}")

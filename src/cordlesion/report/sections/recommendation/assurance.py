@@ -1,8 +1,11 @@
 """How sure the recommendation is, in words: of the model against the others, and of its threshold."""
 
+import math
+from collections import Counter
+
 import pandas as pd
 
-from cordlesion.io.formats import format_number, with_interval
+from cordlesion.io.formats import format_number, printed_difference, with_interval
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.sections.ranking.ranks import name_rank
 from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
@@ -21,7 +24,7 @@ _SENTENCES: dict[Standing, str] = {
     "subjects; but a loss of each pair was trained once, so this may be luck of the training.",
     "equal": "{It} and {names} are as good within {margin}.",
     "open": "{It} is not shown to differ from {names}{reach}.",
-    "seeds": "These trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
+    "seeds": "{Its} trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
     "behind, one seed": "The masks of {names} overlap the reference better on the test set, beyond chance between "
     "subjects, though a loss of each pair was trained once. The choice follows the threshold set.",
     "behind": "The masks of {names} overlap the reference better on the test set, beyond chance. The choice follows "
@@ -30,6 +33,8 @@ _SENTENCES: dict[Standing, str] = {
 }
 # Below, what another choice would be is known less well.
 _FEW_TO_CHOOSE = 10
+_FALSE_DIGITS = 1
+"""Decimals of false positives per scan, as in the table of what to expect."""
 _TUNING = {
     "helps": "better, beyond chance",
     "harms": "worse, beyond chance",
@@ -63,7 +68,8 @@ def sure_of_model(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFram
     ]
     rank = name_rank(ranks, loss)
     ranked = f" On the test set {values['its_loss']} has {rank}." if rank else ""
-    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{_about_the_run(results, ranks)}"
+    replacing = _replacing(results, pairs, ranks)
+    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{replacing}{_about_the_run(results, ranks)}"
 
 
 def _named(results: StudyResults) -> dict[str, str]:
@@ -74,6 +80,24 @@ def _named(results: StudyResults) -> dict[str, str]:
     return {"It": name, "Its": f"{name}’s", "its_loss": name}
 
 
+def _replacing(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> str:
+    """State where a simpler loss stands that takes the place of the chosen one; empty where none does."""
+    mine, leader = results.best.loss, results.leader.loss
+    if mine == leader:
+        return ""
+    both = pairs[(pairs["metric"] == "voxel_f1") & pairs["first"].isin([mine, leader])]
+    row = both[both["second"].isin([mine, leader])].iloc[0]
+    low, high = ("subjects_low", "subjects_high") if math.isnan(row["low"]) else ("low", "high")
+    sign, ends = (1, (low, high)) if row["second"] == mine else (-1, (high, low))
+    by = with_interval(sign * row["difference"], *(sign * float(row[end]) for end in ends), signed=True)
+    rank, first = name_rank(ranks, mine), loss_name(leader)
+    stands = f"has {rank}; its overlap differs from that of {first}" if rank else f"differs in overlap from {first}"
+    return (
+        f" {loss_name(mine)}, recommended in its place, {stands} by {by} in the mean over subjects. The test set took "
+        "part in this choice."
+    )
+
+
 def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
     reach = find_reach(pairs, results.leader.loss, standing)
     return f" ({reach})" if reach else ""
@@ -81,15 +105,16 @@ def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> st
 
 def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
     """State what is compared where the recommended run is one of several of its loss, and where the run stands."""
-    best, leader = results.best, results.leader
-    seeds = sum(run.loss == leader.loss for run in learned_runs(results))
-    if seeds == 1:
+    best = results.best
+    seeds = Counter(run.loss for run in learned_runs(results))
+    several = [loss for loss in dict.fromkeys((results.leader.loss, best.loss)) if seeds[loss] > 1]
+    if not several:
         return ""
-    name = loss_name(leader.loss)
+    names, whose = enumerate_words([loss_name(loss) for loss in several]), "its" if len(several) == 1 else "their"
     runs = ranks[ranks["of"] == "run"]
     mine = of_run(runs, best)
     stands = f"; the recommended one has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
-    return f" This is about {name} in the mean of its seeds, not about this one training{stands}."
+    return f" This is about {names} in the mean of {whose} seeds, not about this one training{stands}."
 
 
 def sure_of_threshold(results: StudyResults) -> str:
@@ -134,10 +159,11 @@ def change_from_half(results: StudyResults, tuning: pd.DataFrame, points: pd.Dat
 
 def _exchange(results: StudyResults, points: pd.DataFrame) -> str:
     default, tuned = (of_run(points, results.best, tuned=tuned).iloc[0] for tuned in (False, True))
-    found, false = int(tuned["n_found"] - default["n_found"]), float(tuned["false"] - default["false"])
+    found = int(tuned["n_found"] - default["n_found"])
+    false = printed_difference(default["false"], tuned["false"], _FALSE_DIGITS)
     lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
     finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
-    marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
+    marked = f"{abs(false):.{_FALSE_DIGITS}f} {'more' if false > 0 else 'fewer'}" if false else "about as many"
     return f"Against 0.5 it {finds} {marked} false positives per scan.{_free(default, tuned)}"
 
 

@@ -11,9 +11,10 @@ from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
 from cordlesion.report.sections.recommendation.found import describe_found, head
+from cordlesion.report.sections.recommendation.overlap import Overlap, find_overlap
 from cordlesion.report.sections.threshold_rules import advise_rule
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
-from cordlesion.study_folder.runs import Run, of_run
+from cordlesion.study_folder.runs import of_run
 from cordlesion.threshold import VOLUME
 
 _OF_THE_PAPER = "median_voxel_f1"
@@ -57,6 +58,8 @@ class Brief:
     """How sure of the model and of the threshold, and what it changes against 0.5."""
     n_test: int
     """Test scans."""
+    untouched: str
+    """In what the test scans took no part."""
     expectations: tuple[Expectation, ...]
     has_default: bool
     """Whether 0.5 is another threshold than the recommended one."""
@@ -92,8 +95,9 @@ def write_brief(findings: Findings) -> Brief:
         meaning=_meaning(results),
         why=_why(results, frames["choice"]),
         n_test=int(of_run(points, best)["n_scans"].iloc[0]),
+        untouched="training or choosing" if best.loss == results.leader.loss else "training or tuning",
         reasons=tuple(Answer(question, text) for question, text in reasons.items() if text),
-        expectations=_expectations(best, runs, points),
+        expectations=_expectations(results, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
         has_lesions=bool(of_run(points, best)["n_lesions"].any()),
         bundle=f"runs/{best.name}/bundle" if has_bundle else "",
@@ -112,6 +116,7 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
         meaning="",
         why="",
         n_test=results.rows("evaluation", results.best, ["scan_id"], set="test")["scan_id"].nunique(),
+        untouched="",
         reasons=(),
         expectations=(),
         has_default=False,
@@ -135,7 +140,17 @@ def _why(results: StudyResults, choice: pd.DataFrame) -> str:
         sentences.append(f"Being chosen makes that too high; corrected: {corrected}.")
     if not math.isnan(row["tested"]):
         sentences.append(f"On the test set: {tested}.")
+    if results.best.loss != results.leader.loss:
+        sentences.append(_replaced(results))
     return " ".join(sentences)
+
+
+def _replaced(results: StudyResults) -> str:
+    mine, leader = (loss_name(run.loss) for run in (results.best, results.leader))
+    return (
+        f"The test set took part in the choice of the loss: it shows {mine} to be as good within "
+        f"{results.config.evaluation.equivalence_margin:g} as {leader}, the first on the threshold set."
+    )
 
 
 def _chosen_among(results: StudyResults) -> str:
@@ -186,13 +201,15 @@ def _meaning(results: StudyResults) -> str:
     return f"{marked}; connected pieces of up to {volume:g} mm³ are then removed." if volume else f"{marked}."
 
 
-def _expectations(best: Run, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[Expectation, ...]:
+def _expectations(results: StudyResults, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[Expectation, ...]:
+    best = results.best
     default, tuned = (of_run(points, best, tuned=tuned).iloc[0] for tuned in (False, True))
+    overlap = tuple(find_overlap(results, runs, tuned=tuned) for tuned in (True, False))
     scores = {
         metric: tuple(of_run(runs, best, set="test", metric=metric, tuned=tuned).iloc[0] for tuned in (True, False))
-        for metric in ("voxel_f1", "subject_sensitivity", "subject_specificity")
+        for metric in ("subject_sensitivity", "subject_specificity")
     }
-    found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
+    found, clean = scores["subject_sensitivity"], scores["subject_specificity"]
     lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
     rows = [Expectation("False positives per scan", f"{scans} test scans", *map(_false, (tuned, default)))]
     if tuned["n_lesions"]:
@@ -202,8 +219,8 @@ def _expectations(best: Run, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[
         )
     if clean[0]["n"]:
         rows.append(Expectation("Lesion-free scans without a false positive", _of(clean[0]), *map(_share, clean)))
-    basis = f"median of {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
-    rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
+    basis = f"{overlap[0].summary} of {overlap[0].n_scans} test scans with lesions; 1 is perfect"
+    rows.append(Expectation("Overlap with the reference", basis, *map(_overlap, overlap)))
     return tuple(rows)
 
 
@@ -228,6 +245,6 @@ def _share(score: pd.Series) -> Value:
     return Value(format_percent(score["value"]), _percents(score["low"], score["high"]))
 
 
-def _median(score: pd.Series) -> Value:
-    interval = "" if math.isnan(score["low"]) else format_interval(score["low"], score["high"])
-    return Value(format_number(score["value"]), interval.strip("[]").replace(", ", " to "))
+def _overlap(overlap: Overlap) -> Value:
+    interval = "" if math.isnan(overlap.low) else format_interval(overlap.low, overlap.high)
+    return Value(format_number(overlap.value), interval.strip("[]").replace(", ", " to "))

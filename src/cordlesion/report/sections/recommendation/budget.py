@@ -13,9 +13,10 @@ from cordlesion.report.sections.lesions import counts_by_subject, summed_over_se
 from cordlesion.report.summary_tables import BUDGET
 from cordlesion.statistics import MIN_SUBJECTS
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
-from cordlesion.study_folder.results import StudyResults, learned_methods
+from cordlesion.study_folder.results import StudyResults, learned_methods, learned_runs
 
 FALSE_PER_SCAN = 1.0
+_CHANCE = "; the difference may be chance"
 _RESAMPLES = 2000
 
 
@@ -23,9 +24,10 @@ def summarize_budget(results: StudyResults) -> pd.DataFrame:
     """Find the operating point of every loss with at most one false positive per scan, from its FROC curve.
 
     Returns:
-        A row per loss that learned and has maps: ``loss threshold found low high false``: of the thresholds above 0
-        with at most one false positive per test scan that with the highest share of lesions found (of equals the
-        highest threshold; undefined where none finds a lesion), counts pooled over seeds; and ``lead lead_low
+        A row per loss that learned and has maps: ``loss threshold found low high false``: of the thresholds between 0
+        and 1 (no one would use the ends: every voxel, and only voxels of p = 1) with at most one false positive per
+        test scan that with the highest share of lesions found (of equals the highest threshold; undefined where none
+        finds a lesion), counts of all seeds together; and ``lead lead_low
         lead_high``: how much more that is than for the recommended loss. Intervals are bootstrap intervals over
         subjects, in each sample of which the threshold is chosen again.
     """
@@ -35,7 +37,7 @@ def summarize_budget(results: StudyResults) -> pd.DataFrame:
         if loss not in learned_methods(results):
             continue
         scans = summed_over_seeds(results, loss)
-        scans = scans[scans["threshold"] > 0]
+        scans = scans[scans["threshold"].between(0, 1, inclusive="neither")]
         counts, n_scans = counts_by_subject(scans)
         found, false = _curves(counts, n_scans, np.ones((1, len(n_scans)), dtype=np.int64))
         drawn = draw_counts(len(n_scans), _RESAMPLES, np.random.default_rng(0))
@@ -48,6 +50,9 @@ def summarize_budget(results: StudyResults) -> pd.DataFrame:
 
 def describe_budget(results: StudyResults, budget: pd.DataFrame, figure: str) -> str:
     """State which loss leads at one false positive per scan, and what the recommended one finds there.
+
+    The curves are those of losses, with all seeds of one together, and not of the recommended training alone: a loss
+    with several seeds is named so.
 
     Args:
         results: The study.
@@ -63,12 +68,20 @@ def describe_budget(results: StudyResults, budget: pd.DataFrame, figure: str) ->
     others = ordered[ordered["loss"] != first["loss"]]
     finds = f"it finds {_share(first, ' of the lesions')}"
     if first["loss"] == results.best.loss:
-        then = f"; {loss_name(str(others.iloc[0]['loss']))}, the next, {_share(others.iloc[0])}" if len(others) else ""
-        lead = f"{loss_name(results.best.loss)} leads as well: " if len(others) else ""
-        return f"{at_one} {lead}{finds}{then} ({figure})."
-    theirs = f", {loss_name(results.best.loss)} {_share(budget[mine].iloc[0])}" if mine.any() else ""
-    chance = "" if first["lead_low"] > 0 or not theirs else "; the difference may be chance"
-    return f"{at_one} {loss_name(str(first['loss']))} leads: {finds}{theirs}{chance} ({figure})."
+        then = f"; {_name(results, others.iloc[0])}, the next, {_share(others.iloc[0])}" if len(others) else ""
+        lead = f"{_name(results, first)} leads: " if len(others) else ""
+        chance = _CHANCE if then and not others.iloc[0]["lead_high"] < 0 else ""
+        return f"{at_one} {lead}{finds}{then}{chance} ({figure})."
+    theirs = f", {_name(results, budget[mine].iloc[0])} {_share(budget[mine].iloc[0])}" if mine.any() else ""
+    chance = "" if first["lead_low"] > 0 or not theirs else _CHANCE
+    return f"{at_one} {_name(results, first)} leads: {finds}{theirs}{chance} ({figure})."
+
+
+def _name(results: StudyResults, row: "pd.Series[float]") -> str:
+    """Name a loss, and that all of its seeds are counted together where it has several."""
+    loss = str(row["loss"])
+    n_seeds = sum(run.loss == loss for run in learned_runs(results))
+    return loss_name(loss) if n_seeds == 1 else f"{loss_name(loss)} ({n_seeds} seeds together)"
 
 
 def _is_first(row: "pd.Series[float]", budget: pd.DataFrame) -> bool:

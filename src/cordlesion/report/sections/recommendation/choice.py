@@ -50,16 +50,21 @@ def _with_corrected(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
     mine, goal = table["recommended"], results.goal
     if goal.is_conditional:
         return table
-    tested = results.evaluated(results.best, "test", results.tuned[results.best]).reset_index()
+    tested = results.evaluated(results.best, "test", results.tuned[results.best])
     with_lesions = tested["reference_volume_mm3"] > 0
     if with_lesions.any() and not (goal.lesion_free == "needed" and with_lesions.all()):
-        score, (low, high) = score_interval(arrange_scans(_alike(tested), goal), goal)
+        score, (low, high) = score_on_test(results, tested)
         table.loc[mine, ["tested", "tested_low", "tested_high"]] = score, low, high
     competing = _competing(results)
     if corrected := _correct(results, competing):
         table.loc[mine, ["corrected", "low", "high"]] = corrected.corrected, corrected.low, corrected.high
         table.loc[[run in competing for run in results.ranked], "chosen"] = corrected.chosen
     return table
+
+
+def score_on_test(results: StudyResults, scans: pd.DataFrame) -> tuple[float, tuple[float, float]]:
+    """Return the objective of a run's test scans at one threshold, and its 95 % interval over subjects."""
+    return score_interval(arrange_scans(_alike(scans.reset_index()), results.goal), results.goal)
 
 
 def _competing(results: StudyResults) -> Sequence[Run]:

@@ -14,7 +14,10 @@ def sum_up(findings: Findings) -> str:
     results = findings.results
     standings = find_standings(findings.frames["pairs"], results.leader.loss)
     margin = f"{results.config.evaluation.equivalence_margin:g}"
-    parts = (_replaced(results, margin), _standing(standings, margin))
+    replaced = _replaced(results, margin)
+    # What follows is about the leader, which the sentence before is not.
+    leader = loss_name(results.leader.loss) if replaced else ""
+    parts = (replaced, _standing(standings, margin, leader))
     said = [part for part in parts if part]
     text = "; ".join([*said[:1], *(f"{part[0].lower()}{part[1:]}" for part in said[1:])])
     return f"{text[0].upper()}{text[1:]}." if text else ""
@@ -24,19 +27,23 @@ def _replaced(results: StudyResults, margin: str) -> str:
     """State that a simpler loss takes the place of the one that was chosen."""
     if results.best.loss == results.leader.loss:
         return ""
-    return f"as good within {margin} as {loss_name(results.leader.loss)}, the first on the threshold set, and simpler"
+    return (
+        f"as good within {margin} as {loss_name(results.leader.loss)}, the first on the threshold set, and simpler (so "
+        "the test set took part in this choice)"
+    )
 
 
-def _standing(standings: Mapping[str, Standing], margin: str) -> str:
-    """State whether the lead is settled, and which losses dispute it."""
+def _standing(standings: Mapping[str, Standing], margin: str, leader: str) -> str:
+    """State whether the lead is settled, and which losses dispute it; the leader is named where a name is given."""
     if not standings:
         return ""
     better = [name for name, standing in standings.items() if standing.startswith("behind")]
     equal = [name for name, standing in standings.items() if standing == "equal"]
     open_still = [name for name, standing in standings.items() if not standing.startswith(("ahead", "equal", "behind"))]
+    as_leader, than_leader = (f" {word} {leader}" if leader else "" for word in ("as", "than"))
     if better:
-        return f"{settled(standings)}: on the test set {enumerate_words(better)} did better"
+        return f"{settled(standings)}: on the test set {enumerate_words(better)} did better{than_leader}"
     if open_still:
-        return f"{settled(standings)}: {enumerate_words(open_still)} may be as good or better"
-    as_good = f"{enumerate_words(equal)} {'is' if len(equal) == 1 else 'are'} as good within {margin}"
+        return f"{settled(standings)}: {enumerate_words(open_still)} may be as good{as_leader} or better"
+    as_good = f"{enumerate_words(equal)} {'is' if len(equal) == 1 else 'are'} as good{as_leader} within {margin}"
     return f"{settled(standings)}{f': {as_good}' if equal else ''}"

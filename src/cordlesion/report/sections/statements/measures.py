@@ -9,6 +9,7 @@ import pandas as pd
 
 from cordlesion.io.arrays import FloatArray
 from cordlesion.losses.table import LOSSES
+from cordlesion.report.losses import overlaps_little
 from cordlesion.report.sections.statements.thresholds import compare_with_half, resampled_thresholds
 from cordlesion.report.sections.thresholds.stability import changes_when_moved
 from cordlesion.statistics import (
@@ -57,8 +58,10 @@ def gain_by_tuning(results: StudyResults, run: Run) -> "pd.Series[float]":
     return _at(results, run, results.tuned[run])["voxel_f1"] - _at(results, run, DEFAULT_THRESHOLD)["voxel_f1"]
 
 
-def unsteadiness(results: StudyResults, run: Run) -> "pd.Series[float]":
-    """Return by how much the V-F1 changes if the tuned threshold is moved by 0.05."""
+def unsteadiness(results: StudyResults, run: Run) -> "pd.Series[float] | None":
+    """Return by how much the V-F1 changes if the tuned threshold is moved by 0.05; None if there is none to change."""
+    if run.loss in overlaps_little(results):
+        return None
     return changes_when_moved(results, run).set_index(["subject", "scan_id"])["change"]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import pandas as pd
 from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, format_p
 from cordlesion.pictures.style import loss_name
-from cordlesion.report.losses import mean_over_seeds, several_seeds
+from cordlesion.report.losses import mean_over_seeds, overlaps_little, several_seeds
 from cordlesion.report.summary_tables import STABILITY
 from cordlesion.report.table import SEEDS_AVERAGED, Cell, Group, Table
+from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import holm, median_interval, wilcoxon
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run, lesion_bearing
@@ -40,11 +42,13 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
         and Wilcoxon's test of it; undefined for that loss itself), ``p_all_pairs``: that p-value after Holm's
         correction over all pairs of losses, and ``n_subjects``, the units of the test. The most stable loss is picked
         as the one with the smallest change, so only a correction over all the pairs that might have been picked is fair
-        to it.
+        to it. A loss that overlaps nothing in half of the scans or more is left out: it has nothing to change.
     """
-    if not results.ranked:
+    left_out = overlaps_little(results)
+    runs = [run for run in results.ranked if run.loss not in left_out]
+    if not runs:
         return pd.DataFrame(columns=list(STABILITY.names))
-    changes = pd.concat([changes_when_moved(results, run) for run in results.ranked], ignore_index=True)
+    changes = pd.concat([changes_when_moved(results, run) for run in runs], ignore_index=True)
     scans = mean_over_seeds(changes, ["change"])
     wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
     wide = wide[wide.median().sort_values(kind="stable").index]
@@ -73,9 +77,18 @@ def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:
             "More than the first: median of the differences within scans, Wilcoxon signed-rank test of the subjects’ "
             "mean differences. The first is picked because its change is the smallest; interval and p are not "
             "corrected for that, p (all pairs) is, by Holm’s method over all pairs of losses."
-            f"{SEEDS_AVERAGED if several_seeds(results) else ''}"
+            f"{SEEDS_AVERAGED if several_seeds(results) else ''}{name_left_out(overlaps_little(results))}"
         ),
     )
+
+
+def name_left_out(losses: Sequence[str]) -> str:
+    """State which losses are left out of the comparison, in a sentence after a space; nothing where there are none."""
+    if not losses:
+        return ""
+    are, masks = ("is", "its") if len(losses) == 1 else ("are", "their")
+    names = enumerate_words([loss_name(loss) for loss in losses])
+    return f" {names} {are} left out: in half of the test scans or more {masks} masks overlap no lesion."
 
 
 def changes_when_moved(results: StudyResults, run: Run) -> pd.DataFrame:
