@@ -31,7 +31,7 @@ def blobs(scan: Volume, seed: int, share: float = 0.85) -> tuple[np.ndarray, np.
     return probability, probability >= np.quantile(probability, share)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(scan=scans(), seed=st.integers(0, 1000))
 def test_labels_rows_and_masks_are_of_the_same_lesions(scan: Volume, seed: int) -> None:
     probability, mask = blobs(scan, seed)
@@ -58,7 +58,7 @@ def test_labels_rows_and_masks_are_of_the_same_lesions(scan: Volume, seed: int) 
     assert table["volume_mm3"].tolist() == [one.volume_mm3 for one in found.lesions]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(scan=scans(), seed=st.integers(0, 1000), rule=st.sampled_from(sorted(RULES)))
 def test_as_many_are_real_as_the_metrics_count(scan: Volume, seed: int, rule: str) -> None:
     probability, mask = blobs(scan, seed)

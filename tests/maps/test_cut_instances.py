@@ -53,6 +53,11 @@ def tuned(folders, tmp_path_factory):
     return path, tune_files(*folders, output=path, objective="mean_lesion_f1")
 
 
+def said(ended):
+    """What a command printed, in one line."""
+    return " ".join((ended.output + ended.error).split())
+
+
 def test_tune_fits_what_the_metrics_count(folders, tuned):
     path, choice = tuned
     stored = LesionCalibration.model_validate(json.loads(path.read_text())["lesion_calibration"])
@@ -67,7 +72,7 @@ def test_tune_fits_what_the_metrics_count(folders, tuned):
 def test_cut_writes_the_chances_of_foreign_maps(folders, tuned, tmp_path, cli):
     path, choice = tuned
     ended = cli("cut", "--probability", folders[1], "--threshold", path, "-o", tmp_path, "--instances")
-    assert (ended.status, "no probability" in ended.error) == (0, False)
+    assert (ended.status, "no probability" in said(ended)) == (0, False)
     again = cordlesion.cut_files(folders[1], path, tmp_path, overwrite=True, instances=True)
     assert again.table.columns[-1] == "instances"
     chances = []
@@ -75,7 +80,7 @@ def test_cut_writes_the_chances_of_foreign_maps(folders, tuned, tmp_path, cli):
         labels, mask = np.asarray(nib.load(row.instances).dataobj), np.asarray(nib.load(row.mask).dataobj)
         p = np.asarray(nib.load(row.map).dataobj)
         rows = read_table(row.instances.replace(".nii.gz", ".tsv"))
-        np.testing.assert_array_equal(labels > 0, mask > 0)  # none is too small here
+        assert ((labels > 0) <= (mask > 0)).all()  # single voxels are too small to count
         assert rows["index"].tolist() == list(range(1, labels.max() + 1))
         assert len(rows) == row.n_lesions
         for one in rows.itertuples():
@@ -93,7 +98,7 @@ def test_cut_writes_the_chances_of_foreign_maps(folders, tuned, tmp_path, cli):
 def test_a_number_has_no_chances_and_that_is_said_once(folders, tmp_path, cli):
     ended = cli("cut", "--probability", folders[1], "--threshold", 0.3, "-o", tmp_path, "--instances")
     why = "no calibration of lesions is stored"
-    assert (ended.status, ended.error.count(why)) == (0, 1)
+    assert (ended.status, said(ended).count(why)) == (0, 1)
     tables = sorted(tmp_path.glob("*_dseg.tsv"))
     assert len(tables) == N
     assert all(read_table(table)["probability"].isna().all() for table in tables)
@@ -110,7 +115,7 @@ def test_nothing_is_replaced_unasked_and_nothing_old_stays(folders, tuned, tmp_p
         if "dseg" not in path.name and path.name != "threshold_rule.json":
             path.unlink()
     refused = cli(*command, "--instances")
-    assert (refused.status, "dseg.nii.gz: is there already; nothing is replaced unasked" in refused.error) == (2, True)
+    assert (refused.status, "dseg.nii.gz: is there already; nothing is replaced unasked" in said(refused)) == (2, True)
     foreign = tmp_path / masks[0].name.replace(".nii.gz", "").removesuffix("_label-lesion_mask")
     record = foreign.with_name(f"{foreign.name}_desc-lesions_dseg.json")
     record.write_text('{"Sources": ["another_mask.nii.gz"]}')

@@ -197,6 +197,7 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
         "k": 31.0,  # 24 x 24 x 40 voxels, counted from the other ends
         "spread": None,  # of one network
         "disagreement": None,
+        "probability": None,  # of models whose lesions are calibrated
     }
     assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 30.0)
 

@@ -4,9 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import ndimage
 
 import cordlesion
 from cordlesion.config import read_study
@@ -34,11 +36,21 @@ def few():
         yield
 
 
+def overlook(path: Path) -> None:
+    """Remove a lesion from a reference that has several: what is found there is false."""
+    image = nib.load(path)
+    labels, n = ndimage.label(np.asarray(image.dataobj))
+    if n > 1:
+        nib.save(nib.Nifti1Image((labels > 1).astype(np.uint8), None, image.header), path)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = make_cohort(tmp_path_factory.mktemp("chances"))
     text = file.read_text().replace("losses: [bce, tversky]", "losses: [tversky]\nseeds: [0, 1]")
     file.write_text(text)
+    for path in file.parent.rglob("*_label-lesion_seg.nii.gz"):
+        overlook(path)
     run_study(read_study(file), until="analyze")
     return file
 
