@@ -30,7 +30,7 @@ MEDULLA_MM = -60.0
 """Above this position along the cord, a slice shows the pons or the midbrain."""
 TOP_SHARE, CONUS_SHARE = 0.2, 0.25
 """Share of subjects whose slices are around the upper end of the cord, and around the conus; the others anywhere."""
-NO_CORD_SHARE = 0.35
+NO_CORD_SHARE = 0.25
 """Share of stacks without cord."""
 TRAINING_GAPS_MM = (3.0, 4.0, 5.0, 6.0, 8.0, 12.0)
 """Distances between the slices of training stacks."""
@@ -137,7 +137,7 @@ def _reshaped(rng: np.random.Generator, anatomy: Anatomy) -> Anatomy:
         cord_area_mm2=anatomy.cord_area_mm2 * area,
         sac_rl_mm=anatomy.sac_rl_mm * across,
         sac_ap_mm=anatomy.sac_ap_mm * deep,
-        sac_shift_mm=anatomy.sac_shift_mm + rng.normal(0, 2.0),
+        sac_shift_mm=anatomy.sac_shift_mm + rng.normal(0, 1.5),
     )
 
 
