@@ -11,7 +11,10 @@ FLOORS := .venv-floors
 demo: $(INSTALLED)
 	$(BIN)/cordlesion demo -o demo
 
+# SCT_NETWORK is SCT's file t2_ax_lesion.h5 (github.com/spinalcordtoolbox/deepseg_lesion_models), which is not part of the project.
+SCT_NETWORK ?= ../shared/data/sct/t2_ax_lesion.h5
 example-report: demo
+	$(BIN)/python docs/example_report/make_comparators.py demo/study demo/comparators $(SCT_NETWORK)
 	$(BIN)/cordlesion study run studies/seven_losses.yaml
 	$(BIN)/python docs/example_report/make_example.py demo/seven_losses demo/study
 

@@ -12,9 +12,9 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def peak_growth_mib(work: Callable[[], object]) -> float:
     """Return the peak memory of ``work`` minus the memory that this process used before."""
     _RESET.write_text("5")  # resets the peak
-    before = _status_mib("VmRSS")
+    before = status_mib("VmRSS")
     work()
-    return _status_mib("VmHWM") - before
+    return status_mib("VmHWM") - before
 
 
 def in_own_process(script: str, call: str) -> float:
@@ -34,6 +34,6 @@ def in_own_process(script: str, call: str) -> float:
     return float(done.stdout.split()[-1])
 
 
-def _status_mib(name: str) -> float:
+def status_mib(name: str) -> float:
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 1024

@@ -106,7 +106,7 @@ def run(measure: Callable[[int], Sequence[Row]], rounds: int, description: str |
 
 def read(path: Path) -> list[Row]:
     """Read the rows that another process wrote."""
-    return [_row(values) for values in json.loads(path.read_text(encoding="utf-8"))]
+    return [parse(values) for values in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def printed(row: Row) -> str:
@@ -125,7 +125,8 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.{digits}f} {unit}"
 
 
-def _row(values: dict[str, Any]) -> Row:
+def parse(values: dict[str, Any]) -> Row:
+    """Return a row from what JSON holds of it."""
     floor = values["floor"]
     return Row(
         Stage(**values["stage"]),

@@ -109,7 +109,7 @@ class Costs:
             for stage in ("tune", "evaluate", "analyze", "report", "view")
         }
         self.again_runs_s = fit(of_runs, lambda study: study.stages["tune"]["all"], maps_of, runs_of)
-        # Runs are processed one after the other; only the report and `view` keep the tables of all runs in memory.
+        # Runs are processed one after the other; only `view` keeps the scores of all. The report: scale_report.py.
         self.stage_mib = {
             stage: fit(of_scans, mib(stage), scans_of) for stage in ("train", "tune", "evaluate", "analyze")
         }
@@ -159,7 +159,7 @@ class Costs:
     def memory_mib(self, scans: int, runs: int) -> dict[str, float]:
         """Return the peak memory by stage."""
         found = {stage: _apply(costs, scans) for stage, costs in self.stage_mib.items()}
-        return {**found, "view, and at least of report": _apply(self.view_mib, scans * self.measured_share * runs)}
+        return {**found, "view": _apply(self.view_mib, scans * self.measured_share * runs)}
 
     def _tables(self, stage: str, maps: float, runs: int) -> float:
         return _apply(self.tables_s[stage], maps, runs)

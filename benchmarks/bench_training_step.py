@@ -38,12 +38,18 @@ PLAIN = "plain PyTorch (float32, default layout)"
 Step = Callable[..., None]
 
 
-def make_step(device: torch.device, half_precision: bool, channels_last: bool) -> Step:
+def make_step(
+    device: torch.device,
+    half_precision: bool,
+    channels_last: bool,
+    shape: tuple[int, int, int] = (SIZE, SIZE, SIZE),
+    filters: tuple[int, ...] = (16, 32, 64),
+) -> Step:
     """Return a step (forward, Tversky loss, backward, Adam) on a new network, and on a new batch unless given."""
     layout = torch.channels_last_3d if channels_last else torch.contiguous_format
     torch.manual_seed(0)
-    network = UNet3d().to(device, memory_format=layout)
-    noise = torch.randn(BATCH, 1, SIZE, SIZE, SIZE, device=device).contiguous(memory_format=layout)
+    network = UNet3d(filters).to(device, memory_format=layout)
+    noise = torch.randn(BATCH, 1, *shape, device=device).contiguous(memory_format=layout)
     spots = (torch.rand(noise.shape, device=device) < 0.01).float()
     optimizer = OPTIMIZERS["adam"](network.parameters(), lr=1e-4)
 

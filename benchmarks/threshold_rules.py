@@ -24,9 +24,9 @@ FloatArray = npt.NDArray[np.float64]
 
 SIZES = {7: 5, 14: 10, 28: 20, 56: 40}
 """Scans of the threshold set, and their subjects."""
-RULES = ("median_voxel_f1", "mean_voxel_f1")
+RULES = ("median_voxel_f1", "mean_voxel_f1", "plateau_voxel_f1")
 N_POPULATION = 4000
-GRID = Grid(np.array(THRESHOLDS), np.array([np.nan]))
+GRID = Grid(np.array(THRESHOLDS))
 # At t = 0 all voxels are lesion; at t = 1 the logit is infinite.
 _T = np.clip(GRID.thresholds, 1e-9, 1 - 1e-9)
 _LOGIT = np.log(_T / (1 - _T))
@@ -67,32 +67,30 @@ def curves(model: Model, n_subjects: int, n_scans: int, rng: np.random.Generator
 
 def choose(f1: FloatArray, rule: str) -> int:
     """Choose a threshold as in the package; returns its index in the grid."""
-    return GRID.best(OBJECTIVES[rule].summarize(f1[np.newaxis]))[1]
+    goal = OBJECTIVES[rule]
+    return GRID.best(goal.summarize(f1[np.newaxis]), goal.tolerance)[1]
 
 
 def held_out(n_studies: int, seed: int) -> None:
     """Print the median F1 of the threshold of each rule on new scans."""
     print("Median F1 on further scans of the threshold that is chosen (standard error of the difference)\n")
-    print("| scans (subjects) | t = 0.5 | best t | " + " | ".join(RULES) + " | mean less median |")
-    print("|---|" + "---|" * (len(RULES) + 3))
+    print("| scans (subjects) | t = 0.5 | best t | " + " | ".join(RULES) + " | mean less median | plateau less mean |")
+    print("|---|" + "---|" * (len(RULES) + 4))
     for n_scans, n_subjects in SIZES.items():
         rng = np.random.default_rng((seed, n_scans))
         scores = np.array([_one_study(n_scans, n_subjects, rng) for _ in range(n_studies)])
-        half, best, median, mean = scores.mean(axis=0)
-        error = (scores[:, 3] - scores[:, 2]).std(ddof=1) / np.sqrt(n_studies)
-        print(
-            f"| {n_scans} ({n_subjects}) | {half:.4f} | {best:.4f} | {median:.4f} | {mean:.4f} | "
-            f"{mean - median:+.4f} ({error:.4f}) |"
-        )
+        means, gains = scores.mean(axis=0), np.diff(scores[:, 2:], axis=1)
+        errors = gains.std(axis=0, ddof=1) / np.sqrt(n_studies)
+        gained = (f"{gain:+.4f} ({error:.4f})" for gain, error in zip(gains.mean(axis=0), errors, strict=True))
+        print(f"| {n_scans} ({n_subjects}) | " + " | ".join([*(f"{mean:.4f}" for mean in means), *gained]) + " |")
 
 
-def _one_study(n_scans: int, n_subjects: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
+def _one_study(n_scans: int, n_subjects: int, rng: np.random.Generator) -> tuple[float, ...]:
     model = draw_model(rng)
     population = np.median(curves(model, N_POPULATION, N_POPULATION, rng), axis=0)
     tuning = curves(model, n_subjects, n_scans, rng)
     half = population[GRID.thresholds.tolist().index(0.5)]
-    chosen = [population[choose(tuning, rule)] for rule in RULES]
-    return half, population.max(), chosen[0], chosen[1]
+    return half, population.max(), *(population[choose(tuning, rule)] for rule in RULES)
 
 
 def coverage(n_studies: int, seed: int) -> None:

@@ -17,6 +17,7 @@ from cordlesion.io.columns import Column, TableSpec
 from cordlesion.lesions.tables import LESION_AGREEMENT, LESION_LOAD, LESIONS
 from cordlesion.losses import LOSSES, LossSpec
 from cordlesion.maps.compare import COMPARISON
+from cordlesion.planning.tables import PLAN
 from cordlesion.report.methods.references import read_references
 from cordlesion.report.summary_tables import SUMMARIES
 from cordlesion.simulate.true_lesions import TRUE_LESIONS
@@ -24,7 +25,7 @@ from cordlesion.study_folder.tables import ALL
 
 _FILES: tuple[TableSpec, ...] = (
     *(*ALL, METRICS, COMPARISON, LESIONS, LESION_LOAD, LESION_AGREEMENT),
-    *(TRUE_LESIONS, *detectability.ALL, *SUMMARIES),
+    *(TRUE_LESIONS, *detectability.ALL, *SUMMARIES, PLAN),
 )
 TABLES = {spec.file: spec for spec in _FILES}
 """Every table whose columns a page describes."""

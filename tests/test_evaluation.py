@@ -86,9 +86,9 @@ def test_files_without_a_partner_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("files", "fault"),
     [
-        (["r/sub-01_seg.nii.gz", "p/sub-02_seg.nii.gz"], "none of its 1 NIfTI files matches one of the 1"),
+        (["r/sub-01_seg.nii.gz", "p/sub-02_seg.nii.gz"], "none of its 1 files matches one of the 1"),
         (["r/sub-01_seg.nii.gz", "p/notes.txt"], "no NIfTI file found"),
-        (["r/sub-01_seg.nii.gz", "p/sub-01.npz"], r"Convert nnU-Net's \.npz exports first"),
+        (["r/sub-01_seg.nii.gz", "p/sub-01.npz"], r"exports are probabilities: give them with --probability"),
         (["r/sub-01_seg.nii.gz"], "no such file or folder"),
         (["r/sub-01_seg.nii.gz", "p/sub-01_a.nii.gz", "p/sub-01_b.nii.gz"], "is of the same scan as"),
         (["r/a/case7.nii", "r/b/case7.nii", "p/case7.nii"], "is of the same scan as"),
@@ -127,7 +127,7 @@ def test_files_of_equal_names_are_pairs_and_of_others_are_none(tmp_path, names):
     if "desc" not in names[0] and names[0] != "sub-01_a":
         (reference / f"{names[1]}.nii.gz").unlink()
         (prediction / f"{names[0]}.nii.gz").unlink()
-        with pytest.raises(CordlesionError, match="none of its 1 NIfTI files matches one of the 1"):
+        with pytest.raises(CordlesionError, match="none of its 1 files matches one of the 1"):
             pair_files(reference, prediction)
 
 

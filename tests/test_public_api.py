@@ -61,14 +61,18 @@ def test_the_examples_of_the_contract():
     assert cordlesion.losses.LOSSES["tversky"](logits, (logits > 0).float()).ndim == 0
 
 
-WITH_TORCH = {"losses", "LOSSES", "make_loss", "in_float32", "segment", "Segmentation", "load_bundle", "run_study"}
+WITH_TORCH = {
+    *("losses", "LOSSES", "make_loss", "in_float32", "segment", "Segmentation", "load_bundle", "run_study"),
+    "set_threshold",
+}
 REPOSITORY = Path(__file__).parents[1]
 CODE_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_type_checkers_see_the_same_names():
     """What is declared for them is what is imported on first use."""
-    (block,) = (node for node in ast.parse(inspect.getsource(cordlesion)).body if isinstance(node, ast.If))
+    blocks = [node for node in ast.parse(inspect.getsource(cordlesion)).body if isinstance(node, ast.If)]
+    (block,) = (node for node in blocks if ast.unparse(node.test) == "TYPE_CHECKING")
     imported = {
         (name.asname or name.name): f"{node.module}:{name.name}".removeprefix("cordlesion").removeprefix(".")
         for node in block.body

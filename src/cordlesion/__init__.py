@@ -5,9 +5,16 @@ thresholds, volumes and pictures work without it.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# Before torch is imported, which reads it then. The threads of a layer wait for each other, and OpenMP of GCC, which
+# PyTorch comes with for Linux, lets them turn 300,000 times before they sleep. Beside other programs, the thread that
+# they wait for may be interrupted, and the waiting takes more of a processor than the work (docs/benchmarks.md).
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from cordlesion import config as config
@@ -32,6 +39,8 @@ if TYPE_CHECKING:
     from cordlesion.losses.precision import in_float32 as in_float32
     from cordlesion.maps.compare import Comparison as Comparison
     from cordlesion.maps.compare import compare_files as compare_files
+    from cordlesion.maps.cut import CutMasks as CutMasks
+    from cordlesion.maps.cut import cut_files as cut_files
     from cordlesion.maps.evaluate import MetricsTable as MetricsTable
     from cordlesion.maps.evaluate import evaluate_files as evaluate_files
     from cordlesion.maps.tune import tune_files as tune_files
@@ -43,10 +52,12 @@ if TYPE_CHECKING:
     from cordlesion.metrics import evaluate_rules as evaluate_rules
     from cordlesion.metrics import sweep as sweep
     from cordlesion.model.bundle import load_bundle as load_bundle
+    from cordlesion.model.bundle_updates import set_threshold as set_threshold
     from cordlesion.nnunet.softmax import read_softmax as read_softmax
     from cordlesion.pictures.plots import plot_scan as plot_scan
     from cordlesion.pictures.plots import plot_scores as plot_scores
     from cordlesion.pictures.plots import plot_threshold_curve as plot_threshold_curve
+    from cordlesion.report.study_figures import plot_study as plot_study
     from cordlesion.scan.outputs import Segmentation as Segmentation
     from cordlesion.scan.segment import segment as segment
     from cordlesion.simulate import simulate_cohort as simulate_cohort
@@ -61,8 +72,10 @@ if TYPE_CHECKING:
     from cordlesion.threshold import OBJECTIVES as OBJECTIVES
     from cordlesion.threshold import THRESHOLDS as THRESHOLDS
     from cordlesion.threshold import ThresholdChoice as ThresholdChoice
+    from cordlesion.threshold import ThresholdRule as ThresholdRule
     from cordlesion.threshold import choose_threshold as choose_threshold
     from cordlesion.threshold import sweep_maps as sweep_maps
+    from cordlesion.threshold.mask_rule import write_rule as write_rule
 
     LESION_RULES = RULES
     """Lesion rules by name: when a lesion counts as detected."""
@@ -88,6 +101,7 @@ _HOMES = {
     "Coverage": "lesions.coverage",
     "Verdict": "guard.verdict",
     "load_bundle": "model.bundle",
+    "set_threshold": "model.bundle_updates",
     # Masks and maps of any tool
     "evaluate": "metrics",
     "evaluate_rules": "metrics",
@@ -100,12 +114,16 @@ _HOMES = {
     "sweep_maps": "threshold",
     "choose_threshold": "threshold",
     "ThresholdChoice": "threshold",
+    "ThresholdRule": "threshold",
+    "write_rule": "threshold.mask_rule",
     "THRESHOLDS": "threshold",
     "FINE_THRESHOLDS": "threshold",
     "THRESHOLD_GRIDS": "threshold:GRIDS",
     "OBJECTIVES": "threshold",
     "tune_files": "maps.tune",
     "binarize": "metrics",
+    "cut_files": "maps.cut",
+    "CutMasks": "maps.cut",
     "compare_files": "maps.compare",
     "Comparison": "maps.compare",
     "wilcoxon": "statistics",
@@ -129,6 +147,7 @@ _HOMES = {
     "plot_threshold_curve": "pictures.plots",
     "plot_scores": "pictures.plots",
     "plot_scan": "pictures.plots",
+    "plot_study": "report.study_figures",
     # Errors
     "CordlesionError": "errors",
     "PartialSearchWarning": "errors",

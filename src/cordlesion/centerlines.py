@@ -43,6 +43,11 @@ class CordInput:
     """What finds the cord where neither is given: ``auto``, ``sct`` or the file of SCT's centerline network."""
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are given."""
+        return tuple(path for path in (self.centerline, self.cord_mask) if path is not None)
+
+    @property
     def origin(self) -> str:
         """Where the centerline comes from, as ``preprocess.centerline`` names it; a network by its file name."""
         drawn = "file" if self.centerline else "cord_mask" if self.cord_mask else None

@@ -31,11 +31,13 @@ NAMES = [
     "segment",
     "evaluate",
     "tune",
+    "cut",
     "compare",
     "implant",
     "detectability",
     "report",
     "view",
+    "plan",
 ]
 GROUPS = ["study", "model", "export"]
 COMMANDS = [
@@ -171,7 +173,7 @@ def test_split_init_preprocess_and_status_from_the_command_line(cli, tmp_path):
     assert "again.tsv: 14 scans of 14 subjects (train 5, validation 2, threshold 2, test 5)" in report.output
     exported = cli("export", "split", tmp_path / "splits.tsv", "-o", tmp_path / "splits_final.json")
     assert exported.output.startswith(f"{tmp_path / 'splits_final.json'}: train and val of 1 fold. Next: copy it into")
-    printed = cli("study", "init", tmp_path / "cohort")
+    printed = cli("study", "init", tmp_path / "cohort", "--no-estimate")
     assert printed.status == 0
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "study.yaml").write_text(printed.output)

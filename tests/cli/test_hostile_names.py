@@ -137,4 +137,4 @@ def test_a_limited_study_without_references_ends_in_a_sentence(tmp_path, cli):
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
     ended = cli("study", "run", tmp_path / "study.yaml", "--limit-scans", 12)
     assert ended.status == 2
-    assert "--limit-scans 12: the dataset has no usable scan with a reference" in ended.error
+    assert f"{tmp_path / 'bids'}: 3 scans, no reference; masks named *_label-lesion_seg.nii*" in ended.error

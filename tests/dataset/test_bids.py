@@ -208,18 +208,21 @@ def test_a_pattern_with_a_folder_chooses_among_raters(tmp_path, pattern):
 def test_a_study_can_be_set_up_for_a_dataset_with_several_references(tmp_path, cli):
     folder, names = raters(tmp_path / "cohort")
     ended = cli("study", "init", folder)
-    assert ended.status == 0
+    assert ended.status == 2
     assert "1 scans of 1 subjects, 0 with a reference" in ended.output
     assert dataset_of(ended.output, tmp_path) == str(folder)
     for text in (ended.output, ended.error):
         assert str(folder / names[1]) in text
-        assert "set `patterns`" in text
+        assert 'set `patterns` in the study: reference: ["derivatives/rater1/*_label-lesion_seg.nii*"]' in text
+    chosen = cli("study", "init", folder, "--no-estimate", "--reference", "derivatives/rater1/*_label-lesion_seg.nii*")
+    assert chosen.status == 0
+    assert "1 scans of 1 subjects, 1 with a reference" in chosen.output
 
 
 def test_a_dataset_without_references_is_reported(tmp_path, cli):
     ended = cli("study", "init", touch(tmp_path, "sub-01/anat/sub-01_T2w.nii.gz"))
-    assert ended.status == 0
-    assert f"cordlesion: {tmp_path}: has no reference; masks named *_label-lesion_seg.nii.gz" in ended.error
+    assert ended.status == 2
+    assert f"cordlesion: {tmp_path}: 1 scans, no reference; masks named *_label-lesion_seg.nii*" in ended.error
 
 
 def test_a_folder_of_any_characters_is_found_again(tmp_path, cli):
@@ -305,7 +308,7 @@ def test_a_scan_whose_name_is_not_utf8_is_listed(tmp_path):
 
 
 def test_a_missing_dataset_raises_a_clear_error(tmp_path):
-    with pytest.raises(CordlesionError, match="no such folder; a BIDS dataset is needed"):
+    with pytest.raises(CordlesionError, match="no such folder; the folder of a dataset is needed"):
         find_scans(tmp_path / "absent")
 
 

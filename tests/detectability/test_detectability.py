@@ -3,6 +3,7 @@
 import math
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy.special import expit
 
+from cordlesion.config import PACKAGED_BUNDLE
 from cordlesion.detectability.design import Design
 from cordlesion.detectability.figure import draw_curves
 from cordlesion.detectability.found import detections
@@ -231,6 +233,45 @@ def test_what_cannot_be_measured_is_refused(toy, tmp_path):
     with pytest.raises(CordlesionError, match="none of its 1 files"):
         measure_detectability(toy / "data", tmp_path / "out", probability=tmp_path / "maps")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_map_on_another_grid_is_named_before_maps_that_are_missing(toy, tmp_path):
+    """One map of 91 is there, and it cannot be used: that is what to mend first."""
+    name = "sub-01_rec-implant01_label-lesion_probseg.nii.gz"
+    write_image(tmp_path / "maps" / name, np.zeros((5, 5, 5), np.float32))
+    with pytest.raises(CordlesionError, match=rf"{name}: .*grid"):
+        measure_detectability(toy / "data", tmp_path / "out", probability=tmp_path / "maps")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(CordlesionError, match="none: holds no probability map; one per scan is needed"):
+        measure_detectability(toy / "data", tmp_path / "out", probability=tmp_path / "none")
+
+
+def test_false_lesions_are_counted_in_the_whole_scan_and_only_in_scans_without_lesions(toy, tmp_path):
+    """At a corner of the scan too, far from any cord: maps are given for all of the scan."""
+    maps = tmp_path / "maps"  # of two scans; the others are left out
+    for name in ("unchanged", "implant05"):
+        path = maps / f"sub-01_rec-{name}_label-lesion_probseg.nii.gz"
+        p = read_probability(toy / "maps" / path.name)
+        data = np.zeros(SHAPE, np.float32) if name == "unchanged" else p.data.copy()
+        data[0:2, 0:2, 0:2] = data[10:12, 0:2, 58:60] = 0.7
+        write_image(path, data, p.affine)
+    measured = measure_detectability(toy / "data", tmp_path / "out", probability=maps, threshold=0.5)
+    (row,) = own(measured.false).itertuples()
+    assert (row.n_scans, row.n_false_lesions, row.false_volume_mm3) == (1, 2, 16.0)
+
+
+def test_the_model_in_the_package_has_a_name(toy, tmp_path, monkeypatch):
+    used = []
+
+    def predict(bundle, *_):
+        used.append(bundle)
+        raise CordlesionError("enough")
+
+    monkeypatch.setattr("cordlesion.detectability.bundle_maps.predict_dataset", predict)
+    for named in (Path("packaged"), Path("elsewhere")):
+        with pytest.raises(CordlesionError, match="enough"):
+            measure_detectability(toy / "data", tmp_path / "out", bundle=named)
+    assert used == [PACKAGED_BUNDLE, Path("elsewhere")]
 
 
 def test_a_dataset_without_lesions_is_refused_before_anything_is_predicted(toy, tmp_path):

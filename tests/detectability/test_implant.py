@@ -9,14 +9,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from cordlesion.dataset.bids import find_scans
+from cordlesion.detectability.cord_mask import require_cord_mask
 from cordlesion.detectability.dataset import read_lesion_dataset
 from cordlesion.detectability.design import Design
 from cordlesion.detectability.implant import implant_files
 from cordlesion.errors import CordlesionError
 from cordlesion.io.tables import read_table
-from cordlesion.io.volume import read_mask, read_probability, read_volume, write_volume
+from cordlesion.io.volume import read_mask, read_probability, read_scan, read_volume, write_volume
 from cordlesion.simulate.true_lesions import TRUE_LESIONS
 from support.images import assert_same_geometry, write_image
 from support.tubes import make_tube
@@ -182,6 +184,7 @@ def test_the_command_implants(healthy, tmp_path, cli):
     )  # fmt: skip
     assert done.status == 0, done.error
     (row,) = read_table(tmp_path / "out" / LABELS / "true_lesions.tsv", TRUE_LESIONS).itertuples()
+    assert json.loads((tmp_path / "out" / LABELS / "true_lesions.json").read_text())["LesionsWithoutRoom"] == {}
     assert (row.contrast, row.column) == (1.5, "posterior")
     assert row.volume_mm3 == pytest.approx(40, rel=0.1)
     assert row.anterior_mm < 0
@@ -227,3 +230,66 @@ def test_options_take_several_values(healthy, tmp_path, cli):
     assert ended.status == 0, ended.error
     table = read_table(tmp_path / "o" / LABELS / "true_lesions.tsv", TRUE_LESIONS)
     assert set(table["contrast"].round(3)) == {1.5, 1.8}
+
+
+def test_lesions_without_room_are_counted_by_copy_in_the_terminal_and_in_the_tables_file(healthy, tmp_path, cli):
+    """A cord of 50 mm has room for few lesions; the lesions that are missing are those of the design."""
+    scan, cord = healthy / "healthy one.nii.gz", healthy / "cord.nii.gz"
+    small = ["--volume", 30, 60, "--lesions", 9, "--copies", 2]
+    done = cli("implant", scan, "--cord-mask", cord, *small, "-o", tmp_path / "out")
+    assert done.status == 0, done.error
+    table = read_table(tmp_path / "out" / LABELS / "true_lesions.tsv", TRUE_LESIONS)
+    there = table.groupby("scan_id").size().to_dict()
+    left_out = json.loads((tmp_path / "out" / LABELS / "true_lesions.json").read_text())["LesionsWithoutRoom"]
+    assert left_out == {name: 9 - n for name, n in there.items()}
+    assert min(left_out.values()) > 0
+    assert f"{sum(left_out.values())} of 18 lesions had no room and were left out, in 2 copies." in done.output
+    assert "healthy one.nii.gz: " in done.output
+
+
+def moved(cord: np.ndarray, voxels: int) -> np.ndarray:
+    return np.roll(cord, voxels, axis=int(np.argmin([np.ptp(axis) for axis in np.nonzero(cord)])))
+
+
+def cut(cord: np.ndarray) -> np.ndarray:
+    """Without two slices in the middle of the cord."""
+    along = int(np.argmax([np.ptp(axis) for axis in np.nonzero(cord)]))
+    place = [slice(None)] * 3
+    place[along] = slice(24, 26)
+    copy = cord.copy()
+    copy[tuple(place)] = 0
+    return copy
+
+
+NONSENSE = {
+    "empty": (lambda cord: 0 * cord, "holds no voxel"),
+    "the whole image": (lambda cord: 0 * cord + 1, r"its axial sections have 1152 mm2, those of a cord 10 to 300"),
+    "the sac": (lambda cord: ndimage.binary_dilation(cord, iterations=4), "of the edges to bright fluid around it"),
+    "a stray voxel": (lambda cord: add_corner(cord), "consists of 2 pieces"),
+    "a gap": (cut, "consists of 2 pieces"),
+    "beside the cord": (lambda cord: moved(cord, 4), "of the edges to bright fluid around it are at its surface"),
+    "off the cord": (lambda cord: moved(cord, -9), "of the edges to bright fluid around it are at its surface"),
+}
+
+
+def add_corner(cord: np.ndarray) -> np.ndarray:
+    copy = cord.copy()
+    copy[-1, -1, -1] = 1
+    return copy
+
+
+@pytest.mark.parametrize(("change", "sentence"), NONSENSE.values(), ids=NONSENSE)
+def test_a_mask_that_is_not_the_cord_is_refused(healthy, tmp_path, change, sentence):
+    scan, image = healthy / "healthy one.nii.gz", nib.load(healthy / "cord.nii.gz")
+    mask = change(np.asarray(image.dataobj).astype(np.uint8)).astype(np.uint8)
+    write_image(tmp_path / "mask.nii.gz", mask, image.affine)
+    with pytest.raises(CordlesionError, match=f"mask.nii.gz: .*{sentence}.*a mask of the cord of this scan is needed"):
+        implant_files([scan], tmp_path / "out", cord_masks=[tmp_path / "mask.nii.gz"], copies=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_drawn_a_little_too_wide_or_too_narrow_are_accepted(healthy, tmp_path):
+    scan, image = read_scan(healthy / "healthy one.nii.gz"), nib.load(healthy / "cord.nii.gz")
+    cord = np.asarray(image.dataobj).astype(bool)
+    for mask in (cord, ndimage.binary_dilation(cord), ndimage.binary_erosion(cord), moved(cord, 1)):
+        require_cord_mask(mask, scan, tmp_path / "mask.nii.gz")

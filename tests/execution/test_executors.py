@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.execution import slurm
 from cordlesion.execution.devices import Sharing, training_slots
 from cordlesion.execution.jobs import Submission, await_earlier_jobs, jobs_folder, submissions
-from cordlesion.execution.local import LOCAL
+from cordlesion.execution.local import LOCAL, map_scans, stream_scans
 from cordlesion.execution.side_by_side import map_side_by_side
 from cordlesion.execution.slurm import LARGEST_ARRAY, ChunkWork, SlurmExecutor, chunked
 
@@ -187,3 +188,12 @@ def test_a_study_with_jobs_is_refused_where_nobody_knows_of_them(tmp_path, monke
     monkeypatch.setattr("cordlesion.execution.jobs.queue", lambda: None)
     with pytest.raises(CordlesionError, match=r"remove 7\.json there"):
         await_earlier_jobs(tmp_path)
+
+
+def test_threads_that_share_the_interpreter_take_short_turns() -> None:
+    before = sys.getswitchinterval()
+    (during,) = {one.result for one in map_scans(lambda _: sys.getswitchinterval(), range(4), "")}
+    assert during is not None
+    assert during == pytest.approx(before / 10)
+    assert sys.getswitchinterval() == before
+    assert list(stream_scans(lambda _: sys.getswitchinterval(), range(2), "")) == pytest.approx([before / 10] * 2)

@@ -25,6 +25,26 @@ def test_the_explorer_has_no_serious_violation(browser: Browser, server: Explore
     assert serious_faults(page) == []
     page.keyboard.press("?")
     assert serious_faults(page) == []
+    page.get_by_role("button", name="Close").first.click()
+    page.get_by_role("button", name="Open in").click()
+    assert serious_faults(page) == []
+    page.locator("#elsewhere").get_by_role("button", name="Close").click()
+    page.keyboard.press("c")
+    page.locator("#table tbody tr").first.wait_for()
+    assert serious_faults(page) == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280, 1920])
+def test_no_page_of_the_explorer_scrolls_sideways(browser: Browser, server: ExplorerServer, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    page.set_default_timeout(120_000)
+    page.goto(server.address)
+    page.locator("body[data-ready]").wait_for()
+    for shown in ("#scans li", "#table tbody tr"):
+        page.locator(shown).first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.keyboard.press("c")
     page.close()
 
 

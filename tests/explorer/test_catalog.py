@@ -1,6 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from cordlesion.config import PostprocessConfig
@@ -45,18 +45,16 @@ def test_each_model_has_its_own_threshold_and_only_tuned_maps_are_post_processed
     assert applied["bce"].removal.minimum_volume_mm3 == 4
 
 
-def test_scores_for_sorting_are_those_of_the_evaluation_at_the_tuned_threshold(catalog):
-    evaluation = read_table(catalog.results.folder.evaluation)
-    tuned = read_table(catalog.results.folder.thresholds).set_index("loss")["threshold"]
-    described = {(s["name"], s["set"]): s["scores"] for s in catalog.describe()["scans"]}
-    for number, model in enumerate(catalog.models):
-        name = model.run.loss
-        rows = evaluation[(evaluation["loss"] == name)]
-        rows = rows[rows["threshold"].isna() if name not in tuned else rows["threshold"] == tuned[name]]
-        assert len(rows) == len(described)
-        for row in rows.itertuples():
-            scores = described[row.scan_id, row.set][number]
-            assert scores["missed"] == row.n_reference_lesions - row.n_detected_lesions
-            assert scores["false"] == row.n_predicted_lesions - row.n_true_predicted_lesions
-            assert (scores["voxel_f1"] is None) == pd.isna(row.voxel_f1)
-            assert scores["voxel_f1"] is None or scores["voxel_f1"] == pytest.approx(row.voxel_f1)
+def test_paths_are_relative_to_the_study_unless_the_page_is_served_here(catalog, study):
+    path = catalog.results.folder.root / "runs" / "a b"
+    assert catalog.path_text(path) == "runs/a b"
+    assert Catalog(catalog.results, absolute_paths=True).path_text(path) == str(study.absolute() / "runs" / "a b")
+
+
+def test_studies_with_other_scans_or_another_title_have_another_identity(catalog, study):
+    identity = catalog.describe()["id"]
+    assert Catalog(read_results(study)).describe()["id"] == identity
+    assert Catalog(replace(catalog.results, name="other")).describe()["id"] != identity
+    fewer = Catalog(catalog.results)
+    vars(fewer)["scans"] = catalog.scans[1:]
+    assert fewer.describe()["id"] != identity

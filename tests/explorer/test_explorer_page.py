@@ -4,74 +4,24 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pandas as pd
 import pytest
+from opened_page import METRICS, Opened
 from payloads import parse, unpack, unpack_into
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from cordlesion.explorer.server import ExplorerServer, serve
 from cordlesion.explorer.site import Site
 from cordlesion.io.tables import read_table
 
 HOSTILE = "<img src=x onerror=window.broken=1><script>window.broken=1</script>"
-METRICS = ("voxel_sensitivity", "voxel_precision", "voxel_f1", "lesion_sensitivity", "lesion_precision", "lesion_f1")
-
-
-class Opened:
-    """A page, and its errors and requests."""
-
-    def __init__(self, browser: Browser, **options: object) -> None:
-        self.page: Page = browser.new_page(viewport={"width": 1440, "height": 900}, **options)
-        self.page.set_default_timeout(120_000)  # machines without a graphics card draw slowly
-        self.faults: list[str] = []
-        self.requests: list[str] = []
-        self.page.on(
-            "console", lambda message: message.type in ("error", "warning") and self.faults.append(message.text)
-        )
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-
-    def open(self, address: str) -> "Opened":
-        self.page.goto(address)
-        self.page.locator("body[data-ready]").wait_for()
-        return self
-
-    def after(self, act: Callable[[], object]) -> None:
-        """Act, and wait until the page is updated."""
-        before = self.page.locator("body").get_attribute("data-ready")
-        act()
-        self.page.locator(f"body[data-ready]:not([data-ready={before!r}])").wait_for()
-
-    def shown(self, side: str) -> dict[str, float | None]:
-        cells = {n: self.page.locator(f'[data-side="{side}"] [data-metric="{n}"]') for n in METRICS}
-        values = {name: cell.get_attribute("data-value") for name, cell in cells.items()}
-        return {name: None if value == "null" else float(value or "") for name, value in values.items()}
-
-    def text(self, side: str, selector: str) -> str:
-        return self.page.locator(f'[data-side="{side}"] {selector}').inner_text()
-
-    def address(self) -> str:
-        """The link in the address of the page, after its update."""
-        self.page.wait_for_timeout(50)  # the page receives a wheel event with a delay
-        self.page.locator('body[data-link="written"]').wait_for()
-        return self.page.url
-
-    def link(self) -> dict[str, str]:
-        return {name: values[0] for name, values in parse_qs(urlsplit(self.address()).fragment).items()}
-
-    def place(self) -> list[float]:
-        return [float(number) for number in re.findall(r"-?[\d.]+", self.text("a", ".place"))]
-
-    def pictures(self) -> list[bytes]:
-        return [self.page.locator(f'[data-side="{side}"] .picture').screenshot() for side in "ab"]
 
 
 @pytest.fixture(scope="module")
@@ -108,15 +58,15 @@ def test_metrics_equal_the_tables_at_any_position_of_the_slider(opened, study):
             for name in METRICS:
                 assert (shown[name] is None) == pd.isna(row[name])
                 assert shown[name] is None or shown[name] == pytest.approx(row[name])
-            missed = row["n_predicted_lesions"] - row["n_true_predicted_lesions"]
+            false = row["n_predicted_lesions"] - row["n_true_predicted_lesions"]
+            found, lesions = row["n_detected_lesions"], row["n_reference_lesions"]
             assert opened.text(side, ".counts.lesions") == (
-                f"{row['n_detected_lesions']} of {row['n_reference_lesions']} detected, "
-                f"{missed} of {row['n_predicted_lesions']} false"
+                f"TP {found} of {lesions}, FN {lesions - found}, FP {false} of {row['n_predicted_lesions']} predicted"
             )
             column = 1 if side == "a" else 2
             states = [cells[column - 3] for cells in table(opened) if len(cells) == 4 and cells[column - 3]]
-            assert sum("detected" in state for state in states) == row["n_detected_lesions"]
-            assert sum("false" in state for state in states) == missed
+            assert sum("TP" in state for state in states) == found
+            assert sum("FP" in state for state in states) == false
 
 
 def pixels(png: bytes) -> np.ndarray:
@@ -146,7 +96,7 @@ def test_a_click_on_a_lesion_moves_the_crosshair_there(opened, site):
 
 def test_orientation_is_the_radiological_convention(opened):
     """Axial: patient right on the left, anterior at the top; sagittal: anterior on the left, superior at the top."""
-    canvas = opened.page.locator('[data-side="a"] canvas')
+    canvas = opened.page.locator('[data-side="a"] canvas[tabindex]')
     box = canvas.bounding_box()
     assert box
     before = opened.pictures()
@@ -196,9 +146,9 @@ def test_keys(opened):
     opened.after(lambda: press("x"))
     assert (opened.link()["a"], opened.link()["b"]) == (start["b"], start["a"])
     press("?")
-    assert opened.page.locator("dialog").is_visible()
-    opened.page.get_by_role("button", name="Close").click()
-    assert not opened.page.locator("dialog").is_visible()
+    assert opened.page.locator("#help").is_visible()
+    opened.page.locator("#help").get_by_role("button", name="Close").click()
+    assert not opened.page.locator("#help").is_visible()
 
 
 def test_a_link_restores_the_state(opened, browser):
@@ -208,7 +158,7 @@ def test_a_link_restores_the_state(opened, browser):
     opened.after(page.get_by_role("button", name="Full scan").click)
     opened.after(page.get_by_role("button", name="true positive").click)
     opened.after(lambda: page.locator('[data-side="a"] select').select_option("hard"))
-    canvas = page.locator('[data-side="a"] canvas').bounding_box()
+    canvas = page.locator('[data-side="a"] canvas[tabindex]').bounding_box()
     assert canvas
     page.mouse.move(canvas["x"] + 100, canvas["y"] + 100)
     page.keyboard.down("Control")
@@ -272,7 +222,7 @@ def test_masks_have_no_threshold_and_scans_of_the_threshold_set_are_marked(opene
     assert page.locator('[data-side="b"] input[type="range"]').is_disabled()
     assert opened.text("b", "output") == "a mask"
     assert not page.locator("#tuning").is_visible()
-    opened.after(page.get_by_role("button", name=re.compile("Threshold set")).click)
+    opened.after(page.get_by_role("button", name=re.compile("Threshold")).click)
     assert page.locator("#tuning").is_visible()
     assert "threshold set" in page.locator("#facts").inner_text()
 
@@ -334,7 +284,7 @@ def test_colours(opened):
             const thresholds = [0, 0.5, 1];
             const paint = (show, ...hidden) => {
                 const colors = new Uint32Array(4);
-                cordlesion.paint(colors, frame, levels, 2, { show, hidden: new Set(hidden), thresholds });
+                cordlesion.paint(colors, frame, levels, { t: 2 }, { show, hidden: new Set(hidden), thresholds });
                 return Array.from(new Uint8Array(colors.buffer));
             };
             const shows = ["agreement", "reference", "scan", "probability"].map((show) => paint(show));

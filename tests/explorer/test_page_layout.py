@@ -84,7 +84,7 @@ def style_body(page: Page, style: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("fonts", FONTS)
 def test_all_numbers_are_above_the_footer_on_a_small_screen(page, fonts):
-    page.set_viewport_size({"width": 1280, "height": 760})
+    page.set_viewport_size({"width": 1280, "height": 720})
     style_body(page, FONTS[fonts])
     footer = boxes(page, "footer")[0][1]
     assert all(y + height <= footer for _, y, _, height in boxes(page, ".metrics tr"))
@@ -125,7 +125,7 @@ def test_files_that_are_still_loading_are_not_dropped(browser, server):
 
 @pytest.mark.parametrize("zoomed", [False, True])
 def test_the_crosshair_is_one_pixel_wide_in_both_slices(page, zoomed):
-    canvas = page.locator('[data-side="a"] canvas')
+    canvas = page.locator('[data-side="a"] canvas[tabindex]')
     box = canvas.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
     page.keyboard.down("Control")

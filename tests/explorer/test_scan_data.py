@@ -58,7 +58,7 @@ def test_metrics_equal_the_tables(catalog, described, data):
 def test_metrics_at_other_thresholds_equal_an_evaluation_of_the_mask(catalog, described, data):
     for name, minimum in (("soft", 4), ("bce", 4), ("shipped", 0)):
         model = next(model for model in catalog.models if model.run.loss == name)
-        path = catalog.results.folder.probability(data.scan.scan_id, model.run.maps_name)
+        path = catalog.results.folder.probability(data.scan.scan_id, catalog.results.maps_name(model.run))
         p = np.asarray(nib.load(path).dataobj)
         for threshold in (0.03, 0.12, 0.225, 0.37, 0.81):
             mask = naive_removal(p >= np.float32(threshold), data.image.spacing_mm, minimum)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.explorer.server import HOST, ExplorerServer, serve
+from cordlesion.explorer.server import HOST, ExplorerServer, serve, usual_port
 
 
 def ask(server: ExplorerServer, path: str, method: str = "GET", host: str | None = None) -> http.client.HTTPResponse:
@@ -132,6 +132,17 @@ def test_keys_cannot_be_guessed(server, study):
     with serve(study) as other:
         assert len(other.key) >= 20
         assert other.key != server.key
+
+
+def test_a_study_has_the_same_port_at_each_start_and_another_one_while_it_is_in_use(study, tmp_path):
+    with serve(study, None) as first:
+        usual = first.server_port
+        assert usual == usual_port(study) < 32_768
+        with serve(study, None) as second:
+            assert second.server_port not in (0, usual)
+    with serve(study, None) as third:
+        assert third.server_port == usual
+    assert usual_port(tmp_path) != usual
 
 
 def test_a_port_in_use_is_reported(study):

@@ -1,11 +1,17 @@
 """What a verdict says: about the scan, and about the lesions that were found."""
 
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from cordlesion.guard.conformal import SHRINKAGE, look_parts, look_scores
 from cordlesion.guard.features import stack_features
-from cordlesion.guard.profile import make_profile, profile_scan
+from cordlesion.guard.profile import LesionExtent, ScanProfile, make_profile, profile_scan
+from cordlesion.guard.reasons import look_reason
 from cordlesion.guard.verdict import NOT_COMPARED, Verdict, judge_result, judge_scan
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from support.stacks import SPACING_MM, cord_stack
@@ -50,6 +56,56 @@ def test_dark_fluid_is_refused_in_words(profile):
     assert "; in the training scans it is brighter (" in reason
     low, high = profile.span("fluid_contrast")
     assert reason.endswith(f"({100 * low:.0f} to {100 * high:.0f} %)")
+
+
+def profile_of(points: np.ndarray) -> ScanProfile:
+    """A profile whose only features are two quartiles, with these values."""
+    n = len(points)
+    return ScanProfile(
+        features={"lower_quartile": tuple(points[:, 0]), "median": tuple(points[:, 1])}, voxels_mm=(VOXELS,) * n,
+        subjects=tuple(range(n)), lesions=LesionExtent(n_lesions=1),
+    )  # fmt: skip
+
+
+def test_a_value_within_the_range_is_named_with_the_one_that_fits_the_other_values():
+    """Both quartiles rise together, from 0.1 and 0.2 to 0.5 and 0.6; a low first one needs a low second one."""
+    together = np.linspace(0.1, 0.5, 60)
+    profile = profile_of(np.stack([together, together + 0.1], axis=1))
+    (reason,) = judge_scan(profile, {"lower_quartile": 0.12, "median": 0.58}, VOXELS).reasons
+    value, usual, low, high = (float(number) for number in re.findall(r"([\d.]+)(?= %| to)", reason))
+    assert "have about" in reason
+    # The one with the larger part: the correlation of the score is half of the true one.
+    name = "lower_quartile" if "lower quartile" in reason else "median"
+    assert value == {"lower_quartile": 12, "median": 58}[name]
+    assert (low, high) == {"lower_quartile": (10, 50), "median": (20, 60)}[name]
+    mean, other = {"lower_quartile": (0.3, 0.58 - 0.4), "median": (0.4, 0.12 - 0.3)}[name]
+    assert usual == round(100 * (mean + (1 - SHRINKAGE) * other))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1))
+def test_no_reason_names_a_value_within_the_range_without_saying_what_is_unusual(seed, first, second):
+    points = np.random.default_rng(seed).multivariate_normal([0.4, 0.5], [[0.01, 0.009], [0.009, 0.01]], 40).clip(0, 1)
+    profile = profile_of(points)
+    reason = look_reason(profile, {"lower_quartile": first, "median": second})
+    value, *others, low, high = (float(number) for number in re.findall(r"([\d.]+)(?= %| to)", reason))
+    assert len(others) == ("have about" in reason)
+    assert others or not low <= value <= high
+    assert others != [value]
+
+
+def test_the_parts_of_the_features_are_those_of_the_distance():
+    points = np.random.default_rng(0).normal(size=(30, 5)) @ np.diag([1, 2, 3, 1, 1])
+    parts, expected = look_parts(points)
+    assert parts.mean() == pytest.approx(look_scores(points)[-1] ** 2)
+    # Independently: regression on the other features, with the correlations of the score.
+    mean, sd = points[:-1].mean(axis=0), points[:-1].std(axis=0)
+    z, correlation = (points[-1] - mean) / sd, np.corrcoef(points[:-1].T)
+    correlation = (1 - SHRINKAGE) * correlation + SHRINKAGE * np.eye(5)
+    for k in range(5):
+        rest = np.arange(5) != k
+        fitted = correlation[k, rest] @ np.linalg.solve(correlation[np.ix_(rest, rest)], z[rest])
+        assert expected[k] == pytest.approx(mean[k] + sd[k] * fitted)
 
 
 def test_other_voxels_are_unusual_and_never_refused(profile):

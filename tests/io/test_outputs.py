@@ -81,6 +81,8 @@ REFUSED: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = {
         ),
         ("tune --reference cord.nii.gz --probability scan.nii.gz -o", ("cord.nii.gz", "scan.nii.gz")),
     ],
+    ("cut",): [("cut --probability maps --threshold 0.5 --names same -o", ("maps",))],
+    ("plan",): [("plan splits_final.json --save-components", ("splits_final.json",))],
     ("compare",): [("compare first.tsv second.tsv -o", ("first.tsv", "second.tsv"))],
     ("export", "split"): [("export split splits.tsv -o", ("splits.tsv",))],
     ("export-split",): [("export-split splits.tsv -o", ("splits.tsv",))],

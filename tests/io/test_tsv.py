@@ -2,7 +2,7 @@ import math
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
@@ -137,3 +137,34 @@ def test_a_declared_table_is_written_in_its_order_and_added_columns_come_last(tm
 def test_a_seed_too_large_for_an_integer_stays_a_number(tmp_path, seed):
     (path := tmp_path / "a.tsv").write_text(f"loss\tseed\nbce\t{seed}\ndice\tn/a\n")
     assert pd.api.types.is_float_dtype(read_table(path)["seed"])
+
+
+VALUES = {
+    "float64": st.floats(),
+    "int64": st.integers(-(2**63), 2**63 - 1),
+    "bool": st.booleans(),
+    "object": st.one_of(
+        st.text(max_size=4), st.none(), st.floats(), st.integers(), st.sampled_from(["a\tb", 'a"b', "\n"])
+    ),
+    "str": st.one_of(st.text(max_size=4), st.none()),
+    "Int64": st.one_of(st.integers(-9, 9), st.none()),
+    "float32": st.floats(width=32),
+}
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data(), st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4), st.integers(0, 4))
+def test_tables_have_the_bytes_of_pandas(tmp_path_factory, data, kinds, n_rows) -> None:
+    columns = {
+        f"{kind} {k}": pd.Series(data.draw(st.lists(VALUES[kind], min_size=n_rows, max_size=n_rows)), dtype=kind)
+        for k, kind in enumerate(kinds)
+    }
+    table = pd.DataFrame(columns)
+    expected = table.to_csv(sep="\t", index=False, na_rep="n/a", lineterminator="\n")
+    path = tmp_path_factory.mktemp("tables") / "table.tsv"
+    write_table(path, table)
+    assert path.read_bytes() == expected.encode("utf-8")
+    with table_in_parts(path) as append:
+        for start in range(n_rows):
+            append(table.iloc[start : start + 1])
+    assert path.read_bytes() == (expected.encode("utf-8") if n_rows else b"")

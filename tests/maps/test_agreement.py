@@ -90,8 +90,8 @@ def test_the_page_shows_the_worst_scan_first(drawn) -> None:
     parsed = Page((drawn / "index.html").read_text(encoding="utf-8"))
     sources = [attributes["src"] for tag, attributes in parsed.elements if tag == "img"]
     assert sources == ["sub-a.svg", "sub-b.svg", "sub-c.svg"]
-    assert "1 of 2 lesions detected, 1 of 2 predicted are false" in parsed.text
-    assert "no lesion in the reference, 1 predicted (10 mm³)" in parsed.text
+    assert "1 of 2 lesions detected, 1 false positive among 2 predicted" in parsed.text
+    assert "lesion-free, 1 false positive (10 mm³)" in parsed.text
 
 
 def test_scans_are_found_in_the_dataset_of_the_references(folders, tmp_path) -> None:
@@ -176,7 +176,7 @@ def test_judged_lesions_add_up_to_the_metrics(seed: int, share: float, rule: str
 
 def test_a_line_tells_how_well_masks_agree() -> None:
     metrics = ScanMetrics(0.5, 0.5, 0.712, 1.0, 0.5, 0.6, 1, 1, 4, 2, 120.4, 80.0)
-    assert summarize(metrics) == "voxel F1 0.71, 1 of 1 lesion detected, 2 of 4 predicted are false"
+    assert summarize(metrics) == "voxel F1 0.71, 1 of 1 lesion detected, 2 false positives among 4 predicted"
 
 
 def test_lesions_of_another_body_part_are_shown_without_a_cord(shared, tmp_path) -> None:

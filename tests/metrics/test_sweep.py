@@ -1,6 +1,7 @@
 """All metrics of a map at many thresholds: one evaluation per threshold, in one pass."""
 
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from random_masks import VALUES, maps, rules, spacings
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import binarize, evaluate, sweep
+from cordlesion.metrics.voxel import bounding_box
 from oracles import sweep_oracle
 
 cuts = st.lists(st.sampled_from([*VALUES.tolist(), 0.05, 0.3, 0.95]), max_size=8)
@@ -78,3 +80,17 @@ def test_thresholds_that_are_no_numbers_get_a_sentence(thresholds):
     mask = np.zeros((3, 3, 3), bool)
     with pytest.raises(CordlesionError, match="The thresholds are"):
         sweep(mask, mask.astype(float), (1, 1, 1), thresholds)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("part_voxels", [1, 20, 2**16])
+def test_the_box_is_found_part_by_part(monkeypatch, order, part_voxels):
+    module = importlib.import_module("cordlesion.metrics.sweep")
+    monkeypatch.setattr(module, "_PART_VOXELS", part_voxels)
+    rng = np.random.default_rng(1)
+    for share in (0.0, 0.002, 0.01, 0.3):
+        for _ in range(10):
+            shape = tuple(rng.integers(1, 12, 3))
+            mask = np.asarray(rng.random(shape) < share, order=order)
+            p = np.asarray(np.where(rng.random(shape) < share, 0.6, 0.1), dtype=np.float32, order=order)
+            assert module._box_of_either(mask, p, 0.5) == bounding_box(mask | (p >= 0.5))

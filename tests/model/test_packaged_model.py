@@ -9,10 +9,13 @@ import pytest
 import cordlesion
 from cordlesion.cli.app import main
 from cordlesion.config import PACKAGED_BUNDLE, builtin_study, read_study
+from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
+from cordlesion.io.progress import shown
 from cordlesion.io.reading import read_json
-from cordlesion.io.volume import write_volume
+from cordlesion.io.volume import Volume, write_volume
 from cordlesion.model.bundle import load_bundle
+from cordlesion.model.packaged_model import announcer, bundle_folder
 from cordlesion.simulate import ScanPlan, simulate_scan
 from cordlesion.simulate.anatomy import Person
 from cordlesion.simulate.scan import SimulatedScan
@@ -91,6 +94,45 @@ def test_the_commands_use_it_and_say_so(lesion_scan, tmp_path, capsys):
     np.testing.assert_array_equal(*(cordlesion.read_probability(path).data for path in maps))
     assert run(["segment", str(path), "-o", str(tmp_path / "quiet"), "--quiet", "--no-pictures", *curve]) == 0
     assert capsys.readouterr().out == ""
+
+
+def test_it_has_a_name_that_every_command_takes(tmp_path, monkeypatch, cli):
+    monkeypatch.chdir(tmp_path)
+    assert bundle_folder(None) == bundle_folder("packaged") == bundle_folder(Path("packaged")) == PACKAGED_BUNDLE
+    assert bundle_folder("other") == Path("other")
+    assert cli("model", "info", "packaged").output == cli("model", "info").output != ""
+    (tmp_path / "packaged").mkdir()  # a folder of other things changes nothing
+    assert bundle_folder("packaged") == PACKAGED_BUNDLE
+    (tmp_path / "packaged/model.json").write_text("{}")
+    with pytest.raises(CordlesionError, match=f"Give the whole path of the folder .{tmp_path}/packaged.") as caught:
+        bundle_folder("packaged")
+    assert len(str(caught.value).splitlines()) == 1
+    assert bundle_folder(tmp_path / "packaged") == tmp_path / "packaged"
+    assert bundle_folder(None) == PACKAGED_BUNDLE
+
+
+@pytest.mark.parametrize("command", ["segment", "predict"])
+@pytest.mark.parametrize("model", [[], ["-m", "packaged"]])
+def test_a_missing_file_is_named_alone(tmp_path, monkeypatch, cli, command, model):
+    monkeypatch.chdir(tmp_path)
+    noise = np.random.default_rng(0).random((9, 9, 9), np.float32)
+    write_volume(tmp_path / "here.nii.gz", noise, Volume(noise, np.eye(4)))
+    for given in (["no.nii.gz"], ["here.nii.gz", "--centerline", "no.nii.gz"]):
+        done = cli(command, *given, "-o", tmp_path / "out.nii.gz", *model)
+        assert done.status == 2
+        assert "no.nii.gz" in done.error
+        assert "package" not in done.output + done.error
+
+
+def test_the_message_about_it_comes_once_and_says_how_it_was_named(capsys):
+    with shown():
+        for given in (None, "packaged", "other"):
+            announce = announcer(given)
+            announce(Path("no such file"))
+            announce()
+            announce()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert [line.partition("model of")[0] for line in lines] == ["No --model was given, so the ", "The "]
 
 
 def run(command):

@@ -36,7 +36,7 @@ def test_a_constant_patch_is_one_of_zeros(value):
     model = PatchModel(untrained_bundle())
     patches = torch.full((1, 1, 16, 16, 16), value)
     found = model(patches)
-    torch.testing.assert_close(found, torch.sigmoid(model.network(torch.zeros_like(patches))), atol=1e-6, rtol=0)
+    torch.testing.assert_close(found, torch.sigmoid(model.networks[0](torch.zeros_like(patches))), atol=1e-6, rtol=0)
 
 
 def test_the_bundles_own_network_stays_as_it_was():

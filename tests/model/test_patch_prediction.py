@@ -3,8 +3,9 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from cordlesion.config import PredictionConfig
+from cordlesion.config import PredictionConfig, PreprocessConfig, StudyConfig
 from cordlesion.model.bundle import Bundle
 from cordlesion.model.patch_prediction import standardize_patches
 from cordlesion.preprocess.cord_stack import StackGeometry
@@ -49,3 +50,15 @@ def test_nothing_is_lesion_beyond_the_radius_around_the_centerline():
             inside = ((x - 7.5) ** 2 + (y - 7.5) ** 2) ** 0.5 * 0.5 <= 2.6
             np.testing.assert_array_equal(found[x, y], p[x, y] if inside else 0)
     assert (p > 0).all()
+
+
+@given(st.integers(8, 60), st.floats(0.05, 20), st.integers(1, 10))
+def test_the_smallest_radius_of_a_study_leaves_a_voxel_in_each_slice(crop, spacing_mm, hundredths):
+    preprocess = PreprocessConfig(crop_voxels=crop * 4, spacing_mm=spacing_mm)
+    geometry = StackGeometry((9, 9, 9), (1.0, 1.0, 1.0), (crop, crop), 0, np.zeros(2, int), np.zeros(2, int))
+    least = int(np.ceil(100 * spacing_mm / np.sqrt(2)))
+    study = {"name": "a", "dataset": "b", "output": "c", "losses": ["bce"], "preprocess": preprocess}
+    taken = StudyConfig.model_validate(study | {"prediction": {"radius_mm": least / 100}})
+    assert geometry.near_centerline(taken.prediction.radius_mm, preprocess).any()
+    with pytest.raises(ValidationError, match="may hold no voxel"):
+        StudyConfig.model_validate(study | {"prediction": {"radius_mm": max(least - hundredths, 0.5) / 100}})

@@ -30,11 +30,15 @@ def medians(values, subjects, draws):
     return [statistics.median(values[scan] for scan in drawn_scans(subjects, counts)) for counts in draws]
 
 
-def best_cell(scores, thresholds):
+def best_cell(scores, thresholds, tolerance=0):
     """The cell (volume, threshold) with the highest of the scores; ties as documented, looked at one by one."""
     highest = max(scores.values())
     tied = {cell for cell, score in scores.items() if score == highest}
     volume = min(v for v, _ in tied)
+    for (v, t), score in scores.items():
+        marking_all = max(scores.get((volume, 0), 0), 0)
+        if v == volume and tolerance and highest > 0 and score > marking_all and 2 * score >= highest:
+            tied |= {(v, t)} if score >= highest - tolerance else set()
     runs, run = [], []
     for t in thresholds:
         run = [*run, t] if (volume, t) in tied else []

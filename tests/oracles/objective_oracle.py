@@ -64,10 +64,13 @@ def joint(scans):
 SCORES = {
     "median_voxel_f1": lambda scans: statistics.median(map(voxel_f1, bearing(scans))),
     "mean_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
+    "plateau_voxel_f1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
+    "plateau_voxel_f1:0.1": lambda scans: statistics.mean(map(voxel_f1, bearing(scans))),
     "pooled_voxel_f1": lambda scans: Fraction(
         2 * sum(scan.common for scan in scans), sum(scan.reference + scan.predicted for scan in scans)
     ),
     "median_lesion_f1": lambda scans: statistics.median(lesion_f1(scan) for scan in scans if scan.n_reference),
+    "mean_lesion_f1": lambda scans: statistics.mean(lesion_f1(scan) for scan in scans if scan.n_reference),
     "f_beta": lambda scans: statistics.median(f_beta(scan, 2) for scan in bearing(scans)),
     "f_beta:0.5": lambda scans: statistics.median(f_beta(scan, Fraction(1, 2)) for scan in bearing(scans)),
     "lesion_sensitivity": lambda scans: lesion_sensitivity(scans, 1),
@@ -76,9 +79,13 @@ SCORES = {
 }
 
 
+TOLERANCES = {"plateau_voxel_f1": Fraction(2, 100), "plateau_voxel_f1:0.1": Fraction(1, 10)}
+"""How much lower than the highest a score may be to count as equal; 0 elsewhere."""
+
+
 def takes_part(objective, scan):
     """Whether a scan enters the objective at all."""
-    if objective == "median_lesion_f1":
+    if objective in ("median_lesion_f1", "mean_lesion_f1"):
         return scan.n_reference > 0
     if objective.startswith("lesion_sensitivity"):
         return scan.n_reference > 0 or scan.lesion_free

@@ -12,12 +12,33 @@ from playwright.sync_api import Browser, Page
 ROWS = "#table-table2 tbody tr"
 
 
+UNFOLD = "document.querySelectorAll('details.fold').forEach((one) => { one.open = true; })"
+VISIBLE_WORDS = """() => {
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let words = 0;
+    while (walker.nextNode()) {
+        const parent = walker.currentNode.parentElement;
+        if (!["SCRIPT", "STYLE"].includes(parent.nodeName) && parent.checkVisibility())
+            words += walker.currentNode.data.split(/\\s+/).filter(Boolean).length;
+    }
+    return words;
+}"""
+
+
 @pytest.fixture
-def page(browser: Browser, reported: Path) -> Iterator[Page]:
-    page = browser.new_page()
+def folded(browser: Browser, reported: Path) -> Iterator[Page]:
+    """The page as it opens, on the screen of a small laptop."""
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.goto((reported / "report.html").as_uri())
     yield page
     page.close()
+
+
+@pytest.fixture
+def page(folded: Page) -> Page:
+    """The page with its sections unfolded."""
+    folded.evaluate(UNFOLD)
+    return folded
 
 
 def column(page: Page, name: str, set_name: str) -> list[str]:
@@ -62,6 +83,7 @@ def test_tables_are_copied_as_the_files_have_them(browser: Browser, reported: Pa
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
     page.goto((reported / "report.html").as_uri())
+    page.evaluate(UNFOLD)
     for kind, ending in (("CSV", "csv"), ("LaTeX", "tex")):
         page.locator("#table-table1 button.copy", has_text=kind).click()
         copied = page.evaluate("navigator.clipboard.readText()")
@@ -79,6 +101,7 @@ def test_a_picture_is_loaded_when_its_scan_is_opened_and_nothing_comes_from_else
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))
     page.goto((reported / "report.html").as_uri())
+    page.evaluate(UNFOLD)
     page.locator("#scans").scroll_into_view_if_needed()
     assert not [url for url in loaded if "gallery/" in url]
     first = page.locator(".gallery details").first
@@ -97,7 +120,9 @@ def test_scans_can_be_put_in_another_order(page: Page) -> None:
     page.select_option("#order", "name")
     assert names.all_inner_texts() == sorted(before) != before
     page.select_option("#order", "false")
-    false = [int(text.split(" false")[0].split()[-1]) for text in page.locator(".gallery summary").all_inner_texts()]
+    false = [
+        int(text.split(" false positive")[0].split()[-1]) for text in page.locator(".gallery summary").all_inner_texts()
+    ]
     assert false == sorted(false, reverse=True)
     page.select_option("#order", "overlap")
     assert names.all_inner_texts() == before
@@ -109,6 +134,7 @@ def test_without_script_nothing_is_offered_that_does_not_work(browser: Browser, 
     assert not page.locator(".tools >> visible=true").count()
     assert page.locator("thead button").count() == 0
     assert page.locator("h2#use").is_visible()
+    page.locator("#scans > details > summary").click()
     page.locator(".gallery summary").first.click()
     assert page.locator(".gallery img").first.is_visible()
     page.close()
@@ -136,29 +162,68 @@ def test_axe_finds_no_serious_fault(browser: Browser, reported: Path, scheme: st
     page.close()
 
 
-@pytest.mark.parametrize("width", [360, 1280, 1400, 1920])
+@pytest.mark.parametrize("width", [360, 390, 768, 1280, 1920])
 def test_the_page_is_as_wide_as_the_screen(browser: Browser, reported: Path, tmp_path: Path, width: int) -> None:
-    """Also with a table that is wider than any screen, as of a cohort with many scanners."""
+    """Folded and unfolded, also with a table that is wider than any screen, as of a cohort with many scanners."""
     text = (reported / "report.html").read_text(encoding="utf-8")
     start = text.index("<td", text.index('id="table-cohort"'))
     place = text.index(">", start) + 1
     path = tmp_path / "report.html"
-    for added in ("", "one more scanner, " * 150):
+    for added in ("", "onemorescanner," * 150):
         path.write_text(text[:place] + added + text[place:], encoding="utf-8")
         page = browser.new_page(viewport={"width": width, "height": 800})
         page.goto(path.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for script in ("", UNFOLD):
+            page.evaluate(script)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.locator("nav").evaluate("nav => nav.scrollWidth <= nav.clientWidth")
         if added:
             assert page.locator("#table-cohort .wide").count() == 1
         page.close()
 
 
-def test_the_recommendation_is_on_the_first_screen(page: Page) -> None:
-    page.set_viewport_size({"width": 1280, "height": 900})
-    for part in ("h2#use", ".expect", "figure#recommendation svg"):
-        box = page.locator(part).bounding_box()
+def test_what_was_found_is_on_the_first_screen(folded: Page) -> None:
+    for part in ("h2#use", ".sentence:last-child", ".expect"):
+        box = folded.locator(part).bounding_box()
         assert box is not None
-        assert box["y"] + box["height"] <= 900
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 720
+    lines = folded.locator("nav > a").evaluate_all("links => links.map((link) => link.getBoundingClientRect().y)")
+    assert len(set(lines)) == 1
+
+
+def test_little_is_to_be_read_before_anything_is_unfolded(folded: Page) -> None:
+    before = folded.evaluate(VISIBLE_WORDS)
+    folded.evaluate(UNFOLD)
+    assert before < 1700 < folded.evaluate(VISIBLE_WORDS)
+
+
+def test_links_unfold_what_they_lead_to(folded: Page) -> None:
+    assert not folded.locator("#limits li").first.is_visible()
+    folded.locator(".notice a").click()
+    folded.locator("#limits li").first.wait_for()
+    folded.evaluate("location.hash = 'figure6_training'")
+    folded.locator("#figure6_training svg").wait_for()
+    top = folded.locator("#figure6_training").evaluate("one => one.getBoundingClientRect().top")
+    assert 0 <= top < 720
+
+
+def test_everything_is_unfolded_and_folded_at_once(folded: Page) -> None:
+    button = folded.locator("#folds button")
+    button.click()
+    assert folded.locator("details.fold:not([open])").count() == 0
+    button.click()
+    assert folded.locator("details.fold[open]").count() == 0
+
+
+def test_folded_sections_are_printed(folded: Page) -> None:
+    pages = folded.pdf(format="A4", prefer_css_page_size=True)
+    assert 1 < len(re.findall(rb"/Type\s*/Page\b", pages)) <= 8
+    folded.emulate_media(media="print")
+    for part in ("#table-table1 table", "#figure2_thresholds svg", "#table-pairs table", "#limits li", ".methods p"):
+        assert folded.locator(part).first.is_visible()
+    assert not folded.locator("#record pre").first.is_visible()
+    folded.emulate_media(media="screen")
+    assert folded.locator("details.fold[open]").count() == 0
 
 
 def test_sorted_rows_are_ruled_as_a_whole_or_not_at_all(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's recipe for a section of the report: one file with its template, and one row of SECTIONS."""
+"""CONTRIBUTING's recipe for a section of the report: one file with its template, and its name in a chapter."""
 
 import re
 import shutil
@@ -24,12 +24,11 @@ def count_scans(results: StudyResults) -> pd.DataFrame:
 def scans_table(counts: pd.DataFrame) -> Table:
     """Lay out the scans of each set."""
     groups = tuple(Group(str(row["set"]), ((Cell(str(row["n"])),),)) for _, row in counts.iterrows())
-    return Table(("Set", "Scans"), groups, note="Scans of each set.")
+    return Table(("Set", "Scans"), groups, lead="Scans of each set.")
 
 
 SECTION = Section(
     key="sizes",
-    link="Sizes",
     title="How large are the sets?",
     summarize={"sizes": count_scans},
     tables=(ReportTable("sizes", lambda findings: scans_table(findings.frames["sizes"])),),
@@ -44,22 +43,19 @@ def test_a_section_is_one_file_and_one_row(fake_study: FakeStudy, tmp_path: Path
     copy.write("report/sections/sizes.py", SECTION)
     copy.write("report/sections/templates/sizes.html.j2", TEMPLATE)
     copy.replace("report/sections/__init__.py", "    scores,\n", "    scores,\n    sizes,\n")
-    row = "    example.SECTION,\n"
-    copy.replace("report/sections/__init__.py", row, f"    sizes.SECTION,\n{row}")
+    row = "            subgroups.SECTION,\n"
+    copy.replace("report/sections/__init__.py", row, f"{row}            sizes.SECTION,\n")
     study = Path(shutil.copytree(fake_study.folder, tmp_path / "study"))
     code = "import sys; from cordlesion.report.page import write_report; write_report(sys.argv[1])"
     written = copy.python("-c", code, study)
     assert written.returncode == 0, written.stderr
     page = (study / "report.html").read_text(encoding="utf-8")
-    navigation = re.search(r"<nav.*?</nav>", page, re.DOTALL)
-    assert navigation
-    assert re.search(
-        r'<a href="#subgroups">Subgroups</a> <a href="#sizes">Sizes</a> <a href="#example">', navigation[0]
-    )
     section = page.split('<section id="sizes">')[1].split("</section>")[0]
-    assert "<h2>How large are the sets?</h2>" in section
-    assert re.search(r"<p>\d+ scans in all: Table 13 after Table 12a\.</p>", section)
-    assert re.search(r"<strong>Table 13\.</strong>\s+Scans of each set\.", section)
-    assert "## sizes\n\nTable 13. Scans of each set." in (study / "tables" / "captions.md").read_text(encoding="utf-8")
+    assert page.index('<section id="subgroups">') < page.index('<section id="sizes">') < page.index(">Thresholds</h2>")
+    assert "<h3>How large are the sets?</h3> <span>Table 6</span>" in section
+    # Every loss has one seed: the table of seeds is empty and takes no number.
+    assert re.search(r"<p>\d+ scans in all: Table 6 after Table 5a\.</p>", section)
+    assert re.search(r"<strong>Table 6\.</strong>\s+Scans of each set\.", section)
+    assert "## sizes\n\nTable 6. Scans of each set." in (study / "tables" / "captions.md").read_text(encoding="utf-8")
     assert (study / "tables" / "sizes.tsv").read_text().startswith("Set\tScans\n")
     assert (study / "tables" / "summary_sizes.tsv").read_text().startswith("set\tn\n")

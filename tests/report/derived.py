@@ -16,9 +16,12 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from plain_statistics import (
+    as_good,
     brackets,
+    chance,
     change_of_ratio,
     change_of_scans,
+    drawn_ranks,
     fine,
     fine_brackets,
     flipped,
@@ -230,7 +233,7 @@ class Derived:
         """Every loss has one seed, which leaves its noise unknown; comparators have no seeds."""
         head = ["Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"]
         head += ["95 % over subjects and seeds", "Effect", "p", "p (Holm)", "Subjects", "p over subjects (Holm)"]
-        rows = [[*head, "Detectable", "Compared", "Role"]]
+        rows = [[*head, "Detectable", "p as good (Holm)", "Compared", "Role"]]
         for metric in F1:
             scans = {loss: self.bearing(loss, "test", self.tuned[loss]) for loss in self.losses}
             people = {loss: part.groupby("subject")[metric].mean() for loss, part in scans.items()}
@@ -239,6 +242,8 @@ class Derived:
             p = {pair: max(one.pvalue, 2 / 2 ** len(changes[pair])) for pair, one in tests.items()}
             mine = holm({pair: one for pair, one in p.items() if self.best in pair})
             over_all = {pair: max(one, min(mine.values())) for pair, one in holm(p).items()}
+            seedless = {pair: as_good(change) for pair, change in changes.items() if not self.trained & set(pair)}
+            equal = holm(seedless) if metric == "voxel_f1" else {}
             for (a, b), change in changes.items():
                 first = self.best in (a, b)
                 adjusted, m = (mine[a, b], len(mine)) if first else (over_all[a, b], len(p))
@@ -252,8 +257,31 @@ class Derived:
                 cells = [str(len(scans[a])), number(change.mean(), "+"), ends, "–" if unknown else ends]
                 cells += [number(rank_biserial(change), "+"), p_text(p[a, b])]
                 cells += [p_text(adjusted) + "*" * bool(adjusted <= 0.05), str(len(change)), p_text(adjusted), gap]
+                cells.append(p_text(equal[a, b]) + "*" * bool(equal[a, b] <= 0.05) if (a, b) in equal else "–")
                 rows.append([*words, *cells, str(m), "primary" if first and metric == "voxel_f1" else "exploratory"])
         return rows
+
+    def ranks(self) -> list[list[str]]:
+        """Every loss has one seed, so only subjects are drawn."""
+        scans = {loss: self.bearing(loss, "test", self.tuned[loss]) for loss in self.losses}
+        people = pd.DataFrame({loss: part.groupby("subject")["voxel_f1"].mean() for loss, part in scans.items()})
+        low, high, best = drawn_ranks(people.to_numpy())
+        ranks = people.mean().rank(ascending=False, method="min").astype(int)
+        seeds = {loss: "1" if loss in self.trained else "–" for loss in self.losses}
+        drawn = [(f"{a} to {b}", chance(p)) for a, b, p in zip(low, high, best, strict=True)]
+        rows = [
+            [
+                "Losses",
+                NAMES[loss],
+                seeds[loss],
+                number(people[loss].mean()),
+                str(ranks[loss]),
+                *drawn[k],
+            ]
+            for k, loss in enumerate(self.losses)
+        ]
+        head = ["Ranked", "Method", "Seeds", "Mean V-F1", "Rank", "95 % interval", "Probability of being the best"]
+        return [head, *sorted(rows, key=lambda row: int(row[4]))]
 
     def strata(self) -> list[list[str]]:
         rows = [["Loss", "Share", "< 40 mm³", "40 to 100 mm³", "≥ 100 mm³", "FROC score"]]
@@ -305,8 +333,8 @@ class Derived:
         return rows
 
     def operation(self) -> list[list[str]]:
-        counted = ["Clean scans without lesions", "False lesions per scan without lesions"]
-        rows = [["Loss", "Cut", "t", "Lesions found", "False lesions per scan", *counted]]
+        counted = ["Lesion-free scans without a false positive", "False positives per lesion-free scan"]
+        rows = [["Loss", "Cut", "t", "Lesions found", "False positives per scan", *counted]]
         for loss in self.losses:
             kinds = ((self.tuned[loss], "tuned"), (0.5, "usual")) if loss in self.with_maps else ((GIVEN, "as given"),)
             for t, told in kinds:
@@ -331,7 +359,7 @@ class Derived:
             free = half["reference_volume_mm3"] == 0
             kinds = {
                 "Lesions found": ([s["n_detected_lesions"] for s in (half, tuned)], of),
-                "False lesions per scan": (false, of * 0 + 1),
+                "False positives per scan": (false, of * 0 + 1),
                 "P-sensitivity": ([(s["n_detected_lesions"] > 0)[of > 0] for s in (half, tuned)], None),
                 "P-specificity": ([(s["n_predicted_lesions"] == 0)[free] for s in (half, tuned)], None),
             }
@@ -353,7 +381,8 @@ class Derived:
         return [[*head, "Subjects"], *([*left, *texts[key], *right] for key, (left, right) in rows.items())]
 
     def lesion_free(self) -> list[list[str]]:
-        rows = [["Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³"]]
+        head = ["Loss", "Threshold", "Scans", "Without a false positive", "95 % interval", "False positives"]
+        rows = [[*head, "Their volume, mm³"]]
         for loss in self.losses:
             kinds = ((0.5, ""), (self.tuned[loss], " tuned")) if loss in self.with_maps else ((GIVEN, "–"),)
             for t, told in kinds:

@@ -10,8 +10,9 @@ RATES = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
 """False lesions per scan at which sensitivities are averaged."""
 
 
-def number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.2f}".replace("-", "−")
+def number(value: float, sign: str = "", digits: int = 2) -> str:
+    text = f"{value:{sign}.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
 
 
 def brackets(low: float, high: float, sign: str = "") -> str:
@@ -23,7 +24,7 @@ def p_text(p: float) -> str:
 
 
 def fine(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}".replace("-", "−")
+    return number(value, sign, 3)
 
 
 def fine_brackets(values: pd.Series, subjects: pd.Series, sign: str = "") -> str:
@@ -172,3 +173,27 @@ def draws(subjects: pd.Series) -> np.ndarray:
     codes = pd.factorize(subjects, sort=True)[0]
     n = codes.max() + 1
     return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=10_000)[:, codes]
+
+
+def as_good(change: pd.Series, margin: float = 0.05) -> float:
+    """The larger p-value of two one-sided tests that the mean lies within the margin."""
+    sides = ((-margin, "greater"), (margin, "less"))
+    tests = [stats.ttest_1samp(change, end, alternative=side).pvalue for end, side in sides]
+    return float(max(*tests, 1 / 2 ** len(change)))
+
+
+def drawn_ranks(people: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends of the 95 % intervals of the ranks and the shares of first ranks, (subjects, methods), draw by draw."""
+    rng, n = np.random.default_rng(0), len(people)
+    weights, scales = rng.standard_normal((4000, n)), rng.chisquare(n - 1, 4000)
+    ranks = []
+    for weight, scale in zip(weights, scales, strict=True):
+        error = sum(w * (row - people.mean(axis=0)) for w, row in zip(weight, people, strict=True))
+        means = people.mean(axis=0) + error / np.sqrt(n * scale)
+        ranks.append([1 + sum(other > mine for other in means) for mine in means])
+    ordered = np.sort(ranks, axis=0)
+    return ordered[99], ordered[3899], np.mean(np.array(ranks) == 1, axis=0)
+
+
+def chance(share: float) -> str:
+    return "< 1 %" if share < 0.005 else "> 99 %" if share > 0.995 else f"{100 * share:.0f} %"

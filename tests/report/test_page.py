@@ -14,8 +14,8 @@ from support.fake_study import write_fake_study
 HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
-    *("tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("operation", "subgroups"),
+    *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
+    *("budget", "operation", "subgroups", "statements", "uncertainty", "own_metrics"),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -60,15 +60,18 @@ def test_all_files_are_written(folder: Path) -> None:
             "changes",
             "lesion_free",
             "operation",
+            "own_metrics",
             "pairs",
+            "ranks",
             "paper",
             "paper_untuned",
             "rules",
             "seeds",
             "stability",
+            "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning"),
+        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
@@ -129,14 +132,14 @@ def test_the_page_says_what_won(text: str, results: StudyResults) -> None:
     assert heading
     assert (
         re.sub(r"<.*?>", "", heading[1])
-        == f"Use the model trained with {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
+        == f"Best overlap: {results.label(best)} loss at threshold {results.tuned[best]:.2f}"
     )
     tested = results.evaluated(best, "test", results.tuned[best])["voxel_f1"].dropna()
     assert f"<td>{tested.median():.2f}<small>" in text
     assert text.index('id="use"') < text.index("<h2>")
     assert "Research use only" in text
     assert "hal-03865212" in text
-    assert "false lesions in healthy scans played no part" in text
+    assert "false positives in lesion-free scans played no part" in text
 
 
 def test_configuration_is_verbatim(folder: Path, text: str) -> None:

@@ -42,11 +42,9 @@ def test_every_table_of_scores_tells_what_an_empty_reference_means(study_copy: P
     tables = write_tables(replace(findings, results=read_results(study_copy)))
     captions = (study_copy / "tables" / "captions.md").read_text()
     for name, table in tables.items():
-        assert f"## {name}\n\n{table.label} {table.note}" in captions
-        told = "Empty references: " in table.note or "empty reference" in table.note
-        assert told == (name != "cohort")
-        in_other_words = ("cohort", "lesion_free", "strata", "calibration", "operation", "changes")
-        assert (EMPTY_REFERENCE in table.note) == (name not in in_other_words)
+        assert f"## {name}\n\n{table.label} {table.lead} {table.note}".rstrip() in captions
+        assert (EMPTY_REFERENCE in table.caption(bold="Asterisk")) == (name not in ("cohort", "own_metrics"))
+        assert EMPTY_REFERENCE not in table.caption(bold="Asterisk", whole=False)
 
 
 def test_an_asterisk_is_explained_where_there_is_one(study_copy: Path, findings: Findings) -> None:

@@ -14,31 +14,37 @@ CONTRACT = {
     "cohort": "Cohort by set",
     "table1": "Table 1",
     "table2": "Table 2",
-    "thresholds": "Table 3",
-    "tuning": "Table 4a",
-    "stability": "Table 4b",
-    "calibration": "Table 5",
-    "pairs": "Table 6",
-    "seeds": "Table 7",
-    "strata": "Table 8",
-    "rules": "Table 9",
-    "lesion_free": "Table 10",
-    "paper_untuned": "Table 11a",
-    "paper": "Table 11b",
-    "by_site": "Table 12a",
-    "by_manufacturer": "Table 12b",
-    "by_scanner": "Table 12c",
-    "by_orientation": "Table 12d",
-    "by_slice_spacing": "Table 12e",
+    "ranks": "Ranks",
+    "pairs": "Table 3",
+    "seeds": "Table 4",
+    "lesion_free": "Table 5",
+    "by_site": "Table 6a",
+    "by_manufacturer": "Table 6b",
+    "by_scanner": "Table 6c",
+    "by_orientation": "Table 6d",
+    "by_slice_spacing": "Table 6e",
+    "own_metrics": "Own metrics",
+    "thresholds": "Table 7",
+    "tuning": "Table 8a",
+    "stability": "Table 8b",
+    "calibration": "Table 9",
+    "strata": "Table 10",
+    "rules": "Table 11",
+    "uncertainty": "Table 12",
+    "statements": "Statements of the paper",
+    "paper_untuned": "Table 13a",
+    "paper": "Table 13b",
+    "recommendation": "the file recommendation",
     "figure1_cohort": "Figure 1",
     "figure2_thresholds": "Figure 2",
-    "figure3_example": "Figure 3",
     "figure2_thresholds_test": "Figure 2, test set",
+    "figure3_example": "Figure 3",
     "figure4_reliability": "Figure 4",
     "figure5_froc": "Figure 5",
     "figure6_training": "Figure 6",
+    "figure7_uncertainty": "Figure 7",
 }
-"""The numbers by which users and documents cite the tables and figures."""
+"""The numbers in a report that prints everything."""
 
 
 def no_table(_: Findings) -> Table:
@@ -54,7 +60,7 @@ def test_numbers_are_those_that_are_cited() -> None:
 
 
 def test_numbers_follow_the_order_of_appearance() -> None:
-    figures = (ReportFigure("paper", no_figure, number=1), ReportFigure("other", no_figure, variant="other set"))
+    figures = (ReportFigure("curve", no_figure), ReportFigure("other", no_figure, variant="other set"))
     first = Section(
         "first", "First", tables=(ReportTable("one", no_table),), figures=(ReportFigure("free", no_figure),)
     )
@@ -65,11 +71,30 @@ def test_numbers_follow_the_order_of_appearance() -> None:
         "a": "Table 2a",
         "b": "Table 2b",
         "last": "Table 3",
-        "free": "Figure 2",
-        "paper": "Figure 1",
-        "other": "Figure 1, other set",
+        "free": "Figure 1",
+        "curve": "Figure 2",
+        "other": "Figure 2, other set",
     }
     assert number_all((second, first))["one"] == "Table 3"
+
+
+def test_what_is_not_printed_takes_no_number() -> None:
+    tables = tuple(ReportTable(name, no_table) for name in ("first", "second", "third"))
+    figures = tuple(ReportFigure(name, no_figure) for name in ("one", "two"))
+    section = Section("all", "All", tables=tables, figures=figures)
+    refs = number_all((section,), lambda name: name not in ("second", "one"))
+    assert refs == {
+        "first": "Table 1",
+        "second": "the file second",
+        "third": "Table 2",
+        "one": "the file one",
+        "two": "Figure 1",
+    }
+
+
+def test_figures_are_numbered_as_their_files_are_named() -> None:
+    names = [name for name in CONTRACT if name.startswith("figure")]
+    assert all(CONTRACT[name].startswith(f"Figure {name[len('figure')]}") for name in names)
 
 
 def test_files_of_two_tables_cannot_have_one_name() -> None:
@@ -80,4 +105,3 @@ def test_files_of_two_tables_cannot_have_one_name() -> None:
 
 def test_sections_have_addresses_of_their_own() -> None:
     assert len({section.key for section in SECTIONS}) == len(SECTIONS)
-    assert all(section.link for section in SECTIONS)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from derived import Derived
+from derived_statements import statements
 
 from cordlesion.report.page import compute_findings, write_tables
 from cordlesion.study_folder.results import read_results
@@ -38,11 +39,13 @@ DERIVATIONS = {
     "tuning": Derived.tuning,
     "stability": Derived.stability,
     "calibration": Derived.calibration,
+    "ranks": Derived.ranks,
     "pairs": Derived.pairs,
     "seeds": lambda _: [["Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowest", "Highest"]],
     "strata": Derived.strata,
     "rules": Derived.rules,
     "lesion_free": Derived.lesion_free,
+    "statements": statements,
     "paper_untuned": lambda derived: derived.paper(tuned=False),
     "paper": lambda derived: derived.paper(tuned=True),
     "by_site": lambda derived: derived.by("site", "Site"),
@@ -50,6 +53,18 @@ DERIVATIONS = {
     "by_scanner": lambda derived: derived.by("scanner", "Scanner"),
     "by_orientation": lambda derived: derived.by("orientation", "Orientation"),
     "by_slice_spacing": lambda derived: derived.by("slice_spacing_mm", "Slice spacing"),
+    "own_metrics": lambda _: [
+        [
+            *("Metric", "Loss", "Scans", "t = 0.5", "Tuned t", "Difference", "95 % interval", "p", "p (Holm)"),
+            "Subjects",
+        ]
+    ],
+    "uncertainty": lambda _: [
+        [
+            *("Loss", "Share", "Scans", "F1", "Random order", "Entropy", "Distance from t", "Spread"),
+            *("Mutual information", "Disagreement", "Ideal order"),
+        ]
+    ],
 }
 
 

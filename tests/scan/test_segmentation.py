@@ -20,6 +20,7 @@ from cordlesion.io.volume import read_scan, read_volume, write_volume
 from cordlesion.metrics import binarize
 from cordlesion.model.bundle import Bundle, load_bundle, read_card, save_bundle
 from cordlesion.pictures.montage import montage
+from cordlesion.prediction import Prediction
 from cordlesion.scan.segment import output_name, predict_file, segment, segment_files
 from support.images import SHAPE, assert_same_geometry, box, noise, truncate, write_image
 from support.models import THRESHOLD, untrained_bundle
@@ -173,9 +174,8 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
     boxes = [box((10, 14), (10, 14), (20, 22)), box((10, 14), (10, 14), (5, 12)), box((12, 13), (12, 13), (30, 32))]
     probability = sum(b * np.float32(p) for b, p in zip(boxes, (0.9, 0.5, 0.7), strict=True)).astype(np.float32)
     probability[10, 10, 5] = 0.8
-    monkeypatch.setattr(
-        "cordlesion.scan.segment.predict_scan", lambda *_: np.ascontiguousarray(from_las(probability, scan))
-    )
+    on_grid = np.ascontiguousarray(from_las(probability, scan))
+    monkeypatch.setattr("cordlesion.scan.segment.predict", lambda *_: Prediction(on_grid))
     path = write_image(tmp_path / "sub-01_T2w.nii.gz", scan.data, scan.affine)
     curve = box((12, 13), (12, 13), (0, 36))
     line = write_image(tmp_path / "line.nii.gz", np.ascontiguousarray(from_las(curve, scan)), scan.affine)
@@ -195,13 +195,15 @@ def test_lesions_are_measured_largest_first(bundle, tmp_path, monkeypatch):
         "i": 11.5,
         "j": 11.5,
         "k": 31.0,  # 24 x 24 x 40 voxels, counted from the other ends
+        "spread": None,  # of one network
+        "disagreement": None,
     }
     assert (small.lesion, small.volume_mm3, small.length_mm, small.position_mm) == (2, 16.0, 4.0, 30.0)
 
 
 def test_lesions_of_a_noisy_map_equal_a_naive_list(bundle, cohort, monkeypatch):
     probability = ndimage.gaussian_filter(noise() / 100, 1.2)
-    monkeypatch.setattr("cordlesion.scan.segment.predict_scan", lambda *_: probability)
+    monkeypatch.setattr("cordlesion.scan.segment.predict", lambda *_: Prediction(probability))
     cut = float(np.quantile(probability, 0.9))
     result = segment(scan_of(cohort), bundle, cord_mask=label_of(cohort, "cord"), threshold=cut)
     labels, n = ndimage.label(result.mask)
@@ -297,7 +299,7 @@ def test_a_model_that_restricts_lesions_to_the_cord_needs_its_mask(bundle, cohor
     strict = Bundle(card, load_bundle(bundle).network)
     save_bundle(tmp_path / "strict", strict)
     probability = ndimage.gaussian_filter(noise() / 100, 1.2)
-    monkeypatch.setattr("cordlesion.scan.segment.predict_scan", lambda *_: probability)
+    monkeypatch.setattr("cordlesion.scan.segment.predict", lambda *_: Prediction(probability))
     cut = float(np.quantile(probability, 0.9))
     cord, curve = label_of(cohort, "cord"), label_of(cohort, "centerline")
     with pytest.raises(CordlesionError, match=r"sub-01_T2w\.nii\.gz: has no cord mask; one is needed.*--cord-mask"):

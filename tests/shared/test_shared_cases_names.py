@@ -35,7 +35,7 @@ def tree(shared, tmp_path):
 def test_another_persons_mask_matches_nothing(shared, tmp_path):
     for folder in (("metrics", "names_wrong_pair"), ("io", "01_names_with_dots")):
         case = shared("cases", *folder)
-        with pytest.raises(CordlesionError, match="none of its 1 NIfTI files matches one of the 1"):
+        with pytest.raises(CordlesionError, match="none of its 1 files matches one of the 1"):
             evaluate_files(case / "reference", case / "prediction", output=tmp_path / "metrics.tsv")
 
 

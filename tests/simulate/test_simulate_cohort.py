@@ -158,7 +158,7 @@ def test_other_content_is_refused(cohort, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(CordlesionError, match="not empty"):
         simulate_cohort(tmp_path, scans=1)
-    with pytest.raises(CordlesionError, match=f"{SCANS} scans with seed {SEED}"):
+    with pytest.raises(CordlesionError, match=f"{SCANS} clinical scans with seed {SEED}"):
         simulate_cohort(cohort, scans=SCANS, seed=SEED + 1)
     with pytest.raises(CordlesionError, match="is a file"):
         simulate_cohort(tmp_path / "notes.txt", scans=1)

@@ -1,4 +1,6 @@
-"""The varied domain: wider than real protocols, and the clinical one is what it was."""
+"""The varied domain is wider than real protocols; the reduced one has the clinical ones around the canal only."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,16 +45,45 @@ def test_thin_and_thick_slices_occur_and_ranges_are_wide(acquisitions):
     assert any(one.filter_sd_mm == 0 for one in acquisitions)
 
 
-def test_the_cord_stays_in_the_cropped_field_of_view(plans, acquisitions):
-    for plan, acquisition in zip(plans[:60], acquisitions, strict=False):
+@pytest.fixture(scope="module")
+def reduced():
+    plans = [plan for subject in plan_cohort(60, SEED, "reduced") for plan in subject.scans(SEED)]
+    return [(plan, _acquisition(plan, plan.scan, plan.plane, plan.region)) for plan in plans]
+
+
+def test_a_reduced_field_of_view_keeps_cohort_and_image_quality_and_a_seventh_of_the_voxels(reduced):
+    clinical = [plan for subject in plan_cohort(60, SEED) for plan in subject.scans(SEED)]
+    assert [replace(plan, domain="clinical") for plan, _ in reduced] == clinical
+    whole = [_acquisition(plan, plan.scan, plan.plane, plan.region) for plan in clinical]
+    same = {"pixel_mm", "slice_mm", "acquired_mm", "noise", "artefacts", "filter_sd_mm"}
+    assert all(
+        getattr(one, name) == getattr(other, name)
+        for (_, one), other in zip(reduced, whole, strict=True)
+        for name in same
+    )
+    ratio = np.mean([np.prod(other.shape) / np.prod(one.shape) for (_, one), other in zip(reduced, whole, strict=True)])
+    assert 6 < ratio < 10
+
+
+def test_each_scan_with_lesions_of_the_reduced_domain_shows_one(reduced):
+    plan, acquisition = next((plan, one) for plan, one in reduced if not plan.lesion_free)
+    scan = simulate_scan(plan)
+    assert scan.reference.data.any()
+    assert sorted(scan.image.data.shape) == sorted(acquisition.shape)
+
+
+# Around the centre: the cord, and in the varied domain its fluid.
+@pytest.mark.parametrize(("domain", "margin_mm"), [("reduced", 6), ("varied", 10)])
+def test_the_cord_stays_in_the_cropped_field_of_view(plans, acquisitions, reduced, domain, margin_mm):
+    of_domain = reduced if domain == "reduced" else zip(plans[:60], acquisitions, strict=False)
+    for plan, acquisition in of_domain:
         anatomy = draw_anatomy(plan.seed, plan.subject, plan.person)
         frame = cord_frame(anatomy, acquisition.pose, *_half_extent_mm(acquisition))
         s, x, y = frame.at_height(acquisition.axis_mm(2))
         cord = (s > 0) & (s < anatomy.conus_mm - 30)
         half_x, half_y = (acquisition.axis_mm(axis)[-1] for axis in (0, 1))
         assert cord.any()
-        # 10 mm around the centre: the cord and its fluid.
-        assert np.mean((np.abs(x) < half_x - 10) & (np.abs(y) < half_y - 10), where=cord) > 0.9
+        assert np.mean((np.abs(x) < half_x - margin_mm) & (np.abs(y) < half_y - margin_mm), where=cord) > 0.9
 
 
 def test_a_careful_reader_marks_what_can_be_seen(plans):
@@ -70,5 +101,5 @@ def test_a_careful_reader_marks_what_can_be_seen(plans):
 
 def test_a_folder_of_one_domain_is_not_continued_in_the_other(tmp_path):
     simulate_cohort(tmp_path / "data", scans=1, seed=2, domain="varied", jobs=1)
-    with pytest.raises(CordlesionError, match=r"1 varied scans with seed 2 .*, not 1 scans with seed 2"):
+    with pytest.raises(CordlesionError, match=r"1 varied scans with seed 2 .*, not 1 clinical scans with seed 2"):
         simulate_cohort(tmp_path / "data", scans=1, seed=2)

@@ -118,3 +118,41 @@ def test_the_detectable_difference_is_detected_in_four_of_five_studies():
     gap = crossed_test(noise[:, 0], noise[:, 1]).detectable(0.05).mean()
     found = crossed_test(noise[:, 0], noise[:, 1] + gap).p_value <= 0.05
     assert found.mean() == pytest.approx(0.8, abs=0.03)
+
+
+@settings(deadline=None, max_examples=100)
+@given(design=designs, margin=st.floats(0.01, 0.5))
+def test_equivalence_is_two_one_sided_tests(design, margin):
+    first, second, *_ = (one[:1] for one in tables((*design[:3], False)))
+    gains = (second - first)[0]
+    sides = [stats.ttest_1samp(gains, end, alternative=side) for end, side in ((-margin, "greater"), (margin, "less"))]
+    expected = max(*(side.pvalue for side in sides), 1 / 2 ** len(gains))
+    assert crossed_test(first, second).equivalence(margin) == pytest.approx(expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(design=designs, margin=st.floats(0.01, 0.5))
+def test_equivalence_has_no_direction_and_grows_with_the_margin(design, margin):
+    scores = tables((*design[:3], False))
+    noise = estimate_seed_noise(scores)[:2]
+    forth, back = crossed_test(*scores[:2], noise), crossed_test(*scores[1::-1], noise[::-1])
+    assert back.equivalence(margin) == pytest.approx(forth.equivalence(margin))
+    assert forth.equivalence(2 * margin) <= forth.equivalence(margin) + 1e-12
+    moved = compared([7 + one for one in scores])
+    assert moved.equivalence(margin) == pytest.approx(forth.equivalence(margin), abs=1e-6)
+
+
+def test_equal_scores_are_as_good_and_others_are_not():
+    ones = np.full((1, 8), 0.5)
+    assert crossed_test(ones, ones).equivalence(0.02) == 1 / 256
+    assert crossed_test(ones, ones + 0.02).equivalence(0.02) == 1
+    assert crossed_test(ones, ones + 0.1).equivalence(0.02) == 1
+    assert np.isnan(crossed_test(ones[:, :1], ones[:, :1]).equivalence(0.02))
+
+
+def test_a_difference_of_the_margin_is_rarely_called_equivalent():
+    rng = np.random.default_rng(2)
+    many = [rng.normal(0, 0.1, (4000, 3, 12)) + rng.normal(0, 0.03, (4000, 3, 1)) for _ in range(3)]
+    many[1] = many[1] + 0.15
+    noise = estimate_seed_noise(many)
+    assert np.mean(crossed_test(many[0], many[1], noise[:2]).equivalence(0.15) <= 0.05) == pytest.approx(0.04, abs=0.02)

@@ -169,7 +169,7 @@ def test_thresholds_have_their_stability_and_basis(folder):
     table, sweep = read_table(folder.thresholds), read_table(folder.sweep)
     for row in table.itertuples():
         scans = sweep[(sweep["loss"] == row.loss) & (sweep["set"] == "threshold")]
-        curve = scans[scans["threshold"] > 0].groupby("threshold")["voxel_f1"].median()
+        curve = scans[scans["threshold"] > 0].groupby("threshold")["voxel_f1"].mean()
         for shift, lost in ((-0.05, row.loss_below), (0.05, row.loss_above)):
             moved = curve.get(round(row.threshold + shift, 2), np.nan)
             assert lost == pytest.approx(row.score - moved, nan_ok=True)
@@ -191,7 +191,7 @@ def test_an_analysis_that_is_done_is_not_done_again_and_a_deleted_one_is(study, 
 def test_the_report_shows_the_analysis(folder):
     page = (folder.root / "report.html").read_text(encoding="utf-8")
     for heading in ("Why the thresholds differ", "Which lesions are found", "Lesion F1 depends on the rule"):
-        assert f"<h2>{heading}</h2>" in page
+        assert f">{heading}</h3>" in page
     for name in ("tuning", "stability", "calibration", "pairs", "strata", "rules"):
         assert f'id="table-{name}"' in page
         assert len(pd.read_csv(folder.root / "tables" / f"{name}.tsv", sep="\t")) > 0

@@ -8,7 +8,7 @@ import pytest
 from cordlesion.config import read_study
 from cordlesion.model.bundle import read_card, save_bundle
 from cordlesion.model.bundle_updates import forget_threshold, set_threshold
-from cordlesion.model.experience import TestError, TrainingData, describe_error, describe_training
+from cordlesion.model.experience import TestError, TrainingData, describe_error, describe_scans, describe_training
 from cordlesion.scan.segment import segment_files
 from cordlesion.study.experience import describe_training_set, measure_error
 from cordlesion.study.run import run_study
@@ -54,6 +54,8 @@ def test_what_is_known_is_said_in_words():
         "62 simulated scans of 44 subjects (GE Signa 3T, Siemens Skyra 3T): it has seen no patient"
     )
     assert describe_training(None) == "not recorded"
+    assert describe_scans(None) == "scans that are not recorded"
+    assert describe_scans(DATA) == "62 simulated scans"
     assert describe_training(DATA.model_copy(update={"simulated": False, "scanners": tuple("ABCD")})) == (
         "62 scans of 44 subjects (4 kinds of scanners)"
     )

@@ -66,7 +66,12 @@ def test_of_methods_that_are_named_nothing_is_removed(folder):
 @pytest.mark.parametrize("folds", [1, 2])
 @pytest.mark.parametrize(
     ("changes", "left"),
-    [({"comparators": []}, "bce dice"), ({"losses": ["bce"]}, "bce soft"), ({"seeds": (1,)}, "bce dice soft")],
+    [
+        ({"comparators": []}, "bce dice bce_ensemble dice_ensemble"),
+        ({"losses": ["bce"]}, "bce bce_ensemble soft"),
+        ({"seeds": (1,)}, "bce dice soft"),
+        ({"ensembles": "none"}, "bce dice soft"),
+    ],
 )
 def test_what_is_left_is_what_a_smaller_study_makes_and_the_trained_models(folder, tmp_path, folds, changes, left):
     whole = make_study(folder.root, split={"folds": folds})
@@ -102,7 +107,10 @@ def test_files_of_a_method_that_was_given_another_name_are_its_own(folder):
     write_results(make_study(folder.root, comparators=[{"name": "so_ft", "maps": "/maps"}]), folder)
     remove_orphaned_results(make_study(folder.root), folder)
     assert folder.probability("sub-01", "soft").is_file()
-    assert folder.units("masks") == ["bce_seed-0", "bce_seed-1", "dice_seed-0", "dice_seed-1"]
+    assert folder.units("masks") == [
+        *("bce_ensemble", "bce_seed-0", "bce_seed-1"),
+        *("dice_ensemble", "dice_seed-0", "dice_seed-1"),
+    ]
 
 
 def test_what_is_removed_and_what_is_kept_is_said_and_listed(folder, capsys):
@@ -111,7 +119,8 @@ def test_what_is_removed_and_what_is_kept_is_said_and_listed(folder, capsys):
     with shown():
         remove_orphaned_results(smaller, folder)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "maps, masks and tables were removed: bce_seed-1, dice_seed-0, dice_seed-1, soft" in printed
+    gone = "bce_ensemble, bce_seed-1, dice_ensemble, dice_seed-0, dice_seed-1, soft"
+    assert f"maps, masks and tables were removed: {gone}" in printed
     assert "kept: the trained models of bce_seed-1, dice_seed-0, dice_seed-1 in " in printed
     with shown():
         remove_orphaned_results(smaller, folder)

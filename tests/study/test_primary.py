@@ -49,10 +49,10 @@ def write(study):
 @pytest.mark.parametrize(
     ("primary", "reason"),
     [
-        (("voxel_f1", "bce", "tversky"), "evaluation.primary.second: tversky is not a loss or comparator of this"),
+        (("voxel_f1", "bce", "tversky"), "evaluation.primary.second: tversky is no method of this study"),
         (
             ("voxel_f1", "soft", "bce"),
-            "evaluation.primary.first: soft is not a loss or comparator of this study; one of bce",
+            "evaluation.primary.first: soft is no method of this study; one of bce",
         ),
         (("voxel_f1", "bce", "bce"), "two different methods are needed"),
         (("accuracy", "bce", "dice"), "evaluation.primary.metric"),
@@ -108,3 +108,21 @@ def test_a_damaged_record_of_the_opening_shows_no_declaration(study, damage):
     with pytest.raises(CordlesionError, match="is no manifest of a study"):
         read_manifest(folder.manifest, declared.dataset)
     assert write(declared)[1]["primary"]["declared"] == AFTER
+
+
+def test_the_margin_is_recorded_when_the_test_set_is_opened(study):
+    from cordlesion.study_folder.manifest import margin_before
+
+    config = study()
+    folder, _ = write(config)
+    record_opening(folder, config)
+    _, manifest = write(config)
+    assert manifest["test_set_opened"]["equivalence_margin"] == 0.05
+    wider = config.model_copy(update={"evaluation": config.evaluation.model_copy(update={"equivalence_margin": 0.1})})
+    record_opening(folder, wider)
+    _, manifest = write(wider)
+    assert manifest["test_set_opened"]["equivalence_margin"] == 0.05
+    assert margin_before(config, manifest)
+    assert not margin_before(wider, manifest)
+    assert margin_before(config, {})
+    assert not margin_before(wider, {"test_set_opened": {"primary_sha256": None}})

@@ -134,7 +134,7 @@ def test_evaluation_holds_the_rows_of_half_and_of_the_tuned_threshold(finished):
         rows = evaluation[(evaluation["loss"] == run.loss) & (evaluation["seed"] == run.seed)]
         assert set(rows["threshold"]) == {0.5, run.threshold}
         curve = (
-            sweep[(sweep["loss"] == run.loss) & (sweep["set"] == "threshold")].groupby("threshold")["voxel_f1"].median()
+            sweep[(sweep["loss"] == run.loss) & (sweep["set"] == "threshold")].groupby("threshold")["voxel_f1"].mean()
         )
         assert run.score == pytest.approx(curve.max()) == pytest.approx(curve[run.threshold])
     assert set(evaluation["set"]) == {"threshold", "test"}

@@ -18,7 +18,7 @@ def first_scan(results: StudyResults) -> str:
 def test_a_mask_is_the_map_cut_where_it_was_tuned_or_where_one_asks(results: StudyResults) -> None:
     scan_id, run = first_scan(results), results.best
     scan, reference = read_with_reference(results, scan_id)
-    probability = read_probability(results.folder.probability(scan_id, run.maps_name), like=scan).data
+    probability = read_probability(results.folder.probability(scan_id, results.maps_name(run)), like=scan).data
     np.testing.assert_array_equal(cut_mask(results, scan_id, run, scan), probability >= results.tuned[run])
     np.testing.assert_array_equal(cut_mask(results, scan_id, run, scan, 0.5), probability >= 0.5)
     assert reference.data.any()

@@ -155,3 +155,17 @@ def test_calibration_is_that_of_all_voxels_together(tables, voxels):
     np.testing.assert_array_equal(bins["n_voxels"], together.n_voxels)
     np.testing.assert_allclose(bins["lesion_share"], together.lesion_share)
     np.testing.assert_allclose(bins["mean_probability"], together.mean_probability)
+
+
+def test_retention_curves_are_means_over_the_scans_of_all_folds(tables):
+    about = {"loss": "dice_ensemble", "seed": pd.NA, "set": "test", "level": "voxel", "uncertainty": "spread"}
+    folds = {1: ([1.0, 0.4], 3), 2: ([1.0, 0.8], 1)}
+    curves = [
+        pd.DataFrame({**about, "fold": fold, "retained": [0.0, 1.0], "score": score, "n_scans": n})
+        for fold, (score, n) in folds.items()
+    ]
+    pooled = pool_folds({**tables, "retention": pd.concat(curves)})["retention"]
+    assert pooled["score"].tolist() == pytest.approx([1.0, (3 * 0.4 + 0.8) / 4])
+    assert pooled["n_scans"].tolist() == [4, 4]
+    none = pool_folds({**tables, "retention": curves[0].iloc[:0]})["retention"]
+    assert none.empty

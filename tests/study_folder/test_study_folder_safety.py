@@ -85,7 +85,7 @@ def test_files_that_others_put_into_a_study_stay_when_its_results_go(copy):
     for path in mine:
         write_text(path, "mine")
     assert (folder.root / "report.html").is_file()
-    copy.write_text(copy.read_text() + "threshold: {objective: mean_voxel_f1}\n")
+    copy.write_text(copy.read_text() + "threshold: {objective: median_voxel_f1}\n")
     run_study(read_study(copy), until="split")
     assert [path.read_text() for path in mine] == ["mine"] * len(mine)
     assert not (folder.root / "report.html").exists()
@@ -97,7 +97,7 @@ def test_a_report_without_a_list_is_moved_as_it_is(copy, capsys):
     folder = folder_of(copy)
     folder.undo("report")
     write_text(folder.root / "figures" / "mine.pdf", "mine")
-    copy.write_text(copy.read_text() + "threshold: {objective: mean_voxel_f1}\n")
+    copy.write_text(copy.read_text() + "threshold: {objective: median_voxel_f1}\n")
     with shown():
         run_study(read_study(copy), until="split")
     assert "the report of earlier results was moved to" in " ".join(capsys.readouterr().out.split())
@@ -145,7 +145,7 @@ def test_an_exported_explorer_removes_only_what_it_wrote_and_follows_no_link(cop
     before = sorted((tmp_path / "elsewhere").rglob("*"))
     with pytest.raises(CordlesionError, match="is a link"):
         export_explorer(folder.root)
-    copy.write_text(copy.read_text() + "threshold: {objective: mean_voxel_f1}\n")
+    copy.write_text(copy.read_text() + "threshold: {objective: median_voxel_f1}\n")
     run_study(read_study(copy), until="split")
     assert sorted((tmp_path / "elsewhere").rglob("*")) == before
 
@@ -185,7 +185,7 @@ def test_files_with_other_times_are_whole_all_the_same(copy):
         ((stacks, "make_stack"), "image", "preprocess"),
         ((stacks, "make_stack"), "reference", "preprocess"),
         ((maps, "describe_map"), "image", "tune"),
-        ((maps, "sweep_map"), "reference", "tune"),
+        ((maps, "sweep_volumes"), "reference", "tune"),
     ],
     ids=[
         "image while stacks are cut",

@@ -217,6 +217,51 @@ def add_masks(folder: Path) -> None:
         _write(folder / f"{name}.tsv", pd.concat(tables).astype({"seed": "Int64"}))
 
 
+def add_ensemble(folder: Path, name: str = "both", losses: tuple[str, ...] = ("bce", "dice")) -> None:
+    """Add an ensemble of two losses to a fake study: rows of its own in every table, maps, and error retention."""
+    file = folder / "study.yaml"
+    file.write_text(f"{file.read_text()}ensembles:\n  - {{name: {name}, losses: [{', '.join(losses)}]}}\n")
+    for table in ("sweep", "evaluation", "thresholds", "rules", "strata", "froc", "calibration", "reliability"):
+        rows = pd.read_csv(folder / f"{table}.tsv", sep="\t")
+        own = rows[rows["loss"] == losses[-1]].assign(loss=name, seed=np.nan)
+        if table in ("sweep", "evaluation"):
+            own = own.assign(voxel_f1=(own["voxel_f1"] * 1.05).clip(upper=1))
+        if table == "thresholds":
+            own = own.assign(score=own["score"] * 1.05)
+        _write(folder / f"{table}.tsv", pd.concat([rows, own]).astype({"seed": "Int64"}))
+    for path in sorted((folder / "derivatives").rglob(f"*desc-{losses[-1]}seed0_probseg.nii.gz")):
+        nib.save(nib.load(path), path.with_name(path.name.replace(f"{losses[-1]}seed0", name)))
+    _write_retention(folder, name, losses)
+
+
+ORDERS = {"random": 0.0, "entropy": 0.4, "margin": 0.5, "spread": 0.7, "mutual_information": 0.6, "ideal": 1.0}
+"""How near to the ideal order each measure is, of the made-up curves."""
+
+
+def _write_retention(folder: Path, name: str, losses: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(17)
+    evaluation = pd.read_csv(folder / "evaluation.tsv", sep="\t")
+    tested = evaluation[(evaluation["set"] == "test") & (evaluation["reference_volume_mm3"] > 0)]
+    scans = tested.drop_duplicates("scan_id")[["scan_id", "subject", "session", "set"]]
+    areas, curves = [], []
+    for loss, level in itertools.product((*losses, name), ("voxel", "lesion")):
+        seed = pd.NA if loss == name else 0
+        single = ("random", "entropy", "margin", "ideal")
+        names = [one for one in ORDERS if loss == name or one in single]
+        ease = rng.uniform(0, 0.05, len(scans))
+        for measure in names if level == "voxel" or loss != name else [*names, "disagreement"]:
+            score, quality = 0.6 + 4 * ease, ORDERS.get(measure, 0.8)
+            area = score + (0.98 - score) * (0.3 + 0.7 * quality) - ease * (loss != name)
+            made = {"loss": loss, "seed": seed, "level": level, "uncertainty": measure}
+            areas.append(scans.assign(**made, area=area, score=score))
+            retained = np.linspace(0, 1, 21)
+            mean = 1 - (1 - score.mean()) * retained ** (1 + 4 * quality)
+            curve = pd.DataFrame({"retained": retained, "score": mean, "n_scans": len(scans)})
+            curves.append(curve.assign(set="test", **made))
+    _write(folder / "uncertainty.tsv", pd.concat(areas).astype({"seed": "Int64"}))
+    _write(folder / "retention.tsv", pd.concat(curves).astype({"seed": "Int64"}))
+
+
 def _by_rule(rng, masks: pd.DataFrame, rule: str) -> pd.DataFrame:
     named = ["scan_id", "subject", "session", "set", "loss", "seed"]
     scores = ["lesion_sensitivity", "lesion_precision", "lesion_f1"]

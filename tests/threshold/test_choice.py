@@ -13,7 +13,7 @@ from sweeps import sweep_table, sweeps
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import OBJECTIVES, choose_threshold
 from oracles.bootstrap_oracle import best_cell, empirical_interval
-from oracles.objective_oracle import SCORES, takes_part
+from oracles.objective_oracle import SCORES, TOLERANCES, takes_part
 
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -43,6 +43,27 @@ def test_highest_median_wins():
     assert choice.score == 0.5
     assert choice.curve["threshold"].tolist() == list(GRID)
     assert choice.curve["score"].tolist() == [0, 0.5, 0.4, 0.4, 0]
+
+
+def test_the_middle_of_the_thresholds_that_are_almost_as_good():
+    # At 0.75 the mean is highest; from 0.25 on it is lower by 0.02.
+    scores = [[0, 0.48, 0.49, 0.5, 0.3]]
+    assert value(*scores, objective="mean_voxel_f1") == 0.75
+    assert value(*scores, objective="plateau_voxel_f1") == 0.5
+    assert value(*scores, objective="plateau_voxel_f1:0.005") == 0.75
+    choice = choose_threshold(table(scores), "plateau_voxel_f1")
+    assert choice.score == 0.49
+    assert choice.learned
+
+
+def test_what_is_almost_as_good_is_neither_t_0_nor_a_score_of_0():
+    # Marking everything is no threshold that was learned, however near its score is.
+    assert value([0.49, 0.5, 0.1, 0, 0], objective="plateau_voxel_f1") == 0.25
+    assert value([0, 0.01, 0, 0, 0], objective="plateau_voxel_f1") == 0.25
+    # Thresholds that score less than marking everything, or less than half of the best, are not almost as good.
+    choice = choose_threshold(table([[0.3, 0.31, 0.292, 0.292, 0.292]]), "plateau_voxel_f1")
+    assert (choice.value, choice.learned) == (0.25, True)
+    assert value([0, 0.019, 0.0001, 0.0001, 0.0001], objective="plateau_voxel_f1") == 0.25
 
 
 def test_other_columns_have_their_objective():
@@ -96,9 +117,16 @@ def naive_draws(sweep, name, n_resamples, seed):
     return draws
 
 
-def naive_choice(scans, name):
-    scores = {cell: SCORES[name]([scan[c] for scan in scans]) for c, cell in enumerate(CELLS)}
-    return best_cell(scores, sorted({t for _, t in CELLS}))
+def naive_choice(scans, name, above=-1):
+    scores = {(v, t): SCORES[name]([scan[c] for scan in scans]) for c, (v, t) in enumerate(CELLS) if t > above}
+    return best_cell(scores, sorted({t for _, t in scores}), TOLERANCES.get(name, 0)), max(scores.values())
+
+
+def naive_resample(scans, name):
+    """Marking every voxel is no choice; where nothing else meets the objective's condition, there is none."""
+    cell, _ = naive_choice(scans, name)
+    other, score = naive_choice(scans, name, above=0)
+    return cell if cell[1] > 0 else other if score >= 0 else None
 
 
 @settings(deadline=None, max_examples=500)
@@ -109,14 +137,15 @@ def test_choice_and_intervals_against_loops(sweep, name, seed):
     assume(max(SCORES[name]([scan[c] for _, scan in part]) for c in range(len(CELLS))) >= 0)
     with patch("cordlesion.threshold.choice.MIN_SUBJECTS", 1):  # small cases show what larger ones would
         choice = choose_threshold(table, name, n_resamples=7, seed=seed)
-    assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)
+    assert (choice.minimum_volume_mm3, choice.value) == naive_choice([scan for _, scan in part], name)[0]
     samples = [
         [scan for drawn in draw for subject, scan in part if subject == drawn]
         for draw in naive_draws(sweep, name, 7, seed)
     ]
-    volumes, thresholds = zip(*(naive_choice(sample, name) for sample in samples), strict=True)
-    assert choice.interval == empirical_interval(thresholds, 0.025)
-    assert choice.minimum_volume_interval == empirical_interval(volumes, 0.025)
+    chosen = [cell for sample in samples if (cell := naive_resample(sample, name))]
+    volumes, thresholds = zip(*chosen, strict=True) if chosen else ((), ())
+    assert choice.interval == (empirical_interval(thresholds, 0.025) if chosen else None)
+    assert choice.minimum_volume_interval == (empirical_interval(volumes, 0.025) if chosen else None)
 
 
 def test_a_minimum_volume_is_tuned_with_the_threshold():
@@ -133,9 +162,7 @@ def test_a_minimum_volume_is_tuned_with_the_threshold():
     assert choice.stability.plateau == (0.25, 0.75)
     assert choice.curve.columns.tolist() == ["minimum_volume_mm3", "threshold", "score"]
     assert choice.curve["score"].tolist() == [0, 0.4, 0.6, 0.2, 0, 0, 0.8, 0.8, 0.8, 0, 0, 0.8, 0.7, 0.8, 0]
-    with pytest.raises(
-        CordlesionError, match=r"Scan scan-0 has no voxel_f1 at threshold 1\.0 and minimum volume 3 mm3"
-    ):
+    with pytest.raises(CordlesionError, match=r"Scan scan-0 has no voxel_f1 at t = 1, minimum_volume_mm3 = 3"):
         choose_threshold(rows.query("not (scan_id == 'scan-0' and minimum_volume_mm3 == 3 and threshold == 1)"))
     with pytest.raises(CordlesionError, match="lacks minimum_volume_mm3"):
         choose_threshold(rows.assign(minimum_volume_mm3=[math.nan, *rows["minimum_volume_mm3"][1:]]))
@@ -263,6 +290,21 @@ def test_interval_shows_disagreement_between_subjects():
     assert choose_threshold(table([low, high] * 2)).interval is None
 
 
+def test_no_interval_reaches_down_to_marking_everything():
+    """In a sample without the scans with few false lesions only t = 0 keeps the budget: one false lesion, the image."""
+    zero = {"n_detected_lesions": 0, "n_predicted_lesions": 1, "n_true_predicted_lesions": 0}
+    found = {"n_detected_lesions": 1, "n_predicted_lesions": 1, "n_true_predicted_lesions": 1}
+    rows = []
+    for number in range(8):
+        false = {"n_predicted_lesions": 4 if number < 3 else 1}
+        for t, counts in ((0.0, zero), (0.5, found | false), (0.75, found | false)):
+            name = {"scan_id": f"s{number}", "subject": f"s{number}", "threshold": t}
+            rows.append(name | counts | {"n_reference_lesions": 1, "reference_volume_mm3": 9.0})
+    choice = choose_threshold(pd.DataFrame(rows), "lesion_sensitivity:1.2")
+    assert (choice.value, choice.learned) == (0.5, True)
+    assert choice.interval == (0.5, 0.5)
+
+
 def test_same_seed_same_interval():
     rows = table(np.random.default_rng(0).random((9, 5)))
     assert choose_threshold(rows, seed=1).interval == choose_threshold(rows, seed=1).interval
@@ -288,7 +330,7 @@ def test_mistakes_get_a_sentence():
         choose_threshold(rows.assign(subject=[None, *rows["subject"][1:]]))
     with pytest.raises(CordlesionError, match=r"several rows for scan scan-0 at 0\.0.*one run"):
         choose_threshold(pd.concat([rows, rows]))
-    with pytest.raises(CordlesionError, match=r"Scan scan-1 has no voxel_f1 at threshold 0\.5"):
+    with pytest.raises(CordlesionError, match=r"Scan scan-1 has no voxel_f1 at t = 0\.5"):
         choose_threshold(rows.drop(index=7))
     with pytest.raises(CordlesionError, match="has a lesion"):
         choose_threshold(rows.iloc[:0])

@@ -91,3 +91,9 @@ def test_names_in_print(text, title):
 def test_wrong_names_get_a_sentence(text, fault):
     with pytest.raises(CordlesionError, match=fault):
         parse_objective(text)
+
+
+def test_what_is_chosen_is_said_as_it_is():
+    assert parse_objective("mean_voxel_f1").choice == "the one with the highest mean voxel F1"
+    near = "the middle of those with a mean voxel F1 within 0.1 of the highest"
+    assert parse_objective("plateau_voxel_f1:0.1").choice == near

@@ -1,5 +1,7 @@
 """Two processes on the CPU, as several GPUs would train one network."""
 
+import os
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -11,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from cordlesion.config import TrainingConfig
+from cordlesion.config import LossConfig, TrainingConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.model.hardware import Hardware
-from cordlesion.training import fit, processes
+from cordlesion.training import fit, processes, workers
 from cordlesion.training.nodes import Node
 from cordlesion.training.patch_dataset import PatchDataset, PatchKey
-from cordlesion.training.processes import Rank, launch_workers
+from cordlesion.training.processes import Rank, describe_error, launch_workers
 from cordlesion.training.shared_batch import (
     SharedBatchNorm3d,
     all_gather_batch,
@@ -140,19 +142,92 @@ def test_a_loss_that_a_helper_does_not_know_is_refused_at_once_with_its_own_word
     assert time.monotonic() - start < 60
 
 
-def fails(_: Rank) -> None:
-    raise ZeroDivisionError("in the helper")
+FAULTY = """
+import torch.distributed as dist
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+calls = 0
+
+def faulty(logits, lesion):
+    global calls
+    calls += dist.is_initialized() and dist.get_rank() == 1
+    if calls == 3:
+        raise ValueError("of the third batch")
+    return binary_cross_entropy_with_logits(logits, lesion)
+"""
 
 
-def leaves(_: Rank) -> None:
-    sys.exit(3)
+def test_what_ends_a_helper_in_the_middle_ends_the_training_at_once_with_its_words_and_place(tmp_path):
+    (tmp_path / "own_faulty.py").write_text(FAULTY)
+    plan = run(
+        training=PLAN.model_copy(update={"devices": 2}), code=tmp_path, loss=LossConfig(name="own_faulty:faulty")
+    )
+    start = time.monotonic()
+    with pytest.raises(CordlesionError) as stop:
+        fit(plan, stacks(3), stacks(2, seed=1), tmp_path / "a.ckpt")
+    assert time.monotonic() - start < 60
+    assert str(stop.value) == (
+        "process 1 of the 2 of a training: ValueError: of the third batch "
+        f"({tmp_path}/own_faulty.py, line 11). What is trained so far is kept."
+    )
+
+
+def leaves_through_lightning() -> None:
+    try:
+        sys.exit(3)
+    except SystemExit as stop:
+        raise KeyboardInterrupt from stop
+
+
+def divides() -> None:
+    raise ZeroDivisionError("in two\nlines")
+
+
+def refuses() -> None:
+    raise CordlesionError("Mend it.")
 
 
 @pytest.mark.parametrize(
-    ("work", "said"), [(fails, "training: ZeroDivisionError: in the helper"), (leaves, "ended with status 3")]
+    ("work", "said"),
+    [
+        (leaves_through_lightning, "SystemExit: 3 ({}, line {})."),
+        (divides, "ZeroDivisionError: in two lines ({}, line {})."),
+        (refuses, "Mend it."),
+    ],
 )
-def test_what_ends_a_helper_before_the_processes_meet_is_said(work, said):
-    with pytest.raises(CordlesionError, match=said), launch_workers(2, processes.ALONE, work) as rank:
+def test_an_error_of_a_helper_is_one_sentence_with_its_place(work, said):
+    line = work.__code__.co_firstlineno + (2 if work is leaves_through_lightning else 1)
+    with pytest.raises(BaseException) as error:  # noqa: PT011 - whatever it is
+        work()
+    assert describe_error(error.value) == said.format(__file__, line)
+
+
+def dies_when_ready(rank: Rank) -> None:
+    rank.ready()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_helper_that_dies_is_reported_even_where_nothing_shows_it_to_the_first_process(monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(workers, "show_message", said.append)
+    monkeypatch.setattr(workers, "_NOTICE_S", 0.1)
+    start = time.monotonic()
+    with launch_workers(2, processes.ALONE, dies_when_ready) as rank:
+        rank.ready()
+        while not said and time.monotonic() - start < 60:
+            time.sleep(0.02)
+    assert said[0].startswith("process 1 of the 2 of a training ended with status -9.")
+
+
+def leaves(_: Rank) -> None:
+    os._exit(3)
+
+
+def test_what_ends_a_helper_before_the_processes_meet_is_said():
+    with (
+        pytest.raises(CordlesionError, match="ended with status 3"),
+        launch_workers(2, processes.ALONE, leaves) as rank,
+    ):
         rank.ready()
 
 

@@ -10,8 +10,11 @@ import pytest
 from cordlesion.config import NetworkConfig, TrainingConfig, read_study
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import file_hash
-from cordlesion.model.bundle import save_bundle
+from cordlesion.io.tables import read_table
+from cordlesion.model.bundle import read_card, save_bundle
+from cordlesion.study.experience import describe_start
 from cordlesion.study.run import run_study
+from cordlesion.study.status import study_status
 from cordlesion.training import fit
 from support.models import untrained_bundle
 from support.tiny import make_cohort
@@ -70,6 +73,31 @@ def test_a_study_starts_from_a_bundle_beside_it(bundle, tmp_path):
     card = (tmp_path / "study/runs/bce_seed-0/bundle/model.json").read_text()
     assert file_hash(bundle / "model.safetensors") in card
     assert str(tmp_path) not in card
+    # What it learned from is on record before anything is evaluated, for a training that starts from it.
+    splits = read_table(tmp_path / "study/splits.tsv")
+    learned = read_card(tmp_path / "study/runs/bce_seed-0/bundle").training_data
+    assert learned.n_scans == (splits["set"] == "train").sum() > 0
+    assert learned.started_from == "a model that was trained on scans that are not recorded"
+    following = describe_start(TrainingConfig(start_from=tmp_path / "study/runs/bce_seed-0/bundle"))
+    assert following == {
+        "started_from": f"a model that was trained on {learned.n_scans} scans, from the weights of a model that was "
+        "trained on scans that are not recorded",
+        "started_from_simulated": False,
+    }
+    assert states(tmp_path / "study") == {"bce_seed-0": "done"}
+    first = shutil.copytree(bundle, tmp_path / "first")
+    other = untrained_bundle(filters=(4, 8))
+    other.network.last.bias.data += 1
+    save_bundle(bundle, other)
+    assert states(tmp_path / "study") == {
+        "bce_seed-0": f"done, but from other weights than those in {bundle}: `study run` trains it again"
+    }
+    shutil.rmtree(bundle)
+    assert states(tmp_path / "study") == {
+        "bce_seed-0": f"done, but {bundle}, where it starts from, has no model: `study run` needs it there"
+    }
+    first.rename(bundle)
+    assert states(tmp_path / "study") == {"bce_seed-0": "done"}
     # Found before any work, and nothing is lost.
     file.write_text(text.replace("filters: [4, 8]", "filters: [4, 16]"))
     with pytest.raises(CordlesionError, match="does not fit that of the study"):
@@ -78,6 +106,10 @@ def test_a_study_starts_from_a_bundle_beside_it(bundle, tmp_path):
     file.write_text(text.replace("start_from: model", "start_from: absent"))
     with pytest.raises(CordlesionError, match="absent: no bundle"):
         run_study(read_study(file), until="train")
+
+
+def states(study: Path) -> dict[str, str]:
+    return {unit: state for stage, unit, state in study_status(study) if stage == "train"}
 
 
 def test_packaged_names_the_model_in_the_package(tmp_path):

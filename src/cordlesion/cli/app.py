@@ -47,13 +47,17 @@ COMMANDS = (
         STUDY,
     ),
     Command("study", "", "A whole study: set up, run, look at.", STUDY),
-    Command("study init", "study:init", "Print a study for a BIDS dataset, to be saved as study.yaml and edited."),
+    Command(
+        "study init",
+        "study:init",
+        "Print a study for a folder of scans, to be saved as study.yaml and edited, and what it will cost here.",
+    ),
     Command("study run", "study:run", "Run a study; started again, it continues where it stopped."),
     Command("study status", "study:status", "List what of a study is done and what is left."),
     Command(
         "split",
         "study:split",
-        "Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.",
+        "Assign the scans of a dataset to train, validation, threshold and test, subject by subject.",
         STUDY,
     ),
     Command("preprocess", "study:preprocess", "Cut the cord stacks of a study's scans.", STUDY),
@@ -65,6 +69,16 @@ COMMANDS = (
         (
             "Look at a finished study in the browser: every scan, two models side by side, at any threshold.\n\n"
             "Nothing leaves this machine, and nothing of the study is changed. Ctrl+C ends it."
+        ),
+        STUDY,
+    ),
+    Command(
+        "plan",
+        "plan:plan",
+        (
+            "Plan a study: how many subjects, scans and seeds show that one loss beats another, or that tuning helps."
+            "\n\nWrites a table and a figure, and prints how many are enough. The numbers come from a finished study, "
+            "or from the example in the package."
         ),
         STUDY,
     ),
@@ -98,6 +112,12 @@ COMMANDS = (
         MAPS,
     ),
     Command(
+        "cut",
+        "maps:cut",
+        "Make lesion masks of the probability maps of any tool, by the threshold that `tune` chose.",
+        MAPS,
+    ),
+    Command(
         "compare",
         "maps:compare",
         "Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.",
@@ -119,7 +139,11 @@ COMMANDS = (
         DETECT,
     ),
     Command("model", "", "Trained models (bundles).", MODELS),
-    Command("model info", "model:info", "Print the card of a trained model; by default of the one in the package."),
+    Command(
+        "model info",
+        "model:info",
+        "Print the card of a trained model; by default, or for `packaged`, of the one in the package.",
+    ),
     Command(
         "model export",
         "model:export_model",

@@ -86,7 +86,7 @@ def detectability(
     Args:
         dataset: Folder that `implant` or `simulate` wrote.
         output: Folder of the tables and the figure, and of the maps of a model.
-        bundle: Folder of a trained model.
+        bundle: Folder of a trained model; `packaged`: the one in the package.
         probability: Folder of probability maps with the BIDS entities of the scans.
         prediction: Folder of masks with the BIDS entities of the scans.
         threshold: The method's own threshold; that of the model by default.

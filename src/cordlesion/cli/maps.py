@@ -5,16 +5,34 @@ from typing import Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from cordlesion.cli.options import Output, Quiet, report_excluded
+from cordlesion.cli.options import Code, Flag, Output, Quiet, report_excluded, report_remarks
 from cordlesion.metrics import RULES
-from cordlesion.threshold import GRIDS, OBJECTIVES
+from cordlesion.threshold import GRIDS, OBJECTIVES, THRESHOLD_RULES
 
 Rule: TypeAlias = Annotated[str, Parameter(help=f"When a lesion counts as detected: {', '.join(RULES)}.")]
 Objective: TypeAlias = Annotated[
     str,
     Parameter(
         help=f"What the threshold maximises: {'; '.join(f'{name} ({one.title})' for name, one in OBJECTIVES.items())}. "
-        "A number after a colon replaces the one in brackets, e.g. f_beta:0.5."
+        "A number after a colon replaces the one in brackets, e.g. f_beta:0.5. Or one of your own, by the import path "
+        "of its function: my_module:my_objective."
+    ),
+]
+Metrics: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(
+        name="--metric",
+        negative="",
+        help="A metric of your own by the import path of its function, such as my_module:my_metric; may be repeated. "
+        "Its code is run.",
+    ),
+]
+OwnCode: TypeAlias = Annotated[
+    Path | None,
+    Parameter(
+        name="--code",
+        help="Folder of the modules of your own that other options name; by default the current one. A threshold rule "
+        "that a file names runs only where this is given.",
     ),
 ]
 Grid: TypeAlias = Annotated[
@@ -23,12 +41,32 @@ Grid: TypeAlias = Annotated[
         help=f"The thresholds to try: {', '.join(f'{name} ({len(grid)} of them)' for name, grid in GRIDS.items())}."
     ),
 ]
+ThresholdRuleName: TypeAlias = Annotated[
+    str,
+    Parameter(
+        help=f"How masks are made of maps: {', '.join(THRESHOLD_RULES)}. Rules other than global choose settings of "
+        "their own together with the threshold."
+    ),
+]
+Subjects: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        help="The subject of each scan, where names do not show it: a table with the columns scan and participant_id "
+        "(and session_id), or a pattern of the names of scans such as '{subject}_*'. With a column set, `tune` uses "
+        "only scans of the set threshold, and `evaluate` only those of the set test."
+    ),
+]
+LesionClass: TypeAlias = Annotated[
+    int | None, Parameter(help="Number of the class that is lesion, in nnU-Net's exports of more than two.")
+]
 
 
 def evaluate(
     *,
     reference: Path,
-    prediction: Path,
+    prediction: Path | None = None,
+    probability: Path | None = None,
+    threshold: str | None = None,
     output: Output,
     rule: Rule = "study",
     figures: Path | None = None,
@@ -36,6 +74,10 @@ def evaluate(
     figure_format: Literal["png", "svg"] = "png",
     lesion_value: int | None = None,
     predicted_value: int | None = None,
+    lesion_class: LesionClass = None,
+    subjects: Subjects = None,
+    metrics: Metrics = (),
+    code: OwnCode = None,
     quiet: Quiet = False,
 ) -> int:
     """Compare masks with references, voxel by voxel and lesion by lesion; a row per scan.
@@ -43,6 +85,8 @@ def evaluate(
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        probability: In place of masks: a probability map, or a folder of maps, as for `tune`.
+        threshold: Which voxels of the maps are lesion: the file that `tune` wrote, or a number.
         figures: Folder for a picture of each scan, coloured by agreement, with a page of them all (index.html) and a
             table of the lesions of both masks.
         images: The scans behind the masks: a scan, or a folder; by default those of the references' BIDS dataset.
@@ -55,9 +99,11 @@ def evaluate(
     from cordlesion.maps.evaluate import evaluate_files
 
     with shown(quiet):
-        metrics = evaluate_files(
+        measured = evaluate_files(
             reference,
             prediction,
+            probability=probability,
+            threshold=threshold,
             output=output,
             rule=rule,
             figures=figures,
@@ -65,8 +111,13 @@ def evaluate(
             figure_format=figure_format,
             lesion_value=lesion_value,
             predicted_value=predicted_value,
+            lesion_class=lesion_class,
+            subjects=subjects,
+            metrics=metrics,
+            code=code,
         )
-        return report_excluded(metrics.excluded)
+        report_remarks(measured.remarks)
+        return report_excluded(measured.excluded)
 
 
 def tune(
@@ -77,7 +128,13 @@ def tune(
     objective: Objective = "median_voxel_f1",
     rule: Rule = "study",
     grid: Grid = "paper",
+    threshold_rule: ThresholdRuleName = "global",
+    minimum_volume: Annotated[tuple[float, ...], Parameter(negative="", consume_multiple=True)] = (),
     lesion_value: int | None = None,
+    lesion_class: LesionClass = None,
+    subjects: Subjects = None,
+    metrics: Metrics = (),
+    code: OwnCode = None,
     quiet: Quiet = False,
 ) -> int:
     """Choose the decision threshold for probability maps of any tool.
@@ -86,7 +143,10 @@ def tune(
 
     Args:
         reference: A mask, or a folder of masks.
-        probability: A probability map, or a folder of maps with the same BIDS entities or names.
+        probability: A probability map, or a folder of maps with the same BIDS entities or names: NIfTI files, or the
+            predictions of nnU-Net (.npz), also those in the folds of a trained model.
+        minimum_volume: Minimum lesion volumes in mm3, of which one is chosen together with the threshold; predicted
+            components count only if they are larger. By default all count.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown
@@ -101,8 +161,55 @@ def tune(
             rule=rule,
             grid=grid,
             lesion_value=lesion_value,
+            lesion_class=lesion_class,
+            threshold_rule=threshold_rule,
+            minimum_volumes_mm3=minimum_volume,
+            subjects=subjects,
+            metrics=metrics,
+            code=code,
         )
+        report_remarks(choice.remarks)
         return report_excluded(choice.excluded)
+
+
+def cut(
+    *,
+    probability: Path,
+    threshold: str,
+    output: Output,
+    names: Literal["auto", "bids", "same"] = "auto",
+    images: Path | None = None,
+    lesion_class: LesionClass = None,
+    overwrite: Flag = False,
+    code: Code = None,
+    quiet: Quiet = False,
+) -> int:
+    """Make lesion masks of the probability maps of any tool, by the threshold that `tune` chose.
+
+    Args:
+        probability: A probability map, or a folder of maps, as for `tune`.
+        threshold: Which voxels are lesion: the file that `tune` wrote, or a number.
+        output: Folder of the masks.
+        names: How masks are named: bids (label-lesion_mask in place of probseg), same (as the map), or auto (by the
+            name of the map).
+        images: The scans: a scan, or a folder; needed for predictions of nnU-Net that lie without its masks.
+        overwrite: Replace masks of these names.
+    """
+    from cordlesion.io.progress import shown
+    from cordlesion.maps.cut import cut_files
+
+    with shown(quiet):
+        done = cut_files(
+            probability,
+            threshold,
+            output,
+            names=names,
+            images=images,
+            lesion_class=lesion_class,
+            overwrite=overwrite,
+            code=code,
+        )
+        return report_excluded(done.excluded)
 
 
 def compare(
@@ -112,6 +219,7 @@ def compare(
     first_run: str = "",
     second_run: str = "",
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    metrics: Annotated[tuple[str, ...], Parameter(name="--metric", negative="")] = (),
 ) -> None:
     """Compare two metrics.tsv, with subjects as units: Wilcoxon signed-rank test, effect size, interval.
 
@@ -121,9 +229,11 @@ def compare(
         first_run: Which run, if the table has several, e.g. set=test,loss=dice,seed=0,threshold=0.5.
         second_run: The same for the second table.
         output: Where to write the comparison (.tsv).
+        metrics: Column of a metric of your own, to be compared, too; may be repeated.
     """
     from cordlesion.maps.compare import COMPARISON_NOTE, compare_files
 
-    comparison = compare_files(first, second, first_run=first_run, second_run=second_run, output=output)
+    runs = {"first_run": first_run, "second_run": second_run}
+    comparison = compare_files(first, second, **runs, output=output, metrics=metrics)
     print(comparison.table.to_string(index=False, float_format="{:.4g}".format))
     print(COMPARISON_NOTE)

@@ -8,13 +8,13 @@ from cordlesion.errors import CordlesionError
 
 
 def info(bundle: Path | None = None) -> None:
-    """Print the card of a trained model; by default of the one in the package."""
+    """Print the card of a trained model; by default, or for `packaged`, of the one in the package."""
     import json
 
-    from cordlesion.config import PACKAGED_BUNDLE
     from cordlesion.model.bundle import read_card
+    from cordlesion.model.packaged_model import bundle_folder
 
-    print(json.dumps(read_card(bundle or PACKAGED_BUNDLE).model_dump(mode="json"), indent=2))
+    print(json.dumps(read_card(bundle_folder(bundle)).model_dump(mode="json"), indent=2))
 
 
 def export_model(
@@ -23,7 +23,7 @@ def export_model(
     """Write a trained model for other programs: patches in, lesion probabilities out.
 
     Args:
-        bundle: Folder of a trained model.
+        bundle: Folder of a trained model; `packaged`: the one in the package.
         onnx: An ONNX file to write (extra `onnx`).
         monai_bundle: A folder to write as a MONAI bundle.
     """
@@ -31,6 +31,9 @@ def export_model(
         raise CordlesionError(
             f"{bundle}: nothing to write; at least one form is needed. Give --onnx or --monai-bundle."
         )
+    from cordlesion.model.packaged_model import bundle_folder
+
+    bundle = bundle_folder(bundle)
     if onnx is not None:
         from cordlesion.model.onnx_file import export_onnx
 

@@ -12,7 +12,9 @@ Quiet: TypeAlias = Annotated[bool, Parameter(name=["--quiet", "-q"], negative=""
 Output: TypeAlias = Annotated[Path, Parameter(name=["--output", "-o"], help="Where to write.")]
 Bundle: TypeAlias = Annotated[
     Path | None,
-    Parameter(name=["--model", "-m"], help="Folder of a trained model; by default the one in the package."),
+    Parameter(
+        name=["--model", "-m"], help="Folder of a trained model; by default, or for `packaged`, the one in the package."
+    ),
 ]
 CordSource: TypeAlias = Annotated[
     str, Parameter(help="What finds the cord where it is not given: auto, sct, or the file t2_ctr.h5 of SCT.")
@@ -31,6 +33,7 @@ Force: TypeAlias = Annotated[
     ),
 ]
 Repeated: TypeAlias = Annotated[Sequence[Path], Parameter(negative="")]
+Globs: TypeAlias = Annotated[Sequence[str], Parameter(negative="")]
 AllowPartial: TypeAlias = Annotated[
     bool,
     Parameter(
@@ -53,6 +56,12 @@ def report_partial(remarks: Iterable[str], allowed: bool) -> int:
         else:
             print(f"cordlesion: {remark} {_ACCEPT}", file=sys.stderr)
     return 2 if found and not allowed else 0
+
+
+def report_remarks(remarks: Iterable[str]) -> None:
+    """Print what makes a result doubtful."""
+    for remark in remarks:
+        print(f"cordlesion: note: {remark}", file=sys.stderr)
 
 
 def report_excluded(excluded: Mapping[str, str]) -> int:

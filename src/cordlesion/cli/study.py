@@ -2,9 +2,22 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cordlesion.cli.options import AllowPartial, Count, Flag, Output, Quiet, StudyFile, report_excluded, report_partial
+from cyclopts import Parameter
+
+from cordlesion.cli.options import (
+    AllowPartial,
+    Count,
+    Flag,
+    Globs,
+    Output,
+    Quiet,
+    StudyFile,
+    report_excluded,
+    report_partial,
+)
+from cordlesion.errors import CordlesionError
 from cordlesion.execution.executors import ExecutorName
 from cordlesion.study_folder.stages import StageName
 
@@ -26,7 +39,7 @@ def simulate(
     *,
     scans: int = 161,
     seed: int = 0,
-    domain: Literal["clinical", "varied"] = "clinical",
+    domain: Literal["clinical", "reduced", "varied"] = "clinical",
     jobs: int | None = None,
     quiet: Quiet = False,
 ) -> None:
@@ -36,8 +49,9 @@ def simulate(
         output: Folder of the dataset; a simulation that was interrupted continues.
         scans: Number of scans; subjects, sites and lesion-free scans have the proportions of Hussein et al.
         seed: The same seed gives the same files, byte for byte.
-        domain: clinical: protocols as in Hussein et al. varied: contrasts, resolutions and artefacts from wider ranges,
-            each scan of another site, to train networks that meet any protocol.
+        domain: clinical: protocols as in Hussein et al. reduced: the same with a reduced field of view, a seventh of
+            the voxels. varied: contrasts, resolutions and artefacts from wider ranges, each scan of another site, to
+            train networks that meet any protocol.
         jobs: Processes; all processors by default.
     """
     from cordlesion.io.progress import shown
@@ -57,7 +71,7 @@ def split(
     lesion_value: int | None = None,
     quiet: Quiet = False,
 ) -> int:
-    """Assign the scans of a BIDS dataset to train, validation, threshold and test, subject by subject.
+    """Assign the scans of a dataset to train, validation, threshold and test, subject by subject.
 
     Args:
         folds: Cross-validation: each subject is in the test set of one fold.
@@ -106,14 +120,41 @@ def report(study_dir: Path, *, explorer: Flag = False, quiet: Quiet = False) -> 
         print(write_report(study_dir))
 
 
-def init(dataset: Path) -> None:
-    """Print a study for a BIDS dataset, to be saved as study.yaml and edited."""
-    from cordlesion.study.setup import study_to_start_from
+def init(
+    dataset: Path,
+    *,
+    image: Globs = (),
+    reference: Globs = (),
+    subjects: str | None = None,
+    lesion_value: int | None = None,
+    minutes: Count | None = None,
+    estimate: Annotated[bool, Parameter(negative="--no-estimate", name="--estimate")] = True,
+) -> int:
+    """Print a study for a folder of scans, to be saved as study.yaml and edited, and what it will cost here.
 
-    text, remarks = study_to_start_from(dataset)
-    print(text, end="")
-    for remark in remarks:
+    Args:
+        dataset: BIDS, a raw dataset of nnU-Net (or the folder with it), images/ and labels/, or masks beside images.
+        image: Which files are the scans, a pattern such as `*_T2.nii.gz` or `images/*.nii.gz`; may be repeated.
+        reference: Which files are the manual lesion masks; what its stars stand for is the same as in the scan's name.
+        subjects: Whose scan each file is: a table (columns scan, participant_id) or a pattern such as `{subject}_*`.
+        lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
+        minutes: Print a study that ends after about so many minutes here, with fewer scans, epochs and losses.
+        estimate: Time one training step, to estimate the hours of the study.
+    """
+    from cordlesion.study.initial import start_study, wanted_patterns
+
+    if minutes and not estimate:
+        raise CordlesionError("--minutes: needs the time of a training step. Leave out --no-estimate.")
+    study = start_study(dataset, wanted_patterns(image, reference, subjects, lesion_value))
+    costs: list[str] = []
+    if estimate and not study.fault:
+        from cordlesion.study.estimate import estimate_initial
+
+        study, costs = estimate_initial(study, minutes)
+    print(study.text, end="")
+    for remark in [study.counts, *study.remarks, *costs]:
         print(f"cordlesion: {remark}", file=sys.stderr)
+    return 2 if study.fault else 0
 
 
 def run(

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 def view(
     study_dir: Path,
     *,
-    port: Annotated[int, Parameter(validator=Number(gte=0, lte=65535))] = 0,
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
     browser: bool = True,
 ) -> None:
     """Look at a finished study in the browser: every scan, two models side by side, at any threshold.
@@ -21,7 +21,8 @@ def view(
 
     Args:
         study_dir: Folder of the study.
-        port: Port on this machine; a free one by default.
+        port: Port on this machine; by default the same one at each start, so that the browser keeps the notes of the
+            study. 0 means any free port.
         browser: Open the browser; without it only the address is printed.
     """
     from cordlesion.explorer.server import serve

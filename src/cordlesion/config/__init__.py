@@ -12,6 +12,8 @@ from cordlesion.config.data import PatchConfig as PatchConfig
 from cordlesion.config.data import PreprocessConfig as PreprocessConfig
 from cordlesion.config.data import SetName as SetName
 from cordlesion.config.data import SplitConfig as SplitConfig
+from cordlesion.config.ensembles import EnsembleConfig as EnsembleConfig
+from cordlesion.config.ensembles import EnsembleRun as EnsembleRun
 from cordlesion.config.evaluation import Blending as Blending
 from cordlesion.config.evaluation import EvaluationConfig as EvaluationConfig
 from cordlesion.config.evaluation import PostprocessConfig as PostprocessConfig
@@ -22,13 +24,15 @@ from cordlesion.config.execution import ClusterConfig as ClusterConfig
 from cordlesion.config.execution import ReducedConfig as ReducedConfig
 from cordlesion.config.files import builtin_study as builtin_study
 from cordlesion.config.files import read_study as read_study
+from cordlesion.config.files import study_of_text as study_of_text
 from cordlesion.config.files import study_yaml as study_yaml
 from cordlesion.config.names import maps_name as maps_name
 from cordlesion.config.names import method_name as method_name
+from cordlesion.config.runs import RunConfig as RunConfig
 from cordlesion.config.study import Method as Method
-from cordlesion.config.study import RunConfig as RunConfig
 from cordlesion.config.study import StudyConfig as StudyConfig
 from cordlesion.config.training import BESIDE_TRAINING as BESIDE_TRAINING
+from cordlesion.config.training import PACKAGED as PACKAGED
 from cordlesion.config.training import PACKAGED_BUNDLE as PACKAGED_BUNDLE
 from cordlesion.config.training import LoggerName as LoggerName
 from cordlesion.config.training import LossConfig as LossConfig

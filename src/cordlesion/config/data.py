@@ -33,15 +33,18 @@ AnyCenterlineSource: TypeAlias = Annotated[CenterlineSource | Path, BeforeValida
 
 
 class FilePatterns(Section):
-    """How files of a BIDS dataset are recognised: globs on the file name; the first that matches is used.
+    """How files of a dataset are recognised: globs on the file name; the first that matches is used.
 
-    A glob with a ``/`` is compared with the path inside the dataset (``derivatives/rater1/*_seg.nii.gz``).
+    A glob with a ``/`` is compared with the path inside the dataset (``derivatives/rater1/*_seg.nii.gz``). Where names
+    are not those of BIDS, a mask belongs to the scan for which the stars of both globs stand for the same text:
+    ``image: ["images/*.nii.gz"], reference: ["labels/*.nii.gz"]``.
     """
 
     image: tuple[str, ...] = ("*_T2w.nii.gz", "*_T2w.nii")
-    """Scans, inside ``sub-*`` folders."""
+    """Scans. Where ``sub-*`` folders hold some, only those; otherwise in any folder except ``derivatives`` and
+    ``sourcedata``. Files that are masks by the other patterns are no scans."""
     reference: tuple[str, ...] = ("*_label-lesion_seg.nii*", "*_lesion-manual.nii*")
-    """Manual lesion masks, anywhere in the dataset; matched to a scan by their BIDS entities."""
+    """Manual lesion masks, anywhere in the dataset; matched to a scan by their BIDS entities, or by the stars."""
     cord_mask: tuple[str, ...] = (
         "*_label-cord_seg.nii*",
         "*_label-SC_seg.nii*",
@@ -58,6 +61,16 @@ class FilePatterns(Section):
     lesion_value: Annotated[Annotated[int, Field(gt=0)] | None, LATER] = None
     """The value that marks lesions in references with several values, for example cord 1 and lesion 2. By default every
     reference must hold 0 and one other value."""
+    subjects: Annotated[str | None, LATER] = None
+    """Whose scan each file is: a table (columns ``scan`` and ``participant_id``), relative to the YAML file, or a
+    pattern such as ``{subject}_*`` (of file names) or ``{subject}/*`` (of paths inside the dataset). Default: ``sub-``
+    in the name; a file without it counts as a subject of its own."""
+
+    def below(self, folder: Path) -> Self:
+        """Return a copy with a relative path resolved against ``folder``."""
+        if self.subjects is None or "{subject}" in self.subjects:
+            return self
+        return self.model_copy(update={"subjects": str(folder / self.subjects)})
 
 
 class SplitConfig(Section):
@@ -114,7 +127,7 @@ class PreprocessConfig(Section):
     @classmethod
     def _increasing(cls, percentiles: tuple[float, ...]) -> tuple[float, ...]:
         if any(a >= b for a, b in pairwise(percentiles)):
-            raise ValueError("percentiles must increase")
+            raise ValueError("rising numbers are needed")
         return percentiles
 
     @property

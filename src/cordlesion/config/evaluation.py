@@ -1,14 +1,35 @@
 """Sections on maps and scores: prediction, post-processing, threshold, evaluation."""
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from cordlesion.config.section import LATER, Section
+from cordlesion.config.names import PlainName
+from cordlesion.config.section import LATER, Section, name_only
 from cordlesion.config.training import Precision
+from cordlesion.io.import_path import is_import_path
 from cordlesion.io.yaml import fault_at
 from cordlesion.metrics.rules import RULES, row_name
+from cordlesion.metrics.table import METRICS
 
+_BESIDE_METRICS = (
+    *(
+        "scan_id",
+        "subject",
+        "session",
+        "site",
+        "set",
+        "loss",
+        "seed",
+        "fold",
+        "threshold",
+        "minimum_volume_mm3",
+        "rule",
+    ),
+    *("n_false_lesions", "score"),
+)
+TAKEN_COLUMNS = frozenset((*METRICS, *_BESIDE_METRICS))
+"""Names of columns of tables, which no metric of a user can have."""
 Blending = Literal["mean", "gaussian", "hann"]
 LesionVolume: TypeAlias = Annotated[float, Field(ge=0, le=1e9)]
 """In mm3, at most a cubic metre."""
@@ -49,14 +70,22 @@ def _rule_name(value: object) -> object:
 class ThresholdConfig(Section):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""
 
-    objective: str = "median_voxel_f1"
+    objective: str = "mean_voxel_f1"
     """What the threshold maximises: a row of ``cordlesion.threshold.OBJECTIVES``. Some take a number: ``f_beta:2``,
-    ``lesion_sensitivity:1``."""
+    ``lesion_sensitivity:1``. The paper's is ``median_voxel_f1``. A function of your own by its import path,
+    ``my_module:my_objective``, or ``mean_`` or ``median_`` and the name of one of ``evaluation.metrics``. A study whose
+    results were made with an earlier default keeps it."""
     grid: Annotated[Literal["paper", "fine"], BeforeValidator(_grid_name)] = "paper"
     """The thresholds to try: a row of ``cordlesion.threshold.GRIDS``. ``hussein2023`` is another name of ``paper``."""
     minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
     """Candidate values of ``postprocess.minimum_volume_mm3``, of which one is chosen together with the threshold.
     Default: the minimum volume is not tuned."""
+
+    @property
+    def imported(self) -> tuple[str, ...]:
+        """The import path of an objective of the user, without its number."""
+        path = ":".join(self.objective.split(":")[:2])
+        return (path,) if is_import_path(path) else ()
 
     @model_validator(mode="after")
     def _distinct_volumes(self) -> Self:
@@ -82,6 +111,32 @@ class PrimaryConfig(Section):
         return self
 
 
+class MetricConfig(Section):
+    """One metric of your own: a function of two masks. A plain name means the function with its defaults."""
+
+    name: str
+    """Import path of the function, ``my_module:my_metric``, in a module next to the study file (see ``code``) or an
+    installed package: ``my_metric(reference, prediction, spacing_mm)`` returns a number, NaN where it is undefined."""
+    parameters: dict[str, Any] = {}  # noqa: RUF012 - pydantic copies defaults
+    """Keyword arguments of the function that differ from its defaults."""
+    label: PlainName | None = None
+    """Name of its column in tables. Default: the name of the function."""
+    higher_is_better: bool = True
+    """Whether a higher value is the better one."""
+
+    @field_validator("name")
+    @classmethod
+    def _import_path(cls, name: str) -> str:
+        if not is_import_path(name):
+            raise ValueError(f"an import path such as my_module:my_metric is needed, found {name!r}")
+        return name
+
+    @property
+    def title(self) -> str:
+        """The name of its column."""
+        return self.label or self.name.rpartition(":")[2]
+
+
 class EvaluationConfig(Section):
     """How lesions are compared."""
 
@@ -90,3 +145,18 @@ class EvaluationConfig(Section):
     primary: PrimaryConfig | None = None
     """The primary endpoint and comparison; all others are exploratory. It changes no result. ``manifest.json`` records
     whether it was declared before the test set was opened. Default: none, so all comparisons are exploratory."""
+    equivalence_margin: Annotated[Annotated[float, Field(gt=0, lt=1)], LATER] = 0.05
+    """Two methods are as good as each other if their mean voxel F1 is shown to differ by less than this. Choose it
+    before the test set is opened. It changes no score, threshold or mask, only what the report recommends."""
+    metrics: Annotated[tuple[Annotated[MetricConfig, BeforeValidator(name_only)], ...], LATER] = ()
+    """Metrics of your own, measured beside those of the program at every threshold."""
+
+    @model_validator(mode="after")
+    def _distinct_columns(self) -> Self:
+        taken = set(TAKEN_COLUMNS)
+        for k, metric in enumerate(self.metrics):
+            if metric.title in taken:
+                reason = f"{metric.title} is the name of another column of the tables; give it another label"
+                raise fault_at(reason, "metrics", k, "label")
+            taken.add(metric.title)
+        return self

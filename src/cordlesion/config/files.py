@@ -32,9 +32,18 @@ def read_study(path: Path | str) -> StudyConfig:
     comparators = tuple(comparator.below(folder) for comparator in study.comparators)
     preprocess = study.preprocess.below(folder)
     training = study.training.below(folder)
+    patterns = study.patterns.below(folder)
     places = {"dataset": folder / study.dataset, "output": folder / study.output, "comparators": comparators}
-    code = folder / (study.code or ".") if study.code or study.imports_code else None
-    return study.model_copy(update=places | {"preprocess": preprocess, "training": training, "code": code})
+    code = folder / (study.code or ".") if study.code or study.imported else None
+    sections = {"patterns": patterns, "preprocess": preprocess, "training": training}
+    return study.model_copy(update=places | sections | {"code": code})
+
+
+def study_of_text(text: str) -> StudyConfig:
+    """Return a study written as YAML by this program, whose paths are absolute or not used."""
+    from ruamel.yaml import YAML
+
+    return StudyConfig.model_validate(YAML(typ="safe").load(text))
 
 
 def builtin_study(name: str) -> Path:

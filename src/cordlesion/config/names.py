@@ -21,12 +21,16 @@ PlainName: TypeAlias = Annotated[str, AfterValidator(_plain)]
 """A name that may become part of the names of folders and files."""
 
 
+ENSEMBLE = "_ensemble"
+"""End of the name of a loss's ensemble: ``dice_ensemble``."""
+
+
 def method_name(title: str, seed: int | None, fold: int | None) -> str:
-    """Name a run or comparator, and with it its folder: ``tversky_seed-0``, ``nnunet_fold-2``.
+    """Name a method, and with it its folder: ``tversky_seed-0``, ``tversky_ensemble``, ``nnunet_fold-2``.
 
     Args:
-        title: Of the loss or comparator.
-        seed: None for a comparator.
+        title: Of the loss, ensemble or comparator.
+        seed: None for an ensemble and a comparator.
         fold: None where the study has one split.
     """
     return title + ("" if seed is None else f"_seed-{seed}") + ("" if fold is None else f"_fold-{fold}")

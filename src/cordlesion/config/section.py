@@ -19,6 +19,11 @@ So the fingerprints of finished studies stay valid, and with them their trained 
 """
 
 
+def name_only(value: object) -> object:
+    """Return what a plain name means: a section with that name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 class Section(BaseModel):
     """Frozen, and strict about unknown keys."""
 

@@ -1,6 +1,6 @@
 """A whole study, and the trainings it consists of."""
 
-from collections.abc import Iterable
+from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
 
@@ -8,87 +8,18 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from cordlesion.config.comparators import ComparatorConfig, ComparatorRun
 from cordlesion.config.data import FilePatterns, PatchConfig, PreprocessConfig, SplitConfig
+from cordlesion.config.ensembles import MIN_MEMBERS, EnsembleConfig, EnsembleRun, Ensembles, ensemble_of
 from cordlesion.config.evaluation import EvaluationConfig, PostprocessConfig, PredictionConfig, ThresholdConfig
 from cordlesion.config.execution import ClusterConfig, ReducedConfig
-from cordlesion.config.names import maps_name, method_name, names_on_disk
-from cordlesion.config.optimization import as_hashed, explicit, optimization, training_as_hashed
-from cordlesion.config.section import LATER, Section
+from cordlesion.config.names import names_on_disk
+from cordlesion.config.optimization import as_hashed, explicit
+from cordlesion.config.runs import RunConfig, imported_code
+from cordlesion.config.section import LATER, Section, name_only
 from cordlesion.config.training import BESIDE_TRAINING, LossConfig, NetworkConfig, TrainingConfig
-from cordlesion.io.import_path import source_hashes
 from cordlesion.io.yaml import fault_at
 
-
-def _name_only(value: object) -> object:
-    return {"name": value} if isinstance(value, str) else value
-
-
-class RunConfig(Section):
-    """Everything that one training (loss x seed x fold) and its masks depend on."""
-
-    loss: LossConfig
-    seed: int
-    fold: int | None = None
-    """From 1; None where the study has one split."""
-    network: NetworkConfig
-    preprocess: PreprocessConfig = PreprocessConfig()
-    patches: PatchConfig
-    training: TrainingConfig
-    prediction: PredictionConfig = PredictionConfig()
-    postprocess: PostprocessConfig = PostprocessConfig()
-    code: Annotated[Path | None, LATER] = None
-    """That of the study."""
-
-    @property
-    def name(self) -> str:
-        """Name of the run's folder."""
-        return method_name(self.loss.title, self.seed, self.fold)
-
-    @property
-    def maps_name(self) -> str:
-        """The run's name in the file names of its probability maps."""
-        return maps_name(self.loss.title, self.seed, self.fold)
-
-    @property
-    def is_tuned(self) -> bool:
-        """Whether its threshold is tuned: that of a training always is."""
-        return True
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """The columns that identify the run's rows in tables."""
-        return {"loss": self.loss.title, "seed": self.seed} | ({"fold": self.fold} if self.fold else {})
-
-    @property
-    def optimization(self) -> TrainingConfig:
-        """The training configuration with the optimiser and the learning rate of this loss."""
-        return optimization(self.training, self.loss)
-
-    @property
-    def learned_from(self) -> dict[str, Any]:
-        """What the weights depend on, as JSON.
-
-        Not included: logger, number of processes, prediction and post-processing. Fold and preprocessing are not
-        included either, because the fingerprints of the training stacks cover them.
-        """
-        apart = dict.fromkeys(("fold", "preprocess", "prediction", "postprocess", "code"), True)
-        how = {"loss": as_hashed(self.training, self.loss), "training": training_as_hashed(self.training, self.loss)}
-        content = self.model_copy(update=how).hashed(exclude={**apart, "training": BESIDE_TRAINING})
-        return content | imported_code(self.network, self.code, [self.loss])
-
-
-def imported_code(network: NetworkConfig, code: Path | None, losses: Iterable[LossConfig] = ()) -> dict[str, Any]:
-    """Return the hashes of the user's own code that enter fingerprints, as JSON; empty without such code.
-
-    Raises:
-        CordlesionError: It cannot be imported.
-    """
-    parts: list[NetworkConfig | LossConfig] = [network, *losses]
-    names = [part.name for part in parts if part.is_imported]
-    return {"code": {name: source_hashes(name, code) for name in names}} if names else {}
-
-
-Method: TypeAlias = RunConfig | ComparatorRun
-"""What is evaluated: a training of this study or a comparator, in one fold."""
+Method: TypeAlias = RunConfig | EnsembleRun | ComparatorRun
+"""What is evaluated: a training of this study, an ensemble of them or a comparator, in one fold."""
 
 
 class StudyConfig(Section):
@@ -110,27 +41,31 @@ class StudyConfig(Section):
 
     name: str
     dataset: Path
-    """BIDS folder, relative to the YAML file."""
+    """Folder of the scans and references, BIDS or with ``patterns``; relative to the YAML file."""
     output: Path
     """Study folder, relative to the YAML file."""
     patterns: FilePatterns = FilePatterns()
     split: SplitConfig = SplitConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     patches: PatchConfig = PatchConfig()
-    network: Annotated[NetworkConfig, BeforeValidator(_name_only)] = NetworkConfig()
+    network: Annotated[NetworkConfig, BeforeValidator(name_only)] = NetworkConfig()
     training: TrainingConfig = TrainingConfig()
     prediction: PredictionConfig = PredictionConfig()
     postprocess: PostprocessConfig = PostprocessConfig()
-    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(_name_only)], ...], Field(min_length=1)]
+    losses: Annotated[tuple[Annotated[LossConfig, BeforeValidator(name_only)], ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    ensembles: Annotated[Ensembles, LATER] = "per_loss"
+    """Means of the maps of several trainings, evaluated as methods of their own: ``per_loss`` (one of each loss, of all
+    its seeds, where there are several), ``none``, or a list of ``{name: ..., losses: [...]}``. Trainings do not depend
+    on it."""
     comparators: tuple[ComparatorConfig, ...] = ()
     """Other methods, evaluated on the same scans."""
     threshold: ThresholdConfig = ThresholdConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     cluster: ClusterConfig = ClusterConfig()
     code: Annotated[Path | None, LATER] = None
-    """Folder of the Python modules that ``network`` and ``losses`` name by import paths (``my_module:MyNet``), relative
-    to the YAML file. Default: the folder of that file."""
+    """Folder of the Python modules that the study names by import paths (``my_module:MyNet``), relative to the YAML
+    file. Default: the folder of that file."""
     reduced: ReducedConfig | None = None
     """Set by ``study run --limit-scans`` and ``--epochs``, which run a part of the study."""
 
@@ -174,29 +109,76 @@ class StudyConfig(Section):
         ]
 
     @property
+    def ensemble_configs(self) -> tuple[EnsembleConfig, ...]:
+        """The ensembles of the study; none where ``per_loss`` finds one seed only, or the name of another method."""
+        if isinstance(self.ensembles, tuple):
+            return self.ensembles
+        if self.ensembles == "none" or len(self.seeds) < MIN_MEMBERS:
+            return ()
+        named = [(loss.title, self.seeds) for loss in self.losses] + [(one.name, (None,)) for one in self.comparators]
+        taken = {name for title, seeds in named for name in names_on_disk(title, seeds, self.folds)}
+        each = (ensemble_of(loss.title) for loss in self.losses)
+        return tuple(one for one in each if taken.isdisjoint(names_on_disk(one.name, (None,), self.folds)))
+
+    @property
+    def ensemble_runs(self) -> list[EnsembleRun]:
+        """The ensembles of the study, each in every fold."""
+        if not (ensembles := self.ensemble_configs):
+            return []
+        trained = {(run.loss.title, run.seed, run.fold): run for run in self.runs}
+        return [
+            EnsembleRun(
+                ensemble=ensemble,
+                members=tuple(trained[title, seed, fold] for title in ensemble.losses for seed in self.seeds),
+                fold=fold,
+                postprocess=self.postprocess,
+            )
+            for ensemble in ensembles
+            for fold in self.folds
+        ]
+
+    @property
+    def own_methods(self) -> list[RunConfig | EnsembleRun]:
+        """The methods that have a bundle in the study: trainings, then ensembles of them."""
+        return [*self.runs, *self.ensemble_runs]
+
+    @property
     def methods(self) -> list[Method]:
-        """Everything that is evaluated: trainings, then comparators."""
-        return [*self.runs, *self.comparator_runs]
+        """Everything that is evaluated: trainings, then ensembles of them, then comparators."""
+        return [*self.own_methods, *self.comparator_runs]
 
     @property
     def decisive(self) -> dict[str, Any]:
         """What the study's results depend on, apart from its files, as JSON.
 
         Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
-        their files are hashed. The primary comparison is not included, because it changes no result.
+        their files are hashed; nor ensembles, on which no training depends. The primary comparison and the margin of
+        equivalence change no result.
         """
-        apart = dict.fromkeys(("name", "dataset", "output", "comparators", "cluster", "code"), True)
+        beside = ("name", "dataset", "output", "ensembles", "comparators", "cluster", "code")
+        apart = dict.fromkeys(beside, True)
         losses = tuple(as_hashed(self.training, loss) for loss in self.losses)
         content = self.model_copy(update={"losses": losses, "training": self.training.portable}).hashed(
-            exclude={**apart, "training": BESIDE_TRAINING, "evaluation": {"primary"}}
+            exclude={
+                **apart,
+                "patterns": {"subjects"},  # the split, which is hashed, states them
+                "training": BESIDE_TRAINING,
+                "evaluation": {"primary", "equivalence_margin"},
+            }
         )
-        own = imported_code(self.network, self.code, self.losses)
+        own = imported_code(self.imported, self.code)
         return content | {"preprocess": self.preprocess.portable.hashed()} | own
 
     @property
-    def imports_code(self) -> bool:
-        """Whether the user's own code is a part of the study."""
-        return self.network.is_imported or any(loss.is_imported for loss in self.losses)
+    def imported(self) -> list[str]:
+        """The import paths of the user's own code."""
+        network = [self.network.name] if self.network.is_imported else []
+        return [*network, *(loss.name for loss in self.losses if loss.is_imported), *self.measures]
+
+    @property
+    def measures(self) -> list[str]:
+        """The import paths of the user's own objective and metrics, on which no training depends."""
+        return [*self.threshold.imported, *(metric.name for metric in self.evaluation.metrics)]
 
     @model_serializer(mode="wrap")
     def _without_unset_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -214,6 +196,19 @@ class StudyConfig(Section):
             if edge % divisor:
                 needed = f"which {len(self.network.filters)} levels of filters need"
                 raise fault_at(f"{edge} is not a multiple of {divisor}, {needed}", *place)
+        return self
+
+    @model_validator(mode="after")
+    def _radius_of_a_voxel(self) -> Self:
+        radius, edge = self.prediction.radius_mm, self.preprocess.spacing_mm
+        # The middle voxels of a crop with an even edge lie so far from its centre.
+        least = ceil(100 * edge / 2**0.5) / 100
+        if self.preprocess.region == "cord" and radius is not None and radius < least:
+            reason = (
+                f"{radius:g} mm around the centerline may hold no voxel of {edge:g} mm, so that none is lesion; "
+                f"{least:g} mm or more are needed, such as 8"
+            )
+            raise fault_at(reason, "prediction", "radius_mm")
         return self
 
     @model_validator(mode="after")
@@ -246,10 +241,25 @@ class StudyConfig(Section):
         return self
 
     @model_validator(mode="after")
+    def _trained_members(self) -> Self:
+        """Refuse ensembles of losses that the study does not train, of one training, or of a loss named twice."""
+        titles = [loss.title for loss in self.losses]
+        for k, ensemble in enumerate(self.ensemble_configs):
+            place = ("ensembles", k, "losses")
+            if unknown := [title for title in ensemble.losses if title not in titles]:
+                raise fault_at(f"{unknown[0]} is no loss of this study; of {', '.join(titles)} some are needed", *place)
+            if len(set(ensemble.losses)) < len(ensemble.losses):
+                raise fault_at("one loss is listed twice", *place)
+            if len(ensemble.losses) * len(self.seeds) < MIN_MEMBERS:
+                raise fault_at("one loss with one seed is one training; list several losses, or `seeds`", *place)
+        return self
+
+    @model_validator(mode="after")
     def _distinct_names(self) -> Self:
         """Refuse methods that would share folders or files, also on file systems that ignore case."""
         titles: list[tuple[tuple[str, int], str, tuple[int | None, ...], str]]
         titles = [(("losses", k), loss.title, self.seeds, "label") for k, loss in enumerate(self.losses)]
+        titles += [(("ensembles", k), one.name, (None,), "name") for k, one in enumerate(self.ensemble_configs)]
         titles += [(("comparators", k), one.name, (None,), "name") for k, one in enumerate(self.comparators)]
         taken: dict[str, str] = {}
         for place, title, seeds, key in titles:
@@ -263,9 +273,10 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _primary_of_the_study(self) -> Self:
         if primary := self.evaluation.primary:
-            named = [loss.title for loss in self.losses] + [one.name for one in self.comparators]
+            named = [loss.title for loss in self.losses] + [one.name for one in self.ensemble_configs]
+            named += [one.name for one in self.comparators]
             for key in ("first", "second"):
                 if (title := getattr(primary, key)) not in named:
-                    reason = f"{title} is not a loss or comparator of this study; one of {', '.join(named)} is needed"
+                    reason = f"{title} is no method of this study; one of {', '.join(named)} is needed"
                     raise fault_at(reason, "evaluation", "primary", key)
         return self

@@ -24,6 +24,8 @@ Filters: TypeAlias = Annotated[int, Field(gt=0, le=4096)]
 
 
 UNET3D = "unet3d"
+PACKAGED = "packaged"
+"""Name of the model in the package."""
 PACKAGED_BUNDLE = Path(__file__).parents[1] / "model" / "packaged"
 """The model in the package."""
 
@@ -119,7 +121,7 @@ class TrainingConfig(Section):
     @property
     def start_bundle(self) -> Path | None:
         """The folder of the model that the training starts from."""
-        return PACKAGED_BUNDLE if self.start_from == "packaged" else self.start_from
+        return PACKAGED_BUNDLE if isinstance(self.start_from, str) else self.start_from
 
     @property
     def portable(self) -> Self:

@@ -1,7 +1,7 @@
 """Matches references and predictions of any tool by the names of their scans."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,19 +42,39 @@ class MapPair:
     """The value of lesions in a predicted mask."""
 
 
+def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
+    """Return the files of a kind in a folder and its subfolders, sorted; for a file, the file itself.
+
+    Raises:
+        CordlesionError: There is no such file or folder.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")
+    return [path for path in files_below(folder) if path.name.endswith(suffixes)]
+
+
 def pair_files(
-    reference: Path, prediction: Path, names: Sequence[str] = MASK_NAMES
+    reference: Path,
+    prediction: Path,
+    names: Sequence[str] = MASK_NAMES,
+    list_predictions: Callable[[Path], Sequence[Path]] = list_files,
+    list_references: Callable[[Path], Sequence[Path]] = list_files,
 ) -> tuple[list[MapPair], list[tuple[str, str]]]:
     """Match references with predictions: two files, or the files of two folders by the names of their scans.
 
     BIDS names are matched by entities and suffixes, other names must be equal. If a folder contains a name several
     times (a folder per patient, with the same file name in each), files are matched by their relative path. If a folder
     contains several kinds of files, only those with names of lesion masks (or predictions with ``names``) are used.
+    Files that match no other are compared again without words such as ``lesion`` or ``pred`` at the end of their names.
 
     Args:
         reference: A file, or a folder.
         prediction: A file, or a folder.
         names: Patterns of predictions, for folders with other files.
+        list_predictions: Lists the files of the folder of predictions.
+        list_references: The same for references.
 
     Returns:
         The pairs, sorted by name; and each file that cannot be used, with the reason.
@@ -64,7 +84,7 @@ def pair_files(
     """
     if reference.is_file() and prediction.is_file():
         return _named({scan_file(reference): prediction}), []
-    listed, shown = list_files(reference), list_files(prediction)
+    listed, shown = list(list_references(reference)), list(list_predictions(prediction))
     for folder, images in ((reference, listed), (prediction, shown)):
         _require_images(folder, images)
     unusable = [(str(path), fault) for path in (*listed, *shown) if (fault := illegible(path))]
@@ -73,12 +93,13 @@ def pair_files(
     )
     _refuse_duplicates(references, predictions)
     found = one_file_each(predictions, {file: file for file in references})
+    found |= _without_kind(references, predictions, found)
     if not found:
         _refuse_repeated(named_files(listed, MASK_NAMES), named_files(shown, names))
         raise CordlesionError(
-            f"{prediction}: none of its {len(predictions)} NIfTI files matches one of the {len(references)} in "
-            f"{reference}; equal BIDS entities (sub-, ses-, acq- ...) and suffixes or equal file names are needed. "
-            "Rename them."
+            f"{prediction}: none of its {len(predictions)} files matches one of the {len(references)} in {reference} "
+            f"({predictions[0].path.name}, {references[0].path.name}); equal BIDS entities (sub-, ses-, acq- ...) and "
+            "suffixes or equal file names are needed. Rename them."
         )
     used = set(found.values())
     alone = [_unmatched(file, "prediction") for file in references if file not in found]
@@ -86,13 +107,27 @@ def pair_files(
     return _named(found), [*unusable, *alone]
 
 
+def _without_kind(
+    references: Sequence[ScanFile], predictions: Sequence[ScanFile], found: Mapping[ScanFile, Path]
+) -> dict[ScanFile, Path]:
+    """Match what is left without the words that state what a file is, such as ``lesion`` or ``pred``."""
+    used = set(found.values())
+    left = {file: file.without_kind for file in references if file not in found and not file.entities}
+    rest = [file.without_kind for file in predictions if file.path not in used and not file.entities]
+    wanted, first = {file.key for file in rest}, dict[str, ScanFile]()
+    for file in left.values():
+        if (same := first.setdefault(file.key, file)) is not file and file.key in wanted:
+            raise _duplicate_error(same, file, _OWN_FOLDER)
+    unique = {file: short for file, short in left.items() if first[short.key] is short}
+    return one_file_each(rest, unique)
+
+
 def _require_images(folder: Path, images: Sequence[Path]) -> None:
-    """Reject a folder without NIfTI files, with advice if it contains exports of nnU-Net."""
+    """Reject a folder without files to compare, with advice if it contains exports of nnU-Net."""
     if images:
         return
-    # Exports of nnU-Net have no affine, so they cannot be used without the scan.
     exports = any(path.suffix == ".npz" for path in files_below(folder))
-    remedy = "Convert nnU-Net's .npz exports first (see the guide to thresholds)" if exports else "Check the folder"
+    remedy = "nnU-Net's .npz exports are probabilities: give them with --probability" if exports else "Check the folder"
     raise CordlesionError(f"{folder}: no NIfTI file found; .nii.gz or .nii files are needed. {remedy}.")
 
 
@@ -143,7 +178,10 @@ def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Pa
             raise _duplicate_error(near[0], near[1], _OWN_FOLDER)
         if near:
             found[pair.scan_id] = near[0].path
-    return found
+    if found:
+        return found
+    plain = [file.without_kind for file in images if not file.entities]
+    return one_file_each(plain, {pair.scan_id: scan_file(pair.reference).without_kind for pair in pairs})
 
 
 def named_files(files: Sequence[Path], names: Sequence[str]) -> list[ScanFile]:
@@ -153,19 +191,6 @@ def named_files(files: Sequence[Path], names: Sequence[str]) -> list[ScanFile]:
     """
     named = [path for path in files if any(path.match(name) for name in names)]
     return [scan_file(path) for path in named or files if not illegible(path)]
-
-
-def list_files(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the files of a kind in a folder and its subfolders, sorted; for a file, the file itself.
-
-    Raises:
-        CordlesionError: There is no such file or folder.
-    """
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
-        raise CordlesionError(f"{folder}: no such file or folder. Check the path.")
-    return [path for path in files_below(folder) if path.name.endswith(suffixes)]
 
 
 def _by_place(

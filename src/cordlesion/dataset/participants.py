@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cordlesion.dataset.scan_names import ScanFile
 from cordlesion.errors import CordlesionError
 from cordlesion.io.reading import cannot_read
 
@@ -25,19 +24,23 @@ class Participants:
     spelling: tuple[str, ...] = ()
     """Sentences about spellings that differ from BIDS, or why the table cannot be used."""
 
-    def value(self, scan: ScanFile, column: str) -> str:
+    def value(self, subject: str, session: str, column: str) -> str:
         """Return the value for a scan, from the row of its session if there are several; empty if unknown."""
-        rows = self.rows.get(scan.subject, ())
+        rows = self._rows(subject)
         if len({row.get(column, "") for row in rows}) > 1:
-            rows = [row for row in rows if _session(row) == scan.session]
+            rows = [row for row in rows if _session(row) == session]
         values = {row.get(column, "") for row in rows}
         return next(iter(values)) if len(values) == 1 else ""
 
-    def remarks(self, scans: Collection[ScanFile]) -> list[str]:
-        """Return sentences about missing values of the scans and about spellings that differ from BIDS."""
+    def remarks(self, scans: Collection[tuple[str, str]]) -> list[str]:
+        """Return sentences about missing values, and about spellings that differ from BIDS.
+
+        Args:
+            scans: Subject and session of each.
+        """
         remarks = [f"{self.path}: {remark}" for remark in self.spelling]
         for column in sorted(self.columns & {"site", "scanner"}):
-            missing = sorted({scan.subject for scan in scans if self._is_unclear(scan, column)})
+            missing = sorted({subject for subject, session in scans if self._is_unclear(subject, session, column)})
             if missing:
                 named = ", ".join(missing[:_MAX_NAMED]) + (" ..." if len(missing) > _MAX_NAMED else "")
                 remarks.append(
@@ -47,9 +50,12 @@ class Participants:
                 )
         return remarks
 
-    def _is_unclear(self, scan: ScanFile, column: str) -> bool:
-        rows = self.rows.get(scan.subject, ())
-        return not rows or (not self.value(scan, column) and any(row.get(column) for row in rows))
+    def _is_unclear(self, subject: str, session: str, column: str) -> bool:
+        rows = self._rows(subject)
+        return not rows or (not self.value(subject, session, column) and any(row.get(column) for row in rows))
+
+    def _rows(self, subject: str) -> Sequence[Mapping[str, str]]:
+        return self.rows.get("sub-" + subject.removeprefix("sub-"), ())
 
 
 def read_participants(path: Path) -> Participants:
@@ -60,6 +66,41 @@ def read_participants(path: Path) -> Participants:
     """
     if not path.is_file():
         return Participants(path)
+    names, rows, header = read_cells(path)
+    if "participant_id" not in names:
+        return Participants(
+            path, spelling=("has no column participant_id, so sites and scanners are unknown. Add it.",)
+        )
+    rows = [row for row in rows if row.get("participant_id")]
+    remarks = [_SPELLINGS[header.delimiter]] if header.delimiter in _SPELLINGS else []
+    spelled = zip(header.names, names, strict=True)
+    changed = [name for name, read in spelled if name != read and read in ("site", "scanner")]
+    remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
+    if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
+        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is added.")
+    by_subject: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
+    return Participants(path, frozenset(names), by_subject, tuple(remarks))
+
+
+@dataclass(frozen=True)
+class Header:
+    """The first line of a table, as it was written."""
+
+    names: Sequence[str]
+    delimiter: str
+
+
+def read_cells(path: Path) -> tuple[list[str], list[dict[str, str]], Header]:
+    """Read a table of text that people write by hand: tabs, commas or semicolons, capitals, ``n/a`` for nothing.
+
+    Returns:
+        The names of the columns in small letters; the rows, a value by column; the header as it was written.
+
+    Raises:
+        CordlesionError: The file cannot be read, or is not a UTF-8 text.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = [line for line in stream if line.strip()]
@@ -70,21 +111,8 @@ def read_participants(path: Path) -> Participants:
     except (UnicodeDecodeError, csv.Error) as error:
         raise CordlesionError(f"{path}: not a table ({error}). Save it as tab-separated text in UTF-8.") from error
     names = [name.strip().casefold() for name in header]
-    if "participant_id" not in names:
-        return Participants(
-            path, spelling=("has no column participant_id, so sites and scanners are unknown. Add it.",)
-        )
     rows = [dict(zip(names, (_cell(cell) for cell in row), strict=False)) for row in table]
-    rows = [row for row in rows if row.get("participant_id")]
-    remarks = [_SPELLINGS[delimiter]] if delimiter in _SPELLINGS else []
-    changed = [name for name, read in zip(header, names, strict=True) if name != read and read in ("site", "scanner")]
-    remarks += [f"the column {name!r} is read as {name.strip().casefold()!r}." for name in changed]
-    if bare := [row["participant_id"] for row in rows if not row["participant_id"].startswith("sub-")]:
-        remarks.append(f"{len(bare)} rows have ids without `sub-` (first: {bare[0]}); it is added.")
-    by_subject: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        by_subject.setdefault("sub-" + row["participant_id"].removeprefix("sub-"), []).append(row)
-    return Participants(path, frozenset(names), by_subject, tuple(remarks))
+    return names, rows, Header(header, delimiter)
 
 
 _SPELLINGS = {

@@ -15,12 +15,18 @@ from typing import TypeVar
 from cordlesion.errors import CordlesionError
 
 _ENDING = re.compile(r"\.(nii\.gz|nii|npz|json)$")
-_CHANNEL = re.compile(r"_0000$")
-"""nnU-Net appends this to the name of an image with one channel."""
+_CHANNEL = re.compile(r"_0000(?=$|_label-[A-Za-z0-9]|_probseg$|_lesion-manual$)")
+"""nnU-Net appends this to the name of an image with one channel; results may have its name."""
 _OF_A_RESULT = re.compile(
     r"(_label-[A-Za-z0-9]+(_desc-[A-Za-z0-9]+)?_(mask|seg|dseg|probseg)|_probseg|_lesion-manual)$"
 )
 """End of the names of results and references of which the rest is not a BIDS name."""
+_KIND = (
+    "(?:(?:ms[-_])?lesions?(?:[-_]?(?:seg|mask))?|manual|labels?|seg|segmentation|masks?|gt|preds?|prediction|predicted"
+    "|softmax|soft|probseg|probs?(?:[-_]?map)?|probabilit(?:y|ies)(?:[-_]?map)?|pmap)"
+)
+_OF_A_KIND = re.compile(rf"(?:[-_. ]{_KIND})+$|^(?:{_KIND}[-_. ])+", re.IGNORECASE)
+"""Words at either end of a name that is not BIDS, which state what the file is and not of which scan."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENTITY = re.compile(r"[A-Za-z]+-.")
 _OF_MASKS = {"label", "lesion", "seg"}
@@ -64,6 +70,16 @@ class ScanFile:
     def key(self) -> str:
         """``base`` for comparisons: accented letters are equal in both Unicode normal forms (macOS)."""
         return unicodedata.normalize("NFC", self.base)
+
+    @property
+    def without_kind(self) -> "ScanFile":
+        """Without words such as ``lesion``, ``mask`` or ``pred`` at either end of a name that is not BIDS.
+
+        These are parts of the name of a scan where nothing shows the contrary: only files that match no other by their
+        whole names are compared without them.
+        """
+        base = _OF_A_KIND.sub("", _OF_A_KIND.sub("", self.base))
+        return self if self.entities or not base else replace(self, base=base)
 
     @property
     def subject(self) -> str:

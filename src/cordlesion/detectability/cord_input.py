@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from cordlesion.centerlines import CordInput, cord_finder
 from cordlesion.cord.centerline import Centerline, read_centerline
+from cordlesion.detectability.cord_mask import require_cord_mask
 from cordlesion.detectability.rays import inside_radius, measure_edges
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, Mask
@@ -26,12 +27,12 @@ def cord_mask_of(scan: Volume, given: CordInput) -> tuple[Mask, bool]:
     fluid is seen, it is that of the neighbouring slices and directions.
 
     Raises:
-        CordlesionError: A file cannot be used, the mask is empty, no cord is found, or too little of its edge is seen.
+        CordlesionError: A file cannot be used, the mask is not that of the cord, no cord is found, or too little of its
+            edge is seen.
     """
     if given.cord_mask is not None:
         mask: Mask = read_mask(given.cord_mask, like=scan).data.astype(bool, copy=False)
-        if not mask.any():
-            raise CordlesionError(f"{given.cord_mask}: holds no voxel; a mask of the cord is needed. Draw it first.")
+        require_cord_mask(mask, scan, given.cord_mask)
         return mask, False
     if given.centerline is not None:
         return estimate_cord(scan, read_centerline(given.centerline, scan)), True

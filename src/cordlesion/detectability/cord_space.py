@@ -181,10 +181,27 @@ def _smooth_girth(half: FloatArray, slices: Array, z_mm: FloatArray, slice_mm: f
     return np.interp(z_mm, slices * slice_mm, smooth)
 
 
+def cord_edges(scan: Volume, cord: Mask) -> FloatArray:
+    """Return how far each edge to the fluid lies outside the surface of a cord mask, in mm; NaN where there is none.
+
+    Args:
+        scan: The image.
+        cord: A mask on its grid, with at least one voxel.
+    """
+    las, inside = to_las(scan), np.ascontiguousarray(to_las(Volume(cord, scan.affine)).data.astype(bool))
+    slices = np.flatnonzero(inside.any(axis=(0, 1)))
+    centres, _ = _sections(inside, slices, las.spacing_mm)
+    return _edge_gaps(las, _surface(inside), centres, slices)[1]
+
+
+def _edge_gaps(las: Volume, surface: Float32Array, centres: FloatArray, slices: Array) -> tuple[Edges, FloatArray]:
+    edges = measure_edges(las, centres, slices)
+    return edges, edges.radius_mm - surface_radius_mm(surface, las.spacing_mm, centres, slices)
+
+
 def _rim(las: Volume, surface: Float32Array, centres: FloatArray, slices: Array) -> tuple[Edges, float]:
     """Return the edges of the cord, and the median of their distances from the surface of the mask."""
-    edges = measure_edges(las, centres, slices)
-    gap = edges.radius_mm - surface_radius_mm(surface, las.spacing_mm, centres, slices)
+    edges, gap = _edge_gaps(las, surface, centres, slices)
     return edges, float(np.clip(np.nanmedian(gap), 0, MAX_RIM_MM)) if np.isfinite(gap).any() else 0.0
 
 

@@ -98,12 +98,14 @@ def predictions_by_scan(
     files = named_files(list_files(folder), PROBABILITY_NAMES if are_maps else MASK_NAMES)
     names: Mapping[str, object] = {scan.scan_id: scan_file(scan.image) for scan in scans}
     found = one_file_each(files, {scan.scan_id: scan_file(scan.image) for scan in scans})
+    kind = "probability map" if are_maps else "mask"
+    if not files:
+        raise CordlesionError(f"{folder}: holds no {kind}; one per scan is needed. Check the path.")
     if not found:
         raise CordlesionError(
             f"{folder}: none of its {len(files)} files is of one of the {len(names)} scans; names with the BIDS "
             "entities of the scans are needed. Rename them."
         )
-    kind = "probability map" if are_maps else "mask"
     missing = {
         name: f"{folder}: no {kind} for {name}; one per scan is needed. Add it." for name in names if name not in found
     }

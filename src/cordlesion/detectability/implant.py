@@ -1,7 +1,7 @@
 """The command ``implant``: copies of healthy scans with known lesions, as a BIDS dataset (no torch)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,8 @@ class Implanted:
     numbered: UInt8Array
     """Number of the lesion in the voxels of the reference, from 1; 0 elsewhere."""
     lesions: tuple[DrawnLesion, ...]
+    n_without_room: int = 0
+    """Lesions that were wanted too, but had no room along the cord."""
 
 
 def implant_files(
@@ -82,6 +84,7 @@ def implant_files(
     sources = find_sources(scans, cord_masks, centerlines)
     faults: dict[str, str] = {}
     rows: list[TrueLesion] = []
+    no_room: dict[str, int] = {}
     with new_folder(output), bar("implant lesions", len(sources)) as advance:
         dataset = ImplantedDataset(output, design)
         for number, source in enumerate(sources):
@@ -91,11 +94,14 @@ def implant_files(
             )
             if outcome.fault:
                 faults[source.name] = outcome.fault
-            rows += outcome.result or []
+            found, left_out = outcome.result or ([], {})
+            rows += found
+            no_room |= left_out
+            _report_no_room(source, left_out, len(found))
             advance()
         if len(faults) == len(sources):
             raise CordlesionError(next(iter(faults.values())))
-        dataset.finish(rows)
+        dataset.finish(rows, no_room)
     show_message(f"{output}: {plural(len(rows), 'lesion')} in copies of {plural(len(sources) - len(faults), 'scan')}")
     return faults
 
@@ -103,8 +109,8 @@ def implant_files(
 def _implant_into(
     source: Source, dataset: ImplantedDataset, number: int, copies: int, lesions: int | None, design: Design,
     edge_mm: float | None,
-) -> list[TrueLesion]:  # fmt: skip
-    """Write all copies of a scan; returns the rows of their lesions."""
+) -> tuple[list[TrueLesion], dict[str, int]]:  # fmt: skip
+    """Write all copies of a scan; returns the rows of their lesions, and how many had no room in each copy."""
     scan = read_scan(source.image)
     source.require_healthy(scan)
     cord, is_estimated = cord_mask_of(scan, source.cord)
@@ -115,13 +121,22 @@ def _implant_into(
     line = _centerline(space, scan)
     empty = np.zeros(cord.shape, np.uint8)
     dataset.copy(CopyName(source, "unchanged"), scan, empty, empty.astype(np.float32), cord, line)
-    rows = []
+    rows, no_room = list[TrueLesion](), dict[str, int]()
     for copy, one in enumerate(_copies(space, look, scan, number, copies, lesions, design), start=1):
         name = CopyName(source, f"implant{copy:0{len(str(copies))}d}")
         image = one.image if one.lesions and design.strength else None
         dataset.copy(name, scan, one.numbered, one.fill, cord, line, image)
         rows += _rows(name, one, space, look)
-    return rows
+        no_room |= {name.scan_id: one.n_without_room} if one.n_without_room else {}
+    return rows, no_room
+
+
+def _report_no_room(source: Source, no_room: Mapping[str, int], n_implanted: int) -> None:
+    if lost := sum(no_room.values()):
+        show_message(
+            f"{source.image}: {lost} of {plural(lost + n_implanted, 'lesion')} had no room and were left "
+            f"out, in {plural(len(no_room), 'copy', 'copies')}. Ask for fewer --lesions per copy, or smaller ones."
+        )
 
 
 def _copies(
@@ -133,7 +148,7 @@ def _copies(
         rng = keyed_rng("implanted copy", design.seed, number, copy)
         mine = [wish for wish in wanted if wish.copy == copy]
         drawn = implant_lesions(mine, space, look, texture, rng, design.strength) if design.strength else []
-        yield put_into(scan, drawn)
+        yield replace(put_into(scan, drawn), n_without_room=len(mine) - len(drawn) if design.strength else 0)
 
 
 def put_into(scan: Volume, drawn: Sequence[DrawnLesion]) -> Implanted:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from cordlesion.io.writing import atomic_path, write_json, write_text
 from cordlesion.simulate.bids import BIDS_VERSION, LABELS
 from cordlesion.simulate.true_lesions import NUMBERED, TRUE_LESIONS, TrueLesion, described_columns
 
+NO_ROOM = "LesionsWithoutRoom"
+"""Key of the table's JSON file: how many lesions of the design were left out, by copy."""
 UNCHANGED = "unchanged"
 """Label of the copies without lesions."""
 
@@ -93,11 +95,16 @@ class ImplantedDataset:
         held = read_json(own, dict) if own.is_file() else {}
         return {**held, "ImplantedLesions": is_changed}
 
-    def finish(self, rows: Sequence[TrueLesion]) -> None:
-        """Write the table of the lesions and the files that describe the dataset."""
+    def finish(self, rows: Sequence[TrueLesion], no_room: Mapping[str, int]) -> None:
+        """Write the table of the lesions and the files that describe the dataset.
+
+        Args:
+            rows: The lesions.
+            no_room: How many lesions were left out of a copy, because they had no room; copies without such are absent.
+        """
         table = pd.DataFrame([asdict(row) for row in rows], columns=list(TRUE_LESIONS.names))
         write_table(self.root / LABELS / TRUE_LESIONS.file, table, TRUE_LESIONS)
-        write_json(self.root / LABELS / "true_lesions.json", described_columns())
+        write_json(self.root / LABELS / "true_lesions.json", {**described_columns(), NO_ROOM: dict(no_room)})
         people = "".join(f"{subject}\t{source}\n" for subject, source in sorted(self._subjects.items()))
         write_text(self.root / "participants.tsv", f"participant_id\tsource\n{people}")
         write_json(self.root / "participants.json", {"source": {"Description": "File that lesions were put into"}})

@@ -58,7 +58,8 @@ def measure_detectability(
     Args:
         dataset: Folder that ``implant`` or ``simulate`` wrote.
         output: Folder for the tables, the figure and, of a model, its maps.
-        bundle: Folder of a trained model; give this, ``probability`` or ``prediction``.
+        bundle: Folder of a trained model, or ``packaged``, the model in the package; give this, ``probability`` or
+            ``prediction``.
         probability: Folder of probability maps with the names of the scans.
         prediction: Folder of masks with the names of the scans.
         rule: When a lesion counts as found: a name in :data:`cordlesion.LESION_RULES`.
@@ -75,8 +76,8 @@ def measure_detectability(
         raise CordlesionError(f"{grid!r} is no grid; one of {', '.join(GRIDS)} is needed.")
     if sum(one is not None for one in (bundle, probability, prediction)) != 1:
         raise CordlesionError(
-            "One method is needed: a model (--model), a folder of maps (--probability), or a folder of masks "
-            "(--prediction). Give exactly one."
+            "One method is needed: a model (--model FOLDER, or --model packaged), a folder of maps (--probability), or "
+            "a folder of masks (--prediction). Give exactly one."
         )
     if not all(below < above for below, above in pairwise(contrast)):
         raise CordlesionError(
@@ -89,9 +90,11 @@ def measure_detectability(
         raise CordlesionError(f"{dataset}: its table has no lesion; one is needed. Implant with a strength above 0.")
     if bundle is not None:
         from cordlesion.detectability.bundle_maps import predict_dataset
+        from cordlesion.model.packaged_model import announcer, bundle_folder
 
+        announcer(bundle)()
         missing: dict[str, str] = {}
-        method = predict_dataset(bundle, lesions, output / "maps", GRIDS[grid], threshold, code)
+        method = predict_dataset(bundle_folder(bundle), lesions, output / "maps", GRIDS[grid], threshold, code)
     else:
         folder = probability or prediction
         assert folder is not None
@@ -106,7 +109,8 @@ def _measured(
 ) -> Detectability:  # fmt: skip
     scans = [scan for scan in dataset.scans if scan.scan_id in method.files]
     outcomes = map_scans(lambda scan: _scan_rows(dataset, scan, method, rule), scans, "match lesions")
-    excluded = missing | {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault}
+    # A fault of a file that is there comes first: it is the one to mend.
+    excluded = {outcome.item.scan_id: outcome.fault for outcome in outcomes if outcome.fault} | missing
     found = [row for outcome in outcomes for row in (outcome.result or ((), ()))[0]]
     free = [row for outcome in outcomes for row in (outcome.result or ((), ()))[1]]
     if not found:

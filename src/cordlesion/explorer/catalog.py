@@ -1,18 +1,21 @@
-"""The contents of a finished study for the explorer: scans, models, thresholds, and scores for sorting."""
+"""The contents of a finished study for the explorer: scans, models and thresholds."""
 
+import hashlib
+import os
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from cordlesion.config import PostprocessConfig, SetName, StudyConfig, read_study
-from cordlesion.explorer.pack import numbers
-from cordlesion.metrics.columns import METRIC_COLUMNS
 from cordlesion.pictures.style import SET_NAMES
 from cordlesion.report.pipeline import describe_rule
-from cordlesion.study_folder.results import REPORTED_SETS, LargeTable, StudyResults
+from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
+from cordlesion.study_folder.run_rows import LargeTable
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
 
@@ -58,6 +61,9 @@ class Catalog:
     """The contents of a finished study."""
 
     results: StudyResults
+    absolute_paths: bool = False
+    """Whether commands on the page name files by absolute paths: on the machine of the study. An exported page, which
+    can be copied, names them from the folder of the study."""
 
     @cached_property
     def config(self) -> StudyConfig:
@@ -74,8 +80,7 @@ class Catalog:
     @cached_property
     def scans(self) -> tuple[ShownScan, ...]:
         """Scans of the test set, then those of the threshold set."""
-        evaluation = self.results.evaluation
-        pairs = [(name, set_name) for set_name in ("test", "threshold") for name in _names(evaluation, set_name)]
+        pairs = [(name, set_name) for set_name in ("test", "threshold") for name in self._names(set_name)]
         return tuple(ShownScan(name, _SETS[set_name]) for name, set_name in pairs)
 
     @cached_property
@@ -83,7 +88,7 @@ class Catalog:
         """Increasing thresholds of the slider: every 0.01, and all others of the study."""
         fine = np.arange(0, 1 + STEP / 2, STEP).tolist()
         published = [one.threshold for one in self.config.comparators if one.threshold is not None]
-        every = [*fine, *self.results.sweep["threshold"].dropna().tolist(), *published]
+        every = [*fine, *self.results.grid.tolist(), *published]
         return tuple(sorted({round(threshold, _DIGITS) for threshold in every}))
 
     def level(self, threshold: float) -> int:
@@ -103,22 +108,45 @@ class Catalog:
             removal = removal.model_copy(update={VOLUME: float(chosen[VOLUME])})
         return Application(training, float(chosen["threshold"]), removal)
 
-    def written_rows(self, model: Model, scan: ShownScan) -> pd.DataFrame:
-        """Return the rows of a model and a scan in the tables of the study: one per threshold, or one for a mask."""
+    def own_level(self, model: Model, scan: ShownScan) -> int:
+        """Return the index of a model's own threshold on the slider; for a mask that of 1, which its voxels reach."""
+        if model.kind == "tuned":
+            return self.level(self._chosen[model.run][self._fold(model.run, scan)])
+        published = self._published(model.run)
+        return self.level(1.0 if published is None else published)
+
+    def rows(self, model: Model, only: Collection[str] | None, set_name: str, **where: str) -> pd.DataFrame:
+        """Return the rows of a model in a table of the study: one per scan and threshold; for a mask, one per scan."""
         table: LargeTable = "sweep" if model.kind == "tuned" else "evaluation"
-        return self.results.rows(table, model.run, scan_id=scan.scan_id, set=scan.set_name)
+        return self.results.rows(table, model.run, only, set=set_name, **where)
+
+    def written_rows(self, model: Model, scan: ShownScan) -> pd.DataFrame:
+        """Return the rows of a model and a scan: one per threshold, or one for a mask."""
+        return self.rows(model, None, scan.set_name, scan_id=scan.scan_id)
 
     def describe(self) -> dict[str, Any]:
         """Return all data that the page needs before it shows the first scan."""
         return {
+            "id": self._identity,
             "title": self.results.name,
             "version": self.results.manifest.get("cordlesion", ""),
             "objective": self.results.objective,
             "rule": describe_rule(self.config.evaluation.rule),
+            "paths": "absolute" if self.absolute_paths else "study",
             "thresholds": list(self.thresholds),
             "models": [{"name": m.run.name, "label": self.results.label(m.run), "kind": m.kind} for m in self.models],
             "scans": [self._describe_scan(scan) for scan in self.scans],
         }
+
+    def path_text(self, path: Path) -> str:
+        """Return a path as commands on the page name it."""
+        return str(path.absolute()) if self.absolute_paths else os.path.relpath(path, self.results.folder.root)
+
+    @property
+    def _identity(self) -> str:
+        """What distinguishes this study from others in one browser: its title and its scans."""
+        names = [self.results.name, *(f"{scan.set_name}/{scan.scan_id}" for scan in self.scans)]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     def _describe_scan(self, scan: ShownScan) -> dict[str, Any]:
         splits = self.results.splits
@@ -130,36 +158,21 @@ class Catalog:
             "session": facts["session"],
             "site": facts["site"],
             "volume_mm3": float(facts["reference_volume_mm3"]),
-            "scores": [self._scores(model, scan) for model in self.models],
-        }
-
-    def _scores(self, model: Model, scan: ShownScan) -> dict[str, Any]:
-        """Return the scores for sorting, at the tuned threshold."""
-        row = self._evaluated[model.run, scan.set_name][scan.scan_id]
-        voxel_f1, lesion_f1 = numbers([row["voxel_f1"], row["lesion_f1"]])
-        return {
-            "voxel_f1": voxel_f1,
-            "lesion_f1": lesion_f1,
-            "missed": int(row["n_reference_lesions"] - row["n_detected_lesions"]),
-            "false": int(row["n_false_lesions"]),
         }
 
     @cached_property
-    def _evaluated(self) -> dict[tuple[Run, str], dict[str, dict[str, float]]]:
-        """Metrics (and fold) of each scan at the tuned threshold, by run and set."""
-        columns = [*METRIC_COLUMNS, "n_false_lesions", *self.results.evaluation.filter(["fold"])]
-        tables = {
-            (run, name): self.results.evaluated(run, name, self.results.tuned.get(run))[columns]
-            for run in self.results.runs
-            for name in REPORTED_SETS
-        }
-        return {
-            key: {
-                str(name): dict(zip(columns, row, strict=True))
-                for name, row in zip(t.index, t.to_numpy(float), strict=True)
-            }
-            for key, t in tables.items()
-        }
+    def _chosen(self) -> dict[Run, dict[int | None, float]]:
+        return {run: self.results.chosen(run) for run in self.results.tuned}
+
+    @cached_property
+    def _folds(self) -> dict[tuple[Run, str], dict[str, int]]:
+        """The fold that each scan was tested by, by run and set."""
+        return {(run, name): self._folds_of(run, name) for run in self.results.runs for name in REPORTED_SETS}
+
+    def _folds_of(self, run: Run, set_name: SetName) -> dict[str, int]:
+        only = ["scan_id", "threshold", "fold"]
+        folds = self.results.evaluated(run, set_name, self.results.tuned.get(run), only)["fold"].astype(int)
+        return {str(name): int(fold) for name, fold in folds.items()}
 
     def _kind(self, run: Run) -> Kind:
         if run in self.results.tuned:
@@ -170,13 +183,18 @@ class Catalog:
         return next((one.threshold for one in self.config.comparators if one.name == run.loss), None)
 
     def _fold(self, run: Run, scan: ShownScan) -> int | None:
-        if "fold" not in self.results.evaluation:
+        if not self._has_folds:
             return None
-        return int(self._evaluated[run, scan.set_name][scan.scan_id]["fold"])
+        return self._folds[run, scan.set_name][scan.scan_id]
+
+    @property
+    def _has_folds(self) -> bool:
+        return "fold" in self.results.written_thresholds
+
+    def _names(self, set_name: str) -> list[str]:
+        # Every method has the same scans.
+        rows = self.results.rows("evaluation", self.results.runs[0], ["scan_id"], set=set_name)
+        return sorted(rows["scan_id"].unique())
 
 
 _SETS: dict[str, SetName] = {name: name for name in REPORTED_SETS}
-
-
-def _names(evaluation: pd.DataFrame, set_name: str) -> list[str]:
-    return sorted(evaluation.loc[evaluation["set"] == set_name, "scan_id"].unique())

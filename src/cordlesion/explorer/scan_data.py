@@ -80,6 +80,8 @@ class ScanData:
             "spacing_mm": [round(length, 6) for length in las.spacing_mm],
             "voxel_mm3": _voxel_mm3(self.reference),
             "window": [float(low), float(max(high, low + 1))],
+            "intensities": list(self._grey_range),
+            "files": {kind: self.catalog.path_text(path) for kind, path in self.files.items()},
             "cord": {"start": [edge.start for edge in box], **pack_array(grey)},
             "stack": _describe_stack(self.stack.geometry, self.catalog.config.preprocess.spacing_mm),
             "reference": self._describe_reference(),
@@ -110,6 +112,7 @@ class ScanData:
         self._require_agreement(model, applied, results)
         levels = to_las(Volume(_levels(processed, thresholds), self.image.affine)).data
         return {
+            "map": self.catalog.path_text(self._map_path(model, applied)),
             "threshold": applied.threshold,
             "training": applied.training.name,
             "levels": pack_part(levels, levels.astype(bool)),
@@ -130,7 +133,7 @@ class ScanData:
         """The intensities that are shown as black and white, from the part around the cord."""
         shown = to_las(self.image).data[self._cord_box].astype(np.float32)
         low, high = np.percentile(shown, _GREY_PERCENTILES)
-        return low, high
+        return float(low), float(high)
 
     @cached_property
     def _cord_box(self) -> tuple[slice, slice, slice]:
@@ -187,10 +190,16 @@ class ScanData:
         matrix: FloatArray = np.linalg.inv(to_las(self.image).affine) @ self.image.affine
         return matrix
 
+    def _map_path(self, model: Model, applied: Application) -> Path:
+        """Return the path of a model's map, or of its mask where it has no map."""
+        results = self.catalog.results
+        path = results.folder.probability(self.scan.scan_id, results.maps_name(applied.training))
+        return mask_path(path) if model.kind == "mask" else path
+
     def _read_map(self, model: Model, applied: Application) -> Volume:
-        path = self.catalog.results.folder.probability(self.scan.scan_id, applied.training.maps_name)
+        path = self._map_path(model, applied)
         if model.kind == "mask":
-            return _as_map(read_mask(mask_path(path), like=self.reference))
+            return _as_map(read_mask(path, like=self.reference))
         if not path.is_file():
             raise CordlesionError(f"{path}: no such probability map; the explorer needs it. {run_stage('evaluate')}")
         return read_probability(path, like=self.reference)

@@ -1,5 +1,6 @@
 """The local server of the explorer: loopback only, read-only, only the files of one study."""
 
+import hashlib
 import secrets
 import sys
 import threading
@@ -13,6 +14,8 @@ from cordlesion.explorer.site import INDEX, Site
 from cordlesion.io.reading import cannot_read
 
 HOST = "127.0.0.1"
+# Below the ports that Linux, macOS and Windows give to outgoing connections.
+_PORTS = range(20_000, 32_768)
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
 # NiiVue needs images of the type "data:" for its fonts.
 POLICY = (
@@ -89,13 +92,29 @@ class ExplorerServer(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_port}/{self.key}/"
 
 
-def serve(study_folder: Path, port: int = 0) -> ExplorerServer:
+def serve(study_folder: Path, port: int | None = 0) -> ExplorerServer:
     """Return a server for the explorer of a finished study, ready to ``serve_forever``.
+
+    Args:
+        study_folder: Folder of the study.
+        port: Port; 0 means any free port, None the usual port of this study, or any free one where it is in use.
 
     Raises:
         CordlesionError: The folder contains no finished study, or the port cannot be used.
     """
-    return ExplorerServer(Site(study_folder), port)
+    site = Site(study_folder, absolute_paths=True)
+    if port is not None:
+        return ExplorerServer(site, port)
+    try:
+        return ExplorerServer(site, usual_port(study_folder))
+    except CordlesionError:
+        return ExplorerServer(site)
+
+
+def usual_port(study_folder: Path) -> int:
+    """Return the usual port of a study; a browser keeps notes by port, so it must be the same at each start."""
+    digest = hashlib.sha256(str(Path(study_folder).resolve()).encode()).digest()
+    return _PORTS[int.from_bytes(digest[:4], "big") % len(_PORTS)]
 
 
 class _Handler(BaseHTTPRequestHandler):

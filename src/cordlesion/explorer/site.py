@@ -8,13 +8,17 @@ from pathlib import Path
 
 from cordlesion.errors import CordlesionError
 from cordlesion.explorer.catalog import Catalog
+from cordlesion.explorer.cohort import count_cohort
 from cordlesion.explorer.pack import as_script
 from cordlesion.explorer.scan_data import ScanData
 from cordlesion.study_folder.results import read_results
 
 INDEX = "index.html"
 _VENDORED = ("niivue-0.69.0.umd.js", "niivue-LICENSE.txt")
-_SCRIPTS = ("data", "frames", "scans", "paint", "viewer", "chart", "lists", "link", "side", "toolbar", "keys", "app")
+_SCRIPTS = (
+    *("data", "cut", "svg", "frames", "scans", "paint", "outline", "viewer", "pictures", "chart", "froc", "cohort"),
+    *("lists", "lesions", "table", "notes", "link", "side", "toolbar", "commands", "keys", "board", "app"),
+)
 ASSETS = (
     "assets/explorer.css",
     *(f"assets/{name}.js" for name in _SCRIPTS),
@@ -22,7 +26,9 @@ ASSETS = (
 )
 _STUDY = "data/study.js"
 # Numbers are padded to four digits (scans) and two digits (models), but may have more.
-_SCAN_FILE = re.compile(r"data/s(\d{4}|[1-9]\d{4,7})/(?:(scan|full|stack)|m(\d{2}|[1-9]\d{2,7}))\.js", re.ASCII)
+_MODEL = r"m(\d{2}|[1-9]\d{2,7})"
+_SCAN_FILE = re.compile(rf"data/s(\d{{4}}|[1-9]\d{{4,7}})/(?:(scan|full|stack)|{_MODEL})\.js", re.ASCII)
+_COHORT_FILE = re.compile(rf"data/cohort/{_MODEL}\.js", re.ASCII)
 # Number of scans whose arrays stay in memory: the current one and its neighbours.
 _CACHED_SCANS = 3
 
@@ -30,19 +36,24 @@ _CACHED_SCANS = 3
 class Site:
     """All files of the explorer of one study; files of a scan are created when they are read."""
 
-    def __init__(self, study_folder: Path) -> None:
+    def __init__(self, study_folder: Path, *, absolute_paths: bool = False) -> None:
         """Read the tables of a finished study.
+
+        Args:
+            study_folder: Folder of the study.
+            absolute_paths: Whether commands on the page name files by absolute paths.
 
         Raises:
             CordlesionError: The folder contains no finished study.
         """
-        self._catalog = Catalog(read_results(study_folder))
+        self._catalog = Catalog(read_results(study_folder), absolute_paths)
         self._read_scan = lru_cache(_CACHED_SCANS)(self._read_numbered)
         self._reading = threading.Lock()
 
     def common_files(self) -> list[str]:
         """Return the names of the files that do not belong to a scan, the page itself last."""
-        return [*ASSETS, _STUDY, INDEX]
+        cohort = [f"data/cohort/m{m:02d}.js" for m in range(len(self._catalog.models))]
+        return [*ASSETS, _STUDY, *cohort, INDEX]
 
     def files_by_scan(self) -> list[list[str]]:
         """Return the names of the files of each scan."""
@@ -61,6 +72,8 @@ class Site:
             return files(__package__).joinpath("assets", name.removeprefix("assets/")).read_bytes()
         if name == _STUDY:
             return as_script("study", self._catalog.describe())
+        if match := _COHORT_FILE.fullmatch(name):
+            return self._read_cohort(match[1])
         if not (match := _SCAN_FILE.fullmatch(name)):
             return None
         scan, part, model = int(match[1]), match[2], int(match[3] or 0)
@@ -71,6 +84,13 @@ class Site:
     def fault(self, name: str, error: CordlesionError) -> bytes:
         """Return a file with an error message, which the page shows."""
         return as_script(name.removeprefix("data/").removesuffix(".js"), {"error": str(error)})
+
+    def _read_cohort(self, number: str) -> bytes | None:
+        if int(number) >= len(self._catalog.models):
+            return None
+        with self._reading:
+            counts = count_cohort(self._catalog, self._catalog.models[int(number)])
+        return as_script(f"cohort/m{number}", counts.describe())
 
     def _part(self, scan: int, part: str | None, model: int) -> object:
         with self._reading:  # a page requests several files of a scan at once; the first request reads the scan

@@ -39,6 +39,28 @@ def look_scores(points: FloatArray) -> FloatArray:
     return distances
 
 
+def look_parts(points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what makes the last point unlike the others, feature by feature.
+
+    Args:
+        points: As for :func:`look_scores`.
+
+    Returns:
+        The part of each feature in the square of the distance, whose mean is the square of the last score; and the
+        value of each feature that the others let expect from its other features (the conditional mean of a Gaussian
+        distribution with the correlations of the score). Shape (F,) each.
+    """
+    others = points[:-1]
+    deviations = np.sqrt(np.maximum(others.var(axis=0), 1e-12))
+    standard = (others - others.mean(axis=0)) / deviations
+    n_features = points.shape[1]
+    shrunk = (1 - SHRINKAGE) * standard.T @ standard / len(others) + SHRINKAGE * np.eye(n_features)
+    precision, own = np.linalg.inv(shrunk), (points[-1] - others.mean(axis=0)) / deviations
+    pull = precision @ own
+    expected = others.mean(axis=0) + deviations * (own - pull / np.diagonal(precision))
+    return own * pull, expected
+
+
 def voxel_scores(edges_mm: FloatArray, subjects: IntArray, drawn: IntArray) -> FloatArray:
     """Return how far the voxels of each subject's drawn scan are from those of the most similar other subject.
 

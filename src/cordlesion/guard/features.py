@@ -40,6 +40,10 @@ class Feature:
         """Return values on the scale on which they are compared."""
         return np.log(values + _LEAST_SPREAD) if self.is_spread else values
 
+    def unscaled(self, value: float) -> float:
+        """Return a value from the scale on which it is compared."""
+        return max(float(np.exp(value)) - _LEAST_SPREAD, 0.0) if self.is_spread else value
+
 
 FEATURES: Mapping[str, Feature] = MappingProxyType(
     {

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cordlesion.errors import CordlesionError
 from cordlesion.guard.features import FEATURES, stack_features
 from cordlesion.io.arrays import FloatArray, IntArray
+from cordlesion.io.faults import first_fault
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_text
 from cordlesion.lesions.measure import number_lesions
@@ -167,12 +168,10 @@ def read_profile(bundle: Path) -> ScanProfile | None:
     if not path.is_file():
         return None
     try:
-        return ScanProfile.model_validate(read_json(path))
+        return ScanProfile.model_validate(content := read_json(path))
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
         raise CordlesionError(
-            f"{path}: {where}{': ' if where else ''}{fault['msg']}. Remove this file, and scans are not compared with "
+            f"{path}: {first_fault(error, content)}. Remove this file, and scans are not compared with "
             "the training scans; or run the study, which replaces it."
         ) from None
 

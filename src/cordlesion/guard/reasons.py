@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from cordlesion.guard.conformal import look_parts
 from cordlesion.guard.features import FEATURES
 from cordlesion.guard.profile import LesionExtent, ScanProfile
 from cordlesion.lesions.measure import LesionList, LesionLoad
@@ -17,17 +18,26 @@ section is 70 to 75 mm2 at C2 to C5 (Valosek & Bedard 2024)."""
 
 
 def look_reason(profile: ScanProfile, features: Mapping[str, float]) -> str:
-    """Name what is the most unlike the training scans: a changed sign, or the feature farthest beyond their range."""
-    points, point = profile.points, profile.point(features)
-    spread = np.maximum(points.std(axis=0), 1e-9)
-    beyond = np.maximum(points.min(axis=0) - point, point - points.max(axis=0)) / spread
-    away = np.abs(point - points.mean(axis=0)) / spread
-    is_beyond = bool(beyond.max() > 0)
-    name = list(profile.features)[int((beyond if is_beyond else away).argmax())]
-    if is_beyond:
-        return _sign_reason(profile, features) or _describe(name, features[name], *profile.span(name))
-    described = _describe(name, features[name], *profile.span(name))
-    return f"its intensities, taken together, are unlike those of any training scan; {described}"
+    """Name what is unlike the training scans: a changed sign, or the feature with the largest part in the distance.
+
+    The value of this feature may lie within their range. It is then unlike them together with the other features, and
+    the value is named that training scans with such other features have.
+    """
+    if changed := _sign_reason(profile, features):
+        return changed
+    parts, expected = look_parts(np.vstack([profile.points, profile.point(features)]))
+    k = int(parts.argmax())
+    name = list(profile.features)[k]
+    value, (low, high) = features[name], profile.span(name)
+    if not low <= value <= high:
+        return _describe(name, value, low, high)
+    usual = FEATURES[name].unscaled(float(expected[k]))
+    digits = _digits(name, value, usual)
+    here, there, *span = (_percent(number, digits) for number in (value, usual, low, high))
+    return (
+        f"{FEATURES[name].meaning} is {here} %, but training scans whose other values are like its own have about "
+        f"{there} % (all training scans: {' to '.join(span)} %)"
+    )
 
 
 def _sign_reason(profile: ScanProfile, features: Mapping[str, float]) -> str:
@@ -42,9 +52,16 @@ def _sign_reason(profile: ScanProfile, features: Mapping[str, float]) -> str:
 
 
 def _describe(name: str, value: float, low: float, high: float) -> str:
-    digits = 1 if FEATURES[name].is_spread else 0
+    digits = _digits(name, value, low, high)
     shown, *span = (_percent(number, digits) for number in (value, low, high))
     return f"{FEATURES[name].meaning} is {shown} %; in the training scans {' to '.join(span)} %"
+
+
+def _digits(name: str, value: float, *others: float) -> int:
+    """Return how many decimals show a value apart from others: one just beyond a range must not look as if inside."""
+    fewest = 1 if FEATURES[name].is_spread else 0
+    apart = (n for n in range(fewest, 4) if _percent(value, n) not in [_percent(other, n) for other in others])
+    return next(apart, 4)
 
 
 def _percent(share: float, digits: int = 0) -> str:

@@ -13,7 +13,17 @@ from cordlesion.io.reading import cannot_read
 METHOD_VERSION = 3
 """Increased when a change of the code changes results; results of older code are then computed again."""
 ResultKind = Literal[
-    "inspection", "stack", "drawn stack", "training", "map", "comparator", "sweep", "masks", "analysis", "results"
+    "inspection",
+    "stack",
+    "drawn stack",
+    "training",
+    "map",
+    "ensemble",
+    "comparator",
+    "sweep",
+    "masks",
+    "analysis",
+    "results",
 ]
 CHANGED_IN: Mapping[ResultKind, int] = MappingProxyType({"stack": 2, "drawn stack": 3, "training": 2, "map": 2})
 """The :data:`METHOD_VERSION` that last changed results of a kind; kinds that are not listed change with every version.

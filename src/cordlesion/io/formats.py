@@ -10,14 +10,20 @@ def format_number(value: float, *, signed: bool = False) -> str:
     """Format with two decimals and a typographic minus sign."""
     if math.isnan(value):
         return MISSING
-    return (f"{value:+.2f}" if signed else f"{value:.2f}").replace("-", "−")
+    return _rounded(value, 2, signed=signed)
 
 
 def format_fine(value: float, digits: int = 3, *, signed: bool = False) -> str:
     """Format small values with more decimals."""
     if math.isnan(value):
         return MISSING
-    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+    return _rounded(value, digits, signed=signed)
+
+
+def _rounded(value: float, digits: int, *, signed: bool) -> str:
+    """Format with a typographic minus sign; what is printed as 0 has no sign."""
+    text = f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+    return text if text.strip("+−0.") else text.lstrip("+−")
 
 
 def format_fine_interval(low: float, high: float, *, signed: bool = False) -> str:
@@ -52,6 +58,6 @@ def format_p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """Print a number of things: ``1 scan``, ``2 scans``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def plural(number: int, noun: str, many: str = "") -> str:
+    """Print a number of things: ``1 scan``, ``2 scans``; ``many`` where the plural has another ending."""
+    return f"{number} {noun}" if number == 1 else f"{number} {many or noun + 's'}"

@@ -39,6 +39,11 @@ class Volume:
     """Of a mask: the value of its voxels in the file; where it was read for a given value that it lacks, the highest of
     the others. None where the file holds none, or it is not from a file."""
 
+    def __repr__(self) -> str:
+        shape, spacing = (" x ".join(f"{edge:g}" for edge in edges) for edges in (self.data.shape, self.spacing_mm))
+        of_file = f", {self.path.name}" if self.path else ""
+        return f"Volume({shape} voxels of {spacing} mm, {self.orientation}{of_file})"
+
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along each index axis."""

@@ -7,11 +7,24 @@ lesion. Only the other masks of its folder show this, so the values of all masks
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import VALUE_ROUNDING, SeveralValuesError, Volume, read_mask
 
 _REMEDY = "Set the value of lesions (--lesion-value; in a study `lesion_value`), or binarize the masks."
+
+
+class MaskReader(Protocol):
+    """Reads the masks of one kind, from whatever files hold them."""
+
+    def read(self, path: Path, like: Volume | None = None) -> Volume:
+        """Return the mask of a file, on the grid of ``like``."""
+        ...
+
+    def require_one(self) -> None:
+        """Reject all masks that were read if their values for lesion differ."""
+        ...
 
 
 @dataclass(eq=False)

@@ -136,7 +136,16 @@ def new_folder(path: Path) -> Iterator[None]:
         CordlesionError: As :func:`check_new_folder`, or it cannot be written.
     """
     check_new_folder(path)
+    is_made = not path.exists()
     write_text(path / _UNFINISHED, "This folder is incomplete: cordlesion ended while it was writing here.\n")
-    yield
+    try:
+        yield
+    except CordlesionError:
+        # Where nothing was written, the folder is as good as new: the same command must not find it unfinished.
+        if [entry.name for entry in path.iterdir()] == [_UNFINISHED]:
+            remove_file(path / _UNFINISHED)
+            if is_made:
+                path.rmdir()
+        raise
     remove_partial_files(path)
     remove_file(path / _UNFINISHED)

@@ -20,6 +20,11 @@ def shown(quiet: bool = False) -> Iterator[None]:
         _quiet.reset(token)
 
 
+def is_shown() -> bool:
+    """Return whether messages are printed."""
+    return not _quiet.get()
+
+
 def show_message(message: str) -> None:
     """Print one line about the progress, unless quiet or the message is empty."""
     if message and not _quiet.get():

@@ -1,10 +1,11 @@
 """Tables on disk: tab-separated, UTF-8, ``n/a`` where a value is undefined."""
 
 import contextlib
+import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 import pandas as pd
@@ -36,8 +37,12 @@ def write_table(path: Path | str, table: pd.DataFrame, spec: TableSpec | None = 
         CordlesionError: The file cannot be written.
         ValueError: A column that ``spec`` requires is missing.
     """
-    with atomic_path(Path(path)) as temporary, utf8_only(Path(path)):
-        _arranged(table, spec).to_csv(temporary, **_FORMAT)
+    with (
+        atomic_path(Path(path)) as temporary,
+        utf8_only(Path(path)),
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        _write_rows(stream, _arranged(table, spec), with_header=True)
 
 
 @contextlib.contextmanager
@@ -59,7 +64,7 @@ def table_in_parts(path: Path | str, spec: TableSpec | None = None) -> Iterator[
             is_first = not columns
             columns.extend(_arranged(part, spec).columns if is_first else ())
             assert set(part) <= set(columns)
-            part.reindex(columns=columns).to_csv(stream, header=is_first, **_FORMAT)
+            _write_rows(stream, part.reindex(columns=columns), with_header=is_first)
 
         yield append
 
@@ -82,7 +87,21 @@ def read_table(path: Path | str, columns: TableSpec | Iterable[str] = ()) -> pd.
         (10, ['study'])
     """
     path = Path(path)
-    return _checked(next(_read(path)), path, columns)
+    return checked_table(next(_read(path)), path, columns)
+
+
+def read_rows(path: Path, rows: BinaryIO, only: Collection[str] | None = None) -> pd.DataFrame:
+    """Read some rows of a table from its bytes, as :func:`read_table` reads the file.
+
+    Args:
+        path: Where they come from, for messages.
+        rows: The line of column names, and the rows.
+        only: The columns to read, where not all are needed; those that the table lacks are left out.
+
+    Raises:
+        CordlesionError: They are no table.
+    """
+    return checked_table(next(_parsed(path, rows, only=only)), path, ())
 
 
 def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -101,13 +120,41 @@ def read_in_parts(path: Path | str, by: Sequence[str]) -> Iterator[pd.DataFrame]
     path = Path(path)
     held = pd.DataFrame()
     for rows in _read(path, _PART_ROWS):
-        held = pd.concat([held, _checked(rows, path, by)], ignore_index=True)
+        held = pd.concat([held, checked_table(rows, path, by)], ignore_index=True)
         keys = held[[*by]].astype(str).fillna("")
         *_, start = (0, *np.flatnonzero(keys.ne(keys.shift()).any(axis="columns")))
         if start:
             yield held.iloc[:start]
             held = held.iloc[start:]
     yield held
+
+
+def _write_rows(stream: TextIO, table: pd.DataFrame, *, with_header: bool) -> None:
+    """Write the bytes of :meth:`pandas.DataFrame.to_csv`, in half of its time where columns are of the usual types."""
+    if not (table.columns.is_unique and all(_is_plain(dtype) for dtype in table.dtypes)):
+        table.to_csv(stream, header=with_header, **_FORMAT)
+        return
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    if with_header:
+        writer.writerow(table.columns)
+    for start in range(0, len(table), _PART_ROWS):
+        part = table.iloc[start : start + _PART_ROWS]
+        writer.writerows(zip(*(_written(part[name]) for name in part), strict=True))
+
+
+def _is_plain(dtype: Any) -> bool:  # noqa: ANN401 - of numpy or pandas
+    return str(dtype) in ("float64", "int64", "bool", "object", "str", "Int64")
+
+
+def _written(column: "pd.Series[Any]") -> list[Any]:
+    """Return the values of a column for a writer that prints each as Python does."""
+    values: list[Any] = column.tolist()
+    if column.dtype.kind in "ib" and column.dtype != "Int64":
+        return values
+    undefined = np.flatnonzero(column.isna().to_numpy())
+    for place in undefined.tolist():
+        values[place] = _FORMAT["na_rep"]
+    return values
 
 
 def _arranged(table: pd.DataFrame, spec: TableSpec | None) -> pd.DataFrame:
@@ -121,15 +168,22 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
         raise CordlesionError(
             f"{path}: {found}; a table (.tsv) is needed. Check the path, or run the stage that writes it."
         )
+    yield from _parsed(path, path, n_rows)
+
+
+def _parsed(
+    path: Path, source: Path | BinaryIO, n_rows: int | None = None, only: Collection[str] | None = None
+) -> Iterator[pd.DataFrame]:
     types = dict.fromkeys(IDENTIFIERS, str)
     try:
         with pd.read_csv(
-            path,
+            source,
             sep="\t",
             dtype=types,
             na_values=["n/a"],
             keep_default_na=False,
             chunksize=n_rows or sys.maxsize,
+            usecols=None if only is None else set(only).__contains__,
             **_EXACT,
         ) as parts:
             yield from parts
@@ -140,8 +194,12 @@ def _read(path: Path, n_rows: int | None = None) -> Iterator[pd.DataFrame]:
         raise CordlesionError(f"{path}: not a table ({error}). A tab-separated file is needed.{remedy}") from error
 
 
-def _checked(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]) -> pd.DataFrame:
-    """Return a table with empty identifiers and whole seeds, or refuse it."""
+def checked_table(table: pd.DataFrame, path: Path, columns: TableSpec | Iterable[str]) -> pd.DataFrame:
+    """Return a table with empty identifiers and whole seeds.
+
+    Raises:
+        CordlesionError: As :func:`read_table`.
+    """
     needed = columns.required_names if isinstance(columns, TableSpec) else columns
     table = table.fillna({name: "" for name in IDENTIFIERS if name in table})
     if "seed" in table and pd.api.types.is_float_dtype(table["seed"]) and _are_whole(table["seed"].dropna()):

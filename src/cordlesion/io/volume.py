@@ -135,6 +135,8 @@ def _given_value(volume: Volume, inside: Mask, value: float) -> float | None:
 
 
 def _only_value(volume: Volume, inside: Mask) -> float | None:
+    if volume.data.dtype == np.uint8 and (highest := int(volume.data.max())) <= 1:
+        return float(highest) or None
     values = np.unique(volume.data.T[inside.T])  # transposed, because selecting in Fortran order is far slower
     if not len(values):
         return None

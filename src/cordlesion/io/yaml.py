@@ -2,7 +2,6 @@
 
 import datetime
 import itertools
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from cordlesion.errors import CordlesionError
+from cordlesion.io.faults import Fault, place_of, reason
 
 _MAX_BYTES, _MAX_NODES, _MAX_DEPTH = 2**18, 100_000, 50
 """Upper limits, far above those of any study."""
@@ -157,18 +157,15 @@ def located_faults(path: Path, document: Any, error: ValidationError) -> str:  #
         document: Result of :func:`parse_yaml`.
         error: Error of pydantic for its plain form.
     """
-    return "\n".join(_located(path, document, fault) for fault in _innermost(error))
+    by_place: dict[tuple[str | int, ...], list[Fault]] = {}
+    for fault in error.errors():
+        by_place.setdefault(place_of(fault, document), []).append(fault)
+    # Others only follow from an error of a nested key.
+    within = {place[:depth] for place in by_place for depth in range(len(place))}
+    return "\n".join(_located(path, document, *found) for found in by_place.items() if found[0] not in within)
 
 
-def _innermost(error: ValidationError) -> list[Any]:
-    """Leave out errors that only follow from an error of a nested key."""
-    faults = error.errors()
-    within = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    return [fault for fault in faults if fault["loc"] not in within]
-
-
-def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
-    location: Sequence[str | int] = (*fault["loc"], *fault.get("ctx", {}).get("place", ()))
+def _located(path: Path, document: Any, location: Sequence[str | int], faults: Sequence[Fault]) -> str:  # noqa: ANN401
     line, column, node = 0, 0, document
     for part in location:
         place = _place(node, part)
@@ -177,18 +174,7 @@ def _located(path: Path, document: Any, fault: Any) -> str:  # noqa: ANN401
         line, column = place
         node = node[part]
     key = ".".join(str(part) for part in location)
-    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{_reason(fault)}"
-
-
-def _reason(fault: Any) -> str:  # noqa: ANN401
-    if fault["type"] == "extra_forbidden":
-        return "unknown key; remove it or check its spelling"
-    found = fault["input"]
-    if found is None:
-        return "holds nothing; give it a value, or remove the key where it has a default"
-    shown = f", found {found!r}" if isinstance(found, str | int | float) else ""
-    # Class names of the package do not help users.
-    return re.sub(r" or instance of \w+", "", str(fault["msg"]).removeprefix("Value error, ")) + shown
+    return f"{path}:{line + 1}:{column + 1} {key + ': ' if key else ''}{reason(faults)}"
 
 
 def _place(node: Any, part: str | int) -> tuple[int, int] | None:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """The lesions of one scan as numbers: size, and position along and across the cord (no torch)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +11,7 @@ from cordlesion.cord.centerline import Centerline
 from cordlesion.io.arrays import AnyArray, Float32Array, FloatArray, IndexArray, Int32Array, Mask
 from cordlesion.io.orient import to_las
 from cordlesion.io.volume import Volume
+from cordlesion.lesions.members import LesionDoubt, MemberMaps
 from cordlesion.metrics import RULES, LesionRule
 from cordlesion.metrics.lesion import every_component
 from cordlesion.metrics.voxel import bounding_box
@@ -52,6 +53,11 @@ class Lesion:
     """Centre of mass, second axis."""
     k: float
     """Centre of mass, third axis."""
+    spread: float | None = None
+    """Mean over the lesion of the standard deviation of the probability over the networks of an ensemble; absent for a
+    single network."""
+    disagreement: float | None = None
+    """1 - the mean over the networks of the intersection over union with the network's own lesion; absent likewise."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,8 @@ def measure_lesions(
     probability: Float32Array | None = None,
     centerline: Centerline | None = None,
     rule: LesionRule = STUDY_RULE,
+    members: MemberMaps | None = None,
+    threshold: float = 0.5,
 ) -> LesionList:
     """Measure the lesions of a mask.
 
@@ -120,6 +128,8 @@ def measure_lesions(
         probability: The probability map of the mask, on the same grid; None if there is only a mask.
         centerline: Centerline of the cord in the scan.
         rule: Connectivity and minimum volume of a lesion.
+        members: The maps of the networks of an ensemble; None for a single network.
+        threshold: Where the map was cut; for ``members`` only.
     """
     las, inside = to_las(scan), to_las(Volume(mask, scan.affine)).data.astype(np.bool_, copy=False)
     numbered = number_lesions(inside, float(np.prod(las.spacing_mm)), rule)
@@ -129,6 +139,9 @@ def measure_lesions(
     for number, index in enumerate(numbered.voxels, start=1):
         values = None if map_las is None else map_las[tuple(index.T)]
         lesions.append(_lesion(number, index, values, scan, las, ruler))
+    if members is not None:
+        doubts = members.doubts(numbered.voxels, threshold, rule.connectivity)
+        lesions = [_doubted(lesion, doubt) for lesion, doubt in zip(lesions, doubts, strict=True)]
     return LesionList(tuple(lesions), _load(lesions, numbered, ruler))
 
 
@@ -200,6 +213,10 @@ def _lesion(
         n_voxels=len(index),
         x_mm=x, y_mm=y, z_mm=z, i=i, j=j, k=k,
     )  # fmt: skip
+
+
+def _doubted(lesion: Lesion, doubt: LesionDoubt) -> Lesion:
+    return replace(lesion, spread=round(doubt.spread, 4), disagreement=round(doubt.disagreement, 4))
 
 
 def _offset(index: Int32Array, las: Volume, curve: Centerline | None) -> tuple[float, float] | tuple[None, None]:

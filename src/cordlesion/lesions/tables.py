@@ -61,8 +61,28 @@ _PLACE = (
     Column("j", f"{_CENTER} as voxel index along the second axis of the scan's file, from 0"),
     Column("k", f"{_CENTER} as voxel index along the third axis of the scan's file, from 0"),
 )
+_OF_ENSEMBLES = "Only in tables with lesions that an ensemble found"
+_DOUBT = (
+    Column(
+        "spread",
+        "Mean over the lesion of the standard deviation of the probability over the networks of an ensemble",
+        "share",
+        may_be_missing=True,
+        optional=_OF_ENSEMBLES,
+    ),
+    Column(
+        "disagreement",
+        "1 - the mean over the networks of an ensemble of the intersection over union with the network's own lesion",
+        "share",
+        may_be_missing=True,
+        optional=_OF_ENSEMBLES,
+    ),
+)
 LESIONS = TableSpec(
-    "lesions.tsv", "A row per lesion.", (_SCAN, _NUMBER, *_SIZE, *_PROBABILITY, *_PLACE), key=("scan_id", "lesion")
+    "lesions.tsv",
+    "A row per lesion.",
+    (_SCAN, _NUMBER, *_SIZE, *_PROBABILITY, *_PLACE, *_DOUBT),
+    key=("scan_id", "lesion"),
 )
 _NOT_ALWAYS = "Tables of scans that were segmented along a centerline, by this version or a later one"
 
@@ -159,7 +179,9 @@ class Segmented:
 def lesion_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
     """Return one row per lesion of every scan (``lesions.tsv``)."""
     rows = [{"scan_id": name} | asdict(lesion) for name, scan in scans.items() for lesion in scan.lesions]
-    return pd.DataFrame(rows, columns=list(LESIONS.names))
+    table = pd.DataFrame(rows, columns=list(LESIONS.names))
+    doubt = [column.name for column in _DOUBT]
+    return table if table[doubt].notna().to_numpy().any() else table.drop(columns=doubt)
 
 
 def load_table(scans: Mapping[str, Segmented]) -> pd.DataFrame:
@@ -240,7 +262,7 @@ def _with_whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
 
 def _with_added(held: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Copy the values of added columns to the new rows of the same scan, or of the same lesion."""
-    added = [str(name) for name in held if name not in rows]
+    added = [str(name) for name in held if name not in rows and name not in _COLUMNS]
     if not added:
         return rows
     notes = held[added].set_axis(_same(held, rows))

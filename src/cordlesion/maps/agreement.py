@@ -1,4 +1,4 @@
-"""Predicted masks compared with references, scan by scan: pictures of found, missed and false lesions, and a table."""
+"""Predicted masks compared with references, scan by scan: pictures of true and false lesions, and a table."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +18,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.evaluation import read_masks
 from cordlesion.io.arrays import Array, Mask
 from cordlesion.io.formats import plural
+from cordlesion.io.mask_values import MaskReader
 from cordlesion.io.orient import to_las
 from cordlesion.io.progress import track
 from cordlesion.io.tables import write_table
@@ -65,6 +66,7 @@ def write_agreement(
     images: Mapping[str, Path],
     rule: str = "study",
     picture_format: FigureFormat = "png",
+    predictions: MaskReader | None = None,
 ) -> dict[str, str]:
     """Write a picture of each scan, ``lesion_agreement.tsv`` and a page that shows all pictures, the worst scan first.
 
@@ -73,10 +75,11 @@ def write_agreement(
 
     Args:
         folder: Where to write.
-        pairs: References and predictions, which are masks.
+        pairs: References and predictions.
         images: The scan of each pair, by ``scan_id``; without one, masks are shown on black.
         rule: A name in :data:`cordlesion.metrics.RULES`.
         picture_format: Format of the pictures.
+        predictions: Reads the predictions; by default they are masks.
 
     Returns:
         The scans that could not be shown, each with the reason.
@@ -89,7 +92,7 @@ def write_agreement(
     faults: dict[str, str] = {}
     for pair in track(pairs, "draw agreement", len(pairs)):
         try:
-            scan = _read(pair, images.get(pair.scan_id))
+            scan = _read(pair, images.get(pair.scan_id), predictions)
         except CordlesionError as error:
             faults[pair.scan_id] = str(error)
             continue
@@ -112,9 +115,10 @@ def summarize(metrics: ScanMetrics) -> str:
     """Describe in one line how well a mask agrees with its reference."""
     n_false = metrics.n_false_lesions
     if not metrics.reference_volume_mm3:
-        return f"no lesion in the reference, {n_false} predicted ({metrics.predicted_volume_mm3:.0f} mm³)"
+        return f"lesion-free, {plural(n_false, 'false positive')} ({metrics.predicted_volume_mm3:.0f} mm³)"
     found = f"{metrics.n_detected_lesions} of {plural(metrics.n_reference_lesions, 'lesion')} detected"
-    return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {n_false} of {metrics.n_predicted_lesions} predicted are false"
+    marked = f"{plural(n_false, 'false positive')} among {metrics.n_predicted_lesions} predicted"
+    return f"voxel F1 {metrics.voxel_f1:.2f}, {found}, {marked}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,8 +133,8 @@ class _Scan:
     """Without an image the background is black."""
 
 
-def _read(pair: MapPair, path: Path | None) -> _Scan:
-    reference, prediction = read_masks(pair)
+def _read(pair: MapPair, path: Path | None, predictions: MaskReader | None) -> _Scan:
+    reference, prediction = read_masks(pair, predictions=predictions)
     if path is None:
         black = np.broadcast_to(np.float32(0), reference.data.shape)
         return _Scan(Volume(black, reference.affine), reference, prediction, None, has_image=False)

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,10 @@ class Comparison:
     the effect size (rank-biserial correlation), the p-value of the Wilcoxon signed-rank test of the subjects' mean
     differences, that value after Holm's correction over the metrics, and the number of subjects."""
 
+    def __repr__(self) -> str:
+        pairs = self.table["n_pairs"].max() if len(self.table) else 0
+        return f"Comparison({len(self.table)} metrics of {pairs} pairs of scans)"
+
     def _repr_html_(self) -> str:
         return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes([COMPARISON_NOTE])
 
@@ -88,6 +93,7 @@ def compare_files(
     first_run: str = "",
     second_run: str = "",
     output: Path | str | None = None,
+    metrics: Sequence[str] = (),
 ) -> Comparison:
     """Compare two tables of metrics scan by scan, with subjects as units.
 
@@ -98,6 +104,7 @@ def compare_files(
             ``set=test,loss=dice,seed=0,threshold=0.5``.
         second_run: Likewise of the second.
         output: Where to write the comparison (.tsv).
+        metrics: Columns of metrics of your own, which are compared, too.
 
     Returns:
         The comparison, a row per metric.
@@ -119,6 +126,8 @@ def compare_files(
     if output is not None:
         check_output_file(output, first, second)
     tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
+    for path, table in zip((first, second), tables, strict=True):
+        _require_own(path, table, metrics)
     tables = [table if "rule" in table else table.assign(rule="") for table in tables]
     merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
     if merged.empty:
@@ -127,14 +136,21 @@ def compare_files(
         )
     _require_same_references(first, second, merged)
     _require_same_rule(first, second, merged)
-    compared = _compare_scores(merged, n_unmatched=sum(map(len, tables)) - 2 * len(merged))
+    compared = _compare_scores(merged, [*SCORE_COLUMNS, *metrics], sum(map(len, tables)) - 2 * len(merged))
     if output is not None:
         write_table(output, compared, COMPARISON)
     return Comparison(compared)
 
 
-def _compare_scores(merged: pd.DataFrame, n_unmatched: int) -> pd.DataFrame:
-    result = pd.DataFrame([_comparison(merged, metric) for metric in SCORE_COLUMNS])
+def _require_own(path: Path, table: pd.DataFrame, metrics: Sequence[str]) -> None:
+    for name in metrics:
+        if name not in table or name in METRIC_COLUMNS or not pd.api.types.is_numeric_dtype(table[name]):
+            found = "has no such column of numbers" if name not in METRIC_COLUMNS else "compares it already"
+            raise CordlesionError(f"{path}: --metric {name} {found}; the name of a metric of your own is needed.")
+
+
+def _compare_scores(merged: pd.DataFrame, metrics: Sequence[str], n_unmatched: int) -> pd.DataFrame:
+    result = pd.DataFrame([_comparison(merged, metric) for metric in metrics])
     return result.assign(n_unmatched=n_unmatched, p_holm=holm(result["p_value"]))[list(COMPARISON.names)]
 
 

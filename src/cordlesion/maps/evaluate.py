@@ -9,20 +9,32 @@ import pandas as pd
 
 from cordlesion.config import FilePatterns
 from cordlesion.dataset.bids import read_dataset
-from cordlesion.dataset.matching import MapPair, images_behind, list_files, named_files
+from cordlesion.dataset.matching import MapPair, images_behind, named_files
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import METRICS, evaluate_mask, metric_row
+from cordlesion.evaluation import METRICS, measure_mask
 from cordlesion.execution.local import map_scans
 from cordlesion.execution.outcome import Outcome
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
-from cordlesion.io.mask_values import MaskValues
+from cordlesion.io.mask_values import MaskReader, MaskValues
 from cordlesion.io.outputs import check_output_file, check_output_folder, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
-from cordlesion.maps.files import FigureFormat, pair_by_name, require_name, usable_results
+from cordlesion.maps.files import (
+    CutMaps,
+    FigureFormat,
+    pair_by_name,
+    remark_people,
+    remark_shared,
+    require_name,
+    usable_results,
+)
+from cordlesion.maps.own import find_metrics
 from cordlesion.metrics import RULES
+from cordlesion.metrics.own import MetricFunction, OwnMetric
+from cordlesion.nnunet.predictions import list_part
+from cordlesion.threshold.mask_rule import read_mask_rule, read_rule_beside
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +53,23 @@ class MetricsTable:
     ``rule``; the contents of ``metrics.tsv``."""
     excluded: Mapping[str, str]
     """The scans and files that could not be used, each with the reason."""
+    remarks: Sequence[str] = ()
+    """What makes the scores doubtful, as sentences: files counted as people, subjects that a threshold was tuned on."""
+
+    def __repr__(self) -> str:
+        return f"MetricsTable({plural(len(self.table), 'scan')}, {len(self.excluded)} excluded)"
 
     def _repr_html_(self) -> str:
-        excluded = [f"Excluded: {reason}" for reason in self.excluded.values()]
-        return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(excluded)
+        notes = [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
+        return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(notes)
 
 
 def evaluate_files(
     reference: Path | str,
-    prediction: Path | str,
+    prediction: Path | str | None = None,
     *,
+    probability: Path | str | None = None,
+    threshold: Path | str | float | None = None,
     output: Path | str | None = None,
     rule: str = "study",
     figures: Path | str | None = None,
@@ -58,15 +77,22 @@ def evaluate_files(
     figure_format: FigureFormat = "png",
     lesion_value: float | None = None,
     predicted_value: float | None = None,
+    lesion_class: int | None = None,
+    subjects: Path | str | None = None,
+    metrics: Sequence[str | MetricFunction] = (),
+    code: Path | str | None = None,
 ) -> MetricsTable:
     """Compare predicted masks with references, voxel by voxel and lesion by lesion.
 
-    Files are paired by their BIDS entities or names. A pair that cannot be used is excluded and listed; the others go
-    on. Nothing is written unless ``output`` or ``figures`` is given.
+    Predictions are masks, or probability maps that are cut by a threshold. Files are paired by their BIDS entities or
+    names. A pair that cannot be used is excluded and listed; the others go on. Nothing is written unless ``output`` or
+    ``figures`` is given.
 
     Args:
         reference: A mask, or a folder of masks.
         prediction: A mask, or a folder of masks with the same BIDS entities or names.
+        probability: In place of masks, a probability map or a folder of maps, as for :func:`cordlesion.tune_files`.
+        threshold: Which voxels of the maps are lesion: the file that :func:`cordlesion.tune_files` wrote, or a number.
         output: Where to write the table (``metrics.tsv``).
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         figures: Folder for a picture of each scan, a page of them and a table of the lesions of both masks.
@@ -75,12 +101,21 @@ def evaluate_files(
         lesion_value: The value that is lesion, in masks that hold others too; by default all references must mark by
             one value, and all predictions.
         predicted_value: The same for the predictions, where it is another.
+        lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``test`` are evaluated.
+        metrics: Of your own, each a column: functions ``f(reference, prediction, spacing_mm)`` of two boolean arrays
+            that return a number, NaN where it is undefined; or their import paths, ``my_module:f``.
+        code: Folder of the modules of import paths; by default the current one, then the installed packages. A rule of
+            your own in the file ``threshold`` is run only with it.
 
     Returns:
         The table, and what was excluded.
 
     Raises:
-        CordlesionError: Nothing could be evaluated, or an output cannot be written.
+        CordlesionError: Nothing could be evaluated, neither or both of masks and maps are given, or an output cannot
+            be written.
 
     Examples:
         Here ``references`` and ``masks`` hold one mask each of ten scans.
@@ -92,25 +127,74 @@ def evaluate_files(
         >>> bool(metrics.table["voxel_f1"].median() > 0.8)
         True
     """
-    reference, prediction = Path(reference), Path(prediction)
-    output, figures, images = (optional_path(path) for path in (output, figures, images))
-    _check_outputs(output, figures, images, reference, prediction)
+    reference = Path(reference)
+    masks, maps, output, figures, images = map(optional_path, (prediction, probability, output, figures, images))
+    predicted_files = _one_of(masks, maps, threshold)
+    _refuse_options(masks is None, predicted_value, lesion_class)
+    _check_outputs(output, figures, images, reference, predicted_files)
     rule = require_name(rule, RULES, "rule")
     predicted = lesion_value if predicted_value is None else predicted_value
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
-    pairs, unmatched = pair_by_name(reference, prediction, lesion_value=lesion_value, predicted_value=predicted)
+    cut = None if threshold is None else read_mask_rule(threshold, code)
+    tuned = cut or read_rule_beside(predicted_files)
+    own = find_metrics(metrics, code)
+    pairs, unmatched = pair_by_name(
+        reference,
+        predicted_files,
+        are_maps=cut is not None,
+        lesion_value=lesion_value,
+        predicted_value=predicted,
+        subjects=subjects,
+        set_name="test",
+    )
     behind = {} if figures is None else _images(reference, images, pairs)
-    outcomes = _measure(pairs, rule, lesion_value, predicted)
+    predictions = MaskValues("predictions", predicted) if cut is None else CutMaps(cut, predicted_files, lesion_class)
+    outcomes = _measure(pairs, rule, own, MaskValues("references", lesion_value), predictions)
     rows, excluded = usable_results(outcomes, unmatched)
     table = pd.DataFrame(rows).assign(rule=rule)
     if output is not None:
         write_table(output, table, METRICS)
-    show_message(f"{_summary(table, rule)}{'' if output is None else f': {output}'}")
+    made = "" if cut is None else f" at {cut.summary}"
+    show_message(f"{_summary(table, rule)}{made}{'' if output is None else f': {output}'}")
+    evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
-        evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
-        excluded |= _draw(figures, evaluated, behind, rule, figure_format)
-    return MetricsTable(table, excluded)
+        excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
+    remarks = [*remark_people(evaluated, subjects), *(remark_shared(tuned, evaluated) if tuned else ())]
+    return MetricsTable(table, excluded, remarks)
+
+
+def _one_of(masks: Path | None, maps: Path | None, threshold: Path | str | float | None) -> Path:
+    """Return the predictions, which are masks, or maps with a threshold."""
+    given = maps if masks is None else masks
+    if given is None or (masks is not None and maps is not None):
+        found = "neither masks nor probability maps are given" if given is None else "masks and maps are given"
+        raise CordlesionError(f"{found}; one of them is needed. Give --prediction, or --probability with --threshold.")
+    if maps is not None and threshold is None:
+        raise CordlesionError(
+            f"{maps}: maps are given without a threshold; one is needed to make masks. Add --threshold, a number or "
+            "the file that `tune` wrote."
+        )
+    if maps is None and threshold is not None:
+        raise CordlesionError(
+            f"{masks}: a threshold is given, but masks are not cut; probability maps are needed for one. Give them "
+            "with --probability in place of --prediction."
+        )
+    return given
+
+
+def _refuse_options(are_maps: bool, predicted_value: float | None, lesion_class: int | None) -> None:
+    """Refuse options that mean nothing for the predictions that are given."""
+    if are_maps and predicted_value is not None:
+        raise CordlesionError(
+            "A value of predicted lesions is given, but maps have none; masks are needed for one. Leave out "
+            "--predicted-value, or give masks with --prediction."
+        )
+    if not are_maps and lesion_class is not None:
+        raise CordlesionError(
+            "The number of a class is given, but masks have none; maps are needed for one. Leave out --lesion-class, "
+            "or give maps with --probability."
+        )
 
 
 def _check_outputs(output: Path | None, figures: Path | None, images: Path | None, *inputs: Path) -> None:
@@ -123,13 +207,10 @@ def _check_outputs(output: Path | None, figures: Path | None, images: Path | Non
 
 
 def _measure(
-    pairs: Sequence[MapPair], rule: str, lesion_value: float | None, predicted_value: float | None
+    pairs: Sequence[MapPair], rule: str, own: Sequence[OwnMetric], references: MaskReader, predictions: MaskReader
 ) -> list[Outcome[MapPair, dict[str, object]]]:
     """Evaluate each pair; reject all pairs if masks of one kind use different values for lesion."""
-    references, predictions = MaskValues("references", lesion_value), MaskValues("predictions", predicted_value)
-    outcomes = map_scans(
-        lambda pair: metric_row(pair, evaluate_mask(pair, rule, references, predictions)), pairs, "evaluate masks"
-    )
+    outcomes = map_scans(lambda pair: measure_mask(pair, rule, own, references, predictions), pairs, "evaluate masks")
     references.require_one()
     predictions.require_one()
     return outcomes
@@ -142,13 +223,18 @@ def _summary(table: pd.DataFrame, rule: str) -> str:
 
 
 def _draw(
-    folder: Path, pairs: Sequence[MapPair], images: Mapping[str, Path], rule: str, figure_format: FigureFormat
+    folder: Path,
+    pairs: Sequence[MapPair],
+    images: Mapping[str, Path],
+    rule: str,
+    figure_format: FigureFormat,
+    predictions: MaskReader,
 ) -> dict[str, str]:
     """Draw each pair; returns the pairs that could not be drawn, each with the reason."""
     # This imports matplotlib, which the evaluation itself does not need.
     from cordlesion.maps.agreement import write_agreement
 
-    not_drawn = write_agreement(folder, pairs, images, rule, figure_format)
+    not_drawn = write_agreement(folder, pairs, images, rule, figure_format, predictions)
     show_message(f"pictures of {plural(len(pairs) - len(not_drawn), 'scan')}: {folder / 'index.html'}")
     return not_drawn
 
@@ -159,7 +245,7 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
         return {pairs[0].scan_id: images}
     if images is not None:
         root = images
-        given = named_files(list_files(images), FilePatterns().image)
+        given = named_files(list_part(images, "images"), FilePatterns().image)
         found = images_behind(pairs, [file for file in given if not file.is_derived], root)
     else:
         root = _dataset_of(reference)

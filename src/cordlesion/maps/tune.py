@@ -2,31 +2,42 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from pydantic import ValidationError
 
-from cordlesion.dataset.matching import PROBABILITY_NAMES, MapPair
+from cordlesion.config import PostprocessConfig, ThresholdConfig
+from cordlesion.dataset.matching import MapPair
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import require_gradual, sweep_map
+from cordlesion.evaluation import require_gradual, sweep_volumes
 from cordlesion.execution.local import map_scans
 from cordlesion.io.mask_values import MaskValues
 from cordlesion.io.outputs import check_output_file, optional_path
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import write_json
-from cordlesion.maps.files import pair_by_name, require_name, usable_results
+from cordlesion.maps.files import pair_by_name, remark_people, require_name, usable_results
+from cordlesion.maps.own import find_metrics, find_objective
 from cordlesion.metrics import RULES
+from cordlesion.metrics.own import MetricFunction, OwnMetric
+from cordlesion.nnunet.predictions import read_map
 from cordlesion.threshold import (
     GRIDS,
+    THRESHOLD_RULES,
     THRESHOLDS,
+    AnyObjective,
+    GlobalThreshold,
     ThresholdChoice,
     choose_threshold,
     describe_cut,
     describe_maps,
     find_cut,
-    parse_objective,
 )
+from cordlesion.threshold.mask_rule import MaskRule
+from cordlesion.threshold.rule import TunedRule, TuningScan
 
 
 def tune_files(
@@ -34,10 +45,16 @@ def tune_files(
     probability: Path | str,
     *,
     output: Path | str | None = None,
-    objective: str = "median_voxel_f1",
+    objective: AnyObjective = "median_voxel_f1",
     rule: str = "study",
     grid: str = "paper",
     lesion_value: float | None = None,
+    lesion_class: int | None = None,
+    minimum_volumes_mm3: Sequence[float] = (),
+    threshold_rule: str = "global",
+    subjects: Path | str | None = None,
+    metrics: Sequence[str | MetricFunction] = (),
+    code: Path | str | None = None,
 ) -> ThresholdChoice:
     """Choose the decision threshold of probability maps.
 
@@ -45,18 +62,33 @@ def tune_files(
     Files are paired by their BIDS entities or names. A pair that cannot be used is excluded and listed; the others go
     on. Nothing is written unless ``output`` is given.
 
+    Maps are NIfTI files, or the softmax exports of nnU-Net: a folder of ``nnUNetv2_predict --save_probabilities``, or
+    the folder of a trained model, of which the validation of each fold is used.
+
     Args:
         reference: A mask, or a folder of masks.
         probability: A probability map, or a folder of maps with the same BIDS entities or names.
         output: Where to write the threshold with its curve (``thresholds.json``).
         objective: What the threshold maximises: a name in :data:`cordlesion.OBJECTIVES`, some with a number:
-            ``f_beta:2``.
+            ``f_beta:2``; or one of your own, a function of columns or its import path
+            (:func:`cordlesion.choose_threshold`).
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`.
         grid: Which thresholds are tried: a name in :data:`cordlesion.THRESHOLD_GRIDS`.
         lesion_value: The value that is lesion, in references that hold others too; by default all must mark by one.
+        lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
+        minimum_volumes_mm3: Minimum lesion volumes, of which one is chosen together with the threshold; predicted
+            components count only if they are larger. By default all count.
+        threshold_rule: How masks are made of maps: a name in :data:`cordlesion.threshold.THRESHOLD_RULES`. Rules other
+            than ``global`` choose their settings together with the threshold, from grids of their own.
+        subjects: The subject of each scan, where names do not show it: a table with the columns ``scan`` and
+            ``participant_id`` (and ``session_id``), or a pattern of the names of scans such as ``{subject}_*``. If the
+            table has a column ``set``, only scans of the set ``threshold`` are used.
+        metrics: Of your own, which the objective reads, as for :func:`cordlesion.evaluate_files`.
+        code: Folder of the modules of import paths; by default the current one, then the installed packages.
 
     Returns:
-        The choice; ``excluded`` in it lists the files that could not be used, each with the reason.
+        The choice; ``excluded`` in it lists the files that could not be used, each with the reason, and ``remarks``
+        what makes it doubtful.
 
     Raises:
         CordlesionError: Nothing could be evaluated, the scans do not suit the objective, no threshold does better
@@ -74,44 +106,108 @@ def tune_files(
     if output is not None:
         check_output_file(output, reference, probability)
     rule, grid = require_name(rule, RULES, "rule"), require_name(grid, GRIDS, "grid")
-    parse_objective(objective)
-    pairs, unmatched = pair_by_name(reference, probability, PROBABILITY_NAMES, lesion_value)
+    kind = THRESHOLD_RULES[require_name(threshold_rule, THRESHOLD_RULES, "threshold rule")]
+    own = find_metrics(metrics, code)
+    goal = find_objective(objective, [one.name for one in own], code)
     references = MaskValues("references", lesion_value)
-    outcomes = map_scans(
-        lambda pair: sweep_map(pair, GRIDS[grid], rule, references=references), pairs, "sweep thresholds"
+    measure = _Sweep(rule, _checked_volumes(minimum_volumes_mm3), lesion_class, references, own)
+    pairs, unmatched = pair_by_name(
+        reference, probability, are_maps=True, lesion_value=lesion_value, subjects=subjects, set_name="threshold"
     )
-    references.require_one()
+    by_threshold = kind is GlobalThreshold
+    if not by_threshold:
+        _require_own_grid(threshold_rule, grid, minimum_volumes_mm3, own)
+    sweep = partial(measure.sweep, grid) if by_threshold else partial(measure.by_rule, kind)
+    outcomes = map_scans(sweep, pairs, "sweep thresholds")
+    measure.references.require_one()
     tables, excluded = usable_results(outcomes, unmatched)
     table = pd.concat(tables, ignore_index=True)
     require_gradual(probability, table)
-    choice = replace(choose_threshold(table, objective), excluded=excluded)
+    usable = [outcome.item for outcome in outcomes if outcome.result is not None]
+    chosen, choice = kind.choose(table, goal, RULES[rule])
+    choice = replace(choice, excluded=excluded, remarks=remark_people(usable, subjects))
+    if isinstance(objective, str):
+        choice, chosen = replace(choice, objective=objective), chosen.model_copy(update={"objective": objective})
+    choice = replace(choice, rule=chosen)
     if not choice.learned:
-        usable = [outcome.item for outcome in outcomes if outcome.result is not None]
-        raise CordlesionError(
-            _refusal(probability, table, choice, "" if grid == "fine" else _finer(usable, choice, rule))
-        )
+        finer = "" if grid == "fine" or not by_threshold else _finer(usable, choice, measure)
+        raise CordlesionError(_refusal(probability, table, choice, finer))
     if output is not None:
+        people = {pair.scan_id: pair.subject for pair in usable}
+        masks = MaskRule.chosen(choice, people) if by_threshold else MaskRule(chosen, scans=people)
         left_out = _without_places(excluded, reference, probability)
-        write_json(output, _record(choice, rule, grid, find_cut(table), left_out))
-    _report(choice, grid, probability, table, output)
+        own_grid = {"grid": grid, "maps_cut_at": find_cut(table)} if by_threshold else {}
+        write_json(output, _record(choice, masks, rule, left_out) | own_grid)
+    _report(choice, chosen, grid, probability, table, output)
     return choice
 
 
-def _report(choice: ThresholdChoice, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None) -> None:
+@dataclass(frozen=True)
+class _Sweep:
+    """How each map is measured."""
+
+    rule: str
+    volumes_mm3: tuple[float, ...]
+    lesion_class: int | None
+    references: MaskValues
+    own: Sequence[OwnMetric]
+
+    def sweep(self, grid: str, pair: MapPair) -> pd.DataFrame:
+        """Measure a map at every threshold of a grid."""
+        read = partial(read_map, lesion_class=self.lesion_class)
+        removal = PostprocessConfig()
+        references, own = self.references, self.own
+        return sweep_volumes(pair, GRIDS[grid], self.rule, removal, self.volumes_mm3, references, read, own)
+
+    def by_rule(self, kind: type[TunedRule], pair: MapPair) -> pd.DataFrame:
+        """Measure a map with everything that a threshold rule may choose."""
+        reference = self.references.read(pair.reference)
+        probability = read_map(pair.prediction, reference, lesion_class=self.lesion_class)
+        p = probability.data.astype(np.float32, copy=False)
+        lesion = np.asarray(reference.data).astype(np.bool_)
+        scan = TuningScan(pair.scan_id, pair.subject, lesion, p, reference.spacing_mm)
+        return kind.measure(scan, RULES[self.rule]).assign(session=pair.session)
+
+
+def _require_own_grid(threshold_rule: str, grid: str, volumes_mm3: Sequence[float], own: Sequence[OwnMetric]) -> None:
+    given = {"--grid fine": grid != "paper", "--minimum-volume": len(volumes_mm3) > 0, "--metric": len(own) > 0}
+    if misplaced := [name for name, is_given in given.items() if is_given]:
+        raise CordlesionError(
+            f"{misplaced[0]} is given with the threshold rule {threshold_rule}, which has a grid of its own; it needs "
+            f"the rule global. Leave out {misplaced[0]}."
+        )
+
+
+def _checked_volumes(volumes_mm3: Sequence[float]) -> tuple[float, ...]:
+    try:
+        return ThresholdConfig(minimum_volumes_mm3=tuple(volumes_mm3)).minimum_volumes_mm3
+    except ValidationError as error:
+        raise CordlesionError(
+            f"minimum volumes of {', '.join(map(str, volumes_mm3))} mm3 are given; different numbers of 0 or more are "
+            "needed. Mend --minimum-volume."
+        ) from error
+
+
+def _report(
+    choice: ThresholdChoice, chosen: TunedRule, grid: str, probability: Path, sweep: pd.DataFrame, output: Path | None
+) -> None:
     """Print the choice, and what limits it."""
-    show_message(f"threshold {choice.value:g} ({choice.objective} {choice.score:.3f}; {choice.basis})"
+    by_threshold = isinstance(chosen, GlobalThreshold)
+    volume = choice.minimum_volume_mm3 if by_threshold else None
+    removed = "" if volume is None else f", minimum volume {volume:g} mm3"
+    show_message(f"threshold {chosen.summary}{removed} ({choice.objective} {choice.score:.3f}; {choice.basis})"
         f"{'' if output is None else f': {output}'}")  # fmt: skip
-    cut = find_cut(sweep)
+    cut = find_cut(sweep) if by_threshold else None
     if cut is not None:
         show_message(f"{probability}: {describe_cut(sweep, cut)}.")
-    if grid == "paper" and choice.value == THRESHOLDS[1]:
+    if by_threshold and grid == "paper" and choice.value == THRESHOLDS[1]:
         show_message(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
 
 
-def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, rule: str) -> str:
+def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, measure: _Sweep) -> str:
     """Describe what the fine grid finds where the paper's grid finds nothing; empty where it finds nothing either."""
-    outcomes = map_scans(lambda pair: sweep_map(pair, GRIDS["fine"], rule), pairs, "sweep finer thresholds")
-    finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.objective)
+    outcomes = map_scans(partial(measure.sweep, "fine"), pairs, "sweep finer thresholds")
+    finer = choose_threshold(pd.concat([o.result for o in outcomes if o.result is not None]), choice.goal)
     return f"--grid fine does better: t = {finer.value:g} reaches {finer.score:.3g}" if finer.learned else ""
 
 
@@ -123,31 +219,35 @@ def _refusal(probability: Path, sweep: pd.DataFrame, choice: ThresholdChoice, fi
     return f"{probability}: these maps hold nothing that a threshold could find: {why}. {remedy}."
 
 
-def _record(
-    choice: ThresholdChoice, rule: str, grid: str, cut: float | None, left_out: Mapping[str, str]
-) -> dict[str, object]:
-    """Return the contents of ``thresholds.json``."""
+def _record(choice: ThresholdChoice, chosen: MaskRule, rule: str, left_out: Mapping[str, str]) -> dict[str, object]:
+    """Return the contents of ``thresholds.json``; ``threshold`` is null where one threshold is not the whole rule."""
     stability = choice.stability
-    lost = (stability.loss_below, stability.loss_above)
     return {
-        "threshold": choice.value,
+        "threshold": chosen.rule.fixed_threshold,
+        **chosen.record(),
         "objective": choice.objective,
         "score": choice.score,
         "interval": choice.interval,
-        "plateau": stability.plateau,
-        "score_lost_at_0.05_below_and_above": [None if math.isnan(loss) else loss for loss in lost],
-        "area_under_curve": stability.area,
+        "minimum_volume_interval": choice.minimum_volume_interval,
+        "plateau": _defined(stability.plateau),
+        "score_lost_at_0.05_below_and_above": _defined((stability.loss_below, stability.loss_above)),
+        "area_under_curve": _defined((stability.area,))[0],
         "n_scans": choice.n_scans,
         "n_subjects": choice.n_subjects,
         "n_lesion_free": choice.n_lesion_free,
         "n_left_out": choice.n_left_out,
         "rule": rule,
-        "grid": grid,
-        "lesion_free_scans": parse_objective(choice.objective).lesion_free,
-        "maps_cut_at": cut,
+        "grid": None,
+        "lesion_free_scans": choice.goal.lesion_free,
+        "maps_cut_at": None,
         "left_out": left_out,
         "curve": _without_nan(choice.curve),
     }
+
+
+def _defined(numbers: Sequence[float]) -> list[float | None]:
+    """Return numbers for JSON, which has no NaN."""
+    return [None if math.isnan(number) else number for number in numbers]
 
 
 def _without_places(excluded: Mapping[str, str], *roots: Path) -> dict[str, str]:
@@ -159,5 +259,6 @@ def _without_places(excluded: Mapping[str, str], *roots: Path) -> dict[str, str]
 
 
 def _without_nan(curve: pd.DataFrame) -> list[dict[Hashable, object]]:
-    """Return the rows of a curve for JSON, which has no NaN."""
-    return curve.astype(object).where(curve.notna(), None).to_dict(orient="records")
+    """Return the rows of a curve for JSON, which has no NaN, nor the infinite number of components that means all."""
+    finite = curve.replace(math.inf, math.nan)
+    return finite.astype(object).where(finite.notna(), None).to_dict(orient="records")

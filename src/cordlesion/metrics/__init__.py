@@ -9,8 +9,15 @@ from cordlesion.metrics.calibration import count_reliability as count_reliabilit
 from cordlesion.metrics.calibration import fit_temperature as fit_temperature
 from cordlesion.metrics.froc import FrocCurve as FrocCurve
 from cordlesion.metrics.froc import froc_curve as froc_curve
+from cordlesion.metrics.instances import MatchedInstances as MatchedInstances
+from cordlesion.metrics.instances import MultiSpineScore as MultiSpineScore
+from cordlesion.metrics.instances import match_instances as match_instances
+from cordlesion.metrics.instances import multi_spine_score as multi_spine_score
 from cordlesion.metrics.lesion import Components as Components
 from cordlesion.metrics.lesion import label_components as label_components
+from cordlesion.metrics.peaks import ComponentSweep as ComponentSweep
+from cordlesion.metrics.peaks import sweep_highest as sweep_highest
+from cordlesion.metrics.peaks import sweep_peaks as sweep_peaks
 from cordlesion.metrics.rules import RULES as RULES
 from cordlesion.metrics.rules import LesionRule as LesionRule
 from cordlesion.metrics.rules import resolve_rule as resolve_rule
@@ -24,6 +31,9 @@ from cordlesion.metrics.strata import StratumScores as StratumScores
 from cordlesion.metrics.strata import stratum_scores as stratum_scores
 from cordlesion.metrics.subject import SubjectScores as SubjectScores
 from cordlesion.metrics.subject import subject_scores as subject_scores
+from cordlesion.metrics.surface import SurfaceDistances as SurfaceDistances
+from cordlesion.metrics.surface import normalised_dice as normalised_dice
+from cordlesion.metrics.surface import surface_distances as surface_distances
 from cordlesion.metrics.sweep import sweep as sweep
 from cordlesion.metrics.table import METRICS as METRICS
 from cordlesion.metrics.table import Metric as Metric

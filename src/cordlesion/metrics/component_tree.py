@@ -24,9 +24,21 @@ from cordlesion.metrics.rules import CONNECTIVITY_RANK
 
 
 @dataclass(frozen=True, eq=False)
+class Level:
+    """The components of ``p >= t`` at one threshold t."""
+
+    overlaps: Overlaps
+    """Of the components with the lesions of the reference."""
+    peaks: Float32Array
+    """Highest probability in each component, shape (C,)."""
+
+
+@dataclass(frozen=True, eq=False)
 class _Voxels:
     """The voxels that any threshold reaches, those of higher thresholds first."""
 
+    values: Float32Array
+    """Their probabilities, shape (V,)."""
     depths: npt.NDArray[np.integer]
     """How many of the thresholds each voxel does not reach, rising, shape (V,)."""
     coordinates: tuple[IntArray, ...]
@@ -57,12 +69,12 @@ class _Pairs:
     """How many they share, shape (P,)."""
 
 
-def overlaps_by_level(
+def components_by_level(
     probability: Float32Array,
     thresholds: Float32Array,
     lesions: Components,
     connectivity: int,
-) -> list[Overlaps]:
+) -> list[Level]:
     """Find the components of ``probability >= t`` and their overlaps with lesions, for every threshold t.
 
     Args:
@@ -83,9 +95,10 @@ def overlaps_by_level(
     common = _pairs(voxels, merging, lesion_of_voxel, len(thresholds))
     rank = np.empty(len(voxels.depths), dtype=np.int64)
     levels = []
-    for (numbers, sizes), pairs in zip(listed, common, strict=True):
+    for (numbers, sizes, peaks), pairs in zip(listed, common, strict=True):
         rank[numbers] = np.arange(len(numbers))
-        levels.append(Overlaps(lesions.sizes, sizes, pairs.lesions, rank[pairs.components], pairs.voxels))
+        overlaps = Overlaps(lesions.sizes, sizes, pairs.lesions, rank[pairs.components], pairs.voxels)
+        levels.append(Level(overlaps, peaks))
     return levels[::-1]
 
 
@@ -97,7 +110,8 @@ def _reached_voxels(p: Float32Array, thresholds: Float32Array) -> _Voxels:
     depths = len(thresholds) - count_reached(values[reached], thresholds)
     depths = depths.astype(np.min_scalar_type(len(thresholds)))  # sorted by radix in linear time
     rising = np.argsort(depths, kind="stable")
-    return _Voxels(depths[rising], np.unravel_index(reached[rising], p.shape, order=order), p.shape)
+    places = reached[rising]
+    return _Voxels(values[places], depths[rising], np.unravel_index(places, p.shape, order=order), p.shape)
 
 
 def _merging(voxels: _Voxels, n_levels: int, connectivity: int) -> _Merging:
@@ -152,20 +166,21 @@ def _half_of_the_neighbours(connectivity: int) -> list[tuple[int, ...]]:
     return [step for step in steps if step > (0, 0, 0) and sum(map(abs, step)) <= rank]
 
 
-def _components(voxels: _Voxels, merging: _Merging, n_levels: int) -> Iterator[tuple[IntArray, IntArray]]:
-    """Yield the components of each level, from the highest threshold to the lowest: their voxels, and their sizes."""
-    sizes = np.ones(len(merging.depths), dtype=np.int64)
+def _components(voxels: _Voxels, merging: _Merging, n_levels: int) -> Iterator[tuple[IntArray, IntArray, Float32Array]]:
+    """Yield the components of each level, from the highest threshold to the lowest: their voxels, sizes and peaks."""
+    sizes, highest = np.ones(len(merging.depths), dtype=np.int64), voxels.values.copy()
     # First voxel of each in C order: components are listed as a labelling of the volume lists them.
     first = np.ravel_multi_index(voxels.coordinates, voxels.shape)
     # Voxels that merge at the level that reaches them never stand for a component.
-    peaks = np.flatnonzero(voxels.depths < merging.depths)
+    lasting = np.flatnonzero(voxels.depths < merging.depths)
     for depth, merged in enumerate(_by_depth(merging.depths, n_levels)):
         into = merging.into[merged]
         np.add.at(sizes, into, sizes[merged])
         np.minimum.at(first, into, first[merged])
-        standing = peaks[(voxels.depths[peaks] <= depth) & (depth < merging.depths[peaks])]
+        np.maximum.at(highest, into, highest[merged])
+        standing = lasting[(voxels.depths[lasting] <= depth) & (depth < merging.depths[lasting])]
         standing = standing[np.argsort(first[standing])]
-        yield standing, sizes[standing]
+        yield standing, sizes[standing], highest[standing]
 
 
 def _pairs(voxels: _Voxels, merging: _Merging, lesion_of_voxel: IntArray, n_levels: int) -> Iterator[_Pairs]:
@@ -183,12 +198,22 @@ def _pairs(voxels: _Voxels, merging: _Merging, lesion_of_voxel: IntArray, n_leve
     for depth, places in enumerate(_by_depth(voxels.depths[inside], n_levels)):
         new = inside[places]
         components = np.concatenate([pairs.components, new])
-        components = np.where(merging.depths[components] <= depth, merging.into[components], components)
-        lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
-        keys, place = np.unique(components << 32 | lesions, return_inverse=True)
-        counts = np.bincount(place, np.concatenate([pairs.voxels, np.ones(len(new))]), minlength=len(keys))
-        pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts.astype(np.int64))
+        merged = merging.depths[components] <= depth
+        if len(new) or merged.any():
+            components = np.where(merged, merging.into[components], components)
+            lesions = np.concatenate([pairs.lesions, lesion_of_voxel[new]])
+            shared = np.concatenate([pairs.voxels, np.ones(len(new), dtype=np.int64)])
+            keys, counts = _summed(components << 32 | lesions, shared)
+            pairs = _Pairs(keys >> 32, keys & 0xFFFFFFFF, counts)
         yield pairs
+
+
+def _summed(keys: IntArray, counts: IntArray) -> tuple[IntArray, IntArray]:
+    """Return each key once, rising, and the sum of its counts; there is at least one."""
+    order = np.argsort(keys)
+    keys = keys[order]
+    first = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1))
+    return keys[first], np.add.reduceat(counts[order], first)
 
 
 def _by_depth(depths: npt.NDArray[np.integer], n_levels: int) -> list[IntArray]:

@@ -106,15 +106,32 @@ def count_detected(overlaps: Sequence[Overlaps], rule: LesionRule, min_voxels: i
     """
     if not overlaps:
         return []
-    together = side_by_side(overlaps)
+    lesions, candidates = _parts([part.sizes for part in overlaps]), _parts([part.candidate_sizes for part in overlaps])
+    counts = count_by_part(side_by_side(overlaps), lesions, candidates, len(overlaps), rule, min_voxels)
+    return [LesionCounts(*numbers) for numbers in counts.tolist()]
+
+
+def count_by_part(
+    together: Overlaps, lesions: IntArray, candidates: IntArray, n_parts: int, rule: LesionRule, min_voxels: int = 1
+) -> IntArray:
+    """Count as :func:`count_detected` does, of predictions that stand side by side as parts of one scan.
+
+    Args:
+        together: Of all parts.
+        lesions: The part of each lesion, shape (L,).
+        candidates: The part of each candidate, shape (C,).
+        n_parts: How many there are.
+        rule: Decides what is detected.
+        min_voxels: Smaller components count as background.
+
+    Returns:
+        The fields of :class:`LesionCounts`, shape (n_parts, 4).
+    """
     detected, true = detect(together.without_small(min_voxels), rule)
-    lesions = _parts([part.sizes for part in overlaps])[together.sizes >= min_voxels]
-    candidates = _parts([part.candidate_sizes for part in overlaps])[together.candidate_sizes >= min_voxels]
-    counts = [
-        np.bincount(parts, minlength=len(overlaps)).tolist()
-        for parts in (lesions, lesions[detected], candidates, candidates[true])
-    ]
-    return [LesionCounts(*numbers) for numbers in zip(*counts, strict=True)]
+    lesions = lesions[together.sizes >= min_voxels]
+    candidates = candidates[together.candidate_sizes >= min_voxels]
+    counted = (lesions, lesions[detected], candidates, candidates[true])
+    return np.stack([np.bincount(parts, minlength=n_parts) for parts in counted], axis=1)
 
 
 def _parts(components: Sequence[IntArray]) -> IntArray:

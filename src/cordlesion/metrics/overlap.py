@@ -24,6 +24,13 @@ class Overlaps:
     voxels: IntArray
     """Common voxels of each pair, at least 1, shape (P,)."""
 
+    @property
+    def iou(self) -> FloatArray:
+        """Intersection over union of the two components of each pair, shape (P,)."""
+        union = self.sizes[self.lesions] + self.candidate_sizes[self.candidates] - self.voxels
+        share: FloatArray = self.voxels / union
+        return share
+
     def swapped(self) -> "Overlaps":
         """Return the same with the roles of the masks exchanged."""
         return Overlaps(self.candidate_sizes, self.sizes, self.candidates, self.lesions, self.voxels)
@@ -76,8 +83,7 @@ def detect(overlaps: Overlaps, rule: LesionRule) -> tuple[Mask, Mask]:
 
 def _counted(overlaps: Overlaps, rule: LesionRule) -> Mask:
     """Say which pairs count: those of enough IoU, reduced to a matching where the rule asks for one."""
-    union = overlaps.sizes[overlaps.lesions] + overlaps.candidate_sizes[overlaps.candidates] - overlaps.voxels
-    iou = overlaps.voxels / union
+    iou = overlaps.iou
     enough: Mask = iou >= rule.min_iou
     return _greedy_matching(overlaps, iou, enough) if rule.one_to_one else enough
 

@@ -1,8 +1,7 @@
 """The table of metrics of one scan: what each is, how it is measured, stored and printed."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
@@ -24,16 +23,15 @@ class ScanFacts:
     lesions: LesionCounts
     voxel_mm3: float
     """Volume of a voxel."""
+    voxel_scores: Scores = field(init=False)
+    """Sensitivity, precision and F1 of the voxels."""
+    lesion_scores: Scores = field(init=False)
+    """Sensitivity, precision and F1 of the lesions."""
 
-    @cached_property
-    def voxel_scores(self) -> Scores:
-        """Sensitivity, precision and F1 of the voxels."""
-        return voxel_scores(self.n_reference, self.n_predicted, self.n_common)
-
-    @cached_property
-    def lesion_scores(self) -> Scores:
-        """Sensitivity, precision and F1 of the lesions."""
-        return lesion_scores(self.lesions)
+    def __post_init__(self) -> None:
+        """Compute the scores, which several metrics share."""
+        object.__setattr__(self, "voxel_scores", voxel_scores(self.n_reference, self.n_predicted, self.n_common))
+        object.__setattr__(self, "lesion_scores", lesion_scores(self.lesions))
 
 
 Level: TypeAlias = Literal["voxel", "lesion", "subject", "volume"]

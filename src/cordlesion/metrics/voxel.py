@@ -50,6 +50,8 @@ def checked_mask(mask: npt.ArrayLike, name: str) -> Mask:
         CordlesionError: Not 3-D, empty, or with values other than 0 and 1; the sentence calls the mask ``name``.
     """
     array = checked_array(mask, name)
+    if array.dtype == np.bool_:
+        return array
     inside: Mask = array.astype(np.bool_, copy=False)
     if not (inside == array).all():
         raise CordlesionError(

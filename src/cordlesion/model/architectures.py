@@ -118,6 +118,7 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
     {
         "unet3d": "cordlesion.model.bundle:UNET",
         "imported": "cordlesion.model.bundle:IMPORTED",
+        "ensemble": "cordlesion.model.ensemble:ARCHITECTURE",
         "sct_unet3d": "cordlesion.sct.bundle:ARCHITECTURE",
     }
 )

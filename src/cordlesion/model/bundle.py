@@ -1,11 +1,13 @@
 """A trained model as a folder: ``model.safetensors`` (weights) and ``model.json`` (what else is needed to use it)."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, cast
 
+import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors.torch import save
@@ -14,16 +16,18 @@ from torch import nn
 from cordlesion.config import NetworkConfig, PatchConfig, PostprocessConfig, PredictionConfig, PreprocessConfig
 from cordlesion.cord.centerline import Centerline
 from cordlesion.errors import CordlesionError
+from cordlesion.guard.profile import FILE as PROFILE
 from cordlesion.guard.profile import ScanProfile, read_profile, write_profile
 from cordlesion.io.arrays import Float32Array
-from cordlesion.io.import_path import module_hash, source_hashes
+from cordlesion.io.faults import first_fault
 from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
-from cordlesion.io.writing import atomic_path, write_json
+from cordlesion.io.writing import atomic_path, remove_file, write_json
 from cordlesion.model.architectures import ARCHITECTURES, Architecture, Card, Predictor, find_architecture
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.model.hardware import channels_last, choose_hardware
 from cordlesion.model.networks import make_network
+from cordlesion.model.own_code import known_network
 from cordlesion.model.patch_prediction import mirror_axes, predict_patches, require_finite, standardize_patches
 from cordlesion.model.unet3d import UNet3d, fold_normalizations, make_unet
 from cordlesion.model.weights_file import read_weights
@@ -31,7 +35,8 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
-from cordlesion.threshold.rules import AnyThresholdRule
+from cordlesion.threshold.own_rule import known_rule
+from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule
 
 
 class ModelCard(BaseModel):
@@ -39,8 +44,8 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int = 1
-    architecture: Literal["unet3d", "imported"] = "unet3d"
-    """``imported``: a network of the user's own code."""
+    architecture: Literal["unet3d", "imported", "ensemble"] = "unet3d"
+    """``imported``: a network of the user's own code; ``ensemble``: several networks, see :mod:`.ensemble`."""
     network: NetworkConfig
     preprocess: PreprocessConfig
     patches: PatchConfig
@@ -50,7 +55,8 @@ class ModelCard(BaseModel):
     threshold: AnyThresholdRule | None = None
     """Absent until the threshold has been tuned."""
     provenance: dict[str, Any] = {}
-    """For people, and for a network of the user's own code the SHA-256 of its source, as ``code``."""
+    """For people, and for a network or a threshold rule of the user's own code the SHA-256 of its source, as ``code``.
+    """
     weights_sha256: str | None = None
     """Of ``model.safetensors``, which ties it to this card; bundles of earlier versions have none."""
     training_data: TrainingData | None = None
@@ -59,7 +65,7 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _network_of_the_architecture(self) -> Self:
-        if self.network.is_imported != (self.architecture == "imported"):
+        if self.architecture != "ensemble" and self.network.is_imported != (self.architecture == "imported"):
             raise ValueError(f"the architecture {self.architecture} has no network {self.network.name}")
         return self
 
@@ -98,10 +104,20 @@ class Bundle:
     profile: ScanProfile | None = None
     """What its training scans look like; models of earlier versions, or of few subjects, have none."""
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The networks whose mean probability is the model's: one, or the members of an ensemble."""
+        return (self.network,)
+
     @cached_property
     def predictor(self) -> nn.Module:
         """The network as it predicts fastest, made once: weights that change afterwards are not seen."""
-        return fold_normalizations(self.network) if isinstance(self.network, UNet3d) else self.network
+        return fastest(self.network)
+
+    @property
+    def predictors(self) -> tuple[nn.Module, ...]:
+        """The networks as they predict fastest."""
+        return (self.predictor,)
 
     def predict(self, scan: Volume, centerline: Centerline | None) -> Float32Array:
         """Predict a scan; see :class:`~.architectures.Predictor`."""
@@ -121,17 +137,31 @@ class Bundle:
             geometry: The stack's place; it separates padding and background from what is measured.
 
         Returns:
-            Probabilities, shape (X, Y, N).
+            Probabilities, shape (X, Y, N); the mean over the networks of the model.
         """
+        total = np.zeros(stack.shape, np.float32)
+        for probability in self.predict_members(stack, geometry):
+            total += probability
+        return total if len(self.predictors) == 1 else total / np.float32(len(self.predictors))
+
+    def predict_members(self, stack: Float32Array, geometry: StackGeometry) -> Iterator[Float32Array]:
+        """Predict a stack as :meth:`predict_stack` does, and yield the probabilities of each network by itself."""
         card = self.card
         standard = card.landmarks.apply(stack, geometry.measured(stack))
         grid = patch_grid(stack.shape, card.patches.shape(card.preprocess), card.patches.overlap_fraction)
-        # Extracted when needed: overlapping along three axes, all patches together take many times the stack's memory.
-        patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
         hardware, mirrored = choose_hardware().at(card.prediction.precision), mirror_axes(card.prediction.mirror)
-        maps = predict_patches(self.predictor, patches, standardize_patches, hardware, mirrored)
         near = geometry.near_centerline(card.prediction.radius_mm, card.preprocess)
-        return stitch_patches(maps, grid, card.prediction.blending) * near
+        for network in self.predictors:
+            # Extracted when needed: overlapping along three axes, all patches together take many times the stack's
+            # memory.
+            patches = (extract_patch(standard, start, grid.patch_shape) for start in grid)
+            maps = predict_patches(network, patches, standardize_patches, hardware, mirrored)
+            yield stitch_patches(maps, grid, card.prediction.blending) * near
+
+
+def fastest(network: nn.Module) -> nn.Module:
+    """Return a network as it predicts fastest; weights that change afterwards are not seen."""
+    return fold_normalizations(network) if isinstance(network, UNet3d) else network
 
 
 def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it needs no code of the user
@@ -140,22 +170,16 @@ def _unet(card: ModelCard, code: Path | None) -> Bundle:  # noqa: ARG001 - it ne
 
 
 def _imported(card: ModelCard, code: Path | None) -> Bundle:
-    name = card.network.name
-    if code is None:
-        raise CordlesionError(
-            f"its network is {name}, Python code from outside of cordlesion, which would be run. If you trust it, give "
-            "the folder of its module: --code FOLDER, or code=... in Python."
-        )
-    recorded = card.provenance.get("code")
-    trained = recorded.get(name) if isinstance(recorded, dict) else None
-    # The module is compared before it runs; the file of a class that it imports, once it has run.
-    known = isinstance(trained, list) and trained[:1] == [module_hash(name, code)]
-    if not known or trained != source_hashes(name, code):
-        raise CordlesionError(
-            f"its network is {name}, but the code in {code} is not the one that it was trained with, by its SHA-256. "
-            "Get that version of the module."
-        )
-    return Bundle(card, make_network(card.network, code))
+    return Bundle(card, make_network(card.network, known_network(card.network.name, card.provenance, code)))
+
+
+def _with_own_rule(bundle: Bundle, code: Path | None) -> Bundle:
+    """Return a bundle whose threshold rule can be applied, where the code of a user's rule may run."""
+    card = bundle.card
+    if code is None or not isinstance(card.threshold, ForeignRule):
+        return bundle
+    rule = known_rule(card.threshold, card.provenance.get("code"), code)
+    return replace(bundle, card=card.model_copy(update={"threshold": rule}))
 
 
 UNET, IMPORTED = Architecture(ModelCard, _unet), Architecture(ModelCard, _imported)
@@ -169,6 +193,8 @@ def save_bundle(folder: Path, bundle: Predictor) -> None:
         temporary.write_bytes(weights)
     if bundle.profile is not None:
         write_profile(folder, bundle.profile)
+    else:
+        remove_file(folder / PROFILE)
     card = bundle.card.model_copy(update={"weights_sha256": hashlib.sha256(weights).hexdigest()})
     write_json(folder / "model.json", card.model_dump(mode="json"))
 
@@ -178,8 +204,9 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
 
     Args:
         folder: The bundle.
-        code: Folder of the Python module that the bundle's network is imported from, where it is a network of a user's
-            own. Its code is run: give it only for bundles and modules that you trust. Without it none is imported.
+        code: Folder of the Python module that the bundle's network or threshold rule is imported from, where it is one
+            of a user's own. Its code is run: give it only for bundles and modules that you trust. Without it none is
+            imported.
 
     Raises:
         CordlesionError: The folder is no bundle, card and weights do not belong together, weights are no numbers, or
@@ -197,6 +224,8 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
     card = read_card(folder)
     try:
         bundle = find_architecture(card.architecture).build(card, Path(code) if code else None)
+        if isinstance(bundle, Bundle):
+            bundle = _with_own_rule(bundle, Path(code) if code else None)
     except CordlesionError as error:
         raise CordlesionError(f"{folder}: {error}") from error
     weights = folder / "model.safetensors"
@@ -248,7 +277,4 @@ def read_card(folder: Path | str) -> Card:
     try:
         return cast(Card, find_architecture(found[1]).card.model_validate(content))
     except ValidationError as error:
-        fault = error.errors()[0]
-        raise CordlesionError(
-            f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}. Train or export the bundle again."
-        ) from None
+        raise CordlesionError(f"{path}: {first_fault(error, content)}. Train or export the bundle again.") from None

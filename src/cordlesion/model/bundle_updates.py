@@ -8,17 +8,36 @@ from cordlesion.io.writing import write_json
 from cordlesion.model.architectures import Card
 from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.threshold.own_rule import code_of
 from cordlesion.threshold.rules import ThresholdRule
 
 
-def set_threshold(folder: Path, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
-    """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it."""
+def set_threshold(folder: Path | str, threshold: ThresholdRule, minimum_volume_mm3: float | None = None) -> None:
+    """Store the tuned threshold rule in a bundle, and the minimum lesion volume where that was tuned with it.
+
+    Args:
+        folder: The bundle.
+        threshold: The fitted rule; of one of your own, the SHA-256 of its module is stored, too.
+        minimum_volume_mm3: By default, that of the bundle stays.
+
+    Raises:
+        CordlesionError: The folder is no bundle, or a rule does not name its class.
+
+    Examples:
+        >>> import cordlesion
+        >>> tuned = cordlesion.load_bundle("bundle").card.threshold
+        >>> cordlesion.set_threshold("bundle", tuned)  # or a rule that was fitted elsewhere
+    """
+    folder = Path(folder)
     card = read_card(folder)
     postprocess = card.postprocess
     if minimum_volume_mm3 is not None:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": minimum_volume_mm3})
     same = (card.threshold, card.postprocess) == (threshold, postprocess)
-    _update_card(folder, card, threshold=threshold, postprocess=postprocess, **({} if same else _unmeasured(card)))
+    changes = {} if same else _unmeasured(card)
+    if own := code_of(threshold):
+        changes["provenance"] = {**card.provenance, "code": {**card.provenance.get("code", {}), **own}}
+    _update_card(folder, card, threshold=threshold, postprocess=postprocess, **changes)
 
 
 def set_inference(
@@ -48,6 +67,13 @@ def forget_threshold(folder: Path) -> None:
         _update_card(folder, card, threshold=None, **_unmeasured(card))
 
 
+def set_training_data(folder: Path, training_data: TrainingData) -> None:
+    """Store what a model was trained on; what is known of its test error stays."""
+    card = read_card(folder)
+    if card.experience is not None and card.experience[0] != training_data:
+        _update_card(folder, card, training_data=training_data)
+
+
 def set_experience(folder: Path, training_data: TrainingData, test_error: TestError) -> None:
     """Store what a model was trained on, and what it found and falsely marked in the test set."""
     card = read_card(folder)
@@ -56,7 +82,7 @@ def set_experience(folder: Path, training_data: TrainingData, test_error: TestEr
         _update_card(folder, card, **known)
 
 
-def _unmeasured(card: Card) -> dict[str, None]:
+def _unmeasured(card: Card) -> dict[str, object]:
     """Return the changes of a card whose masks are no longer those that were measured."""
     return {} if card.experience is None else {"test_error": None}
 

@@ -51,12 +51,25 @@ def describe_training(data: TrainingData | None) -> str:
     """Return what a model was trained on, in words; also where that is not known."""
     if data is None:
         return "not recorded"
-    kind = "simulated scans" if data.simulated else "scans"
     many = f"{len(data.scanners)} kinds of scanners"
     scanners = f" ({', '.join(data.scanners) if len(data.scanners) <= _MOST_NAMED else many})" if data.scanners else ""
-    start = f", from the weights of {data.started_from}" if data.started_from else ""
     only = ": it has seen no patient" if data.without_patients else ""
-    return f"{data.n_scans} {kind} of {plural(data.n_subjects, 'subject')}{scanners}{start}{only}"
+    subjects = f" of {plural(data.n_subjects, 'subject')}{scanners}"
+    return f"{describe_scans(data, subjects)}{only}"
+
+
+def describe_scans(data: TrainingData | None, whose: str = "") -> str:
+    """Return the scans that a model was trained on and the model that it started from, for use in a sentence.
+
+    Args:
+        data: What is known.
+        whose: Follows the number of scans.
+    """
+    if data is None:
+        return "scans that are not recorded"
+    kind = "simulated scan" if data.simulated else "scan"
+    start = f", from the weights of {data.started_from}" if data.started_from else ""
+    return f"{plural(data.n_scans, kind)}{whose}{start}"
 
 
 def describe_error(error: TestError | None, threshold: float) -> str:

@@ -34,18 +34,22 @@ class PatchModel(nn.Module):
     """Patches on the scale of the landmarks in, lesion probabilities out; weights are the bundle's, copied."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Take network and mirroring from a bundle."""
+        """Take networks and mirroring from a bundle."""
         super().__init__()
-        network = copy.deepcopy(bundle.network).cpu().float().eval()
+        networks = nn.ModuleList(copy.deepcopy(bundle.networks)).cpu().float().eval()
         # Exported graphs keep the usual order of channels, whatever is fastest here.
-        self.network = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        self.networks = networks.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.requires_grad_(False)
         self.mirrored = [list(axes) for axes in mirror_axes(bundle.card.prediction.mirror)]
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map patches (B, 1, X, Y, Z) to probabilities of the same shape."""
         standardized = standardize_patches(patches)
-        copies = [torch.sigmoid(self.network(standardized.flip(axes))).flip(axes) for axes in self.mirrored]
+        copies = [
+            torch.sigmoid(network(standardized.flip(axes))).flip(axes)
+            for network in self.networks
+            for axes in self.mirrored
+        ]
         return torch.stack(copies).mean(dim=0)
 
 

@@ -25,6 +25,11 @@ def load_start(network: nn.Module, config: TrainingConfig, code: Path | None = N
     if folder is None:
         return
     model = load_own_bundle(folder, code)
+    if len(model.networks) > 1:
+        raise CordlesionError(
+            f"{folder}: is an ensemble of {len(model.networks)} networks; `training.start_from` needs a single "
+            "one. Give the bundle of one of its members."
+        )
     given, wanted = model.network.state_dict(), network.state_dict()
     if {name: value.shape for name, value in given.items()} != {name: value.shape for name, value in wanted.items()}:
         raise CordlesionError(

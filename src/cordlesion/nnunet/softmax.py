@@ -186,13 +186,13 @@ def _lesion_class(path: Path, n_classes: int, wanted: int | None) -> int:
     if wanted is None and n_classes != 2:
         raise CordlesionError(
             f"{path}: has {n_classes} classes, and which one is lesion is known for two only. "
-            f"Set `lesion_class` of the comparator to a number from 0 to {n_classes - 1}."
+            f"Set `lesion_class` of the comparator (--lesion-class of a command) to a number from 0 to {n_classes - 1}."
         )
     which = 1 if wanted is None else wanted
     if which >= n_classes:
         raise CordlesionError(
             f"{path}: has {n_classes} classes, numbered from 0, so there is no class {which}. "
-            "Mend `lesion_class` of the comparator."
+            "Mend `lesion_class` of the comparator (--lesion-class of a command)."
         )
     return which
 
@@ -203,8 +203,9 @@ def _reader_reorients(path: Path) -> bool | None:
     Raises:
         CordlesionError: Such a file is damaged.
     """
-    for name, key in _READER_KEYS.items():
-        file = path.parent / name
+    # Those of the validation of a fold lie in the folder of all folds, two levels up.
+    places = (path.parent, path.parent.parent.parent) if path.parent.name.startswith("validation") else (path.parent,)
+    for file, key in ((place / name, key) for place in places for name, key in _READER_KEYS.items()):
         if file.is_file() and isinstance(reader := read_json(file, dict).get(key), str):
             return reader.endswith(_REORIENTS)
     return None
@@ -264,6 +265,6 @@ def _require_softmax(path: Path, lesion: Float32Array, other: AnyArray) -> None:
     if not (low >= 1 - _SUM_TOLERANCE and high <= 1 + _SUM_TOLERANCE):
         raise CordlesionError(
             f"{path}: its two channels sum to {low:.3g} to {high:.3g}, not to 1, so they are no background and lesion "
-            "of one softmax (an export of regions, or small logits?). Set `lesion_class` of the comparator to 0 or 1, "
-            "the number of the channel that is lesion."
+            "of one softmax (an export of regions, or small logits?). Set `lesion_class` of the comparator "
+            "(--lesion-class of a command) to 0 or 1, the number of the channel that is lesion."
         )

@@ -54,8 +54,8 @@ def draw(
 
     Letters and scale bar do not cover overlays or ``uncovered`` pixels, if possible.
 
-    With a mask and a reference, voxels are green (in both), red (mask only) and white (reference only); a mask alone is
-    outlined in blue, a reference alone in yellow, and filled by ``reference_opacity``.
+    With a mask and a reference, voxels are green (true positive), red (false positive) and white (false negative); a
+    mask alone is outlined in blue, a reference alone in yellow, and filled by ``reference_opacity``.
     """
     width, height = picture.size_mm
     extent = (0.0, width, 0.0, height)
@@ -92,7 +92,7 @@ def legend_handles(*, agreement: bool) -> list[Patch]:
     """Return the legend of the overlay: agreement with the reference, or the segmentation alone."""
     if not agreement:
         return [Patch(facecolor=SEGMENTED, label="segmented")]
-    meanings = {"in both": TRUE_POSITIVE, "segmented only": FALSE_POSITIVE, "reference only": FALSE_NEGATIVE}
+    meanings = {"true positive": TRUE_POSITIVE, "false positive": FALSE_POSITIVE, "false negative": FALSE_NEGATIVE}
     return [Patch(facecolor=tint, edgecolor=MUTED, linewidth=0.5, label=label) for label, tint in meanings.items()]
 
 

@@ -17,7 +17,7 @@ from cordlesion.metrics.voxel import checked_mask
 from cordlesion.pictures.boxes import draw_boxes
 from cordlesion.pictures.montage import montage
 from cordlesion.pictures.style import INK, MUTED, SLATE, WIDTH_INCHES, loss_colors, loss_name, style
-from cordlesion.threshold import VOLUME, ThresholdChoice, parse_objective
+from cordlesion.threshold import VOLUME, ThresholdChoice
 
 DEFAULT_THRESHOLD = 0.5
 _TUNED, _PAPER = "#D55E00", "#FFFFFF"
@@ -68,7 +68,7 @@ def plot_threshold_curve(choice: ThresholdChoice, sweep: pd.DataFrame | None = N
         look: dict[str, Any] = {"color": SLATE, "linewidth": 1.8, "marker": "o", "markersize": 3}
         axes.plot(curve["threshold"], curve["score"], **look, label="all scans together", zorder=3)
         axes.set(xlabel="decision threshold t", xlim=(-0.02, 1.02), ylim=(-0.02, 1.08))
-        axes.set_ylabel(fill(parse_objective(choice.objective).title, _LABEL_LETTERS))
+        axes.set_ylabel(fill(choice.goal.title, _LABEL_LETTERS))
         axes.set(xticks=np.linspace(0, 1, 11), yticks=np.linspace(0, 1, 6))
         axes.grid(axis="y")
         figure.legend(loc="outside lower center", ncols=3)
@@ -91,7 +91,7 @@ def _draw_choice(axes: Axes, choice: ThresholdChoice) -> None:
 
 def _draw_scans(axes: Axes, choice: ThresholdChoice, sweep: pd.DataFrame) -> None:
     """Draw a thin line per scan, where an objective summarises one score per scan."""
-    goal = parse_objective(choice.objective)
+    goal = choice.goal
     if missing := [name for name in ("scan_id", "threshold", *goal.columns) if name not in sweep]:
         raise CordlesionError(f"The table lacks the columns {', '.join(missing)}, which {choice.objective} reads.")
     if VOLUME in sweep:
@@ -183,7 +183,7 @@ def plot_scan(
 
     The profile follows the cord where a centerline is given. Superior is at the top and anterior at the left; axial
     slices have anterior at the top and the patient's right at the left, whatever the orientation of the files.
-    With a reference, voxels are green (in both masks), red (mask only) or white (reference only).
+    With a reference, voxels are green (true positive), red (false positive) or white (false negative).
 
     Args:
         scan: The image, in any orientation.

@@ -152,8 +152,8 @@ def axial_indices(
 ) -> list[int]:
     """Return axial slices, superior first: where the largest lesions are widest, or evenly spaced without lesions.
 
-    A lesion gets no slice if a chosen one already shows it at almost its largest area. More slices are added for long
-    lesions, or if there are few lesions, until the slices fill a sheet.
+    More slices than :func:`widest_indices` are added for long lesions, or if there are few lesions, until the slices
+    fill a sheet.
 
     Args:
         stack: The scan.
@@ -165,15 +165,24 @@ def axial_indices(
         ends = (0, n_slices - 1) if centerline is None else (math.ceil(centerline.z[0]), math.floor(centerline.z[-1]))
         evenly = np.linspace(ends[0], ends[1], SLICES_WITHOUT_LESIONS + 2)[1:-1]
         return sorted({int(z) for z in evenly.round()}, reverse=True)
+    chosen = widest_indices(n_slices, lesions, MAX_AXIAL_SLICES)
+    held = np.zeros(n_slices, bool)
+    held[np.concatenate(lesions)[:, 2]] = True
+    return sorted(_filled(chosen, held, stack.scan.spacing_mm[2]), reverse=True)
+
+
+def widest_indices(n_slices: int, lesions: Sequence[npt.NDArray[np.integer]], most: int) -> list[int]:
+    """Return the axial slices in which lesions are widest, those of the largest first.
+
+    A lesion gets no slice if a chosen one already shows it at almost its largest area, nor if ``most`` are chosen.
+    """
     chosen: list[int] = []
     for lesion in sorted(lesions, key=len, reverse=True):
         area = np.bincount(lesion[:, 2], minlength=n_slices)
         widest = np.flatnonzero(area == area.max())
-        if len(chosen) < MAX_AXIAL_SLICES and area[chosen].max(initial=0) < WIDE_ENOUGH * area.max():
+        if len(chosen) < most and area[chosen].max(initial=0) < WIDE_ENOUGH * area.max():
             chosen.append(int(widest[len(widest) // 2]))
-    held = np.zeros(n_slices, bool)
-    held[np.concatenate(lesions)[:, 2]] = True
-    return sorted(_filled(chosen, held, stack.scan.spacing_mm[2]), reverse=True)
+    return chosen
 
 
 def _filled(chosen: Sequence[int], held: Mask, slice_mm: float) -> list[int]:
@@ -211,15 +220,19 @@ def around_lesions(stack: Layers, margin_mm: float) -> tuple[Layers, IndexArray]
 
 
 def axial_window(
-    stack: Layers, z: int, centerline: Centerline | None = None, least_mm: float = AXIAL_WINDOW_MM
+    stack: Layers,
+    z: int,
+    centerline: Centerline | None = None,
+    least_mm: float = AXIAL_WINDOW_MM,
+    edge_mm: float = AXIAL_WINDOW_MM,
 ) -> tuple[slice, slice]:
-    """Return the ranges of the axial picture at ``z``: a square around the cord, or around the lesions of the slice.
+    """Return the ranges of the axial picture at ``z``: a square of ``edge_mm`` around the cord, or around the lesions.
 
     If the square around the cord does not contain all lesions of the slice, a square around the lesions is used, with
-    an edge from ``least_mm`` up to twice the usual one. If they are farther apart, it shows the largest of them.
+    an edge from ``least_mm`` up to twice ``edge_mm``. If they are farther apart, it shows the largest of them.
     """
     marked = stack.lesions[:, :, z]
-    in_slice, edge_mm = np.argwhere(marked), AXIAL_WINDOW_MM
+    in_slice = np.argwhere(marked)
     if centerline is not None:
         around = _square(stack, np.ravel(centerline.at(np.array([float(z)]))), edge_mm)
         low, high = [side.start for side in around], [side.stop for side in around]

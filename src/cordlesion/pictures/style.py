@@ -9,6 +9,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cordlesion.config.names import ENSEMBLE
 from cordlesion.io.writing import atomic_path
 from cordlesion.losses.table import LOSSES
 from cordlesion.metrics.table import METRIC_LABELS, SUBJECT_LABELS
@@ -100,7 +101,9 @@ def style() -> Iterator[None]:
 
 
 def loss_name(loss: str) -> str:
-    """Return the printed name of a loss or comparator: ``focal_tversky`` becomes ``Focal Tversky``."""
+    """Return the printed name of a method: ``focal_tversky`` becomes ``Focal Tversky``, its ensemble has that name."""
+    if (one := loss.removesuffix(ENSEMBLE)) != loss and one in LOSSES:
+        return f"{LOSSES[one].label} ensemble"
     return LOSSES[loss].label if loss in LOSSES else _COMPARATORS.get(loss, loss)
 
 
@@ -115,6 +118,8 @@ def loss_colors(losses: Iterable[str]) -> dict[str, str]:
 
 
 def _own_color(name: str) -> str | None:
+    # The ensemble of a loss has its colour: it stands in panels and rows of its own.
+    name = name.removesuffix(ENSEMBLE) if name.removesuffix(ENSEMBLE) in LOSSES else name
     return LOSSES[name].color if name in LOSSES else _COMPARATOR_COLORS.get(name)
 
 

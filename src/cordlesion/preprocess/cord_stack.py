@@ -180,15 +180,27 @@ def map_back(stack: Float32Array, geometry: StackGeometry) -> Float32Array:
     Returns:
         Array with the shape of the scan in LAS order.
     """
-    box, corner = _paste(stack, geometry)
+    values, place = map_back_box(stack, geometry)
     native = np.zeros(geometry.native_shape, np.float32)
+    native[place] = values
+    return native
+
+
+def map_back_box(stack: Float32Array, geometry: StackGeometry) -> tuple[Float32Array, tuple[slice, slice, slice]]:
+    """Map values of a stack to the native grid as :func:`map_back` does, but return only the box that they fill.
+
+    Returns:
+        The values of the box, and its place in the scan in LAS order; everything else is 0.
+    """
+    box, corner = _paste(stack, geometry)
     indices = [
         _native_indices(low, size, step, n)
-        for low, size, step, n in zip(corner, box.shape, geometry.step, native.shape, strict=True)
+        for low, size, step, n in zip(corner, box.shape, geometry.step, geometry.native_shape, strict=True)
     ]
     positions = [_to_isotropic(i, step) - low for i, step, low in zip(indices, geometry.step, corner, strict=True)]
-    native[np.ix_(*indices)] = _interpolate(box, positions)
-    return native
+    # Indices of a box are consecutive: positions grow with them.
+    x, y, z = (slice(int(i[0]), int(i[-1]) + 1) if len(i) else slice(0, 0) for i in indices)
+    return _interpolate(box, positions), (x, y, z)
 
 
 def _isotropic_length(n_native: int, step: float) -> int:

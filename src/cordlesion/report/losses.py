@@ -10,6 +10,7 @@ from cordlesion.study_folder.runs import lesion_bearing
 
 COMPARED = ("voxel_f1", "lesion_f1")
 """The metrics by which losses are compared."""
+_SCORES = ("scan_id", "subject", "set", "loss", "seed", "threshold", "reference_volume_mm3", *COMPARED)
 
 
 def losses(results: StudyResults) -> list[str]:
@@ -18,15 +19,17 @@ def losses(results: StudyResults) -> list[str]:
 
 
 def run_scores(results: StudyResults, set_name: SetName, *, tuned: bool) -> pd.DataFrame:
-    """Return the evaluation of every run that learned, at one kind of threshold: a row per scan with lesions and run.
+    """Return the scores of every run that learned, at one kind of threshold: a row per scan with lesions and run.
 
-    No row where no run learned anything.
+    Returns:
+        ``scan_id subject set loss seed threshold reference_volume_mm3 voxel_f1 lesion_f1``; no row where no run learned
+        anything.
     """
-    tables = [
-        results.evaluated(run, set_name, results.tuned.get(run) if tuned else DEFAULT_THRESHOLD).reset_index()
-        for run in learned_runs(results)
-    ]
-    return lesion_bearing(pd.concat(tables or [results.evaluation.iloc[:0]], ignore_index=True))
+    tables = []
+    for run in learned_runs(results):
+        threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
+        tables.append(lesion_bearing(results.evaluated(run, set_name, threshold, _SCORES)))
+    return pd.concat(tables).reset_index() if tables else pd.DataFrame(columns=list(_SCORES))
 
 
 def mean_over_seeds(rows: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

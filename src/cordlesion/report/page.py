@@ -1,7 +1,7 @@
 """One self-contained page about a finished study: sections with text, tables, inline figures; only scans are loaded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,28 @@ from cordlesion.io.writing import write_text
 from cordlesion.pictures.html_page import content_policy, page_environment
 from cordlesion.pictures.style import INK, save_figure
 from cordlesion.pictures.svg import inline_svg
+from cordlesion.report.gallery import shown_runs
 from cordlesion.report.latex import latex
 from cordlesion.report.pipeline import describe_pipeline
-from cordlesion.report.section import Findings, ReportFigure, Section, number_all
-from cordlesion.report.sections import SECTIONS
+from cordlesion.report.section import Chapter, Findings, ReportFigure, Section, list_printed, number_all
+from cordlesion.report.sections import CHAPTERS, SECTIONS
 from cordlesion.report.sections.limits import find_limits
-from cordlesion.report.table import Table
+from cordlesion.report.sections.scans import EXPLORER
+from cordlesion.report.table import EMPTY_REFERENCE, Table
 from cordlesion.study_folder.results import StudyResults, read_results
 
 TEMPLATES = Path(__file__).parent / "templates"
 SECTION_TEMPLATES = Path(__file__).parent / "sections" / "templates"
-EXPLORER = "explorer/index.html"
+
+
+@dataclass(frozen=True)
+class RenderedSection:
+    """A section as the page prints it."""
+
+    section: Section
+    body: Markup
+    contents: str
+    """Its tables and figures by their numbers."""
 
 
 def write_report(study_folder: Path) -> Path:
@@ -49,9 +60,19 @@ def write_report(study_folder: Path) -> Path:
 
 
 def compute_findings(results: StudyResults, sections: Sequence[Section] = SECTIONS) -> Findings:
-    """Compute the numbers of all sections and number their tables and figures."""
+    """Compute the numbers of all sections, and number their tables and figures as if all were printed."""
     frames = {name: compute(results) for section in sections for name, compute in section.summarize.items()}
     return Findings(results, frames, number_all(sections))
+
+
+def number_printed(
+    findings: Findings, tables: Mapping[str, Table], sections: Sequence[Section] = SECTIONS
+) -> dict[str, str]:
+    """Return how each table and figure is referred to on a page that prints some of them: those of its study."""
+    shown = [section for section in sections if section.is_shown(tables)]
+    drawn = {one.name for section in shown for one in section.figures if one.is_drawn(findings.results)}
+    filled = {one.name for section in shown for one in section.tables if tables[one.name].groups}
+    return number_all(sections, lambda name: name in drawn | filled)
 
 
 def write_tables(findings: Findings, sections: Sequence[Section] = SECTIONS) -> dict[str, Table]:
@@ -66,13 +87,13 @@ def write_tables(findings: Findings, sections: Sequence[Section] = SECTIONS) -> 
         CordlesionError: The folder cannot be written.
     """
     folder = findings.results.folder.root / "tables"
-    how = describe_pipeline(findings.results.config)
+    how = f"{describe_pipeline(findings.results.config)} {EMPTY_REFERENCE}"
+    specs = [spec for section in sections for spec in section.tables]
+    plain = {spec.name: spec.build(findings) for spec in specs}
+    refs = number_printed(findings, plain, sections)
     tables = {
-        spec.name: replace(
-            spec.build(findings), label=f"{findings.refs[spec.name]}.", how=how if spec.has_scores else ""
-        )
-        for section in sections
-        for spec in section.tables
+        spec.name: replace(plain[spec.name], label=f"{refs[spec.name]}.", how=how if spec.has_scores else "")
+        for spec in specs
     }
     for name, table in tables.items():
         write_text(folder / f"{name}.tsv", table.tsv())
@@ -102,7 +123,7 @@ def draw_and_save(results: StudyResults, figure: ReportFigure) -> Path:
 
 def _write_page(results: StudyResults) -> Path:
     page = results.folder.root / "report.html"
-    specs = [figure for section in SECTIONS for figure in section.figures]
+    specs = [figure for section in SECTIONS for figure in section.figures if figure.is_drawn(results)]
     with bar("write report", total=len(specs) + 2) as advance:
         figures = {}
         for spec in specs:
@@ -111,29 +132,43 @@ def _write_page(results: StudyResults) -> Path:
         findings = compute_findings(results)
         advance()
         tables = write_tables(findings)
+        findings = replace(findings, refs=number_printed(findings, tables))
         advance()
     environment = page_environment(TEMPLATES, SECTION_TEMPLATES)
     environment.globals["latex"] = latex
-    shown = _render_sections(environment, findings, tables, _inline(figures))
+    chapters = _render_chapters(environment, findings, tables, _inline(figures))
     grave = [limit for limit in find_limits(findings) if limit.grave]
-    context = _facts(results) | _script() | {"shown": shown, "grave": grave}
+    context = _facts(results) | _script() | {"chapters": chapters, "grave": grave}
     write_text(page, environment.get_template("report.html.j2").render(context))
     return page
 
 
-def _render_sections(
+def _render_chapters(
     environment: Environment, findings: Findings, tables: Mapping[str, Table], figures: Mapping[str, Markup]
-) -> list[tuple[Section, Markup]]:
-    """Return the sections that the study shows, in their order, with what each prints under its heading."""
-    given = {"tables": tables, "figures": figures, "refs": findings.refs}
+) -> list[tuple[Chapter, list[RenderedSection]]]:
+    """Return the chapters and sections that the study shows, in their order, with what each prints."""
+    given = {"tables": tables, "figures": figures, "refs": findings.refs, "leading": _leading(findings.results)}
     macros: Any = environment.get_template("macros.html.j2").make_module(given)
     given |= {name: getattr(macros, name) for name in ("table", "figure", "copies")}
-    shown = []
-    for section in SECTIONS:
-        if section.is_shown(tables):
-            template = environment.get_template(f"{section.key}.html.j2")
-            shown.append((section, Markup(template.render({**given, **section.words(findings)}))))
-    return shown
+    chapters = []
+    for chapter in CHAPTERS:
+        shown = [section for section in chapter.sections if section.is_shown(tables)]
+        rendered = [
+            RenderedSection(
+                section,
+                Markup(environment.get_template(f"{section.key}.html.j2").render({**given, **section.words(findings)})),
+                list_printed(findings.refs, section, tables),
+            )
+            for section in shown
+        ]
+        if rendered:
+            chapters.append((chapter, rendered))
+    return chapters
+
+
+def _leading(results: StudyResults) -> set[str]:
+    """Return the names of the groups that long tables show at once: of each loss one model, and losses as such."""
+    return {"Losses", *(results.label(run) for run in shown_runs(results))}
 
 
 def _captions(tables: Mapping[str, Table]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count, groupby
+from itertools import groupby
 from string import ascii_lowercase
 
 import pandas as pd
@@ -38,6 +38,10 @@ class ReportTable:
     """Whether its caption describes how scores were computed."""
 
 
+def _any_results(_: StudyResults) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class ReportFigure:
     """One figure of a section."""
@@ -45,11 +49,11 @@ class ReportFigure:
     name: str
     """Of its files in ``figures/``, and the key of references to it."""
     draw: Callable[[StudyResults], Figure]
-    number: int | None = None
-    """Declared where it is not the next free one, as for figures that keep their number of the paper."""
     variant: str = ""
     """How it differs from the figure before it, whose number it shares."""
     is_numbered: bool = True
+    is_drawn: Callable[[StudyResults], bool] = _any_results
+    """Whether a study has what it shows; what is not drawn takes no number."""
 
 
 def _no_words(_: Findings) -> Mapping[str, object]:
@@ -70,8 +74,6 @@ class Section:
 
     key: str
     """Its address in the page, ``#key``."""
-    link: str
-    """Its name in the navigation."""
     title: str = ""
     """The heading; empty where the template writes the whole element with a heading of its own."""
     summarize: Mapping[str, Callable[[StudyResults], pd.DataFrame]] = field(default_factory=dict)
@@ -84,11 +86,26 @@ class Section:
     """Decides from the tables of the report whether the section is part of the page."""
 
 
-def number_all(sections: Sequence[Section]) -> dict[str, str]:
+@dataclass(frozen=True)
+class Chapter:
+    """Sections that share an entry of the navigation."""
+
+    title: str
+    """Its heading and its name in the navigation."""
+    sections: tuple[Section, ...]
+    is_open: bool = False
+    """Whether its sections stand open, without a heading of the chapter; others are folded."""
+
+
+def number_all(sections: Sequence[Section], printed: Callable[[str], bool] = lambda _: True) -> dict[str, str]:
     """Return how each table and figure is referred to, by name, such as ``Table 4a`` or ``Figure 2, test set``.
 
-    Tables and figures are numbered in order of appearance. Those of sections that a study does not show keep their
-    numbers, so that a number means the same table in every report.
+    Tables and figures are numbered as they come on the page. What a study does not print takes no number and is
+    referred to by its name.
+
+    Args:
+        sections: In the order of the page.
+        printed: Whether the page prints a table or figure, by its name.
 
     Raises:
         ValueError: Two tables or figures have the same name.
@@ -98,15 +115,24 @@ def number_all(sections: Sequence[Section]) -> dict[str, str]:
     names = [*(table.name for table in tables), *(figure.name for figure in figures)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"Two tables or figures of the report are named {twice[0]}")
-    return dict([*_number_tables(tables), *_number_figures(figures)])
+    refs = {name: f"the file {name}" for name in names}
+    refs |= _number_tables([table for table in tables if table.title or printed(table.name)])
+    return refs | dict(_number_figures([figure for figure in figures if printed(figure.name)]))
 
 
-def _number_tables(tables: Sequence[ReportTable]) -> Iterator[tuple[str, str]]:
-    yield from ((table.name, table.title) for table in tables if table.title)
+def list_printed(refs: Mapping[str, str], section: Section, tables: Mapping[str, Table]) -> str:
+    """Name the tables and figures that a section prints: ``Figure 2, Table 3, Table 4a, Table 4b``."""
+    figures = [refs[one.name] for one in section.figures if one.is_numbered and not one.variant]
+    return ", ".join([*figures, *(refs[one.name] for one in section.tables if tables[one.name].groups)])
+
+
+def _number_tables(tables: Sequence[ReportTable]) -> dict[str, str]:
+    refs = {table.name: table.title for table in tables if table.title}
     numbered = groupby((table for table in tables if not table.title), _group)
     for number, (_, members) in enumerate(numbered, start=1):
         for letter, table in zip(ascii_lowercase, members, strict=False):
-            yield table.name, f"Table {number}{letter if table.group else ''}"
+            refs[table.name] = f"Table {number}{letter if table.group else ''}"
+    return refs
 
 
 def _group(table: ReportTable) -> str:
@@ -114,14 +140,7 @@ def _group(table: ReportTable) -> str:
 
 
 def _number_figures(figures: Sequence[ReportFigure]) -> Iterator[tuple[str, str]]:
-    declared = {figure.number for figure in figures}
-    free = (number for number in count(1) if number not in declared)
     number = 0
-    for figure in figures:
-        if not figure.is_numbered:
-            continue
-        if figure.variant:
-            yield figure.name, f"Figure {number}, {figure.variant}"
-        else:
-            number = figure.number or next(free)
-            yield figure.name, f"Figure {number}"
+    for figure in (one for one in figures if one.is_numbered):
+        number += not figure.variant
+        yield figure.name, f"Figure {number}{f', {figure.variant}' if figure.variant else ''}"

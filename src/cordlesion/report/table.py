@@ -5,13 +5,13 @@ import io
 import re
 from dataclasses import dataclass
 
-SIGNIFICANT = 0.05
+from cordlesion.statistics import SIGNIFICANT as SIGNIFICANT
 
 EMPTY_REFERENCE = (
-    "Empty references: scans without a lesion in the reference have no L- and V-values and count in P-specificity "
-    "only; where a scan has lesions and nothing is predicted, its values are 0."
+    "Empty references: lesion-free scans have no L- and V-values; they count in P-specificity and false positives per "
+    "scan. A scan with lesions in which nothing is marked has values of 0."
 )
-"""The policy without which no score can be read; part of the caption of every table of scores."""
+"""The policy without which no score can be read; once on the page, and in the caption of every table of scores."""
 _FORMULA_SIGNS = ("=", "+", "-", "@")
 _NUMBER = re.compile(r"[+-][\d.,]+[*†‡]*( [\[(].*)?")
 _KINDS = ("Set", "Metric", "Share", "Cut")
@@ -58,8 +58,10 @@ class Table:
     """How many of the first columns hold words; the others hold numbers."""
     label: str = ""
     """Its number, such as ``Table 1.``, or its title; given by the page."""
+    lead: str = ""
+    """The caption after the label: what the table shows."""
     note: str = ""
-    """The caption after the label: what the table shows and how to read it."""
+    """How to read it, after the lead; folded on the page."""
     how: str = ""
     """How the numbers were computed, where it is the same for several tables: ends the caption."""
     bold: str = ""
@@ -83,17 +85,18 @@ class Table:
         # A name that holds a tab or a line break must not shift the columns.
         return [[" ".join(value.split()) for value in row] for row in [list(self.columns), *rows]]
 
-    def caption(self, *, bold: str, best: str = "", how: bool = True) -> str:
+    def caption(self, *, bold: str, best: str = "", whole: bool = True) -> str:
         """Return the caption as plain text.
 
         Args:
             bold: How bold is shown where the caption is read, such as ``Bold`` or ``Asterisk``.
             best: How the best values are shown; empty where they are not.
-            how: Add how the numbers were computed.
+            whole: With how to read the table, and how its numbers were computed.
         """
         legends = ((best, self.best), (bold, self.bold))
         marks = [f"{sign}: {meaning}." for sign, meaning in legends if sign and meaning]
-        return " ".join(part for part in (self.label, self.note, *marks, self.how if how else "") if part)
+        rest = (self.note, *marks, self.how) if whole else marks
+        return " ".join(part for part in (self.label, self.lead, *rest) if part)
 
     def tsv(self) -> str:
         """Return the table as tab-separated text, for programs."""

@@ -29,6 +29,12 @@ def map_files(folder: Path, scan: Path | None) -> tuple[Path, Path, Path]:
     return folder / f"{stem}_probseg.nii.gz", folder / f"{stem}_mask.nii.gz", folder / f"{stem}_mask.json"
 
 
+def doubt_files(folder: Path, scan: Path | None) -> tuple[Path, Path]:
+    """Return the paths of the maps that only an ensemble gives: entropy of the probability, spread of its networks."""
+    stem = f"{output_name(scan)}_label-lesion"
+    return folder / f"{stem}_entropy.nii.gz", folder / f"{stem}_spread.nii.gz"
+
+
 def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
     """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
 

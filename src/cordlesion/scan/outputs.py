@@ -21,9 +21,18 @@ from cordlesion.io.writing import write_json
 from cordlesion.lesions.coverage import Coverage, measure_coverage
 from cordlesion.lesions.measure import Lesion, LesionList, LesionLoad
 from cordlesion.lesions.tables import Segmented, add_to_tables, check_tables
+from cordlesion.metrics.uncertainty import entropy_map
 from cordlesion.model.architectures import Card
 from cordlesion.model.experience import describe_error, describe_training
-from cordlesion.scan.earlier import MASK_KEY, SOURCE_KEY, check_earlier, map_files, masks_written, output_name
+from cordlesion.scan.earlier import (
+    MASK_KEY,
+    SOURCE_KEY,
+    check_earlier,
+    doubt_files,
+    map_files,
+    masks_written,
+    output_name,
+)
 from cordlesion.threshold.rules import ThresholdRule, describe_origin
 
 
@@ -66,6 +75,8 @@ class Segmentation:
     """Folder of the model; None where a loaded model was given."""
     verdict: Verdict = NOT_COMPARED
     """How scan and lesions compare with the scans that the model was trained on."""
+    spread: Float32Array | None = None
+    """Standard deviation of the probability over the networks of an ensemble, from 0 to 0.5; None for one network."""
 
     @cached_property
     def coverage(self) -> Coverage | None:
@@ -119,6 +130,10 @@ class Segmentation:
             check_earlier(folder, scan, overwrite=overwrite)
         return write_segmentation(self, folder, pictures=pictures)
 
+    def __repr__(self) -> str:
+        name = self.scan.path.name if self.scan.path else "a scan"
+        return f"Segmentation({name!r}, threshold={self.threshold:g}, {self.load.n_lesions} lesions)"
+
     def _repr_html_(self) -> str:
         load = self.load
         rows = {
@@ -160,27 +175,6 @@ def write_segmentation(result: Segmentation, folder: Path, *, pictures: bool = T
     return files
 
 
-def add_to_qc(qc: Path, result: Segmentation, folder: Path) -> None:
-    """Add a scan to a quality-control report of the Spinal Cord Toolbox, with the command that reproduces it.
-
-    Args:
-        qc: The report, existing or not.
-        result: What was found.
-        folder: Where the results lie.
-
-    Raises:
-        CordlesionError: The report cannot be written.
-    """
-    from cordlesion.sct.qc_report import write_qc_entry
-
-    here, scan = Path.cwd(), result.scan.path
-    places = {"-m": result.bundle or Path(), "-o": folder, "--qc": qc, **result.cord_input.options}
-    options = [part for option, place in places.items() for part in (option, portable_path(place, here))]
-    named = portable_path(scan, here) if scan else ""
-    command_line = ["cordlesion", "segment", named, *options, "--threshold", f"{result.threshold:g}"]
-    show_message(f"{write_qc_entry(qc, result.scan, result.mask, result.centerline, command_line)}")
-
-
 def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
     files, card = map_files(folder, result.scan.path), result.model
     name = result.scan.path.name if result.scan.path else ""
@@ -208,9 +202,14 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
     )  # fmt: skip
     write_volume(files[0], result.probability, result.scan)
     write_volume(files[1], result.mask, result.scan)
-    for stale in _pictures(result, folder):
+    entropy, spread = doubts = doubt_files(folder, result.scan.path)
+    for stale in (*_pictures(result, folder), *doubts):
         stale.unlink(missing_ok=True)
-    return list(files)
+    if result.spread is None:
+        return list(files)
+    write_volume(entropy, entropy_map(result.probability), result.scan)
+    write_volume(spread, result.spread, result.scan)
+    return [*files, *doubts]
 
 
 def _bundle_record(result: Segmentation, folder: Path) -> dict[str, str | None]:

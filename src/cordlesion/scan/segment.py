@@ -22,11 +22,12 @@ from cordlesion.lesions.measure import measure_lesions
 from cordlesion.lesions.tables import check_tables
 from cordlesion.model.architectures import Card, Predictor
 from cordlesion.model.bundle import bundle_files, load_bundle
-from cordlesion.model.packaged_model import bundle_or_packaged
-from cordlesion.prediction import cut_scan, predict_scan
-from cordlesion.scan.earlier import check_earlier, map_files, output_name
+from cordlesion.model.packaged_model import announcer, bundle_folder
+from cordlesion.prediction import cut_scan, predict, predict_scan
+from cordlesion.scan.earlier import check_earlier, doubt_files, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
-from cordlesion.scan.outputs import Segmentation, add_to_qc, partial_remark, write_segmentation
+from cordlesion.scan.outputs import Segmentation, partial_remark, write_segmentation
+from cordlesion.scan.qc_entry import add_to_qc
 from cordlesion.scan.segmented_scans import SegmentedScans
 from cordlesion.threshold.postprocess import make_mask, read_cord
 from cordlesion.threshold.rules import ThresholdRule, choose_rule
@@ -79,12 +80,13 @@ def segment(
     """
     given = CordInput(_path(centerline), _path(cord_mask), centerline_source)
     image = _read(scan)
-    if bundle is None:
-        bundle = bundle_or_packaged(None)
-    model = load_bundle(bundle, code) if isinstance(bundle, Path | str) else bundle
-    rule = _rule(model.card, threshold, bundle if isinstance(bundle, Path | str) else "the bundle")
-    folder = Path(bundle) if isinstance(bundle, Path | str) else None
-    result = _segment(image, model, given, rule, bundle=folder, force=force)
+    folder = None
+    if bundle is None or isinstance(bundle, Path | str):
+        announcer(bundle)(*given.files)
+        folder = bundle_folder(bundle)
+        bundle = load_bundle(folder, code)
+    rule = _rule(bundle.card, threshold, folder or "the bundle")
+    result = _segment(image, bundle, given, rule, bundle=folder, force=force)
     if not allow_partial and (remark := partial_remark(result)):
         warnings.warn(remark, PartialSearchWarning, stacklevel=2)
     return result
@@ -104,20 +106,19 @@ def _segment(
     *,
     force: bool = False,
 ) -> Segmentation:
-    removal = model.card.postprocess
-    cord = read_cord(given.cord_mask, image, removal)
+    cord = read_cord(given.cord_mask, image, model.card.postprocess)
     guide = replace(given, cord_mask=None) if cord is not None and given.centerline else given
     curve = _centerline(image, guide, model.card, find)
     cut = cut_scan(model, image, curve)
     verdict = compare_scan(model, image, cut, force=force)
-    probability = predict_scan(model, image, curve, cut)
-    mask, threshold = make_mask(replace(image, data=probability), rule, removal, cord)
-    is_mask = model.card.built_in_threshold is not None
-    found = measure_lesions(image, mask, None if is_mask else probability, curve)
-    verdict = compare_result(verdict, model, found)
+    predicted = predict(model, image, curve, cut)
+    mask, threshold = make_mask(replace(image, data=predicted.probability), rule, model.card.postprocess, cord)
+    p = predicted.probability if model.card.built_in_threshold is None else None
+    found = measure_lesions(image, mask, p, curve, members=predicted.members, threshold=threshold)
     return Segmentation(
-        image, given, curve, probability, mask, threshold, found.lesions, found.load, rule, model.card, bundle, verdict
-    )
+        image, given, curve, predicted.probability, mask, threshold, found.lesions, found.load, rule, model.card,
+        bundle, compare_result(verdict, model, found), predicted.spread,
+    )  # fmt: skip
 
 
 def segment_files(
@@ -166,14 +167,13 @@ def segment_files(
         check_output_folder(written)
     check_tables(folder)
     cords = _cords(scans, centerlines, cord_masks, centerline_source)
-    for written in (file for scan in scans for file in map_files(folder, scan)):
+    for written in (file for scan in scans for file in (*map_files(folder, scan), *doubt_files(folder, scan))):
         check_output_file(written, *scans, *centerlines, *cord_masks)
-    bundle = bundle_or_packaged(bundle)
-    model = load_bundle(bundle, code)
-    rule = _rule(model.card, threshold, bundle)
+    place, announce = bundle_folder(bundle), announcer(bundle)
+    model = load_bundle(place, code)
+    rule = _rule(model.card, threshold, place)
     find = cord_finder(centerline_source, BY_OPTION)
-    faults: dict[str, str] = {}
-    partial: dict[str, str] = {}
+    faults, partial = dict[str, str](), dict[str, str]()
     n_written = 0
     with bar("segment", len(scans)) as advance:
         for scan, given in zip(scans, cords, strict=True):
@@ -181,7 +181,8 @@ def segment_files(
             try:
                 image = _read(scan)
                 check_earlier(folder, scan, overwrite=overwrite)
-                result = _segment(image, model, given, rule, find, bundle, force=force)
+                announce(*given.files)
+                result = _segment(image, model, given, rule, find, place, force=force)
             except CordlesionError as error:
                 faults[name] = f"{error}{_kept(folder, name)}"
                 continue
@@ -250,10 +251,11 @@ def predict_file(
     Raises:
         CordlesionError: As :func:`segment`.
     """
-    bundle = bundle_or_packaged(bundle)
-    check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(bundle))
-    image, model = _read(scan), load_bundle(bundle, code)
+    folder = bundle_folder(bundle)
+    check_output_file(output, scan, centerline, cord_mask, network_file(centerline_source), *bundle_files(folder))
+    image, model = _read(scan), load_bundle(folder, code)
     curve = _centerline(image, CordInput(centerline, cord_mask, centerline_source), model.card, None)
+    announcer(bundle)()
     cut = cut_scan(model, image, curve)
     show_verdict(output_name(scan), compare_scan(model, image, cut, force=force))
     write_volume(output, predict_scan(model, image, curve, cut), image)

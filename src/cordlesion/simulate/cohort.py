@@ -35,7 +35,8 @@ def simulate_cohort(
         scans: Number of scans; the default is as in Hussein et al. (161 scans of 108 subjects, 46 without lesions).
         seed: Another seed gives another cohort.
         jobs: Number of processes; by default one per processor.
-        domain: ``clinical``: protocols as in Hussein et al.; ``varied``: contrasts, resolutions and artefacts from
+        domain: ``clinical``: protocols as in Hussein et al.; ``reduced``: the same with a reduced field of view, a
+            seventh of the voxels; ``varied``: contrasts, resolutions and artefacts from
             wider ranges, each scan of another site, to train networks that meet any protocol.
 
     Raises:
@@ -92,8 +93,8 @@ def _marker(scans: int, seed: int, domain: Domain) -> dict[str, object]:
 
 
 def _described(marker: Mapping[str, object]) -> str:
-    domain = f"{marker['domain']} " if "domain" in marker else ""
-    return f"{marker.get('scans')} {domain}scans with seed {marker.get('seed')} (version {marker.get('version')})"
+    domain = marker.get("domain", "clinical")
+    return f"{marker.get('scans')} {domain} scans with seed {marker.get('seed')} (version {marker.get('version')})"
 
 
 def _write_dataset(out: Path, subjects: tuple[SubjectPlan, ...], seed: int) -> None:

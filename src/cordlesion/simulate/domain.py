@@ -1,8 +1,9 @@
-"""Domains of simulated scans: clinical protocols, or anything that may come (domain randomisation).
+"""Domains of simulated scans: clinical protocols, the same around the cord only, or anything that may come.
 
 A network that is trained on scans of the ``varied`` domain has met contrasts, resolutions and artefacts beyond those of
 any real protocol, so that a real scan is one more variation (Tobin et al., IROS 2017; Billot et al., SynthSeg, Med.
-Image Anal. 2023). Its scans start from a clinical one, of which the acquisition and the signals are drawn again.
+Image Anal. 2023): domain randomisation. Its scans start from a clinical one, of which the acquisition and the signals
+are drawn again. Scans of the ``reduced`` domain are clinical ones with a reduced field of view.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,11 +17,15 @@ from cordlesion.simulate.acquisition import Acquisition, Artefacts
 from cordlesion.simulate.settings import LESIONS, READER, LesionSettings, ReaderSettings
 from cordlesion.simulate.signals import Signals
 
-Domain = Literal["clinical", "varied"]
+Domain = Literal["clinical", "reduced", "varied"]
 Drawn = TypeVar("Drawn", Acquisition, Signals)
 
 SHARE_3D = 0.45
 """Share of the sagittal scans that are 3-D, with thin slices."""
+REDUCED_LENGTH_MM, REDUCED_WIDTH_MM = (105.0, 135.0), 28.0
+"""Reduced field of view: range along the cord, and width of a stack of sagittal slices."""
+REDUCED_EDGE_MM = 64.0
+"""Edge of axial slices with a reduced field of view; that of sagittal ones is 24 mm less plus the excursion."""
 EXCURSION = 0.45
 """Largest range of the cord from front to back, as a share of the field of view along it: kyphosis and pose."""
 
@@ -39,6 +44,19 @@ class ScanDomain:
 
 def _as_it_is(_rng: np.random.Generator, drawn: Drawn) -> Drawn:
     return drawn
+
+
+def reduce_field_of_view(rng: np.random.Generator, clinical: Acquisition) -> Acquisition:
+    """Cut the field of view to the canal and what is around it: a seventh of the voxels, the same image quality."""
+    length = rng.uniform(*REDUCED_LENGTH_MM)
+    pose = replace(clinical.pose, forward_mm=rng.normal(0, 2))
+    if clinical.plane == "axial":
+        edge = _even(REDUCED_EDGE_MM / clinical.pixel_mm)
+        slices = min(clinical.slices, round(length / clinical.slice_mm))
+        return replace(clinical, matrix=(edge, edge), slices=slices, pose=pose)
+    depth = EXCURSION * length + REDUCED_EDGE_MM - 24
+    matrix = (_even(depth / clinical.pixel_mm), _even(length / clinical.pixel_mm))
+    return replace(clinical, matrix=matrix, slices=round(REDUCED_WIDTH_MM / clinical.slice_mm), pose=pose)
 
 
 def vary_acquisition(rng: np.random.Generator, clinical: Acquisition) -> Acquisition:
@@ -113,6 +131,7 @@ def _even(count: float) -> int:
 DOMAINS: Mapping[Domain, ScanDomain] = MappingProxyType(
     {
         "clinical": ScanDomain(LESIONS, READER, _as_it_is, _as_it_is),
+        "reduced": ScanDomain(LESIONS, READER, reduce_field_of_view, _as_it_is),
         "varied": ScanDomain(
             LesionSettings(
                 length_mm=12.0, length_log_sd=0.6, area_mm2=8.5, area_log_sd=0.65, roughness=(0.05, 0.35),
@@ -128,4 +147,5 @@ DOMAINS: Mapping[Domain, ScanDomain] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""``clinical``: protocols and readers of Hussein et al.; ``varied``: wider than any protocol, with a careful reader."""
+"""``clinical``: protocols and readers of Hussein et al.; ``reduced``: the same, with a reduced field of view;
+``varied``: wider than any protocol, with a careful reader."""

@@ -71,7 +71,7 @@ class SubjectPlan:
 
 
 def plan_cohort(scans: int, seed: int, domain: Domain = "clinical") -> tuple[SubjectPlan, ...]:
-    """Plan a cohort; 161 clinical scans give 108 subjects, 13 sites, 86 women and 46 scans without lesions.
+    """Plan a cohort; 161 scans give 108 subjects, 13 sites, 86 women and 46 scans without lesions.
 
     In the varied domain, every scan is of another subject at another site, and two of five have no lesions.
     """
@@ -83,7 +83,7 @@ def plan_cohort(scans: int, seed: int, domain: Domain = "clinical") -> tuple[Sub
     free = _lesion_free(rng, protocols, round(scans * PAPER_LESION_FREE / PAPER_SCANS))
     sites = _sites(rng, subjects)
     people = _people(rng, subjects)
-    return tuple(SubjectPlan(i, sites[i], people[i], protocols[i], free[i]) for i in range(subjects))
+    return tuple(SubjectPlan(i, sites[i], people[i], protocols[i], free[i], domain) for i in range(subjects))
 
 
 def _plan_varied(scans: int, seed: int) -> tuple[SubjectPlan, ...]:

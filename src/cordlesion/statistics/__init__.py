@@ -1,13 +1,19 @@
 """Summaries, paired tests, correction for multiple tests, confidence intervals, and variance between seeds."""
 
+from cordlesion.statistics.comparison import SIGNIFICANT as SIGNIFICANT
 from cordlesion.statistics.comparison import Family as Family
 from cordlesion.statistics.comparison import LossComparison as LossComparison
 from cordlesion.statistics.comparison import Role as Role
 from cordlesion.statistics.comparison import Verdict as Verdict
+from cordlesion.statistics.components import ScoreComponents as ScoreComponents
+from cordlesion.statistics.components import estimate_components as estimate_components
 from cordlesion.statistics.crossed import CrossedTest as CrossedTest
 from cordlesion.statistics.crossed import SeedNoise as SeedNoise
+from cordlesion.statistics.crossed import contrast_test as contrast_test
+from cordlesion.statistics.crossed import crossed_from_variances as crossed_from_variances
 from cordlesion.statistics.crossed import crossed_test as crossed_test
 from cordlesion.statistics.crossed import estimate_seed_noise as estimate_seed_noise
+from cordlesion.statistics.crossed import pool_seed_noise as pool_seed_noise
 from cordlesion.statistics.intervals import MIN_SUBJECTS as MIN_SUBJECTS
 from cordlesion.statistics.intervals import median_interval as median_interval
 from cordlesion.statistics.paired import MIN_PAIRS as MIN_PAIRS
@@ -15,10 +21,18 @@ from cordlesion.statistics.paired import PairedTest as PairedTest
 from cordlesion.statistics.paired import holm as holm
 from cordlesion.statistics.paired import sign_flips as sign_flips
 from cordlesion.statistics.paired import wilcoxon as wilcoxon
+from cordlesion.statistics.power import MOST_SUBJECTS as MOST_SUBJECTS
+from cordlesion.statistics.power import PlannedTest as PlannedTest
+from cordlesion.statistics.power import SeedPlan as SeedPlan
+from cordlesion.statistics.power import plan_again as plan_again
+from cordlesion.statistics.ranks import Rank as Rank
+from cordlesion.statistics.ranks import rank_methods as rank_methods
 from cordlesion.statistics.rates import change_of_ratios as change_of_ratios
 from cordlesion.statistics.rates import change_of_shares as change_of_shares
 from cordlesion.statistics.rates import rate_interval as rate_interval
 from cordlesion.statistics.rates import share_interval as share_interval
+from cordlesion.statistics.repeatability import Repeatability as Repeatability
+from cordlesion.statistics.repeatability import repeatability as repeatability
 from cordlesion.statistics.seeds import VarianceComponents as VarianceComponents
 from cordlesion.statistics.seeds import decompose_variance as decompose_variance
 from cordlesion.statistics.seeds import spread_over_seeds as spread_over_seeds

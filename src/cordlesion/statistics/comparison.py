@@ -76,9 +76,17 @@ class LossComparison:
     """``p_value``, corrected over the family."""
     p_subjects: float
     """P-value over subjects, corrected over the family."""
+    margin: float
+    """Two methods are as good as each other if they differ by less than this; NaN if that is not asked."""
+    p_equivalent: float
+    """P-value of two one-sided tests that the true difference is smaller than the margin, corrected over the family;
+    NaN where a loss has only one seed, since its noise is unknown."""
     detectable: float
     """The smallest true difference that this design detects with a power of 80 % at the corrected level; infinite if
     there are too few subjects for any difference, NaN if the difference is equal in all subjects."""
+    needed_subjects: int | None = None
+    """Subjects with which 80 % of studies find a true difference as large as the one seen here, with as many seeds; of
+    open primary comparisons and those with the recommended loss; None if :data:`MOST_SUBJECTS` are too few."""
 
     @property
     def verdict(self) -> Verdict:
@@ -92,6 +100,11 @@ class LossComparison:
             return "seed noise unknown" if unknown else "within seed noise"
         return "undecided"
 
+    @property
+    def is_equivalent(self) -> bool:
+        """Whether the two are shown to be as good as each other, within the margin."""
+        return self.n_subjects >= MIN_PAIRS and self.p_equivalent <= SIGNIFICANT
+
     def sentence(self, column: str) -> str:
         """Return the verdict as a sentence with the numbers behind it; ``column`` names the score."""
         statement = _SENTENCES[self.verdict].format(**self._values, column=column)
@@ -99,7 +112,8 @@ class LossComparison:
         parts = [
             "Exploratory:" if self.role == "exploratory" else "",
             statement,
-            self._detectable_sentence if is_open else "",
+            self._equivalent_sentence if self.is_equivalent else "",
+            self._detectable_sentence if is_open and not self.is_equivalent else "",
             f"Basis: {self._basis}.",
         ]
         return " ".join(part for part in parts if part)
@@ -126,6 +140,10 @@ class LossComparison:
         return (self.subjects_low, self.subjects_high), (self.low, self.high)
 
     @property
+    def _equivalent_sentence(self) -> str:
+        return f"They are as good as each other within {self.margin:g} (corrected p {_p(self.p_equivalent)})."
+
+    @property
     def _detectable_sentence(self) -> str:
         if math.isinf(self.detectable):
             return (
@@ -138,7 +156,16 @@ class LossComparison:
         of_these = " between these trainings" if 1 in (self.n_seeds_first, self.n_seeds_second) else ""
         return (
             f"A true difference of {self.detectable:.3f}{of_these} would be found in 80 % of such studies; a smaller "
-            "one may be there."
+            f"one may be there.{self._needed_sentence}"
+        )
+
+    @property
+    def _needed_sentence(self) -> str:
+        if self.needed_subjects is None:
+            return ""
+        return (
+            f" With {self.needed_subjects} subjects and as many seeds, 80 % of studies would find a true difference as "
+            "large as the one seen here."
         )
 
     @property

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtr
 
 from cordlesion.io.arrays import FloatArray, IndexArray, IntArray
 
@@ -85,7 +85,7 @@ def _lower_end(values: FloatArray, owner: IndexArray, tail: float) -> float:
 def _lower_tail(excess: FloatArray) -> float:
     """Return P(sum <= sum of ``excess``) for random signs of its terms, which are multiples of 1/2."""
     if len(excess) > _EXACT_SUBJECTS:
-        return float(stats.norm.cdf((excess.sum() + 0.5) / math.sqrt(np.square(excess).sum())))
+        return float(ndtr((excess.sum() + 0.5) / math.sqrt(np.square(excess).sum())))
     halves = np.round(2 * np.abs(excess)).astype(int)
     share = np.zeros(halves.sum() + 1)
     share[0] = 1.0

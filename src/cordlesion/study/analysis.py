@@ -9,7 +9,7 @@ from functools import partial
 
 import pandas as pd
 
-from cordlesion.config import Method
+from cordlesion.config import EnsembleRun, Method, RunConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.columns import TableSpec
@@ -18,11 +18,13 @@ from cordlesion.io.tables import read_in_parts, read_table, table_in_parts, writ
 from cordlesion.io.volume import read_mask
 from cordlesion.metrics import STRATA_MM3, evaluate_rules, froc_curve, match_lesions, stratum_scores
 from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
+from cordlesion.study import uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.sets import Study
+from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULES, STRATA
 
@@ -32,7 +34,7 @@ _RUN = ["set", "loss", "seed"]
 _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC))
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_PER_RUN, FROC, *uncertainty.SPECS))
 """Names of the tables in the study folder."""
 
 
@@ -46,6 +48,10 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
         check = partial(_require_references, study, method)
         analyze_run(study.folder, method, study.config.evaluation.rule, scans, check)
     collect_analyses(study.folder, study.config.methods)
+    doubted = measured_methods(study)
+    for run in doubted:
+        measure_uncertainty(study.folder, run, _doubted(study, run))
+    collect_uncertainty(study.folder, doubted)
     return study
 
 
@@ -173,6 +179,22 @@ def _require_references(study: Study, method: Method) -> None:
     for name in ("threshold", "test"):
         for scan in study.in_set(name, method.fold):
             require_unchanged(scan, study.hashes[scan.scan_id], ["reference"])
+
+
+def _doubted(study: Study, run: RunConfig | EnsembleRun) -> list[DoubtedScan]:
+    """Return the test scans of a method with the maps that its uncertainty comes from."""
+    test, folder, rule = study.open_test(run.fold), study.folder, study.config.evaluation.rule
+    threshold = test.thresholds[run.name].value
+    sources = run.members if isinstance(run, EnsembleRun) else (run,)
+    return [
+        DoubtedScan(
+            _mapped(scan, folder, run),
+            tuple(folder.probability(scan.scan_id, one.maps_name) for one in sources),
+            threshold,
+            rule,
+        )
+        for scan in test.scans
+    ]
 
 
 def _mapped(scan: Scan, folder: StudyFolder, method: Method) -> MappedScan:

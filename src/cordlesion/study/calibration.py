@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy import ndimage
 
 from cordlesion.dataset.matching import MapPair
 from cordlesion.execution.local import stream_scans
@@ -113,10 +114,25 @@ def covered_voxels(scan: MappedScan) -> tuple[Float32Array, Mask]:
     """Return probability and reference of the scan's own voxels that its cord stack covers wholly, shape (V,) each."""
     reference = read_mask(scan.pair.reference, value=scan.pair.lesion_value)
     probability = read_probability(scan.pair.prediction, like=reference)
-    geometry = read_stack(scan.stack).geometry
-    covered = map_back(geometry.inside().astype(np.float32), geometry) >= _WHOLLY
+    covered = covered_by_stack(scan)
     p, lesion = (to_las(volume).data[covered] for volume in (probability, reference))
     return p.astype(np.float32, copy=False), lesion.astype(np.bool_, copy=False)
+
+
+def covered_by_stack(scan: MappedScan) -> Mask:
+    """Return which voxels of a scan, in LAS order, its cord stack covers wholly."""
+    return stack_cover(scan)[0]
+
+
+def stack_cover(scan: MappedScan) -> tuple[Mask, tuple[slice, ...]]:
+    """Return the voxels of a scan, in LAS order, that its stack covers wholly, and the box of those that it touches.
+
+    No map of the study is above 0 outside this box.
+    """
+    geometry = read_stack(scan.stack).geometry
+    share = map_back(geometry.inside().astype(np.float32), geometry)
+    box: tuple[slice, ...] = ndimage.find_objects((share > 0).astype(np.int8))[0]
+    return share >= _WHOLLY, box
 
 
 def _count_logits(scan: MappedScan) -> LogitCounts:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cordlesion.config import NETWORK, PreprocessConfig, StudyConfig, study_yaml
 from cordlesion.dataset.bids import find_scans
+from cordlesion.dataset.recognition.recognize import require_references
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.subset import choose_subset
 from cordlesion.errors import CordlesionError
@@ -46,6 +47,7 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     """Find and check the scans, assign them to sets (written once, then read), and find the files of comparators."""
     network = _network_hash(config.preprocess)
     scans, unusable = find_scans(config.dataset, config.patterns)
+    require_references(config.dataset, config.patterns, scans)
     references = MaskValues("references", config.patterns.lesion_value)
     outcomes = map_scans(lambda scan: _inspect(scan, config, folder, references), scans, "read scans")
     references.require_one()

@@ -5,10 +5,12 @@ from pathlib import Path
 from cordlesion.config import builtin_study, read_study
 from cordlesion.io.progress import show_message
 from cordlesion.simulate import simulate_cohort
+from cordlesion.simulate.domain import Domain
 from cordlesion.study.run import StudyOutcome, run_study
 
-SCANS = 120
+SCANS = 400
 SEED = 2023
+DOMAIN: Domain = "reduced"
 
 
 def run_demo(folder: Path) -> StudyOutcome:
@@ -18,7 +20,7 @@ def run_demo(folder: Path) -> StudyOutcome:
         What :func:`cordlesion.study.run.run_study` returns.
     """
     folder = Path(folder)
-    simulate_cohort(folder / "cohort", scans=SCANS, seed=SEED)
+    simulate_cohort(folder / "cohort", scans=SCANS, seed=SEED, domain=DOMAIN)
     study = read_study(builtin_study("demo"))
     study = study.model_copy(update={"dataset": (folder / "cohort").resolve(), "output": (folder / "study").resolve()})
     outcome = run_study(study)

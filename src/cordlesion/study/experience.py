@@ -1,37 +1,57 @@
 """What a study measured about its models, written into them: a model that is used elsewhere has no report."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from cordlesion.config import RunConfig, TrainingConfig
+from cordlesion.config import EnsembleRun, RunConfig, TrainingConfig
 from cordlesion.dataset.origin import is_simulated
 from cordlesion.io.tables import read_table
 from cordlesion.metrics.columns import LESION_COUNTS
-from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.model.experience import TestError, TrainingData, describe_scans
 from cordlesion.study.sets import Study
 
 
 def record_experience(study: Study) -> None:
-    """Write training data and test error into the bundle of every run, once the test sets are evaluated."""
+    """Write training data and test error into every bundle of the study, once the test sets are evaluated."""
     from cordlesion.model.bundle_updates import set_experience
 
     folder = study.folder
-    splits = read_table(folder.splits, ("scan_id", "subject", "set"))
     evaluation = read_table(
         folder.evaluation, ("scan_id", "subject", "set", "loss", "seed", "threshold", *LESION_COUNTS)
     )
-    simulated = is_simulated(study.config.dataset)
-    for run in study.config.runs:
+    trained = _training_data(study, study.config.runs)
+    for run in study.config.own_methods:
+        learned = trained[run.members[0].name if isinstance(run, EnsembleRun) else run.name]
         tuned = study.open_test(run.fold).thresholds[run.name].value
         rows = _of_run(evaluation[(evaluation["set"] == "test") & (evaluation["threshold"] == tuned)], run)
+        error = measure_error(rows, tuned, study.config.evaluation.rule)
+        set_experience(folder.bundle(run.name), learned, error)
+
+
+def record_training(study: Study, runs: Sequence[RunConfig]) -> None:
+    """Write into the bundles of trained runs what they learned from; a training that starts from one reads it there."""
+    from cordlesion.model.bundle_updates import set_training_data
+
+    for name, known in _training_data(study, runs).items():
+        set_training_data(study.folder.bundle(name), known)
+
+
+def _training_data(study: Study, runs: Sequence[RunConfig]) -> dict[str, TrainingData]:
+    """Return what each run learned from, by its name."""
+    splits = read_table(study.folder.splits, ("scan_id", "subject", "set"))
+    simulated = is_simulated(study.config.dataset)
+    found = {}
+    for run in runs:
         learned = splits[splits["set"] == "train"]
         learned = learned if run.fold is None else learned[learned["fold"] == run.fold]
-        error = measure_error(rows, tuned, study.config.evaluation.rule)
-        known = describe_training_set(learned, simulated=simulated).model_copy(update=_start(run.training))
-        set_experience(folder.bundle(run.name), known, error)
+        known = describe_training_set(learned, simulated=simulated)
+        found[run.name] = known.model_copy(update=describe_start(run.training))
+    return found
 
 
-def _start(training: TrainingConfig) -> dict[str, object]:
-    """Return what is known of the model that a training started from."""
+def describe_start(training: TrainingConfig) -> dict[str, object]:
+    """Return what is known of the model that a training started from, as fields of its training data."""
     from cordlesion.model.bundle import read_card
 
     if training.start_bundle is None:
@@ -40,10 +60,10 @@ def _start(training: TrainingConfig) -> dict[str, object]:
         return {"started_from": "the model in the package", "started_from_simulated": True}
     experience = read_card(training.start_bundle).experience
     learned = experience[0] if experience else None
-    simulated = (
-        learned is not None and learned.simulated and (learned.started_from_simulated or not learned.started_from)
-    )
-    return {"started_from": training.start_bundle.name, "started_from_simulated": simulated}
+    return {
+        "started_from": f"a model that was trained on {describe_scans(learned)}",
+        "started_from_simulated": learned is not None and learned.without_patients,
+    }
 
 
 def describe_training_set(scans: pd.DataFrame, *, simulated: bool) -> TrainingData:
@@ -74,7 +94,7 @@ def measure_error(rows: pd.DataFrame, threshold: float, rule: str) -> TestError:
     )
 
 
-def _of_run(rows: pd.DataFrame, run: RunConfig) -> pd.DataFrame:
+def _of_run(rows: pd.DataFrame, run: RunConfig | EnsembleRun) -> pd.DataFrame:
     for column, value in run.columns.items():
-        rows = rows[rows[column] == value]
+        rows = rows[rows[column].isna() if value is None else rows[column] == value]
     return rows

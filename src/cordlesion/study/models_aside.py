@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import BESIDE_TRAINING, RunConfig
-from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
@@ -38,6 +37,12 @@ def set_models_aside(study: Study) -> None:
 def trained_from(folder: StudyFolder, run: RunConfig) -> str:
     """Return the fingerprint of the training that made the model of a run; ``unknown`` if there is none."""
     return _trained_from(folder.run(run.name))
+
+
+def first_weights(folder: StudyFolder, run: RunConfig) -> str:
+    """Return the SHA-256 of the weights that the model of a run started from; empty where the card has none."""
+    training = _card(folder.run(run.name)).get("provenance", {}).get("training", {})
+    return str(training.get("start_from") or "") if isinstance(training, dict) else ""
 
 
 def models_aside(folder: StudyFolder) -> list[str]:
@@ -125,7 +130,7 @@ def _reason(card: Mapping[str, Any], run: RunConfig, fingerprint: str) -> str:
         "patches": run.patches.hashed(),
         "loss": run.loss.hashed(),
         "training": run.optimization.portable.hashed(exclude=BESIDE_TRAINING),
-        **imported_code(run.network, run.code, [run.loss]),
+        **run.imported_code,
     }
     changed = [
         f"{section}.{key} {was[key]} -> {value}"

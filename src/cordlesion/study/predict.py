@@ -1,4 +1,4 @@
-"""Probability maps of runs and comparators, their metrics at every threshold, and the masks of the tuned rule."""
+"""Probability maps of every method, their metrics at every threshold, and the masks of the tuned rule."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,23 +8,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import Method, PostprocessConfig, RunConfig, SetName
+from cordlesion.config import EnsembleRun, Method, RunConfig, SetName
 from cordlesion.dataset.matching import MapPair
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
-from cordlesion.evaluation import evaluate_mask, metric_row, sweep_map
+from cordlesion.evaluation import load_metrics, measure_mask, sweep_volumes
 from cordlesion.execution.local import LOCAL, Executor, map_scans
 from cordlesion.execution.outcome import Item, Outcome, Result
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.tables import read_table, write_table
+from cordlesion.metrics.own import OwnMetric
 from cordlesion.study.comparators.maps import ComparatorMaps, MapOf, comparator_maps, import_comparator
-from cordlesion.study.fingerprints import imported_fingerprint, map_fingerprints, predict_key, sweep_fingerprint
+from cordlesion.study.ensembles import EnsembleMaps
+from cordlesion.study.fingerprints import (
+    imported_fingerprint,
+    map_fingerprints,
+    measured_fingerprint,
+    predict_key,
+    sweep_fingerprint,
+)
 from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.sets import Study
 from cordlesion.study_folder.derivatives import describe_dataset, describe_map, mask_path, write_mask
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import SWEEP
-from cordlesion.threshold import GRIDS, VOLUME, ThresholdRule
+from cordlesion.threshold import GRIDS, ThresholdRule
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class RunMaps:
 class MapToWrite:
     """A probability map that a method has not written yet."""
 
-    maps: RunMaps | ComparatorMaps
+    maps: RunMaps | EnsembleMaps | ComparatorMaps
     scan: Scan
     fingerprint: str
     """Of the map."""
@@ -78,7 +86,7 @@ class MapWriter:
     """Writes one map after another; a network is loaded once for all of its consecutive maps."""
 
     def __init__(self) -> None:
-        self._maps: RunMaps | ComparatorMaps | None = None
+        self._maps: RunMaps | EnsembleMaps | ComparatorMaps | None = None
         self._write: MapOf | None = None
 
     def __call__(self, wanted: MapToWrite) -> None:
@@ -102,11 +110,22 @@ def write_maps(study: Study, scans: Sequence[tuple[Method, Sequence[Scan]]], exe
         CordlesionError: A map cannot be written, a sentence for each.
     """
     pending: dict[str, MapToWrite] = {}  # by unit: a comparator's maps are the same in every fold
-    for k, (method, needed) in enumerate(scans, start=1):
+    ensembles = [one for one in scans if isinstance(one[0], EnsembleRun)]
+    others = [one for one in scans if not isinstance(one[0], EnsembleRun)]
+    for k, (method, needed) in enumerate(others, start=1):
         pending |= {one.unit: one for one in _pending(study, method, needed)}
-        if pending and (len(pending) >= executor.maps_at_once or k == len(scans)):
+        if pending and (len(pending) >= executor.maps_at_once or k == len(others)):
             _write(study, list(pending.values()), executor)
             pending = {}
+    # Last: they are means of maps that are written now.
+    if means := [one for method, needed in ensembles for one in _pending(study, method, needed)]:
+        _require_written(executor.each_scan(write_mean, means, "mean maps"))
+
+
+def write_mean(wanted: MapToWrite) -> None:
+    """Write the map of an ensemble, unless that is done."""
+    if not wanted.maps.is_done(wanted.scan, wanted.fingerprint):
+        wanted.maps.load()(wanted.scan, wanted.fingerprint, wanted.hashes)
 
 
 def sweep_set(
@@ -126,13 +145,15 @@ def sweep_set(
         masks a row per scan, with an undefined threshold.
     """
     folder, path = study.folder, study.folder.run_sweep(run.name, set_name)
-    key, made_from = f"sweep/{run.name}_{set_name}", sweep_fingerprint(study, run, scans, volumes_mm3)
+    key, made_from = f"sweep/{run.name}_{set_name}", measured_fingerprint(study, run, scans, volumes_mm3)
     if not folder.is_done(key, made_from, path):
         with folder.stage(key, made_from, path):
             pairs = [map_pair(scan, folder, run) for scan in scans]
             thresholds, rule = GRIDS[study.config.threshold.grid], study.config.evaluation.rule
-            sweep = partial(_sweep, thresholds=thresholds, rule=rule, removal=run.postprocess, volumes_mm3=volumes_mm3)
-            measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule)
+            own = load_metrics(study.config.evaluation, study.config.code)
+            how = partial(sweep_volumes, thresholds=thresholds, rule=rule, own=own)
+            sweep = partial(how, removal=run.postprocess, volumes_mm3=volumes_mm3)
+            measure = sweep if run.is_tuned else partial(_measure_mask, rule=rule, own=own)
             tables = _results(map_scans(measure, pairs, f"sweep {run.name} ({set_name})"))
             _require_unchanged(study, run, scans)
             write_table(path, pd.concat(tables, ignore_index=True).assign(set=set_name, **run.columns), SWEEP)
@@ -181,35 +202,22 @@ def mask_file(scan_id: str, folder: StudyFolder, run: Method) -> Path:
     return mask_path(folder.probability(scan_id, run.name if run.is_tuned else run.maps_name))
 
 
-def _sweep(
-    pair: MapPair,
-    thresholds: Sequence[float],
-    rule: str,
-    removal: PostprocessConfig,
-    volumes_mm3: Sequence[float],
-) -> pd.DataFrame:
-    """Measure a map at every threshold, and for each minimum volume if there are some."""
-    if not volumes_mm3:
-        return sweep_map(pair, thresholds, rule, removal)
-    tables = []
-    for volume in volumes_mm3:
-        table = sweep_map(pair, thresholds, rule, removal.model_copy(update={VOLUME: volume}))
-        tables.append(table.assign(**{VOLUME: volume}))
-    return pd.concat(tables, ignore_index=True)
-
-
 def _write(study: Study, pending: Sequence[MapToWrite], executor: Executor) -> None:
     describe_dataset(study.folder, study.config.dataset)
     methods = list(dict.fromkeys(one.maps.run.maps_name for one in pending))
-    outcomes = executor.each_map(MapWriter(), pending, f"predict {methods[0] if len(methods) == 1 else 'maps'}")
+    description = f"predict {methods[0] if len(methods) == 1 else 'maps'}"
+    _require_written(executor.each_map(MapWriter(), pending, description))
+
+
+def _require_written(outcomes: Sequence[Outcome[MapToWrite, None]]) -> None:
     if faults := dict.fromkeys(outcome.fault for outcome in outcomes if outcome.fault):
         raise CordlesionError("\n".join(faults))
 
 
 def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToWrite]:
-    maps: RunMaps | ComparatorMaps
-    if isinstance(method, RunConfig):
-        maps = RunMaps(method, study.folder, study.config.dataset)
+    maps: RunMaps | EnsembleMaps | ComparatorMaps
+    if isinstance(method, RunConfig | EnsembleRun):
+        maps = _own_maps(study, method)
         wanted = [
             MapToWrite(maps, scan, made_from, study.hashes[scan.scan_id])
             for scan, made_from in map_fingerprints(study, method, scans).items()
@@ -226,15 +234,21 @@ def _pending(study: Study, method: Method, scans: Sequence[Scan]) -> list[MapToW
     return [one for one in wanted if not one.maps.is_done(one.scan, one.fingerprint)]
 
 
+def _own_maps(study: Study, method: RunConfig | EnsembleRun) -> RunMaps | EnsembleMaps:
+    if isinstance(method, EnsembleRun):
+        return EnsembleMaps(method, study.folder)
+    return RunMaps(method, study.folder, study.config.dataset)
+
+
 def _require_unchanged(study: Study, run: Method, scans: Sequence[Scan]) -> None:
     kinds = ["reference", *(["cord_mask"] if run.postprocess.cord_margin_mm is not None else [])]
     for scan in scans:
         require_unchanged(scan, study.hashes[scan.scan_id], kinds)
 
 
-def _measure_mask(pair: MapPair, rule: str) -> pd.DataFrame:
+def _measure_mask(pair: MapPair, rule: str, own: Sequence[OwnMetric]) -> pd.DataFrame:
     """Measure a mask of a comparator as it is."""
-    return pd.DataFrame([metric_row(pair, evaluate_mask(pair, rule))]).assign(threshold=math.nan)
+    return pd.DataFrame([measure_mask(pair, rule, own)]).assign(threshold=math.nan)
 
 
 def _results(outcomes: Sequence[Outcome[Item, Result]]) -> list[Result]:

@@ -7,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from cordlesion.config import StudyConfig
+from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.executors import EXECUTORS, ExecutorName
 from cordlesion.execution.jobs import await_earlier_jobs
 from cordlesion.io.progress import show_message
 from cordlesion.io.writing import folder_lock, remove_partial_files
 from cordlesion.metrics import RULES
+from cordlesion.study.measures import require_same_measures, try_measures
 from cordlesion.study.options import RunOptions, load_stage
 from cordlesion.study.sets import Cohort, Study
+from cordlesion.study.setup import keep_objective
 from cordlesion.study_folder.folder import StudyFolder, require_own_folder
 from cordlesion.study_folder.manifest import write_manifest
 from cordlesion.study_folder.results import StudyResults, read_results
 from cordlesion.study_folder.stages import STAGES, StageName, stages_until
-from cordlesion.threshold import parse_objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ def _run(config: StudyConfig, until: StageName, only: str | None, executor: Exec
     require_own_folder(folder.root)
     with folder_lock(folder.root) as remark:
         show_message(remark)
+        config = keep_objective(config)
         await_earlier_jobs(folder.root)
         remove_partial_files(folder.root)
         last = _run_stages(config, until, options)
@@ -105,9 +108,11 @@ def _run(config: StudyConfig, until: StageName, only: str | None, executor: Exec
 def _run_stages(config: StudyConfig, until: StageName, options: RunOptions) -> Cohort | Study:
     """Run the stages, each on what the one before returned."""
     first, *others = [load_stage(stage) for stage in stages_until(until)]
+    measures = imported_code(config.measures, config.code)
     opened: Cohort = first(config, options)
     latest: Cohort | Study = opened
     for run_stage in others:
+        require_same_measures(config, measures)
         latest = run_stage(latest, options)
         scans = {name: opened.scans[name] for name in latest.hashes}
         write_manifest(latest.folder, config, scans, latest.hashes, latest.excluded, latest.partial)
@@ -131,7 +136,7 @@ def _check_names(config: StudyConfig, until: str, only: str | None, executor: st
         make_loss(loss.name, loss.parameters, config.code)
     try_network(config.network, config.patches.shape(config.preprocess), config.code)
     try_start(config.network, config.training, config.code)
-    parse_objective(config.threshold.objective)
+    try_measures(config)
     runs = {run.name: run for run in config.runs}
     tables: tuple[tuple[str, Mapping[Any, Any], str, str], ...] = (
         (config.evaluation.rule, RULES, "rule", "`evaluation.rule` in the study"),

@@ -16,7 +16,7 @@ from cordlesion.io.tables import read_table
 from cordlesion.study.comparators.match import Comparator
 from cordlesion.study.stack_fingerprint import stack_fingerprint, stack_key
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.threshold import VOLUME, GlobalThreshold, parse_objective
+from cordlesion.threshold import VOLUME, GlobalThreshold, study_goal
 
 Hashes = Mapping[str, Mapping[str, str]]
 """SHA-256 of each file of each scan."""
@@ -190,15 +190,15 @@ def require_scans(config: StudyConfig, splits: pd.DataFrame, reason: str = "") -
         CordlesionError: A set has no scan with a lesion, or the threshold set no lesion-free scan though the objective
             needs some.
     """
+    objective, needs_free = config.threshold.objective, study_goal(config).lesion_free == "needed"
     for fold in config.folds:
         rows = _of_fold(splits, fold)
         where = "the set" if fold is None else f"fold {fold}: the set"
         for name in SETS:
             if not (rows.loc[rows["set"] == name, "reference_volume_mm3"] > 0).any():
                 raise CordlesionError(f"{where} {name!r} has no usable scan with a lesion. {reason}".rstrip())
-        objective = config.threshold.objective
         tuning = rows.loc[rows["set"] == "threshold", "reference_volume_mm3"]
-        if parse_objective(objective).lesion_free == "needed" and not (tuning == 0).any():
+        if needs_free and not (tuning == 0).any():
             raise CordlesionError(
                 f"{where} 'threshold' has no usable scan without lesions, and the objective {objective!r} needs some. "
                 f"Set `split.lesion_free: stratified`, or choose another `threshold.objective`. {reason}".rstrip()

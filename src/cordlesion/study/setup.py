@@ -1,19 +1,24 @@
 """The configuration that a study starts from: written for a dataset, read, reduced, checked."""
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from cordlesion.config import DRAWN, ReducedConfig, StudyConfig, builtin_study, read_study, study_yaml
-from cordlesion.dataset.bids import Dataset, read_dataset
+from cordlesion.config import ReducedConfig, StudyConfig, read_study, study_yaml
 from cordlesion.errors import CordlesionError
+from cordlesion.io.progress import show_message
 from cordlesion.io.yaml import parse_yaml, plain
+from cordlesion.study.initial import start_study
 from cordlesion.study_folder.folder import StudyFolder
+
+_FORMER_OBJECTIVE = "median_voxel_f1"
+"""The default of ``threshold.objective`` in earlier versions."""
 
 
 def initial_study(dataset: Path | str) -> str:
-    """Return the study of Hussein et al. for a BIDS dataset, as YAML to start from.
+    """Return the study of Hussein et al. for a dataset, as YAML to start from; thresholds maximise the mean F1.
+
+    Files are recognised as by ``cordlesion study init``.
 
     Examples:
         >>> import cordlesion
@@ -21,23 +26,7 @@ def initial_study(dataset: Path | str) -> str:
         >>> print(text.splitlines()[0])
         # 14 scans of 14 subjects, 14 with a reference.
     """
-    return study_to_start_from(Path(dataset))[0]
-
-
-def study_to_start_from(dataset: Path) -> tuple[str, list[str]]:
-    """Return the text of :func:`initial_study`, and remarks on what is missing before it can run, a sentence each."""
-    found = read_dataset(dataset)
-    scans = found.scans
-    with_reference = sum(scan.reference is not None for scan in scans)
-    # Curves or masks that people drew or checked are better than found ones, if every scan has them.
-    source = next((s for s, kind in DRAWN.items() if scans and all(getattr(scan, kind) for scan in scans)), "auto")
-    text = builtin_study("isbi2023").read_text(encoding="utf-8")
-    place = json.dumps(str(dataset.resolve()), ensure_ascii=False)
-    text = text.replace("dataset: ../cohort", f"dataset: {place}").replace("../isbi2023", "study")
-    counts = f"{len(scans)} scans of {len({s.subject for s in scans})} subjects, {with_reference} with a reference."
-    remarks = _to_do(dataset, found, with_reference)
-    head = "".join(f"# {line}\n" for line in [counts, *remarks])
-    return head + text.replace("centerline: auto", f"centerline: {source}"), remarks
+    return start_study(Path(dataset)).text
 
 
 def read_study_to_run(path: Path) -> StudyConfig:
@@ -64,6 +53,26 @@ def reduce_study(study: StudyConfig, n_scans: int | None, epochs: int | None) ->
     return study.model_copy(update={"reduced": ReducedConfig(**given)})
 
 
+def keep_objective(study: StudyConfig) -> StudyConfig:
+    """Keep the former default objective where the study names none and its folder was made with it.
+
+    The default is the mean of voxel F1; in earlier versions it was the median. A finished study must not get other
+    thresholds by an update.
+    """
+    recorded = StudyFolder(study.output).configuration
+    if "objective" in study.threshold.model_fields_set or not recorded.is_file():
+        return study
+    section = plain(parse_yaml(recorded)).get("threshold") or {}
+    if section.get("objective") != _FORMER_OBJECTIVE:
+        return study
+    show_message(
+        f"threshold.objective: not named, so {_FORMER_OBJECTIVE} of the results in {study.output} is kept; name "
+        f"{study.threshold.objective}, the default of new studies, to choose the thresholds again"
+    )
+    threshold = study.threshold.model_copy(update={"objective": _FORMER_OBJECTIVE})
+    return study.model_copy(update={"threshold": threshold})
+
+
 def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:
     """Refuse to mix a reduced study with the full study, or with another reduced one, in one folder.
 
@@ -88,14 +97,3 @@ def require_same_extent(config: StudyConfig, folder: StudyFolder) -> None:
             f"{folder.root}: holds {extent}; this is {ours}, and nothing is overwritten. "
             "Choose another `output` folder."
         )
-
-
-def _to_do(dataset: Path, found: Dataset, with_reference: int) -> list[str]:
-    """Return what prevents a study on a dataset, or should be known before, a sentence each."""
-    remarks = found.refusals_to_show
-    if not with_reference and not found.refusals:
-        remarks.append(
-            f"{dataset}: has no reference; masks named *_label-lesion_seg.nii.gz or *_lesion-manual.nii.gz are needed. "
-            "Add them, all zeros where a scan has no lesion, or add `patterns` to the study."
-        )
-    return [*remarks, *found.remarks]

@@ -11,6 +11,7 @@ from cordlesion.config import SETS, SplitConfig
 from cordlesion.dataset.acquisition import read_acquisitions
 from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.columns import SPLITS
+from cordlesion.dataset.recognition.recognize import recognize
 from cordlesion.dataset.scan import Scan, ScanContent, inspect_scan
 from cordlesion.dataset.split import check_split, split_scans
 from cordlesion.errors import CordlesionError
@@ -32,10 +33,10 @@ def split_dataset(
     nnunet: Path | None = None,
     lesion_value: float | None = None,
 ) -> Mapping[str, str]:
-    """Write the split of a BIDS dataset without a study.
+    """Write the split of a dataset without a study.
 
     Args:
-        dataset: BIDS folder.
+        dataset: Folder of scans and references, named as ``study init`` recognises them.
         output: Path of the table.
         config: Proportions, folds and seed.
         nnunet: ``splits_final.json`` of nnU-Net, whose folds are used.
@@ -51,8 +52,11 @@ def split_dataset(
             "Leave out --folds."
         )
     nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
-    scans, unusable = find_scans(dataset)
-    references = MaskValues("references", lesion_value)
+    found = recognize(dataset)
+    for remark in found.remarks:
+        show_message(remark)
+    scans, unusable = find_scans(found.folder, found.patterns)
+    references = MaskValues("references", lesion_value or found.patterns.lesion_value)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study", references), scans, "read scans")
     references.require_one()
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}

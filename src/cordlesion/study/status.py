@@ -11,10 +11,10 @@ from cordlesion.config import RunConfig, StudyConfig, read_study
 from cordlesion.dataset.columns import SPLITS
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.jobs import queue, submissions, summarize_states
-from cordlesion.io.fingerprints import METHOD_VERSION
+from cordlesion.io.fingerprints import METHOD_VERSION, file_hash
 from cordlesion.io.tables import read_table
 from cordlesion.study.fingerprints import train_key
-from cordlesion.study.models_aside import models_aside
+from cordlesion.study.models_aside import first_weights, models_aside
 from cordlesion.study.outdated import kept_models
 from cordlesion.study.train import failure_file
 from cordlesion.study_folder.folder import StudyFolder
@@ -136,9 +136,24 @@ def _on_cluster(folder: StudyFolder) -> dict[tuple[str, str], str]:
 
 def _training(folder: StudyFolder, run: RunConfig, on_cluster: str | None) -> str:
     if folder.finished(train_key(run)):
-        return "done"
+        return "done" + _changed_start(folder, run)
     failure = failure_file(folder, run)
-    return on_cluster or (f"failed: {failure.read_text(encoding='utf-8').strip()}" if failure.is_file() else "left")
+    left = f"failed: {failure.read_text(encoding='utf-8').strip()}" if failure.is_file() else "left"
+    return on_cluster or left + _changed_start(folder, run)
+
+
+def _changed_start(folder: StudyFolder, run: RunConfig) -> str:
+    """Return what prevents that a training is kept or made, as its state goes on: the weights that it starts from."""
+    start = run.training.start_bundle
+    if start is None:
+        return ""
+    weights = start / "model.safetensors"
+    if not weights.is_file():
+        return f", but {start}, where it starts from, has no model: `study run` needs it there"
+    trained = first_weights(folder, run)
+    if trained in ("", file_hash(weights)):
+        return ""
+    return f", but from other weights than those in {start}: `study run` trains it again"
 
 
 def _result(folder: StudyFolder, path: Path) -> str:

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cordlesion.config import RunConfig
-from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.devices import Sharing
+from cordlesion.execution.local import LocalExecutor
+from cordlesion.io.progress import is_shown, show_message
 from cordlesion.io.writing import remove_file, write_text
+from cordlesion.study.experience import record_training
 from cordlesion.study.fingerprints import train_fingerprint, train_key
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.profiles import write_profiles
@@ -95,10 +97,12 @@ def train_runs(study: Study, options: RunOptions = DEFAULT) -> Study:
 
     runs = [run for run in study.config.runs if options.only in (None, run.name)]
     if pending := pending_trainings(study, runs):
+        _show_cost(study, pending, options)
         _train(study, pending, options)
     volumes = study.config.threshold.minimum_volumes_mm3
     for run in runs:
         set_inference(study.folder.bundle(run.name), run.prediction, run.postprocess, volumes)
+    record_training(study, runs)
     write_profiles(study, runs)
     return study
 
@@ -114,6 +118,15 @@ def _train(study: Study, pending: Sequence[Training], options: RunOptions) -> No
         raise CordlesionError("\n".join(f"{outcome.item.unit}: {outcome.fault}" for outcome in failed))
 
 
+def _show_cost(study: Study, pending: Sequence[Training], options: RunOptions) -> None:
+    """Print what the trainings will cost; time a step only where somebody reads it."""
+    if is_shown():
+        from cordlesion.study.estimate import estimate_run
+
+        for sentence in estimate_run(study, pending, here=isinstance(options.executor, LocalExecutor)):
+            show_message(sentence)
+
+
 def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]:
     """Return those of the runs that are not trained yet, fold by fold."""
     pending = []
@@ -125,7 +138,7 @@ def pending_trainings(study: Study, runs: Sequence[RunConfig]) -> list[Training]
             fingerprint = train_fingerprint(study, run)
             if not is_trained(study.folder, run, fingerprint):
                 nodes = study.config.cluster.nodes
-                own = imported_code(run.network, run.code, [run.loss])
+                own = run.imported_code
                 pending.append(Training(run, fingerprint, stacks["train"], stacks["validation"], nodes, own))
     return pending
 

@@ -1,13 +1,16 @@
 """The choice of each method's threshold in a study, and its row of ``thresholds.tsv`` (stage ``tune``)."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
-from cordlesion.config import ComparatorRun, Method, RunConfig
+from cordlesion.config import ComparatorRun, EnsembleRun, Method, RunConfig
 from cordlesion.evaluation import require_gradual
 from cordlesion.io.progress import show_message
 from cordlesion.io.tables import write_table
+from cordlesion.study.ensembles import write_bundle
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
@@ -15,11 +18,13 @@ from cordlesion.study_folder.tables import THRESHOLDS
 from cordlesion.threshold import (
     VOLUME,
     GlobalThreshold,
+    Objective,
     ThresholdChoice,
     choose_threshold,
     describe_cut,
     describe_maps,
     find_cut,
+    study_goal,
 )
 
 _NO_INTERVAL = (math.nan, math.nan)
@@ -28,24 +33,29 @@ _NO_INTERVAL = (math.nan, math.nan)
 def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
     """Sweep the threshold sets and choose each method's decision threshold (Hussein et al. 2023, section 2.5)."""
     rows = []
-    config = study.config.threshold
+    config, goal = study.config.threshold, study_goal(study.config)
     tuned = [(method, study.in_set("threshold", method.fold)) for method in study.config.methods if method.is_tuned]
     write_maps(study, tuned, options.executor)
     for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
-        choice, row = choose_for(method, sweep, config.objective)
-        if isinstance(method, RunConfig):
-            _write_into_bundle(study, method, choice)
+        choice, row = choose_for(method, sweep, config.objective, goal)
+        if not isinstance(method, ComparatorRun):
+            _write_into_bundle(_bundle(study, method), choice)
         rows.append(row)
-    # Comparators have no seed; the seeds of runs stay whole numbers.
+    # Ensembles and comparators have no seed; the seeds of runs stay whole numbers.
     write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
     return study
 
 
-def _write_into_bundle(study: Study, run: RunConfig, choice: ThresholdChoice) -> None:
+def _bundle(study: Study, method: RunConfig | EnsembleRun) -> Path:
+    """Return the bundle of a method; that of an ensemble is written first."""
+    return write_bundle(study, method) if isinstance(method, EnsembleRun) else study.folder.bundle(method.name)
+
+
+def _write_into_bundle(bundle: Path, choice: ThresholdChoice) -> None:
     from cordlesion.model.bundle_updates import set_threshold
 
-    set_threshold(study.folder.bundle(run.name), GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
+    set_threshold(bundle, GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
 
 
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
@@ -54,14 +64,15 @@ def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:
 
 
 def choose_for(
-    method: Method, sweep: pd.DataFrame, objective: str
+    method: Method, sweep: pd.DataFrame, objective: str, goal: Objective | None = None
 ) -> tuple[ThresholdChoice, dict[str, float | str | int | None]]:
     """Choose the threshold of a method and report what is special about its maps.
 
     Args:
         method: A run, or a comparator that comes as maps.
         sweep: Metrics on its threshold set, a row per scan and threshold.
-        objective: What the threshold maximises.
+        objective: What the threshold maximises, as the study names it.
+        goal: What that means, where the name alone does not say it.
 
     Returns:
         The choice, and its row of ``thresholds.tsv``.
@@ -73,7 +84,7 @@ def choose_for(
     if isinstance(method, ComparatorRun):
         require_gradual(method.comparator.path, sweep)
         cut = find_cut(sweep)
-    choice = choose_threshold(sweep, objective)
+    choice = replace(choose_threshold(sweep, goal or objective), objective=objective)
     if not choice.learned:
         why = "; ".join(part for part in (choice.shortfall, describe_maps(sweep)) if part)
         show_message(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")

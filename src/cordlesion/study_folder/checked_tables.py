@@ -34,7 +34,16 @@ def read_checked(path: Path) -> pd.DataFrame:
         CordlesionError: The table is missing, cut, doubled, or holds something else.
     """
     spec = SPECS[required(path).name]
-    table = read_table(path, spec.required_names)
+    return checked(path, read_table(path, spec.required_names))
+
+
+def checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """Check rows of one of the study's tables, as :func:`read_checked` does.
+
+    Raises:
+        CordlesionError: As :func:`read_checked`.
+    """
+    spec = SPECS[path.name]
     again = run_stage_of(spec.file)
     if table.empty:
         raise CordlesionError(f"{path}: holds no rows; the report needs them. {again}")
@@ -42,6 +51,15 @@ def read_checked(path: Path) -> pd.DataFrame:
         if not column.optional or column.kind == "boolean" or column.name == "fold":
             _require_kind(path, table, column, again)
     return _require_rows_once(path, _with_whole_numbers(table, spec), spec, again)
+
+
+def read_if_there(path: Path) -> pd.DataFrame:
+    """Read one of the tables that only some studies have; without it, return one without rows.
+
+    Raises:
+        CordlesionError: As :func:`read_checked`.
+    """
+    return read_checked(path) if path.is_file() else pd.DataFrame(columns=list(SPECS[path.name].names))
 
 
 def with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:

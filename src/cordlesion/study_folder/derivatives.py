@@ -1,6 +1,7 @@
 """Probability maps and masks of a study as a BIDS derivative (no torch)."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from cordlesion import __version__
@@ -29,6 +30,17 @@ def describe_dataset(folder: StudyFolder, dataset: Path) -> None:
 def describe_map(path: Path, image: Path, dataset: Path, run: str) -> None:
     """Write the sidecar (JSON) of the probability map of ``image``, which lies in ``dataset``."""
     _describe(path, image, dataset, f"Lesion probability per voxel, run {run} (research use only)")
+
+
+def describe_mean_map(path: Path, members: Sequence[Path], derivatives: Path, run: str) -> None:
+    """Write the sidecar (JSON) of an ensemble's map, the mean of the maps ``members`` in the same derivative."""
+    write_json(
+        sidecar(path),
+        {
+            "Description": f"Lesion probability per voxel, {run}: mean of {len(members)} maps (research use only)",
+            "Sources": [f"bids::{member.relative_to(derivatives).as_posix()}" for member in members],
+        },
+    )
 
 
 def describe_comparator(path: Path, image: Path, dataset: Path, name: str, what: str) -> None:

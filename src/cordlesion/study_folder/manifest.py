@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cordlesion import __version__
-from cordlesion.config import PrimaryConfig, StudyConfig
+from cordlesion.config import EvaluationConfig, PrimaryConfig, StudyConfig
 from cordlesion.dataset.scan import Scan
 from cordlesion.errors import CordlesionError
+from cordlesion.io.faults import first_fault
 from cordlesion.io.fingerprints import digest
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import show_message
@@ -38,6 +39,7 @@ class _Primary(BaseModel):
 
 class _Opening(BaseModel):
     primary_sha256: str | None
+    equivalence_margin: float | None = None
 
 
 class _Manifest(BaseModel):
@@ -93,12 +95,13 @@ def write_manifest(
 
 
 def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
-    """Record, once and for all, which primary comparison was declared when the test set was opened.
+    """Record, once and for all, which primary comparison and margin there were when the test set was opened.
 
     A comparison that was declared or changed later is accepted, recorded as late, and reported.
     """
     if _opened_with(folder) is None:
-        opened = {"primary_sha256": _hash(config.evaluation.primary)}
+        margin = config.evaluation.equivalence_margin
+        opened = {"primary_sha256": _hash(config.evaluation.primary), "equivalence_margin": margin}
         registered = {"primary": _registered(config.evaluation.primary, opened), "test_set_opened": opened}
         write_json(folder.manifest, {**_previous(folder), **registered})
     primary = config.evaluation.primary
@@ -110,6 +113,16 @@ def declared_before(primary: PrimaryConfig, manifest: Mapping[str, Any]) -> bool
     """Return whether the manifest shows that this comparison was declared before the test set was opened."""
     recorded = manifest.get("primary") or {}
     return recorded.get("sha256") == _hash(primary) and recorded.get("declared") == BEFORE
+
+
+def margin_before(config: StudyConfig, manifest: Mapping[str, Any]) -> bool:
+    """Return whether the margin of equivalence is the one that the study had when the test set was opened.
+
+    A study of an earlier version had none; then the default counts, which nobody chose after a look at the results.
+    """
+    recorded = (manifest.get("test_set_opened") or {}).get("equivalence_margin")
+    default: float = EvaluationConfig().equivalence_margin
+    return config.evaluation.equivalence_margin == (default if recorded is None else recorded)
 
 
 def _registered(primary: PrimaryConfig | None, opened: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -162,10 +175,9 @@ def _checked(path: Path) -> dict[str, Any]:
     try:
         _Manifest.model_validate(content, strict=True)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = f"{'.'.join(map(str, fault['loc']))}: " if fault["loc"] else ""
         raise CordlesionError(
-            f"{path}: is no manifest of a study ({where}{fault['msg']}). Run the study again: it then writes a new one."
+            f"{path}: is no manifest of a study ({first_fault(error, content)}). Run the study again: it then writes a "
+            "new one."
         ) from None
     return content
 

@@ -42,7 +42,8 @@ def cut_mask(results: StudyResults, scan_id: str, run: Run, scan: Volume, thresh
         CordlesionError: The map or the mask is missing.
     """
     if run not in results.tuned:
-        return read_mask(mask_path(results.folder.probability(scan_id, run.maps_name)), like=scan).data.astype(bool)
+        path = mask_path(results.folder.probability(scan_id, results.maps_name(run)))
+        return read_mask(path, like=scan).data.astype(bool)
     training, chosen = results.tested_by(run, scan_id)
     removal = results.config.postprocess
     if "minimum_volume_mm3" in chosen:
@@ -56,7 +57,7 @@ def cut_mask(results: StudyResults, scan_id: str, run: Run, scan: Volume, thresh
 
 
 def _read_map(results: StudyResults, scan_id: str, run: Run, scan: Volume) -> Volume:
-    path = results.folder.probability(scan_id, run.maps_name)
+    path = results.folder.probability(scan_id, results.maps_name(run))
     if not path.is_file():
         raise CordlesionError(f"{path}: no such probability map; its picture needs it. {run_stage('evaluate')}")
     return read_probability(path, like=scan)

@@ -16,8 +16,7 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Pool the tables of a study over its folds.
 
     Thresholds become one row per run: means over the folds, except ``threshold``, which is that of one fold and
-    represents all: rows of the evaluation at each fold's own threshold get this value. A scan in the threshold sets of
-    several folds counts once, in the first of them.
+    represents all: rows of the evaluation at each fold's own threshold get this value. See :func:`pool_rows`, too.
 
     Args:
         tables: By name (``thresholds``, ``evaluation`` ...), as a study wrote them; those of a study with one split
@@ -28,15 +27,29 @@ def pool_folds(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         return dict(tables)
     reliability = _pool_reliability(tables["reliability"])
     return {
-        **tables,
+        **{name: pool_rows(name, table, written) for name, table in tables.items()},
         "splits": tables["splits"].drop_duplicates(["scan_id", "set"]),
-        "sweep": _once(tables["sweep"]),
         "thresholds": pd.concat([_pool_thresholds(folds) for _, folds in _by_run(written)], ignore_index=True),
-        "evaluation": _once(_relabel(tables["evaluation"], written)),
         "froc": _pool_froc(tables["froc"]),
         "reliability": reliability,
         "calibration": _pool_calibration(tables["calibration"], reliability),
+        **{name: _pool_retention(tables[name]) for name in tables if name == "retention"},
     }
+
+
+def pool_rows(name: str, rows: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
+    """Pool rows about scans over the folds: all rows of a table, or all those of some runs.
+
+    A scan in the threshold sets of several folds counts once, in the first of them.
+
+    Args:
+        name: ``sweep`` or ``evaluation``; rows of other tables are returned as they are.
+        rows: As a study wrote them.
+        written: The thresholds as they were written.
+    """
+    if "fold" not in written or name not in ("sweep", "evaluation"):
+        return rows
+    return _once(rows if name == "sweep" else _relabel(rows, written))
 
 
 def representative_threshold(thresholds: pd.Series) -> float:
@@ -105,6 +118,16 @@ def _pool_reliability(bins: pd.DataFrame) -> pd.DataFrame:
     return pooled.assign(
         mean_probability=pooled["sum_probability"] / filled, lesion_share=pooled["n_lesion_voxels"] / filled
     )
+
+
+def _pool_retention(folds: pd.DataFrame) -> pd.DataFrame:
+    """Pool means over scans; each scan is tested in one fold."""
+    by = ["set", *_RUN, "level", "uncertainty", "retained"]
+    if folds.empty:
+        return folds
+    sums = folds.assign(score=folds["score"] * folds["n_scans"])
+    pooled = sums.groupby(by, sort=False, dropna=False)[["score", "n_scans"]].sum().reset_index()
+    return pooled.assign(score=pooled["score"] / pooled["n_scans"])
 
 
 def _pool_calibration(folds: pd.DataFrame, reliability: pd.DataFrame) -> pd.DataFrame:

@@ -1,47 +1,49 @@
 """What a finished study left on disk, read once and checked; every table and figure starts here."""
 
-import itertools
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cordlesion.config import SetName, StudyConfig, read_study
+from cordlesion.config import EnsembleConfig, SetName, StudyConfig, maps_name, read_study
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import IndexArray
+from cordlesion.io.arrays import FloatArray
 from cordlesion.io.html import html_rows
 from cordlesion.pictures.style import loss_name
-from cordlesion.study_folder.checked_tables import read_checked, required, with_acquisition
+from cordlesion.study_folder import checked_tables as checked
+from cordlesion.study_folder.completeness import require_complete
+from cordlesion.study_folder.ensembles import ensembles_among, name_ensemble
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.study_folder.large_tables import LargeTables, TableField
 from cordlesion.study_folder.manifest import read_manifest
 from cordlesion.study_folder.pooling import pool_folds
 from cordlesion.study_folder.primary import Primary, read_primary
+from cordlesion.study_folder.recommendation import equivalent_methods, rank_runs, simplest
+from cordlesion.study_folder.run_rows import LARGE_TABLES, read_run_rows
+from cordlesion.study_folder.runs import DEFAULT_THRESHOLD as DEFAULT_THRESHOLD
+from cordlesion.study_folder.runs import REPORTED_SETS as REPORTED_SETS
 from cordlesion.study_folder.runs import (
     Run,
     false_lesions,
     has_learned,
-    lesion_bearing,
     list_runs,
     list_trainings,
     of_run,
-    places_by_run,
 )
-from cordlesion.study_folder.stages import run_stage
-from cordlesion.study_folder.tables import TABLES
-from cordlesion.threshold import parse_objective
+from cordlesion.study_folder.tables import OF_SOME, TABLES
+from cordlesion.threshold import Objective, printed_objective, study_goal
 
-DEFAULT_THRESHOLD = 0.5
-REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
-
-LargeTable: TypeAlias = Literal["sweep", "evaluation"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class StudyResults:
+@dataclass(frozen=True, kw_only=True)
+class StudyResults(LargeTables):
     """Everything the report shows.
 
     Examples:
@@ -58,21 +60,37 @@ class StudyResults:
     """``study.yaml`` as it is."""
     manifest: dict[str, Any]
     splits: pd.DataFrame
-    sweep: pd.DataFrame
+    sweep: TableField = TableField()  # noqa: RUF009 - a descriptor
+    """With ``evaluation``, ``rules`` and ``strata``, a table with rows for every scan and run, which is read as a whole
+    each time that it is large and asked for: :meth:`rows` and :meth:`evaluated` give what concerns one run."""
     thresholds: pd.DataFrame
     """A row per run: of its folds together, where there are several."""
     written_thresholds: pd.DataFrame
     """As they were chosen: a row per run and fold."""
-    evaluation: pd.DataFrame
+    evaluation: TableField = TableField()  # noqa: RUF009 - a descriptor
     histories: dict[Run, pd.DataFrame]
     """Learning curves, those of each fold apart; comparators have none."""
-    rules: pd.DataFrame
+    rules: TableField = TableField()  # noqa: RUF009 - a descriptor
     """Lesion scores of the test scans under every lesion rule, tuned thresholds; like the following, of runs only."""
-    strata: pd.DataFrame
+    strata: TableField = TableField()  # noqa: RUF009 - a descriptor
     """Lesions found in the test scans, by size."""
     froc: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame
+    uncertainty: pd.DataFrame
+    """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
+    retention: pd.DataFrame
+
+    def plot(self, figure: str = "thresholds") -> "Figure":
+        """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""
+        import cordlesion
+
+        return cordlesion.plot_study(self, figure)
+
+    def __repr__(self) -> str:
+        return (
+            f"StudyResults({self.name!r}, {self.splits['scan_id'].nunique()} scans, folder={str(self.folder.root)!r})"
+        )
 
     def _repr_html_(self) -> str:
         recommended = self.label(self.best) if self.ranked else "none: no method learned anything"
@@ -80,7 +98,7 @@ class StudyResults:
             "folder": self.folder.root,
             "scans": self.splits["scan_id"].nunique(),
             "methods": ", ".join(self.label(run) for run in self.runs),
-            f"highest {self.objective} on the threshold set": recommended,
+            "recommended": recommended,
         }
         if self.ranked:
             rows["its threshold"] = self.threshold_text(self.best)
@@ -99,7 +117,7 @@ class StudyResults:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """Runs and comparators in the order of the evaluation, those of one loss together."""
-        found = list_runs(self.evaluation)
+        found = self.runs_in("evaluation")
         losses = list(dict.fromkeys(run.loss for run in found))
         return tuple(sorted(found, key=lambda run: losses.index(run.loss)))
 
@@ -118,28 +136,58 @@ class StudyResults:
 
     @cached_property
     def ranked(self) -> tuple[Run, ...]:
-        """Runs that learned by their score on the threshold set, highest first; the first one listed among equals."""
-        return tuple(run for run in self._by_score if run not in self.unlearned)
-
-    @property
-    def best(self) -> Run:
-        """The run that is recommended: the one with the highest score on the threshold set among those that learned.
-
-        Where none did, the highest of all: it is shown as an example, and nothing is recommended.
-        """
-        return (self.ranked or self._by_score)[0]
+        """Runs that learned, as they compete on the threshold set (:func:`rank_runs`), the best first."""
+        return rank_runs(self.thresholds, left_out=self.unlearned)
 
     @cached_property
-    def _by_score(self) -> tuple[Run, ...]:
-        return list_runs(self.thresholds.sort_values("score", ascending=False, kind="stable"))
+    def leader(self) -> Run:
+        """The run that was chosen on the threshold set: the first of :attr:`ranked`; where none learned, of all."""
+        return (self.ranked or rank_runs(self.thresholds))[0]
+
+    @cached_property
+    def equivalent(self) -> tuple[str, ...]:
+        """Losses and other methods that the test set shows to be as good as the leader's, within the margin."""
+        return equivalent_methods(self) if self.ranked else ()
+
+    @cached_property
+    def best(self) -> Run:
+        """The run that is recommended: the leader, or the best run of a simpler loss that is as good.
+
+        Where no run learned anything, it is shown as an example, and nothing is recommended.
+        """
+        loss = simplest((self.leader.loss, *self.equivalent), self.config)
+        return next((run for run in self.ranked if run.loss == loss), self.leader)
+
+    @property
+    def goal(self) -> Objective:
+        """What the thresholds were chosen by; the code of a user's own objective is run."""
+        return study_goal(self._as_chosen)
 
     @property
     def objective(self) -> str:
         """What the thresholds were chosen by, as printed."""
-        return parse_objective(str(self.thresholds["objective"].iloc[0])).title
+        return printed_objective(self._as_chosen)
+
+    @property
+    def _as_chosen(self) -> StudyConfig:
+        """The configuration with the objective that the table of thresholds records."""
+        objective = str(self.thresholds["objective"].iloc[0])
+        threshold = self.config.threshold.model_copy(update={"objective": objective})
+        return self.config.model_copy(update={"threshold": threshold})
+
+    @cached_property
+    def ensembles(self) -> dict[str, EnsembleConfig]:
+        """The ensembles that were evaluated, by the name that stands in place of a loss."""
+        return ensembles_among(self.config, self.runs)
+
+    def maps_name(self, run: Run) -> str:
+        """Return the name under which probability maps lie: those of a comparator are the same in every fold."""
+        return run.name if run.loss in self.ensembles else maps_name(run.loss, run.seed, run.fold)
 
     def label(self, run: Run) -> str:
         """Return the printed name of a run; with the seed only where a loss has several."""
+        if run.loss in self.ensembles:
+            return name_ensemble(self.ensembles[run.loss], len(self.config.seeds))
         several = self._n_seeds[run.loss] > 1
         return f"{loss_name(run.loss)}, seed {run.seed}" if several else loss_name(run.loss)
 
@@ -147,27 +195,26 @@ class StudyResults:
     def _n_seeds(self) -> Counter[str]:
         return Counter(run.loss for run in self.runs)
 
-    def rows(self, table: LargeTable, run: Run, **where: object) -> pd.DataFrame:
-        """Return what :func:`of_run` does, of tables in which the rows of every run are asked for many times."""
-        places = self._places[table].get(replace(run, fold=None))
-        rows: pd.DataFrame = getattr(self, table)
-        return of_run(rows.iloc[:0] if places is None else rows.iloc[places], run, **where)
-
     @cached_property
-    def _places(self) -> dict[LargeTable, dict[Run, IndexArray]]:
-        return {"sweep": places_by_run(self.sweep), "evaluation": places_by_run(self.evaluation)}
+    def grid(self) -> FloatArray:
+        """All thresholds that were tried, increasing."""
+        tried = [self.rows("sweep", run, ["threshold"])["threshold"].dropna().unique() for run in self.tuned]
+        return np.unique(np.concatenate(tried))
 
-    def evaluated(self, run: Run, set_name: SetName, threshold: float | None) -> pd.DataFrame:
+    def evaluated(
+        self, run: Run, set_name: SetName, threshold: float | None, only: Collection[str] | None = None
+    ) -> pd.DataFrame:
         """Return the evaluation of a run's scans in one set at a threshold, indexed by scan.
 
-        ``n_false_lesions`` is added: predicted lesions that the reference does not confirm.
+        ``n_false_lesions`` is added, unless ``only`` some columns are wanted: predicted lesions that the reference does
+        not confirm.
         A comparator that comes as masks has no threshold (n/a): its rows stand for every threshold.
         """
-        rows = self.rows("evaluation", run, set=set_name)
+        rows = self.rows("evaluation", run, only, set=set_name)
         given = rows["threshold"].to_numpy(float)
         wanted = np.isnan(given) if threshold is None else np.isnan(given) | np.isclose(given, threshold, atol=1e-6)
         chosen: pd.DataFrame = rows[wanted].set_index("scan_id")
-        return chosen.assign(n_false_lesions=false_lesions(chosen))
+        return chosen.assign(n_false_lesions=false_lesions(chosen)) if only is None else chosen
 
     def chosen(self, run: Run) -> dict[int | None, float]:
         """Return the tuned thresholds of a run as they were chosen: one of each fold, or the one that there is."""
@@ -207,20 +254,23 @@ def read_results(folder: Path | str) -> StudyResults:
     if not folder.is_dir():
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
-    tables = {name: read_checked(study.table(name)) for name in TABLES}
+    tables = {name: checked.read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
+    tables |= {name: checked.read_if_there(study.table(name)) for name in OF_SOME}
     written = tables["thresholds"]
-    pooled = pool_folds({**tables, "splits": with_acquisition(tables["splits"], study.splits)})
-    config = read_study(required(study.configuration))
+    pooled = pool_folds({**tables, "splits": checked.with_acquisition(tables["splits"], study.splits)})
+    large: dict[str, Any] = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}
+    config = read_study(checked.required(study.configuration))
     results = StudyResults(
         folder=study,
         name=config.title,
         configuration=study.configuration.read_text(encoding="utf-8"),
-        manifest=read_manifest(required(study.manifest), config.dataset),
+        manifest=read_manifest(checked.required(study.manifest), config.dataset),
         written_thresholds=written,
-        histories={run: read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
+        histories={run: checked.read_checked(study.run(run.name) / "history.tsv") for run in list_trainings(written)},
+        **large,
         **pooled,
     )
-    _require_complete(results)
+    require_complete(results)
     return results
 
 
@@ -242,54 +292,3 @@ def rows_of_learned(results: StudyResults, table: pd.DataFrame) -> pd.DataFrame:
 def learned_methods(results: StudyResults) -> list[str]:
     """Return the losses and comparators of which any run learned, in the order of the evaluation."""
     return list(dict.fromkeys(run.loss for run in learned_runs(results)))
-
-
-def _require_complete(results: StudyResults) -> None:
-    """Check that every run was evaluated on scans with lesions, in both sets, at both thresholds."""
-    wanted = itertools.product(results.runs, REPORTED_SETS, (False, True))
-    in_set = {name: set(rows["scan_id"]) for name, rows in results.evaluation.groupby("set")}
-    split = set(zip(results.splits["set"], results.splits["scan_id"], strict=True))
-    if unknown := sorted({(str(name), scan) for name, scans in in_set.items() for scan in scans} - split):
-        raise CordlesionError(
-            f"{results.folder.evaluation}: has the scan {unknown[0][1]} in the set {unknown[0][0]}, which "
-            f"{results.folder.splits} does not have there; tables of one study are needed. {run_stage('evaluate')}"
-        )
-    for name in ("rules", "strata", "froc", "calibration", "reliability"):
-        if others := set(getattr(results, name)["loss"]) - {run.loss for run in results.runs}:
-            raise CordlesionError(
-                f"{results.folder.table(name)}: has rows of {min(others)}, which {results.folder.evaluation} lacks; "
-                f"tables of one study are needed. {run_stage('analyze')}"
-            )
-    for name, category in (("rules", "rule"), ("strata", "stratum")):
-        _require_same_categories(results.folder.table(name), getattr(results, name), category)
-    for run, set_name, tuned in wanted:
-        threshold = results.tuned.get(run) if tuned else DEFAULT_THRESHOLD
-        rows = results.evaluated(run, set_name, threshold)
-        if missing := sorted(in_set.get(set_name, set()) - set(rows.index)):
-            raise CordlesionError(
-                f"{results.folder.evaluation}: lacks {missing[0]} of the set {set_name} for {run.name} at "
-                f"{'its tuned threshold' if tuned else 't = 0.5'}; every method is needed on the same scans. "
-                f"{run_stage('evaluate')}"
-            )
-        if lesion_bearing(rows).empty:
-            raise CordlesionError(
-                f"{results.folder.evaluation}: has no scan with lesions of the set {set_name} for {run.name} at "
-                f"{'its tuned threshold' if tuned else 't = 0.5'}; the report needs some. {run_stage('evaluate')}"
-            )
-
-
-def _require_same_categories(path: Path, table: pd.DataFrame, category: str) -> None:
-    """Check that every scan has a row for each category (such as a lesion size) with every method."""
-    key = [name for name in ("loss", "seed", "fold", "scan_id") if name in table]
-    counts = table.groupby(category)[category].count()
-    if counts.nunique() > 1:
-        rare = str(counts.idxmin())
-        raise CordlesionError(
-            f"{path}: has {counts.min()} rows of the {category} {rare[:40]!r} and {counts.max()} of others; one for "
-            f"each scan and method is needed. {run_stage('analyze')}"
-        )
-    if table.groupby(key, dropna=False).size().nunique() > 1:
-        raise CordlesionError(
-            f"{path}: lacks the {category} of some scans; one row for each scan, method and {category} is needed. "
-            f"{run_stage('analyze')}"
-        )

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cordlesion.config import maps_name, method_name
+from cordlesion.config import SetName, method_name
 from cordlesion.io.arrays import IndexArray
+
+DEFAULT_THRESHOLD = 0.5
+REPORTED_SETS: tuple[SetName, ...] = ("threshold", "test")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training (loss and seed), or a comparator, which has no seed."""
+    """One training (loss and seed), or an ensemble or comparator, which have no seed."""
 
     loss: str
     seed: int | None
@@ -24,11 +27,6 @@ class Run:
         """Its name in the study folder."""
         return method_name(self.loss, self.seed, self.fold)
 
-    @property
-    def maps_name(self) -> str:
-        """Name under which its probability maps lie: those of a comparator are the same in every fold."""
-        return maps_name(self.loss, self.seed, self.fold)
-
 
 def list_runs(table: pd.DataFrame) -> tuple[Run, ...]:
     """Return the runs of a table in the order of their first rows."""
@@ -37,7 +35,7 @@ def list_runs(table: pd.DataFrame) -> tuple[Run, ...]:
 
 
 def list_trainings(thresholds: pd.DataFrame) -> list[Run]:
-    """Return the trainings behind a table of thresholds: a run, or each of its folds; comparators have none."""
+    """Return the trainings behind a table of thresholds: a run, or each of its folds."""
     trained = thresholds[thresholds["seed"].notna()]
     if "fold" not in trained:
         return list(list_runs(trained))

@@ -63,7 +63,15 @@ STAGES: tuple[Stage, ...] = (
         "analyze",
         "cordlesion.study.analysis:analyze",
         "other lesion rules, lesion sizes, FROC curves, calibration",
-        ("calibration.tsv", "rules.tsv", "strata.tsv", "reliability.tsv", "froc.tsv"),
+        (
+            "calibration.tsv",
+            "rules.tsv",
+            "strata.tsv",
+            "reliability.tsv",
+            "froc.tsv",
+            "uncertainty.tsv",
+            "retention.tsv",
+        ),
     ),
     Stage(
         "report",

@@ -10,8 +10,8 @@ from cordlesion.metrics.table import METRICS
 from cordlesion.threshold import VOLUME
 
 RUN_COLUMNS = (
-    Column("loss", "Loss, or name of the comparator", "text"),
-    Column("seed", "Seed of the training; `n/a` for comparators", "integer", may_be_missing=True),
+    Column("loss", "Loss, or name of the ensemble or comparator", "text"),
+    Column("seed", "Seed of the training; `n/a` for ensembles and comparators", "integer", may_be_missing=True),
     FOLD,
 )
 """What names a run."""
@@ -148,6 +148,42 @@ RELIABILITY = TableSpec(
     ),
     key=("set", "loss", "seed", "fold", "map", "bin_low"),
 )
+_LEVEL = Column("level", "What is retained: `voxel` or `lesion`", "text")
+_UNCERTAINTY = Column(
+    "uncertainty",
+    "Measure by which the most certain are retained: `entropy` of the mean probability; `margin`, its distance from "
+    "the threshold; of ensembles also `spread` (standard deviation over the networks), `mutual_information` and, of "
+    "lesions, `disagreement`; `random` and `ideal` for comparison. That of a lesion is the mean over its voxels",
+    "text",
+)
+_OF_ENSEMBLES = "Only in studies with ensembles: of them and their members."
+UNCERTAINTY = TableSpec(
+    "uncertainty.tsv",
+    f"A row per test scan, run, level and measure of uncertainty, at the tuned threshold. {_OF_ENSEMBLES}",
+    (
+        *SCAN_COLUMNS,
+        *_OF_SET,
+        _LEVEL,
+        _UNCERTAINTY,
+        Column("area", "Area under the error-retention curve of the scan", "share"),
+        Column("score", "F1 (by voxel or lesion) where everything is retained", "share"),
+    ),
+    key=(*_SCAN_KEY, "level", "uncertainty"),
+)
+RETENTION = TableSpec(
+    "retention.tsv",
+    "A row per run, level, measure of uncertainty and share: the mean error-retention curve over test scans. What is "
+    f"not retained is replaced by the reference. {_OF_ENSEMBLES}",
+    (
+        *_OF_SET,
+        _LEVEL,
+        _UNCERTAINTY,
+        Column("retained", "Share of the voxels, or predicted lesions, that is retained: the most certain", "share"),
+        Column("score", "Mean over scans of F1 (by voxel or lesion)", "share"),
+        count("n_scans", "Scans for which it is defined"),
+    ),
+    key=("set", "loss", "seed", "fold", "level", "uncertainty", "retained"),
+)
 HISTORY = TableSpec(
     "history.tsv",
     "A row per epoch of one training.",
@@ -184,8 +220,14 @@ COMPARATORS = TableSpec(
     key=("comparator", "scan_id", "file"),
 )
 
-ALL = (SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, HISTORY, COMPARATORS)
+ALL = (
+    *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
+    *(HISTORY, COMPARATORS),
+)
 """Every table of a study folder."""
-TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (HISTORY, COMPARATORS))
+_RARE = (UNCERTAINTY, RETENTION)
+OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
+"""Names of the tables that only studies with ensembles have."""
+TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

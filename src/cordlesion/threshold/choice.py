@@ -1,7 +1,8 @@
 """The choice of the decision threshold over a grid, with its bootstrap interval."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,17 @@ from cordlesion.io.arrays import FloatArray
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes, html_rows
 from cordlesion.statistics import MIN_SUBJECTS
-from cordlesion.threshold.grid import TIE, Grid
-from cordlesion.threshold.objective import Objective, parse_objective
-from cordlesion.threshold.scans import VOLUME, ThresholdScans, arrange_scans
+from cordlesion.threshold.grid import TIE, VOLUME, Grid
+from cordlesion.threshold.objective import Objective
+from cordlesion.threshold.objective_names import AnyObjective, parse_objective
+from cordlesion.threshold.own_objective import objective_of
+from cordlesion.threshold.scans import ThresholdScans, arrange_scans
 from cordlesion.threshold.stability import Stability, measure_stability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from cordlesion.threshold.rule import ThresholdRule
 
 _CONFIDENCE = 0.95
 
@@ -38,22 +46,25 @@ class ThresholdChoice:
     """
 
     value: float
-    """The chosen threshold t; a voxel is lesion when p >= t."""
+    """The chosen threshold t; a voxel is lesion when p >= t. NaN for a rule that finds one in each scan."""
     score: float
     """The objective at t."""
     interval: tuple[float, float] | None
-    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one."""
+    """95 % bootstrap interval of t, resampling subjects; None where they are too few for one. No sample chooses t = 0,
+    where every voxel is lesion; samples in which no other threshold meets the objective's condition are left out."""
     curve: pd.DataFrame
-    """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; a column
-    ``minimum_volume_mm3`` before them where the minimum volume is tuned too."""
+    """Columns ``threshold`` and ``score``: the objective over the grid, NaN where its condition is broken; before them
+    a column for each of the settings."""
     stability: Stability
-    """Of t, at the chosen minimum volume."""
+    """Of t, with the chosen settings."""
     objective: str
     """As it was named."""
-    minimum_volume_mm3: float | None
-    """The minimum lesion volume chosen together with t; None where it is not tuned."""
-    minimum_volume_interval: tuple[float, float] | None
-    """Its 95 % bootstrap interval, where there is one."""
+    goal: Objective
+    """What it means."""
+    settings: Mapping[str, float]
+    """What was chosen together with t, by its name in :data:`cordlesion.threshold.SETTINGS`; empty where only t was."""
+    setting_intervals: Mapping[str, tuple[float, float]]
+    """Their 95 % bootstrap intervals, where there are any."""
     n_scans: int
     """Scans that take part, lesion-free ones included where the objective counts them."""
     n_subjects: int
@@ -65,6 +76,11 @@ class ThresholdChoice:
     """Why the score does not describe the maps: half a sentence, empty where the network learned something."""
     excluded: Mapping[str, str] = field(default_factory=dict)
     """Files that could not be read, each with the reason; only where the choice was made from files."""
+    remarks: Sequence[str] = ()
+    """What makes the choice doubtful, as sentences; only where it was made from files."""
+    rule: "ThresholdRule | None" = None
+    """The threshold rule that was chosen; only where the choice was made from files. Where it is not ``global``, its
+    masks are ``rule.binarize(probability, spacing_mm)``, and ``value`` is a part of it."""
 
     def __repr__(self) -> str:
         between = "" if self.interval is None else f", interval=({self.interval[0]:g}, {self.interval[1]:g})"
@@ -74,21 +90,40 @@ class ThresholdChoice:
             f"{self.basis}{fault})"
         )
 
+    def plot(self, sweep: pd.DataFrame | None = None) -> "Figure":
+        """Plot the score at every threshold, with the choice: :func:`cordlesion.plot_threshold_curve`.
+
+        Args:
+            sweep: The table that the choice was made from; with it every scan has a thin line.
+        """
+        import cordlesion
+
+        return cordlesion.plot_threshold_curve(self, sweep)
+
     def _repr_html_(self) -> str:
         interval = self.interval and f"{self.interval[0]:g} to {self.interval[1]:g}"
         low, high = self.stability.plateau
         rows = {
             "threshold t": f"{self.value:g}",
             "95 % interval": interval or "none, too few subjects",
-            parse_objective(self.objective).title: f"{self.score:.3f}",
+            self.goal.title: f"{self.score:.3f}",
             "plateau (within 5 % of the best)": f"{low:g} to {high:g}",
             "chosen on": self.basis,
         }
-        if self.minimum_volume_mm3 is not None:
-            rows["minimum lesion volume"] = f"{self.minimum_volume_mm3:g} mm³"
+        rows |= {name.replace("_", " ").replace(" mm3", ", mm³"): f"{value:g}" for name, value in self.settings.items()}
         remarks = [f"Nothing was learned: {self.shortfall}." if self.shortfall else ""]
-        remarks += [f"Excluded: {reason}" for reason in self.excluded.values()]
+        remarks += [*self.remarks, *(f"Excluded: {reason}" for reason in self.excluded.values())]
         return html_rows("Decision threshold", rows) + html_notes(remarks)
+
+    @property
+    def minimum_volume_mm3(self) -> float | None:
+        """The minimum lesion volume chosen together with t; None where it is not tuned."""
+        return self.settings.get(VOLUME)
+
+    @property
+    def minimum_volume_interval(self) -> tuple[float, float] | None:
+        """Its 95 % bootstrap interval, where there is one."""
+        return self.setting_intervals.get(VOLUME)
 
     @property
     def learned(self) -> bool:
@@ -108,7 +143,7 @@ class ThresholdChoice:
 
 
 def choose_threshold(
-    table: pd.DataFrame, objective: str = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
+    table: pd.DataFrame, objective: AnyObjective = "median_voxel_f1", *, n_resamples: int = 2000, seed: int = 0
 ) -> ThresholdChoice:
     """Choose the threshold with the highest objective over the scans of the threshold set.
 
@@ -116,14 +151,17 @@ def choose_threshold(
     widest runs). Scans for which the objective is not defined are left out and counted: for most objectives those
     without lesions; ``pooled_voxel_f1``, ``lesion_sensitivity`` and ``joint_f1_specificity`` see them.
 
-    With a column ``minimum_volume_mm3`` the table has a row per scan, threshold and minimum lesion volume, and both are
-    chosen together: the pair with the highest objective; of tied pairs those with the lowest minimum volume, which
-    removes least, and of these the threshold as above. In the bootstrap both are chosen again in every sample.
+    With columns of :data:`SETTINGS`, such as ``minimum_volume_mm3`` and ``peak``, the table has a row per scan and
+    combination of their values and the threshold, and all are chosen together: the combination with the highest
+    objective; of tied ones those whose settings remove least, and of these the threshold as above. In the bootstrap all
+    are chosen again in every sample.
 
     Args:
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
             those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row.
-        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``.
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``lesion_sensitivity:1``; or a
+            function of your own: its parameters are columns of the table, each an array of shape (..., scans, cells)
+            with NaN where a scan has no value, and it returns a score from 0 to 1 (1 is best) for each cell.
         n_resamples: Bootstrap samples behind the interval.
         seed: Of the bootstrap.
 
@@ -145,31 +183,39 @@ def choose_threshold(
         >>> choice = cordlesion.choose_threshold(pd.DataFrame(rows))
         >>> choice.value, choice.score, choice.interval  # fewer than five subjects: no interval
         (0.3, 0.7, None)
+
+        Of your own, the score that all but one of ten scans reach:
+
+        >>> import numpy as np
+        >>> def worst_tenth(voxel_f1):
+        ...     return np.nanquantile(voxel_f1, 0.1, axis=-2)
+        >>> round(cordlesion.choose_threshold(pd.DataFrame(rows), worst_tenth).score, 2)
+        0.62
     """
     if n_resamples < 1:
         raise CordlesionError(f"{n_resamples} bootstrap samples are asked for; at least 1 is needed.")
-    goal = parse_objective(objective)
+    goal = parse_objective(objective) if isinstance(objective, str) else objective_of(objective)
     scans = arrange_scans(table, goal)
     grid = scans.grid
     curve = goal.summarize(scans.measures)
-    v, t = grid.best(curve)
     _require_feasible(goal, scans, curve)
+    number, t = grid.best(curve, goal.tolerance)
     counts = _counts(scans)
-    volume_interval, interval = None, None
+    interval: tuple[float, float] | None = None
+    of_settings: dict[str, tuple[float, float]] = {}
     if counts["n_subjects"] >= MIN_SUBJECTS:
-        resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
-        chosen_v, chosen_t = np.array([grid.best(one) for one in resampled]).T
-        volume_interval, interval = _interval(grid.volumes_mm3[chosen_v]), _interval(grid.thresholds[chosen_t])
-    at_volume = curve.reshape(-1, len(grid.thresholds))[v]
+        interval, of_settings = _intervals(goal, scans, n_resamples, seed)
+    at_settings = curve.reshape(-1, len(grid.thresholds))[number]
     return ThresholdChoice(
         value=float(grid.thresholds[t]),
-        score=float(at_volume[t]),
+        score=float(at_settings[t]),
         interval=interval,
         curve=_curve_table(grid, curve),
-        stability=measure_stability(grid.thresholds, at_volume, t),
-        objective=objective,
-        minimum_volume_mm3=float(grid.volumes_mm3[v]) if grid.tunes_volume else None,
-        minimum_volume_interval=volume_interval if grid.tunes_volume else None,
+        stability=measure_stability(grid.thresholds, at_settings, t),
+        objective=objective if isinstance(objective, str) else goal.title,
+        goal=goal,
+        settings=grid.setting(number),
+        setting_intervals=of_settings,
         shortfall=_shortfall(goal, scans, curve),
         n_scans=counts["n_scans"],
         n_subjects=counts["n_subjects"],
@@ -179,6 +225,12 @@ def choose_threshold(
 
 
 def _require_feasible(goal: Objective, scans: ThresholdScans, curve: FloatArray) -> None:
+    if (undefined := np.isnan(curve)).any():
+        place = scans.grid.name(int(undefined.argmax()))
+        raise CordlesionError(
+            f"The objective {goal.title} gives no number at {place} for these scans; perhaps it needs lesion-free "
+            "ones, and there are none. Add some, or choose another objective."
+        )
     if curve.max() < 0:
         failure = _failure(goal, scans)
         raise CordlesionError(f"{failure[0].upper()}{failure[1:]}. Allow more, or choose another objective.")
@@ -203,6 +255,21 @@ def _failure(goal: Objective, scans: ThresholdScans) -> str:
     return goal.failure(scans.measures[..., cells], lambda number: scans.grid.name(int(cells[number])))
 
 
+def _intervals(
+    goal: Objective, scans: ThresholdScans, n_resamples: int, seed: int
+) -> tuple[tuple[float, float] | None, dict[str, tuple[float, float]]]:
+    """Return the intervals of t and of the settings: all are chosen again in every bootstrap sample."""
+    grid = scans.grid
+    resampled = scans.resampled_curves(goal, n_resamples, np.random.default_rng(seed))
+    chosen = [cell for one in resampled if (cell := grid.best_above_zero(one, goal.tolerance))]
+    if not chosen:
+        return None, {}
+    numbers, t = np.array(chosen).T
+    places = np.unravel_index(numbers, grid.shape[:-1]) if grid.settings else ()
+    of_settings = {name: _interval(values[k]) for (name, values), k in zip(grid.settings.items(), places, strict=True)}
+    return _interval(grid.thresholds[t]), of_settings
+
+
 def _interval(chosen: FloatArray) -> tuple[float, float]:
     tails = (1 - _CONFIDENCE) / 2
     low, high = np.quantile(chosen, [tails, 1 - tails], method="inverted_cdf")
@@ -210,12 +277,9 @@ def _interval(chosen: FloatArray) -> tuple[float, float]:
 
 
 def _curve_table(grid: Grid, curve: FloatArray) -> pd.DataFrame:
-    n_volumes, n_thresholds = len(grid.volumes_mm3), len(grid.thresholds)
-    scores = np.where(curve < 0, np.nan, curve)
-    table = pd.DataFrame({"threshold": np.tile(grid.thresholds, n_volumes), "score": scores})
-    if grid.tunes_volume:
-        table.insert(0, VOLUME, np.repeat(grid.volumes_mm3, n_thresholds))
-    return table
+    values = np.meshgrid(*grid.settings.values(), grid.thresholds, indexing="ij")
+    columns = dict(zip((*grid.settings, "threshold"), (one.ravel() for one in values), strict=True))
+    return pd.DataFrame(columns | {"score": np.where(curve < 0, np.nan, curve)})
 
 
 def _counts(scans: ThresholdScans) -> dict[str, int]:

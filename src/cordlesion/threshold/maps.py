@@ -1,8 +1,9 @@
 """What a sweep over thresholds shows about the probability maps themselves."""
 
+import numpy as np
 import pandas as pd
 
-from cordlesion.threshold.scans import VOLUME
+from cordlesion.threshold.grid import SETTINGS
 
 # Of a few maps the two lowest thresholds may give the same masks by chance.
 _STEPS = 3
@@ -48,8 +49,15 @@ def describe_maps(sweep: pd.DataFrame) -> str:
 
 
 def _marked(sweep: pd.DataFrame) -> pd.DataFrame:
-    """Return the volume that each threshold above 0 marks, a row per scan; at the lowest minimum volume."""
-    rows = sweep[sweep["threshold"] > 0]
-    if VOLUME in rows:
-        rows = rows[rows[VOLUME] == rows[VOLUME].min()]
-    return rows.pivot(index="scan_id", columns="threshold", values="predicted_volume_mm3")
+    """Return the volume that each threshold above 0 marks, a row per scan."""
+    return plain_rows(sweep).pivot(index="scan_id", columns="threshold", values="predicted_volume_mm3")
+
+
+def plain_rows(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows at thresholds above 0 whose settings change least: those of ``p >= t`` and nothing else."""
+    rows = table[(table["threshold"] > 0) & (table["threshold"] <= 1)]
+    for name, preference in SETTINGS.items():
+        if name in rows:
+            changed = preference(rows[name].to_numpy(dtype=np.float64))
+            rows = rows[changed == changed.min(initial=np.inf)]
+    return rows

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal, Self, TypeAlias
 import numpy as np
 import pandas as pd
 
-from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray
 
 LesionFree: TypeAlias = Literal["left out", "counted", "needed"]
@@ -27,11 +26,22 @@ class Objective(ABC):
 
     lesion_free: ClassVar[LesionFree] = "left out"
     """What becomes of scans whose reference holds no lesion voxel."""
+    is_conditional: ClassVar[bool] = False
+    """Whether a cell may break a condition; its score is then no score of that kind, and none can be averaged."""
+
+    tolerance: float = 0.0
+    """Thresholds whose score is lower than the highest by at most this are tied: the middle of their run is chosen."""
 
     @property
     @abstractmethod
     def title(self) -> str:
         """Its name in reports, and its description in the help of the command line."""
+
+    @property
+    def choice(self) -> str:
+        """Describe which of several thresholds is chosen."""
+        near = f"the middle of those with a {self.title} within {self.tolerance:g} of the highest"
+        return near if self.tolerance else f"the one with the highest {self.title}"
 
     @property
     @abstractmethod
@@ -80,7 +90,8 @@ def median_over_scans(scores: FloatArray) -> FloatArray:
 
 def mean_over_scans(scores: FloatArray) -> FloatArray:
     """Return the mean over the last axis but one, leaving out NaN."""
-    mean: FloatArray = np.nanmean(scores, axis=-2)
+    n = np.sum(~np.isnan(scores), axis=-2)
+    mean: FloatArray = np.where(n, np.nansum(scores, axis=-2) / np.maximum(n, 1), np.nan)
     return mean
 
 
@@ -101,10 +112,25 @@ class ScanScore(Objective):
         return (self.column,)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        return _arrays(table, self.columns)
+        return column_arrays(table, self.columns)
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         return self.over_scans(measures[0])
+
+
+@dataclass(frozen=True)
+class PlateauVoxelF1(ScanScore):
+    """The mean voxel F1; the middle of the flat part around its highest value is chosen, which varies less."""
+
+    printed_as: str = "mean voxel F1"
+    column: str = "voxel_f1"
+    over_scans: Callable[[FloatArray], FloatArray] = mean_over_scans
+    tolerance: float = 0.02
+
+    def with_number(self, number: float) -> "PlateauVoxelF1":  # noqa: D102
+        if not 0 < number < 1:
+            raise ValueError("a difference of voxel F1 between 0 and 1")
+        return PlateauVoxelF1(tolerance=number)
 
 
 @dataclass(frozen=True)
@@ -119,12 +145,12 @@ class PooledVoxelF1(Objective):
     columns: ClassVar[tuple[str, ...]] = ("voxel_sensitivity", "reference_volume_mm3", "predicted_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        sensitivity, reference, predicted = _arrays(table, self.columns)
+        sensitivity, reference, predicted = column_arrays(table, self.columns)
         return np.stack([np.where(reference > 0, sensitivity * reference, 0), reference + predicted])
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         common, both = np.nansum(measures, axis=-2)
-        pooled: FloatArray = 2 * common / both
+        pooled: FloatArray = np.where(both > 0, 2 * common / np.where(both > 0, both, 1), np.nan)
         return pooled
 
 
@@ -146,7 +172,7 @@ class MedianFBeta(Objective):
         return MedianFBeta(number)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        sensitivity, precision = _arrays(table, self.columns)
+        sensitivity, precision = column_arrays(table, self.columns)
         weight = self.beta**2
         return _ratio((1 + weight) * sensitivity * precision, weight * precision + sensitivity)[np.newaxis]
 
@@ -164,6 +190,7 @@ class LesionSensitivity(Objective):
     false_lesions_per_scan: float
     """The budget: mean number of unconfirmed predicted lesions over all scans, lesion-free ones included."""
     lesion_free: ClassVar[LesionFree] = "counted"
+    is_conditional: ClassVar[bool] = True
     columns: ClassVar[tuple[str, ...]] = (
         "n_detected_lesions",
         "n_reference_lesions",
@@ -182,7 +209,7 @@ class LesionSensitivity(Objective):
         return LesionSensitivity(number)
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        detected, reference, predicted, confirmed, volume = _arrays(table, self.columns)
+        detected, reference, predicted, confirmed, volume = column_arrays(table, self.columns)
         takes_part = (reference > 0) | (volume == 0)
         return np.where(takes_part, np.stack([detected, reference, predicted - confirmed]), np.nan)
 
@@ -219,7 +246,7 @@ class JointF1Specificity(Objective):
     columns: ClassVar[tuple[str, ...]] = ("voxel_f1", "n_predicted_lesions", "reference_volume_mm3")
 
     def measure(self, table: pd.DataFrame) -> FloatArray:  # noqa: D102
-        f1, predicted, volume = _arrays(table, self.columns)
+        f1, predicted, volume = column_arrays(table, self.columns)
         return np.stack([f1, np.where(volume == 0, predicted == 0, np.nan)])
 
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
@@ -230,8 +257,10 @@ class JointF1Specificity(Objective):
 OBJECTIVES: dict[str, Objective] = {
     "median_voxel_f1": ScanScore("median voxel F1", "voxel_f1", median_over_scans),
     "mean_voxel_f1": ScanScore("mean voxel F1", "voxel_f1", mean_over_scans),
+    "plateau_voxel_f1": PlateauVoxelF1(),
     "pooled_voxel_f1": PooledVoxelF1(),
     "median_lesion_f1": ScanScore("median lesion F1", "lesion_f1", median_over_scans),
+    "mean_lesion_f1": ScanScore("mean lesion F1", "lesion_f1", mean_over_scans),
     "f_beta": MedianFBeta(beta=2),
     "lesion_sensitivity": LesionSensitivity(false_lesions_per_scan=1),
     "joint_f1_specificity": JointF1Specificity(),
@@ -239,28 +268,8 @@ OBJECTIVES: dict[str, Objective] = {
 """``median_voxel_f1`` is that of Hussein et al. 2023, section 2.5. Some take another number after a colon."""
 
 
-def parse_objective(text: str) -> Objective:
-    """Return the objective of a name in :data:`OBJECTIVES`, with a number where one is given: ``f_beta:0.5``.
-
-    Raises:
-        CordlesionError: There is no such objective, or the number does not suit it.
-    """
-    name, colon, number = text.partition(":")
-    if name not in OBJECTIVES:
-        raise CordlesionError(f"{text!r} is no objective; one of {', '.join(OBJECTIVES)} is needed.")
-    if not colon:
-        return OBJECTIVES[name]
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    try:
-        return OBJECTIVES[name].with_number(value)
-    except ValueError as error:
-        raise CordlesionError(f"The objective {text!r} has {number!r} after its colon; it needs {error}.") from None
-
-
-def _arrays(table: pd.DataFrame, columns: tuple[str, ...]) -> FloatArray:
+def column_arrays(table: pd.DataFrame, columns: tuple[str, ...]) -> FloatArray:
+    """Return columns of a table, shape (columns, rows)."""
     return np.stack([table[name].to_numpy(dtype=np.float64) for name in columns])
 
 

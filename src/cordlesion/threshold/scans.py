@@ -1,5 +1,6 @@
 """The table of the threshold set, checked, as arrays from which scans and subjects can be drawn."""
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -8,13 +9,10 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import FloatArray, IndexArray, Mask
-from cordlesion.threshold.grid import Grid
+from cordlesion.threshold.grid import SETTINGS, Grid
 from cordlesion.threshold.objective import Objective
 
 Codes: TypeAlias = IndexArray
-
-VOLUME = "minimum_volume_mm3"
-"""Column of the table where the minimum lesion volume is tuned together with the threshold."""
 
 _SCAN = ["subject", "scan_id"]
 _KEYS = ["scan_id", "subject", "threshold"]
@@ -28,7 +26,7 @@ class ThresholdScans:
 
     grid: Grid
     measures: FloatArray
-    """What each scan contributes, shape (M, scans, V * T)."""
+    """What each scan contributes, shape (M, scans, S * T)."""
     subjects: Codes
     """The subject of each scan, numbered in the order of their names, shape (scans,)."""
     lesion_free: Mask
@@ -36,22 +34,70 @@ class ThresholdScans:
     n_left_out: int
     """Scans of the table that take no part."""
 
-    def resampled_curves(self, goal: Objective, n_resamples: int, rng: np.random.Generator) -> FloatArray:
-        """Return the objective's curve of each bootstrap sample, shape (n_resamples, V * T).
+    def resampled_curves(
+        self, goal: Objective, n_resamples: int, rng: np.random.Generator, *, n_subjects: int | None = None
+    ) -> FloatArray:
+        """Return the objective's curve of each bootstrap sample, shape (n_resamples, S * T).
 
         Subjects are drawn with all their scans; those with lesions only, without any, and with both kinds of scans are
-        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has.
+        drawn apart, in their numbers, so that every sample has both kinds of scans if the threshold set has. With
+        ``n_subjects`` samples have about that size, and the kinds their shares.
         """
+        return self.curves_of(goal, self.draw_subjects(n_resamples, rng, n_subjects))
+
+    def resampled_thresholds(
+        self, goal: Objective, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None
+    ) -> FloatArray:
+        """Return the threshold that each bootstrap sample chooses, shape (n_resamples,).
+
+        It is 0, where every voxel is lesion, only where no other threshold meets the objective's condition.
+        """
+        curves = self.resampled_curves(goal, n_resamples, rng, n_subjects=n_subjects)
+        grid, tolerance = self.grid, goal.tolerance
+        cells = [grid.best_above_zero(one, tolerance) or grid.best(one, tolerance) for one in curves]
+        return grid.thresholds[[threshold for _, threshold in cells]]
+
+    def draw_subjects(self, n_resamples: int, rng: np.random.Generator, n_subjects: int | None = None) -> Codes:
+        """Draw bootstrap samples as in :meth:`resampled_curves`, shape (n_resamples, subjects)."""
         padded, strata = self._by_subject()
-        drawn = np.concatenate(
-            [kind[rng.integers(len(kind), size=(n_resamples, len(kind)))] for kind in strata], axis=1
+        scale = 1.0 if n_subjects is None else n_subjects / padded.shape[1]
+        sizes = [(n_resamples, max(1, round(scale * len(kind)))) for kind in strata]
+        return np.concatenate(
+            [kind[rng.integers(len(kind), size=size)] for kind, size in zip(strata, sizes, strict=True)], axis=1
         )
-        n_blocks = -(-n_resamples * padded.size // _BLOCK)
-        blocks = np.array_split(drawn, min(n_blocks, n_resamples))
+
+    def curves_of(self, goal: Objective, drawn: Codes) -> FloatArray:
+        """Return the objective's curve of each sample of subjects, shape (n_resamples, S * T)."""
+        padded, _ = self._by_subject()
+        n_blocks = -(-len(drawn) * padded.size // _BLOCK)
+        blocks = np.array_split(drawn, min(n_blocks, len(drawn)))
         return np.concatenate([goal.summarize(_flat(padded[:, block])) for block in blocks])
 
+    def scores_left_out(self, goal: Objective, drawn: Codes, cells: IndexArray) -> FloatArray:
+        """Return the objective at one cell per sample over the subjects that are not in the sample.
+
+        Args:
+            goal: The objective.
+            drawn: Samples of subjects, shape (n_resamples, subjects).
+            cells: A cell of the grid for each sample, shape (n_resamples,).
+
+        Returns:
+            Shape (n_resamples,); NaN where every subject, or every one with a score, is in the sample.
+        """
+        padded, _ = self._by_subject()
+        seen = np.zeros((len(drawn), padded.shape[1]), dtype=bool)
+        np.put_along_axis(seen, drawn, values=True, axis=1)
+        # (M, subjects, scans of one, samples) -> (M, samples, subjects, scans of one, 1)
+        there = np.moveaxis(padded[..., cells], -1, 1)[..., np.newaxis]
+        kept = np.where(seen[:, :, np.newaxis, np.newaxis], np.nan, there)
+        usable = ~np.isnan(kept).all(axis=(0, 2, 3, 4))
+        scores = np.full(len(drawn), np.nan)
+        if usable.any():
+            scores[usable] = goal.summarize(_flat(kept[:, usable]))[:, 0]
+        return scores
+
     def _by_subject(self) -> tuple[FloatArray, list[Codes]]:
-        """Return measures of shape (M, subjects, most scans of one, V * T), and the subjects of each kind."""
+        """Return measures of shape (M, subjects, most scans of one, S * T), and the subjects of each kind."""
         n_subjects = int(self.subjects.max()) + 1
         # Scans are sorted by subject; a scan's place is its number among those of its subject.
         place = np.arange(len(self.subjects)) - np.searchsorted(self.subjects, self.subjects)
@@ -75,21 +121,32 @@ def arrange_scans(table: pd.DataFrame, goal: Objective) -> ThresholdScans:
     # Sorted by subject, then by scan: the order of the rows must not matter to the bootstrap.
     row = table.groupby(_SCAN).ngroup().to_numpy()
     names = table[_SCAN].drop_duplicates().sort_values(_SCAN)
-    thresholds, t = np.unique(table["threshold"].to_numpy(dtype=np.float64), return_inverse=True)
-    volume = table[VOLUME].to_numpy(dtype=np.float64) if VOLUME in table else np.full(len(table), np.nan)
-    volumes, v = np.unique(volume, return_inverse=True)
+    grid, cell = _cells(table)
     measured = goal.measure(table)
-    measures = np.full((len(measured), len(names), len(volumes) * len(thresholds)), np.nan)
-    measures[:, row, v * len(thresholds) + t] = measured
+    measures = np.full((len(measured), len(names), math.prod(grid.shape)), np.nan)
+    measures[:, row, cell] = measured
     free = np.zeros(len(names), dtype=bool)
     if goal.lesion_free != "left out":
         free[row] = table["reference_volume_mm3"] == 0
-    grid = Grid(thresholds, volumes)
     _check_gaps(measures, names["scan_id"], grid, goal.columns[0])
     takes_part = ~np.isnan(measures[..., 0]).all(axis=0) if len(names) else free
     _check_kinds(free[takes_part], goal)
     subjects, _ = pd.factorize(names["subject"][takes_part])
     return ThresholdScans(grid, measures[:, takes_part], subjects, free[takes_part], int(np.sum(~takes_part)))
+
+
+def _cells(table: pd.DataFrame) -> tuple[Grid, Codes]:
+    """Return the grid of a table, and the cell of each row."""
+    thresholds, t = np.unique(table["threshold"].to_numpy(dtype=np.float64), return_inverse=True)
+    settings, places = {}, []
+    for name, preference in SETTINGS.items():
+        if name in table:
+            values, place = np.unique(table[name].to_numpy(dtype=np.float64), return_inverse=True)
+            order = np.argsort(preference(values), kind="stable")
+            settings[name] = values[order]
+            places.append(np.argsort(order)[place])
+    grid = Grid(thresholds, settings)
+    return grid, np.ravel_multi_index((*places, t), grid.shape)
 
 
 def _flat(drawn: FloatArray) -> FloatArray:
@@ -98,7 +155,7 @@ def _flat(drawn: FloatArray) -> FloatArray:
 
 
 def _check(table: pd.DataFrame, goal: Objective) -> None:
-    keys = [*_KEYS, VOLUME] if VOLUME in table.columns else _KEYS
+    keys = [*_KEYS, *(name for name in SETTINGS if name in table.columns)]
     needed = dict.fromkeys([*keys, *goal.columns])
     missing = [name for name in needed if name not in table.columns or (name in keys and table[name].hasnans)]
     if missing:
@@ -126,12 +183,9 @@ def _check_gaps(measures: FloatArray, names: pd.Series, grid: Grid, column: str)
     gaps = np.argwhere(undefined & ~undefined.all(axis=-1, keepdims=True))
     if len(gaps):
         _, scan, cell = gaps[0]
-        v, t = divmod(int(cell), len(grid.thresholds))
-        place = f"threshold {grid.thresholds[t]}"
-        place += f" and minimum volume {grid.volumes_mm3[v]:g} mm3" if grid.tunes_volume else ""
         raise CordlesionError(
-            f"Scan {names.iloc[scan]} has no {column} at {place}; every scan needs a row at every threshold. "
-            "Sweep all scans over the same thresholds."
+            f"Scan {names.iloc[scan]} has no {column} at {grid.name(int(cell))}; every scan needs a row at every "
+            "threshold. Sweep all scans over the same thresholds."
         )
 
 

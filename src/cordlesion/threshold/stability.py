@@ -33,6 +33,10 @@ class Stability:
         return self.plateau[1] - self.plateau[0]
 
 
+NO_STABILITY = Stability((math.nan, math.nan), math.nan, math.nan, math.nan)
+"""Of a rule that has no threshold to move."""
+
+
 def measure_stability(thresholds: FloatArray, curve: FloatArray, best: int) -> Stability:
     """Measure the stability of one threshold of a curve.
 

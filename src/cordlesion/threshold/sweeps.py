@@ -11,6 +11,7 @@ import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import LesionRule, ScanMetrics, sweep
+from cordlesion.metrics.own import MetricFunction, OwnMetric, metric_of
 from cordlesion.threshold.grid import THRESHOLDS
 
 _COLUMNS = ["scan_id", "subject", "threshold", *(field.name for field in fields(ScanMetrics))]
@@ -25,6 +26,7 @@ def sweep_maps(
     scan_ids: Sequence[str] | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
     rule: str | LesionRule = "study",
+    metrics: Sequence[MetricFunction] = (),
 ) -> pd.DataFrame:
     """Compare the probability maps of several scans with their references at each threshold.
 
@@ -40,10 +42,11 @@ def sweep_maps(
         thresholds: Values in [0, 1]; a voxel is lesion when p >= t.
         rule: When a lesion counts as detected: a name in :data:`cordlesion.LESION_RULES`, or a
             :class:`cordlesion.LesionRule`.
+        metrics: Of your own, as for :func:`cordlesion.evaluate_files`.
 
     Returns:
-        A row per scan and threshold: ``scan_id``, ``subject``, ``threshold`` and the fields of
-        :class:`cordlesion.ScanMetrics`; the table that :func:`cordlesion.choose_threshold` takes.
+        A row per scan and threshold: ``scan_id``, ``subject``, ``threshold``, the fields of
+        :class:`cordlesion.ScanMetrics` and your own metrics; the table that :func:`cordlesion.choose_threshold` takes.
 
     Raises:
         CordlesionError: There is not one map, spacing, subject and name for each reference, or a scan cannot be
@@ -63,14 +66,15 @@ def sweep_maps(
         >>> cordlesion.choose_threshold(table).value
         0.3
     """
-    measured: list[list[ScanMetrics]] = []
+    own = [metric_of(function) for function in metrics]
+    measured: list[list[dict[str, float]]] = []
     given = None if scan_ids is None else list(scan_ids)
     for reference, probability in zip_longest(references, probabilities):
         if reference is None or probability is None:
             raise CordlesionError("There are not as many probability maps as references; one map for each is needed.")
         spacing = _spacing(spacing_mm, len(measured))
         try:
-            measured.append(sweep(reference, probability, spacing, thresholds, rule))
+            measured.append(_measure(reference, probability, spacing, thresholds, rule, own))
         except CordlesionError as error:
             raise CordlesionError(f"{_name(given, len(measured))}: {error}") from None
     names = [_name(None, number) for number in range(len(measured))] if given is None else given
@@ -78,11 +82,28 @@ def sweep_maps(
     spacings = spacing_mm if np.ndim(spacing_mm) == 2 else [spacing_mm] * len(measured)
     _check_one_each(names, people, spacings, len(measured))
     rows = [
-        {"scan_id": name, "subject": subject, "threshold": t} | asdict(metrics)
+        {"scan_id": name, "subject": subject, "threshold": t} | values
         for name, subject, scan in zip(names, people, measured, strict=True)
-        for t, metrics in zip(thresholds, scan, strict=True)
+        for t, values in zip(thresholds, scan, strict=True)
     ]
-    return pd.DataFrame(rows, columns=_COLUMNS)
+    return pd.DataFrame(rows, columns=[*_COLUMNS, *(metric.name for metric in own)])
+
+
+def _measure(
+    reference: npt.ArrayLike,
+    probability: npt.ArrayLike,
+    spacing_mm: Sequence[float],
+    thresholds: Sequence[float],
+    rule: str | LesionRule,
+    own: Sequence[OwnMetric],
+) -> list[dict[str, float]]:
+    """Measure a map at each threshold."""
+    values = [asdict(metrics) for metrics in sweep(reference, probability, spacing_mm, thresholds, rule)]
+    for metric in own:
+        mask, p = np.asarray(reference).astype(np.bool_), np.asarray(probability, dtype=np.float32)
+        for known, value in zip(values, metric.sweep(mask, p, spacing_mm, thresholds), strict=True):
+            known[metric.name] = value
+    return values
 
 
 def _name(scan_ids: Sequence[str] | None, number: int) -> str:

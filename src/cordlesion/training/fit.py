@@ -97,6 +97,7 @@ def _train(run: RunConfig, train: PackedStacks, validation: PackedStacks, checkp
             use_distributed_sampler=False,
             plugins=[rank.environment()],
         )
+        torch.empty(1, device=hardware.device)  # a device that cannot be used fails before the others wait for it
         rank.ready()
         with _interruptible():
             trainer.fit(

@@ -1,11 +1,10 @@
 """Several processes that train one network: this one is the first of its machine and launches the others."""
 
 import contextlib
-import multiprocessing
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -22,8 +21,8 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.processors import exit_with_parent
 from cordlesion.training.nodes import ALONE, Node
 from cordlesion.training.patch_dataset import PatchKey
+from cordlesion.training.workers import READY, Watch, Worker, start
 
-_READY = ""
 _PATIENCE = timedelta(minutes=10)
 """How long a process waits for another, which computes its part of a batch or writes the checkpoint."""
 _END_OF_A_JOB_S = 10.0
@@ -55,6 +54,11 @@ class Rank:
     def world_size(self) -> int:
         """Number of processes that train, on all machines."""
         return self.node.count * self.local_world_size
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"process {self.local_rank} of the {self.local_world_size} of a training"
 
     @property
     def is_global_zero(self) -> bool:
@@ -125,25 +129,26 @@ def launch_workers(local_world_size: int, node: Node, work: Callable[..., object
     each = max(1, threads // local_world_size)
     pipes = [context.Pipe(duplex=False) for _ in range(1, local_world_size)]
     workers = [
-        _Worker(context.Process(target=_work, args=(work, args, rank, each, sender), daemon=True), receiver, rank)
+        Worker(context.Process(target=_work, args=(work, args, rank, each, sender), daemon=True), receiver, rank.name)
         for place, (receiver, sender) in enumerate(pipes, 1)
         for rank in [Rank(place, local_world_size, node)]
     ]
+    watch = Watch(workers)
     torch.set_num_threads(each)
     try:
-        _start(workers)
+        start(workers)
         for _, sender in pipes:
             sender.close()  # only the worker holds it now: when a worker ends, its pipe is closed
-        yield Rank(0, local_world_size, node, partial(_await_ready, workers))
+        yield Rank(0, local_world_size, node, watch.await_ready)
         for worker in workers:
             worker.process.join()
     except RuntimeError as error:
         # torch may report that a connection was closed, but not why.
-        if why := _lost_process(node, workers):
-            reported = " ".join(str(error).split())
-            raise CordlesionError(f"{why} What is trained so far is kept. torch reports here: {reported}") from error
+        if why := watch.fault() or _lost_machine(node, error):
+            raise CordlesionError(f"{why} What is trained so far is kept.") from error
         raise
     finally:
+        watch.end()
         torch.set_num_threads(threads)
         if dist.is_initialized():
             dist.destroy_process_group()
@@ -153,68 +158,8 @@ def launch_workers(local_world_size: int, node: Node, work: Callable[..., object
                 worker.process.join()
 
 
-@dataclass(frozen=True)
-class _Worker:
-    """A worker process, and the end of the pipe that receives its messages."""
-
-    process: multiprocessing.context.SpawnProcess
-    receiver: Connection
-    rank: Rank
-
-    def message(self) -> str | None:
-        """Return its message, :data:`_READY` or its error; None where it ended without one."""
-        try:
-            return str(self.receiver.recv())
-        except EOFError:
-            self.process.join()
-            return None
-
-    def fault(self, message: str | None) -> str:
-        """Return what is wrong with it."""
-        which = f"process {self.rank.local_rank} of the {self.rank.local_world_size} of a training"
-        return f"{which}: {message}" if message else f"{which} {_ended(self.process.exitcode)}"
-
-
-def _start(workers: Sequence[_Worker]) -> None:
-    """Start the workers, which share the stacks of this process.
-
-    Raises:
-        CordlesionError: There is no room in shared memory.
-    """
-    try:
-        for worker in workers:
-            worker.process.start()
-    except (OSError, RuntimeError) as error:
-        reported = " ".join(str(error).split())
-        raise CordlesionError(
-            "the stacks cannot be shared by several processes; /dev/shm must have room for them (`df -h /dev/shm`). "
-            f"Free some, or leave out `training.devices`. The system reports: {reported}"
-        ) from error
-
-
-def _await_ready(workers: Sequence[_Worker]) -> None:
-    """Wait until all workers are ready to form the process group, which would wait for a failed one in vain.
-
-    Raises:
-        CordlesionError: One has failed.
-    """
-    for worker in workers:
-        if (message := worker.message()) != _READY:
-            raise CordlesionError(worker.fault(message))
-
-
-def _ended(status: int | None) -> str:
-    return (
-        f"ended with status {status}. The reason may be printed above; if not, the system may have ended it because "
-        "memory was short: lower `training.devices`."
-    )
-
-
-def _lost_process(node: Node, workers: Sequence[_Worker]) -> str:
-    """Return which process was lost, and its error; empty where none was."""
-    for worker in workers:
-        if worker.process.exitcode:
-            return worker.fault(worker.message() if worker.receiver.poll() else None)
+def _lost_machine(node: Node, error: RuntimeError) -> str:
+    """Describe that another machine was lost, as far as this one knows; empty where there is no other."""
     if node.count == 1:
         return ""
     # A job that is queued again ends on one machine before the other; that is no failure.
@@ -223,7 +168,7 @@ def _lost_process(node: Node, workers: Sequence[_Worker]) -> str:
         f"machine {node.number + 1} of the {node.count} of a training stopped. If it lost the connection to the others "
         f"or they did not join within {_PATIENCE.seconds // 60} minutes, the reason may be in the logs of the job in "
         "`jobs`, one per machine; where machines do not find each other, set GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME "
-        "to the name of their network."
+        f"to the name of their network. torch reports here: {' '.join(str(error).split())}."
     )
 
 
@@ -234,10 +179,18 @@ def _work(work: Callable[..., object], args: tuple[Any, ...], rank: Rank, thread
     exit_with_parent()
     torch.set_num_threads(threads)
     try:
-        work(*args, replace(rank, ready=partial(sender.send, _READY)))
-    except CordlesionError as error:
-        # The first process reports the same fault, unless it is a fault of this process alone.
-        sender.send(str(error))
-    except Exception as error:
-        sender.send("".join(traceback.format_exception_only(error)).strip())
-        raise
+        work(*args, replace(rank, ready=partial(sender.send, READY)))
+    except BaseException as error:  # a user's loss can raise anything, and leave by sys.exit
+        sender.send(describe_error(error))
+        raise SystemExit(1) from None
+
+
+def describe_error(error: BaseException) -> str:
+    """Return the error of a worker as one sentence: a user's mistake as it is, any other with its place."""
+    if isinstance(error, CordlesionError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt) and isinstance(error.__cause__, SystemExit):
+        error = error.__cause__  # Lightning turns the one into the other
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    said = " ".join("".join(traceback.format_exception_only(error)).split())
+    return f"{said} ({place.filename}, line {place.lineno})."

@@ -9,7 +9,6 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.config import BESIDE_TRAINING, RunConfig
-from cordlesion.config.study import imported_code
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.io.tables import write_table
 from cordlesion.io.writing import remove_file
@@ -45,12 +44,12 @@ def require_same_code(run: RunConfig, code: Mapping[str, Any]) -> None:
 
     Args:
         run: The training.
-        code: Hashes of the code, see :func:`cordlesion.config.study.imported_code`.
+        code: Hashes of the code, see :attr:`cordlesion.config.RunConfig.imported_code`.
 
     Raises:
         RunError: A file changed after the study was opened.
     """
-    if imported_code(run.network, run.code, [run.loss]) != code:
+    if run.imported_code != code:
         names = [part.name for part in (run.loss, run.network) if part.is_imported]
         raise RunError(
             f"{run.name}: the code of {' or '.join(names)} changed while the study was running, so no model "
@@ -75,7 +74,7 @@ def train_run(run: RunConfig, sets: TrainingSets, folder: Path, mark: str, node:
         raise CordlesionError(
             "no lesion lies in any stack of the training set. Check the references and, for the cord, the centerlines."
         )
-    code = imported_code(run.network, run.code, [run.loss])
+    code = run.imported_code
     checkpoint = folder / f"checkpoint-{mark[:16]}.ckpt"
     trained = fit(run, sets.train, sets.validation, checkpoint, node)
     if not node.is_first:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from cordlesion.pictures.slices import Picture
-from cordlesion.report.gallery.picture import Panel, draw_scan, filled_path, outline_path
+from cordlesion.report.gallery.picture import BETWEEN, Panel, Tick, draw_scan, filled_path, outline_path
 
+SVG = "{http://www.w3.org/2000/svg}"
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))
 
 
@@ -46,10 +47,13 @@ def test_the_outline_is_every_edge_between_inside_and_outside_once(mask):
 def test_a_slice_that_several_models_share_is_in_the_file_once():
     reference = np.zeros((20, 10), bool)
     reference[3:5, 3:5] = True
-    panels = [Panel(picture(None, reference), ("Reference",)), Panel(picture(reference, reference), ("A", "b"))]
-    text = draw_scan([(panels, 200.0), ([Panel(picture(seed=1), ("z",))], 100.0)], 600.0)
+    panels = [
+        Panel((picture(None, reference),), ("Reference",)),
+        Panel((picture(), picture(reference, reference)), ("A", "b")),
+    ]
+    text = draw_scan([(panels, 200.0), ([Panel((picture(seed=1),), ("z",))], 100.0)], 600.0)
     assert text.count("<image ") == 2
-    assert text.count("<use ") == 1
+    assert text.count("<use ") == 2
     root = ElementTree.fromstring(text)
     ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
     assert len(ids) == len(set(ids))
@@ -60,7 +64,7 @@ def test_a_slice_that_several_models_share_is_in_the_file_once():
 def test_agreement_is_told_by_more_than_colour():
     mask, reference = np.zeros((20, 10), bool), np.zeros((20, 10), bool)
     mask[2:6, 2:6], reference[4:8, 2:6] = True, True
-    parts = draw_scan([([Panel(picture(mask, reference), ("A",))], 200.0)], 400.0).split("</style>")
+    parts = draw_scan([([Panel((picture(mask, reference),), ("A",))], 200.0)], 400.0).split("</style>")
     (hatch,) = re.findall(r'class="mf" fill="url\(#([^)]+)\)" d="' + filled_path(mask & ~reference), parts[1])
     assert f'<pattern id="{hatch}"' in parts[1]
     for kind, inside in (("b", mask & reference), ("m", mask & ~reference), ("r", reference & ~mask)):
@@ -69,7 +73,7 @@ def test_agreement_is_told_by_more_than_colour():
 
 
 def test_names_stay_text():
-    text = draw_scan([([Panel(picture(), ("<script>alert(1)</script> & co",))], 200.0)], 400.0)
+    text = draw_scan([([Panel((picture(),), ("<script>alert(1)</script> & co",))], 200.0)], 400.0)
     assert "<script" not in text
     first = next(ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text"))
     assert first.text == "<script>alert(1)</script> & co"
@@ -77,7 +81,7 @@ def test_names_stay_text():
 
 @pytest.mark.parametrize("width", [250.0, 2000.0])
 def test_rows_that_are_too_wide_go_on_below(width):
-    panels = [Panel(picture(seed=k), (f"model {k}", "two lines")) for k in range(4)]
+    panels = [Panel((picture(seed=k),), (f"model {k}", "two lines")) for k in range(4)]
     root = ElementTree.fromstring(draw_scan([(panels, 100.0), ([], 50.0)], width))
     groups = root.findall("{http://www.w3.org/2000/svg}g")
     places = [tuple(map(float, re.findall(r"translate\((\S+) (\S+)\)", g.attrib["transform"])[0])) for g in groups]
@@ -86,18 +90,18 @@ def test_rows_that_are_too_wide_go_on_below(width):
 
 
 def test_the_picture_is_as_wide_as_what_it_shows():
-    panel = Panel(picture(), ("model", "two lines"))
+    panel = Panel((picture(),), ("model", "two lines"))
     few, more = (ElementTree.fromstring(draw_scan([([panel] * n, 100.0)], 1000.0)) for n in (1, 5))
     widths = [float(root.attrib["width"]) for root in (few, more)]
     assert 440 < widths[0] < widths[1] < 900
-    long = ElementTree.fromstring(draw_scan([([panel, Panel(picture(), ("x" * 90,))], 100.0)], 1000.0))
+    long = ElementTree.fromstring(draw_scan([([panel, Panel((picture(),), ("x" * 90,))], 100.0)], 1000.0))
     assert 158 + 90 * 6 < float(long.attrib["width"]) < 1000
-    endless = ElementTree.fromstring(draw_scan([([Panel(picture(), ("x" * 900,))], 100.0)], 1000.0))
+    endless = ElementTree.fromstring(draw_scan([([Panel((picture(),), ("x" * 900,))], 100.0)], 1000.0))
     assert float(endless.attrib["width"]) == 1000
 
 
 def test_each_slice_says_to_which_side_its_edges_lie():
-    root = ElementTree.fromstring(draw_scan([([Panel(picture(), ("A",))], 200.0)], 400.0))
+    root = ElementTree.fromstring(draw_scan([([Panel((picture(),), ("A",))], 200.0)], 400.0))
     (group,) = root.findall("{http://www.w3.org/2000/svg}g")
     left, top = map(float, re.findall(r"translate\((\S+) (\S+)\)", group.attrib["transform"])[0])
     texts = [text for text in root.iter("{http://www.w3.org/2000/svg}text") if text.attrib["class"] == "l"]
@@ -107,3 +111,21 @@ def test_each_slice_says_to_which_side_its_edges_lie():
     assert places["P"] == pytest.approx((97, 100), abs=1)
     assert places["I"] == pytest.approx((50, 193), abs=1)
     assert places["S"] == pytest.approx((50, 7), abs=1)
+
+
+def test_a_plain_slice_stands_beside_the_marked_one():
+    reference = np.zeros((20, 10), bool)
+    reference[3:5, 3:5] = True
+    panel = Panel((picture(), picture(reference, reference)), ("A", "b"), (Tick(0.25, "1"),), "mostly outside the cord")
+    root = ElementTree.fromstring(draw_scan([([panel], 200.0)], 600.0))
+    groups = root.findall(f"{SVG}g")
+    places = [tuple(map(float, re.findall(r"translate\((\S+) (\S+)\)", one.attrib["transform"])[0])) for one in groups]
+    assert places[0][1] == places[1][1]
+    assert places[1][0] == pytest.approx(places[0][0] + 100 + BETWEEN)
+    assert [len(one.findall(f"{SVG}path")) for one in groups] == [0, 2]
+    (tick,) = [one for one in root.findall(f"{SVG}line") if one.attrib["class"] == "k"]
+    assert float(tick.attrib["y1"]) == pytest.approx(places[0][1] + 50, abs=0.1)
+    assert float(tick.attrib["x2"]) == pytest.approx(places[0][0] + 100, abs=0.1)
+    said = [one for one in root.findall(f"{SVG}text") if one.text == "mostly outside the cord"]
+    assert [one.attrib["class"] for one in said] == ["w"]
+    assert float(said[0].attrib["y"]) < places[0][1]

@@ -3,11 +3,13 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pandas as pd
 import pytest
 
 from cordlesion.report.gallery import Entry, shown_runs, write_gallery
+from cordlesion.report.sections.scans import describe_outside
 from cordlesion.study_folder.results import StudyResults, read_results
 from support.fake_study import FakeStudy
 
@@ -57,9 +59,30 @@ def test_a_picture_shows_the_reference_the_best_at_both_thresholds_and_one_model
     best, *others = shown_runs(copied)
     at = [f"{copied.label(best)}, t = {t:.2f}" for t in (copied.tuned[best], 0.5)]
     rest = [f"{copied.label(run)}, t = {copied.tuned[run]:.2f}" for run in others]
-    assert titles[: 3 + len(rest)] == ["Reference", *at, *rest]
+    assert titles[: 3 + len(rest)] == [at[0], "Reference", at[1], *rest]
     assert f"overlap {entry.overlap}, {entry.n_found} of {entry.n_lesions} found" in text
-    assert f"{entry.n_false} false" in text
+    assert f"{entry.n_false} false positive" in text
+
+
+def test_every_scan_has_a_link_into_the_explorer(copied: StudyResults, entries: tuple[Entry, ...]) -> None:
+    for entry in entries:
+        link = parse_qs(entry.link.removeprefix("#"))
+        assert link == {
+            "scan": [entry.scan_id],
+            "set": ["test"],
+            "a": [copied.best.name],
+            "ta": [f"{copied.tuned[copied.best]:g}"],
+        }
+
+
+def test_marks_outside_the_cord_are_counted_on_the_page(results: StudyResults, entries: tuple[Entry, ...]) -> None:
+    none = tuple(replace(entry, n_outside=0) for entry in entries)
+    assert describe_outside(results, none) == ""
+    some = (replace(none[0], n_outside=2), replace(none[1], n_outside=1), *none[2:])
+    said = "3 marked lesions in 2 scans lie mostly outside the cord. `postprocess.cord_margin_mm` removes"
+    assert describe_outside(results, some).startswith(said)
+    one = (replace(none[0], n_outside=1), *none[1:])
+    assert describe_outside(results, one).startswith("1 marked lesion in 1 scan lies mostly outside the cord.")
 
 
 def test_of_several_seeds_the_best_one_is_shown(results: StudyResults) -> None:

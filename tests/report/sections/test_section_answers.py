@@ -15,9 +15,11 @@ from cordlesion.report.sections.answers.questions import (
     tuning_answer,
 )
 from cordlesion.report.sections.ranking.comparisons import compare_pairs, name_compared, summarize_seeds
+from cordlesion.report.sections.ranking.ranks import summarize_ranks
 from cordlesion.report.sections.ranking.tables import pairs_table
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.study_folder.results import StudyResults
+from support.printed import signed
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +48,16 @@ def test_every_question_is_answered_with_intervals(findings: Findings) -> None:
     rows = rows[rows["metric"] == "voxel_f1"].set_index("loss")
     for loss, printed in (("bce", "BCE"), ("dice", "Dice"), ("tversky", "Tversky"), ("sct", "SCT")):
         row = rows.loc[loss]
-        ends = f"[{row['low']:+.2f}, {row['high']:+.2f}]".replace("-", "−")
-        assert f"{printed} ({row['difference']:+.2f} {ends})".replace("(-", "(−") in tuning.text
+        ends = f"[{signed(row['low'])}, {signed(row['high'])}]"
+        assert f"{printed} ({signed(row['difference'])} {ends})" in tuning.text
     first, last = findings.frames["stability"].iloc[0], findings.frames["stability"].iloc[-1]
     assert f"changes the V-F1 of Tversky least: by {first['change']:.3f} [{first['low']:.3f}" in stability.text
     assert f"BCE most: by {last['change']:.3f} [{last['low']:.3f}, {last['high']:.3f}]" in stability.text
     assert "more than chance" in stability.text
-    assert ranking.text.startswith("Unknown: every loss was trained with one seed")
+    ranks = findings.frames["ranks"]
+    first = {"bce": "BCE", "dice": "Dice", "tversky": "Tversky"}[ranks.loc[ranks["rank"] == 1, "loss"].iloc[0]]
+    assert ranking.text.startswith(f"On the test set {first} has rank 1 of 4 (95 % interval ")
+    assert ranking.text.endswith("for others of the same losses it is unknown.")
 
 
 def test_what_tuning_does_follows_the_corrected_test() -> None:
@@ -67,11 +72,11 @@ def test_what_tuning_does_follows_the_corrected_test() -> None:
         {**named, "loss": "focal", "effect": 0.0, "p_value": np.nan, "p_holm": np.nan, "n_subjects": 3},
     ]
     text = tuning_answer(pd.DataFrame(rows), "Table 4a")
-    ends = r"\(\+0.10 \[\+0.00, \+0.20\]\)"
+    ends = r"\(\+0.10 \[0.00, \+0.20\]\)"
     assert re.match(
         r"It helps BCE \(\+0.10 \[\+0.05, \+0.20\]\)\. It harms Dice \(−0.10 \[−0.20, −0.05\]\)\. "
-        rf"It is undecided for Combo {ends} \(p above 0.05 after Holm's correction, or an interval that holds 0\)\. "
-        rf"It changes no scan of Tversky {ends}\. There are too few subjects to test it for Focal {ends}\.",
+        rf"For Combo {ends} the effect is unclear \(p above 0.05 after Holm's correction, or an interval with 0\)\. "
+        rf"For Tversky {ends} it changes no scan\. There are too few subjects to test it for Focal {ends}\.",
         text,
     )
 
@@ -118,21 +123,21 @@ def test_few_subjects_are_not_called_chance() -> None:
     more["n_subjects"] = 3
     table = pd.DataFrame([{**row, **dict.fromkeys(more, np.nan)}, {**row, **more, "loss": "dice"}])
     text = stability_answer(table, "Table 4b")
-    assert "the next, Dice, it is +0.200: too few subjects to test it (Table 4b)." in text
+    assert "Dice, the next, changes by 0.200 more: too few subjects to test it (Table 4b)." in text
     assert "–" not in text
 
 
 @pytest.mark.parametrize(
     ("noise", "said"),
-    [(0.0, "Dice beats BCE"), (0.4, "differ on these subjects, but seed noise may explain")],
+    [(0.0, "Dice beats BCE"), (0.4, "on these subjects, but seed noise may explain")],
 )
 def test_the_ranking_is_set_against_the_noise_between_seeds(results: StudyResults, noise: float, said: str) -> None:
     seeded = with_seeds(results, noise)
-    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
-    text = ranking_answer(pairs, seeds, several=True)
+    pairs, seeds, ranks = compare_pairs(seeded), summarize_seeds(seeded), summarize_ranks(seeded)
+    text = ranking_answer(pairs, seeds, ranks, several=True)
     assert said in text
     assert "V-F1, of the 2 comparisons with " in text
-    assert "V-F1, exploratory, of the one other pair of losses: " in text
+    assert "Of 4 exploratory comparisons (V-F1 and L-F1), " in text
     medians = run_scores(seeded, "test", tuned=True).groupby(["loss", "seed"])["voxel_f1"].median().unstack()
     assert f"{medians.var(axis=1).mean() ** 0.5:.3f} between seeds of one loss" in text
     assert ("which does not show that there is none" in text) == (noise > 0)
@@ -152,25 +157,24 @@ def test_few_subjects_are_called_so_in_table_sentence_and_answer_alike(results: 
     assert pairs["sentence"].str.contains("cannot be compared in .*: at least 6 subjects are needed").all()
     *_, ranking = answer_questions(found)
     said = "3 cannot be compared on fewer than 6 subjects."
-    best, other = f"of the 3 comparisons with {few.label(few.best)}", "of the 3 other pairs of losses and comparators"
-    assert f"V-F1, {best}: {said} V-F1, exploratory, {other}: {said}" in ranking.text
-    assert f"L-F1, exploratory, {best}: {said} L-F1, exploratory, {other}: {said}" in ranking.text
+    best = f"of the 3 comparisons with {few.label(few.best)}"
+    assert f"V-F1, {best}: {said} Of 9 exploratory comparisons (V-F1 and L-F1), none is decided." in ranking.text
 
 
 def test_comparators_are_not_called_losses(results: StudyResults, findings: Findings) -> None:
     pairs = findings.frames["pairs"]
     assert name_compared(pairs) == "losses and comparators"
-    assert pairs_table(results, pairs).note.startswith("Every pair of losses and comparators: test set")
+    assert pairs_table(results, pairs).lead.startswith("Every pair of losses and comparators: test set")
     seeded = compare_pairs(with_seeds(results, 0.0))
     assert name_compared(seeded) == name_compared(seeded.iloc[:0]) == "losses"
 
 
 def test_a_verdict_about_a_method_without_seeds_says_so(results: StudyResults) -> None:
     seeded = with_seeds(results, 0.0)
-    pairs, seeds = compare_pairs(seeded), summarize_seeds(seeded)
-    assert "as far as there are seeds" not in ranking_answer(pairs, seeds, several=True)
+    pairs, seeds, ranks = compare_pairs(seeded), summarize_seeds(seeded), summarize_ranks(seeded)
+    assert "as far as there are seeds" not in ranking_answer(pairs, seeds, ranks, several=True)
     pairs.loc[pairs["first"] == "bce", "n_seeds_first"] = 0
-    text = ranking_answer(pairs, seeds, several=True)
+    text = ranking_answer(pairs, seeds, ranks, several=True)
     assert "beyond noise between subjects and seeds (as far as there are seeds: BCE was not trained here)" in text
 
 

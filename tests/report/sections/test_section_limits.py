@@ -36,10 +36,8 @@ def test_what_is_lacking_is_said(results: StudyResults, findings: Findings) -> N
     text = said(results, findings)
     assert "7 subjects with lesions chose the thresholds and 9 subjects with lesions tested them" in text
     assert "trained with one seed" in text
-    undefined = (
-        "The threshold was chosen by median overlap, which is undefined without lesions; false lesions in healthy "
-    )
-    assert f"{undefined}scans played no part." in text
+    undefined = "The threshold was chosen by median overlap, which is undefined without lesions; "
+    assert f"{undefined}false positives in lesion-free scans played no part." in text
     assert "One reference per scan" in text
     assert "(here the rule “study”, that of Hussein et al. 2023)" in text
     assert not set("`'") & set(text)
@@ -48,19 +46,19 @@ def test_what_is_lacking_is_said(results: StudyResults, findings: Findings) -> N
     grave_text = " ".join(limit.text for limit in limits_of(results, findings) if limit.grave)
     assert "Few people" in grave_text
     assert "trained with one seed" in grave_text
-    assert "healthy scans played no part" in grave_text
+    assert "lesion-free scans played no part" in grave_text
 
 
 def test_what_the_objective_used_counts_and_not_what_the_set_holds(results: StudyResults, findings: Findings) -> None:
     splits = results.splits.copy()
     first = splits.index[splits["set"] == "threshold"][0]
     splits.loc[first, ["n_reference_lesions", "reference_volume_mm3"]] = 0
-    assert "healthy scans played no part" in said(replace(results, splits=splits), findings)
+    assert "lesion-free scans played no part" in said(replace(results, splits=splits), findings)
     used = results.thresholds.assign(n_lesion_free=2, objective="pooled_voxel_f1")
-    assert "healthy scans played no part" not in said(replace(results, thresholds=used), findings)
+    assert "lesion-free scans played no part" not in said(replace(results, thresholds=used), findings)
     unused = results.thresholds.assign(objective="pooled_voxel_f1")
     text = said(replace(results, thresholds=unused), findings)
-    assert "chosen by overlap of all scans pooled, on scans with lesions only; false lesions" in text
+    assert "chosen by overlap of all scans pooled, on scans with lesions only; false positives" in text
 
 
 def test_of_folds_the_smallest_counts(results: StudyResults, findings: Findings) -> None:
@@ -160,3 +158,12 @@ def test_a_dataset_says_of_itself_that_it_is_simulated(tmp_path: Path, described
     if described is not None:
         (tmp_path / "dataset_description.json").write_text(json.dumps(described))
     assert origin.is_simulated(tmp_path) is expected
+
+
+def test_a_margin_that_was_set_afterwards_is_said(results: StudyResults, findings: Findings) -> None:
+    late = "The margin of equivalence, 0.05, was set after the test set was opened"
+    assert late not in said(results, findings)
+    opened = {"primary_sha256": None, "equivalence_margin": 0.1}
+    assert late in said(replace(results, manifest={**results.manifest, "test_set_opened": opened}), findings)
+    opened = {"primary_sha256": None, "equivalence_margin": 0.05}
+    assert late not in said(replace(results, manifest={**results.manifest, "test_set_opened": opened}), findings)

@@ -21,7 +21,7 @@ def test_threshold_table(results: StudyResults) -> None:
     assert texts[3] == f"{row['plateau_high'] - row['plateau_low']:.2f}"
     assert "Basis: 7 scans of 7 subjects." in table.note
     assert [group.rows[0][4].best for group in table.groups] == [run == results.best for run in results.tuned]
-    assert "Score: median voxel F1 over the threshold set." in table.note
+    assert "Score: median voxel F1 over the threshold set." in table.lead
 
 
 def test_threshold_table_of_tuned_minimum_volumes(results: StudyResults) -> None:

@@ -52,5 +52,5 @@ def test_the_whole_interval_is_in_the_picture(results: StudyResults) -> None:
 def test_where_no_lesion_counts_false_ones_alone_are_drawn(results: StudyResults) -> None:
     sweep = results.sweep.assign(n_reference_lesions=0, n_detected_lesions=0)
     (only,) = tradeoff_figure(replace(results, sweep=sweep)).axes
-    assert only.get_title(loc="left") == "False lesions per scan"
+    assert only.get_title(loc="left") == "False positives per scan"
     assert not any("nan" in text.get_text() for text in only.texts)

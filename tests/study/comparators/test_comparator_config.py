@@ -45,7 +45,7 @@ def test_every_fold_has_every_comparator(tmp_path):
     assert [run.name for run in study.comparator_runs] == ["ours_v1_fold-1", "ours_v1_fold-2"]
     assert {run.maps_name for run in study.comparator_runs} == {"ours_v1"}
     assert study.comparator_runs[1].columns == {"loss": "ours_v1", "seed": None, "fold": 2}
-    assert study.methods == [*study.runs, *study.comparator_runs]
+    assert study.methods == [*study.own_methods, *study.comparator_runs]
 
 
 PLAIN = "letters, digits and _ are needed, since folders and files are named by it, found"
@@ -59,14 +59,14 @@ PLAIN = "letters, digits and _ are needed, since folders and files are named by 
         ("{name: x y, maps: a}", "8:6", f"comparators.1.name: {PLAIN} 'x y'"),
         ("{name: x/../y, maps: a}", "8:6", f"comparators.1.name: {PLAIN} 'x/../y'"),
         ("{name: '', maps: a}", "8:6", f"comparators.1.name: {PLAIN} ''"),
-        ("maps", "8:5", "comparators.1: Input should be a valid dictionary, found 'maps'"),
-        ("{maps: a}", "8:5", "comparators.1.name: Field required"),
+        ("maps", "8:5", "comparators.1: a section with keys is needed, found 'maps'"),
+        ("{maps: a}", "8:5", "comparators.1.name: is missing"),
         ("{name: x, map: a}", "8:15", "unknown key"),
         ("{name: x, maps: a, lesion_class: 1}", "8:24", "lesion_class: means nothing to a comparator that is given as"),
         ("{name: x, masks: a, threshold: 0.5}", "8:25", "threshold: means nothing to a comparator that is given as ma"),
         ("{name: x, bundle: a, files: b*}", "8:26", "files: means nothing to a comparator that is given as bundle"),
-        ("{name: x, maps: a, threshold: 0}", "8:24", "Input should be greater than 0, found 0"),
-        ("{name: x, npz: a, lesion_class: -1}", "8:23", "Input should be greater than or equal to 0"),
+        ("{name: x, maps: a, threshold: 0}", "8:24", "a number above 0 is needed, found 0"),
+        ("{name: x, npz: a, lesion_class: -1}", "8:23", "a number of at least 0 is needed"),
         ("{name: bce, maps: a}", "8:6", "comparators.1.name: bce is taken by losses.0"),
         ("{name: BCE, maps: a}", "8:6", "comparators.1.name: BCE is taken by losses.0 (bce)"),
         ("{name: my_dice, maps: a}", "8:6", "comparators.1.name: my_dice is taken by losses.1"),

@@ -167,3 +167,11 @@ def test_a_folder_that_cannot_be_used_ends_in_a_sentence(tmp_path, make, kind, o
     make(tmp_path / "theirs")
     with pytest.raises(CordlesionError, match=sentence):
         match(tmp_path / "theirs", kind, **options)
+
+
+def test_outside_of_bids_files_have_the_names_of_the_scans(tmp_path):
+    """As in a folder for each patient, in which every image is called T2."""
+    scans = {name: tmp_path / f"data/{name}/T2.nii.gz" for name in ("P01", "P02")}
+    folder = touch(tmp_path / "maps", *(f"{name}_probseg.nii.gz" for name in scans))
+    found = match_comparator(ComparatorConfig(name="theirs", maps=folder), list(scans), scans)
+    assert {name: path.name for name, path in found.files.items()} == {n: f"{n}_probseg.nii.gz" for n in scans}

@@ -104,7 +104,7 @@ def test_the_report_pools_comparators_as_it_pools_runs(folder):
         pd.testing.assert_series_equal(pooled.sort_index(), own.sort_index())
     scan = str(results.evaluated(soft, "test", 0.5).index[0])
     training, row = results.tested_by(soft, scan)
-    assert training.maps_name == "soft"
+    assert results.maps_name(training) == "soft"
     assert row["threshold"] == results.chosen(soft)[training.fold]
 
 

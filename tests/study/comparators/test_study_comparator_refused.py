@@ -99,6 +99,6 @@ def test_tuned_thresholds_of_runs_do_not_depend_on_comparators(copy, comparators
 
 def test_tuned_thresholds_are_forgotten_when_the_study_itself_is_another(copy):
     text = copy.read_text().replace(FINISHED, FINISHED + "  - {name: added, npz: npz}\n")
-    copy.write_text(text + "threshold: {objective: mean_voxel_f1}\n")
+    copy.write_text(text + "threshold: {objective: median_voxel_f1}\n")
     run_study(read_study(copy), until="split")
     assert read_card(StudyFolder(copy.parent / "study").bundle("bce_seed-0")).threshold is None

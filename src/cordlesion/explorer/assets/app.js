@@ -3,33 +3,33 @@
 
 (() => {
   const SIDES = ["a", "b"];
-  const INITIAL_PAN = [0, 0, 0, 1]; // position and zoom
   const { showMessage, press } = cordlesion;
   const find = (id) => document.getElementById(id);
 
-  let study;
-  let rows = []; // [number, scan] in the order of the list
+  let study, board, notes, noteForm, address, pictures;
   let opened = 0; // if several scans are requested quickly, only the last one is shown
+  let hasPictures = true; // whether the browser can draw scans
+  let isSettled = false; // whether everything that the state names is loaded
   const sides = {};
+  const cohorts = {}; // the counts of both models on all scans
   const shown = {}; // the scan that is shown: {key, scan, data}
-  const state = { scan: null, set: null, thresholdIndex: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
+  const state = { scan: null, set: null, cut: { a: null, b: null }, active: "a", place: null, pan: null, window: null };
 
-  // --- open scans, models and views
+  // --- open scans, models, views and pages
 
-  async function openScan(number, wanted = {}) {
+  // Show the state; wanted: {cut, place, pan, window}, which stay as they are only if they are given.
+  async function open(wanted = {}) {
     const ticket = ++opened;
-    const scan = study.scans[number];
-    const key = cordlesion.scanKey(number);
-    Object.assign(state, { scan: number, set: scan.set });
-    writeScans();
+    isSettled = false;
     document.body.classList.add("busy");
+    document.body.dataset.page = state.page;
     try {
-      const [data, ...models] = await Promise.all([
-        cordlesion.load(`${key}/scan`),
-        ...SIDES.map((side) => cordlesion.loadModel(key, state[side])),
-      ]);
-      const frame = await cordlesion.makeFrame(state.view, key, data);
-      if (ticket === opened) await showScan({ key, scan, data }, frame, models, wanted);
+      await board.load();
+      if (ticket !== opened) return;
+      takeModels(wanted.cut || {});
+      board.arrange();
+      if (state.page === "cohort") showCohort();
+      else await openScan(ticket, wanted);
     } catch (error) {
       if (ticket === opened) showMessage(error.message);
     } finally {
@@ -37,41 +37,63 @@
     }
   }
 
-  async function showScan(scan, frame, models, wanted) {
-    showMessage("");
-    Object.assign(shown, scan);
-    state.place = cordlesion.isInside(wanted.place, scan.data)
-      ? wanted.place
-      : cordlesion.firstPlace(scan.data, models, study.thresholds);
-    state.window = wanted.window || scan.data.window;
-    await showFrame(frame);
-    SIDES.forEach((side, n) => takeModel(side, models[n], wanted[`t${side}`]));
-    look(wanted.pan || INITIAL_PAN, state.window);
-    cordlesion.writeScan(scan.scan, study);
+  function takeModels(wanted) {
+    for (const side of SIDES) {
+      const own = cohorts[side].ownCut(state.scan);
+      state.cut[side] = sides[side].isMask ? own : wanted[side] || own;
+      sides[side].select.selectedIndex = state[side];
+      sides[side].takeModel();
+    }
+  }
+
+  async function openScan(ticket, wanted) {
+    if (!hasPictures) throw new Error("Pictures of scans need WebGL 2, which this browser does not offer. The cohort needs no pictures.");
+    const key = cordlesion.scanKey(state.scan);
+    const [data, ...models] = await Promise.all([
+      cordlesion.load(`${key}/scan`),
+      ...SIDES.map((side) => cordlesion.loadModel(key, state[side])),
+    ]);
+    const frame = await cordlesion.makeFrame(state.view, key, data);
+    if (ticket !== opened) return;
+    Object.assign(shown, { key, scan: study.scans[state.scan], data });
+    const cuts = SIDES.map((side) => state.cut[side]);
+    state.place = cordlesion.isInside(wanted.place, data) ? wanted.place : cordlesion.firstPlace(data, models, cuts);
+    state.window = wanted.window || data.window;
+    for (const side of SIDES) await sides[side].viewer.open(frame, state.window, state.view === "cord");
+    SIDES.forEach((side, n) => sides[side].takeScan(models[n], shown.scan.name));
+    pictures.look(wanted.pan || cordlesion.INITIAL_PAN, state.window);
+    cordlesion.writeScan(shown.scan, study);
+    isSettled = true;
     update();
     prefetch();
   }
 
-  function takeModel(side, loaded, wanted) {
-    const { threshold } = loaded.data;
-    const own = cordlesion.indexOfThreshold(threshold ?? 1, study.thresholds);
-    state.thresholdIndex[side] = threshold === null ? own : (wanted ?? own);
-    sides[side].take(loaded, shown.scan.name);
+  function showCohort() {
+    for (const side of SIDES) sides[side].takeSet(board.set);
+    document.title = `Cohort – ${study.title}`;
+    isSettled = true;
+    update([]);
   }
 
-  async function showFrame(frame) {
-    for (const side of SIDES) await sides[side].viewer.open(frame, state.window);
+  // Show the current scan again after a change that leaves position and brightness as they are.
+  function reopen(changes = {}) {
+    const { cut, place, pan, window: range } = state;
+    showMessage("");
+    open({ cut: { ...cut }, place, pan, window: range, ...changes });
   }
 
-  // Open the current scan again with the current state, except for the changes.
-  function reopen(changes) {
-    const { thresholdIndex, place, pan, window: range } = state;
-    openScan(state.scan, { ta: thresholdIndex.a, tb: thresholdIndex.b, place, pan, window: range, ...changes });
+  // Show another scan, at the thresholds of the sliders unless they are the own ones of the last scan.
+  function chooseScan(number) {
+    if (number === undefined) return;
+    const kept = SIDES.map((side) => [side, cordlesion.sameCut(state.cut[side], sides[side].ownCut) ? null : state.cut[side]]);
+    Object.assign(state, { scan: number, set: study.scans[number].set, page: "scan" });
+    showMessage("");
+    open({ cut: Object.fromEntries(kept) });
   }
 
   function chooseModel(side, number) {
     state[side] = number;
-    reopen({ [`t${side}`]: null });
+    reopen({ cut: { ...state.cut, [side]: null } });
   }
 
   function chooseView(name) {
@@ -79,26 +101,50 @@
     reopen({ pan: null });
   }
 
+  function choosePage(name) {
+    state.page = name;
+    reopen();
+  }
+
   function chooseSet(set) {
     state.set = set;
-    openScan(cordlesion.sortScans(study, state)[0][0]);
+    const [first] = cordlesion.listScans(study, state, cohorts, notes);
+    state.scan = first ?? board.set[0];
+    reopen({ place: null, pan: null, window: null });
   }
 
   // --- actions of the user
 
-  // Move a slider, and the other one too if they move together.
-  function setThreshold(side, index) {
-    const step = index - state.thresholdIndex[side];
+  // Move a slider, and the other one too if they move together. With all scans, it stops at the thresholds of the tables.
+  function setCut(side, parameter, index) {
+    const step = index - state.cut[side][parameter];
     const moved = SIDES.filter((name) => (name === side || state.together) && !sides[name].isMask);
     for (const name of moved) {
-      state.thresholdIndex[name] = cordlesion.clamp(state.thresholdIndex[name] + step, 0, study.thresholds.length - 1);
+      state.cut[name] = cordlesion.moveCut(state.cut[name], parameter, step, study, state.page === "cohort" && cohorts[name]);
     }
     update(moved);
+    board.settle();
   }
 
-  function show(name) {
-    if (name !== "scan") state.last = name;
-    state.show = name;
+  // Move the active slider by steps, of the tables' thresholds where all scans are shown.
+  function stepCut(step) {
+    const cut = state.cut[state.active];
+    const cohort = cohorts[state.active];
+    if (state.page === "scan") return setCut(state.active, "t", cut.t + step);
+    const row = cordlesion.clamp(cohort.row(cut) + step, 0, cohort.levels.length - 1);
+    return setCut(state.active, "t", cohort.levels[row]);
+  }
+
+  function reset(...names) {
+    for (const side of names) state.cut[side] = sides[side].ownCut;
+    update(names);
+    board.settle();
+  }
+
+  // Change the look of the overlay.
+  function restyle(changes) {
+    Object.assign(state, changes);
+    if (state.show !== "scan") state.last = state.show;
     update();
   }
 
@@ -111,37 +157,12 @@
   function activate(side) {
     if (state.active === side) return;
     state.active = side;
-    if (shown.data) update([]);
-  }
-
-  // Move the crosshair of both pictures.
-  function goTo(place) {
-    state.place = place;
-    for (const side of SIDES) sides[side].viewer.goTo(place);
-    update([]);
-  }
-
-  // The user changed zoom, position or brightness of one picture.
-  function viewed(source) {
-    if (!state.place) return;
-    look(source.viewer.pan, source.viewer.window, source);
-    address.update();
-  }
-
-  function look(pan, range, source) {
-    Object.assign(state, { pan, window: range });
-    for (const side of SIDES) {
-      if (sides[side] === source) continue;
-      sides[side].viewer.window = range;
-      sides[side].viewer.pan = pan;
-      sides[side].viewer.goTo(state.place);
-    }
+    if (cohorts.a) update([]);
   }
 
   function stepScan(step) {
-    const current = rows.findIndex(([number]) => number === state.scan);
-    const next = rows[cordlesion.clamp(current + step, 0, rows.length - 1)];
-    if (next && next[0] !== state.scan) openScan(next[0]);
+    const next = board.step(step);
+    if (next !== state.scan) chooseScan(next);
   }
 
   function stepLesion(step) {
@@ -153,31 +174,46 @@
 
   function swapModels() {
     [state.a, state.b] = [state.b, state.a];
-    reopen({ ta: state.thresholdIndex.b, tb: state.thresholdIndex.a });
+    reopen({ cut: { a: state.cut.b, b: state.cut.a } });
   }
 
+  // Change which scans are listed, or in which order.
+  function list(changes) {
+    Object.assign(state, changes);
+    board.arrange();
+    update([]);
+  }
+
+  function openElsewhere() {
+    const models = SIDES.map((side) => ({ ...sides[side].model, data: sides[side].data, t: study.thresholds[state.cut[side].t] }));
+    cordlesion.showCommands(find("elsewhere"), study, cordlesion.viewerCommands(shown.data, state.place, models));
+  }
+
+  const following = (names, name) => names[(names.indexOf(name) + 1) % names.length];
   const actions = {
     step: stepScan,
-    move: (step) => setThreshold(state.active, cordlesion.clamp(state.thresholdIndex[state.active] + step, 0, study.thresholds.length - 1)),
-    tuned: () => {
-      for (const side of SIDES) state.thresholdIndex[side] = sides[side].tuned;
-      update();
-    },
+    move: stepCut,
+    tuned: () => reset(...SIDES),
     other: () => activate(state.active === "a" ? "b" : "a"),
     lesion: stepLesion,
-    show,
-    flip: () => show(state.show === "scan" ? state.last : "scan"),
+    show: (name) => restyle({ show: name }),
+    flip: () => restyle({ show: state.show === "scan" ? state.last : "scan" }),
+    outline: () => restyle({ outline: !state.outline }),
     hide,
-    view: () => chooseView({ cord: "stack", stack: "full", full: "cord" }[state.view]),
+    view: () => chooseView(following(["cord", "stack", "full"], state.view)),
+    plane: () => pictures.choosePlane(following(["sagittal", "coronal", "both"], state.plane)),
+    page: () => choosePage(following(["scan", "cohort"], state.page)),
     swap: swapModels,
     together: () => {
       state.together = !state.together;
       update([]);
     },
     reset: () => {
-      look(INITIAL_PAN, shown.data.window);
+      pictures.look(cordlesion.INITIAL_PAN, shown.data.window);
       address.update();
     },
+    note: (verdict) => state.page === "scan" && noteForm.toggle(verdict),
+    search: () => find("search").focus(),
     help: () => find("help").showModal(),
   };
 
@@ -195,86 +231,40 @@
   function draw() {
     const painted = pending;
     pending = null;
-    for (const side of painted) sides[side].paint();
-    for (const side of SIDES) {
-      sides[side].write();
-      sides[side].section.classList.toggle("active", state.active === side && !state.together);
-    }
-    writeLesions();
-    writePlace();
-    press("[data-view]", ({ view }) => view === state.view);
-    press("[data-show]", (button) => button.show === state.show);
-    press("[data-hide]", (button) => !state.hidden.has(button.hide));
-    find("together").checked = state.together;
-    find("legend").dataset.shown = state.show;
+    if (!isSettled) return; // this is done when it is
+    board.refresh();
+    if (state.page === "scan" && shown.data) cordlesion.drawScan(shown, state, sides, painted, pictures);
+    if (shown.data) noteForm.show(shown.scan);
+    for (const side of SIDES) sides[side].section.classList.toggle("active", state.active === side && !state.together);
+    cordlesion.pressAll(state);
     address.update();
     document.body.dataset.ready = ++drawn; // tests wait for this
   }
 
-  function writeScans() {
-    rows = cordlesion.sortScans(study, state);
-    cordlesion.drawScans(find("scans"), rows, study, state, openScan);
-    press("[data-set]", ({ set }) => set === state.set);
-    for (const side of SIDES) sides[side].select.selectedIndex = state[side];
-    find("sort").value = state.sort;
-    find("sort-note").textContent = `Scores of ${study.models[state.a].label} (left) at its own threshold.`;
-    find("scans").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
-  }
-
-  function writeLesions() {
-    const columns = SIDES.map((side) => ({ label: sides[side].model.label, data: sides[side].data, index: state.thresholdIndex[side] }));
-    cordlesion.drawLesions(find("lesions"), shown.data, columns, state.place, goTo);
-  }
-
-  function writePlace() {
-    const [x, y, z] = cordlesion.printedPlace(shown.data.affine, state.place);
-    const text = `x ${x}  y ${y}  z ${z} mm`;
-    for (const side of SIDES) sides[side].find(".place").textContent = text;
-  }
-
   // Load the next scan of the list in the background.
   function prefetch() {
-    const next = rows[rows.findIndex(([number]) => number === state.scan) + 1];
-    if (!next) return;
+    const next = board.step(1);
+    if (next === undefined || next === state.scan) return;
     const names = ["scan", ...SIDES.map((side) => cordlesion.modelKey(state[side]))];
     // Errors are shown when the scan is opened.
-    for (const name of names) cordlesion.load(`${cordlesion.scanKey(next[0])}/${name}`).catch(() => {});
+    for (const name of names) cordlesion.load(`${cordlesion.scanKey(next)}/${name}`).catch(() => {});
   }
 
-  // --- the link
-
-  const address = new cordlesion.Address(() => cordlesion.writeLink(state, study));
+  // --- links and set up
 
   // Show the state of a link; if it names no scan, show the first one of the list.
-  function follow(link) {
-    address.cancel(); // the former state must not replace the link
-    const { scan, ta, tb, place, pan, window: range, ...rest } = cordlesion.readLink(link, study);
-    Object.assign(state, cordlesion.defaultState(study), { set: study.scans[scan ?? 0].set }, rest);
+  async function follow(link) {
+    address.follow(); // the former state must not replace the link
+    isSettled = false;
+    const { scan, cut, place, pan, window: range, unknown, ...rest } = cordlesion.readLink(link, study);
+    Object.assign(state, cordlesion.defaultState(study), { scan: scan ?? 0, set: study.scans[scan ?? 0].set }, rest);
     if (state.show !== "scan") state.last = state.show;
-    return openScan(scan ?? cordlesion.sortScans(study, state)[0][0], { ta, tb, place, pan, window: range });
-  }
-
-  // --- set up
-
-  function listen() {
-    const click = (id, act) => find(id).addEventListener("click", act);
-    find("sort").addEventListener("change", () => {
-      state.sort = find("sort").value;
-      writeScans();
-      address.update();
-    });
-    find("together").addEventListener("change", actions.together);
-    click("previous", () => stepScan(-1));
-    click("next", () => stepScan(1));
-    click("keys", actions.help);
-    click("copy", () => address.copy(find("copy")));
-    for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => chooseView(button.dataset.view));
-    for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => show(button.dataset.show));
-    window.addEventListener("hashchange", (event) => {
-      const link = new URL(event.newURL).hash; // not location.hash, which may have changed since
-      if (!address.isOwn(link)) follow(link);
-    });
-    cordlesion.listenToKeys(actions);
+    for (const side of SIDES) sides[side].viewer.plane = state.plane;
+    showMessage("");
+    await board.load();
+    if (scan === undefined) state.scan = cordlesion.listScans(study, state, cohorts, notes)[0] ?? board.set[0];
+    await open({ cut, place, pan, window: range });
+    if (unknown.length) cordlesion.showUnknown(unknown, study, state.scan);
   }
 
   async function main() {
@@ -282,9 +272,21 @@
       study = await cordlesion.load("study");
       Object.assign(state, cordlesion.defaultState(study));
       cordlesion.writeStudy(study, { chooseSet, hide });
-      for (const name of SIDES) sides[name] = new cordlesion.Side(name, { study, state, chooseModel, setThreshold, activate, moved: goTo, viewed });
-      listen();
-      await Promise.all(SIDES.map((side) => sides[side].viewer.start()));
+      const moved = (place) => String(place) !== String(state.place) && pictures.goTo(place);
+      const page = { study, state, cohorts, chooseModel, setCut, reset, activate, moved, viewed: (side) => pictures.viewed(side) };
+      for (const name of SIDES) sides[name] = new cordlesion.Side(name, page);
+      notes = new cordlesion.Notes(study);
+      address = new cordlesion.Address(state, study);
+      pictures = new cordlesion.Pictures(state, sides, { update: () => update([]), changed: () => address.update() });
+      board = new cordlesion.Board({ study, state, cohorts, sides, notes, choose: chooseScan, sort: (sort) => list({ sort }), changed: () => update([]) });
+      noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, () => list({}));
+      cordlesion.listen({ ...actions, chooseView, choosePlane: (plane) => pictures.choosePlane(plane), choosePage, restyle, list, openElsewhere, copy: (button) => address.copy(button) });
+      cordlesion.listenToKeys(actions);
+      window.addEventListener("hashchange", (event) => {
+        const link = new URL(event.newURL).hash; // not location.hash, which may have changed since
+        if (!address.isOwn(link)) follow(link);
+      });
+      await Promise.all(SIDES.map((side) => sides[side].viewer.start())).catch(() => (hasPictures = false));
       await follow(location.hash);
     } catch (error) {
       showMessage(error.message);

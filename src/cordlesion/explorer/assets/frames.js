@@ -10,6 +10,15 @@
       this.start = image.start;
       this.spacing = scan.spacing_mm;
       this.affine = shifted(scan.affine, image.start);
+      this.stack = scan.stack;
+    }
+
+    // Return the centre of the cord in the slice of a voxel, as voxel coordinates along x and y.
+    cordCentre([, , z]) {
+      const { start_x: x, start_y: y, shape, step, first_slice: first } = this.stack;
+      const iso = Math.round((z + this.start[2] + 0.5) / step[2] - 0.5);
+      const k = clamp(iso - first, 0, shape[2] - 1);
+      return [(x[k] + shape[0] / 2) * step[0] - 0.5 - this.start[0], (y[k] + shape[1] / 2) * step[1] - 0.5 - this.start[1]];
     }
 
     toPlace(voxel) {

@@ -22,6 +22,12 @@
     [["2"], "2", "false positives on or off", "hide", "false"],
     [["3"], "3", "false negatives on or off", "hide", "missed"],
     [["v"], "v", "cord, cord stack, full scan", "view"],
+    [["k"], "k", "sagittal, coronal, both", "plane"],
+    [["u"], "u", "outlines or areas", "outline"],
+    [["c"], "c", "cohort, and back to the scan", "page"],
+    [["/"], "/", "search the scans", "search"],
+    [["+"], "+", "note: pass", "note", "pass"],
+    [["-"], "-", "note: fail", "note", "fail"],
     [["x"], "x", "swap the models", "swap"],
     [["l"], "l", "sliders move together, or not", "together"],
     [["0"], "0", "reset the view", "reset"],
@@ -61,6 +67,7 @@
     if (document.querySelector("dialog[open]")) return true;
     if (target instanceof HTMLSelectElement) return true;
     if (target instanceof HTMLInputElement && target.type === "range") return key.startsWith("Arrow");
+    if (target instanceof HTMLInputElement && ["text", "search"].includes(target.type)) return key !== "Escape";
     return key === " " && (target instanceof HTMLButtonElement || target instanceof HTMLInputElement);
   }
 })();

@@ -1,145 +1,142 @@
-// The sorted list of scans, and the list of lesions at the current thresholds.
+// The list of scans: which are listed (set, filter, search), in which order, and their counts at the slider of the left model.
 "use strict";
 
 (() => {
-  const MAX_FALSE = 100; // rows; at very low thresholds there may be thousands
-
   const byName = (a, b) => (a.name < b.name ? -1 : 1);
   const undefinedLast = (value) => (value === null ? Infinity : value);
+  const errors = (score) => score.fn + score.fp;
+  const differs = (one, other) => Math.abs(one.tp - other.tp) + Math.abs(one.fp - other.fp);
 
-  // Sort orders: they compare the scores of a model at its tuned threshold (otherA, otherB: scores of the right model).
+  // Sort orders. They compare scans by {own, now}: for each side, the scores at the own threshold and at the slider.
   cordlesion.ORDERS = {
     errors: {
-      label: "lesion errors, most first",
-      compare: (a, b) => b.missed + b.false - (a.missed + a.false) || undefinedLast(a.voxel_f1) - undefinedLast(b.voxel_f1),
+      label: "FN + FP lesions, most first",
+      compare: (a, b) => errors(b.own.a) - errors(a.own.a) || undefinedLast(a.own.a.voxel_f1) - undefinedLast(b.own.a.voxel_f1),
     },
     voxel_f1: {
       label: "voxel F1, lowest first",
-      compare: (a, b) => compareNumbers(undefinedLast(a.voxel_f1), undefinedLast(b.voxel_f1)),
+      compare: (a, b) => compareNumbers(undefinedLast(a.own.a.voxel_f1), undefinedLast(b.own.a.voxel_f1)),
     },
-    missed: { label: "missed lesions, most first", compare: (a, b) => b.missed - a.missed },
-    false: { label: "false lesions, most first", compare: (a, b) => b.false - a.false },
-    difference: {
-      label: "difference between the models",
-      compare: (a, b, otherA, otherB) => gap(b, otherB) - gap(a, otherA),
-    },
+    missed: { label: "FN lesions, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
+    false: { label: "FP lesions, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
+    change: { label: "change from the own thresholds", moves: true, compare: (a, b) => change(b) - change(a) },
+    difference: { label: "difference between the models", compare: (a, b) => gap(b) - gap(a) },
     name: { label: "name", compare: () => 0 },
   };
 
-  // Return the sorted scans of a set, as [number, scan].
-  cordlesion.sortScans = (study, state) => {
+  // Filters. They see {own, now, scan, note}.
+  cordlesion.FILTERS = {
+    all: { label: "all", keep: () => true },
+    lesions: { label: "with lesions", keep: ({ now }) => now.a.reference > 0 },
+    free: { label: "without lesions", keep: ({ now }) => !now.a.reference },
+    fp: { label: "with FP at the slider", moves: true, keep: ({ now }) => now.a.fp > 0 },
+    fn: { label: "with FN at the slider", moves: true, keep: ({ now }) => now.a.fn > 0 },
+    changed: { label: "changed by the slider", moves: true, keep: (entry) => change(entry) > 0 },
+    pass: { label: "noted: pass", keep: ({ note }) => note.verdict === "pass" },
+    fail: { label: "noted: fail", keep: ({ note }) => note.verdict === "fail" },
+    comment: { label: "with a comment", keep: ({ note }) => Boolean(note.comment) },
+    open: { label: "without a note", keep: ({ note }) => !note.verdict && !note.comment },
+  };
+
+  // Return whether the list depends on the position of the sliders.
+  cordlesion.listMoves = ({ sort, filter }) => Boolean(cordlesion.ORDERS[sort].moves || cordlesion.FILTERS[filter].moves);
+
+  // Return the numbers of the listed scans in order.
+  //   cohorts: {a, b}; notes: see notes.js; state: {set, sort, filter, query, cut}
+  cordlesion.listScans = (study, state, cohorts, notes) => {
+    const { keep } = cordlesion.FILTERS[state.filter];
     const { compare } = cordlesion.ORDERS[state.sort];
-    const score = (scan, model) => scan.scores[model];
+    const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+    const both = (score) => ({ a: score("a"), b: score("b") });
     return [...study.scans.entries()]
-      .filter(([, scan]) => scan.set === state.set)
-      .sort(([, a], [, b]) => {
-        return compare(score(a, state.a), score(b, state.a), score(a, state.b), score(b, state.b)) || byName(a, b);
-      });
+      .filter(([, scan]) => scan.set === state.set && matches(scan, words))
+      .map(([number, scan]) => ({
+        number,
+        scan,
+        note: notes.of(scan),
+        own: both((side) => cohorts[side].ownScore(number)),
+        now: both((side) => cohorts[side].score(number, cohorts[side].row(state.cut[side] || cohorts[side].ownCut(number)))),
+      }))
+      .filter(keep)
+      .sort((a, b) => compare(a, b) || byName(a.scan, b.scan))
+      .map(({ number }) => number);
   };
 
-  cordlesion.drawScans = (list, rows, study, state, choose) => {
-    replace(
-      list,
-      ...rows.map(([number, scan]) => {
-        const score = scan.scores[state.a];
-        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name));
-        const facts = [scan.volume_mm3 ? `F1 ${cordlesion.format(score.voxel_f1)}` : "no lesions"];
-        if (score.missed) facts.push(`${score.missed} missed`);
-        if (score.false) facts.push(`${score.false} false`);
-        button.append(make("span", { className: "score" }, facts.join(" · ")));
-        if (number === state.scan) button.setAttribute("aria-current", "true");
-        button.addEventListener("click", () => choose(number));
+  // The list at the left.
+  cordlesion.ScanList = class {
+    constructor(parent, choose) {
+      Object.assign(this, { parent, choose });
+    }
+
+    draw(numbers, study, notes, current) {
+      const { make } = cordlesion;
+      this.scores = numbers.map((number) => [number, make("span", { className: "score" })]);
+      const items = this.scores.map(([number, score]) => {
+        const scan = study.scans[number];
+        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name), score, mark(notes.of(scan)));
+        if (number === current) button.setAttribute("aria-current", "true");
+        button.addEventListener("click", () => this.choose(number));
         return make("li", {}, button);
-      }),
-    );
+      });
+      cordlesion.replaceList(this.parent, ...items);
+    }
+
+    // Write the counts at a row of the left model's thresholds.
+    refresh(cohort, row) {
+      for (const [number, score] of this.scores) setText(score, describe(cohort.score(number, row)));
+    }
   };
 
-  // Draw the list of lesions.
-  //   lesions: reference lesions; sides: [{label, data, index}]; selected: place of the selected lesion
-  cordlesion.drawLesions = (parent, { lesions, affine }, sides, selected, choose) => {
-    const table = make("table", {});
-    const head = make("tr", {}, make("th", { scope: "col" }, "Lesion"), make("th", { scope: "col" }, "mm³"));
-    for (const side of sides) head.append(make("th", { scope: "col", title: side.label }, side.label));
-    table.append(make("thead", {}, head), body(referenceRows(lesions, sides), selected, choose));
-    sides.forEach((side, n) => {
-      const rows = falseRows(side, n, sides.length, affine);
-      if (!rows.length) return;
-      const title = `False in ${side.label}${rows.length > MAX_FALSE ? `, the ${MAX_FALSE} most probable of ${rows.length}` : ""}`;
-      const heading = make("th", { scope: "colgroup", colSpan: 2 + sides.length }, title);
-      table.append(body(rows.slice(0, MAX_FALSE), selected, choose, make("tr", { className: "subhead" }, heading)));
-    });
-    replace(parent, table);
-  };
-
-  function referenceRows(lesions, sides) {
-    return lesions.map((lesion, number) => ({
-      name: `Lesion ${number + 1}`,
-      lesion,
-      states: sides.map((side) => ({
-        state: !lesion.counted ? "small" : side.data.detected[number][side.index] === "1" ? "detected" : "missed",
-        peak: side.data.peaks[number],
-      })),
-    }));
+  function describe(score) {
+    const facts = [score.reference ? `F1 ${cordlesion.format(score.voxel_f1)}` : "no lesions"];
+    if (score.reference) facts.push(`${score.tp} of ${score.reference} TP`);
+    if (score.fp) facts.push(`${score.fp} FP`);
+    return facts.join(" · ");
   }
 
-  // Sorted by peak and named by the position of the peak: both stay the same while t changes, unless lesions merge.
-  function falseRows(side, column, n, affine) {
-    const rows = side.data.predicted[side.index].filter((lesion) => !lesion[5]).sort((a, b) => b[4] - a[4]);
-    return rows.map(([x, y, z, volume, peak]) => ({
-      name: `z ${cordlesion.printedPlace(affine, [x, y, z])[2]} mm`,
-      title: `${cordlesion.printedPlace(affine, [x, y, z]).join(", ")} mm`,
-      lesion: { place: [x, y, z], volume_mm3: volume },
-      states: Array.from({ length: n }, (_, k) => (k === column ? { state: "false", peak } : null)),
-    }));
+  function mark({ verdict, comment }) {
+    const text = { pass: "✓", fail: "✕" }[verdict] || (comment ? "✎" : "");
+    const label = [verdict, comment].filter(Boolean).join(": ");
+    return cordlesion.make("span", { className: `noted ${verdict || ""}`, title: label }, text);
   }
 
-  function body(rows, selected, choose, ...heading) {
-    return make(
-      "tbody",
-      {},
-      ...heading,
-      ...rows.map(({ name, title = "", lesion, states }) => {
-        const button = make("button", { type: "button", title }, name);
-        const row = make("tr", {}, make("th", { scope: "row" }, button), make("td", {}, lesion.volume_mm3.toFixed(0)));
-        row.append(...states.map(cell));
-        if (String(lesion.place) === String(selected)) row.setAttribute("aria-current", "true");
-        row.addEventListener("click", () => choose(lesion.place));
-        return row;
-      }),
-    );
+  function matches(scan, words) {
+    const text = [scan.name, scan.subject, scan.site].join(" ").toLowerCase();
+    return words.every((word) => text.includes(word));
   }
 
-  const WORDS = { detected: "✓ detected", missed: "✕ missed", false: "! false", small: "too small" };
-
-  function cell(entry) {
-    if (!entry) return make("td", {});
-    const state = make("span", { className: `state ${entry.state}` }, WORDS[entry.state]);
-    return make("td", {}, state, make("small", {}, `peak ${entry.peak.toFixed(2)}`));
+  function change({ own, now }) {
+    return differs(own.a, now.a) + differs(own.b, now.b);
   }
 
-  // Replace the content of a list; the button at the same position keeps the focus.
-  function replace(list, ...content) {
-    const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
-    list.replaceChildren(...content);
-    if (focused >= 0) list.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
-  }
-
-  function gap(one, other) {
-    if (one.voxel_f1 === null) return Math.abs(one.false - other.false) / 1000;
-    return Math.abs(one.voxel_f1 - other.voxel_f1);
+  function gap({ own: { a, b } }) {
+    return a.voxel_f1 === null ? Math.abs(a.fp - b.fp) / 1000 : Math.abs(a.voxel_f1 - b.voxel_f1);
   }
 
   function compareNumbers(a, b) {
     return a === b ? 0 : a - b; // infinities would differ by NaN
   }
 
-  function make(tag, properties, ...children) {
+  // Replace the content of a list; the button at the same position keeps the focus.
+  cordlesion.replaceList = (list, ...content) => {
+    const focused = [...list.querySelectorAll("button")].indexOf(document.activeElement);
+    list.replaceChildren(...content);
+    if (focused >= 0) list.querySelectorAll("button")[focused]?.focus({ preventScroll: true });
+  };
+
+  cordlesion.make = (tag, properties, ...children) => {
     const made = document.createElement(tag);
     Object.assign(made, properties);
     made.append(...children); // text stays text
     return made;
+  };
+
+  // Set a text only where it differs, so that unchanged rows cost nothing.
+  function setText(element, text) {
+    if (element.textContent !== text) element.textContent = text;
   }
 
-  cordlesion.make = make;
+  cordlesion.setText = setText;
+  cordlesion.capitalized = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
   cordlesion.format = (value) => (value === null ? "n/a" : value.toFixed(2));
 })();

@@ -20,10 +20,13 @@
   // Compute the colours of all voxels of a frame.
   //   target: one 32-bit colour per voxel, each row from right to left, as in NiiVue
   //   levels: for each voxel, the index of the highest threshold that it reaches
-  //   index: index of the threshold
-  //   look: {show, hidden, thresholds}
-  cordlesion.paint = (target, frame, levels, index, look) => {
-    const { inside, outside } = colors(index, look);
+  //   cut: {t: index of the threshold}
+  //   look: {show, hidden, thresholds, opacity: share of the usual one, outline: lines instead of areas, see outline.js}
+  cordlesion.paint = (target, frame, levels, cut, look) => {
+    if (look.outline && look.show !== "probability") return target.fill(NOTHING);
+    const { inside, outside } = colors(cut.t, look);
+    const other = faded(FALSE_OTHER, look.opacity ?? 1);
+    const chequered = faded(FALSE, look.opacity ?? 1);
     const { reference, shape } = frame;
     const [nx, ny, nz] = shape;
     for (let z = 0, n = 0; z < nz; z++) {
@@ -31,26 +34,26 @@
         const end = n + nx - 1;
         for (let x = 0; x < nx; x++, n++) {
           const color = (reference[n] ? inside : outside)[levels[n]];
-          target[end - x] = color === FALSE && (x + y + z) & 1 ? FALSE_OTHER : color;
+          target[end - x] = color === chequered && (x + y + z) & 1 ? other : color;
         }
       }
     }
   };
 
   // Colours by level, inside and outside the reference.
-  function colors(index, { show, hidden, thresholds }) {
+  function colors(index, { show, hidden, thresholds, opacity = 1 }) {
     const inside = new Uint32Array(256);
     const outside = new Uint32Array(256);
-    const visible = (name, color) => (hidden.has(name) ? NOTHING : color);
+    const visible = (name, color) => (hidden.has(name) ? NOTHING : faded(color, opacity));
     thresholds.forEach((threshold, level) => {
       const segmented = level >= index;
       if (show === "agreement") {
         inside[level] = segmented ? visible("hit", HIT) : visible("missed", MISSED);
         outside[level] = segmented ? visible("false", FALSE) : NOTHING;
       } else if (show === "reference") {
-        inside[level] = REFERENCE;
+        inside[level] = faded(REFERENCE, opacity);
       } else if (show === "probability" && level > 0) {
-        inside[level] = outside[level] = heat(threshold, segmented ? REACHES : BELOW);
+        inside[level] = outside[level] = heat(threshold, (segmented ? REACHES : BELOW) * opacity);
       }
     });
     return { inside, outside };
@@ -66,6 +69,11 @@
 
   function packed(color, opacity) {
     return joined(...[1, 3, 5].map((start) => parseInt(color.slice(start, start + 2), 16)), opacity);
+  }
+
+  // The same colour with a share of its opacity.
+  function faded(color, share) {
+    return ((Math.round((color >>> 24) * share) << 24) | (color & 0xffffff)) >>> 0;
   }
 
   // Red is the first byte in memory.

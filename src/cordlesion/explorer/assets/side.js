@@ -1,35 +1,47 @@
-// One side of the page: a model, its picture, its slider with the curve above it, and its metrics.
+// One side of the page: a model, its picture, its sliders with the curve above, its metrics and the totals of the set.
 "use strict";
 
 (() => {
   cordlesion.Side = class {
-    // page: {study, state} and the callbacks {chooseModel, setThreshold, activate, moved, viewed}
+    // page: {study, state, cohorts} and the callbacks {chooseModel, setCut, reset, activate, moved, viewed}
     constructor(name, page) {
       this.name = name;
       this.page = page;
       this.section = document.querySelector(`[data-side="${name}"]`);
       this.section.append(document.getElementById("side").content.cloneNode(true));
       this.select = this.find("select");
-      this.input = this.find("input");
       this.chart = new cordlesion.Chart(this.find(".chart"));
+      this.froc = new cordlesion.Froc(this.find(".froc"));
       this.viewer = new cordlesion.Viewer(this.find("canvas"), {
         moved: page.moved,
         viewed: () => page.viewed(this),
       });
+      this.inputs = this.makeInputs();
       this.select.setAttribute("aria-label", name === "a" ? "Left model" : "Right model");
       for (const model of page.study.models) this.select.append(new Option(model.label));
       this.listen();
+    }
+
+    // Make a slider for each parameter.
+    makeInputs() {
+      const { study } = this.page;
+      return Object.entries(cordlesion.PARAMETERS).map(([parameter, { values }]) => {
+        const input = cordlesion.make("input", { type: "range", min: 0, max: values(study).length - 1, step: 1 });
+        input.dataset.parameter = parameter;
+        input.addEventListener("input", () => this.page.setCut(this.name, parameter, Number(input.value)));
+        this.find(".sliders").append(input);
+        return [parameter, input];
+      });
     }
 
     listen() {
       const { page, name } = this;
       const activate = () => page.activate(name);
       this.select.addEventListener("change", () => page.chooseModel(name, this.select.selectedIndex));
-      this.input.addEventListener("input", () => page.setThreshold(name, Number(this.input.value)));
       this.section.addEventListener("pointerdown", activate);
       this.section.addEventListener("focusin", activate);
-      this.find(".tuned").addEventListener("click", () => page.setThreshold(name, this.tuned));
-      new ResizeObserver(() => this.data && this.drawChart()).observe(this.find(".chart"));
+      this.find(".tuned").addEventListener("click", () => page.reset(name));
+      new ResizeObserver(() => this.drawn && this.drawn()).observe(this.find(".cut"));
     }
 
     find(selector) {
@@ -44,62 +56,118 @@
       return this.model.kind === "mask";
     }
 
-    // Index of the threshold of the slider.
-    get level() {
-      return this.page.state.thresholdIndex[this.name];
+    get cut() {
+      return this.page.state.cut[this.name];
     }
 
-    // Index of the own threshold of the model; for a mask, which has none, that of 1: all its voxels reach it.
-    get tuned() {
-      return cordlesion.indexOfThreshold(this.data.threshold ?? 1, this.page.study.thresholds);
+    get cohort() {
+      return this.page.cohorts[this.name];
+    }
+
+    get ownCut() {
+      return this.cohort.ownCut(this.page.state.scan);
+    }
+
+    // The row of the study's tables that is nearest to the cut.
+    get row() {
+      return this.cohort.row(this.cut);
+    }
+
+    // Show a model: its name, its own threshold, its sliders.
+    takeModel() {
+      const { study } = this.page;
+      this.drawn = null; // the charts are those of another model or page
+      this.section.classList.toggle("mask", this.isMask);
+      this.find(".tuned").disabled = this.isMask;
+      this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind} t = ${cordlesion.printThreshold(study.thresholds[this.ownCut.t])}`;
+      for (const [parameter, input] of this.inputs) {
+        input.disabled = this.isMask;
+        input.setAttribute("aria-label", `${cordlesion.PARAMETERS[parameter].label} of ${this.model.label}`);
+      }
     }
 
     // Show the results of the model for a scan.
-    take({ data, levels }, scanName) {
+    takeScan({ data, levels }, scanName) {
       this.data = data;
       this.part = levels;
-      this.input.disabled = this.isMask;
-      this.input.max = this.page.study.thresholds.length - 1;
-      this.section.classList.toggle("mask", this.isMask);
-      this.find(".tuned").disabled = this.isMask;
-      this.find(".tuned").textContent = this.isMask ? "no threshold" : `${this.model.kind} t = ${printed(data.threshold)}`;
-      this.input.setAttribute("aria-label", `Threshold of ${this.model.label}`);
       this.viewer.canvas.setAttribute("aria-label", `${scanName} with the segmentation of ${this.model.label}`);
-      this.fill();
-      this.drawChart();
-    }
-
-    // Copy the levels to the frame of the picture.
-    fill() {
       this.levels = this.viewer.frame.fill(this.part);
+      this.ofSet = false; // whether the charts are those of all scans
+      this.draw(() => cordlesion.scanCurves(this.data.metrics));
     }
 
-    drawChart() {
-      const tuned = this.isMask ? null : this.tuned;
-      this.chart.draw(this.data.metrics, this.page.study.thresholds, tuned, this.find(".chart").clientWidth);
-      this.chart.move(this.level);
+    // Show the results of the model for all scans of the set, given by their numbers.
+    takeSet(scans) {
+      this.ofSet = true;
+      const curve = this.cohort.curve(scans);
+      const owns = new Set(scans.map((scan) => this.cohort.own[scan]));
+      const own = owns.size === 1 ? this.cohort.row(this.cohort.ownCut(scans[0])) : null;
+      this.draw(() => cordlesion.setCurves(curve, this.cohort.levels, this.page.study.thresholds.length), () => this.froc.draw(curve, own));
+    }
+
+    // Draw the charts, now and whenever their size changes.
+    draw(curves, more = () => {}) {
+      this.drawn = () => {
+        this.chart.draw(curves(), this.page.study.thresholds, this.isMask ? null : this.ownCut.t, this.find(".chart").clientWidth);
+        more();
+        this.moveCharts();
+      };
+      this.drawn();
+    }
+
+    moveCharts() {
+      if (!this.drawn) return;
+      this.chart.move(this.cut.t, this.ofSet ? this.cohort.levels[this.row] : this.cut.t);
+      if (this.ofSet) this.froc.move(this.row);
     }
 
     paint() {
-      const { show, hidden } = this.page.state;
-      this.viewer.paint(this.levels, this.level, { show, hidden, thresholds: this.page.study.thresholds });
+      const { show, hidden, outline, opacity } = this.page.state;
+      const { thresholds } = this.page.study;
+      this.viewer.paint(this.levels, this.cut, { show, hidden, outline, opacity, thresholds });
     }
 
-    // Show all metrics at the threshold of the slider.
-    write() {
-      const { metrics } = this.data;
-      const t = printed(this.page.study.thresholds[this.level]);
-      this.input.value = this.level;
-      this.input.setAttribute("aria-valuetext", `t = ${t}, voxel F1 ${cordlesion.format(metrics.voxel_f1[this.level])}`);
+    // Show the position of the sliders, and the totals of the set.
+    writeCut(totals, isWhole) {
+      const { study } = this.page;
+      const t = cordlesion.printThreshold(study.thresholds[this.cut.t]);
+      for (const [parameter, input] of this.inputs) input.value = this.cut[parameter];
+      this.inputs[0][1].setAttribute("aria-valuetext", `t = ${t}, ${totals.tp} of ${totals.reference} lesions of the set found`);
       this.find("output").textContent = this.isMask ? "a mask" : `t = ${t}`;
+      const tried = this.cohort.levels[this.row];
+      const at = this.isMask ? "" : ` at t = ${cordlesion.printThreshold(study.thresholds[tried])}`;
+      const set = `${cordlesion.capitalized(this.page.state.set)} set`;
+      this.find(".set-name").textContent = isWhole ? `${set}, ${totals.scans} scans${at}` : `${set}${at}:`;
+      this.find(".set-counts").textContent = isWhole ? "" : describeTotals(totals);
+      if (isWhole) writeFigures(this.section, totals);
+      this.moveCharts();
+    }
+
+    // Show all metrics of the scan at the threshold of the slider.
+    writeScan() {
+      const { metrics } = this.data;
       for (const cell of this.section.querySelectorAll("[data-metric]")) {
-        const value = metrics[cell.dataset.metric][this.level];
+        const value = metrics[cell.dataset.metric][this.cut.t];
         cell.textContent = cordlesion.format(value);
         cell.dataset.value = value;
       }
-      this.find(".counts.voxels").textContent = describeVolumes(metrics, this.level);
-      this.find(".counts.lesions").textContent = describeCounts(metrics, this.level);
-      this.chart.move(this.level);
+      this.find(".counts.voxels").textContent = describeVolumes(metrics, this.cut.t);
+      this.find(".counts.lesions").textContent = describeCounts(metrics, this.cut.t);
+    }
+
+    // Show intensity and probability at the crosshair.
+    writeValue({ intensities: [low, high] }) {
+      const { frame, crossIndex } = this.viewer;
+      const grey = frame.image[crossIndex];
+      const sign = grey === 0 ? "≤" : grey === 255 ? "≥" : "≈";
+      const intensity = `intensity ${sign} ${(low + (grey / 255) * (high - low)).toPrecision(3)}`;
+      this.find(".value").textContent = `${intensity}  ${this.describeProbability(this.levels[crossIndex])}`;
+    }
+
+    describeProbability(level) {
+      const { thresholds } = this.page.study;
+      if (this.isMask) return level ? "in the mask" : "outside the mask";
+      return level ? `p ${cordlesion.printThreshold(thresholds[level])}` : `p < ${cordlesion.printThreshold(thresholds[1])}`;
     }
   };
 
@@ -109,12 +177,23 @@
 
   function describeCounts(metrics, n) {
     const wrong = metrics.n_predicted_lesions[n] - metrics.n_true_predicted_lesions[n];
-    const detected = `${metrics.n_detected_lesions[n]} of ${metrics.n_reference_lesions[n]} detected`;
-    return `${detected}, ${wrong} of ${metrics.n_predicted_lesions[n]} false`;
+    const [found, all] = [metrics.n_detected_lesions[n], metrics.n_reference_lesions[n]];
+    return `TP ${found} of ${all}, FN ${all - found}, FP ${wrong} of ${metrics.n_predicted_lesions[n]} predicted`;
   }
 
-  // At least two digits; more if a published threshold has more.
-  function printed(t) {
-    return t.toFixed(Math.max(2, String(t).length - 2));
+  function describeTotals({ tp, reference, fpPerScan }) {
+    return `TP ${tp} of ${reference} · FP ${fpPerScan.toFixed(2)}/scan`;
+  }
+
+  function writeFigures(section, totals) {
+    const share = totals.reference ? ` (${Math.round(100 * totals.sensitivity)} %)` : "";
+    const texts = {
+      tp: `${totals.tp}/${totals.reference}${share}`,
+      fn: String(totals.fn),
+      fp: `${totals.fpPerScan.toFixed(2)}/scan (${totals.fp})`,
+      clean: totals.free ? `${totals.clean}/${totals.free}` : "–",
+      f1: `${cordlesion.format(totals.voxel_f1)} · ${cordlesion.format(totals.lesion_f1)}`,
+    };
+    for (const cell of section.querySelectorAll("[data-total]")) cordlesion.setText(cell, texts[cell.dataset.total]);
   }
 })();

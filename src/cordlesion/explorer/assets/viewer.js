@@ -1,14 +1,16 @@
-// One picture: a scan with its overlay, drawn by NiiVue; sagittal on the left, axial on the right.
+// One picture: a scan with its overlay, drawn by NiiVue; sagittal or coronal (or both) on the left, axial on the right.
 "use strict";
 
 (() => {
   const { Niivue, NVImage, SLICE_TYPE, DRAG_MODE } = niivue;
   const BYTE = 2; // NIfTI data type of unsigned bytes
   const RGBA = 2304; // NIfTI data type of colours with opacity
-  const LARGEST_SAGITTAL = 0.7; // share of the width
   const SMALLEST_AXIAL = 0.5; // share of the width, if available
+  const CORD_FIELD_MM = 30; // width and height of the axial slice around the cord
+  const FIELD_EDGE_MM = 2; // the crosshair stays this far inside
   const CROSS_GAP = 20; // around the centre of the crosshair, in halves of its width
-  const LARGEST_RATIO = 4; // of the axial to the sagittal slice, in pixels per millimetre
+  const GAP = 6; // pixels between slices
+  const LONG_PLANES = { sagittal: ["sagittal"], coronal: ["coronal"], both: ["sagittal", "coronal"] };
 
   cordlesion.LARGEST_ZOOM = 12;
 
@@ -17,6 +19,7 @@
     constructor(canvas, { moved, viewed }) {
       this.canvas = canvas;
       this.frame = null;
+      this.plane = "sagittal";
       this.nv = new Niivue({
         isRadiologicalConvention: true,
         sagittalNoseLeft: true,
@@ -52,6 +55,9 @@
       canvas.addEventListener("wheel", (event) => this.zoom(event, viewed), { capture: true, passive: false });
       smoothScanSharpOverlay(this.nv);
       thinCross(this.nv);
+      axialAtCord(this);
+      this.outline = new cordlesion.Outline(canvas.parentElement.querySelector(".lines"));
+      linesAbove(this);
     }
 
     async start() {
@@ -59,8 +65,9 @@
       new ResizeObserver(() => this.frame && this.arrange()).observe(this.canvas.parentElement);
     }
 
-    // Show a frame without overlay.
-    async open(frame, [low, high]) {
+    // Show a frame without overlay; in the view of the cord, the axial slice shows the surroundings of the cord only.
+    async open(frame, [low, high], isAtCord) {
+      this.lines = null; // those of the former frame
       const bytes = NVImage.createNiftiArray(frame.shape, frame.spacing, frame.affine.flat(), BYTE, frame.image);
       const image = await NVImage.new(bytes.buffer, "scan.nii", "gray", 1, null, low, high);
       const overlay = image.clone();
@@ -72,12 +79,14 @@
       this.nv.addVolume(image);
       this.nv.addVolume(overlay);
       this.frame = frame;
+      this.isAtCord = isAtCord;
       this.arrange();
     }
 
     // Update the colours of the overlay; nothing else changes when the slider moves.
-    paint(levels, index, look) {
-      cordlesion.paint(this.colors, this.frame, levels, index, look);
+    paint(levels, cut, look) {
+      cordlesion.paint(this.colors, this.frame, levels, cut, look);
+      this.lines = look.outline && look.show !== "scan" ? () => this.outline.draw(this, levels, cut, look) : null;
       this.upload();
       this.nv.drawScene();
     }
@@ -98,6 +107,17 @@
       frac[0] = 1 - frac[0]; // NiiVue counts from left to right
       this.nv.scene.crosshairPos = Float32Array.from(frac);
       this.nv.drawScene();
+    }
+
+    // The voxel of the frame at the crosshair.
+    get cross() {
+      return this.voxelAt(this.nv.scene.crosshairPos);
+    }
+
+    // The number of this voxel in arrays of the frame.
+    get crossIndex() {
+      const [x, y, z] = this.cross;
+      return x + this.frame.shape[0] * (y + this.frame.shape[1] * z);
     }
 
     get pan() {
@@ -133,26 +153,99 @@
       event.preventDefault();
       event.stopImmediatePropagation();
       const [x, y, z, scale] = this.pan;
-      this.pan = [x, y, z, cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, cordlesion.LARGEST_ZOOM)];
+      const next = cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, cordlesion.LARGEST_ZOOM);
+      const at = this.toMm(Array.from(this.nv.scene.crosshairPos));
+      // NiiVue zooms about the origin of the coordinates; moved by this, the crosshair stays where it is.
+      this.pan = next === 1 ? [0, 0, 0, 1] : [...[x, y, z].map((value, axis) => value + at[axis] * (scale - next)), next];
       viewed();
     }
 
-    // Give the sagittal slice the width that it needs, the axial slice the rest, and both equal margins.
+    // Return the coordinates in NiiVue's picture, in millimetres, of a fraction of the frame.
+    toMm(frac) {
+      const matrix = this.nv.volumes[0].frac2mmOrtho;
+      return [0, 1, 2].map((row) => frac.reduce((sum, value, axis) => sum + value * matrix[4 * axis + row], matrix[12 + row]));
+    }
+
+    show(plane) {
+      this.plane = plane;
+      if (this.frame) this.arrange();
+    }
+
+    // Give each slice the width that it needs at the full height, the axial slice at least half of what there is.
     arrange() {
       const { clientWidth: width, clientHeight: height } = this.canvas;
+      if (!width || !height) return; // hidden
       const [left, anterior, superior] = this.frame.shape.map((n, axis) => n * this.frame.spacing[axis]);
-      const sagittal = Math.min((height / superior) * anterior, width * LARGEST_SAGITTAL);
-      const wanted = Math.max(((LARGEST_RATIO * sagittal) / anterior) * left, width * SMALLEST_AXIAL);
-      const axial = Math.min((height / anterior) * left, width - sagittal, wanted);
-      const margin = (width - sagittal - axial) / 3;
-      const place = (start, size) => [start / width, 0, size / width, 1];
-      Object.assign(this.canvas.dataset, { sagittal: [margin, sagittal], axial: [2 * margin + sagittal, axial] }); // pixels
-      this.nv.setCustomLayout([
-        { sliceType: SLICE_TYPE.SAGITTAL, position: place(margin, sagittal) },
-        { sliceType: SLICE_TYPE.AXIAL, position: place(2 * margin + sagittal, axial) },
-      ]);
+      const names = LONG_PLANES[this.plane];
+      const free = width - GAP * names.length;
+      const long = names.map((name) => (height / superior) * { sagittal: anterior, coronal: left }[name]);
+      const needed = long.reduce((sum, one) => sum + one, 0);
+      const fit = this.isAtCord ? height : (height / anterior) * left;
+      const axial = Math.min(fit, Math.max(free - needed, free * SMALLEST_AXIAL));
+      const share = Math.min(1, (free - axial) / needed);
+      this.place([...names, "axial"], [...long.map((one) => one * share), axial]);
+    }
+
+    // Put slices of the given widths side by side, with equal margins.
+    place(names, widths) {
+      const { clientWidth: width, dataset } = this.canvas;
+      const margin = (width - widths.reduce((sum, one) => sum + one, 0)) / (widths.length + 1);
+      for (const name of ["sagittal", "coronal", "axial"]) delete dataset[name];
+      let start = margin;
+      const layout = names.map((name, n) => {
+        dataset[name] = [start, widths[n]]; // pixels
+        const tile = { sliceType: SLICE_TYPE[name.toUpperCase()], position: [start / width, 0, widths[n] / width, 1] };
+        start += widths[n] + margin;
+        return tile;
+      });
+      this.nv.setCustomLayout(layout);
     }
   };
+
+  // Draw outlines again whenever NiiVue draws the slices.
+  function linesAbove(viewer) {
+    const draw = viewer.nv.drawScene.bind(viewer.nv);
+    let isDrawn = false;
+    viewer.nv.drawScene = () => {
+      const result = draw();
+      if (viewer.lines && viewer.frame) viewer.lines();
+      else if (isDrawn) viewer.outline.clear();
+      isDrawn = Boolean(viewer.lines);
+      return result;
+    };
+  }
+
+  // NiiVue fits every slice as a whole into its place; here the axial slice shows a square around the cord.
+  function axialAtCord(viewer) {
+    const { nv } = viewer;
+    const field = nv.screenFieldOfViewExtendedVox.bind(nv);
+    const size = nv.calculateWidthHeight.bind(nv);
+    const isZoomed = (slice) => slice === SLICE_TYPE.AXIAL && viewer.isAtCord && viewer.frame;
+    nv.screenFieldOfViewExtendedVox = (slice) => {
+      const whole = field(slice);
+      return isZoomed(slice) ? aroundCord(viewer, whole) : whole;
+    };
+    nv.calculateWidthHeight = (slice, scale, width, height) => {
+      if (!isZoomed(slice)) return size(slice, scale, width, height);
+      const edge = Math.min(width, height);
+      return [edge, edge];
+    };
+  }
+
+  function aroundCord(viewer, whole) {
+    const { frame, nv } = viewer;
+    const [x, y] = frame.cordCentre(viewer.cross);
+    const centre = viewer.toMm([1 - (x + 0.5) / frame.shape[0], (y + 0.5) / frame.shape[1], nv.scene.crosshairPos[2]]);
+    const at = viewer.toMm(Array.from(nv.scene.crosshairPos));
+    const reach = CORD_FIELD_MM / 2 - FIELD_EDGE_MM;
+    for (const axis of [0, 1]) {
+      const middle = cordlesion.clamp(centre[axis], at[axis] - reach, at[axis] + reach);
+      whole.mnMM[axis] = middle - CORD_FIELD_MM / 2;
+      whole.mxMM[axis] = middle + CORD_FIELD_MM / 2;
+      whole.fovMM[axis] = CORD_FIELD_MM;
+    }
+    return whole;
+  }
 
   // In NiiVue the crosshairs of all slices have one width in millimetres; here it is one pixel, at any zoom.
   function thinCross(nv) {

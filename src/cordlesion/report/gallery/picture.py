@@ -14,6 +14,8 @@ from cordlesion.pictures.style import FALSE_NEGATIVE, FALSE_POSITIVE, REFERENCE,
 GAP = 14.0
 LINE = 14.0
 """Height of a line of text."""
+BETWEEN = 3.0
+"""Between a plain slice and the same one marked."""
 COLUMN = 158.0
 """Smallest width of a panel with its title."""
 OPACITY = 0.5
@@ -24,28 +26,42 @@ _LETTER = 6.5
 _STYLE = f"""\
 text{{font:11px "Helvetica Neue","Segoe UI",Arial,"Liberation Sans",sans-serif;fill:#ededed}}
 .t{{font-weight:600}}.l{{font-size:9px;stroke:#000;stroke-width:2px;paint-order:stroke;dominant-baseline:central}}
-.s{{fill:#bdbdbd}}path{{stroke-width:1.3;vector-effect:non-scaling-stroke}}
+.s{{fill:#bdbdbd}}.w{{fill:#ff9a7a}}.k{{stroke:#fff;stroke-width:1}}path{{stroke-width:1.3;vector-effect:non-scaling-stroke}}
 .b,.m,.r,.o{{fill:none}}.b{{stroke:{TRUE_POSITIVE}}}.m{{stroke:{FALSE_POSITIVE}}}
 .bf{{stroke:none;fill:{TRUE_POSITIVE};fill-opacity:{OPACITY}}}.mf{{stroke:none}}
 .r{{stroke:{FALSE_NEGATIVE};stroke-dasharray:3 2}}
 .o{{stroke:{REFERENCE}}}"""
-_LEGEND = (("o", "reference"), ("b", "in both"), ("m", "marked falsely"), ("r", "missed"))
+_LEGEND = (("o", "reference"), ("b", "true positive"), ("m", "false positive"), ("r", "false negative"))
+
+
+@dataclass(frozen=True, eq=False)
+class Tick:
+    """A mark at the right edge of a slice."""
+
+    share: float
+    """Its place, as a share of the height from the top."""
+    label: str
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A slice with what is written above it."""
+    """A slice, or the same one plain and marked, with what is written above."""
 
-    picture: Picture
+    pictures: tuple[Picture, ...]
+    """Side by side."""
     lines: tuple[str, ...]
     """The first one is printed bold."""
+    ticks: tuple[Tick, ...] = ()
+    """In the first picture."""
+    warning: str = ""
+    """Printed below the lines, in the colour of false positives."""
 
 
 def draw_scan(rows: Sequence[tuple[Sequence[Panel], float]], width: float) -> str:
     """Compose rows of panels.
 
-    With a mask and a reference, lesion is filled where it is in both, hatched where it is marked falsely, and dashed
-    where it is missed; a reference alone is outlined.
+    With a mask and a reference, true positives are filled, false positives hatched and false negatives dashed; a
+    reference alone is outlined.
 
     Args:
         rows: Panels, and the height of their slices in points; those of one row that show the same slice share it.
@@ -61,7 +77,7 @@ def draw_scan(rows: Sequence[tuple[Sequence[Panel], float]], width: float) -> st
         for line in _break(panels, height, width):
             parts += _draw_line(line, height, top, images, f"i{number}-")
             right = max(right, _right(line, height))
-            top += height + LINE * max(len(panel.lines) for panel in line) + GAP
+            top += height + LINE * _n_lines(line) + GAP
     parts.append(_legend(top))
     total, width = top + LINE + _MARGIN, min(right, width)
     return (
@@ -113,26 +129,43 @@ def _break(panels: Sequence[Panel], height: float, width: float) -> list[list[Pa
 
 def _column(panel: Panel, height: float) -> float:
     least = COLUMN if len(panel.lines) > 1 else 0.0
-    return max(panel_width(panel.picture, height), least)
+    drawn = sum(panel_width(picture, height) for picture in panel.pictures) + BETWEEN * (len(panel.pictures) - 1)
+    return max(drawn, least)
+
+
+def _n_lines(line: Sequence[Panel]) -> int:
+    return max(len(panel.lines) + bool(panel.warning) for panel in line)
 
 
 def _right(line: Sequence[Panel], height: float) -> float:
     """Return where a line of panels ends, with a margin: after the last one, or after what is written above it."""
     left = _MARGIN + sum(_column(panel, height) + GAP for panel in line[:-1])
-    written = _LETTER * max((len(text) for text in line[-1].lines), default=0)
+    written = _LETTER * max((len(text) for text in (*line[-1].lines, line[-1].warning)), default=0)
     return left + max(_column(line[-1], height), written) + _MARGIN
 
 
 def _draw_line(panels: Sequence[Panel], height: float, top: float, images: dict[bytes, str], prefix: str) -> list[str]:
     parts, left = [], _MARGIN
-    n_lines = max(len(panel.lines) for panel in panels)
+    below = top + LINE * _n_lines(panels)
     for panel in panels:
-        for number, line in enumerate(panel.lines):
-            kind, y = ("s" if number else "t"), top + LINE * (number + 0.8)
+        kinds = ["t", *["s"] * (len(panel.lines) - 1)][: len(panel.lines)]
+        written = [*zip(kinds, panel.lines, strict=True), *([("w", panel.warning)] if panel.warning else [])]
+        for number, (kind, line) in enumerate(written):
+            y = top + LINE * (number + 0.8)
             parts.append(f'<text class="{kind}" x="{left:.1f}" y="{y:.1f}">{escape(line)}</text>')
-        parts.append(_draw_picture(panel.picture, (left, top + LINE * n_lines), height, images, prefix))
+        place = left
+        for picture in panel.pictures:
+            parts.append(_draw_picture(picture, (place, below), height, images, prefix))
+            place += panel_width(picture, height) + BETWEEN
+        parts += [_tick(tick, left + panel_width(panel.pictures[0], height), below, height) for tick in panel.ticks]
         left += _column(panel, height) + GAP
     return parts
+
+
+def _tick(tick: Tick, right: float, top: float, height: float) -> str:
+    y = top + tick.share * height
+    line = f'<line class="k" x1="{right - 6:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return f'{line}<text class="l" x="{right - 8:.1f}" y="{y:.1f}" text-anchor="end">{escape(tick.label)}</text>'
 
 
 def _draw_picture(

@@ -77,6 +77,25 @@ def _sums(losses: Sequence[LossConfig]) -> str:
     return f" Overlaps were of sums over the whole batch{patches}{added}{f', but not in {bare}' if bare else ''}."
 
 
+def ensembles(study: MethodsContext) -> str:
+    """Describe the means of several trainings that were evaluated as methods; empty where there are none."""
+    found, n_seeds = study.results.ensembles, len(study.config.seeds)
+    if not found:
+        return ""
+    several = [one for one in found.values() if len(one.losses) > 1]
+    parts = [f"of the {n_seeds} trainings of each loss"] if len(several) < len(found) else []
+    parts += [
+        f"of all trainings with {enumerate_words([loss_name(loss) for loss in one.losses])} ({one.name})"
+        for one in several
+    ]
+    return (
+        f"The means of the probability maps {enumerate_words(parts)} were further methods (ensembles "
+        f"{study.cite('lakshminarayanan2017')}): each had a threshold of its own, chosen as below. For them and for "
+        "single networks, error-retention curves showed on the test set whether uncertainty points at errors "
+        f"{study.cite('molchanova2025')}."
+    )
+
+
 def comparators(study: MethodsContext) -> str:
     """Name the methods that were not trained here; empty where there are none."""
     if not study.config.comparators:

@@ -14,6 +14,7 @@ _PARAGRAPHS: dict[str, Callable[[MethodsContext], str]] = {
     "Preprocessing": data.preprocessing,
     "Network and training": networks.training,
     "Loss functions": networks.losses,
+    "Ensembles": networks.ensembles,
     "Comparators": networks.comparators,
     "Probability maps and masks": networks.masks,
     "Decision threshold": measuring.threshold,

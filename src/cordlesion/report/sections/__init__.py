@@ -3,7 +3,7 @@
 A section may import the leaves of :mod:`cordlesion.report` and other sections, but never the page.
 """
 
-from cordlesion.report.section import Section
+from cordlesion.report.section import Chapter, Section
 from cordlesion.report.sections import (
     answers,
     calibration,
@@ -13,6 +13,7 @@ from cordlesion.report.sections import (
     lesions,
     limits,
     methods,
+    own_metrics,
     paper,
     ranking,
     recommendation,
@@ -20,29 +21,42 @@ from cordlesion.report.sections import (
     rules,
     scans,
     scores,
+    statements,
     subgroups,
     thresholds,
     training,
+    uncertainty,
 )
 
-SECTIONS: tuple[Section, ...] = (
-    recommendation.SECTION,
-    answers.SECTION,
-    cohort.SECTION,
-    scores.SECTION,
-    thresholds.SECTION,
-    calibration.SECTION,
-    ranking.SECTION,
-    lesions.SECTION,
-    rules.SECTION,
-    lesion_free.SECTION,
-    paper.SECTION,
-    subgroups.SECTION,
-    example.SECTION,
-    scans.SECTION,
-    training.SECTION,
-    methods.SECTION,
-    limits.SECTION,
-    record.SECTION,
+CHAPTERS: tuple[Chapter, ...] = (
+    Chapter("Summary", (recommendation.SECTION,), is_open=True),
+    Chapter("Questions", (answers.SECTION,), is_open=True),
+    Chapter(
+        "Scores",
+        (
+            cohort.SECTION,
+            scores.SECTION,
+            ranking.SECTION,
+            lesion_free.SECTION,
+            subgroups.SECTION,
+            own_metrics.SECTION,
+        ),
+    ),
+    Chapter("Thresholds", (thresholds.SECTION,)),
+    Chapter("Scans", (example.SECTION, scans.SECTION)),
+    Chapter(
+        "Analyses",
+        (
+            calibration.SECTION,
+            lesions.SECTION,
+            rules.SECTION,
+            training.SECTION,
+            uncertainty.SECTION,
+        ),
+    ),
+    Chapter("The paper", (statements.SECTION, paper.SECTION)),
+    Chapter("Methods and limits", (methods.SECTION, limits.SECTION, record.SECTION)),
 )
-"""In the order of the page."""
+"""In the order of the page, which numbers figures as their files are named."""
+
+SECTIONS: tuple[Section, ...] = tuple(section for chapter in CHAPTERS for section in chapter.sections)

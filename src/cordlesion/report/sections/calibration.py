@@ -87,9 +87,9 @@ def calibration_table(results: StudyResults, calibration: pd.DataFrame) -> Table
     return Table(
         columns=_COLUMNS,
         groups=groups,
+        lead="Calibration of the maps as predicted, over the voxels of each scan’s own grid that its stack covers.",
         note=(
-            "Calibration, over the voxels of each scan’s own grid that its stack covers; maps as predicted, not "
-            "post-processed. On the threshold set: share of lesion among voxels with p = t, and half of the F1 of all "
+            "On the threshold set: share of lesion among voxels with p = t, and half of the F1 of all "
             "voxels taken as one; temperature fitted there (above 1: the map was too sure of itself). On the test set: "
             "expected calibration error (ECE, 15 bins) and Brier score, as predicted and after temperature scaling; "
             "sum of all probabilities over the volume of the reference, 1 for a calibrated map. Most voxels are "
@@ -203,12 +203,13 @@ def _reliability_handles() -> list[Line2D]:
 
 
 def _words(findings: Findings) -> Mapping[str, object]:
-    return {"remark": calibration_remark(findings.frames["calibration"])}
+    calibration = findings.frames["calibration"]
+    # The remark is about losses; an ensemble has the calibration of a mean.
+    return {"remark": calibration_remark(calibration[~calibration["loss"].isin(findings.results.ensembles)])}
 
 
 SECTION = Section(
     key="calibration",
-    link="Calibration",
     title="Why the thresholds differ",
     summarize={"calibration": summarize_calibration},
     tables=(ReportTable("calibration", lambda of: calibration_table(of.results, of.frames["calibration"])),),

@@ -39,7 +39,8 @@ def cohort_table(results: StudyResults) -> Table:
             Group(name, ((*_row(scans), *(described[name][column] for column in shown)),))
             for name, scans in parts.items()
         ),
-        note=f"{_sets(results)} Lesions and volumes: median [quartiles] per scan with lesions.{_note(shown)}",
+        lead="Lesions and volumes: median [quartiles] per scan with lesions.",
+        note=f"{_sets(results)}{_note(shown)}",
     )
 
 
@@ -119,7 +120,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="cohort",
-    link="Cohort",
     title="Cohort",
     tables=(ReportTable("cohort", lambda of: cohort_table(of.results), title="Cohort by set", has_scores=False),),
     figures=(ReportFigure("figure1_cohort", cohort_figure),),

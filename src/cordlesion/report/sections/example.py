@@ -133,8 +133,7 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="example",
-    link="Example",
     title="Example",
-    figures=(ReportFigure("figure3_example", example_figure, number=3),),
+    figures=(ReportFigure("figure3_example", example_figure),),
     words=_words,
 )

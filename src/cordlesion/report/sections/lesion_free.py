@@ -11,7 +11,10 @@ from cordlesion.statistics import share_interval
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import lesion_free, of_run
 
-_COLUMNS = ("Loss", "Threshold", "Scans", "Clean", "95 % interval", "False lesions", "False volume, mm³")
+_COLUMNS = (
+    *("Loss", "Threshold", "Scans", "Without a false positive", "95 % interval", "False positives"),
+    "Their volume, mm³",
+)
 
 
 def summarize_lesion_free(results: StudyResults) -> pd.DataFrame:
@@ -53,10 +56,10 @@ def lesion_free_table(results: StudyResults) -> Table:
     return Table(
         columns=_COLUMNS,
         groups=tuple(Group(results.label(run), mine) for run, mine in rows.items() if mine),
+        lead="Lesion-free test scans, and what is marked in them: mean (largest) per scan.",
         note=(
-            "Test scans with an empty reference. Clean: scans without any predicted lesion (P-specificity) with its "
-            "95 % interval (Clopper and Pearson’s; where subjects have several scans, of the effective number of "
-            "scans). False lesions and their volume: mean (largest) per scan."
+            "Without a false positive: P-specificity, with the 95 % interval of Clopper and Pearson (where subjects "
+            "have several scans, of the effective number of scans)."
         ),
     )
 
@@ -74,8 +77,7 @@ def _row(row: pd.Series) -> tuple[Cell, ...]:
 
 SECTION = Section(
     key="free",
-    link="Lesion-free",
-    title="Scans without lesions",
+    title="Lesion-free scans",
     tables=(ReportTable("lesion_free", lambda of: lesion_free_table(of.results)),),
     is_shown=lambda tables: bool(tables["lesion_free"].groups),
 )

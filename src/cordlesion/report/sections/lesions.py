@@ -1,4 +1,4 @@
-"""Which lesions are found: sensitivity and precision by size, and lesion sensitivity against false lesions (FROC)."""
+"""Which lesions are found: sensitivity and precision by size, and lesion sensitivity against false positives (FROC)."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -29,6 +29,7 @@ _PARTS = {
     "precision": ("n_true_predicted_lesions", "n_predicted_lesions"),
 }
 _RESAMPLES = 2000
+_SIZE = ("stratum", "low_mm3", "high_mm3")
 
 # With more losses than that, colours are too close to each other alone.
 _COLORS_PER_DASH = 6
@@ -47,11 +48,10 @@ def summarize_strata(results: StudyResults) -> pd.DataFrame:
         as units.
     """
     rows: list[dict[str, Any]] = []
-    for (loss, stratum, low_mm3, high_mm3), scans in results.strata.groupby(
-        ["loss", "stratum", "low_mm3", "high_mm3"], sort=False
-    ):
-        size = {"loss": loss, "stratum": stratum, "low_mm3": low_mm3, "high_mm3": high_mm3}
-        rows += [{**size, **part} for part in _shares(scans)]
+    for loss in results.losses_in("strata"):
+        lesions = results.rows_of_loss("strata", loss, ["subject", *_SIZE, *LESION_COUNTS])
+        for size, scans in lesions.groupby([*_SIZE], sort=False):
+            rows += [{"loss": loss, **dict(zip(_SIZE, size, strict=True)), **part} for part in _shares(scans)]
     return pd.DataFrame(rows)
 
 
@@ -59,12 +59,13 @@ def summarize_froc(results: StudyResults) -> pd.DataFrame:
     """Score the FROC curve of every loss on the test set, counts pooled over seeds.
 
     Returns:
-        A row per loss: ``loss score low high n_scans``: the mean sensitivity at 1/8, 1/4 .. 8 false lesions per scan
+        A row per loss: ``loss score low high n_scans``: the mean sensitivity at 1/8, 1/4 .. 8 false positives per scan
         with its bootstrap interval over subjects.
     """
     rows = []
-    for loss, scans in results.sweep[results.sweep["set"] == "test"].groupby("loss", sort=False):
-        counts, n_scans = _by_subject(scans)
+    for loss in results.losses_in("sweep"):
+        scans = summed_over_seeds(results, loss)
+        counts, n_scans = counts_by_subject(scans)
         drawn = draw_counts(len(n_scans), _RESAMPLES, np.random.default_rng(0))
         low, high = percentile_interval(_froc_scores(counts, n_scans, drawn), 0.95)
         (score,) = _froc_scores(counts, n_scans, np.ones((1, len(n_scans)), dtype=np.int64))
@@ -82,7 +83,7 @@ def strata_table(results: StudyResults, strata: pd.DataFrame, froc: pd.DataFrame
         strata: From :func:`summarize_strata`.
         froc: From :func:`summarize_froc`.
     """
-    sizes = strata[["stratum", "low_mm3", "high_mm3"]].drop_duplicates()
+    sizes = strata[[*_SIZE]].drop_duplicates()
     names = {str(row["stratum"]): _size(row) for _, row in sizes.iterrows()}
     curves = {row["loss"]: row for _, row in froc.iterrows()}
     groups = tuple(
@@ -94,19 +95,18 @@ def strata_table(results: StudyResults, strata: pd.DataFrame, froc: pd.DataFrame
         columns=("Loss", "Share", *names.values(), "FROC score"),
         groups=groups,
         n_words=2,
+        lead="Lesions found by size: test set, tuned thresholds, pooled over scans.",
         note=(
-            "Which lesions are found? Test set, tuned thresholds, pooled over scans. Sensitivity: detected lesions by "
-            "their volume in the reference; precision: true predicted lesions by their predicted volume. 95 % "
-            "intervals with subjects as units. FROC score (approximate 95 % bootstrap interval over subjects): mean "
-            f"sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false lesions per scan.{seeds} Empty "
-            "references: scans without a lesion add no lesion to the sensitivities; what is predicted in them counts "
-            "as false, in precision and in the FROC score."
+            "Sensitivity: lesions of the reference by their volume, share found; precision: marked lesions by their "
+            "volume, share of true positives. 95 % intervals with subjects as units. FROC score (approximate 95 % "
+            "bootstrap interval over subjects): mean sensitivity, over all lesions, at 1/8, 1/4, 1/2, 1, 2, 4 and 8 "
+            f"false positives per scan.{seeds}"
         ),
     )
 
 
 def froc_figure(results: StudyResults) -> Figure:
-    """Draw lesion sensitivity against false lesions per scan on the test set, a curve per loss (mean over seeds)."""
+    """Draw lesion sensitivity against false positives per scan on the test set, a curve per loss (mean over seeds)."""
     rows = results.froc[(results.froc["set"] == "test") & (results.froc["threshold"] > 0)]
     losses = list(dict.fromkeys(rows["loss"]))
     colors = loss_colors(run.loss for run in results.runs)
@@ -138,11 +138,21 @@ def _shares(scans: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {"part": part, "count": count, "n": n, "value": value, "low": low, "high": high}
 
 
-def _by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
-    """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its rows per threshold."""
+def summed_over_seeds(results: StudyResults, loss: str) -> pd.DataFrame:
+    """Sum the lesion counts of each test scan and threshold over the runs of a loss, and the scans: 1 of each run."""
+    by, total = ["subject", "scan_id", "threshold"], pd.DataFrame()
+    for run in (run for run in results.runs_in("sweep") if run.loss == loss):
+        rows = results.rows("sweep", run, [*by, *LESION_COUNTS], set="test").set_index(by)
+        counts = rows[list(LESION_COUNTS)].assign(n_scans=1)
+        total = counts if total.empty else total.add(counts, fill_value=0)
+    return total.reset_index()
+
+
+def counts_by_subject(scans: pd.DataFrame) -> tuple[Array, Array]:
+    """Return the four lesion counts of each subject, shape (4, subjects, thresholds), and its scans per threshold."""
     sums = scans.groupby(["subject", "threshold"])[list(LESION_COUNTS)].sum()
     counts = np.stack([sums[name].unstack("threshold").to_numpy(dtype=np.float64) for name in LESION_COUNTS])
-    n_scans = scans.groupby("subject").size() / scans["threshold"].nunique()
+    n_scans = scans.groupby("subject")["n_scans"].sum() / scans["threshold"].nunique()
     return counts, n_scans.to_numpy()
 
 
@@ -182,7 +192,7 @@ def _interval(row: pd.Series) -> str:
 
 
 def _draw_froc(axes: Axes, curve: pd.DataFrame, color: str, look: dict[str, Any], name: str) -> None:
-    """Draw every threshold as a point, and the best sensitivity with at most so many false lesions as steps."""
+    """Draw every threshold as a point, and the best sensitivity with at most so many false positives as steps."""
     points = curve.sort_values("false_per_scan", kind="stable")
     axes.plot(
         [*points["false_per_scan"], FALSE_LESIONS_PER_SCAN[-1]],
@@ -208,13 +218,12 @@ def _scale_froc(axes: Axes, highest: float) -> None:
     axes.set_xticks(ticks, [_LABELS.get(tick, f"{tick:g}") for tick in ticks])
     axes.minorticks_off()
     axes.set(xlim=(-0.01, FALSE_LESIONS_PER_SCAN[-1] * 1.05), ylim=(-0.02, min(1.02, 1.2 * highest + 0.02)))
-    axes.set(xlabel="false lesions per scan", ylabel="lesion sensitivity")
+    axes.set(xlabel="false positives per scan", ylabel="lesion sensitivity")
     axes.grid(axis="both")
 
 
 SECTION = Section(
     key="lesions",
-    link="Lesions",
     title="Which lesions are found",
     summarize={"strata": summarize_strata, "froc": summarize_froc},
     tables=(ReportTable("strata", lambda of: strata_table(of.results, of.frames["strata"], of.frames["froc"])),),

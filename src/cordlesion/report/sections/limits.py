@@ -14,9 +14,9 @@ from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
 from cordlesion.report.words import enumerate_words
+from cordlesion.study_folder.manifest import margin_before
 from cordlesion.study_folder.results import learned_methods
 from cordlesion.study_folder.runs import lesion_bearing, lesion_free, of_run
-from cordlesion.threshold import parse_objective
 
 FEW_SUBJECTS = 20
 """Below, one subject more or less moves a share of subjects by more than 5 %."""
@@ -33,6 +33,8 @@ class Limit:
     text: str
     grave: bool = False
     """Without it in mind the recommendation would mislead."""
+    short: str = ""
+    """As the page's header has it; empty where the text is short enough."""
 
 
 def find_limits(findings: Findings) -> tuple[Limit, ...]:
@@ -47,6 +49,7 @@ def _simulated(facts: Findings) -> Iterator[Limit]:
             "The scans are simulated. What holds for them need not hold for patients: tune and test on scans of your "
             "own before anything is used on them.",
             grave=True,
+            short="Simulated scans: results need not hold for patients.",
         )
 
 
@@ -56,6 +59,7 @@ def _reduced(facts: Findings) -> Iterator[Limit]:
             f"This is a {facts.results.config.reduced.description}, made to see that all of the study works; its "
             "numbers are not those of the study.",
             grave=True,
+            short=f"A {facts.results.config.reduced.description}: its numbers are not those of the study.",
         )
 
 
@@ -71,6 +75,7 @@ def _unlearned(facts: Findings) -> Iterator[Limit]:
         f"{names} learned nothing: no threshold scores above marking every voxel as lesion (t = 0). {they} "
         f"part in no ranking, test or recommendation.{rest}",
         grave=True,
+        short=f"{names} learned nothing.",
     )
 
 
@@ -97,7 +102,8 @@ def _few_subjects(facts: Findings) -> Iterator[Limit]:
         who = f"in each fold {fewer}{plural(folds.max(), 'subject')} chose the threshold"
     named = f"{who} and {plural(tested, 'subject')} with lesions tested {'them' if len(folds) == 1 else 'all of them'}"
     if min(chose, tested) < FEW_SUBJECTS:
-        yield Limit(f"Few people: {named}. One more could change the recommendation.", grave=True)
+        few = f"Few people: {named}."
+        yield Limit(f"{few} Adding one could change the recommendation.", grave=True, short=few)
     else:
         yield Limit(f"{named[0].upper()}{named[1:]}; the intervals show how precise results are.")
 
@@ -122,6 +128,7 @@ def _one_seed(facts: Findings) -> Iterator[Limit]:
             "Every loss was trained with one seed, so differences between losses include the luck of the training. "
             "Three seeds or more show how large that luck is (seeds in the configuration).",
             grave=True,
+            short="One training per loss: differences include its luck.",
         )
 
 
@@ -129,11 +136,13 @@ def _unseen_false_lesions(facts: Findings) -> Iterator[Limit]:
     chosen = of_run(facts.results.thresholds, facts.results.best).iloc[0]
     if not chosen["n_lesion_free"]:
         by = facts.results.objective.replace("voxel F1", "overlap")
-        undefined = parse_objective(str(chosen["objective"])).lesion_free == "left out"
+        undefined = facts.results.goal.lesion_free == "left out"
         how = f"by {by}, which is undefined without lesions" if undefined else f"by {by}, on scans with lesions only"
-        yield Limit(f"The threshold was chosen {how}; false lesions in healthy scans played no part.", grave=True)
+        part = "false positives in lesion-free scans played no part"
+        short = f"{part[0].upper()}{part[1:]} in the choice."
+        yield Limit(f"The threshold was chosen {how}; {part}.", grave=True, short=short)
     if lesion_free(_scans(facts, "test")).empty:
-        yield Limit("No test scan is free of lesions: what the model marks in healthy people is not known.")
+        yield Limit("No test scan is lesion-free: what the model marks in people without lesions is not known.")
 
 
 def _no_lesion_counts(facts: Findings) -> Iterator[Limit]:
@@ -157,13 +166,21 @@ def _wide_interval(facts: Findings) -> Iterator[Limit]:
 
 
 def _edge_of_grid(facts: Findings) -> Iterator[Limit]:
-    grid = np.unique(facts.results.sweep["threshold"].dropna())
-    tuned = facts.results.tuned
+    grid, tuned = facts.results.grid, facts.results.tuned
     ends = [run for run in facts.results.ranked if tuned[run] <= grid[1] or tuned[run] >= grid[-2]]
     if ends:
         yield Limit(
             f"The best threshold of {enumerate_words([facts.results.label(run) for run in ends])} lies at the end of "
             "the grid that was tried: one beyond or between its last steps may be better."
+        )
+
+
+def _late_margin(facts: Findings) -> Iterator[Limit]:
+    config = facts.results.config
+    if not margin_before(config, facts.results.manifest):
+        yield Limit(
+            f"The margin of equivalence, {config.evaluation.equivalence_margin:g}, was set after the test set was "
+            "opened: “as good” is no test of a question that was asked before."
         )
 
 
@@ -255,21 +272,9 @@ def _scans(facts: Findings, set_name: SetName) -> pd.DataFrame:
 
 
 _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
-    *(
-        _simulated,
-        _reduced,
-        _unlearned,
-        _few_subjects,
-        _one_seed,
-        _wide_interval,
-        _edge_of_grid,
-        _cut_maps,
-        _unseen_false_lesions,
-        _no_lesion_counts,
-    ),
-    *(_one_origin, _unlike_sets, _unfinished, _one_reference, _lesion_rule, _repeated_subjects, _comparators),
-    _excluded,
-    _partial,
+    *(_simulated, _reduced, _unlearned, _few_subjects, _one_seed, _wide_interval, _edge_of_grid, _cut_maps),
+    *(_unseen_false_lesions, _no_lesion_counts, _late_margin, _one_origin, _unlike_sets, _unfinished, _one_reference),
+    *(_lesion_rule, _repeated_subjects, _comparators, _excluded, _partial),
 )
 """Every limit that is looked for, in the order of the page."""
 
@@ -278,4 +283,4 @@ def _words(findings: Findings) -> Mapping[str, object]:
     return {"limits": find_limits(findings)}
 
 
-SECTION = Section(key="limits", link="Limits", title="Limits", words=_words)
+SECTION = Section(key="limits", title="Limits", words=_words)

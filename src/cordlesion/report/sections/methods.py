@@ -10,4 +10,4 @@ def _words(findings: Findings) -> Mapping[str, object]:
     return {"methods": write_methods(findings.results)}
 
 
-SECTION = Section(key="methods", link="Methods", title="Methods", words=_words)
+SECTION = Section(key="methods", title="Methods", words=_words)

@@ -9,7 +9,7 @@ from cordlesion.io.formats import MISSING, format_number
 from cordlesion.pictures.style import METRIC_NAMES, SET_NAMES, loss_name
 from cordlesion.report.section import ReportTable, Section
 from cordlesion.report.sections.scores import SCAN_METRICS, SUBJECT_METRICS, score_rows
-from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.table import Cell, Group, Table
 from cordlesion.study_folder.results import REPORTED_SETS, StudyResults
 from cordlesion.study_folder.runs import Run
 
@@ -20,12 +20,9 @@ source."""
 _N_SCANS = {"threshold": Cell("14"), "test": Cell("26", "+ 46 without")}
 """From the caption of the paper's Figure 1."""
 
-_NOTE = (
-    "This study compared with Table {} as printed by Hussein et al. (2023), {}, for the losses that both have. Median "
-    "(mean ± standard deviation). The data are not the same: theirs are 161 clinical scans of 108 patients from 13 "
-    "sites; this study’s, clinical or simulated, are those of its cohort table, and its training is that of its "
-    "configuration. So a difference between the rows is not an error of either, and equal values do not validate one "
-    "by the other."
+_LEAD = (
+    "Table {} of Hussein et al. (2023) as printed, {}, next to this study. Median (mean ± standard deviation). Their "
+    "data are other scans (161, clinical, of 108 patients from 13 sites), so neither row validates the other."
 )
 _OF_TABLE_1 = (
     "The paper’s rows were read from the text of its PDF, which has lost the lines of the table: P-specificities "
@@ -80,10 +77,10 @@ def paper_table(results: StudyResults, runs: pd.DataFrame, *, tuned: bool = True
     threshold = ("Optimal threshold",) if tuned else ()
     columns = ("Loss", "Set", "Source", *threshold, "Scans", *METRIC_NAMES.values())
     note = _OF_TABLE_2 if tuned else _OF_TABLE_1
-    about = _NOTE.format(*((2, "tuned decision thresholds") if tuned else (1, "decision threshold t = 0.5")))
+    about = _LEAD.format(*((2, "tuned decision thresholds") if tuned else (1, "decision threshold t = 0.5")))
     absent = [loss_name(loss) for loss, ours in mine.items() if not ours]
     left_out = f" In the paper only: {', '.join(absent)}." if absent else ""
-    return Table(columns, groups, n_words=3, note=f"{about} {note} {EMPTY_REFERENCE}{left_out}")
+    return Table(columns, groups, n_words=3, lead=about, note=f"{note}{left_out}")
 
 
 def _in_paper(results: StudyResults, run: Run) -> str | None:
@@ -124,7 +121,6 @@ def _printed_row(row: pd.Series, set_name: str, *, tuned: bool) -> tuple[Cell, .
 
 SECTION = Section(
     key="paper",
-    link="The paper",
     title="Compared with the paper",
     tables=(
         ReportTable("paper_untuned", lambda of: paper_table(of.results, of.frames["runs"], tuned=False), group="paper"),

@@ -31,4 +31,4 @@ def _portable_configuration(results: StudyResults) -> str:
     return text
 
 
-SECTION = Section(key="record", link="Record", title="Record", words=_words)
+SECTION = Section(key="record", title="Record", words=_words)

@@ -11,10 +11,13 @@ from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.pipeline import describe_rule
 from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.summary_tables import BY_RULE
-from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
+from cordlesion.report.table import SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.report.words import enumerate_words
 from cordlesion.statistics import format_summary, median_interval, summarize
 from cordlesion.study_folder.results import StudyResults, rows_of_learned
+from cordlesion.study_folder.runs import lesion_bearing
+
+_SCORES = ("loss", "seed", "scan_id", "subject", "rule", "lesion_f1", "reference_volume_mm3")
 
 
 def summarize_rules(results: StudyResults) -> pd.DataFrame:
@@ -27,13 +30,22 @@ def summarize_rules(results: StudyResults) -> pd.DataFrame:
         with subjects as units.
     """
     rows = []
-    for rule, of_rule in rows_of_learned(results, results.rules).groupby("rule", sort=False):
-        scans = mean_over_seeds(of_rule[of_rule["reference_volume_mm3"] > 0], ["lesion_f1"])
+    for rule, scans in _scores(results).groupby("rule", sort=False):
         for summary in summarize(scans, ["loss"], ["lesion_f1"]).to_dict("records"):
             mine = scans[scans["loss"] == summary["loss"]]
             low, high = median_interval(mine["lesion_f1"], mine["subject"])
             rows.append({"rule": rule, **summary, "low": low, "high": high})
     return pd.DataFrame(rows, columns=list(BY_RULE.names))
+
+
+def _scores(results: StudyResults) -> pd.DataFrame:
+    """Return a row per loss, rule and scan with lesions: the mean lesion F1 of the loss's runs that learned."""
+    tables = []
+    for loss in results.losses_in("rules"):
+        rows = rows_of_learned(results, lesion_bearing(results.rows_of_loss("rules", loss, _SCORES)))
+        of_rules = rows.groupby("rule", sort=False)
+        tables += [mean_over_seeds(one, ["lesion_f1"]).assign(rule=rule) for rule, one in of_rules]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["rule"])
 
 
 def rules_table(results: StudyResults, rules: pd.DataFrame) -> Table:
@@ -48,10 +60,12 @@ def rules_table(results: StudyResults, rules: pd.DataFrame) -> Table:
             Group(str(rule), (tuple(_rule_cell(row) for _, row in rows.iterrows()),))
             for rule, rows in marked.groupby("rule", sort=False)
         ),
+        lead=(
+            f"L-F1 of the same masks (test set, tuned thresholds) under {rules['rule'].nunique()} lesion rules: median "
+            "(mean ± standard deviation) over scans, 95 % interval with subjects as units."
+        ),
         note=(
-            "L-F1 depends on the rule: the same masks (test set, tuned thresholds) under six rules. Median (mean ± "
-            f"standard deviation) over scans, 95 % interval with subjects as units. {_described(rules)}"
-            f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE} A rule that removes small lesions "
+            f"{_described(rules)}{SEEDS_AVERAGED if several_seeds(results) else ''} A rule that removes small lesions "
             "leaves out scans whose lesions are all removed."
         ),
         best="highest value of its row" if len(losses) > 1 else "",
@@ -103,7 +117,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="rules",
-    link="Rules",
     title="Lesion F1 depends on the rule",
     summarize={"rules": summarize_rules},
     tables=(ReportTable("rules", lambda of: rules_table(of.results, of.frames["rules"])),),

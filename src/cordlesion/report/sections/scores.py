@@ -14,7 +14,7 @@ from cordlesion.pictures.style import METRIC_NAMES, SET_NAMES
 from cordlesion.report.losses import without_rank
 from cordlesion.report.pipeline import describe_pipeline
 from cordlesion.report.section import Findings, ReportTable, Section
-from cordlesion.report.table import EMPTY_REFERENCE, SIGNIFICANT, Cell, Group, Table
+from cordlesion.report.table import SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import PairedTest, format_summary, holm, median_interval, share_interval, summarize, wilcoxon
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, REPORTED_SETS, StudyResults, rows_of_learned
 from cordlesion.study_folder.runs import Run, lesion_bearing, lesion_free, of_run
@@ -22,11 +22,11 @@ from cordlesion.study_folder.runs import Run, lesion_bearing, lesion_free, of_ru
 SCAN_METRICS = tuple(METRIC_LABELS)
 SUBJECT_METRICS = tuple(SUBJECT_LABELS)
 
-_NOTE = (
-    "{} Median (mean ± standard deviation) over scans with lesions; for P-sensitivity and P-specificity, share of "
-    f"scans. Upper row: threshold set; lower row: test set. {EMPTY_REFERENCE}"
+_LEAD = (
+    "{} Median (mean ± standard deviation) over scans with lesions; P: share of scans. Upper row: threshold "
+    "set; lower row: test set."
 )
-_NOTE_TUNED = "Tuned decision threshold; on the threshold set, where it was chosen, values and tests are optimistic."
+_NOTE_TUNED = "On the threshold set, where t was chosen, values and tests are optimistic."
 _BOLD = (
     f"differs from t = 0.5 (Wilcoxon signed-rank test of the mean differences of {{}}, p ≤ {SIGNIFICANT:g}, not "
     "corrected, as in the study by Hussein et al.; for shares see the table of changes); †: also after Holm’s "
@@ -65,7 +65,8 @@ def scores_table(results: StudyResults, summary: pd.DataFrame, *, tuned: bool) -
         columns=("Loss", "Set", *(("Optimal threshold",) if tuned else ()), "Scans", *METRIC_NAMES.values()),
         groups=tuple(Group(results.label(run), score_rows(shown, run, tuned=tuned)) for run in results.runs),
         n_words=2,
-        note=_NOTE.format(_NOTE_TUNED if tuned else "Decision threshold t = 0.5.") + without_rank(results),
+        lead=_LEAD.format("Tuned decision threshold." if tuned else "Decision threshold 0.5."),
+        note=f"{_NOTE_TUNED if tuned else ''}{without_rank(results)}".strip(),
         bold=_BOLD.format(_tested(summary), int(summary["p_value"].notna().sum())) if tuned else "",
         best="highest value of its column and set" if len(results.runs) > 1 else "",
     )
@@ -174,7 +175,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="results",
-    link="Results",
     title="Results by loss",
     summarize={"runs": summarize_runs},
     tables=(

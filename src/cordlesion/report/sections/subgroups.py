@@ -14,7 +14,7 @@ from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED
 from cordlesion.report.section import Findings, ReportTable, Section
 from cordlesion.report.summary_tables import SUBGROUPS as SUMMARY
-from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import MIN_SUBJECTS, format_summary, median_interval, summarize
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import lesion_bearing
@@ -31,9 +31,9 @@ SUBGROUPS = {
 _HOW_READ = {
     "site": "from participants.tsv",
     "manufacturer": "from the scans’ JSON files",
-    "scanner": "manufacturer, model and field strength, from the scans’ JSON files or participants.tsv",
-    "orientation": "that of the slices in the image grid",
-    "slice_spacing_mm": "slice thickness and gap together, from the image grid, in classes of 1 mm",
+    "scanner": "from the scans’ JSON files or participants.tsv: manufacturer, model and field strength",
+    "orientation": "from the slices in the image grid",
+    "slice_spacing_mm": "from the image grid: slice thickness and gap together, in classes of 1 mm",
 }
 
 
@@ -66,7 +66,8 @@ def subgroup_table(results: StudyResults, subgroups: pd.DataFrame, column: str) 
         columns=(title, "Metric", "Scans", "Subjects", *losses),
         groups=tuple(_group(str(name), rows) for name, rows in shown.groupby("value", sort=False)),
         n_words=2,
-        note=_note(title, column, several_seeds=bool((subgroups["n_seeds"] > 1).any())),
+        lead=f"Test set by {title.lower()}, tuned thresholds; subgroups are not tested against each other.",
+        note=_note(column, several_seeds=bool((subgroups["n_seeds"] > 1).any())),
     )
 
 
@@ -119,13 +120,12 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _note(title: str, column: str, *, several_seeds: bool) -> str:
+def _note(column: str, *, several_seeds: bool) -> str:
     seeds = " Where a loss has several seeds, a scan’s value is their mean." if several_seeds else ""
     return (
-        f"Test set by {title.lower()} ({_HOW_READ[column]}), each loss at its tuned threshold.{seeds} Median (mean ± "
-        "standard deviation) over scans with lesions, 95 % interval with subjects as units. Rows "
-        "marked as too few describe those scans and estimate nothing. "
-        f"Subgroups differ in more than what names them, and are not tested against each other. {EMPTY_REFERENCE}"
+        f"Read {_HOW_READ[column]}. Median (mean ± standard deviation) over scans with lesions, 95 % interval with "
+        f"subjects as units.{seeds} Rows marked as too few describe those scans and estimate nothing. Subgroups differ "
+        "in more than what names them."
     )
 
 
@@ -165,7 +165,6 @@ def _table(column: str, findings: Findings) -> Table:
 
 SECTION = Section(
     key="subgroups",
-    link="Subgroups",
     title="By site, scanner, orientation and slice spacing",
     summarize={"subgroups": summarize_subgroups},
     tables=tuple(ReportTable(subgroup_name(one), partial(_table, one), group="subgroups") for one in SUBGROUPS),

@@ -42,7 +42,6 @@ def _draw_history(axes: Axes, history: pd.DataFrame, color: str) -> None:
 
 SECTION = Section(
     key="training",
-    link="Training",
     title="Training",
     figures=(ReportFigure("figure6_training", training_figure),),
 )

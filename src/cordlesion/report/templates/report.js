@@ -1,5 +1,6 @@
 "use strict";
-// Nothing here is needed to read the page: tables can be sorted, texts copied, scans put in another order.
+// Nothing here is needed to read the page: tables can be sorted, texts copied, scans put in another order, folds opened
+// by links.
 (() => {
   const said = document.getElementById("said");
   const say = (text) => { said.textContent = text; };
@@ -94,12 +95,42 @@
   addEventListener("resize", fit);
   fit();
 
+  // Links lead into folded sections; paper shows them unfolded.
+  const folds = [...document.querySelectorAll("details.fold")];
+  const reveal = () => {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    for (let one = target; one; one = one.parentElement) if (one.nodeName === "DETAILS") one.open = true;
+    const fold = target.querySelector(":scope > details.fold");
+    if (fold) fold.open = true;
+    target.scrollIntoView({ behavior: "instant" });
+  };
+  addEventListener("hashchange", reveal);
+  reveal();
+  const unfold = document.querySelector("#folds button");
+  unfold.addEventListener("click", () => {
+    const open = folds.some((one) => !one.open);
+    folds.forEach((one) => { one.open = open; });
+    unfold.textContent = open ? "Fold everything" : "Unfold everything";
+    fit();
+  });
+  folds.forEach((one) => one.addEventListener("toggle", fit));
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = folds.filter((one) => !one.open);
+    folded.forEach((one) => { one.open = true; });
+  });
+  addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
+
   const order = document.getElementById("order");
   const gallery = document.querySelector(".gallery");
+  // A page may have been cut before it was passed on.
+  if (!order || !gallery) return;
   const keys = {
     overlap: (one) => one.dataset.overlap === "" ? 2 : Number(one.dataset.overlap),
     missed: (one) => -Number(one.dataset.missed),
     false: (one) => -Number(one.dataset.false),
+    outside: (one) => -Number(one.dataset.outside),
     name: (one) => one.dataset.name,
   };
   const given = [...gallery.children];

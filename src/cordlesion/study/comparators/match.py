@@ -1,7 +1,7 @@
 """Which file of a comparator belongs to which scan, by BIDS entities, and how each file is used."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
 from cordlesion.io.outputs import portable_path
 from cordlesion.io.progress import show_message
+from cordlesion.nnunet.predictions import of_folds
 from cordlesion.study_folder.tables import COMPARATORS
 
 USED, NOT_NEEDED, NO_SCAN, MISSING = "used", "not needed", "no such scan", "missing"
@@ -93,7 +94,7 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
         )
     if config.kind == "bundle":
         return _bundle(config)
-    names = {name: scan_file(image).as_image() for name, image in scans.items()}
+    names = {name: _named(name, image) for name, image in scans.items()}
     suffixes = {word for name in names.values() for word in name.words}
     given = [file.as_matched(config.files, suffixes) for file in _given(config)]
     remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
@@ -103,6 +104,12 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
     of_no_scan = _of_no_scan(given, set(found.values()))
     hashes = {name: file_hash(path) for name, path in files.items()}
     return Comparator(config, files, hashes, others, of_no_scan)
+
+
+def _named(scan_id: str, image: Path) -> ScanFile:
+    """Return the parsed name of a scan; outside of BIDS, folders may be a part of it."""
+    file = scan_file(image).as_image()
+    return file if file.entities else replace(file, base=scan_id)
 
 
 def refuse_references(comparator: Comparator, references: Mapping[str, Path | None]) -> None:
@@ -197,7 +204,8 @@ def _bundle(config: ComparatorConfig) -> Comparator:
 
 
 def _given(config: ComparatorConfig) -> list[ScanFile]:
-    files = [path for path in list_files(config.path, _SUFFIXES[config.kind]) if fnmatch(path.name, config.files)]
+    listed = of_folds(config.path, list_files(config.path, _SUFFIXES[config.kind]))
+    files = [path for path in listed if fnmatch(path.name, config.files)]
     if not files:
         wanted = " or ".join(f"*{suffix}" for suffix in _SUFFIXES[config.kind])
         raise CordlesionError(

@@ -15,7 +15,6 @@ def _words(findings: Findings) -> Mapping[str, object]:
 
 SECTION = Section(
     key="answers",
-    link="Answers",
     title="The study’s questions",
     summarize={"operation": summarize_operating_points, "changes": summarize_changes},
     tables=(

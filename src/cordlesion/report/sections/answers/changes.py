@@ -1,4 +1,4 @@
-"""What the tuned threshold of every run changes against 0.5, in lesions found, false lesions and scans."""
+"""What the tuned threshold of every run changes against 0.5, in lesions found, false positives and scans."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from cordlesion.study_folder.runs import Run, false_lesions, of_run
 
 MEASURES = {
     "found": "Lesions found",
-    "false": "False lesions per scan",
+    "false": "False positives per scan",
     "subject_sensitivity": "P-sensitivity",
     "subject_specificity": "P-specificity",
 }
@@ -53,13 +53,13 @@ def changes_table(results: StudyResults, changes: pd.DataFrame) -> Table:
         columns=_COLUMNS,
         groups=tuple(Group(results.label(run), mine) for run, mine in rows.items() if mine),
         n_words=2,
+        lead="Test set, the same scans at both thresholds.",
         note=(
-            "Test set, the same scans at both thresholds. Lesions found: share of the lesions of all scans. "
-            "P-sensitivity: share of scans with lesions in which one is found; P-specificity: share of scans without "
-            "lesions in which none is predicted. Intervals are approximate. p: the sign of each subject’s difference "
-            "is flipped (for shares of scans McNemar’s exact test, where each subject has one scan); Holm’s correction "
-            "over the runs of a metric. Scans and subjects: those that the metric counts. Empty "
-            "references: they count in P-specificity and false lesions only."
+            "Lesions found: share of the lesions of all scans. P-sensitivity: share of scans with lesions in which one "
+            "is found; P-specificity: share of lesion-free scans in which none is marked. Intervals are approximate. "
+            "p: the sign of each subject’s difference is flipped (for shares of scans McNemar’s exact test, where each "
+            "subject has one scan); Holm’s correction over the runs of a metric. Scans and subjects: those that the "
+            "metric counts."
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )

@@ -6,13 +6,14 @@ from typing import Any
 import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_interval, format_number
+from cordlesion.metrics.columns import LESION_COUNTS
 from cordlesion.report.table import Cell, Group, Table
 from cordlesion.statistics import rate_interval, share_interval
 from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, false_lesions, lesion_free, of_run
 
-_COLUMNS = ("Loss", "Cut", "t", "Lesions found", "False lesions per scan")
-_FREE_COLUMNS = ("Clean scans without lesions", "False lesions per scan without lesions")
+_COLUMNS = ("Loss", "Cut", "t", "Lesions found", "False positives per scan")
+_FREE_COLUMNS = ("Lesion-free scans without a false positive", "False positives per lesion-free scan")
 
 
 def summarize_operating_points(results: StudyResults) -> pd.DataFrame:
@@ -21,9 +22,9 @@ def summarize_operating_points(results: StudyResults) -> pd.DataFrame:
     Returns:
         A row per run and threshold (one of masks): ``loss seed tuned threshold n_scans``; ``n_lesions n_found found
         found_low found_high`` (lesions of all scans together, share found and its interval); ``false false_low
-        false_high`` (false lesions per scan, mean and approximate interval; scans without lesions count; subjects are
+        false_high`` (false positives per scan, mean and approximate interval; scans without lesions count; subjects are
         the units of both intervals) and ``n_free n_clean false_free`` (scans without lesions, those of them with none
-        predicted, false lesions per such scan).
+        predicted, false positives per such scan).
     """
     rows = [
         {"loss": run.loss, "seed": run.seed, "tuned": tuned, "threshold": threshold, **_counts(scans)}
@@ -35,12 +36,12 @@ def summarize_operating_points(results: StudyResults) -> pd.DataFrame:
 
 
 def operating_curve(results: StudyResults, run: Run) -> pd.DataFrame:
-    """Return share of lesions found and false lesions per scan at every threshold above 0, on the test set.
+    """Return share of lesions found and false positives per scan at every threshold above 0, on the test set.
 
     Returns:
         A row per threshold, ascending: ``found false``; ``found`` is NaN where no lesion counts.
     """
-    rows = results.rows("sweep", run, set="test")
+    rows = results.rows("sweep", run, ["threshold", *LESION_COUNTS], set="test")
     rows = rows[rows["threshold"] > 0].assign(false=false_lesions(rows))
     sums = rows.groupby("threshold")[["n_detected_lesions", "n_reference_lesions"]].sum()
     found = sums["n_detected_lesions"] / sums["n_reference_lesions"]
@@ -48,7 +49,7 @@ def operating_curve(results: StudyResults, run: Run) -> pd.DataFrame:
 
 
 def operating_point_table(results: StudyResults, points: pd.DataFrame) -> Table:
-    """Lay out lesions found and false lesions per scan of every run, at its tuned threshold and at 0.5.
+    """Lay out lesions found and false positives per scan of every run, at its tuned threshold and at 0.5.
 
     Args:
         results: The study.
@@ -63,12 +64,10 @@ def operating_point_table(results: StudyResults, points: pd.DataFrame) -> Table:
         columns=(*_COLUMNS, *(_FREE_COLUMNS if has_free else ())),
         groups=tuple(Group(results.label(run), mine) for run, mine in rows.items()),
         n_words=2,
+        lead="Lesions of the test scans that each model finds, and what it marks that is no lesion.",
         note=(
-            "Test set. Lesions found: share of the lesions of all scans together. False lesions per scan: predicted "
-            "lesions that are none, mean over all scans, scans without lesions included. 95 % intervals with subjects "
-            "as units, that of false lesions approximate. "
-            "Clean: scans without lesions in which none is predicted. Empty references: scans without a "
-            "lesion add none to be found; what is predicted in them counts as false."
+            "Lesions found: share of the lesions of all scans together. False positives: mean over all scans, with and "
+            "without lesions. 95 % intervals with subjects as units, that of false positives approximate."
         ),
     )
 

@@ -6,19 +6,19 @@ import pandas as pd
 
 from cordlesion.io.formats import format_fine, format_p, with_interval
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
-from cordlesion.report.losses import COMPARED, several_seeds
+from cordlesion.report.losses import several_seeds
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.ranking.comparisons import name_compared
-from cordlesion.report.sections.ranking.standings import name_reach
+from cordlesion.report.sections.ranking.ranks import LOSS, name_rank
+from cordlesion.report.sections.ranking.standings import name_needed, name_reach
 from cordlesion.report.sections.thresholds.stability import SHIFT
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
-from cordlesion.report.table import SIGNIFICANT
 from cordlesion.report.words import enumerate_words
-from cordlesion.statistics import MIN_PAIRS
+from cordlesion.statistics import MIN_PAIRS, SIGNIFICANT
 
 _UNKNOWN_SEEDS = (
-    "Unknown: every loss was trained with one seed, so seed noise is unknown. What holds for these trainings need not "
-    "hold for others of the same losses."
+    "Every loss was trained with one seed, so this holds for these trainings; for others of the same losses it is "
+    "unknown."
 )
 _VERDICTS = {
     "seed noise unknown": "differ on these subjects, but a loss in each has one seed only",
@@ -46,9 +46,10 @@ def answer_questions(findings: Findings) -> tuple[Answer, ...]:
         return (Answer("What did the study find?", f"{NOTHING_LEARNED}, so that nothing can be compared."),)
     questions = [Answer("Does tuning the threshold help?", tuning_answer(frames["tuning"], refs["tuning"]))]
     if len(stability := frames["stability"]) > 1:
-        questions.append(Answer("Which loss is most stable?", stability_answer(stability, refs["stability"])))
+        text = stability_answer(stability, refs["stability"])
+        questions.append(Answer("Which loss depends least on the threshold?", text))
     if not frames["pairs"].empty:
-        text = ranking_answer(frames["pairs"], frames["seeds"], several=several_seeds(results))
+        text = ranking_answer(frames["pairs"], frames["seeds"], frames["ranks"], several=several_seeds(results))
         questions.append(Answer("Is the ranking more than noise?", text))
     return tuple(questions)
 
@@ -65,9 +66,9 @@ def tuning_answer(tuning: pd.DataFrame, table: str) -> str:
     words = {
         "helps": "It helps {}.",
         "harms": "It harms {}.",
-        "undecided": "It is undecided for {} (p above 0.05 after Holm's correction, or an interval that holds 0).",
+        "undecided": "For {} the effect is unclear (p above 0.05 after Holm's correction, or an interval with 0).",
         "negligible": "It changes {} by less than 0.005, which is negligible.",
-        "no change": "It changes no scan of {}.",
+        "no change": "For {} it changes no scan.",
         "not tested": "There are too few subjects to test it for {}.",
     }
     named = {str(verdict): [_changed(row) for _, row in part.iterrows()] for verdict, part in by_verdict}
@@ -92,17 +93,51 @@ def stability_answer(stability: pd.DataFrame, table: str) -> str:
     counted = f"{second['n_subjects']} subjects"
     chance = f"{'more than' if p <= SIGNIFICANT else 'not beyond'} chance (p {_relation(p)}{all_pairs}, {counted})"
     beyond = chance if second["n_subjects"] >= MIN_PAIRS else "too few subjects to test it"
-    excess = _median_and_interval(second, "excess", "excess_low", "excess_high", signed=True)
+    excess = _median_and_interval(second, "excess", "excess_low", "excess_high")
     return (
-        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. From the first to the next, "
-        f"{_moved(second)}, it is {excess}: {beyond} ({table})."
+        f"Moving the tuned threshold by {SHIFT:g} changes the V-F1 of {moved}{most}. "
+        f"{_moved(second)}, the next, changes by {excess} more: {beyond} ({table})."
     )
 
 
-def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, *, several: bool) -> str:
-    """Answer how many pairs of methods differ, and in which of them noise between seeds may explain it."""
-    first = _components(seeds) if several else _UNKNOWN_SEEDS
-    return " ".join([first, *(_counted(pairs, metric) for metric in COMPARED)])
+def ranking_answer(pairs: pd.DataFrame, seeds: pd.DataFrame, ranks: pd.DataFrame, *, several: bool) -> str:
+    """Answer which loss is first and how surely, how many pairs differ, and how much of it seeds may explain."""
+    primary = pairs[pairs["role"] == "primary"]
+    others = pairs[pairs["role"] != "primary"]
+    parts = [_first(ranks), _counted(primary, pairs) if len(primary) else "", _exploratory(others)]
+    parts.append(_components(seeds) if several else _UNKNOWN_SEEDS)
+    return " ".join(part for part in parts if part)
+
+
+def _first(ranks: pd.DataFrame) -> str:
+    """Name the first loss on the test set."""
+    losses = ranks[ranks["of"] == LOSS]
+    if losses.empty:
+        return ""
+    first = losses.sort_values("rank", kind="stable").iloc[0]
+    return f"On the test set {loss_name(str(first['loss']))} has {name_rank(ranks, str(first['loss']))}."
+
+
+def _exploratory(rows: pd.DataFrame) -> str:
+    """Name what is decided among the comparisons that are not primary, and count the rest."""
+    if rows.empty:
+        return ""
+    won = rows[rows["verdict"].isin(["better", "worse"])]
+    by_metric = won.groupby("metric", sort=False)
+    named = [f"{enumerate_words(_winners(part))} in {METRIC_NAMES[str(metric)]}" for metric, part in by_metric]
+    metrics = enumerate_words([METRIC_NAMES[str(metric)] for metric in rows["metric"].unique()])
+    undecided = f"{len(rows) - len(won)} are not decided" if named else "none is decided"
+    return f"Of {len(rows)} exploratory comparisons ({metrics}), {'; '.join([*named, undecided])}."
+
+
+def _winners(rows: pd.DataFrame) -> list[str]:
+    """Name which method beats which others, a phrase for each winner."""
+    beaten: dict[str, list[str]] = {}
+    for _, row in rows.iterrows():
+        pair = (loss_name(str(row["second"])), loss_name(str(row["first"])))
+        winner, loser = pair if row["verdict"] == "better" else pair[::-1]
+        beaten.setdefault(winner, []).append(loser)
+    return [f"{winner} beats {enumerate_words(losers)}" for winner, losers in beaten.items()]
 
 
 def _changed(row: pd.Series) -> str:
@@ -122,28 +157,24 @@ def _relation(p: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def _counted(pairs: pd.DataFrame, metric: str) -> str:
-    """Count the verdicts of the pairs in one metric, family by family."""
-    rows = pairs[pairs["metric"] == metric]
-    families = [rows[rows["family"] == family] for family in ("primary", "recommended", "all")]
-    return " ".join(_counted_family(family, METRIC_NAMES[metric], rows) for family in families if len(family))
-
-
-def _counted_family(rows: pd.DataFrame, metric: str, others: pd.DataFrame) -> str:
+def _counted(rows: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    """Count the verdicts of the primary comparisons."""
+    equal = rows["p_equivalent"] <= SIGNIFICANT
     won = rows[rows["verdict"].isin(["better", "worse"])]
-    better = [
-        " beats ".join(map(loss_name, names if row["verdict"] == "better" else names[::-1]))
-        for _, row in won.iterrows()
-        if (names := (str(row["second"]), str(row["first"])))
-    ]
-    counts = rows["verdict"].value_counts()
-    parts = [f"{enumerate_words(better)}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
+    better = enumerate_words(_winners(won)) if len(won) else ""
+    parts = [f"{better}, beyond noise between subjects and seeds{_untrained(won)}"] if better else []
+    if equal.any():
+        parts.append(f"{equal.sum()} as good within {rows['margin'].iloc[0]:g}")
+    counts = rows.loc[~equal, "verdict"].value_counts()
     for verdict, words in _VERDICTS.items():
         if verdict in counts:
-            reach = name_reach(rows[rows["verdict"] == verdict]) if verdict in _OPEN else ""
-            parts.append(f"{counts[verdict]} {words}{f' ({reach})' if reach else ''}")
-    exploratory = ", exploratory" if (rows["role"] == "exploratory").all() else ""
-    return f"{metric}{exploratory}, of {_name_family(rows, others)}: {'; '.join(parts)}."
+            found = rows[~equal & (rows["verdict"] == verdict)]
+            reach = f"{name_reach(found)}{name_needed(found)}" if verdict in _OPEN else ""
+            one = words.replace("differ on", "differs on") if counts[verdict] == 1 else words
+            parts.append(f"{counts[verdict]} {one}{f' ({reach})' if reach else ''}")
+    metric = str(rows["metric"].iloc[0])
+    name = _name_family(rows, pairs[pairs["metric"] == metric])
+    return f"{METRIC_NAMES[metric]}, of {name}: {'; '.join(parts)}."
 
 
 def _name_family(rows: pd.DataFrame, others: pd.DataFrame) -> str:
@@ -168,7 +199,7 @@ def _untrained(rows: pd.DataFrame) -> str:
 def _components(seeds: pd.DataFrame) -> str:
     rows = seeds[seeds["metric"] == "voxel_f1"].iloc[0]
     losses, luck = (format_fine(rows[name] ** 0.5) for name in ("between_losses", "between_seeds"))
-    noise = f"Medians of V-F1 have a standard deviation of {luck} between seeds of one loss"
+    noise = f"Median V-F1 has a standard deviation of {luck} between seeds of one loss"
     if not rows["between_losses"]:
         return f"{noise}; a spread of losses beyond that cannot be made out, which does not show that there is none."
-    return f"{noise} and, by a rough estimate from {len(seeds['loss'].unique())} losses, of {losses} between losses."
+    return f"{noise} and of about {losses} between losses."

@@ -8,12 +8,13 @@ import pandas as pd
 
 from cordlesion.io.formats import format_number
 from cordlesion.pictures.style import loss_name
-from cordlesion.statistics import Verdict
+from cordlesion.statistics import SIGNIFICANT, Verdict
 
 Standing: TypeAlias = Literal[
-    "ahead", "ahead, untrained", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"
+    "equal", "ahead", "ahead, untrained", "ahead, one seed", "open", "seeds", "behind, one seed", "behind", "few"
 ]
-"""``ahead, untrained``: one of the two has no seeds, so noise between its trainings is not known."""
+"""``equal``: shown to be as good within the margin, whatever the direction; ``ahead, untrained``: one of the two has no
+seeds, so noise between its trainings is not known."""
 
 _UNDIRECTED: dict[Verdict, Standing] = {
     "undecided": "open",
@@ -23,11 +24,11 @@ _UNDIRECTED: dict[Verdict, Standing] = {
 
 
 def find_standings(pairs: pd.DataFrame, loss: str) -> dict[str, Standing]:
-    """Return the printed name of every other loss, and where one of them stands against it in voxel F1.
+    """Return the printed name of every other loss, and where the given one stands against it in voxel F1.
 
     Args:
         pairs: What :func:`compare_pairs` makes of a study.
-        loss: The one that is recommended.
+        loss: The one that was chosen on the threshold set.
     """
     return {
         loss_name(str(row["first"] if row["second"] == loss else row["second"])): _standing(row, loss)
@@ -40,7 +41,7 @@ def find_reach(pairs: pd.DataFrame, loss: str, standing: Standing = "open") -> s
 
     Args:
         pairs: What :func:`compare_pairs` makes of a study.
-        loss: The one that is recommended.
+        loss: The one that was chosen on the threshold set.
         standing: Of which comparisons.
     """
     mine = _mine(pairs, loss)
@@ -61,23 +62,36 @@ def name_reach(rows: pd.DataFrame) -> str:
     return f"a true difference of {gap}{of_these} would be found in 80 % of such studies"
 
 
+def name_needed(rows: pd.DataFrame) -> str:
+    """Describe how many subjects would find differences as large as those seen; empty where it is not computed.
+
+    Args:
+        rows: Of :func:`compare_pairs`, open comparisons.
+    """
+    needed = sorted(int(n) for n in rows["needed_subjects"].dropna())
+    if not needed:
+        return ""
+    more = " or more" if len(needed) < len(rows) else "" if needed[0] == needed[-1] else f" to {needed[-1]}"
+    return f"; one as large as here, with {needed[0]}{more} subjects"
+
+
 def settled(standings: Mapping[str, Standing]) -> str:
     """Summarise in a few words whether the lead on the threshold set holds on the test set.
 
     Args:
         standings: What :func:`find_standings` returns, of one loss or more. A lead counts as settled only where it is
-            known that other trainings would not turn it.
+            known that other trainings would not turn it. What is as good leaves nothing to settle.
     """
-    found = set(standings.values())
+    found = set(standings.values()) - {"equal"}
     if found & {"behind", "behind, one seed"}:
         return "Doubtful"
-    if found == {"ahead"}:
+    if found <= {"ahead"}:
         return "Settled on these scans"
     if found <= {"ahead", "ahead, untrained"}:
         return "Ahead on these scans, but noise between trainings is not known for all"
     if found <= {"ahead", "ahead, untrained", "ahead, one seed"}:
         return "Ahead on these scans, but trained once"
-    return "Settled in part" if "ahead" in found else "Not settled"
+    return "Settled in part" if {"ahead", "equal"} & set(standings.values()) else "Not settled"
 
 
 def _mine(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:
@@ -87,6 +101,8 @@ def _mine(pairs: pd.DataFrame, loss: str) -> pd.DataFrame:
 
 
 def _standing(row: pd.Series, loss: str) -> Standing:
+    if row["p_equivalent"] <= SIGNIFICANT:
+        return "equal"
     lead = row["difference"] if row["second"] == loss else -row["difference"]
     if row["verdict"] in _UNDIRECTED:
         return _UNDIRECTED[row["verdict"]]

@@ -7,14 +7,14 @@ from cordlesion.io.formats import MISSING, format_fine, format_interval, format_
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import several_seeds
 from cordlesion.report.sections.ranking.comparisons import name_compared
-from cordlesion.report.table import EMPTY_REFERENCE, SIGNIFICANT, Cell, Group, Table
+from cordlesion.report.table import SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS
 from cordlesion.study_folder.results import StudyResults
 
 _COLUMNS = (
     *("Metric", "Loss", "Against", "Verdict", "Scans", "Difference", "95 % over subjects"),
     *("95 % over subjects and seeds", "Effect", "p", "p (Holm)", "Subjects", "p over subjects (Holm)"),
-    *("Detectable", "Compared", "Role"),
+    *("Detectable", "p as good (Holm)", "Compared", "Role"),
 )
 _SEED_COLUMNS = ("Loss", "Metric", "Seeds", "Mean", "Standard deviation", "Lowest", "Highest")
 
@@ -29,15 +29,15 @@ def pairs_table(results: StudyResults, pairs: pd.DataFrame) -> Table:
             for metric, rows in groups
         ),
         n_words=4,
+        lead=f"Every pair of {name_compared(pairs)}: test set, tuned thresholds. {_roles(results)}",
         note=(
-            f"Every pair of {name_compared(pairs)}: test set, tuned thresholds. {_roles(results)} Difference: "
-            "mean over subjects of (loss − against), each the mean over its scans and seeds. Intervals: of the tests, "
-            "not corrected; over subjects (of these trainings), and over subjects and seeds (of the losses; unknown "
-            "where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and seeds "
-            "(over subjects where seeds are unknown), also corrected by Holm’s method over the number of comparisons "
-            "under Compared. p over subjects: of these trainings alone. Detectable: the true difference that would be "
-            f"found in 80 % of such studies. Fewer than {MIN_PAIRS} subjects decide nothing. Effect: matched-pairs "
-            f"rank-biserial correlation over subjects. {EMPTY_REFERENCE}"
+            "Difference: mean over subjects of (loss − against), each the mean over its scans and seeds. Intervals: of "
+            "the tests, not corrected; over subjects (of these trainings), and over subjects and seeds (of the losses; "
+            "unknown where a loss has one seed). p: the test on which the verdict rests, Student’s t over subjects and "
+            "seeds (over subjects where seeds are unknown), also corrected by Holm’s method over the number of "
+            "comparisons under Compared. p over subjects: of these trainings alone. Detectable: the true difference "
+            f"that would be found in 80 % of such studies. {_as_good(results)} Fewer than {MIN_PAIRS} subjects decide "
+            "nothing. Effect: matched-pairs rank-biserial correlation over subjects."
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )
@@ -53,10 +53,8 @@ def seeds_table(results: StudyResults, seeds: pd.DataFrame) -> Table:
             for loss, rows in shown.groupby("loss", sort=False)
         ),
         n_words=2,
-        note=(
-            "Noise between seeds: the median over test scans of each run at its tuned threshold, summarised over the "
-            f"seeds of a loss. {_components(seeds)} {EMPTY_REFERENCE}"
-        ),
+        lead="Noise between seeds: median over test scans, tuned thresholds, summarised over the seeds of a loss.",
+        note=_components(seeds),
     )
 
 
@@ -75,8 +73,17 @@ def _pair_row(row: pd.Series) -> tuple[Cell, ...]:
         Cell(str(row["n_subjects"])),
         Cell(format_p(row["p_subjects"])),
         Cell(MISSING if np.isinf(row["detectable"]) else format_number(row["detectable"])),
+        Cell(format_p(row["p_equivalent"]), bold=bool(row["p_equivalent"] <= SIGNIFICANT)),
         Cell(str(row["n_compared"])),
         Cell(str(row["role"])),
+    )
+
+
+def _as_good(results: StudyResults) -> str:
+    margin = f"{results.config.evaluation.equivalence_margin:g}"
+    return (
+        f"p as good: two one-sided tests that V-F1 differs by less than {margin} in either direction (TOST), over "
+        "subjects and seeds; none where a loss has one seed."
     )
 
 
@@ -92,8 +99,8 @@ def _roles(results: StudyResults) -> str:
         else ""
     )
     return (
-        f"{late}Primary: V-F1 of the recommended loss against each other one, chosen on the threshold set; all others "
-        "are exploratory, and they count only where one of these is significant."
+        f"{late}Primary: V-F1 of the loss that was chosen on the threshold set against each other one; all others are "
+        "exploratory, and they count only where one of these is significant."
     )
 
 

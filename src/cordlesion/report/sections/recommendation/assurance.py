@@ -4,6 +4,7 @@ import pandas as pd
 
 from cordlesion.io.formats import format_number, with_interval
 from cordlesion.pictures.style import loss_name
+from cordlesion.report.sections.ranking.ranks import name_rank
 from cordlesion.report.sections.ranking.standings import Standing, find_reach, find_standings, settled
 from cordlesion.report.sections.thresholds.tuning import tuning_verdict
 from cordlesion.report.words import enumerate_words
@@ -12,20 +13,20 @@ from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, lea
 from cordlesion.study_folder.runs import of_run
 
 _SENTENCES: dict[Standing, str] = {
-    "ahead": "Its masks overlap the reference better than those of {}, beyond chance between subjects and between "
-    "trainings.",
-    "ahead, untrained": "Its masks overlap the reference better than those of {}, beyond chance between subjects and "
-    "between seeds as far as there are any; one of each two was not trained here, and noise between its trainings is "
-    "unknown.",
-    "ahead, one seed": "Its masks overlap the reference better than those of {}, beyond chance between subjects; but a "
-    "loss in each of these pairs was trained once, so this may be luck of the training.",
-    "open": "It is not shown to differ from {} on these scans{reach}.",
-    "seeds": "These trainings differ from those of {}, but noise between seeds may explain it{reach}.",
-    "behind, one seed": "The masks of {} overlap the reference better on the test set, beyond chance between subjects, "
-    "though a loss in each of these pairs was trained once. The recommendation follows the threshold set.",
-    "behind": "The masks of {} overlap the reference better on the test set, beyond chance. The recommendation follows "
+    "ahead": "{Its} masks overlap the reference better than those of {names}, beyond chance between subjects and "
+    "between trainings.",
+    "ahead, untrained": "{Its} masks overlap the reference better than those of {names}, beyond chance; noise between "
+    "trainings is unknown where a method was not trained here.",
+    "ahead, one seed": "{Its} masks overlap the reference better than those of {names}, beyond chance between "
+    "subjects; but a loss of each pair was trained once, so this may be luck of the training.",
+    "equal": "{It} and {names} are as good within {margin}.",
+    "open": "{It} is not shown to differ from {names}{reach}.",
+    "seeds": "These trainings differ from those of {names}, but noise between seeds may explain it{reach}.",
+    "behind, one seed": "The masks of {names} overlap the reference better on the test set, beyond chance between "
+    "subjects, though a loss of each pair was trained once. The choice follows the threshold set.",
+    "behind": "The masks of {names} overlap the reference better on the test set, beyond chance. The choice follows "
     "the threshold set.",
-    "few": "There are too few subjects to compare it with {}.",
+    "few": "There are too few subjects to compare it with {names}.",
 }
 # Below, what another choice would be is known less well.
 _FEW_TO_CHOOSE = 10
@@ -39,37 +40,56 @@ _TUNING = {
 }
 
 
-def sure_of_model(results: StudyResults, pairs: pd.DataFrame) -> str:
-    """Describe where the recommended loss stands against every other, in voxel F1 on the test set.
+def sure_of_model(results: StudyResults, pairs: pd.DataFrame, ranks: pd.DataFrame) -> str:
+    """Describe where the chosen loss stands against every other, in voxel F1 on the test set.
 
     Args:
         results: The study.
         pairs: From :func:`compare_pairs`.
+        ranks: From :func:`summarize_ranks`.
     """
-    standings = find_standings(pairs, results.best.loss)
+    loss = results.leader.loss
+    standings = find_standings(pairs, loss)
     if not standings:
         return "Nothing else was compared."
     by_standing = {
         standing: [name for name, found in standings.items() if found == standing] for standing in _SENTENCES
     }
+    values = {**_named(results), "margin": f"{results.config.evaluation.equivalence_margin:g}"}
     sentences = [
-        _SENTENCES[standing].format(enumerate_words(names), reach=_reach(results, pairs, standing))
+        _SENTENCES[standing].format(names=enumerate_words(names), reach=_reach(results, pairs, standing), **values)
         for standing, names in by_standing.items()
         if names
     ]
-    return f"{settled(standings)}. {' '.join(sentences)}{_about_the_loss(results)}"
+    rank = name_rank(ranks, loss)
+    ranked = f" On the test set {values['its_loss']} has {rank}." if rank else ""
+    return f"{settled(standings)}. {' '.join(sentences)}{ranked}{_about_the_run(results, ranks)}"
+
+
+def _named(results: StudyResults) -> dict[str, str]:
+    """Return how the chosen loss is named: it is the recommended one, unless a simpler one takes its place."""
+    name = loss_name(results.leader.loss)
+    if results.best.loss == results.leader.loss:
+        return {"It": name, "Its": "Its", "its_loss": "it"}
+    return {"It": name, "Its": f"{name}’s", "its_loss": name}
 
 
 def _reach(results: StudyResults, pairs: pd.DataFrame, standing: Standing) -> str:
-    reach = find_reach(pairs, results.best.loss, standing)
+    reach = find_reach(pairs, results.leader.loss, standing)
     return f" ({reach})" if reach else ""
 
 
-def _about_the_loss(results: StudyResults) -> str:
-    """State what is compared where the recommended run is one of several of its loss."""
-    seeds = sum(run.loss == results.best.loss for run in learned_runs(results))
-    loss = loss_name(results.best.loss)
-    return f" This is about {loss} in the mean of its {seeds} seeds, not about this one training." if seeds > 1 else ""
+def _about_the_run(results: StudyResults, ranks: pd.DataFrame) -> str:
+    """State what is compared where the recommended run is one of several of its loss, and where the run stands."""
+    best, leader = results.best, results.leader
+    seeds = sum(run.loss == leader.loss for run in learned_runs(results))
+    if seeds == 1:
+        return ""
+    name = loss_name(leader.loss)
+    runs = ranks[ranks["of"] == "run"]
+    mine = of_run(runs, best)
+    stands = f"; the recommended one has rank {mine['rank'].iloc[0]} of the {len(runs)} models" if len(mine) else ""
+    return f" This is about {name} in the mean of its seeds, not about this one training{stands}."
 
 
 def sure_of_threshold(results: StudyResults) -> str:
@@ -79,9 +99,9 @@ def sure_of_threshold(results: StudyResults) -> str:
         return f"Unknown: fewer than {MIN_SUBJECTS} subjects chose it, too few for an interval. {_plateau(chosen)}"
     low, high = chosen["interval_low"].min(), chosen["interval_high"].max()
     where = f"between {format_number(low)} and {format_number(high)}"
-    who = "it" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
+    who = "one" if len(chosen) == 1 else f"those of the {len(chosen)} folds"
     often = _often(int(chosen["n_subjects"].min()))
-    return f"Chosen on as many other subjects like these, {who} would come out {where} {often}. {_plateau(chosen)}"
+    return f"With other subjects of this kind, tuning would choose {who} {where} {often}. {_plateau(chosen)}"
 
 
 def _often(n_subjects: int) -> str:
@@ -94,7 +114,7 @@ def _often(n_subjects: int) -> str:
 
 
 def change_from_half(results: StudyResults, tuning: pd.DataFrame, points: pd.DataFrame) -> str:
-    """Describe what the tuned threshold changes against 0.5: lesions, false ones, healthy scans, overlap and its test.
+    """Describe what the tuned threshold changes against 0.5: lesions, false positives, overlap and its test.
 
     Args:
         results: The study.
@@ -118,19 +138,17 @@ def _exchange(results: StudyResults, points: pd.DataFrame) -> str:
     lesions = f"{abs(found)} {'more' if found > 0 else 'fewer'} of {tuned['n_lesions']}" if found else "as many"
     finds = f"finds {lesions} lesions, with" if tuned["n_lesions"] else "marks"
     marked = f"{abs(false):.1f} {'more' if false > 0 else 'fewer'}" if round(abs(false), 1) else "about as many"
-    ones = "ones" if tuned["n_lesions"] else "lesions"
-    return f"Against 0.5 it {finds} {marked} false {ones} per scan.{_clean(default, tuned)}"
+    return f"Against 0.5 it {finds} {marked} false positives per scan.{_free(default, tuned)}"
 
 
-def _clean(default: pd.Series, tuned: pd.Series) -> str:
-    """Count the scans without lesions in which none is marked, at both thresholds."""
+def _free(default: pd.Series, tuned: pd.Series) -> str:
+    """Count the lesion-free scans without a false positive, at both thresholds."""
     if not tuned["n_free"]:
         return ""
-    stay = (
-        f"{tuned['n_clean']} of {tuned['n_free']} scans without lesions {'stays' if tuned['n_clean'] == 1 else 'stay'}"
-    )
+    has = "has" if tuned["n_clean"] == 1 else "have"
     same = tuned["n_clean"] == default["n_clean"]
-    return f" {stay} clean, {'as many as' if same else default['n_clean']} at 0.5."
+    count = f"{tuned['n_clean']} of {tuned['n_free']} lesion-free scans {has} none"
+    return f" {count}, {'as many as' if same else default['n_clean']} at 0.5."
 
 
 def _plateau(chosen: pd.DataFrame) -> str:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cordlesion.io.formats import format_interval, format_number, format_percent, plural
+from cordlesion.io.formats import format_interval, format_number, format_percent, plural, with_interval
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.section import Findings
 from cordlesion.report.sections.answers.questions import NOTHING_LEARNED, Answer
 from cordlesion.report.sections.recommendation.assurance import change_from_half, sure_of_model, sure_of_threshold
-from cordlesion.report.sections.recommendation.verdict import sum_up
-from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults, learned_runs
+from cordlesion.report.sections.recommendation.found import describe_found, head
+from cordlesion.study_folder.results import DEFAULT_THRESHOLD, StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
+
+_OF_THE_PAPER = "median_voxel_f1"
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,10 @@ class Brief:
     model: str
     trained_with: str
     """The loss as the headline names it; empty for what was not trained here."""
-    verdict: str
-    """How far the recommendation may be relied on, in a line; empty where nothing is known of it."""
+    head: str
+    """How the headline introduces the model."""
+    found: tuple[str, ...]
+    """What was found, sentence by sentence."""
     threshold: str
     """As printed; of several folds each one's."""
     meaning: str
@@ -72,24 +76,25 @@ def write_brief(findings: Findings) -> Brief:
     best = results.best
     thresholds = results.chosen(best)
     reasons = {
-        "How sure is the model?": sure_of_model(results, frames["pairs"]),
+        "How sure is the model?": sure_of_model(results, frames["pairs"], frames["ranks"]),
         "How sure is the threshold?": sure_of_threshold(results),
         "What changes against 0.5?": change_from_half(results, frames["tuning"], points),
     }
-    trained_once = best.seed is not None and None in thresholds
+    has_bundle = (best.seed is not None or best.loss in results.ensembles) and None in thresholds
     return Brief(
         model=results.label(best),
         trained_with=_trained_with(results),
-        verdict=sum_up(findings),
+        head=head(findings),
+        found=describe_found(findings),
         threshold=results.threshold_text(best),
         meaning=_meaning(results),
-        why=f"{_why(results)} {_optimistic(results, runs)}",
+        why=_why(results, frames["choice"]),
         n_test=int(of_run(points, best)["n_scans"].iloc[0]),
         reasons=tuple(Answer(question, text) for question, text in reasons.items()),
         expectations=_expectations(best, runs, points),
         has_default=set(thresholds.values()) != {DEFAULT_THRESHOLD},
         has_lesions=bool(of_run(points, best)["n_lesions"].any()),
-        bundle=f"runs/{best.name}/bundle" if trained_once else "",
+        bundle=f"runs/{best.name}/bundle" if has_bundle else "",
     )
 
 
@@ -99,11 +104,12 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
     return Brief(
         model=results.label(results.best),
         trained_with="",
-        verdict=f"{why} Train longer, or on more scans; the curves of training are in {curves}.",
+        head="",
+        found=(f"{why} Train longer, or on more scans; the curves of training are in {curves}.",),
         threshold=results.threshold_text(results.best),
         meaning="",
         why="",
-        n_test=int(results.evaluation.loc[results.evaluation["set"] == "test", "scan_id"].nunique()),
+        n_test=results.rows("evaluation", results.best, ["scan_id"], set="test")["scan_id"].nunique(),
         reasons=(),
         expectations=(),
         has_default=False,
@@ -113,31 +119,34 @@ def _nothing_to_recommend(results: StudyResults, curves: str) -> Brief:
     )
 
 
-def _why(results: StudyResults) -> str:
-    chosen = of_run(results.thresholds, results.best).iloc[0]
+def _why(results: StudyResults, choice: pd.DataFrame) -> str:
+    """State the score by which the model was chosen, what is left of it once corrected, and on the test set."""
+    row = choice[choice["recommended"]].iloc[0]
     objective = results.objective.replace("voxel F1", "overlap (voxel F1)")
-    n_scans = _kept(results)
-    if len(results.ranked) == 1:
-        alone = "Nothing else learned anything" if results.unlearned else "Nothing else had a threshold to choose"
-        return f"{alone}. On the {n_scans} its {objective} is {_score(chosen)}."
-    second = results.ranked[1]
-    runner_up = f"next comes {results.label(second)} with {_score(of_run(results.thresholds, second).iloc[0])}"
-    n_losses = len({run.loss for run in results.ranked})
-    kind = "methods" if any(run.seed is None for run in results.ranked) else "loss functions"
-    others = {run.loss for run in learned_runs(results)} - {run.loss for run in results.ranked}
-    compared = f"{n_losses} {kind} {'whose threshold was tuned' if others else 'compared'}"
-    models = f", {len(results.ranked)} models in all" if len(results.ranked) > n_losses else ""
-    return f"Of {compared}{models}, it has the highest {objective} on the {n_scans}: {_score(chosen)}; {runner_up}."
-
-
-def _optimistic(results: StudyResults, runs: pd.DataFrame) -> str:
-    """Compare the score on the test set with the one by which model and threshold were picked."""
-    row = of_run(runs, results.best, set="test", metric="voxel_f1", tuned=True).iloc[0]
-    picked = "the model and its threshold were" if len(results.ranked) > 1 else "the threshold was"
-    return (
-        f"That score is optimistic, since {picked} picked by it; on the test set the median overlap is "
-        f"{format_number(float(row['value']))}."
+    paper = ", as in Hussein et al." if results.thresholds["objective"].iloc[0] == _OF_THE_PAPER else ""
+    sentences = [f"{_chosen_among(results)} by the {objective}{paper}, on the {_kept(results)}: {_score(row)}."]
+    corrected, tested = (
+        with_interval(row[value], row[low], row[high])
+        for value, low, high in (("corrected", "low", "high"), ("tested", "tested_low", "tested_high"))
     )
+    if row["corrected"] < row["score"]:
+        sentences.append(f"Being chosen makes that too high; corrected: {corrected}.")
+    if not math.isnan(row["tested"]):
+        sentences.append(f"On the test set: {tested}.")
+    return " ".join(sentences)
+
+
+def _chosen_among(results: StudyResults) -> str:
+    """Name how many methods and models competed."""
+    if results.best.loss != results.leader.loss:
+        return "Model and threshold chosen"
+    runs = results.ranked
+    if len(runs) == 1:
+        return "Threshold chosen"
+    n_methods = len({run.loss for run in runs})
+    kind = "methods" if any(run.seed is None for run in runs) else "loss functions"
+    models = f" ({len(runs)} models)" if len(runs) > n_methods else ""
+    return f"Chosen among {n_methods} {kind}{models}" if n_methods > 1 else f"Chosen among {len(runs)} models"
 
 
 def _kept(results: StudyResults) -> str:
@@ -183,19 +192,15 @@ def _expectations(best: Run, runs: pd.DataFrame, points: pd.DataFrame) -> tuple[
     }
     found, clean, overlap = scores["subject_sensitivity"], scores["subject_specificity"], scores["voxel_f1"]
     lesions, scans = f"of the {tuned['n_lesions']} lesions of all", f"mean over all {tuned['n_scans']}"
-    rows = [
-        Expectation(
-            "False lesions per scan", f"{scans} test scans; interval approximate", *map(_false, (tuned, default))
-        )
-    ]
+    rows = [Expectation("False positives per scan", f"{scans} test scans", *map(_false, (tuned, default)))]
     if tuned["n_lesions"]:
         rows.insert(0, Expectation("Lesions found", f"{lesions} test scans", *map(_found, (tuned, default))))
         rows.append(
             Expectation("Scans with lesions in which at least one is found", _of(found[0]), *map(_share, found))
         )
     if clean[0]["n"]:
-        rows.append(Expectation("Scans without lesions that stay clean", _of(clean[0]), *map(_share, clean)))
-    basis = f"median over {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
+        rows.append(Expectation("Lesion-free scans without a false positive", _of(clean[0]), *map(_share, clean)))
+    basis = f"median of {overlap[0]['n']:.0f} test scans with lesions; 1 is perfect"
     rows.append(Expectation("Overlap with the reference", basis, *map(_median, overlap)))
     return tuple(rows)
 

@@ -16,14 +16,14 @@ from cordlesion.study_folder.runs import of_run
 
 SIZE_INCHES = (4.6, 3.9)
 _HEADROOM = 2.2
-"""The axis of false lesions ends at this many times the largest value of interest."""
+"""The axis of false positives ends at this many times the largest value of interest."""
 
 _NEAR_BOTTOM = 0.1
 """What lies below this share of an axis has no room for a label under it."""
 
 
 def tradeoff_figure(results: StudyResults) -> Figure:
-    """Draw lesions found and false lesions per scan against the threshold, test set, for the recommended model.
+    """Draw lesions found and false positives per scan against the threshold, test set, for the recommended model.
 
     Where no lesion of the test scans counts, there is nothing to be found, and that panel is left out.
     """
@@ -43,7 +43,7 @@ def tradeoff_figure(results: StudyResults) -> Figure:
             _draw(panels[0], curve["found"], marks, color, format_percent)
             panels[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: format_percent(value)))
         false = panels[-1]
-        false.set(title="False lesions per scan", xlabel="decision threshold t", xlim=(0, 1.02))
+        false.set(title="False positives per scan", xlabel="decision threshold t", xlim=(0, 1.02))
         false.set_ylim(0, _top(curve["false"], [*marks, DEFAULT_THRESHOLD, *intervals.ravel()]))
         _draw(false, curve["false"], marks, color, "{:.1f}".format)
         false.yaxis.set_major_locator(MaxNLocator(4))

@@ -18,16 +18,18 @@ def _words(findings: Findings) -> Mapping[str, object]:
     return {
         "with_points": {name: shows_points(_n_with_lesions(results, name)) for name in REPORTED_SETS},
         "one_seed": has_one_seed(results),
+        "ensembles": any(len(one.losses) == 1 for one in results.ensembles.values()),
+        "choice": results.goal.choice,
     }
 
 
 def _n_with_lesions(results: StudyResults, set_name: SetName) -> int:
-    return int(lesion_bearing(results.sweep[results.sweep["set"] == set_name])["scan_id"].nunique())
+    columns = ["scan_id", "reference_volume_mm3"]
+    return int(lesion_bearing(results.rows("sweep", results.best, columns, set=set_name))["scan_id"].nunique())
 
 
 SECTION = Section(
     key="thresholds",
-    link="Thresholds",
     title="Thresholds",
     summarize={"tuning": summarize_tuning, "stability": summarize_stability},
     tables=(

@@ -13,26 +13,31 @@ from cordlesion.study_folder.runs import lesion_bearing
 from cordlesion.threshold import THRESHOLDS
 
 MAX_SCANS_AS_POINTS = 200
+_CURVE = ("seed", "scan_id", "threshold", "voxel_f1", "reference_volume_mm3")
 
 
 def threshold_figure(results: StudyResults, set_name: SetName = "threshold") -> Figure:
     """Draw the voxel F1 of every lesion-bearing scan against the threshold, a panel per loss.
 
     This is Figure 2 of Hussein et al. Where a loss has several seeds, a scan's value is its mean over them, and a thin
-    line follows the median of each.
+    line follows the median of each. The ensemble of a loss is a dashed line in its panel.
     """
-    rows = lesion_bearing(results.sweep[results.sweep["set"] == set_name])
-    losses = list(dict.fromkeys(run.loss for run in results.runs if run in results.tuned))
+    joined = {name: one.losses[0] for name, one in results.ensembles.items() if len(one.losses) == 1}
+    losses = list(dict.fromkeys(run.loss for run in results.runs if run in results.tuned and run.loss not in joined))
     colors = loss_colors(run.loss for run in results.runs)
     with style():
         n_columns = 3 if len(losses) == 3 else 2  # without a hole
         figure, panels = panel_grid(len(losses), row_inches=2.0, n_columns=n_columns)
         for axes, loss in zip(panels, losses, strict=True):
-            scores = rows[rows["loss"] == loss].pivot_table("voxel_f1", ["seed", "scan_id"], "threshold", dropna=False)
+            rows = lesion_bearing(results.rows_of_loss("sweep", loss, _CURVE, set=set_name))
+            scores = rows.pivot_table("voxel_f1", ["seed", "scan_id"], "threshold", dropna=False)
             if scores.index.get_level_values("seed").nunique() > 1:
                 _draw_medians(axes, scores.groupby("seed").median(), colors[loss])
             choices = results.written_thresholds[results.written_thresholds["loss"] == loss]
             _draw_curve(axes, scores.groupby("scan_id").mean(), colors[loss], choices)
+            for name in (name for name, one in joined.items() if one == loss):
+                own = lesion_bearing(results.rows_of_loss("sweep", name, _CURVE, set=set_name))
+                _draw_ensemble(axes, own, results.written_thresholds, name)
             axes.set_title(loss_name(loss))
         figure.supxlabel("decision threshold t", fontsize=8, color=INK)
         figure.supylabel("voxel F1", fontsize=8, color=INK)
@@ -47,6 +52,13 @@ def shows_points(n_scans: int) -> bool:
 def _draw_medians(axes: Axes, medians: pd.DataFrame, color: str) -> None:
     for _, curve in medians.iterrows():
         axes.plot(medians.columns, curve, color=color, linewidth=0.5, alpha=0.6)
+
+
+def _draw_ensemble(axes: Axes, rows: pd.DataFrame, thresholds: pd.DataFrame, name: str) -> None:
+    medians = rows.groupby("threshold")["voxel_f1"].median()
+    axes.plot(medians.index, medians, color=INK, linewidth=0.9, linestyle=(0, (4, 2)))
+    tuned = thresholds.loc[thresholds["loss"] == name, "threshold"].to_numpy(float)
+    axes.plot(tuned, np.full(len(tuned), 1.06), "v", markerfacecolor="none", markeredgecolor=INK, clip_on=False)
 
 
 def _draw_curve(axes: Axes, scores: pd.DataFrame, color: str, choices: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from cordlesion.io.formats import MISSING, format_fine, format_fine_interval, fo
 from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import mean_over_seeds, several_seeds
 from cordlesion.report.summary_tables import STABILITY
-from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, Cell, Group, Table
+from cordlesion.report.table import SEEDS_AVERAGED, Cell, Group, Table
 from cordlesion.statistics import holm, median_interval, wilcoxon
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run, lesion_bearing
@@ -20,6 +20,7 @@ from cordlesion.study_folder.runs import Run, lesion_bearing
 SHIFT = 0.05
 """By how much Hussein et al. move a threshold (section 3)."""
 
+_CURVE = ("subject", "scan_id", "fold", "threshold", "voxel_f1", "reference_volume_mm3")
 _COLUMNS = (
     *("Loss", "Scans", "Change", "95 % interval", "More than the first", "95 % interval", "p", "p (all pairs)"),
     "Subjects",
@@ -43,7 +44,7 @@ def summarize_stability(results: StudyResults) -> pd.DataFrame:
     """
     if not results.ranked:
         return pd.DataFrame(columns=list(STABILITY.names))
-    changes = pd.concat([_changes(results, run) for run in results.ranked], ignore_index=True)
+    changes = pd.concat([changes_when_moved(results, run) for run in results.ranked], ignore_index=True)
     scans = mean_over_seeds(changes, ["change"])
     wide = scans.pivot(index=["subject", "scan_id"], columns="loss", values="change")
     wide = wide[wide.median().sort_values(kind="stable").index]
@@ -63,21 +64,23 @@ def stability_table(results: StudyResults, stability: pd.DataFrame) -> Table:
     return Table(
         columns=_COLUMNS,
         groups=groups,
+        lead=(
+            f"Change of a scan’s V-F1, up or down, when the tuned threshold is moved by {SHIFT:g}: test set, the most "
+            "stable loss first."
+        ),
         note=(
-            "Which loss is most stable? Test set: by how much a scan’s V-F1 changes, up or down, when the tuned "
-            f"threshold is moved by {SHIFT:g} (mean of both directions, one of them where the other ends at or "
-            "below 0 or above 1; median over scans, 95 % interval), the most stable loss first, and how much more that "
-            "is than for the first (median of the differences within scans, Wilcoxon signed-rank test of the subjects’ "
-            "mean differences, whose number stands at the end). The first is picked because its change is the "
-            "smallest. The interval and p of a difference from it are not corrected for this choice; p (all pairs) is, "
-            "by Holm’s method over all pairs of losses."
-            f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
+            "Change: mean of both directions (one where the other ends at or below 0 or above 1), median over scans. "
+            "More than the first: median of the differences within scans, Wilcoxon signed-rank test of the subjects’ "
+            "mean differences. The first is picked because its change is the smallest; interval and p are not "
+            "corrected for that, p (all pairs) is, by Holm’s method over all pairs of losses."
+            f"{SEEDS_AVERAGED if several_seeds(results) else ''}"
         ),
     )
 
 
-def _changes(results: StudyResults, run: Run) -> pd.DataFrame:
-    rows = lesion_bearing(results.rows("sweep", run, set="test"))
+def changes_when_moved(results: StudyResults, run: Run) -> pd.DataFrame:
+    """Return the change of each test scan with lesions: ``subject scan_id change loss``; see the table's note."""
+    rows = lesion_bearing(results.rows("sweep", run, _CURVE, set="test"))
     parts = [
         _changes_around(rows if fold is None else rows[rows["fold"] == fold], t)
         for fold, t in results.chosen(run).items()

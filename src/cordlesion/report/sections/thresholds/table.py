@@ -6,7 +6,7 @@ import pandas as pd
 
 from cordlesion.io.formats import MISSING, format_fine, format_interval, format_number
 from cordlesion.report.losses import without_rank
-from cordlesion.report.table import EMPTY_REFERENCE, Cell, Group, Table
+from cordlesion.report.table import Cell, Group, Table
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import Run, of_run
 from cordlesion.threshold import VOLUME
@@ -25,15 +25,13 @@ def thresholds_table(results: StudyResults) -> Table:
     return Table(
         columns=(*_COLUMNS, *(_VOLUME_COLUMNS if tunes_volume else ())),
         groups=tuple(Group(results.label(run), _rows(results, run)) for run in results.tuned),
+        lead=f"Tuned decision thresholds. Score: {results.objective} over the threshold set.",
         note=(
-            f"Tuned decision thresholds. Score: {results.objective} over the threshold set. Interval: 95 % bootstrap "
-            "interval of t, resampling subjects. Plateau: thresholds around t where the score stays within 5 % of its "
-            "best value; the wider, the less the choice matters. Lost: what the score loses when t is moved (– outside "
-            "the grid, whose t = 0 does not count). Area under the curve: the score of a threshold above 0 taken at "
-            "random. "
-            f"{_VOLUME_NOTE if tunes_volume else ''}Basis: "
-            f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}.{without_rank(results)} "
-            f"{EMPTY_REFERENCE}"
+            "Interval: 95 % bootstrap interval of t, resampling subjects. Plateau: thresholds around t where the score "
+            "stays within 5 % of its best value; the wider, the less the choice matters. Lost: what the score loses "
+            "when t is moved (– outside the grid, whose t = 0 does not count). Area under the curve: the score of a "
+            f"threshold above 0 taken at random. {_VOLUME_NOTE if tunes_volume else ''}Basis: "
+            f"{' | '.join(dict.fromkeys(results.thresholds['basis'].astype(str)))}.{without_rank(results)}"
         ),
         best="highest score",
     )
@@ -42,8 +40,14 @@ def thresholds_table(results: StudyResults) -> Table:
 def _rows(results: StudyResults, run: Run) -> tuple[tuple[Cell, ...], ...]:
     """One row, or one for each fold: each fold has chosen for itself."""
     written = of_run(results.written_thresholds, run)
-    best = run in results.ranked[:1] and len(written) == 1
+    best = run == _highest(results) and len(written) == 1
     return tuple(_row(row, best=best) for _, row in written.iterrows())
+
+
+def _highest(results: StudyResults) -> Run | None:
+    """Return the run with the highest score among those that learned; the first one of equals."""
+    scores = {run: float(of_run(results.thresholds, run)["score"].iloc[0]) for run in results.ranked}
+    return max(scores, key=lambda run: scores[run], default=None)
 
 
 def _row(row: pd.Series, *, best: bool) -> tuple[Cell, ...]:

@@ -9,7 +9,7 @@ from cordlesion.io.formats import format_interval, format_number, format_p
 from cordlesion.pictures.style import METRIC_NAMES, loss_name
 from cordlesion.report.losses import COMPARED, mean_over_seeds, run_scores, several_seeds
 from cordlesion.report.summary_tables import TUNING
-from cordlesion.report.table import EMPTY_REFERENCE, SEEDS_AVERAGED, SIGNIFICANT, Cell, Group, Table
+from cordlesion.report.table import SEEDS_AVERAGED, SIGNIFICANT, Cell, Group, Table
 from cordlesion.statistics import MIN_PAIRS, holm, median_interval, wilcoxon
 from cordlesion.study_folder.results import StudyResults
 
@@ -53,13 +53,15 @@ def tuning_table(results: StudyResults, tuning: pd.DataFrame) -> Table:
         columns=_COLUMNS,
         groups=groups,
         n_words=2,
+        lead=(
+            "Tuned threshold against 0.5, test set: medians over scans, and the median difference within a scan with "
+            "its 95 % interval."
+        ),
         note=(
-            "Does tuning help? Test set, tuned threshold against t = 0.5: medians over scans, and the median of (tuned "
-            "− 0.5) with its 95 % interval. Wilcoxon signed-rank test of the subjects’ mean differences, whose number "
-            "stands at the end; Holm’s correction over the losses of each metric. Effect: matched-pairs rank-biserial "
-            f"correlation, from −1 to 1. Tuning helps where p (Holm) is at most {SIGNIFICANT:g} and the interval lies "
-            "above 0; negligible: the same, but the difference is printed as 0.00."
-            f"{SEEDS_AVERAGED if several_seeds(results) else ''} {EMPTY_REFERENCE}"
+            "Wilcoxon signed-rank test of the subjects’ mean differences; Holm’s correction over the losses of a "
+            "metric. Effect: matched-pairs rank-biserial correlation, from −1 to 1. Tuning helps where p (Holm) is at "
+            f"most {SIGNIFICANT:g} and the interval lies above 0; negligible: the same, but the difference is printed "
+            f"as 0.00.{SEEDS_AVERAGED if several_seeds(results) else ''}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction",
     )

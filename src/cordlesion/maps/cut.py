@@ -1,0 +1,236 @@
+"""Make masks of probability maps of any tool by a tuned rule, from files (no torch)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import pandas as pd
+
+from cordlesion import __version__
+from cordlesion.dataset.matching import MapPair, images_behind
+from cordlesion.dataset.scan_names import file_stem, illegible, scan_file
+from cordlesion.errors import CordlesionError
+from cordlesion.execution.local import map_scans
+from cordlesion.io.formats import plural
+from cordlesion.io.html import html_notes
+from cordlesion.io.outputs import check_output_folder, optional_path
+from cordlesion.io.progress import show_message
+from cordlesion.io.volume import Volume, read_grid, write_volume
+from cordlesion.io.writing import write_json
+from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
+from cordlesion.metrics import label_components, resolve_rule
+from cordlesion.nnunet.predictions import list_maps, list_part, read_map
+from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule, write_rule_beside
+
+MaskNames: TypeAlias = Literal["auto", "bids", "same"]
+"""How masks are named: ``bids``: ``<map>_label-lesion_mask``; ``same``: as the map; ``auto``: as the map suggests."""
+_ENDING = ".nii.gz"
+_OF_MAPS = ("_label-lesion_probseg", "_probseg")
+
+
+@dataclass(frozen=True, eq=False)
+class CutMasks:
+    """The masks that were made of probability maps.
+
+    Examples:
+        >>> import cordlesion
+        >>> cut = cordlesion.cut_files("maps", 0.3, "cut_masks", overwrite=True)
+        >>> cut.table.columns.tolist()
+        ['scan_id', 'map', 'mask', 'threshold', 'n_lesions', 'volume_mm3']
+    """
+
+    table: pd.DataFrame
+    """A row per map: name of the scan, paths of map and mask, the threshold that was applied, and how many lesions of
+    which volume together the mask holds."""
+    excluded: Mapping[str, str]
+    """The maps that could not be used, each with the reason."""
+
+    def __repr__(self) -> str:
+        return f"CutMasks({plural(len(self.table), 'mask')}, {len(self.excluded)} excluded)"
+
+    def _repr_html_(self) -> str:
+        excluded = [f"Excluded: {reason}" for reason in self.excluded.values()]
+        return self.table.to_html(index=False, float_format="{:.3g}".format) + html_notes(excluded)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """A map, and where its mask goes."""
+
+    scan_id: str
+    source: Path
+    mask: Path
+    image: Path | None = None
+    """The scan, which gives the grid of an export of nnU-Net."""
+
+
+def cut_files(
+    probability: Path | str,
+    threshold: Path | str | float,
+    output: Path | str,
+    *,
+    names: MaskNames = "auto",
+    images: Path | str | None = None,
+    lesion_class: int | None = None,
+    overwrite: bool = False,
+    code: Path | str | None = None,
+) -> CutMasks:
+    """Make lesion masks of probability maps, by the rule that :func:`cordlesion.tune_files` chose or by one threshold.
+
+    A mask has the grid of its map. Beside each, a file of the same name (.json) holds the map and the rule, and
+    ``threshold_rule.json`` the rule with the scans that it was tuned on. A map that cannot be used is excluded and
+    listed; the others go on.
+
+    Args:
+        probability: A probability map or a folder of maps, as for :func:`cordlesion.tune_files`.
+        threshold: The file that :func:`cordlesion.tune_files` wrote, or a number: a voxel is lesion when p >= t.
+        output: Folder of the masks.
+        names: ``bids``: the map's name with ``_label-lesion_mask`` in place of ``_probseg``; ``same``: the map's name;
+            ``auto``: ``bids`` for maps with names of BIDS (``sub-``, or ``_probseg`` at the end), ``same`` for others,
+            such as those of nnU-Net.
+        images: The scans, or their folder: needed for exports of nnU-Net that lie without its masks.
+        lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
+        overwrite: Replace masks of these names.
+        code: Folder of the module of a threshold rule of your own. Its code is run: give it only for files that you
+            trust.
+
+    Returns:
+        The masks, and what was excluded.
+
+    Raises:
+        CordlesionError: There is no map or no rule, two maps give one mask, a mask is there already, or nothing could
+            be cut.
+
+    Examples:
+        >>> import cordlesion
+        >>> choice = cordlesion.tune_files("references", "maps", output="thresholds.json")
+        >>> cut = cordlesion.cut_files("maps", "thresholds.json", "cut_masks", overwrite=True)
+        >>> len(cut.table), bool((cut.table["threshold"] == choice.value).all())
+        (10, True)
+    """
+    source, folder, scans = Path(probability), check_output_folder(Path(output)), optional_path(images)
+    if names not in get_args(MaskNames):
+        raise CordlesionError(f"{names!r} names no masks; one of {', '.join(get_args(MaskNames))} is needed.")
+    rule = read_mask_rule(threshold, code)
+    found = list_maps(source)
+    unusable = {str(path): fault for path in found if (fault := illegible(path))}
+    maps = [path for path in found if str(path) not in unusable]
+    if not maps:
+        raise CordlesionError(
+            next(iter(unusable.values()), f"{source}: no map found; .nii.gz, .nii or .npz files are needed. Check it.")
+        )
+    planned = _plan(maps, source, folder, names)
+    _check_targets(planned, overwrite)
+    planned = _with_images(planned, scans)
+    _require_maps(planned, source, lesion_class)
+    outcomes = map_scans(lambda one: _cut(one, rule, lesion_class), planned, "cut maps")
+    rows, excluded = usable_results(outcomes, unusable)
+    write_rule_beside(folder, rule)
+    show_message(f"{plural(len(rows), 'mask')} at {rule.summary}: {folder}")
+    return CutMasks(pd.DataFrame(rows), excluded)
+
+
+def _plan(maps: Sequence[Path], source: Path, folder: Path, names: MaskNames) -> list[_Cut]:
+    """Name the masks; maps in folders per patient keep their folders."""
+    planned = []
+    counts = Counter(path.name for path in maps)
+    for path in maps:
+        place = path.parent.relative_to(source) if counts[path.name] > 1 else Path()
+        named = "_".join([*place.parts, scan_file(path).name])
+        planned.append(_Cut(named, path, folder / place / _mask_name(path, names)))
+    return planned
+
+
+def _mask_name(path: Path, names: MaskNames) -> str:
+    stem = file_stem(path)
+    plain = next((stem.removesuffix(ending) for ending in _OF_MAPS if stem.endswith(ending)), stem)
+    if names == "bids" or (names == "auto" and (plain != stem or stem.startswith("sub-"))):
+        entity = "" if "_label-" in plain else "_label-lesion"
+        return f"{plain}{entity}_mask{_ENDING}"
+    return f"{stem}{_ENDING}"
+
+
+def _check_targets(planned: Sequence[_Cut], overwrite: bool) -> None:
+    """Refuse masks that would replace each other, a file that is read, or a file that is there."""
+    first: dict[Path, _Cut] = {}
+    sources = {one.source.resolve() for one in planned}
+    beside = {path.with_name(f"{file_stem(path)}{_ENDING}") for path in sources}
+    for one in planned:
+        if (same := first.setdefault(one.mask, one)) is not one:
+            raise CordlesionError(
+                f"{one.source}: would give the same mask as {same.source} ({one.mask.name}); one map per scan is "
+                "needed. Put the maps to cut into a separate folder."
+            )
+        target = one.mask.resolve()
+        if target in sources or (target in beside and target.exists()):
+            raise CordlesionError(
+                f"{one.mask}: lies among the maps that are read, and would be overwritten; another folder is needed. "
+                "Choose another --output, or --names bids."
+            )
+        if target.exists() and not overwrite:
+            raise CordlesionError(
+                f"{one.mask}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
+            )
+
+
+def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
+    """Find the scan of each map, where a folder of scans is given."""
+    if images is None:
+        return list(planned)
+    if images.is_file() and len(planned) == 1:
+        return [replace(planned[0], image=images)]
+    given = [scan_file(path) for path in list_part(images, "images") if not illegible(path)]
+    pairs = [MapPair(one.scan_id, "", "", one.source, one.source) for one in planned]
+    behind = images_behind(pairs, [file for file in given if not file.is_derived], images)
+    return [replace(one, image=behind.get(one.scan_id)) for one in planned]
+
+
+def _require_maps(planned: Sequence[_Cut], source: Path, lesion_class: int | None) -> None:
+    """Refuse maps that are all masks; as a rule, the first map shows that they are not."""
+    are_masks = False
+    for one in planned:
+        try:
+            found = only_zeros_and_ones(_read(one, lesion_class))
+        except CordlesionError:
+            continue  # it is excluded with its reason
+        if found is False:
+            return
+        are_masks = are_masks or bool(found)
+    if are_masks:
+        raise refuse_masks(source)
+
+
+def _read(one: _Cut, lesion_class: int | None) -> Volume:
+    return read_map(one.source, None if one.image is None else read_grid(one.image), lesion_class)
+
+
+def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None) -> dict[str, object]:
+    """Write the mask of a map and its sidecar; returns its row."""
+    probability = _read(one, lesion_class)
+    mask, threshold = rule.make_mask(probability)
+    write_volume(one.mask, mask, probability)
+    write_json(one.mask.with_name(f"{file_stem(one.mask)}.json"), _describe(one, rule, threshold))
+    voxel_mm3 = float(np.prod(probability.spacing_mm))
+    return {
+        "scan_id": one.scan_id,
+        "map": str(one.source),
+        "mask": str(one.mask),
+        "threshold": threshold,
+        "n_lesions": len(label_components(mask, resolve_rule("study"), voxel_mm3).sizes),
+        "volume_mm3": float(np.count_nonzero(mask)) * voxel_mm3,
+    }
+
+
+def _describe(one: _Cut, rule: MaskRule, threshold: float) -> dict[str, object]:
+    recorded = rule.record()
+    return {
+        "Description": f"Lesion mask: {rule.summary} (research use only)",
+        "Sources": [one.source.name],
+        "Threshold": None if np.isnan(threshold) else threshold,
+        "ThresholdRule": recorded["threshold_rule"],
+        "Postprocessing": recorded["postprocess"],
+        "GeneratedBy": [{"Name": "cordlesion", "Version": __version__}],
+    }

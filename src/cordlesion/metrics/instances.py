@@ -1,0 +1,158 @@
+"""Lesions with probabilities: matches of instances, and the score of the MS-Multi-Spine challenge.
+
+The challenge (MICCAI 2024 and 2025) ranks detections: every predicted lesion has a probability, and the sensitivity is
+measured where lesions below a probability are left out, so that 0.25, 0.5, 1, 2 and 3 false lesions per image remain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import AnyArray, FloatArray, IntArray
+from cordlesion.metrics.lesion import Components, find_overlaps
+from cordlesion.metrics.voxel import checked_array, require_same_shape
+
+MULTI_SPINE_RATES = (0.25, 0.5, 1.0, 2.0, 3.0)
+"""False lesions per image at which the challenge measures the sensitivity."""
+MULTI_SPINE_IOU = 0.2
+"""Least intersection over union of a lesion and a predicted one that match."""
+
+
+@dataclass(frozen=True, eq=False)
+class MatchedInstances:
+    """The lesions of one image, and the probability that decides about each."""
+
+    detected_at: FloatArray
+    """Of each lesion of the reference the highest probability among the predicted lesions that match it; -1 where none
+    does. Shape (L,)."""
+    false: FloatArray
+    """Probabilities of the predicted lesions that match none, shape (F,)."""
+
+
+@dataclass(frozen=True)
+class MultiSpineScore:
+    """The score of the challenge."""
+
+    score: float
+    """Mean of the sensitivities."""
+    sensitivities: tuple[float, ...]
+    """At each rate of false lesions; NaN where no image has a lesion."""
+
+
+def match_instances(
+    reference: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    probabilities: Sequence[float] | npt.NDArray[np.floating],
+    min_iou: float = MULTI_SPINE_IOU,
+) -> MatchedInstances:
+    """Match the lesions of an image, many to many: a pair matches when its intersection over union is large enough.
+
+    Args:
+        reference: Whole numbers, 0 outside and another number for each lesion, shape (X, Y, Z).
+        prediction: The same; the numbers are 1 to C.
+        probabilities: Of the predicted lesions in the order of their numbers, shape (C,).
+        min_iou: Least intersection over union.
+
+    Raises:
+        CordlesionError: Shapes differ, numbers are not whole, or there is not one probability in [0, 1] for each
+            predicted lesion.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cordlesion.metrics import match_instances
+        >>> reference, prediction = np.zeros((2, 9, 9, 9), int)
+        >>> reference[:3, :3, :3] = 1
+        >>> prediction[1:3, :3, :3] = 1
+        >>> prediction[7, 7, 7] = 2
+        >>> found = match_instances(reference, prediction, [0.8, 0.3])
+        >>> found.detected_at.tolist(), found.false.tolist()
+        ([0.8], [0.3])
+    """
+    masks = _checked_labels(reference, "reference"), _checked_labels(prediction, "prediction")
+    require_same_shape(*masks, "prediction")
+    p = np.asarray(probabilities, dtype=np.float64)
+    n_predicted = int(masks[1].max(initial=0))
+    if p.shape != (n_predicted,) or not ((p >= 0) & (p <= 1)).all():
+        raise CordlesionError(
+            f"There are {n_predicted} predicted lesions and probabilities of shape {p.shape}; one from 0 to 1 is "
+            "needed for each."
+        )
+    found = find_overlaps(*(_numbered(labels) for labels in masks))
+    present = np.flatnonzero(np.bincount(masks[1].ravel(), minlength=n_predicted + 1)[1:])
+    matched = found.iou >= min_iou
+    detected_at = np.full(len(found.sizes), -1.0)
+    np.maximum.at(detected_at, found.lesions[matched], p[present][found.candidates[matched]])
+    is_true = np.isin(np.arange(len(present)), found.candidates[matched])
+    return MatchedInstances(detected_at, p[present][~is_true])
+
+
+def multi_spine_score(
+    images: Sequence[MatchedInstances], rates: Sequence[float] = MULTI_SPINE_RATES
+) -> MultiSpineScore:
+    """Return the score of MS-Multi-Spine: the mean over rates of the mean over images of the sensitivity.
+
+    The sensitivity at a rate is interpolated linearly between the two neighbouring probabilities, where more and where
+    fewer false lesions per image remain. Images without a lesion count in the rate of false lesions only. Where even
+    all predicted lesions hold fewer false ones, it is that of all.
+
+    Args:
+        images: From :func:`match_instances`.
+        rates: False lesions per image.
+
+    Raises:
+        CordlesionError: There is no image.
+
+    Examples:
+        >>> from cordlesion.metrics import MatchedInstances, multi_spine_score
+        >>> import numpy as np
+        >>> first = MatchedInstances(detected_at=np.array([0.9, 0.4]), false=np.array([0.6]))
+        >>> second = MatchedInstances(detected_at=np.array([0.7]), false=np.array([]))
+        >>> multi_spine_score([first, second]).sensitivities
+        (0.75, 1.0, 1.0, 1.0, 1.0)
+    """
+    if not images:
+        raise CordlesionError("There is no image to score; one or more are needed.")
+    every = np.concatenate([part for image in images for part in (image.detected_at, image.false)])
+    thresholds = np.unique(np.concatenate([every[every >= 0], [0.0, 1.0]]))[::-1]
+    with_lesions = [image.detected_at for image in images if len(image.detected_at)]
+    shares = [(at >= thresholds[:, np.newaxis]).mean(axis=1) for at in with_lesions]
+    sensitivity = np.mean(shares, axis=0) if shares else np.full(len(thresholds), np.nan)
+    false = np.concatenate([image.false for image in images])
+    rate = (false >= thresholds[:, np.newaxis]).sum(axis=1) / len(images)
+    found = tuple(_at_rate(rate, sensitivity, wanted) for wanted in rates)
+    return MultiSpineScore(float(np.mean(found)), found)
+
+
+def _at_rate(rate: FloatArray, sensitivity: FloatArray, wanted: float) -> float:
+    """Interpolate the sensitivity at a rate of false lesions, from the points of falling thresholds."""
+    within = np.flatnonzero(rate <= wanted)
+    if not len(within):  # too many even among the lesions of probability 1
+        return float(sensitivity[0])
+    last = int(within[-1])
+    if rate[last] == wanted or last == len(rate) - 1:
+        return float(sensitivity[last])
+    share = (wanted - rate[last]) / (rate[last + 1] - rate[last])
+    return float(sensitivity[last] + share * (sensitivity[last + 1] - sensitivity[last]))
+
+
+def _numbered(labels: IntArray) -> Components:
+    """Return the lesions of an image, numbered from 1 without gaps in the order of their numbers."""
+    numbers, places, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    n_outside = int(numbers[0] == 0)
+    numbered = places.reshape(labels.shape).astype(np.int32) + (1 - n_outside)
+    return Components(numbered, sizes[n_outside:])
+
+
+def _checked_labels(labels: npt.ArrayLike, name: str) -> IntArray:
+    array: AnyArray = checked_array(labels, name)
+    finite = np.isfinite(array).all()
+    whole: IntArray = np.where(np.isfinite(array), array, 0).astype(np.int64)
+    if not finite or (whole != array).any() or whole.min() < 0:
+        raise CordlesionError(
+            f"The {name} has values from {np.min(array):g} to {np.max(array):g}; whole numbers are needed, 0 outside "
+            "and another for each lesion."
+        )
+    return whole

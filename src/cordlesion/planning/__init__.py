@@ -1,0 +1,1 @@
+"""How many subjects, scans and seeds a study needs, from the tables of a pilot study (no torch)."""

@@ -1,0 +1,191 @@
+"""What makes the mask of any map, in one place: a threshold rule with its post-processing, in the file of `tune`.
+
+Commands that apply a rule take a :class:`MaskRule`, so a new row of ``THRESHOLD_RULES`` needs no change in any of them.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cordlesion.config import PostprocessConfig
+from cordlesion.errors import CordlesionError
+from cordlesion.io.arrays import Mask
+from cordlesion.io.reading import read_json
+from cordlesion.io.volume import Volume
+from cordlesion.io.writing import write_json
+from cordlesion.threshold.choice import ThresholdChoice
+from cordlesion.threshold.own_rule import code_of, known_rule, tried_rule
+from cordlesion.threshold.postprocess import make_mask
+from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule, load_rule
+
+_BESIDE = "threshold_rule.json"
+_NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
+
+
+@dataclass(frozen=True)
+class MaskRule:
+    """A threshold rule, what is removed from its masks, and on which scans it was tuned."""
+
+    rule: ThresholdRule
+    removal: PostprocessConfig = field(default_factory=PostprocessConfig)
+    scans: Mapping[str, str] = field(default_factory=dict)
+    """Subject of each scan that the rule was tuned on, by name of the scan; empty if it was given."""
+    source: Path | None = None
+    """The file it came from."""
+    code: Mapping[str, list[str]] = field(default_factory=dict)
+    """SHA-256 of the module of a user's own rule."""
+
+    @classmethod
+    def chosen(cls, choice: ThresholdChoice, scans: Mapping[str, str]) -> "MaskRule":
+        """Return the rule of a choice on some scans."""
+        volume = choice.minimum_volume_mm3 or 0.0
+        return cls(GlobalThreshold.chosen(choice), PostprocessConfig(minimum_volume_mm3=volume), scans)
+
+    def make_mask(self, probability: Volume) -> tuple[Mask, float]:
+        """Make the mask of a map; returns the threshold that was applied, too (NaN if there is none for the scan)."""
+        return make_mask(probability, self.rule, self.removal, None)
+
+    @property
+    def summary(self) -> str:
+        """The rule in a few words."""
+        volume = self.removal.minimum_volume_mm3
+        removed = f", components larger than {volume:g} mm³" if volume else ""
+        return f"threshold {self.rule.summary}{removed}"
+
+    def record(self) -> dict[str, object]:
+        """Return the rule as JSON, as :func:`read_mask_rule` reads it."""
+        return {
+            "threshold_rule": self.rule.model_dump(mode="json"),
+            "postprocess": self.removal.model_dump(mode="json"),
+            "scans": dict(self.scans),
+            **({"code": dict(self.code)} if self.code else {}),
+        }
+
+    def shared_with(self, scans: Mapping[str, str]) -> list[str]:
+        """Return which scans, of those whose subjects are given, are of a subject that the rule was tuned on."""
+        people = {subject.removeprefix("sub-") for subject in self.scans.values()}
+        return sorted(
+            scan for scan, subject in scans.items() if scan in self.scans or subject.removeprefix("sub-") in people
+        )
+
+
+def read_mask_rule(given: Path | str | float, code: Path | str | None = None) -> MaskRule:
+    """Read a rule: a number is a threshold for all scans, anything else the path of a file that `tune` wrote.
+
+    Files of older versions hold the threshold only.
+
+    Args:
+        given: The number or the path.
+        code: Folder of the module of a user's own rule, whose code is run.
+
+    Raises:
+        CordlesionError: The number is out of range, the file is missing or holds no rule, or the rule needs code that
+            is not given or another one.
+    """
+    if (value := _number(given)) is not None:
+        return MaskRule(GlobalThreshold.given(value))
+    path = Path(str(given))
+    if not path.is_file():
+        raise CordlesionError(f"{path}: no such file; {_NEEDED}. Check --threshold.")
+    found = _read(path)
+    return replace(found, rule=_with_code(found, code))
+
+
+def _read(path: Path) -> MaskRule:
+    """Read a file; a rule of a user's own code stays as it is."""
+    record = read_json(path, dict)
+    try:
+        rule, removal = load_rule(record.get("threshold_rule") or _of_older(record)), _removal(record)
+    except (ValidationError, KeyError) as error:
+        raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
+    if not rule.finds_lesions:
+        raise CordlesionError(f"{path}: holds a threshold that finds nothing; tune again. {_NEEDED.capitalize()}.")
+    if removal.cord_margin_mm is not None:
+        raise CordlesionError(
+            f"{path}: restricts lesions to the cord, and this command has no cord masks; a rule without "
+            "`cord_margin_mm` is needed. Cut these maps in a study."
+        )
+    code = record.get("code")
+    return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {})
+
+
+def _with_code(found: MaskRule, code: Path | str | None) -> ThresholdRule:
+    """Return a rule that can be applied, where the code of a user's rule may run."""
+    if not isinstance(found.rule, ForeignRule):
+        return found.rule
+    if code is None:
+        raise CordlesionError(f"{found.source}: {found.rule.refusal}")
+    try:
+        return known_rule(found.rule, found.code, code)
+    except CordlesionError as error:
+        raise CordlesionError(f"{found.source}: {error}") from error
+
+
+def write_rule(rule: ThresholdRule, path: Path | str, minimum_volume_mm3: float = 0.0) -> None:
+    """Write a fitted threshold rule to a file, for ``--threshold`` of `cut` and `evaluate`.
+
+    Args:
+        rule: The rule; of one of your own, the SHA-256 of its module is stored, too.
+        path: The file (.json).
+        minimum_volume_mm3: Predicted components count only if they are larger.
+
+    Raises:
+        CordlesionError: The rule does not work or does not name its class, or the file cannot be written.
+
+    Examples:
+        >>> import cordlesion
+        >>> from cordlesion.threshold import GlobalThreshold
+        >>> cordlesion.write_rule(GlobalThreshold.given(0.3), "rule.json")
+        >>> len(cordlesion.evaluate_files("references", probability="maps", threshold="rule.json").table)
+        10
+    """
+    removal = PostprocessConfig(minimum_volume_mm3=minimum_volume_mm3)
+    write_json(Path(path), MaskRule(tried_rule(rule), removal, code=code_of(rule)).record())
+
+
+def read_rule_beside(masks: Path) -> MaskRule | None:
+    """Return the rule that made the masks of a folder, if :func:`write_rule_beside` left it there.
+
+    Raises:
+        CordlesionError: The file is damaged.
+    """
+    path = (masks if masks.is_dir() else masks.parent) / _BESIDE
+    return _read(path) if path.is_file() else None
+
+
+def write_rule_beside(masks: Path, rule: MaskRule) -> None:
+    """Write the rule into the folder of the masks that it made, so that their tuning scans stay known."""
+    write_json(masks / _BESIDE, rule.record())
+
+
+def _number(given: Path | str | float) -> float | None:
+    try:
+        value = float(str(given))
+    except ValueError:
+        return None
+    if math.isnan(value):
+        raise CordlesionError(f"the threshold is NaN; {_NEEDED}. Check --threshold.")
+    return value
+
+
+def _of_older(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "rule": "global",
+        "value": record["threshold"],
+        "objective": record.get("objective", "not recorded"),
+        "interval": record.get("interval"),
+    }
+
+
+def _removal(record: Mapping[str, Any]) -> PostprocessConfig:
+    return PostprocessConfig.model_validate(record.get("postprocess") or {})
+
+
+def _scans(record: Mapping[str, Any]) -> dict[str, str]:
+    scans = record.get("scans")
+    entries: Collection[tuple[object, object]] = scans.items() if isinstance(scans, dict) else ()
+    return {str(scan): str(subject) for scan, subject in entries}

@@ -1,0 +1,150 @@
+"""Metrics, objectives and rules of the user for maps of any tool: functions and import paths, from the CLI too."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import cordlesion
+from cordlesion.io.import_path import import_object
+from cordlesion.io.volume import Volume, write_volume
+
+MODULE = '''
+from typing import Literal, Self
+
+import numpy as np
+import pandas as pd
+
+from cordlesion import ThresholdRule
+
+
+def jaccard(reference, prediction, spacing_mm):
+    either = (reference | prediction).sum()
+    return (reference & prediction).sum() / either if reference.any() else float("nan")
+
+
+def worst(jaccard):
+    return np.nanmin(jaccard, axis=-2)
+
+
+class PerScan(ThresholdRule):
+    """A voxel is lesion when p reaches a share of the highest p of its scan."""
+
+    rule: Literal["own_code:PerScan"] = "own_code:PerScan"
+    share: float
+
+    @classmethod
+    def fit(cls, sweep: pd.DataFrame, objective: str) -> Self:
+        return cls(share=0.5)
+
+    def threshold_in(self, probability, spacing_mm) -> float:
+        return self.share * float(probability.max())
+
+    @property
+    def summary(self) -> str:
+        return f"{self.share:g} of the highest p"
+
+    def describe(self) -> str:
+        return "fitted on four scans"
+'''
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_code.py").write_text(MODULE)
+    rng = np.random.default_rng(2)
+    for number in range(6):
+        lesion = np.zeros((8, 8, 8), bool)
+        lesion[2:5, 2 : 4 + number % 3, 2:6] = number < 5
+        p = (0.5 * lesion * rng.uniform(0.4, 1) + rng.uniform(0, 0.3, lesion.shape)).astype(np.float32)
+        for kind, data in (("labels", lesion.astype(np.uint8)), ("maps", p)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            write_volume(tmp_path / kind / f"sub-{number}.nii.gz", data, Volume(lesion, np.eye(4)))
+    yield tmp_path
+    sys.modules.pop("own_code", None)
+
+
+def arrays(folder, number):
+    reference = cordlesion.read_mask(folder / "labels" / f"sub-{number}.nii.gz").data > 0
+    return reference, cordlesion.read_probability(folder / "maps" / f"sub-{number}.nii.gz").data
+
+
+def jaccard_at(folder, number, t):
+    reference, p = arrays(folder, number)
+    mask = p >= np.float32(t)
+    return (reference & mask).sum() / (reference | mask).sum() if reference.any() else np.nan
+
+
+def test_a_metric_is_a_column_and_an_objective_chooses_by_it(folder, cli):
+    files = ("--reference", "labels", "--probability", "maps")
+    objective = ("--objective", "own_code:worst", "--metric", "own_code:jaccard")
+    assert cli("tune", *files, *objective, "-o", "thresholds.json", "-q").status == 0
+    choice = cordlesion.tune_files("labels", "maps", objective="own_code:worst", metrics=["own_code:jaccard"])
+    lowest = {t: min(jaccard_at(folder, number, t) for number in range(5)) for t in choice.curve["threshold"]}
+    np.testing.assert_allclose(choice.curve["score"], list(lowest.values()))
+    assert lowest[choice.value] == choice.score == max(lowest.values())
+    assert choice.objective == "own_code:worst"
+    ended = cli(
+        "evaluate", *files, "--threshold", "thresholds.json", "--metric", "own_code:jaccard", "-o", "m.tsv", "-q"
+    )
+    assert ended.status == 0, ended.error
+    table = cordlesion.read_table("m.tsv").set_index("scan_id")
+    expected = [jaccard_at(folder, number, choice.value) for number in range(6)]
+    np.testing.assert_allclose(table["jaccard"], expected)
+    compared = cordlesion.compare_files("m.tsv", "m.tsv", metrics=["jaccard"]).table.set_index("metric")
+    assert compared.loc["jaccard", "n_pairs"] == 5
+    assert compared.loc["jaccard", "median_first"] == pytest.approx(np.nanmedian(expected))
+    ended = cli("compare", "m.tsv", "m.tsv", "--metric", "absent")
+    assert ended.status == 2
+    assert "m.tsv: --metric absent has no such column of numbers" in ended.error
+
+
+def test_functions_are_taken_as_they_are(folder):
+    def found_share(lesion_sensitivity):
+        return np.nanmean(lesion_sensitivity, axis=-2)
+
+    def voxels(reference, prediction, spacing_mm):  # noqa: ARG001 - every metric gets them
+        return int(prediction.sum())
+
+    choice = cordlesion.tune_files("labels", "maps", objective=found_share)
+    assert (choice.objective, choice.goal.title) == ("found share", "found share")
+    table = cordlesion.evaluate_files("labels", probability="maps", threshold=0.3, metrics=[voxels]).table
+    assert table["voxels"].tolist() == [int((arrays(folder, n)[1] >= np.float32(0.3)).sum()) for n in range(6)]
+
+
+def test_a_rule_of_the_user_cuts_maps_where_its_folder_is_given(folder, cli):
+    table = pd.DataFrame()
+    cordlesion.write_rule(import_object("own_code:PerScan", folder).fit(table, "mean_voxel_f1"), "rule.json")
+    sys.modules.pop("own_code")
+    cut = ("cut", "--probability", "maps", "--threshold", "rule.json", "-o", "masks", "-q")
+    refused = cli(*cut)
+    assert refused.status == 2
+    assert "rule.json: its threshold rule is own_code:PerScan, Python code from outside" in refused.error
+    assert "own_code" not in sys.modules
+    assert cli(*cut, "--code", folder).status == 0
+    for number in range(6):
+        (mask,) = (folder / "masks").glob(f"sub-{number}*.nii.gz")
+        p = arrays(folder, number)[1]
+        np.testing.assert_array_equal(cordlesion.read_mask(mask).data > 0, p >= np.float32(0.5 * float(p.max())))
+    own = cordlesion.evaluate_files("labels", probability="maps", threshold="rule.json", code=folder).table
+    assert own["voxel_f1"].median() > 0.5
+    (folder / "own_code.py").write_text(MODULE + "# later\n")
+    assert "not the one that it was fitted with" in cli(*cut, "--code", folder).error
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--metric", "own_code:absent"), "the module own_code has no absent"),
+        (("--metric", "own_code:jaccard", "--metric", "own_code:jaccard"), "jaccard has the name of another column"),
+        (("--objective", "own_code:worst"), "The objective worst reads jaccard, which no metric has"),
+    ],
+)
+def test_mistakes_get_a_sentence(folder, cli, options, sentence):
+    ended = cli("tune", "--reference", "labels", "--probability", "maps", "-o", "t.json", *options)
+    assert ended.status == 2
+    assert sentence in ended.error
+    assert not (folder / "t.json").exists()
