@@ -10,15 +10,24 @@ from cordlesion.io.arrays import Array
 SIZE = 160
 """Edge of a slice, in pixels of 1 mm."""
 RIMMED_SHARE = 0.5
-"""Share of images that get discs with a rim."""
+"""Share of training images that get discs with a rim."""
+STILLNESS = 3.0
+"""Exponent of the change from slice to slice; with 3, half of the training images change by less than an eighth of the
+largest change."""
 _HALF = SIZE / 2
 _MESH = np.meshgrid(*[np.arange(SIZE, dtype=np.float32) - _HALF] * 2, indexing="ij")
 
 
-def cordless_images(rng: np.random.Generator, count: int) -> Array:
+def cordless_images(
+    rng: np.random.Generator, count: int, *, rimmed_share: float = RIMMED_SHARE, stillness: float = STILLNESS
+) -> Array:
     """Draw consecutive slices of a brain, a limb, clutter or noise: one image, warped a little more in each slice.
 
-    Many stacks hardly change from slice to slice, as cords do, and half of them have round structures with a rim.
+    Args:
+        rng: Random numbers.
+        count: Number of slices.
+        rimmed_share: Share of images that get round structures with a rim.
+        stillness: The larger, the more images hardly change from slice to slice; 1 makes all changes equally frequent.
 
     Returns:
         Intensities, shape (count, SIZE, SIZE), float32.
@@ -27,9 +36,9 @@ def cordless_images(rng: np.random.Generator, count: int) -> Array:
     if kind is _noise:
         return np.stack([_noise(rng) for _ in range(count)])
     image = kind(rng)
-    if rng.random() < RIMMED_SHARE:
+    if rimmed_share and rng.random() < rimmed_share:
         image = _with_rimmed_discs(image, rng)
-    shifts = [_smooth(rng, rng.uniform(15, 50)) * min(3, 15 / count) * rng.random() ** 3 for _ in range(2)]
+    shifts = [_smooth(rng, rng.uniform(15, 50)) * min(3, 15 / count) * rng.random() ** stillness for _ in range(2)]
     grid: Any = [mesh + _HALF for mesh in _MESH]
     images = []
     for k in np.arange(count) - (count - 1) / 2:
