@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cordlesion.cord import second_look
 from cordlesion.cord.best_path import BestPath
 from cordlesion.cord.network import CELL_MM, PARTS, PIXEL_MM
-from cordlesion.cord.second_look import MAX_LOG_ODDS, WINDOW_CELLS, log_odds_again
+from cordlesion.cord.second_look import MAX_LOG_ODDS_AGAIN, NEAR_CELLS, log_odds_again
 from cordlesion.cord.slabs import resampling, slab_borders, slab_contrast
 from cordlesion.io.volume import Volume
 
@@ -58,5 +58,5 @@ def test_every_view_looks_at_the_place_of_the_curve(steps, slope, first, aside):
         patch.setattr(second_look, "slab_evidence", bright_cells)
         seen = log_odds_again(las, cord, slabs, {})
     assert seen.shape == (12 - first,)
-    np.testing.assert_array_equal(seen, -MAX_LOG_ODDS if any(aside) else MAX_LOG_ODDS)
-    assert np.hypot(*aside) > 2 * WINDOW_CELLS * CELL_MM or not any(aside)
+    np.testing.assert_array_equal(seen, -MAX_LOG_ODDS_AGAIN if any(aside) else MAX_LOG_ODDS_AGAIN)
+    assert np.hypot(*aside) > 2 * NEAR_CELLS * CELL_MM or not any(aside)

@@ -9,7 +9,7 @@ from cordlesion.cord.slabs import resampling, slab_contrast
 from cordlesion.io.arrays import Float32Array, IntArray
 from cordlesion.io.volume import Volume
 
-NOTHING = np.float32(-6.0)
+NOTHING = -6.0
 """Log-odds in the padding at the border, where nothing is found."""
 _BATCH_PIXELS = 40_000
 

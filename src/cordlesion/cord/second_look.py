@@ -18,9 +18,9 @@ AROUND_MM = 48.0
 """The image is cut off at this distance from the curve."""
 SHRINKAGES = (1.0, 1.12, 1.25)
 """The network sees the mirrored image smaller by these factors, one after the other."""
-MAX_LOG_ODDS = 6.0
+MAX_LOG_ODDS_AGAIN = 6.0
 """Log-odds are clipped to this, so that a few slabs cannot outweigh the others."""
-WINDOW_CELLS = 3
+NEAR_CELLS = 3
 """The cord may be up to so many cells from the curve."""
 
 
@@ -54,7 +54,7 @@ def _seen_again(
         slab[_window(x, slab.shape[0]), _window(y, slab.shape[1])].max()
         for slab, x, y in zip(odds, x_mm / shrinkage, y_mm / shrinkage, strict=True)
     ]
-    return np.clip(np.array(seen, np.float64), -MAX_LOG_ODDS, MAX_LOG_ODDS)
+    return np.clip(np.array(seen, np.float64), -MAX_LOG_ODDS_AGAIN, MAX_LOG_ODDS_AGAIN)
 
 
 def _around(at_mm: FloatArray, n: int, step: float) -> slice:
@@ -65,4 +65,4 @@ def _around(at_mm: FloatArray, n: int, step: float) -> slice:
 
 def _window(at_mm: float, n: int) -> slice:
     cell = min(max(round((at_mm - PIXEL_MM / 2) / CELL_MM), 0), n - 1)
-    return slice(max(0, cell - WINDOW_CELLS), cell + WINDOW_CELLS + 1)
+    return slice(max(0, cell - NEAR_CELLS), cell + NEAR_CELLS + 1)

@@ -50,10 +50,11 @@ _OF_DETECTOR: Constants = (
     ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
     ("cord_network.NEIGHBOURS", cord_network, "NEIGHBOURS"),
     ("cord_network.PARTS", cord_network, "PARTS"),
+    ("evidence.NOTHING", evidence, "NOTHING"),
     ("second_look.AROUND_MM", second_look, "AROUND_MM"),
-    ("second_look.MAX_LOG_ODDS", second_look, "MAX_LOG_ODDS"),
+    ("second_look.MAX_LOG_ODDS_AGAIN", second_look, "MAX_LOG_ODDS_AGAIN"),
     ("second_look.SHRINKAGES", second_look, "SHRINKAGES"),
-    ("second_look.WINDOW_CELLS", second_look, "WINDOW_CELLS"),
+    ("second_look.NEAR_CELLS", second_look, "NEAR_CELLS"),
 )
 _ALONG_HEATMAP: Constants = (
     *_OURS,
