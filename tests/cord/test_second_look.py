@@ -1,21 +1,21 @@
 """The second look at a curve: the right place of every view, and structures that no longer pass."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cordlesion.cord import second_look
+from cordlesion.cord import finder, second_look
 from cordlesion.cord.best_path import BestPath
+from cordlesion.cord.finder import find_cord
 from cordlesion.cord.network import CELL_MM, PARTS, PIXEL_MM
 from cordlesion.cord.second_look import MAX_LOG_ODDS_AGAIN, NEAR_CELLS, log_odds_again
 from cordlesion.cord.slabs import resampling, slab_borders, slab_contrast
+from cordlesion.errors import CordlesionError
 from cordlesion.io.volume import Volume
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from cordlesion.simulate.axial_slices import draw_stack
+from cordlesion.simulate.cordless_slices import cordless_images
+from cordlesion.simulate.randomness import keyed_rng
 
 
 def bright_cells(las, slabs, _weights):
@@ -60,3 +60,26 @@ def test_every_view_looks_at_the_place_of_the_curve(steps, slope, first, aside):
     assert seen.shape == (12 - first,)
     np.testing.assert_array_equal(seen, -MAX_LOG_ODDS_AGAIN if any(aside) else MAX_LOG_ODDS_AGAIN)
     assert np.hypot(*aside) > 2 * NEAR_CELLS * CELL_MM or not any(aside)
+
+
+@pytest.mark.parametrize("index", [101, 115])
+def test_a_structure_that_passes_once_is_refused_in_the_second_look(monkeypatch, index):
+    """A bright tube in air, and a fold of a simulated brain, as long as the scan."""
+    rng = keyed_rng("without cord", 70_001, index)
+    count, gap_mm = int(rng.integers(8, 60)), float(rng.uniform(1, 6))
+    data = np.moveaxis(cordless_images(rng, count, rimmed_share=0, stillness=1), 0, 2)
+    data = data + rng.normal(0, rng.uniform(0.01, 0.15) * data.std(), data.shape)
+    scan = Volume(data.astype(np.float32), np.diag([-1.0, 1.0, gap_mm, 1.0]))
+    with pytest.raises(CordlesionError, match=r"no spinal cord was found; .* but when it is cut out and mirrored"):
+        find_cord(scan)
+    monkeypatch.setattr(finder, "MIN_LOG_ODDS_AGAIN", -MAX_LOG_ODDS_AGAIN)
+    assert len(find_cord(scan).z) == count
+
+
+def test_a_drawn_cord_is_surer_in_the_second_look_than_needed():
+    """The margin of simulated cords is wide: unseen scans of patients are harder."""
+    stack = draw_stack(31, 0, 4.0)
+    scan = Volume(np.moveaxis(stack.images, 0, 2), np.diag([-1.0, 1.0, 4.0, 1.0]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder, "MIN_LOG_ODDS_AGAIN", 4.0)
+        assert len(find_cord(scan).z) > 10

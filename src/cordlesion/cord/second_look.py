@@ -14,9 +14,9 @@ from cordlesion.cord.network import CELL_MM, PARTS, PIXEL_MM
 from cordlesion.io.arrays import Float32Array, FloatArray, IntArray
 from cordlesion.io.volume import Volume
 
-AROUND_MM = 48.0
+AROUND_MM = 36.0
 """The image is cut off at this distance from the curve."""
-SHRINKAGES = (1.0, 1.12, 1.25)
+SHRINKAGES = (1.12, 1.25)
 """The network sees the mirrored image smaller by these factors, one after the other."""
 MAX_LOG_ODDS_AGAIN = 6.0
 """Log-odds are clipped to this, so that a few slabs cannot outweigh the others."""
