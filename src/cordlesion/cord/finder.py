@@ -42,7 +42,7 @@ MIN_CONFIDENCE = 0.6
 MIN_LENGTH_MM = 20.0
 """A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
 MIN_LENGTH_SHARE = 0.5
-MIN_LOG_ODDS_AGAIN = 2.4
+MIN_LOG_ODDS_AGAIN = 1.8
 """A curve whose mean log-odds in a second look are lower is not accepted as a cord."""
 FROM_BELOW = (2, 0, 1)
 """The outputs of the network in their order along the body: sac, cord, brainstem."""
