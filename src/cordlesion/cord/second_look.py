@@ -36,13 +36,14 @@ def log_odds_again(las: Volume, cord: BestPath, slabs: IntArray, weights: Mappin
     Returns:
         A value between -6 and 6 for each slab of the curve.
     """
-    return np.mean([_seen_again(las, cord, slabs, weights, shrinkage) for shrinkage in SHRINKAGES], axis=0)
+    views = [_seen_again(las, cord, slabs, weights, shrinkage) for shrinkage in SHRINKAGES]
+    return np.asarray(np.mean(views, axis=0), np.float64)
 
 
 def _seen_again(
     las: Volume, cord: BestPath, slabs: IntArray, weights: Mapping[str, Float32Array], shrinkage: float
 ) -> FloatArray:
-    at_mm = [CELL_MM * cells + PIXEL_MM / 2 for cells in (cord.x, cord.y)]
+    at_mm = [CELL_MM * cells.astype(np.float64) + PIXEL_MM / 2 for cells in (cord.x, cord.y)]
     boxes = [_around(at, n, step) for at, n, step in zip(at_mm, las.data.shape, las.spacing_mm, strict=False)]
     dx, dy, dz = las.spacing_mm
     cut = las.data[boxes[0], boxes[1]][::-1]
