@@ -53,7 +53,7 @@ def test_the_browser_is_started_without_the_key(study: Path, monkeypatch: pytest
 def test_the_opened_page_redirects_to_the_explorer(browser: Browser, server: ExplorerServer, tmp_path: Path) -> None:
     page = browser.new_page()
     page.goto(write_redirect(tmp_path, server.address).as_uri())
-    page.wait_for_url(f"{server.address}**")
+    page.wait_for_url(f"{server.address}**", wait_until="commit")
     page.close()
 
 

@@ -1,11 +1,20 @@
+"""The exported explorer and the report beside it; in Chromium it opens as a file, and asks for nothing outside."""
+
+import contextlib
 import hashlib
+import shlex
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pytest
 from explorer_study import few_scans
+from opened_page import SCHEMES, Opened, serious_faults
+from playwright.sync_api import Browser
 
+from cordlesion.cli.app import main
 from cordlesion.config import read_study
 from cordlesion.explorer.export import export_explorer
 from cordlesion.explorer.site import ASSETS, Site
@@ -87,13 +96,87 @@ def test_the_page_loads_every_script_and_nothing_else(site: Site) -> None:
     assert b"https:" not in page
 
 
-def test_the_report_links_to_it(cli: Callable[..., Any], exported: Path, tmp_path: Path) -> None:
-    study = shutil.copytree(exported.parents[2], tmp_path / "copy") / exported.parents[1].name
+@pytest.fixture(scope="module")
+def reported(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study without an explorer after `cordlesion report`, and what the command printed."""
+    study = (
+        shutil.copytree(exported.parents[2], tmp_path_factory.mktemp("reported") / "copy") / exported.parents[1].name
+    )
     shutil.rmtree(study / "explorer")
+    printed = StringIO()
+    with contextlib.redirect_stdout(printed), pytest.raises(SystemExit):
+        main(["report", str(study), "--quiet"])
+    return study, printed.getvalue()
+
+
+def test_the_report_has_no_serious_violation(browser: Browser, reported: tuple[Path, str]) -> None:
+    page = browser.new_page()
+    page.goto((reported[0] / "report.html").as_uri())
+    for scheme in SCHEMES:
+        page.emulate_media(color_scheme=scheme)
+        assert serious_faults(page) == []
+    page.close()
+
+
+def test_the_report_links_to_it(cli: Callable[..., Any], reported: tuple[Path, str]) -> None:
+    study, printed = reported
     link = 'href="explorer/index.html"'
-    assert cli("report", study, "--quiet").output.split() == [f"{study}/report.html"]
+    assert printed.split() == [f"{study}/report.html"]
     assert link not in (study / "report.html").read_text()
     with few_scans():
         both = cli("report", study, "--explorer", "--quiet")
     assert (both.status, both.output.split()) == (0, [f"{study}/explorer/index.html", f"{study}/report.html"])
     assert link in (study / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, exported: Path) -> Iterator[Opened]:
+    """The page, opened once for all tests."""
+    opened = Opened(browser)
+    yield opened.open(f"{exported.as_uri()}#page=cohort")
+    opened.page.close()
+
+
+@pytest.fixture
+def opened(page: Opened, exported: Path) -> Iterator[Opened]:
+    """The page of all scans; after the test there must be no error and no request outside the folder."""
+    page.follow("page=cohort&sort=name")
+    yield page
+    assert page.faults == []
+    assert [url for url in page.requests if not url.startswith((exported.parent.as_uri(), "data:"))] == []
+
+
+def move(opened: Opened, level: int) -> None:
+    opened.after(lambda: opened.page.locator('[data-side="a"] input[type="range"]').fill(str(level)))
+
+
+def test_it_opens_as_a_file(opened):
+    opened.follow("sort=errors")
+    link = opened.link()
+    move(opened, 60)
+    opened.after(opened.page.get_by_role("button", name="Cord stack").click)
+    opened.after(opened.page.get_by_role("button", name="Full scan").click)
+    assert float(opened.link()["ta"]) != float(link["ta"])
+    opened.after(lambda: opened.page.keyboard.press("n"))
+    link = opened.link()
+    opened.page.reload()
+    opened.page.locator("body[data-ready]").wait_for()
+    assert opened.link() == link
+
+
+def test_it_has_the_cohort_and_names_files_from_the_study(opened, exported):
+    rows = opened.page.locator("#table tbody tr")
+    assert rows.count() == 2
+    before = rows.all_inner_texts()
+    move(opened, 5)
+    assert rows.all_inner_texts() != before
+    opened.after(rows.nth(0).locator("button").click)
+    opened.page.get_by_role("button", name="Open in").click()
+    assert "folder of the study" in opened.page.locator("#elsewhere .note").inner_text()
+    words = shlex.split(opened.page.locator("#elsewhere code").nth(1).inner_text())
+    opened.page.locator("#elsewhere").get_by_role("button", name="Close").click()
+    files = [word for word in words if word.endswith(".nii.gz")]
+    assert len(files) == 4
+    for file in files:
+        assert not Path(file).is_absolute()
+        assert (exported.parents[1] / file).is_file()

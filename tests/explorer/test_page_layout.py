@@ -7,28 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opened_page import SIZE, Opened
 from PIL import Image
-from playwright.sync_api import Browser, Page
-
-from cordlesion.explorer.server import ExplorerServer
+from playwright.sync_api import Page
 
 FALSE = "#lesions tbody button[title]:not([title=''])"
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, server: ExplorerServer) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(120_000)
-    page.goto(server.address)
-    page.locator("body[data-ready]").wait_for()
+def laptop(page: Opened) -> Iterator[Opened]:
+    """The page with the first scan on a small screen."""
+    page.faults.clear()
+    page.page.set_viewport_size({"width": 1280, "height": 900})
+    page.follow("sort=errors")
     yield page
-    page.close()
+    page.page.set_viewport_size(SIZE)
+    assert page.faults == []
 
 
-def move(page: Page, side: str, level: int) -> None:
-    before = page.locator("body").get_attribute("data-ready")
-    page.locator(f'[data-side="{side}"] input[type="range"]').fill(str(level))
-    page.locator(f"body[data-ready]:not([data-ready={before!r}])").wait_for()
+def move(opened: Opened, side: str, level: int) -> None:
+    opened.after(lambda: opened.page.locator(f'[data-side="{side}"] input[type="range"]').fill(str(level)))
 
 
 def boxes(page: Page, selector: str) -> list[Any]:
@@ -36,9 +34,9 @@ def boxes(page: Page, selector: str) -> list[Any]:
     return page.locator(selector).evaluate_all(boxes)
 
 
-def test_neighbouring_numbers_have_a_distance(page):
+def test_neighbouring_numbers_have_a_distance(laptop):
     """Measured between texts, not between cells."""
-    rows = page.locator(".metrics tr").evaluate_all(
+    rows = laptop.page.locator(".metrics tr").evaluate_all(
         """(rows) => rows.map((row) => [...row.cells].filter((cell) => cell.textContent).map((cell) => {
             const text = document.createRange();
             text.selectNodeContents(cell);
@@ -52,15 +50,35 @@ def test_neighbouring_numbers_have_a_distance(page):
         assert all(right[0] - left[1] >= 8 for left, right in pairwise(cells))
 
 
-def test_nothing_moves_while_a_slider_moves(page):
+@pytest.mark.parametrize("width", [390, 1000, 1280])
+def test_every_choice_of_a_list_is_read_in_full(laptop, width):
+    """The width that a box needs for each of its choices, against the one that it has."""
+    laptop.page.set_viewport_size({"width": width, "height": 900})
+    cut_off = laptop.page.locator("#sort, #filter, .model").evaluate_all(
+        """(boxes) => boxes.flatMap((box) => [...box.options].filter((option) => {
+            const alone = box.cloneNode(false);
+            alone.append(option.cloneNode(true));
+            alone.style.justifySelf = alone.style.alignSelf = "start";
+            alone.style.width = "max-content";
+            box.parentElement.append(alone);
+            const needed = alone.offsetWidth;
+            alone.remove();
+            return needed > box.offsetWidth;
+        }).map((option) => option.textContent))"""
+    )
+    laptop.page.set_viewport_size({"width": 1280, "height": 900})
+    assert cut_off == []
+
+
+def test_nothing_moves_while_a_slider_moves(laptop):
     def seen() -> list[Any]:
-        return boxes(page, '.picture, input[type="range"], .metrics')
+        return boxes(laptop.page, '.picture, input[type="range"], .metrics')
 
     first = seen()
-    left, right = (boxes(page, f'[data-side="{side}"] .picture')[0] for side in "ab")
+    left, right = (boxes(laptop.page, f'[data-side="{side}"] .picture')[0] for side in "ab")
     assert left[1:] == right[1:]
     for level in (0, 1, 5, 20, 60, 99, 101):
-        move(page, "a", level)
+        move(laptop, "a", level)
         assert seen() == first
 
 
@@ -83,32 +101,29 @@ def style_body(page: Page, style: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("fonts", FONTS)
-def test_all_numbers_are_above_the_footer_on_a_small_screen(page, fonts):
-    page.set_viewport_size({"width": 1280, "height": 720})
-    style_body(page, FONTS[fonts])
-    footer = boxes(page, "footer")[0][1]
-    assert all(y + height <= footer for _, y, _, height in boxes(page, ".metrics tr"))
-    assert all(height >= 110 for *_, height in boxes(page, ".picture"))
-    style_body(page, dict.fromkeys(FONTS[fonts], ""))
-    page.set_viewport_size({"width": 1280, "height": 900})
+def test_all_numbers_are_above_the_footer_on_a_small_screen(laptop, fonts):
+    laptop.page.set_viewport_size({"width": 1280, "height": 720})
+    style_body(laptop.page, FONTS[fonts])
+    footer = boxes(laptop.page, "footer")[0][1]
+    assert all(y + height <= footer for _, y, _, height in boxes(laptop.page, ".metrics tr"))
+    assert all(height >= 110 for *_, height in boxes(laptop.page, ".picture"))
+    style_body(laptop.page, dict.fromkeys(FONTS[fonts], ""))
+    laptop.page.set_viewport_size({"width": 1280, "height": 900})
 
 
-def test_a_false_lesion_keeps_its_name(page):
+def test_a_false_lesion_keeps_its_name(laptop):
     """The name is the position of the peak in mm; it stays the same while the slider moves."""
     names: dict[str, set[str]] = {}
     for level in (0, 2, 5, 10, 20, 30, 40, 50, 60):
-        move(page, "a", level)
-        for place, name in page.locator(FALSE).evaluate_all("(all) => all.map((b) => [b.title, b.innerText])"):
+        move(laptop, "a", level)
+        for place, name in laptop.page.locator(FALSE).evaluate_all("(all) => all.map((b) => [b.title, b.innerText])"):
             names.setdefault(place, set()).add(name)
     assert len(names) > 2
     assert all(len(given) == 1 for given in names.values())
 
 
-def test_files_that_are_still_loading_are_not_dropped(browser, server):
-    page = browser.new_page()
-    page.goto(server.address)
-    page.locator("body[data-ready]").wait_for(timeout=120_000)
-    answers = page.evaluate(
+def test_files_that_are_still_loading_are_not_dropped(laptop):
+    answers = laptop.page.evaluate(
         """async () => {
             document.head.append = () => {}; // nothing comes of itself
             const names = Array.from({ length: 100 }, (_, n) => `slow${n}`);
@@ -116,25 +131,19 @@ def test_files_that_are_still_loading_are_not_dropped(browser, server):
             const second = cordlesion.load("slow0");
             for (const name of names) cordlesion.receive(name, { name });
             const late = new Promise((resolve) => setTimeout(resolve, 2000, "never"));
+            delete document.head.append;
             return [await Promise.race([first[0], late]), await Promise.race([second, late])];
         }"""
     )
     assert answers == [{"name": "slow0"}, {"name": "slow0"}]
-    page.close()
 
 
 @pytest.mark.parametrize("zoomed", [False, True])
-def test_the_crosshair_is_one_pixel_wide_in_both_slices(page, zoomed):
-    canvas = page.locator('[data-side="a"] canvas[tabindex]')
-    box = canvas.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
-    page.keyboard.down("Control")
-    for _ in range(5 * zoomed):
-        page.mouse.wheel(0, -100)
-    page.keyboard.up("Control")
-    page.wait_for_timeout(300)
+def test_the_crosshair_is_one_pixel_wide_in_both_slices(laptop, zoomed):
+    canvas = laptop.page.locator('[data-side="a"] canvas[tabindex]')
+    laptop.zoom(5 * zoomed)
     picture = np.asarray(Image.open(BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
-    page.keyboard.press("0")
+    laptop.page.keyboard.press("0")
     blue = picture[..., 2] - picture[..., 0] > 100
     for plane in ("sagittal", "axial"):
         start, width = (float(n) for n in canvas.get_attribute(f"data-{plane}").split(","))

@@ -340,7 +340,7 @@ def test_scans_lie_behind_masks_whose_names_have_a_word_more(tmp_path):
     references = [scan_file(f"P{number}_lesion.nii.gz") for number in range(2)]
     pairs = [MapPair(file.name, "", "", file.path, file.path) for file in references]
     images = [scan_file(f"P{number}.nii.gz") for number in range(3)]
-    assert images_behind(pairs, images, tmp_path) == {f"P{n}_lesion": Path(f"P{n}.nii.gz") for n in range(2)}
+    assert images_behind(pairs, images, tmp_path, tmp_path) == {f"P{n}_lesion": Path(f"P{n}.nii.gz") for n in range(2)}
 
 
 @pytest.mark.parametrize(

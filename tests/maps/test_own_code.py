@@ -28,6 +28,40 @@ def worst(jaccard):
     return np.nanmin(jaccard, axis=-2)
 
 
+class Picky(ThresholdRule):
+    """Cannot use maps with more voxels than it was tried on, and changes the map it gets."""
+
+    rule: Literal["own_code:Picky"] = "own_code:Picky"
+    way: str
+
+    @classmethod
+    def fit(cls, sweep: pd.DataFrame, objective: str) -> Self:
+        return cls(way="fail")
+
+    def threshold_in(self, probability, spacing_mm):
+        probability[:] = 1
+        return "high" if probability.size == 1000 and self.way == "text" else 0.3
+
+    def binarize(self, probability, spacing_mm):
+        if probability.size == 1000:
+            if self.way == "fail":
+                raise ValueError("too\\nlarge")
+            if self.way == "exit":
+                raise SystemExit(3)
+            if self.way == "part":
+                return probability[1:] > 0.3
+        mask = probability > 0.3
+        probability[:] = 0
+        return mask
+
+    @property
+    def summary(self) -> str:
+        return "picky" if self.way != "silent" else 1 / 0
+
+    def describe(self) -> str:
+        return "picky"
+
+
 class PerScan(ThresholdRule):
     """A voxel is lesion when p reaches a share of the highest p of its scan."""
 
@@ -133,6 +167,36 @@ def test_a_rule_of_the_user_cuts_maps_where_its_folder_is_given(folder, cli):
     assert own["voxel_f1"].median() > 0.5
     (folder / "own_code.py").write_text(MODULE + "# later\n")
     assert "not the one that it was fitted with" in cli(*cut, "--code", folder).error
+
+
+@pytest.mark.parametrize(
+    ("way", "reason"),
+    [
+        ("fail", "fails on a map (ValueError: too large)."), ("exit", "fails on a map (SystemExit: 3)."),
+        ("part", "makes no boolean mask of the shape of its map."), ("text", "fails on a map (ValueError: could not"),
+    ],
+)  # fmt: skip
+def test_a_map_on_which_the_rule_of_the_user_fails_is_excluded(folder, way, reason):
+    picky = import_object("own_code:Picky", folder)
+    cordlesion.write_rule(picky(way=way), "rule.json")
+    other, labelled = np.full((10, 10, 10), 0.4, np.float32), np.ones((10, 10, 10), np.uint8)
+    for kind, data in (("labels", labelled), ("maps", other)):
+        write_volume(folder / kind / "sub-9.nii.gz", data, Volume(other, np.eye(4)))
+    cut = cordlesion.cut_files("maps", "rule.json", "masks", code=folder)
+    own = cordlesion.evaluate_files("labels", probability="maps", threshold="rule.json", code=folder)
+    for done in (cut, own):
+        assert done.table["scan_id"].tolist() == [f"sub-{n}" for n in range(6)]
+        assert list(done.excluded) == ["sub-9"]
+        assert done.excluded["sub-9"].startswith(f"maps/sub-9.nii.gz: The threshold rule own_code:Picky {reason}")
+    for number in range(6):
+        (mask,) = (folder / "masks").glob(f"sub-{number}*.nii.gz")
+        np.testing.assert_array_equal(cordlesion.read_mask(mask).data > 0, arrays(folder, number)[1] > 0.3)
+    assert not list((folder / "masks").glob("sub-9*"))
+
+
+def test_a_rule_that_cannot_say_what_it_is_is_refused_at_once(folder):
+    with pytest.raises(cordlesion.CordlesionError, match=r"fails when it is written to a file \(ZeroDivisionError"):
+        cordlesion.write_rule(import_object("own_code:Picky", folder)(way="silent"), "rule.json")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ CONTRACT = {
     "thresholds": "Table 7",
     "tuning": "Table 8a",
     "stability": "Table 8b",
+    "threshold_rules": "Threshold rules",
     "calibration": "Table 9",
     "strata": "Table 10",
     "rules": "Table 11",

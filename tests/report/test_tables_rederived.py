@@ -59,6 +59,12 @@ DERIVATIONS = {
             "Subjects",
         ]
     ],
+    "threshold_rules": lambda _: [
+        [
+            *("Loss", "Rule", "Scans", "L-F1", "Difference", "V-F1", "Difference", "False positives", "Difference"),
+            *("P-specificity", "Difference", "p (L-F1)", "p (Holm)", "Subjects"),
+        ]
+    ],
     "uncertainty": lambda _: [
         [
             *("Loss", "Share", "Scans", "F1", "Random order", "Entropy", "Distance from t", "Spread"),

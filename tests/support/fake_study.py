@@ -234,6 +234,33 @@ def add_ensemble(folder: Path, name: str = "both", losses: tuple[str, ...] = ("b
     _write_retention(folder, name, losses)
 
 
+def add_rules(folder: Path, kept: float = 0.3, gains: tuple[float, ...] = (0.08, 0.03, 0.0)) -> None:
+    """Add the rule `peak` to a fake study: a share of the false lesions is kept, and each loss gains lesion F1."""
+    rng = np.random.default_rng(19)
+    evaluation, thresholds = (pd.read_csv(folder / f"{name}.tsv", sep="\t") for name in ("evaluation", "thresholds"))
+    tuned = dict(zip(thresholds["loss"], thresholds["threshold"], strict=True))
+    rows = evaluation[(evaluation["set"] == "test") & (evaluation["threshold"] == evaluation["loss"].map(tuned))]
+    false = rng.binomial(rows["n_predicted_lesions"] - rows["n_true_predicted_lesions"], kept)
+    gain = rows["loss"].map(dict(zip(tuned, (*gains, 0.0), strict=True))) * rng.uniform(0.5, 1.5, len(rows))
+    measured = rows.assign(
+        threshold_rule="peak",
+        n_predicted_lesions=rows["n_true_predicted_lesions"] + false,
+        lesion_f1=(rows["lesion_f1"] + gain + rng.normal(0, 0.004, len(rows))).clip(0, 1),
+        voxel_f1=(rows["voxel_f1"] + rng.normal(0, 0.004, len(rows))).clip(0, 1),
+    )
+    _write(folder / "threshold_rules.tsv", measured.astype({"seed": "Int64"}))
+    named = ["loss", "seed", "objective", "score", "n_scans", "n_subjects", "n_lesion_free"]
+    settings = {"threshold": 0.2, "peak": 0.6, "minimum_volume_mm3": 3.0}
+    chosen = [
+        thresholds[named].assign(
+            threshold_rule="peak", setting=name, value=value, interval_low=value / 2, interval_high=1.5 * value,
+            n_left_out=0, learned=True,
+        )
+        for name, value in settings.items()
+    ]  # fmt: skip
+    _write(folder / "rule_choices.tsv", pd.concat(chosen).astype({"seed": "Int64"}))
+
+
 ORDERS = {"random": 0.0, "entropy": 0.4, "margin": 0.5, "spread": 0.7, "mutual_information": 0.6, "ideal": 1.0}
 """How near to the ideal order each measure is, of the made-up curves."""
 

@@ -1,6 +1,7 @@
 """The file of a rule: whatever it holds, it is a rule or gets a sentence; what is written is what is read."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,15 @@ from hypothesis import strategies as st
 from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import GlobalThreshold
-from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule, read_rule_beside, write_rule_beside
+from cordlesion.threshold.mask_rule import (
+    MaskRule,
+    is_other_rule,
+    read_mask_rule,
+    read_tuning_scans,
+    rule_beside,
+    shared_scans,
+    write_rule_beside,
+)
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
@@ -38,9 +47,14 @@ def test_a_rule_survives_its_file(tmp_path_factory, value, volume, scans):
     rule = GlobalThreshold(value=value, objective="median_voxel_f1", interval=(0.1, 0.9))
     written = MaskRule(rule, PostprocessConfig(minimum_volume_mm3=volume), scans)
     write_rule_beside(folder, written)
-    read = read_rule_beside(folder)
+    path = rule_beside(folder)
+    assert path == rule_beside(folder / "mask.nii.gz") == folder / "threshold_rule.json"
+    read = read_mask_rule(path)
     assert (read.rule, read.removal, read.scans) == (written.rule, written.removal, scans)
-    assert read_rule_beside(folder / "threshold_rule.json") == read
+    assert read_tuning_scans(path) == scans
+    assert not is_other_rule(path, written)
+    others = replace(written, scans=scans | {"another": "P9"}), replace(written, rule=GlobalThreshold.given(value / 2))
+    assert all(is_other_rule(path, other) for other in others)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +67,12 @@ def test_a_rule_survives_its_file(tmp_path_factory, value, volume, scans):
     ],
 )
 def test_scans_of_tuned_subjects_are_found(tuned, measured, shared):
-    assert MaskRule(GlobalThreshold.given(0.3), scans=tuned).shared_with(measured) == shared
+    assert shared_scans(tuned, measured) == shared
 
 
 def test_a_rule_with_a_cord_margin_needs_a_study(tmp_path):
     rule = MaskRule(GlobalThreshold.given(0.3), PostprocessConfig(cord_margin_mm=2))
     write_rule_beside(tmp_path, rule)
+    assert read_tuning_scans(rule_beside(tmp_path)) == {}
     with pytest.raises(CordlesionError, match="restricts lesions to the cord, and this command has no cord masks"):
-        read_rule_beside(tmp_path)
+        read_mask_rule(rule_beside(tmp_path))

@@ -93,6 +93,7 @@ def segment(
     cord_mask: Repeated = (),
     centerline_source: CordSource = "auto",
     threshold: float | None = None,
+    threshold_rule: str | None = None,
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: Flag = False,
@@ -110,6 +111,8 @@ def segment(
         cord_mask: A cord mask on the scan's grid, in place of a centerline, or in addition to one if the model
             restricts lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
+        threshold_rule: Another rule that the model's study tuned, by its name, such as peak; `model info` lists them as
+            further_rules.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
@@ -127,6 +130,7 @@ def segment(
             cord_masks=cord_mask,
             centerline_source=centerline_source,
             threshold=threshold,
+            threshold_rule=threshold_rule,
             qc=qc,
             pictures=pictures,
             overwrite=overwrite,

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from cordlesion.config.names import PlainName
 from cordlesion.config.section import LATER, Section, name_only
@@ -80,12 +87,37 @@ class ThresholdConfig(Section):
     minimum_volumes_mm3: tuple[LesionVolume, ...] = ()
     """Candidate values of ``postprocess.minimum_volume_mm3``, of which one is chosen together with the threshold.
     Default: the minimum volume is not tuned."""
+    rules: Annotated[tuple[str, ...] | None, LATER] = None
+    """Further threshold rules, tuned on the threshold set beside the one threshold and measured on the test set beside
+    it; the masks of the study stay those of the one threshold. Rows of ``cordlesion.threshold.THRESHOLD_RULES``, or
+    classes of your own by their import path, ``my_module:MyRule``. Default: ``[peak]`` where the objective sees
+    lesions, such as ``mean_lesion_f1``, and otherwise none."""
 
     @property
     def imported(self) -> tuple[str, ...]:
         """The import path of an objective of the user, without its number."""
         path = ":".join(self.objective.split(":")[:2])
         return (path,) if is_import_path(path) else ()
+
+    @property
+    def imported_rules(self) -> tuple[str, ...]:
+        """The import paths of the user's threshold rules."""
+        return tuple(name for name in self.rules or () if is_import_path(name))
+
+    @model_serializer(mode="wrap")
+    def _without_unset_rules(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Files of studies that name no rules stay as they are.
+        content: dict[str, Any] = serialize(self)
+        return {key: value for key, value in content.items() if key != "rules" or value is not None}
+
+    @model_validator(mode="after")
+    def _distinct_rules(self) -> Self:
+        rules = self.rules or ()
+        if len(set(rules)) < len(rules):
+            raise fault_at("one rule is listed twice", "rules")
+        if "global" in rules:
+            raise fault_at("global is the one threshold, which every study tunes; list other rules", "rules")
+        return self
 
     @model_validator(mode="after")
     def _distinct_volumes(self) -> Self:

@@ -153,7 +153,7 @@ class StudyConfig(Section):
 
         Not included: names, folders, the cluster and the number of processes. Comparators are not included, because
         their files are hashed; nor ensembles, on which no training depends. The primary comparison and the margin of
-        equivalence change no result.
+        equivalence change no result, and further threshold rules only results of their own.
         """
         beside = ("name", "dataset", "output", "ensembles", "comparators", "cluster", "code")
         apart = dict.fromkeys(beside, True)
@@ -164,14 +164,19 @@ class StudyConfig(Section):
                 "patterns": {"subjects"},  # the split, which is hashed, states them
                 "training": BESIDE_TRAINING,
                 "evaluation": {"primary", "equivalence_margin"},
+                "threshold": {"rules"},
             }
         )
-        own = imported_code(self.imported, self.code)
+        own = imported_code(self._imported_beside_rules, self.code)
         return content | {"preprocess": self.preprocess.portable.hashed()} | own
 
     @property
     def imported(self) -> list[str]:
         """The import paths of the user's own code."""
+        return [*self._imported_beside_rules, *self.threshold.imported_rules]
+
+    @property
+    def _imported_beside_rules(self) -> list[str]:
         network = [self.network.name] if self.network.is_imported else []
         return [*network, *(loss.name for loss in self.losses if loss.is_imported), *self.measures]
 

@@ -71,7 +71,9 @@ def find_masks(images: Images, files: Sequence[Path], kind: str, patterns: Seque
         unmatched += [path for path in others if path not in used and path not in ties]
     _note_other_suffixes(found, images.files, [file for file in candidates if not words.issuperset(file.words)])
     own = [file for file in candidates if words.issuperset(file.words) and not _is_source(file.path, images.folder)]
-    found.alone = [(str(path), sentence) for path, sentence in ties.items()] + _without_image(own, images.files)
+    chosen = {*found.files.values()}  # by another pattern
+    found.alone = [(str(path), sentence) for path, sentence in ties.items() if path not in chosen]
+    found.alone += _without_image(own, images.files)
     found.alone += [(str(path), f"{path}: {_ALONE}. Add the scan or remove it.") for path in unmatched]
     return found
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cordlesion.config import FilePatterns
+from cordlesion.dataset.patient_folders import other_patients
 from cordlesion.dataset.scan_names import (
     DEFAULT_SUFFIX,
     Scan,
@@ -68,6 +69,7 @@ def pair_files(
     times (a folder per patient, with the same file name in each), files are matched by their relative path. If a folder
     contains several kinds of files, only those with names of lesion masks (or predictions with ``names``) are used.
     Files that match no other are compared again without words such as ``lesion`` or ``pred`` at the end of their names.
+    Files in folders of two patients are no pair.
 
     Args:
         reference: A file, or a folder.
@@ -94,6 +96,12 @@ def pair_files(
     _refuse_duplicates(references, predictions)
     found = one_file_each(predictions, {file: file for file in references})
     found |= _without_kind(references, predictions, found)
+    faults = other_patients(
+        found, {file: file.path for file in references}, reference, [file.path for file in predictions], prediction
+    )
+    by_path = {found.pop(file): fault for file, fault in faults.items()}
+    if faults and not found:
+        raise CordlesionError(next(iter(faults.values())))
     if not found:
         _refuse_repeated(named_files(listed, MASK_NAMES), named_files(shown, names))
         raise CordlesionError(
@@ -102,8 +110,8 @@ def pair_files(
             "suffixes or equal file names are needed. Rename them."
         )
     used = set(found.values())
-    alone = [_unmatched(file, "prediction") for file in references if file not in found]
-    alone += [_unmatched(file, "reference") for file in predictions if file.path not in used]
+    alone = [_unmatched(file, "prediction", faults.get(file)) for file in references if file not in found]
+    alone += [_unmatched(file, "reference", by_path.get(file.path)) for file in predictions if file.path not in used]
     return _named(found), [*unusable, *alone]
 
 
@@ -153,20 +161,28 @@ def one_file_each(
     return {scan: fitting[0].path for scan, fitting in found.items()}
 
 
-def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Path) -> dict[str, Path]:
+def images_behind(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Path, reference: Path) -> dict[str, Path]:
     """Find the image of each pair, by the name of its reference.
 
     Args:
         pairs: Result of :func:`pair_files`.
         images: Images of any scans.
         root: Their folder.
+        reference: The folder of the references.
 
     Returns:
-        The image by ``scan_id``; pairs without an image are left out.
+        The image by ``scan_id``; pairs without an image, or with one in the folder of another patient, are left out.
 
     Raises:
         CordlesionError: Two images fit one pair equally well.
     """
+    found = _images_by_name(pairs, images, root)
+    references = {pair.scan_id: pair.reference for pair in pairs}
+    faults = other_patients(found, references, reference, [file.path for file in images], root)
+    return {name: path for name, path in found.items() if name not in faults}
+
+
+def _images_by_name(pairs: Sequence[MapPair], images: Sequence[ScanFile], root: Path) -> dict[str, Path]:
     by_base: dict[str, list[ScanFile]] = {}
     for image in _placed(images, root, True) if _repeats(images) else images:
         by_base.setdefault(image.key, []).append(image.as_image())
@@ -266,7 +282,6 @@ def _duplicate_error(one: ScanFile, other: ScanFile, remedy: str) -> CordlesionE
     return CordlesionError(f"{other.path}: is of the same scan as {one.path}; one file per scan is needed. {remedy}")
 
 
-def _unmatched(file: ScanFile, wanted: str) -> tuple[str, str]:
-    return str(
-        file.path
-    ), f"{file.path}: no {wanted} for {file.name}; one file each is needed. Add it, or remove this one."
+def _unmatched(file: ScanFile, wanted: str, fault: str | None) -> tuple[str, str]:
+    usual = f"{file.path}: no {wanted} for {file.name}; one file each is needed. Add it, or remove this one."
+    return str(file.path), fault or usual

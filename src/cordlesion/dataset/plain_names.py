@@ -6,20 +6,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from cordlesion.dataset.globs import below_literal_folders, joined, matching, stars, stem
+from cordlesion.dataset.patient_folders import FolderPairs, Placed
 from cordlesion.dataset.scan_names import ScanFile, scan_file
 
+_OTHER_FOLDER = "Move it, or name its folder in `patterns` if that is no patient's (`labels/*.nii.gz`)."
 _APART = {"derivatives", "sourcedata"}
 """Folders of BIDS with files that are no scans of the dataset, unless a glob names the folder."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """Names under which a mask is searched for its image."""
+    """Names under which a mask is searched for its image, and where that lies."""
 
     exact: frozenset[str]
     """With the folders."""
     loose: frozenset[str]
     """From the file name alone, or from one of several stars."""
+    place: Placed
+    """The image, or the mask itself."""
 
 
 def plain_images(
@@ -52,14 +56,14 @@ def keys_of_images(images: Mapping[str, tuple[ScanFile, str]], folder: Path) -> 
     places = {name: file.path.relative_to(folder) for name, (file, _) in images.items()}
     in_folder = Counter(place.parent for place in places.values())
     found = {}
-    for name, (_, glob) in images.items():
+    for name, (file, glob) in images.items():
         place = places[name]
         inside = below_literal_folders(place, glob)
         exact = {joined(stars(place, glob)), joined([*inside.parent.parts, stem(place, glob)])}
         if in_folder[place.parent] == 1:
             exact |= {joined(inside.parent.parts), joined(place.parent.parts)}
         loose = {joined(stars(PurePath(place.name), PurePath(glob).name)), joined([stem(place, glob)]), joined([name])}
-        found[name] = Keys(frozenset(exact - {""}), frozenset(loose - {""}))
+        found[name] = Keys(frozenset(exact - {""}), frozenset(loose - {""}), _placed(file.path, folder, glob))
     return found
 
 
@@ -73,32 +77,39 @@ def match_masks(
         folder: The dataset.
         glob: The glob.
         images: Result of :func:`keys_of_images`.
-        ties: Collects masks that fit several scans, each with a sentence.
+        ties: Collects masks that fit several scans, or one in the folder of another patient, each with a sentence.
 
     Returns:
         The masks of each scan that has any.
     """
     exact, loose = (_by_key(images, by) for by in (lambda keys: keys.exact, lambda keys: keys.exact | keys.loose))
+    known = {path: _mask_keys(path, folder, glob) for path in masks}
+    folders = FolderPairs.of([keys.place for keys in images.values()], [keys.place for keys in known.values()])
     found: dict[str, list[ScanFile]] = {}
-    for path in masks:
-        wanted = _mask_keys(path.relative_to(folder), glob)
+    for path, wanted in known.items():
         fitting = _fitting(wanted.exact, exact) or _fitting(wanted.exact | wanted.loose, loose)
-        if len(fitting) == 1:
-            found.setdefault(fitting[0], []).append(_image(path, glob))
-        elif fitting:
+        if len(fitting) > 1:
             ties[path] = (
                 f"{path}: fits the scans {fitting[0]} and {fitting[1]}; the name must distinguish them. Use globs "
                 "whose stars stand for the same text in the names of scan and mask."
             )
+        elif fitting and (fault := folders.fault(images[fitting[0]].place, wanted.place, _OTHER_FOLDER)):
+            ties[path] = fault
+        elif fitting:
+            found.setdefault(fitting[0], []).append(_image(path, glob))
     return found
 
 
-def _mask_keys(place: PurePath, glob: str) -> Keys:
-    parts = stars(place, glob)
+def _mask_keys(path: Path, folder: Path, glob: str) -> Keys:
+    place = path.relative_to(folder)
     named = stars(PurePath(place.name), PurePath(glob).name)
-    return Keys(
-        frozenset({joined(parts)} - {""}), frozenset({joined(named), *map(joined, [[p] for p in named])} - {""})
-    )
+    loose = frozenset({joined(named), *map(joined, [[p] for p in named])} - {""})
+    return Keys(frozenset({joined(stars(place, glob))} - {""}), loose, _placed(path, folder, glob))
+
+
+def _placed(path: Path, folder: Path, glob: str) -> Placed:
+    """Return a file with the folders below the dataset that the glob does not name literally."""
+    return Placed.below(path, folder, PurePath(glob).parent.parts)
 
 
 def _by_key(images: Mapping[str, Keys], of: Callable[[Keys], frozenset[str]]) -> dict[str, list[str]]:

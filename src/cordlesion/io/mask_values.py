@@ -38,6 +38,18 @@ class MaskValues:
     _found: dict[Path, float | None] = field(default_factory=dict)
     _several: dict[Path, SeveralValuesError] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse a value that no lesion has.
+
+        Raises:
+            CordlesionError: The value is not above 0.
+        """
+        if self.value is not None and not 0 < self.value < math.inf:
+            raise CordlesionError(
+                f"the value {self.value:g} was given as that of lesions in the {self.kind}; a number above 0 is "
+                "needed, since 0 is what is no lesion. Give the value that marks lesions."
+            )
+
     def read(self, path: Path, like: Volume | None = None) -> Volume:
         """Read a mask and store its value.
 

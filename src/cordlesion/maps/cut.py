@@ -11,19 +11,20 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.dataset.matching import MapPair, images_behind
-from cordlesion.dataset.scan_names import file_stem, illegible, scan_file
+from cordlesion.dataset.scan_names import file_stem, files_below, illegible, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import map_scans
 from cordlesion.io.formats import plural
 from cordlesion.io.html import html_notes
 from cordlesion.io.outputs import check_output_folder, optional_path
 from cordlesion.io.progress import show_message
+from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume, read_grid, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
 from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.nnunet.predictions import list_maps, list_part, read_map
-from cordlesion.threshold.mask_rule import MaskRule, read_mask_rule, write_rule_beside
+from cordlesion.threshold.mask_rule import MaskRule, is_other_rule, read_mask_rule, rule_beside, write_rule_beside
 
 MaskNames: TypeAlias = Literal["auto", "bids", "same"]
 """How masks are named: ``bids``: ``<map>_label-lesion_mask``; ``same``: as the map; ``auto``: as the map suggests."""
@@ -66,6 +67,11 @@ class _Cut:
     image: Path | None = None
     """The scan, which gives the grid of an export of nnU-Net."""
 
+    @property
+    def sidecar(self) -> Path:
+        """The JSON file beside the mask."""
+        return self.mask.with_name(f"{file_stem(self.mask)}.json")
+
 
 def cut_files(
     probability: Path | str,
@@ -93,7 +99,7 @@ def cut_files(
             such as those of nnU-Net.
         images: The scans, or their folder: needed for exports of nnU-Net that lie without its masks.
         lesion_class: Number of the class that is lesion, in nnU-Net's exports of more than two.
-        overwrite: Replace masks of these names.
+        overwrite: Replace masks of these names, their JSON files, and the rule beside them.
         code: Folder of the module of a threshold rule of your own. Its code is run: give it only for files that you
             trust.
 
@@ -101,8 +107,8 @@ def cut_files(
         The masks, and what was excluded.
 
     Raises:
-        CordlesionError: There is no map or no rule, two maps give one mask, a mask is there already, or nothing could
-            be cut.
+        CordlesionError: There is no map or no rule, two maps give one mask, a mask or its JSON file is there already,
+            the folder holds masks of another rule, or nothing could be cut.
 
     Examples:
         >>> import cordlesion
@@ -124,11 +130,15 @@ def cut_files(
         )
     planned = _plan(maps, source, folder, names)
     _check_targets(planned, overwrite)
-    planned = _with_images(planned, scans)
-    _require_maps(planned, source, lesion_class)
-    outcomes = map_scans(lambda one: _cut(one, rule, lesion_class), planned, "cut maps")
+    _check_rule(planned, folder, rule, overwrite)
+    planned = _with_images(planned, source, scans)
+    read = _require_maps(planned, source, lesion_class)
+    outcomes = map_scans(lambda one: _cut(one, rule, lesion_class, read.pop(one.source, None)), planned, "cut maps")
     rows, excluded = usable_results(outcomes, unusable)
     write_rule_beside(folder, rule)
+    for one in planned:
+        if one.scan_id in excluded and one.mask.exists():
+            show_message(f"{one.mask}: was there before and stays, because its map is excluded. Delete it.")
     show_message(f"{plural(len(rows), 'mask')} at {rule.summary}: {folder}")
     return CutMasks(pd.DataFrame(rows), excluded)
 
@@ -170,13 +180,41 @@ def _check_targets(planned: Sequence[_Cut], overwrite: bool) -> None:
                 f"{one.mask}: lies among the maps that are read, and would be overwritten; another folder is needed. "
                 "Choose another --output, or --names bids."
             )
-        if target.exists() and not overwrite:
+        there = next((path for path in (one.mask, one.sidecar) if path.exists()), None)
+        if there is not None and not overwrite:
             raise CordlesionError(
-                f"{one.mask}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
+                f"{there}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
             )
 
 
-def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
+def _check_rule(planned: Sequence[_Cut], folder: Path, rule: MaskRule, overwrite: bool) -> None:
+    """Refuse to replace the rule of other masks: it names the subjects that these must not be measured on."""
+    path = rule_beside(folder)
+    if not is_other_rule(path, rule):
+        return
+    if not overwrite:
+        raise CordlesionError(
+            f"{path}: is there already, with another rule or other tuning scans; a folder holds the masks of one rule. "
+            "Choose another folder, or --overwrite."
+        )
+    replaced = {one.sidecar for one in planned}
+    stays = next((one for one in files_below(folder) if one not in replaced and _is_sidecar(one)), None)
+    if stays is not None:
+        raise CordlesionError(
+            f"{stays}: its mask is of the rule in {path.name}, and would stay without it; a folder holds the masks of "
+            "one rule. Choose another folder."
+        )
+
+
+def _is_sidecar(path: Path) -> bool:
+    """Return whether a file is what :func:`cut_files` writes beside a mask."""
+    try:
+        return path.suffix == ".json" and "ThresholdRule" in read_json(path, dict)
+    except CordlesionError:
+        return False
+
+
+def _with_images(planned: Sequence[_Cut], source: Path, images: Path | None) -> list[_Cut]:
     """Find the scan of each map, where a folder of scans is given."""
     if images is None:
         return list(planned)
@@ -184,35 +222,37 @@ def _with_images(planned: Sequence[_Cut], images: Path | None) -> list[_Cut]:
         return [replace(planned[0], image=images)]
     given = [scan_file(path) for path in list_part(images, "images") if not illegible(path)]
     pairs = [MapPair(one.scan_id, "", "", one.source, one.source) for one in planned]
-    behind = images_behind(pairs, [file for file in given if not file.is_derived], images)
+    behind = images_behind(pairs, [file for file in given if not file.is_derived], images, source)
     return [replace(one, image=behind.get(one.scan_id)) for one in planned]
 
 
-def _require_maps(planned: Sequence[_Cut], source: Path, lesion_class: int | None) -> None:
-    """Refuse maps that are all masks; as a rule, the first map shows that they are not."""
+def _require_maps(planned: Sequence[_Cut], source: Path, lesion_class: int | None) -> dict[Path, Volume]:
+    """Refuse maps that are all masks; as a rule, the first map shows that they are not: it is returned."""
     are_masks = False
     for one in planned:
         try:
-            found = only_zeros_and_ones(_read(one, lesion_class))
+            probability = _read(one, lesion_class)
         except CordlesionError:
             continue  # it is excluded with its reason
+        found = only_zeros_and_ones(probability)
         if found is False:
-            return
+            return {one.source: probability}
         are_masks = are_masks or bool(found)
     if are_masks:
         raise refuse_masks(source)
+    return {}
 
 
 def _read(one: _Cut, lesion_class: int | None) -> Volume:
     return read_map(one.source, None if one.image is None else read_grid(one.image), lesion_class)
 
 
-def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None) -> dict[str, object]:
+def _cut(one: _Cut, rule: MaskRule, lesion_class: int | None, read: Volume | None) -> dict[str, object]:
     """Write the mask of a map and its sidecar; returns its row."""
-    probability = _read(one, lesion_class)
+    probability = _read(one, lesion_class) if read is None else read
     mask, threshold = rule.make_mask(probability)
     write_volume(one.mask, mask, probability)
-    write_json(one.mask.with_name(f"{file_stem(one.mask)}.json"), _describe(one, rule, threshold))
+    write_json(one.sidecar, _describe(one, rule, threshold))
     voxel_mm3 = float(np.prod(probability.spacing_mm))
     return {
         "scan_id": one.scan_id,

@@ -34,7 +34,7 @@ from cordlesion.maps.own import find_metrics
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
 from cordlesion.nnunet.predictions import list_part
-from cordlesion.threshold.mask_rule import read_mask_rule, read_rule_beside
+from cordlesion.threshold.mask_rule import read_mask_rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,6 @@ def evaluate_files(
     if figure_format not in get_args(FigureFormat):
         raise CordlesionError(f"{figure_format!r} is no format of pictures; png or svg is needed.")
     cut = None if threshold is None else read_mask_rule(threshold, code)
-    tuned = cut or read_rule_beside(predicted_files)
     own = find_metrics(metrics, code)
     pairs, unmatched = pair_by_name(
         reference,
@@ -160,7 +159,7 @@ def evaluate_files(
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]
     if figures is not None:
         excluded |= _draw(figures, evaluated, behind, rule, figure_format, predictions)
-    remarks = [*remark_people(evaluated, subjects), *(remark_shared(tuned, evaluated) if tuned else ())]
+    remarks = [*remark_people(evaluated, subjects), *remark_shared(cut, predicted_files, evaluated)]
     return MetricsTable(table, excluded, remarks)
 
 
@@ -246,11 +245,11 @@ def _images(reference: Path, images: Path | None, pairs: Sequence[MapPair]) -> d
     if images is not None:
         root = images
         given = named_files(list_part(images, "images"), FilePatterns().image)
-        found = images_behind(pairs, [file for file in given if not file.is_derived], root)
+        found = images_behind(pairs, [file for file in given if not file.is_derived], root, reference)
     else:
         root = _dataset_of(reference)
         try:
-            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root)
+            found = images_behind(pairs, [scan_file(scan.image) for scan in read_dataset(root).scans], root, reference)
         except CordlesionError:
             found = {}
     missing = [pair.scan_id for pair in pairs if pair.scan_id not in found]

@@ -19,7 +19,7 @@ from cordlesion.io.progress import show_message
 from cordlesion.io.volume import Volume
 from cordlesion.metrics.rules import row_name
 from cordlesion.nnunet.predictions import list_maps, list_masks, list_part, read_map
-from cordlesion.threshold.mask_rule import MaskRule
+from cordlesion.threshold.mask_rule import MaskRule, read_tuning_scans, rule_beside, shared_scans
 
 Result = TypeVar("Result")
 
@@ -129,13 +129,24 @@ def _guess_pattern(names: Sequence[str]) -> str:
     return "_".join([*parts[0][:n_fixed], "{subject}", "*"])
 
 
-def remark_shared(rule: MaskRule, pairs: Sequence[MapPair]) -> list[str]:
-    """Remark that scans are measured whose subjects the threshold was tuned on."""
-    shared = rule.shared_with({pair.scan_id: pair.subject for pair in pairs})
+def remark_shared(rule: MaskRule | None, predictions: Path, pairs: Sequence[MapPair]) -> list[str]:
+    """Remark that scans are measured whose subjects the threshold was tuned on.
+
+    Args:
+        rule: The one that was given; None for masks, whose rule may be beside them.
+        predictions: The masks or maps.
+        pairs: The scans.
+    """
+    source = rule_beside(predictions) if rule is None else rule.source
+    try:
+        tuned = read_tuning_scans(rule_beside(predictions)) if rule is None else rule.scans
+    except CordlesionError as error:
+        return [f"{error} Until then it is unknown whether the threshold was tuned on these subjects."]
+    shared = shared_scans(tuned, {pair.scan_id: pair.subject for pair in pairs})
     if not shared:
         return []
     remark = (
-        f"{rule.source}: was tuned on the subjects of {len(shared)} of these {plural(len(pairs), 'scan')} (first: "
+        f"{source}: was tuned on the subjects of {len(shared)} of these {plural(len(pairs), 'scan')} (first: "
         f"{shared[0]}), so their scores look too good. Report scans of other subjects."
     )
     return [remark]

@@ -17,6 +17,7 @@ from cordlesion.io.arrays import Float32Array
 from cordlesion.io.volume import Volume
 from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.threshold import ThresholdRule
+from cordlesion.threshold.further import FurtherRule
 
 
 class Card(Protocol):
@@ -37,6 +38,10 @@ class Card(Protocol):
     @property
     def threshold(self) -> ThresholdRule | None:
         """The rule that makes masks of maps; None until it has been tuned."""
+
+    @property
+    def further_rules(self) -> Mapping[str, FurtherRule]:
+        """Rules beside that one, by name."""
 
     @property
     def provenance(self) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from safetensors.torch import save
 from torch import nn
 
@@ -35,8 +42,9 @@ from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.preprocess.cord_stack import StackGeometry, map_back, sample_stack
 from cordlesion.preprocess.intensity import IntensityLandmarks
 from cordlesion.preprocess.region import place_stack
+from cordlesion.threshold.further import FurtherRule, without_empty
 from cordlesion.threshold.own_rule import known_rule
-from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule
+from cordlesion.threshold.rules import AnyThresholdRule, ForeignRule, ThresholdRule
 
 
 class ModelCard(BaseModel):
@@ -54,6 +62,8 @@ class ModelCard(BaseModel):
     landmarks: IntensityLandmarks
     threshold: AnyThresholdRule | None = None
     """Absent until the threshold has been tuned."""
+    further_rules: dict[str, FurtherRule] = {}
+    """Threshold rules beside that one, by name; the key is written only where there are some."""
     provenance: dict[str, Any] = {}
     """For people, and for a network or a threshold rule of the user's own code the SHA-256 of its source, as ``code``.
     """
@@ -68,6 +78,10 @@ class ModelCard(BaseModel):
         if self.architecture != "ensemble" and self.network.is_imported != (self.architecture == "imported"):
             raise ValueError(f"the architecture {self.architecture} has no network {self.network.name}")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(serialize(self))
 
     @property
     def cord_settings(self) -> PreprocessConfig:
@@ -173,13 +187,18 @@ def _imported(card: ModelCard, code: Path | None) -> Bundle:
     return Bundle(card, make_network(card.network, known_network(card.network.name, card.provenance, code)))
 
 
-def _with_own_rule(bundle: Bundle, code: Path | None) -> Bundle:
-    """Return a bundle whose threshold rule can be applied, where the code of a user's rule may run."""
-    card = bundle.card
-    if code is None or not isinstance(card.threshold, ForeignRule):
+def _with_own_rules(bundle: Bundle, code: Path | None) -> Bundle:
+    """Return a bundle whose threshold rules can be applied, where the code of a user's rules may run."""
+    if code is None:
         return bundle
-    rule = known_rule(card.threshold, card.provenance.get("code"), code)
-    return replace(bundle, card=card.model_copy(update={"threshold": rule}))
+    card = bundle.card
+
+    def known(rule: ThresholdRule) -> ThresholdRule:
+        return known_rule(rule, card.provenance.get("code"), code) if isinstance(rule, ForeignRule) else rule
+
+    further = {name: one.model_copy(update={"rule": known(one.rule)}) for name, one in card.further_rules.items()}
+    own = None if card.threshold is None else known(card.threshold)
+    return replace(bundle, card=card.model_copy(update={"threshold": own, "further_rules": further}))
 
 
 UNET, IMPORTED = Architecture(ModelCard, _unet), Architecture(ModelCard, _imported)
@@ -225,7 +244,7 @@ def load_bundle(folder: Path | str, code: Path | str | None = None) -> Predictor
     try:
         bundle = find_architecture(card.architecture).build(card, Path(code) if code else None)
         if isinstance(bundle, Bundle):
-            bundle = _with_own_rule(bundle, Path(code) if code else None)
+            bundle = _with_own_rules(bundle, Path(code) if code else None)
     except CordlesionError as error:
         raise CordlesionError(f"{folder}: {error}") from error
     weights = folder / "model.safetensors"

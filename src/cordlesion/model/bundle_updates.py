@@ -1,6 +1,6 @@
 """Changes of the card of a trained model: its threshold, how it is used, what is known of its errors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cordlesion.config import PostprocessConfig, PredictionConfig
@@ -8,6 +8,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.model.architectures import Card
 from cordlesion.model.bundle import read_card
 from cordlesion.model.experience import TestError, TrainingData
+from cordlesion.threshold.further import FurtherRule
 from cordlesion.threshold.own_rule import code_of
 from cordlesion.threshold.rules import ThresholdRule
 
@@ -40,10 +41,31 @@ def set_threshold(folder: Path | str, threshold: ThresholdRule, minimum_volume_m
     _update_card(folder, card, threshold=threshold, postprocess=postprocess, **changes)
 
 
+def set_further_rules(folder: Path | str, rules: Mapping[str, FurtherRule]) -> None:
+    """Store the threshold rules of a bundle beside its own, in place of those that it has.
+
+    Args:
+        folder: The bundle.
+        rules: By the names that ``segment --threshold-rule`` takes; of one of your own, the SHA-256 of its module is
+            stored, too.
+
+    Raises:
+        CordlesionError: The folder is no bundle, or a rule does not name its class.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    if _as_json(card.further_rules) == _as_json(rules):
+        return
+    changes: dict[str, object] = {"further_rules": dict(rules)}
+    if own := {path: hashes for one in rules.values() for path, hashes in code_of(one.rule).items()}:
+        changes["provenance"] = {**card.provenance, "code": {**card.provenance.get("code", {}), **own}}
+    _update_card(folder, card, **changes)
+
+
 def set_inference(
     folder: Path, prediction: PredictionConfig, postprocess: PostprocessConfig, volumes_mm3: Sequence[float] = ()
 ) -> None:
-    """Store how the network is used. Where that changes, the threshold is removed, which was tuned for the old way.
+    """Store how the network is used. Where that changes, threshold rules are removed: they were tuned for the old way.
 
     Args:
         folder: The bundle.
@@ -56,15 +78,15 @@ def set_inference(
     if card.threshold is not None and tuned in volumes_mm3:
         postprocess = postprocess.model_copy(update={"minimum_volume_mm3": tuned})
     if (card.prediction, card.postprocess) != (prediction, postprocess):
-        changed = {"prediction": prediction, "postprocess": postprocess, "threshold": None}
-        _update_card(folder, card, **changed, **_unmeasured(card))
+        untuned: dict[str, object] = {"threshold": None, "further_rules": {}, **_unmeasured(card)}
+        _update_card(folder, card, prediction=prediction, postprocess=postprocess, **untuned)
 
 
 def forget_threshold(folder: Path) -> None:
-    """Remove the tuned threshold from a bundle: what it was tuned for has changed."""
+    """Remove the tuned threshold rules from a bundle: what they were tuned for has changed."""
     card = read_card(folder)
-    if card.threshold is not None:
-        _update_card(folder, card, threshold=None, **_unmeasured(card))
+    if card.threshold is not None or card.further_rules:
+        _update_card(folder, card, threshold=None, further_rules={}, **_unmeasured(card))
 
 
 def set_training_data(folder: Path, training_data: TrainingData) -> None:
@@ -80,6 +102,10 @@ def set_experience(folder: Path, training_data: TrainingData, test_error: TestEr
     known = {"training_data": training_data, "test_error": test_error}
     if card.experience not in (None, tuple(known.values())):
         _update_card(folder, card, **known)
+
+
+def _as_json(rules: Mapping[str, FurtherRule]) -> dict[str, object]:
+    return {name: rule.model_dump(mode="json") for name, rule in rules.items()}
 
 
 def _unmeasured(card: Card) -> dict[str, object]:

@@ -19,7 +19,7 @@ from cordlesion.report.summary_columns import (
     optional_count,
     optional_number,
 )
-from cordlesion.study_folder.tables import RETENTION
+from cordlesion.study_folder.tables import RETENTION, RULE_EVALUATION
 
 STATEMENT_ROWS = TableSpec(
     "summary_statements.tsv",
@@ -59,7 +59,20 @@ UNCERTAINTIES = TableSpec(
         optional_number("reached", "Share of what the ideal order gains over the random one (mean areas)"),
     ),
 )
-
+FURTHER_RULES = TableSpec(
+    "summary_threshold_rules.tsv",
+    "A row per loss, further threshold rule and metric: the masks of the rule compared with those of the one threshold "
+    "on the test set, scan by scan. Only in studies that tune further threshold rules.",
+    (
+        *(LOSS, RULE_EVALUATION.columns[RULE_EVALUATION.names.index("threshold_rule")], METRIC, N),
+        replace(N_SUBJECTS, meaning="Subjects"),
+        optional_number("reference", "Mean over the subjects, masks of the one threshold"),
+        optional_number("value", "Mean over the subjects, masks of the rule"),
+        optional_number("difference", "Their difference, rule - one threshold"),
+        *(replace(LOW, meaning="95 % interval of the difference over subjects, for these trainings"), HIGH),
+        *(WILCOXON, replace(HOLM, meaning="The p-value after Holm's correction over the losses and rules of a metric")),
+    ),
+)
 OWN_METRICS = TableSpec(
     "summary_own_metrics.tsv",
     "A row per metric of the user and loss: the tuned threshold compared with t = 0.5 on the test set, scan by scan. "

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from cordlesion.dataset.columns import SET
 from cordlesion.io.columns import Column, TableSpec, count
+from cordlesion.report.summary_analyses import FURTHER_RULES as FURTHER_RULES
 from cordlesion.report.summary_analyses import OWN_METRICS as OWN_METRICS
 from cordlesion.report.summary_analyses import STATEMENT_ROWS as STATEMENT_ROWS
 from cordlesion.report.summary_analyses import UNCERTAINTIES as UNCERTAINTIES
@@ -254,5 +255,5 @@ SUBGROUPS = TableSpec(
 
 SUMMARIES = (
     *(RUNS, TUNING, STABILITY, CALIBRATED, PAIRS, CHOICE, BUDGET, RANKS, SEEDS, STRATA_FOUND, FROC_SCORES, BY_RULE),
-    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES, OWN_METRICS),
+    *(OPERATING_POINTS, CHANGES, SUBGROUPS, STATEMENT_ROWS, UNCERTAINTIES, OWN_METRICS, FURTHER_RULES),
 )

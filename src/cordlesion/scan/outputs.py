@@ -192,6 +192,7 @@ def _write_maps(result: Segmentation, folder: Path) -> list[Path]:
             "Remarks": _remarks(result),
             "Guard": result.verdict.record(),
             "Threshold": result.threshold,
+            "ThresholdRule": result.rule.model_dump(mode="json"),
             "Prediction": card.prediction.model_dump(mode="json"),
             "Postprocessing": card.postprocess.model_dump(mode="json"),
             "Model": _experience(card),
@@ -262,7 +263,7 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         file=result.scan.path.name if result.scan.path else "",
         model=card.describe(),
         threshold=result.threshold,
-        threshold_origin=describe_origin(card.threshold, result.rule),
+        threshold_origin=_origin(card, result.rule),
         **_experience_in_words(card, result.threshold),
         removal=card.postprocess,
         centerline=_curve_record(result),
@@ -273,6 +274,11 @@ def _write_pictures(result: Segmentation, folder: Path) -> list[Path]:
         coverage=result.coverage,
     )
     return [picture, write_lesion_report(page, source, LesionList(result.lesions, result.load), figure)]
+
+
+def _origin(card: Card, rule: ThresholdRule) -> str:
+    origin = describe_origin(card.threshold, rule)
+    return origin if rule.fixed_threshold is not None else f"by the rule {rule.rule} ({rule.summary}), {origin}"
 
 
 def _experience_in_words(card: Card, threshold: float) -> dict[str, str]:

@@ -26,11 +26,12 @@ from cordlesion.model.packaged_model import announcer, bundle_folder
 from cordlesion.prediction import cut_scan, predict, predict_scan
 from cordlesion.scan.earlier import check_earlier, doubt_files, map_files, output_name
 from cordlesion.scan.guard import compare_result, compare_scan, show_verdict
+from cordlesion.scan.mask_rule import applied_rule
 from cordlesion.scan.outputs import Segmentation, partial_remark, write_segmentation
 from cordlesion.scan.qc_entry import add_to_qc
 from cordlesion.scan.segmented_scans import SegmentedScans
 from cordlesion.threshold.postprocess import make_mask, read_cord
-from cordlesion.threshold.rules import ThresholdRule, choose_rule
+from cordlesion.threshold.rules import ThresholdRule
 
 
 def segment(
@@ -41,6 +42,7 @@ def segment(
     cord_mask: Path | str | None = None,
     centerline_source: CordSource = "auto",
     threshold: float | None = None,
+    threshold_rule: str | None = None,
     code: Path | str | None = None,
     allow_partial: bool = False,
     force: bool = False,
@@ -56,7 +58,8 @@ def segment(
             a model that restricts lesions to the cord. Without either the cord is found in the scan.
         centerline_source: How it is found: ``auto`` (our own detector), ``sct`` (the Spinal Cord Toolbox, where it is
             installed) or the file of SCT's centerline network (``t2_ctr.h5``).
-        threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
+        threshold: A voxel is lesion when p >= threshold; the bundle's own rule by default.
+        threshold_rule: Name of another rule of the bundle, such as ``peak``: one of ``further_rules`` of its card.
         code: Folder of the module of a bundle whose network is a user's own code, as for :func:`load_bundle`.
         allow_partial: Give no warning if the cord is lost inside the scan, so that only a part of it is searched.
         force: Segment a scan that the guard refuses, because it looks unlike the scans that the model was trained on.
@@ -85,15 +88,11 @@ def segment(
         announcer(bundle)(*given.files)
         folder = bundle_folder(bundle)
         bundle = load_bundle(folder, code)
-    rule = _rule(bundle.card, threshold, folder or "the bundle")
-    result = _segment(image, bundle, given, rule, bundle=folder, force=force)
+    model, rule = applied_rule(bundle, threshold, threshold_rule, folder or "the bundle")
+    result = _segment(image, model, given, rule, bundle=folder, force=force)
     if not allow_partial and (remark := partial_remark(result)):
         warnings.warn(remark, PartialSearchWarning, stacklevel=2)
     return result
-
-
-def _rule(card: Card, threshold: float | None, name: object) -> ThresholdRule:
-    return choose_rule(card.threshold, card.built_in_threshold, threshold, name)
 
 
 def _segment(
@@ -130,6 +129,7 @@ def segment_files(
     cord_masks: Sequence[Path] = (),
     centerline_source: CordSource = "auto",
     threshold: float | None = None,
+    threshold_rule: str | None = None,
     qc: Path | None = None,
     pictures: bool = True,
     overwrite: bool = False,
@@ -146,7 +146,8 @@ def segment_files(
         cord_masks: One for each scan, in the order of the scans; give both only to a model that restricts lesions to
             the cord.
         centerline_source: How the cord is found where neither is given, as for :func:`segment`.
-        threshold: A voxel is lesion when p >= threshold; the bundle's own by default.
+        threshold: As for :func:`segment`.
+        threshold_rule: As for :func:`segment`.
         qc: A quality-control report of the Spinal Cord Toolbox; every scan is added to it.
         pictures: Write a picture and a one-page report of every scan.
         overwrite: Replace masks that were corrected by hand, or that are of another scan of the same name; without it
@@ -170,8 +171,7 @@ def segment_files(
     for written in (file for scan in scans for file in (*map_files(folder, scan), *doubt_files(folder, scan))):
         check_output_file(written, *scans, *centerlines, *cord_masks)
     place, announce = bundle_folder(bundle), announcer(bundle)
-    model = load_bundle(place, code)
-    rule = _rule(model.card, threshold, place)
+    model, rule = applied_rule(load_bundle(place, code), threshold, threshold_rule, place)
     find = cord_finder(centerline_source, BY_OPTION)
     faults, partial = dict[str, str](), dict[str, str]()
     n_written = 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from cordlesion.config import PostprocessConfig, PreprocessConfig
@@ -21,6 +21,7 @@ from cordlesion.model.patch_prediction import predict_patches, require_finite
 from cordlesion.patches.grid import extract_patch, patch_grid, stitch_patches
 from cordlesion.sct.networks import SctLesionNet
 from cordlesion.sct.stack import SctPreprocess, make_sct_stack, map_sct_stack_back, place_sct_stack
+from cordlesion.threshold.further import FurtherRule, without_empty
 from cordlesion.threshold.rules import AnyThresholdRule
 
 SctFilters: TypeAlias = Annotated[int, Field(gt=0, le=1024)]
@@ -54,8 +55,13 @@ class SctCard(BaseModel):
     prediction: SctPredictionConfig
     postprocess: PostprocessConfig = PostprocessConfig()
     threshold: AnyThresholdRule | None = None
+    further_rules: dict[str, FurtherRule] = {}
     provenance: dict[str, Any] = {}
     weights_sha256: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_empty(serialize(self))
 
     @property
     def cord_settings(self) -> PreprocessConfig:

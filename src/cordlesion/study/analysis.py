@@ -24,9 +24,11 @@ from cordlesion.study.inputs import require_unchanged
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
 from cordlesion.study.sets import Study
+from cordlesion.study.threshold_rules import collect_rules, measure_rules
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
-from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULES, STRATA
+from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULE_EVALUATION, RULES, STRATA
+from cordlesion.threshold.study_rules import study_rules
 
 _OF_MASKS = (RULES, STRATA)
 _PER_RUN = (*_OF_MASKS, CALIBRATION, RELIABILITY)
@@ -52,6 +54,10 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
     for run in doubted:
         measure_uncertainty(study.folder, run, _doubted(study, run))
     collect_uncertainty(study.folder, doubted)
+    if study_rules(study.config):
+        for method in (one for one in study.config.methods if one.is_tuned):
+            measure_rules(study, method, study.in_set("test", method.fold))
+    collect_rules(study, RULE_EVALUATION)
     return study
 
 

@@ -2,14 +2,19 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+
+from pydantic import ValidationError
 
 from cordlesion.config import DRAWN, FilePatterns, ReducedConfig, StudyConfig, builtin_study, study_of_text
 from cordlesion.dataset.recognition.recognize import Recognized, recognize
 from cordlesion.dataset.recognition.sentences import subject_hint
 from cordlesion.dataset.scan import Scan
+from cordlesion.errors import CordlesionError
+from cordlesion.io.faults import first_fault
 from cordlesion.io.formats import plural
 
 _OBJECTIVE = """\
@@ -46,22 +51,24 @@ class InitialStudy:
         """Why it cannot run; empty if it can."""
         return self.found.fault
 
-    @property
+    @cached_property
     def scans(self) -> list[Scan]:
         """The scans with a reference."""
         return [scan for scan in self.found.dataset.scans if scan.reference]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The study as YAML with comments."""
-        text = builtin_study("isbi2023").read_text(encoding="utf-8")
         place = json.dumps(str(self.found.folder.resolve()), ensure_ascii=False)
         output = "tried" if self.cut else "study"
-        text = text.replace("dataset: ../cohort", f"dataset: {place}").replace("../isbi2023", output)
-        text = text.replace("centerline: auto", f"centerline: {_centerline(self.found.dataset.scans)}")
-        text = text.replace("threshold: {objective: median_voxel_f1} # section 2.5", _OBJECTIVE)
-        text = text.replace(f"output: {output}\n", f"output: {output}\n{_patterns(self.found.patterns)}")
-        text = text.replace("# Put your BIDS folder in `dataset`; paths are", "# Paths are")
+        changes = {
+            "# Put your BIDS folder in `dataset`; paths are": "# Paths are",
+            "centerline: auto": f"centerline: {_centerline(self.found.dataset.scans)}",
+            "threshold: {objective: median_voxel_f1} # section 2.5": _OBJECTIVE,
+            "output: ../isbi2023\n": f"output: {output}\n{_patterns(self.found.patterns)}",
+            "dataset: ../cohort\n": f"dataset: {place}\n",
+        }
+        text = _changed(builtin_study("isbi2023").read_text(encoding="utf-8"), changes)
         head = "".join(f"# {line}\n" for remark in [self.counts, *self.remarks] for line in remark.splitlines())
         return head + (_with_cut(text, self.cut) if self.cut else text)
 
@@ -72,7 +79,7 @@ class InitialStudy:
         subjects = len({scan.subject for scan in scans})
         return f"{len(scans)} scans of {subjects} subjects, {len(self.scans)} with a reference."
 
-    @property
+    @cached_property
     def config(self) -> StudyConfig:
         """The study itself."""
         return study_of_text(self.text)
@@ -101,10 +108,21 @@ def start_study(dataset: Path, patterns: FilePatterns | None = None) -> InitialS
 def wanted_patterns(
     image: Sequence[str], reference: Sequence[str], subjects: str | None, lesion_value: int | None
 ) -> FilePatterns:
-    """Return the patterns that the user chose; what is not given has its default."""
-    given = {"image": tuple(image), "reference": tuple(reference), "lesion_value": lesion_value}
-    who = FilePatterns(subjects=subjects).below(Path.cwd())
-    return who.model_copy(update={key: value for key, value in given.items() if value})
+    """Return the patterns that the user chose; what is not given has its default.
+
+    Raises:
+        CordlesionError: A pattern is empty, or a value is none of lesions; the sentence names the option.
+    """
+    given = {"image": tuple(image), "reference": tuple(reference), "subjects": subjects, "lesion_value": lesion_value}
+    chosen = {key: value for key, value in given.items() if value is not None and value != ()}
+    texts = {"image": image, "reference": reference, "subjects": () if subjects is None else (subjects,)}
+    for key, patterns in texts.items():
+        if not all(map(str.strip, patterns)):
+            raise CordlesionError(f"--{key}: is empty; a pattern of file names is needed. Give one, or leave it out.")
+    try:
+        return FilePatterns.model_validate(chosen).below(Path.cwd())
+    except ValidationError as error:
+        raise CordlesionError(f"--{first_fault(error, chosen).replace('_', '-', 1)}. Mend the option.") from None
 
 
 def _centerline(scans: Sequence[Scan]) -> str:
@@ -126,7 +144,17 @@ def _with_cut(text: str, cut: Cut) -> str:
     """Return the text of a study with less of everything."""
     losses = f"losses: [{', '.join(cut.losses)}]\n\n"
     reduced = json.dumps({key: value for key, value in cut.reduced if value is not None})
-    if cut.is_light:
-        for usual, light in _LIGHT.items():
-            text = text.replace(usual, light)
-    return _BLOCK_OF_LOSSES.sub(losses, text) + f"reduced: {reduced}\n"
+    (block,) = _BLOCK_OF_LOSSES.findall(text)
+    return _changed(text, {block: losses} | (_LIGHT if cut.is_light else {})) + f"reduced: {reduced}\n"
+
+
+def _changed(text: str, changes: Mapping[str, str]) -> str:
+    """Return a text with other phrases; each of the old ones occurs once, or the built-in study is not what it was.
+
+    Phrases are replaced in their order, so that what a user chose comes last and is not searched.
+    """
+    for phrase, other in changes.items():
+        if text.count(phrase) != 1:
+            raise ValueError(f"{phrase!r} occurs {text.count(phrase)} times in the built-in study, and not once")
+        text = text.replace(phrase, other)
+    return text

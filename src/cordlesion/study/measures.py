@@ -8,17 +8,19 @@ from cordlesion.config.runs import imported_code
 from cordlesion.errors import CordlesionError, RunError
 from cordlesion.evaluation import load_metrics
 from cordlesion.threshold import require_columns, study_goal
+from cordlesion.threshold.study_rules import study_rules
 
 
 def try_measures(config: StudyConfig) -> None:
-    """Try the objective and the user's own metrics, so that a fault is found before anything is trained.
+    """Try the objective, the threshold rules and the user's own metrics: faults are found before anything is trained.
 
     Raises:
-        CordlesionError: There is no such objective or metric, it does not work, or the objective reads a column that no
-            metric has.
+        CordlesionError: There is no such objective, rule or metric, it does not work, or the objective reads a column
+            that no metric has.
     """
     own = [metric.name for metric in load_metrics(config.evaluation, config.code)]
     require_columns(study_goal(config), own)
+    study_rules(config)
     named = config.threshold.objective
     lower = [one.title for one in config.evaluation.metrics if not one.higher_is_better]
     if wrong := [name for name in lower if named in (f"mean_{name}", f"median_{name}")]:

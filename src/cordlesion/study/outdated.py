@@ -15,6 +15,7 @@ from cordlesion.study.analysis import TABLES
 from cordlesion.study.fingerprints import train_fingerprint
 from cordlesion.study.models_aside import models_aside, trained_from
 from cordlesion.study.sets import Cohort, close_test_sets
+from cordlesion.study.threshold_rules import made_for
 from cordlesion.study_folder.derivatives import mask_path, sidecar
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.stages import STAGES
@@ -151,7 +152,8 @@ def _made_for(folder: StudyFolder) -> set[str]:
 
 
 def _tables(folder: StudyFolder, name: str) -> list[Path]:
-    return [*(folder.run_sweep(name, part) for part in SETS), *(folder.run(name) / f"{table}.tsv" for table in TABLES)]
+    tables = [folder.run(name) / f"{table}.tsv" for table in TABLES]
+    return [*(folder.run_sweep(name, part) for part in SETS), *tables, *made_for(folder, name)[0]]
 
 
 def _joined(folder: StudyFolder, name: str) -> list[Path]:
@@ -175,6 +177,7 @@ def _keys(folder: StudyFolder, name: str) -> list[str]:
         f"masks/{name}",
         f"analyze/{name}",
         f"uncertainty/{name}",
+        *made_for(folder, name)[1],
         f"ensemble/{name}",
     ]
 

@@ -46,22 +46,22 @@ def split_dataset(
         The excluded scans, each with the reason.
     """
     check_output_file(output, dataset, nnunet)
-    if nnunet and config.folds > 1:
+    if nnunet is not None and config.folds > 1:
         raise CordlesionError(
             f"{nnunet}: has its own folds, and {config.folds} were asked for; only one of the two is possible. "
             "Leave out --folds."
         )
-    nnunet_folds = read_nnunet_splits(nnunet) if nnunet else []
+    nnunet_folds = read_nnunet_splits(nnunet) if nnunet is not None else []
     found = recognize(dataset)
     for remark in found.remarks:
         show_message(remark)
     scans, unusable = find_scans(found.folder, found.patterns)
-    references = MaskValues("references", lesion_value or found.patterns.lesion_value)
+    references = MaskValues("references", found.patterns.lesion_value if lesion_value is None else lesion_value)
     outcomes = map_scans(lambda scan: inspect_scan(scan, "study", references), scans, "read scans")
     references.require_one()
     contents = {o.item.scan_id: o.result for o in outcomes if o.result}
     usable = [scan for scan in scans if scan.scan_id in contents]
-    if nnunet:
+    if nnunet is not None:
         table = split_by_nnunet(usable, contents, nnunet_folds, config, nnunet)
     else:
         table = split_scans(usable, contents, config)

@@ -1,6 +1,7 @@
 """The choice of each method's threshold in a study, and its row of ``thresholds.tsv`` (stage ``tune``)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from cordlesion.study.ensembles import write_bundle
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import sweep_set, write_maps
 from cordlesion.study.sets import Study, TunedThreshold
-from cordlesion.study_folder.tables import THRESHOLDS
+from cordlesion.study.threshold_rules import collect_rules, tune_rules
+from cordlesion.study_folder.tables import RULE_CHOICES, THRESHOLDS
 from cordlesion.threshold import (
     VOLUME,
     GlobalThreshold,
@@ -26,6 +28,7 @@ from cordlesion.threshold import (
     find_cut,
     study_goal,
 )
+from cordlesion.threshold.further import FurtherRule
 
 _NO_INTERVAL = (math.nan, math.nan)
 
@@ -39,11 +42,13 @@ def tune(study: Study, options: RunOptions = DEFAULT) -> Study:
     for method, scans in tuned:
         sweep = sweep_set(study, method, "threshold", scans, config.minimum_volumes_mm3)
         choice, row = choose_for(method, sweep, config.objective, goal)
+        further = tune_rules(study, method, scans)
         if not isinstance(method, ComparatorRun):
-            _write_into_bundle(_bundle(study, method), choice)
+            _write_into_bundle(_bundle(study, method), choice, further)
         rows.append(row)
     # Ensembles and comparators have no seed; the seeds of runs stay whole numbers.
     write_table(study.folder.thresholds, pd.DataFrame(rows).astype({"seed": "Int64"}), THRESHOLDS)
+    collect_rules(study, RULE_CHOICES)
     return study
 
 
@@ -52,10 +57,11 @@ def _bundle(study: Study, method: RunConfig | EnsembleRun) -> Path:
     return write_bundle(study, method) if isinstance(method, EnsembleRun) else study.folder.bundle(method.name)
 
 
-def _write_into_bundle(bundle: Path, choice: ThresholdChoice) -> None:
-    from cordlesion.model.bundle_updates import set_threshold
+def _write_into_bundle(bundle: Path, choice: ThresholdChoice, further: Mapping[str, FurtherRule]) -> None:
+    from cordlesion.model.bundle_updates import set_further_rules, set_threshold
 
     set_threshold(bundle, GlobalThreshold.chosen(choice), choice.minimum_volume_mm3)
+    set_further_rules(bundle, further)
 
 
 def at_volume(sweep: pd.DataFrame, tuned: TunedThreshold) -> pd.DataFrame:

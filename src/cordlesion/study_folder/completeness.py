@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _BY_CATEGORY: dict[Literal["rules", "strata"], str] = {"rules": "rule", "strata": "stratum"}
 """The tables with several rows for each scan and run, and the column in which they differ."""
-_OF_RUNS = ("froc", "calibration", "reliability", "uncertainty", "retention")
+_OF_RUNS = ("froc", "calibration", "reliability", "uncertainty", "retention", "rule_choices", "threshold_rules")
 
 
 def require_complete(results: "StudyResults") -> None:

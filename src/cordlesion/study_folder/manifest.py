@@ -22,6 +22,7 @@ from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
 from cordlesion.io.writing import write_json
 from cordlesion.study_folder.folder import StudyFolder
+from cordlesion.threshold.study_rules import study_rules
 
 BEFORE, AFTER = "before the test set was opened", "after the test set was opened"
 """Values of ``primary.declared``: when the primary comparison was declared."""
@@ -40,6 +41,7 @@ class _Primary(BaseModel):
 class _Opening(BaseModel):
     primary_sha256: str | None
     equivalence_margin: float | None = None
+    threshold_rules: list[str] = []
 
 
 class _Manifest(BaseModel):
@@ -95,13 +97,17 @@ def write_manifest(
 
 
 def record_opening(folder: StudyFolder, config: StudyConfig) -> None:
-    """Record, once and for all, which primary comparison and margin there were when the test set was opened.
+    """Record, once and for all, which primary comparison, margin and rules there were when the test set was opened.
 
     A comparison that was declared or changed later is accepted, recorded as late, and reported.
     """
     if _opened_with(folder) is None:
         margin = config.evaluation.equivalence_margin
-        opened = {"primary_sha256": _hash(config.evaluation.primary), "equivalence_margin": margin}
+        opened = {
+            "primary_sha256": _hash(config.evaluation.primary),
+            "equivalence_margin": margin,
+            "threshold_rules": list(study_rules(config)),
+        }
         registered = {"primary": _registered(config.evaluation.primary, opened), "test_set_opened": opened}
         write_json(folder.manifest, {**_previous(folder), **registered})
     primary = config.evaluation.primary
@@ -123,6 +129,11 @@ def margin_before(config: StudyConfig, manifest: Mapping[str, Any]) -> bool:
     recorded = (manifest.get("test_set_opened") or {}).get("equivalence_margin")
     default: float = EvaluationConfig().equivalence_margin
     return config.evaluation.equivalence_margin == (default if recorded is None else recorded)
+
+
+def rules_before(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the further threshold rules that the study named before the test set was opened."""
+    return tuple((manifest.get("test_set_opened") or {}).get("threshold_rules", ()))
 
 
 def _registered(primary: PrimaryConfig | None, opened: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -80,6 +80,10 @@ class StudyResults(LargeTables):
     uncertainty: pd.DataFrame
     """Error retention, scan by scan; like the next without rows where the study has no ensembles."""
     retention: pd.DataFrame
+    rule_choices: pd.DataFrame
+    """Further threshold rules as they were chosen; like the next without rows where the study tunes none."""
+    threshold_rules: pd.DataFrame
+    """Their masks of the test scans, measured."""
 
     def plot(self, figure: str = "thresholds") -> "Figure":
         """Draw one of the figures of the report: :func:`cordlesion.plot_study`."""

@@ -51,7 +51,7 @@ STAGES: tuple[Stage, ...] = (
         "tune",
         "cordlesion.study.tune:tune",
         "choose the decision thresholds on the threshold set",
-        ("thresholds.tsv",),
+        ("thresholds.tsv", "rule_choices.tsv"),
     ),
     Stage(
         "evaluate",
@@ -71,6 +71,7 @@ STAGES: tuple[Stage, ...] = (
             "froc.tsv",
             "uncertainty.tsv",
             "retention.tsv",
+            "threshold_rules.tsv",
         ),
     ),
     Stage(

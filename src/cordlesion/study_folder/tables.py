@@ -184,6 +184,47 @@ RETENTION = TableSpec(
     ),
     key=("set", "loss", "seed", "fold", "level", "uncertainty", "retained"),
 )
+_THRESHOLD_RULE = Column("threshold_rule", "Threshold rule, by its name in `threshold.rules`", "text")
+_WITH_RULES = "Only in studies that tune further threshold rules (`threshold.rules`)."
+_ANY = (-LARGEST, math.inf)
+RULE_CHOICES = TableSpec(
+    "rule_choices.tsv",
+    f"A row per run (and fold), further threshold rule and setting, as chosen on the threshold set. {_WITH_RULES}",
+    (
+        *RUN_COLUMNS,
+        _THRESHOLD_RULE,
+        Column("setting", "Setting: `threshold`, `peak` ...; `n/a` for none", "text", may_be_missing=True),
+        Column("value", "Its value; `inf` for a number of components: all", range=_ANY, may_be_missing=True),
+        Column("interval_low", "95 % interval of the value", range=_ANY, may_be_missing=True),
+        Column("interval_high", "Its upper end", range=_ANY, may_be_missing=True),
+        Column("objective", "What the rule maximises (`threshold.objective`)", "text"),
+        Column("score", "Value of the objective with the rule; `n/a` for a rule of your own", may_be_missing=True),
+        count("n_scans", "Scans on which the choice rests"),
+        count("n_subjects", "Their subjects"),
+        count("n_lesion_free", "Scans without lesions among them"),
+        count("n_left_out", "Scans for which the objective is undefined"),
+        Column("learned", "Whether the score is above 0 and above that of t = 0", "boolean"),
+    ),
+    key=("loss", "seed", "fold", "threshold_rule", "setting"),
+)
+RULE_EVALUATION = TableSpec(
+    "threshold_rules.tsv",
+    "A row per test scan, run and further threshold rule: its mask, compared with the reference. Rows of the one "
+    f"threshold are those of `evaluation.tsv` at the tuned t. {_WITH_RULES}",
+    (
+        *SCAN_COLUMNS,
+        *_OF_SET,
+        _THRESHOLD_RULE,
+        Column(
+            "threshold",
+            "Decision threshold that the rule applied in the scan; `n/a` where it has none",
+            "share",
+            may_be_missing=True,
+        ),
+        *COLUMNS,
+    ),
+    key=(*_SCAN_KEY, "threshold_rule"),
+)
 HISTORY = TableSpec(
     "history.tsv",
     "A row per epoch of one training.",
@@ -222,12 +263,12 @@ COMPARATORS = TableSpec(
 
 ALL = (
     *(SPLITS, SWEEP, EVALUATION, THRESHOLDS, RULES, STRATA, FROC, CALIBRATION, RELIABILITY, UNCERTAINTY, RETENTION),
-    *(HISTORY, COMPARATORS),
+    *(RULE_CHOICES, RULE_EVALUATION, HISTORY, COMPARATORS),
 )
 """Every table of a study folder."""
-_RARE = (UNCERTAINTY, RETENTION)
+_RARE = (UNCERTAINTY, RETENTION, RULE_CHOICES, RULE_EVALUATION)
 OF_SOME = tuple(spec.file.removesuffix(".tsv") for spec in _RARE)
-"""Names of the tables that only studies with ensembles have."""
+"""Names of the tables that only studies with ensembles, or with further threshold rules, have."""
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in ALL if spec not in (*_RARE, HISTORY, COMPARATORS))
 """Names of the tables that the report reads from the study folder itself."""
 SPECS = {spec.file: spec for spec in ALL}

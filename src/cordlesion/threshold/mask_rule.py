@@ -65,12 +65,16 @@ class MaskRule:
             **({"code": dict(self.code)} if self.code else {}),
         }
 
-    def shared_with(self, scans: Mapping[str, str]) -> list[str]:
-        """Return which scans, of those whose subjects are given, are of a subject that the rule was tuned on."""
-        people = {subject.removeprefix("sub-") for subject in self.scans.values()}
-        return sorted(
-            scan for scan, subject in scans.items() if scan in self.scans or subject.removeprefix("sub-") in people
-        )
+
+def shared_scans(tuned: Mapping[str, str], scans: Mapping[str, str]) -> list[str]:
+    """Return which scans are of a subject that a rule was tuned on.
+
+    Args:
+        tuned: Subject of each scan that the rule was tuned on, by name of the scan.
+        scans: The same of the scans in question.
+    """
+    people = {subject.removeprefix("sub-") for subject in tuned.values()}
+    return sorted(scan for scan, subject in scans.items() if scan in tuned or subject.removeprefix("sub-") in people)
 
 
 def read_mask_rule(given: Path | str | float, code: Path | str | None = None) -> MaskRule:
@@ -147,14 +151,38 @@ def write_rule(rule: ThresholdRule, path: Path | str, minimum_volume_mm3: float 
     write_json(Path(path), MaskRule(tried_rule(rule), removal, code=code_of(rule)).record())
 
 
-def read_rule_beside(masks: Path) -> MaskRule | None:
-    """Return the rule that made the masks of a folder, if :func:`write_rule_beside` left it there.
+def rule_beside(masks: Path) -> Path:
+    """Return where :func:`write_rule_beside` leaves the rule of masks: a mask, or their folder."""
+    return (masks if masks.is_dir() else masks.parent) / _BESIDE
+
+
+def read_tuning_scans(path: Path) -> Mapping[str, str]:
+    """Return the scans that a rule in a file was tuned on, with their subjects; none if there is no file.
+
+    The rule itself may be one that cannot be applied here.
 
     Raises:
-        CordlesionError: The file is damaged.
+        CordlesionError: The file is damaged, or is no file of a rule.
     """
-    path = (masks if masks.is_dir() else masks.parent) / _BESIDE
-    return _read(path) if path.is_file() else None
+    if not path.is_file():
+        return {}
+    record = read_json(path, dict)
+    if not isinstance(record.get("scans"), dict):
+        raise CordlesionError(
+            f"{path}: does not say which scans a rule was tuned on; the file of this name that `cut` writes is needed. "
+            "Restore or move it."
+        )
+    return _scans(record)
+
+
+def is_other_rule(path: Path, rule: MaskRule) -> bool:
+    """Return whether a file is there that holds anything but a rule, by its content and the scans it was tuned on."""
+    if not path.is_file():
+        return False
+    try:
+        return _read(path).record() != rule.record()
+    except CordlesionError:
+        return True
 
 
 def write_rule_beside(masks: Path, rule: MaskRule) -> None:

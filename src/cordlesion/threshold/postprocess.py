@@ -11,6 +11,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, Mask
 from cordlesion.io.volume import Volume, read_mask
 from cordlesion.metrics import LesionRule, binarize, label_components
+from cordlesion.threshold.own_rule import apply_rule
 from cordlesion.threshold.rules import ThresholdRule
 
 # Spacings come from float32 headers: a voxel at just the margin must not drop out by a rounding error.
@@ -53,9 +54,16 @@ def make_mask(
     Returns:
         The mask, of the map's shape, and the threshold that the rule applied. For one threshold above 0 the mask is
         that of the map that :func:`postprocess` returns.
+
+    Raises:
+        CordlesionError: The rule is of a user's own code, and fails on this map.
     """
-    p = _near_cord(probability, config, cord)
-    mask, threshold = rule.binarize(p, probability.spacing_mm), rule.threshold_in(p, probability.spacing_mm)
+    p = near_cord(probability, config, cord)
+    try:
+        mask, threshold = apply_rule(rule, p, probability.spacing_mm)
+    except CordlesionError as error:
+        where = "" if probability.path is None else f"{probability.path}: "
+        raise CordlesionError(f"{where}{error}") from error
     if config.minimum_volume_mm3 > 0:
         large = LesionRule(min_volume_mm3=config.minimum_volume_mm3)
         mask = label_components(mask, large, float(np.prod(probability.spacing_mm))).labels > 0
@@ -79,14 +87,20 @@ def postprocess(
     Returns:
         A map of the same shape; the very map where nothing is to be removed.
     """
-    p = _near_cord(probability, config, cord)
+    p = near_cord(probability, config, cord)
     if config.minimum_volume_mm3 > 0:
         p = without_small(p, thresholds, probability.spacing_mm, config.minimum_volume_mm3)
     return p
 
 
-def _near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
-    """Return the map with 0 beyond the cord's margin."""
+def near_cord(probability: Volume, config: PostprocessConfig, cord: Mask | None) -> Float32Array:
+    """Return the map of a scan with 0 beyond the cord's margin: what a threshold rule sees.
+
+    Args:
+        probability: The map.
+        config: What is removed.
+        cord: What :func:`read_cord` returned, on the map's grid.
+    """
     p: Float32Array = probability.data.astype(np.float32, copy=False)
     if config.cord_margin_mm is None:
         return p

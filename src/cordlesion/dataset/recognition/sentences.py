@@ -58,7 +58,8 @@ def no_scan(folder: Path, patterns: FilePatterns, groups: Sequence[Group], files
     head = f"{folder}: no scan found; files named {_listed(patterns.image)} are needed."
     images = [group for group in groups if group.kind == IMAGE]
     if not groups:
-        return f"{head} It holds no NIfTI file (.nii.gz, .nii), but {_endings(files)}. Convert the scans to NIfTI."
+        others = f"but {_endings(files)}. Convert the scans to NIfTI." if files else "and no other. Check the folder."
+        return f"{head} It holds no NIfTI file (.nii.gz, .nii), {others}"
     if not images:
         return f"{head} Seen: {_list(groups)}, which look like masks. Name the scans with --image GLOB."
     lines = [f"  {command(folder, _with_image(patterns, group))}   # {group}" for group in images[:_MAX_GROUPS]]
@@ -128,4 +129,4 @@ def _all(folder: Path, groups: Sequence[Group], glob: str) -> Iterator[Path]:
 
 def _endings(files: Sequence[Path]) -> str:
     counts = Counter(path.suffix.lower() or "no ending" for path in files)
-    return ", ".join(f"{n} files with {ending}" for ending, n in counts.most_common(3)) or "no files"
+    return ", ".join(f"{n} files with {ending}" for ending, n in counts.most_common(3))

@@ -8,7 +8,7 @@
 
   let study, board, notes, noteForm, address, pictures;
   let opened = 0; // if several scans are requested quickly, only the last one is shown
-  let hasPictures = true; // whether the browser can draw scans
+  let started = null; // a promise: whether the browser can draw scans
   let isSettled = false; // whether everything that the state names is loaded
   const sides = {};
   const cohorts = {}; // the counts of both models on all scans
@@ -17,7 +17,8 @@
 
   // --- open scans, models, views and pages
 
-  // Show the state; wanted: {cut, place, pan, window}, which stay as they are only if they are given.
+  // Show the state. wanted: {cut, place, pan, window}, which stay as they are only if they are given; isFirst: show the
+  // first scan of the list; unknown: what a link names and this study does not have.
   async function open(wanted = {}) {
     const ticket = ++opened;
     isSettled = false;
@@ -26,10 +27,12 @@
     try {
       await board.load();
       if (ticket !== opened) return;
+      if (wanted.isFirst) state.scan = cordlesion.listScans(study, state, cohorts, notes)[0] ?? board.set[0];
       takeModels(wanted.cut || {});
       board.arrange();
       if (state.page === "cohort") showCohort();
       else await openScan(ticket, wanted);
+      if (ticket === opened && wanted.unknown?.length) cordlesion.showUnknown(wanted.unknown, study, state.scan);
     } catch (error) {
       if (ticket === opened) showMessage(error.message);
     } finally {
@@ -46,8 +49,14 @@
     }
   }
 
+  // Start both pictures when the first scan is shown, because that takes seconds without a graphics card.
+  function startPictures() {
+    started ||= Promise.all(SIDES.map((side) => sides[side].viewer.start())).then(() => true, () => false);
+    return started;
+  }
+
   async function openScan(ticket, wanted) {
-    if (!hasPictures) throw new Error("Pictures of scans need WebGL 2, which this browser does not offer. The cohort needs no pictures.");
+    if (!(await startPictures())) throw new Error("Pictures of scans need WebGL 2, which this browser does not offer. The cohort needs no pictures.");
     const key = cordlesion.scanKey(state.scan);
     const [data, ...models] = await Promise.all([
       cordlesion.load(`${key}/scan`),
@@ -85,7 +94,7 @@
   // Show another scan, at the thresholds of the sliders unless they are the own ones of the last scan.
   function chooseScan(number) {
     if (number === undefined) return;
-    const kept = SIDES.map((side) => [side, cordlesion.sameCut(state.cut[side], sides[side].ownCut) ? null : state.cut[side]]);
+    const kept = SIDES.map((side) => [side, state.cut[side] && !cordlesion.sameCut(state.cut[side], sides[side].ownCut) ? state.cut[side] : null]);
     Object.assign(state, { scan: number, set: study.scans[number].set, page: "scan" });
     showMessage("");
     open({ cut: Object.fromEntries(kept) });
@@ -108,36 +117,39 @@
 
   function chooseSet(set) {
     state.set = set;
-    const [first] = cordlesion.listScans(study, state, cohorts, notes);
-    state.scan = first ?? board.set[0];
-    reopen({ place: null, pan: null, window: null });
+    state.scan = board.set[0];
+    reopen({ place: null, pan: null, window: null, isFirst: true });
   }
 
   // --- actions of the user
 
-  // Move a slider, and the other one too if they move together. With all scans, it stops at the thresholds of the tables.
+  const isScanShown = () => isSettled && state.page === "scan";
+
+  // Drag a slider to a position. With all scans, it stops at the thresholds of the tables.
   function setCut(side, parameter, index) {
-    const step = index - state.cut[side][parameter];
-    const moved = SIDES.filter((name) => (name === side || state.together) && !sides[name].isMask);
+    const step = index - state.cut[side]?.[parameter];
+    moveSliders(side, cordlesion.moveCut, parameter, step);
+  }
+
+  // Move a slider by steps: of the tables' thresholds where all scans are shown.
+  function stepCut(side, parameter, step) {
+    moveSliders(side, cordlesion.stepCut, parameter, step);
+  }
+
+  // Move the slider of a side, and the other one too if they move together. Masks have none.
+  function moveSliders(side, move, parameter, step) {
+    const moved = SIDES.filter((name) => (name === side || state.together) && state.cut[name] && !sides[name].isMask);
     for (const name of moved) {
-      state.cut[name] = cordlesion.moveCut(state.cut[name], parameter, step, study, state.page === "cohort" && cohorts[name]);
+      state.cut[name] = move(state.cut[name], parameter, step, study, state.page === "cohort" && cohorts[name]);
     }
     update(moved);
     board.settle();
   }
 
-  // Move the active slider by steps, of the tables' thresholds where all scans are shown.
-  function stepCut(step) {
-    const cut = state.cut[state.active];
-    const cohort = cohorts[state.active];
-    if (state.page === "scan") return setCut(state.active, "t", cut.t + step);
-    const row = cordlesion.clamp(cohort.row(cut) + step, 0, cohort.levels.length - 1);
-    return setCut(state.active, "t", cohort.levels[row]);
-  }
-
   function reset(...names) {
-    for (const side of names) state.cut[side] = sides[side].ownCut;
-    update(names);
+    const known = names.filter((side) => state.cut[side]);
+    for (const side of known) state.cut[side] = sides[side].ownCut;
+    update(known);
     board.settle();
   }
 
@@ -165,13 +177,6 @@
     if (next !== state.scan) chooseScan(next);
   }
 
-  function stepLesion(step) {
-    const lesions = [...find("lesions").querySelectorAll("tbody tr:not(.subhead)")];
-    const current = lesions.findIndex((row) => row.getAttribute("aria-current"));
-    const next = current < 0 ? 0 : (current + step + lesions.length) % lesions.length;
-    if (lesions.length) lesions[next].click();
-  }
-
   function swapModels() {
     [state.a, state.b] = [state.b, state.a];
     reopen({ cut: { a: state.cut.b, b: state.cut.a } });
@@ -180,11 +185,13 @@
   // Change which scans are listed, or in which order.
   function list(changes) {
     Object.assign(state, changes);
+    if (!cohorts.a) return; // this is done when they are loaded
     board.arrange();
     update([]);
   }
 
   function openElsewhere() {
+    if (!isScanShown()) return;
     const models = SIDES.map((side) => ({ ...sides[side].model, data: sides[side].data, t: study.thresholds[state.cut[side].t] }));
     cordlesion.showCommands(find("elsewhere"), study, cordlesion.viewerCommands(shown.data, state.place, models));
   }
@@ -192,10 +199,10 @@
   const following = (names, name) => names[(names.indexOf(name) + 1) % names.length];
   const actions = {
     step: stepScan,
-    move: stepCut,
+    move: (step) => stepCut(state.active, "t", step),
     tuned: () => reset(...SIDES),
     other: () => activate(state.active === "a" ? "b" : "a"),
-    lesion: stepLesion,
+    lesion: (step) => isScanShown() && cordlesion.stepLesion(find("lesions"), step),
     show: (name) => restyle({ show: name }),
     flip: () => restyle({ show: state.show === "scan" ? state.last : "scan" }),
     outline: () => restyle({ outline: !state.outline }),
@@ -209,6 +216,7 @@
       update([]);
     },
     reset: () => {
+      if (!isScanShown()) return;
       pictures.look(cordlesion.INITIAL_PAN, shown.data.window);
       address.update();
     },
@@ -253,18 +261,14 @@
   // --- links and set up
 
   // Show the state of a link; if it names no scan, show the first one of the list.
-  async function follow(link) {
+  function follow(link) {
     address.follow(); // the former state must not replace the link
-    isSettled = false;
     const { scan, cut, place, pan, window: range, unknown, ...rest } = cordlesion.readLink(link, study);
-    Object.assign(state, cordlesion.defaultState(study), { scan: scan ?? 0, set: study.scans[scan ?? 0].set }, rest);
+    Object.assign(state, cordlesion.defaultState(study), { scan: scan ?? 0, set: study.scans[scan ?? 0].set, cut }, rest);
     if (state.show !== "scan") state.last = state.show;
     for (const side of SIDES) sides[side].viewer.plane = state.plane;
     showMessage("");
-    await board.load();
-    if (scan === undefined) state.scan = cordlesion.listScans(study, state, cohorts, notes)[0] ?? board.set[0];
-    await open({ cut, place, pan, window: range });
-    if (unknown.length) cordlesion.showUnknown(unknown, study, state.scan);
+    return open({ cut, place, pan, window: range, unknown, isFirst: scan === undefined });
   }
 
   async function main() {
@@ -273,20 +277,19 @@
       Object.assign(state, cordlesion.defaultState(study));
       cordlesion.writeStudy(study, { chooseSet, hide });
       const moved = (place) => String(place) !== String(state.place) && pictures.goTo(place);
-      const page = { study, state, cohorts, chooseModel, setCut, reset, activate, moved, viewed: (side) => pictures.viewed(side) };
+      const page = { study, state, cohorts, chooseModel, setCut, stepCut, reset, activate, moved, viewed: (side) => pictures.viewed(side) };
       for (const name of SIDES) sides[name] = new cordlesion.Side(name, page);
       notes = new cordlesion.Notes(study);
       address = new cordlesion.Address(state, study);
       pictures = new cordlesion.Pictures(state, sides, { update: () => update([]), changed: () => address.update() });
       board = new cordlesion.Board({ study, state, cohorts, sides, notes, choose: chooseScan, sort: (sort) => list({ sort }), changed: () => update([]) });
-      noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, () => list({}));
+      noteForm = new cordlesion.NoteForm(find("note"), find("export"), notes, (scan) => board.noted(scan));
       cordlesion.listen({ ...actions, chooseView, choosePlane: (plane) => pictures.choosePlane(plane), choosePage, restyle, list, openElsewhere, copy: (button) => address.copy(button) });
       cordlesion.listenToKeys(actions);
       window.addEventListener("hashchange", (event) => {
         const link = new URL(event.newURL).hash; // not location.hash, which may have changed since
         if (!address.isOwn(link)) follow(link);
       });
-      await Promise.all(SIDES.map((side) => sides[side].viewer.start())).catch(() => (hasPictures = false));
       await follow(location.hash);
     } catch (error) {
       showMessage(error.message);

@@ -36,7 +36,7 @@
       else this.list.draw(this.numbers, study, notes, state.scan);
       this.write();
       this.refresh();
-      find("scans").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+      this.list.showCurrent();
     }
 
     get described() {
@@ -77,6 +77,14 @@
         Object.assign(this, { [`${side}Key`]: key, [`${side}Of`]: cohort, [`${side}Totals`]: cohort.totals(this.set, row) });
       }
       return this[`${side}Totals`];
+    }
+
+    // The note on a scan has changed.
+    noted(scan) {
+      const { state, study, notes } = this;
+      if (cordlesion.FILTERS[state.filter].ofNotes) this.arrange();
+      else this.list.mark(study.scans.indexOf(scan), notes.of(scan));
+      this.changed();
     }
 
     // A slider moved: make the list again when it rests, if it depends on it.

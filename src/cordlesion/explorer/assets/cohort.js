@@ -13,7 +13,7 @@
       const names = Object.keys(packed);
       const parts = await Promise.all(names.map((name) => cordlesion.unpack(packed[name])));
       const values = Object.fromEntries(names.map((name, n) => [name, parts[n].values]));
-      return Object.assign(cohort, { levels, own, values, thresholds: study.thresholds });
+      return Object.assign(cohort, { levels, own, values, thresholds: study.thresholds, scans: study.scans });
     }
 
     // Return the row of the tried threshold that is nearest to the threshold of a cut.
@@ -31,12 +31,14 @@
       return { t: this.own[scan] };
     }
 
-    // Return the scores of a scan, by its number in the study.
+    // Return the scores of a scan, by its number in the study. It is lesion-free if no voxel of its reference is lesion;
+    // lesions below the minimum volume of the rule are not counted.
     score(scan, row) {
       const at = scan * this.levels.length + row;
       const [reference, detected, predicted, confirmed] = ["reference", "detected", "predicted", "confirmed"].map((name) => this.values[name][at]);
       const [voxel_f1, lesion_f1] = ["voxel_f1", "lesion_f1"].map((name) => share(this.values[name][at]));
-      return { reference, tp: detected, fn: reference - detected, fp: predicted - confirmed, predicted, voxel_f1, lesion_f1 };
+      const isFree = !this.scans[scan].volume_mm3;
+      return { reference, isFree, tp: detected, fn: reference - detected, fp: predicted - confirmed, predicted, voxel_f1, lesion_f1 };
     }
 
     ownScore(scan) {
@@ -47,7 +49,7 @@
     totals(scans, row) {
       const scores = scans.map((scan) => this.score(scan, row));
       const sum = (name) => scores.reduce((total, score) => total + score[name], 0);
-      const free = scores.filter((score) => !score.reference);
+      const free = scores.filter((score) => score.isFree);
       const [reference, tp, fn, fp] = ["reference", "tp", "fn", "fp"].map(sum);
       return {
         ...{ scans: scans.length, reference, tp, fn, fp },

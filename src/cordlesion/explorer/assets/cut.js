@@ -19,6 +19,12 @@
     return cohort ? cohort.cut(cohort.row(moved)) : moved;
   };
 
+  // Return a cut whose parameter is moved by some steps: of the slider or, with a cohort, of the thresholds of its tables.
+  cordlesion.stepCut = (cut, parameter, step, study, cohort) => {
+    if (!cohort) return cordlesion.moveCut(cut, parameter, step, study);
+    return cohort.cut(cordlesion.clamp(cohort.row(cut) + step, 0, cohort.levels.length - 1));
+  };
+
   // A threshold with at least two digits; more if a published threshold has more.
   cordlesion.printThreshold = (t) => t.toFixed(Math.max(2, String(t).length - 2));
 

@@ -28,6 +28,14 @@
     cordlesion.replaceList(parent, table);
   };
 
+  // Select the lesion some rows further in the list.
+  cordlesion.stepLesion = (parent, step) => {
+    const lesions = [...parent.querySelectorAll("tbody tr:not(.subhead)")];
+    const current = lesions.findIndex((row) => row.getAttribute("aria-current"));
+    const next = current < 0 ? 0 : (current + step + lesions.length) % lesions.length;
+    if (lesions.length) lesions[next].click();
+  };
+
   function referenceRows(lesions, sides) {
     return lesions.map((lesion, number) => ({
       name: `Lesion ${number + 1}`,

@@ -10,32 +10,32 @@
   // Sort orders. They compare scans by {own, now}: for each side, the scores at the own threshold and at the slider.
   cordlesion.ORDERS = {
     errors: {
-      label: "FN + FP lesions, most first",
+      label: "FN + FP, most first",
       compare: (a, b) => errors(b.own.a) - errors(a.own.a) || undefinedLast(a.own.a.voxel_f1) - undefinedLast(b.own.a.voxel_f1),
     },
     voxel_f1: {
       label: "voxel F1, lowest first",
       compare: (a, b) => compareNumbers(undefinedLast(a.own.a.voxel_f1), undefinedLast(b.own.a.voxel_f1)),
     },
-    missed: { label: "FN lesions, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
-    false: { label: "FP lesions, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
-    change: { label: "change from the own thresholds", moves: true, compare: (a, b) => change(b) - change(a) },
-    difference: { label: "difference between the models", compare: (a, b) => gap(b) - gap(a) },
+    missed: { label: "FN, most first", compare: (a, b) => b.own.a.fn - a.own.a.fn },
+    false: { label: "FP, most first", compare: (a, b) => b.own.a.fp - a.own.a.fp },
+    change: { label: "change from own t", moves: true, compare: (a, b) => change(b) - change(a) },
+    difference: { label: "difference of the models", compare: (a, b) => gap(b) - gap(a) },
     name: { label: "name", compare: () => 0 },
   };
 
   // Filters. They see {own, now, scan, note}.
   cordlesion.FILTERS = {
     all: { label: "all", keep: () => true },
-    lesions: { label: "with lesions", keep: ({ now }) => now.a.reference > 0 },
-    free: { label: "without lesions", keep: ({ now }) => !now.a.reference },
+    lesions: { label: "with lesions", keep: ({ now }) => !now.a.isFree },
+    free: { label: "without lesions", keep: ({ now }) => now.a.isFree },
     fp: { label: "with FP at the slider", moves: true, keep: ({ now }) => now.a.fp > 0 },
     fn: { label: "with FN at the slider", moves: true, keep: ({ now }) => now.a.fn > 0 },
     changed: { label: "changed by the slider", moves: true, keep: (entry) => change(entry) > 0 },
-    pass: { label: "noted: pass", keep: ({ note }) => note.verdict === "pass" },
-    fail: { label: "noted: fail", keep: ({ note }) => note.verdict === "fail" },
-    comment: { label: "with a comment", keep: ({ note }) => Boolean(note.comment) },
-    open: { label: "without a note", keep: ({ note }) => !note.verdict && !note.comment },
+    pass: { label: "noted: pass", ofNotes: true, keep: ({ note }) => note.verdict === "pass" },
+    fail: { label: "noted: fail", ofNotes: true, keep: ({ note }) => note.verdict === "fail" },
+    comment: { label: "with a comment", ofNotes: true, keep: ({ note }) => Boolean(note.comment) },
+    open: { label: "without a note", ofNotes: true, keep: ({ note }) => !note.verdict && !note.comment },
   };
 
   // Return whether the list depends on the position of the sliders.
@@ -65,20 +65,37 @@
   // The list at the left.
   cordlesion.ScanList = class {
     constructor(parent, choose) {
-      Object.assign(this, { parent, choose });
+      Object.assign(this, { parent, choose, marks: new Map() });
     }
 
     draw(numbers, study, notes, current) {
       const { make } = cordlesion;
       this.scores = numbers.map((number) => [number, make("span", { className: "score" })]);
+      this.marks = new Map(numbers.map((number) => [number, make("span", {})]));
       const items = this.scores.map(([number, score]) => {
         const scan = study.scans[number];
-        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name), score, mark(notes.of(scan)));
+        const button = make("button", { type: "button" }, make("span", { className: "name" }, scan.name), score, this.marks.get(number));
+        this.mark(number, notes.of(scan));
         if (number === current) button.setAttribute("aria-current", "true");
         button.addEventListener("click", () => this.choose(number));
         return make("li", {}, button);
       });
       cordlesion.replaceList(this.parent, ...items);
+    }
+
+    // Show the note on a scan, if it is listed.
+    mark(number, { verdict, comment }) {
+      const text = { pass: "✓", fail: "✕" }[verdict] || (comment ? "✎" : "");
+      const title = [verdict, comment].filter(Boolean).join(": ");
+      if (this.marks.has(number)) Object.assign(this.marks.get(number), { className: `noted ${verdict}`, title, textContent: text });
+    }
+
+    // Scroll the list, and not the page, until the current scan is seen.
+    showCurrent() {
+      const current = this.parent.querySelector("[aria-current]");
+      if (!current) return;
+      const [list, row] = [this.parent, current].map((one) => one.getBoundingClientRect());
+      this.parent.scrollTop += Math.min(0, row.top - list.top) + Math.max(0, row.bottom - list.bottom);
     }
 
     // Write the counts at a row of the left model's thresholds.
@@ -88,16 +105,10 @@
   };
 
   function describe(score) {
-    const facts = [score.reference ? `F1 ${cordlesion.format(score.voxel_f1)}` : "no lesions"];
-    if (score.reference) facts.push(`${score.tp} of ${score.reference} TP`);
+    const facts = score.isFree ? ["no lesions"] : [`F1 ${cordlesion.format(score.voxel_f1)}`];
+    if (!score.isFree) facts.push(score.reference ? `${score.tp} of ${score.reference} TP` : "lesions too small");
     if (score.fp) facts.push(`${score.fp} FP`);
     return facts.join(" · ");
-  }
-
-  function mark({ verdict, comment }) {
-    const text = { pass: "✓", fail: "✕" }[verdict] || (comment ? "✎" : "");
-    const label = [verdict, comment].filter(Boolean).join(": ");
-    return cordlesion.make("span", { className: `noted ${verdict || ""}`, title: label }, text);
   }
 
   function matches(scan, words) {

@@ -65,13 +65,14 @@
     }
   };
 
-  // The form for the note on the scan that is shown. Calls changed() after each change.
+  // The form for the note on the scan that is shown. Calls changed(scan) after each change.
   cordlesion.NoteForm = class {
     constructor(form, exporter, notes, changed) {
       Object.assign(this, { form, exporter, notes, changed });
       for (const button of form.querySelectorAll("[data-verdict]")) button.addEventListener("click", () => this.toggle(button.dataset.verdict));
       this.comment = form.querySelector("input");
-      this.comment.addEventListener("change", () => this.set({ comment: this.comment.value.trim() }));
+      // While it is typed: "change" comes only when a mouse button goes down elsewhere, before that click is complete.
+      this.comment.addEventListener("input", () => this.set({ comment: this.comment.value.trim() }));
       form.addEventListener("submit", (event) => event.preventDefault()); // Enter in the comment
       exporter.addEventListener("click", () => notes.download());
       this.count();
@@ -92,9 +93,10 @@
     }
 
     set(changes) {
+      if (!this.scan) return;
       this.notes.set(this.scan, changes);
       this.count();
-      this.changed();
+      this.changed(this.scan);
     }
 
     count() {

@@ -23,7 +23,7 @@
 
     // The user changed zoom, position or brightness of one picture.
     viewed(source) {
-      if (!this.state.place) return;
+      if (!this.all.every(({ viewer }) => viewer.frame)) return; // a scan is being opened
       this.look(source.viewer.pan, source.viewer.window, source);
       this.changed();
     }

@@ -2,8 +2,10 @@
 "use strict";
 
 (() => {
+  const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 };
+
   cordlesion.Side = class {
-    // page: {study, state, cohorts} and the callbacks {chooseModel, setCut, reset, activate, moved, viewed}
+    // page: {study, state, cohorts} and the callbacks {chooseModel, setCut, stepCut, reset, activate, moved, viewed}
     constructor(name, page) {
       this.name = name;
       this.page = page;
@@ -29,9 +31,18 @@
         const input = cordlesion.make("input", { type: "range", min: 0, max: values(study).length - 1, step: 1 });
         input.dataset.parameter = parameter;
         input.addEventListener("input", () => this.page.setCut(this.name, parameter, Number(input.value)));
+        input.addEventListener("keydown", (event) => this.step(event, parameter));
         this.find(".sliders").append(input);
         return [parameter, input];
       });
+    }
+
+    // An arrow key moves the slider to the next threshold; the browser's own step may be too short to reach one.
+    step(event, parameter) {
+      const step = STEPS[event.key];
+      if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.page.stepCut(this.name, parameter, step);
     }
 
     listen() {
@@ -116,7 +127,7 @@
     }
 
     moveCharts() {
-      if (!this.drawn) return;
+      if (!this.drawn || !this.cut) return; // a link is being followed
       this.chart.move(this.cut.t, this.ofSet ? this.cohort.levels[this.row] : this.cut.t);
       if (this.ofSet) this.froc.move(this.row);
     }

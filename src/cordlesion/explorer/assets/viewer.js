@@ -57,7 +57,7 @@
       thinCross(this.nv);
       axialAtCord(this);
       this.outline = new cordlesion.Outline(canvas.parentElement.querySelector(".lines"));
-      linesAbove(this);
+      drawOncePerFrame(this);
     }
 
     async start() {
@@ -75,9 +75,7 @@
       this.bytes = new Uint8Array(this.colors.buffer);
       Object.assign(overlay, { hdr: { ...overlay.hdr, datatypeCode: RGBA, numBitsPerVoxel: 32 }, img: this.bytes });
       this.frame = null; // events of the removed volumes do not belong to the new frame
-      while (this.nv.volumes.length) this.nv.removeVolumeByIndex(this.nv.volumes.length - 1);
-      this.nv.addVolume(image);
-      this.nv.addVolume(overlay);
+      replaceVolumes(this.nv, [image, overlay]);
       this.frame = frame;
       this.isAtCord = isAtCord;
       this.arrange();
@@ -88,7 +86,7 @@
       cordlesion.paint(this.colors, this.frame, levels, cut, look);
       this.lines = look.outline && look.show !== "scan" ? () => this.outline.draw(this, levels, cut, look) : null;
       this.upload();
-      this.nv.drawScene();
+      this.drawNow();
     }
 
     // Copy the colours to the graphics card in one call; NiiVue would draw the overlay into its texture slice by slice.
@@ -152,6 +150,7 @@
       if (!event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       event.stopImmediatePropagation();
+      if (!this.frame) return;
       const [x, y, z, scale] = this.pan;
       const next = cordlesion.clamp(scale * (event.deltaY < 0 ? 1.15 : 1 / 1.15), 1, cordlesion.LARGEST_ZOOM);
       const at = this.toMm(Array.from(this.nv.scene.crosshairPos));
@@ -202,17 +201,30 @@
     }
   };
 
-  // Draw outlines again whenever NiiVue draws the slices.
-  function linesAbove(viewer) {
+  // NiiVue draws at every change and waits for the graphics card; here it draws once per frame of the screen, and the
+  // outlines above. drawNow() does not wait for the next frame.
+  function drawOncePerFrame(viewer) {
     const draw = viewer.nv.drawScene.bind(viewer.nv);
+    let request = 0;
     let isDrawn = false;
-    viewer.nv.drawScene = () => {
-      const result = draw();
+    viewer.nv.drawScene = () => (request ||= requestAnimationFrame(viewer.drawNow));
+    viewer.drawNow = () => {
+      cancelAnimationFrame(request);
+      request = 0;
+      draw();
       if (viewer.lines && viewer.frame) viewer.lines();
       else if (isDrawn) viewer.outline.clear();
       isDrawn = Boolean(viewer.lines);
-      return result;
     };
+  }
+
+  // Replace all volumes. NiiVue would compute its textures again for each that is removed or added.
+  function replaceVolumes(nv, volumes) {
+    nv.updateGLVolume = () => {};
+    while (nv.volumes.length) nv.removeVolumeByIndex(nv.volumes.length - 1);
+    for (const volume of volumes) nv.addVolume(volume);
+    delete nv.updateGLVolume; // the own method again
+    nv.updateGLVolume();
   }
 
   // NiiVue fits every slice as a whole into its place; here the axial slice shows a square around the cord.

@@ -23,6 +23,7 @@ from cordlesion.report.sections import (
     scores,
     statements,
     subgroups,
+    threshold_rules,
     thresholds,
     training,
     uncertainty,
@@ -42,7 +43,7 @@ CHAPTERS: tuple[Chapter, ...] = (
             own_metrics.SECTION,
         ),
     ),
-    Chapter("Thresholds", (thresholds.SECTION,)),
+    Chapter("Thresholds", (thresholds.SECTION, threshold_rules.SECTION)),
     Chapter("Scans", (example.SECTION, scans.SECTION)),
     Chapter(
         "Analyses",

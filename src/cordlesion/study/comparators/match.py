@@ -1,5 +1,6 @@
 """Which file of a comparator belongs to which scan, by BIDS entities, and how each file is used."""
 
+import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
@@ -16,6 +17,7 @@ from cordlesion.dataset.matching import (
     named_files,
     one_file_each,
 )
+from cordlesion.dataset.patient_folders import other_patients
 from cordlesion.dataset.scan_names import ScanFile, files_below, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.io.fingerprints import digest, file_hash
@@ -86,7 +88,8 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
         scans: The images of all scans of the dataset, by name.
 
     Raises:
-        CordlesionError: The folder is missing, two of its files fit one scan, or it is no bundle.
+        CordlesionError: The folder is missing, two of its files fit one scan, a file of that name lies in the folder of
+            another patient, or it is no bundle.
     """
     if not config.path.is_dir():
         raise CordlesionError(
@@ -99,6 +102,11 @@ def match_comparator(config: ComparatorConfig, measured: Collection[str], scans:
     given = [file.as_matched(config.files, suffixes) for file in _given(config)]
     remedy = f"Narrow them to one per scan by `files:` of the comparator {config.name!r}, a pattern on the file name."
     found = one_file_each(given, names, remedy)
+    images = Path(os.path.commonpath([image.parent for image in scans.values()])) if scans else Path()
+    faults = other_patients(found, scans, images, [file.path for file in given], config.path)
+    if needed := sorted(faults.keys() & set(measured)):
+        raise CordlesionError(faults[needed[0]])
+    found = {name: path for name, path in found.items() if name not in faults}
     files = {name: path for name, path in found.items() if name in measured}
     others = {name: path for name, path in found.items() if name not in measured}
     of_no_scan = _of_no_scan(given, set(found.values()))
