@@ -11,6 +11,7 @@ python benchmarks/bench_cord_robustness.py [simulated scans]
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -36,6 +37,8 @@ REAL = (
 )
 WITHOUT_CORD = tuple(f"brain/sub-{subject}_{kind}" for subject in ("07", "19") for kind in ("FLAIR", "T2w"))
 SEED = 70_001
+WITH_TUBES = (0.5, 3.0)
+"""Scans without cord that are hard: half have round structures with a rim, many hardly change from slice to slice."""
 MAX_CHANGE_MM, MAX_COVERAGE_CHANGE = 1.0, 0.05
 COLUMNS = f"{'':<30}  mean    max mm  coverage   scans beyond {MAX_CHANGE_MM} mm or {MAX_COVERAGE_CHANGE:.0%}"
 
@@ -113,11 +116,21 @@ def _mirrored_back(points: FloatArray, scan: Volume) -> FloatArray:
     return np.asarray(nib.affines.apply_affine(scan.affine, voxels))
 
 
-def scan_without_cord(index: int) -> Volume:
-    """Simulate a brain, a limb, clutter, noise or a phantom of simple shapes."""
-    rng = keyed_rng("without cord", SEED, index)
+def scan_without_cord(index: int, *, rimmed_share: float = 0.0, stillness: float = 1.0, seed: int = SEED) -> Volume:
+    """Simulate a brain, a limb, clutter, noise or a phantom of simple shapes.
+
+    Args:
+        index: Number of the scan.
+        rimmed_share: Share of scans with round structures that have a rim, as a cord has its fluid.
+        stillness: The larger, the more scans hardly change from slice to slice, as a cord does.
+        seed: Other seeds give other scans.
+    """
+    rng = keyed_rng("without cord", seed, index)
     count, gap_mm = int(rng.integers(8, 60)), float(rng.uniform(1, 6))
-    data = _phantom(rng, count) if index % 4 == 0 else np.moveaxis(cordless_images(rng, count), 0, 2)
+    if index % 4 == 0:
+        data = _phantom(rng, count)
+    else:
+        data = np.moveaxis(cordless_images(rng, count, rimmed_share=rimmed_share, stillness=stillness), 0, 2)
     data = data + rng.normal(0, rng.uniform(0.01, 0.15) * data.std(), data.shape)
     return Volume(data.astype(np.float32), np.diag([-1.0, 1.0, gap_mm, 1.0]))
 
@@ -144,8 +157,10 @@ def main() -> None:
         for name in WITHOUT_CORD:
             accepted = len(found(read_scan(SHARED / "data" / f"{name}.nii.gz")))
             print(f"{name}: {'ACCEPTED' if accepted else 'refused'}", flush=True)
-    accepted = [k for k in range(count) if len(found(scan_without_cord(k)))]
-    print(f"{count} simulated scans without cord: {len(accepted)} accepted {accepted}", flush=True)
+    for kind, (rimmed_share, still) in (("", (0.0, 1.0)), (", many with tubes", WITH_TUBES)):
+        drawn = partial(scan_without_cord, rimmed_share=rimmed_share, stillness=still)
+        accepted = [k for k in range(count) if len(found(drawn(k)))]
+        print(f"{count} simulated scans without cord{kind}: {len(accepted)} accepted {accepted}", flush=True)
     plans = [plan for subject in plan_cohort(count, SEED) for plan in subject.scans(SEED)][:count]
     refused = [k for k, plan in enumerate(plans) if not len(found(located_scan(plan).image))]
     print(f"{len(plans)} simulated cords: {len(refused)} refused {refused}")

@@ -15,15 +15,10 @@ from cordlesion.cord.best_path import BestPath, best_path
 from cordlesion.cord.centerline import MIN_SPLINE_POINTS, Centerline, spline_penalty
 from cordlesion.cord.confidence import lowest_confidence
 from cordlesion.cord.ends import LOOK_MM, Beyond, end_reasons
-from cordlesion.cord.network import (
-    CELL_MM,
-    OFFSET_MM,
-    PARTS,
-    PIXEL_MM,
-    cord_evidence,
-    shipped_weights,
-)
-from cordlesion.cord.slabs import resampling, slab_borders, slab_contrast
+from cordlesion.cord.evidence import slab_evidence
+from cordlesion.cord.network import CELL_MM, PARTS, PIXEL_MM, shipped_weights
+from cordlesion.cord.second_look import log_odds_again
+from cordlesion.cord.slabs import slab_borders
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Float32Array, FloatArray, IntArray
 from cordlesion.io.orient import to_las
@@ -47,9 +42,10 @@ MIN_CONFIDENCE = 0.6
 MIN_LENGTH_MM = 20.0
 """A shorter curve is not accepted as a cord, unless the scan itself is not much longer."""
 MIN_LENGTH_SHARE = 0.5
+MIN_LOG_ODDS_AGAIN = 1.8
+"""A curve whose mean log-odds in a second look are lower is not accepted as a cord."""
 FROM_BELOW = (2, 0, 1)
 """The outputs of the network in their order along the body: sac, cord, brainstem."""
-_BATCH_PIXELS = 40_000
 
 
 def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -> Centerline:
@@ -64,7 +60,8 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     """
     las = to_las(scan)
     slabs = slab_borders(las.data.shape[2], las.spacing_mm[2])
-    odds, offsets = _evidence(las, slabs, shipped_weights() if weights is None else weights)
+    weights = shipped_weights() if weights is None else weights
+    odds, offsets = slab_evidence(las, slabs, weights)
     extents = np.diff(slabs) * las.spacing_mm[2]
     middles = (slabs[:-1] + slabs[1:] - 1) / 2
     evidence = np.clip(odds[list(FROM_BELOW)] + PRIOR, -MAX_LOG_ODDS, MAX_LOG_ODDS)
@@ -78,6 +75,7 @@ def find_cord(scan: Volume, weights: Mapping[str, Float32Array] | None = None) -
     x_mm, y_mm, probability = _centers(cord, np.maximum(odds[0], -MAX_LOG_ODDS), offsets)
     covered = slice(cord.first, cord.first + len(cord.x))
     require_cord(scan, probability, extents[covered], extents.sum())
+    _require_cord_again(scan, log_odds_again(las, cord, slabs, weights), extents[covered])
     z = np.arange(slabs[cord.first], slabs[covered.stop])
     # Pixel p lies at p mm from the centre of the first voxel.
     x, y = (
@@ -148,26 +146,6 @@ def _window(x: int, y: int) -> tuple[slice, slice]:
     return slice(max(0, x - WINDOW_CELLS), x + WINDOW_CELLS + 1), slice(max(0, y - WINDOW_CELLS), y + WINDOW_CELLS + 1)
 
 
-def _evidence(las: Volume, slabs: IntArray, weights: Mapping[str, Float32Array]) -> tuple[Float32Array, Float32Array]:
-    """Return log-odds of the parts (3, N, X, Y) and offsets in mm (2, N, X, Y) on cells of 2 mm."""
-    across = [resampling(n, step) for n, step in zip(las.data.shape[:2], las.spacing_mm[:2], strict=True)]
-    contrast = slab_contrast(las, slabs, across)
-    _, count, *shape = contrast.shape
-    batch = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
-    outputs = []
-    for start in range(0, count, batch):
-        slab = np.arange(start, min(start + batch, count))
-        neighbours = [slab, np.maximum(slab - 1, 0), np.minimum(slab + 1, count - 1)]
-        outputs.append(cord_evidence(np.concatenate([contrast[:, each] for each in neighbours]), weights))
-    output = np.concatenate(outputs, axis=1)
-    odds, offsets = output[: len(PARTS)], output[len(PARTS) :] * np.float32(OFFSET_MM)
-    # Nothing is found in the padding at the border.
-    for axis, matrix in enumerate(across):
-        inside = -(-matrix.shape[0] // 2)
-        np.moveaxis(odds, axis + 2, 0)[inside:] = -2 * MAX_LOG_ODDS
-    return odds, offsets
-
-
 def _centers(path: BestPath, heat: Float32Array, offsets: Float32Array) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return x and y of the centre in mm from the first pixel, and its probability, for each slab of the path.
 
@@ -222,4 +200,14 @@ def require_cord(scan: Volume, probability: FloatArray, extents: FloatArray, tot
         raise CordlesionError(
             f"{scan.path or 'the image'}: no spinal cord was found; the best candidate is {length_mm:.0f} mm long "
             f"({min_mm:.0f} mm are needed), with a confidence of {confidence:.2f} ({MIN_CONFIDENCE:g} is needed)."
+        )
+
+
+def _require_cord_again(scan: Volume, log_odds: FloatArray, extents: FloatArray) -> None:
+    """Reject a curve that is no cord in a second look."""
+    mean = float(np.average(log_odds, weights=extents))
+    if mean < MIN_LOG_ODDS_AGAIN:
+        raise CordlesionError(
+            f"{scan.path or 'the image'}: no spinal cord was found; the best candidate is {extents.sum():.0f} mm long, "
+            f"but when it is cut out and mirrored, its log-odds are {mean:.1f} ({MIN_LOG_ODDS_AGAIN:g} are needed)."
         )

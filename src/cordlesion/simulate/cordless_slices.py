@@ -9,12 +9,25 @@ from cordlesion.io.arrays import Array
 
 SIZE = 160
 """Edge of a slice, in pixels of 1 mm."""
+RIMMED_SHARE = 0.5
+"""Share of training images that get discs with a rim."""
+STILLNESS = 3.0
+"""Exponent of the change from slice to slice; with 3, half of the training images change by less than an eighth of the
+largest change."""
 _HALF = SIZE / 2
 _MESH = np.meshgrid(*[np.arange(SIZE, dtype=np.float32) - _HALF] * 2, indexing="ij")
 
 
-def cordless_images(rng: np.random.Generator, count: int) -> Array:
+def cordless_images(
+    rng: np.random.Generator, count: int, *, rimmed_share: float = RIMMED_SHARE, stillness: float = STILLNESS
+) -> Array:
     """Draw consecutive slices of a brain, a limb, clutter or noise: one image, warped a little more in each slice.
+
+    Args:
+        rng: Random numbers.
+        count: Number of slices.
+        rimmed_share: Share of images that get round structures with a rim.
+        stillness: The larger, the more images hardly change from slice to slice; 1 makes all changes equally frequent.
 
     Returns:
         Intensities, shape (count, SIZE, SIZE), float32.
@@ -23,7 +36,9 @@ def cordless_images(rng: np.random.Generator, count: int) -> Array:
     if kind is _noise:
         return np.stack([_noise(rng) for _ in range(count)])
     image = kind(rng)
-    shifts = [_smooth(rng, rng.uniform(15, 50)) * rng.uniform(0, min(3, 15 / count)) for _ in range(2)]
+    if rimmed_share and rng.random() < rimmed_share:
+        image = _with_rimmed_discs(image, rng)
+    shifts = [_smooth(rng, rng.uniform(15, 50)) * min(3, 15 / count) * rng.random() ** stillness for _ in range(2)]
     grid: Any = [mesh + _HALF for mesh in _MESH]
     images = []
     for k in np.arange(count) - (count - 1) / 2:
@@ -106,6 +121,19 @@ def _clutter(rng: np.random.Generator) -> Array:
         blob = disc(rng.uniform(-_HALF, _HALF, 2), rng.uniform(2, 45), rng.uniform(2, 45), 0.1 * _smooth(rng, 10))
         image = np.where(blob > 0, rng.uniform(0, 3), image)
     return np.abs(image).astype(np.float32)
+
+
+def _with_rimmed_discs(image: Array, rng: np.random.Generator) -> Array:
+    """Add round structures as wide as a cord with a rim as wide as its fluid, of any signal: vessels, bowel, tubes."""
+    top = float(np.percentile(image, 99))
+    for _ in range(rng.integers(1, 5)):
+        radius = rng.uniform(2, 11)
+        level = disc(
+            rng.uniform(-70, 70, 2), radius * rng.uniform(0.7, 1.5), radius, rng.uniform(0, 0.1) * _smooth(rng, 8)
+        )
+        image = np.where(level > -rng.uniform(1, 7), rng.uniform(0, 1.5) * top, image)
+        image = np.where(level > 0, rng.uniform(0, 1.5) * top, image)
+    return image.astype(np.float32)
 
 
 def _noise(rng: np.random.Generator) -> Array:

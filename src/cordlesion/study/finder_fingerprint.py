@@ -5,7 +5,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from cordlesion.config import NETWORK, PreprocessConfig
-from cordlesion.cord import best_path, heatmap_curve, slabs
+from cordlesion.cord import best_path, evidence, heatmap_curve, second_look, slabs
 from cordlesion.cord import finder as cord_finder
 from cordlesion.cord import network as cord_network
 from cordlesion.sct import contrasts as sct_contrast
@@ -28,11 +28,11 @@ _OURS: Constants = (
     ("cordlesion.preprocess.cord_finder.LEAST_CONFIDENCE", cord_finder, "MIN_CONFIDENCE"),
     ("cordlesion.preprocess.cord_finder.SHORTEST_MM", cord_finder, "MIN_LENGTH_MM"),
     ("cordlesion.preprocess.cord_finder.SHORTEST_SHARE", cord_finder, "MIN_LENGTH_SHARE"),
-    ("cordlesion.preprocess.cord_finder._BATCH_PIXELS", cord_finder, "_BATCH_PIXELS"),
+    ("cordlesion.preprocess.cord_finder._BATCH_PIXELS", evidence, "_BATCH_PIXELS"),
     ("cordlesion.preprocess.cord_finder.FEWEST_FOR_SPLINE", cord_finder, "MIN_SPLINE_POINTS"),
     ("cordlesion.preprocess.cord_finder.CELL_MM", cord_finder, "CELL_MM"),
     ("cordlesion.preprocess.cord_finder.MULTIPLE", cord_network, "MULTIPLE"),
-    ("cordlesion.preprocess.cord_finder.OFFSET_MM", cord_finder, "OFFSET_MM"),
+    ("cordlesion.preprocess.cord_finder.OFFSET_MM", cord_network, "OFFSET_MM"),
     ("cordlesion.preprocess.cord_finder.PIXEL_MM", cord_network, "PIXEL_MM"),
     ("cordlesion.preprocess.cord_network.CELL_MM", cord_network, "CELL_MM"),
     ("cordlesion.preprocess.cord_network.MULTIPLE", cord_network, "MULTIPLE"),
@@ -45,10 +45,16 @@ _OF_DETECTOR: Constants = (
     ("cord_finder.BORDER_MM", cord_finder, "BORDER_MM"),
     ("cord_finder.FROM_BELOW", cord_finder, "FROM_BELOW"),
     ("cord_finder.PRIOR", cord_finder, "PRIOR"),
+    ("cord_finder.MIN_LOG_ODDS_AGAIN", cord_finder, "MIN_LOG_ODDS_AGAIN"),
     ("cord_network.MIN_SD_SHARE", cord_network, "MIN_SD_SHARE"),
     ("cord_network.NEIGHBOURHOODS", cord_network, "NEIGHBOURHOODS"),
     ("cord_network.NEIGHBOURS", cord_network, "NEIGHBOURS"),
     ("cord_network.PARTS", cord_network, "PARTS"),
+    ("evidence.NOTHING", evidence, "NOTHING"),
+    ("second_look.AROUND_MM", second_look, "AROUND_MM"),
+    ("second_look.MAX_LOG_ODDS_AGAIN", second_look, "MAX_LOG_ODDS_AGAIN"),
+    ("second_look.SHRINKAGES", second_look, "SHRINKAGES"),
+    ("second_look.NEAR_CELLS", second_look, "NEAR_CELLS"),
 )
 _ALONG_HEATMAP: Constants = (
     *_OURS,

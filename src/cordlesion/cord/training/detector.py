@@ -39,8 +39,8 @@ INPUTS = 4 * cord_network.NEIGHBOURS * len(cord_network.NEIGHBOURHOODS)
 STACKS_PER_SUBJECT, SLICES_PER_STACK = 3, 5
 BATCH = 16
 LEARNING_RATE, WARM_UP_STEPS, CONSTANT_SHARE, LAST_RATE = 2e-3, 200, 0.6, 0.05
-AVERAGED_AT = (2 / 3, 5 / 6, 1.0)
-"""The weights are averaged over these shares of the steps."""
+AVERAGED_AT = (2 / 3, 5 / 6)
+"""The weights are averaged over these shares of the steps; the training ends at the last one."""
 BATCHES_AHEAD = 12
 EMA_DECAY = 0.998
 VALIDATION_SEED = 70
@@ -136,11 +136,11 @@ def train(samples: Sequence[Sample], steps: int, seed: int, jobs: int = 1) -> We
     """Train a network; the same samples, steps and seed give the same weights on the same machine.
 
     The weights are an exponential moving average over about 500 steps (Polyak & Juditsky 1992), averaged again over
-    three steps of the last third of the training (Izmailov 2018, arXiv 1803.05407).
+    two of its steps (Izmailov 2018, arXiv 1803.05407), after which the training ends.
 
     Args:
         samples: Training slices.
-        steps: Number of steps, with batches of 16 slices.
+        steps: Number of steps over which the learning rate falls, with batches of 16 slices.
         seed: Seed of the initial weights, the order and the augmentation.
         jobs: Number of processes that augment slices.
     """
@@ -151,7 +151,8 @@ def train(samples: Sequence[Sample], steps: int, seed: int, jobs: int = 1) -> We
         averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True)  # type: ignore[no-untyped-call]
         optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-3)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_rate, steps=steps))
-        batches = track(_batches(samples, steps, seed, jobs), "train the cord detector", steps)
+        last = max(averaged_at)
+        batches = track(_batches(samples, last, seed, jobs), "train the cord detector", last)
         for step, batch in enumerate(batches, start=1):
             images, centers, parts = (torch.from_numpy(each) for each in batch)
             loss = detector_loss(network(images), centers, parts)
