@@ -15,7 +15,16 @@ HOSTILE = "<script>alert('x')</script> & \"$5\" </style>"
 QUESTIONS = [
     "changes",
     *("choice", "ranks", "tuning", "stability", "pairs", "seeds", "rules", "strata", "froc", "calibration"),
-    *("budget", "operation", "subgroups", "statements", "uncertainty", "lesion_probabilities", "own_metrics"),
+    *(
+        "budget",
+        "operation",
+        "subgroups",
+        "statements",
+        "uncertainty",
+        "lesion_probabilities",
+        "own_metrics",
+        "threshold_rules",
+    ),
 ]
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -72,7 +81,7 @@ def test_all_files_are_written(folder: Path) -> None:
             "statements",
             "strata",
         ),
-        *("table1", "table2", "thresholds", "tuning", "uncertainty"),
+        *("table1", "table2", "threshold_rules", "thresholds", "tuning", "uncertainty"),
     ]
     for suffix, others in (
         ("tsv", ["summary", *(f"summary_{name}" for name in QUESTIONS)]),
