@@ -37,7 +37,7 @@ class LesionCalibration(BaseModel):
         ...     lesion_rule="study", n_lesions=80, n_real=30, n_subjects=20,
         ... )
         >>> calibration.chance(peak=[0.5, 0.9], mean=[0.4, 0.6], volume_mm3=[20, 80]).round(2).tolist()
-        [0.19, 0.8]
+        [0.19, 0.82]
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
