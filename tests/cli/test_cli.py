@@ -32,6 +32,7 @@ NAMES = [
     "evaluate",
     "tune",
     "cut",
+    "repeatability",
     "compare",
     "implant",
     "detectability",

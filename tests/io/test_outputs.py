@@ -82,6 +82,9 @@ REFUSED: dict[tuple[str, ...], list[tuple[str, tuple[str, ...]]]] = {
         ("tune --reference cord.nii.gz --probability scan.nii.gz -o", ("cord.nii.gz", "scan.nii.gz")),
     ],
     ("cut",): [("cut --probability maps --threshold 0.5 --names same -o", ("maps",))],
+    ("repeatability",): [
+        ("repeatability predicted --pairs first.tsv -o", ("predicted/sub-01_label-lesion_seg.nii.gz", "first.tsv"))
+    ],
     ("plan",): [("plan splits_final.json --save-components", ("splits_final.json",))],
     ("compare",): [("compare first.tsv second.tsv -o", ("first.tsv", "second.tsv"))],
     ("export", "split"): [("export split splits.tsv -o", ("splits.tsv",))],

@@ -175,7 +175,7 @@ def test_data_are_escaped(tmp_path: Path) -> None:
         .replace('"excluded": {}', f'"excluded": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
         .replace('"partial": {}', f'"partial": {{"<u>sub</u>": "{HOSTILE[:8]}"}}')
     )
-    for name in ("splits.tsv", "evaluation.tsv", "sweep.tsv", "thresholds.tsv"):
+    for name in ("splits.tsv", "evaluation.tsv", "sweep.tsv", "thresholds.tsv", "operating_points.tsv"):
         path = study.folder / name
         path.write_text(path.read_text().replace("sct\t", "<i>x</i>&$a$\t").replace("sub-012", "<u>lesion-free"))
     for path in study.folder.rglob("*_desc-sct_probseg.nii.gz"):

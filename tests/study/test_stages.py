@@ -37,7 +37,7 @@ def test_every_table_of_a_study_is_a_file_of_one_stage():
     files = [name for stage in STAGES for name in stage.files]
     assert len(set(files)) == len(files)
     assert set(SPECS) <= set(files)
-    assert sorted(BY_NAME["analyze"].files) == sorted(f"{name}.tsv" for name in (*TABLES, "threshold_rules"))
+    assert sorted(BY_NAME["analyze"].files) == sorted(f"{name}.tsv" for name in TABLES)
     assert "stage `tune`" in run_stage_of("thresholds.tsv")
 
 

@@ -23,6 +23,7 @@ _ESCAPES = {
     "’": "'",
     "“": "``",
     "”": "''",
+    "²": r"\textsuperscript{2}",
     "³": r"\textsuperscript{3}",
     "†": r"\textsuperscript{\dag}",
     "Σ": r"$\Sigma$",

@@ -32,7 +32,15 @@ from cordlesion.study.threshold_rules import collect_rules, measure_rules
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
-from cordlesion.study_folder.tables import CALIBRATION, FROC, RELIABILITY, RULE_EVALUATION, RULES, STRATA
+from cordlesion.study_folder.tables import (
+    CALIBRATION,
+    FROC,
+    OPERATING_POINTS,
+    RELIABILITY,
+    RULE_EVALUATION,
+    RULES,
+    STRATA,
+)
 from cordlesion.threshold.study_rules import study_rules
 
 _OF_MASKS = (RULES, STRATA)
@@ -43,7 +51,7 @@ _RULE_METRICS = tuple(name for name in METRIC_COLUMNS if name in RULES.names)
 """The metrics that depend on the lesion rule, and the volume that shows which references have no lesion."""
 
 _SPECS = (*_PER_RUN, FROC, *uncertainty.SPECS, lesion_probabilities.SPEC)
-_FURTHER = (RULE_EVALUATION, MULTI_SPINE, REPEATABILITY)
+_FURTHER = (RULE_EVALUATION, OPERATING_POINTS, MULTI_SPINE, REPEATABILITY)
 TABLES = tuple(spec.file.removesuffix(".tsv") for spec in (*_SPECS, *_FURTHER))
 """Names of the tables in the study folder."""
 

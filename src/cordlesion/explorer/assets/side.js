@@ -51,7 +51,7 @@
       this.section.addEventListener("pointerdown", activate);
       this.section.addEventListener("focusin", activate);
       this.find(".tuned").addEventListener("click", () => page.reset(name));
-      new ResizeObserver(() => this.drawn && this.drawn()).observe(this.find(".cut"));
+      new ResizeObserver(() => this.cut && this.drawn && this.drawn()).observe(this.find(".cut"));
     }
 
     find(selector) {

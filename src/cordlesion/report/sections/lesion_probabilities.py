@@ -264,7 +264,9 @@ SECTION = Section(
     summarize={"lesion_probabilities": summarize_lesion_chances},
     tables=(
         ReportTable(
-            "lesion_probabilities", lambda of: lesion_chances_table(of.results, of.frames["lesion_probabilities"])
+            "lesion_probabilities",
+            lambda of: lesion_chances_table(of.results, of.frames["lesion_probabilities"]),
+            has_scores=False,
         ),
     ),
     figures=(ReportFigure("figure8_lesion_probabilities", lesion_chances_figure, is_drawn=has_chances),),
