@@ -102,3 +102,18 @@ def test_every_map_is_read_once(monkeypatch):
     monkeypatch.setattr(cut_module, "read_map", lambda path, *rest: read.append(path.name) or original(path, *rest))
     assert len(cut_files("maps", 0.4, "masks").table) == 3
     assert sorted(read) == [f"{name}_label-lesion_probseg.nii.gz" for name in NAMES]
+
+
+def test_a_map_in_the_folder_of_a_patient_keeps_it(tmp_path, monkeypatch):
+    """Otherwise its mask is taken for that of another patient's scan of the same name."""
+    monkeypatch.chdir(tmp_path)
+    empty = Volume(np.zeros((6, 6, 6)), np.eye(4))
+    for name in ("labels/P1/T2_M00_lesion", "labels/P2/T2_M12_lesion"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_volume(tmp_path / f"{name}.nii.gz", np.ones((6, 6, 6), np.uint8), empty)
+    (tmp_path / "maps/P2").mkdir(parents=True)
+    write_volume(tmp_path / "maps/P2/T2_M00_prob.nii.gz", np.full((6, 6, 6), 0.7, np.float32), empty)
+    cut_files("maps", 0.5, "masks")
+    assert (tmp_path / "masks/P2/T2_M00_prob.nii.gz").is_file()
+    with pytest.raises(CordlesionError, match="P2 and not in P1"):
+        evaluate_files("labels", "masks")

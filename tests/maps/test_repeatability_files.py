@@ -106,3 +106,53 @@ def test_mistakes_get_a_sentence(dataset, cli, options, sentence):
     assert ended.status == 2
     assert re.search(sentence, ended.error), ended.error
     assert not (dataset.parents[1] / "r.tsv").exists()
+
+
+@pytest.fixture
+def own_names(tmp_path, monkeypatch):
+    """Masks of six people with two visits each, whose names do not show the person to the program."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "masks").mkdir()
+    for number in range(N):
+        for visit in (1, 2):
+            mask = np.zeros((10, 10, 10), np.uint8)
+            mask[2:5, 2 : 4 + number, 2:6] = 1
+            write_volume(tmp_path / "masks" / f"P{number}_V{visit}.nii.gz", mask, Volume(mask, np.eye(4)))
+    return tmp_path
+
+
+def rows_of(people):
+    return "".join(f"P{n}_V{v}\t{'first' if v == 1 else 'second'}{person}\n" for n, person in people for v in (1, 2))
+
+
+def test_groups_that_may_hold_several_people_are_remarked(own_names, cli):
+    (own_names / "pairs.tsv").write_text("scan\trepeat\n" + rows_of((n, "") for n in range(N)))
+    ended = cli("repeatability", "masks", "--pairs", "pairs.tsv", "-o", "r.tsv")
+    assert "names no people" in ended.output + ended.error
+    (own_names / "pairs.tsv").write_text(
+        "scan\trepeat\tparticipant_id\n" + "".join(f"P{n}_V{v}\tx\tP{n}\n" for n in range(N) for v in (1, 2))
+    )
+    ended = cli("repeatability", "masks", "--pairs", "pairs.tsv", "-o", "r2.tsv")
+    assert ended.status == 0, ended.error
+    assert "names no people" not in ended.output + ended.error
+    assert cordlesion.read_table("r2.tsv")["n_subjects"].tolist() == [N, N]
+
+
+def test_a_row_without_a_file_is_excluded_by_name(own_names, cli):
+    rows = "".join(f"P{n}_{'v' if (n, v) == (0, 2) else 'V'}{v}\tx\tP{n}\n" for n in range(N) for v in (1, 2))
+    (own_names / "pairs.tsv").write_text(f"scan\trepeat\tparticipant_id\n{rows}")
+    ended = cli("repeatability", "masks", "--pairs", "pairs.tsv", "-o", "r.tsv")
+    assert ended.status == 2
+    assert "P0_v2" in ended.error
+    assert cordlesion.read_table("r.tsv")["n_subjects"].tolist() == [N - 1] * 2
+
+
+def test_masks_without_a_lesion_say_nothing(own_names, cli):
+    for path in (own_names / "masks").iterdir():
+        write_volume(path, np.zeros((10, 10, 10), np.uint8), Volume(np.zeros((10, 10, 10)), np.eye(4)))
+    (own_names / "pairs.tsv").write_text(
+        "scan\trepeat\tparticipant_id\n" + "".join(f"P{n}_V{v}\tx\tP{n}\n" for n in range(N) for v in (1, 2))
+    )
+    ended = cli("repeatability", "masks", "--pairs", "pairs.tsv", "-o", "r.tsv", "--aligned")
+    assert "no mask has a lesion" in ended.output + ended.error
+    assert "nan" not in ended.output + ended.error

@@ -5,7 +5,7 @@ the tables of BIDS: ``scans.tsv`` of a subject or session, ``sessions.tsv`` of a
 of a person with the same value repeat each other, if their names differ in session and run only.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,10 @@ class Repeats:
     source: Path
     of: Callable[[ScanFile, str, str], tuple[str, str] | None]
     """Takes the file of a scan, its subject and session; returns its group and the person, or None for no group."""
+    unmatched: Callable[[Collection[ScanFile]], list[str]] = lambda _files: []
+    """Takes all files; returns the scans of a table of the user that are none of these."""
+    names_people: bool = True
+    """Whether the table of the user, or the dataset, names the person of each scan."""
 
 
 def read_repeats(given: Path) -> Repeats:
@@ -47,7 +51,7 @@ def read_repeats(given: Path) -> Repeats:
             f"{given}: no such file or folder; a table with the columns scan and repeat, or a BIDS dataset, is needed. "
             "Check --pairs."
         )
-    return Repeats(given, _read_table(given))
+    return _read_table(given)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _rows(path: Path, key: str) -> list[dict[str, str]]:
     return [row for row in rows if row.get(key) and row.get(COLUMN)] if COLUMN in names else []
 
 
-def _read_table(path: Path) -> Callable[[ScanFile, str, str], tuple[str, str] | None]:
+def _read_table(path: Path) -> Repeats:
     names, rows, _ = read_cells(path)
     scan, person = (next((name for name in known if name in names), "") for known in (_SCAN, _PERSON))
     if not (scan and COLUMN in names):
@@ -119,10 +123,18 @@ def _read_table(path: Path) -> Callable[[ScanFile, str, str], tuple[str, str] | 
                 raise CordlesionError(f"{path}: has two rows for the scan {key}; one is needed. Mend it.")
 
     def group(file: ScanFile, subject: str, _session: str) -> tuple[str, str] | None:
-        keys = (file.name, file_stem(file.path), file.without_kind.name)
-        value, owner = next((found[key] for key in keys if key in found), ("", ""))
+        value, owner = next((found[key] for key in _keys(file) if key in found), ("", ""))
         # Names that are not BIDS do not show the person: a group is of one.
         who = owner or (subject if file.entities else value)
         return (f"{who}_repeat-{value}", who) if value else None
 
-    return group
+    def unmatched(files: Collection[ScanFile]) -> list[str]:
+        known = {key for file in files for key in _keys(file)}
+        return [name for name in found if name not in known]
+
+    return Repeats(path, group, unmatched, names_people=bool(person))
+
+
+def _keys(file: ScanFile) -> tuple[str, str, str]:
+    """Return the names under which a table may list a file."""
+    return file.name, file_stem(file.path), file.without_kind.name

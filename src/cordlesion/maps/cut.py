@@ -12,6 +12,7 @@ import pandas as pd
 
 from cordlesion import __version__
 from cordlesion.dataset.matching import MapPair, images_behind
+from cordlesion.dataset.patient_folders import Placed
 from cordlesion.dataset.scan_names import file_stem, files_below, illegible, scan_file
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import map_scans
@@ -25,7 +26,7 @@ from cordlesion.io.writing import write_json
 from cordlesion.maps.cut_instances import check_instances, remove_instances, write_cut_instances
 from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
 from cordlesion.metrics import label_components, resolve_rule
-from cordlesion.nnunet.predictions import list_maps, list_part, read_map
+from cordlesion.nnunet.predictions import EXPORT, list_maps, list_part, read_map
 from cordlesion.threshold.lesion_calibration import why_uncalibrated
 from cordlesion.threshold.mask_rule import MaskRule, is_other_rule, read_mask_rule, rule_beside, write_rule_beside
 
@@ -155,14 +156,20 @@ def cut_files(
 
 
 def _plan(maps: Sequence[Path], source: Path, folder: Path, names: MaskNames) -> list[_Cut]:
-    """Name the masks; maps in folders per patient keep their folders."""
+    """Name the masks; maps in folders per patient keep their folders, which names without ``sub-`` do not show."""
     planned = []
     counts = Counter(path.name for path in maps)
     for path in maps:
-        place = path.parent.relative_to(source) if counts[path.name] > 1 else Path()
+        in_folders = counts[path.name] > 1 or (_of_patient(path, source) and not scan_file(path).entities)
+        place = path.parent.relative_to(source) if in_folders else Path()
         named = "_".join([*place.parts, scan_file(path).name])
         planned.append(_Cut(named, path, folder / place / _mask_name(path, names)))
     return planned
+
+
+def _of_patient(path: Path, source: Path) -> bool:
+    """Return whether a map lies in a folder that may be a patient's; those of nnU-Net's folds are none."""
+    return path.suffix != EXPORT and bool(Placed.below(path, source).folders)
 
 
 def _mask_name(path: Path, names: MaskNames) -> str:

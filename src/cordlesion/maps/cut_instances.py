@@ -50,9 +50,10 @@ def write_cut_instances(path: Path, mask: Mask, probability: Volume, rule: MaskR
         CordlesionError: A file cannot be written.
     """
     p = probability.data.astype(np.float32, copy=False)
-    lesions = measure_lesions(probability, mask, p, calibration=rule.lesions).lesions
+    unknown = why_uncalibrated(rule.lesions, rule.rule)
+    lesions = measure_lesions(probability, mask, p, calibration=None if unknown else rule.lesions).lesions
     files = instances_of(path)
-    write_instances(files, mask, probability, lesions, path.name, why_uncalibrated(rule.lesions, rule.rule))
+    write_instances(files, mask, probability, lesions, path.name, unknown)
     return files.image
 
 

@@ -1,13 +1,13 @@
 """How repeatable masks or maps of any tool are, from scans of people without a change in between (no torch)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cordlesion.dataset.repeats import read_repeats
+from cordlesion.dataset.repeats import Repeats, read_repeats
 from cordlesion.errors import CordlesionError
 from cordlesion.execution.local import map_scans
 from cordlesion.io.columns import Column, TableSpec
@@ -20,7 +20,7 @@ from cordlesion.io.tables import write_table
 from cordlesion.lesions.found_again import TOLERANCE_MM
 from cordlesion.lesions.repeatability import COLUMNS, repeatability_rows
 from cordlesion.maps.files import require_name, usable_results
-from cordlesion.maps.repeats import GIVEN, RepeatedMasks, group_files, list_predictions
+from cordlesion.maps.repeats import GIVEN, RepeatedMasks, ScanGroup, group_files, list_predictions
 from cordlesion.metrics import RULES
 from cordlesion.threshold.mask_rule import read_mask_rule
 
@@ -128,12 +128,18 @@ def repeatability_files(
     repeats = read_repeats(_dataset_of(folder) if pairs is None else Path(pairs))
     files, are_maps = list_predictions(folder, threshold is not None)
     groups = group_files(files, folder, repeats, subjects)
+    _remark_people(groups, repeats, subjects)
+    unmatched = {
+        name: f"{repeats.source}: lists the scan {name}, of which {folder} has no file; one is needed. Mend the "
+        "name, or remove the row."
+        for name in repeats.unmatched(files)
+    }
     masks = None if are_maps else MaskValues("masks", lesion_value)
     how = RepeatedMasks(RULES[rule], masks, cut, lesion_class, tolerance_mm if aligned else None)
     outcomes = map_scans(how.measure, groups, "measure repeatability")
     if masks is not None:
         masks.require_one()
-    measured, excluded = usable_results(outcomes, {})
+    measured, excluded = usable_results(outcomes, unmatched)
     scans = pd.concat([rows for rows, _ in measured], ignore_index=True)
     found = {one.item.scan_id: one.result[1] for one in outcomes if one.result is not None}
     table = _estimate(scans, found if aligned else None)
@@ -144,6 +150,16 @@ def repeatability_files(
         _draw(figure, scans, table)
     _report(table, output, aligned)
     return RepeatabilityTable(table, scans, excluded)
+
+
+def _remark_people(groups: Sequence[ScanGroup], repeats: Repeats, subjects: Path | str | None) -> None:
+    """Remark that each group counts as a person, where neither names nor tables name the people."""
+    bare = [file for group in groups for file in group.files if not file.entities]
+    if subjects is None and not repeats.names_people and bare:
+        show_message(
+            f"{repeats.source}: names no people, so that each of the {len(groups)} groups counts as one person; scans "
+            "of two people in one group make every number wrong. Add a column participant_id."
+        )
 
 
 def _dataset_of(folder: Path) -> Path:
@@ -182,10 +198,15 @@ def _report(table: pd.DataFrame, output: Path | None, aligned: bool) -> None:
     volumes = table[table["measure"] == "predicted_volume_mm3"]
     best = volumes.sort_values("coefficient_of_variation").iloc[0]
     at = "" if np.isnan(best["threshold"]) else f" at t = {best['threshold']:g}, where it varies least"
-    twice = f"; {best['found_twice']:.0%} of lesions are found twice" if aligned else ""
+    if not (volumes["mean"] > 0).any():
+        show_message("no mask has a lesion, so that nothing can be said of how repeatable lesions are")
+        return
+    share = "n/a" if np.isnan(best["found_twice"]) else f"{best['found_twice']:.0%}"
+    twice = f"; {share} of lesions are found twice" if aligned else ""
     show_message(
         f"{plural(int(best['n_scans']), 'scan')} of {plural(int(best['n_subjects']), 'subject')}{at}: lesion volume "
-        f"changes without a change by up to {best['smallest_detectable_change']:.0f} mm3 (95 %), ICC {best['icc']:.2f}"
+        f"differs by up to {best['smallest_detectable_change']:.0f} mm3 between scans of a person without a change "
+        f"(95 %), ICC {best['icc']:.2f}"
         f"{twice}{'' if output is None else f': {output}'}"
     )
     if not aligned:

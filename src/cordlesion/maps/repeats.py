@@ -147,6 +147,7 @@ def group_files(
         raise CordlesionError(
             f"{repeats.source}: of {plural(len(files), 'file')} in {folder} {plural(len(groups), 'group')} of scans "
             f"repeat each other; at least 2 are needed. Name them in a column {COLUMN} of scans.tsv, sessions.tsv or "
-            "participants.tsv of the BIDS dataset, or in a table for --pairs (columns scan and repeat)."
+            "participants.tsv of the BIDS dataset, or in a table for --pairs (columns scan and repeat, "
+            "and participant_id where names do not show the person)."
         )
     return groups

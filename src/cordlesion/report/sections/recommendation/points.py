@@ -56,7 +56,7 @@ def _option(results: StudyResults, point: str) -> str:
     """Return what `segment` takes for a point, if the model has its rule."""
     card = results.folder.bundle(results.best.name) / "model.json"
     rules = read_json(card, dict).get("further_rules", {}) if card.is_file() else {}
-    return f"--threshold-rule {point}" if point in rules else ""
+    return f"--threshold-rule {point}" if isinstance(rules, dict) and point in rules else ""
 
 
 def _promise(row: "pd.Series[Any]") -> str:
