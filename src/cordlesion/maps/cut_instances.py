@@ -8,7 +8,6 @@ import numpy as np
 from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
-from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.instances import InstanceFiles, write_instances
 from cordlesion.lesions.measure import measure_lesions
@@ -59,9 +58,5 @@ def write_cut_instances(path: Path, mask: Mask, probability: Volume, rule: MaskR
 def remove_instances(path: Path) -> None:
     """Remove the instances of an earlier mask of this name; files that are not of it stay."""
     files = instances_of(path)
-    try:
-        is_ours = files.record.is_file() and read_json(files.record, dict).get("Sources") == [path.name]
-    except CordlesionError:
-        return
-    for stale in files.all if is_ours else ():
+    for stale in files.all if files.are_of(path) else ():
         stale.unlink(missing_ok=True)
