@@ -1,9 +1,9 @@
-"""Folders of patients: whatever lies where, files of two patients are never joined."""
+"""Folders of patients: files whose folders are those of two patients are never joined."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cordlesion.config import ComparatorConfig, FilePatterns
@@ -168,6 +168,27 @@ def test_two_trees_are_never_joined_across_patients(tmp_path_factory, references
     assert shown == {str(path) for path in root.rglob("*.nii.gz")}
 
 
+FILES = st.lists(
+    st.tuples(st.sampled_from(["Anna/", "Ben/", "Carl/", "P1/", "P2/", "12/"]), st.sampled_from(["t_1", "t_2", "a"])),
+    min_size=1, max_size=4, unique=True,
+)  # fmt: skip
+
+
+@settings(max_examples=100, deadline=None)
+@given(FILES, FILES, st.sampled_from(["", "_pred"]))
+def test_two_trees_of_several_patients_are_never_joined_across_them(tmp_path_factory, references, predictions, end):
+    """Whatever they are called, unless either tree has but one folder: that may be of a kind."""
+    assume(max(len({folder for folder, _ in files}) for files in (references, predictions)) > 1)
+    root = tmp_path_factory.mktemp("trees")
+    touch(root, *(f"r/{folder}{name}.nii.gz" for folder, name in references))
+    touch(root, *(f"p/{folder}{name}{end}.nii.gz" for folder, name in predictions))
+    try:
+        pairs, _ = pair_files(root / "r", root / "p", ())
+    except CordlesionError:
+        return
+    assert all(pair.reference.parent.name == pair.prediction.parent.name for pair in pairs)
+
+
 def test_two_trees_with_one_name_of_two_patients_are_refused(tmp_path):
     touch(tmp_path, "r/P1/T2_M00.nii.gz", "p/P2/T2_M00.nii.gz")
     with pytest.raises(CordlesionError, match=r"has the name of .*r/P1/T2_M00\.nii\.gz, but lies in P2 and not in P1"):
@@ -187,6 +208,36 @@ def test_two_trees_need_no_equal_folders_where_one_has_no_patients(tmp_path, pla
         touch(tmp_path / tree / place, f"{name}.nii.gz")
     pairs, unmatched = pair_files(tmp_path / "r", tmp_path / "p")
     assert ([pair.scan_id for pair in pairs], unmatched) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize(
+    ("references", "predictions"),
+    [
+        (["Anna/t1", "Anna/t2"], ["Berta/t1", "Carl/t2"]),
+        (["Berta/t1", "Carl/t2"], ["Anna/t1", "Anna/t2"]),
+        (["Anna/v1/t1", "Anna/v2/t2"], ["Berta/v1/t1", "Carl/v2/t2"]),
+        (["v1/Anna/t1", "v2/Anna/t2"], ["v1/Berta/t1", "v2/Carl/t2"]),
+        (["v1/Anna/v1", "v2/Dora/v2"], ["Berta/v1", "Carl/v2"]),
+        (["1/t1_1", "2/t2_2"], ["3/t1_1", "4/t2_2"]),
+        (["01/t_01", "02/t_02"], ["Berta/t_01", "Carl/t_02"]),
+        (["P1/P1_a", "P2/P2_b"], ["P3/P1_a", "P4/P2_b"]),
+        (["P1/P1_a", "P2/P2_b"], ["JD/P3/P1_a", "KL/P4/P2_b"]),
+    ],
+)
+@pytest.mark.parametrize("end", ["", "_pred"])
+def test_two_trees_of_other_patients_are_refused(tmp_path, references, predictions, end):
+    """One patient in one tree is no folder of all, and the number in a name is that of a run."""
+    touch(tmp_path, *(f"r/{name}.nii.gz" for name in references), *(f"p/{name}{end}.nii.gz" for name in predictions))
+    with pytest.raises(CordlesionError, match="so that it may be of another patient"):
+        pair_files(tmp_path / "r", tmp_path / "p")
+
+
+def test_a_patient_with_masks_alone_changes_nothing_for_others(tmp_path):
+    """Folders of a kind that no list knows lie below those of patients."""
+    pairs = {f"{p}/scanner/{p}a_T2.nii.gz": f"{p}/by_hand/{p}a_lesion.nii.gz" for p in ("Anna", "Ben")}
+    touch(tmp_path, *pairs, *pairs.values(), "Carl/by_hand/Carlb_lesion.nii.gz", "Dora/scanner/Dorab_T2.nii.gz")
+    found = read_dataset(tmp_path, FilePatterns(image=("*_T2.nii.gz",), reference=("*_lesion.nii.gz",)))
+    assert joined(tmp_path, found.scans) == pairs
 
 
 @pytest.mark.parametrize("one", ["P1", "01", "MS-007"])

@@ -132,3 +132,19 @@ def test_too_few_lesions_are_no_fault_of_tune(folders, tmp_path):
     assert choice.lesion_calibration is None
     assert "lesion_calibration" not in json.loads((tmp_path / "t.json").read_text())
     assert cut_files(few, tmp_path / "t.json", tmp_path / "cut", instances=True).table["instances"].notna().all()
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "other"), [(False, "label-lesion"), (True, "label-lesion"), (False, "desc-lesions_dseg")]
+)
+def test_two_masks_with_one_name_of_instances_are_refused(tmp_path, cli, overwrite, other):
+    """Each map has a mask of its own name, but the lesions of one would replace those or the mask of the other."""
+    for name in ("s1", f"s1_{other}"):
+        write_image(tmp_path / "maps" / f"{name}.nii.gz", lesions(1)[1], AFFINE)
+    command = ("cut", "--probability", tmp_path / "maps", "--threshold", 0.3, "--names", "same", "-o", tmp_path / "out")
+    more = ["--overwrite"] if overwrite else []
+    ended = cli(*command, "--instances", *more)
+    assert ended.status == 2
+    assert "would give the same lesions as s1" in said(ended)
+    assert not list(tmp_path.glob("out/*.*"))
+    assert cli(*command, *more).status == 0

@@ -127,6 +127,28 @@ def test_numbers_that_were_corrected_are_kept_and_that_is_said(bundle, scan, cur
     assert path.read_bytes() != before
 
 
+@pytest.mark.parametrize(
+    ("names", "has_mask"), [((".json", ".tsv", ".nii"), False), ((".json",), True), ((".tsv",), True)]
+)
+def test_numbers_of_others_are_kept_and_that_is_said(bundle, scan, curve, tmp_path, names, has_mask):
+    """A reader's own numbered lesions, with or without the option, and besides a mask of ours."""
+    given = {"centerlines": [curve], "pictures": False}
+    if has_mask:
+        segment_files([scan], bundle, tmp_path, **given)
+    theirs = [tmp_path / f"{DSEG}{ending}" for ending in names]
+    for path in theirs:
+        path.write_text('{"Sources": ["drawn.nii"]}' if path.suffix == ".json" else "drawn by hand")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for instances in (False, True):
+        with pytest.raises(CordlesionError, match=rf"{DSEG}\.\S+: .* nothing is replaced\. .*--overwrite"):
+            segment_files([scan], bundle, tmp_path, **given, instances=instances)
+        with pytest.raises(CordlesionError, match=r"nothing is replaced"):
+            cordlesion.segment(scan, bundle, centerline=curve).save(tmp_path, pictures=False, instances=instances)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    segment_files([scan], bundle, tmp_path, **given, instances=True, overwrite=True)
+    assert json.loads((tmp_path / f"{DSEG}.json").read_text())["Sources"] == ["sub-01_label-lesion_mask.nii.gz"]
+
+
 @pytest.mark.parametrize(("options", "why"), [
     ({"threshold": 0.5}, "lesions were calibrated for another threshold or threshold rule"),
     ({"bundle": "uncalibrated"}, "no calibration of lesions is stored"),

@@ -69,7 +69,7 @@ def pair_files(
     times (a folder per patient, with the same file name in each), files are matched by their relative path. If a folder
     contains several kinds of files, only those with names of lesion masks (or predictions with ``names``) are used.
     Files that match no other are compared again without words such as ``lesion`` or ``pred`` at the end of their names.
-    Files in folders of two patients are no pair.
+    Files whose folders show that they are of two patients are no pair.
 
     Args:
         reference: A file, or a folder.

@@ -1,8 +1,8 @@
-"""Folders that show of whom files are: two files of one name in the folders of two patients are not of one scan."""
+"""Folders that show of whom files are: two files of one name in different folders of patients are not of one scan."""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +12,7 @@ from cordlesion.dataset.scan_names import Scan, scan_file
 _SAME_FOLDERS = "Use the same folders in both trees, or files in one folder."
 _OF_A_KIND = re.compile(
     "anat|derivatives|sourcedata|raw(data)?|nii|nifti|scans?|manual|lesions?|segs?|segmentations?|masks?|maps?|preds?"
+    "|out(puts?)?|results?|drawn|drawings?|delineations?|annotations?|contours?|consensus|ground_?truths?"
     "|(im(g|age)s?|labels?|references?|predictions?)(tr|ts|val)?",
     re.IGNORECASE,
 )
@@ -46,44 +47,52 @@ class FolderPairs:
     """Those of the first kind."""
     others: frozenset[str]
     """Those of the second kind."""
-    usual: tuple[frozenset[str], frozenset[str]]
-    """Of each kind, folders that say nothing: all its files lie in them, and all of the other kind or none, even in one
-    that differs by its numbers only (``P1`` and ``P2``)."""
+    common: frozenset[str]
+    """Those in which all files of both kinds lie; they say nothing."""
+    single: tuple[frozenset[str], frozenset[str]]
+    """Of each kind, those in which all its files lie, and none of the other kind, even in one that differs by its
+    numbers only (``P1`` and ``P2``). They say nothing where a file of the other kind lies in no folder of its own."""
 
     @classmethod
     def of(cls, ones: Sequence[Placed], others: Sequence[Placed]) -> Self:
         """Compare the folders of all files."""
         (all_ones, some_ones), (all_others, some_others) = _shared(ones), _shared(others)
-        both = all_ones & all_others
-        usual = both | _unlike(all_ones, some_others), both | _unlike(all_others, some_ones)
-        return cls(some_ones, some_others, usual)
+        single = _unlike(all_ones, some_others), _unlike(all_others, some_ones)
+        return cls(some_ones, some_others, all_ones & all_others, single)
 
     @property
     def are_alike(self) -> bool:
-        """Whether some folder, besides the usual ones, is in both kinds, so that both have folders of patients."""
-        return bool((self.ones - self.usual[0]) & (self.others - self.usual[1]))
+        """Whether some folder, besides the common ones, is in both kinds, so that both have folders of patients."""
+        return bool((self.ones & self.others) - self.common)
 
     def fault(self, one: Placed, other: Placed, remedy: str) -> str:
         """Return why a file of the second kind may be of another patient than one of the first; empty if it is not.
 
         The folders of one must be among those of the other, in their order. If the two kinds share no folder at all, a
-        file name may have the folder of the other instead: ``P1/P1_T2.nii.gz`` and ``rater_2/P1_lesion.nii.gz``.
+        file name may have the folders of the other instead: ``P1/P1_T2.nii.gz`` and ``rater_2/P1_lesion.nii.gz``.
 
         Args:
             one: A file of the first kind.
             other: A file of the second kind that has its name.
             remedy: What the user can do, as a sentence.
         """
-        own, its = _without(one.folders, self.usual[0]), _without(other.folders, self.usual[1])
+        own, its = self._compared(one, other)
         if _is_part(own, its, self.ones) or _is_part(its, own, self.others):
             return ""
         first, second = next(pair for pair in zip(own, its, strict=False) if pair[0] != pair[1])
-        if not self.are_alike and (other.names(first) or one.names(second)):
+        if not self.are_alike and (_names(other, own, its, self.ones) or _names(one, its, own, self.others)):
             return ""
         return (
             f"{other.path}: has the name of {one.path}, but lies in {second} and not in {first}, so that it may be of "
             f"another patient; the same folders are needed. {remedy}"
         )
+
+    def _compared(self, one: Placed, other: Placed) -> tuple[list[str], list[str]]:
+        """Return the folders of two files that are compared."""
+        own, its = _without(one.folders, self.common), _without(other.folders, self.common)
+        rest = _without(own, self.single[0]), _without(its, self.single[1])
+        # A folder of one kind alone may be the only patient of that kind, if the other file lies in another one.
+        return own if {*rest[1]} - self.ones else rest[0], its if {*rest[0]} - self.others else rest[1]
 
 
 def other_patients(
@@ -114,8 +123,21 @@ def _shared(files: Sequence[Placed]) -> tuple[frozenset[str], frozenset[str]]:
 
 def _unlike(folders: frozenset[str], others: frozenset[str]) -> frozenset[str]:
     """Return the folders that are no others, by their names without numbers."""
-    shapes = {re.sub(r"\d+", "0", other) for other in others}
-    return frozenset(folder for folder in folders if folder not in others and re.sub(r"\d+", "0", folder) not in shapes)
+    return frozenset(folder for folder in folders if not _is_like(folder, others))
+
+
+def _is_like(folder: str, others: Iterable[str]) -> bool:
+    return re.sub(r"\d+", "0", folder) in {re.sub(r"\d+", "0", other) for other in others}
+
+
+def _names(file: Placed, folders: Sequence[str], its: Sequence[str], patients: frozenset[str]) -> bool:
+    """Return whether a file's name has the folders of another file, and its own folders are no patients like those.
+
+    Numbers alone name nobody: they are those of runs, too.
+    """
+    wanted = [part for part in folders if part not in its and re.search(r"[^\W\d_]", part)]
+    rivals = [part for part in its if part not in folders and _is_like(part, patients)]
+    return bool(wanted) and not rivals and all(map(file.names, wanted))
 
 
 def _without(parts: Sequence[str], usual: frozenset[str]) -> list[str]:

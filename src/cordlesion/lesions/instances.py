@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 
 from cordlesion import __version__
+from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import AnyArray, Mask
 from cordlesion.io.columns import Column, TableSpec, count
 from cordlesion.io.orient import from_las, to_las
+from cordlesion.io.reading import read_json
 from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, write_volume
 from cordlesion.io.writing import write_json
@@ -58,6 +60,13 @@ class InstanceFiles:
     def all(self) -> tuple[Path, Path, Path]:
         """Image, table and its description."""
         return self.image, self.table, self.record
+
+    def are_of(self, mask: Path) -> bool:
+        """Return whether the description, which is written first and removed last, names the mask as their source."""
+        try:
+            return self.record.is_file() and read_json(self.record, dict).get("Sources") == [mask.name]
+        except CordlesionError:
+            return False
 
 
 def number_instances(mask: Mask, like: Volume, rule: LesionRule = STUDY_RULE) -> AnyArray:

@@ -1,6 +1,6 @@
 """The lesions of masks that `cut` makes, each with its number and the probability that it is real (no torch)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy as np
 from cordlesion.dataset.scan_names import file_stem
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
-from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.lesions.instances import InstanceFiles, write_instances
 from cordlesion.lesions.measure import measure_lesions
@@ -21,17 +20,25 @@ def instances_of(mask: Path) -> InstanceFiles:
     return InstanceFiles.of(mask.parent, file_stem(mask).removesuffix("_mask").replace("_label-lesion", ""))
 
 
-def check_instances(masks: Iterable[Path], *, overwrite: bool) -> None:
-    """Refuse to replace files that are there.
+def check_instances(masks: Sequence[Path], *, overwrite: bool) -> None:
+    """Refuse instances that would replace each other, another mask, or files that are there.
 
     Raises:
-        CordlesionError: One is, and ``overwrite`` is not given.
+        CordlesionError: Two masks have one name of instances, or a file is there and ``overwrite`` is not given.
     """
-    there = next((path for mask in masks for path in instances_of(mask).all if path.exists()), None)
-    if there is not None and not overwrite:
-        raise CordlesionError(
-            f"{there}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
-        )
+    taken = {mask: mask for mask in masks}
+    for mask in masks:
+        files = instances_of(mask)
+        if (same := taken.setdefault(files.image, mask)) is not mask:
+            raise CordlesionError(
+                f"{mask}: would give the same lesions as {same.name} ({files.image.name}); names of their own are "
+                "needed. Put the maps to cut into a separate folder."
+            )
+        there = next((path for path in files.all if path.exists()), None)
+        if there is not None and not overwrite:
+            raise CordlesionError(
+                f"{there}: is there already; nothing is replaced unasked. Choose another folder, or --overwrite."
+            )
 
 
 def write_cut_instances(path: Path, mask: Mask, probability: Volume, rule: MaskRule) -> Path:
@@ -60,9 +67,5 @@ def write_cut_instances(path: Path, mask: Mask, probability: Volume, rule: MaskR
 def remove_instances(path: Path) -> None:
     """Remove the instances of an earlier mask of this name; files that are not of it stay."""
     files = instances_of(path)
-    try:
-        is_ours = files.record.is_file() and read_json(files.record, dict).get("Sources") == [path.name]
-    except CordlesionError:
-        return
-    for stale in files.all if is_ours else ():
+    for stale in files.all if files.are_of(path) else ():
         stale.unlink(missing_ok=True)

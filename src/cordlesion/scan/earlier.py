@@ -43,7 +43,7 @@ def instance_files(folder: Path, scan: Path | None) -> InstanceFiles:
 
 
 def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
-    """Refuse to replace what a folder holds of another scan of this name, or a mask that was corrected by hand.
+    """Refuse to replace what a folder holds of another scan of this name, or of a reader: a corrected mask, lesions.
 
     Args:
         folder: Where the scan is going to be written.
@@ -62,13 +62,20 @@ def check_earlier(folder: Path, scan: Path, *, overwrite: bool = False) -> None:
             f"{mask}: was made from {source}, not from {scan}, which gets the same name; nothing is replaced. Choose "
             "another output folder or rename the scan, or replace what is there with --overwrite."
         )
-    instances = instance_files(folder, scan).image
-    for path, read, key in ((mask, _read_mask_hash, MASK_KEY), (instances, _read_labels_hash, INSTANCES_KEY)):
+    numbered = instance_files(folder, scan)
+    for path, read, key in ((mask, _read_mask_hash, MASK_KEY), (numbered.image, _read_labels_hash, INSTANCES_KEY)):
         if path.is_file() and not _is_as_written(path, read, written.get(key)):
             raise CordlesionError(
                 f"{path}: is not what its JSON file records, so it may have been corrected by hand; nothing is "
                 "replaced. Choose another output folder, or replace it with --overwrite."
             )
+    # The old numbers of lesions are removed, with and without new ones.
+    there = next((path for path in numbered.all if path.exists()), None)
+    if there is not None and not numbered.are_of(mask):
+        raise CordlesionError(
+            f"{there}: {numbered.record.name} does not name {mask.name} as its source, so it may be of somebody else; "
+            "nothing is replaced. Choose another output folder, or replace it with --overwrite."
+        )
 
 
 def masks_written(mask: Mask, record: Path) -> list[str]:

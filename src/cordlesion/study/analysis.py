@@ -20,9 +20,10 @@ from cordlesion.metrics import STRATA_MM3, evaluate_rules, froc_curve, match_les
 from cordlesion.metrics.columns import LESION_COUNTS, METRIC_COLUMNS
 from cordlesion.study import lesion_probabilities, uncertainty
 from cordlesion.study.calibration import MappedScan, calibrate, calibration_table, reliability_table
+from cordlesion.study.collected import collect_table
 from cordlesion.study.inputs import require_unchanged
-from cordlesion.study.lesion_probabilities import calibrate_method, collect_lesion_probabilities
-from cordlesion.study.lesion_ranking import collect_rankings, rank_method
+from cordlesion.study.lesion_probabilities import calibrate_method
+from cordlesion.study.lesion_ranking import rank_method
 from cordlesion.study.operating_points import write_operating_points
 from cordlesion.study.options import DEFAULT, RunOptions
 from cordlesion.study.predict import map_pair, mask_file
@@ -65,7 +66,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
         if method.is_tuned:
             rank_method(study.folder, method, scans["test"])
     collect_analyses(study.folder, study.config.methods)
-    collect_rankings(study.folder, study.config.methods)
+    collect_table(study.folder, MULTI_SPINE, [method for method in study.config.methods if method.is_tuned])
     write_operating_points(study.folder, study.config)
     measure_repeatability(study)
     doubted = measured_methods(study)
@@ -88,7 +89,7 @@ def _calibrate_lesions(study: Study) -> None:
         if tuned is not None and tuned.rule.finds_lesions:
             calibrate_method(study, method, tuned.rule, _by_set(study, method))
             calibrated.append(method)
-    collect_lesion_probabilities(study.folder, calibrated)
+    collect_table(study.folder, lesion_probabilities.SPEC, calibrated)
 
 
 def _by_set(study: Study, method: Method) -> dict[str, list[MappedScan]]:

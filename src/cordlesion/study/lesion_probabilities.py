@@ -12,7 +12,7 @@ import pandas as pd
 from cordlesion.config import ComparatorRun, Method
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.io.tables import read_table, table_in_parts, write_table
+from cordlesion.io.tables import read_table, write_table
 from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.lesions.judged import judge_predicted, judged_table
 from cordlesion.metrics import resolve_rule
@@ -52,18 +52,6 @@ def calibrate_method(
             write_table(path, table.assign(**method.columns), SPEC)
     if not isinstance(method, ComparatorRun):
         _write_into_bundle(folder, method, rule, lesion_rule)
-
-
-def collect_lesion_probabilities(folder: StudyFolder, methods: Sequence[Method]) -> None:
-    """Write the study's table: those of its methods, one below the other; none where no method found a lesion."""
-    path = folder.root / SPEC.file
-    tables = (read_table(folder.run(method.name) / SPEC.file, SPEC) for method in methods)
-    if not (filled := [table for table in tables if len(table)]):
-        path.unlink(missing_ok=True)
-        return
-    with table_in_parts(path, SPEC) as append:
-        for table in filled:
-            append(table)
 
 
 def lesion_chances(

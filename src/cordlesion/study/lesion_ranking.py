@@ -8,7 +8,7 @@ import pandas as pd
 from cordlesion.config import Method
 from cordlesion.execution.local import stream_scans
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.io.tables import read_table, table_in_parts, write_table
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import read_mask, read_probability
 from cordlesion.lesions.ranking import LesionRanking, rank_lesions
 from cordlesion.metrics import MatchedInstances, match_components
@@ -39,13 +39,6 @@ def rank_method(folder: StudyFolder, method: Method, scans: Sequence[MappedScan]
         images = list(stream_scans(_match, scans, f"lesion ranking {method.name}"))
         row = _row(rank_lesions(images, [subject for _, subject in people]))
         write_table(path, pd.DataFrame([row]).assign(set="test", **method.columns), MULTI_SPINE)
-
-
-def collect_rankings(folder: StudyFolder, methods: Sequence[Method]) -> None:
-    """Write the study's table: the rows of its methods with maps."""
-    with table_in_parts(folder.root / MULTI_SPINE.file, MULTI_SPINE) as append:
-        for method in (one for one in methods if one.is_tuned):
-            append(read_table(folder.run(method.name) / MULTI_SPINE.file, MULTI_SPINE))
 
 
 def _match(scan: MappedScan) -> MatchedInstances:

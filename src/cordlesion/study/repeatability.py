@@ -17,11 +17,12 @@ from cordlesion.dataset.repeats import read_repeats
 from cordlesion.dataset.scan import Scan
 from cordlesion.dataset.scan_names import scan_file
 from cordlesion.io.fingerprints import fingerprint
-from cordlesion.io.tables import read_table, table_in_parts, write_table
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_mask
 from cordlesion.lesions.found_again import count_found_again
 from cordlesion.lesions.repeatability import MEASURES, repeatability_rows
 from cordlesion.metrics import resolve_rule
+from cordlesion.study.collected import collect_table
 from cordlesion.study.evaluate import measured_sets
 from cordlesion.study.predict import mask_file
 from cordlesion.study.sets import Study
@@ -43,13 +44,8 @@ def measure_repeatability(study: Study) -> None:
         return
     for method in study.config.methods:
         _measure_method(study, method, groups)
-    with table_in_parts(path, REPEATABILITY) as append:
-        for fold in study.folds:
-            append(_of_references(study, fold, groups))
-        for method in study.config.methods:
-            table = read_table(folder.run(method.name) / path.name, REPEATABILITY)
-            if len(table):
-                append(table)
+    references = [_of_references(study, fold, groups) for fold in study.folds]
+    collect_table(folder, REPEATABILITY, study.config.methods, references)
 
 
 def _groups(study: Study) -> dict[str, str]:

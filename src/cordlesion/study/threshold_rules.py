@@ -18,11 +18,12 @@ from cordlesion.io.columns import TableSpec
 from cordlesion.io.fingerprints import fingerprint
 from cordlesion.io.progress import show_message
 from cordlesion.io.reading import read_json
-from cordlesion.io.tables import read_table, table_in_parts, write_table
+from cordlesion.io.tables import write_table
 from cordlesion.io.volume import Volume, read_mask, read_probability
 from cordlesion.io.writing import write_json
 from cordlesion.metrics import LesionRule, evaluate, resolve_rule
 from cordlesion.metrics.own import OwnMetric
+from cordlesion.study.collected import collect_table
 from cordlesion.study.fingerprints import measured_fingerprint, sweep_fingerprint
 from cordlesion.study.predict import map_pair
 from cordlesion.study.sets import Study
@@ -103,22 +104,9 @@ def measure_rules(study: Study, method: Method, sets: Mapping[str, Sequence[Scan
 
 
 def collect_rules(study: Study, spec: TableSpec) -> None:
-    """Write a table of the study: that of its methods, one below the other; none where no further rule is tuned.
-
-    Args:
-        study: The study.
-        spec: One of :data:`SPECS`.
-    """
-    folder, path = study.folder, study.folder.root / spec.file
+    """Write a table of the study, one of :data:`SPECS`; none where no further rule is tuned."""
     methods = [method for method in study.config.methods if method.is_tuned] if study_rules(study.config) else []
-    read = [read_table(folder.run(method.name) / spec.file, spec.required_names) for method in methods]
-    tables = [table for table in read if len(table)]
-    if not tables:
-        folder.remove([path])
-        return
-    with table_in_parts(path, spec) as append:
-        for table in tables:
-            append(table)
+    collect_table(study.folder, spec, methods)
 
 
 def _tuned_fingerprint(study: Study, method: Method, scans: Sequence[Scan]) -> str:
