@@ -97,6 +97,16 @@ def test_rows_hold_the_estimates_of_their_values():
     assert np.isnan([row["found_twice"] for row in repeatability_rows(scans)]).all()
 
 
+def test_of_more_than_two_scans_there_is_no_second_minus_first():
+    scans = table(12, np.random.default_rng(4))
+    third = scans.iloc[[0]].assign(scan_id="scan-third", predicted_volume_mm3=180.0)
+    for pairs, row in zip(repeatability_rows(scans), repeatability_rows(pd.concat([scans, third])), strict=True):
+        assert np.isfinite([pairs[name] for name in ("bias", "limit_low", "limit_high")]).all()
+        assert np.isnan([row[name] for name in ("bias", "limit_low", "limit_high")]).all()
+        assert row["n_scans"] == 25
+        assert row["within_sd"] > 0
+
+
 def test_intervals_are_those_of_a_loop_over_samples_of_subjects():
     rng = np.random.default_rng(2)
     scans = table(9, rng, groups_of=2)  # five people, four of them with two groups

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from scipy import ndimage
 
 from cordlesion.config import EvaluationConfig
+from cordlesion.config.evaluation import MetricConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.metrics import FURTHER_METRICS, merged_lesions, split_lesions, surface_distances
 from cordlesion.metrics.own import load_metric
@@ -114,6 +116,15 @@ def test_a_study_names_them_with_their_direction():
     assert [one.title for one in config.metrics] == ["nsd", "hd95_mm", "nsd_2mm"]
     assert [one.printed for one in config.metrics] == ["NSD", "HD95 (mm)", "nsd 2mm"]
     assert [one.higher_is_better for one in config.metrics] == [True, False, True]
+
+
+@pytest.mark.parametrize("name", sorted(FURTHER_METRICS))
+def test_a_direction_that_contradicts_a_known_metric_is_refused(name):
+    right = FURTHER_METRICS[name].higher_is_better
+    assert MetricConfig(name=name, higher_is_better=right).higher_is_better == right
+    better = "a higher" if right else "a lower"
+    with pytest.raises(ValidationError, match=f"{better} {name} is better, found {str(not right).lower()}; remove the"):
+        MetricConfig(name=name, higher_is_better=not right)
 
 
 @pytest.mark.parametrize(

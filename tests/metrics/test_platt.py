@@ -46,3 +46,9 @@ def test_what_is_separated_has_a_finite_fit():
 def test_one_kind_alone_cannot_be_calibrated():
     with pytest.raises(CordlesionError, match="3 of 3 are lesion; some of each kind"):
         fit_platt(np.zeros(3), np.ones(3), np.ones(3))
+
+
+def test_rare_lesions_have_the_same_fit():
+    logits, n = np.array([-4.0, -1.0, 2.0]), np.array([1e8, 1e3, 1e3])
+    found = fit_platt(logits, n, n * special.expit(1.5 * logits - 3))
+    np.testing.assert_allclose([found.scale, found.shift], [1.5, -3], atol=0.01)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cordlesion.errors import CordlesionError
-from cordlesion.statistics import repeatability
+from cordlesion.statistics import repeatability, repeatability_intervals
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -68,3 +68,5 @@ def test_equal_values_have_no_correlation():
     found = repeatability([0.1] * 6, list("aaabbb"))
     assert math.isnan(found.icc)
     assert found.within_sd == pytest.approx(0, abs=1e-12)
+    person = np.repeat(np.arange(12), [2, 3] * 6)
+    assert np.isnan(repeatability_intervals(np.full(30, 0.1), person, person // 2, n_resamples=50)["icc"]).all()

@@ -199,3 +199,14 @@ def test_other_rules_are_tuned_without_touching_other_results_and_go_when_they_a
     assert read_card(folder / "runs" / METHODS[0] / "bundle").further_rules == {}
     assert {path: path.read_bytes() for path in others} == others
     assert read_results(folder).threshold_rules.empty
+
+
+def test_volumes_that_are_tuned_later_do_not_become_those_of_the_further_rules(copy):
+    bundle = copy.parent / "study/runs" / METHODS[0] / "bundle"
+    assert read_card(bundle).further_rules["peak"].minimum_volume_mm3 is None
+    tuned = f"{{objective: {OBJECTIVE}, minimum_volumes_mm3: [500, 2000]}}"
+    copy.write_text(copy.read_text().replace(f"{{objective: {OBJECTIVE}}}", tuned))
+    run_study(read_study(copy), until="analyze")
+    card = read_card(bundle)
+    assert card.postprocess.minimum_volume_mm3 in (500, 2000)
+    assert card.further_rules["peak"].minimum_volume_mm3 == 0

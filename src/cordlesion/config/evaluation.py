@@ -187,6 +187,14 @@ class MetricConfig(Section):
         known = FURTHER_METRICS.get(str(content.get("name"))) if isinstance(content, dict) else None
         return content if known is None else {"higher_is_better": known.higher_is_better} | content
 
+    @model_validator(mode="after")
+    def _right_direction(self) -> Self:
+        known = FURTHER_METRICS.get(self.name)
+        if known is not None and known.higher_is_better != self.higher_is_better:
+            better, found = "higher" if known.higher_is_better else "lower", str(self.higher_is_better).lower()
+            raise fault_at(f"a {better} {self.name} is better, found {found}; remove the key", "higher_is_better")
+        return self
+
     @property
     def title(self) -> str:
         """The name of its column."""

@@ -1,7 +1,8 @@
 """Which scans of a person repeat each other, without a change in between: from the column ``repeat`` of tables.
 
 ``run-`` in names says nothing of it: two runs may show two parts of the cord. So the column has to be there, in one of
-the tables of BIDS: ``scans.tsv`` of a subject or session, ``sessions.tsv`` of a subject, or ``participants.tsv``. Scans
+the tables of BIDS: ``scans.tsv`` of a subject or session, ``sessions.tsv`` of a subject, or ``participants.tsv``. The
+first of these that has the column and a row of the scan decides; ``n/a`` there says that the scan repeats none. Scans
 of a person with the same value repeat each other, if their names differ in session and run only.
 """
 
@@ -59,7 +60,7 @@ class BidsRepeats:
     """The column ``repeat`` in the tables of a BIDS dataset."""
 
     by_scan: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    """By subject and name of a scan, from ``scans.tsv``."""
+    """By subject and name of a scan, from ``scans.tsv``; empty for ``n/a``."""
     by_session: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By subject and session, from ``sessions.tsv``."""
     by_person: Callable[[str, str], str] = field(default=lambda _subject, _session: "")
@@ -75,11 +76,11 @@ class BidsRepeats:
         scans, sessions = dict[tuple[str, str], str](), dict[tuple[str, str], str]()
         for path in sorted(folder.glob("sub-*/*_sessions.tsv")):
             for row in _rows(path, "session_id"):
-                sessions[path.parent.name, row["session_id"].removeprefix("ses-")] = row[COLUMN]
+                sessions[path.parent.name, row["session_id"].removeprefix("ses-")] = row.get(COLUMN, "")
         for path in sorted([*folder.glob("sub-*/*_scans.tsv"), *folder.glob("sub-*/ses-*/*_scans.tsv")]):
             for row in _rows(path, "filename"):
                 image = scan_file(Path(row["filename"]))
-                scans[image.subject, image.name] = row[COLUMN]
+                scans[image.subject, image.name] = row.get(COLUMN, "")
         people = read_participants(folder / "participants.tsv")
         return cls(scans, sessions, lambda subject, session: people.value(subject, session, COLUMN))
 
@@ -102,9 +103,9 @@ def group_name(file: ScanFile, subject: str, value: str) -> str:
 
 
 def _rows(path: Path, key: str) -> list[dict[str, str]]:
-    """Return the rows of a table that name something and have a value."""
+    """Return the rows of a table that name something; none without the column."""
     names, rows, _ = read_cells(path)
-    return [row for row in rows if row.get(key) and row.get(COLUMN)] if COLUMN in names else []
+    return [row for row in rows if row.get(key)] if COLUMN in names else []
 
 
 def _read_table(path: Path) -> Repeats:

@@ -10,7 +10,7 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import Column, count
 from cordlesion.statistics import MIN_SUBJECTS, limits_of_agreement, repeatability, repeatability_intervals
 from cordlesion.statistics.intervals import draw_counts, percentile_interval
-from cordlesion.statistics.repeatability import expanded_confidence
+from cordlesion.statistics.repeatability import LimitsOfAgreement, expanded_confidence
 
 MEASURES: Mapping[str, str] = {"predicted_volume_mm3": "lesion volume in mm³", "n_predicted_lesions": "lesions"}
 """Columns that are looked at, and what they are."""
@@ -36,8 +36,13 @@ COLUMNS = (
     *_estimate("coefficient_of_variation", "`within_sd / mean`; `n/a` where the mean is 0"),
     *_estimate("icc", "Intraclass correlation ICC(1,1) (Shrout and Fleiss 1979); `n/a` where nothing varies"),
     *_estimate("smallest_detectable_change", "1.96 √2 `within_sd`: 95 % of differences without a change are smaller"),
-    Column("bias", "Mean difference, second minus first scan", may_be_missing=True),
-    Column("limit_low", "Lower limit of agreement of Bland and Altman", may_be_missing=True),
+    Column(
+        "bias",
+        "Mean difference, second minus first scan (in the order of their names); `n/a` where more than two scans "
+        "repeat each other",
+        may_be_missing=True,
+    ),
+    Column("limit_low", "Lower limit of agreement of Bland and Altman; `n/a` as `bias`", may_be_missing=True),
     Column("limit_high", "Upper limit", may_be_missing=True),
     *_estimate(
         "found_twice",
@@ -82,8 +87,7 @@ def _of_measure(scans: pd.DataFrame, name: str, seed: int) -> dict[str, float | 
     values = scans[name].to_numpy(dtype=np.float64)
     estimated = vars(repeatability(values, scans["group"]))
     intervals = repeatability_intervals(values, scans["group"], scans["subject"], n_resamples=_RESAMPLES, seed=seed)
-    pairs = scans.groupby("group")[name]
-    limits = limits_of_agreement(pairs.nth(0).to_numpy(), pairs.nth(1).to_numpy())
+    limits = _limits(scans, name)
     return {
         "mean": estimated["mean"],
         **{key: value for one in ESTIMATES for key, value in _with_ends(one, estimated[one], intervals[one]).items()},
@@ -93,6 +97,14 @@ def _of_measure(scans: pd.DataFrame, name: str, seed: int) -> dict[str, float | 
         "n_subjects": scans["subject"].nunique(),
         "n_scans": len(scans),
     }
+
+
+def _limits(scans: pd.DataFrame, name: str) -> LimitsOfAgreement:
+    """Return the limits of agreement of pairs; of three scans and more, no two are the pair."""
+    groups = scans.groupby("group")[name]
+    if (groups.size() > 2).any():
+        return LimitsOfAgreement(math.nan, math.nan, math.nan)
+    return limits_of_agreement(groups.nth(0).to_numpy(), groups.nth(1).to_numpy())
 
 
 def _share_found(scans: pd.DataFrame, found: Mapping[str, tuple[int, int]] | None, seed: int) -> dict[str, float]:

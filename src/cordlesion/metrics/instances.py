@@ -208,20 +208,9 @@ def _curves(images: Sequence[MatchedInstances]) -> _Curves:
 
 
 def _score(curve: tuple[FloatArray, FloatArray], rates: Sequence[float]) -> MultiSpineScore:
-    found = tuple(_at_rate(*curve, wanted) for wanted in rates)
+    # Of points with the same rate, interp takes the last at this very rate: that of the lowest threshold.
+    found = tuple(np.interp(rates, *curve).tolist())
     return MultiSpineScore(float(np.mean(found)), found)
-
-
-def _at_rate(rate: FloatArray, sensitivity: FloatArray, wanted: float) -> float:
-    """Interpolate the sensitivity at a rate of false lesions, from the points of falling thresholds."""
-    within = np.flatnonzero(rate <= wanted)
-    if not len(within):  # too many even among the lesions of probability 1
-        return float(sensitivity[0])
-    last = int(within[-1])
-    if rate[last] == wanted or last == len(rate) - 1:
-        return float(sensitivity[last])
-    share = (wanted - rate[last]) / (rate[last + 1] - rate[last])
-    return float(sensitivity[last] + share * (sensitivity[last + 1] - sensitivity[last]))
 
 
 def _numbered(labels: IntArray) -> Components:

@@ -31,6 +31,8 @@ def plot_differences(scans: pd.DataFrame, title: str = "") -> Figure:
         for axes, (name, label) in zip(figure.subplots(1, 2), _LABELS.items(), strict=True):
             first, second = (of_group[name].nth(n).to_numpy(dtype=np.float64) for n in (0, 1))
             _draw(axes, first, second, label)
+            if (of_group.size() > 2).any():
+                axes.set_ylabel("second − first scan, by name")
         if title:
             figure.suptitle(title)
         return figure

@@ -84,8 +84,8 @@ FURTHER_RULES = TableSpec(
     (
         *(LOSS, RULE_EVALUATION.columns[RULE_EVALUATION.names.index("threshold_rule")], METRIC, N),
         replace(N_SUBJECTS, meaning="Subjects"),
-        optional_number("reference", "Mean over the subjects, masks of the one threshold"),
-        optional_number("value", "Mean over the subjects, masks of the rule"),
+        optional_number("reference", "Mean over subjects (specificity: share of scans), masks of the one threshold"),
+        optional_number("value", "The same, masks of the rule"),
         optional_number("difference", "Their difference, rule - one threshold"),
         *(replace(LOW, meaning="95 % interval of the difference over subjects, for these trainings"), HIGH),
         *(WILCOXON, replace(HOLM, meaning="The p-value after Holm's correction over the losses and rules of a metric")),

@@ -96,7 +96,7 @@ def change_of_shares(differences: npt.ArrayLike, subjects: npt.ArrayLike, *, con
     subject this is their interval.
 
     Args:
-        differences: Second - first of each scan: -1, 0 or 1, shape (N,).
+        differences: Second - first of each scan: -1, 0 or 1, or the mean of several such trials; shape (N,).
         subjects: The subject of each scan.
         confidence: Confidence level.
 

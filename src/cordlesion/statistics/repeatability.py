@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, IntArray
+from cordlesion.io.arrays import FloatArray, IndexArray
 from cordlesion.statistics.intervals import MIN_SUBJECTS, draw_counts, percentile_interval
 
 _NORMAL_95 = 1.959963984540054
@@ -70,27 +70,36 @@ def repeatability(values: npt.ArrayLike, subjects: npt.ArrayLike) -> Repeatabili
         raise CordlesionError(
             f"{len(n)} subjects have several scans; at least 2 are needed to estimate the repeatability."
         )
-    means = np.bincount(person, x) / n
-    between = float((n * (means - x.mean()) ** 2).sum() / (len(n) - 1))
-    within = float(((x - means[person]) ** 2).sum() / (len(x) - len(n)))
-    return _from_mean_squares(float(x.mean()), between, within, n)
+    found = {name: float(one[0]) for name, one in _estimates(x, person, np.ones((1, len(n)))).items()}
+    return Repeatability(**found, n_subjects=len(n), n_scans=len(x))
 
 
-def _from_mean_squares(mean: float, between: float, within: float, n: IntArray) -> Repeatability:
+def _estimates(x: FloatArray, group: IndexArray, weights: FloatArray) -> dict[str, FloatArray]:
+    """Estimate from one-way analyses of variance in which each group of scans counts so often.
+
+    Args:
+        x: Value of each scan, shape (N,).
+        group: Of each scan, 0 to G - 1, shape (N,).
+        weights: Shape (B, G).
+
+    Returns:
+        ``mean`` and :data:`_ESTIMATES`, each of shape (B,).
+    """
+    n, sums = np.bincount(group), np.bincount(group, x)
+    means = sums / n
+    n_groups, n_scans = weights.sum(axis=1), weights @ n
+    mean = weights @ sums / n_scans
+    # Squares around the mean of all scans: the difference of two large sums would lose digits.
+    apart = n * (means - x.mean()) ** 2
+    between = (weights @ apart - n_scans * (mean - x.mean()) ** 2) / np.maximum(n_groups - 1, 1)
+    within = weights @ np.bincount(group, (x - means[group]) ** 2) / (n_scans - n_groups)
     # Mean number of scans of a person where the numbers differ (Donner and Koval, Biometrics 1980).
-    usual = float((n.sum() - (n**2).sum() / n.sum()) / (len(n) - 1))
-    total = between + (usual - 1) * within
-    varies = total > _ROUNDING * mean**2
-    sd = math.sqrt(within)
-    return Repeatability(
-        mean=mean,
-        within_sd=sd,
-        coefficient_of_variation=sd / abs(mean) if mean else math.nan,
-        icc=(between - within) / total if varies else math.nan,
-        smallest_detectable_change=_NORMAL_95 * math.sqrt(2) * sd,
-        n_subjects=len(n),
-        n_scans=int(n.sum()),
-    )
+    usual = (n_scans - weights @ n**2 / n_scans) / np.maximum(n_groups - 1, 1)
+    total, sd = between + (usual - 1) * within, np.sqrt(within)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        icc = np.where(total > _ROUNDING * mean**2, (between - within) / total, np.nan)
+        variation = np.where(mean != 0, sd / np.abs(mean), np.nan)
+    return dict(zip(("mean", *_ESTIMATES), (mean, sd, variation, icc, _NORMAL_95 * math.sqrt(2) * sd), strict=True))
 
 
 @dataclass(frozen=True)
@@ -146,25 +155,13 @@ def repeatability_intervals(
         ``smallest_detectable_change``; NaN for fewer than five subjects, or where a value is undefined.
     """
     x = np.asarray(values, dtype=np.float64)
-    _, group, n = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
-    means = np.bincount(group, x) / n
-    within = np.bincount(group, (x - means[group]) ** 2)
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
     people, owner = np.unique(np.asarray(subjects)[np.unique(group, return_index=True)[1]], return_inverse=True)
     if len(people) < MIN_SUBJECTS:
         return dict.fromkeys(_ESTIMATES, (math.nan, math.nan))
     weights = draw_counts(len(people), n_resamples, np.random.default_rng(seed))[:, owner].astype(np.float64)
-    n_groups, n_scans = weights.sum(axis=1), weights @ n
-    mean = weights @ (n * means) / n_scans
-    between = (weights @ (n * means**2) - n_scans * mean**2) / np.maximum(n_groups - 1, 1)
-    square = weights @ within / (n_scans - n_groups)
-    usual = (n_scans - weights @ n**2 / n_scans) / np.maximum(n_groups - 1, 1)
-    total, sd = between + (usual - 1) * square, np.sqrt(square)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        icc = np.where(total > _ROUNDING * mean**2, (between - square) / total, np.nan)
-        variation = np.where(mean != 0, sd / np.abs(mean), np.nan)
-    drawn = dict(zip(_ESTIMATES, (sd, variation, icc, _NORMAL_95 * math.sqrt(2) * sd), strict=True))
-    confidence = expanded_confidence(len(people))
-    return {name: _interval(of_samples, confidence) for name, of_samples in drawn.items()}
+    drawn, confidence = _estimates(x, group, weights), expanded_confidence(len(people))
+    return {name: _interval(drawn[name], confidence) for name in _ESTIMATES}
 
 
 def expanded_confidence(n_units: int) -> float:

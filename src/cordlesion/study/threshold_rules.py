@@ -110,12 +110,22 @@ def collect_rules(study: Study, spec: TableSpec) -> None:
 
 
 def _tuned_fingerprint(study: Study, method: Method, scans: Sequence[Scan]) -> str:
-    """Return what the choice depends on: maps, references, post-processing, objective and rules, with their code."""
+    """Return what the choice depends on: maps, references, post-processing, objective and rules, with their code.
+
+    The volume that is stored with the rules is part of it only where there is one: other fingerprints stay.
+    """
     threshold = study.config.threshold
+    volume = _stored_volume(study, method)
     rules = study_rules(study.config)
     own = imported_code([*threshold.imported, *threshold.imported_rules], study.config.code)
     measured = sweep_fingerprint(study, method, scans)
-    return fingerprint("analysis", "threshold rules", measured, threshold.objective, list(rules), own)
+    stored = [] if volume is None else [{"minimum_volume_mm3": volume}]
+    return fingerprint("analysis", "threshold rules", measured, threshold.objective, list(rules), own, *stored)
+
+
+def _stored_volume(study: Study, method: Method) -> float | None:
+    """Return the volume of the study's post-processing, in the place of one that is tuned for the one threshold."""
+    return method.postprocess.minimum_volume_mm3 if study.config.threshold.minimum_volumes_mm3 else None
 
 
 def _choose(study: Study, method: Method, scans: Sequence[Scan]) -> tuple[dict[str, FurtherRule], pd.DataFrame]:
@@ -125,8 +135,7 @@ def _choose(study: Study, method: Method, scans: Sequence[Scan]) -> tuple[dict[s
     measured = list(stream_scans(measure, pairs, f"tune threshold rules {method.name}"))
     goal, objective = study_goal(config), config.threshold.objective
     rules, rows = dict[str, FurtherRule](), list[dict[str, object]]()
-    # The volume of the study's post-processing, in the place of one that is tuned for the one threshold.
-    volume = method.postprocess.minimum_volume_mm3 if config.threshold.minimum_volumes_mm3 else None
+    volume = _stored_volume(study, method)
     for name, kind in kinds.items():
         table = pd.concat([of_scan[name] for of_scan in measured], ignore_index=True)
         try:

@@ -2,6 +2,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from cordlesion.losses import LOSSES
@@ -49,6 +50,23 @@ def test_further_threshold_rules_are_told(results: StudyResults, study_copy: Pat
     add_rules(study_copy)
     told = write_methods(read_results(study_copy)).text
     assert "The further threshold rule peak of cordlesion was chosen on the same scans for the same objective" in told
+
+
+def test_rules_of_users_are_not_those_of_the_program(study_copy: Path) -> None:
+    add_rules(study_copy)
+    read = read_results(study_copy)
+
+    def told(*names: str) -> str:
+        rows = pd.concat([read.rule_choices.assign(threshold_rule=name) for name in names])
+        return write_methods(replace(read, rule_choices=rows)).text
+
+    own = told("my_rules:X")
+    assert "The further threshold rule my_rules:X, of our own, was fitted on the same scans. The masks were" in own
+    assert "of cordlesion was chosen" not in own
+    mixed = told("peak", "my_rules:X", "rank_dice", "my_rules:Y")
+    assert "The further threshold rules peak and rank_dice of cordlesion were chosen on the same scans" in mixed
+    assert "The further threshold rules my_rules:X and my_rules:Y, of our own, were fitted on the same scans." in mixed
+    assert mixed.count("The masks were compared") == 1
 
 
 def test_references_are_numbered_as_they_are_cited(results: StudyResults) -> None:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from cordlesion.report.sections.threshold_rules import (
     SECTION,
+    _compare,
     better_rule,
     summarize_threshold_rules,
     threshold_rules_remark,
@@ -79,9 +80,10 @@ def test_means_differences_and_tests_are_those_of_the_files(folder, summary):
             change = people["second"] - people["first"]
             row = summary[(summary["loss"] == loss) & (summary["metric"] == metric)].iloc[0]
             assert (row["n"], row["n_subjects"]) == (len(both), len(change))
-            assert row["reference"] == pytest.approx(people["first"].mean())
-            assert row["value"] == pytest.approx(people["second"].mean())
-            assert row["difference"] == pytest.approx(change.mean())
+            of = both if metric == "specificity" else people
+            assert row["reference"] == pytest.approx(of["first"].mean())
+            assert row["value"] == pytest.approx(of["second"].mean())
+            assert row["difference"] == pytest.approx(of["second"].mean() - of["first"].mean())
             nonzero = change[change.round(12) != 0]
             expected = stats.wilcoxon(nonzero, method="exact").pvalue if len(nonzero) else 1.0
             if len(set(nonzero.abs().round(12))) == len(nonzero):  # scipy has no exact test with ties
@@ -94,6 +96,20 @@ def test_means_differences_and_tests_are_those_of_the_files(folder, summary):
         adjusted = holm({loss: p[loss, metric] for loss in LOSSES})
         mine = summary[summary["metric"] == metric].set_index("loss")["p_holm"]
         assert mine.to_dict() == pytest.approx(adjusted)
+
+
+def test_a_share_of_scans_and_its_interval_are_of_the_same_scans():
+    """28 subjects with one scan and no change, 12 with six scans that the rule keeps clean."""
+    subjects = np.r_[np.arange(28), np.repeat(np.arange(28, 40), 6)]
+    second = np.where(subjects < 28, np.arange(100) % 2, 1.0)
+    first = np.where(subjects < 28, second, 0.0)
+    row = _compare(pd.DataFrame({"subject": subjects, "first": first, "second": second}), "specificity")
+    assert (row["reference"], row["value"], row["difference"]) == pytest.approx((0.14, 0.86, 0.72))
+    assert row["low"] < row["difference"] < row["high"]
+    assert (row["n"], row["n_subjects"]) == (100, 40)
+    of_subjects = _compare(pd.DataFrame({"subject": subjects, "first": first, "second": second}), "lesion_f1")
+    assert of_subjects["difference"] == pytest.approx(12 / 40)
+    assert of_subjects["low"] < 12 / 40 < of_subjects["high"]
 
 
 def test_the_table_has_a_row_of_the_one_threshold_and_one_of_the_rule(with_rules, summary):

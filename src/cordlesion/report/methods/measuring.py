@@ -1,6 +1,9 @@
 """The methods section on thresholds, evaluation, statistics and software."""
 
+from collections.abc import Sequence
+
 from cordlesion.io.formats import format_percent
+from cordlesion.io.import_path import is_import_path
 from cordlesion.metrics import resolve_rule
 from cordlesion.report.methods.citing import MethodsContext
 from cordlesion.report.pipeline import describe_rule, name_rule
@@ -24,16 +27,22 @@ def threshold(study: MethodsContext) -> str:
 
 
 def _further(study: MethodsContext) -> str:
-    """Describe the further threshold rules."""
+    """Describe the further threshold rules: those of the program, and those of the user."""
     rules = list(dict.fromkeys(study.results.rule_choices["threshold_rule"].astype(str)))
     if not rules:
         return ""
-    several = "s" if len(rules) > 1 else ""
+    known, own = ([name for name in rules if is_import_path(name) == is_own] for is_own in (False, True))
     return (
-        f" The further threshold rule{several} {enumerate_words(rules)} of cordlesion {'were' if several else 'was'} "
-        "chosen on the same scans for the same objective, all settings together; the masks were compared with those of "
-        "the one threshold, scan by scan."
+        _chosen(known, " of cordlesion", "chosen on the same scans for the same objective, all settings together")
+        + _chosen(own, ", of our own,", "fitted on the same scans")
+        + " The masks were compared with those of the one threshold, scan by scan."
     )
+
+
+def _chosen(rules: Sequence[str], whose: str, how: str) -> str:
+    """Say how rules were chosen; empty for none."""
+    several, were = ("s", "were") if len(rules) > 1 else ("", "was")
+    return f" The further threshold rule{several} {enumerate_words(rules)}{whose} {were} {how}." if rules else ""
 
 
 def _model(study: MethodsContext) -> str:

@@ -33,6 +33,8 @@ METRICS = {
     "specificity": "P-specificity",
 }
 """What rules are compared by, as printed."""
+SHARE = "specificity"
+"""A share of scans; the others are means over subjects."""
 
 
 def summarize_threshold_rules(results: StudyResults) -> pd.DataFrame:
@@ -43,12 +45,12 @@ def summarize_threshold_rules(results: StudyResults) -> pd.DataFrame:
 
     Returns:
         A row per loss, rule and metric of :data:`METRICS`: ``loss threshold_rule metric n n_subjects reference value``
-        (means over subjects, of the one threshold and of the rule), ``difference low high`` (with a 95 % interval over
-        subjects), ``p_value`` (Wilcoxon's test of the subjects' mean differences) and ``p_holm``, corrected over the
-        losses and rules of a metric. No row where the study tunes no further rule.
+        (means over subjects, or the share of the scans, of the one threshold and of the rule), ``difference low high``
+        (with a 95 % interval, subjects are its units), ``p_value`` (Wilcoxon's test of the subjects' mean differences)
+        and ``p_holm``, corrected over the losses and rules of a metric. No row where the study tunes no further rule.
     """
     rows = [
-        {"loss": loss, "threshold_rule": rule, "metric": metric, **_compare(both)}
+        {"loss": loss, "threshold_rule": rule, "metric": metric, **_compare(both, metric)}
         for (loss, rule), runs in _by_loss(results).items()
         for metric, both in _values(pd.concat([_paired(results, run, rule) for run in runs]))
     ]
@@ -70,11 +72,11 @@ def threshold_rules_table(results: StudyResults, summary: pd.DataFrame) -> Table
         n_words=2,
         lead="Masks of the same maps by other threshold rules, test set, against those of the one threshold (global).",
         note=(
-            "Means over subjects: L-F1 and V-F1 of scans with lesions, false positives per scan of all, P-specificity "
-            "of lesion-free scans. Difference: from the one threshold, scan by scan, with a 95 % interval over "
-            "subjects for these trainings (Student; shares of scans: Agresti and Min). p: Wilcoxon signed-rank test of "
-            "the subjects’ mean differences in L-F1, Holm’s correction over all rows. All rules are chosen on the "
-            f"threshold set by the same objective: {results.objective}."
+            "Means over subjects: L-F1 and V-F1 of scans with lesions, false positives per scan of all. P-specificity: "
+            "share of lesion-free scans in which nothing is marked. Difference: from the one threshold, scan by scan, "
+            "with a 95 % interval over subjects for these trainings (Student; P-specificity: Agresti and Min). p: "
+            "Wilcoxon signed-rank test of the subjects’ mean differences in L-F1, Holm’s correction over all rows. All "
+            f"rules are chosen on the threshold set by the same objective: {results.objective}."
             f"{SEEDS_AVERAGED if several_seeds(results) else ''}"
         ),
         bold=f"p ≤ {SIGNIFICANT:g} after Holm’s correction over the rows of this metric",
@@ -149,14 +151,15 @@ def _values(scans: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield metric, pair.groupby(["scan_id", "subject"], sort=False)[["first", "second"]].mean().reset_index()
 
 
-def _compare(scans: pd.DataFrame) -> dict[str, Any]:
+def _compare(scans: pd.DataFrame, metric: str) -> dict[str, Any]:
     """Compare a metric by the rule, ``second``, with that by the one threshold, ``first``."""
     first, second, subjects = scans["first"], scans["second"], scans["subject"]
     by_subject = scans.groupby("subject")[["first", "second"]].mean()
-    is_share = set(first) | set(second) <= {0.0, 1.0}
+    is_share = metric == SHARE
+    # The mean and the interval have to be of the same: a share of all scans, or a mean over subjects.
+    reference, value = (scans[["first", "second"]] if is_share else by_subject).mean()
     low, high = change_of_shares(second - first, subjects) if is_share else _interval(by_subject)
     test = wilcoxon(first, second, subjects)
-    reference, value = by_subject.mean()
     return {
         "n": len(scans),
         "n_subjects": test.n_subjects,
