@@ -24,7 +24,7 @@ import pandas as pd
 from cordlesion.io.arrays import FloatArray, IndexArray
 from cordlesion.io.tables import read_in_parts
 from cordlesion.threshold import RiskName, SubjectRisks, ThresholdChoice, choose_threshold, measure_risks
-from cordlesion.threshold.promises import keep_limits
+from cordlesion.threshold.promises import kept_cell
 
 OBJECTIVE = "mean_voxel_f1"
 MADE_OF_STUDY: Mapping[RiskName, tuple[float, ...]] = {
@@ -137,7 +137,8 @@ class _Pool:
 
     def risks_of(self, drawn: IndexArray) -> SubjectRisks:
         """Return what was measured in subjects."""
-        return replace(self.risks, losses={name: values[drawn] for name, values in self.risks.losses.items()})
+        losses = {name: values[drawn] for name, values in self.risks.losses.items()}
+        return replace(self.risks, losses=losses, subjects=dict.fromkeys(losses, np.arange(len(drawn))))
 
 
 def _count(
@@ -155,14 +156,7 @@ def keep_all(
     risks: SubjectRisks, choice: ThresholdChoice, limits: Mapping[RiskName, tuple[float, ...]]
 ) -> dict[tuple[RiskName, float], int | None]:
     """Return the cell that each promise is made at."""
-    found = {
-        (name, limit): keep_limits(risks, choice, {name: limit}) for name, some in limits.items() for limit in some
-    }
-    thresholds = risks.grid.thresholds
-    return {
-        key: None if one.choice is None else int(np.abs(thresholds - one.choice.value).argmin())
-        for key, one in found.items()
-    }
+    return {(name, limit): kept_cell(risks, choice, {name: limit}) for name, some in limits.items() for limit in some}
 
 
 def _none_yet(limits: Mapping[RiskName, tuple[float, ...]]) -> dict[tuple[RiskName, float], list[float]]:
