@@ -3,28 +3,32 @@
 python benchmarks/promises.py halves STUDY [--draws 1000] [--methods bce_ensemble ...]
 python benchmarks/promises.py chosen STUDY [--draws 1000] [--methods ...]
 python benchmarks/promises.py simulated [--draws 1000]
+python benchmarks/promises.py enough [--draws 1000]
 
 `halves`: the subjects with lesions of the threshold and the test set are divided at random; a promise is made on one
 half and looked up on the other. The other half has sampling noise of its own, and what one half lacks the other has, so
 that 95 % is not what the method guarantees here. Therefore the same subjects are taken as a population, too, from which
 threshold sets of half their number are drawn with replacement: there the true risk is known, the mean over all of them,
 and promises may be broken in at most 5 % of the draws. `chosen`: the promise is that of the method with the highest
-score on the drawn subjects, as that of the recommended model of a study. `simulated`: subjects of a known law. Nothing
-is written.
+score on the drawn subjects, as that of the recommended model of a study. `simulated`: subjects of a known law.
+`enough`: how many subjects get a promise on missed lesions in 4 of 5 studies, by their true risk. Nothing is
+written.
 """
 
 import argparse
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
 from cordlesion.io.arrays import FloatArray, IndexArray
 from cordlesion.io.tables import read_in_parts
-from cordlesion.threshold import RiskName, SubjectRisks, ThresholdChoice, choose_threshold, measure_risks
-from cordlesion.threshold.promises import keep_limits
+from cordlesion.threshold import RiskName, SubjectRisks, ThresholdChoice, certify, choose_threshold, measure_risks
+from cordlesion.threshold.promises import kept_cell
 
 OBJECTIVE = "mean_voxel_f1"
 MADE_OF_STUDY: Mapping[RiskName, tuple[float, ...]] = {
@@ -39,13 +43,15 @@ N_SUBJECTS = (20, 40, 80)
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("halves", "chosen", "simulated"))
+    parser.add_argument("what", choices=("halves", "chosen", "simulated", "enough"))
     parser.add_argument("study", type=Path, nargs="?")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--methods", nargs="+", help="names of losses or ensembles, first seeds; by default all")
     given = parser.parse_args()
     if given.what == "simulated":
         rows = [row for n in N_SUBJECTS for row in simulated(n, given.draws)]
+    elif given.what == "enough":
+        rows = [*enough(given.draws)]
     elif given.what == "chosen":
         pools = [_Pool(table) for _, table in methods(given.study, given.methods)]
         rows = [*chosen(pools, given.draws)]
@@ -117,6 +123,43 @@ def simulated(n: int, n_draws: int) -> Iterator[dict[str, object]]:
         }
 
 
+def enough(n_draws: int) -> Iterator[dict[str, object]]:
+    """Find how many subjects are enough in 4 of 5 studies, where the risk is the same at both starts."""
+    sizes = range(20, 2001, 5)
+    for limit in SIMULATED["missed"]:
+        found: dict[str, object] = {}
+        for part in (0.25, 0.5, 0.75):
+            risk = part * limit
+            bias = _bias_of(risk)
+            place = bisect_left(sizes, True, key=lambda n: _power(n, bias, limit, n_draws) >= 0.8)
+            found[f"true risk {part:g} of it"] = sizes[place] if place < len(sizes) else "more than 2000"
+        yield {"promise": _words("missed", limit), **found}
+
+
+def _power(n: int, bias: float, limit: float, n_draws: int) -> float:
+    """Return in which share of the draws of n subjects a promise is made."""
+    rng, made = np.random.default_rng(n), 0
+    for _ in range(n_draws):
+        losses = np.tile(_missed(rng, n, bias)[:, np.newaxis], 2)
+        made += bool(certify(losses, limit, [[0, 1]], starts=[0, 1]).valid)
+    return made / n_draws
+
+
+def _missed(rng: np.random.Generator, n: int, bias: float) -> FloatArray:
+    """Draw the shares of 1 to 6 lesions that are missed, of subjects who differ."""
+    n_lesions = rng.integers(1, 7, n)
+    shares: FloatArray = rng.binomial(n_lesions, 1 / (1 + np.exp(-bias - rng.normal(0, 1, n)))) / n_lesions
+    return shares
+
+
+def _bias_of(risk: float) -> float:
+    """Return the bias at which the mean share missed of 100 000 subjects is a risk."""
+    found: float = brentq(
+        lambda bias: _missed(np.random.default_rng(0), 100_000, bias).mean() - risk, -12, 2, xtol=1e-3
+    )
+    return found
+
+
 class _Pool:
     """All subjects of a method, from whom threshold sets are drawn."""
 
@@ -137,7 +180,8 @@ class _Pool:
 
     def risks_of(self, drawn: IndexArray) -> SubjectRisks:
         """Return what was measured in subjects."""
-        return replace(self.risks, losses={name: values[drawn] for name, values in self.risks.losses.items()})
+        losses = {name: values[drawn] for name, values in self.risks.losses.items()}
+        return replace(self.risks, losses=losses, subjects=dict.fromkeys(losses, np.arange(len(drawn))))
 
 
 def _count(
@@ -155,14 +199,7 @@ def keep_all(
     risks: SubjectRisks, choice: ThresholdChoice, limits: Mapping[RiskName, tuple[float, ...]]
 ) -> dict[tuple[RiskName, float], int | None]:
     """Return the cell that each promise is made at."""
-    found = {
-        (name, limit): keep_limits(risks, choice, {name: limit}) for name, some in limits.items() for limit in some
-    }
-    thresholds = risks.grid.thresholds
-    return {
-        key: None if one.choice is None else int(np.abs(thresholds - one.choice.value).argmin())
-        for key, one in found.items()
-    }
+    return {(name, limit): kept_cell(risks, choice, {name: limit}) for name, some in limits.items() for limit in some}
 
 
 def _none_yet(limits: Mapping[RiskName, tuple[float, ...]]) -> dict[tuple[RiskName, float], list[float]]:

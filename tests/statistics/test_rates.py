@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cordlesion.statistics import change_of_ratios, change_of_shares, rate_interval, share_interval
+from cordlesion.statistics import change_of_ratios, change_of_shares, mean_share_interval, rate_interval, share_interval
 from oracles import signs_oracle
 
 seeds = st.integers(0, 2**32)
@@ -142,3 +142,22 @@ def test_coverage_of_the_interval_of_a_rate(n_scans, n_subjects, mean):
         low, high = rate_interval(rng.poisson(mean * rng.gamma(2, 0.5, n_subjects)[subjects]), subjects)
         hits += low <= mean <= high
     assert hits / 400 >= 0.93
+
+
+def test_shares_of_subjects_have_the_interval_of_their_mean():
+    shares = np.array([0.0, 0.25, 0.5, 0.5, 1 / 3, 0.2, 0.4])
+    assert mean_share_interval(shares) == pytest.approx(stats.ttest_1samp(shares, 0).confidence_interval())
+    assert mean_share_interval([0, 0, 0, 0, 0.1])[0] == 0
+    assert mean_share_interval(np.zeros(20)) == pytest.approx((0, 1 - 0.025 ** (1 / 20)))
+    assert np.isnan(mean_share_interval(shares[:4])).all()
+
+
+@pytest.mark.parametrize("mean", [0.2, 0.5])
+def test_coverage_of_the_interval_of_shares_of_subjects(mean):
+    """Shares of 1 to 6 lesions of 40 subjects, who differ."""
+    rng, hits = np.random.default_rng(4), 0
+    for _ in range(400):
+        lesions = rng.integers(1, 7, 40)
+        low, high = mean_share_interval(rng.binomial(lesions, rng.beta(2 * mean, 2 * (1 - mean), 40)) / lesions)
+        hits += low <= mean <= high
+    assert 0.92 <= hits / 400 <= 0.98

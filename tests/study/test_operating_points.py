@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from cordlesion.config import PromisesConfig, RunConfig, StudyConfig, ThresholdConfig
 from cordlesion.study.operating_points import method_points, write_operating_points
@@ -36,6 +37,12 @@ def run_of(config, loss):
     return next(run for run in config.runs if run.loss.title == loss)
 
 
+def missed_by_subject(rows, threshold):
+    """Shares of lesions missed, in the mean over the scans of each subject."""
+    here = rows[np.isclose(rows["threshold"], threshold) & (rows["n_reference_lesions"] > 0)]
+    return (1 - here["n_detected_lesions"] / here["n_reference_lesions"]).groupby(here["subject"]).mean()
+
+
 def means(rows, threshold):
     """Both risks, in the mean over subjects."""
     here = rows[np.isclose(rows["threshold"], threshold)]
@@ -62,6 +69,8 @@ def test_points_are_those_of_the_threshold_set_and_measured_on_the_test_set(tmp_
         assert [row["missed"], row["false_positives"]] == pytest.approx(means(tuning, row["threshold"]))
         assert [row["test_missed"], row["test_false_positives"]] == pytest.approx(means(test, row["threshold"]))
         assert row["test_missed_low"] < row["test_missed"] < row["test_missed_high"]
+        ends = stats.ttest_1samp(missed_by_subject(test, row["threshold"]), 0).confidence_interval()
+        assert [row["test_missed_low"], row["test_missed_high"]] == pytest.approx([*ends])
         assert row["test_false_positives_low"] < row["test_false_positives"] < row["test_false_positives_high"]
         assert row["n_test_subjects"] == test["subject"].nunique()
     assert (sensitive["limit"], sensitive["certainty"], sensitive["risk"]) == (0.25, 0.9, "missed")

@@ -1,5 +1,7 @@
 """Sweeps of simulated subjects, whose lesions are missed and marked falsely as at thresholds of a network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -25,3 +27,10 @@ def scans_of(rng, n_subjects, thresholds=GRID, quality=2.5, free=0.2):
                     | {"n_true_predicted_lesions": found, "reference_volume_mm3": 10.0 * n}
                 )
     return pd.DataFrame(rows)
+
+
+def drawn_from(risks, who):
+    """The risks of subjects who are drawn, some several times, where all have lesions."""
+    subjects = np.arange(len(who))
+    losses = {name: values[who] for name, values in risks.losses.items()}
+    return replace(risks, losses=losses, subjects=dict.fromkeys(losses, subjects))

@@ -29,6 +29,7 @@ from cordlesion.statistics.ranks import Rank as Rank
 from cordlesion.statistics.ranks import rank_methods as rank_methods
 from cordlesion.statistics.rates import change_of_ratios as change_of_ratios
 from cordlesion.statistics.rates import change_of_shares as change_of_shares
+from cordlesion.statistics.rates import mean_share_interval as mean_share_interval
 from cordlesion.statistics.rates import rate_interval as rate_interval
 from cordlesion.statistics.rates import share_interval as share_interval
 from cordlesion.statistics.repeatability import Repeatability as Repeatability

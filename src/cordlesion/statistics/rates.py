@@ -68,6 +68,29 @@ def share_interval(
     return _share_ends(_by_subject(successes, trials, subjects), (1 - confidence) / 2)
 
 
+def mean_share_interval(shares: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Return Student's interval of the mean of one share per subject, within [0, 1].
+
+    Such shares vary less than the zeros and ones of :func:`share_interval`. Where all subjects have the same share, the
+    variance is unknown, and each subject counts as one trial.
+
+    Args:
+        shares: Of each subject, shape (G,).
+        confidence: Confidence level.
+
+    Returns:
+        Lower and upper end; NaN for fewer than :data:`MIN_SUBJECTS` subjects.
+    """
+    values = np.asarray(shares, dtype=np.float64)
+    if len(values) < MIN_SUBJECTS:
+        return _UNKNOWN
+    tail, mean = (1 - confidence) / 2, float(values.mean())
+    if np.ptp(values) == 0:
+        return _beta_ends(mean, len(values), tail)
+    half = _t(len(values), tail) * float(stats.sem(values))
+    return max(0.0, mean - half), min(1.0, mean + half)
+
+
 def rate_interval(events: npt.ArrayLike, subjects: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Return the approximate interval of the number of events per scan, on the log scale.
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cordlesion.config import Method, StudyConfig
 from cordlesion.io.tables import read_in_parts, read_table, write_table
-from cordlesion.statistics import rate_interval, share_interval
+from cordlesion.statistics import mean_share_interval, rate_interval
 from cordlesion.study.sets import TunedThreshold
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.runs import lesion_bearing
@@ -137,8 +137,7 @@ def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, values in measure_risks(_any_set(here)).losses.items():
         of_subjects, who = values[:, 0], np.arange(len(values))
-        ones = np.ones(len(who))
-        ends = share_interval(of_subjects, ones, who) if name == "missed" else rate_interval(of_subjects, who)
+        ends = mean_share_interval(of_subjects) if name == "missed" else rate_interval(of_subjects, who)
         found |= {f"test_{name}": float(of_subjects.mean())}
         found |= dict(zip((f"test_{name}_low", f"test_{name}_high"), ends, strict=True))
     return found

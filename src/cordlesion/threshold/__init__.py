@@ -10,7 +10,6 @@ from cordlesion.threshold.grid import VOLUME as VOLUME
 from cordlesion.threshold.guarantees import Guarantee as Guarantee
 from cordlesion.threshold.guarantees import certify as certify
 from cordlesion.threshold.guarantees import control_on_average as control_on_average
-from cordlesion.threshold.guarantees import enough_subjects as enough_subjects
 from cordlesion.threshold.lesion_calibration import LesionCalibration as LesionCalibration
 from cordlesion.threshold.maps import describe_cut as describe_cut
 from cordlesion.threshold.maps import describe_maps as describe_maps

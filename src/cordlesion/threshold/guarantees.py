@@ -16,22 +16,18 @@ Losses of a subject are the share of its lesions that are missed, or its false l
 """
 
 import math
-from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cordlesion.errors import CordlesionError
-from cordlesion.io.arrays import FloatArray, IndexArray
+from cordlesion.io.arrays import FloatArray, IndexArray, Mask
 
 ERROR_RATE = 0.05
 """How often a guarantee with 95 % certainty may fail."""
 _ORDERS = 20
 """Orders of the subjects over which the p-value is averaged: it depends on the order, which says nothing."""
-_MOST_SUBJECTS = 2000
-_POWER = 0.8
-_DRAWN = 200
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,6 @@ class Guarantee:
     valid: tuple[int, ...]
     """Cells of the grid whose risk is shown to be at most the limit, in the order of their sequences; none where the
     subjects are too few, or where no cell is good enough."""
-    needed: int | None
-    """Where no cell is valid: subjects, up to 2 000, that would be enough in 4 of 5 studies for the best of the cells
-    at which testing begins. None where some are valid, and where none would be enough."""
     n_subjects: int
 
 
@@ -90,53 +83,46 @@ def certify(
             f"There are {len(sequences)} sequences, starts at {list(starts)} and an error rate of {error_rate:g}; one "
             "or more sequences of cells, starts in all of them, and an error rate between 0 and 1 are needed."
         )
-    level = error_rate / (len(sequences) * len(begun))
-    orders = _orders(len(scaled), seed)
-    valid: list[int] = []
-    for sequence in sequences:
-        held = 0.0
-        for place, cell in enumerate(sequence):
-            held += level * (place in begun)
-            # Bets aim at the level of one start: they must not depend on what was passed on.
-            if held and p_value(scaled[orders, cell], limit / largest, level) <= held:
-                valid.append(cell)
-            else:
-                held = 0.0
-    if valid:
-        return Guarantee(tuple(dict.fromkeys(valid)), None, len(scaled))
-    first = losses[:, [sequence[place] for sequence in sequences for place in begun]]
-    best = first[:, first.mean(axis=0).argmin()]
-    return Guarantee((), enough_subjects(best, limit, largest=largest, level=level, seed=seed), len(scaled))
+    shown = shown_in_draws(
+        scaled, limit / largest, sequences, begun, error_rate, _orders(len(scaled), seed)[np.newaxis]
+    )
+    cells = dict.fromkeys(int(cell) for sequence in sequences for cell in sequence if shown[0, cell])
+    return Guarantee(tuple(cells), len(scaled))
 
 
-def enough_subjects(
-    losses: FloatArray, limit: float, *, largest: float = 1.0, level: float = ERROR_RATE, seed: int = 0
-) -> int | None:
-    """Return how many subjects like these would show that their mean loss is at most the limit, in 4 of 5 studies.
+def shown_in_draws(
+    losses: FloatArray,
+    limit: float,
+    sequences: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    error_rate: float,
+    drawn: IndexArray,
+) -> Mask:
+    """Return which cells are shown to keep a limit, as :func:`certify` finds them, for several draws of the subjects.
 
     Args:
-        losses: Of each subject at one cell, from 0 to ``largest``, shape (subjects,).
-        limit: What the mean loss may be.
-        largest: What no loss exceeds.
-        level: Chance of an error, of this cell.
-        seed: Of the draws.
+        losses: In [0, 1], of each subject at each cell, shape (subjects, cells).
+        limit: In (0, 1).
+        sequences: As there.
+        starts: As there.
+        error_rate: As there, of each draw.
+        drawn: Rows of the subjects of each draw, in one or several orders, shape (draws, orders, n).
 
     Returns:
-        A number, at least that of these subjects; None if 2 000 are too few, or the mean is not below the limit.
+        Shape (draws, cells).
     """
-    scaled = losses / largest
-    if scaled.mean() >= limit / largest:
-        return None
-    rng = np.random.default_rng(seed)
-
-    def shown(n: int) -> bool:
-        drawn = rng.choice(scaled, size=(_DRAWN, n))
-        return bool(np.mean(_capital(drawn, limit / largest, level) >= 1 / level) >= _POWER)
-
-    # More subjects show more, so that the sizes can be halved again and again.
-    sizes = list(_sizes(len(scaled)))
-    place = bisect_left(sizes, True, key=shown)
-    return sizes[place] if place < len(sizes) else None
+    level = error_rate / (len(sequences) * len(starts))
+    shown: Mask = np.zeros((len(drawn), losses.shape[1]), dtype=bool)
+    for sequence in sequences:
+        held = np.zeros(len(drawn))
+        for place, cell in enumerate(sequence):
+            held += level * (place in starts)
+            tested = np.flatnonzero(held)
+            # Bets aim at the level of one start: they must not depend on what was passed on.
+            rejected = tested[p_value(losses[drawn[tested], cell], limit, level) <= held[tested]]
+            held[np.setdiff1d(tested, rejected)] = 0
+            shown[rejected, cell] = True
+    return shown
 
 
 def control_on_average(losses: FloatArray, limit: float, *, largest: float = 1.0) -> int | None:
@@ -162,7 +148,7 @@ def control_on_average(losses: FloatArray, limit: float, *, largest: float = 1.0
     return int(within[-1]) if len(within) else None
 
 
-def p_value(losses: FloatArray, limit: float, level: float) -> float:
+def p_value(losses: FloatArray, limit: float, level: float) -> FloatArray:
     """Return the p-value of "the mean loss is at least the limit" (Waudby-Smith and Ramdas, predictable plug-in bets).
 
     The capital of a bettor who bets on losses below the limit grows beyond 1 / p with a probability of at most p if
@@ -170,37 +156,32 @@ def p_value(losses: FloatArray, limit: float, level: float) -> float:
     end.
 
     Args:
-        losses: In [0, 1], in one or several orders, shape (orders, subjects).
+        losses: In [0, 1], in one or several orders, shape (..., orders, subjects).
         limit: In (0, 1).
         level: At which the bets aim.
+
+    Returns:
+        Shape (...,).
     """
-    capital = _capital(losses, limit, level).mean()
-    return float(min(1, 1 / capital)) if capital > 0 else 1.0
+    p: FloatArray = 1 / np.maximum(1, _capital(losses, limit, level).mean(axis=-1))
+    return p
 
 
 def _capital(losses: FloatArray, limit: float, level: float) -> FloatArray:
-    """Return the capital at the end of each order, shape (orders,)."""
-    n = losses.shape[1]
+    """Return the capital at the end of each order; subjects are the last axis."""
+    n = losses.shape[-1]
     count = np.arange(1, n + 1)
-    mean = (0.5 + losses.cumsum(axis=1)) / (1 + count)
-    variance = (0.25 + ((losses - mean) ** 2).cumsum(axis=1)) / (1 + count)
-    known = np.concatenate([np.full((len(losses), 1), 0.25), variance[:, :-1]], axis=1)
+    mean = (0.5 + losses.cumsum(axis=-1)) / (1 + count)
+    variance = (0.25 + ((losses - mean) ** 2).cumsum(axis=-1)) / (1 + count)
+    known = np.concatenate([np.full_like(losses[..., :1], 0.25), variance[..., :-1]], axis=-1)
     bet = np.minimum(1, np.sqrt(2 * math.log(1 / level) / (n * known)))
-    capital: FloatArray = np.exp(np.log1p(-bet * (losses - limit)).sum(axis=1))
+    capital: FloatArray = np.exp(np.log1p(-bet * (losses - limit)).sum(axis=-1))
     return capital
 
 
 def _orders(n: int, seed: int) -> IndexArray:
     rng = np.random.default_rng(seed)
     return np.array([rng.permutation(n) for _ in range(_ORDERS)])
-
-
-def _sizes(n: int) -> Iterable[int]:
-    """Yield numbers of subjects, each a tenth more than the last."""
-    size = n
-    while size <= _MOST_SUBJECTS:
-        yield size
-        size = max(size + 1, round(1.1 * size))
 
 
 def _checked(losses: FloatArray, limit: float, largest: float) -> FloatArray:
@@ -221,11 +202,21 @@ def by_subject(values: FloatArray, subjects: IndexArray) -> FloatArray:
         values: Of each scan at each cell, shape (scans, cells).
         subjects: The subject of each scan, from 0, shape (scans,).
     """
-    defined = ~np.isnan(values)
-    sums, n = (
-        np.stack([np.bincount(subjects, column, minlength=subjects.max() + 1) for column in part.T], axis=1)
-        for part in (np.where(defined, values, 0), defined.astype(float))
-    )
-    kept = n.min(axis=1) > 0
+    counted, kept = ~np.isnan(values), who_counts(values, subjects)
+    sums, n = (_sums(part, subjects) for part in (np.where(counted, values, 0), counted.astype(float)))
     means: FloatArray = sums[kept] / n[kept]
     return means
+
+
+def who_counts(values: FloatArray, subjects: IndexArray) -> IndexArray:
+    """Return the subjects with a loss at every cell, ascending: those of the rows of :func:`by_subject`.
+
+    Args:
+        values: As there.
+        subjects: As there.
+    """
+    return np.flatnonzero(_sums((~np.isnan(values)).astype(float), subjects).min(axis=1) > 0)
+
+
+def _sums(values: FloatArray, subjects: IndexArray) -> FloatArray:
+    return np.stack([np.bincount(subjects, column, minlength=subjects.max() + 1) for column in values.T], axis=1)

@@ -9,6 +9,13 @@ from cordlesion.io.formats import format_percent
 
 RiskName: TypeAlias = Literal["missed", "false_positives"]
 """What may be limited: the share of a subject's lesions that is missed, its false positives per scan."""
+MOST_SUBJECTS = 2000
+"""Larger numbers are not named as ones that would be enough."""
+TOO_CLOSE = (
+    "too close to the limit or tested after thresholds that break it; "
+    f"{MOST_SUBJECTS} subjects like these would not be enough"
+)
+"""Why nothing is shown of a threshold whose mean is below the limit."""
 
 
 class Promise(BaseModel):

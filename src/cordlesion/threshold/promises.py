@@ -18,9 +18,10 @@ from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
 from cordlesion.io.formats import format_percent, plural
 from cordlesion.threshold.choice import ThresholdChoice, choose_threshold
+from cordlesion.threshold.enough import enough_subjects
 from cordlesion.threshold.grid import TIE, Grid
 from cordlesion.threshold.objective_names import AnyObjective
-from cordlesion.threshold.promise import RiskName, promise_text, risk_text
+from cordlesion.threshold.promise import TOO_CLOSE, RiskName, promise_text, risk_text
 from cordlesion.threshold.risks import RISKS, SubjectRisks, TestedRisk, measure_risks
 from cordlesion.threshold.stability import measure_stability
 
@@ -41,7 +42,8 @@ class Promised:
     """Means over the subjects of the threshold set at that threshold; where there is none, at the nearest one."""
     n_subjects: int
     needed: int | None
-    """Without a threshold: how many subjects would be enough in 4 of 5 studies; None if no number up to 2 000 is."""
+    """Without a threshold: how many subjects, more than these, would be enough in 4 of 5 studies; None if no number up
+    to 2 000 is."""
     text: str
     """The promise and its price, or why there is none, as a sentence without its full stop."""
 
@@ -115,15 +117,29 @@ def keep_limits(
         certainty: As it is stated.
         lesion_rule: The name of the one that scans were measured by.
     """
-    tested = {name: TestedRisk.of(risks.grid, name, limit, risks.losses[name]) for name, limit in limits.items()}
-    useful, level = _useful(risks), error_rate / len(limits)
-    kept = np.logical_and.reduce([useful, *(one.valid_cells(level) for one in tested.values())])
-    if not kept.any():
-        return _none(risks, tested, useful, level, certainty)
-    cell = _best(risks, kept, balanced, limits)
+    cell = kept_cell(risks, balanced, limits, error_rate)
+    if cell is None:
+        return _none(risks, limits, error_rate, certainty)
+    tested = _tested(risks, limits)
     made = tuple(one.promise(certainty, lesion_rule, lesion_free=risks.lesion_free) for one in tested.values())
     choice = replace(_choice_at(risks.grid, cell, balanced), promises=made)
     return Promised(choice, math.nan, risks.at(cell), _smallest(tested), None, _price(risks, cell, limits, certainty))
+
+
+def kept_cell(
+    risks: SubjectRisks, balanced: ThresholdChoice, limits: Mapping[RiskName, float], error_rate: float = 1 - CERTAINTY
+) -> int | None:
+    """Return the cell that :func:`keep_limits` chooses; None where none is shown to keep all limits.
+
+    Args:
+        risks: As there.
+        balanced: As there.
+        limits: As there.
+        error_rate: As there.
+    """
+    shown = [one.valid_cells(error_rate / len(limits)) for one in _tested(risks, limits).values()]
+    kept = np.logical_and.reduce([_useful(risks), *shown])
+    return _best(risks, kept, balanced, limits) if kept.any() else None
 
 
 def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
@@ -197,27 +213,37 @@ def _price(risks: SubjectRisks, cell: int, limits: Mapping[RiskName, float], cer
     return f"at {risks.grid.name(cell)} {kept}, {sure}; price on the threshold set: {price}"
 
 
-def _none(
-    risks: SubjectRisks, tested: Mapping[RiskName, TestedRisk], useful: Mask, level: float, certainty: float
-) -> Promised:
+def _tested(risks: SubjectRisks, limits: Mapping[RiskName, float]) -> dict[RiskName, TestedRisk]:
+    return {name: TestedRisk.of(risks, name, limit) for name, limit in limits.items()}
+
+
+def _none(risks: SubjectRisks, limits: Mapping[RiskName, float], error_rate: float, certainty: float) -> Promised:
     """Return why no threshold is shown to keep the limits, and how many subjects would be enough."""
+    tested, useful = _tested(risks, limits), _useful(risks)
     shares = np.max([one.losses.mean(axis=0) / one.limit for one in tested.values()], axis=0)
     eligible = np.flatnonzero(useful) if useful.any() else risks.grid.above_zero
     cell = int(eligible[shares[eligible].argmin()])
-    found, where, n = risks.at(cell), risks.grid.name(cell), _smallest(tested)
-    numbers = [one.needed(cell, level) for one in tested.values()]
-    enough = [number for number in numbers if number is not None]
-    needed = max(enough) if len(enough) == len(numbers) else None
+    found, n = risks.at(cell), _smallest(tested)
+    needed = enough_subjects([*tested.values()], useful, error_rate / len(limits))
     if needed is None:
-        so_far = " and ".join(risk_text(name, found[name]) for name in tested)
-        why = f"even {where}, the nearest, has {so_far} on the threshold set, and no number of subjects would be enough"
+        why = _never(risks.grid.name(cell), found, tested, within=bool(shares[cell] < 1))
     else:
         who = plural(n, "subject") + (" with lesions" if "missed" in tested else "")
-        why = f"{who} are too few, about {needed} like these would be enough (at {where})"
-    asked = " and ".join(promise_text(name, one.limit) for name, one in tested.items())
+        why = f"{who} are too few, about {needed} like these would be enough"
+    asked = " and ".join(promise_text(name, limit) for name, limit in limits.items())
     sure = f"cannot be promised with {format_percent(certainty)} certainty"
     nearest = float(risks.grid.thresholds[cell % len(risks.grid.thresholds)])
     return Promised(None, nearest, found, n, needed, f"{asked}: {sure}: {why}")
+
+
+def _never(where: str, found: Mapping[RiskName, float], tested: Mapping[RiskName, TestedRisk], *, within: bool) -> str:
+    """Return why more subjects are no help; ``within`` is whether the nearest cell keeps all limits on these."""
+    so_far = " and ".join(risk_text(name, found[name]) for name in tested)
+    if not within:
+        return (
+            f"even {where}, the nearest, has {so_far} on the threshold set, and no number of subjects would be enough"
+        )
+    return f"{where}, the nearest, has {so_far} on the threshold set, but is {TOO_CLOSE}"
 
 
 def _smallest(tested: Mapping[RiskName, TestedRisk]) -> int:

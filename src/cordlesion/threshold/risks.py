@@ -10,7 +10,7 @@ import pandas as pd
 
 from cordlesion.io.arrays import FloatArray, IndexArray, Mask
 from cordlesion.threshold.grid import TIE, Grid
-from cordlesion.threshold.guarantees import by_subject, certify, enough_subjects
+from cordlesion.threshold.guarantees import by_subject, certify, shown_in_draws, who_counts
 from cordlesion.threshold.objective import LesionFree, Objective, column_arrays
 from cordlesion.threshold.promise import Promise, RiskName
 from cordlesion.threshold.scans import arrange_scans
@@ -90,6 +90,8 @@ class SubjectRisks:
     grid: Grid
     losses: Mapping[RiskName, FloatArray]
     """Of each risk, shape (subjects, cells); subjects for whom a risk is undefined are left out."""
+    subjects: Mapping[RiskName, IndexArray]
+    """Of each risk, whose rows these are, as numbers from 0, ascending. Who has lesions has both risks."""
     lesion_free: bool
     """Whether there are lesion-free scans."""
 
@@ -113,8 +115,10 @@ def measure_risks(table: pd.DataFrame) -> SubjectRisks:
         CordlesionError: As :func:`cordlesion.choose_threshold`.
     """
     scans = arrange_scans(table, RiskMeasures())
-    losses = {name: by_subject(values, scans.subjects) for name, values in zip(RISKS, scans.measures, strict=True)}
-    return SubjectRisks(scans.grid, losses, bool(scans.lesion_free.any()))
+    measures = dict(zip(RISKS, scans.measures, strict=True))
+    losses = {name: by_subject(values, scans.subjects) for name, values in measures.items()}
+    who = {name: who_counts(values, scans.subjects) for name, values in measures.items()}
+    return SubjectRisks(scans.grid, losses, who, bool(scans.lesion_free.any()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,18 +130,20 @@ class TestedRisk:
     limit: float
     losses: FloatArray
     """Of each subject at each cell, up to the largest, shape (subjects, cells)."""
+    subjects: IndexArray
+    """Their numbers, ascending."""
 
     @classmethod
-    def of(cls, grid: Grid, name: RiskName, limit: float, losses: FloatArray) -> Self:
+    def of(cls, risks: SubjectRisks, name: RiskName, limit: float) -> Self:
         """Return a risk with its limit.
 
         Args:
-            grid: The cells.
+            risks: What was measured; losses count up to the largest.
             name: Of the risk.
             limit: What its mean over subjects may be.
-            losses: Of each subject at each cell, shape (subjects, cells); they count up to the largest.
         """
-        return cls(grid, name, limit, np.minimum(losses, RISKS[name].largest(limit)))
+        losses = np.minimum(risks.losses[name], RISKS[name].largest(limit))
+        return cls(risks.grid, name, limit, losses, risks.subjects[name])
 
     @property
     def largest(self) -> float:
@@ -163,11 +169,16 @@ class TestedRisk:
         )
         return np.isin(np.arange(self.losses.shape[1]), found.valid)
 
-    def needed(self, cell: int, error_rate: float) -> int | None:
-        """Return how many subjects would show that a cell keeps the limit; None if no number up to 2 000 does."""
+    def valid_in_draws(self, drawn: IndexArray, error_rate: float) -> Mask:
+        """Return which cells are shown to keep the limit by subjects who are drawn, shape (draws, cells).
+
+        Args:
+            drawn: Rows of the losses, in one or several orders, shape (draws, orders, n).
+            error_rate: Chance that a returned cell does not, of each draw.
+        """
         sequences, starts = self._sequences
-        level = error_rate / (len(sequences) * len(starts))
-        return enough_subjects(self.losses[:, cell], self.limit, largest=self.largest, level=level)
+        scaled, limit = self.losses / self.largest, self.limit / self.largest
+        return shown_in_draws(scaled, limit, [one.tolist() for one in sequences], starts, error_rate, drawn)
 
     def promise(self, certainty: float, lesion_rule: str, *, lesion_free: bool) -> Promise:
         """Return the promise as it is recorded."""

@@ -68,6 +68,15 @@ def test_what_no_number_of_subjects_shows_is_said(study_copy: Path) -> None:
     )
 
 
+def test_a_good_threshold_that_is_never_shown_is_no_matter_of_a_worse_model(study_copy: Path) -> None:
+    text = points_of(study_copy, BALANCED, NEVER | {"nearest": 0.3, "missed": 0.02})["sensitive"].text
+    assert text == (
+        "At most 20 % of lesions are missed: this cannot be promised with 95 % certainty. t = 0.30, the nearest, has "
+        "2 % of lesions missed on the threshold set, but is too close to the limit or tested after thresholds that "
+        "break it; 2000 subjects like these would not be enough."
+    )
+
+
 def test_lesion_free_scans_are_named_only_where_they_do_not_count(study_copy: Path) -> None:
     counted = {"lesion_free": True}
     points = points_of(study_copy, BALANCED | counted, FEW | counted)

@@ -10,7 +10,7 @@ from cordlesion.io.formats import format_number, format_percent, plural
 from cordlesion.io.reading import read_json
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
-from cordlesion.threshold.promise import RiskName, promise_text, risk_text
+from cordlesion.threshold.promise import TOO_CLOSE, RiskName, promise_text, risk_text
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,11 @@ def _lacking(row: "pd.Series[Any]") -> str:
     who = plural(int(row["n_subjects"]), "subject")
     if not pd.isna(row["needed"]):
         return f"{asked}. The threshold set has {who}; about {int(row['needed'])} like these would be enough."
-    nearest = f"even t = {format_number(row['nearest'])}, the nearest, has {risk_text(row['risk'], row[row['risk']])}"
-    return f"{asked}, whatever the number of subjects: {nearest} on the threshold set."
+    found = f"{risk_text(row['risk'], row[row['risk']])} on the threshold set"
+    nearest = f"t = {format_number(row['nearest'])}, the nearest, has {found}"
+    if row[row["risk"]] < row["limit"]:
+        return f"{asked}. {nearest}, but is {TOO_CLOSE}."
+    return f"{asked}, whatever the number of subjects: even {nearest}."
 
 
 def _on_test(row: "pd.Series[Any]", risks: tuple[RiskName, ...], between: str) -> str:
