@@ -92,7 +92,7 @@ def test_the_page_on_promises_does_what_it_says(tmp_path, monkeypatch, cli):
     read = []
     run_blocks("promises", {"bash": Shell(cli).run, "python": Python().run, "yaml": read.append, "text": str})
     record = json.loads((tmp_path / "thresholds.json").read_text())
-    assert [one["limit"] for one in record["threshold_rule"]["promises"]] == [0.2]
+    assert [one["limit"] for one in record["threshold_rule"]["promises"]] == [0.7]
     (asked,) = (yaml.safe_load(code)["threshold"]["promises"] for code in read)
     assert PromisesConfig(**asked).missed == 0.3
 
