@@ -76,3 +76,22 @@ def test_a_rule_with_a_cord_margin_needs_a_study(tmp_path):
     assert read_tuning_scans(rule_beside(tmp_path)) == {}
     with pytest.raises(CordlesionError, match="restricts lesions to the cord, and this command has no cord masks"):
         read_mask_rule(rule_beside(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"postprocess": None}, "minimum_volume_mm3"),
+        ({"postprocess": {}}, "minimum_volume_mm3"),
+        ({"threshold": 0.5}, "0.5 as `threshold` and 0.3"),
+        ({"threshold_rule": {**GlobalThreshold.given(0.3).model_dump(mode="json"), "value": True}}, "threshold rule"),
+    ],
+)
+def test_a_file_that_was_changed_in_part_is_refused(tmp_path, change, fault):
+    rule = MaskRule(GlobalThreshold.given(0.3), PostprocessConfig(minimum_volume_mm3=10))
+    path = tmp_path / "thresholds.json"
+    path.write_text(json.dumps({"threshold": 0.3, **rule.record()}))
+    assert read_mask_rule(path).removal.minimum_volume_mm3 == 10
+    path.write_text(json.dumps({"threshold": 0.3, **rule.record(), **change}))
+    with pytest.raises(CordlesionError, match=fault):
+        read_mask_rule(path)

@@ -56,7 +56,7 @@ class PeakThreshold(_OfComponents):
     """
 
     rule: Literal["peak"] = "peak"
-    peak: Annotated[float, Field(ge=0, le=1)]
+    peak: Annotated[float, Field(ge=0, le=1, strict=True)]
     minimum_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
     """Components count when *larger* than this."""
 

@@ -111,6 +111,7 @@ def _read(path: Path) -> MaskRule:
         lesions = LesionCalibration.model_validate(record[_LESIONS]) if record.get(_LESIONS) else None
     except (ValidationError, KeyError) as error:
         raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
+    _require_whole(path, record, rule)
     if not rule.finds_lesions:
         raise CordlesionError(f"{path}: holds a threshold that finds nothing; tune again. {_NEEDED.capitalize()}.")
     if removal.cord_margin_mm is not None:
@@ -120,6 +121,24 @@ def _read(path: Path) -> MaskRule:
         )
     code = record.get("code")
     return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {}, lesions)
+
+
+def _require_whole(path: Path, record: Mapping[str, Any], rule: ThresholdRule) -> None:
+    """Refuse a file with a rule whose other keys were removed or changed: its masks would be others, without a word."""
+    if record.get("threshold_rule") is None:  # of an older version
+        return
+    removal = record.get("postprocess")
+    if not (isinstance(removal, dict) and "minimum_volume_mm3" in removal):
+        raise CordlesionError(
+            f"{path}: has no `minimum_volume_mm3` in `postprocess`; the file as `tune` wrote it is needed. Restore it, "
+            "or tune again."
+        )
+    stated, used = record.get("threshold"), rule.fixed_threshold
+    if None not in (stated, used) and stated != used:
+        raise CordlesionError(
+            f"{path}: has {stated} as `threshold` and {used:g} in `threshold_rule`; the same value is needed. Change "
+            "both, or tune again."
+        )
 
 
 def _with_code(found: MaskRule, code: Path | str | None) -> ThresholdRule:

@@ -191,7 +191,7 @@ class TunedRule(ThresholdRule):
 class RuleWithThreshold(TunedRule):
     """A tuned rule with one threshold, alone or with settings that were chosen together with it."""
 
-    value: Annotated[float, Field(ge=0, le=1)]
+    value: Annotated[float, Field(ge=0, le=1, strict=True)]  # true is no threshold of 1
 
     @classmethod
     def choose(
