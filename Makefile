@@ -28,7 +28,7 @@ model: $(INSTALLED)
 	cp packaged/study_2/runs/dice_bce_seed-0/bundle/* src/cordlesion/model/packaged/
 
 test: check
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff check

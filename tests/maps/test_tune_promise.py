@@ -102,7 +102,7 @@ def test_the_page_on_promises_does_what_it_says(tmp_path, monkeypatch, cli):
     [
         ({"at_most_missed": 1}, "--at-most-missed: missed: the limit is 1; a value above 0 and below 1 is needed"),
         ({"at_most_false_positives": 0}, "--at-most-false-positives: false positives: the limit is 0"),
-        ({"at_most_missed": 0.2, "certainty": 0.2}, "a certainty of 0.2 are given"),
+        ({"at_most_missed": 0.2, "certainty": 0.2}, "^--certainty: The certainty is 0.2; a share from"),
         ({"certainty": 0.9}, "--certainty is given without a promise"),
         ({"at_most_missed": 0.2, "threshold_rule": "peak"}, "with the threshold rule peak; a promise needs the rule"),
     ],

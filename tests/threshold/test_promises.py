@@ -222,9 +222,9 @@ def test_limits_are_checked():
     table = scans_of(np.random.default_rng(0), 6)
     with pytest.raises(CordlesionError, match=r"missed: the limit is 1\.5; a value above 0 and below 1 is needed"):
         promise(table, "mean_voxel_f1", {"missed": 1.5})
-    with pytest.raises(CordlesionError, match="a certainty of 1"):
+    with pytest.raises(CordlesionError, match="certainty is 1; a share"):
         promise(table, "mean_voxel_f1", {"missed": 0.5}, certainty=1)
-    with pytest.raises(CordlesionError, match="0 limits"):
+    with pytest.raises(CordlesionError, match="No limit is given"):
         promise(table, "mean_voxel_f1", {})
 
 

@@ -156,7 +156,7 @@ def tune(
         at_most_missed: A promise, such as 0.2: the share of a subject's lesions that is missed, in the mean over
             subjects. The best threshold that is shown to keep it is chosen, and its price is printed.
         at_most_false_positives: A promise, such as 1: false positives per scan, in the mean over subjects.
-        certainty: That what is promised holds for subjects like these.
+        certainty: That what is promised holds for subjects like these, from 0.5 to below 1.
         lesion_value: The value that marks lesion, in references with other labels too, such as 1 for the cord.
     """
     from cordlesion.io.progress import shown

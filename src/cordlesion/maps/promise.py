@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import GlobalThreshold, RiskName, ThresholdChoice, promise
-from cordlesion.threshold.promises import CERTAINTY, check_limits
+from cordlesion.threshold.promises import CERTAINTY, check_certainty, check_limits
 
 _OPTIONS: Mapping[RiskName, str] = {"missed": "--at-most-missed", "false_positives": "--at-most-false-positives"}
 
@@ -36,10 +37,12 @@ def asked_limits(
             f"{options} is given with the threshold rule {threshold_rule}; a promise needs the rule global. Leave out "
             "one of the two."
         )
-    try:
-        check_limits(limits, certainty)
-    except CordlesionError as error:
-        raise CordlesionError(f"{options}: {error}") from None
+    checks = {options: partial(check_limits, limits), "--certainty": partial(check_certainty, certainty)}
+    for option, check in checks.items():
+        try:
+            check()
+        except CordlesionError as error:
+            raise CordlesionError(f"{option}: {error}") from None
     return limits
 
 

@@ -90,7 +90,8 @@ def promise(
         'at t = 0.3 at most 40 % of lesions are missed, with 95 % certainty; price on the threshold set: 1.0 false \
 positives per scan'
     """
-    check_limits(limits, certainty)
+    check_limits(limits)
+    check_certainty(certainty)
     if not (table["n_reference_lesions"] > 0).any():
         why = "no lesion of the threshold set counts by the lesion rule, so that nothing can be promised"
         return Promised(None, math.nan, {}, 0, None, why)
@@ -142,11 +143,11 @@ def kept_cell(
     return _best(risks, kept, balanced, limits) if kept.any() else None
 
 
-def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
+def check_limits(limits: Mapping[RiskName, float]) -> None:
     """Refuse limits that cannot be kept or say nothing.
 
     Raises:
-        CordlesionError: There is none, one is out of range, or the certainty is.
+        CordlesionError: There is none, or one is out of range.
     """
     for name, limit in limits.items():
         if not 0 < limit < RISKS[name].allowed:
@@ -154,11 +155,18 @@ def check_limits(limits: Mapping[RiskName, float], certainty: float) -> None:
                 f"{name.replace('_', ' ')}: the limit is {limit:g}; a value above 0 and below {RISKS[name].allowed:g} "
                 "is needed."
             )
-    if not limits or not 0.5 <= certainty < 1:
-        raise CordlesionError(
-            f"{len(limits)} limits and a certainty of {certainty:g} are given; one or more limits, and a certainty "
-            "from 0.5 to below 1 are needed."
-        )
+    if not limits:
+        raise CordlesionError("No limit is given; one or more are needed, such as {'missed': 0.2}.")
+
+
+def check_certainty(certainty: float) -> None:
+    """Refuse a certainty that is none.
+
+    Raises:
+        CordlesionError: It is out of range.
+    """
+    if not 0.5 <= certainty < 1:
+        raise CordlesionError(f"The certainty is {certainty:g}; a share from 0.5 to below 1 is needed, such as 0.95.")
 
 
 def _useful(risks: SubjectRisks) -> Mask:
