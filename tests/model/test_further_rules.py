@@ -22,7 +22,7 @@ from cordlesion.model.experience import TestError, TrainingData
 from cordlesion.scan.segment import segment, segment_files
 from cordlesion.threshold import GlobalThreshold
 from cordlesion.threshold.components import PeakThreshold
-from cordlesion.threshold.further import FurtherRule
+from cordlesion.threshold.further import FurtherRule, find_further
 from cordlesion.threshold.postprocess import make_mask
 from cordlesion.threshold.rules import ForeignRule
 from support.models import THRESHOLD, untrained_bundle
@@ -169,3 +169,9 @@ def test_a_rule_that_finds_nothing_makes_no_mask(bundle, scan):
     set_further_rules(bundle, {"peak": FurtherRule(rule=nothing)})
     with pytest.raises(CordlesionError, match="learned too little"):
         segment(scan[0], bundle, centerline=scan[1], threshold_rule="peak")
+
+
+def test_the_name_of_the_models_own_rule_is_its_own():
+    own = GlobalThreshold.given(0.4)
+    assert find_further(own, {"global": SENSITIVE}, "global") is None
+    assert find_further(None, {"global": SENSITIVE}, "global") == SENSITIVE
