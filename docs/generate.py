@@ -1,7 +1,11 @@
-"""What of the site is made from the program: commands, settings, losses and columns of tables (hooks of MkDocs)."""
+"""What of the site is made from the program: commands, settings, losses and columns of tables (hooks of MkDocs).
+
+``python docs/generate.py thresholds.tsv`` prints the columns of a table; without a name, those of all tables.
+"""
 
 import inspect
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -205,3 +209,9 @@ def _default(field: FieldInfo) -> str:
 def _text(docstring: str | None) -> str:
     """Return a docstring as one line of Markdown."""
     return " ".join((docstring or "").split()).replace("``", "`").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    if unknown := sorted({*sys.argv[1:]} - {*TABLES}):
+        sys.exit(f"{unknown[0]} is no table; some of {', '.join(TABLES)} are needed.")
+    print("\n\n".join(columns([name]) for name in sys.argv[1:] or TABLES))

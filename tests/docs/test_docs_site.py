@@ -150,3 +150,14 @@ def test_the_tutorial_for_method_developers_runs(recorder, tmp_path):
 def make_tutorial_cohort(folder):
     make_cohort(folder.parent)
     (folder.parent / "cohort").rename(folder)
+
+
+def test_columns_are_printed_as_the_page_says():
+    program = [sys.executable, str(DOCS / "generate.py")]
+    assert "`python docs/generate.py thresholds.tsv metrics.tsv`" in (DOCS / "file_formats.md").read_text()
+    shown = subprocess.run([*program, "thresholds.tsv"], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("### `thresholds.tsv`\n")
+    assert "| `plateau_low` | number from 0 to 1 or `n/a` | Plateau: " in shown
+    wrong = subprocess.run([*program, "threshold.tsv"], capture_output=True, text=True, check=False)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "threshold.tsv is no table; some of splits.tsv, " in wrong.stderr

@@ -81,8 +81,9 @@ def test_a_file_of_the_users_is_not_replaced(maps):
 
 @pytest.mark.parametrize(
     ("text", "fault"),
-    [("{", "not a JSON file"), ("[]", "holds a list"), ('{"name": "mine"}', "does not say which scans a rule was"),
-     ('{"scans": 3}', "does not say which scans")],
+    [("{", "not a JSON file"), ("[]", "holds a list"), ('{"name": "mine"}', "holds no threshold rule"),
+     ('{"threshold": 0.4, "scans": 3}', "scans: a section with keys is needed, found 3"),
+     ('{"threshold": 0.4}', "does not name the scans that the rule was tuned on")],
 )  # fmt: skip
 def test_another_file_of_that_name_does_not_stop_an_evaluation(maps, text, fault):
     cut_files("maps", 0.4, "masks")
@@ -94,6 +95,28 @@ def test_another_file_of_that_name_does_not_stop_an_evaluation(maps, text, fault
     (remark,) = found.remarks
     assert remark.startswith(f"masks/threshold_rule.json: {fault}")
     assert remark.endswith("it is unknown whether the threshold was tuned on these subjects.")
+
+
+@pytest.mark.parametrize("scans", [["sub-0"], {"sub-0": 0}, "sub-0", None])
+def test_damaged_scans_hide_no_subject_that_a_rule_was_tuned_on(maps, scans):
+    """Neither in the file that is given nor in the one beside masks."""
+    cut_files("maps", "rule.json", "masks")
+    for path in (maps / "rule.json", rule_beside(maps / "masks")):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"scans": scans}))
+    with pytest.raises(CordlesionError, match=r"rule\.json: scans"):
+        evaluate_files("labels", probability="maps", threshold="rule.json")
+    (remark,) = evaluate_files("labels", "masks").remarks
+    assert remark.startswith("masks/threshold_rule.json: scans")
+    assert remark.endswith("it is unknown whether the threshold was tuned on these subjects.")
+
+
+@pytest.mark.usefixtures("maps")
+def test_of_a_file_without_scans_that_is_said(maps):
+    """As `tune` wrote it in its first version."""
+    (maps / "old.json").write_text('{"threshold": 0.4, "n_scans": 3}')
+    (remark,) = evaluate_files("labels", probability="maps", threshold="old.json").remarks
+    assert remark.startswith("old.json: does not name the scans that the rule was tuned on")
+    assert evaluate_files("labels", probability="maps", threshold=0.4).remarks == []
 
 
 @pytest.mark.usefixtures("maps")

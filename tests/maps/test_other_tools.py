@@ -158,11 +158,17 @@ def test_exports_in_folds_are_turned_by_the_reader_that_the_model_names(nnunet):
 
 
 @pytest.mark.parametrize(
-    "content", ["{}", '{"threshold": "high"}', '{"threshold": 2}', '{"threshold_rule": {"rule": "x"}}']
+    ("content", "fault"),
+    [
+        ("{}", "holds no threshold rule; the file that `tune` or `cut` wrote"),
+        ('{"threshold": "high"}', "threshold: a number is needed, found 'high'"),
+        ('{"threshold": 2}', "threshold: a number of at most 1 is needed, found 2"),
+        ('{"threshold_rule": {"rule": "x"}}', "threshold_rule.rule: 'global', 'peak', .* is needed, found 'x'"),
+    ],
 )
-def test_a_file_without_a_rule_gets_a_sentence(nnunet, content):
+def test_a_file_without_a_rule_gets_a_sentence(nnunet, content, fault):
     (nnunet / "t.json").write_text(content)
-    with pytest.raises(CordlesionError, match=r"t\.json: holds no threshold rule; a number above 0 .* Check"):
+    with pytest.raises(CordlesionError, match=rf"t\.json: {fault}"):
         cut_files("predictions", "t.json", "masks")
     assert not (nnunet / "masks").exists()
 

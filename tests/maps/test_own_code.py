@@ -133,7 +133,24 @@ def test_a_metric_is_a_column_and_an_objective_chooses_by_it(folder, cli):
     assert compared.loc["jaccard", "median_first"] == pytest.approx(np.nanmedian(expected))
     ended = cli("compare", "m.tsv", "m.tsv", "--metric", "absent")
     assert ended.status == 2
-    assert "m.tsv: --metric absent has no such column of numbers" in ended.error
+    assert "m.tsv: has no further metric absent for --metric, and its further metrics are jaccard" in ended.error
+
+
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        (["hd95_mm"], "m.tsv: has no further metric hd95_mm for --metric, and its further metrics are jaccard; a"),
+        (["jaccard", "jaccard"], "--metric jaccard is given twice; each metric is compared once"),
+        (["voxel_f1"], "--metric voxel_f1 is compared in any case"),
+        (["n_predicted_lesions"], "m.tsv: has no further metric n_predicted_lesions"),
+        (["subject"], "m.tsv: has no further metric subject"),
+    ],
+)
+@pytest.mark.usefixtures("folder")
+def test_compare_names_the_metrics_that_a_table_has(metrics, sentence):
+    cordlesion.evaluate_files("labels", probability="maps", threshold=0.3, metrics=["own_code:jaccard"], output="m.tsv")
+    with pytest.raises(cordlesion.CordlesionError, match=sentence):
+        cordlesion.compare_files("m.tsv", "m.tsv", metrics=metrics)
 
 
 def test_functions_are_taken_as_they_are(folder):
@@ -222,7 +239,8 @@ def test_a_rule_that_cannot_say_what_it_is_is_refused_at_once(folder):
     ("options", "sentence"),
     [
         (("--metric", "own_code:absent"), "the module own_code has no absent"),
-        (("--metric", "own_code:jaccard", "--metric", "own_code:jaccard"), "jaccard has the name of another column"),
+        (("--metric", "own_code:jaccard", "--metric", "own_code:jaccard"), "The metric jaccard is named twice"),
+        (("--metric", "hd95_mm", "--metric", "hd95_mm"), "The metric hd95_mm is named twice"),
         (("--metric", "hd95"), "'hd95' is no metric; one of hd95_mm, "),
         (("--metric", "hd95_mm", "--objective", "mean_hd95_mm"), "of which a lower value is better"),
         (("--objective", "own_code:worst"), "The objective worst reads jaccard, which no metric has"),

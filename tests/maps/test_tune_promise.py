@@ -1,6 +1,7 @@
 """`tune --at-most-missed`, `--at-most-false-positives`: the promise with its price, in words, files and masks."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,9 +73,70 @@ def test_too_few_subjects_get_their_number_and_no_file(maps, tmp_path, cli):
     assert done.status == 2
     said = " ".join(done.error.split())
     assert "maps: at most 20 % of lesions are missed: cannot be promised with 95 % certainty: 8 subjects with" in said
-    assert "like these would be enough" in said
+    assert "like these would be enough. What they show with 95 % certainty: at t = 0.05 at most " in said
     assert said.endswith("Add subjects to the threshold set, or allow more with --at-most-missed.")
     assert not output.exists()
+
+
+def test_what_they_show_instead_is_the_smallest_limit_that_is_promised(maps):
+    """The sentence of the refusal: this limit is promised, and one per cent less is not."""
+    with pytest.raises(CordlesionError) as refusal:
+        cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2)
+    (limit,) = re.findall(r"at t = 0.05 at most (\d+) % of lesions are missed. This holds although", str(refusal.value))
+    made = cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=int(limit) / 100)
+    assert made.promises[0].limit == int(limit) / 100
+    with pytest.raises(CordlesionError, match="cannot be promised"):
+        cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=int(limit) / 100 - 0.01)
+
+
+def test_of_two_limits_that_are_too_low_nothing_is_said_instead(maps):
+    with pytest.raises(CordlesionError, match=r"cannot be promised[^.]*\. (Add|Allow)"):
+        cordlesion.tune_files(maps[8][1], maps[8][3], at_most_missed=0.2, at_most_false_positives=0.1)
+
+
+def test_a_refusal_says_that_files_count_as_people(tmp_path):
+    folders = write(tmp_path, 8)
+    for path in tmp_path.glob("*/sub-*"):
+        path.rename(path.with_name(path.name.replace("sub-", "case")))
+    with pytest.raises(CordlesionError, match="with --at-most-missed. 8 files count as 8 people, because their names"):
+        cordlesion.tune_files(folders[1], folders[3], at_most_missed=0.2)
+
+
+def test_cut_and_evaluate_recall_the_promise_beside_what_they_measure(maps, tmp_path, cli):
+    """In each third subject one of two lesions has p = 0.3, which t <= 0.3 finds, and t = 0.5 does not."""
+    written, masks = tmp_path / "thresholds.json", tmp_path / "masks"
+    cli("tune", *maps[36], "--objective", "mean_lesion_f1", "--at-most-missed", 0.15, "-o", written)
+    recalled = "promised: at most 15 % of lesions are missed, with 95 % certainty, for people like the 36 subjects of"
+    done = cli("cut", "--probability", maps[36][3], "--threshold", written, "-o", masks)
+    assert f"36 masks at threshold {json.loads(written.read_text())['threshold']:g} ({recalled}" in said(done)
+    table = ("-o", tmp_path / "metrics.tsv")
+    measured = f"{recalled} the threshold set; measured: 0 % of lesions missed [0, "
+    of_maps = cli("evaluate", *maps[8][:2], *maps[8][2:], "--threshold", written, *table)
+    assert measured in said(of_maps)
+    assert "in the mean over 8 subjects" in said(of_maps)
+    assert measured in said(cli("evaluate", *maps[36][:2], "--prediction", masks, *table))
+    other = cli("evaluate", *maps[8], "--threshold", written, *table, "--rule", "anima")
+    assert "by the lesion rule study; these scans were measured by anima, so that this says nothing of" in said(other)
+    assert "promised" not in said(cli("evaluate", *maps[8], "--threshold", 0.5, *table))
+    assert "promised" not in said(cli("cut", "--probability", maps[36][3], "--threshold", 0.5, "-o", tmp_path / "m"))
+
+
+def test_false_positives_that_were_promised_with_lesions_are_measured_there(maps, tmp_path, cli):
+    """One false positive in each scan below t = 0.4; a lesion-free scan with another takes no part."""
+    written, table = tmp_path / "thresholds.json", ("-o", tmp_path / "metrics.tsv")
+    assert cli("tune", *maps[36], "--at-most-false-positives", 1.5, "-o", written).status == 0
+    folders = write(tmp_path, 6)
+    write_image(tmp_path / "references/sub-90.nii.gz", np.zeros(SHAPE, np.uint8))
+    write_image(tmp_path / "maps/sub-90.nii.gz", (0.9 * (LESIONS[0] | LESIONS[1] | (FALSE > 0))).astype(np.float32))
+    found = said(cli("evaluate", *folders, "--threshold", written, *table))
+    assert "at most 1.5 false positives per scan with lesions, with 95 % certainty, for people like" in found
+    chosen = json.loads(written.read_text())["threshold"]
+    assert f"measured: {float(chosen <= 0.4):.1f} false positives per scan" in found
+    assert "in the mean over 6 subjects" in found
+
+
+def said(done):
+    return " ".join((done.output + done.error).split())
 
 
 def test_lesion_free_scans_that_are_not_there_are_promised_nothing(maps, tmp_path, cli):

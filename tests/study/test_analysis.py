@@ -189,6 +189,19 @@ def test_an_analysis_that_is_done_is_not_done_again_and_a_deleted_one_is(study, 
     assert ("analyze", "calibration.tsv", "done") in study_status(folder.root)
 
 
+def test_a_deleted_table_of_the_study_is_missed_and_written_again(study, folder, cli):
+    path = folder.table("operating_points")
+    written = path.read_bytes()
+    path.unlink()
+    ended = cli("report", folder.root, "-q")
+    assert ended.status == 2
+    assert "operating_points.tsv: no such file; the report needs it. Run the study's stage `analyze`" in " ".join(
+        ended.error.split()
+    )
+    run_study(read_study(study), until="analyze")
+    assert path.read_bytes() == written
+
+
 def test_the_report_shows_the_analysis(folder):
     page = (folder.root / "report.html").read_text(encoding="utf-8")
     for heading in ("Why the thresholds differ", "Which lesions are found", "Lesion F1 depends on the rule"):

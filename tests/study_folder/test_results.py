@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 
 from cordlesion.errors import CordlesionError
-from cordlesion.study_folder import run_rows
+from cordlesion.study_folder import checked_tables, run_rows
+from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.results import StudyResults, read_results
 from cordlesion.study_folder.runs import Run, lesion_bearing, lesion_free, of_run
+from cordlesion.study_folder.tables import OF_SOME
 
 
 def rewrite(path: Path, change: object) -> None:
@@ -96,6 +98,24 @@ def test_of_run_distinguishes_comparators_from_runs(results: StudyResults) -> No
 def test_a_missing_artifact_names_its_stage(study_copy: Path, name: str, stage: str) -> None:
     (study_copy / name).unlink()
     with pytest.raises(CordlesionError, match=f"{Path(name).name}: no such file.*stage `{stage}`"):
+        read_results(study_copy)
+
+
+@pytest.mark.parametrize("name", OF_SOME)
+def test_a_table_that_the_study_had_is_missed_and_one_that_it_never_had_is_not(study_copy: Path, name: str) -> None:
+    """Studies of earlier versions state nothing of the tables that only some have."""
+    study, path = StudyFolder(study_copy), study_copy / f"{name}.tsv"
+    stage = "tune" if name == "rule_choices" else "analyze"
+    written = path.read_bytes() if path.is_file() else None
+    path.unlink(missing_ok=True)
+    assert len(getattr(read_results(study_copy), name)) == 0
+    checked_tables.record_rare_tables(study)
+    assert len(getattr(read_results(study_copy), name)) == 0
+    path.write_bytes(b"" if written is None else written)
+    checked_tables.record_rare_tables(study)
+    assert path in (study.list_of("tables") or [])
+    path.unlink()
+    with pytest.raises(CordlesionError, match=f"{name}.tsv: no such file.*stage `{stage}`"):
         read_results(study_copy)
 
 

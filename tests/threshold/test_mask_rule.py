@@ -81,10 +81,10 @@ def test_a_rule_with_a_cord_margin_needs_a_study(tmp_path):
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"postprocess": None}, "minimum_volume_mm3"),
-        ({"postprocess": {}}, "minimum_volume_mm3"),
-        ({"threshold": 0.5}, "0.5 as `threshold` and 0.3"),
-        ({"threshold_rule": {**GlobalThreshold.given(0.3).model_dump(mode="json"), "value": True}}, "threshold rule"),
+        ({"postprocess": None}, "postprocess: is missing"),
+        ({"postprocess": {}}, "minimum_volume_mm3: is missing"),
+        ({"threshold": 0.5}, "threshold: is 0.5, but `threshold_rule.value` is 0.3"),
+        ({"threshold_rule": {**GlobalThreshold.given(0.3).model_dump(mode="json"), "value": True}}, "value: a number"),
     ],
 )
 def test_a_file_that_was_changed_in_part_is_refused(tmp_path, change, fault):

@@ -87,6 +87,15 @@ class PromisesConfig(Section):
     certainty: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     """That the promise of a point is kept in subjects like those of the threshold set."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, content: Any) -> Any:  # noqa: ANN401 - what YAML holds
+        # Points are named otherwise than their limits.
+        for name in content if isinstance(content, dict) else ():
+            if name not in cls.model_fields:
+                raise fault_at(f"is no limit of an operating point; {', '.join(cls.model_fields)} are", str(name))
+        return content
+
 
 class ThresholdConfig(Section):
     """How the decision threshold is chosen (Hussein et al. 2023, section 2.5)."""

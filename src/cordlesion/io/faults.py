@@ -69,7 +69,8 @@ def _found(fault: Fault) -> str:
         # Sentences on values of a list name them; so the number of a list that is too long or too short is shown.
         shown = repr(list(value))
         return f", found {shown if len(shown) <= _MOST_SHOWN else f'a list of {len(value)}'}"
-    return f", found {value!r}" if isinstance(value, str | int | float) else f", found {value}"
+    shown = repr(value) if isinstance(value, str | int | float) else str(value)
+    return f", found {shown if len(shown) <= _MOST_SHOWN else f'{shown[:_MOST_SHOWN]} ...'}"
 
 
 def place_of(fault: Fault, document: Any) -> tuple[str | int, ...]:  # noqa: ANN401 - whatever a file can hold

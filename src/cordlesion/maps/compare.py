@@ -127,7 +127,7 @@ def compare_files(
         check_output_file(output, first, second)
     tables = [_one_run(first, first_run, "--first-run"), _one_run(second, second_run, "--second-run")]
     for path, table in zip((first, second), tables, strict=True):
-        _require_own(path, table, metrics)
+        _require_further(path, table, metrics)
     tables = [table if "rule" in table else table.assign(rule="") for table in tables]
     merged = tables[0].merge(tables[1], on=["scan_id", "subject"], suffixes=("_first", "_second"))
     if merged.empty:
@@ -142,11 +142,20 @@ def compare_files(
     return Comparison(compared)
 
 
-def _require_own(path: Path, table: pd.DataFrame, metrics: Sequence[str]) -> None:
+def _require_further(path: Path, table: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Refuse names that are no further metrics of a table, or are given twice."""
+    known = (*METRIC_COLUMNS, *_RUN_COLUMNS)
+    there = [name for name in table if name not in known and pd.api.types.is_numeric_dtype(table[name])]
     for name in metrics:
-        if name not in table or name in METRIC_COLUMNS or not pd.api.types.is_numeric_dtype(table[name]):
-            found = "has no such column of numbers" if name not in METRIC_COLUMNS else "compares it already"
-            raise CordlesionError(f"{path}: --metric {name} {found}; the name of a metric of your own is needed.")
+        if name in SCORE_COLUMNS or list(metrics).count(name) > 1:
+            fault = "is compared in any case" if name in SCORE_COLUMNS else "is given twice"
+            raise CordlesionError(f"--metric {name} {fault}; each metric is compared once. Leave it out.")
+        if name not in there:
+            has = f"its further metrics are {', '.join(there)}" if there else "it has no further metric"
+            raise CordlesionError(
+                f"{path}: has no further metric {name} for --metric, and {has}; a column of numbers is needed. Measure "
+                "it with `cordlesion evaluate --metric`, or name another."
+            )
 
 
 def _compare_scores(merged: pd.DataFrame, metrics: Sequence[str], n_unmatched: int) -> pd.DataFrame:

@@ -25,6 +25,7 @@ from cordlesion.io.volume import Volume, read_grid, write_volume
 from cordlesion.io.writing import write_json
 from cordlesion.maps.cut_instances import check_instances, remove_instances, write_cut_instances
 from cordlesion.maps.files import only_zeros_and_ones, refuse_masks, usable_results
+from cordlesion.maps.promise import recall_promises
 from cordlesion.metrics import label_components, resolve_rule
 from cordlesion.nnunet.predictions import EXPORT, list_maps, list_part, read_map
 from cordlesion.threshold.lesion_calibration import why_uncalibrated
@@ -151,7 +152,8 @@ def cut_files(
             show_message(f"{one.mask}: was there before and stays, because its map is excluded. Delete it.")
     if instances and (why := why_uncalibrated(rule.lesions, rule.rule)):
         show_message(f"lesions have no probability of being real: {why}")
-    show_message(f"{plural(len(rows), 'mask')} at {rule.summary}: {folder}")
+    promised = f" ({recall_promises(rule.promises)})" if rule.promises else ""
+    show_message(f"{plural(len(rows), 'mask')} at {rule.summary}{promised}: {folder}")
     return CutMasks(pd.DataFrame(rows), excluded)
 
 
@@ -288,12 +290,11 @@ def _cut(
 
 
 def _describe(one: _Cut, rule: MaskRule, threshold: float) -> dict[str, object]:
-    recorded = rule.record()
     return {
         "Description": f"Lesion mask: {rule.summary} (research use only)",
         "Sources": [one.source.name],
         "Threshold": None if np.isnan(threshold) else threshold,
-        "ThresholdRule": recorded["threshold_rule"],
-        "Postprocessing": recorded["postprocess"],
+        "ThresholdRule": rule.record()["threshold_rule"],
+        "Postprocessing": rule.record()["postprocess"],
         "GeneratedBy": [{"Name": "cordlesion", "Version": __version__}],
     }

@@ -32,6 +32,7 @@ from cordlesion.maps.files import (
     usable_results,
 )
 from cordlesion.maps.own import find_metrics
+from cordlesion.maps.promise import compare_promises
 from cordlesion.maps.summary import MeasuredScan, measure_map, write_summary
 from cordlesion.metrics import RULES
 from cordlesion.metrics.own import MetricFunction, OwnMetric
@@ -169,6 +170,7 @@ def evaluate_files(
         write_summary(summary, table, rule, None if cut is None else cut.summary, ranking)
     made = "" if cut is None else f" at {cut.summary}"
     show_message(f"{_summary(table, rule)}{made}{'' if output is None else f': {output}'}")
+    show_message(compare_promises(cut, predicted_files, table, rule))
     if ranking is not None:
         show_message(str(ranking))
     evaluated = [outcome.item for outcome in outcomes if outcome.result is not None]

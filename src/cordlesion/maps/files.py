@@ -139,7 +139,7 @@ def remark_shared(rule: MaskRule | None, predictions: Path, pairs: Sequence[MapP
     """
     source = rule_beside(predictions) if rule is None else rule.source
     try:
-        tuned = read_tuning_scans(rule_beside(predictions)) if rule is None else rule.scans
+        tuned = read_tuning_scans(source)
     except CordlesionError as error:
         return [f"{error} Until then it is unknown whether the threshold was tuned on these subjects."]
     shared = shared_scans(tuned, {pair.scan_id: pair.subject for pair in pairs})

@@ -23,12 +23,15 @@ def find_metrics(metrics: Sequence[str | MetricFunction], code: Path | str | Non
         load_metric(one, {}, one.rpartition(":")[2], code or Path()) if isinstance(one, str) else metric_of(one)
         for one in metrics
     ]
-    taken = set(TAKEN_COLUMNS)
-    for metric in found:
-        if metric.name in taken or not metric.name.isidentifier():
-            found_name = "the name of another column" if metric.name in taken else "no name of a column"
+    for number, metric in enumerate(found):
+        if metric.name in {one.name for one in found[:number]}:
+            raise CordlesionError(
+                f"The metric {metric.name} is named twice, and a column holds one metric. Leave one out, or rename "
+                "one of two functions of this name."
+            )
+        if metric.name in TAKEN_COLUMNS or not metric.name.isidentifier():
+            found_name = "the name of another column" if metric.name in TAKEN_COLUMNS else "no name of a column"
             raise CordlesionError(f"The metric {metric.name} has {found_name} of the table. Rename the function.")
-        taken.add(metric.name)
     return found
 
 

@@ -1,6 +1,6 @@
-"""A promise in place of the best threshold of an objective, for maps from files (no torch)."""
+"""A promise in place of the best threshold of an objective, and what became of it, for files of any tool (no torch)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -8,8 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from cordlesion.errors import CordlesionError
-from cordlesion.threshold import GlobalThreshold, RiskName, ThresholdChoice, promise
+from cordlesion.io.formats import format_percent, plural
+from cordlesion.threshold import GlobalThreshold, Promise, RiskName, ThresholdChoice, promise
+from cordlesion.threshold.mask_rule import MaskRule, rule_beside
+from cordlesion.threshold.promise import join_promises, risk_text
 from cordlesion.threshold.promises import CERTAINTY, check_certainty, check_limits
+from cordlesion.threshold.risks import risks_of_masks
+from cordlesion.threshold.rule import TunedRule
+from cordlesion.threshold.rule_file import read_rule_file
+from cordlesion.threshold.supported import supported_limit
 
 _OPTIONS: Mapping[RiskName, str] = {"missed": "--at-most-missed", "false_positives": "--at-most-false-positives"}
 
@@ -71,7 +78,10 @@ def keep_limits(
     if found.choice is None:
         remedy = "Add subjects to the threshold set, or allow" if found.needed else "Allow"
         options = " and ".join(_OPTIONS[name] for name in limits)
-        raise CordlesionError(f"{probability}: {found.text}. {remedy} more with {options}.")
+        instead = _instead(table, limits, certainty) if found.n_subjects else ""
+        sentences = [f"{probability}: {found.text}.", instead]
+        sentences += [f"{remedy} more with {options}.", *balanced.remarks]
+        raise CordlesionError(" ".join(filter(None, sentences)))
     choice = replace(found.choice, rule=None)
     free = (
         ""
@@ -79,3 +89,67 @@ def keep_limits(
         else ("; nothing is promised for lesion-free scans, of which the threshold set has none")
     )
     return GlobalThreshold.chosen(choice), choice, f"{found.text}{free}."
+
+
+def _instead(table: pd.DataFrame, limits: Mapping[RiskName, float], certainty: float) -> str:
+    """Return what these scans show in place of a limit that they do not show; nothing of two limits together."""
+    if len(limits) > 1 or (found := supported_limit(table, next(iter(limits)), certainty=certainty)) is None:
+        return ""
+    if not found.is_shown:
+        return (
+            f"The smallest limit that they support: {found.text}. It is read from these scans, so that only others can "
+            "show it; state it before those are looked at."
+        )
+    return (
+        f"What they show with {format_percent(certainty)} certainty: {found.text}. This holds although it is read from "
+        "these scans, but at that threshold only; for any other, state the limit before scans are looked at."
+    )
+
+
+def recall_promises(promises: Sequence[Promise]) -> str:
+    """Return what was promised of a threshold, and for whom, as half a sentence; empty where nothing was."""
+    if not promises:
+        return ""
+    who = plural(min(one.n for one in promises), "subject")
+    return f"promised: {join_promises(promises)}, for people like the {who} of the threshold set"
+
+
+def compare_promises(rule: MaskRule | None, predictions: Path, table: pd.DataFrame, lesion_rule: str) -> str:
+    """Return what was promised beside what was measured; empty where nothing was promised.
+
+    Args:
+        rule: The one that cut the maps; None for masks, whose rule may be beside them.
+        predictions: The masks or maps.
+        table: A row per scan, of :func:`cordlesion.evaluate_files`.
+        lesion_rule: By which it was measured.
+    """
+    promises = _beside(predictions) if rule is None else rule.promises
+    if not promises:
+        return ""
+    if others := {one.lesion_rule for one in promises} - {lesion_rule}:
+        return (
+            f"{recall_promises(promises)}, by the lesion rule {min(others)}; these scans were measured by {lesion_rule}, "
+            "so that this says nothing of the promise"
+        )
+    return f"{recall_promises(promises)}; measured: {' and '.join(_measured(one, table) for one in promises)}"
+
+
+def _beside(masks: Path) -> Sequence[Promise]:
+    """Return the promises of the rule that made masks; none where it is unknown, which is remarked elsewhere."""
+    try:
+        path = rule_beside(masks)
+        rule = read_rule_file(path).mask_rule if path.is_file() else None
+    except CordlesionError:
+        return ()
+    return rule.promises if isinstance(rule, TunedRule) else ()
+
+
+def _measured(promise: Promise, table: pd.DataFrame) -> str:
+    """Return a risk in the scans for which it was limited."""
+    with_lesions = promise.risk == "false_positives" and not promise.lesion_free
+    counted = table[table["reference_volume_mm3"] > 0] if with_lesions else table
+    found = risks_of_masks(counted).get(promise.risk)
+    if found is None:
+        return "no scan with a lesion"
+    value, low, high, n_subjects = found
+    return f"{risk_text(promise.risk, value, low, high)} in the mean over {plural(n_subjects, 'subject')}"

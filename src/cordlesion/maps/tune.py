@@ -29,7 +29,7 @@ from cordlesion.nnunet.predictions import read_map
 from cordlesion.threshold import (
     GRIDS,
     THRESHOLD_RULES,
-    THRESHOLDS,
+    VOLUME,
     AnyObjective,
     GlobalThreshold,
     ThresholdChoice,
@@ -38,9 +38,12 @@ from cordlesion.threshold import (
     describe_maps,
     find_cut,
 )
+from cordlesion.threshold.edges import describe_edges
 from cordlesion.threshold.mask_rule import MaskRule
 from cordlesion.threshold.promises import CERTAINTY
 from cordlesion.threshold.rule import TunedRule, TuningScan
+
+_LOWER = {"paper": "--grid fine tries lower ones"}
 
 
 def tune_files(
@@ -217,8 +220,11 @@ def _report(
     cut = find_cut(sweep) if by_threshold else None
     if cut is not None:
         show_message(f"{probability}: {describe_cut(sweep, cut)}.")
-    if by_threshold and grid == "paper" and choice.value == THRESHOLDS[1]:
-        show_message(f"{choice.value:g} is the lowest threshold above 0 that was tried; --grid fine tries lower ones.")
+    for name, found in describe_edges(choice).items():
+        option = (
+            {VOLUME: "--minimum-volume takes others", "threshold": _LOWER.get(grid)}.get(name) if by_threshold else None
+        )
+        show_message(f"{found}; {option or 'more may be gained beyond it'}.")
 
 
 def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, measure: _Sweep) -> str:

@@ -31,6 +31,7 @@ from cordlesion.study.repeatability import measure_repeatability
 from cordlesion.study.sets import Study
 from cordlesion.study.threshold_rules import collect_rules, measure_rules
 from cordlesion.study.uncertainty import DoubtedScan, collect_uncertainty, measure_uncertainty, measured_methods
+from cordlesion.study_folder.checked_tables import record_rare_tables
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.repeat_tables import MULTI_SPINE, REPEATABILITY
 from cordlesion.study_folder.tables import (
@@ -78,6 +79,7 @@ def analyze(study: Study, options: RunOptions = DEFAULT) -> Study:  # noqa: ARG0
         for method in (one for one in study.config.methods if one.is_tuned):
             measure_rules(study, method, {name: study.in_set(name, method.fold) for name in _SETS})
     collect_rules(study, RULE_EVALUATION)
+    record_rare_tables(study.folder)
     return study
 
 

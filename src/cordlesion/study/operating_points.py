@@ -13,7 +13,6 @@ import pandas as pd
 
 from cordlesion.config import Method, StudyConfig
 from cordlesion.io.tables import read_in_parts, read_table, write_table
-from cordlesion.statistics import mean_share_interval, rate_interval
 from cordlesion.study.sets import TunedThreshold
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.runs import lesion_bearing
@@ -28,6 +27,7 @@ from cordlesion.threshold import (
     promise,
     study_goal,
 )
+from cordlesion.threshold.risks import risks_of_masks
 
 Point: TypeAlias = Literal["sensitive", "specific"]
 POINTS: Mapping[Point, RiskName] = MappingProxyType({"sensitive": "missed", "specific": "false_positives"})
@@ -131,16 +131,9 @@ def _means(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
 
 def _tested(rows: pd.DataFrame, threshold: float) -> dict[str, float]:
     """Return both risks at a threshold on the test set, with intervals over subjects."""
-    here = rows[np.isclose(rows["threshold"], threshold)]
-    if not (here["n_reference_lesions"] > 0).any():
-        return {}
-    found: dict[str, float] = {}
-    for name, values in measure_risks(_any_set(here)).losses.items():
-        of_subjects, who = values[:, 0], np.arange(len(values))
-        ends = mean_share_interval(of_subjects) if name == "missed" else rate_interval(of_subjects, who)
-        found |= {f"test_{name}": float(of_subjects.mean())}
-        found |= dict(zip((f"test_{name}_low", f"test_{name}_high"), ends, strict=True))
-    return found
+    measured = risks_of_masks(_any_set(rows[np.isclose(rows["threshold"], threshold)]))
+    ends = ("", "_low", "_high")
+    return {f"test_{name}{end}": one for name, risk in measured.items() for end, one in zip(ends, risk, strict=False)}
 
 
 def _any_set(rows: pd.DataFrame) -> pd.DataFrame:

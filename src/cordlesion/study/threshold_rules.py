@@ -30,6 +30,7 @@ from cordlesion.study.sets import Study
 from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.tables import RULE_CHOICES, RULE_EVALUATION
 from cordlesion.threshold import ThresholdChoice, ThresholdRule, study_goal
+from cordlesion.threshold.edges import describe_edges
 from cordlesion.threshold.further import FurtherRule
 from cordlesion.threshold.own_rule import resolve_rule as resolve_own
 from cordlesion.threshold.postprocess import make_mask, near_cord, read_cord
@@ -144,6 +145,8 @@ def _choose(study: Study, method: Method, scans: Sequence[Scan]) -> tuple[dict[s
             show_message(f"{method.name}: the threshold rule {name} is left out: {error}")
             continue
         rules[name] = FurtherRule(rule=rule, minimum_volume_mm3=volume)
+        for found in describe_edges(choice).values() if choice else ():
+            show_message(f"{method.name}: by the threshold rule {name}, {found}; more may be gained beyond it.")
         rows += [row | {"threshold_rule": name} for row in _choice_rows(rule, choice, objective, table)]
     return rules, pd.DataFrame(rows, columns=None if rows else [*RULE_CHOICES.names])
 

@@ -10,9 +10,12 @@ from cordlesion.dataset.acquisition import Acquisition
 from cordlesion.errors import CordlesionError
 from cordlesion.io.columns import Column, TableSpec
 from cordlesion.io.tables import read_table
+from cordlesion.study_folder.folder import StudyFolder
 from cordlesion.study_folder.stages import run_stage_of
-from cordlesion.study_folder.tables import SPECS
+from cordlesion.study_folder.tables import OF_SOME, SPECS
 
+_RECORD = "tables"
+"""The done-marker that lists them."""
 _ACQUISITION = tuple(field.name for field in fields(Acquisition))
 
 
@@ -53,13 +56,27 @@ def checked(path: Path, table: pd.DataFrame) -> pd.DataFrame:
     return _require_rows_once(path, _with_whole_numbers(table, spec), spec, again)
 
 
-def read_if_there(path: Path) -> pd.DataFrame:
-    """Read one of the tables that only some studies have; without it, return one without rows.
+def record_rare_tables(study: StudyFolder) -> None:
+    """Record which of the tables that only some studies have this one has, so that a deleted one is missed."""
+    there = [path.name for path in map(study.table, OF_SOME) if path.is_file()]
+    study.mark_done(_RECORD, "", {"list": there})
+
+
+def read_rare_tables(study: StudyFolder) -> dict[str, pd.DataFrame]:
+    """Read the tables that only some studies have, by name; one that a study never had is without rows.
 
     Raises:
-        CordlesionError: As :func:`read_checked`.
+        CordlesionError: As :func:`read_checked`, or a table that the study had is missing. Studies of earlier versions
+            do not state what they had.
     """
-    return read_checked(path) if path.is_file() else pd.DataFrame(columns=list(SPECS[path.name].names))
+    had = study.list_of(_RECORD) or []
+    paths = {name: study.table(name) for name in OF_SOME}
+    return {
+        name: read_checked(path)
+        if path in had or path.is_file()
+        else pd.DataFrame(columns=list(SPECS[path.name].names))
+        for name, path in paths.items()
+    }
 
 
 def with_acquisition(splits: pd.DataFrame, path: Path) -> pd.DataFrame:

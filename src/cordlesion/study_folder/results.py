@@ -36,7 +36,7 @@ from cordlesion.study_folder.runs import (
     of_run,
 )
 from cordlesion.study_folder.small_tables import SmallTables
-from cordlesion.study_folder.tables import OF_SOME, TABLES
+from cordlesion.study_folder.tables import TABLES
 from cordlesion.threshold import Objective, printed_objective, study_goal
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def read_results(folder: Path | str) -> StudyResults:
         raise CordlesionError(f"{folder}: no such folder; a study folder is needed. Run `cordlesion study run` first.")
     study = StudyFolder(folder)
     tables = {name: checked.read_checked(study.table(name)) for name in TABLES if name not in LARGE_TABLES}
-    tables |= {name: checked.read_if_there(study.table(name)) for name in OF_SOME}
+    tables |= checked.read_rare_tables(study)
     written = tables["thresholds"]
     pooled = pool_folds({**tables, "splits": checked.with_acquisition(tables["splits"], study.splits)})
     large: dict[str, Any] = {name: read_run_rows(study.table(name), written) for name in LARGE_TABLES}

@@ -4,8 +4,10 @@ Both choose among :data:`FINE`, so that what was measured on the threshold set i
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -61,8 +63,11 @@ class VolumeAdaptive(_OwnThreshold, RuleWithThreshold):
     chosen together with the threshold, by the objective.
     """
 
+    tried: ClassVar[Mapping[str, Sequence[float]]] = MappingProxyType(
+        {"threshold": FINE[::_EVERY].tolist(), SLOPE: SLOPES}
+    )
     rule: Literal["volume_adaptive"] = "volume_adaptive"
-    slope: float
+    slope: Annotated[float, Field(strict=True)]
 
     @classmethod
     def choose(
@@ -125,10 +130,11 @@ class RankDice(_OwnThreshold):
     mask is empty.
     """
 
+    tried: ClassVar[Mapping[str, Sequence[float]]] = MappingProxyType({LEAST_DICE: LEAST})
     rule: Literal["rank_dice"] = "rank_dice"
-    scale: Annotated[float, Field(gt=0)]
-    shift: float
-    least_expected_dice: Annotated[float, Field(ge=0, le=1)]
+    scale: Annotated[float, Field(gt=0, strict=True)]
+    shift: Annotated[float, Field(strict=True)]
+    least_expected_dice: Annotated[float, Field(ge=0, le=1, strict=True)]
 
     @classmethod
     def choose(

@@ -1,7 +1,8 @@
 """Threshold rules that keep some components of ``p >= t``: those with a high peak, or the highest few (no torch)."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -55,18 +56,20 @@ class PeakThreshold(_OfComponents):
     how far it extends.
     """
 
+    tried: ClassVar[Mapping[str, Sequence[float]]] = MappingProxyType(
+        {"threshold": THRESHOLDS, PEAK: PEAKS, VOLUME: VOLUMES_MM3}
+    )
     rule: Literal["peak"] = "peak"
     peak: Annotated[float, Field(ge=0, le=1, strict=True)]
-    minimum_volume_mm3: Annotated[float, Field(ge=0)] = 0.0
+    minimum_volume_mm3: Annotated[float, Field(ge=0, strict=True)] = 0.0
     """Components count when *larger* than this."""
 
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:
         """Measure every combination of threshold, peak and minimum volume."""
-        swept = sweep_peaks(
-            scan.reference, scan.probability, scan.spacing_mm, THRESHOLDS, PEAKS, VOLUMES_MM3, lesion_rule
-        )
-        return _as_table(scan, swept, {"threshold": THRESHOLDS, PEAK: PEAKS, VOLUME: VOLUMES_MM3})
+        axes = cls.tried
+        swept = sweep_peaks(scan.reference, scan.probability, scan.spacing_mm, *axes.values(), lesion_rule)
+        return _as_table(scan, swept, axes)
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, lesion_rule: LesionRule) -> "PeakThreshold":
@@ -97,15 +100,17 @@ class PeakThreshold(_OfComponents):
 class TopComponents(_OfComponents):
     """At most a number of components of ``p >= value`` are lesion, those with the highest peaks."""
 
+    tried: ClassVar[Mapping[str, Sequence[float]]] = MappingProxyType({"threshold": THRESHOLDS, MOST: COUNTS})
     rule: Literal["top_components"] = "top_components"
-    most: Annotated[int, Field(ge=1)] | None
+    most: Annotated[int, Field(ge=1, strict=True)] | None
     """How many; None: all."""
 
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:
         """Measure every combination of threshold and number."""
-        swept = sweep_highest(scan.reference, scan.probability, scan.spacing_mm, THRESHOLDS, COUNTS, lesion_rule)
-        return _as_table(scan, swept, {"threshold": THRESHOLDS, MOST: COUNTS})
+        axes = cls.tried
+        swept = sweep_highest(scan.reference, scan.probability, scan.spacing_mm, *axes.values(), lesion_rule)
+        return _as_table(scan, swept, axes)
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, lesion_rule: LesionRule) -> "TopComponents":

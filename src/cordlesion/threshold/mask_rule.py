@@ -4,24 +4,23 @@ Commands that apply a rule take a :class:`MaskRule`, so a new row of ``THRESHOLD
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import ValidationError
 
 from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.io.arrays import Mask
-from cordlesion.io.reading import read_json
 from cordlesion.io.volume import Volume
 from cordlesion.io.writing import write_json
 from cordlesion.threshold.choice import ThresholdChoice
 from cordlesion.threshold.lesion_calibration import LesionCalibration
 from cordlesion.threshold.own_rule import code_of, known_rule, tried_rule
 from cordlesion.threshold.postprocess import make_mask
-from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule, load_rule
+from cordlesion.threshold.promise import Promise
+from cordlesion.threshold.rule import TunedRule
+from cordlesion.threshold.rule_file import read_rule_file
+from cordlesion.threshold.rules import ForeignRule, GlobalThreshold, ThresholdRule
 
 _BESIDE, _LESIONS = "threshold_rule.json", "lesion_calibration"
 _NEEDED = "a number above 0 and up to 1, or the file that `tune` wrote (thresholds.json), is needed"
@@ -58,6 +57,11 @@ class MaskRule:
         volume = self.removal.minimum_volume_mm3
         removed = f", components larger than {volume:g} mm³" if volume else ""
         return f"threshold {self.rule.summary}{removed}"
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        """What its masks are shown to keep; none of most rules."""
+        return self.rule.promises if isinstance(self.rule, TunedRule) else ()
 
     def record(self) -> dict[str, object]:
         """Return the rule as JSON, as :func:`read_mask_rule` reads it."""
@@ -105,13 +109,8 @@ def read_mask_rule(given: Path | str | float, code: Path | str | None = None) ->
 
 def _read(path: Path) -> MaskRule:
     """Read a file; a rule of a user's own code stays as it is."""
-    record = read_json(path, dict)
-    try:
-        rule, removal = load_rule(record.get("threshold_rule") or _of_older(record)), _removal(record)
-        lesions = LesionCalibration.model_validate(record[_LESIONS]) if record.get(_LESIONS) else None
-    except (ValidationError, KeyError) as error:
-        raise CordlesionError(f"{path}: holds no threshold rule; {_NEEDED}. Check --threshold.") from error
-    _require_whole(path, record, rule)
+    found = read_rule_file(path)
+    rule, removal = found.mask_rule, found.postprocess or PostprocessConfig()
     if not rule.finds_lesions:
         raise CordlesionError(f"{path}: holds a threshold that finds nothing; tune again. {_NEEDED.capitalize()}.")
     if removal.cord_margin_mm is not None:
@@ -119,26 +118,7 @@ def _read(path: Path) -> MaskRule:
             f"{path}: restricts lesions to the cord, and this command has no cord masks; a rule without "
             "`cord_margin_mm` is needed. Cut these maps in a study."
         )
-    code = record.get("code")
-    return MaskRule(rule, removal, _scans(record), path, code if isinstance(code, dict) else {}, lesions)
-
-
-def _require_whole(path: Path, record: Mapping[str, Any], rule: ThresholdRule) -> None:
-    """Refuse a file with a rule whose other keys were removed or changed: its masks would be others, without a word."""
-    if record.get("threshold_rule") is None:  # of an older version
-        return
-    removal = record.get("postprocess")
-    if not (isinstance(removal, dict) and "minimum_volume_mm3" in removal):
-        raise CordlesionError(
-            f"{path}: has no `minimum_volume_mm3` in `postprocess`; the file as `tune` wrote it is needed. Restore it, "
-            "or tune again."
-        )
-    stated, used = record.get("threshold"), rule.fixed_threshold
-    if None not in (stated, used) and stated != used:
-        raise CordlesionError(
-            f"{path}: has {stated} as `threshold` and {used:g} in `threshold_rule`; the same value is needed. Change "
-            "both, or tune again."
-        )
+    return MaskRule(rule, removal, found.scans or {}, path, found.code, found.lesion_calibration)
 
 
 def _with_code(found: MaskRule, code: Path | str | None) -> ThresholdRule:
@@ -180,23 +160,20 @@ def rule_beside(masks: Path) -> Path:
     return (masks if masks.is_dir() else masks.parent) / _BESIDE
 
 
-def read_tuning_scans(path: Path) -> Mapping[str, str]:
+def read_tuning_scans(path: Path | None) -> Mapping[str, str]:
     """Return the scans that a rule in a file was tuned on, with their subjects; none if there is no file.
 
     The rule itself may be one that cannot be applied here.
 
     Raises:
-        CordlesionError: The file is damaged, or is no file of a rule.
+        CordlesionError: The file is damaged, is no file of a rule, or does not name the scans.
     """
-    if not path.is_file():
+    if path is None or not path.is_file():
         return {}
-    record = read_json(path, dict)
-    if not isinstance(record.get("scans"), dict):
-        raise CordlesionError(
-            f"{path}: does not say which scans a rule was tuned on; the file of this name that `cut` writes is needed. "
-            "Restore or move it."
-        )
-    return _scans(record)
+    scans = read_rule_file(path).scans
+    if scans is None:
+        raise CordlesionError(f"{path}: does not name the scans that the rule was tuned on; tune again to name them.")
+    return scans
 
 
 def is_other_rule(path: Path, rule: MaskRule) -> bool:
@@ -222,22 +199,3 @@ def _number(given: Path | str | float) -> float | None:
     if math.isnan(value):
         raise CordlesionError(f"the threshold is NaN; {_NEEDED}. Check --threshold.")
     return value
-
-
-def _of_older(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "rule": "global",
-        "value": record["threshold"],
-        "objective": record.get("objective", "not recorded"),
-        "interval": record.get("interval"),
-    }
-
-
-def _removal(record: Mapping[str, Any]) -> PostprocessConfig:
-    return PostprocessConfig.model_validate(record.get("postprocess") or {})
-
-
-def _scans(record: Mapping[str, Any]) -> dict[str, str]:
-    scans = record.get("scans")
-    entries: Collection[tuple[object, object]] = scans.items() if isinstance(scans, dict) else ()
-    return {str(scan): str(subject) for scan, subject in entries}

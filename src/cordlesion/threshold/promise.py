@@ -1,5 +1,6 @@
 """What is promised of a threshold, as rules and models carry it (no torch)."""
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
@@ -24,7 +25,7 @@ class Promise(BaseModel):
     The risk is a mean over subjects like those of the threshold set, see :mod:`cordlesion.threshold.promises`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
     risk: RiskName
     limit: Annotated[float, Field(gt=0)]
     """Share of lesions, or number per scan."""
@@ -44,7 +45,8 @@ class Promise(BaseModel):
     @property
     def text(self) -> str:
         """The promise in a few words."""
-        return promise_text(self.risk, self.limit)
+        with_lesions = self.risk == "false_positives" and not self.lesion_free
+        return f"{promise_text(self.risk, self.limit)}{' with lesions' if with_lesions else ''}"
 
 
 def promise_text(risk: RiskName, limit: float) -> str:
@@ -54,9 +56,12 @@ def promise_text(risk: RiskName, limit: float) -> str:
     return f"at most {limit:g} false positive{'' if limit == 1 else 's'} per scan"
 
 
-def risk_text(risk: RiskName, value: float) -> str:
-    """Return the value of a risk in a few words."""
-    return f"{format_percent(value)} of lesions missed" if risk == "missed" else f"{value:.1f} false positives per scan"
+def risk_text(risk: RiskName, value: float, low: float = math.nan, high: float = math.nan) -> str:
+    """Return the value of a risk in a few words, with its interval where there is one."""
+    is_share = risk == "missed"
+    text = f"{format_percent(value)} of lesions missed" if is_share else f"{value:.1f} false positives per scan"
+    ends = [f"{100 * end:.0f}" if is_share else f"{end:.1f}" for end in (low, high)]
+    return text if math.isnan(low) else f"{text} [{ends[0]}, {ends[1]}{' %' if is_share else ''}]"
 
 
 def join_promises(promises: Sequence[Promise]) -> str:

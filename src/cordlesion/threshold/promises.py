@@ -139,7 +139,7 @@ def kept_cell(
         error_rate: As there.
     """
     shown = [one.valid_cells(error_rate / len(limits)) for one in _tested(risks, limits).values()]
-    kept = np.logical_and.reduce([_useful(risks), *shown])
+    kept = np.logical_and.reduce([useful_cells(risks), *shown])
     return _best(risks, kept, balanced, limits) if kept.any() else None
 
 
@@ -150,6 +150,8 @@ def check_limits(limits: Mapping[RiskName, float]) -> None:
         CordlesionError: There is none, or one is out of range.
     """
     for name, limit in limits.items():
+        if name not in RISKS:
+            raise CordlesionError(f"{name!r} is no risk that can be limited; {' or '.join(RISKS)} is needed.")
         if not 0 < limit < RISKS[name].allowed:
             raise CordlesionError(
                 f"{name.replace('_', ' ')}: the limit is {limit:g}; a value above 0 and below {RISKS[name].allowed:g} "
@@ -169,7 +171,7 @@ def check_certainty(certainty: float) -> None:
         raise CordlesionError(f"The certainty is {certainty:g}; a share from 0.5 to below 1 is needed, such as 0.95.")
 
 
-def _useful(risks: SubjectRisks) -> Mask:
+def useful_cells(risks: SubjectRisks) -> Mask:
     """Return which cells find enough to be an answer; t = 0, where every voxel is lesion, is none."""
     above_zero = risks.grid.above_zero
     found = np.zeros(risks.losses["missed"].shape[1])
@@ -227,7 +229,7 @@ def _tested(risks: SubjectRisks, limits: Mapping[RiskName, float]) -> dict[RiskN
 
 def _none(risks: SubjectRisks, limits: Mapping[RiskName, float], error_rate: float, certainty: float) -> Promised:
     """Return why no threshold is shown to keep the limits, and how many subjects would be enough."""
-    tested, useful = _tested(risks, limits), _useful(risks)
+    tested, useful = _tested(risks, limits), useful_cells(risks)
     shares = np.max([one.losses.mean(axis=0) / one.limit for one in tested.values()], axis=0)
     eligible = np.flatnonzero(useful) if useful.any() else risks.grid.above_zero
     cell = int(eligible[shares[eligible].argmin()])

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 
 from cordlesion.io.arrays import FloatArray, IndexArray, Mask
+from cordlesion.statistics import mean_share_interval, rate_interval
 from cordlesion.threshold.grid import TIE, Grid
 from cordlesion.threshold.guarantees import by_subject, certify, shown_in_draws, who_counts
 from cordlesion.threshold.objective import LesionFree, Objective, column_arrays
@@ -121,6 +122,33 @@ def measure_risks(table: pd.DataFrame) -> SubjectRisks:
     return SubjectRisks(scans.grid, losses, who, bool(scans.lesion_free.any()))
 
 
+class MeasuredRisk(NamedTuple):
+    """A risk of masks, in the mean over subjects."""
+
+    value: float
+    low: float
+    """Of the 95 % interval over subjects."""
+    high: float
+    n_subjects: int
+
+
+def risks_of_masks(table: pd.DataFrame) -> dict[RiskName, MeasuredRisk]:
+    """Return both risks of masks; none where no lesion counts.
+
+    Args:
+        table: A row per scan, as for :func:`measure_risks`.
+    """
+    if not (table["n_reference_lesions"] > 0).any():
+        return {}
+    found = {}
+    for name, values in measure_risks(table.assign(threshold=1.0)).losses.items():
+        subjects = values[:, 0]
+        is_share = name == "missed"
+        low, high = mean_share_interval(subjects) if is_share else rate_interval(subjects, np.arange(len(subjects)))
+        found[name] = MeasuredRisk(float(subjects.mean()), low, high, len(subjects))
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class TestedRisk:
     """One risk with its limit."""
@@ -155,6 +183,12 @@ class TestedRisk:
         order, starts = RISKS[self.name].sequence(self.grid.thresholds)
         width = len(self.grid.thresholds)
         return [order + width * number for number in range(self.losses.shape[1] // width)], starts
+
+    @property
+    def start_cells(self) -> list[int]:
+        """The cells at which tests begin: they are fixed before any scan is seen."""
+        sequences, starts = self._sequences
+        return [int(one[place]) for one in sequences for place in starts]
 
     def valid_cells(self, error_rate: float) -> Mask:
         """Return which cells are shown to keep the limit, shape (cells,)."""

@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Self, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
@@ -140,6 +141,8 @@ class TunedRule(ThresholdRule):
     """95 % bootstrap interval over subjects of the threshold; null where there is none."""
     learned: bool = True
     """Whether the model does better with this rule than marking every voxel does; written only where it does not."""
+    tried: ClassVar[Mapping[str, Sequence[float]]] = MappingProxyType({"threshold": THRESHOLDS})
+    """What is chosen among: values of the threshold and of each of the settings."""
     promises: tuple[Promise, ...] = ()
     """What its masks are shown to keep, see :mod:`cordlesion.threshold.promises`; written only where there is any."""
 

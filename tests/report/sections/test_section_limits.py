@@ -105,6 +105,22 @@ def test_a_wide_interval_and_an_end_of_the_grid_are_said(results: StudyResults, 
     assert "lies at the end of the grid" in said(replace(results, thresholds=at_end), findings)
 
 
+def test_other_settings_at_an_end_are_said(results: StudyResults, findings: Findings) -> None:
+    """A minimum volume that is tuned with the threshold, and the settings of a further rule."""
+    assert "more may be gained" not in said(results, findings)
+    threshold = results.config.threshold.model_copy(update={"minimum_volumes_mm3": (0.0, 3.0, 10.0)})
+    written = results.written_thresholds.assign(minimum_volume_mm3=10.0)
+    tuned = replace(results, written_thresholds=written)
+    tuned.__dict__["config"] = results.config.model_copy(update={"threshold": threshold})
+    names = ", ".join(results.label(run) for run in results.ranked[:-1])
+    assert f"10 mm3 is the largest minimum volume that was tried ({names}" in said(tuned, findings)
+    rows = [("peak", "minimum_volume_mm3", 24.0), ("peak", "peak", 1.0), ("my_rules:Own", "share", 1.0)]
+    chosen = pd.DataFrame(rows, columns=["threshold_rule", "setting", "value"]).assign(loss="dice", seed=0)
+    text = said(replace(results, rule_choices=chosen), findings)
+    assert "By the threshold rule peak, 24 mm3 is the largest minimum volume that was tried (Dice): more may" in text
+    assert text.count("more may be gained") == 1
+
+
 def test_a_training_that_was_still_getting_better_is_said(results: StudyResults, findings: Findings) -> None:
     falling = pd.DataFrame({"epoch": [1, 2], "validation_loss": [0.5, 0.4]})
     histories = {run: falling for run in results.histories if run.loss == "dice"}

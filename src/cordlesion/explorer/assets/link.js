@@ -12,6 +12,7 @@
   };
   // These make a new entry in the history of the browser; other changes replace the entry.
   const STEPS = ["page", "scan", "set", "a", "b", "view"];
+  const MOST_NAMES = 12; // that a message lists
 
   // Return the state for everything that a link does not define.
   cordlesion.defaultState = (study) => ({
@@ -66,21 +67,23 @@
     const link = new URLSearchParams(hash.slice(1));
     const found = { cut: {} };
     const unknown = [];
-    // Keep a value that was found; name it where it stands in the link but was not.
-    const keep = (name, value, key = name, what = key) => {
+    // Keep a value that was found; name it where it stands in the link but was not, with the names that there are.
+    const keep = (name, value, key = name, what = key, names = []) => {
+      const there = names.length && names.length <= MOST_NAMES ? ` (there are ${names.join(", ")})` : "";
       if (value !== undefined && value !== -1) found[name] = value;
-      else if (link.has(key)) unknown.push(`${what} “${link.get(key)}”`);
+      else if (link.has(key)) unknown.push(`${what} “${link.get(key)}”${there}`);
     };
-    const oneOf = (key, allowed) => allowed.find((value) => value === link.get(key));
-    keep("set", oneOf("set", [...new Set(study.scans.map((scan) => scan.set))]));
+    const keepOneOf = (key, allowed, what = key) => keep(key, allowed.find((value) => value === link.get(key)), key, what, allowed);
+    keepOneOf("set", [...new Set(study.scans.map((scan) => scan.set))]);
     keep("scan", study.scans.findIndex((scan) => scan.name === link.get("scan") && scan.set === (found.set ?? scan.set)));
     for (const side of ["a", "b"]) {
-      keep(side, study.models.findIndex((model) => model.name === link.get(side)), side, "model");
+      const models = study.models.map((model) => model.name);
+      keep(side, models.indexOf(link.get(side)), side, "model", models);
       found.cut[side] = readCut(link, side, study, unknown);
     }
-    for (const [name, allowed] of Object.entries(CHOICES)) keep(name, oneOf(name, allowed));
-    keep("sort", oneOf("sort", Object.keys(cordlesion.ORDERS)), "sort", "order");
-    keep("filter", oneOf("filter", Object.keys(cordlesion.FILTERS)));
+    for (const [name, allowed] of Object.entries(CHOICES)) keepOneOf(name, allowed);
+    keepOneOf("sort", Object.keys(cordlesion.ORDERS), "order");
+    keepOneOf("filter", Object.keys(cordlesion.FILTERS));
     const opacity = Number(link.get("opacity"));
     keep("opacity", opacity > 0 && opacity <= 1 ? opacity : undefined);
     keep("place", list(link.get("at"), 3, (place) => place.every(Number.isInteger)), "at", "position");

@@ -13,6 +13,7 @@ from cordlesion.pictures.style import loss_name
 from cordlesion.report.losses import losses, several_seeds
 from cordlesion.report.pipeline import name_rule
 from cordlesion.report.section import Findings, Section
+from cordlesion.report.sections.ends import ends_of_what_was_tried
 from cordlesion.report.words import enumerate_words
 from cordlesion.study_folder.manifest import margin_before, promises_before
 from cordlesion.study_folder.results import learned_methods
@@ -165,14 +166,8 @@ def _wide_interval(facts: Findings) -> Iterator[Limit]:
         )
 
 
-def _edge_of_grid(facts: Findings) -> Iterator[Limit]:
-    grid, tuned = facts.results.grid, facts.results.tuned
-    ends = [run for run in facts.results.ranked if tuned[run] <= grid[1] or tuned[run] >= grid[-2]]
-    if ends:
-        yield Limit(
-            f"The best threshold of {enumerate_words([facts.results.label(run) for run in ends])} lies at the end of "
-            "the grid that was tried: one beyond or between its last steps may be better."
-        )
+def _ends(facts: Findings) -> Iterator[Limit]:
+    yield from map(Limit, ends_of_what_was_tried(facts.results))
 
 
 def _late_margin(facts: Findings) -> Iterator[Limit]:
@@ -277,7 +272,7 @@ def _scans(facts: Findings, set_name: SetName) -> pd.DataFrame:
 
 
 _CHECKS: tuple[Callable[[Findings], Iterator[Limit]], ...] = (
-    *(_simulated, _reduced, _unlearned, _few_subjects, _one_seed, _wide_interval, _edge_of_grid, _cut_maps),
+    *(_simulated, _reduced, _unlearned, _few_subjects, _one_seed, _wide_interval, _ends, _cut_maps),
     *(
         _unseen_false_lesions,
         _no_lesion_counts,

@@ -85,10 +85,7 @@ def _on_test(row: "pd.Series[Any]", risks: tuple[RiskName, ...], between: str) -
 
 
 def _measured(row: "pd.Series[Any]", risk: RiskName) -> str:
-    value, low, high = (row[f"test_{risk}{end}"] for end in ("", "_low", "_high"))
-    ends = [f"{100 * one:.0f}" if risk == "missed" else f"{one:.1f}" for one in (low, high)]
-    interval = "" if math.isnan(low) else f" [{ends[0]}, {ends[1]}{' %' if risk == 'missed' else ''}]"
-    return f"{risk_text(risk, value)}{interval}"
+    return risk_text(risk, *(row[f"test_{risk}{end}"] for end in ("", "_low", "_high")))
 
 
 def _sentence(text: str) -> str:
