@@ -1,6 +1,7 @@
 """What lies at an end of what was tried is said where more may be gained beyond it, for every rule."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cordlesion.threshold import SETTINGS, THRESHOLD_RULES, choose_threshold
@@ -46,8 +47,6 @@ def test_a_choice_at_an_end_is_described():
     volumes = [
         table.assign(minimum_volume_mm3=v, voxel_f1=table["voxel_f1"] * (0.5 + v / 20)) for v in (0.0, 3.0, 10.0)
     ]
-    import pandas as pd
-
     choice = choose_threshold(pd.concat(volumes), "mean_voxel_f1", n_resamples=1)
     found = describe_edges(choice)
     assert found["minimum_volume_mm3"] == "10 mm3 is the largest minimum volume that was tried"

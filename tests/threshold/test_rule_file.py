@@ -1,4 +1,4 @@
-"""The file of a rule is read as strictly as a model: a damaged key is named, and no two places contradict each other."""
+"""The file of a rule is read as strictly as a model: a damaged key is named, no two places contradict each other."""
 
 import json
 
@@ -60,9 +60,9 @@ def with_peak(**changes):
 
 
 def changed(record, place, value):
-    """The same with another value at a place such as ``threshold_rule.value``."""
+    """The same with another value at a place such as ``threshold_rule/value``."""
     copy = json.loads(json.dumps(record))
-    *above, last = place.split(".")
+    *above, last = place.split("/")
     node = copy
     for key in above:
         node = node[int(key) if isinstance(node, list) else key]
@@ -89,10 +89,10 @@ def refusal(read, record):
 def places(content, above=""):
     """Every key of a record, with those of sections; a calibration may be of any other rule."""
     for key, value in content.items():
-        if f"{above}{key}" != "lesion_calibration.threshold_rule":
+        if f"{above}{key}" != "lesion_calibration/threshold_rule":
             yield f"{above}{key}"
         if isinstance(value, dict) and key not in ("scans", "left_out"):
-            yield from places(value, f"{above}{key}.")
+            yield from places(value, f"{above}{key}/")
 
 
 @pytest.mark.parametrize("record", [plain(), with_peak()], ids=["global", "peak"])
@@ -101,9 +101,9 @@ def test_whatever_is_written_is_read_and_every_damaged_key_is_named(read, record
     assert whole.scans == SCANS
     assert {*record} <= {field.alias or name for name, field in RuleFile.model_fields.items()}
     for place in places(record):
-        key = place.split(".")[0]
+        key = place.split("/")[0]
         for value in ("0.3", True, [1, "a"], {"a": []}, -1e9, float("nan")):
-            if place.rpartition(".")[2] not in MAY_BE[type(value)]:
+            if place.rpartition("/")[2] not in MAY_BE[type(value)]:
                 assert key in refusal(read, changed(record, place, value)), (place, value)
         assert f"{key}s: unknown key" in refusal(read, {**record, f"{key}s": 1})
 
@@ -111,7 +111,7 @@ def test_whatever_is_written_is_read_and_every_damaged_key_is_named(read, record
 MAY_BE = {
     str: {"objective", "lesion_free_scans", "grid", "rule", "lesion_rule"},
     float: {"area_under_curve", "shift"},
-    **dict.fromkeys((bool, list, dict), set()),
+    **{kind: set() for kind in (bool, list, dict)},
 }
 
 
@@ -121,10 +121,10 @@ MAY_BE = {
         ("threshold", "0.3", "threshold: a number is needed, found '0.3'"),
         ("threshold", 0.5, "threshold: is 0.5, but `threshold_rule.value` is 0.3"),
         ("threshold", None, "threshold: is null, but `threshold_rule.value` is 0.3"),
-        ("threshold_rule.value", True, "threshold_rule.value: a number is needed, found true"),
-        ("threshold_rule.rule", "globl", "threshold_rule.rule: 'global', 'peak', 'top_components', 'volume_adaptive' or"),
-        ("threshold_rule.interval", [0.1, 0.4], "interval: is [0.2, 0.4], but `threshold_rule.interval` is [0.1, 0.4]"),
-        ("threshold_rule.promises.0.limit", True, "threshold_rule.promises.0.limit: a number is needed, found true"),
+        ("threshold_rule/value", True, "threshold_rule.value: a number is needed, found true"),
+        ("threshold_rule/rule", "globl", "threshold_rule.rule: 'global', 'peak', 'top_components', "),
+        ("threshold_rule/interval", [0.1, 0.4], "interval: is [0.2, 0.4], but `threshold_rule.interval` is [0.1, 0.4]"),
+        ("threshold_rule/promises/0/limit", True, "threshold_rule.promises.0.limit: a number is needed, found true"),
         ("rule", "anima", 'rule: is "anima", but `threshold_rule.promises.0.lesion_rule` is "study"'),
         ("objective", "lesion_f1", 'objective: is "lesion_f1", but `threshold_rule.objective` is "mean_lesion_f1"'),
         ("postprocess", {}, "postprocess.minimum_volume_mm3: is missing"),
@@ -148,9 +148,9 @@ def test_a_part_that_was_removed_is_missed(read, key):
 
 def test_a_threshold_that_was_changed_in_two_places_is_not_that_of_the_curve(read):
     """Its promise would be one that was never shown."""
-    record = changed(plain(threshold=0.5), "threshold_rule.value", 0.5)
+    record = changed(plain(threshold=0.5), "threshold_rule/value", 0.5)
     assert refusal(read, record).startswith("curve: has no row at t = 0.5 with the chosen settings and the score")
-    record = changed(with_peak(), "threshold_rule.minimum_volume_mm3", 0.0)
+    record = changed(with_peak(), "threshold_rule/minimum_volume_mm3", 0.0)
     assert refusal(read, record).startswith("curve: has no row at t = 0.3")
 
 

@@ -3,8 +3,8 @@
 A limit that is chosen after a look at the scans spends certainty, since it was free to follow them. It spends none at a
 threshold that was fixed before, as those are at which the tests of a promise begin: there the risk is tested against
 candidate limits from the largest on, each at the whole error rate of this start, until the first that is not shown. So
-a limit below the true risk is shown only if the largest of the candidates below it is, whose chance is at most that rate
-(testing in a fixed sequence).
+a limit below the true risk is shown only if the largest of the candidates below it is, whose chance is at most that
+rate (testing in a fixed sequence).
 """
 
 from bisect import bisect_left

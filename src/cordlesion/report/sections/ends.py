@@ -28,7 +28,7 @@ def ends_of_what_was_tried(results: StudyResults) -> Iterator[str]:
 def _settings(results: StudyResults, run: Run) -> Iterator[str]:
     """Yield each setting of a run, but its threshold, that lies at an end."""
     chosen, volumes = of_run(results.written_thresholds, run), results.config.threshold.minimum_volumes_mm3
-    for value in chosen[VOLUME] if VOLUME in chosen else ():
+    for value in chosen.get(VOLUME, ()):
         if words := describe_edge(VOLUME, value, volumes):
             yield words
     for _, row in of_run(results.rule_choices, run).iterrows():
