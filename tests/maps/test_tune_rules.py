@@ -11,7 +11,7 @@ import cordlesion
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold import THRESHOLD_RULES
 from cordlesion.threshold.maps import plain_rows
-from support.images import write_image
+from support.images import box, write_image
 
 SHAPE = (14, 15, 16)
 every_rule = pytest.mark.parametrize("rule", THRESHOLD_RULES)
@@ -59,6 +59,53 @@ def test_the_choice_holds_the_rule_and_its_file_says_no_more(folder, rule, tmp_p
     assert (record["interval"] is None) == (rule == "rank_dice")
     found = cordlesion.evaluate_files(folder / "references", probability=folder / "good", threshold=written).table
     assert found["voxel_f1"].mean() == pytest.approx(choice.score)
+
+
+@pytest.fixture(scope="module")
+def with_small_ones(tmp_path_factory):
+    """In each map something of 18 mm3 is false, with the p of the lesion."""
+    root = tmp_path_factory.mktemp("small")
+    for number in range(6):
+        lesion = box((2, 8), (2, 8), (2, 8), shape=SHAPE) > 0
+        marked = lesion | (box((11, 13), (10, 13), (10, 13), shape=SHAPE) > 0)
+        write_image(root / "references" / f"sub-{number}.nii.gz", lesion.astype(np.uint8), np.eye(4))
+        for p in (0.015, 0.06, 0.9):
+            write_image(root / f"maps{p}" / f"sub-{number}.nii.gz", (p * marked).astype(np.float32), np.eye(4))
+    return root
+
+
+@pytest.mark.parametrize(
+    ("p", "options", "words"),
+    [
+        (
+            0.9,
+            {"threshold_rule": "peak"},
+            "24 mm3 is the largest minimum volume that was tried; more may be gained beyond",
+        ),
+        (
+            0.9,
+            {"minimum_volumes_mm3": (0, 24)},
+            "24 mm3 is the largest minimum volume that was tried; --minimum-volume",
+        ),
+        (0.9, {"minimum_volumes_mm3": (0, 24, 30)}, ""),
+        (0.9, {"minimum_volumes_mm3": (24,)}, ""),
+        (0.9, {}, ""),
+        (0.06, {}, "0.05 is the lowest threshold above 0 that was tried; --grid fine tries lower ones."),
+        (0.06, {"grid": "fine"}, ""),
+        (0.015, {"grid": "fine"}, "0.01 is the lowest threshold above 0 that was tried; more may be gained beyond it."),
+    ],
+)
+def test_what_lies_at_an_end_of_what_was_tried_is_said(with_small_ones, capsys, p, options, words):
+    """A minimum volume above 18 mm3 is the best; of equal thresholds the middle is taken, which is no end."""
+    from cordlesion.io.progress import shown
+
+    with shown():
+        cordlesion.tune_files(
+            with_small_ones / "references", with_small_ones / f"maps{p}", **{"objective": "mean_lesion_f1"} | options
+        )
+    said = " ".join(capsys.readouterr().out.split())
+    assert words in said
+    assert said.count("that was tried") == bool(words)
 
 
 def test_options_of_the_grid_are_for_one_threshold_only(folder):
