@@ -211,7 +211,12 @@ def _text(docstring: str | None) -> str:
     return " ".join((docstring or "").split()).replace("``", "`").replace("|", "\\|")
 
 
-if __name__ == "__main__":
-    if unknown := sorted({*sys.argv[1:]} - {*TABLES}):
+def print_columns(files: Sequence[str]) -> None:
+    """Print the columns of some tables; without a name, of all."""
+    if unknown := sorted({*files} - {*TABLES}):
         sys.exit(f"{unknown[0]} is no table; some of {', '.join(TABLES)} are needed.")
-    print("\n\n".join(columns([name]) for name in sys.argv[1:] or TABLES))
+    print("\n\n".join(columns([name]) for name in files or TABLES))
+
+
+if __name__ == "__main__":
+    print_columns(sys.argv[1:])

@@ -116,7 +116,7 @@ def test_cut_and_evaluate_recall_the_promise_beside_what_they_measure(maps, tmp_
     assert "in the mean over 8 subjects" in said(of_maps)
     assert measured in said(cli("evaluate", *maps[36][:2], "--prediction", masks, *table))
     other = cli("evaluate", *maps[8], "--threshold", written, *table, "--rule", "anima")
-    assert "by the lesion rule study; these scans were measured by anima, so that this says nothing of" in said(other)
+    assert "by the lesion rule study; these scans were measured by anima, so that this shows nothing of" in said(other)
     assert "promised" not in said(cli("evaluate", *maps[8], "--threshold", 0.5, *table))
     assert "promised" not in said(cli("cut", "--probability", maps[36][3], "--threshold", 0.5, "-o", tmp_path / "m"))
 

@@ -145,7 +145,7 @@ def compare_files(
 def _require_further(path: Path, table: pd.DataFrame, metrics: Sequence[str]) -> None:
     """Refuse names that are no further metrics of a table, or are given twice."""
     known = (*METRIC_COLUMNS, *_RUN_COLUMNS)
-    there = [name for name in table if name not in known and pd.api.types.is_numeric_dtype(table[name])]
+    there = [str(name) for name in table if name not in known and pd.api.types.is_numeric_dtype(table[name])]
     for name in metrics:
         if name in SCORE_COLUMNS or list(metrics).count(name) > 1:
             fault = "is compared in any case" if name in SCORE_COLUMNS else "is given twice"

@@ -129,7 +129,7 @@ def compare_promises(rule: MaskRule | None, predictions: Path, table: pd.DataFra
     if others := {one.lesion_rule for one in promises} - {lesion_rule}:
         return (
             f"{recall_promises(promises)}, by the lesion rule {min(others)}; these scans were measured by "
-            f"{lesion_rule}, so that this says nothing of the promise"
+            f"{lesion_rule}, so that this shows nothing of the promise"
         )
     return f"{recall_promises(promises)}; measured: {' and '.join(_measured(one, table) for one in promises)}"
 

@@ -67,9 +67,10 @@ class PeakThreshold(_OfComponents):
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:
         """Measure every combination of threshold, peak and minimum volume."""
-        axes = cls.tried
-        swept = sweep_peaks(scan.reference, scan.probability, scan.spacing_mm, *axes.values(), lesion_rule)
-        return _as_table(scan, swept, axes)
+        swept = sweep_peaks(
+            scan.reference, scan.probability, scan.spacing_mm, THRESHOLDS, PEAKS, VOLUMES_MM3, lesion_rule
+        )
+        return _as_table(scan, swept, cls.tried)
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, lesion_rule: LesionRule) -> "PeakThreshold":
@@ -108,9 +109,8 @@ class TopComponents(_OfComponents):
     @classmethod
     def measure(cls, scan: TuningScan, lesion_rule: LesionRule) -> pd.DataFrame:
         """Measure every combination of threshold and number."""
-        axes = cls.tried
-        swept = sweep_highest(scan.reference, scan.probability, scan.spacing_mm, *axes.values(), lesion_rule)
-        return _as_table(scan, swept, axes)
+        swept = sweep_highest(scan.reference, scan.probability, scan.spacing_mm, THRESHOLDS, COUNTS, lesion_rule)
+        return _as_table(scan, swept, cls.tried)
 
     @classmethod
     def chosen(cls, choice: ThresholdChoice, lesion_rule: LesionRule) -> "TopComponents":
