@@ -94,6 +94,11 @@ def test_wrong_values_get_a_sentence_of_this_program(place):
         (("network", "filters"), [4] * 40, "a list with up to 8 values is needed, found a list of 40"),
         (("cluster", "options"), {"a": [1]}, "options.a: a text or a whole number or true or false is needed"),
         (("prediction", "mirror"), "x", "prediction.mirror: true or false is needed, found 'x'"),
+        (
+            ("threshold", "promises"),
+            {"sensitive": 0.2},
+            "threshold.promises.sensitive: is no limit of an operating point; missed, false_positives, certainty are",
+        ),
         (("split", "seed"), True, ""),
         (("training", "optimizer"), True, "'adam' or 'adadelta' is needed, found true"),
         (("patches",), 3, "patches: a section with keys is needed, found 3"),

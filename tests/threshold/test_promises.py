@@ -222,6 +222,10 @@ def test_limits_are_checked():
     table = scans_of(np.random.default_rng(0), 6)
     with pytest.raises(CordlesionError, match=r"missed: the limit is 1\.5; a value above 0 and below 1 is needed"):
         promise(table, "mean_voxel_f1", {"missed": 1.5})
+    with pytest.raises(
+        CordlesionError, match="'sensitive' is no risk that can be limited; missed or false_positives is"
+    ):
+        promise(table, "mean_voxel_f1", {"sensitive": 0.2})
     with pytest.raises(CordlesionError, match="certainty is 1; a share"):
         promise(table, "mean_voxel_f1", {"missed": 0.5}, certainty=1)
     with pytest.raises(CordlesionError, match="No limit is given"):
