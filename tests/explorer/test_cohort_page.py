@@ -318,8 +318,8 @@ def test_a_link_that_does_not_fit_is_named(opened):
     opened.follow("scan=sub-999&set=test&a=nothing&ta=0.333&view=cord")
     message = opened.page.locator("#message").inner_text()
     assert message.startswith(
-        "The link does not fit. This study has no scan “sub-999”, no model “nothing” (there are soft, bce_seed-0, hard, "
-        "shipped, soft-peak, bce_seed-0-peak), no threshold “0.333”."
+        "The link does not fit. This study has no scan “sub-999”, no model “nothing” (there are soft, bce_seed-0, "
+        "hard, shipped, soft-peak, bce_seed-0-peak), no threshold “0.333”."
     )
     assert opened.page.locator("#scan").inner_text() in message
     assert opened.link()["scan"] in message

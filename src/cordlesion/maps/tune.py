@@ -221,10 +221,10 @@ def _report(
     if cut is not None:
         show_message(f"{probability}: {describe_cut(sweep, cut)}.")
     for name, found in describe_edges(choice).items():
-        option = (
-            {VOLUME: "--minimum-volume takes others", "threshold": _LOWER.get(grid)}.get(name) if by_threshold else None
-        )
-        show_message(f"{found}; {option or 'more may be gained beyond it'}.")
+        if name == "threshold" and cut is not None:
+            continue  # lower thresholds give the same masks
+        options = {VOLUME: "--minimum-volume takes others", "threshold": _LOWER.get(grid)} if by_threshold else {}
+        show_message(f"{found}; {options.get(name) or 'more may be gained beyond it'}.")
 
 
 def _finer(pairs: Sequence[MapPair], choice: ThresholdChoice, measure: _Sweep) -> str:
