@@ -174,4 +174,5 @@ def test_a_rule_that_finds_nothing_makes_no_mask(bundle, scan):
 def test_the_name_of_the_models_own_rule_is_its_own():
     own = GlobalThreshold.given(0.4)
     assert find_further(own, {"global": SENSITIVE}, "global") is None
+    assert find_further(own, {"balanced": SENSITIVE}, "balanced") is None  # as reports name its operating point
     assert find_further(None, {"global": SENSITIVE}, "global") == SENSITIVE

@@ -113,7 +113,7 @@ def segment(
             restricts lesions to the cord; once for each scan.
         threshold: A voxel is lesion when p >= threshold; the model's tuned threshold by default.
         threshold_rule: Another rule that the model's study tuned, by its name, such as peak; `model info` lists them as
-            further_rules.
+            further_rules. balanced is the model's own.
         qc: A quality-control report of the Spinal Cord Toolbox to add an entry for each scan to.
         pictures: --no-pictures saves a second or two for each scan: no picture, no report.
         instances: Write an image with the number of each lesion, too (*_dseg.nii.gz), and its table with the

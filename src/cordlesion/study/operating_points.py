@@ -27,6 +27,7 @@ from cordlesion.threshold import (
     promise,
     study_goal,
 )
+from cordlesion.threshold.further import BALANCED
 from cordlesion.threshold.risks import risks_of_masks
 
 Point: TypeAlias = Literal["sensitive", "specific"]
@@ -96,7 +97,7 @@ def method_points(
     certainty, limits = config.threshold.promises.certainty, _limits(config)
     common = {**method.columns, **volume, "lesion_free": free, "n_test_subjects": test["subject"].nunique()}
     balanced: dict[str, object] = {
-        "point": "balanced",
+        "point": BALANCED,
         "threshold": tuned.value,
         "n_subjects": tuning["subject"].nunique(),
     }

@@ -9,6 +9,8 @@ from cordlesion.config import PostprocessConfig
 from cordlesion.errors import CordlesionError
 from cordlesion.threshold.rules import AnyThresholdRule, ThresholdRule
 
+BALANCED = "balanced"
+"""The operating point of a model's own rule, as reports name it beside those that keep a promise."""
 _LATER = ("further_rules", "lesion_calibration")
 
 
@@ -38,12 +40,12 @@ def find_further(own: ThresholdRule | None, further: Mapping[str, FurtherRule], 
     Args:
         own: The model's own rule.
         further: Its further rules.
-        name: Of one of them, or of the kind of the model's own (``global``).
+        name: Of one of them; of the kind of the model's own (``global``), or ``balanced``, its operating point.
 
     Raises:
         CordlesionError: It has no such rule.
     """
-    if own is not None and name == own.rule:
+    if own is not None and name in (own.rule, BALANCED):
         return None
     if name in further:
         return further[name]

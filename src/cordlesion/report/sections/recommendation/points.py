@@ -10,6 +10,7 @@ from cordlesion.io.formats import format_number, format_percent, plural
 from cordlesion.io.reading import read_json
 from cordlesion.study_folder.results import StudyResults
 from cordlesion.study_folder.runs import of_run
+from cordlesion.threshold.further import BALANCED
 from cordlesion.threshold.promise import TOO_CLOSE, RiskName, promise_text, risk_text
 
 
@@ -41,9 +42,9 @@ def write_points(results: StudyResults) -> tuple[Point, ...]:
 
 def _point(results: StudyResults, row: "pd.Series[Any]") -> Point:
     threshold = "" if math.isnan(row["threshold"]) else format_number(row["threshold"])
-    if row["point"] == "balanced":
+    if row["point"] == BALANCED:
         chosen = f"Chosen for the {results.objective}; nothing is promised."
-        return Point("balanced", threshold, f"{chosen} {_on_test(row, ('missed', 'false_positives'), ' and ')}")
+        return Point(BALANCED, threshold, f"{chosen} {_on_test(row, ('missed', 'false_positives'), ' and ')}")
     if not threshold:
         return Point(row["point"], "", _lacking(row))
     price: RiskName = "false_positives" if row["risk"] == "missed" else "missed"
