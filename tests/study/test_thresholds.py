@@ -45,7 +45,9 @@ def test_what_learned_nothing_is_said_and_written(method, capsys):
 def test_cut_maps_are_said_and_written(method, capsys):
     with shown():
         choice, row = choose_for(method, sweep((0.1, 0.6, 0.6, 0.6, 0.6, 0.2), (99, 9, 9, 9, 9, 2)), "median_voxel_f1")
-    assert "tool: no map has a value from 0.05 to below 0.5" in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "tool: no map has a value from 0.05 to below 0.5" in printed
+    assert "that was tried" not in printed
     assert (choice.learned, row["learned"], row["maps_cut_at"]) == (True, True, 0.5)
 
 
@@ -55,3 +57,22 @@ def test_of_gradual_maps_nothing_is_said(method, capsys):
     assert capsys.readouterr().out == ""
     assert row["learned"]
     assert math.isnan(row["maps_cut_at"])
+
+
+@pytest.mark.parametrize(
+    ("f1", "words"),
+    [
+        (
+            (0.1, 0.9, 0.6, 0.6, 0.6, 0.2),
+            "tool: 0.05 is the lowest threshold above 0 that was tried; more may be gained",
+        ),
+        ((0.1, 0.2, 0.3, 0.4, 0.5, 0.9), "tool: 0.9 is the largest threshold that was tried; more may be gained"),
+        ((0.1, 0.2, 0.3, 0.9, 0.5, 0.2), ""),
+    ],
+)
+def test_a_threshold_at_an_end_of_the_grid_is_said(method, capsys, f1, words):
+    with shown():
+        choose_for(method, sweep(f1, (99, 9, 8, 7, 6, 5)), "median_voxel_f1")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert words in printed
+    assert ("that was tried" in printed) == bool(words)

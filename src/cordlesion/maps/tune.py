@@ -220,9 +220,7 @@ def _report(
     cut = find_cut(sweep) if by_threshold else None
     if cut is not None:
         show_message(f"{probability}: {describe_cut(sweep, cut)}.")
-    for name, found in describe_edges(choice).items():
-        if name == "threshold" and cut is not None:
-            continue  # lower thresholds give the same masks
+    for name, found in describe_edges(choice, cut).items():
         options = {VOLUME: "--minimum-volume takes others", "threshold": _LOWER.get(grid)} if by_threshold else {}
         show_message(f"{found}; {options.get(name) or 'more may be gained beyond it'}.")
 

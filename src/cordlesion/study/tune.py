@@ -120,7 +120,7 @@ def choose_for(
         show_message(f"{method.name}: has learned nothing: {why}. It takes part in no ranking, test or recommendation.")
     if cut is not None:
         show_message(f"{method.name}: {describe_cut(sweep, cut)}.")
-    for found in describe_edges(choice).values():
+    for found in describe_edges(choice, cut).values():
         show_message(f"{method.name}: {found}; more may be gained beyond it.")
     row = {**method.columns, "objective": objective, **threshold_row(choice)}
     return choice, row | {"maps_cut_at": math.nan if cut is None else cut}

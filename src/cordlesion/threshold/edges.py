@@ -56,8 +56,16 @@ def describe_edge(name: str, chosen: float, tried: Iterable[float]) -> str:
     return f"{chosen:.3g}{limits.unit} is the {end} {limits.title}{beside} that was tried"
 
 
-def describe_edges(choice: ThresholdChoice) -> dict[str, str]:
-    """Describe everything of a choice that lies at an end of what was tried, by name; most choices have nothing."""
-    chosen = {"threshold": choice.value, **choice.settings}
+def describe_edges(choice: ThresholdChoice, maps_cut_at: float | None = None) -> dict[str, str]:
+    """Describe everything of a choice that lies at an end of what was tried, by name; most choices have nothing.
+
+    Args:
+        choice: The choice; where nothing was learned, there is nothing to gain.
+        maps_cut_at: The value below which maps hold only 0, if there is one: lower thresholds give the same masks.
+    """
+    if not choice.learned:
+        return {}
+    threshold = {} if maps_cut_at is not None else {"threshold": choice.value}
+    chosen = {**threshold, **choice.settings}
     found = {name: describe_edge(name, value, choice.curve[name]) for name, value in chosen.items()}
     return {name: words for name, words in found.items() if words}
