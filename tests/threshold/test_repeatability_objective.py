@@ -71,6 +71,7 @@ def test_every_sample_has_the_subjects_with_repeats_in_their_number():
     goal = parse_objective("repeatability")
     arranged = arrange_scans(random_table(np.random.default_rng(0)), goal)
     assert (arranged.n_groups, arranged.n_deciding) == (4, 3)
+    assert len(arranged.resampled_thresholds(goal, 20, np.random.default_rng(0), n_subjects=30)) == 20
     drawn = arranged.draw_subjects(200, np.random.default_rng(1))
     assert (np.isin(drawn, [0, 1, 2]).sum(axis=1) == 3).all()
 
