@@ -77,8 +77,8 @@ def report(table: pd.DataFrame, n_halves: int) -> None:
         half = table["subject"].isin(rng.permutation(subjects)[: len(subjects) // 2])
         for objective in OBJECTIVES:
             choice = nearest_threshold(table[half], objective, n_resamples=1)
-            missed = choice.breaks_condition
-            rows.append(shown(table[~half], choice.value) | {"objective": objective, "t": choice.value, "missed": missed})
+            facts = {"objective": objective, "t": choice.value, "missed": choice.breaks_condition}
+            rows.append(shown(table[~half], choice.value) | facts)
     halves = pd.DataFrame(rows)
     print("| objective | " + " | ".join(SHOWN) + " | floor not reached |")
     print("|---|" + "---|" * (len(SHOWN) + 1))

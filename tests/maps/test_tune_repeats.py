@@ -41,9 +41,7 @@ def dataset(tmp_path_factory):
 def by_hand(dataset):
     """The table of the threshold set, with the groups that the dataset states."""
     pairs, _ = pair_files(dataset / "labels", dataset / "maps", ())
-    tables = [
-        sweep_map(pair, THRESHOLDS).assign(repeat="a" if pair.session in "12" else None) for pair in pairs
-    ]
+    tables = [sweep_map(pair, THRESHOLDS).assign(repeat="a" if pair.session in "12" else None) for pair in pairs]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -132,5 +130,5 @@ def test_mistakes_get_a_sentence(own_names, dataset, cli):
         assert ended.status == 2
         assert sentence in " ".join(ended.error.split()), ended.error
         assert not (own_names / "t.json").exists()
-    with pytest.raises(CordlesionError, match="No threshold has a mean voxel F1 of at least 0.99; nearest is t ="):
+    with pytest.raises(CordlesionError, match=r"No threshold has a mean voxel F1 of at least 0\.99; nearest is t ="):
         cordlesion.tune_files(dataset / "labels", dataset / "maps", objective="repeatability:0.99")

@@ -23,21 +23,16 @@ def random_table(rng):
         names = [name for name, size in zip("xy", sizes, strict=False) for _ in range(size)]
         for number, name in enumerate([*names, None]):
             scan = {"scan_id": f"{subject}{number}", "subject": subject, "repeat": name, "reference_volume_mm3": 9.0}
-            for t in GRID:
-                rows.append(
-                    scan
-                    | {"threshold": t, "voxel_f1": rng.uniform(), "predicted_volume_mm3": 5.0 * rng.integers(0, 20)}
-                )
+            values = [(t, rng.uniform(), 5.0 * rng.integers(0, 20)) for t in GRID]
+            rows += [scan | {"threshold": t, "voxel_f1": f1, "predicted_volume_mm3": v} for t, f1, v in values]
     return pd.DataFrame(rows).sample(frac=1, random_state=int(rng.integers(99)))
 
 
 def drawn_by_hand(table, subjects):
     """The rows of drawn subjects; one that is drawn twice is two subjects with the same scans."""
-    parts = [
-        table[table["subject"] == name].assign(subject=f"{name}-{copy}", scan_id=lambda t, c=copy: f"{c}-" + t["scan_id"])
-        for copy, name in enumerate(subjects)
-    ]
-    return pd.concat(parts, ignore_index=True)
+    parts = [table[table["subject"] == name].assign(copy=str(copy)) for copy, name in enumerate(subjects)]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows.assign(subject=rows["subject"] + rows["copy"], scan_id=rows["scan_id"] + "-" + rows["copy"])
 
 
 def expected_score(rows, least_f1):

@@ -64,9 +64,7 @@ def open_study(config: StudyConfig, folder: StudyFolder) -> Cohort:
     splits = split_for_study(usable, contents, excluded, config.split, folder)
     repeats = find_repeats(config.dataset, usable)
     require_scans(config, splits, repeats=repeats)
-    cohort = Cohort(
-        config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded, repeats=repeats
-    )
+    cohort = Cohort(config, folder, {scan.scan_id: scan for scan in usable}, hashes, splits, excluded, repeats=repeats)
     by_name, measured = {scan.scan_id: scan for scan in scans}, cohort.names_in("threshold", "test")
     return replace(cohort, comparators=match_comparators(config, by_name, measured))
 

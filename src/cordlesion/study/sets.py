@@ -228,9 +228,7 @@ def require_scans(
             _require_repeats(rows[rows["set"] == "threshold"], repeats or {}, f"{where} 'threshold'", objective, reason)
 
 
-def _require_repeats(
-    tuning: pd.DataFrame, repeats: Mapping[str, str], where: str, objective: str, reason: str
-) -> None:
+def _require_repeats(tuning: pd.DataFrame, repeats: Mapping[str, str], where: str, objective: str, reason: str) -> None:
     n_groups = group_rows(with_repeats(tuning, repeats)).nunique()
     if n_groups < 2:
         raise CordlesionError(

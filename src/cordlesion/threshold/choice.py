@@ -212,8 +212,8 @@ def choose_threshold(
     """
     choice = nearest_threshold(table, objective, n_resamples=n_resamples, seed=seed)
     if choice.breaks_condition:
-        failure = choice.shortfall
-        raise CordlesionError(f"{failure[0].upper()}{failure[1:]}. Give the objective another number, or choose another one.")
+        why = f"{choice.shortfall[0].upper()}{choice.shortfall[1:]}"
+        raise CordlesionError(f"{why}. Give the objective another number, or choose another objective.")
     return choice
 
 
