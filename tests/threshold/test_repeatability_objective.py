@@ -113,9 +113,9 @@ def test_the_truly_most_repeatable_threshold_above_the_floor_is_chosen():
     assert choose_threshold(table, "repeatability:0.3", n_resamples=200).value == 0.8
     assert choose_threshold(table, "mean_voxel_f1", n_resamples=200).value == 0.2
     assert choose_threshold(table, "repeatability:0.58", n_resamples=200).value == 0.2
-    np.testing.assert_allclose(
-        choose_threshold(table, "repeatability:0.01", n_resamples=1).curve["score"], truth, atol=0.05
-    )
+    found = choose_threshold(table, "repeatability:0.01", n_resamples=1).curve["score"].to_numpy()
+    errors = (1 - np.square(truth)) / np.sqrt(400)  # of an ICC of pairs
+    assert (np.abs(found - truth) < 3 * errors).all()
 
 
 def test_the_basis_names_the_groups_and_few_subjects_with_repeats_have_no_interval():
