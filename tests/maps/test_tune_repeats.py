@@ -27,7 +27,7 @@ def dataset(tmp_path_factory):
         lesion[2:6, 2 : 5 + number, 3 : 6 + number % 3] = 1
         for session in (1, 2, 3):
             halo = rng.random(SHAPE) < rng.uniform(0, 0.3)
-            p = np.clip(0.7 * lesion * rng.uniform(0.6, 1, SHAPE) + 0.3 * halo + 0.05 * rng.random(SHAPE), 0, 1)
+            p = np.clip(0.7 * lesion * rng.uniform(0.3, 1, SHAPE) + 0.3 * halo + 0.05 * rng.random(SHAPE), 0, 1)
             stem = f"{name}_ses-{session}"
             folder = root / "derivatives" / "labels" / name / "anat"
             write_image(folder / f"{stem}_label-lesion_seg.nii.gz", lesion)
