@@ -18,6 +18,7 @@ from cordlesion.dataset.bids import find_scans
 from cordlesion.dataset.repeats import find_repeats
 from cordlesion.io.tables import REPEAT, read_table, write_table
 from cordlesion.statistics import repeatability
+from cordlesion.threshold import group_rows
 from cordlesion.threshold.choice import nearest_threshold
 from cordlesion.threshold.sweeps import sweep_maps
 
@@ -63,8 +64,8 @@ def measured(cohort: Path, bundle: Path, kept: Path) -> pd.DataFrame:
 def describe(name: str, table: pd.DataFrame) -> None:
     """Print what a network was measured on, and its curve."""
     scans = table.drop_duplicates("scan_id")
-    repeated = scans[scans[REPEAT] != ""]
-    print(f"\n{name}: {len(scans)} scans of {scans['subject'].nunique()} subjects; {repeated[REPEAT].nunique()} groups")
+    n_groups = group_rows(scans).nunique()
+    print(f"\n{name}: {len(scans)} scans of {scans['subject'].nunique()} subjects; {n_groups} groups")
     rows = [shown(table, t) | {"t": t} for t in sorted(table["threshold"].unique())]
     print(pd.DataFrame(rows)[[*SHOWN]].round(3).to_string(index=False))
 

@@ -118,6 +118,20 @@ def test_the_truly_most_repeatable_threshold_above_the_floor_is_chosen():
     assert (np.abs(found - truth) < 3 * errors).all()
 
 
+def test_where_the_icc_is_flat_the_middle_of_the_flat_part_is_chosen():
+    """Within 0.02 of the highest, 0.8 at t = 0.8, are those from 0.2 on; above a floor of 0.5 those up to 0.5."""
+    table = known_table(np.random.default_rng(0), 200, (1, 1, 1, 1), (0.6, 0.6, 0.55, 0.4))
+    first = table["scan_id"].str.endswith("a")
+    # Two volumes per person give any ICC exactly: (between - within) / (between + within).
+    icc = table["threshold"].map(dict(zip(GRID, (0.5, 0.79, 0.785, 0.8), strict=True)))
+    load = np.where(table["subject"] % 2, 1.0, -1.0) * np.sqrt((1 + icc) / 4 * 199 / 200)
+    table["predicted_volume_mm3"] = 100 + load + np.where(first, 1, -1) * np.sqrt((1 - icc) / 4)
+    choice = choose_threshold(table, "repeatability:0.3", n_resamples=50)
+    np.testing.assert_allclose(choice.curve["score"], (0.5, 0.79, 0.785, 0.8))
+    assert choice.value == 0.5
+    assert choose_threshold(table, "repeatability:0.5", n_resamples=50).value == 0.2
+
+
 def test_the_basis_names_the_groups_and_few_subjects_with_repeats_have_no_interval():
     table = known_table(np.random.default_rng(0), 12, (6, 70, 15, 2), (0.05, 0.6, 0.55, 0.4))
     chosen = choose_threshold(table, "repeatability:0.3", n_resamples=50)

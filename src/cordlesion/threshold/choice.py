@@ -177,7 +177,7 @@ def choose_threshold(
         table: A row per scan and threshold of one run, with the columns ``scan_id``, ``subject``, ``threshold`` and
             those that the objective reads; a column ``set``, if there is one, must be ``threshold`` in every row. For
             ``repeatability`` a column ``repeat``: one name for the scans of a subject that repeat each other.
-        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``repeatability:0.4``; or a
+        objective: A name in :data:`OBJECTIVES`, some with a number: ``f_beta:2``, ``repeatability:0.3``; or a
             function of your own: its parameters are columns of the table, each an array of shape (..., scans, cells)
             with NaN where a scan has no value, and it returns a score from 0 to 1 (1 is best) for each cell.
         n_resamples: Bootstrap samples behind the interval.

@@ -28,6 +28,8 @@ class RepeatableVolume(Objective):
 
     least_f1: float
     """The floor: mean voxel F1 over lesion-bearing scans, repeated or not."""
+    tolerance: float = 0.02
+    """Few people tell an ICC from another one that is nearly the same; the middle of the flat part varies less."""
     lesion_free: ClassVar[LesionFree] = "counted"
     is_conditional: ClassVar[bool] = True
     compares_repeats: ClassVar[bool] = True
@@ -40,8 +42,9 @@ class RepeatableVolume(Objective):
     @property
     def choice(self) -> str:  # noqa: D102
         return (
-            "the one with the highest intraclass correlation ICC(1,1) of the lesion volume between scans of a subject "
-            f"without a change, among those with a mean voxel F1 of at least {self.least_f1:g},"
+            f"the middle of those with an intraclass correlation ICC(1,1) within {self.tolerance:g} of the highest (of "
+            f"the lesion volume, between scans of a subject without a change), among those with a mean voxel F1 of at "
+            f"least {self.least_f1:g},"
         )
 
     def with_number(self, number: float) -> "RepeatableVolume":  # noqa: D102
@@ -61,7 +64,7 @@ class RepeatableVolume(Objective):
     def summarize(self, measures: FloatArray) -> FloatArray:  # noqa: D102
         missing = self.least_f1 - mean_over_scans(measures[0])
         _, means, squares, sizes = measures
-        n_scans = np.sum(~np.isnan(sizes), axis=-2, dtype=np.float64)
+        n_scans: FloatArray = np.sum(~np.isnan(sizes), axis=-2, dtype=np.float64)
         mean = np.nansum(means, axis=-2) / np.maximum(n_scans, 1)
         between = np.nansum((means - mean[..., np.newaxis, :]) ** 2, axis=-2)
         n_groups, squared_sizes, within = (np.nansum(one, axis=-2) for one in (1 / sizes, sizes, squares))
