@@ -29,7 +29,7 @@ class RepeatableVolume(Objective):
     least_f1: float
     """The floor: mean voxel F1 over lesion-bearing scans, repeated or not."""
     tolerance: float = 0.02
-    """Few people tell an ICC from another one that is nearly the same; the middle of the flat part varies less."""
+    """The scans of few people cannot distinguish two ICCs this near; the middle of the flat part varies less."""
     lesion_free: ClassVar[LesionFree] = "counted"
     is_conditional: ClassVar[bool] = True
     compares_repeats: ClassVar[bool] = True
